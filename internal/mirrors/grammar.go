@@ -1,0 +1,146 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package mirrors
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+// The grammar of semantics.md section 0. A test holds these expressions against the patterns of the generated CRD.
+const (
+	label     = `[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?`
+	component = `[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*`
+	location  = label + `(?:\.` + label + `)*(?::[0-9]+)?(?:/` + component + `)*`
+
+	mirrorPattern = `^` + location + `$`
+	sourcePattern = `^(?:\*(?:\.` + label + `)+|` + location + `)$`
+)
+
+var (
+	mirrorRegexp = regexp.MustCompile(mirrorPattern)
+	sourceRegexp = regexp.MustCompile(sourcePattern)
+)
+
+// maxNameLength is the longest name, host included, that the runtimes' reference parser takes.
+const maxNameLength = 255
+
+const dockerHub = "docker.io"
+
+// split cuts a name or a scope into its host, port included, and its path.
+func split(name string) (host, path string) {
+	host, path, _ = strings.Cut(name, "/")
+	return host, path
+}
+
+// wildcardDomain returns the part behind "*." of a wildcard source.
+func wildcardDomain(source string) (domain string, ok bool) {
+	return strings.CutPrefix(source, "*.")
+}
+
+// isShortName tells whether the runtimes read the host as the first component of a Docker Hub repository: a single label
+// without a port, other than localhost.
+func isShortName(host string) bool {
+	return !strings.ContainsAny(host, ".:") && host != "localhost"
+}
+
+// isCanonical tells whether a name, of locations that follow the grammar joined by slashes, is its own canonical form.
+// The consumer refuses to pull anything once a mirror rewrites the reference to a name that is not.
+func isCanonical(name string) bool {
+	host, path := split(name)
+	switch {
+	case path == "", len(name) > maxNameLength, isShortName(host), host == "index.docker.io":
+		return false
+	case host == dockerHub:
+		return strings.Contains(path, "/")
+	}
+	return true
+}
+
+// poisons tells why no pull at all can be rewritten to this mirror (E3), or "".
+func poisons(mirror string) string {
+	host, _ := split(mirror)
+	switch {
+	case isShortName(host):
+		return "a single label is not a registry host; give it a domain or a port"
+	case host == "index.docker.io":
+		return "the runtimes know this registry as docker.io only"
+	case len(mirror) > maxNameLength:
+		return fmt.Sprintf("no image name may be longer than %d characters", maxNameLength)
+	}
+	return ""
+}
+
+// roomForNames is what a mirror must leave, of maxNameLength, for the rest of a reference to go without a finding.
+const roomForNames = 128
+
+// invalidRewrites tells which references of the source the mirror cannot serve (E3, Q3), or "".
+func invalidRewrites(source, mirror string) string {
+	_, sourcePath := split(source)
+	switch {
+	case sourcePath != "" && !isCanonical(mirror):
+		return fmt.Sprintf("%s itself cannot be pulled, because %s is not the name of a repository; give the mirror a path, or make the source a host", quote(source), quote(mirror))
+	case !isCanonical(mirror+"/x") && len(mirror) <= maxNameLength-roomForNames:
+		return fmt.Sprintf("images one component below %s cannot be pulled, because the runtimes read docker.io/x as docker.io/library/x; use docker.io/library where that is meant", quote(source))
+	case len(mirror) > maxNameLength-roomForNames:
+		return fmt.Sprintf("the mirror leaves %d of the %d characters of an image name; references that grow longer cannot be pulled", maxNameLength-len(mirror), maxNameLength)
+	}
+	return ""
+}
+
+// unmatchable tells why no canonical reference, or not the one the administrator means, matches the source (Q5), or "".
+func unmatchable(source string) string {
+	host, path := split(source)
+	_, isWildcard := wildcardDomain(source)
+	switch {
+	case host == "index.docker.io", host == "registry-1.docker.io":
+		return "references to Docker Hub are written docker.io; use that as the source"
+	case len(source) > maxNameLength:
+		return fmt.Sprintf("no image name is longer than %d characters", maxNameLength)
+	case !isWildcard && isShortName(host):
+		return fmt.Sprintf("%s is read as a repository of docker.io; write the source with its registry", quote(source))
+	case host == dockerHub && path != "" && path != "library" && !strings.Contains(path, "/"):
+		return fmt.Sprintf("the image %s is called \"docker.io/library/%s\"; only repositories below %s match", quote(source), path, quote(source))
+	case strings.ToLower(host) != host:
+		return fmt.Sprintf("hosts are compared byte by byte, and images usually write %s", quote(strings.ToLower(host)))
+	}
+	return ""
+}
+
+// Scopes are parts of the image namespace, such as the registries that may be reached without TLS.
+type Scopes []string
+
+// ParseScopes checks scopes against the grammar of sources; the error names the first one outside it.
+func ParseScopes(scopes []string) (Scopes, error) {
+	for _, s := range scopes {
+		if !sourceRegexp.MatchString(s) {
+			return nil, fmt.Errorf("scope %s: want host[:port][/path] or *.host", quote(s))
+		}
+	}
+	return scopes, nil
+}
+
+// contains tells whether the location, or a wildcard source, lies in one of the scopes.
+func (s Scopes) contains(location string) bool {
+	for _, scope := range s {
+		if within(location, scope) {
+			return true
+		}
+	}
+	return false
+}
+
+// within tells whether the scope matches all of a location by L1 and L2; a scope is within itself.
+func within(location, scope string) bool {
+	if location == scope {
+		return true
+	}
+	domain, ok := wildcardDomain(scope)
+	if !ok {
+		return strings.HasPrefix(location, scope) && location[len(scope)] == '/'
+	}
+	host, _ := split(location)
+	return strings.HasSuffix(host, "."+domain)
+}

@@ -1,0 +1,97 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package mirrors
+
+import (
+	"fmt"
+	"slices"
+
+	"go.podman.io/image/v5/docker/reference"
+)
+
+// Reference is an image reference in the runtimes' canonical form (L2a).
+type Reference struct {
+	// Name is the repository with its registry, as in docker.io/library/alpine.
+	Name string
+	// Suffix is what names the image in the repository: "@sha256:..." or ":tag".
+	Suffix string
+	// ByDigest says that the suffix is a digest, so that mirrors are used.
+	ByDigest bool
+}
+
+// ParseReference reads an image reference in any form that the runtimes take. Docker Hub's short names are completed, a
+// missing tag is "latest", and a tag beside a digest is dropped.
+func ParseReference(image string) (Reference, error) {
+	named, err := reference.ParseDockerRef(image)
+	if err != nil {
+		return Reference{}, fmt.Errorf("image %s: %w", quote(image), err)
+	}
+	_, byDigest := named.(reference.Canonical)
+	return Reference{Name: named.Name(), Suffix: named.String()[len(named.Name()):], ByDigest: byDigest}, nil
+}
+
+// String returns the full reference.
+func (r Reference) String() string {
+	return r.Name + r.Suffix
+}
+
+// PullSource is one place that an image is pulled from.
+type PullSource struct {
+	// Location is a full reference.
+	Location string
+	// Insecure allows plain HTTP and skips certificate checks.
+	Insecure bool
+	// From are the entries that brought it; none for the source that the reference itself names.
+	From []Entry
+}
+
+// Resolution is where one image comes from.
+type Resolution struct {
+	// Rule is the one that decides; nil where no source matches.
+	Rule *Rule
+	// Blocked says that the source is not contacted. Without pull sources the pull is refused.
+	Blocked bool
+	// PullSources are tried in this order.
+	PullSources []PullSource
+}
+
+// Resolve answers where an image is pulled from (section 3). A mirror that this reference cannot be rewritten to, or that
+// lies in a blocked source (Q4), is passed over.
+func (x *Index) Resolve(ref Reference) Resolution {
+	self := PullSource{Location: ref.String()}
+	rule := x.find(ref.Name)
+	if rule == nil {
+		return Resolution{PullSources: []PullSource{self}}
+	}
+	self.Insecure = rule.Insecure
+	res := Resolution{Rule: rule, Blocked: rule.Blocked}
+	if ref.ByDigest {
+		for i := range rule.Mirrors {
+			if source, ok := x.rewrite(ref, rule, &rule.Mirrors[i]); ok {
+				res.PullSources = append(res.PullSources, source)
+			}
+		}
+	}
+	if !rule.Blocked {
+		res.PullSources = append(res.PullSources, self)
+	}
+	return res
+}
+
+// rewrite replaces the part of the reference that the rule's source matched by the mirror (L3).
+func (x *Index) rewrite(ref Reference, rule *Rule, m *Mirror) (PullSource, bool) {
+	matched := len(rule.Source)
+	if _, ok := wildcardDomain(rule.Source); ok {
+		host, _ := split(ref.Name)
+		matched = len(host)
+	}
+	name := m.Location + ref.Name[matched:]
+	if !isCanonical(name) {
+		return PullSource{}, false
+	}
+	if by := x.find(name); by != nil && by.Blocked {
+		return PullSource{}, false
+	}
+	return PullSource{Location: name + ref.Suffix, Insecure: m.Insecure, From: slices.Clone(m.From)}, true
+}

@@ -1,0 +1,68 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package mirrors
+
+import (
+	"slices"
+	"strings"
+)
+
+// review finds what is odd about rules in the light of each other and of the runtimes' quirks (Q1 to Q5).
+func (r *reader) review(rules []Rule) {
+	x := NewIndex(rules)
+	var blocked []string
+	for i := range rules {
+		if rules[i].Blocked {
+			blocked = append(blocked, rules[i].Source)
+		}
+	}
+	for i := range rules {
+		rule := &rules[i]
+		r.reviewSource(rule, x)
+		for j := range rule.Mirrors {
+			r.reviewMirror(rule, &rule.Mirrors[j], x, blocked)
+		}
+	}
+}
+
+func (r *reader) reviewSource(rule *Rule, x *Index) {
+	source := quote(rule.Source)
+	if why := unmatchable(rule.Source); why != "" {
+		r.find(UnmatchableSource, rule.Source, rule.From, "source %s matches no image, or not those meant: %s", source, why)
+	}
+	domain, isWildcard := wildcardDomain(rule.Source)
+	if isWildcard && len(rule.Mirrors) > 0 {
+		r.find(WildcardCollapse, rule.Source, rule.From, "images of different subdomains of %s with the same path meet at one place on a mirror of source %s", quote(domain), source)
+	}
+	if wildcard := x.tiedWildcard(rule.Source); wildcard != nil {
+		r.find(WildcardTie, rule.Source, joined(rule.From, wildcard.From), "CRI-O and Podman use source %s for images of %s, because both are equally long; name the repositories below the host instead", quote(wildcard.Source), source)
+	}
+	if rule.Blocked {
+		r.find(BlocksTagPulls, rule.Source, rule.BlockedBy, "source %s is blocked, so images below it that are named by tag cannot be pulled at all", source)
+	}
+	if len(rule.Mirrors) > 0 || rule.Blocked {
+		return
+	}
+	if outer := x.enclosing(rule.Source); outer != nil && outer.Blocked {
+		r.find(CarveOutOpensBlocked, rule.Source, rule.From, "the entry for source %s names no mirror, which opens this part of source %s, blocked by %s", source, quote(outer.Source), list(Objects(outer.BlockedBy)))
+	}
+}
+
+// reviewMirror looks at one mirror of a rule; blocked are all blocked sources in byte order.
+func (r *reader) reviewMirror(rule *Rule, m *Mirror, x *Index, blocked []string) {
+	if m.Location == rule.Source {
+		return
+	}
+	if why := invalidRewrites(rule.Source, m.Location); why != "" {
+		r.find(InvalidRewrite, rule.Source, m.From, "mirror %s of source %s: %s", quote(m.Location), quote(rule.Source), why)
+	}
+	if by := x.find(m.Location); by != nil && by.Blocked {
+		r.find(MirrorBlocked, rule.Source, m.From, "mirror %s of source %s is not contacted, because it lies in source %s, blocked by %s", quote(m.Location), quote(rule.Source), quote(by.Source), list(Objects(by.BlockedBy)))
+		return
+	}
+	below := m.Location + "/"
+	if at, _ := slices.BinarySearch(blocked, below); at < len(blocked) && strings.HasPrefix(blocked[at], below) {
+		r.find(MirrorBlocked, rule.Source, m.From, "part of mirror %s of source %s is not contacted, because source %s is blocked", quote(m.Location), quote(rule.Source), quote(blocked[at]))
+	}
+}

@@ -1,0 +1,49 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package plugin
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/registriesconf"
+)
+
+func newRenderCommand() *cobra.Command {
+	var in input
+	cmd := &cobra.Command{
+		Use:   "render -f FILE|DIR|-",
+		Short: "Print the registries.conf that manifests become",
+		Long: "Print the registries.conf that manifests become to standard output, and what is odd about them to standard " +
+			"error as \"warning: <Reason>: <object>: <text>\".",
+		Example: "  kubectl mirrors render -f config/samples/\n" +
+			"  kubectl get idms -o yaml | kubectl mirrors render -f -",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			result, err := in.merge(cmd.InOrStdin(), cmd.ErrOrStderr())
+			if err != nil {
+				return err
+			}
+			text, err := registriesconf.Encode(result.Rules)
+			if err != nil {
+				return err
+			}
+			printWarnings(cmd.ErrOrStderr(), result.Findings)
+			_, err = cmd.OutOrStdout().Write(text)
+			return err
+		},
+	}
+	in.addFlags(cmd)
+	return cmd
+}
+
+func printWarnings(stderr io.Writer, findings []mirrors.Finding) {
+	for _, f := range findings {
+		fmt.Fprintf(stderr, "warning: %s: %s: %s\n", f.Reason, strings.Join(f.Objects(), ","), f.Message)
+	}
+}

@@ -1,0 +1,170 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package registriesconf writes rules as registries.conf (version 2) text, and reads that text back. The text is what
+// CRI-O, Podman, Buildah and Skopeo are configured with, and the one form in which rules travel to a node (section 4 of
+// docs/semantics.md).
+package registriesconf
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2"
+
+	"github.com/mirrorset/mirrorset/internal/mirrors"
+)
+
+// Header begins every text that [Encode] writes. By it a file is known to be ours.
+const Header = "# Written by Mirrorset from the ImageDigestMirrorSets of this cluster. Do not edit: changes are undone.\n"
+
+// digestOnly makes readers use a mirror for references by digest only (L4).
+const digestOnly = "digest-only"
+
+type document struct {
+	Registries []registry `toml:"registry"`
+}
+
+type registry struct {
+	Prefix   text     `toml:"prefix,omitempty"`
+	Location text     `toml:"location,omitempty"`
+	Insecure bool     `toml:"insecure,omitempty"`
+	Blocked  bool     `toml:"blocked,omitempty"`
+	Mirrors  []mirror `toml:"mirror,omitempty"`
+}
+
+type mirror struct {
+	Location       text `toml:"location"`
+	Insecure       bool `toml:"insecure,omitempty"`
+	PullFromMirror text `toml:"pull-from-mirror"`
+}
+
+// text is a string that is written in double quotes, as every example of registries.conf has it.
+type text string
+
+// MarshalTOML writes a TOML basic string, whose escapes are a superset of JSON's.
+func (t text) MarshalTOML() ([]byte, error) {
+	if t == "" {
+		return nil, nil
+	}
+	return json.Marshal(string(t))
+}
+
+// Encode writes the rules in their order, one table a source, each under a comment that names the objects it comes from.
+// The same rules give the same bytes (R1, R2).
+func Encode(rules []mirrors.Rule) ([]byte, error) {
+	var out bytes.Buffer
+	out.WriteString(Header)
+	for i := range rules {
+		out.WriteString("\n" + provenance(&rules[i]))
+		table := document{Registries: []registry{encodeRule(&rules[i])}}
+		if err := toml.NewEncoder(&out).SetIndentTables(true).SetIndentSymbol("").EnableMarshalerInterface().Encode(table); err != nil {
+			return nil, fmt.Errorf("writing source %q: %w", rules[i].Source, err)
+		}
+	}
+	return out.Bytes(), nil
+}
+
+func encodeRule(rule *mirrors.Rule) registry {
+	r := registry{Insecure: rule.Insecure, Blocked: rule.Blocked}
+	if strings.HasPrefix(rule.Source, "*.") {
+		r.Prefix = text(rule.Source)
+	} else {
+		r.Location = text(rule.Source)
+	}
+	for _, m := range rule.Mirrors {
+		r.Mirrors = append(r.Mirrors, mirror{Location: text(m.Location), Insecure: m.Insecure, PullFromMirror: digestOnly})
+	}
+	return r
+}
+
+// plainName is what the API server lets an object be called.
+var plainName = regexp.MustCompile(`^[a-z0-9.-]+$`)
+
+// maxNamed bounds the names in one comment.
+const maxNamed = 10
+
+// provenance is a comment line for people who read the file on a node.
+func provenance(rule *mirrors.Rule) string {
+	line := ""
+	if len(rule.From) > 0 {
+		line = "# " + names(rule.From)
+	}
+	if len(rule.BlockedBy) > 0 {
+		line += ", blocked by " + names(rule.BlockedBy)
+	}
+	if line != "" {
+		line += "\n"
+	}
+	return line
+}
+
+func names(entries []mirrors.Entry) string {
+	objects := mirrors.Objects(entries)
+	named := make([]string, 0, maxNamed)
+	for _, o := range objects[:min(len(objects), maxNamed)] {
+		if !plainName.MatchString(o) {
+			o = strconv.QuoteToASCII(o)
+		}
+		named = append(named, o)
+	}
+	line := strings.Join(named, ", ")
+	if more := len(objects) - maxNamed; more > 0 {
+		line += fmt.Sprintf(" and %d more", more)
+	}
+	return line
+}
+
+// Decode reads text that [Encode] wrote into rules without provenance. It is strict: whatever Encode would not have
+// written, such as a key it does not know or a mirror that serves tags, is an error, so that no reader of ours understands
+// less than the runtimes do.
+func Decode(data []byte) ([]mirrors.Rule, error) {
+	var doc document
+	if err := toml.NewDecoder(bytes.NewReader(data)).DisallowUnknownFields().Decode(&doc); err != nil {
+		var strict *toml.StrictMissingError
+		if errors.As(err, &strict) && len(strict.Errors) > 0 {
+			line, _ := strict.Errors[0].Position()
+			return nil, fmt.Errorf("registries.conf: unknown key %q in line %d", strings.Join(strict.Errors[0].Key(), "."), line)
+		}
+		return nil, fmt.Errorf("registries.conf: %w", err)
+	}
+	rules := make([]mirrors.Rule, 0, len(doc.Registries))
+	for i := range doc.Registries {
+		rule, err := decodeRule(&doc.Registries[i])
+		if err == nil && i > 0 && rule.Source <= rules[i-1].Source {
+			err = fmt.Errorf("source %q stands behind %q, out of order", rule.Source, rules[i-1].Source)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("registries.conf: table %d: %w", i+1, err)
+		}
+		rules = append(rules, rule)
+	}
+	return rules, nil
+}
+
+func decodeRule(r *registry) (mirrors.Rule, error) {
+	rule := mirrors.Rule{Source: string(r.Location), Insecure: r.Insecure, Blocked: r.Blocked}
+	isWildcard := strings.HasPrefix(string(r.Prefix), "*.")
+	switch {
+	case r.Prefix != "" && r.Location != "":
+		return rule, errors.New("prefix and location are both set")
+	case r.Prefix != "" && !isWildcard:
+		return rule, fmt.Errorf("prefix %q is not a wildcard", string(r.Prefix))
+	case isWildcard:
+		rule.Source = string(r.Prefix)
+	case strings.HasPrefix(rule.Source, "*"):
+		return rule, fmt.Errorf("location %q is a wildcard, which must be a prefix", rule.Source)
+	}
+	for _, m := range r.Mirrors {
+		if m.PullFromMirror != digestOnly {
+			return rule, fmt.Errorf("mirror %q: pull-from-mirror is %q, want %q", string(m.Location), string(m.PullFromMirror), digestOnly)
+		}
+		rule.Mirrors = append(rule.Mirrors, mirrors.Mirror{Location: string(m.Location), Insecure: m.Insecure})
+	}
+	return rule, rule.Validate()
+}
