@@ -4,6 +4,7 @@
 package plugin
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -93,26 +94,33 @@ func printJSON(out io.Writer, image string, res mirrors.Resolution) error {
 }
 
 func printTable(out io.Writer, ref mirrors.Reference, res mirrors.Resolution) error {
-	fmt.Fprintf(out, "Image:   %s\n", ref)
+	var text bytes.Buffer
+	fmt.Fprintf(&text, "Image:   %s\n", ref)
 	if res.Rule == nil {
-		fmt.Fprintln(out, "Source:  no set has a matching source")
+		fmt.Fprintln(&text, "Source:  no set has a matching source")
 	} else {
-		fmt.Fprintf(out, "Source:  %s (%s)\n", res.Rule.Source, names(res.Rule.From))
+		fmt.Fprintf(&text, "Source:  %s (%s)\n", res.Rule.Source, names(res.Rule.From))
 	}
 	if res.Blocked {
-		fmt.Fprintf(out, "Blocked: the source is never contacted, says %s\n", names(res.Rule.BlockedBy))
+		fmt.Fprintf(&text, "Blocked: the source is never contacted, says %s\n", names(res.Rule.BlockedBy))
 	}
 	if res.Rule != nil && !ref.ByDigest {
-		fmt.Fprintln(out, "Mirrors: none are used, because the image is not named by digest")
+		fmt.Fprintln(&text, "Mirrors: none are used, because the image is not named by digest")
 	}
-	fmt.Fprintln(out)
+	fmt.Fprintln(&text)
 	if len(res.PullSources) == 0 {
-		fmt.Fprintln(out, "The pull is refused.")
-		return nil
+		fmt.Fprintln(&text, "The pull is refused.")
+	} else if err := printPullSources(&text, res.PullSources); err != nil {
+		return err
 	}
+	_, err := text.WriteTo(out)
+	return err
+}
+
+func printPullSources(out io.Writer, sources []mirrors.PullSource) error {
 	table := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
 	fmt.Fprintln(table, "ORDER\tPULL SOURCE\tFROM")
-	for i, s := range res.PullSources {
+	for i, s := range sources {
 		from := names(s.From)
 		if from == "" {
 			from = "<image reference>"

@@ -23,11 +23,11 @@ type ImageDigestMirrorSet struct {
 
 	// spec holds the mirror rules of this set.
 	// +required
-	Spec ImageDigestMirrorSetSpec `json:"spec"`
+	Spec ImageDigestMirrorSetSpec `json:"spec"` //nolint:kubeapilinter // required upstream, and may be empty
 
 	// status is what the cluster made of this set.
 	// +optional
-	Status ImageDigestMirrorSetStatus `json:"status,omitempty"`
+	Status ImageDigestMirrorSetStatus `json:"status,omitempty"` //nolint:kubeapilinter // an object without fields upstream
 }
 
 // ImageDigestMirrorSetSpec is what an administrator asks for.
@@ -48,7 +48,7 @@ type ImageDigestMirrors struct {
 	// namespace or a repository below it, or "*." and a host for all of that host's subdomains.
 	// +required
 	// +kubebuilder:validation:Pattern=`^(?:\*(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)+|[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*(?::[0-9]+)?(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*)$`
-	Source string `json:"source"`
+	Source string `json:"source"` //nolint:kubeapilinter // the pattern allows no empty string
 
 	// mirrors are tried in this order before the source. Each replaces the part of the reference that the source
 	// matched: with source *.redhat.io and mirror mirror.local/redhat, registry.redhat.io/product/repo is looked for at
@@ -61,7 +61,7 @@ type ImageDigestMirrors struct {
 	// mirrorSourcePolicy says whether the source itself may be asked when no mirror has the image. Left out, it may.
 	// It counts only where mirrors are named.
 	// +optional
-	MirrorSourcePolicy MirrorSourcePolicy `json:"mirrorSourcePolicy,omitempty"`
+	MirrorSourcePolicy MirrorSourcePolicy `json:"mirrorSourcePolicy,omitempty"` //nolint:kubeapilinter // the enum allows no empty string
 }
 
 // ImageMirror is a place that may hold the images of a source: a registry host with an optional port, or a namespace or
