@@ -10,6 +10,11 @@ BIN := $(CURDIR)/bin
 CONTROLLER_GEN := $(BIN)/controller-gen
 GOLANGCI_LINT  := $(BIN)/golangci-lint
 
+# etcd, kube-apiserver and kubectl: those in KUBEBUILDER_ASSETS where it is set, and else built from the modules that
+# test/cluster/go.mod pins.
+CONTROL_PLANE := $(if $(KUBEBUILDER_ASSETS),,$(addprefix $(BIN)/k8s/,etcd kube-apiserver kubectl))
+export KUBEBUILDER_ASSETS ?= $(BIN)/k8s
+
 # Packages without those that need root or what `make test-e2e` builds.
 PACKAGES = $(shell go list ./... | grep -v /test/e2e)
 
@@ -28,18 +33,28 @@ build: ## Build the programs into bin/.
 	CGO_ENABLED=0 go build -trimpath -o $(BIN)/ ./cmd/...
 
 .PHONY: generate
-generate: $(CONTROLLER_GEN) ## Generate deep copies and the CRDs from the API types.
+generate: $(CONTROLLER_GEN) ## Generate deep copies, CRDs and the manager's roles from the code.
 	$(CONTROLLER_GEN) object:headerFile=hack/boilerplate.go.txt crd paths=./api/... output:crd:dir=config/crd/bases
+	$(CONTROLLER_GEN) rbac:roleName=manager paths=./internal/controller/... output:rbac:dir=config/rbac
+
+.PHONY: control-plane
+control-plane: $(CONTROL_PLANE) ## Build etcd, kube-apiserver and kubectl (minutes the first time).
+
+##@ Try
+
+.PHONY: demo
+demo: build control-plane ## Run the main job on an embedded control plane; KEEP=1 leaves it running until Ctrl-C.
+	@KEEP=$(KEEP) go run ./test/demo
 
 ##@ Check
 
 .PHONY: test
-test: ## Run the tests that need no root.
+test: build control-plane ## Run all tests that need no root, on a real kube-apiserver where they need one.
 	go test $(PACKAGES)
 
 .PHONY: test-e2e
 test-e2e: ## Run the tests on real runtimes (root, podman).
-	go test -tags e2e -count 1 -timeout 30m ./test/e2e/...
+	go test -tags e2e -v -count 1 -timeout 30m ./test/e2e/...
 
 FUZZ_SECONDS ?= 10
 
@@ -48,7 +63,7 @@ fuzz: ## Run each fuzz target for FUZZ_SECONDS.
 	@go list ./... | while read -r pkg; do \
 	  go test -list '^Fuzz' $$pkg | grep '^Fuzz' | while read -r target; do \
 	    echo "$$pkg $$target"; \
-	    go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZ_SECONDS)s $$pkg; \
+	    go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZ_SECONDS)s -fuzzminimizetime 10x $$pkg; \
 	  done || exit 1; \
 	done
 
@@ -77,6 +92,19 @@ $(CONTROLLER_GEN): hack/tools/go.mod hack/tools/go.sum
 # golangci-lint, with kube-api-linter as a plugin.
 $(GOLANGCI_LINT): hack/tools/go.mod hack/tools/go.sum
 	cd hack/tools && go build -o $@ sigs.k8s.io/kube-api-linter/cmd/golangci-lint-kube-api-linter
+
+# Shows how far a long build has come.
+PROGRESS := awk 'NR % 250 == 0 { printf "  %d packages\n", NR; fflush() }'
+K8S_VERSION = $(shell cd test/cluster && go list -m -f '{{.Version}}' k8s.io/kubernetes)
+
+$(BIN)/k8s/etcd: CLUSTER_PACKAGE := go.etcd.io/etcd/server/v3
+$(BIN)/k8s/%: CLUSTER_PACKAGE = k8s.io/kubernetes/cmd/$*
+$(BIN)/k8s/%: test/cluster/go.mod test/cluster/go.sum
+	@echo "Building $* (once; minutes when nothing is cached)"
+	@mkdir -p $(@D)
+	@cd test/cluster && CGO_ENABLED=0 go build -v -trimpath \
+	  -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=$(K8S_VERSION)" -o $@ $(CLUSTER_PACKAGE) 2>&1 | $(PROGRESS)
+	@touch $@
 
 .PHONY: clean
 clean: ## Remove what was built.

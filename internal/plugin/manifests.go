@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 
+	yamlv2 "go.yaml.in/yaml/v2"
 	"k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
@@ -83,10 +84,14 @@ func filesOf(path string) ([]string, error) {
 	var files []string
 	for _, entry := range entries {
 		file := filepath.Join(path, entry.Name())
-		if info, err := os.Stat(file); err != nil || info.Mode()&fs.ModeType != 0 {
+		if !slices.Contains([]string{".json", ".yaml", ".yml"}, filepath.Ext(file)) {
 			continue
 		}
-		if slices.Contains([]string{".json", ".yaml", ".yml"}, filepath.Ext(file)) {
+		target, err := os.Stat(file)
+		if err != nil {
+			return nil, err
+		}
+		if target.Mode()&fs.ModeType == 0 {
 			files = append(files, file)
 		}
 	}
@@ -105,15 +110,44 @@ func (m *manifests) readStream(name string, in io.Reader) error {
 		}
 		place := fmt.Sprintf("%s: document %d", name, number)
 		if err == nil {
-			document, err = yaml.YAMLToJSONStrict(document)
-		}
-		if err == nil {
-			err = m.readObject(place, document)
+			err = m.readDocument(place, document)
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", place, err)
 		}
 	}
+}
+
+func (m *manifests) readDocument(place string, document []byte) error {
+	data, err := yaml.YAMLToJSONStrict(document)
+	if err != nil {
+		return err
+	}
+	if err := onlyDocument(document); err != nil {
+		return err
+	}
+	return m.readObject(place, data)
+}
+
+// onlyDocument fails where more follows the first object of what was cut off as one document: after "..." or an unusual
+// line break, in UTF-16, or in JSON without separators. The conversion to JSON does not look at it.
+func onlyDocument(document []byte) error {
+	decoder := yamlv2.NewDecoder(bytes.NewReader(document))
+	if err := decoder.Decode(&ignored{}); err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	if err := decoder.Decode(&ignored{}); !errors.Is(err, io.EOF) {
+		return errors.New("more follows the first object of this document; separate objects by a line \"---\"")
+	}
+	return nil
+}
+
+// ignored takes any YAML.
+type ignored struct{}
+
+// UnmarshalYAML keeps nothing.
+func (*ignored) UnmarshalYAML(func(any) error) error {
+	return nil
 }
 
 // readObject takes one object, or those of a list, in JSON.
@@ -210,5 +244,12 @@ func unmarshalStrict(data []byte, into any) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(strictErrs...)
+	if len(strictErrs) == 0 {
+		return nil
+	}
+	reasons := make([]string, 0, len(strictErrs))
+	for _, e := range strictErrs {
+		reasons = append(reasons, e.Error())
+	}
+	return errors.New(strings.Join(reasons, "; "))
 }

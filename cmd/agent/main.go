@@ -1,0 +1,55 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Command agent puts the cluster's mirror rules in force on one node.
+package main
+
+import (
+	"errors"
+	"flag"
+	"os"
+	"time"
+
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/klog/v2"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+
+	"github.com/mirrorset/mirrorset/internal/agent"
+)
+
+// rescan is slow, because changes are seen as events.
+const rescan = time.Minute
+
+func main() {
+	config := agent.Config{Rescan: rescan}
+	var nodeName string
+	flag.StringVar(&config.HostRoot, "host-root", "", "directory that the host's root directory is mounted at")
+	flag.StringVar(&nodeName, "node-name", os.Getenv("NODE_NAME"), "name of this node; the default is $NODE_NAME")
+	flag.StringVar(&config.Namespace, "namespace", os.Getenv("POD_NAMESPACE"), "namespace of the manager; the default is $POD_NAMESPACE")
+	logging := zap.Options{}
+	logging.BindFlags(flag.CommandLine)
+	flag.Parse()
+
+	config.Log = zap.New(zap.UseFlagOptions(&logging)).WithName("agent").WithValues("node", nodeName)
+	klog.SetLogger(config.Log)
+	ctrl.SetLogger(config.Log)
+	if err := run(nodeName, config); err != nil {
+		config.Log.Error(err, "The agent ends")
+		os.Exit(1)
+	}
+}
+
+func run(nodeName string, config agent.Config) error {
+	if config.HostRoot == "" || nodeName == "" || config.Namespace == "" {
+		return errors.New("--host-root, --node-name and --namespace are required")
+	}
+	rest, err := ctrl.GetConfig()
+	if err != nil {
+		return err
+	}
+	if config.Client, err = kubernetes.NewForConfig(rest); err != nil {
+		return err
+	}
+	return agent.Run(ctrl.SetupSignalHandler(), config)
+}

@@ -1,0 +1,180 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package agent puts the published rules in force on one node: it watches the one ConfigMap, verifies what it reads, tries
+// it beside the host's own files, writes the drop-in, and repairs it. What it accepted last it keeps on the host, so that
+// neither an API server that is away nor a payload that is broken changes anything on the node.
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/mirrorset/mirrorset/internal/hostfile"
+	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/payload"
+	"github.com/mirrorset/mirrorset/internal/registriesconf"
+)
+
+// Paths below the host's root.
+const (
+	dropInPath = "etc/containers/registries.conf.d/50-mirrorset.conf"
+	statePath  = "var/lib/mirrorset/payload.json"
+	lockPath   = "var/lib/mirrorset/lock"
+)
+
+// Config is what an agent has to know.
+type Config struct {
+	// HostRoot is the directory that the host's root directory is mounted at.
+	HostRoot string
+	// Namespace is that of the ConfigMap.
+	Namespace string
+	// Client reads the ConfigMap.
+	Client kubernetes.Interface
+	// Log has the node's name among its values.
+	Log logr.Logger
+	// Rescan is how often the host's files are looked at even if no event said that they changed.
+	Rescan time.Duration
+}
+
+// Run keeps the node in step with the ConfigMap until the context ends. It waits for another agent on the same host to
+// end first.
+func Run(ctx context.Context, config Config) (err error) {
+	host, err := hostfile.Open(config.HostRoot)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, host.Close()) }()
+	unlock, err := host.Lock(ctx, lockPath)
+	if err != nil {
+		return fmt.Errorf("waiting to be the only agent on this host: %w", err)
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
+
+	n := &node{host: host, log: config.Log}
+	n.restore()
+	return watch(ctx, config, n)
+}
+
+// node is the state of one host.
+type node struct {
+	host *hostfile.Host
+	log  logr.Logger
+
+	accepted *accepted // nil until a payload was accepted
+	reported string    // the last report, so that each is logged once
+}
+
+// accepted is a payload that passed every check, with the rules in it.
+type accepted struct {
+	payload.Payload
+	rules []mirrors.Rule
+}
+
+var (
+	dropInFile = hostfile.File{Path: dropInPath, Marker: registriesconf.Header}
+	stateFile  = hostfile.File{Path: statePath}
+)
+
+// restore takes what an earlier agent accepted on this host (N6).
+func (n *node) restore() {
+	data, err := n.host.Read(stateFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	var p payload.Payload
+	if err == nil {
+		p, err = payload.Unmarshal(data)
+	}
+	if err == nil {
+		n.accepted, err = decode(p)
+	}
+	if err != nil {
+		n.log.Error(err, "The state of an earlier agent is not used", "path", "/"+statePath)
+		return
+	}
+	n.log.Info("Restored what an earlier agent accepted", "revision", p.Revision, "digest", p.Digest)
+}
+
+func decode(p payload.Payload) (*accepted, error) {
+	rules, err := registriesconf.Decode(p.Text)
+	if err != nil {
+		return nil, err
+	}
+	return &accepted{Payload: p, rules: rules}, nil
+}
+
+// take puts a published payload in force if it is newer than the accepted one, readable, and no harm to the host's other
+// files. With an error, what was accepted before stays accepted.
+func (n *node) take(p payload.Payload) (taken bool, err error) {
+	if n.accepted != nil {
+		switch have := n.accepted; {
+		case p.Revision == have.Revision && p.Digest == have.Digest:
+			return false, nil
+		case p.Revision == have.Revision:
+			return false, fmt.Errorf("revision %d was published with digest %s before, and now with %s: refused", p.Revision, have.Digest, p.Digest)
+		case p.Revision < have.Revision:
+			return false, fmt.Errorf("revision %d is older than %d, which is in force: refused", p.Revision, have.Revision)
+		}
+	}
+	next, err := decode(p)
+	if err != nil {
+		return false, fmt.Errorf("revision %d: %w", p.Revision, err)
+	}
+	c, err := preflight(n.host.FS(), next)
+	if err != nil {
+		return false, fmt.Errorf("revision %d: %w", p.Revision, err)
+	}
+	data, err := p.Marshal()
+	if err != nil {
+		return false, err
+	}
+	if _, err := n.host.Replace(stateFile, data); err != nil {
+		return false, fmt.Errorf("keeping revision %d: %w", p.Revision, err)
+	}
+	n.accepted = next
+	return true, n.write(c)
+}
+
+// repair makes the host's files say what was accepted, whoever changed them.
+func (n *node) repair() error {
+	if n.accepted == nil {
+		return nil
+	}
+	c, err := preflight(n.host.FS(), n.accepted)
+	if err != nil {
+		return err
+	}
+	return n.write(c)
+}
+
+// write puts a candidate in force, and reports what is odd about it. No rules: no file.
+func (n *node) write(c candidate) (err error) {
+	n.report(c.findings)
+	var changed bool
+	if c.rules == 0 {
+		changed, err = n.host.Remove(dropInFile)
+	} else {
+		changed, err = n.host.Replace(dropInFile, c.text)
+	}
+	if changed {
+		n.log.Info("Wrote the rules", "path", "/"+dropInPath, "rules", c.rules, "revision", n.accepted.Revision, "digest", n.accepted.Digest)
+	}
+	return err
+}
+
+// report logs findings that are not those of the last time.
+func (n *node) report(findings []Finding) {
+	if now := fmt.Sprint(findings); now != n.reported {
+		n.reported = now
+		for _, f := range findings {
+			n.log.Info(f.Message, "reason", f.Reason)
+		}
+	}
+}

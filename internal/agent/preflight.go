@@ -1,0 +1,134 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import (
+	"fmt"
+	"io/fs"
+	"maps"
+	"path"
+	"slices"
+
+	"go.podman.io/image/v5/pkg/sysregistriesv2"
+
+	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/registriesconf"
+)
+
+// Reason names what is odd on this node.
+type Reason string
+
+// The reasons, of semantics.md N1.
+const (
+	// LocalBlock: a file of this host blocks a scope, so the rules in it are not put in force here.
+	LocalBlock Reason = "LocalBlock"
+	// ShadowsLocal: our table hides what a file of this host says, or that file hides ours.
+	ShadowsLocal Reason = "ShadowsLocal"
+	// LocalBroken: a file of this host cannot be read by the consumers.
+	LocalBroken Reason = "LocalBroken"
+)
+
+// Finding is one thing that is odd on this node.
+type Finding struct {
+	Reason  Reason
+	Message string
+}
+
+// candidate is what is to be written on this node.
+type candidate struct {
+	text     []byte // nil for no file
+	rules    int
+	findings []Finding
+}
+
+// preflight makes the drop-in for this node out of what was published, and reads it together with the files of others as
+// the consumers will (N1). It refuses, with an error, only what our file would make worse.
+func preflight(host fs.FS, a *accepted) (candidate, error) {
+	var c candidate
+	others, problems := readLocal(host)
+	theirs, err := others.load()
+	if err != nil {
+		var broken []error
+		others, broken = others.usable()
+		problems = append(problems, broken...)
+		if theirs, err = others.load(); err != nil {
+			return candidate{}, fmt.Errorf("reading the registries.conf files of this host: %w", err)
+		}
+	}
+	for _, p := range problems {
+		c.findings = append(c.findings, Finding{Reason: LocalBroken, Message: p.Error()})
+	}
+	kept, shadowed, err := c.withhold(a.rules, theirs)
+	if err != nil {
+		return candidate{}, err
+	}
+	for _, prefix := range shadowed {
+		c.replaced(prefix, others)
+	}
+	if c.rules = len(kept); c.rules == 0 {
+		return c, nil
+	}
+	c.text = a.Text
+	if len(kept) < len(a.rules) {
+		if c.text, err = registriesconf.Encode(kept); err != nil {
+			return candidate{}, err
+		}
+	}
+	if _, err := others.with(c.text).load(); err != nil {
+		return candidate{}, fmt.Errorf("the consumers refuse the new drop-in: %w", err)
+	}
+	return c, nil
+}
+
+// withhold returns the rules without those in a scope that a file of this host blocks, and the prefixes for which both
+// have a table. It reports what the rules hide.
+func (c *candidate) withhold(rules []mirrors.Rule, theirs *consumer) (kept []mirrors.Rule, shared []string, err error) {
+	for i := range rules {
+		source := rules[i].Source
+		t, err := theirs.covering(source)
+		if err != nil {
+			return nil, nil, err
+		}
+		if t != nil && t.Blocked {
+			c.find(LocalBlock, "source %q is not in force on this node, because a file of this host blocks %q", source, t.Prefix)
+			continue
+		}
+		kept = append(kept, rules[i])
+		switch {
+		case t == nil:
+		case t.Prefix == source:
+			shared = append(shared, source)
+		default:
+			c.shadow(&rules[i], t)
+		}
+	}
+	return kept, shared, nil
+}
+
+// shadow reports what a broader table of this host says that our narrower one hides.
+func (c *candidate) shadow(rule *mirrors.Rule, t *sysregistriesv2.Registry) {
+	if t.Insecure != rule.Insecure {
+		c.find(ShadowsLocal, "source %q hides insecure = %t, which a file of this host says for %q", rule.Source, t.Insecure, t.Prefix)
+	}
+	if t.Location != "" && t.Location != t.Prefix {
+		c.find(ShadowsLocal, "source %q hides location = %q, which a file of this host says for %q", rule.Source, t.Location, t.Prefix)
+	}
+}
+
+// replaced reports two tables with one prefix, of which the one in the file that is read last counts.
+func (c *candidate) replaced(prefix string, others local) {
+	for _, name := range slices.Sorted(maps.Keys(others.dropIns)) {
+		file := others.dropIns[name]
+		if name < path.Base(dropInPath) || !file.has(prefix) {
+			continue
+		}
+		c.find(ShadowsLocal, "source %q is not in force on this node, because /%s is read later and has a table with that prefix", prefix, file.path)
+		return
+	}
+	c.find(ShadowsLocal, "source %q replaces the table that a file of this host has with that prefix", prefix)
+}
+
+func (c *candidate) find(reason Reason, format string, args ...any) {
+	c.findings = append(c.findings, Finding{Reason: reason, Message: fmt.Sprintf(format, args...)})
+}

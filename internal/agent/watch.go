@@ -1,0 +1,151 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"path/filepath"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/util/workqueue"
+
+	"github.com/mirrorset/mirrorset/internal/payload"
+)
+
+// How soon a failed attempt is made again.
+const (
+	retryFirst = 100 * time.Millisecond
+	retryLast  = 30 * time.Second
+)
+
+// loop calls reconcile, one call at a time, whenever the ConfigMap or the host's files changed.
+type loop struct {
+	node     *node
+	log      logr.Logger
+	queue    workqueue.TypedRateLimitingInterface[struct{}]
+	informer cache.SharedIndexInformer
+	files    *fsnotify.Watcher
+	hostRoot string
+	failed   string // the last error, so that each is logged once
+}
+
+func watch(ctx context.Context, config Config, n *node) error {
+	files, err := fsnotify.NewWatcher()
+	if err != nil {
+		return fmt.Errorf("watching the host's files: %w", err)
+	}
+	l := &loop{
+		node:     n,
+		log:      config.Log,
+		files:    files,
+		hostRoot: config.HostRoot,
+		queue: workqueue.NewTypedRateLimitingQueue(
+			workqueue.NewTypedItemExponentialFailureRateLimiter[struct{}](retryFirst, retryLast)),
+	}
+	l.informer = informers.NewSharedInformerFactoryWithOptions(config.Client, 0,
+		informers.WithNamespace(config.Namespace),
+		informers.WithTweakListOptions(func(o *metav1.ListOptions) {
+			o.FieldSelector = fields.OneTermEqualSelector("metadata.name", payload.ConfigMapName).String()
+		})).Core().V1().ConfigMaps().Informer()
+	wake := func(any) { l.queue.Add(struct{}{}) }
+	if _, err := l.informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc:    wake,
+		UpdateFunc: func(_, now any) { wake(now) },
+	}); err != nil {
+		return errors.Join(err, files.Close())
+	}
+	go l.informer.RunWithContext(ctx)
+	go l.wakeOnFiles(ctx, config.Rescan)
+	l.queue.Add(struct{}{}) // what was restored is put in force before the API server is met
+	for l.next() {
+	}
+	return files.Close()
+}
+
+// wakeOnFiles queues a pass on every change of the watched folders, and on every tick for what no event told; it shuts the
+// queue down at the end.
+func (l *loop) wakeOnFiles(ctx context.Context, rescan time.Duration) {
+	defer l.queue.ShutDown()
+	ticker := time.NewTicker(rescan)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		case <-l.files.Events:
+		case err := <-l.files.Errors:
+			l.log.Error(err, "Events about the host's files were lost, so all are looked at")
+		}
+		l.queue.Add(struct{}{})
+	}
+}
+
+// next does one pass; it returns false once the queue is shut down.
+func (l *loop) next() bool {
+	item, shutdown := l.queue.Get()
+	if shutdown {
+		return false
+	}
+	defer l.queue.Done(item)
+	err := l.pass()
+	if err == nil {
+		l.failed = ""
+		l.queue.Forget(item)
+		return true
+	}
+	if err.Error() != l.failed {
+		l.failed = err.Error()
+		l.log.Error(err, "What is in force on this node stays as it is")
+	}
+	l.queue.AddRateLimited(item)
+	return true
+}
+
+// pass takes what is published, or else has the node's files repaired.
+func (l *loop) pass() error {
+	l.watchFolders()
+	defer l.watchFolders() // those that this pass makes
+	var refused error
+	if cm := l.published(); cm != nil {
+		p, err := payload.Read(cm)
+		if err == nil {
+			var taken bool
+			if taken, err = l.node.take(p); taken {
+				return err
+			}
+		}
+		refused = err
+	}
+	return errors.Join(refused, l.node.repair())
+}
+
+// published returns the ConfigMap as last seen; nil where there is none.
+func (l *loop) published() *corev1.ConfigMap {
+	for _, object := range l.informer.GetStore().List() {
+		if cm, ok := object.(*corev1.ConfigMap); ok {
+			return cm
+		}
+	}
+	return nil
+}
+
+// watchFolders watches the folders that there are now; to watch one twice is no error, and those that are missing are
+// found by the watch on their parent or by the next rescan.
+func (l *loop) watchFolders() {
+	folders := append([]string{"etc/containers", "usr/share/containers"}, dropInDirs...)
+	for _, folder := range append(folders, path.Dir(statePath)) {
+		_ = l.files.Add(filepath.Join(l.hostRoot, folder))
+	}
+}

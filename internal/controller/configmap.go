@@ -1,0 +1,128 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/mirrorset/mirrorset/internal/payload"
+	"github.com/mirrorset/mirrorset/internal/registriesconf"
+)
+
+// crdAnnotation holds the UID of the CRD that the published sets came from.
+const crdAnnotation = "mirrorset.io/crd-uid"
+
+var labels = map[string]string{
+	"app.kubernetes.io/name":       "mirrorset",
+	"app.kubernetes.io/component":  "registries-conf",
+	"app.kubernetes.io/managed-by": FieldManager,
+}
+
+// published is the ConfigMap as the API server has it.
+type published struct {
+	configMap *corev1.ConfigMap // nil where there is none
+	payload   *payload.Payload  // nil where the ConfigMap is not a complete one
+}
+
+func (p *Publisher) current(ctx context.Context) (published, error) {
+	var cm corev1.ConfigMap
+	err := p.Live.Get(ctx, types.NamespacedName{Namespace: p.Namespace, Name: payload.ConfigMapName}, &cm)
+	if apierrors.IsNotFound(err) {
+		return published{}, nil
+	}
+	if err != nil {
+		return published{}, err
+	}
+	current := published{configMap: &cm}
+	if content, err := payload.Read(&cm); err != nil {
+		ctrl.LoggerFrom(ctx).Info("What is published was damaged and is published again", "cause", err.Error())
+	} else {
+		current.payload = &content
+	}
+	return current, nil
+}
+
+// distrusts tells how long to wait before the sets that are there may replace what is published: a CRD that was replaced
+// and has no sets must not open every block.
+func (c published) distrusts(sets int, crd *apiextensionsv1.CustomResourceDefinition, now time.Time) time.Duration {
+	if sets > 0 || c.configMap == nil || c.isEmpty() {
+		return 0
+	}
+	if c.configMap.Annotations[crdAnnotation] == string(crd.UID) {
+		return 0
+	}
+	return max(0, crd.CreationTimestamp.Add(crdReplaced).Sub(now))
+}
+
+// isEmpty tells whether what is published is known to have no rules.
+func (c published) isEmpty() bool {
+	return c.payload != nil && string(c.payload.Text) == registriesconf.Header
+}
+
+// revision is the one to publish the text with: the present one for the present text, so that nodes have nothing to do.
+func (p *Publisher) revision(c published, text []byte, now time.Time) int64 {
+	known := p.lastRevision
+	if c.payload != nil {
+		if c.payload.Revision >= p.lastRevision && bytes.Equal(c.payload.Text, text) {
+			return c.payload.Revision
+		}
+		known = max(known, c.payload.Revision)
+	}
+	return payload.NextRevision(now.UnixMilli(), known)
+}
+
+// publish applies the ConfigMap unless it is as it should be. The resource version of the live read goes along, so that a
+// manager that lost its lease meanwhile cannot overwrite its successor.
+func (p *Publisher) publish(ctx context.Context, c published, text []byte, crd *apiextensionsv1.CustomResourceDefinition, now time.Time) error {
+	next := payload.New(p.revision(c, text, now), text)
+	data, binaryData, err := next.Data()
+	if err != nil {
+		return err
+	}
+	annotations := next.Annotations()
+	annotations[crdAnnotation] = string(crd.UID)
+	p.lastRevision = next.Revision
+	if c.says(annotations, data, binaryData) {
+		return nil
+	}
+	apply := corev1ac.ConfigMap(payload.ConfigMapName, p.Namespace).
+		WithLabels(labels).WithAnnotations(annotations).WithData(data).WithBinaryData(binaryData)
+	if c.configMap != nil {
+		apply = apply.WithResourceVersion(c.configMap.ResourceVersion)
+	}
+	if err := p.Client.Apply(ctx, apply, client.FieldOwner(FieldManager), client.ForceOwnership); err != nil {
+		return fmt.Errorf("publishing revision %d: %w", next.Revision, err)
+	}
+	ctrl.LoggerFrom(ctx).Info("Published", "revision", next.Revision, "digest", next.Digest, "bytes", len(text))
+	return nil
+}
+
+// says tells whether the ConfigMap has all of this already, whatever else it has.
+func (c published) says(annotations, data map[string]string, binaryData map[string][]byte) bool {
+	return c.configMap != nil &&
+		hasAll(c.configMap.Labels, labels) &&
+		hasAll(c.configMap.Annotations, annotations) &&
+		hasAll(c.configMap.Data, data) &&
+		bytes.Equal(c.configMap.BinaryData[payload.CompressedKey], binaryData[payload.CompressedKey])
+}
+
+func hasAll(have, want map[string]string) bool {
+	for k, v := range want {
+		if got, ok := have[k]; !ok || got != v {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,171 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package controller has the manager's reconcilers. There is one so far, the [Publisher], from all ImageDigestMirrorSets
+// to the one ConfigMap that the agents follow.
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
+	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/payload"
+	"github.com/mirrorset/mirrorset/internal/registriesconf"
+)
+
+// FieldManager owns the fields that the manager applies.
+const FieldManager = "mirrorset-manager"
+
+// CRDName is the name of the CustomResourceDefinition that the sets come from.
+const CRDName = "imagedigestmirrorsets.config.openshift.io"
+
+// crdAway is how often the manager looks for a CRD that is missing, on its way out or just back, besides the events.
+const crdAway = time.Second
+
+// crdReplaced is how old another CRD than the one that the published rules came from must be before its having no sets is
+// believed. It leaves time to bring the sets back.
+const crdReplaced = 10 * time.Minute
+
+// Publisher keeps the ConfigMap in step with all sets. Whatever event comes, it lists everything and makes one pure call.
+type Publisher struct {
+	// Client applies the ConfigMap.
+	Client client.Client
+	// Live reads from the API server and not from a cache, so that nothing is decided on an old state.
+	Live client.Reader
+	// Namespace is the one of the ConfigMap.
+	Namespace string
+	// Insecure are the scopes that nodes reach without TLS checks.
+	Insecure mirrors.Scopes
+
+	lastRevision int64     // the highest published by this process
+	lastCRD      types.UID // the CRD of the last pass
+	pollUntil    time.Time // while the watch of the sets of a new CRD may still be starting
+	logged       string    // the last findings, so that each is logged once
+}
+
+// +kubebuilder:rbac:groups=config.openshift.io,resources=imagedigestmirrorsets,verbs=get;list;watch
+// +kubebuilder:rbac:groups=apiextensions.k8s.io,resources=customresourcedefinitions,resourceNames=imagedigestmirrorsets.config.openshift.io,verbs=get;list;watch
+// +kubebuilder:rbac:groups="",namespace=mirrorset-system,resources=configmaps,resourceNames=containers-registries.conf,verbs=get;list;watch;create;patch
+
+// SetupWithManager has every event about a set, the CRD or the ConfigMap lead to the one request there is.
+func (p *Publisher) SetupWithManager(mgr ctrl.Manager) error {
+	one := handler.EnqueueRequestsFromMapFunc(func(context.Context, client.Object) []reconcile.Request {
+		return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: p.Namespace, Name: payload.ConfigMapName}}}
+	})
+	return ctrl.NewControllerManagedBy(mgr).Named("publisher").
+		WatchesMetadata(&configv1.ImageDigestMirrorSet{}, one, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		WatchesMetadata(&apiextensionsv1.CustomResourceDefinition{}, one).
+		WatchesMetadata(&corev1.ConfigMap{}, one).
+		Complete(p)
+}
+
+// Reconcile publishes what the sets say now, if that differs from what is published.
+func (p *Publisher) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Result, error) {
+	log := ctrl.LoggerFrom(ctx)
+	sets, crd, err := p.listSets(ctx)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	if crd == nil {
+		log.Info("What is published stays as it is while the CRD is missing, being deleted or not yet served", "crd", CRDName)
+		return ctrl.Result{RequeueAfter: crdAway}, nil
+	}
+	now := time.Now()
+	result := p.poll(crd, now)
+	merged := mirrors.Merge(mirrors.Input{Sets: sets, Insecure: p.Insecure})
+	p.logFindings(ctx, merged.Findings)
+	text, err := registriesconf.Encode(merged.Rules)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	current, err := p.current(ctx)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	if wait := current.distrusts(len(sets), crd, now); wait > 0 {
+		log.Info("The CRD was replaced and there are no sets: what is published stays as it is until sets are back or the wait is over", "crd", CRDName, "wait", wait)
+		return ctrl.Result{RequeueAfter: wait}, nil
+	}
+	err = p.publish(ctx, current, text, crd, now)
+	if errors.Is(err, payload.ErrTooLarge) {
+		return ctrl.Result{}, reconcile.TerminalError(err)
+	}
+	return result, err
+}
+
+// listSets lists all sets. It returns no CRD where the list cannot be believed: sets that are missing because their CRD is
+// going away, or not yet back, were not deleted by anyone. The CRD is read before and after the list, because its deletion
+// begins before that of the sets.
+func (p *Publisher) listSets(ctx context.Context) ([]configv1.ImageDigestMirrorSet, *apiextensionsv1.CustomResourceDefinition, error) {
+	before, err := p.servedCRD(ctx)
+	if err != nil || before == nil {
+		return nil, nil, err
+	}
+	var list configv1.ImageDigestMirrorSetList
+	if err := p.Live.List(ctx, &list); err != nil {
+		if apierrors.IsNotFound(err) {
+			return nil, nil, nil
+		}
+		return nil, nil, fmt.Errorf("listing sets: %w", err)
+	}
+	after, err := p.servedCRD(ctx)
+	if err != nil || after == nil || after.UID != before.UID {
+		return nil, nil, err
+	}
+	return list.Items, after, nil
+}
+
+// servedCRD returns the CRD if it is established and stays.
+func (p *Publisher) servedCRD(ctx context.Context) (*apiextensionsv1.CustomResourceDefinition, error) {
+	var crd apiextensionsv1.CustomResourceDefinition
+	if err := p.Live.Get(ctx, types.NamespacedName{Name: CRDName}, &crd); err != nil {
+		return nil, client.IgnoreNotFound(err)
+	}
+	if crd.DeletionTimestamp != nil {
+		return nil, nil
+	}
+	for _, c := range crd.Status.Conditions {
+		if c.Type == apiextensionsv1.Established && c.Status == apiextensionsv1.ConditionTrue {
+			return &crd, nil
+		}
+	}
+	return nil, nil
+}
+
+// poll has sets looked for every second for a minute after the CRD came back, because the watch that broke with the old
+// one takes its time to start again.
+func (p *Publisher) poll(crd *apiextensionsv1.CustomResourceDefinition, now time.Time) ctrl.Result {
+	if p.lastCRD != "" && p.lastCRD != crd.UID {
+		p.pollUntil = now.Add(time.Minute)
+	}
+	p.lastCRD = crd.UID
+	if now.Before(p.pollUntil) {
+		return ctrl.Result{RequeueAfter: crdAway}
+	}
+	return ctrl.Result{}
+}
+
+// logFindings logs findings that are not those of the last pass.
+func (p *Publisher) logFindings(ctx context.Context, findings []mirrors.Finding) {
+	if now := fmt.Sprint(findings); now != p.logged {
+		p.logged = now
+		for _, f := range findings {
+			ctrl.LoggerFrom(ctx).Info(f.Message, "reason", f.Reason, "sets", f.Objects())
+		}
+	}
+}

@@ -1,0 +1,174 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package hostfile owns single files below the root directory of a host. Files are replaced as a whole, so that at every
+// moment, a crash included, a reader sees the old content or the new; and no path, by way of "..", an absolute name or a
+// symbolic link, leads out of that directory.
+package hostfile
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+)
+
+// tempSuffix ends the name of a file that is being written. It is not one that registries.conf readers load
+// (semantics.md N1).
+const tempSuffix = ".mirrorset-tmp"
+
+const (
+	fileMode = 0o644
+	dirMode  = 0o755
+)
+
+// ErrForeign is returned for a file that is not ours, which is never changed.
+var ErrForeign = errors.New("there is something that Mirrorset did not write, which is left as it is")
+
+// Host is the root directory of a host.
+type Host struct {
+	root *os.Root
+}
+
+// Open opens the directory.
+func Open(dir string) (*Host, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, fmt.Errorf("opening the host's root: %w", err)
+	}
+	return &Host{root: root}, nil
+}
+
+// Close releases the directory.
+func (h *Host) Close() error {
+	return h.root.Close()
+}
+
+// FS returns the host's files for reading.
+func (h *Host) FS() fs.FS {
+	return h.root.FS()
+}
+
+// File is one file that belongs to us if its content begins with the marker.
+type File struct {
+	// Path is relative to the host's root.
+	Path string
+	// Marker is the beginning of all content that is ours.
+	Marker string
+}
+
+// Replace makes the content, which begins with the marker, that of the file, whose directories are made if they are
+// missing. It reports whether anything was changed, and fails with [ErrForeign] where the file is not ours.
+func (h *Host) Replace(f File, content []byte) (changed bool, err error) {
+	switch current, err := h.read(f); {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return false, err
+	case bytes.Equal(current, content):
+		return false, nil
+	}
+	if err := h.makeDir(path.Dir(f.Path)); err != nil {
+		return false, err
+	}
+	temp := f.Path + tempSuffix
+	if err := h.writeTemp(temp, content); err != nil {
+		return false, fmt.Errorf("writing %s: %w", temp, err)
+	}
+	if err := h.root.Rename(temp, f.Path); err != nil {
+		return false, err
+	}
+	return true, h.syncDir(path.Dir(f.Path))
+}
+
+// Remove removes the file if it is ours, and what a killed [Host.Replace] left of it. It reports whether there was a file.
+func (h *Host) Remove(f File) (changed bool, err error) {
+	if err := h.removeTemp(f.Path + tempSuffix); err != nil {
+		return false, err
+	}
+	switch _, err := h.read(f); {
+	case errors.Is(err, fs.ErrNotExist):
+		return false, nil
+	case err != nil:
+		return false, err
+	}
+	if err := h.root.Remove(f.Path); err != nil {
+		return false, err
+	}
+	return true, h.syncDir(path.Dir(f.Path))
+}
+
+// Read returns the content of the file. It fails with [fs.ErrNotExist] or [ErrForeign].
+func (h *Host) Read(f File) ([]byte, error) {
+	return h.read(f)
+}
+
+func (h *Host) read(f File) ([]byte, error) {
+	info, err := h.root.Lstat(f.Path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s: %w: not a regular file", f.Path, ErrForeign)
+	}
+	content, err := h.root.ReadFile(f.Path)
+	if err != nil {
+		return nil, err
+	}
+	if !bytes.HasPrefix(content, []byte(f.Marker)) {
+		return nil, fmt.Errorf("%s: %w", f.Path, ErrForeign)
+	}
+	return content, nil
+}
+
+// writeTemp writes a new file, never through a link that stands in its place, and waits until it is on disk.
+func (h *Host) writeTemp(name string, content []byte) error {
+	if err := h.removeTemp(name); err != nil {
+		return err
+	}
+	file, err := h.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(content)
+	if err == nil {
+		err = file.Chmod(fileMode) // whatever the umask
+	}
+	if err == nil {
+		err = file.Sync()
+	}
+	return errors.Join(err, file.Close())
+}
+
+func (h *Host) removeTemp(name string) error {
+	if err := h.root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// makeDir makes the directory and its parents, and waits until each new name is on disk.
+func (h *Host) makeDir(dir string) error {
+	if _, err := h.root.Stat(dir); err == nil {
+		return nil
+	}
+	parent := path.Dir(dir)
+	if parent != dir {
+		if err := h.makeDir(parent); err != nil {
+			return err
+		}
+	}
+	if err := h.root.Mkdir(dir, dirMode); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return h.syncDir(parent)
+}
+
+func (h *Host) syncDir(dir string) error {
+	d, err := h.root.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

@@ -1,0 +1,44 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package hostfile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"syscall"
+	"time"
+)
+
+// lockPoll is how often a taken lock is tried again.
+const lockPoll = 100 * time.Millisecond
+
+// Lock takes the lock file at a path, so that of two agents on one host, as while one is replaced by its successor, only
+// one writes. It waits until the lock is free or the context ends. The lock is free again once the returned function was
+// called or the process is gone.
+func (h *Host) Lock(ctx context.Context, name string) (unlock func() error, err error) {
+	if err := h.makeDir(path.Dir(name)); err != nil {
+		return nil, err
+	}
+	file, err := h.root.OpenFile(name, os.O_RDWR|os.O_CREATE, fileMode)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil {
+			return file.Close, nil
+		}
+		if !errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, errors.Join(fmt.Errorf("locking %s: %w", name, err), file.Close())
+		}
+		select {
+		case <-ctx.Done():
+			return nil, errors.Join(ctx.Err(), file.Close())
+		case <-time.After(lockPoll):
+		}
+	}
+}

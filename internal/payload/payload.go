@@ -1,0 +1,178 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package payload is the contract between the manager and the agents: what the ConfigMap "containers-registries.conf"
+// holds. It carries one registries.conf text with a revision that only grows and a digest of the text. The ConfigMap is
+// complete in itself, so a Pod that builds images may mount it as a drop-in directory.
+package payload
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+const (
+	// ConfigMapName is the name of the ConfigMap, in the manager's namespace.
+	ConfigMapName = "containers-registries.conf"
+	// Key holds the text, in data.
+	Key = "registries.conf"
+	// CompressedKey holds the gzipped text, in binaryData, where the text alone would be too large for a ConfigMap.
+	CompressedKey = "registries.conf.gz"
+	// RevisionAnnotation holds the revision, in decimal.
+	RevisionAnnotation = "mirrorset.io/revision"
+	// DigestAnnotation holds the digest of the text, as in "sha256:<hex>".
+	DigestAnnotation = "mirrorset.io/digest"
+)
+
+const (
+	// maxPlain is the size in bytes up to which the text is stored as it is; a ConfigMap holds 1 MiB.
+	maxPlain = 900 << 10
+	// maxText bounds the text in bytes, and so what an agent unpacks into memory.
+	maxText = 64 << 20
+	// maxRevision, in Unix milliseconds, is far beyond every clock; a larger revision is a mistake, and would leave no
+	// room for the next ones.
+	maxRevision = 1 << 52
+)
+
+// ErrTooLarge is returned for a text that does not fit a ConfigMap even when it is compressed.
+var ErrTooLarge = errors.New("the registries.conf is too large for a ConfigMap")
+
+// Payload is one published state of the rules.
+type Payload struct {
+	// Revision orders payloads; each is larger than those before it.
+	Revision int64 `json:"revision"`
+	// Digest is that of the text.
+	Digest string `json:"digest"`
+	// Text is a registries.conf.
+	Text []byte `json:"text"`
+}
+
+// New returns a payload of the text.
+func New(revision int64, text []byte) Payload {
+	return Payload{Revision: revision, Digest: digest(text), Text: text}
+}
+
+func digest(text []byte) string {
+	sum := sha256.Sum256(text)
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
+// NextRevision returns the revision behind all that are known: one more than the highest of them, or the time in Unix
+// milliseconds, so that revisions grow even after the ConfigMap was deleted.
+func NextRevision(unixMilli int64, known ...int64) int64 {
+	next := unixMilli
+	for _, k := range known {
+		if k < maxRevision {
+			next = max(next, k+1)
+		}
+	}
+	return next
+}
+
+// Check tells whether the payload is complete: the digest is that of the text, and the revision a sane one.
+func (p Payload) Check() error {
+	if p.Revision <= 0 || p.Revision > maxRevision {
+		return fmt.Errorf("revision %d is out of range", p.Revision)
+	}
+	if got := digest(p.Text); got != p.Digest {
+		return fmt.Errorf("the digest of the text is %s, and %q was published", got, p.Digest)
+	}
+	return nil
+}
+
+// Annotations returns what [Read] wants in the ConfigMap's annotations.
+func (p Payload) Annotations() map[string]string {
+	return map[string]string{
+		RevisionAnnotation: strconv.FormatInt(p.Revision, 10),
+		DigestAnnotation:   p.Digest,
+	}
+}
+
+// Data returns what [Read] wants in the ConfigMap's data and binaryData. It fails with [ErrTooLarge].
+func (p Payload) Data() (data map[string]string, binaryData map[string][]byte, err error) {
+	if len(p.Text) <= maxPlain {
+		return map[string]string{Key: string(p.Text)}, nil, nil
+	}
+	var packed bytes.Buffer
+	w := gzip.NewWriter(&packed)
+	if _, err := w.Write(p.Text); err != nil {
+		return nil, nil, err
+	}
+	if err := w.Close(); err != nil {
+		return nil, nil, err
+	}
+	if len(p.Text) > maxText || packed.Len() > maxPlain {
+		return nil, nil, fmt.Errorf("%w: %d bytes, compressed %d of at most %d", ErrTooLarge, len(p.Text), packed.Len(), maxPlain)
+	}
+	return nil, map[string][]byte{CompressedKey: packed.Bytes()}, nil
+}
+
+// Read returns the payload of a ConfigMap once [Payload.Check] has passed.
+func Read(cm *corev1.ConfigMap) (Payload, error) {
+	p, err := read(cm)
+	if err == nil {
+		err = p.Check()
+	}
+	if err != nil {
+		return Payload{}, fmt.Errorf("ConfigMap %s/%s: %w", cm.Namespace, cm.Name, err)
+	}
+	return p, nil
+}
+
+// read takes the text that the digest is about, so that a key which somebody else added does no harm.
+func read(cm *corev1.ConfigMap) (p Payload, err error) {
+	if p.Revision, err = strconv.ParseInt(cm.Annotations[RevisionAnnotation], 10, 64); err != nil {
+		return Payload{}, fmt.Errorf("annotation %s: %w", RevisionAnnotation, err)
+	}
+	p.Digest = cm.Annotations[DigestAnnotation]
+	if text, ok := cm.Data[Key]; ok {
+		if p.Text = []byte(text); digest(p.Text) == p.Digest {
+			return p, nil
+		}
+	}
+	if packed, ok := cm.BinaryData[CompressedKey]; ok {
+		p.Text, err = unpack(packed)
+	}
+	if p.Text == nil && err == nil {
+		err = fmt.Errorf("neither %s nor %s is there", Key, CompressedKey)
+	}
+	return p, err
+}
+
+func unpack(packed []byte) ([]byte, error) {
+	r, err := gzip.NewReader(bytes.NewReader(packed))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", CompressedKey, err)
+	}
+	text, err := io.ReadAll(io.LimitReader(r, maxText+1))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", CompressedKey, err)
+	}
+	if len(text) > maxText {
+		return nil, fmt.Errorf("%s: %w", CompressedKey, ErrTooLarge)
+	}
+	return text, nil
+}
+
+// Marshal returns the payload as an agent keeps it on its node.
+func (p Payload) Marshal() ([]byte, error) {
+	return json.Marshal(p)
+}
+
+// Unmarshal reads what [Payload.Marshal] returned once [Payload.Check] has passed.
+func Unmarshal(data []byte) (Payload, error) {
+	var p Payload
+	if err := json.Unmarshal(data, &p); err != nil {
+		return Payload{}, err
+	}
+	return p, p.Check()
+}

@@ -1,0 +1,115 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package plugin_test
+
+import (
+	"encoding/json"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+// explained is the JSON that explain promises, read strictly.
+type explained struct {
+	Image       string       `json:"image"`
+	Source      string       `json:"source"`
+	Blocked     bool         `json:"blocked"`
+	PullSources []pullSource `json:"pullSources"`
+}
+
+type pullSource struct {
+	Location string   `json:"location"`
+	From     []string `json:"from"`
+}
+
+func explainJSON(t *testing.T, manifests, image string) explained {
+	t.Helper()
+	out := succeed(t, manifests, "explain", image, "-f", "-", "-o", "json").stdout
+	decoder := json.NewDecoder(strings.NewReader(out))
+	decoder.DisallowUnknownFields()
+	var e explained
+	if err := decoder.Decode(&e); err != nil {
+		t.Fatalf("%v in:\n%s", err, out)
+	}
+	if strings.Contains(out, "null") {
+		t.Errorf("lists are never null, but:\n%s", out)
+	}
+	return e
+}
+
+// by returns the pull source that the named sets brought; none stands for the image reference itself.
+func by(location string, sets ...string) pullSource {
+	return pullSource{Location: location, From: append([]string{}, sets...)}
+}
+
+// The worked cases of docs/semantics.md, section 6.
+var (
+	nested  = documents(set("a", "quay.io", "m1.local/q"), set("b", "quay.io/libpod", "m2.local/l"))
+	merged  = documents(set("a", "s.com", "a.local", "b.local", "c.local"), set("b", "s.com", "c.local", "d.local", "e.local"))
+	closed  = never("a", "s.com", "m.local/s")
+	carved  = documents(set("a", "s.com", "m.local/s"), set("b", "s.com/free"))
+	star    = set("a", "*.redhat.io", "mirror.local/redhat")
+	between = set("a", "s.com", "m1.local", "s.com", "m2.local")
+)
+
+func TestWorkedCasesOfTheContractAreExplained(t *testing.T) {
+	for _, tt := range []struct {
+		name, manifests, image, source string
+		blocked                        bool
+		want                           []pullSource
+	}{
+		{"the namespace wins over its registry", nested, "quay.io/libpod/busybox" + digest, "quay.io/libpod", false,
+			[]pullSource{by("m2.local/l/busybox"+digest, "b"), by("quay.io/libpod/busybox" + digest)}},
+		{"the registry serves what the namespace does not", nested, "quay.io/other/x" + digest, "quay.io", false,
+			[]pullSource{by("m1.local/q/other/x"+digest, "a"), by("quay.io/other/x" + digest)}},
+		{"lists of one source merge in order", merged, "s.com/x" + digest, "s.com", false,
+			[]pullSource{by("a.local/x"+digest, "a"), by("b.local/x"+digest, "a"), by("c.local/x"+digest, "a", "b"),
+				by("d.local/x"+digest, "b"), by("e.local/x"+digest, "b"), by("s.com/x" + digest)}},
+		{"a blocked source is not tried", closed, "s.com/x" + digest, "s.com", true,
+			[]pullSource{by("m.local/s/x"+digest, "a")}},
+		{"a blocked source refuses a tag", closed, "s.com/x:1", "s.com", true, []pullSource{}},
+		{"a carve-out goes to the source", carved, "s.com/free/x" + digest, "s.com/free", false,
+			[]pullSource{by("s.com/free/x" + digest)}},
+		{"a wildcard replaces the host", star, "registry.redhat.io/product/repo" + digest, "*.redhat.io", false,
+			[]pullSource{by("mirror.local/redhat/product/repo"+digest, "a"), by("registry.redhat.io/product/repo" + digest)}},
+		{"the source between mirrors stays there", between, "s.com/x" + digest, "s.com", false,
+			[]pullSource{by("m1.local/x"+digest, "a"), by("s.com/x"+digest, "a"), by("m2.local/x"+digest, "a"), by("s.com/x" + digest)}},
+
+		// Beyond the table.
+		{"a component matches whole", nested, "quay.io/libpods/x" + digest, "quay.io", false,
+			[]pullSource{by("m1.local/q/libpods/x"+digest, "a"), by("quay.io/libpods/x" + digest)}},
+		{"a wildcard does not match its own domain", star, "redhat.io/x" + digest, "", false, []pullSource{by("redhat.io/x" + digest)}},
+		{"a tag beside a digest plays no part", closed, "s.com/x:1" + digest, "s.com", true, []pullSource{by("m.local/s/x"+digest, "a")}},
+		{"a tag goes to the source", merged, "s.com/x:1", "s.com", false, []pullSource{by("s.com/x:1")}},
+		{"an image without a tag is the latest", merged, "s.com/x", "s.com", false, []pullSource{by("s.com/x:latest")}},
+		{"a short name is one of docker.io", set("a", "docker.io/library", "m.local/hub"), "alpine" + digest, "docker.io/library", false,
+			[]pullSource{by("m.local/hub/alpine"+digest, "a"), by("docker.io/library/alpine" + digest)}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			want := explained{Image: tt.image, Source: tt.source, Blocked: tt.blocked, PullSources: tt.want}
+			if got := explainJSON(t, tt.manifests, tt.image); !reflect.DeepEqual(got, want) {
+				t.Errorf("got  %+v\nwant %+v", got, want)
+			}
+		})
+	}
+}
+
+func TestExplainWarnsAboutTheDecidingSourceOnly(t *testing.T) {
+	manifests := documents(never("a", "s.com", "m.local/s"), set("b", "*.t.com", "m.local/t"))
+	for _, tt := range []struct {
+		name, image, want string
+	}{
+		{"the blocked one", "s.com/x:1", "warning: BlocksTagPulls: a: source \"s.com\""},
+		{"the wildcard", "x.t.com/x:1", "warning: WildcardCollapse: b: images"},
+		{"none", "u.com/x:1", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got := succeed(t, manifests, "explain", tt.image, "-f", "-").stderr
+			lines := strings.Count(got, "\n")
+			if !strings.HasPrefix(got, tt.want) || (tt.want == "") != (lines == 0) || lines > 1 {
+				t.Errorf("stderr %q, want one line %q or nothing", got, tt.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,121 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package controlplane runs a real etcd and kube-apiserver on loopback, with Mirrorset's CRD and RBAC installed, and the
+// manager and agents as processes with the rights of their own service accounts. The tests and the demo stand on it.
+package controlplane
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
+)
+
+// Namespace is where config/default installs Mirrorset.
+const Namespace = "mirrorset-system"
+
+// The service accounts that config/default makes.
+const (
+	ManagerAccount = "mirrorset-manager"
+	AgentAccount   = "mirrorset-agent"
+)
+
+// ControlPlane is a running etcd and kube-apiserver.
+type ControlPlane struct {
+	// Config is that of an administrator.
+	Config *rest.Config
+	// Kubeconfig is the path of a file with the same.
+	Kubeconfig string
+	// Env is what runs the two; tests stop and start its parts.
+	Env *envtest.Environment
+
+	root string // of the checkout
+	dir  string // of all that is written
+}
+
+// Start starts a control plane out of the programs in $KUBEBUILDER_ASSETS. Root is the checkout.
+func Start(root string) (*ControlPlane, error) {
+	dir, err := os.MkdirTemp("", "mirrorset-control-plane-")
+	if err != nil {
+		return nil, err
+	}
+	env := &envtest.Environment{
+		ControlPlaneStartTimeout: 2 * time.Minute,
+		ControlPlaneStopTimeout:  time.Minute,
+	}
+	config, err := env.Start()
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("starting etcd and kube-apiserver from KUBEBUILDER_ASSETS=%s: %w", os.Getenv("KUBEBUILDER_ASSETS"), err), env.Stop(), os.RemoveAll(dir))
+	}
+	c := &ControlPlane{Config: config, Env: env, root: root, dir: dir, Kubeconfig: filepath.Join(dir, "admin.kubeconfig")}
+	if err := c.writeKubeconfig(c.Kubeconfig, config); err != nil {
+		return nil, errors.Join(err, c.Stop())
+	}
+	return c, nil
+}
+
+// Stop ends the control plane and removes what it wrote.
+func (c *ControlPlane) Stop() error {
+	return errors.Join(c.Env.Stop(), os.RemoveAll(c.dir))
+}
+
+// Kubectl returns kubectl as an administrator, in the folder of the checkout.
+func (c *ControlPlane) Kubectl(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, filepath.Join(os.Getenv("KUBEBUILDER_ASSETS"), "kubectl"), args...)
+	cmd.Dir = c.root
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+c.Kubeconfig)
+	return cmd
+}
+
+// Install applies config/default, and waits until sets are served.
+func (c *ControlPlane) Install(ctx context.Context) error {
+	for _, args := range [][]string{
+		{"apply", "--server-side", "-k", "config/default"},
+		{"wait", "--for=condition=Established", "--timeout=60s", "crd/imagedigestmirrorsets.config.openshift.io"},
+	} {
+		if out, err := c.Kubectl(ctx, args...).CombinedOutput(); err != nil {
+			return fmt.Errorf("kubectl %s: %w\n%s", args[0], err, out)
+		}
+	}
+	return nil
+}
+
+// KubeconfigOf writes a kubeconfig with a token of a service account, and returns its path.
+func (c *ControlPlane) KubeconfigOf(ctx context.Context, account string) (string, error) {
+	client, err := kubernetes.NewForConfig(c.Config)
+	if err != nil {
+		return "", err
+	}
+	token, err := client.CoreV1().ServiceAccounts(Namespace).CreateToken(ctx, account, &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
+	if err != nil {
+		return "", fmt.Errorf("token of %s: %w", account, err)
+	}
+	config := rest.AnonymousClientConfig(c.Config)
+	config.BearerToken = token.Status.Token
+	file := filepath.Join(c.dir, account+".kubeconfig")
+	return file, c.writeKubeconfig(file, config)
+}
+
+func (c *ControlPlane) writeKubeconfig(file string, config *rest.Config) error {
+	const name = "mirrorset"
+	return clientcmd.WriteToFile(clientcmdapi.Config{
+		Clusters: map[string]*clientcmdapi.Cluster{name: {Server: config.Host, CertificateAuthorityData: config.CAData}},
+		AuthInfos: map[string]*clientcmdapi.AuthInfo{name: {
+			Token: config.BearerToken, ClientCertificateData: config.CertData, ClientKeyData: config.KeyData,
+		}},
+		Contexts:       map[string]*clientcmdapi.Context{name: {Cluster: name, AuthInfo: name, Namespace: Namespace}},
+		CurrentContext: name,
+	}, file)
+}

@@ -1,0 +1,93 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controlplane
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Process is a manager or an agent that runs.
+type Process struct {
+	cmd    *exec.Cmd
+	exited chan struct{}
+	err    error // once exited
+
+	mu  sync.Mutex
+	log bytes.Buffer
+}
+
+// StartManager starts bin/manager with the rights of its service account. It listens on no address but those in args.
+func (c *ControlPlane) StartManager(ctx context.Context, args ...string) (*Process, error) {
+	args = append([]string{"--namespace", Namespace, "--metrics-bind-address", "0", "--health-probe-bind-address", "0"}, args...)
+	return c.start(ctx, "manager", ManagerAccount, args)
+}
+
+// StartAgent starts bin/agent with the rights of its service account, for a node whose root directory is hostRoot.
+func (c *ControlPlane) StartAgent(ctx context.Context, hostRoot, node string, args ...string) (*Process, error) {
+	args = append([]string{"--namespace", Namespace, "--host-root", hostRoot, "--node-name", node}, args...)
+	return c.start(ctx, "agent", AgentAccount, args)
+}
+
+func (c *ControlPlane) start(ctx context.Context, program, account string, args []string) (*Process, error) {
+	kubeconfig, err := c.KubeconfigOf(ctx, account)
+	if err != nil {
+		return nil, err
+	}
+	p := &Process{cmd: exec.Command(filepath.Join(c.root, "bin", program), args...), exited: make(chan struct{})}
+	p.cmd.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig)
+	p.cmd.Stdout, p.cmd.Stderr = p, p
+	if err := p.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("starting %s: %w", program, err)
+	}
+	go func() {
+		p.err = p.cmd.Wait()
+		close(p.exited)
+	}()
+	return p, nil
+}
+
+// Write takes what the process prints.
+func (p *Process) Write(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.log.Write(b)
+}
+
+// Log returns what the process has printed so far.
+func (p *Process) Log() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.log.String()
+}
+
+// Exited is closed once the process has ended.
+func (p *Process) Exited() <-chan struct{} {
+	return p.exited
+}
+
+// Kill ends the process at once.
+func (p *Process) Kill() {
+	_ = p.cmd.Process.Kill() // it may have ended by itself
+	<-p.exited
+}
+
+// Stop asks the process to end, and kills it if it has not within ten seconds, which is an error.
+func (p *Process) Stop() error {
+	_ = p.cmd.Process.Signal(syscall.SIGTERM) // it may have ended by itself
+	select {
+	case <-p.exited:
+		return p.err
+	case <-time.After(10 * time.Second):
+		p.Kill()
+		return fmt.Errorf("%s did not end on SIGTERM", p.cmd.Path)
+	}
+}

@@ -1,0 +1,145 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/registry"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+)
+
+// traffic is what reached the registries of one spec, in the order in which it came.
+type traffic struct {
+	mu          sync.Mutex
+	connections []string // by registry name
+	requests    []string
+}
+
+func (t *traffic) connected(registryName string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.connections = append(t.connections, registryName)
+}
+
+func (t *traffic) requested(registryName string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.requests = append(t.requests, registryName)
+}
+
+// forget starts anew, after the images were pushed.
+func (t *traffic) forget() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.connections, t.requests = nil, nil
+}
+
+// asked returns the registries that had requests, in the order of their first one.
+func (t *traffic) asked() []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	asked := []string{}
+	for _, r := range t.requests {
+		if !slices.Contains(asked, r) {
+			asked = append(asked, r)
+		}
+	}
+	return asked
+}
+
+// count returns how often one registry was connected to and asked. A connection without a request is an attempt at TLS.
+func (t *traffic) count(registryName string) (connections, requests int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return occurrences(t.connections, registryName), occurrences(t.requests, registryName)
+}
+
+func occurrences(values []string, value string) int {
+	n := 0
+	for _, v := range values {
+		if v == value {
+			n++
+		}
+	}
+	return n
+}
+
+// countedRegistry is a registry in this process, plain HTTP on the loopback address.
+type countedRegistry struct {
+	name   string
+	host   string
+	server *httptest.Server
+	// failing makes it answer 503 to everything.
+	failing bool
+	// down says that its server was closed.
+	down bool
+}
+
+// startRegistry starts a registry that lives as long as the spec.
+func startRegistry(registryName string, t *traffic) *countedRegistry {
+	GinkgoHelper()
+	quiet := log.New(io.Discard, "", 0)
+	content := registry.New(registry.Logger(quiet))
+	r := &countedRegistry{name: registryName}
+	r.server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		t.requested(registryName)
+		if r.failing {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		content.ServeHTTP(w, req)
+	}))
+	r.server.Config.ErrorLog = quiet
+	r.server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			t.connected(registryName)
+		}
+	}
+	r.server.Start()
+	DeferCleanup(r.server.Close)
+	r.host = r.server.Listener.Addr().String()
+	return r
+}
+
+// push puts the image at host/repository:1.
+func (r *countedRegistry) push(ctx context.Context, repository string, image v1.Image) {
+	GinkgoHelper()
+	ref, err := name.ParseReference(r.host+"/"+repository+":1", name.Insecure)
+	Expect(err).NotTo(HaveOccurred())
+	transport := &http.Transport{}
+	defer transport.CloseIdleConnections()
+	Expect(remote.Write(ref, image, remote.WithContext(ctx), remote.WithTransport(transport))).To(Succeed())
+}
+
+// stop closes the server, so that connections are refused.
+func (r *countedRegistry) stop() {
+	r.server.Close()
+	r.down = true
+}
+
+// report puts the counters into the test report.
+func (t *traffic) report(registries []*countedRegistry) {
+	lines := make([]string, 0, len(registries))
+	for _, r := range registries {
+		connections, requests := t.count(r.name)
+		lines = append(lines, fmt.Sprintf("%s: %d requests on %d connections", r.name, requests, connections))
+	}
+	AddReportEntry("asked", strings.Join(lines, "; "), ReportEntryVisibilityAlways)
+}
