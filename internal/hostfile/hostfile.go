@@ -62,11 +62,11 @@ type File struct {
 // Replace makes the content, which begins with the marker, that of the file, whose directories are made if they are
 // missing. It reports whether anything was changed, and fails with [ErrForeign] where the file is not ours.
 func (h *Host) Replace(f File, content []byte) (changed bool, err error) {
-	switch current, err := h.read(f); {
+	switch current, mode, err := h.read(f); {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
 		return false, err
-	case bytes.Equal(current, content):
+	case bytes.Equal(current, content) && mode == fileMode:
 		return false, nil
 	}
 	if err := h.makeDir(path.Dir(f.Path)); err != nil {
@@ -74,10 +74,10 @@ func (h *Host) Replace(f File, content []byte) (changed bool, err error) {
 	}
 	temp := f.Path + tempSuffix
 	if err := h.writeTemp(temp, content); err != nil {
-		return false, fmt.Errorf("writing %s: %w", temp, err)
+		return false, errors.Join(fmt.Errorf("writing %s: %w", temp, err), h.removeTemp(temp))
 	}
 	if err := h.root.Rename(temp, f.Path); err != nil {
-		return false, err
+		return false, errors.Join(err, h.removeTemp(temp))
 	}
 	return true, h.syncDir(path.Dir(f.Path))
 }
@@ -87,7 +87,7 @@ func (h *Host) Remove(f File) (changed bool, err error) {
 	if err := h.removeTemp(f.Path + tempSuffix); err != nil {
 		return false, err
 	}
-	switch _, err := h.read(f); {
+	switch _, _, err := h.read(f); {
 	case errors.Is(err, fs.ErrNotExist):
 		return false, nil
 	case err != nil:
@@ -101,25 +101,25 @@ func (h *Host) Remove(f File) (changed bool, err error) {
 
 // Read returns the content of the file. It fails with [fs.ErrNotExist] or [ErrForeign].
 func (h *Host) Read(f File) ([]byte, error) {
-	return h.read(f)
+	content, _, err := h.read(f)
+	return content, err
 }
 
-func (h *Host) read(f File) ([]byte, error) {
+func (h *Host) read(f File) (content []byte, mode fs.FileMode, err error) {
 	info, err := h.root.Lstat(f.Path)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s: %w: not a regular file", f.Path, ErrForeign)
+		return nil, 0, fmt.Errorf("%s: %w: not a regular file", f.Path, ErrForeign)
 	}
-	content, err := h.root.ReadFile(f.Path)
-	if err != nil {
-		return nil, err
+	if content, err = h.root.ReadFile(f.Path); err != nil {
+		return nil, 0, err
 	}
 	if !bytes.HasPrefix(content, []byte(f.Marker)) {
-		return nil, fmt.Errorf("%s: %w", f.Path, ErrForeign)
+		return nil, 0, fmt.Errorf("%s: %w", f.Path, ErrForeign)
 	}
-	return content, nil
+	return content, info.Mode(), nil
 }
 
 // writeTemp writes a new file, never through a link that stands in its place, and waits until it is on disk.
@@ -159,7 +159,11 @@ func (h *Host) makeDir(dir string) error {
 			return err
 		}
 	}
-	if err := h.root.Mkdir(dir, dirMode); err != nil && !errors.Is(err, fs.ErrExist) {
+	err := h.root.Mkdir(dir, dirMode)
+	if err == nil {
+		err = h.root.Chmod(dir, dirMode) // whatever the umask
+	}
+	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	return h.syncDir(parent)

@@ -49,7 +49,7 @@ func (r *reader) readEntry(entry Entry, in *configv1.ImageDigestMirrors) (statem
 		r.find(InvalidSource, in.Source, []Entry{entry}, "source %s is neither host[:port][/path] nor *.host; the entry is left out", quote(in.Source))
 		return s, false
 	}
-	never := r.readPolicy(entry, in)
+	never, known := r.readPolicy(entry, in)
 	kept := r.readMirrors(entry, in)
 	lost := len(kept) < len(in.Mirrors)
 
@@ -67,21 +67,22 @@ func (r *reader) readEntry(entry Entry, in *configv1.ImageDigestMirrors) (statem
 	case lost && !onlySource:
 		r.find(InvalidMirror, in.Source, []Entry{entry}, "no usable mirror is left of this entry, which is left out: source %s", quote(s.source))
 		return s, false
-	case in.MirrorSourcePolicy != "":
+	case known && in.MirrorSourcePolicy != "":
 		r.find(PolicyWithoutMirrors, in.Source, []Entry{entry}, "policy %s of source %s has no effect, because the entry names no mirror other than the source", quote(string(in.MirrorSourcePolicy)), quote(s.source))
 	}
 	return s, true
 }
 
-func (r *reader) readPolicy(entry Entry, in *configv1.ImageDigestMirrors) (never bool) {
+func (r *reader) readPolicy(entry Entry, in *configv1.ImageDigestMirrors) (never, known bool) {
 	switch in.MirrorSourcePolicy {
 	case "", configv1.AllowContactingSource:
+		return false, true
 	case configv1.NeverContactSource:
-		return true
+		return true, true
 	default:
 		r.find(InvalidPolicy, in.Source, []Entry{entry}, "policy %s of source %s is not one of NeverContactSource, AllowContactingSource; it counts as none", quote(string(in.MirrorSourcePolicy)), quote(in.Source))
+		return false, false
 	}
-	return false
 }
 
 // readMirrors returns the mirrors that pass E1 and E3.
@@ -91,7 +92,7 @@ func (r *reader) readMirrors(entry Entry, in *configv1.ImageDigestMirrors) []str
 		mirror := string(m)
 		why := "want host[:port][/path]"
 		if mirrorRegexp.MatchString(mirror) {
-			why = poisons(mirror)
+			why = poisons(in.Source, mirror)
 		}
 		if why != "" {
 			r.find(InvalidMirror, in.Source, []Entry{entry}, "mirror %s of source %s is left out: %s", quote(mirror), quote(in.Source), why)

@@ -59,15 +59,19 @@ func isCanonical(name string) bool {
 	return true
 }
 
-// poisons tells why no pull at all can be rewritten to this mirror (E3), or "".
-func poisons(mirror string) string {
+// poisons tells why no pull of the source at all can be rewritten to this mirror (E3), or "".
+func poisons(source, mirror string) string {
 	host, _ := split(mirror)
+	shortest := len(mirror)
+	if !strings.Contains(source, "/") || !strings.Contains(mirror, "/") {
+		shortest += len("/x") // a reference has a path, if not from the mirror then from what is below the source
+	}
 	switch {
 	case isShortName(host):
 		return "a single label is not a registry host; give it a domain or a port"
 	case host == "index.docker.io":
 		return "the runtimes know this registry as docker.io only"
-	case len(mirror) > maxNameLength:
+	case shortest > maxNameLength:
 		return fmt.Sprintf("no image name may be longer than %d characters", maxNameLength)
 	}
 	return ""
@@ -81,7 +85,7 @@ func invalidRewrites(source, mirror string) string {
 	_, sourcePath := split(source)
 	switch {
 	case sourcePath != "" && !isCanonical(mirror):
-		return fmt.Sprintf("%s itself cannot be pulled, because %s is not the name of a repository; give the mirror a path, or make the source a host", quote(source), quote(mirror))
+		return fmt.Sprintf("%s itself cannot be pulled, because %s is not the name of a repository; give the mirror a longer path, or make the source a host", quote(source), quote(mirror))
 	case !isCanonical(mirror+"/x") && len(mirror) <= maxNameLength-roomForNames:
 		return fmt.Sprintf("images one component below %s cannot be pulled, because the runtimes read docker.io/x as docker.io/library/x; use docker.io/library where that is meant", quote(source))
 	case len(mirror) > maxNameLength-roomForNames:

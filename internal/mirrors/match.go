@@ -57,6 +57,20 @@ func (x *Index) findWildcard(host string) *Rule {
 	}
 }
 
+// ignoringPort returns the rule that registries.conf readers use for a registry with a port because they match the host
+// before it (Q2); nil where they agree with us.
+func (x *Index) ignoringPort(name string) *Rule {
+	registry, _ := split(name)
+	host, _, hasPort := strings.Cut(registry, ":")
+	switch {
+	case !hasPort || x.find(name) != nil:
+		return nil
+	case x.bySource[host] != nil:
+		return x.bySource[host]
+	}
+	return x.findWildcard(host)
+}
+
 // enclosing returns the rule that would decide for a source if the source had none of its own.
 func (x *Index) enclosing(source string) *Rule {
 	if domain, ok := wildcardDomain(source); ok {

@@ -43,8 +43,8 @@ func (rule *Rule) Validate() error {
 		switch {
 		case !mirrorRegexp.MatchString(m.Location):
 			return fmt.Errorf("mirror %s of source %s is not host[:port][/path]", quote(m.Location), quote(rule.Source))
-		case poisons(m.Location) != "":
-			return fmt.Errorf("mirror %s of source %s: %s", quote(m.Location), quote(rule.Source), poisons(m.Location))
+		case poisons(rule.Source, m.Location) != "":
+			return fmt.Errorf("mirror %s of source %s: %s", quote(m.Location), quote(rule.Source), poisons(rule.Source, m.Location))
 		case seen[m.Location]:
 			return fmt.Errorf("mirror %s of source %s is listed twice", quote(m.Location), quote(rule.Source))
 		case rule.Blocked && m.Location == rule.Source:

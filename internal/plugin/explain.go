@@ -58,6 +58,10 @@ func newExplainCommand() *cobra.Command {
 			}
 			res := mirrors.NewIndex(result.Rules).Resolve(ref)
 			printWarnings(cmd.ErrOrStderr(), touching(res, result.Findings))
+			if rule := res.PortIgnored; rule != nil {
+				fmt.Fprintf(cmd.ErrOrStderr(), "warning: PortIgnored: %s: CRI-O and Podman use source %q here, although the image names another port of that host; "+
+					"containerd does not\n", names(rule.From), rule.Source)
+			}
 			if output == "json" {
 				return printJSON(cmd.OutOrStdout(), args[0], res)
 			}

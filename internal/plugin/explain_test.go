@@ -113,3 +113,18 @@ func TestExplainWarnsAboutTheDecidingSourceOnly(t *testing.T) {
 		})
 	}
 }
+
+func TestExplainSaysWhereCRIOIgnoresThePort(t *testing.T) {
+	manifest := documents(set("a", "example.com", "m.example.org"), set("b", "*.example.net", "m.example.org"), set("c", "example.com:6000", "m.example.org"))
+	for image, want := range map[string]string{
+		"example.com:5000/x:1":   "warning: PortIgnored: a: CRI-O and Podman use source \"example.com\" here",
+		"a.example.net:5000/x:1": "warning: PortIgnored: b: CRI-O and Podman use source \"*.example.net\" here",
+		"example.com:6000/x:1":   "",
+		"example.com/x:1":        "",
+	} {
+		r := succeed(t, manifest, "explain", image, "-f", "-")
+		if got := strings.Contains(r.stderr, "PortIgnored"); got != (want != "") || !strings.Contains(r.stderr, want) {
+			t.Errorf("%s: want %q in %q", image, want, r.stderr)
+		}
+	}
+}

@@ -11,7 +11,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -91,17 +93,17 @@ const maxNamed = 10
 
 // provenance is a comment line for people who read the file on a node.
 func provenance(rule *mirrors.Rule) string {
-	line := ""
+	var parts []string
 	if len(rule.From) > 0 {
-		line = "# " + names(rule.From)
+		parts = append(parts, names(rule.From))
 	}
 	if len(rule.BlockedBy) > 0 {
-		line += ", blocked by " + names(rule.BlockedBy)
+		parts = append(parts, "blocked by "+names(rule.BlockedBy))
 	}
-	if line != "" {
-		line += "\n"
+	if len(parts) == 0 {
+		return ""
 	}
-	return line
+	return "# " + strings.Join(parts, ", ") + "\n"
 }
 
 func names(entries []mirrors.Entry) string {
@@ -133,6 +135,9 @@ func Decode(data []byte) ([]mirrors.Rule, error) {
 		}
 		return nil, fmt.Errorf("registries.conf: %w", err)
 	}
+	if err := checkTables(data); err != nil {
+		return nil, fmt.Errorf("registries.conf: %w", err)
+	}
 	rules := make([]mirrors.Rule, 0, len(doc.Registries))
 	for i := range doc.Registries {
 		rule, err := decodeRule(&doc.Registries[i])
@@ -145,6 +150,48 @@ func Decode(data []byte) ([]mirrors.Rule, error) {
 		rules = append(rules, rule)
 	}
 	return rules, nil
+}
+
+// keys are those of each kind of table; a key that is itself a kind holds an array of such tables.
+var keys = map[string][]string{
+	"":         {"registry"},
+	"registry": {"prefix", "location", "insecure", "blocked", "mirror"},
+	"mirror":   {"location", "insecure", "pull-from-mirror"},
+}
+
+// checkTables refuses what our decoder forgives and the runtimes' may read otherwise or not at all: keys in another case,
+// even twice, and one table where an array of tables belongs.
+func checkTables(data []byte) error {
+	var top map[string]any
+	if err := toml.Unmarshal(data, &top); err != nil {
+		return err
+	}
+	return checkTable("", top)
+}
+
+func checkTable(kind string, table map[string]any) error {
+	for _, key := range slices.Sorted(maps.Keys(table)) {
+		if !slices.Contains(keys[kind], key) {
+			return fmt.Errorf("unknown key %q", key)
+		}
+		if _, isKind := keys[key]; !isKind {
+			continue
+		}
+		list, ok := table[key].([]any)
+		if !ok {
+			return fmt.Errorf("%s is not an array of tables", key)
+		}
+		for _, element := range list {
+			nested, ok := element.(map[string]any)
+			if !ok {
+				return fmt.Errorf("%s is not an array of tables", key)
+			}
+			if err := checkTable(key, nested); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 func decodeRule(r *registry) (mirrors.Rule, error) {

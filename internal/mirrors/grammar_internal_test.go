@@ -1,0 +1,108 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package mirrors
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"go.podman.io/image/v5/docker/reference"
+	"pgregory.net/rapid"
+	"sigs.k8s.io/yaml"
+)
+
+func TestTheGrammarIsThatOfTheCRD(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join("..", "..", "config", "crd", "bases", "*_imagedigestmirrorsets.yaml"))
+	if err != nil || len(files) != 1 {
+		t.Fatalf("found CRDs %q, error %v, want one", files, err)
+	}
+	data, err := os.ReadFile(files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	var crd any
+	if err := yaml.Unmarshal(data, &crd); err != nil {
+		t.Fatal(err)
+	}
+	patterns := make(map[string]string)
+	collectPatterns(crd, "", patterns)
+	want := map[string]string{"source": sourcePattern, "mirrors.items": mirrorPattern}
+	for path, pattern := range patterns {
+		for field := range want {
+			if strings.HasSuffix(path, "."+field) {
+				if pattern != want[field] {
+					t.Errorf("%s:\n CRD  %s\n code %s", path, pattern, want[field])
+				}
+				delete(want, field)
+			}
+		}
+	}
+	if len(want) > 0 {
+		t.Errorf("the CRD has no pattern for %v", want)
+	}
+}
+
+// collectPatterns gathers the patterns of a schema by the path of their field.
+func collectPatterns(node any, path string, into map[string]string) {
+	switch node := node.(type) {
+	case map[string]any:
+		if pattern, ok := node["pattern"].(string); ok {
+			into[path] = pattern
+		}
+		for key, child := range node {
+			if key == "properties" {
+				collectPatterns(child, path, into)
+			} else {
+				collectPatterns(child, path+"."+key, into)
+			}
+		}
+	case []any:
+		for _, child := range node {
+			collectPatterns(child, path, into)
+		}
+	}
+}
+
+// drawLocation draws a location that follows the grammar, often one that the runtimes treat specially.
+func drawLocation(t *rapid.T) string {
+	host := rapid.OneOf(
+		rapid.SampledFrom([]string{"docker.io", "index.docker.io", "localhost", "foo", "Foo", "foo:5000", "a.b", "A.b"}),
+		rapid.StringMatching(`[a-zA-Z0-9]([a-zA-Z0-9-]{0,3}[a-zA-Z0-9])?(\.[a-z0-9]{1,3}){0,2}(:[0-9]{1,5})?`),
+	).Draw(t, "host")
+	path := rapid.OneOf(
+		rapid.SampledFrom([]string{"", "/x", "/library", "/x/y", "/" + strings.Repeat("x", 240), "/" + strings.Repeat("x", 253)}),
+		rapid.StringMatching(`(/[a-z0-9]{1,3}(([._]|__|-{1,3})[a-z0-9]{1,3}){0,2}){0,3}`),
+	).Draw(t, "path")
+	return host + path
+}
+
+func TestANameIsCanonicalWhereTheRuntimesTakeItAsItIs(t *testing.T) {
+	const digest = "@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+	rapid.Check(t, func(t *rapid.T) {
+		name := drawLocation(t)
+		if !mirrorRegexp.MatchString(name) {
+			t.Fatalf("%s is outside the grammar", name)
+		}
+		_, err := reference.ParseNamed(name + digest)
+		if got := isCanonical(name); got != (err == nil) {
+			t.Errorf("isCanonical(%q) is %v; the runtimes say %v", name, got, err)
+		}
+	})
+}
+
+func TestAMirrorPoisonsOnlyWhereNoReferenceCanBeRewritten(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		mirror := drawLocation(t)
+		belowHost := isCanonical(mirror+"/x") || isCanonical(mirror+"/x/x")
+		if poisoned := poisons("s.com", mirror) != ""; poisoned == belowHost {
+			t.Errorf("for a host, poisons(%q) is %v, but some reference can be rewritten: %v", mirror, poisoned, belowHost)
+		}
+		ofRepository := isCanonical(mirror) || belowHost
+		if poisoned := poisons("s.com/r", mirror) != ""; poisoned == ofRepository {
+			t.Errorf("for a repository, poisons(%q) is %v, but some reference can be rewritten: %v", mirror, poisoned, ofRepository)
+		}
+	})
+}

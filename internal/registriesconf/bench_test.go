@@ -1,0 +1,38 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package registriesconf_test
+
+import (
+	"fmt"
+	"testing"
+
+	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
+	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/registriesconf"
+)
+
+// BenchmarkMerge1000Sets merges and writes 1,000 sets of 10 entries with 3 mirrors each, every source in two sets.
+func BenchmarkMerge1000Sets(b *testing.B) {
+	sets := make([]configv1.ImageDigestMirrorSet, 1000)
+	for i := range sets {
+		sets[i].Name = fmt.Sprintf("set-%04d", i)
+		for j := range 10 {
+			sets[i].Spec.ImageDigestMirrors = append(sets[i].Spec.ImageDigestMirrors, configv1.ImageDigestMirrors{
+				Source: fmt.Sprintf("r%d.example.com/team-%d", i/2, j),
+				Mirrors: []configv1.ImageMirror{
+					configv1.ImageMirror(fmt.Sprintf("m%d.local/team", i%2)), "m2.local/team", configv1.ImageMirror(fmt.Sprintf("m%d.local:5000/team", i%2)),
+				},
+			})
+		}
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		result := mirrors.Merge(mirrors.Input{Sets: sets})
+		text, err := registriesconf.Encode(result.Rules)
+		if err != nil || len(result.Rules) != 5000 {
+			b.Fatalf("%d rules, error %v", len(result.Rules), err)
+		}
+		b.SetBytes(int64(len(text)))
+	}
+}
