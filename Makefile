@@ -9,6 +9,7 @@ BIN := $(CURDIR)/bin
 # Tools are built from the versions that hack/tools/go.mod pins.
 CONTROLLER_GEN := $(BIN)/controller-gen
 GOLANGCI_LINT  := $(BIN)/golangci-lint
+KUSTOMIZE      := $(BIN)/kustomize
 
 # etcd, kube-apiserver and kubectl: those in KUBEBUILDER_ASSETS where it is set, and else built from the modules that
 # test/cluster/kubernetes/go.mod pins.
@@ -28,9 +29,30 @@ help: ## Show this list.
 
 ##@ Build
 
+VERSION ?= v0.1.0-dev
+COMMIT ?= $(shell git rev-parse --short=12 HEAD)
+VERSION_PACKAGE := github.com/mirrorset/mirrorset/internal/version
+GO_BUILD = CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X $(VERSION_PACKAGE).Version=$(VERSION) -X $(VERSION_PACKAGE).Commit=$(COMMIT)"
+
 .PHONY: build
 build: ## Build the programs into bin/.
-	CGO_ENABLED=0 go build -trimpath -o $(BIN)/ ./cmd/...
+	$(GO_BUILD) -o $(BIN)/ ./cmd/...
+
+ARCHITECTURES ?= amd64 arm64
+comma := ,
+empty :=
+space := $(empty) $(empty)
+
+.PHONY: image-programs
+image-programs: ## Build the image's programs for each of ARCHITECTURES.
+	for arch in $(ARCHITECTURES); do GOOS=linux GOARCH=$$arch $(GO_BUILD) -o $(BIN)/linux-$$arch/ ./cmd/manager ./cmd/agent; done
+
+export IMG ?= ghcr.io/mirrorset/mirrorset:$(VERSION)
+
+.PHONY: image
+image: image-programs ## Write the image IMG as the OCI archive dist/mirrorset.tar, without a container engine.
+	go run ./hack/image -name $(IMG) -version $(VERSION) -revision $(COMMIT) \
+	  -architectures $(subst $(space),$(comma),$(ARCHITECTURES)) -out dist/mirrorset.tar
 
 .PHONY: generate
 generate: $(CONTROLLER_GEN) ## Generate deep copies, CRDs and the manager's roles from the code.
@@ -45,6 +67,33 @@ control-plane: $(CONTROL_PLANE) ## Build etcd, kube-apiserver and kubectl (minut
 .PHONY: demo
 demo: build control-plane ## Run the main job on an embedded control plane; KEEP=1 leaves it running until Ctrl-C.
 	@KEEP=$(KEEP) go run ./test/demo
+
+##@ Install
+
+KUBECTL ?= kubectl
+
+.PHONY: build-installer
+build-installer: generate $(KUSTOMIZE) ## Write all manifests, with the image IMG, as dist/install.yaml.
+	mkdir -p dist/installer
+	printf 'resources: [../../config/default]\nimages: [{name: ghcr.io/mirrorset/mirrorset, newName: "%s", newTag: "%s"}]\n' \
+	  "$${IMG%:*}" "$${IMG##*:}" > dist/installer/kustomization.yaml
+	$(KUSTOMIZE) build dist/installer > dist/install.yaml
+
+.PHONY: install
+install: ## Install the CRDs into the cluster of the current context.
+	$(KUBECTL) apply --server-side -k config/crd
+
+.PHONY: uninstall
+uninstall: ## Delete the CRDs, and with them every ImageDigestMirrorSet.
+	$(KUBECTL) delete --ignore-not-found -k config/crd
+
+.PHONY: deploy
+deploy: build-installer ## Install all of Mirrorset, with the image IMG, into the cluster of the current context.
+	$(KUBECTL) apply --server-side -f dist/install.yaml
+
+.PHONY: undeploy
+undeploy: build-installer ## Delete all of Mirrorset. What nodes have in force stays; see docs/uninstall.md.
+	$(KUBECTL) delete --ignore-not-found -f dist/install.yaml
 
 ##@ Check
 
@@ -74,7 +123,7 @@ bench: ## Run the benchmarks.
 
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## Run the linters, which hold the import walls too.
-	$(GOLANGCI_LINT) run --build-tags e2e
+	$(GOLANGCI_LINT) run --build-tags e2e --allow-parallel-runners
 
 .PHONY: verify
 verify: generate ## Regenerate and tidy everything, then want a clean tree.
@@ -89,6 +138,9 @@ verify: generate ## Regenerate and tidy everything, then want a clean tree.
 
 $(CONTROLLER_GEN): hack/tools/go.mod hack/tools/go.sum
 	cd hack/tools && go build -o $@ sigs.k8s.io/controller-tools/cmd/controller-gen
+
+$(KUSTOMIZE): hack/tools/go.mod hack/tools/go.sum
+	cd hack/tools && go build -o $@ sigs.k8s.io/kustomize/kustomize/v5
 
 # golangci-lint, with kube-api-linter as a plugin.
 $(GOLANGCI_LINT): hack/tools/go.mod hack/tools/go.sum

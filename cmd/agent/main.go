@@ -7,6 +7,7 @@ package main
 import (
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 
 	"github.com/mirrorset/mirrorset/internal/agent"
+	"github.com/mirrorset/mirrorset/internal/version"
 )
 
 // rescan is slow, because changes are seen as events.
@@ -29,7 +31,12 @@ func main() {
 	flag.StringVar(&config.Namespace, "namespace", os.Getenv("POD_NAMESPACE"), "namespace of the manager; the default is $POD_NAMESPACE")
 	logging := zap.Options{}
 	logging.BindFlags(flag.CommandLine)
+	showVersion := flag.Bool("version", false, "print the version and exit")
 	flag.Parse()
+	if *showVersion {
+		fmt.Println("agent", version.String())
+		return
+	}
 
 	config.Log = zap.New(zap.UseFlagOptions(&logging)).WithName("agent").WithValues("node", nodeName)
 	klog.SetLogger(config.Log)

@@ -10,22 +10,28 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/prometheus/client_golang/prometheus"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/fields"
+	k8slabels "k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+	"sigs.k8s.io/yaml"
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 	"github.com/mirrorset/mirrorset/internal/controller"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/payload"
+	"github.com/mirrorset/mirrorset/internal/version"
 )
 
 type settings struct {
@@ -34,6 +40,7 @@ type settings struct {
 	leaderElect    bool
 	probeAddress   string
 	metricsAddress string
+	agent          controller.AgentSettings
 }
 
 func main() {
@@ -46,9 +53,15 @@ func main() {
 	flag.BoolVar(&s.leaderElect, "leader-elect", true, "do nothing while another manager of this namespace holds the lease")
 	flag.StringVar(&s.probeAddress, "health-probe-bind-address", ":8081", "address of /healthz and /readyz; 0 for none")
 	flag.StringVar(&s.metricsAddress, "metrics-bind-address", ":8443", "address of /metrics, which is served over TLS to those who may get it; 0 for none")
+	s.agentFlags()
 	logging := zap.Options{}
 	logging.BindFlags(flag.CommandLine)
+	showVersion := flag.Bool("version", false, "print the version and exit")
 	flag.Parse()
+	if *showVersion {
+		fmt.Println("manager", version.String())
+		return
+	}
 
 	log := zap.New(zap.UseFlagOptions(&logging))
 	ctrl.SetLogger(log)
@@ -56,6 +69,22 @@ func main() {
 		log.Error(err, "The manager ends")
 		os.Exit(1)
 	}
+}
+
+// agentFlags adds the settings of the agents' DaemonSet.
+func (s *settings) agentFlags() {
+	s.agent.Image = os.Getenv("RELATED_IMAGE_AGENT")
+	s.agent.Tolerations = []corev1.Toleration{{Operator: corev1.TolerationOpExists}}
+	flag.StringVar(&s.agent.ContainersDir, "containers-dir", "/etc/containers", "folder of registries.conf.d on the nodes")
+	flag.StringVar(&s.agent.CertsDir, "containerd-certs-dir", "/etc/containerd/certs.d", "folder on the nodes that containerd's config_path names")
+	flag.Func("agent-node-selector", "labels of the nodes that get an agent, as key=value,...; the default is every Linux node without mirrorset.io/agent=disabled", func(text string) (err error) {
+		s.agent.NodeSelector, err = k8slabels.ConvertSelectorToLabelsMap(text)
+		return err
+	})
+	flag.Func("agent-tolerations", "tolerations of the agents, as a JSON list; the default tolerates every taint", func(text string) error {
+		s.agent.Tolerations = nil
+		return yaml.UnmarshalStrict([]byte(text), &s.agent.Tolerations)
+	})
 }
 
 func run(s settings) error {
@@ -79,8 +108,11 @@ func run(s settings) error {
 		return err
 	}
 	publisher := &controller.Publisher{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Namespace: s.namespace, Insecure: insecure}
+	operand := &controller.Operand{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Namespace: s.namespace, Settings: s.agent}
 	err = errors.Join(
 		publisher.SetupWithManager(mgr),
+		operand.SetupWithManager(mgr),
+		metrics.Registry.Register(buildInfo()),
 		mgr.AddHealthzCheck("healthz", healthz.Ping),
 		mgr.AddReadyzCheck("readyz", healthz.Ping))
 	if err != nil {
@@ -91,7 +123,7 @@ func run(s settings) error {
 
 func (s settings) options() (ctrl.Options, error) {
 	scheme := runtime.NewScheme()
-	err := errors.Join(corev1.AddToScheme(scheme), apiextensionsv1.AddToScheme(scheme), configv1.AddToScheme(scheme))
+	err := errors.Join(corev1.AddToScheme(scheme), appsv1.AddToScheme(scheme), apiextensionsv1.AddToScheme(scheme), configv1.AddToScheme(scheme))
 	return ctrl.Options{
 		Scheme:                        scheme,
 		LeaderElection:                s.leaderElect,
@@ -110,9 +142,26 @@ func (s settings) options() (ctrl.Options, error) {
 				Namespaces: map[string]cache.Config{s.namespace: {}},
 				Field:      fields.OneTermEqualSelector("metadata.name", payload.ConfigMapName),
 			},
+			&appsv1.Deployment{}: {
+				Namespaces: map[string]cache.Config{s.namespace: {}},
+				Field:      fields.OneTermEqualSelector("metadata.name", controller.ManagerName),
+			},
+			&appsv1.DaemonSet{}: {
+				Namespaces: map[string]cache.Config{s.namespace: {}},
+				Field:      fields.OneTermEqualSelector("metadata.name", controller.AgentName),
+			},
 			&apiextensionsv1.CustomResourceDefinition{}: {
 				Field: fields.OneTermEqualSelector("metadata.name", controller.CRDName),
 			},
 		}},
 	}, err
+}
+
+// buildInfo is the metric that tells which build this is.
+func buildInfo() prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name:        "mirrorset_build_info",
+		Help:        "Always 1; the labels tell which build the manager is.",
+		ConstLabels: prometheus.Labels{"version": version.Version, "commit": version.Commit},
+	}, func() float64 { return 1 })
 }

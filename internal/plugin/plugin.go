@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/version"
 )
 
 // NewCommand returns the command with all its verbs. Errors are returned by its Execute and not printed.
@@ -20,6 +21,7 @@ func NewCommand() *cobra.Command {
 		Short: "See what ImageDigestMirrorSets mean",
 		Long: "See what ImageDigestMirrorSets mean: the registries.conf they become, and the places that an image is pulled " +
 			"from.",
+		Version:       version.String(),
 		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl mirrors"},
 		SilenceErrors: true,
 		SilenceUsage:  true,

@@ -1,0 +1,194 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	appsv1ac "k8s.io/client-go/applyconfigurations/apps/v1"
+	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
+	metav1ac "k8s.io/client-go/applyconfigurations/meta/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/yaml"
+)
+
+// The objects that the manager and its agents are.
+const (
+	ManagerName = "mirrorset-manager"
+	AgentName   = "mirrorset-agent"
+)
+
+// refusedAgain is how often the manager looks again whether its agents' Pods are let in.
+const refusedAgain = 10 * time.Second
+
+//go:embed agent.yaml
+var agentManifest []byte
+
+// AgentSettings are what an administrator may choose about the agents.
+type AgentSettings struct {
+	// Image is the agent's; where it is empty, that of the manager's Deployment.
+	Image string
+	// NodeSelector narrows the nodes, as for a canary.
+	NodeSelector map[string]string
+	// Tolerations say which tainted nodes get an agent.
+	Tolerations []corev1.Toleration
+	// ContainersDir is the host's folder of containers/image, /etc/containers on every known distribution.
+	ContainersDir string
+	// CertsDir is the host's folder that containerd's config_path names.
+	CertsDir string
+}
+
+// Operand keeps the agents' DaemonSet as it should be. It belongs to the manager's Deployment and goes with it.
+type Operand struct {
+	// Client applies the DaemonSet.
+	Client client.Client
+	// Live reads from the API server and not from a cache.
+	Live client.Reader
+	// Namespace is the manager's.
+	Namespace string
+	Settings  AgentSettings
+
+	refused string // the last refusal of Pods, so that each is logged once
+}
+
+// +kubebuilder:rbac:groups=apps,namespace=mirrorset-system,resources=deployments,resourceNames=mirrorset-manager,verbs=get;list;watch
+// +kubebuilder:rbac:groups=apps,namespace=mirrorset-system,resources=daemonsets,resourceNames=mirrorset-agent,verbs=get;list;watch;create;patch
+// +kubebuilder:rbac:groups="",namespace=mirrorset-system,resources=events,verbs=list
+
+// SetupWithManager has changes of the Deployment and of the DaemonSet lead to the one request there is.
+func (o *Operand) SetupWithManager(mgr ctrl.Manager) error {
+	one := handler.EnqueueRequestsFromMapFunc(func(context.Context, client.Object) []reconcile.Request {
+		return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: o.Namespace, Name: AgentName}}}
+	})
+	changed := builder.WithPredicates(predicate.GenerationChangedPredicate{})
+	return ctrl.NewControllerManagedBy(mgr).Named("operand").
+		WatchesMetadata(&appsv1.Deployment{}, one, changed).
+		WatchesMetadata(&appsv1.DaemonSet{}, one, changed).
+		Complete(o)
+}
+
+// Reconcile applies the DaemonSet, and says so where the cluster does not let its Pods in.
+func (o *Operand) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Result, error) {
+	var manager appsv1.Deployment
+	err := o.Live.Get(ctx, types.NamespacedName{Namespace: o.Namespace, Name: ManagerName}, &manager)
+	if apierrors.IsNotFound(err) {
+		ctrl.LoggerFrom(ctx).Info("No agents are deployed, because the manager's Deployment is not there", "deployment", ManagerName)
+		return ctrl.Result{}, nil
+	}
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	if manager.DeletionTimestamp != nil {
+		return ctrl.Result{}, nil
+	}
+	daemonSet, err := o.daemonSet(&manager)
+	if err != nil {
+		return ctrl.Result{}, reconcile.TerminalError(err)
+	}
+	if err := o.Client.Apply(ctx, daemonSet, client.FieldOwner(FieldManager), client.ForceOwnership); err != nil {
+		return ctrl.Result{}, fmt.Errorf("applying the agents' DaemonSet: %w", err)
+	}
+	return o.checkPods(ctx)
+}
+
+// daemonSet fills the settings into the manifest.
+func (o *Operand) daemonSet(manager *appsv1.Deployment) (*appsv1ac.DaemonSetApplyConfiguration, error) {
+	d := &appsv1ac.DaemonSetApplyConfiguration{}
+	if err := yaml.UnmarshalStrict(agentManifest, d); err != nil {
+		return nil, fmt.Errorf("reading the agents' manifest: %w", err)
+	}
+	image := o.Settings.Image
+	if image == "" {
+		image = manager.Spec.Template.Spec.Containers[0].Image
+	}
+	d.WithNamespace(o.Namespace).WithOwnerReferences(metav1ac.OwnerReference().
+		WithAPIVersion(appsv1.SchemeGroupVersion.String()).WithKind("Deployment").
+		WithName(manager.Name).WithUID(manager.UID).WithController(true))
+	pod := d.Spec.Template.Spec
+	pod.WithNodeSelector(o.Settings.NodeSelector)
+	pod.Containers[0].WithImage(image)
+	for _, t := range o.Settings.Tolerations {
+		pod.WithTolerations(toleration(t))
+	}
+	// The agents run with what the manager was given, so a private registry's secret need be named only once.
+	for _, s := range manager.Spec.Template.Spec.ImagePullSecrets {
+		pod.WithImagePullSecrets(corev1ac.LocalObjectReference().WithName(s.Name))
+	}
+	for i := range pod.Volumes {
+		switch *pod.Volumes[i].Name {
+		case "containers":
+			pod.Volumes[i].HostPath.WithPath(o.Settings.ContainersDir)
+		case "containerd":
+			pod.Volumes[i].HostPath.WithPath(o.Settings.CertsDir)
+		}
+	}
+	return d, nil
+}
+
+func toleration(t corev1.Toleration) *corev1ac.TolerationApplyConfiguration {
+	ac := corev1ac.Toleration()
+	if t.Key != "" {
+		ac.WithKey(t.Key)
+	}
+	if t.Operator != "" {
+		ac.WithOperator(t.Operator)
+	}
+	if t.Value != "" {
+		ac.WithValue(t.Value)
+	}
+	if t.Effect != "" {
+		ac.WithEffect(t.Effect)
+	}
+	if t.TolerationSeconds != nil {
+		ac.WithTolerationSeconds(*t.TolerationSeconds)
+	}
+	return ac
+}
+
+// checkPods looks whether all agents that should run have a Pod, and tells what to do where Pod security refuses them.
+func (o *Operand) checkPods(ctx context.Context) (ctrl.Result, error) {
+	var d appsv1.DaemonSet
+	if err := o.Live.Get(ctx, types.NamespacedName{Namespace: o.Namespace, Name: AgentName}, &d); err != nil {
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	if d.Status.ObservedGeneration == d.Generation && d.Status.CurrentNumberScheduled >= d.Status.DesiredNumberScheduled {
+		o.refused = ""
+		return ctrl.Result{}, nil
+	}
+	var events corev1.EventList
+	err := o.Live.List(ctx, &events, client.InNamespace(o.Namespace), client.MatchingFields{
+		"involvedObject.kind": "DaemonSet", "involvedObject.name": AgentName, "reason": "FailedCreate",
+	})
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	for i := range events.Items {
+		message := events.Items[i].Message
+		if events.Items[i].InvolvedObject.UID != d.UID || !strings.Contains(message, "violates PodSecurity") || message == o.refused {
+			continue
+		}
+		o.refused = message
+		ctrl.LoggerFrom(ctx).Error(errors.New(message), "Pod security refuses the agents, which write files of the host; allow them with: "+AllowAgents(o.Namespace))
+	}
+	return ctrl.Result{RequeueAfter: refusedAgain}, nil
+}
+
+// AllowAgents is the command that has Pod security let the agents in.
+func AllowAgents(namespace string) string {
+	return "kubectl label --overwrite namespace " + namespace + " pod-security.kubernetes.io/enforce=privileged"
+}
