@@ -27,7 +27,7 @@ const crdAnnotation = "mirrorset.io/crd-uid"
 var labels = map[string]string{
 	"app.kubernetes.io/name":       "mirrorset",
 	"app.kubernetes.io/component":  "registries-conf",
-	"app.kubernetes.io/managed-by": FieldManager,
+	"app.kubernetes.io/managed-by": payload.FieldManager,
 }
 
 // published is the ConfigMap as the API server has it.
@@ -102,7 +102,7 @@ func (p *Publisher) publish(ctx context.Context, c published, text []byte, crd *
 	if c.configMap != nil {
 		apply = apply.WithResourceVersion(c.configMap.ResourceVersion)
 	}
-	if err := p.Client.Apply(ctx, apply, client.FieldOwner(FieldManager), client.ForceOwnership); err != nil {
+	if err := p.Client.Apply(ctx, apply, client.FieldOwner(payload.FieldManager), client.ForceOwnership); err != nil {
 		return fmt.Errorf("publishing revision %d: %w", next.Revision, err)
 	}
 	ctrl.LoggerFrom(ctx).Info("Published", "revision", next.Revision, "digest", next.Digest, "bytes", len(text))

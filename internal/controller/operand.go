@@ -25,6 +25,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/yaml"
+
+	"github.com/mirrorset/mirrorset/internal/payload"
 )
 
 // The objects that the manager and its agents are.
@@ -100,7 +102,7 @@ func (o *Operand) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Result, e
 	if err != nil {
 		return ctrl.Result{}, reconcile.TerminalError(err)
 	}
-	if err := o.Client.Apply(ctx, daemonSet, client.FieldOwner(FieldManager), client.ForceOwnership); err != nil {
+	if err := o.Client.Apply(ctx, daemonSet, client.FieldOwner(payload.FieldManager), client.ForceOwnership); err != nil {
 		return ctrl.Result{}, fmt.Errorf("applying the agents' DaemonSet: %w", err)
 	}
 	return o.checkPods(ctx)

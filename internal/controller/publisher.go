@@ -28,9 +28,6 @@ import (
 	"github.com/mirrorset/mirrorset/internal/registriesconf"
 )
 
-// FieldManager owns the fields that the manager applies.
-const FieldManager = "mirrorset-manager"
-
 // CRDName is the name of the CustomResourceDefinition that the sets come from.
 const CRDName = "imagedigestmirrorsets.config.openshift.io"
 
@@ -99,7 +96,10 @@ func (p *Publisher) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Result,
 	}
 	if wait := current.distrusts(len(sets), crd, now); wait > 0 {
 		log.Info("The CRD was replaced and there are no sets: what is published stays as it is until sets are back or the wait is over", "crd", CRDName, "wait", wait)
-		return ctrl.Result{RequeueAfter: wait}, nil
+		if result.RequeueAfter == 0 {
+			result.RequeueAfter = wait
+		}
+		return result, nil
 	}
 	err = p.publish(ctx, current, text, crd, now)
 	if errors.Is(err, payload.ErrTooLarge) {
@@ -165,7 +165,7 @@ func (p *Publisher) logFindings(ctx context.Context, findings []mirrors.Finding)
 	if now := fmt.Sprint(findings); now != p.logged {
 		p.logged = now
 		for _, f := range findings {
-			ctrl.LoggerFrom(ctx).Info(f.Message, "reason", f.Reason, "sets", f.Objects())
+			ctrl.LoggerFrom(ctx).Info(f.Message, "reason", f.Reason, "sets", mirrors.Names(f.Entries), "entries", f.Path())
 		}
 	}
 }

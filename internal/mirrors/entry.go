@@ -23,6 +23,7 @@ type statement struct {
 // reader applies the rules about single entries, and collects what it finds.
 type reader struct {
 	findings []Finding
+	blockers map[string]string // by source, see blockedBy
 }
 
 // read returns the statements of all sets by source, each source's in the order of objects and entries (M2).

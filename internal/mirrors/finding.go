@@ -6,8 +6,11 @@ package mirrors
 import (
 	"cmp"
 	"fmt"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // Reason is the machine-readable name of what is odd, in the form that conditions and events use.
@@ -65,20 +68,30 @@ type Finding struct {
 	Source string
 	// Entries are those concerned, in the order of objects and entries; never empty.
 	Entries []Entry
-	// Message is a sentence without the object's name. Values in it are quoted and cut to a sane length.
+	// Message is a sentence without the name of the object, unless it is about several. Values in it are quoted and cut to
+	// a sane length.
 	Message string
 }
 
-// Objects returns the names of the objects concerned, each once, in order.
-func (f Finding) Objects() []string {
-	return Objects(f.Entries)
+// Path names the entries concerned as a JSON path does, where they are those of one object.
+func (f Finding) Path() string {
+	indexes := make([]string, 0, len(f.Entries))
+	for _, e := range f.Entries {
+		if e.Object != f.Entries[0].Object {
+			return ""
+		}
+		indexes = append(indexes, strconv.Itoa(e.Index))
+	}
+	return "spec.imageDigestMirrors[" + enumerate(indexes) + "]"
 }
 
 // Objects returns the names of the objects that the entries stand in, each once, in the entries' order.
 func Objects(entries []Entry) []string {
+	seen := make(map[string]bool, len(entries))
 	names := make([]string, 0, len(entries))
 	for _, e := range entries {
-		if !slices.Contains(names, e.Object) {
+		if !seen[e.Object] {
+			seen[e.Object] = true
 			names = append(names, e.Object)
 		}
 	}
@@ -88,13 +101,14 @@ func Objects(entries []Entry) []string {
 func sortFindings(findings []Finding) {
 	slices.SortFunc(findings, func(a, b Finding) int {
 		return cmp.Or(
-			slices.CompareFunc(a.Entries, b.Entries, compareEntries),
+			compareEntries(a.Entries[0], b.Entries[0]),
 			cmp.Compare(a.Reason, b.Reason),
+			cmp.Compare(a.Source, b.Source),
 			cmp.Compare(a.Message, b.Message))
 	})
 }
 
-// The bounds keep a finding readable, and within what a condition or an event may hold, whatever the input.
+// The bounds keep a message readable, whatever the input.
 const (
 	maxQuoted = 100
 	maxNamed  = 10
@@ -102,18 +116,41 @@ const (
 
 // quote makes any value safe to print on one line.
 func quote(value string) string {
-	return fmt.Sprintf("%.*q", maxQuoted, value)
+	quoted := fmt.Sprintf("%.*q", maxQuoted, value)
+	if utf8.RuneCountInString(value) > maxQuoted {
+		quoted += "..."
+	}
+	return quoted
 }
 
-// list joins the first values, quoted, and counts the others.
-func list(values []string) string {
-	quoted := make([]string, 0, maxNamed)
-	for _, v := range values[:min(len(values), maxNamed)] {
-		quoted = append(quoted, quote(v))
-	}
-	text := strings.Join(quoted, ", ")
+// enumerate joins the first values, and counts the others.
+func enumerate(values []string) string {
+	text := strings.Join(values[:min(len(values), maxNamed)], ", ")
 	if more := len(values) - maxNamed; more > 0 {
 		text += fmt.Sprintf(" and %d more", more)
 	}
 	return text
+}
+
+// quoteAll quotes the values that [enumerate] will name.
+func quoteAll(values []string) []string {
+	quoted := slices.Clone(values)
+	for i := range quoted[:min(len(values), maxNamed)] {
+		quoted[i] = quote(values[i])
+	}
+	return quoted
+}
+
+// plainName is what the API server lets an object be called.
+var plainName = regexp.MustCompile(`^[a-z0-9.-]{1,253}$`)
+
+// Names returns the names of the objects that the entries stand in for people to read, on one line and not too many.
+func Names(entries []Entry) string {
+	objects := Objects(entries)
+	for i := range objects[:min(len(objects), maxNamed)] {
+		if !plainName.MatchString(objects[i]) {
+			objects[i] = quote(objects[i])
+		}
+	}
+	return enumerate(objects)
 }

@@ -139,6 +139,52 @@ func TestMessagesNameTheValueOnOneLineOfBoundedLength(t *testing.T) {
 }
 
 func TestObjectsNamesEachOnceInOrder(t *testing.T) {
-	f := mirrors.Finding{Entries: []mirrors.Entry{{Object: "b"}, {Object: "a"}, {Object: "b", Index: 1}}}
-	expect(t, "objects", f.Objects(), []string{"b", "a"})
+	entries := []mirrors.Entry{{Object: "b"}, {Object: "a"}, {Object: "b", Index: 1}}
+	expect(t, "objects", mirrors.Objects(entries), []string{"b", "a"})
+}
+
+func TestNamesAreBoundedAndPlain(t *testing.T) {
+	entries := []mirrors.Entry{{Object: "a\x1b[2J"}}
+	for i := range 20 {
+		entries = append(entries, mirrors.Entry{Object: fmt.Sprintf("o%02d", i)})
+	}
+	if got, want := mirrors.Names(entries), `"a\x1b[2J", o00, o01, o02, o03, o04, o05, o06, o07, o08 and 11 more`; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+func TestAFindingSaysWhichEntriesOfItsObject(t *testing.T) {
+	one := mirrors.Finding{Entries: []mirrors.Entry{{Object: "a", Index: 3}, {Object: "a", Index: 5}}}
+	two := mirrors.Finding{Entries: []mirrors.Entry{{Object: "a", Index: 3}, {Object: "b", Index: 5}}}
+	if one.Path() != "spec.imageDigestMirrors[3, 5]" || two.Path() != "" {
+		t.Errorf("got %q and %q", one.Path(), two.Path())
+	}
+}
+
+func TestAMirrorThatReadersTakeForPartOfABlockedSourceIsFound(t *testing.T) {
+	for _, sets := range []string{
+		"a: s.com -> s.com:5000/m [Never]",
+		"a: *.com -> m.com:5000/x [Never]",
+		"a: t.com -> m.com:5000/x\nb: m.com -> n.com [Never]",
+		"a: t.com -> a.m.com\nb: *.m.com -> n.com [Never]\nc: a.m.com -> n.com",
+	} {
+		if got := reasons(merge(t, sets)); !slices.Contains(got, mirrors.MirrorBlocked) {
+			t.Errorf("%s: found only %v", sets, got)
+		}
+	}
+}
+
+func TestAFailClosedSourceInsideABlockedOneOpensNothing(t *testing.T) {
+	got := reasons(merge(t, "a: s.com -> m.com [Never]\nb: s.com/x -> mirror [Never]"))
+	if slices.Contains(got, mirrors.CarveOutOpensBlocked) {
+		t.Errorf("found %v", got)
+	}
+}
+
+func reasons(result mirrors.Result) []mirrors.Reason {
+	var found []mirrors.Reason
+	for _, f := range result.Findings {
+		found = append(found, f.Reason)
+	}
+	return found
 }

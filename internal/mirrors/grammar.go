@@ -84,12 +84,12 @@ const roomForNames = 128
 func invalidRewrites(source, mirror string) string {
 	_, sourcePath := split(source)
 	switch {
-	case sourcePath != "" && !isCanonical(mirror):
-		return fmt.Sprintf("%s itself cannot be pulled, because %s is not the name of a repository; give the mirror a longer path, or make the source a host", quote(source), quote(mirror))
-	case !isCanonical(mirror+"/x") && len(mirror) <= maxNameLength-roomForNames:
-		return fmt.Sprintf("images one component below %s cannot be pulled, because the runtimes read docker.io/x as docker.io/library/x; use docker.io/library where that is meant", quote(source))
 	case len(mirror) > maxNameLength-roomForNames:
-		return fmt.Sprintf("the mirror leaves %d of the %d characters of an image name; references that grow longer cannot be pulled", maxNameLength-len(mirror), maxNameLength)
+		return fmt.Sprintf("it leaves %d of the %d characters of an image name; CRI-O and Podman fail every pull of an image that grows longer", maxNameLength-len(mirror), maxNameLength)
+	case sourcePath != "" && !isCanonical(mirror):
+		return fmt.Sprintf("CRI-O and Podman fail every pull of %s itself, because %s is not the name of a repository; where it is one that you mean, give the mirror a longer path", quote(source), quote(mirror))
+	case !isCanonical(mirror + "/x"):
+		return fmt.Sprintf("CRI-O and Podman fail every pull of images one component below %s, because they read docker.io/x as docker.io/library/x; write docker.io/library where that is meant", quote(source))
 	}
 	return ""
 }

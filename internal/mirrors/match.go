@@ -26,25 +26,32 @@ func NewIndex(rules []Rule) *Index {
 }
 
 // find returns the rule with the most specific source that matches a name or scope: the name itself and each of its
-// parents up to the host, then the wildcards above the host, the longest first; nil where none does.
+// parents up to the host, then the wildcards above the host, the longest first; nil where none does. A host with a port is
+// another registry, which no wildcard matches.
 func (x *Index) find(name string) *Rule {
+	if rule := x.findExact(name); rule != nil {
+		return rule
+	}
+	host, _ := split(name)
+	return x.findWildcard(host)
+}
+
+// findExact looks at the name and its parents only.
+func (x *Index) findExact(name string) *Rule {
 	for {
 		if rule := x.bySource[name]; rule != nil {
 			return rule
 		}
 		slash := strings.LastIndexByte(name, '/')
 		if slash < 0 {
-			return x.findWildcard(name)
+			return nil
 		}
 		name = name[:slash]
 	}
 }
 
-// findWildcard returns the rule of the longest wildcard above a host. A host with a port has none: it is another registry.
+// findWildcard returns the rule of the longest wildcard above a host.
 func (x *Index) findWildcard(host string) *Rule {
-	if strings.ContainsRune(host, ':') {
-		return nil
-	}
 	for {
 		_, domain, ok := strings.Cut(host, ".")
 		if !ok {
@@ -55,20 +62,6 @@ func (x *Index) findWildcard(host string) *Rule {
 		}
 		host = domain
 	}
-}
-
-// ignoringPort returns the rule that registries.conf readers use for a registry with a port because they match the host
-// before it (Q2); nil where they agree with us.
-func (x *Index) ignoringPort(name string) *Rule {
-	registry, _ := split(name)
-	host, _, hasPort := strings.Cut(registry, ":")
-	switch {
-	case !hasPort || x.find(name) != nil:
-		return nil
-	case x.bySource[host] != nil:
-		return x.bySource[host]
-	}
-	return x.findWildcard(host)
 }
 
 // enclosing returns the rule that would decide for a source if the source had none of its own.
@@ -86,7 +79,7 @@ func (x *Index) enclosing(source string) *Rule {
 // character (Q1).
 func (x *Index) tiedWildcard(source string) *Rule {
 	first, domain, ok := strings.Cut(source, ".")
-	if !ok || len(first) != 1 || first == "*" || strings.ContainsAny(domain, "/:") {
+	if !ok || len(first) != 1 || first == "*" {
 		return nil
 	}
 	return x.byDomain[domain]

@@ -44,7 +44,7 @@ func TestMirrorListsOfOneSourceMerge(t *testing.T) {
 		{"M5: an explicit Allow is overruled", "a: s.com -> m1.m [Allow]\nb: s.com -> m2.m [Never]", []string{"s.com -> m1.m, m2.m [blocked]"}, []string{"PolicyConflict s.com a/0 b/0", "BlocksTagPulls s.com b/0"}},
 		{"M5: two Nevers agree", "a: s.com -> m1.m [Never]\nb: s.com -> m2.m [Never]", []string{"s.com -> m1.m, m2.m [blocked]"}, []string{"BlocksTagPulls s.com a/0 b/0"}},
 		{"M5: a blocked source leaves its own mirrors", "a: s.com -> m1.m, s.com, m2.m [Never]", []string{"s.com -> m1.m, m2.m [blocked]"}, []string{"BlocksTagPulls s.com a/0", "SourceInOwnMirrors s.com a/0"}},
-		{"M5: it leaves the lists of others", "a: s.com -> s.com, m1.m\nb: s.com -> m2.m [Never]", []string{"s.com -> m1.m, m2.m [blocked]"}, []string{"SourceInOwnMirrors s.com a/0", "PolicyConflict s.com a/0 b/0", "BlocksTagPulls s.com b/0"}},
+		{"M5: it leaves the lists of others", "a: s.com -> s.com, m1.m\nb: s.com -> m2.m [Never]", []string{"s.com -> m1.m, m2.m [blocked]"}, []string{"PolicyConflict s.com a/0 b/0", "SourceInOwnMirrors s.com a/0", "BlocksTagPulls s.com b/0"}},
 	})
 }
 

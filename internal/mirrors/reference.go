@@ -54,9 +54,8 @@ type Resolution struct {
 	Blocked bool
 	// PullSources are tried in this order.
 	PullSources []PullSource
-	// PortIgnored is the rule that CRI-O and Podman apply to this image although its source is another registry, the same
-	// host without the port (Q2).
-	PortIgnored *Rule
+	// Fails says why the pull fails before any pull source is tried; empty where it does not.
+	Fails string
 }
 
 // Resolve answers where an image is pulled from (section 3). A mirror that this reference cannot be rewritten to, or that
@@ -65,7 +64,7 @@ func (x *Index) Resolve(ref Reference) Resolution {
 	self := PullSource{Location: ref.String()}
 	rule := x.find(ref.Name)
 	if rule == nil {
-		return Resolution{PullSources: []PullSource{self}, PortIgnored: x.ignoringPort(ref.Name)}
+		return Resolution{PullSources: []PullSource{self}}
 	}
 	self.Insecure = rule.Insecure
 	res := Resolution{Rule: rule, Blocked: rule.Blocked}

@@ -45,7 +45,7 @@ func (r *reader) reviewSource(rule *Rule, x *Index) {
 		return
 	}
 	if outer := x.enclosing(rule.Source); outer != nil && outer.Blocked {
-		r.find(CarveOutOpensBlocked, rule.Source, rule.From, "the entry for source %s names no mirror, which opens this part of source %s, blocked by %s", source, quote(outer.Source), list(Objects(outer.BlockedBy)))
+		r.find(CarveOutOpensBlocked, rule.Source, rule.From, "the entry for source %s names no mirror, which opens this part of source %s, blocked by %s", source, quote(outer.Source), r.blockedBy(outer))
 	}
 }
 
@@ -58,11 +58,25 @@ func (r *reader) reviewMirror(rule *Rule, m *Mirror, x *Index, blocked []string)
 		r.find(InvalidRewrite, rule.Source, m.From, "mirror %s of source %s: %s", quote(m.Location), quote(rule.Source), why)
 	}
 	if by := x.find(m.Location); by != nil && by.Blocked {
-		r.find(MirrorBlocked, rule.Source, m.From, "mirror %s of source %s is not contacted, because it lies in source %s, blocked by %s", quote(m.Location), quote(rule.Source), quote(by.Source), list(Objects(by.BlockedBy)))
+		r.find(MirrorBlocked, rule.Source, m.From, "mirror %s of source %s is not contacted, because it lies in source %s, blocked by %s", quote(m.Location), quote(rule.Source), quote(by.Source), r.blockedBy(by))
+		return
+	}
+	if by := x.findByReaders(m.Location); by != nil && by.Blocked {
+		r.find(MirrorBlocked, rule.Source, m.From, "mirror %s of source %s is not contacted by CRI-O and Podman, which take it for part of source %s, blocked by %s", quote(m.Location), quote(rule.Source), quote(by.Source), r.blockedBy(by))
 		return
 	}
 	below := m.Location + "/"
 	if at, _ := slices.BinarySearch(blocked, below); at < len(blocked) && strings.HasPrefix(blocked[at], below) {
 		r.find(MirrorBlocked, rule.Source, m.From, "part of mirror %s of source %s is not contacted, because source %s is blocked", quote(m.Location), quote(rule.Source), quote(blocked[at]))
 	}
+}
+
+// blockedBy names the objects that block a rule's source; many findings may name the same many.
+func (r *reader) blockedBy(rule *Rule) string {
+	names, ok := r.blockers[rule.Source]
+	if !ok {
+		names = Names(rule.BlockedBy)
+		r.blockers[rule.Source] = names
+	}
+	return names
 }

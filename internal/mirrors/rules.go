@@ -83,7 +83,7 @@ type Result struct {
 // Merge applies sections 1 and 2 of the semantics to all sets, and looks over the rules that come out. It never fails:
 // what cannot be used is left out and becomes a finding, and the rest stays in force.
 func Merge(in Input) Result {
-	r := &reader{}
+	r := &reader{blockers: make(map[string]string)}
 	bySource := r.read(in.Sets)
 	rules := make([]Rule, 0, len(bySource))
 	for _, source := range slices.Sorted(maps.Keys(bySource)) {
@@ -117,7 +117,7 @@ func (r *reader) mergeSource(source string, statements []statement, insecure Sco
 		if len(allowedBy) > 0 {
 			r.find(PolicyConflict, source, joined(rule.BlockedBy, allowedBy),
 				"source %s is blocked by the policy NeverContactSource of %s, although %s would allow contacting it",
-				quote(source), list(Objects(rule.BlockedBy)), list(Objects(allowedBy)))
+				quote(source), Names(rule.BlockedBy), Names(allowedBy))
 		}
 	}
 	rule.Mirrors = r.mergeMirrors(source, withMirrors, lists, insecure)
@@ -149,7 +149,7 @@ func (r *reader) mergeMirrors(source string, entries []Entry, lists [][]string, 
 	for _, members := range conflicts {
 		involved := involvedIn(members, entries, lists)
 		r.find(OrderConflict, source, involved, "the mirror lists for source %s contradict each other about the order of %s (in %s); they are tried in the order in which they first appear",
-			quote(source), list(members), list(Objects(involved)))
+			quote(source), enumerate(quoteAll(members)), Names(involved))
 	}
 	if len(order) == 0 {
 		return nil

@@ -29,6 +29,8 @@ const (
 	CompressedKey = "registries.conf.gz"
 	// RevisionAnnotation holds the revision, in decimal.
 	RevisionAnnotation = "mirrorset.io/revision"
+	// FieldManager owns the fields of the ConfigMap, in server-side apply.
+	FieldManager = "mirrorset-manager"
 	// DigestAnnotation holds the digest of the text, as in "sha256:<hex>".
 	DigestAnnotation = "mirrorset.io/digest"
 )

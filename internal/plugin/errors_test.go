@@ -32,7 +32,7 @@ var mistakes = []struct {
 	{"a field twice", setA + "spec: {}\n", `key "spec" already set in map`},
 	{"mirrors of the wrong type", strings.Replace(setA, "[m.local]", "m.local", 1), "cannot unmarshal string"},
 	{"a name that is a number", strings.Replace(setA, "name: a", "name: 10", 1), "cannot unmarshal number"},
-	{"no name", strings.Replace(setA, "name: a", "labels: {}", 1), `metadata.name ""`},
+	{"no name", strings.Replace(setA, "name: a", "labels: {}", 1), `metadata.name: required`},
 	{"a name that no API server takes", strings.Replace(setA, "name: a", "name: A_b", 1), `metadata.name "A_b": a lowercase RFC 1123 subdomain`},
 	{"no spec", ourType + "metadata:\n  name: a\n", `ImageDigestMirrorSet "a": spec: required`},
 	{"a null spec", ourType + "metadata:\n  name: a\nspec:\n", `ImageDigestMirrorSet "a": spec: required`},
@@ -50,7 +50,7 @@ var mistakes = []struct {
 	{"an unknown field of a list", list + indented(setA) + "item: []\n", `unknown field "item"`},
 	{"a scalar in a list", list + "- hello\n", "items[0]: "},
 	{"an untyped item in a list", list + indented("metadata:\n  name: b\n"+justSpec), "items[0]: not a Kubernetes object"},
-	{"a null item in a typed list", typedList + "- null\n", `items[0]: ImageDigestMirrorSet: metadata.name ""`},
+	{"a null item in a typed list", typedList + "- null\n", `items[0]: ImageDigestMirrorSet: metadata.name: required`},
 	{"items that are no sequence", list[:strings.Index(list, "items")] + "items: {}\n", "items"},
 
 	// What a YAML parser leaves unread behind the first document would be lost in silence.

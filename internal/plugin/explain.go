@@ -43,7 +43,12 @@ func newExplainCommand() *cobra.Command {
 		Short: "Print where an image is pulled from, in order, and which set says so",
 		Example: "  kubectl mirrors explain quay.io/libpod/busybox@sha256:... -f config/samples/\n" +
 			"  kubectl mirrors explain alpine:3.22 -f config/samples/ -o json",
-		Args: cobra.ExactArgs(1),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return fmt.Errorf("want one image to explain, got %d", len(args))
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if output != "" && output != "json" {
 				return fmt.Errorf("--output %q: want json, or leave it out", output)
@@ -56,12 +61,10 @@ func newExplainCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			res := mirrors.NewIndex(result.Rules).Resolve(ref)
+			index := mirrors.NewIndex(result.Rules)
+			res := index.Resolve(ref)
 			printWarnings(cmd.ErrOrStderr(), touching(res, result.Findings))
-			if rule := res.PortIgnored; rule != nil {
-				fmt.Fprintf(cmd.ErrOrStderr(), "warning: PortIgnored: %s: CRI-O and Podman use source %q here, although the image names another port of that host; "+
-					"containerd does not\n", names(rule.From), rule.Source)
-			}
+			warnOfReaders(cmd.ErrOrStderr(), ref, res, index.ResolveByReaders(ref))
 			if output == "json" {
 				return printJSON(cmd.OutOrStdout(), args[0], res)
 			}
@@ -73,15 +76,53 @@ func newExplainCommand() *cobra.Command {
 	return cmd
 }
 
-// touching returns the findings about the source that decides.
+// touching returns the findings about the source that decides, and about entries that might have: those that are not in
+// force, or not for the images that their author means.
 func touching(res mirrors.Resolution, findings []mirrors.Finding) []mirrors.Finding {
 	var touched []mirrors.Finding
 	for _, f := range findings {
-		if res.Rule != nil && f.Source == res.Rule.Source {
+		switch f.Reason {
+		case mirrors.InvalidSource, mirrors.InvalidMirror, mirrors.InvalidPolicy, mirrors.UnmatchableSource:
 			touched = append(touched, f)
+		default:
+			if res.Rule != nil && f.Source == res.Rule.Source {
+				touched = append(touched, f)
+			}
 		}
 	}
 	return touched
+}
+
+// warnOfReaders says what CRI-O and Podman do otherwise, by their quirks.
+func warnOfReaders(stderr io.Writer, ref mirrors.Reference, res, readers mirrors.Resolution) {
+	if !res.Differs(readers) {
+		return
+	}
+	var from []mirrors.Entry
+	for _, r := range []mirrors.Resolution{res, readers} {
+		if r.Rule != nil {
+			from = append(from, r.Rule.From...)
+		}
+	}
+	by := "no source"
+	if readers.Rule != nil {
+		by = fmt.Sprintf("source %q", readers.Rule.Source)
+	}
+	fmt.Fprintf(stderr, "warning: RuntimesDiffer: %s: image %s: CRI-O and Podman find %s and %s\n", mirrors.Names(from), ref, by, outcome(readers))
+}
+
+func outcome(res mirrors.Resolution) string {
+	switch {
+	case res.Fails != "":
+		return "fail to pull it, because " + res.Fails
+	case len(res.PullSources) == 0:
+		return "refuse it"
+	}
+	locations := make([]string, len(res.PullSources))
+	for i, s := range res.PullSources {
+		locations[i] = s.Location
+	}
+	return "pull it from " + strings.Join(locations, ", then ")
 }
 
 func printJSON(out io.Writer, image string, res mirrors.Resolution) error {
@@ -103,10 +144,10 @@ func printTable(out io.Writer, ref mirrors.Reference, res mirrors.Resolution) er
 	if res.Rule == nil {
 		fmt.Fprintln(&text, "Source:  no set has a matching source")
 	} else {
-		fmt.Fprintf(&text, "Source:  %s (%s)\n", res.Rule.Source, names(res.Rule.From))
+		fmt.Fprintf(&text, "Source:  %s (%s)\n", res.Rule.Source, mirrors.Names(res.Rule.From))
 	}
 	if res.Blocked {
-		fmt.Fprintf(&text, "Blocked: the source is never contacted, says %s\n", names(res.Rule.BlockedBy))
+		fmt.Fprintf(&text, "Blocked: the source is never contacted, says %s\n", mirrors.Names(res.Rule.BlockedBy))
 	}
 	if res.Rule != nil && !ref.ByDigest {
 		fmt.Fprintln(&text, "Mirrors: none are used, because the image is not named by digest")
@@ -125,15 +166,11 @@ func printPullSources(out io.Writer, sources []mirrors.PullSource) error {
 	table := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
 	fmt.Fprintln(table, "ORDER\tPULL SOURCE\tFROM")
 	for i, s := range sources {
-		from := names(s.From)
+		from := mirrors.Names(s.From)
 		if from == "" {
 			from = "<image reference>"
 		}
 		fmt.Fprintf(table, "%d\t%s\t%s\n", i+1, s.Location, from)
 	}
 	return table.Flush()
-}
-
-func names(entries []mirrors.Entry) string {
-	return strings.Join(mirrors.Objects(entries), ", ")
 }

@@ -100,8 +100,8 @@ func TestExplainWarnsAboutTheDecidingSourceOnly(t *testing.T) {
 	for _, tt := range []struct {
 		name, image, want string
 	}{
-		{"the blocked one", "s.com/x:1", "warning: BlocksTagPulls: a: source \"s.com\""},
-		{"the wildcard", "x.t.com/x:1", "warning: WildcardCollapse: b: images"},
+		{"the blocked one", "s.com/x:1", "warning: BlocksTagPulls: a: spec.imageDigestMirrors[0]: source \"s.com\""},
+		{"the wildcard", "x.t.com/x:1", "warning: WildcardCollapse: b: spec.imageDigestMirrors[0]: images"},
 		{"none", "u.com/x:1", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -114,17 +114,33 @@ func TestExplainWarnsAboutTheDecidingSourceOnly(t *testing.T) {
 	}
 }
 
-func TestExplainSaysWhereCRIOIgnoresThePort(t *testing.T) {
-	manifest := documents(set("a", "example.com", "m.example.org"), set("b", "*.example.net", "m.example.org"), set("c", "example.com:6000", "m.example.org"))
+func TestExplainSaysWhereRuntimesDiffer(t *testing.T) {
+	manifest := documents(set("a", "example.com", "m.example.org"), never("b", "*.example.net", "m.example.org"),
+		set("c", "example.com:6000", "m.example.org"), never("d", "example.io", "example.io:5000/m"), set("e", "example.de", "m.example.org/e"))
+	const digest = "@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 	for image, want := range map[string]string{
-		"example.com:5000/x:1":   "warning: PortIgnored: a: CRI-O and Podman use source \"example.com\" here",
-		"a.example.net:5000/x:1": "warning: PortIgnored: b: CRI-O and Podman use source \"*.example.net\" here",
-		"example.com:6000/x:1":   "",
-		"example.com/x:1":        "",
+		"example.com:5000/x" + digest:          `a: image example.com:5000/x` + digest + `: CRI-O and Podman find source "example.com" and pull it from m.example.org:5000/x`,
+		"example.com:5000/x:1":                 "",
+		"a.example.net:5000/x:1":               `b: image a.example.net:5000/x:1: CRI-O and Podman find source "*.example.net" and refuse it`,
+		"a.example.net.example.net/x" + digest: `CRI-O and Podman find no source and pull it from a.example.net.example.net/x`,
+		"example.com:6000/x" + digest:          "",
+		"example.com/x" + digest:               "",
+		"example.io/x" + digest:                `d: image example.io/x` + digest + `: CRI-O and Podman find source "example.io" and refuse it`,
+		"example.de:5000/x" + digest:           `CRI-O and Podman find source "example.de" and fail to pull it, because mirror "m.example.org/e" makes it`,
 	} {
-		r := succeed(t, manifest, "explain", image, "-f", "-")
-		if got := strings.Contains(r.stderr, "PortIgnored"); got != (want != "") || !strings.Contains(r.stderr, want) {
+		r := succeed(t, manifest, "explain", image, "-f", "-", "-o", "json")
+		if got := strings.Contains(r.stderr, "RuntimesDiffer"); got != (want != "") || !strings.Contains(r.stderr, want) {
 			t.Errorf("%s: want %q in %q", image, want, r.stderr)
+		}
+	}
+}
+
+func TestExplainSaysWhichEntriesCannotDecide(t *testing.T) {
+	manifest := documents(never("a", "docker.io/alpine", "m.example.org/alpine"), never("b", "https://quay.io", "m.example.org"), set("c", "quay.io", "mirror"))
+	r := succeed(t, manifest, "explain", "quay.io/x:1", "-f", "-")
+	for _, want := range []string{"UnmatchableSource: a: spec.imageDigestMirrors[0]: ", "InvalidSource: b: spec.imageDigestMirrors[0]: ", "InvalidMirror: c: spec.imageDigestMirrors[0]: "} {
+		if !strings.Contains(r.stderr, "warning: "+want) {
+			t.Errorf("want %q in %q", want, r.stderr)
 		}
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	yamlv2 "go.yaml.in/yaml/v2"
@@ -55,15 +56,15 @@ func readManifests(paths []string, stdin io.Reader) (*manifests, error) {
 		for _, file := range files {
 			data, err := os.ReadFile(file)
 			if err != nil {
-				return nil, err
+				return nil, printablePath(err)
 			}
-			if err := m.readStream(file, bytes.NewReader(data)); err != nil {
+			if err := m.readStream(printable(file), bytes.NewReader(data)); err != nil {
 				return nil, err
 			}
 		}
 	}
 	if len(m.sets) == 0 {
-		m.notes = append(m.notes, fmt.Sprintf("note: no %s in %s; objects of other kinds passed over: %d", setKind, strings.Join(paths, ", "), m.passedOver))
+		m.notes = append(m.notes, fmt.Sprintf("note: no %s in %s; objects of other kinds passed over: %d", setKind, printable(strings.Join(paths, ", ")), m.passedOver))
 	}
 	return m, nil
 }
@@ -72,14 +73,14 @@ func readManifests(paths []string, stdin io.Reader) (*manifests, error) {
 func filesOf(path string) ([]string, error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil, err
+		return nil, printablePath(err)
 	}
 	if !info.IsDir() {
 		return []string{path}, nil
 	}
 	entries, err := os.ReadDir(path)
 	if err != nil {
-		return nil, err
+		return nil, printablePath(err)
 	}
 	var files []string
 	for _, entry := range entries {
@@ -89,16 +90,33 @@ func filesOf(path string) ([]string, error) {
 		}
 		target, err := os.Stat(file)
 		if err != nil {
-			return nil, err
+			return nil, printablePath(err)
 		}
 		if target.Mode()&fs.ModeType == 0 {
 			files = append(files, file)
 		}
 	}
 	if len(files) == 0 {
-		return nil, fmt.Errorf("%s: no file in this directory ends in .yaml, .yml or .json", path)
+		return nil, fmt.Errorf("%s: no file in this directory ends in .yaml, .yml or .json", printable(path))
 	}
 	return files, nil
+}
+
+// printable quotes a file's name that could do something to a terminal.
+func printable(name string) string {
+	if quoted := strconv.Quote(name); quoted != `"`+name+`"` {
+		return quoted
+	}
+	return name
+}
+
+// printablePath does the same for the name in an error of the file system.
+func printablePath(err error) error {
+	var pathError *fs.PathError
+	if !errors.As(err, &pathError) {
+		return err
+	}
+	return fmt.Errorf("%s: %w", printable(pathError.Path), pathError.Err)
 }
 
 func (m *manifests) readStream(name string, in io.Reader) error {
@@ -214,6 +232,9 @@ func (m *manifests) readSet(place string, data []byte) error {
 	}
 	if err := kjson.UnmarshalCaseSensitivePreserveInts(data, &required); err != nil {
 		return err
+	}
+	if set.Name == "" {
+		return fmt.Errorf("%s: metadata.name: required", setKind)
 	}
 	if reasons := validation.NameIsDNSSubdomain(set.Name, false); len(reasons) > 0 {
 		return fmt.Errorf("%s: metadata.name %q: %s", setKind, set.Name, strings.Join(reasons, "; "))

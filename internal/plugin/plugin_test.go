@@ -92,8 +92,8 @@ func TestCommandLineMistakesAreErrors(t *testing.T) {
 	}{
 		{"render without -f", []string{"render"}, `required flag(s) "filename" not set`},
 		{"explain without -f", []string{"explain", "s.example/x:1"}, `required flag(s) "filename" not set`},
-		{"explain without an image", []string{"explain", "-f", "-"}, "accepts 1 arg(s), received 0"},
-		{"explain with two images", []string{"explain", "a", "b", "-f", "-"}, "accepts 1 arg(s), received 2"},
+		{"explain without an image", []string{"explain", "-f", "-"}, "want one image to explain, got 0"},
+		{"explain with two images", []string{"explain", "a", "b", "-f", "-"}, "want one image to explain, got 2"},
 		{"render with an image", []string{"render", "a", "-f", "-"}, "a"},
 		{"an unknown output format", []string{"explain", "a", "-f", "-", "-o", "yaml"}, `--output "yaml": want json`},
 		{"an image that is none", []string{"explain", "S.example/UPPER", "-f", "-"}, `image "S.example/UPPER"`},

@@ -6,7 +6,6 @@ package plugin
 import (
 	"fmt"
 	"io"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -23,7 +22,12 @@ func newRenderCommand() *cobra.Command {
 			"error as \"warning: <Reason>: <object>: <text>\".",
 		Example: "  kubectl mirrors render -f config/samples/\n" +
 			"  kubectl get idms -o yaml | kubectl mirrors render -f -",
-		Args: cobra.NoArgs,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return fmt.Errorf("unexpected argument %q: name files with -f", args[0])
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			result, err := in.merge(cmd.InOrStdin(), cmd.ErrOrStderr())
 			if err != nil {
@@ -44,6 +48,10 @@ func newRenderCommand() *cobra.Command {
 
 func printWarnings(stderr io.Writer, findings []mirrors.Finding) {
 	for _, f := range findings {
-		fmt.Fprintf(stderr, "warning: %s: %s: %s\n", f.Reason, strings.Join(f.Objects(), ","), f.Message)
+		where := ""
+		if path := f.Path(); path != "" {
+			where = path + ": "
+		}
+		fmt.Fprintf(stderr, "warning: %s: %s: %s%s\n", f.Reason, mirrors.Names(f.Entries), where, f.Message)
 	}
 }

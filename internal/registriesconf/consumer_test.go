@@ -109,8 +109,16 @@ func (c consumer) find(t logger, named reference.Named) *sysregistriesv2.Registr
 
 // ours answers as our own longest match does.
 func ours(rules []mirrors.Rule, ref mirrors.Reference) answer {
-	res := mirrors.NewIndex(rules).Resolve(ref)
-	got := answer{Blocked: res.Blocked}
+	return answerOf(mirrors.NewIndex(rules).Resolve(ref))
+}
+
+// readers answers as we say that the consumer does.
+func readers(rules []mirrors.Rule, ref mirrors.Reference) answer {
+	return answerOf(mirrors.NewIndex(rules).ResolveByReaders(ref))
+}
+
+func answerOf(res mirrors.Resolution) answer {
+	got := answer{Blocked: res.Blocked, Fails: res.Fails != ""}
 	if res.Rule != nil {
 		got.Prefix = res.Rule.Source
 	}

@@ -99,8 +99,8 @@ func drawReference(t *rapid.T, rules []mirrors.Rule) mirrors.Reference {
 	return ref
 }
 
-// TestTheConsumerPullsFromWhereWeSay is R3. Each draw is held against two things: against what the quirks make of our own
-// answer, always, and against our own answer as it is, unless a quirk has a part in it.
+// TestTheConsumerPullsFromWhereWeSay is R3. Each draw is held against three things: against what we say that readers do,
+// and what the quirks make of our own answer, always; and against our own answer as it is, unless a quirk has a part in it.
 func TestTheConsumerPullsFromWhereWeSay(t *testing.T) {
 	c := newConsumer(t)
 	drawn, decided, byQuirk := 0, 0, make(map[string]int)
@@ -119,6 +119,9 @@ func TestTheConsumerPullsFromWhereWeSay(t *testing.T) {
 			want, quirks := withQuirks(rules, ref)
 			if !seen.equal(want) {
 				t.Fatalf("%s, quirks %q:\n consumer %+v\n want     %+v\n own      %+v\n%s", ref, quirks, seen, want, own, text)
+			}
+			if said := readers(rules, ref); !seen.equal(said) {
+				t.Fatalf("%s:\n consumer %+v\n we say   %+v\n%s", ref, seen, said, text)
 			}
 			if len(quirks) == 0 && !seen.equal(own) {
 				t.Fatalf("%s, no quirk:\n consumer %+v\n own      %+v\n%s", ref, seen, own, text)

@@ -82,7 +82,7 @@ func compare(t *testing.T, path string, got []byte) {
 func findingLines(findings []mirrors.Finding) []byte {
 	var lines bytes.Buffer
 	for _, f := range findings {
-		fmt.Fprintf(&lines, "%s: %s: %s\n", f.Reason, strings.Join(f.Objects(), ", "), f.Message)
+		fmt.Fprintf(&lines, "%s: %s %s: %s\n", f.Reason, mirrors.Names(f.Entries), f.Path(), f.Message)
 	}
 	return lines.Bytes()
 }

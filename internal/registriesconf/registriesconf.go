@@ -12,9 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
@@ -85,41 +83,19 @@ func encodeRule(rule *mirrors.Rule) registry {
 	return r
 }
 
-// plainName is what the API server lets an object be called.
-var plainName = regexp.MustCompile(`^[a-z0-9.-]+$`)
-
-// maxNamed bounds the names in one comment.
-const maxNamed = 10
-
 // provenance is a comment line for people who read the file on a node.
 func provenance(rule *mirrors.Rule) string {
 	var parts []string
 	if len(rule.From) > 0 {
-		parts = append(parts, names(rule.From))
+		parts = append(parts, mirrors.Names(rule.From))
 	}
 	if len(rule.BlockedBy) > 0 {
-		parts = append(parts, "blocked by "+names(rule.BlockedBy))
+		parts = append(parts, "blocked by "+mirrors.Names(rule.BlockedBy))
 	}
 	if len(parts) == 0 {
 		return ""
 	}
 	return "# " + strings.Join(parts, ", ") + "\n"
-}
-
-func names(entries []mirrors.Entry) string {
-	objects := mirrors.Objects(entries)
-	named := make([]string, 0, maxNamed)
-	for _, o := range objects[:min(len(objects), maxNamed)] {
-		if !plainName.MatchString(o) {
-			o = strconv.QuoteToASCII(o)
-		}
-		named = append(named, o)
-	}
-	line := strings.Join(named, ", ")
-	if more := len(objects) - maxNamed; more > 0 {
-		line += fmt.Sprintf(" and %d more", more)
-	}
-	return line
 }
 
 // Decode reads text that [Encode] wrote into rules without provenance. It is strict: whatever Encode would not have

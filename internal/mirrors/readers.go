@@ -1,0 +1,90 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package mirrors
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"go.podman.io/image/v5/docker/reference"
+)
+
+// ResolveByReaders answers where CRI-O, Podman and the other readers of registries.conf pull an image from. It differs from
+// [Index.Resolve] by their quirks (Q1 to Q4), and says so in Fails where one mirror makes the whole pull fail.
+func (x *Index) ResolveByReaders(ref Reference) Resolution {
+	self := PullSource{Location: ref.String()}
+	rule := x.findByReaders(ref.Name)
+	if rule == nil {
+		return Resolution{PullSources: []PullSource{self}}
+	}
+	self.Insecure = rule.Insecure
+	res := Resolution{Rule: rule, Blocked: rule.Blocked}
+	for i := range rule.Mirrors {
+		m := &rule.Mirrors[i]
+		if !ref.ByDigest {
+			break
+		}
+		// What is behind the match, a port included (Q2), is put behind the mirror as text.
+		location := m.Location + ref.String()[matchedByReaders(rule, ref.Name):]
+		named, err := reference.ParseNamed(location)
+		if err != nil {
+			return Resolution{Rule: rule, Blocked: rule.Blocked, Fails: fmt.Sprintf("mirror %s makes it %s, which is no image", quote(m.Location), quote(location))}
+		}
+		if by := x.findByReaders(named.Name()); by == nil || !by.Blocked {
+			res.PullSources = append(res.PullSources, PullSource{Location: location, Insecure: m.Insecure, From: slices.Clone(m.From)})
+		}
+	}
+	if !rule.Blocked {
+		res.PullSources = append(res.PullSources, self)
+	}
+	return res
+}
+
+// findByReaders returns the rule with the longest source that the readers match with a name; of two equally long ones the
+// wildcard (Q1).
+func (x *Index) findByReaders(name string) *Rule {
+	host, _ := split(name)
+	domain, _, hasPort := strings.Cut(host, ":")
+	exact := x.findExact(name)
+	if exact == nil && hasPort {
+		exact = x.bySource[domain] // Q2
+	}
+	wildcard := x.findWildcardByReaders(domain)
+	if exact == nil || wildcard != nil && len(wildcard.Source) >= len(exact.Source) {
+		return wildcard
+	}
+	return exact
+}
+
+// findWildcardByReaders looks at the first place only where the wildcard's domain occurs in the host (Q2).
+func (x *Index) findWildcardByReaders(host string) *Rule {
+	for rest := host; ; {
+		_, domain, ok := strings.Cut(rest, ".")
+		if !ok {
+			return nil
+		}
+		if rule := x.byDomain[domain]; rule != nil && strings.Index(host, "."+domain) == len(host)-len(domain)-1 {
+			return rule
+		}
+		rest = domain
+	}
+}
+
+// matchedByReaders is the length of what the readers replace of a name by a mirror.
+func matchedByReaders(rule *Rule, name string) int {
+	if _, ok := wildcardDomain(rule.Source); !ok {
+		return len(rule.Source)
+	}
+	host, _ := split(name)
+	domain, _, _ := strings.Cut(host, ":")
+	return len(domain)
+}
+
+// Differs tells whether two resolutions of one image pull from other places.
+func (r Resolution) Differs(other Resolution) bool {
+	return r.Fails != other.Fails || !slices.EqualFunc(r.PullSources, other.PullSources, func(a, b PullSource) bool {
+		return a.Location == b.Location
+	})
+}
