@@ -1,0 +1,85 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package containerd_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/mirrorset/mirrorset/internal/containerd"
+	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/mirrors/mirrorstest"
+)
+
+// failer is what a *testing.T and a *rapid.T have in common.
+type failer interface {
+	Helper()
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+}
+
+func parseScopes(t failer, texts []string) mirrors.Scopes {
+	t.Helper()
+	scopes, err := mirrors.ParseScopes(texts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return scopes
+}
+
+// project projects sets in the notation of mirrorstest.
+func project(t *testing.T, text string, insecure ...string) containerd.Tree {
+	t.Helper()
+	sets, err := mirrorstest.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return containerd.Project(mirrors.Merge(mirrors.Input{Sets: sets, Insecure: parseScopes(t, insecure)}).Rules)
+}
+
+func parse(t failer, content []byte) []containerd.Endpoint {
+	t.Helper()
+	hosts, err := containerd.Parse(content)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, content)
+	}
+	return hosts
+}
+
+// describe writes a tree as a line a host, in the order of files and then of pending hosts: "s.com: https://m.com/v2
+// [digest]", "s.com: pending".
+func describe(t *testing.T, tree containerd.Tree) []string {
+	t.Helper()
+	var lines []string
+	for _, f := range tree.Files {
+		var all []string
+		for _, e := range parse(t, f.Content) {
+			text := e.Scheme + "://" + e.Host + e.Path
+			if e.SkipVerify {
+				text += " [any certificate]"
+			}
+			if e.DigestOnly {
+				text += " [digest]"
+			}
+			all = append(all, text)
+		}
+		lines = append(lines, f.Host+": "+strings.Join(all, ", "))
+	}
+	for _, p := range tree.Pending {
+		line := p.Host + ": pending"
+		if p.Blocked {
+			line += " [blocked]"
+		}
+		lines = append(lines, line)
+	}
+	return lines
+}
+
+func expect(t *testing.T, what string, got, want []string) {
+	t.Helper()
+	if !slices.Equal(got, want) {
+		t.Errorf("%s:\n got  %s\n want %s", what, strings.Join(got, "\n      "), strings.Join(want, "\n      "))
+	}
+}

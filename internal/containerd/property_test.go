@@ -1,0 +1,170 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package containerd_test
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
+	"github.com/mirrorset/mirrorset/internal/containerd"
+	"github.com/mirrorset/mirrorset/internal/mirrors"
+)
+
+const digest = "@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+// Few parts, so that sources nest, tie and collide; mostly bare hosts, which need no redirector.
+var (
+	drawHost     = rapid.SampledFrom([]string{"s.com", "s.com", "t.com", "a.s.com", "s.com:5000", "docker.io", "localhost:5000", "http.com"})
+	drawMirror   = rapid.SampledFrom([]string{"m.com", "m.com/x", "m.com/x/y", "n.com:5000", "n.com:5000/v2", "k.com", "s.com", "t.com/x", "docker.io/x"})
+	drawPath     = rapid.SampledFrom([]string{"", "", "", "", "", "", "", "/x", "/x/y"})
+	drawWildcard = rapid.SampledFrom([]string{"*.s.com", "*.com"})
+	drawPolicy   = rapid.SampledFrom([]configv1.MirrorSourcePolicy{"", "", configv1.NeverContactSource})
+)
+
+func drawEntry(t *rapid.T) configv1.ImageDigestMirrors {
+	host := drawHost
+	if rapid.IntRange(0, 2).Draw(t, "of mirror") == 0 { // so that mirrors are blocked
+		host = rapid.Map(drawMirror, func(location string) string { name, _, _ := strings.Cut(location, "/"); return name })
+	}
+	entry := configv1.ImageDigestMirrors{Source: host.Draw(t, "host") + drawPath.Draw(t, "path"), MirrorSourcePolicy: drawPolicy.Draw(t, "policy")}
+	if rapid.IntRange(0, 19).Draw(t, "kind") == 0 {
+		entry.Source = drawWildcard.Draw(t, "wildcard")
+	}
+	for range rapid.IntRange(0, 4).Draw(t, "mirrors") {
+		entry.Mirrors = append(entry.Mirrors, configv1.ImageMirror(rapid.OneOf(drawMirror, rapid.Just(entry.Source)).Draw(t, "mirror")))
+	}
+	return entry
+}
+
+func drawRules(t *rapid.T) []mirrors.Rule {
+	var in mirrors.Input
+	for _, name := range []string{"a", "b"} {
+		set := configv1.ImageDigestMirrorSet{}
+		set.Name = name
+		set.Spec.ImageDigestMirrors = rapid.SliceOfN(rapid.Custom(drawEntry), 1, 4).Draw(t, name)
+		in.Sets = append(in.Sets, set)
+	}
+	in.Insecure = parseScopes(t, rapid.SliceOfN(rapid.SampledFrom([]string{"s.com", "m.com/x", "n.com:5000", "docker.io"}), 0, 2).Draw(t, "insecure"))
+	return mirrors.Merge(in).Rules
+}
+
+// implied returns where containerd, with these endpoints, looks for a reference, in our words. The two ways to an insecure
+// place are one place, and a place that is asked twice in a row counts once.
+func implied(hosts []containerd.Endpoint, host string, ref mirrors.Reference) []string {
+	var all []string
+	for _, e := range hosts {
+		if e.DigestOnly && !ref.ByDigest {
+			continue
+		}
+		registry := e.Host
+		if registry == "registry-1.docker.io" {
+			registry = "docker.io"
+		}
+		all = append(all, registry+strings.TrimPrefix(e.Path, "/v2")+strings.TrimPrefix(ref.String(), host))
+	}
+	return slices.Compact(all)
+}
+
+// TestContainerdPullsFromWhereWeSay is N5 for hosts with a file, and for hosts of which nothing is said at all.
+func TestContainerdPullsFromWhereWeSay(t *testing.T) {
+	drawn, compared, withMirrors, blocked := 0, 0, 0, 0
+	rapid.Check(t, func(t *rapid.T) {
+		rules := drawRules(t)
+		tree, index := containerd.Project(rules), mirrors.NewIndex(rules)
+		files, isPending := make(map[string]containerd.File), make(map[string]bool)
+		for _, f := range tree.Files {
+			files[f.Host] = f
+		}
+		for _, p := range tree.Pending {
+			isPending[p.Host] = true
+		}
+		for range 20 {
+			host := rapid.SampledFrom([]string{"m.com", "n.com:5000", "k.com", "a.s.com", "s.com"}).Draw(t, "host")
+			if len(rules) > 0 && rapid.IntRange(0, 3).Draw(t, "free") > 0 {
+				host, _, _ = strings.Cut(rapid.SampledFrom(rules).Draw(t, "rule").Source, "/")
+				host = strings.Replace(host, "*", "b", 1)
+			}
+			// Two components: docker.io/x has another name.
+			path := rapid.SampledFrom([]string{"/x/y", "/x/y/z", "/z/x", "/v2/x"}).Draw(t, "path")
+			ref, err := mirrors.ParseReference(host + path + rapid.SampledFrom([]string{digest, digest, digest, ":1"}).Draw(t, "suffix"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			drawn++
+			resolution := index.Resolve(ref)
+			if isPending[host] || resolution.Rule != nil && strings.HasPrefix(resolution.Rule.Source, "*") {
+				continue
+			}
+			compared++
+			var want []string
+			for _, s := range resolution.PullSources {
+				want = append(want, s.Location)
+			}
+			want, got := slices.Compact(want), []string{ref.String()}
+			if f, ok := files[host]; ok {
+				withMirrors++
+				got = implied(parse(t, f.Content), host, ref)
+			}
+			if !slices.Equal(got, want) {
+				t.Fatalf("%s:\n got  %q\n want %q\n%s", ref, got, want, files[host].Content)
+			}
+			if resolution.Blocked {
+				blocked++
+			}
+		}
+	})
+	t.Logf("of %d draws, %d were compared, %d through a file, %d of a blocked source", drawn, compared, withMirrors, blocked)
+	if !t.Failed() && (withMirrors < drawn/5 || blocked < drawn/20) {
+		t.Errorf("of %d draws, only %d went through a file, %d of a blocked source", drawn, withMirrors, blocked)
+	}
+}
+
+// TestABlockedSourceStandsNowhere is N4: neither in its own file nor, by Q4, in another.
+func TestABlockedSourceStandsNowhere(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		rules := drawRules(t)
+		tree := containerd.Project(rules)
+		for i := range rules {
+			rule := &rules[i]
+			if !rule.Blocked || strings.ContainsAny(rule.Source, "*/") {
+				continue
+			}
+			host := rule.Source
+			if host == "docker.io" {
+				host = "registry-1.docker.io"
+			}
+			for _, f := range tree.Files {
+				for _, e := range parse(t, f.Content) {
+					if f.Host == rule.Source && (e.Host == host || !e.DigestOnly) {
+						t.Fatalf("the file of %s lets %+v in\n%s", rule.Source, e, f.Content)
+					}
+				}
+			}
+		}
+	})
+}
+
+func TestEveryFileIsWellFormed(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		rules := drawRules(t)
+		tree := containerd.Project(rules)
+		for _, f := range tree.Files {
+			if !strings.HasPrefix(string(f.Content), containerd.Marker) {
+				t.Fatalf("%s is not marked as ours", f.Path)
+			}
+			hosts := parse(t, f.Content)
+			if again := containerd.Render(hosts); string(again) != string(f.Content) {
+				t.Fatalf("read as %+v, which is written as\n%s\nnot\n%s", hosts, again, f.Content)
+			}
+		}
+		if again := containerd.Project(rapid.Permutation(rules).Draw(t, "shuffled")); !reflect.DeepEqual(again, tree) {
+			t.Fatalf("another order of the rules gives\n%+v\nnot\n%+v", again, tree)
+		}
+	})
+}
