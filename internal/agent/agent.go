@@ -52,6 +52,9 @@ func Run(ctx context.Context, config Config) (err error) {
 	}
 	defer func() { err = errors.Join(err, host.Close()) }()
 	unlock, err := host.Lock(ctx, lockPath)
+	if errors.Is(err, context.Canceled) {
+		return nil // asked to end before it was its turn
+	}
 	if err != nil {
 		return fmt.Errorf("waiting to be the only agent on this host: %w", err)
 	}
@@ -131,15 +134,23 @@ func (n *node) take(p payload.Payload) (taken bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("revision %d: %w", p.Revision, err)
 	}
-	data, err := p.Marshal()
-	if err != nil {
+	if err := n.keep(p); err != nil {
 		return false, err
-	}
-	if _, err := n.host.Replace(stateFile, data); err != nil {
-		return false, fmt.Errorf("keeping revision %d: %w", p.Revision, err)
 	}
 	n.accepted = next
 	return true, n.write(c)
+}
+
+// keep has the next agent on this host begin with the payload (N6).
+func (n *node) keep(p payload.Payload) error {
+	data, err := p.Marshal()
+	if err == nil {
+		_, err = n.host.Replace(stateFile, data)
+	}
+	if err != nil {
+		return fmt.Errorf("keeping revision %d: %w", p.Revision, err)
+	}
+	return nil
 }
 
 // repair makes the host's files say what was accepted, whoever changed them.
@@ -147,11 +158,12 @@ func (n *node) repair() error {
 	if n.accepted == nil {
 		return nil
 	}
+	kept := n.keep(n.accepted.Payload)
 	c, err := preflight(n.host.FS(), n.accepted)
-	if err != nil {
-		return err
+	if err == nil {
+		err = n.write(c)
 	}
-	return n.write(c)
+	return errors.Join(kept, err)
 }
 
 // write puts a candidate in force, and reports what is odd about it. No rules: no file.

@@ -54,23 +54,25 @@ type local struct {
 func readLocal(host fs.FS) (local, []error) {
 	l := local{dropIns: make(map[string]localFile)}
 	var problems []error
-	read := func(name string) *localFile {
-		content, err := fs.ReadFile(host, name)
+	read := func(name, at string) *localFile {
+		content, err := fs.ReadFile(host, follow(host, at))
 		if err == nil {
 			return &localFile{path: name, content: content}
 		}
-		if !errors.Is(err, fs.ErrNotExist) {
-			problems = append(problems, fmt.Errorf("a registries.conf of this host cannot be read: %w", err))
+		// A link that leads nowhere here may well lead to a file on the host.
+		if _, link := fs.ReadLink(host, at); link == nil || !errors.Is(err, fs.ErrNotExist) {
+			problems = append(problems, fmt.Errorf("/%s of this host cannot be read: %w", name, err))
 		}
 		return nil
 	}
 	for _, name := range baseFiles {
-		if l.base = read(name); l.base != nil {
+		if l.base = read(name, name); l.base != nil {
 			break
 		}
 	}
 	for _, dir := range slices.Backward(dropInDirs) {
-		entries, err := fs.ReadDir(host, dir)
+		at := follow(host, dir)
+		entries, err := fs.ReadDir(host, at)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			problems = append(problems, fmt.Errorf("the drop-ins of this host cannot be read: %w", err))
 		}
@@ -79,12 +81,27 @@ func readLocal(host fs.FS) (local, []error) {
 			if entry.IsDir() || !strings.HasSuffix(name, ".conf") || name == dropInPath {
 				continue
 			}
-			if file := read(name); file != nil {
+			if file := read(name, path.Join(at, entry.Name())); file != nil {
 				l.dropIns[entry.Name()] = *file
 			}
 		}
 	}
 	return l, problems
+}
+
+// maxLinks is how many links one after the other are followed.
+const maxLinks = 40
+
+// follow returns where a link with an absolute target leads: the target counts from the host's root, which is not ours.
+func follow(host fs.FS, name string) string {
+	for range maxLinks {
+		target, err := fs.ReadLink(host, name)
+		if err != nil || !path.IsAbs(target) {
+			break
+		}
+		name = strings.TrimPrefix(path.Clean(target), "/")
+	}
+	return name
 }
 
 // load reads all files with the library that the consumers read them with, in a directory of its own.

@@ -20,6 +20,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/workqueue"
 
+	"github.com/mirrorset/mirrorset/internal/hostfile"
 	"github.com/mirrorset/mirrorset/internal/payload"
 )
 
@@ -84,7 +85,10 @@ func (l *loop) wakeOnFiles(ctx context.Context, rescan time.Duration) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-		case <-l.files.Events:
+		case event := <-l.files.Events:
+			if hostfile.IsTemporary(event.Name) { // else a write that fails would bring about the next one
+				continue
+			}
 		case err := <-l.files.Errors:
 			l.log.Error(err, "Events about the host's files were lost, so all are looked at")
 		}

@@ -53,6 +53,7 @@ type Publisher struct {
 	lastCRD      types.UID // the CRD of the last pass
 	pollUntil    time.Time // while the watch of the sets of a new CRD may still be starting
 	logged       string    // the last findings, so that each is logged once
+	held         string    // why nothing was published, likewise
 }
 
 // +kubebuilder:rbac:groups=config.openshift.io,resources=imagedigestmirrorsets,verbs=get;list;watch
@@ -73,13 +74,12 @@ func (p *Publisher) SetupWithManager(mgr ctrl.Manager) error {
 
 // Reconcile publishes what the sets say now, if that differs from what is published.
 func (p *Publisher) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Result, error) {
-	log := ctrl.LoggerFrom(ctx)
 	sets, crd, err := p.listSets(ctx)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
 	if crd == nil {
-		log.Info("What is published stays as it is while the CRD is missing, being deleted or not yet served", "crd", CRDName)
+		p.hold(ctx, "the CRD is missing, being deleted or not yet served")
 		return ctrl.Result{RequeueAfter: crdAway}, nil
 	}
 	now := time.Now()
@@ -95,17 +95,26 @@ func (p *Publisher) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Result,
 		return ctrl.Result{}, err
 	}
 	if wait := current.distrusts(len(sets), crd, now); wait > 0 {
-		log.Info("The CRD was replaced and there are no sets: what is published stays as it is until sets are back or the wait is over", "crd", CRDName, "wait", wait)
+		p.hold(ctx, "the CRD was replaced and has no sets; they have until "+now.Add(wait).UTC().Format(time.RFC3339)+" to come back")
 		if result.RequeueAfter == 0 {
 			result.RequeueAfter = wait
 		}
 		return result, nil
 	}
+	p.held = ""
 	err = p.publish(ctx, current, text, crd, now)
 	if errors.Is(err, payload.ErrTooLarge) {
 		return ctrl.Result{}, reconcile.TerminalError(err)
 	}
 	return result, err
+}
+
+// hold says, once, why what is published stays as it is.
+func (p *Publisher) hold(ctx context.Context, why string) {
+	if p.held != why {
+		p.held = why
+		ctrl.LoggerFrom(ctx).Info("What is published stays as it is: "+why, "crd", CRDName)
+	}
 }
 
 // listSets lists all sets. It returns no CRD where the list cannot be believed: sets that are missing because their CRD is

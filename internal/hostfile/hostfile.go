@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"strings"
 )
 
 // tempSuffix ends the name of a file that is being written. It is not one that registries.conf readers load
@@ -120,6 +121,11 @@ func (h *Host) read(f File) (content []byte, mode fs.FileMode, err error) {
 		return nil, 0, fmt.Errorf("%s: %w", f.Path, ErrForeign)
 	}
 	return content, info.Mode(), nil
+}
+
+// IsTemporary tells whether a name is that of a file that [Host.Replace] is writing.
+func IsTemporary(name string) bool {
+	return strings.HasSuffix(name, tempSuffix)
 }
 
 // writeTemp writes a new file, never through a link that stands in its place, and waits until it is on disk.

@@ -82,7 +82,7 @@ func NextRevision(unixMilli int64, known ...int64) int64 {
 
 // Check tells whether the payload is complete: the digest is that of the text, and the revision a sane one.
 func (p Payload) Check() error {
-	if p.Revision <= 0 || p.Revision > maxRevision {
+	if p.Revision <= 0 || p.Revision >= maxRevision {
 		return fmt.Errorf("revision %d is out of range", p.Revision)
 	}
 	if got := digest(p.Text); got != p.Digest {

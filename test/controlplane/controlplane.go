@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -41,8 +42,9 @@ type ControlPlane struct {
 	// Env is what runs the two; tests stop and start its parts.
 	Env *envtest.Environment
 
-	root string // of the checkout
-	dir  string // of all that is written
+	root        string // of the checkout
+	dir         string // of all that is written
+	kubeconfigs atomic.Int32
 }
 
 // Start starts a control plane out of the programs in $KUBEBUILDER_ASSETS. Root is the checkout.
@@ -55,6 +57,13 @@ func Start(root string) (*ControlPlane, error) {
 		ControlPlaneStartTimeout: 2 * time.Minute,
 		ControlPlaneStopTimeout:  time.Minute,
 	}
+	// With a folder of its own for its keys, the API server comes back with the same ones when a test restarts it.
+	env.ControlPlane.GetAPIServer().CertDir = filepath.Join(dir, "apiserver")
+	if err := os.Mkdir(env.ControlPlane.GetAPIServer().CertDir, 0o700); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	// It is also how long an API server that is to end waits for those who watch.
+	env.ControlPlane.GetAPIServer().Configure().Set("request-timeout", "10s")
 	config, err := env.Start()
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("starting etcd and kube-apiserver from KUBEBUILDER_ASSETS=%s: %w", os.Getenv("KUBEBUILDER_ASSETS"), err), env.Stop(), os.RemoveAll(dir))
@@ -92,7 +101,17 @@ func (c *ControlPlane) Install(ctx context.Context) error {
 	return nil
 }
 
-// KubeconfigOf writes a kubeconfig with a token of a service account, and returns its path.
+// StopAPIServer ends kube-apiserver; etcd stays.
+func (c *ControlPlane) StopAPIServer() error {
+	return c.Env.ControlPlane.GetAPIServer().Stop()
+}
+
+// StartAPIServer starts kube-apiserver again, at the same address and with the same keys.
+func (c *ControlPlane) StartAPIServer() error {
+	return c.Env.ControlPlane.GetAPIServer().Start()
+}
+
+// KubeconfigOf writes a kubeconfig of its own with a token of a service account, and returns its path.
 func (c *ControlPlane) KubeconfigOf(ctx context.Context, account string) (string, error) {
 	client, err := kubernetes.NewForConfig(c.Config)
 	if err != nil {
@@ -104,7 +123,8 @@ func (c *ControlPlane) KubeconfigOf(ctx context.Context, account string) (string
 	}
 	config := rest.AnonymousClientConfig(c.Config)
 	config.BearerToken = token.Status.Token
-	file := filepath.Join(c.dir, account+".kubeconfig")
+	// Not one a service account: a process that just started may still be about to read its file.
+	file := filepath.Join(c.dir, fmt.Sprintf("%s-%d.kubeconfig", account, c.kubeconfigs.Add(1)))
 	return file, c.writeKubeconfig(file, config)
 }
 

@@ -42,17 +42,29 @@ func (c *ControlPlane) start(ctx context.Context, program, account string, args 
 	if err != nil {
 		return nil, err
 	}
-	p := &Process{cmd: exec.Command(filepath.Join(c.root, "bin", program), args...), exited: make(chan struct{})}
-	p.cmd.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig)
+	cmd := exec.Command(filepath.Join(c.root, "bin", program), args...)
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig, "TMPDIR="+c.dir) // so that a killed one leaves nothing
+	return run(cmd)
+}
+
+func run(cmd *exec.Cmd) (*Process, error) {
+	p := &Process{cmd: cmd, exited: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = p, p
 	if err := p.cmd.Start(); err != nil {
-		return nil, fmt.Errorf("starting %s: %w", program, err)
+		return nil, fmt.Errorf("starting %s: %w", cmd.Path, err)
 	}
 	go func() {
 		p.err = p.cmd.Wait()
 		close(p.exited)
 	}()
 	return p, nil
+}
+
+// Again starts a process like this one, which asks nothing of the API server.
+func (p *Process) Again() (*Process, error) {
+	cmd := exec.Command(p.cmd.Path, p.cmd.Args[1:]...)
+	cmd.Env = p.cmd.Env
+	return run(cmd)
 }
 
 // Write takes what the process prints.

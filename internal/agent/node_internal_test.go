@@ -1,0 +1,191 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/mirrorset/mirrorset/internal/hostfile"
+	"github.com/mirrorset/mirrorset/internal/payload"
+	"github.com/mirrorset/mirrorset/internal/registriesconf"
+)
+
+// took returns a node that has accepted a payload with a rule for old.com.
+func took(t *testing.T, have files) (n *node, root string, logged *strings.Builder) {
+	t.Helper()
+	n, root, logged = newHost(t, have)
+	if taken, err := n.take(payload.New(first, text(t, "old.com"))); err != nil || !taken {
+		t.Fatalf("taken = %t, error %v", taken, err)
+	}
+	return n, root, logged
+}
+
+func TestANewerPayloadIsTaken(t *testing.T) {
+	n, root, _ := took(t, nil)
+	wantDropIn(t, root, text(t, "old.com"))
+	for i, want := range [][]byte{text(t, "new.com"), text(t, "old.com", "*.x.com"), nil, text(t, "!old.com")} {
+		published := want
+		if want == nil {
+			published = []byte(registriesconf.Header) // no rules: no file
+		}
+		if taken, err := n.take(payload.New(first+1+int64(i), published)); err != nil || !taken {
+			t.Fatalf("taken = %t, error %v", taken, err)
+		}
+		wantDropIn(t, root, want)
+	}
+}
+
+func TestAPayloadThatIsRefusedChangesNothing(t *testing.T) {
+	newText := text(t, "new.com")
+	for name, tc := range map[string]struct {
+		offered payload.Payload
+		want    string
+	}{
+		"an older revision":                {payload.New(first-1, newText), "older"},
+		"an older revision, the same text": {payload.New(first-1, text(t, "old.com")), "older"},
+		"the revision with another text":   {payload.New(first, newText), "published with digest"},
+		"what is no registries.conf":       {payload.New(first+1, []byte("[[registry")), "registries.conf"},
+		"a mirror that would serve tags":   {payload.New(first+1, []byte(strings.Replace(string(newText), "digest-only", "all", 1))), "pull-from-mirror"},
+		"a key that we do not know":        {payload.New(first+1, append([]byte("unqualified-search-registries = [\"x.com\"]\n"), newText...)), "unknown key"},
+		"a source outside the grammar":     {payload.New(first+1, []byte("[[registry]]\nlocation = \"https://x.com\"\n")), "source"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n, root, _ := took(t, nil)
+			taken, err := n.take(tc.offered)
+			if taken || err == nil || !strings.Contains(err.Error(), tc.want) {
+				t.Fatalf("taken = %t, error %v; want one with %q", taken, err, tc.want)
+			}
+			wantDropIn(t, root, text(t, "old.com"))
+			if err := n.repair(); err != nil {
+				t.Fatal(err)
+			}
+			wantDropIn(t, root, text(t, "old.com"))
+			if taken, err := n.take(payload.New(first+2, newText)); err != nil || !taken {
+				t.Errorf("the next good one: taken = %t, error %v", taken, err)
+			}
+		})
+	}
+}
+
+func TestTheSamePayloadIsNotTakenTwice(t *testing.T) {
+	n, _, _ := took(t, nil)
+	if taken, err := n.take(payload.New(first, text(t, "old.com"))); taken || err != nil {
+		t.Errorf("taken = %t, error %v", taken, err)
+	}
+}
+
+func TestAPayloadThatCannotBeTriedIsRefused(t *testing.T) {
+	n, root, _ := took(t, nil)
+	t.Setenv("TMPDIR", filepath.Join(root, "missing"))
+	if taken, err := n.take(payload.New(first+1, text(t, "new.com"))); taken || err == nil {
+		t.Fatalf("taken = %t, error %v", taken, err)
+	}
+	if n.accepted.Revision != first {
+		t.Errorf("revision %d counts as accepted", n.accepted.Revision)
+	}
+	wantDropIn(t, root, text(t, "old.com"))
+}
+
+func TestTheStateOutlivesTheAgent(t *testing.T) {
+	n, root, _ := took(t, nil)
+	if err := os.Remove(filepath.Join(root, dropInPath)); err != nil {
+		t.Fatal(err)
+	}
+	successor := &node{host: n.host, log: n.log}
+	successor.restore()
+	if err := successor.repair(); err != nil {
+		t.Fatal(err)
+	}
+	wantDropIn(t, root, text(t, "old.com"))
+	if _, err := successor.take(payload.New(first-1, text(t, "new.com"))); err == nil {
+		t.Error("an older revision than the restored one is taken")
+	}
+}
+
+func TestADamagedStateIsNotUsed(t *testing.T) {
+	for name, content := range map[string]string{
+		"nothing in it":    "",
+		"no JSON":          "{",
+		"another's digest": `{"revision":1800000000000,"digest":"sha256:00","text":"eA=="}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			n, root, logged := newHost(t, files{statePath: content, dropInPath: string(text(t, "old.com"))})
+			n.restore()
+			if n.accepted != nil || !strings.Contains(logged.String(), statePath) {
+				t.Errorf("accepted %v, logged %q", n.accepted, logged)
+			}
+			if err := n.repair(); err != nil {
+				t.Fatal(err)
+			}
+			wantDropIn(t, root, text(t, "old.com"))
+			if taken, err := n.take(payload.New(first, text(t, "new.com"))); !taken || err != nil {
+				t.Errorf("taken = %t, error %v", taken, err)
+			}
+			wantDropIn(t, root, text(t, "new.com"))
+		})
+	}
+}
+
+func TestALostStateIsKeptAgain(t *testing.T) {
+	n, root, _ := took(t, nil)
+	if err := os.RemoveAll(filepath.Join(root, filepath.Dir(statePath))); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.repair(); err != nil {
+		t.Fatal(err)
+	}
+	successor := &node{host: n.host, log: n.log}
+	successor.restore()
+	if successor.accepted == nil || successor.accepted.Revision != first {
+		t.Errorf("restored %v", successor.accepted)
+	}
+}
+
+func TestAForeignFileIsNeverOverwritten(t *testing.T) {
+	n, root, _ := newHost(t, files{dropInPath: "# theirs\n"})
+	taken, err := n.take(payload.New(first, text(t, "s.com")))
+	if !taken || !errors.Is(err, hostfile.ErrForeign) {
+		t.Fatalf("taken = %t, error %v", taken, err)
+	}
+	if err := n.repair(); !errors.Is(err, hostfile.ErrForeign) {
+		t.Errorf("error %v", err)
+	}
+	if _, err := n.take(payload.New(first+1, []byte(registriesconf.Header))); !errors.Is(err, hostfile.ErrForeign) {
+		t.Errorf("error %v", err)
+	}
+	wantDropIn(t, root, []byte("# theirs\n"))
+	if err := os.Remove(filepath.Join(root, dropInPath)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := n.take(payload.New(first+2, text(t, "s.com"))); err != nil {
+		t.Fatal(err)
+	}
+	wantDropIn(t, root, text(t, "s.com"))
+}
+
+func TestABlockThatIsLiftedBringsTheRuleBack(t *testing.T) {
+	n, root, logged := took(t, nil)
+	write(t, root, etc+"10.conf", blocks("old.com"))
+	if err := n.repair(); err != nil {
+		t.Fatal(err)
+	}
+	wantDropIn(t, root, nil)
+	if err := n.repair(); err != nil {
+		t.Fatal(err)
+	}
+	if count := strings.Count(logged.String(), "LocalBlock"); count != 1 {
+		t.Errorf("the finding was logged %d times", count)
+	}
+	if err := os.Remove(filepath.Join(root, etc+"10.conf")); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.repair(); err != nil {
+		t.Fatal(err)
+	}
+	wantDropIn(t, root, text(t, "old.com"))
+}

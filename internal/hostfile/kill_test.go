@@ -1,0 +1,152 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package hostfile_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/mirrorset/mirrorset/internal/hostfile"
+)
+
+// writerEnv makes the test binary a process that replaces the file below the root so named until it is killed.
+const writerEnv = "HOSTFILE_TEST_WRITER"
+
+func TestMain(m *testing.M) {
+	if root := os.Getenv(writerEnv); root != "" {
+		fmt.Fprintln(os.Stderr, replaceForever(root))
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
+}
+
+// contents are what the writer alternates between: of different sizes, and large enough to be caught half written.
+var contents = [][]byte{
+	append([]byte(marker), bytes.Repeat([]byte("a"), 300_000)...),
+	append([]byte(marker), bytes.Repeat([]byte("b"), 200_000)...),
+}
+
+func replaceForever(root string) error {
+	h, err := hostfile.Open(root)
+	for i := 0; err == nil; i++ {
+		_, err = h.Replace(file, contents[i%2])
+		fmt.Print(".") // one is done
+	}
+	return err
+}
+
+// startWriter returns once the writer has replaced the file.
+func startWriter(t *testing.T, root string) *exec.Cmd {
+	t.Helper()
+	writer := exec.Command(os.Args[0])
+	writer.Env = append(os.Environ(), writerEnv+"="+root)
+	writer.Stderr = os.Stderr
+	progress, err := writer.StdoutPipe()
+	if err == nil {
+		err = writer.Start()
+	}
+	if err == nil {
+		_, err = progress.Read(make([]byte, 1))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { _, _ = progress.Read(make([]byte, 1<<20)) }()
+	return writer
+}
+
+// isWhole tells whether there is an old or a new content.
+func isWhole(root string) error {
+	content, err := os.ReadFile(filepath.Join(root, filePath))
+	if err != nil {
+		return err
+	}
+	for _, c := range contents {
+		if bytes.Equal(content, c) {
+			return nil
+		}
+	}
+	return fmt.Errorf("%d bytes that are neither the old content nor the new", len(content))
+}
+
+func TestAKilledWriterLeavesAWholeFile(t *testing.T) {
+	h, root := open(t)
+	leftovers := 0
+	for range 40 {
+		writer := startWriter(t, root)
+		stop := readUntil(root)
+		<-time.After(time.Duration(rand.IntN(5_000_000))) // a random point
+		if err := writer.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		_ = writer.Wait() // which says that it was killed
+		if err := stop(); err != nil {
+			t.Fatalf("while it was written: %v", err)
+		}
+		if err := isWhole(root); err != nil {
+			t.Fatalf("after the kill: %v", err)
+		}
+		leftovers += wantNoOtherDropIn(t, root)
+	}
+	if leftovers == 0 {
+		t.Error("no kill came in the middle of a Replace, so this test has shown nothing")
+	}
+	if _, err := h.Replace(file, []byte(newer)); err != nil {
+		t.Fatal(err)
+	}
+	wantFile(t, root, filePath, newer)
+	wantFile(t, root, tempPath, "")
+}
+
+// readUntil reads the file over and over until the returned function is called, which returns what was wrong.
+func readUntil(root string) (stop func() error) {
+	done := make(chan struct{})
+	var wrong error
+	var reader sync.WaitGroup
+	reader.Go(func() {
+		for {
+			select {
+			case <-done:
+				return
+			default:
+				wrong = errors.Join(wrong, isWhole(root))
+			}
+		}
+	})
+	return func() error {
+		close(done)
+		reader.Wait()
+		return wrong
+	}
+}
+
+// wantNoOtherDropIn checks that no other name in the folder is one that registries.conf readers load, and returns how many
+// there are.
+func wantNoOtherDropIn(t *testing.T, root string) (others int) {
+	t.Helper()
+	entries, err := fs.ReadDir(os.DirFS(root), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range entries {
+		if entry.Name() == filepath.Base(filePath) {
+			continue
+		}
+		others++
+		if strings.HasSuffix(entry.Name(), ".conf") {
+			t.Errorf("%s is left", entry.Name())
+		}
+	}
+	return others
+}

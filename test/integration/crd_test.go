@@ -1,0 +1,84 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package integration_test
+
+import (
+	"context"
+	"strings"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/mirrorset/mirrorset/internal/controller"
+)
+
+// deleteCRD returns once the CRD, and with it every set, is gone.
+func deleteCRD(ctx context.Context) {
+	GinkgoHelper()
+	crd := &apiextensionsv1.CustomResourceDefinition{}
+	crd.Name = controller.CRDName
+	Expect(admin.Delete(ctx, crd)).To(Succeed())
+	Eventually(func() bool {
+		return apierrors.IsNotFound(admin.Get(ctx, types.NamespacedName{Name: crd.Name}, crd))
+	}).Should(BeTrue())
+}
+
+var _ = Describe("A CRD that is deleted", func() {
+	BeforeEach(func() {
+		DeferCleanup(func(ctx SpecContext) { Expect(plane.Install(ctx)).To(Succeed()) })
+	})
+
+	It("changes nothing on the nodes until sets are back, and these are followed at once", func(ctx SpecContext) {
+		n := newNode()
+		manager := startManager(ctx, alone)
+		startAgent(ctx, n)
+		a, b := set("a", entry("quay.io", "m1.local")), set("b", entry("ghcr.io", "m1.local"))
+		a.Spec.ImageDigestMirrors[0].MirrorSourcePolicy = "NeverContactSource"
+		create(ctx, a, b)
+		n.wantRules(a, b)
+		before, lost := mustPublished(ctx), n.guard()
+
+		deleteCRD(ctx)
+		// Once a second, and for so long that the broken watch of the sets is tried again but rarely.
+		Eventually(func() int { return strings.Count(manager.Log(), "while the CRD is missing") }).Should(BeNumerically(">", 8))
+		n.keepsRules(a, b)
+		Expect(plane.Install(ctx)).To(Succeed())
+		// Once a second again, because no event tells of new sets until their watch is back.
+		Eventually(func() int { return strings.Count(manager.Log(), "the CRD was replaced and has no sets") }).Should(BeNumerically(">", 4))
+		n.keepsRules(a, b)
+		Expect(mustPublished(ctx)).To(Equal(before))
+		Expect(lost()).To(BeEmpty())
+
+		c := set("c", entry("quay.io", "m2.local"))
+		Eventually(func() error { return admin.Create(ctx, c) }).Should(Succeed())
+		Eventually(n.rules, "3s").Should(Equal(rendered(c)))
+		d := set("d", entry("s.com", "m2.local"))
+		create(ctx, d)
+		Eventually(n.rules, "3s").Should(Equal(rendered(c, d)))
+		Expect(admin.Delete(ctx, c)).To(Succeed())
+		Expect(admin.Delete(ctx, d)).To(Succeed())
+		n.wantRules()
+	})
+
+	It("changes nothing either when the manager is started anew meanwhile", func(ctx SpecContext) {
+		n := newNode()
+		manager := startManager(ctx, alone)
+		startAgent(ctx, n)
+		a := set("a", entry("quay.io", "m1.local"))
+		create(ctx, a)
+		n.wantRules(a)
+		manager.Kill()
+		deleteCRD(ctx)
+		Expect(plane.Install(ctx)).To(Succeed())
+		manager = startManager(ctx, alone)
+		Eventually(manager.Log).Should(ContainSubstring("the CRD was replaced and has no sets"))
+		n.keepsRules(a)
+		b := set("b", entry("ghcr.io", "m1.local"))
+		create(ctx, b)
+		n.wantRules(b)
+	})
+})

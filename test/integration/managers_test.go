@@ -1,0 +1,117 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package integration_test
+
+import (
+	"context"
+	"sync"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/mirrorset/mirrorset/internal/payload"
+	"github.com/mirrorset/mirrorset/test/controlplane"
+)
+
+// revisions follows those of the ConfigMap until the spec ends. The returned function tells all that were seen.
+func revisions(ctx context.Context) (seen func() []int64) {
+	GinkgoHelper()
+	events, err := admin.Watch(ctx, &corev1.ConfigMapList{}, client.InNamespace(controlplane.Namespace), client.MatchingFields{"metadata.name": payload.ConfigMapName})
+	Expect(err).NotTo(HaveOccurred())
+	DeferCleanup(events.Stop)
+	var mu sync.Mutex
+	var all []int64
+	go func() {
+		for event := range events.ResultChan() {
+			if cm, ok := event.Object.(*corev1.ConfigMap); ok {
+				p, _ := payload.Read(cm) // one that cannot be read counts as revision 0
+				mu.Lock()
+				all = append(all, p.Revision)
+				mu.Unlock()
+			}
+		}
+	}()
+	return func() []int64 {
+		mu.Lock()
+		defer mu.Unlock()
+		return append([]int64(nil), all...)
+	}
+}
+
+// wantGrowing checks that no revision is followed by an older one.
+func wantGrowing(seen []int64) {
+	GinkgoHelper()
+	Expect(len(seen)).To(BeNumerically(">", 1))
+	for i := range seen[1:] {
+		Expect(seen[i+1]).To(BeNumerically(">=", seen[i]), "in %v", seen)
+	}
+}
+
+var _ = Describe("Managers", func() {
+	const leads = "Successfully acquired lease"
+
+	It("take over from one another, and never go back to an older revision", func(ctx SpecContext) {
+		n := newNode()
+		startAgent(ctx, n)
+		first := startManager(ctx)
+		Eventually(first.Log).Should(ContainSubstring(leads))
+		seen := revisions(context.WithoutCancel(ctx))
+		s := set("a", entry("quay.io", "m1.local"))
+		create(ctx, s)
+		n.wantRules(s)
+
+		second := startManager(ctx)
+		change(ctx, s, entry("quay.io", "m2.local"))
+		n.wantRules(s)
+		Eventually(second.Log).Should(ContainSubstring("Attempting to acquire leader lease"))
+		Expect(second.Log()).NotTo(ContainSubstring(leads))
+
+		first.Kill()
+		change(ctx, s, entry("quay.io", "m3.local"))
+		n.keepsRules(set("a", entry("quay.io", "m2.local"))) // until the lease has run out
+		Eventually(n.rules, "40s").Should(Equal(rendered(s)))
+
+		third := startManager(ctx)
+		Eventually(third.Log).Should(ContainSubstring("Attempting to acquire leader lease"))
+		Expect(second.Stop()).To(Succeed())
+		change(ctx, s, entry("quay.io", "m4.local"))
+		Eventually(n.rules, "10s").Should(Equal(rendered(s)), "the lease was handed over and did not have to run out")
+		Expect(third.Log()).To(ContainSubstring(leads))
+		wantGrowing(seen())
+	})
+
+	It("catch up with what changed while there was none", func(ctx SpecContext) {
+		n := newNode()
+		startAgent(ctx, n)
+		manager := startManager(ctx, alone)
+		a, b := set("a", entry("quay.io", "m1.local")), set("b", entry("ghcr.io", "m1.local"))
+		create(ctx, a, b)
+		n.wantRules(a, b)
+		seen := revisions(context.WithoutCancel(ctx))
+
+		Expect(manager.Stop()).To(Succeed())
+		change(ctx, a, entry("quay.io", "m2.local"))
+		Expect(admin.Delete(ctx, b)).To(Succeed())
+		c := set("c", entry("s.com", "m1.local"))
+		create(ctx, c)
+		n.keepsRules(set("a", entry("quay.io", "m1.local")), b)
+		manager = startManager(ctx, alone)
+		n.wantRules(a, c)
+
+		Expect(manager.Stop()).To(Succeed())
+		before := mustPublished(ctx)
+		manager = startManager(ctx, alone)
+		d := set("d")
+		create(ctx, d) // which has no rules, so there is nothing to publish
+		Eventually(manager.Log).Should(ContainSubstring("Starting workers"))
+		n.keepsRules(a, c)
+		Expect(mustPublished(ctx)).To(Equal(before), "a new manager with the same sets has nothing to publish")
+		Expect(admin.Delete(ctx, a)).To(Succeed())
+		Expect(admin.Delete(ctx, c)).To(Succeed())
+		n.wantRules()
+		wantGrowing(seen())
+	})
+})

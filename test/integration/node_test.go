@@ -1,0 +1,201 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package integration_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
+	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/payload"
+	"github.com/mirrorset/mirrorset/internal/registriesconf"
+)
+
+const (
+	dropIns  = "etc/containers/registries.conf.d"
+	dropIn   = dropIns + "/50-mirrorset.conf"
+	stateDir = "var/lib/mirrorset"
+)
+
+// node is a host's root directory.
+type node struct {
+	root string
+}
+
+func newNode() *node {
+	return &node{root: GinkgoT().TempDir()}
+}
+
+func (n *node) path(name string) string {
+	return filepath.Join(n.root, name)
+}
+
+// rules returns the drop-in; none is "".
+func (n *node) rules() (string, error) {
+	content, err := os.ReadFile(n.path(dropIn))
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	return string(content), err
+}
+
+// put writes a file as somebody else would.
+func (n *node) put(name, content string) {
+	GinkgoHelper()
+	Expect(os.MkdirAll(filepath.Dir(n.path(name)), 0o755)).To(Succeed())
+	Expect(os.WriteFile(n.path(name), []byte(content), 0o644)).To(Succeed())
+}
+
+func (n *node) remove(name string) {
+	GinkgoHelper()
+	Expect(os.RemoveAll(n.path(name))).To(Succeed())
+}
+
+// wantRules waits until the drop-in is that of the sets.
+func (n *node) wantRules(sets ...*configv1.ImageDigestMirrorSet) {
+	GinkgoHelper()
+	Eventually(n.rules).Should(Equal(rendered(sets...)))
+}
+
+// keepsRules checks for a while that the drop-in stays that of the sets.
+func (n *node) keepsRules(sets ...*configv1.ImageDigestMirrorSet) {
+	GinkgoHelper()
+	Consistently(n.rules, "1s").Should(Equal(rendered(sets...)))
+}
+
+// guard looks out for moments without a drop-in. The returned function tells what it saw.
+func (n *node) guard() (lost func() []string) {
+	GinkgoHelper()
+	watcher, err := fsnotify.NewWatcher()
+	Expect(err).NotTo(HaveOccurred())
+	DeferCleanup(watcher.Close)
+	Expect(watcher.Add(n.path(dropIns))).To(Succeed())
+	var mu sync.Mutex
+	var seen []string
+	end, ended := n.path(dropIns+"/end"), make(chan struct{})
+	go func() {
+		for event := range watcher.Events {
+			mu.Lock()
+			switch {
+			case event.Name == end && event.Has(fsnotify.Create):
+				close(ended)
+			case event.Name == n.path(dropIn) && event.Op&(fsnotify.Remove|fsnotify.Rename) != 0:
+				seen = append(seen, event.String())
+			}
+			mu.Unlock()
+		}
+	}()
+	return func() []string {
+		GinkgoHelper()
+		n.put(dropIns+"/end", "") // all earlier events are seen before this one
+		Eventually(ended).Should(BeClosed())
+		mu.Lock()
+		defer mu.Unlock()
+		return seen
+	}
+}
+
+// rendered is the text of the sets, "" where they have no rules.
+func rendered(sets ...*configv1.ImageDigestMirrorSet) string {
+	GinkgoHelper()
+	return renderedWith(nil, sets...)
+}
+
+func renderedWith(insecure []string, sets ...*configv1.ImageDigestMirrorSet) string {
+	GinkgoHelper()
+	scopes, err := mirrors.ParseScopes(insecure)
+	Expect(err).NotTo(HaveOccurred())
+	in := mirrors.Input{Insecure: scopes}
+	for _, s := range sets {
+		in.Sets = append(in.Sets, *s)
+	}
+	rules := mirrors.Merge(in).Rules
+	if len(rules) == 0 {
+		return ""
+	}
+	text, err := registriesconf.Encode(rules)
+	Expect(err).NotTo(HaveOccurred())
+	return string(text)
+}
+
+// set returns one that is not yet created.
+func set(name string, entries ...configv1.ImageDigestMirrors) *configv1.ImageDigestMirrorSet {
+	s := &configv1.ImageDigestMirrorSet{}
+	s.Name = name
+	s.Spec.ImageDigestMirrors = entries
+	return s
+}
+
+func entry(source string, locations ...configv1.ImageMirror) configv1.ImageDigestMirrors {
+	return configv1.ImageDigestMirrors{Source: source, Mirrors: locations}
+}
+
+// create returns the sets once they are there.
+func create(ctx context.Context, sets ...*configv1.ImageDigestMirrorSet) {
+	GinkgoHelper()
+	for _, s := range sets {
+		Expect(admin.Create(ctx, s)).To(Succeed())
+	}
+}
+
+// change gives a set other entries.
+func change(ctx context.Context, s *configv1.ImageDigestMirrorSet, entries ...configv1.ImageDigestMirrors) {
+	GinkgoHelper()
+	s.Spec.ImageDigestMirrors = entries
+	Expect(admin.Update(ctx, s)).To(Succeed())
+}
+
+// configMap returns the one that the agents follow.
+func configMap(ctx context.Context) (*corev1.ConfigMap, error) {
+	cm := &corev1.ConfigMap{ObjectMeta: configMapMeta}
+	return cm, admin.Get(ctx, client.ObjectKeyFromObject(cm), cm)
+}
+
+// published returns what the ConfigMap holds.
+func published(ctx context.Context) (payload.Payload, error) {
+	cm, err := configMap(ctx)
+	if err != nil {
+		return payload.Payload{}, err
+	}
+	return payload.Read(cm)
+}
+
+// mustPublished returns what the ConfigMap holds now.
+func mustPublished(ctx context.Context) payload.Payload {
+	GinkgoHelper()
+	p, err := published(ctx)
+	Expect(err).NotTo(HaveOccurred())
+	return p
+}
+
+// waitFor returns once the drop-in has the text in it.
+func (n *node) waitFor(files *fsnotify.Watcher, text string) error {
+	timeout := time.After(time.Minute)
+	for {
+		if content, err := n.rules(); err != nil || strings.Contains(content, text) {
+			return err
+		}
+		select {
+		case <-files.Events:
+		case err := <-files.Errors:
+			return err
+		case <-timeout:
+			return fmt.Errorf("waiting for %q in the drop-in", text)
+		}
+	}
+}

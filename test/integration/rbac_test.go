@@ -1,0 +1,135 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package integration_test
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	authorizationv1 "k8s.io/api/authorization/v1"
+	"k8s.io/client-go/rest"
+
+	"github.com/mirrorset/mirrorset/internal/controller"
+	"github.com/mirrorset/mirrorset/internal/payload"
+	"github.com/mirrorset/mirrorset/test/controlplane"
+)
+
+// asks are what an account is asked about: what the two need, what lies next to it, and what could do harm.
+var asks = []authorizationv1.ResourceAttributes{
+	{Resource: "configmaps", Name: payload.ConfigMapName, Namespace: controlplane.Namespace},
+	{Resource: "configmaps", Name: "another", Namespace: controlplane.Namespace},
+	{Resource: "configmaps", Namespace: controlplane.Namespace},
+	{Resource: "configmaps", Name: payload.ConfigMapName, Namespace: "default"},
+	{Resource: "configmaps"},
+	{Resource: "secrets", Namespace: controlplane.Namespace},
+	{Resource: "secrets", Name: payload.ConfigMapName, Namespace: controlplane.Namespace},
+	{Resource: "serviceaccounts", Subresource: "token", Name: controlplane.ManagerAccount, Namespace: controlplane.Namespace},
+	{Resource: "pods", Namespace: controlplane.Namespace},
+	{Resource: "pods", Subresource: "exec", Namespace: controlplane.Namespace},
+	{Resource: "nodes"},
+	{Resource: "nodes", Subresource: "proxy"},
+	{Resource: "namespaces"},
+	{Resource: "events", Namespace: controlplane.Namespace},
+	{Resource: "events", Namespace: "default"},
+	{Group: "apps", Resource: "daemonsets", Namespace: controlplane.Namespace},
+	{Group: "apps", Resource: "daemonsets", Name: controller.AgentName, Namespace: controlplane.Namespace},
+	{Group: "apps", Resource: "daemonsets", Name: controller.AgentName, Namespace: "default"},
+	{Group: "apps", Resource: "deployments", Namespace: controlplane.Namespace},
+	{Group: "apps", Resource: "deployments", Name: controller.ManagerName, Namespace: controlplane.Namespace},
+	{Group: "coordination.k8s.io", Resource: "leases", Name: "mirrorset-manager", Namespace: controlplane.Namespace},
+	{Group: "coordination.k8s.io", Resource: "leases", Name: "another", Namespace: controlplane.Namespace},
+	{Group: "config.openshift.io", Resource: "imagedigestmirrorsets"},
+	{Group: "config.openshift.io", Resource: "imagedigestmirrorsets", Subresource: "status"},
+	{Group: "config.openshift.io", Resource: "imagetagmirrorsets"},
+	{Group: "apiextensions.k8s.io", Resource: "customresourcedefinitions", Name: controller.CRDName},
+	{Group: "apiextensions.k8s.io", Resource: "customresourcedefinitions", Name: "others.example.com"},
+	{Group: "apiextensions.k8s.io", Resource: "customresourcedefinitions"},
+	{Group: "rbac.authorization.k8s.io", Resource: "clusterrolebindings"},
+	{Group: "rbac.authorization.k8s.io", Resource: "rolebindings", Namespace: controlplane.Namespace},
+	{Group: "authentication.k8s.io", Resource: "tokenreviews"},
+	{Group: "authorization.k8s.io", Resource: "subjectaccessreviews"},
+}
+
+var verbs = []string{"get", "list", "watch", "create", "update", "patch", "delete", "deletecollection", "bind", "escalate", "impersonate"}
+
+// groups are those of every service account of the namespace.
+var groups = []string{"system:serviceaccounts", "system:serviceaccounts:" + controlplane.Namespace, "system:authenticated"}
+
+func user(account string) string {
+	return "system:serviceaccount:" + controlplane.Namespace + ":" + account
+}
+
+// granted asks the API server for each verb on each of asks, and returns what an account may do.
+func granted(ctx context.Context, account string) []string {
+	GinkgoHelper()
+	var may []string
+	for _, ask := range asks {
+		for _, verb := range verbs {
+			ask.Verb = verb
+			review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
+				User:               user(account),
+				Groups:             groups,
+				ResourceAttributes: &ask,
+			}}
+			Expect(admin.Create(ctx, review)).To(Succeed())
+			if review.Status.Allowed {
+				may = append(may, verb+" "+strings.Join(slices.DeleteFunc([]string{ask.Namespace, ask.Resource, ask.Subresource, ask.Name}, func(s string) bool { return s == "" }), "/"))
+			}
+		}
+	}
+	return may
+}
+
+var _ = Describe("The service account of", func() {
+	const (
+		configMap = controlplane.Namespace + "/configmaps/" + payload.ConfigMapName
+		daemonSet = controlplane.Namespace + "/daemonsets/" + controller.AgentName
+		manager   = controlplane.Namespace + "/deployments/" + controller.ManagerName
+		events    = controlplane.Namespace + "/events"
+		lease     = controlplane.Namespace + "/leases/mirrorset-manager"
+		crd       = "customresourcedefinitions/" + controller.CRDName
+	)
+	DescribeTable("may do what it must and no more", func(ctx SpecContext, account string, want []string) {
+		Expect(granted(ctx, account)).To(ConsistOf(want))
+	},
+		Entry("the agent", controlplane.AgentAccount, []string{"get " + configMap, "list " + configMap, "watch " + configMap}),
+		Entry("the manager", controlplane.ManagerAccount, []string{
+			"get " + configMap, "list " + configMap, "watch " + configMap, "create " + configMap, "patch " + configMap,
+			"get " + lease, "update " + lease, "create " + lease, "create " + controlplane.Namespace + "/leases/another",
+			"get " + daemonSet, "list " + daemonSet, "watch " + daemonSet, "create " + daemonSet, "patch " + daemonSet,
+			"get " + manager, "list " + manager, "watch " + manager,
+			"create " + events, "patch " + events, "list " + events,
+			"get imagedigestmirrorsets", "list imagedigestmirrorsets", "watch imagedigestmirrorsets",
+			"get " + crd, "list " + crd, "watch " + crd,
+			"create tokenreviews", "create subjectaccessreviews",
+		}),
+	)
+
+	It("the agent has no rule but one beside those of every service account", func(ctx SpecContext) {
+		for _, namespace := range []string{controlplane.Namespace, "default", "kube-system"} {
+			want := rulesOf(ctx, "default", namespace)
+			if namespace == controlplane.Namespace {
+				want = append(want, authorizationv1.ResourceRule{
+					Verbs: []string{"get", "list", "watch"}, APIGroups: []string{""}, Resources: []string{"configmaps"}, ResourceNames: []string{payload.ConfigMapName},
+				})
+			}
+			Expect(rulesOf(ctx, controlplane.AgentAccount, namespace)).To(ConsistOf(want))
+		}
+	})
+})
+
+// rulesOf asks the API server for all that an account may do in a namespace and in the cluster.
+func rulesOf(ctx context.Context, account, namespace string) []authorizationv1.ResourceRule {
+	GinkgoHelper()
+	config := rest.CopyConfig(plane.Config)
+	config.Impersonate = rest.ImpersonationConfig{UserName: user(account), Groups: groups}
+	c, err := newClient(config)
+	Expect(err).NotTo(HaveOccurred())
+	review := &authorizationv1.SelfSubjectRulesReview{Spec: authorizationv1.SelfSubjectRulesReviewSpec{Namespace: namespace}}
+	Expect(c.Create(ctx, review)).To(Succeed())
+	return review.Status.ResourceRules
+}
