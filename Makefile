@@ -16,6 +16,13 @@ KUSTOMIZE      := $(BIN)/kustomize
 CONTROL_PLANE := $(if $(KUBEBUILDER_ASSETS),,$(addprefix $(BIN)/k8s/,etcd kube-apiserver kubectl))
 export KUBEBUILDER_ASSETS ?= $(BIN)/k8s
 
+# What a node needs beside them, from the modules that test/cluster/kubernetes/go.mod and test/cluster/runtime/go.mod pin.
+RUNTIME_PACKAGES := $(addprefix github.com/containerd/containerd/v2/cmd/,containerd containerd-shim-runc-v2 ctr) \
+  github.com/opencontainers/runc \
+  $(addprefix github.com/containernetworking/plugins/plugins/,main/ptp main/loopback ipam/host-local)
+RUNTIME := $(addprefix $(BIN)/k8s/,$(notdir $(RUNTIME_PACKAGES)))
+NODE := $(CONTROL_PLANE) $(addprefix $(BIN)/k8s/,kube-controller-manager kube-scheduler kubelet) $(RUNTIME)
+
 # Packages without those that need root or what `make test-e2e` builds.
 PACKAGES = $(shell go list ./... | grep -v /test/e2e)
 
@@ -62,11 +69,22 @@ generate: $(CONTROLLER_GEN) ## Generate deep copies, CRDs and the manager's role
 .PHONY: control-plane
 control-plane: $(CONTROL_PLANE) ## Build etcd, kube-apiserver and kubectl (minutes the first time).
 
+.PHONY: node
+node: $(NODE) ## Build all programs of a real Kubernetes node (minutes the first time).
+
 ##@ Try
 
 .PHONY: demo
 demo: build control-plane ## Run the main job on an embedded control plane; KEEP=1 leaves it running until Ctrl-C.
 	@KEEP=$(KEEP) go run ./test/demo
+
+.PHONY: cluster
+cluster: node ## Start a real cluster of one node, in the background (root).
+	@go run ./test/cluster/cmd up $(BIN)/cluster $(BIN)/k8s
+
+.PHONY: cluster-down
+cluster-down: ## Stop it and remove all that it left.
+	@go run ./test/cluster/cmd down $(BIN)/cluster
 
 ##@ Install
 
@@ -100,10 +118,11 @@ undeploy: build-installer ## Delete all of Mirrorset. What nodes have in force s
 .PHONY: test
 test: build control-plane ## Run all tests that need no root, on a real kube-apiserver where they need one.
 	go test $(filter-out %/test/%,$(PACKAGES))
+	cd test/cluster/runtime && go test -count 1 ./... # containerd's own reader judges our hosts.toml
 	go test -count 1 $(filter %/test/%,$(PACKAGES)) # they run the programs in bin/, which Go's cache of results does not see
 
 .PHONY: test-e2e
-test-e2e: ## Run the tests on real runtimes (root, podman).
+test-e2e: node ## Run the tests on real runtimes (root, podman).
 	go test -tags e2e -v -count 1 -timeout 30m ./test/e2e/...
 
 FUZZ_SECONDS ?= 10
@@ -150,14 +169,32 @@ $(GOLANGCI_LINT): hack/tools/go.mod hack/tools/go.sum
 PROGRESS := awk 'NR % 250 == 0 { printf "  %d packages\n", NR; fflush() }'
 K8S_VERSION = $(shell cd test/cluster/kubernetes && go list -m -f '{{.Version}}' k8s.io/kubernetes)
 
+# Builds one program of a cluster out of the module that pins it.
+define build-program
+@echo "Building $* (once; minutes when nothing is cached)"
+@mkdir -p $(@D)
+@cd $(<D) && CGO_ENABLED=$(CGO) go build -v -trimpath -tags "$(TAGS)" \
+  -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=$(K8S_VERSION)" -o $@ $(CLUSTER_PACKAGE) 2>&1 | $(PROGRESS)
+@touch $@
+endef
+
+$(BIN)/k8s/%: CGO := 0
+$(BIN)/k8s/%: TAGS :=
 $(BIN)/k8s/etcd: CLUSTER_PACKAGE := go.etcd.io/etcd/server/v3
 $(BIN)/k8s/%: CLUSTER_PACKAGE = k8s.io/kubernetes/cmd/$*
 $(BIN)/k8s/%: test/cluster/kubernetes/go.mod test/cluster/kubernetes/go.sum
-	@echo "Building $* (once; minutes when nothing is cached)"
-	@mkdir -p $(@D)
-	@cd test/cluster/kubernetes && CGO_ENABLED=0 go build -v -trimpath \
-	  -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=$(K8S_VERSION)" -o $@ $(CLUSTER_PACKAGE) 2>&1 | $(PROGRESS)
-	@touch $@
+	$(build-program)
+
+$(RUNTIME): TAGS := no_btrfs no_devmapper no_zfs seccomp
+$(RUNTIME): CLUSTER_PACKAGE = $(filter %/$*,$(RUNTIME_PACKAGES))
+$(BIN)/k8s/runc: CGO := 1
+$(BIN)/k8s/runc: | libseccomp
+$(RUNTIME): $(BIN)/k8s/%: test/cluster/runtime/go.mod test/cluster/runtime/go.sum
+	$(build-program)
+
+.PHONY: libseccomp
+libseccomp:
+	@pkg-config --exists libseccomp || { echo "runc needs libseccomp: apt-get install libseccomp-dev pkg-config" >&2; exit 1; }
 
 .PHONY: clean
 clean: ## Remove what was built.

@@ -27,4 +27,5 @@ var _ = BeforeSuite(func() {
 	kubectlMirrors, err = gexec.Build("github.com/mirrorset/mirrorset/cmd/kubectl-mirrors")
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(gexec.CleanupBuildArtifacts)
+	DeferCleanup(stopNode)
 })
