@@ -29,6 +29,7 @@ func main() {
 	flag.StringVar(&config.HostRoot, "host-root", "", "directory that the host's root directory is mounted at")
 	flag.StringVar(&nodeName, "node-name", os.Getenv("NODE_NAME"), "name of this node; the default is $NODE_NAME")
 	flag.StringVar(&config.Namespace, "namespace", os.Getenv("POD_NAMESPACE"), "namespace of the manager; the default is $POD_NAMESPACE")
+	checkClean := flag.Bool("check-clean", false, "fail if the host has a registry file of Mirrorset, and exit")
 	logging := zap.Options{}
 	logging.BindFlags(flag.CommandLine)
 	showVersion := flag.Bool("version", false, "print the version and exit")
@@ -38,6 +39,13 @@ func main() {
 		return
 	}
 
+	if *checkClean {
+		if err := agent.CheckClean(config.HostRoot); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	config.Log = zap.New(zap.UseFlagOptions(&logging)).WithName("agent").WithValues("node", nodeName)
 	klog.SetLogger(config.Log)
 	ctrl.SetLogger(config.Log)

@@ -138,7 +138,7 @@ func (n *node) take(p payload.Payload) (taken bool, err error) {
 		return false, err
 	}
 	n.accepted = next
-	return true, n.write(c)
+	return true, n.write(&c)
 }
 
 // keep has the next agent on this host begin with the payload (N6).
@@ -160,15 +160,30 @@ func (n *node) repair() error {
 	}
 	kept := n.keep(n.accepted.Payload)
 	c, err := preflight(n.host.FS(), n.accepted)
-	if err == nil {
-		err = n.write(c)
+	if err != nil {
+		return errors.Join(kept, err, n.write(nil))
 	}
-	return errors.Join(kept, err)
+	return errors.Join(kept, n.write(&c))
 }
 
-// write puts a candidate in force, and reports what is odd about it. No rules: no file.
-func (n *node) write(c candidate) (err error) {
-	n.report(c.findings)
+// write puts the accepted rules in force for containerd and, where there is a candidate, for the others, and reports what
+// is odd about it. Neither stops the other.
+func (n *node) write(c *candidate) error {
+	certs, err := writeCerts(n.host, n.accepted.rules)
+	if certs.changed > 0 {
+		n.log.Info("Changed containerd's registries", "path", "/"+certsDir, "changed", certs.changed, "revision", n.accepted.Revision)
+	}
+	findings := certs.findings
+	if c != nil {
+		findings = append(findings, c.findings...)
+		err = errors.Join(err, n.writeDropIn(c))
+	}
+	n.report(findings)
+	return err
+}
+
+// writeDropIn replaces the drop-in. No rules: no file.
+func (n *node) writeDropIn(c *candidate) (err error) {
 	var changed bool
 	if c.rules == 0 {
 		changed, err = n.host.Remove(dropInFile)
@@ -179,6 +194,28 @@ func (n *node) write(c candidate) (err error) {
 		n.log.Info("Wrote the rules", "path", "/"+dropInPath, "rules", c.rules, "revision", n.accepted.Revision, "digest", n.accepted.Digest)
 	}
 	return err
+}
+
+// CheckClean fails where a host still has a registry file of ours.
+func CheckClean(hostRoot string) (err error) {
+	host, err := hostfile.Open(hostRoot)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, host.Close()) }()
+	ours, err := ourCerts(host)
+	if err != nil {
+		return err
+	}
+	for _, f := range append(ours, dropInFile) {
+		switch _, err := host.Read(f); {
+		case err == nil:
+			return fmt.Errorf("/%s is still there", f.Path)
+		case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, hostfile.ErrForeign):
+			return err
+		}
+	}
+	return nil
 }
 
 // report logs findings that are not those of the last time.

@@ -148,8 +148,13 @@ func (l *loop) published() *corev1.ConfigMap {
 // watchFolders watches the folders that there are now; to watch one twice is no error, and those that are missing are
 // found by the watch on their parent or by the next rescan.
 func (l *loop) watchFolders() {
-	folders := append([]string{"etc/containers", "usr/share/containers"}, dropInDirs...)
-	for _, folder := range append(folders, path.Dir(statePath)) {
+	folders := append([]string{"etc/containers", "usr/share/containers", path.Dir(statePath), certsDir}, dropInDirs...)
+	if ours, err := ourCerts(l.node.host); err == nil {
+		for _, file := range ours {
+			folders = append(folders, path.Dir(file.Path))
+		}
+	}
+	for _, folder := range folders {
 		_ = l.files.Add(filepath.Join(l.hostRoot, folder))
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"os"
 	"path"
 	"strings"
+	"syscall"
 )
 
 // tempSuffix ends the name of a file that is being written. It is not one that registries.conf readers load
@@ -98,6 +99,18 @@ func (h *Host) Remove(f File) (changed bool, err error) {
 		return false, err
 	}
 	return true, h.syncDir(path.Dir(f.Path))
+}
+
+// RemoveEmptyDir removes a directory that has nothing left in it.
+func (h *Host) RemoveEmptyDir(dir string) error {
+	err := h.root.Remove(dir)
+	if err == nil {
+		return h.syncDir(path.Dir(dir))
+	}
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTEMPTY) {
+		return nil
+	}
+	return err
 }
 
 // Read returns the content of the file. It fails with [fs.ErrNotExist] or [ErrForeign].
