@@ -26,7 +26,7 @@ func NewCommand() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	cmd.AddCommand(newRenderCommand(), newExplainCommand())
+	cmd.AddCommand(newRenderCommand(), newExplainCommand(), newUninstallCommand())
 	return cmd
 }
 
