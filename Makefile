@@ -79,8 +79,8 @@ demo: build control-plane ## Run the main job on an embedded control plane; KEEP
 	@KEEP=$(KEEP) go run ./test/demo
 
 .PHONY: cluster
-cluster: node ## Start a real cluster of one node, in the background (root).
-	@go run ./test/cluster/cmd up $(BIN)/cluster $(BIN)/k8s
+cluster: node build image ## Start a real cluster of one node that has the image IMG, in the background (root).
+	@go run ./test/cluster/cmd up $(BIN)/cluster $(BIN)/k8s dist/mirrorset.tar
 
 .PHONY: cluster-down
 cluster-down: ## Stop it and remove all that it left.
@@ -122,7 +122,8 @@ test: build control-plane ## Run all tests that need no root, on a real kube-api
 	go test -count 1 $(filter %/test/%,$(PACKAGES)) # they run the programs in bin/, which Go's cache of results does not see
 
 .PHONY: test-e2e
-test-e2e: node ## Run the tests on real runtimes (root, podman).
+test-e2e: ARCHITECTURES := $(shell go env GOARCH)
+test-e2e: node image-programs build-installer ## Run the tests on real runtimes (root, podman).
 	go test -tags e2e -v -count 1 -timeout 30m ./test/e2e/...
 
 FUZZ_SECONDS ?= 10

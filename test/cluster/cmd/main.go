@@ -24,9 +24,9 @@ import (
 	"github.com/mirrorset/mirrorset/test/cluster"
 )
 
-const usage = `usage: cmd up FOLDER PROGRAMS    start a cluster and return when its node is Ready
-       cmd down FOLDER           stop it and remove everything
-       cmd run FOLDER PROGRAMS   run it until SIGINT or SIGTERM`
+const usage = `usage: cmd up FOLDER PROGRAMS [IMAGES]    start a cluster and return when its node is Ready and has the images
+       cmd down FOLDER                    stop it and remove everything
+       cmd run FOLDER PROGRAMS [IMAGES]   run it until SIGINT or SIGTERM`
 
 func main() {
 	if err := run(os.Args[1:]); err != nil {
@@ -44,12 +44,12 @@ func run(args []string) error {
 		return err
 	}
 	switch {
-	case args[0] == "up" && len(args) == 3:
-		return up(dir, args[2])
+	case args[0] == "up" && len(args) > 2:
+		return up(dir, args[2:])
 	case args[0] == "down" && len(args) == 2:
 		return down(dir)
-	case args[0] == "run" && len(args) == 3:
-		return serve(dir, args[2])
+	case args[0] == "run" && len(args) > 2:
+		return serve(dir, args[2], args[3:])
 	}
 	return errors.New(usage)
 }
@@ -58,7 +58,7 @@ func run(args []string) error {
 func control(dir string) string { return "@mirrorset-cluster:" + dir }
 
 // serve runs a cluster until a signal, or until somebody connects to its control address.
-func serve(dir, programs string) (err error) {
+func serve(dir, programs string, images []string) (err error) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	listener, err := net.Listen("unix", control(dir))
@@ -82,8 +82,17 @@ func serve(dir, programs string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, c.Stop()) }()
+	for _, archive := range images {
+		if err := c.Import(ctx, archive); err != nil {
+			return err
+		}
+	}
+	environment := fmt.Sprintf("export %s PATH=%s:%s:$PATH\n", strings.Join(c.Environment(), " "), programs, filepath.Dir(programs))
+	if err := os.WriteFile(filepath.Join(dir, "env"), []byte(environment), 0o600); err != nil {
+		return err
+	}
 	fmt.Printf("# Ready after %.1f s. A shell on the node: nsenter -t %d -p -m\n", time.Since(started).Seconds(), c.InitPID())
-	fmt.Printf("export %s PATH=%s:$PATH\n", strings.Join(c.Environment(), " "), programs)
+	fmt.Printf("# To use the cluster: source %s, which says\n%s", filepath.Join(dir, "env"), environment)
 	if err := os.Stdout.Close(); err != nil {
 		return err
 	}
@@ -92,8 +101,8 @@ func serve(dir, programs string) (err error) {
 }
 
 // up starts serve in a session of its own, and prints what that says until the node is Ready.
-func up(dir, programs string) error {
-	cmd := exec.Command("/proc/self/exe", "run", dir, programs)
+func up(dir string, programsAndImages []string) error {
+	cmd := exec.Command("/proc/self/exe", append([]string{"run", dir}, programsAndImages...)...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	output, err := cmd.StdoutPipe()
 	if err != nil {
