@@ -76,7 +76,8 @@ node: $(NODE) ## Build all programs of a real Kubernetes node (minutes the first
 
 .PHONY: demo
 demo: build control-plane ## Run the main job on an embedded control plane; KEEP=1 leaves it running until Ctrl-C.
-	@KEEP=$(KEEP) go run ./test/demo
+	@go build -o $(BIN)/demo ./test/demo
+	@KEEP=$(KEEP) exec $(BIN)/demo # in the place of the shell, so that it gets make's signals
 
 .PHONY: cluster
 cluster: node build image ## Start a real cluster of one node that has the image IMG, in the background (root).

@@ -11,6 +11,7 @@ import (
 	"os"
 	"time"
 
+	"go.uber.org/zap/zapcore"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -30,7 +31,7 @@ func main() {
 	flag.StringVar(&nodeName, "node-name", os.Getenv("NODE_NAME"), "name of this node; the default is $NODE_NAME")
 	flag.StringVar(&config.Namespace, "namespace", os.Getenv("POD_NAMESPACE"), "namespace of the manager; the default is $POD_NAMESPACE")
 	checkClean := flag.Bool("check-clean", false, "fail if the host has a registry file of Mirrorset, and exit")
-	logging := zap.Options{}
+	logging := zap.Options{StacktraceLevel: zapcore.DPanicLevel} // errors say what they are about
 	logging.BindFlags(flag.CommandLine)
 	showVersion := flag.Bool("version", false, "print the version and exit")
 	flag.Parse()
@@ -56,6 +57,9 @@ func main() {
 }
 
 func run(nodeName string, config agent.Config) error {
+	if flag.NArg() > 0 {
+		return fmt.Errorf("unexpected argument %q", flag.Arg(0))
+	}
 	if config.HostRoot == "" || nodeName == "" || config.Namespace == "" {
 		return errors.New("--host-root, --node-name and --namespace are required")
 	}

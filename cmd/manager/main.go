@@ -11,6 +11,7 @@ import (
 	"os"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap/zapcore"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
@@ -54,7 +55,7 @@ func main() {
 	flag.StringVar(&s.probeAddress, "health-probe-bind-address", ":8081", "address of /healthz and /readyz; 0 for none")
 	flag.StringVar(&s.metricsAddress, "metrics-bind-address", ":8443", "address of /metrics, which is served over TLS to those who may get it; 0 for none")
 	s.agentFlags()
-	logging := zap.Options{}
+	logging := zap.Options{StacktraceLevel: zapcore.DPanicLevel} // errors say what they are about
 	logging.BindFlags(flag.CommandLine)
 	showVersion := flag.Bool("version", false, "print the version and exit")
 	flag.Parse()
@@ -88,6 +89,9 @@ func (s *settings) agentFlags() {
 }
 
 func run(s settings) error {
+	if flag.NArg() > 0 {
+		return fmt.Errorf("unexpected argument %q", flag.Arg(0))
+	}
 	if s.namespace == "" {
 		return errors.New("--namespace is required")
 	}

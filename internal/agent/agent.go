@@ -116,21 +116,14 @@ func decode(p payload.Payload) (*accepted, error) {
 // take puts a published payload in force if it is newer than the accepted one, readable, and no harm to the host's other
 // files. With an error, what was accepted before stays accepted.
 func (n *node) take(p payload.Payload) (taken bool, err error) {
-	if n.accepted != nil {
-		switch have := n.accepted; {
-		case p.Revision == have.Revision && p.Digest == have.Digest:
-			return false, nil
-		case p.Revision == have.Revision:
-			return false, fmt.Errorf("revision %d was published with digest %s before, and now with %s: refused", p.Revision, have.Digest, p.Digest)
-		case p.Revision < have.Revision:
-			return false, fmt.Errorf("revision %d is older than %d, which is in force: refused", p.Revision, have.Revision)
-		}
+	if news, err := n.isNews(p); err != nil || !news {
+		return false, err
 	}
 	next, err := decode(p)
 	if err != nil {
 		return false, fmt.Errorf("revision %d: %w", p.Revision, err)
 	}
-	c, err := preflight(n.host.FS(), next)
+	c, err := preflight(n.host, next)
 	if err != nil {
 		return false, fmt.Errorf("revision %d: %w", p.Revision, err)
 	}
@@ -139,6 +132,30 @@ func (n *node) take(p payload.Payload) (taken bool, err error) {
 	}
 	n.accepted = next
 	return true, n.write(&c)
+}
+
+// isNews tells whether a payload is to follow the accepted one; an error says why it never will.
+func (n *node) isNews(p payload.Payload) (bool, error) {
+	if n.accepted == nil {
+		if !payload.Plausible(p.Revision, 0) {
+			return false, fmt.Errorf("revision %d is out of range: refused", p.Revision)
+		}
+		return true, nil
+	}
+	switch have := n.accepted; {
+	case p.Digest == have.Digest && p.Revision <= have.Revision:
+		return false, nil
+	case p.Provisional && len(have.rules) > 0:
+		n.log.Info("Rules stay in force, because what was published without any is provisional", "revision", p.Revision, "inForce", have.Revision)
+		return false, nil
+	case p.Revision == have.Revision:
+		return false, fmt.Errorf("revision %d was published with digest %s before, and now with %s: refused", p.Revision, have.Digest, p.Digest)
+	case p.Revision < have.Revision:
+		return false, fmt.Errorf("revision %d is older than %d, which is in force: refused", p.Revision, have.Revision)
+	case !payload.Plausible(p.Revision, have.Revision):
+		return false, fmt.Errorf("revision %d is out of range behind %d: refused", p.Revision, have.Revision)
+	}
+	return true, nil
 }
 
 // keep has the next agent on this host begin with the payload (N6).
@@ -159,7 +176,7 @@ func (n *node) repair() error {
 		return nil
 	}
 	kept := n.keep(n.accepted.Payload)
-	c, err := preflight(n.host.FS(), n.accepted)
+	c, err := preflight(n.host, n.accepted)
 	if err != nil {
 		return errors.Join(kept, err, n.write(nil))
 	}

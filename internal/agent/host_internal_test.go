@@ -134,7 +134,7 @@ func try(t *testing.T, have files, wanted ...string) (kept []string, findings []
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := preflight(n.host.FS(), a)
+	c, err := preflight(n.host, a)
 	if err != nil {
 		t.Fatal(err)
 	}

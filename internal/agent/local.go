@@ -16,6 +16,8 @@ import (
 
 	"go.podman.io/image/v5/pkg/sysregistriesv2"
 	"go.podman.io/image/v5/types"
+
+	"github.com/mirrorset/mirrorset/internal/hostfile"
 )
 
 // Where CRI-O, Podman, Buildah and Skopeo look on a host, in the order of precedence: the first base file counts, and of
@@ -27,6 +29,9 @@ var (
 		"usr/share/containers/registries.rootful.conf.d", "usr/share/containers/registries.conf.d",
 	}
 )
+
+// maxLocal bounds, in bytes, what is read of a file of others; a registries.conf of that size is a mistake.
+const maxLocal = 16 << 20
 
 // localFile is one registries.conf file on the host that is not ours.
 type localFile struct {
@@ -51,16 +56,16 @@ type local struct {
 }
 
 // readLocal reads the files of others. What cannot be read is reported and left out, as it is no reason to stop.
-func readLocal(host fs.FS) (local, []error) {
+func readLocal(host *hostfile.Host) (local, []error) {
 	l := local{dropIns: make(map[string]localFile)}
 	var problems []error
 	read := func(name, at string) *localFile {
-		content, err := fs.ReadFile(host, follow(host, at))
+		content, err := host.ReadRegular(follow(host.FS(), at), maxLocal)
 		if err == nil {
 			return &localFile{path: name, content: content}
 		}
 		// A link that leads nowhere here may well lead to a file on the host.
-		if _, link := fs.ReadLink(host, at); link == nil || !errors.Is(err, fs.ErrNotExist) {
+		if _, link := fs.ReadLink(host.FS(), at); link == nil || !errors.Is(err, fs.ErrNotExist) {
 			problems = append(problems, fmt.Errorf("/%s of this host cannot be read: %w", name, err))
 		}
 		return nil
@@ -71,8 +76,8 @@ func readLocal(host fs.FS) (local, []error) {
 		}
 	}
 	for _, dir := range slices.Backward(dropInDirs) {
-		at := follow(host, dir)
-		entries, err := fs.ReadDir(host, at)
+		at := follow(host.FS(), dir)
+		entries, err := fs.ReadDir(host.FS(), at)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			problems = append(problems, fmt.Errorf("the drop-ins of this host cannot be read: %w", err))
 		}
@@ -173,6 +178,11 @@ func (l local) with(text []byte) local {
 // consumer answers what the loaded files say, out of the library's cache, which the next load empties.
 type consumer struct {
 	sys *types.SystemContext
+}
+
+// tables returns all that the files say.
+func (c *consumer) tables() ([]sysregistriesv2.Registry, error) {
+	return sysregistriesv2.GetRegistries(c.sys)
 }
 
 // covering returns the table that decides for all of a source.

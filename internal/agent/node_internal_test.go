@@ -46,13 +46,13 @@ func TestAPayloadThatIsRefusedChangesNothing(t *testing.T) {
 		offered payload.Payload
 		want    string
 	}{
-		"an older revision":                {payload.New(first-1, newText), "older"},
-		"an older revision, the same text": {payload.New(first-1, text(t, "old.com")), "older"},
-		"the revision with another text":   {payload.New(first, newText), "published with digest"},
-		"what is no registries.conf":       {payload.New(first+1, []byte("[[registry")), "registries.conf"},
-		"a mirror that would serve tags":   {payload.New(first+1, []byte(strings.Replace(string(newText), "digest-only", "all", 1))), "pull-from-mirror"},
-		"a key that we do not know":        {payload.New(first+1, append([]byte("unqualified-search-registries = [\"x.com\"]\n"), newText...)), "unknown key"},
-		"a source outside the grammar":     {payload.New(first+1, []byte("[[registry]]\nlocation = \"https://x.com\"\n")), "source"},
+		"an older revision":              {payload.New(first-1, newText), "older"},
+		"a revision beyond every clock":  {payload.New(1<<43+200*366*24*60*60*1000, newText), "out of range"},
+		"the revision with another text": {payload.New(first, newText), "published with digest"},
+		"what is no registries.conf":     {payload.New(first+1, []byte("[[registry")), "registries.conf"},
+		"a mirror that would serve tags": {payload.New(first+1, []byte(strings.Replace(string(newText), "digest-only", "all", 1))), "pull-from-mirror"},
+		"a key that we do not know":      {payload.New(first+1, append([]byte("unqualified-search-registries = [\"x.com\"]\n"), newText...)), "unknown key"},
+		"a source outside the grammar":   {payload.New(first+1, []byte("[[registry]]\nlocation = \"https://x.com\"\n")), "source"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			n, root, _ := took(t, nil)
@@ -70,6 +70,29 @@ func TestAPayloadThatIsRefusedChangesNothing(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestAnOlderRevisionOfTheSameTextIsNoMistake(t *testing.T) {
+	n, root, _ := took(t, nil)
+	if taken, err := n.take(payload.New(first-1, text(t, "old.com"))); taken || err != nil || n.accepted.Revision != first {
+		t.Errorf("taken = %t, error %v, revision %d", taken, err, n.accepted.Revision)
+	}
+	wantDropIn(t, root, text(t, "old.com"))
+}
+
+func TestAProvisionalPayloadReplacesNoRules(t *testing.T) {
+	provisional := payload.New(first+1, []byte(registriesconf.Header))
+	provisional.Provisional = true
+	n, root, _ := took(t, nil)
+	if taken, err := n.take(provisional); taken || err != nil {
+		t.Errorf("taken = %t, error %v", taken, err)
+	}
+	wantDropIn(t, root, text(t, "old.com"))
+	provisional.Provisional = false
+	if taken, err := n.take(provisional); !taken || err != nil {
+		t.Errorf("once it is no longer provisional: taken = %t, error %v", taken, err)
+	}
+	wantDropIn(t, root, nil)
 }
 
 func TestTheSamePayloadIsNotTakenTwice(t *testing.T) {

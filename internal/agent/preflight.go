@@ -5,13 +5,13 @@ package agent
 
 import (
 	"fmt"
-	"io/fs"
 	"maps"
 	"path"
 	"slices"
 
 	"go.podman.io/image/v5/pkg/sysregistriesv2"
 
+	"github.com/mirrorset/mirrorset/internal/hostfile"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/registriesconf"
 )
@@ -44,7 +44,7 @@ type candidate struct {
 
 // preflight makes the drop-in for this node out of what was published, and reads it together with the files of others as
 // the consumers will (N1). It refuses, with an error, only what our file would make worse.
-func preflight(host fs.FS, a *accepted) (candidate, error) {
+func preflight(host *hostfile.Host, a *accepted) (candidate, error) {
 	var c candidate
 	others, problems := readLocal(host)
 	theirs, err := others.load()
@@ -61,6 +61,9 @@ func preflight(host fs.FS, a *accepted) (candidate, error) {
 	}
 	kept, shadowed, err := c.withhold(a.rules, theirs)
 	if err != nil {
+		return candidate{}, err
+	}
+	if err := c.narrower(kept, theirs); err != nil {
 		return candidate{}, err
 	}
 	for _, prefix := range shadowed {
@@ -114,6 +117,23 @@ func (c *candidate) shadow(rule *mirrors.Rule, t *sysregistriesv2.Registry) {
 	if t.Location != "" && t.Location != t.Prefix {
 		c.find(ShadowsLocal, "source %q hides location = %q, which a file of this host says for %q", rule.Source, t.Location, t.Prefix)
 	}
+}
+
+// narrower reports tables of this host that open a part of a source which we block.
+func (c *candidate) narrower(rules []mirrors.Rule, theirs *consumer) error {
+	tables, err := theirs.tables()
+	if err != nil {
+		return err
+	}
+	index := mirrors.NewIndex(rules)
+	for i := range tables {
+		prefix := tables[i].Prefix
+		rule := index.Resolve(mirrors.Reference{Name: prefix}).Rule
+		if rule != nil && rule.Blocked && rule.Source != prefix && !tables[i].Blocked {
+			c.find(ShadowsLocal, "source %q is blocked, but not below %q on this node, for which a file of this host has a table", rule.Source, prefix)
+		}
+	}
+	return nil
 }
 
 // replaced reports two tables with one prefix, of which the one in the file that is read last counts.

@@ -4,8 +4,13 @@
 package agent
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+
+	"github.com/mirrorset/mirrorset/internal/payload"
 )
 
 // table is a registry table of others.
@@ -79,7 +84,7 @@ func TestLinksLeadWhereTheyLeadOnTheHost(t *testing.T) {
 			for at, target := range links {
 				symlink(t, target, root, at)
 			}
-			c, err := preflight(n.host.FS(), &accepted{rules: rules(t, "s.com")})
+			c, err := preflight(n.host, &accepted{rules: rules(t, "s.com")})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -100,7 +105,7 @@ func TestAFileThatCannotBeReadIsReported(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			n, root, _ := newHost(t, nil)
 			symlink(t, target, root, etc+"10-theirs.conf")
-			c, err := preflight(n.host.FS(), &accepted{rules: rules(t, "s.com")})
+			c, err := preflight(n.host, &accepted{rules: rules(t, "s.com")})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -193,4 +198,38 @@ func home(t *testing.T, _ string) {
 	write(t, root, ".config/containers/registries.conf.d/1.conf", blocks("s.com"))
 	t.Setenv("HOME", root)
 	t.Setenv("XDG_CONFIG_HOME", root+"/.config")
+}
+
+func TestATableThatOpensABlockedSourceIsReported(t *testing.T) {
+	kept, findings := try(t, files{etc + "10-local.conf": "[[registry]]\nlocation = \"ghcr.io/example/sub\"\n"}, "!ghcr.io/example", "quay.io")
+	wantTry(t, kept, findings, []string{"ghcr.io/example", "quay.io"}, [][]string{{"ShadowsLocal", "ghcr.io/example/sub"}})
+}
+
+func TestWhatIsNoRegularFileIsReportedAndNotWaitedFor(t *testing.T) {
+	for _, name := range []string{"etc/containers/registries.conf", etc + "10-pipe.conf"} {
+		n, root, logged := newHost(t, files{etc + "20-theirs.conf": ""})
+		if err := syscall.Mkfifo(filepath.Join(root, name), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if taken, err := n.take(payload.New(first, text(t, "s.com"))); err != nil || !taken {
+			t.Fatalf("%s: taken = %t, error %v", name, taken, err)
+		}
+		wantDropIn(t, root, text(t, "s.com"))
+		if !strings.Contains(logged.String(), "not a regular file") {
+			t.Errorf("%s: log %s", name, logged)
+		}
+	}
+}
+
+func TestAHugeFileOfOthersIsReportedAndNotRead(t *testing.T) {
+	n, root, logged := newHost(t, files{etc + "10-huge.conf": ""})
+	if err := os.Truncate(filepath.Join(root, etc+"10-huge.conf"), 3<<30); err != nil {
+		t.Fatal(err)
+	}
+	if taken, err := n.take(payload.New(first, text(t, "s.com"))); err != nil || !taken {
+		t.Fatalf("taken = %t, error %v", taken, err)
+	}
+	if !strings.Contains(logged.String(), "more than") {
+		t.Errorf("log %s", logged)
+	}
 }

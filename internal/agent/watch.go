@@ -6,7 +6,7 @@ package agent
 import (
 	"context"
 	"errors"
-	"fmt"
+	"io/fs"
 	"path"
 	"path/filepath"
 	"time"
@@ -36,15 +36,16 @@ type loop struct {
 	log      logr.Logger
 	queue    workqueue.TypedRateLimitingInterface[struct{}]
 	informer cache.SharedIndexInformer
-	files    *fsnotify.Watcher
+	files    *fsnotify.Watcher // nil where there is none
 	hostRoot string
+	unseen   string // the last error of a watch, so that each is logged once
 	failed   string // the last error, so that each is logged once
 }
 
 func watch(ctx context.Context, config Config, n *node) error {
 	files, err := fsnotify.NewWatcher()
 	if err != nil {
-		return fmt.Errorf("watching the host's files: %w", err)
+		config.Log.Error(err, "The host's files cannot be watched, so changes of others are seen only when all files are looked at again", "every", config.Rescan.String())
 	}
 	l := &loop{
 		node:     n,
@@ -64,14 +65,17 @@ func watch(ctx context.Context, config Config, n *node) error {
 		AddFunc:    wake,
 		UpdateFunc: func(_, now any) { wake(now) },
 	}); err != nil {
-		return errors.Join(err, files.Close())
+		return err
 	}
 	go l.informer.RunWithContext(ctx)
 	go l.wakeOnFiles(ctx, config.Rescan)
 	l.queue.Add(struct{}{}) // what was restored is put in force before the API server is met
 	for l.next() {
 	}
-	return files.Close()
+	if l.files == nil {
+		return nil
+	}
+	return l.files.Close()
 }
 
 // wakeOnFiles queues a pass on every change of the watched folders, and on every tick for what no event told; it shuts the
@@ -80,16 +84,21 @@ func (l *loop) wakeOnFiles(ctx context.Context, rescan time.Duration) {
 	defer l.queue.ShutDown()
 	ticker := time.NewTicker(rescan)
 	defer ticker.Stop()
+	var events <-chan fsnotify.Event // without a watcher, both say nothing
+	var failures <-chan error
+	if l.files != nil {
+		events, failures = l.files.Events, l.files.Errors
+	}
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-		case event := <-l.files.Events:
+		case event := <-events:
 			if hostfile.IsTemporary(event.Name) { // else a write that fails would bring about the next one
 				continue
 			}
-		case err := <-l.files.Errors:
+		case err := <-failures:
 			l.log.Error(err, "Events about the host's files were lost, so all are looked at")
 		}
 		l.queue.Add(struct{}{})
@@ -148,6 +157,9 @@ func (l *loop) published() *corev1.ConfigMap {
 // watchFolders watches the folders that there are now; to watch one twice is no error, and those that are missing are
 // found by the watch on their parent or by the next rescan.
 func (l *loop) watchFolders() {
+	if l.files == nil {
+		return
+	}
 	folders := append([]string{"etc/containers", "usr/share/containers", path.Dir(statePath), certsDir}, dropInDirs...)
 	if ours, err := ourCerts(l.node.host); err == nil {
 		for _, file := range ours {
@@ -155,6 +167,10 @@ func (l *loop) watchFolders() {
 		}
 	}
 	for _, folder := range folders {
-		_ = l.files.Add(filepath.Join(l.hostRoot, folder))
+		err := l.files.Add(filepath.Join(l.hostRoot, folder))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) && err.Error() != l.unseen {
+			l.unseen = err.Error()
+			l.log.Error(err, "A folder cannot be watched, so changes of others in it are seen only when all files are looked at again", "path", "/"+folder)
+		}
 	}
 }

@@ -54,13 +54,13 @@ func (p *Publisher) current(ctx context.Context) (published, error) {
 	return current, nil
 }
 
-// distrusts tells how long to wait before the sets that are there may replace what is published: a CRD that was replaced
-// and has no sets must not open every block.
+// distrusts tells how long to wait before there being no sets may replace what is published, or what nodes may have in force
+// where nothing is published: a CRD that was replaced must not open every block.
 func (c published) distrusts(sets int, crd *apiextensionsv1.CustomResourceDefinition, now time.Time) time.Duration {
-	if sets > 0 || c.configMap == nil || c.isEmpty() {
+	switch {
+	case sets > 0, c.isEmpty() && !c.payload.Provisional:
 		return 0
-	}
-	if c.configMap.Annotations[crdAnnotation] == string(crd.UID) {
+	case c.configMap != nil && !c.isEmpty() && c.configMap.Annotations[crdAnnotation] == string(crd.UID):
 		return 0
 	}
 	return max(0, crd.CreationTimestamp.Add(crdReplaced).Sub(now))
@@ -75,18 +75,20 @@ func (c published) isEmpty() bool {
 func (p *Publisher) revision(c published, text []byte, now time.Time) int64 {
 	known := p.lastRevision
 	if c.payload != nil {
-		if c.payload.Revision >= p.lastRevision && bytes.Equal(c.payload.Text, text) {
+		sane := payload.Plausible(c.payload.Revision, p.lastRevision)
+		if sane && c.payload.Revision >= p.lastRevision && bytes.Equal(c.payload.Text, text) {
 			return c.payload.Revision
 		}
-		known = max(known, c.payload.Revision)
+		if sane { // else no node has taken it
+			known = max(known, c.payload.Revision)
+		}
 	}
 	return payload.NextRevision(now.UnixMilli(), known)
 }
 
 // publish applies the ConfigMap unless it is as it should be. The resource version of the live read goes along, so that a
 // manager that lost its lease meanwhile cannot overwrite its successor.
-func (p *Publisher) publish(ctx context.Context, c published, text []byte, crd *apiextensionsv1.CustomResourceDefinition, now time.Time) error {
-	next := payload.New(p.revision(c, text, now), text)
+func (p *Publisher) publish(ctx context.Context, c published, next payload.Payload, crd *apiextensionsv1.CustomResourceDefinition) error {
 	data, binaryData, err := next.Data()
 	if err != nil {
 		return err
@@ -97,6 +99,12 @@ func (p *Publisher) publish(ctx context.Context, c published, text []byte, crd *
 	if c.says(annotations, data, binaryData) {
 		return nil
 	}
+	if c.configMap != nil && c.configMap.Immutable != nil && *c.configMap.Immutable {
+		if err := p.discard(ctx, c.configMap); err != nil {
+			return err
+		}
+		c.configMap = nil
+	}
 	apply := corev1ac.ConfigMap(payload.ConfigMapName, p.Namespace).
 		WithLabels(labels).WithAnnotations(annotations).WithData(data).WithBinaryData(binaryData)
 	if c.configMap != nil {
@@ -105,7 +113,17 @@ func (p *Publisher) publish(ctx context.Context, c published, text []byte, crd *
 	if err := p.Client.Apply(ctx, apply, client.FieldOwner(payload.FieldManager), client.ForceOwnership); err != nil {
 		return fmt.Errorf("publishing revision %d: %w", next.Revision, err)
 	}
-	ctrl.LoggerFrom(ctx).Info("Published", "revision", next.Revision, "digest", next.Digest, "bytes", len(text))
+	ctrl.LoggerFrom(ctx).Info("Published", "revision", next.Revision, "digest", next.Digest, "bytes", len(next.Text), "provisional", next.Provisional)
+	return nil
+}
+
+// discard deletes the ConfigMap that was read, which somebody made immutable.
+func (p *Publisher) discard(ctx context.Context, cm *corev1.ConfigMap) error {
+	ctrl.LoggerFrom(ctx).Info("What is published was made immutable, so it is deleted and made anew")
+	err := p.Client.Delete(ctx, cm, client.Preconditions{UID: &cm.UID, ResourceVersion: &cm.ResourceVersion})
+	if err != nil {
+		return fmt.Errorf("deleting the immutable ConfigMap: %w", err)
+	}
 	return nil
 }
 
@@ -114,8 +132,9 @@ func (c published) says(annotations, data map[string]string, binaryData map[stri
 	return c.configMap != nil &&
 		hasAll(c.configMap.Labels, labels) &&
 		hasAll(c.configMap.Annotations, annotations) &&
+		c.configMap.Annotations[payload.ProvisionalAnnotation] == annotations[payload.ProvisionalAnnotation] &&
 		hasAll(c.configMap.Data, data) &&
-		bytes.Equal(c.configMap.BinaryData[payload.CompressedKey], binaryData[payload.CompressedKey])
+		(len(binaryData) == 0 || bytes.Equal(c.configMap.BinaryData[payload.CompressedKey], binaryData[payload.CompressedKey]))
 }
 
 func hasAll(have, want map[string]string) bool {

@@ -9,18 +9,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
@@ -49,64 +51,87 @@ type Publisher struct {
 	// Insecure are the scopes that nodes reach without TLS checks.
 	Insecure mirrors.Scopes
 
-	lastRevision int64     // the highest published by this process
-	lastCRD      types.UID // the CRD of the last pass
-	pollUntil    time.Time // while the watch of the sets of a new CRD may still be starting
-	logged       string    // the last findings, so that each is logged once
-	held         string    // why nothing was published, likewise
+	watchSets    func() error // starts the watch of the sets, once
+	lastRevision int64        // the highest published by this process
+	lastCRD      types.UID    // the CRD of the last pass
+	pollUntil    time.Time    // while the watch of the sets of a new CRD may still be starting
+	logged       string       // the last findings, so that each is logged once
+	held         string       // why nothing was published, likewise
 }
 
 // +kubebuilder:rbac:groups=config.openshift.io,resources=imagedigestmirrorsets,verbs=get;list;watch
 // +kubebuilder:rbac:groups=apiextensions.k8s.io,resources=customresourcedefinitions,resourceNames=imagedigestmirrorsets.config.openshift.io,verbs=get;list;watch
-// +kubebuilder:rbac:groups="",namespace=mirrorset-system,resources=configmaps,resourceNames=containers-registries.conf,verbs=get;list;watch;create;patch
+// +kubebuilder:rbac:groups="",namespace=mirrorset-system,resources=configmaps,resourceNames=containers-registries.conf,verbs=get;list;watch;create;patch;delete
 
-// SetupWithManager has every event about a set, the CRD or the ConfigMap lead to the one request there is.
+// SetupWithManager has every event about a set, the CRD or the ConfigMap lead to the one request there is. The sets are
+// watched from when they are served, so that a manager can start while their CRD is away.
 func (p *Publisher) SetupWithManager(mgr ctrl.Manager) error {
-	one := handler.EnqueueRequestsFromMapFunc(func(context.Context, client.Object) []reconcile.Request {
+	toOne := func(context.Context, client.Object) []reconcile.Request {
 		return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: p.Namespace, Name: payload.ConfigMapName}}}
-	})
-	return ctrl.NewControllerManagedBy(mgr).Named("publisher").
-		WatchesMetadata(&configv1.ImageDigestMirrorSet{}, one, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+	}
+	one := handler.EnqueueRequestsFromMapFunc(toOne)
+	c, err := ctrl.NewControllerManagedBy(mgr).Named("publisher").
 		WatchesMetadata(&apiextensionsv1.CustomResourceDefinition{}, one).
 		WatchesMetadata(&corev1.ConfigMap{}, one).
-		Complete(p)
+		Build(p)
+	if err != nil {
+		return err
+	}
+	p.watchSets = sync.OnceValue(func() error {
+		sets := &metav1.PartialObjectMetadata{}
+		sets.SetGroupVersionKind(configv1.GroupVersion.WithKind("ImageDigestMirrorSet"))
+		return c.Watch(source.Kind[client.Object](mgr.GetCache(), sets, one, predicate.GenerationChangedPredicate{}))
+	})
+	return nil
 }
 
-// Reconcile publishes what the sets say now, if that differs from what is published.
+// Reconcile publishes, and has the sets watched from when they are served.
 func (p *Publisher) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Result, error) {
-	sets, crd, err := p.listSets(ctx)
-	if err != nil {
-		return ctrl.Result{}, err
+	result, served, err := p.Publish(ctx)
+	if served {
+		err = errors.Join(err, p.watchSets())
 	}
-	if crd == nil {
-		p.hold(ctx, "the CRD is missing, being deleted or not yet served")
-		return ctrl.Result{RequeueAfter: crdAway}, nil
-	}
-	now := time.Now()
-	result := p.poll(crd, now)
-	merged := mirrors.Merge(mirrors.Input{Sets: sets, Insecure: p.Insecure})
-	p.logFindings(ctx, merged.Findings)
-	text, err := registriesconf.Encode(merged.Rules)
-	if err != nil {
-		return ctrl.Result{}, err
-	}
-	current, err := p.current(ctx)
-	if err != nil {
-		return ctrl.Result{}, err
-	}
-	if wait := current.distrusts(len(sets), crd, now); wait > 0 {
-		p.hold(ctx, "the CRD was replaced and has no sets; they have until "+now.Add(wait).UTC().Format(time.RFC3339)+" to come back")
-		if result.RequeueAfter == 0 {
-			result.RequeueAfter = wait
-		}
-		return result, nil
-	}
-	p.held = ""
-	err = p.publish(ctx, current, text, crd, now)
 	if errors.Is(err, payload.ErrTooLarge) {
 		return ctrl.Result{}, reconcile.TerminalError(err)
 	}
 	return result, err
+}
+
+// Publish makes the ConfigMap say what the sets say now, if it does not. Served tells whether there are sets to be had.
+func (p *Publisher) Publish(ctx context.Context) (result ctrl.Result, served bool, err error) {
+	sets, crd, err := p.listSets(ctx)
+	if err != nil {
+		return result, false, err
+	}
+	if crd == nil {
+		p.hold(ctx, "the CRD is missing, being deleted or not yet served")
+		return ctrl.Result{RequeueAfter: crdAway}, false, nil
+	}
+	now := time.Now()
+	result = p.poll(crd, now)
+	merged := mirrors.Merge(mirrors.Input{Sets: sets, Insecure: p.Insecure})
+	p.logFindings(ctx, merged.Findings)
+	text, err := registriesconf.Encode(merged.Rules)
+	if err != nil {
+		return result, true, err
+	}
+	current, err := p.current(ctx)
+	if err != nil {
+		return result, true, err
+	}
+	next := payload.New(p.revision(current, text, now), text)
+	if wait := current.distrusts(len(sets), crd, now); wait > 0 {
+		if result.RequeueAfter == 0 {
+			result.RequeueAfter = wait
+		}
+		if current.configMap != nil && !current.isEmpty() {
+			p.hold(ctx, "the CRD was replaced and has no sets; they have until "+now.Add(wait).UTC().Format(time.RFC3339)+" to come back")
+			return result, true, nil
+		}
+		next.Provisional = true
+	}
+	p.held = ""
+	return result, true, p.publish(ctx, current, next, crd)
 }
 
 // hold says, once, why what is published stays as it is.

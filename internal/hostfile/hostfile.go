@@ -10,6 +10,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -20,6 +21,9 @@ import (
 // tempSuffix ends the name of a file that is being written. It is not one that registries.conf readers load
 // (semantics.md N1).
 const tempSuffix = ".mirrorset-tmp"
+
+// maxOwn bounds what is read of a file of ours, in bytes.
+const maxOwn = 256 << 20
 
 const (
 	fileMode = 0o644
@@ -127,13 +131,35 @@ func (h *Host) read(f File) (content []byte, mode fs.FileMode, err error) {
 	if !info.Mode().IsRegular() {
 		return nil, 0, fmt.Errorf("%s: %w: not a regular file", f.Path, ErrForeign)
 	}
-	if content, err = h.root.ReadFile(f.Path); err != nil {
+	if content, err = h.ReadRegular(f.Path, maxOwn); err != nil {
 		return nil, 0, err
 	}
 	if !bytes.HasPrefix(content, []byte(f.Marker)) {
 		return nil, 0, fmt.Errorf("%s: %w", f.Path, ErrForeign)
 	}
 	return content, info.Mode(), nil
+}
+
+// ReadRegular returns the content of a file, of ours or not, that is regular and has at most max bytes. It never waits for
+// what is no regular file, such as a pipe.
+func (h *Host) ReadRegular(name string, max int64) (content []byte, err error) {
+	file, err := h.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	info, err := file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a regular file", name)
+	}
+	content, err = io.ReadAll(io.LimitReader(file, max+1))
+	if err == nil && int64(len(content)) > max {
+		err = fmt.Errorf("%s has more than %d bytes", name, max)
+	}
+	return content, err
 }
 
 // IsTemporary tells whether a name is that of a file that [Host.Replace] is writing.

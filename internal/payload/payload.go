@@ -31,6 +31,9 @@ const (
 	RevisionAnnotation = "mirrorset.io/revision"
 	// FieldManager owns the fields of the ConfigMap, in server-side apply.
 	FieldManager = "mirrorset-manager"
+	// ProvisionalAnnotation is "true" on a payload without rules that may yet prove to be a mistake, as that of a cluster
+	// whose sets are still being brought back. A node with rules in force waits for what follows it.
+	ProvisionalAnnotation = "mirrorset.io/provisional"
 	// DigestAnnotation holds the digest of the text, as in "sha256:<hex>".
 	DigestAnnotation = "mirrorset.io/digest"
 )
@@ -40,9 +43,11 @@ const (
 	maxPlain = 900 << 10
 	// maxText bounds the text in bytes, and so what an agent unpacks into memory.
 	maxText = 64 << 20
-	// maxRevision, in Unix milliseconds, is far beyond every clock; a larger revision is a mistake, and would leave no
-	// room for the next ones.
-	maxRevision = 1 << 52
+	// farFuture and century, in Unix milliseconds, bound what is taken for a revision (see Plausible).
+	farFuture = 1 << 43
+	century   = 100 * 366 * 24 * 60 * 60 * 1000
+	// lastPossible leaves a node's first revision, however far in the future, a century of others behind it.
+	lastPossible = farFuture + 2*century
 )
 
 // ErrTooLarge is returned for a text that does not fit a ConfigMap even when it is compressed.
@@ -56,6 +61,8 @@ type Payload struct {
 	Digest string `json:"digest"`
 	// Text is a registries.conf.
 	Text []byte `json:"text"`
+	// Provisional payloads have no rules and replace none (see ProvisionalAnnotation).
+	Provisional bool `json:"-"`
 }
 
 // New returns a payload of the text.
@@ -68,21 +75,27 @@ func digest(text []byte) string {
 	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
+// Plausible tells whether a revision may follow one that is in force, or 0. A revision far beyond every clock is a mistake:
+// one that was taken would leave no room above it. What was taken may be exceeded, always.
+func Plausible(revision, inForce int64) bool {
+	return revision > 0 && revision <= max(inForce, farFuture)+century
+}
+
 // NextRevision returns the revision behind all that are known: one more than the highest of them, or the time in Unix
 // milliseconds, so that revisions grow even after the ConfigMap was deleted.
 func NextRevision(unixMilli int64, known ...int64) int64 {
 	next := unixMilli
 	for _, k := range known {
-		if k < maxRevision {
+		if k <= lastPossible {
 			next = max(next, k+1)
 		}
 	}
 	return next
 }
 
-// Check tells whether the payload is complete: the digest is that of the text, and the revision a sane one.
+// Check tells whether the payload is complete: the digest is that of the text, and the revision a possible one.
 func (p Payload) Check() error {
-	if p.Revision <= 0 || p.Revision >= maxRevision {
+	if p.Revision <= 0 || p.Revision > lastPossible {
 		return fmt.Errorf("revision %d is out of range", p.Revision)
 	}
 	if got := digest(p.Text); got != p.Digest {
@@ -93,10 +106,14 @@ func (p Payload) Check() error {
 
 // Annotations returns what [Read] wants in the ConfigMap's annotations.
 func (p Payload) Annotations() map[string]string {
-	return map[string]string{
+	annotations := map[string]string{
 		RevisionAnnotation: strconv.FormatInt(p.Revision, 10),
 		DigestAnnotation:   p.Digest,
 	}
+	if p.Provisional {
+		annotations[ProvisionalAnnotation] = "true"
+	}
+	return annotations
 }
 
 // Data returns what [Read] wants in the ConfigMap's data and binaryData. It fails with [ErrTooLarge].
@@ -136,6 +153,7 @@ func read(cm *corev1.ConfigMap) (p Payload, err error) {
 		return Payload{}, fmt.Errorf("annotation %s: %w", RevisionAnnotation, err)
 	}
 	p.Digest = cm.Annotations[DigestAnnotation]
+	p.Provisional = cm.Annotations[ProvisionalAnnotation] == "true"
 	if text, ok := cm.Data[Key]; ok {
 		if p.Text = []byte(text); digest(p.Text) == p.Digest {
 			return p, nil

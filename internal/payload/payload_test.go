@@ -190,9 +190,9 @@ func TestRevisionsGrow(t *testing.T) {
 		"the clock went back":                       {[]int64{now + 1000}, now + 1001},
 		"the highest of several counts":             {[]int64{now - 1, now + 7, now + 3}, now + 8},
 		"the last one was damaged":                  {[]int64{0}, now},
-		"the last one is far ahead but can be real": {[]int64{1 << 51}, 1<<51 + 1},
+		"the last one is far ahead but can be real": {[]int64{1 << 43}, 1<<43 + 1},
 		"an absurd one is ignored":                  {[]int64{math.MaxInt64, now + 2}, now + 3},
-		"one just out of range is ignored":          {[]int64{1<<52 + 1, now + 2}, now + 3},
+		"one just out of range is ignored":          {[]int64{15_120_573_022_209, now + 2}, now + 3},
 		"a negative one is ignored":                 {[]int64{math.MinInt64}, now},
 	} {
 		got := payload.NextRevision(now, tc.known...)
@@ -201,6 +201,19 @@ func TestRevisionsGrow(t *testing.T) {
 		}
 		if err := payload.New(got, small).Check(); err != nil {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestARevisionThatWasTakenCanBeExceeded(t *testing.T) {
+	for _, inForce := range []int64{0, revision, 1 << 43, 1<<43 + 1<<40} {
+		farthest := max(inForce, 1<<43) + 100*366*24*60*60*1000
+		for candidate, want := range map[int64]bool{
+			inForce + 1: true, farthest: true, farthest + 1: false, 1<<52 - 1: false, math.MaxInt64: false, 0: false, -1: false,
+		} {
+			if got := payload.Plausible(candidate, inForce); got != want {
+				t.Errorf("%d behind %d: %t, want %t", candidate, inForce, got, want)
+			}
 		}
 	}
 }

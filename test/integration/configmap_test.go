@@ -13,6 +13,7 @@ import (
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/util/retry"
+	"k8s.io/utils/ptr"
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 	"github.com/mirrorset/mirrorset/internal/payload"
@@ -93,6 +94,11 @@ var _ = Describe("The ConfigMap", func() {
 			cm.Annotations[payload.RevisionAnnotation] = strconv.FormatInt(old+1000, 10)
 		}, int64(1000)),
 		Entry("raise the revision beyond all sense", annotate(payload.RevisionAnnotation, "9223372036854775807"), int64(1)),
+		Entry("raise the revision to where none is left", annotate(payload.RevisionAnnotation, "4503599627370495"), int64(1)),
+		Entry("make it immutable", func(cm *corev1.ConfigMap) {
+			cm.Immutable = ptr.To(true)
+			cm.Labels = nil
+		}, int64(0)),
 		Entry("remove the annotations", func(cm *corev1.ConfigMap) { cm.Annotations = nil }, int64(1)),
 		Entry("remove the labels", func(cm *corev1.ConfigMap) { cm.Labels = nil }, int64(0)),
 		Entry("add a compressed text", func(cm *corev1.ConfigMap) { cm.BinaryData = map[string][]byte{payload.CompressedKey: {1}} }, int64(0)),

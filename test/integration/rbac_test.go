@@ -98,7 +98,7 @@ var _ = Describe("The service account of", func() {
 	},
 		Entry("the agent", controlplane.AgentAccount, []string{"get " + configMap, "list " + configMap, "watch " + configMap}),
 		Entry("the manager", controlplane.ManagerAccount, []string{
-			"get " + configMap, "list " + configMap, "watch " + configMap, "create " + configMap, "patch " + configMap,
+			"get " + configMap, "list " + configMap, "watch " + configMap, "create " + configMap, "patch " + configMap, "delete " + configMap,
 			"get " + lease, "update " + lease, "create " + lease, "create " + controlplane.Namespace + "/leases/another",
 			"get " + daemonSet, "list " + daemonSet, "watch " + daemonSet, "create " + daemonSet, "patch " + daemonSet,
 			"get " + manager, "list " + manager, "watch " + manager,

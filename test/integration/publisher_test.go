@@ -1,0 +1,118 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package integration_test
+
+import (
+	"context"
+	"strings"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/mirrorset/mirrorset/internal/controller"
+	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/payload"
+	"github.com/mirrorset/mirrorset/test/controlplane"
+)
+
+// overtaken is a live reader whose user is overtaken by somebody else between reading the ConfigMap and writing it.
+type overtaken struct {
+	client.Reader
+	by func(context.Context)
+}
+
+func (o overtaken) Get(ctx context.Context, key client.ObjectKey, object client.Object, options ...client.GetOption) error {
+	err := o.Reader.Get(ctx, key, object, options...)
+	if _, ok := object.(*corev1.ConfigMap); ok {
+		o.by(ctx)
+	}
+	return err
+}
+
+var _ = Describe("The manager", func() {
+	It("cannot overwrite what its successor published", func(ctx SpecContext) {
+		n := startNode(ctx)
+		a, b := set("a", entry("quay.io", "m1.local")), set("b", entry("ghcr.io", "m1.local"))
+		create(ctx, a)
+		n.wantRules(a)
+		insecure, err := mirrors.ParseScopes([]string{"m1.local"})
+		Expect(err).NotTo(HaveOccurred())
+		old := controller.Publisher{Client: admin, Namespace: controlplane.Namespace, Insecure: insecure}
+		old.Live = overtaken{admin, func(ctx context.Context) {
+			create(ctx, b)
+			n.wantRules(a, b)
+		}}
+		before := mustPublished(ctx)
+		_, _, err = old.Publish(ctx)
+		Expect(apierrors.IsConflict(err)).To(BeTrue(), "error %v", err)
+		n.keepsRules(a, b)
+		Expect(mustPublished(ctx).Revision).To(BeNumerically(">", before.Revision))
+	})
+
+	It("writes only when the content changed", func(ctx SpecContext) {
+		n := newNode()
+		manager := startManager(ctx, alone)
+		startAgent(ctx, n)
+		s := set("a", entry("quay.io", "m1.local"))
+		create(ctx, s)
+		n.wantRules(s)
+		before := strings.Count(manager.Log(), `"msg":"Published"`)
+		for i := range 5 {
+			edit(ctx, func(cm *corev1.ConfigMap) { cm.Annotations["example.org/touched"] = string(rune('a' + i)) })
+			edit(ctx, func(cm *corev1.ConfigMap) { cm.BinaryData = map[string][]byte{"other.gz": {byte(i)}} })
+		}
+		change(ctx, s, entry("quay.io", "m2.local"))
+		n.wantRules(s)
+		Expect(strings.Count(manager.Log(), `"msg":"Published"`)).To(Equal(before + 1))
+	})
+
+	It("waits for a CRD that is away when it starts", func(ctx SpecContext) {
+		DeferCleanup(func(ctx SpecContext) { Expect(plane.Install(ctx)).To(Succeed()) })
+		deleteCRD(ctx)
+		n := newNode()
+		manager := startManager(ctx, alone)
+		startAgent(ctx, n)
+		Eventually(manager.Log).Should(ContainSubstring(`"Starting workers","controller":"publisher"`))
+		Expect(plane.Install(ctx)).To(Succeed())
+		s := set("a", entry("quay.io", "m1.local"))
+		Eventually(func() error { return admin.Create(ctx, s) }).Should(Succeed())
+		n.wantRules(s)
+		change(ctx, s, entry("quay.io", "m2.local"))
+		n.wantRules(s)
+		Expect(manager.Exited()).NotTo(BeClosed())
+	})
+
+	It("opens nothing when both the CRD and the ConfigMap were lost", func(ctx SpecContext) {
+		DeferCleanup(func(ctx SpecContext) { Expect(plane.Install(ctx)).To(Succeed()) })
+		n := newNode()
+		manager := startManager(ctx, alone)
+		startAgent(ctx, n)
+		s := set("a", entry("quay.io", "m1.local"))
+		s.Spec.ImageDigestMirrors[0].MirrorSourcePolicy = "NeverContactSource"
+		create(ctx, s)
+		n.wantRules(s)
+		manager.Kill()
+		deleteCRD(ctx)
+		Expect(admin.Delete(ctx, &corev1.ConfigMap{ObjectMeta: configMapMeta})).To(Succeed())
+		lost := n.guard()
+		Expect(plane.Install(ctx)).To(Succeed())
+		startManager(ctx, alone)
+		Eventually(func(g Gomega) {
+			cm, err := configMap(ctx)
+			g.Expect(err).NotTo(HaveOccurred())
+			g.Expect(cm.Annotations).To(HaveKeyWithValue(payload.ProvisionalAnnotation, "true"))
+		}).Should(Succeed())
+		n.keepsRules(s)
+		Expect(lost()).To(BeEmpty())
+		b := set("b", entry("ghcr.io", "m1.local"))
+		create(ctx, b)
+		n.wantRules(b)
+		cm, err := configMap(ctx)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(cm.Annotations).NotTo(HaveKey(payload.ProvisionalAnnotation))
+	})
+})
