@@ -181,10 +181,11 @@ func (o *Operand) checkPods(ctx context.Context) (ctrl.Result, error) {
 	}
 	for i := range events.Items {
 		message := events.Items[i].Message
-		if events.Items[i].InvolvedObject.UID != d.UID || !strings.Contains(message, "violates PodSecurity") || message == o.refused {
+		_, why, refused := strings.Cut(message, "violates PodSecurity") // before that is the name of a Pod, another one each time
+		if events.Items[i].InvolvedObject.UID != d.UID || !refused || why == o.refused {
 			continue
 		}
-		o.refused = message
+		o.refused = why
 		ctrl.LoggerFrom(ctx).Error(errors.New(message), "Pod security refuses the agents, which write files of the host; allow them with: "+AllowAgents(o.Namespace))
 	}
 	return ctrl.Result{RequeueAfter: refusedAgain}, nil

@@ -9,7 +9,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -36,6 +35,9 @@ const CRDName = "imagedigestmirrorsets.config.openshift.io"
 // crdAway is how often the manager looks for a CRD that is missing, on its way out or just back, besides the events.
 const crdAway = time.Second
 
+// watchStart bounds the wait for the watch of the sets to start; a failed start is tried again.
+const watchStart = 10 * time.Second
+
 // crdReplaced is how old another CRD than the one that the published rules came from must be before its having no sets is
 // believed. It leaves time to bring the sets back.
 const crdReplaced = 10 * time.Minute
@@ -51,12 +53,13 @@ type Publisher struct {
 	// Insecure are the scopes that nodes reach without TLS checks.
 	Insecure mirrors.Scopes
 
-	watchSets    func() error // starts the watch of the sets, once
-	lastRevision int64        // the highest published by this process
-	lastCRD      types.UID    // the CRD of the last pass
-	pollUntil    time.Time    // while the watch of the sets of a new CRD may still be starting
-	logged       string       // the last findings, so that each is logged once
-	held         string       // why nothing was published, likewise
+	watchSets    func(context.Context) error // starts the watch of the sets
+	watching     bool
+	lastRevision int64     // the highest published by this process
+	lastCRD      types.UID // the CRD of the last pass
+	pollUntil    time.Time // while the watch of the sets of a new CRD may still be starting
+	logged       string    // the last findings, so that each is logged once
+	held         string    // why nothing was published, likewise
 }
 
 // +kubebuilder:rbac:groups=config.openshift.io,resources=imagedigestmirrorsets,verbs=get;list;watch
@@ -77,19 +80,27 @@ func (p *Publisher) SetupWithManager(mgr ctrl.Manager) error {
 	if err != nil {
 		return err
 	}
-	p.watchSets = sync.OnceValue(func() error {
+	p.watchSets = func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, watchStart)
+		defer cancel()
 		sets := &metav1.PartialObjectMetadata{}
 		sets.SetGroupVersionKind(configv1.GroupVersion.WithKind("ImageDigestMirrorSet"))
+		if _, err := mgr.GetCache().GetInformer(ctx, sets); err != nil { // returns once it is in step
+			return fmt.Errorf("watching sets: %w", err)
+		}
 		return c.Watch(source.Kind[client.Object](mgr.GetCache(), sets, one, predicate.GenerationChangedPredicate{}))
-	})
+	}
 	return nil
 }
 
 // Reconcile publishes, and has the sets watched from when they are served.
 func (p *Publisher) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Result, error) {
 	result, served, err := p.Publish(ctx)
-	if served {
-		err = errors.Join(err, p.watchSets())
+	if served && !p.watching {
+		watched := p.watchSets(ctx)
+		p.watching = watched == nil
+		err = errors.Join(err, watched)
+		result.RequeueAfter = 1 // for what happened between the list and the start of the watch
 	}
 	if errors.Is(err, payload.ErrTooLarge) {
 		return ctrl.Result{}, reconcile.TerminalError(err)

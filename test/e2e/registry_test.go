@@ -95,6 +95,14 @@ type countedRegistry struct {
 // startRegistry starts a registry that lives as long as the spec.
 func startRegistry(registryName string, t *traffic) *countedRegistry {
 	GinkgoHelper()
+	return startRegistryAt(registryName, "127.0.0.1:0", t)
+}
+
+// startRegistryAt is [startRegistry] at an address.
+func startRegistryAt(registryName, address string, t *traffic) *countedRegistry {
+	GinkgoHelper()
+	listener, err := net.Listen("tcp", address)
+	Expect(err).NotTo(HaveOccurred())
 	quiet := log.New(io.Discard, "", 0)
 	content := registry.New(registry.Logger(quiet))
 	r := &countedRegistry{name: registryName}
@@ -106,6 +114,8 @@ func startRegistry(registryName string, t *traffic) *countedRegistry {
 		}
 		content.ServeHTTP(w, req)
 	}))
+	Expect(r.server.Listener.Close()).To(Succeed())
+	r.server.Listener = listener
 	r.server.Config.ErrorLog = quiet
 	r.server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
 		if state == http.StateNew {

@@ -1,0 +1,154 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// agents returns the agents' Pods that are not about to end.
+func (m *operator) agents(ctx context.Context) []corev1.Pod {
+	GinkgoHelper()
+	list, err := m.Client.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: "app.kubernetes.io/component=agent"})
+	Expect(err).NotTo(HaveOccurred())
+	var pods []corev1.Pod
+	for i := range list.Items {
+		if list.Items[i].DeletionTimestamp == nil {
+			pods = append(pods, list.Items[i])
+		}
+	}
+	return pods
+}
+
+var _ = Describe("a node with sets in force", func() {
+	var s *scene
+
+	BeforeEach(func(ctx SpecContext) {
+		s = newScene(ctx)
+		s.apply(ctx, []string{s.mirror.host}, never("30-airgap", s.source.host, s.mirror.host))
+	}, NodeTimeout(5*time.Minute))
+
+	// change changes the set, so that the node has to follow, and the next pull with it.
+	change := func(ctx SpecContext) {
+		GinkgoHelper()
+		s.apply(ctx, []string{s.second.host, s.mirror.host}, never("30-airgap", s.source.host, s.second.host+"/other", s.mirror.host))
+	}
+	expectPullFollows := func(ctx SpecContext) {
+		GinkgoHelper()
+		image, digest := newImage(ctx)
+		s.second.push(ctx, "other/app", image)
+		s.expectPulled(ctx, s.source.host+"/app"+digest)
+		Expect(s.seen.asked()).To(Equal([]string{s.second.name}))
+		s.expectUntouched(s.source, s.mirror)
+	}
+
+	It("is never without them while the operator is upgraded", func(ctx SpecContext) {
+		before := s.agents(ctx)
+		Expect(before).To(HaveLen(1))
+		s.importImage(ctx, "e2e-next")
+		old, k := s.files(), s.keepWatch()
+
+		started := time.Now()
+		s.applyManifests(ctx, "e2e-next")
+		Eventually(s.agents).WithArguments(ctx).WithTimeout(convergeTimeout).WithPolling(20*time.Millisecond).Should(HaveLen(2), "the new agent starts beside the old one")
+		s.expectReady(ctx)
+		reportTime("the upgrade took", started)
+		after := s.agents(ctx)
+		Expect(after).To(HaveLen(1))
+		Expect(after[0].UID).NotTo(Equal(before[0].UID))
+
+		change(ctx)
+		k.expectWhole(old, s.files())
+		expectPullFollows(ctx)
+	}, nodeTimeout)
+
+	DescribeTable("follows a changed set after a part was killed:",
+		func(ctx SpecContext, kill func(ctx context.Context) error) {
+			old, k := s.files(), s.keepWatch()
+			started := time.Now()
+			Expect(kill(ctx)).To(Succeed())
+			change(ctx)
+			reportTime("the changed set was in force after the kill by", started)
+			k.expectWhole(old, s.files())
+			s.expectReady(ctx)
+			expectPullFollows(ctx)
+		},
+		Entry("the agent's Pod", func(ctx context.Context) error { return s.killPods(ctx, "agent") }, nodeTimeout),
+		Entry("the agent's process", func(ctx context.Context) error { return s.killProcess(ctx, "agent") }, nodeTimeout),
+		Entry("the manager's Pod", func(ctx context.Context) error { return s.killPods(ctx, "manager") }, nodeTimeout),
+		Entry("the manager's process, whose lease has to end", func(ctx context.Context) error { return s.killProcess(ctx, "manager") }, nodeTimeout),
+		Entry("the kubelet", func(ctx context.Context) error { return s.RestartKubelet(ctx) }, nodeTimeout),
+		Entry("the API server", func(ctx context.Context) error {
+			Expect(s.forbidden(ctx)).To(BeEmpty())
+			DeferCleanup(func(ctx SpecContext) { s.excused = s.forbidden(ctx) }) // a new one knows no roles for a moment
+			return s.RestartAPIServer(ctx)
+		}, nodeTimeout),
+		Entry("containerd", func(ctx context.Context) error { return s.RestartContainerd(ctx) }, nodeTimeout),
+	)
+
+	It("keeps them while it has no agent, and has one again once the label that refused it is gone", func(ctx SpecContext) {
+		DeferCleanup(func(ctx SpecContext) {
+			s.kubectl(ctx, "label", "node", "--all", "mirrorset.io/agent-")
+		}, NodeTimeout(time.Minute))
+		old := s.files()
+		s.kubectl(ctx, "label", "node", "--all", "mirrorset.io/agent=disabled")
+		Eventually(s.agents).WithArguments(ctx).WithTimeout(convergeTimeout).WithPolling(100 * time.Millisecond).Should(BeEmpty())
+		Expect(s.files()).To(Equal(old))
+		s.kubectl(ctx, "wait", "--for=delete", "--timeout=60s", "-n", namespace, "pods", "-l", "app.kubernetes.io/component=agent")
+
+		started := time.Now()
+		s.kubectl(ctx, "label", "node", "--all", "mirrorset.io/agent-")
+		s.expectReady(ctx)
+		reportTime("the agent was back after", started)
+		change(ctx)
+	}, nodeTimeout)
+
+	It("keeps them while Pod security refuses the agents, which the command that the manager logs brings back", func(ctx SpecContext) {
+		const command = "kubectl label --overwrite namespace mirrorset-system pod-security.kubernetes.io/enforce=privileged"
+		DeferCleanup(func(ctx SpecContext) {
+			run(s.shell(ctx, command))
+		}, NodeTimeout(time.Minute))
+		old := s.files()
+		s.kubectl(ctx, "label", "--overwrite", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted")
+		started := time.Now()
+		s.kubectl(ctx, "delete", "daemonset", "-n", namespace, "mirrorset-agent")
+		Expect(s.logged(ctx, "manager", "Pod security refuses the agents")).To(HaveSuffix(": " + command))
+		reportTime("the manager said so after", started)
+		Expect(strings.Count(s.logsOf(ctx, "manager"), "Pod security refuses the agents")).To(Equal(1))
+		Eventually(s.agents).WithArguments(ctx).WithTimeout(convergeTimeout).WithPolling(100 * time.Millisecond).Should(BeEmpty())
+		Expect(s.files()).To(Equal(old))
+
+		started = time.Now()
+		run(s.shell(ctx, command))
+		s.expectReady(ctx)
+		reportTime("the agent was back after", started)
+		change(ctx)
+	}, nodeTimeout)
+})
+
+// killPods deletes Pods without any grace.
+func (m *operator) killPods(ctx context.Context, component string) error {
+	GinkgoHelper()
+	Expect(m.forbidden(ctx)).To(BeEmpty()) // their logs go with them
+	return m.Kubectl(ctx, "delete", "pods", "-n", namespace, "-l", "app.kubernetes.io/component="+component, "--grace-period=0", "--force").Run()
+}
+
+// killProcess has the kernel end the one process of a component, which learns nothing of it.
+func (m *operator) killProcess(ctx context.Context, component string) error {
+	GinkgoHelper()
+	Expect(m.forbidden(ctx)).To(BeEmpty()) // the logs are those of the next one afterwards
+	id := m.kubectl(ctx, "get", "pods", "-n", namespace, "-l", "app.kubernetes.io/component="+component,
+		"-o", "jsonpath={.items[*].status.containerStatuses[*].containerID}")
+	_, err := m.Exec(ctx, "ctr", "--namespace", "k8s.io", "tasks", "kill", "--signal", "SIGKILL", strings.TrimPrefix(id, "containerd://"))
+	return err
+}
