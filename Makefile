@@ -23,8 +23,9 @@ RUNTIME_PACKAGES := $(addprefix github.com/containerd/containerd/v2/cmd/,contain
 RUNTIME := $(addprefix $(BIN)/k8s/,$(notdir $(RUNTIME_PACKAGES)))
 NODE := $(CONTROL_PLANE) $(addprefix $(BIN)/k8s/,kube-controller-manager kube-scheduler kubelet) $(RUNTIME)
 
-# Packages without those that need root or what `make test-e2e` builds.
-PACKAGES = $(shell go list ./... | grep -v /test/e2e)
+# Packages of the programs, and those of tests on real parts without the ones that need root.
+PACKAGES := ./api/... ./cmd/... ./hack/... ./internal/...
+TEST_PACKAGES = $(shell go list ./test/... | grep -v /test/e2e)
 
 ##@ General
 
@@ -118,9 +119,9 @@ undeploy: build-installer ## Delete all of Mirrorset. What nodes have in force s
 
 .PHONY: test
 test: build control-plane ## Run all tests that need no root, on a real kube-apiserver where they need one.
-	go test $(filter-out %/test/%,$(PACKAGES))
+	go test $(PACKAGES)
 	cd test/cluster/runtime && go test -count 1 ./... # containerd's own reader judges our hosts.toml
-	go test -count 1 $(filter %/test/%,$(PACKAGES)) # they run the programs in bin/, which Go's cache of results does not see
+	go test -count 1 $(TEST_PACKAGES) # they run the programs in bin/, which Go's cache of results does not see
 
 .PHONY: test-e2e
 test-e2e: ARCHITECTURES := $(shell go env GOARCH)
@@ -140,7 +141,7 @@ fuzz: ## Run each fuzz target for FUZZ_SECONDS.
 
 .PHONY: bench
 bench: ## Run the benchmarks.
-	go test -run '^$$' -bench . -benchmem $(PACKAGES)
+	go test -run '^$$' -bench . -benchmem $(PACKAGES) $(TEST_PACKAGES)
 
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## Run the linters, which hold the import walls too.
