@@ -128,15 +128,13 @@ test-e2e: ARCHITECTURES := $(shell go env GOARCH)
 test-e2e: node image-programs build-installer ## Run the tests on real runtimes (root, podman).
 	go test -tags e2e -v -count 1 -timeout 30m ./test/e2e/...
 
-FUZZ_SECONDS ?= 10
+FUZZ_SECONDS ?= 5
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for FUZZ_SECONDS.
-	@go list ./... | while read -r pkg; do \
-	  go test -list '^Fuzz' $$pkg | grep '^Fuzz' | while read -r target; do \
-	    echo "$$pkg $$target"; \
-	    go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZ_SECONDS)s -fuzzminimizetime 10x $$pkg; \
-	  done || exit 1; \
+	@grep -roE '^func Fuzz[A-Za-z0-9]+' --include '*_test.go' internal | sort | while IFS=: read -r file func; do \
+	  echo "$$(dirname $$file) $${func#func }"; \
+	  go test -run '^$$' -fuzz "^$${func#func }\$$" -fuzztime $(FUZZ_SECONDS)s -fuzzminimizetime 10x ./$$(dirname $$file) || exit 1; \
 	done
 
 .PHONY: bench
