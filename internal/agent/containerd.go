@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 
 	"github.com/mirrorset/mirrorset/internal/containerd"
 	"github.com/mirrorset/mirrorset/internal/hostfile"
@@ -62,6 +63,10 @@ func writeCerts(host *hostfile.Host, rules []mirrors.Rule) (*certs, error) {
 // write puts one file in place, unless somebody else configures that registry, and reads it back as containerd does.
 func (c *certs) write(f containerd.File) error {
 	file := certsFile(path.Dir(f.Path))
+	if info, err := c.host.Lstat(path.Dir(file.Path)); err == nil && !info.IsDir() {
+		c.find(ForeignFolder, "registry %s: /%s is not a folder of ours, so the rules are not in force for containerd on this node; take it away, or leave the registry to it", f.Host, path.Dir(file.Path))
+		return nil
+	}
 	_, err := c.host.Read(file)
 	switch {
 	case errors.Is(err, hostfile.ErrForeign):
@@ -87,8 +92,11 @@ func (c *certs) write(f containerd.File) error {
 	if err != nil {
 		return err
 	}
-	if _, err := containerd.Parse(content); err != nil || !bytes.Equal(content, f.Content) {
-		return fmt.Errorf("/%s is not what was written: %w", file.Path, err)
+	if !bytes.Equal(content, f.Content) {
+		return fmt.Errorf("/%s is not what was written", file.Path)
+	}
+	if _, err := containerd.Parse(content); err != nil {
+		return fmt.Errorf("/%s cannot be read by containerd: %w", file.Path, err)
 	}
 	return nil
 }
@@ -113,23 +121,31 @@ func (c *certs) foreign(host string) string {
 func (c *certs) pending(p containerd.Pending, wanted map[string]bool) {
 	how := "containerd goes to the source"
 	if p.Blocked {
-		folder := containerd.Folders(p.Host)[0]
-		wanted[folder] = true
 		how = "containerd contacts a source that must never be contacted"
-		if _, err := c.host.Read(certsFile(folder)); err == nil {
+		if folder := containerd.Folders(p.Host)[0]; c.closes(certsFile(folder), p.Host) {
+			wanted[folder] = true
 			how = "what was in force before stays, because the source must not be opened"
 		}
 	}
 	c.find(NotInForce, "registry %s: not in force for containerd on this node (%s): %s", p.Host, how, p.Reason)
 }
 
+// closes tells whether there is a file of ours by which containerd does not contact the registry itself.
+func (c *certs) closes(file hostfile.File, host string) bool {
+	content, err := c.host.Read(file)
+	if err != nil {
+		return false
+	}
+	endpoints, err := containerd.Parse(content)
+	return err == nil && !slices.ContainsFunc(endpoints, func(e containerd.Endpoint) bool {
+		return e.Host == host || host == "docker.io" && e.Host == "registry-1.docker.io"
+	})
+}
+
 // removeStale removes our files that are not wanted, and the folders that they leave empty.
 func (c *certs) removeStale(wanted map[string]bool) error {
 	ours, err := ourCerts(c.host)
-	if err != nil {
-		return err
-	}
-	var failed []error
+	failed := []error{err}
 	for _, file := range ours {
 		if wanted[path.Base(path.Dir(file.Path))] {
 			continue
@@ -151,13 +167,26 @@ func ourCerts(host *hostfile.Host) ([]hostfile.File, error) {
 		return nil, err
 	}
 	var ours []hostfile.File
+	var failed []error
 	for _, folder := range folders {
+		if !folder.IsDir() { // a link, too, is somebody else's
+			continue
+		}
 		file := certsFile(folder.Name())
-		if _, err := host.Read(file); err == nil {
+		switch _, err := host.Read(file); {
+		case err == nil || errors.Is(err, fs.ErrNotExist) && begun(host, path.Dir(file.Path)):
 			ours = append(ours, file)
+		case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, hostfile.ErrForeign):
+			failed = append(failed, err)
 		}
 	}
-	return ours, nil
+	return ours, errors.Join(failed...)
+}
+
+// begun tells whether a folder has nothing but what a killed agent began to write.
+func begun(host *hostfile.Host, folder string) bool {
+	entries, err := fs.ReadDir(host.FS(), folder)
+	return err == nil && len(entries) == 1 && hostfile.IsTemporary(entries[0].Name())
 }
 
 // certsFile is the file of a registry's folder.

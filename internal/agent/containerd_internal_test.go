@@ -160,7 +160,8 @@ func TestDriftOfContainerdsFilesIsRepaired(t *testing.T) {
 		"half written": func() error {
 			return os.Rename(filepath.Join(root, ourFirst), filepath.Join(root, ourFirst+".mirrorset-tmp"))
 		},
-		"a stale folder": func() error { write(t, root, certsDir+"/stale.com/hosts.toml", containerd.Marker); return nil },
+		"begun and stale": func() error { write(t, root, certsDir+"/stale.com/hosts.toml.mirrorset-tmp", ""); return nil },
+		"a stale folder":  func() error { write(t, root, certsDir+"/stale.com/hosts.toml", containerd.Marker); return nil },
 	} {
 		if err := harm(); err != nil {
 			t.Fatal(err)
@@ -192,5 +193,39 @@ func TestAHostIsCleanOnceNoFileOfOursIsLeft(t *testing.T) {
 	offer(t, n, 1)
 	if err := CheckClean(root); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestLinksInContainerdsFolderAreLeftAlone(t *testing.T) {
+	n, root, logged := newHost(t, files{certsDir + "/port.com:5000/.keep": ""})
+	symlink(t, "port.com:5000", root, certsDir+"/port.com_5000_")
+	symlink(t, "old.com", root, certsDir+"/alias.com")
+	if err := os.Remove(filepath.Join(root, certsDir, "port.com:5000/.keep")); err != nil {
+		t.Fatal(err)
+	}
+	for i := range int64(3) {
+		offer(t, n, i, "!old.com", "!port.com:5000")
+		got, err := os.ReadFile(filepath.Join(root, ourFirst))
+		if err != nil || string(got) != projected(t, "!old.com")["old.com/hosts.toml"] {
+			t.Errorf("%q, error %v", got, err)
+		}
+		for name, want := range map[string]string{"port.com_5000_": "port.com:5000", "alias.com": "old.com"} {
+			if got, err := os.Readlink(filepath.Join(root, certsDir, name)); err != nil || got != want {
+				t.Errorf("link %s leads to %q, error %v", name, got, err)
+			}
+		}
+	}
+	if !strings.Contains(logged.String(), "port.com_5000_ is not a folder of ours") {
+		t.Errorf("log %s", logged)
+	}
+}
+
+func TestAFileThatLeavesTheSourceOpenDoesNotStayInTheNameOfABlock(t *testing.T) {
+	n, root, logged := newHost(t, files{other: foreign})
+	offer(t, n, 0, "shut.com")
+	offer(t, n, 1, "!shut.com", "shut.com/repository")
+	wantTree(t, root, files{"other.com/hosts.toml": foreign})
+	if !strings.Contains(logged.String(), "contacts a source that must never be contacted") {
+		t.Errorf("log %s", logged)
 	}
 }

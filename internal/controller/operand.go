@@ -35,8 +35,11 @@ const (
 	AgentName   = "mirrorset-agent"
 )
 
-// refusedAgain is how often the manager looks again whether its agents' Pods are let in.
-const refusedAgain = 10 * time.Second
+// How often the manager looks whether all agents have a Pod: while some have none, and otherwise, as nodes come and go.
+const (
+	refusedAgain  = 10 * time.Second
+	completeAgain = time.Minute
+)
 
 //go:embed agent.yaml
 var agentManifest []byte
@@ -65,7 +68,8 @@ type Operand struct {
 	Namespace string
 	Settings  AgentSettings
 
-	refused string // the last refusal of Pods, so that each is logged once
+	refused  string    // the last refusal of Pods, so that each is logged once
+	complete time.Time // when all agents had a Pod; refusals from before are over
 }
 
 // +kubebuilder:rbac:groups=apps,namespace=mirrorset-system,resources=deployments,resourceNames=mirrorset-manager,verbs=get;list;watch
@@ -168,9 +172,10 @@ func (o *Operand) checkPods(ctx context.Context) (ctrl.Result, error) {
 	if err := o.Live.Get(ctx, types.NamespacedName{Namespace: o.Namespace, Name: AgentName}, &d); err != nil {
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
-	if d.Status.ObservedGeneration == d.Generation && d.Status.CurrentNumberScheduled >= d.Status.DesiredNumberScheduled {
-		o.refused = ""
-		return ctrl.Result{}, nil
+	status := d.Status
+	if status.ObservedGeneration == d.Generation && min(status.CurrentNumberScheduled, status.UpdatedNumberScheduled) >= status.DesiredNumberScheduled {
+		o.refused, o.complete = "", time.Now()
+		return ctrl.Result{RequeueAfter: completeAgain}, nil
 	}
 	var events corev1.EventList
 	err := o.Live.List(ctx, &events, client.InNamespace(o.Namespace), client.MatchingFields{
@@ -180,15 +185,28 @@ func (o *Operand) checkPods(ctx context.Context) (ctrl.Result, error) {
 		return ctrl.Result{}, err
 	}
 	for i := range events.Items {
-		message := events.Items[i].Message
-		_, why, refused := strings.Cut(message, "violates PodSecurity") // before that is the name of a Pod, another one each time
-		if events.Items[i].InvolvedObject.UID != d.UID || !refused || why == o.refused {
-			continue
+		if e := &events.Items[i]; e.InvolvedObject.UID == d.UID && e.LastTimestamp.After(o.complete) {
+			o.logRefusal(ctx, e.Message)
 		}
-		o.refused = why
-		ctrl.LoggerFrom(ctx).Error(errors.New(message), "Pod security refuses the agents, which write files of the host; allow them with: "+AllowAgents(o.Namespace))
 	}
 	return ctrl.Result{RequeueAfter: refusedAgain}, nil
+}
+
+// logRefusal says once why the agents' Pods are not let in, and what helps against it.
+func (o *Operand) logRefusal(ctx context.Context, message string) {
+	_, why, ok := strings.Cut(message, " is forbidden: ") // before that is the name of a Pod, another one each time
+	if !ok {
+		why = message
+	}
+	if why == o.refused {
+		return
+	}
+	o.refused = why
+	what := "The agents' Pods are refused"
+	if strings.Contains(why, "violates PodSecurity") {
+		what = "Pod security refuses the agents, which write files of the host; allow them with: " + AllowAgents(o.Namespace)
+	}
+	ctrl.LoggerFrom(ctx).Error(errors.New(message), what)
 }
 
 // AllowAgents is the command that has Pod security let the agents in.

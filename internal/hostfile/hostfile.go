@@ -105,9 +105,20 @@ func (h *Host) Remove(f File) (changed bool, err error) {
 	return true, h.syncDir(path.Dir(f.Path))
 }
 
-// RemoveEmptyDir removes a directory that has nothing left in it.
+// Lstat describes what stands at a path, which may be a link.
+func (h *Host) Lstat(name string) (fs.FileInfo, error) {
+	return h.root.Lstat(name)
+}
+
+// RemoveEmptyDir removes a directory that has nothing left in it; a link to one is left alone.
 func (h *Host) RemoveEmptyDir(dir string) error {
-	err := h.root.Remove(dir)
+	info, err := h.root.Lstat(dir)
+	if err == nil && !info.IsDir() {
+		return nil
+	}
+	if err == nil {
+		err = h.root.Remove(dir)
+	}
 	if err == nil {
 		return h.syncDir(path.Dir(dir))
 	}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -15,10 +16,12 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
+	appsv1ac "k8s.io/client-go/applyconfigurations/apps/v1"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
@@ -39,8 +42,10 @@ const (
 const pollEvery = time.Second
 
 // cleanProbe makes an agent's Pod ready only once there is no file of Mirrorset on its node.
-const cleanProbe = `{"spec":{"template":{"spec":{"containers":[{"name":"agent","readinessProbe":` +
-	`{"exec":{"command":["/agent","--host-root=/host","--check-clean"]},"periodSeconds":1,"timeoutSeconds":5}}]}}}}`
+func cleanProbe() *corev1ac.ProbeApplyConfiguration {
+	return corev1ac.Probe().WithPeriodSeconds(1).WithTimeoutSeconds(5).
+		WithExec(corev1ac.ExecAction().WithCommand("/agent", "--host-root=/host", "--check-clean"))
+}
 
 // uninstaller takes Mirrorset out of a cluster.
 type uninstaller struct {
@@ -118,7 +123,7 @@ func (u *uninstaller) publishNothing(ctx context.Context) error {
 		return err
 	}
 	if err == nil {
-		if p, err := payload.Read(current); err == nil {
+		if p, err := payload.Read(current); err == nil && payload.Plausible(p.Revision, 0) {
 			next = payload.NextRevision(time.Now().UnixMilli(), p.Revision)
 		}
 	}
@@ -142,7 +147,10 @@ func (u *uninstaller) publishNothing(ctx context.Context) error {
 // awaitCleanNodes rolls the agents out once more, with a probe that is content only with a clean node, and waits for all.
 func (u *uninstaller) awaitCleanNodes(ctx context.Context) error {
 	daemonSets := u.client.AppsV1().DaemonSets(u.namespace)
-	d, err := daemonSets.Patch(ctx, agentDaemonSet, types.StrategicMergePatchType, []byte(cleanProbe), metav1.PatchOptions{})
+	d, err := daemonSets.Get(ctx, agentDaemonSet, metav1.GetOptions{})
+	if err == nil {
+		d, err = u.addProbe(ctx, d)
+	}
 	if apierrors.IsNotFound(err) {
 		return fmt.Errorf("there is no DaemonSet %s in namespace %s, so nothing can take the files off the nodes; docs/uninstall.md says how to do it by hand", agentDaemonSet, u.namespace)
 	}
@@ -166,6 +174,20 @@ func (u *uninstaller) awaitCleanNodes(ctx context.Context) error {
 		return errors.Join(err, u.hint(ctx))
 	}
 	return nil
+}
+
+// addProbe applies the manager's own DaemonSet with the probe, in the manager's name: were the manager to run again, it
+// would drop the probe by itself.
+func (u *uninstaller) addProbe(ctx context.Context, d *appsv1.DaemonSet) (*appsv1.DaemonSet, error) {
+	apply, err := appsv1ac.ExtractDaemonSet(d, payload.FieldManager)
+	if err != nil {
+		return nil, err
+	}
+	if apply.Spec == nil || len(apply.Spec.Template.Spec.Containers) == 0 {
+		return nil, fmt.Errorf("DaemonSet %s in namespace %s was not applied by Mirrorset's manager", agentDaemonSet, u.namespace)
+	}
+	apply.Spec.Template.Spec.Containers[0].WithReadinessProbe(cleanProbe())
+	return u.client.AppsV1().DaemonSets(u.namespace).Apply(ctx, apply, metav1.ApplyOptions{FieldManager: payload.FieldManager, Force: true})
 }
 
 // cleanNodes counts nodes whose agent has the probe and is ready.
@@ -212,6 +234,10 @@ func (u *uninstaller) deleteAll(ctx context.Context) error {
 		}
 		for i := range list.Items {
 			name := list.Items[i].GetName()
+			if isOpenShifts(&list.Items[i]) {
+				u.say("Left %s %s, which belongs to OpenShift", resource.Resource, name)
+				continue
+			}
 			if err := u.dynamic.Resource(resource).Delete(ctx, name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
 				return err
 			}
@@ -219,10 +245,14 @@ func (u *uninstaller) deleteAll(ctx context.Context) error {
 		}
 	}
 	namespaces := u.client.CoreV1().Namespaces()
+	namespace, err := namespaces.Get(ctx, u.namespace, metav1.GetOptions{})
+	if err == nil && namespace.Labels["app.kubernetes.io/part-of"] != "mirrorset" {
+		return fmt.Errorf("namespace %s is not labelled %s, so it may hold more than Mirrorset and was not deleted; delete what config/default installs in it by hand", u.namespace, installedSelector)
+	}
 	if err := namespaces.Delete(ctx, u.namespace, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
 		return err
 	}
-	err := u.await(ctx, "namespace "+u.namespace+" to be gone", func(ctx context.Context) (bool, error) {
+	err = u.await(ctx, "namespace "+u.namespace+" to be gone", func(ctx context.Context) (bool, error) {
 		_, err := namespaces.Get(ctx, u.namespace, metav1.GetOptions{})
 		if apierrors.IsNotFound(err) {
 			return true, nil
@@ -233,6 +263,16 @@ func (u *uninstaller) deleteAll(ctx context.Context) error {
 		u.say("Deleted namespace %s", u.namespace)
 	}
 	return err
+}
+
+// isOpenShifts tells whether OpenShift's version operator keeps the object.
+func isOpenShifts(object *unstructured.Unstructured) bool {
+	for key := range object.GetAnnotations() {
+		if strings.Contains(key, "release.openshift.io/") {
+			return true
+		}
+	}
+	return false
 }
 
 // await polls until the condition holds; errors of the API server are retried until the time is over.
