@@ -92,7 +92,7 @@ var _ = Describe("a real node", func() {
 		for _, restart := range []func() error{
 			func() error { return c.RestartKubelet(ctx) },
 			func() error { return c.RestartContainerd(ctx) },
-			func() error { return c.RestartAPIServer(ctx) },
+			func() error { return restartAPIServer(ctx, c) },
 		} {
 			Expect(restart()).To(Succeed())
 			image, digest := newImage(ctx)

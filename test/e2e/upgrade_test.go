@@ -89,9 +89,7 @@ var _ = Describe("a node with sets in force", func() {
 		Entry("the manager's process, whose lease has to end", func(ctx context.Context) error { return s.killProcess(ctx, "manager") }, nodeTimeout),
 		Entry("the kubelet", func(ctx context.Context) error { return s.RestartKubelet(ctx) }, nodeTimeout),
 		Entry("the API server", func(ctx context.Context) error {
-			Expect(s.forbidden(ctx)).To(BeEmpty())
-			DeferCleanup(func(ctx SpecContext) { s.excused = s.forbidden(ctx) }) // a new one knows no roles for a moment
-			return s.RestartAPIServer(ctx)
+			return restartAPIServer(ctx, s.Cluster)
 		}, nodeTimeout),
 		Entry("containerd", func(ctx context.Context) error { return s.RestartContainerd(ctx) }, nodeTimeout),
 	)
