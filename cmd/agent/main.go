@@ -30,6 +30,13 @@ func main() {
 	flag.StringVar(&config.HostRoot, "host-root", "", "directory that the host's root directory is mounted at")
 	flag.StringVar(&nodeName, "node-name", os.Getenv("NODE_NAME"), "name of this node; the default is $NODE_NAME")
 	flag.StringVar(&config.Namespace, "namespace", os.Getenv("POD_NAMESPACE"), "namespace of the manager; the default is $POD_NAMESPACE")
+	flag.IntVar(&config.RedirectorPort, "redirector-port", 289, "port of 127.0.0.1 on which containerd finds the redirector")
+	flag.BoolVar(&config.AllowDefaultHost, "allow-default-host", false, "put blocked wildcards in force for containerd, which makes every registry that has no folder of its own depend on the redirector")
+	flag.StringVar(&config.CertsDir, "containerd-certs-dir", "/etc/containerd/certs.d", "what the host calls the folder that is at etc/containerd/certs.d below --host-root")
+	flag.StringVar(&config.ContainerdConfig, "containerd-config", "etc/containerd/config.toml", "containerd's configuration file, below --host-root")
+	flag.BoolVar(&config.ReloadCRIO, "crio-reload", false, "send SIGHUP to CRI-O after each change, which takes the host's PID namespace")
+	ready := flag.String("ready-file", "", "file to write once the redirector serves, or it is known that it cannot")
+	checkReady := flag.Bool("check-ready", false, "fail if the --ready-file is not there, and exit")
 	checkClean := flag.Bool("check-clean", false, "fail if the host has a registry file of Mirrorset, and exit")
 	logging := zap.Options{StacktraceLevel: zapcore.DPanicLevel} // errors say what they are about
 	logging.BindFlags(flag.CommandLine)
@@ -40,6 +47,13 @@ func main() {
 		return
 	}
 
+	if *checkReady {
+		if _, err := os.Stat(*ready); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	if *checkClean {
 		if err := agent.CheckClean(config.HostRoot); err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -50,6 +64,14 @@ func main() {
 	config.Log = zap.New(zap.UseFlagOptions(&logging)).WithName("agent").WithValues("node", nodeName)
 	klog.SetLogger(config.Log)
 	ctrl.SetLogger(config.Log)
+	config.Started = func() {
+		if *ready == "" {
+			return
+		}
+		if err := os.WriteFile(*ready, nil, 0o600); err != nil {
+			config.Log.Error(err, "It cannot be told that the agent has started")
+		}
+	}
 	if err := run(nodeName, config); err != nil {
 		config.Log.Error(err, "The agent ends")
 		os.Exit(1)

@@ -78,6 +78,10 @@ func (s *settings) agentFlags() {
 	s.agent.Tolerations = []corev1.Toleration{{Operator: corev1.TolerationOpExists}}
 	flag.StringVar(&s.agent.ContainersDir, "containers-dir", "/etc/containers", "folder of registries.conf.d on the nodes")
 	flag.StringVar(&s.agent.CertsDir, "containerd-certs-dir", "/etc/containerd/certs.d", "folder on the nodes that containerd's config_path names")
+	flag.StringVar(&s.agent.ContainerdConfig, "containerd-config", "/etc/containerd/config.toml", "containerd's configuration file on the nodes, which is read to tell whether containerd follows")
+	flag.IntVar(&s.agent.RedirectorPort, "redirector-port", 289, "port of 127.0.0.1 on which containerd finds the redirector on each node; below 1024, so that no ordinary process can take its place")
+	flag.BoolVar(&s.agent.AllowDefaultHost, "allow-default-host", false, "put blocked wildcards in force for containerd, which makes every registry that has no folder of its own depend on the redirector")
+	flag.BoolVar(&s.agent.ReloadCRIO, "crio-reload", false, "have CRI-O reload its configuration after each change, for which the agents join the host's PID namespace; for CRI-O that does not reload by itself")
 	flag.Func("agent-node-selector", "labels of the nodes that get an agent, as key=value,...; the default is every Linux node without mirrorset.io/agent=disabled", func(text string) (err error) {
 		s.agent.NodeSelector, err = k8slabels.ConvertSelectorToLabelsMap(text)
 		return err
@@ -94,6 +98,14 @@ func run(s settings) error {
 	}
 	if s.namespace == "" {
 		return errors.New("--namespace is required")
+	}
+	if s.agent.RedirectorPort < 1 || s.agent.RedirectorPort > 65535 {
+		return fmt.Errorf("--redirector-port=%d: want a port, from 1 to 65535", s.agent.RedirectorPort)
+	}
+	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"} {
+		if value := os.Getenv(name); value != "" { // OLM sets them where a cluster has a proxy
+			s.agent.Proxy = append(s.agent.Proxy, corev1.EnvVar{Name: name, Value: value})
+		}
 	}
 	insecure, err := mirrors.ParseScopes(s.insecure)
 	if err != nil {

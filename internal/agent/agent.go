@@ -16,9 +16,11 @@ import (
 	"github.com/go-logr/logr"
 	"k8s.io/client-go/kubernetes"
 
+	"github.com/mirrorset/mirrorset/internal/containerd"
 	"github.com/mirrorset/mirrorset/internal/hostfile"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/payload"
+	"github.com/mirrorset/mirrorset/internal/redirect"
 	"github.com/mirrorset/mirrorset/internal/registriesconf"
 )
 
@@ -41,17 +43,40 @@ type Config struct {
 	Log logr.Logger
 	// Rescan is how often the host's files are looked at even if no event said that they changed.
 	Rescan time.Duration
+	// Started is called once the redirector serves what an earlier agent accepted, or it is known that it cannot.
+	Started func()
+	Settings
+}
+
+// Settings are what an administrator may choose about a node.
+type Settings struct {
+	// RedirectorPort is the one of 127.0.0.1 that the redirector listens on.
+	RedirectorPort int
+	// AllowDefaultHost lets blocked wildcards be put in force for containerd.
+	AllowDefaultHost bool
+	// CertsDir is what the host calls the folder that the agent finds at etc/containerd/certs.d below the host's root.
+	CertsDir string
+	// ContainerdConfig is the name of containerd's configuration file below the host's root.
+	ContainerdConfig string
+	// ReloadCRIO has CRI-O told of each change, which takes the host's PID namespace.
+	ReloadCRIO bool
 }
 
 // Run keeps the node in step with the ConfigMap until the context ends. It waits for another agent on the same host to
-// end first.
+// end first, and serves the redirector beside that one meanwhile.
 func Run(ctx context.Context, config Config) (err error) {
 	host, err := hostfile.Open(config.HostRoot)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, host.Close()) }()
-	unlock, err := host.Lock(ctx, lockPath)
+	n := newNode(host, config.Log, config.Settings)
+	n.restore()
+	n.listen(ctx)
+	defer func() { err = errors.Join(err, n.closeRedirector()) }()
+	config.Started()
+
+	unlock, err := n.lock(ctx)
 	if errors.Is(err, context.Canceled) {
 		return nil // asked to end before it was its turn
 	}
@@ -59,19 +84,24 @@ func Run(ctx context.Context, config Config) (err error) {
 		return fmt.Errorf("waiting to be the only agent on this host: %w", err)
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
-
-	n := &node{host: host, log: config.Log}
-	n.restore()
 	return watch(ctx, config, n)
 }
 
 // node is the state of one host.
 type node struct {
-	host *hostfile.Host
-	log  logr.Logger
+	host     *hostfile.Host
+	log      logr.Logger
+	settings Settings
+	redirector
 
 	accepted *accepted // nil until a payload was accepted
 	reported string    // the last report, so that each is logged once
+}
+
+func newNode(host *hostfile.Host, log logr.Logger, settings Settings) *node {
+	n := &node{host: host, log: log, settings: settings}
+	n.redirector.server = redirect.New(redirect.Config{Port: settings.RedirectorPort, OwnTLS: n.ownTLS, Log: log.WithName("redirector")})
+	return n
 }
 
 // accepted is a payload that passed every check, with the rules in it.
@@ -92,16 +122,18 @@ func (n *node) restore() {
 		return
 	}
 	var p payload.Payload
+	var restored *accepted
 	if err == nil {
 		p, err = payload.Unmarshal(data)
 	}
 	if err == nil {
-		n.accepted, err = decode(p)
+		restored, err = decode(p)
 	}
 	if err != nil {
 		n.log.Error(err, "The state of an earlier agent is not used", "path", "/"+statePath)
 		return
 	}
+	n.accept(restored)
 	n.log.Info("Restored what an earlier agent accepted", "revision", p.Revision, "digest", p.Digest)
 }
 
@@ -130,8 +162,14 @@ func (n *node) take(p payload.Payload) (taken bool, err error) {
 	if err := n.keep(p); err != nil {
 		return false, err
 	}
-	n.accepted = next
+	n.accept(next)
 	return true, n.write(&c)
+}
+
+// accept has the redirector answer by the new rules before any file leads to it.
+func (n *node) accept(next *accepted) {
+	n.accepted = next
+	n.server.SetRules(redirect.Rules{Router: containerd.NewRouter(next.rules), Blockers: registriesconf.Blockers(next.Text)})
 }
 
 // isNews tells whether a payload is to follow the accepted one; an error says why it never will.
@@ -186,11 +224,11 @@ func (n *node) repair() error {
 // write puts the accepted rules in force for containerd and, where there is a candidate, for the others, and reports what
 // is odd about it. Neither stops the other.
 func (n *node) write(c *candidate) error {
-	certs, err := writeCerts(n.host, n.accepted.rules)
+	certs, err := n.writeCerts()
 	if certs.changed > 0 {
 		n.log.Info("Changed containerd's registries", "path", "/"+certsDir, "changed", certs.changed, "revision", n.accepted.Revision)
 	}
-	findings := certs.findings
+	findings := append(certs.findings, n.check()...)
 	if c != nil {
 		findings = append(findings, c.findings...)
 		err = errors.Join(err, n.writeDropIn(c))
@@ -209,6 +247,9 @@ func (n *node) writeDropIn(c *candidate) (err error) {
 	}
 	if changed {
 		n.log.Info("Wrote the rules", "path", "/"+dropInPath, "rules", c.rules, "revision", n.accepted.Revision, "digest", n.accepted.Digest)
+		if n.settings.ReloadCRIO {
+			err = errors.Join(err, n.reloadCRIO())
+		}
 	}
 	return err
 }

@@ -13,15 +13,17 @@ import (
 
 	"github.com/mirrorset/mirrorset/internal/containerd"
 	"github.com/mirrorset/mirrorset/internal/hostfile"
-	"github.com/mirrorset/mirrorset/internal/mirrors"
 )
 
 // certsDir is the folder that containerd's config_path names. A host without it has no containerd to serve.
 const certsDir = "etc/containerd/certs.d"
 
+// hostsFile is the name of containerd's file about a registry, in that registry's folder.
+const hostsFile = "hosts.toml"
+
 // The reasons about containerd's files.
 const (
-	// NotInForce: rules that hosts.toml cannot say, or that the agent does not write there.
+	// NotInForce: rules that containerd cannot follow on this node, or that the agent does not write there.
 	NotInForce Reason = "NotInForce"
 	// ForeignFolder: a registry's folder holds what others put there.
 	ForeignFolder Reason = "ForeignFolder"
@@ -36,16 +38,20 @@ type certs struct {
 }
 
 // writeCerts writes new files before it removes stale ones (N3). A file that closes a registry stays where the rules now need
-// what hosts.toml cannot say. A failure about one registry does not stop the others.
-func writeCerts(host *hostfile.Host, rules []mirrors.Rule) (*certs, error) {
-	c := &certs{host: host, files: host.FS()}
+// what this node does not have. A failure about one registry does not stop the others.
+func (n *node) writeCerts() (*certs, error) {
+	c := &certs{host: n.host, files: n.host.FS()}
 	if _, err := fs.Stat(c.files, certsDir); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			return c, nil
 		}
 		return c, err
 	}
-	tree := containerd.Project(rules)
+	about := containerd.Node{AllowDefaultHost: n.settings.AllowDefaultHost, OwnTLS: n.hasOwnTLS, Certificates: c.certificates}
+	if n.listening != nil {
+		about.Redirector = n.server.Address()
+	}
+	tree := containerd.Project(n.accepted.rules, about)
 	wanted := make(map[string]bool, len(tree.Files))
 	var failed []error
 	for _, f := range tree.Files {
@@ -57,31 +63,36 @@ func writeCerts(host *hostfile.Host, rules []mirrors.Rule) (*certs, error) {
 	for _, p := range tree.Pending {
 		c.pending(p, wanted)
 	}
-	return c, errors.Join(errors.Join(failed...), c.removeStale(wanted))
+	if n.failed != nil && len(tree.Pending) > 0 {
+		failed = append(failed, n.failed) // tried again with all else
+	}
+	err := errors.Join(errors.Join(failed...), c.removeStale(wanted))
+	c.reportHidden(containerd.NewRouter(n.accepted.rules))
+	return c, err
 }
 
 // write puts one file in place, unless somebody else configures that registry, and reads it back as containerd does.
 func (c *certs) write(f containerd.File) error {
 	file := certsFile(path.Dir(f.Path))
 	if info, err := c.host.Lstat(path.Dir(file.Path)); err == nil && !info.IsDir() {
-		c.find(ForeignFolder, "registry %s: /%s is not a folder of ours, so the rules are not in force for containerd on this node; take it away, or leave the registry to it", f.Host, path.Dir(file.Path))
+		c.foreign(f.Host, path.Dir(file.Path), "is not a folder of ours")
 		return nil
 	}
 	_, err := c.host.Read(file)
 	switch {
 	case errors.Is(err, hostfile.ErrForeign):
-		c.find(ForeignFolder, "registry %s: /%s is not ours, so the rules are not in force for containerd on this node; take it away, or leave the registry to it", f.Host, file.Path)
+		c.foreign(f.Host, file.Path, "is not ours")
 		return nil
 	case err == nil:
 	case !errors.Is(err, fs.ErrNotExist):
 		return err
 	default:
-		if foreign := c.foreign(f.Host); foreign != "" {
-			c.find(ForeignFolder, "registry %s: /%s is not ours and would be ignored beside our hosts.toml, so the rules are not in force for containerd on this node; take it away, or leave the registry to it", f.Host, foreign)
+		if theirs := c.theirs(f.Host); theirs != "" {
+			c.foreign(f.Host, theirs, "is not ours and would be ignored beside our hosts.toml")
 			return nil
 		}
 	}
-	changed, err := c.host.Replace(file, f.Content)
+	changed, err := c.host.ReplaceInFolder(file, f.Content)
 	if err != nil {
 		return err
 	}
@@ -95,26 +106,50 @@ func (c *certs) write(f containerd.File) error {
 	if !bytes.Equal(content, f.Content) {
 		return fmt.Errorf("/%s is not what was written", file.Path)
 	}
-	if _, err := containerd.Parse(content); err != nil {
+	if _, err := containerd.Parse(f.Host, content); err != nil {
 		return fmt.Errorf("/%s cannot be read by containerd: %w", file.Path, err)
 	}
 	return nil
 }
 
-// foreign returns what others have put into the folders that containerd reads for a registry; "" for nothing.
-func (c *certs) foreign(host string) string {
-	for _, folder := range containerd.Folders(host) {
-		entries, err := fs.ReadDir(c.files, path.Join(certsDir, folder))
-		if err != nil {
-			continue // not there, mostly; what cannot be read fails the write
-		}
-		for _, entry := range entries {
-			if !hostfile.IsTemporary(entry.Name()) { // else a killed agent would shut out the next
-				return path.Join(certsDir, folder, entry.Name())
-			}
+func (c *certs) foreign(host, name, what string) {
+	c.find(ForeignFolder, "registry %s: /%s %s, so the rules are not in force for containerd on this node; take it away, or leave the registry to it", host, name, what)
+}
+
+// theirs returns what others have put into the folders that containerd reads for a registry and that our file cannot carry
+// over; "" for nothing.
+func (c *certs) theirs(host string) string {
+	folders := containerd.Folders(host)
+	if _, other := containerd.FindCertificates(c.names(folders[0])); other != "" {
+		return path.Join(certsDir, folders[0], other)
+	}
+	for _, hidden := range folders[1:] {
+		if names := c.names(hidden); len(names) > 0 {
+			return path.Join(certsDir, hidden, names[0])
 		}
 	}
 	return ""
+}
+
+// certificates returns those that lie beside a registry's hosts.toml.
+func (c *certs) certificates(host string) containerd.Certificates {
+	names := slices.DeleteFunc(c.names(containerd.Folders(host)[0]), func(name string) bool { return name == hostsFile })
+	found, _ := containerd.FindCertificates(names)
+	return found
+}
+
+// names returns what is in a registry's folder, but for what a killed agent left, which would shut out the next.
+func (c *certs) names(folder string) (names []string) {
+	entries, err := fs.ReadDir(c.files, path.Join(certsDir, folder))
+	if err != nil {
+		return nil // not there, mostly; what cannot be read fails the write
+	}
+	for _, entry := range entries {
+		if !hostfile.IsTemporary(entry.Name()) {
+			names = append(names, entry.Name())
+		}
+	}
+	return names
 }
 
 // pending reports a registry that has no file, and keeps the one that it had where that one closes the source.
@@ -122,40 +157,50 @@ func (c *certs) pending(p containerd.Pending, wanted map[string]bool) {
 	how := "containerd goes to the source"
 	if p.Blocked {
 		how = "containerd contacts a source that must never be contacted"
-		if folder := containerd.Folders(p.Host)[0]; c.closes(certsFile(folder), p.Host) {
-			wanted[folder] = true
+		content, err := c.host.Read(certsFile(p.Folder()))
+		switch {
+		case wanted[p.Folder()]: // of wildcards that are in force
+		case err == nil && containerd.Closes(p.Host, content):
+			wanted[p.Folder()] = true
 			how = "what was in force before stays, because the source must not be opened"
 		}
 	}
 	c.find(NotInForce, "registry %s: not in force for containerd on this node (%s): %s", p.Host, how, p.Reason)
 }
 
-// closes tells whether there is a file of ours by which containerd does not contact the registry itself.
-func (c *certs) closes(file hostfile.File, host string) bool {
-	content, err := c.host.Read(file)
+// reportHidden reports the registries that a wildcard is not in force for, because somebody else's folder hides the default
+// host's.
+func (c *certs) reportHidden(router *containerd.Router) {
+	folders, err := fs.ReadDir(c.files, certsDir)
 	if err != nil {
-		return false
+		return // it was just read
 	}
-	endpoints, err := containerd.Parse(content)
-	return err == nil && !slices.ContainsFunc(endpoints, func(e containerd.Endpoint) bool {
-		return e.Host == host || host == "docker.io" && e.Host == "registry-1.docker.io"
-	})
+	for _, folder := range folders {
+		host := containerd.HostOf(folder.Name())
+		wildcard := router.Wildcard(host)
+		if wildcard == "" || hostfile.IsTemporary(folder.Name()) {
+			continue
+		}
+		if _, err := c.host.Read(certsFile(folder.Name())); err == nil && folder.IsDir() {
+			continue
+		}
+		c.find(ForeignFolder, "registry %s: /%s is not ours and hides source %s, which is not in force for it for containerd on this node; take it away, or name the registry in a set", host, path.Join(certsDir, folder.Name()), wildcard)
+	}
 }
 
 // removeStale removes our files that are not wanted, and the folders that they leave empty.
 func (c *certs) removeStale(wanted map[string]bool) error {
 	ours, err := ourCerts(c.host)
-	failed := []error{err}
+	failed := []error{err, c.host.RemoveLeftovers(certsDir, hostsFile, containerd.Marker)}
 	for _, file := range ours {
 		if wanted[path.Base(path.Dir(file.Path))] {
 			continue
 		}
-		if _, err := c.host.Remove(file); err != nil {
+		if _, err := c.host.RemoveWithFolder(file); err != nil {
 			failed = append(failed, err)
 			continue
 		}
 		c.changed++
-		failed = append(failed, c.host.RemoveEmptyDir(path.Dir(file.Path)))
 	}
 	return errors.Join(failed...)
 }
@@ -169,7 +214,7 @@ func ourCerts(host *hostfile.Host) ([]hostfile.File, error) {
 	var ours []hostfile.File
 	var failed []error
 	for _, folder := range folders {
-		if !folder.IsDir() { // a link, too, is somebody else's
+		if !folder.IsDir() || hostfile.IsTemporary(folder.Name()) { // a link, too, is somebody else's
 			continue
 		}
 		file := certsFile(folder.Name())
@@ -186,12 +231,12 @@ func ourCerts(host *hostfile.Host) ([]hostfile.File, error) {
 // begun tells whether a folder has nothing but what a killed agent began to write.
 func begun(host *hostfile.Host, folder string) bool {
 	entries, err := fs.ReadDir(host.FS(), folder)
-	return err == nil && len(entries) == 1 && hostfile.IsTemporary(entries[0].Name())
+	return err == nil && len(entries) > 0 && !slices.ContainsFunc(entries, func(entry fs.DirEntry) bool { return !hostfile.IsTemporary(entry.Name()) })
 }
 
 // certsFile is the file of a registry's folder.
 func certsFile(folder string) hostfile.File {
-	return hostfile.File{Path: path.Join(certsDir, folder, "hosts.toml"), Marker: containerd.Marker}
+	return hostfile.File{Path: path.Join(certsDir, folder, hostsFile), Marker: containerd.Marker}
 }
 
 func (c *certs) find(reason Reason, format string, args ...any) {

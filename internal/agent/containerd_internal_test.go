@@ -49,7 +49,7 @@ func tree(t *testing.T, root string) files {
 func projected(t *testing.T, sources ...string) files {
 	t.Helper()
 	want := make(files)
-	for _, f := range containerd.Project(rules(t, sources...)).Files {
+	for _, f := range containerd.Project(rules(t, sources...), containerd.Node{}).Files {
 		want[f.Path] = string(f.Content)
 	}
 	return want
@@ -103,7 +103,8 @@ func TestAHostWithoutContainerdGetsNoFiles(t *testing.T) {
 func TestWhatOthersPutIntoARegistrysFolderIsLeftAloneAndReported(t *testing.T) {
 	for name, have := range map[string]files{
 		"a hosts.toml":                                     {ourFirst: foreign},
-		"a certificate authority":                          {certsDir + "/old.com/ca.crt": "theirs"},
+		"what is no certificate":                           {certsDir + "/old.com/README": "theirs"},
+		"certificates where ours would hide them":          {certsDir + "/port.com:5000/ca.crt": "theirs"},
 		"a folder with another name":                       {certsDir + "/port.com:5000/hosts.toml": foreign},
 		"a hosts.toml that is ours but for its first line": {ourFirst: projected(t, "old.com")["old.com/hosts.toml"][len(containerd.Marker):]},
 	} {
@@ -128,7 +129,24 @@ func TestWhatOthersPutIntoARegistrysFolderIsLeftAloneAndReported(t *testing.T) {
 	}
 }
 
-func TestRulesThatHostsTomlCannotSayAreReported(t *testing.T) {
+func TestCertificatesInARegistrysFolderAreCarriedOver(t *testing.T) {
+	n, root, _ := newHost(t, files{certsDir + "/old.com/ca.crt": "theirs"})
+	offer(t, n, 0, "old.com")
+	if got := tree(t, root)["old.com/hosts.toml"]; !strings.Contains(got, "\nca = [\"ca.crt\"]\n") {
+		t.Errorf("got %s", got)
+	}
+	write(t, root, certsDir+"/old.com/another.crt", "theirs")
+	if err := n.repair(); err != nil {
+		t.Fatal(err)
+	}
+	if got := tree(t, root)["old.com/hosts.toml"]; !strings.Contains(got, "\nca = [\"another.crt\", \"ca.crt\"]\n") {
+		t.Errorf("got %s", got)
+	}
+	offer(t, n, 1)
+	wantTree(t, root, files{"old.com/ca.crt": "theirs", "old.com/another.crt": "theirs"})
+}
+
+func TestRulesThatNeedARedirectorAreReportedWhereThereIsNone(t *testing.T) {
 	n, root, logged := newHost(t, files{other: foreign})
 	offer(t, n, 0, "some.com/repository", "*.wild.com")
 	wantTree(t, root, files{"other.com/hosts.toml": foreign})

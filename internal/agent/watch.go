@@ -70,7 +70,7 @@ func watch(ctx context.Context, config Config, n *node) error {
 	go l.informer.RunWithContext(ctx)
 	go l.wakeOnFiles(ctx, config.Rescan)
 	l.queue.Add(struct{}{}) // what was restored is put in force before the API server is met
-	for l.next() {
+	for l.next(ctx) {
 	}
 	if l.files == nil {
 		return nil
@@ -106,13 +106,13 @@ func (l *loop) wakeOnFiles(ctx context.Context, rescan time.Duration) {
 }
 
 // next does one pass; it returns false once the queue is shut down.
-func (l *loop) next() bool {
+func (l *loop) next(ctx context.Context) bool {
 	item, shutdown := l.queue.Get()
 	if shutdown {
 		return false
 	}
 	defer l.queue.Done(item)
-	err := l.pass()
+	err := l.pass(ctx)
 	if err == nil {
 		l.failed = ""
 		l.queue.Forget(item)
@@ -127,7 +127,8 @@ func (l *loop) next() bool {
 }
 
 // pass takes what is published, or else has the node's files repaired.
-func (l *loop) pass() error {
+func (l *loop) pass(ctx context.Context) error {
+	l.node.listen(ctx)
 	l.watchFolders()
 	defer l.watchFolders() // those that this pass makes
 	var refused error
@@ -160,7 +161,7 @@ func (l *loop) watchFolders() {
 	if l.files == nil {
 		return
 	}
-	folders := append([]string{"etc/containers", "usr/share/containers", path.Dir(statePath), certsDir}, dropInDirs...)
+	folders := append([]string{"etc/containers", "usr/share/containers", path.Dir(statePath), certsDir, ownTLSDir}, dropInDirs...)
 	if ours, err := ourCerts(l.node.host); err == nil {
 		for _, file := range ours {
 			folders = append(folders, path.Dir(file.Path))

@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package containerd writes rules as the tree of hosts.toml files that containerd is configured with, one folder a
-// registry host, and reads such a file as containerd does (N3 and N4 of docs/semantics.md). The tree is a value: nothing
-// here touches a disk.
+// registry host, and reads such a file as containerd does (N3 and N4 of docs/semantics.md). What hosts.toml cannot say, a
+// [Router] answers for the redirector that these files then point at. The tree is a value: nothing here touches a disk.
 package containerd
 
 import (
@@ -19,17 +19,35 @@ import (
 // Marker begins every file of a [Tree]. By it a file is known to be ours.
 const Marker = "# Written by Mirrorset from the ImageDigestMirrorSets of this cluster. Do not edit: changes are undone.\n"
 
+// DefaultHost is the name of the folder for all registries that have none of their own.
+const DefaultHost = "_default"
+
+// Node is what a tree depends on besides the rules.
+type Node struct {
+	// Redirector is the address of the node's redirector, as host:port; empty where there is none, and then what needs it is
+	// not in force.
+	Redirector string
+	// AllowDefaultHost lets blocked wildcards be put in force, which makes every registry without a folder of its own depend
+	// on the redirector.
+	AllowDefaultHost bool
+	// OwnTLS tells whether the node has TLS settings for a mirror's registry that hosts.toml does not take over, so that only
+	// the redirector can reach it. Nil stands for none.
+	OwnTLS func(host string) bool
+	// Certificates returns what lies beside a registry's hosts.toml in Docker's way. Nil stands for nothing.
+	Certificates func(host string) Certificates
+}
+
 // Tree is what the rules make of containerd's config_path.
 type Tree struct {
 	// Files are all that the folder holds of ours, in byte order of the path.
 	Files []File
-	// Pending are the hosts whose rules hosts.toml cannot say, in byte order of the host. They have no file.
+	// Pending are the hosts whose rules are not in force, in byte order of the host. They have no file.
 	Pending []Pending
 }
 
 // File is one hosts.toml.
 type File struct {
-	// Host is the registry, with its port if it has one, as it stands in image references.
+	// Host is the registry, with its port if it has one, as it stands in image references; or [DefaultHost].
 	Host string
 	// Path is relative to config_path.
 	Path string
@@ -47,27 +65,75 @@ type Pending struct {
 	Blocked bool
 }
 
-// Project writes the rules of every host that hosts.toml can serve, and names the others. Rules have different sources;
-// their order does not matter.
-func Project(rules []mirrors.Rule) Tree {
-	p := newProjection(rules)
+// Folder returns the one below config_path that the file of a pending host would be in.
+func (p Pending) Folder() string {
+	if isWildcard(p.Host) {
+		return DefaultHost
+	}
+	return Folders(p.Host)[0]
+}
+
+// Project writes the rules of every host that containerd can follow on this node, and names the others. Rules have
+// different sources; their order does not matter.
+func Project(rules []mirrors.Rule, node Node) Tree {
+	p := newProjection(rules, node)
 	var tree Tree
 	for _, host := range slices.Sorted(maps.Keys(p.byHost)) {
-		hosts, reason := p.project(host)
-		switch {
-		case reason != "":
-			blocked := slices.ContainsFunc(p.byHost[host], func(rule *mirrors.Rule) bool { return rule.Blocked })
-			tree.Pending = append(tree.Pending, Pending{Host: host, Reason: reason, Blocked: blocked})
-		case len(hosts) > 0:
-			tree.Files = append(tree.Files, File{Host: host, Path: Folders(host)[0] + "/hosts.toml", Content: render(hosts)})
+		if isWildcard(host) {
+			continue
 		}
+		tree.add(host, p.byHost[host], func() ([]Endpoint, string) { return p.project(host) })
 	}
+	wildcards := p.wildcards(&tree)
+	tree.add(DefaultHost, wildcards, func() ([]Endpoint, string) { return p.projectWildcards(wildcards) })
 	slices.SortFunc(tree.Files, func(a, b File) int { return cmp.Compare(a.Path, b.Path) })
+	slices.SortFunc(tree.Pending, func(a, b Pending) int { return cmp.Compare(a.Host, b.Host) })
 	return tree
 }
 
+// add adds the file of a host, or, where there is a reason against it, what its rules leave pending.
+func (t *Tree) add(host string, rules []*mirrors.Rule, project func() (hosts []Endpoint, reason string)) {
+	for _, rule := range rules {
+		if err := rule.Validate(); err != nil { // nothing that Merge or Decode let through
+			t.Pending = append(t.Pending, pending(host, rules, err.Error())...)
+			return
+		}
+	}
+	if !slices.ContainsFunc(rules, saysAnything) {
+		return // carve-outs (E5), of nothing or of a wildcard, which the default host's redirector knows
+	}
+	hosts, reason := project()
+	switch {
+	case reason != "":
+		t.Pending = append(t.Pending, pending(host, rules, reason)...)
+	case len(hosts) > 0:
+		t.Files = append(t.Files, File{Host: host, Path: Folders(host)[0] + "/hosts.toml", Content: render(hosts)})
+	}
+}
+
+func saysAnything(rule *mirrors.Rule) bool {
+	return rule.Blocked || len(rule.Mirrors) > 0
+}
+
+func isBlocked(rule *mirrors.Rule) bool {
+	return rule.Blocked
+}
+
+// pending returns one element for a host, and one for each of several wildcards.
+func pending(host string, rules []*mirrors.Rule, reason string) []Pending {
+	if host != DefaultHost {
+		return []Pending{{Host: host, Reason: reason, Blocked: slices.ContainsFunc(rules, isBlocked)}}
+	}
+	var all []Pending
+	for _, rule := range rules {
+		all = append(all, Pending{Host: rule.Source, Reason: reason, Blocked: rule.Blocked})
+	}
+	return all
+}
+
 // Folders returns the names that containerd (on Linux, since 1.6) looks for, the first first. Where one exists, with or
-// without a hosts.toml, those behind it are not read. Ours is the first, so that nobody's folder hides a blocked source.
+// without a hosts.toml, those behind it are not read, and neither is [DefaultHost]. Ours is the first, so that nobody's
+// folder hides a blocked source.
 func Folders(host string) []string {
 	if name, port, ok := strings.Cut(host, ":"); ok {
 		return []string{name + "_" + port + "_", host}
@@ -75,19 +141,30 @@ func Folders(host string) []string {
 	return []string{host}
 }
 
+// HostOf returns the registry that a folder is for.
+func HostOf(folder string) string {
+	if name, ok := strings.CutSuffix(folder, "_"); ok {
+		if at := strings.LastIndexByte(name, '_'); at > 0 {
+			return name[:at] + ":" + name[at+1:]
+		}
+	}
+	return folder
+}
+
 // projection is the rules by what is asked of them.
 type projection struct {
+	node   Node
 	index  *mirrors.Index
 	byHost map[string][]*mirrors.Rule
 	// blocked and open are all sources in byte order.
 	blocked, open []string
 }
 
-func newProjection(rules []mirrors.Rule) *projection {
-	p := &projection{index: mirrors.NewIndex(rules), byHost: make(map[string][]*mirrors.Rule)}
+func newProjection(rules []mirrors.Rule, node Node) *projection {
+	p := &projection{node: node, index: mirrors.NewIndex(rules), byHost: make(map[string][]*mirrors.Rule)}
 	for i := range rules {
 		rule := &rules[i]
-		host, _, _ := strings.Cut(rule.Source, "/")
+		host, _ := splitPath(rule.Source)
 		p.byHost[host] = append(p.byHost[host], rule)
 		if rule.Blocked {
 			p.blocked = append(p.blocked, rule.Source)
@@ -103,53 +180,58 @@ func newProjection(rules []mirrors.Rule) *projection {
 	return p
 }
 
-// project returns where images of a host come from, or the reason why hosts.toml cannot say it. Neither means that
+// project returns where containerd asks for images of a host, or the reason why it cannot be told. Neither means that
 // nothing is to be said: containerd goes to the source by itself.
 func (p *projection) project(host string) (hosts []Endpoint, reason string) {
 	rules := p.byHost[host]
-	for _, rule := range rules {
-		if err := rule.Validate(); err != nil { // nothing that Merge or Decode let through
-			return nil, err.Error()
+	if rule := rules[0]; len(rules) == 1 && rule.Source == host {
+		usable, needsRedirector := p.usable(rule)
+		switch {
+		case needsRedirector:
+		case len(usable) > 0:
+			return p.direct(rule, usable), ""
+		case !rule.Blocked:
+			return nil, ""
 		}
 	}
-	if !slices.ContainsFunc(rules, func(rule *mirrors.Rule) bool { return rule.Blocked || len(rule.Mirrors) > 0 }) {
-		return nil, "" // carve-outs from nothing (E5); where they are carved out of a wildcard, that is pending
+	if rule := p.index.Resolve(mirrors.Reference{Name: host}).Rule; rule != nil && isWildcard(rule.Source) {
+		rules = append(slices.Clone(rules), rule) // decides for what is in none of the sources
 	}
-	rule := rules[0]
-	if last := rules[len(rules)-1]; last.Source != host {
-		return nil, fmt.Sprintf("source %s is a part of its registry, and hosts.toml can name whole registries only", quote(last.Source))
-	}
-	if strings.HasPrefix(host, "*") {
-		return nil, fmt.Sprintf("source %s is a wildcard, which hosts.toml does not have", quote(host))
-	}
-	usable, reason := p.usable(rule)
-	switch {
-	case reason != "":
-		return nil, reason
-	case len(usable) > 0:
-		return endpoints(rule, usable), ""
-	case rule.Blocked:
-		return nil, fmt.Sprintf("source %s is blocked and has no mirror that may be contacted; hosts.toml cannot refuse a pull", quote(host))
-	}
-	return nil, ""
+	return p.redirected(host, rules)
 }
 
-// usable returns the mirrors that do not lie in a blocked source (Q4), without a source at the end, where it is tried
-// anyhow (M4).
-func (p *projection) usable(rule *mirrors.Rule) (usable []mirrors.Mirror, reason string) {
+// usable returns the mirrors of a bare host that do not lie in a blocked source (Q4), without a source at the end, where it
+// is tried anyhow (M4). Where hosts.toml alone cannot say how to use one, the redirector is needed.
+func (p *projection) usable(rule *mirrors.Rule) (usable []mirrors.Mirror, needsRedirector bool) {
 	for _, m := range rule.Mirrors {
-		switch p.access(m.Location) {
-		case partly:
-			return nil, fmt.Sprintf("some of mirror %s of source %s is blocked and some is not, and hosts.toml can use a mirror for whole registries only",
-				quote(m.Location), quote(rule.Source))
-		case open:
+		host, _ := splitPath(m.Location)
+		switch access := p.access(m.Location); {
+		case access == partly, access == open && p.node.OwnTLS != nil && p.node.OwnTLS(host):
+			return nil, true
+		case access == open:
 			usable = append(usable, m)
 		}
 	}
 	if n := len(usable); n > 0 && usable[n-1].Location == rule.Source {
 		usable = usable[:n-1]
 	}
-	return usable, ""
+	return usable, false
+}
+
+// wildcards returns the rules that [DefaultHost] is for. Blocked ones are left pending unless the node allows for them.
+func (p *projection) wildcards(tree *Tree) []*mirrors.Rule {
+	var all []*mirrors.Rule
+	for _, host := range slices.Sorted(maps.Keys(p.byHost)) {
+		switch rule := p.byHost[host][0]; {
+		case !isWildcard(host):
+		case rule.Blocked && !p.node.AllowDefaultHost:
+			tree.Pending = append(tree.Pending, Pending{Host: host, Blocked: true, Reason: "to block a wildcard makes every registry that has no folder of its own depend on the redirector; " +
+				"have the manager run with --allow-default-host if that is wanted, or name the registries one by one"})
+		default:
+			all = append(all, rule)
+		}
+	}
+	return all
 }
 
 // access is whether images may be pulled from below a location; the greater one is the stricter.
@@ -167,7 +249,7 @@ func (p *projection) access(location string) access {
 	strictest := open
 	for _, name := range aliases(location) {
 		here, opposite := open, p.blocked
-		if rule := p.index.Resolve(mirrors.Reference{Name: name}).Rule; rule != nil && rule.Blocked {
+		if isBlockedAt(p.index, name) {
 			here, opposite = blocked, p.open
 		}
 		if anyBelow(opposite, name) {
@@ -178,10 +260,20 @@ func (p *projection) access(location string) access {
 	return strictest
 }
 
+// isBlockedAt tells whether longest match finds a blocked source for a name.
+func isBlockedAt(index *mirrors.Index, name string) bool {
+	rule := index.Resolve(mirrors.Reference{Name: name}).Rule
+	return rule != nil && rule.Blocked
+}
+
 // anyBelow tells whether one of the sorted sources lies below the name.
 func anyBelow(sources []string, name string) bool {
 	i, _ := slices.BinarySearch(sources, name+"/")
 	return i < len(sources) && strings.HasPrefix(sources[i], name+"/")
+}
+
+func isWildcard(source string) bool {
+	return strings.HasPrefix(source, "*")
 }
 
 // maxQuoted bounds a value in a reason.

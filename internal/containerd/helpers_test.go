@@ -4,6 +4,7 @@
 package containerd_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -29,19 +30,32 @@ func parseScopes(t failer, texts []string) mirrors.Scopes {
 	return scopes
 }
 
-// project projects sets in the notation of mirrorstest.
+// redirector is the address of one.
+const redirector = "127.0.0.1:289"
+
+// project projects sets in the notation of mirrorstest, on a node with a redirector.
 func project(t *testing.T, text string, insecure ...string) containerd.Tree {
+	t.Helper()
+	return projectOn(t, containerd.Node{Redirector: redirector}, text, insecure...)
+}
+
+func projectOn(t *testing.T, node containerd.Node, text string, insecure ...string) containerd.Tree {
+	t.Helper()
+	return containerd.Project(rules(t, text, insecure...), node)
+}
+
+func rules(t *testing.T, text string, insecure ...string) []mirrors.Rule {
 	t.Helper()
 	sets, err := mirrorstest.Parse(text)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return containerd.Project(mirrors.Merge(mirrors.Input{Sets: sets, Insecure: parseScopes(t, insecure)}).Rules)
+	return mirrors.Merge(mirrors.Input{Sets: sets, Insecure: parseScopes(t, insecure)}).Rules
 }
 
-func parse(t failer, content []byte) []containerd.Endpoint {
+func parse(t failer, host string, content []byte) []containerd.Endpoint {
 	t.Helper()
-	hosts, err := containerd.Parse(content)
+	hosts, err := containerd.Parse(host, content)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, content)
 	}
@@ -49,19 +63,25 @@ func parse(t failer, content []byte) []containerd.Endpoint {
 }
 
 // describe writes a tree as a line a host, in the order of files and then of pending hosts: "s.com: https://m.com/v2
-// [digest]", "s.com: pending".
+// [digest], redirector/0 [digest]", "s.com: pending".
 func describe(t *testing.T, tree containerd.Tree) []string {
 	t.Helper()
 	var lines []string
 	for _, f := range tree.Files {
 		var all []string
-		for _, e := range parse(t, f.Content) {
-			text := e.Scheme + "://" + e.Host + e.Path
+		for _, e := range parse(t, f.Host, f.Content) {
+			text := strings.Replace(e.Scheme+"://"+e.Host+e.Path, "http://"+redirector+containerd.RedirectorPath, "redirector/", 1)
+			if e.Host == "" {
+				text = "itself"
+			}
 			if e.SkipVerify {
 				text += " [any certificate]"
 			}
 			if e.DigestOnly {
 				text += " [digest]"
+			}
+			if len(e.CA)+len(e.Client) > 0 {
+				text += fmt.Sprint(" ", e.CA, e.Client)
 			}
 			all = append(all, text)
 		}

@@ -17,10 +17,10 @@ import (
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 )
 
-// Parse returns the endpoints that containerd, of any version since 1.6, reads from a hosts.toml, in the order in which it
-// asks them. It is strict: where one version would ignore the file, which silently opens the source (N3), or the versions
-// do not agree, or there is more than [Project] writes, it is an error.
-func Parse(content []byte) ([]Endpoint, error) {
+// Parse returns the endpoints that containerd, of any version since 1.6, reads from a registry's hosts.toml, in the order in
+// which it asks them. It is strict: where one version would ignore the file, which silently opens the source (N3), or the
+// versions do not agree, or there is more than [Project] writes, it is an error.
+func Parse(host string, content []byte) ([]Endpoint, error) {
 	if bytes.ContainsRune(content, '\\') {
 		return nil, errors.New("hosts.toml: there is a backslash; containerd 1.6 takes an escape in a heading as it stands")
 	}
@@ -49,7 +49,10 @@ func Parse(content []byte) ([]Endpoint, error) {
 		}
 		hosts = append(hosts, e)
 	}
-	server, _ := top["server"].(string) // without one, containerd puts the source in its place
+	if host == DefaultHost && len(top) == 0 {
+		return append(hosts, Endpoint{}), nil // containerd puts the source in its place, whichever that is
+	}
+	server, _ := top["server"].(string) // without one, containerd would do the same
 	delete(top, "server")
 	last, err := parseEndpoint(server, top)
 	if err != nil {
@@ -83,24 +86,57 @@ func tablesInOrder(content []byte) ([]string, error) {
 
 func parseEndpoint(url string, settings map[string]any) (Endpoint, error) {
 	e := Endpoint{Path: apiRoot}
-	overridePath := false
+	overridePath, resolves := false, false
 	for _, key := range slices.Sorted(maps.Keys(settings)) {
 		var ok bool
 		switch value := settings[key]; key {
 		case "capabilities":
 			list, isList := value.([]any)
-			ok = isList && len(list) == 1 && list[0] == "pull"
-			e.DigestOnly = true
+			e.DigestOnly = isList && slices.Equal(list, []any{"pull"})
+			resolves = isList && slices.Equal(list, []any{"pull", "resolve"})
+			ok = e.DigestOnly || resolves
 		case "override_path":
 			overridePath, ok = value.(bool)
 		case "skip_verify":
 			e.SkipVerify, ok = value.(bool)
+		case "ca":
+			e.CA, ok = parseFiles(value)
+		case "client":
+			e.Client, ok = parsePairs(value)
 		}
 		if !ok {
 			return e, fmt.Errorf("setting %s, or its value, is not one that we write", quote(key))
 		}
 	}
-	return e, e.parseURL(url, overridePath)
+	if err := e.parseURL(url, overridePath); err != nil {
+		return e, err
+	}
+	return e, e.check(resolves)
+}
+
+// parseFiles reads a list of the names of files beside the hosts.toml.
+func parseFiles(value any) (names []string, ok bool) {
+	list, ok := value.([]any)
+	for _, element := range list {
+		name, isText := element.(string)
+		if !isText || !fileRegexp.MatchString(name) {
+			return nil, false
+		}
+		names = append(names, name)
+	}
+	return names, ok && len(names) > 0
+}
+
+func parsePairs(value any) (pairs [][2]string, ok bool) {
+	list, ok := value.([]any)
+	for _, element := range list {
+		pair, isPair := parseFiles(element)
+		if !isPair || len(pair) != 2 {
+			return nil, false
+		}
+		pairs = append(pairs, [2]string(pair))
+	}
+	return pairs, ok && len(pairs) > 0
 }
 
 // parseURL fills in the address. containerd appends the API's root to a path unless override_path is set, which we always
@@ -110,9 +146,6 @@ func (e *Endpoint) parseURL(url string, overridePath bool) error {
 	if !ok || scheme != "https" && scheme != "http" {
 		return errors.New("it is neither https:// nor http://")
 	}
-	if scheme == "http" && e.SkipVerify {
-		return errors.New("it is http:// with skip_verify, which is HTTPS first in some versions and not in others")
-	}
 	host, path := splitPath(location)
 	e.Scheme, e.Host = scheme, host
 	if overridePath {
@@ -120,13 +153,31 @@ func (e *Endpoint) parseURL(url string, overridePath bool) error {
 	} else if path != "" {
 		return errors.New("it has a path, but not override_path")
 	}
+	return nil
+}
+
+// check holds an endpoint against what [Project] writes.
+func (e *Endpoint) check(resolves bool) error {
+	if e.Scheme == "http" && (e.SkipVerify || !e.Certificates.isEmpty()) {
+		return errors.New("it is http:// with a TLS setting, which is HTTPS first in some versions and not in others")
+	}
+	if entry, ok := strings.CutPrefix(e.Path, RedirectorPath); ok {
+		parsed, ok := ParseEntry(entry)
+		if !ok || e.Scheme != "http" || !isLoopback(e.Host) || parsed.Source == e.DigestOnly || parsed.Source != resolves {
+			return errors.New("it is not an entry of the redirector as we write it")
+		}
+		return nil
+	}
+	if resolves {
+		return errors.New("its capabilities are not those that we write")
+	}
 	if below, ok := strings.CutPrefix(e.Path, apiRoot+"/"); ok {
-		return checkLocation(host + "/" + below)
+		return checkLocation(e.Host + "/" + below)
 	}
 	if e.Path != apiRoot {
 		return fmt.Errorf("its path is not below %s", apiRoot)
 	}
-	return checkLocation(host)
+	return checkLocation(e.Host)
 }
 
 // checkLocation holds the location against the grammar (section 0), in which a URL means just what it says.
@@ -136,4 +187,12 @@ func checkLocation(location string) error {
 		return fmt.Errorf("%s is not host[:port][/path]", quote(location))
 	}
 	return nil
+}
+
+// Closes tells whether containerd, with this hosts.toml, never contacts the registry by itself.
+func Closes(host string, content []byte) bool {
+	endpoints, err := Parse(host, content)
+	return err == nil && !slices.ContainsFunc(endpoints, func(e Endpoint) bool {
+		return e.Host == "" || e.Host == registry(host)
+	})
 }

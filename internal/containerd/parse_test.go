@@ -29,7 +29,7 @@ func TestEndpointsAreReadInTheOrderOfTheFile(t *testing.T) {
 		{Scheme: "http", Host: "n.com", Path: "/v2"},
 		{Scheme: "https", Host: "m.com:5000", Path: "/v2/s", DigestOnly: true},
 	}
-	if got := parse(t, []byte(sound)); !reflect.DeepEqual(got, want) {
+	if got := parse(t, "s.com", []byte(sound)); !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
 }
@@ -42,7 +42,7 @@ func TestFilesThatContainerdReadsOtherwiseAreRefused(t *testing.T) {
 		t.Fatalf("found no cases, error %v", err)
 	}
 	for _, path := range files {
-		if hosts, err := containerd.Parse(readFile(t, path)); err == nil {
+		if hosts, err := containerd.Parse("s.com", readFile(t, path)); err == nil {
 			t.Errorf("%s is taken for %+v", path, hosts)
 		}
 	}
@@ -56,7 +56,16 @@ func TestSettingsThatWeDoNotWriteAreRefused(t *testing.T) {
 		{"one more capability", `["pull"]`, `["pull", "resolve"]`},
 		{"a number as a capability", `["pull"]`, `[1]`},
 		{"a header", "  skip_verify = true", "  header = {x = \"y\"}"},
-		{"a certificate", "  skip_verify = true", "  ca = \"ca.crt\""},
+		{"a certificate that is no list", "  skip_verify = true", "  ca = \"ca.crt\""},
+		{"no certificates", "  skip_verify = true", "  ca = []"},
+		{"a certificate elsewhere", "  skip_verify = true", "  ca = [\"../ca.crt\"]"},
+		{"a certificate without its key", "  skip_verify = true", "  client = [[\"x.cert\"]]"},
+		{"a certificate for plain HTTP", "[host.\"http://n.com\"]", "[host.\"http://n.com\"]\n  ca = [\"ca.crt\"]"},
+		{"a rank that resolves tags", "\n[host.\"http://n.com\"]", "\n[host.\"http://127.0.0.1:289/v2/_mirrorset/0\"]\noverride_path = true\ncapabilities = [\"pull\", \"resolve\"]"},
+		{"a rank that is no number", "\n[host.\"http://n.com\"]", "\n[host.\"http://127.0.0.1:289/v2/_mirrorset/+1\"]\noverride_path = true\ncapabilities = [\"pull\"]"},
+		{"a source entry that only pulls", "\n[host.\"http://n.com\"]", "\n[host.\"http://127.0.0.1:289/v2/_mirrorset/source\"]\noverride_path = true\ncapabilities = [\"pull\"]"},
+		{"a redirector on another machine", "\n[host.\"http://n.com\"]", "\n[host.\"http://n.com/v2/_mirrorset/0\"]\noverride_path = true\ncapabilities = [\"pull\"]"},
+		{"a redirector over TLS", "\n[host.\"http://n.com\"]", "\n[host.\"https://127.0.0.1:289/v2/_mirrorset/0\"]\noverride_path = true\ncapabilities = [\"pull\"]"},
 		{"a subtable", "\n[host.\"http://n.com\"]", "\n[host.\"https://n.com\".header]"},
 		{"an array of tables", "[host.\"http://n.com\"]", "[[host.\"http://n.com\"]]"},
 		{"a table of another name", "[host.\"http://n.com\"]", "[hosts.\"http://n.com\"]"},
@@ -82,9 +91,23 @@ func TestSettingsThatWeDoNotWriteAreRefused(t *testing.T) {
 		if bytes.Equal(changed, []byte(sound)) {
 			t.Fatalf("%s: nothing is changed", c.name)
 		}
-		if hosts, err := containerd.Parse(changed); err == nil {
+		if hosts, err := containerd.Parse("s.com", changed); err == nil {
 			t.Errorf("%s is taken for %+v", c.name, hosts)
 		}
+	}
+}
+
+func TestAFileWithoutAServerIsForTheDefaultHostOnly(t *testing.T) {
+	content := []byte("[host.\"http://127.0.0.1:289/v2/_mirrorset/0\"]\n  capabilities = [\"pull\"]\n  override_path = true\n")
+	hosts := parse(t, containerd.DefaultHost, content)
+	if len(hosts) != 2 || !reflect.DeepEqual(hosts[1], containerd.Endpoint{}) {
+		t.Errorf("got %+v", hosts)
+	}
+	if _, err := containerd.Parse("s.com", content); err == nil {
+		t.Error("a registry's file may do without a server")
+	}
+	if _, err := containerd.Parse(containerd.DefaultHost, append([]byte("capabilities = [\"pull\"]\n"), content...)); err == nil {
+		t.Error("settings may do without a server")
 	}
 }
 
@@ -99,16 +122,18 @@ func FuzzParse(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		hosts, err := containerd.Parse(data)
-		if err != nil {
-			return
-		}
-		if len(hosts) < 2 {
-			t.Fatalf("a file without a table is taken for %+v", hosts)
-		}
-		again, err := containerd.Parse(containerd.Render(hosts))
-		if err != nil || !reflect.DeepEqual(again, hosts) {
-			t.Fatalf("error %v\n got  %+v\n want %+v", err, again, hosts)
+		for _, host := range []string{"s.com", containerd.DefaultHost} {
+			hosts, err := containerd.Parse(host, data)
+			if err != nil {
+				continue
+			}
+			if len(hosts) < 2 {
+				t.Fatalf("a file without a table is taken for %+v", hosts)
+			}
+			again, err := containerd.Parse(host, containerd.Render(hosts))
+			if err != nil || !reflect.DeepEqual(again, hosts) {
+				t.Fatalf("error %v\n got  %+v\n want %+v", err, again, hosts)
+			}
 		}
 	})
 }

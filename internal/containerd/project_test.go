@@ -24,8 +24,8 @@ func TestRulesBecomeEndpoints(t *testing.T) {
 			sets: "a: s.com -> m.com, n.com/q [Never]", want: []string{"s.com: https://m.com/v2 [digest], https://n.com/v2/q [digest]"}},
 		{name: "the only mirror of a blocked source is asked twice, for 1.6 wants a table",
 			sets: "a: s.com -> m.com [Never]", want: []string{"s.com: https://m.com/v2 [digest], https://m.com/v2 [digest]"}},
-		{name: "a blocked source without usable mirrors is pending",
-			sets: "a: s.com -> mirror [Never]", want: []string{"s.com: pending [blocked]"}},
+		{name: "a blocked source without usable mirrors is refused by the redirector",
+			sets: "a: s.com -> mirror [Never]", want: []string{"s.com: redirector/0 [digest], redirector/source"}},
 		{name: "Docker Hub as a registry has another name",
 			sets: "a: docker.io -> m.com\na: s.com -> docker.io/s", want: []string{
 				"docker.io: https://m.com/v2 [digest], https://registry-1.docker.io/v2",
@@ -85,39 +85,126 @@ func TestRulesBecomeEndpoints(t *testing.T) {
 	}
 }
 
-func TestWhatHostsTOMLCannotSayIsPending(t *testing.T) {
+func TestWhatHostsTOMLCannotSayGoesThroughTheRedirector(t *testing.T) {
+	const one = "redirector/0 [digest]"
 	for _, c := range []struct {
 		name, sets string
+		insecure   []string
 		want       []string
 	}{
-		{name: "a source below a host", sets: "a: s.com/x -> m.com/x", want: []string{"s.com: pending"}},
-		{name: "a host with a source below", sets: "a: s.com -> m.com\na: s.com/x -> m.com/x [Never]", want: []string{"s.com: pending [blocked]"}},
-		{name: "a host with a carve-out below", sets: "a: s.com -> m.com\na: s.com/x -> (none)", want: []string{"s.com: pending"}},
-		{name: "a wildcard, but not a host below it", sets: "a: *.s.com -> m.com [Never]\na: a.s.com -> n.com", want: []string{
-			"a.s.com: https://n.com/v2 [digest], https://a.s.com/v2", "*.s.com: pending [blocked]"}},
+		{name: "a source below a host, and the source itself for the rest", sets: "a: s.com/x -> m.com/x", want: []string{"s.com: " + one + ", https://s.com/v2"}},
+		{name: "as many ranks as the longest list has mirrors", sets: "a: s.com -> m.com\na: s.com/x -> a.com, b.com, c.com\na: s.com/y -> (none)", want: []string{
+			"s.com: " + one + ", redirector/1 [digest], redirector/2 [digest], https://s.com/v2"}},
+		{name: "a host with a blocked source below, whose rest the redirector sends to the source",
+			sets: "a: s.com -> m.com\na: s.com/x -> m.com/x [Never]", want: []string{"s.com: " + one + ", redirector/source"}},
+		{name: "a blocked host with a carve-out below", sets: "a: s.com -> m.com [Never]\na: s.com/x -> (none)", want: []string{"s.com: " + one + ", redirector/source"}},
+		{name: "Docker Hub", sets: "a: docker.io/library -> m.com", want: []string{"docker.io: " + one + ", https://registry-1.docker.io/v2"}},
+		{name: "an insecure host", sets: "a: s.com/x -> m.com", insecure: []string{"s.com"}, want: []string{
+			"s.com: " + one + ", https://s.com/v2 [any certificate], http://s.com/v2"}},
+		{name: "a host that is insecure in part only", sets: "a: s.com/x -> m.com\na: s.com/y -> m.com", insecure: []string{"s.com/x"}, want: []string{
+			"s.com: " + one + ", redirector/source"}},
+		{name: "a loopback host", sets: "a: localhost:5000/x -> m.com", want: []string{
+			"localhost:5000: " + one + ", https://localhost:5000/v2 [any certificate], http://localhost:5000/v2"}},
+		{name: "a wildcard, and not the host below it that has mirrors of its own", sets: "a: *.s.com -> m.com, n.com\na: a.s.com -> n.com", want: []string{
+			"_default: " + one + ", redirector/1 [digest], itself", "a.s.com: https://n.com/v2 [digest], https://a.s.com/v2"}},
+		{name: "what is below a wildcard but in none of the host's sources", sets: "a: *.s.com -> m.com, n.com\na: a.s.com/x -> n.com", want: []string{
+			"_default: " + one + ", redirector/1 [digest], itself", "a.s.com: " + one + ", redirector/1 [digest], https://a.s.com/v2"}},
+		{name: "carve-outs of a wildcard, which need no file", sets: "a: *.s.com -> m.com\na: a.s.com/x -> (none)\na: b.s.com -> (none)", want: []string{
+			"_default: " + one + ", itself"}},
+		{name: "a host below a wildcard that is blocked", sets: "a: *.s.com -> m.com [Never]\na: a.s.com/x -> n.com", want: []string{
+			"a.s.com: " + one + ", redirector/source", "*.s.com: pending [blocked]"}},
 		{name: "a mirror that is blocked in part", sets: "a: s.com -> m.com, n.com\na: m.com/x -> n.com [Never]", want: []string{
-			"m.com: pending [blocked]", "s.com: pending"}},
+			"m.com: " + one + ", redirector/source", "s.com: " + one + ", redirector/1 [digest], https://s.com/v2"}},
 		{name: "a mirror that is blocked in part, among blocked sources with names like its own",
 			sets: "a: s.com -> m.com\na: m.com-x.org -> n.com [Never]\na: m.com.x -> n.com [Never]\na: m.com/x -> n.com [Never]", want: []string{
 				"m.com-x.org: https://n.com/v2 [digest], https://n.com/v2 [digest]", "m.com.x: https://n.com/v2 [digest], https://n.com/v2 [digest]",
-				"m.com: pending [blocked]", "s.com: pending"}},
+				"m.com: " + one + ", redirector/source", "s.com: " + one + ", https://s.com/v2"}},
 		{name: "a blocked mirror with an opening", sets: "a: s.com -> m.com, n.com\na: m.com -> n.com [Never]\na: m.com/x -> (none)", want: []string{
-			"m.com: pending [blocked]", "s.com: pending"}},
-		{name: "an opening with a block in it", sets: "a: s.com -> m.com/x\na: m.com -> n.com [Never]\na: m.com/x -> (none)\na: m.com/x/y -> n.com [Never]", want: []string{
-			"m.com: pending [blocked]", "s.com: pending"}},
+			"m.com: " + one + ", redirector/source", "s.com: " + one + ", redirector/1 [digest], https://s.com/v2"}},
 		{name: "not a mirror whose name only begins like a blocked one", sets: "a: s.com -> m.com/x\na: m.com/xy -> n.com [Never]", want: []string{
-			"s.com: https://m.com/v2/x [digest], https://s.com/v2", "m.com: pending [blocked]"}},
+			"m.com: " + one + ", redirector/source", "s.com: https://m.com/v2/x [digest], https://s.com/v2"}},
 		{name: "not a mirror in an opening", sets: "a: s.com -> m.com/x/y\na: m.com -> n.com [Never]\na: m.com/x -> (none)", want: []string{
-			"s.com: https://m.com/v2/x/y [digest], https://s.com/v2", "m.com: pending [blocked]"}},
+			"m.com: " + one + ", redirector/source", "s.com: https://m.com/v2/x/y [digest], https://s.com/v2"}},
 		{name: "a blocked source whose mirrors are blocked", sets: "a: s.com -> m.com/s, s.com/s [Never]\na: m.com -> n.com [Never]", want: []string{
-			"m.com: https://n.com/v2 [digest], https://n.com/v2 [digest]", "s.com: pending [blocked]"}},
+			"m.com: https://n.com/v2 [digest], https://n.com/v2 [digest]", "s.com: " + one + ", redirector/1 [digest], redirector/source"}},
 		{name: "not an open source whose mirrors are blocked: it has nothing to say", sets: "a: s.com -> m.com/s, s.com, m.com/t\na: *.com -> n.org [Never]\na: s.com -> m.com", want: []string{
 			"*.com: pending [blocked]"}},
 		{name: "not carve-outs of nothing", sets: "a: s.com -> (none)\na: t.com/x -> (none)\na: *.u.com -> (none)"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			expect(t, "tree", describe(t, project(t, c.sets)), c.want)
+			expect(t, "tree", describe(t, project(t, c.sets, c.insecure...)), c.want)
 		})
+	}
+}
+
+func TestABlockedWildcardIsForNodesThatAllowForIt(t *testing.T) {
+	const sets = "a: *.s.com -> m.com [Never]\na: *.t.com -> m.com, n.com\na: *.u.com -> (none)"
+	expect(t, "not allowed", describe(t, project(t, sets)), []string{"_default: redirector/0 [digest], redirector/1 [digest], itself", "*.s.com: pending [blocked]"})
+	expect(t, "allowed", describe(t, projectOn(t, containerd.Node{Redirector: redirector, AllowDefaultHost: true}, sets)),
+		[]string{"_default: redirector/0 [digest], redirector/1 [digest], redirector/source"})
+}
+
+func TestWithoutARedirectorOnlyWhatHostsTOMLCanSayIsWritten(t *testing.T) {
+	tree := projectOn(t, containerd.Node{AllowDefaultHost: true}, "a: s.com -> m.com\na: t.com/x -> m.com\na: t.com/y -> m.com [Never]\na: *.u.com -> m.com\na: *.v.com -> m.com [Never]")
+	expect(t, "tree", describe(t, tree), []string{"s.com: https://m.com/v2 [digest], https://s.com/v2", "*.u.com: pending", "*.v.com: pending [blocked]", "t.com: pending [blocked]"})
+	expect(t, "folders", []string{tree.Pending[0].Folder(), tree.Pending[2].Folder(), containerd.Pending{Host: "s.com:1"}.Folder()}, []string{"_default", "t.com", "s.com_1_"})
+}
+
+func TestAMirrorWithTLSSettingsOnTheNodeIsStreamed(t *testing.T) {
+	node := containerd.Node{Redirector: redirector, OwnTLS: func(host string) bool { return host == "m.com:5000" }}
+	expect(t, "tree", describe(t, projectOn(t, node, "a: s.com -> m.com:5000/q\na: t.com -> m.com/q\na: u.com -> m.com:5000 [Never]")), []string{
+		"s.com: redirector/0 [digest], https://s.com/v2", "t.com: https://m.com/v2/q [digest], https://t.com/v2", "u.com: redirector/0 [digest], redirector/source"})
+}
+
+func TestCertificatesBesideAFileAreCarriedOverToTheSource(t *testing.T) {
+	found, other := containerd.FindCertificates([]string{"a.cert", "a.key", "b.crt", "c.cert", "d.crt", "stray.key"})
+	if other != "" {
+		t.Fatalf("%s has no use", other)
+	}
+	node := containerd.Node{Redirector: redirector, Certificates: func(host string) containerd.Certificates {
+		if host == "u.com" {
+			return containerd.Certificates{}
+		}
+		return found
+	}}
+	const own = " [b.crt d.crt] [[a.cert a.key] [c.cert c.cert]]"
+	expect(t, "tree", describe(t, projectOn(t, node, "a: s.com -> m.com, s.com, n.com\na: docker.io/x -> m.com\na: u.com -> m.com\na: v.com/x -> m.com [Never]\na: w.com -> m.com [Never]\na: i.com -> m.com", "i.com")),
+		[]string{
+			"docker.io: redirector/0 [digest], https://registry-1.docker.io/v2" + own,
+			"i.com: https://m.com/v2 [digest], https://i.com/v2 [any certificate]" + own + ", http://i.com/v2",
+			"s.com: https://m.com/v2 [digest], https://s.com/v2 [digest]" + own + ", https://n.com/v2 [digest], https://s.com/v2" + own,
+			"u.com: https://m.com/v2 [digest], https://u.com/v2",
+			"w.com: https://m.com/v2 [digest], https://m.com/v2 [digest]",
+			"v.com: pending [blocked]"})
+	for _, name := range []string{"README", "x.crt\"]", "..crt", "hosts.toml"} {
+		if _, other := containerd.FindCertificates([]string{"a.crt", name}); other != name {
+			t.Errorf("%s is taken for a certificate", name)
+		}
+	}
+}
+
+func TestAFileClosesARegistryIfNothingInItLeadsThere(t *testing.T) {
+	for sets, want := range map[string]bool{
+		"a: s.com -> m.com":                                false,
+		"a: s.com -> m.com [Never]":                        true,
+		"a: s.com/x -> m.com":                              false,
+		"a: s.com/x -> m.com [Never]":                      true,
+		"a: *.com -> m.org":                                false,
+		"a: *.com -> m.org [Never]":                        true,
+		"a: docker.io -> m.com":                            false,
+		"a: docker.io -> m.com [Never]":                    true,
+		"a: s.com -> m.com\na: s.com/x -> (none)":          false,
+		"a: s.com -> m.com [Never]\na: s.com/x -> (none)":  true,
+		"a: s.com:5000 -> s.com [Never]":                   true,
+		"a: s.com:5000 -> s.com/s, s.com:5000, m.com/long": false,
+	} {
+		f := projectOn(t, containerd.Node{Redirector: redirector, AllowDefaultHost: true}, sets).Files[0]
+		if got := containerd.Closes(f.Host, f.Content); got != want {
+			t.Errorf("%s: got %t", sets, got)
+		}
+	}
+	if containerd.Closes("s.com", nil) {
+		t.Error("an empty file closes a registry")
 	}
 }
 
@@ -130,7 +217,7 @@ func TestRulesThatNobodyChecksAreNotWritten(t *testing.T) {
 		{Source: "s.com", Mirrors: []mirrors.Mirror{{Location: "m.com\"]\n[host.\"x"}}},
 		{Source: "s.com", Mirrors: []mirrors.Mirror{{Location: "m.com"}, {Location: "m.com"}}, Blocked: true},
 	} {
-		tree := containerd.Project([]mirrors.Rule{rule})
+		tree := containerd.Project([]mirrors.Rule{rule}, containerd.Node{Redirector: redirector})
 		if len(tree.Files) != 0 || len(tree.Pending) != 1 || tree.Pending[0].Reason == "" || tree.Pending[0].Blocked != rule.Blocked {
 			t.Errorf("%+v: got %+v", rule, tree)
 		}
@@ -147,9 +234,17 @@ func TestFoldersAreNamedAsContainerdLooksThemUp(t *testing.T) {
 	}
 }
 
+func TestAFoldersRegistryIsKnownByItsName(t *testing.T) {
+	for folder, want := range map[string]string{"s.com": "s.com", "s.com_5000_": "s.com:5000", "s.com:5000": "s.com:5000", "_default": "_default", "_": "_", "a_": "a_"} {
+		if got := containerd.HostOf(folder); got != want {
+			t.Errorf("%s: got %s, want %s", folder, got, want)
+		}
+	}
+}
+
 func TestReasonsNameWhatIsInTheWay(t *testing.T) {
-	tree := project(t, "a: s.com -> m.com\na: s.com/x -> m.com\na: *.t.com -> m.com\na: u.com -> k.com/q\na: k.com/q/x -> m.com [Never]\na: v.com -> mirror [Never]")
-	for i, want := range []string{`"*.t.com"`, `"k.com/q/x"`, `"s.com/x"`, `mirror "k.com/q" of source "u.com"`, `"v.com"`} {
+	tree := projectOn(t, containerd.Node{}, "a: *.t.com -> m.com [Never]\na: s.com -> m.com\na: s.com/x -> m.com")
+	for i, want := range []string{"--allow-default-host", "redirector does not run"} {
 		if !strings.Contains(tree.Pending[i].Reason, want) {
 			t.Errorf("%s: got %s, want %s", tree.Pending[i].Host, tree.Pending[i].Reason, want)
 		}

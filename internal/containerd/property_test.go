@@ -18,11 +18,11 @@ import (
 
 const digest = "@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
-// Few parts, so that sources nest, tie and collide; mostly bare hosts, which need no redirector.
+// Few parts, so that sources nest, tie and collide.
 var (
 	drawHost     = rapid.SampledFrom([]string{"s.com", "s.com", "t.com", "a.s.com", "s.com:5000", "docker.io", "localhost:5000", "http.com"})
 	drawMirror   = rapid.SampledFrom([]string{"m.com", "m.com/x", "m.com/x/y", "n.com:5000", "n.com:5000/v2", "k.com", "s.com", "t.com/x", "docker.io/x"})
-	drawPath     = rapid.SampledFrom([]string{"", "", "", "", "", "", "", "/x", "/x/y"})
+	drawPath     = rapid.SampledFrom([]string{"", "", "", "/x", "/x/y"})
 	drawWildcard = rapid.SampledFrom([]string{"*.s.com", "*.com"})
 	drawPolicy   = rapid.SampledFrom([]configv1.MirrorSourcePolicy{"", "", configv1.NeverContactSource})
 )
@@ -33,7 +33,7 @@ func drawEntry(t *rapid.T) configv1.ImageDigestMirrors {
 		host = rapid.Map(drawMirror, func(location string) string { name, _, _ := strings.Cut(location, "/"); return name })
 	}
 	entry := configv1.ImageDigestMirrors{Source: host.Draw(t, "host") + drawPath.Draw(t, "path"), MirrorSourcePolicy: drawPolicy.Draw(t, "policy")}
-	if rapid.IntRange(0, 19).Draw(t, "kind") == 0 {
+	if rapid.IntRange(0, 9).Draw(t, "kind") == 0 {
 		entry.Source = drawWildcard.Draw(t, "wildcard")
 	}
 	for range rapid.IntRange(0, 4).Draw(t, "mirrors") {
@@ -56,27 +56,42 @@ func drawRules(t *rapid.T) []mirrors.Rule {
 
 // implied returns where containerd, with these endpoints, looks for a reference, in our words. The two ways to an insecure
 // place are one place, and a place that is asked twice in a row counts once.
-func implied(hosts []containerd.Endpoint, host string, ref mirrors.Reference) []string {
+func implied(hosts []containerd.Endpoint, router *containerd.Router, host string, ref mirrors.Reference) []string {
 	var all []string
+	route := router.Route(host, strings.TrimPrefix(ref.Name, host+"/"))
 	for _, e := range hosts {
-		if e.DigestOnly && !ref.ByDigest {
+		location := e.Host + strings.TrimPrefix(e.Path, "/v2") + strings.TrimPrefix(ref.Name, host)
+		if text, ok := strings.CutPrefix(e.Path, containerd.RedirectorPath); ok {
+			switch entry, _ := containerd.ParseEntry(text); {
+			case entry.Source && route.IsBlocked(), !entry.Source && entry.Rank >= len(route.Mirrors):
+				continue
+			case entry.Source:
+				location = route.Source.Host + "/" + route.Source.Repository
+			default:
+				location = route.Mirrors[entry.Rank].Host + "/" + route.Mirrors[entry.Rank].Repository
+			}
+		}
+		switch {
+		case e.DigestOnly && !ref.ByDigest:
 			continue
+		case e.Host == "":
+			location = ref.Name
+		case strings.HasPrefix(location, "registry-1.docker.io/"):
+			location = strings.Replace(location, "registry-1.", "", 1)
 		}
-		registry := e.Host
-		if registry == "registry-1.docker.io" {
-			registry = "docker.io"
-		}
-		all = append(all, registry+strings.TrimPrefix(e.Path, "/v2")+strings.TrimPrefix(ref.String(), host))
+		all = append(all, location+ref.Suffix)
 	}
 	return slices.Compact(all)
 }
 
-// TestContainerdPullsFromWhereWeSay is N5 for hosts with a file, and for hosts of which nothing is said at all.
+// TestContainerdPullsFromWhereWeSay is N5 for hosts with a file, for those that the default host's file is for, and for
+// hosts of which nothing is said at all.
 func TestContainerdPullsFromWhereWeSay(t *testing.T) {
-	drawn, compared, withMirrors, blocked := 0, 0, 0, 0
+	drawn, compared, redirected, wild, blocked := 0, 0, 0, 0, 0
 	rapid.Check(t, func(t *rapid.T) {
 		rules := drawRules(t)
-		tree, index := containerd.Project(rules), mirrors.NewIndex(rules)
+		node := containerd.Node{Redirector: redirector, AllowDefaultHost: rapid.Bool().Draw(t, "allow")}
+		tree, index, router := containerd.Project(rules, node), mirrors.NewIndex(rules), containerd.NewRouter(rules)
 		files, isPending := make(map[string]containerd.File), make(map[string]bool)
 		for _, f := range tree.Files {
 			files[f.Host] = f
@@ -98,7 +113,11 @@ func TestContainerdPullsFromWhereWeSay(t *testing.T) {
 			}
 			drawn++
 			resolution := index.Resolve(ref)
-			if isPending[host] || resolution.Rule != nil && strings.HasPrefix(resolution.Rule.Source, "*") {
+			f, ok := files[host]
+			if !ok {
+				f, ok = files[containerd.DefaultHost]
+			}
+			if resolution.Rule != nil && isPending[resolution.Rule.Source] && f.Host != host {
 				continue
 			}
 			compared++
@@ -107,21 +126,26 @@ func TestContainerdPullsFromWhereWeSay(t *testing.T) {
 				want = append(want, s.Location)
 			}
 			want, got := slices.Compact(want), []string{ref.String()}
-			if f, ok := files[host]; ok {
-				withMirrors++
-				got = implied(parse(t, f.Content), host, ref)
+			if ok {
+				got = implied(parse(t, f.Host, f.Content), router, host, ref)
 			}
 			if !slices.Equal(got, want) {
-				t.Fatalf("%s:\n got  %q\n want %q\n%s", ref, got, want, files[host].Content)
+				t.Fatalf("%s:\n got  %q\n want %q\n%s", ref, got, want, f.Content)
+			}
+			if strings.Contains(string(f.Content), "_mirrorset") {
+				redirected++
+			}
+			if resolution.Rule != nil && strings.HasPrefix(resolution.Rule.Source, "*") {
+				wild++
 			}
 			if resolution.Blocked {
 				blocked++
 			}
 		}
 	})
-	t.Logf("of %d draws, %d were compared, %d through a file, %d of a blocked source", drawn, compared, withMirrors, blocked)
-	if !t.Failed() && (withMirrors < drawn/5 || blocked < drawn/20) {
-		t.Errorf("of %d draws, only %d went through a file, %d of a blocked source", drawn, withMirrors, blocked)
+	t.Logf("of %d draws, %d were compared, %d through the redirector, %d of a wildcard, %d of a blocked source", drawn, compared, redirected, wild, blocked)
+	if !t.Failed() && (compared < drawn*9/10 || redirected < drawn/5 || wild < drawn/100 || blocked < drawn/20) {
+		t.Error("that is too little")
 	}
 }
 
@@ -129,7 +153,7 @@ func TestContainerdPullsFromWhereWeSay(t *testing.T) {
 func TestABlockedSourceStandsNowhere(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		rules := drawRules(t)
-		tree := containerd.Project(rules)
+		tree := containerd.Project(rules, containerd.Node{Redirector: redirector})
 		for i := range rules {
 			rule := &rules[i]
 			if !rule.Blocked || strings.ContainsAny(rule.Source, "*/") {
@@ -140,8 +164,8 @@ func TestABlockedSourceStandsNowhere(t *testing.T) {
 				host = "registry-1.docker.io"
 			}
 			for _, f := range tree.Files {
-				for _, e := range parse(t, f.Content) {
-					if f.Host == rule.Source && (e.Host == host || !e.DigestOnly) {
+				for _, e := range parse(t, f.Host, f.Content) {
+					if f.Host == rule.Source && (e.Host == host || !e.DigestOnly && e.Host != redirector) {
 						t.Fatalf("the file of %s lets %+v in\n%s", rule.Source, e, f.Content)
 					}
 				}
@@ -153,17 +177,18 @@ func TestABlockedSourceStandsNowhere(t *testing.T) {
 func TestEveryFileIsWellFormed(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		rules := drawRules(t)
-		tree := containerd.Project(rules)
+		node := containerd.Node{Redirector: redirector, AllowDefaultHost: true}
+		tree := containerd.Project(rules, node)
 		for _, f := range tree.Files {
 			if !strings.HasPrefix(string(f.Content), containerd.Marker) {
 				t.Fatalf("%s is not marked as ours", f.Path)
 			}
-			hosts := parse(t, f.Content)
+			hosts := parse(t, f.Host, f.Content)
 			if again := containerd.Render(hosts); string(again) != string(f.Content) {
 				t.Fatalf("read as %+v, which is written as\n%s\nnot\n%s", hosts, again, f.Content)
 			}
 		}
-		if again := containerd.Project(rapid.Permutation(rules).Draw(t, "shuffled")); !reflect.DeepEqual(again, tree) {
+		if again := containerd.Project(rapid.Permutation(rules).Draw(t, "shuffled"), node); !reflect.DeepEqual(again, tree) {
 			t.Fatalf("another order of the rules gives\n%+v\nnot\n%+v", again, tree)
 		}
 	})

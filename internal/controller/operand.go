@@ -8,6 +8,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"path"
 	"strings"
 	"time"
 
@@ -56,6 +57,16 @@ type AgentSettings struct {
 	ContainersDir string
 	// CertsDir is the host's folder that containerd's config_path names.
 	CertsDir string
+	// ContainerdConfig is containerd's configuration file on the host.
+	ContainerdConfig string
+	// RedirectorPort is the one of 127.0.0.1 on which containerd finds the redirector.
+	RedirectorPort int
+	// AllowDefaultHost lets blocked wildcards be put in force for containerd.
+	AllowDefaultHost bool
+	// ReloadCRIO has CRI-O told of each change by a signal, for which the agents join the host's PID namespace.
+	ReloadCRIO bool
+	// Proxy are the environment variables by which registries are reached.
+	Proxy []corev1.EnvVar
 }
 
 // Operand keeps the agents' DaemonSet as it should be. It belongs to the manager's Deployment and goes with it.
@@ -127,7 +138,13 @@ func (o *Operand) daemonSet(manager *appsv1.Deployment) (*appsv1ac.DaemonSetAppl
 		WithName(manager.Name).WithUID(manager.UID).WithController(true))
 	pod := d.Spec.Template.Spec
 	pod.WithNodeSelector(o.Settings.NodeSelector)
-	pod.Containers[0].WithImage(image)
+	pod.Containers[0].WithImage(image).WithArgs(o.Settings.arguments()...)
+	for _, variable := range o.Settings.Proxy {
+		pod.Containers[0].WithEnv(corev1ac.EnvVar().WithName(variable.Name).WithValue(variable.Value))
+	}
+	if o.Settings.ReloadCRIO {
+		pod.WithHostPID(true)
+	}
 	for _, t := range o.Settings.Tolerations {
 		pod.WithTolerations(toleration(t))
 	}
@@ -141,9 +158,22 @@ func (o *Operand) daemonSet(manager *appsv1.Deployment) (*appsv1ac.DaemonSetAppl
 			pod.Volumes[i].HostPath.WithPath(o.Settings.ContainersDir)
 		case "containerd":
 			pod.Volumes[i].HostPath.WithPath(o.Settings.CertsDir)
+		case "containerd-config":
+			pod.Volumes[i].HostPath.WithPath(path.Dir(o.Settings.ContainerdConfig))
 		}
 	}
 	return d, nil
+}
+
+// arguments are those that the manifest does not have.
+func (s AgentSettings) arguments() []string {
+	return []string{
+		"--containerd-certs-dir=" + s.CertsDir,
+		"--containerd-config=config/containerd/" + path.Base(s.ContainerdConfig),
+		fmt.Sprintf("--redirector-port=%d", s.RedirectorPort),
+		fmt.Sprintf("--allow-default-host=%t", s.AllowDefaultHost),
+		fmt.Sprintf("--crio-reload=%t", s.ReloadCRIO),
+	}
 }
 
 func toleration(t corev1.Toleration) *corev1ac.TolerationApplyConfiguration {

@@ -1,0 +1,203 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package redirect is the node's redirector: a server on the loopback address that sends containerd on to the mirrors of a
+// namespace or a repository, which hosts.toml cannot name (N4 of docs/semantics.md). For each rank it answers 307 with the
+// mirror of that rank, or 404, with which containerd goes on to the next; order and fallback stay containerd's own. A mirror
+// that containerd could not reach with what hosts.toml tells it is streamed.
+package redirect
+
+import (
+	"crypto/tls"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync/atomic"
+
+	"github.com/go-logr/logr"
+	"github.com/opencontainers/go-digest"
+
+	"github.com/mirrorset/mirrorset/internal/containerd"
+	"github.com/mirrorset/mirrorset/internal/mirrors"
+)
+
+// Config is what a redirector has to know.
+type Config struct {
+	// Port is the one of 127.0.0.1 to listen on.
+	Port int
+	// OwnTLS returns the node's own TLS settings for a registry; nil where it has none. A registry with such settings is
+	// streamed.
+	OwnTLS func(host string) (*tls.Config, error)
+	Log    logr.Logger
+}
+
+// Rules are what a redirector answers by.
+type Rules struct {
+	// Router finds the mirrors.
+	Router *containerd.Router
+	// Blockers name, by blocked source, the sets that block it.
+	Blockers map[string]string
+}
+
+// Server is a redirector.
+type Server struct {
+	config Config
+	rules  atomic.Pointer[Rules]
+	scout  *scout
+	relay  *relay
+}
+
+// New returns a redirector without rules, which has nobody sent anywhere.
+func New(config Config) *Server {
+	s := &Server{config: config, scout: newScout(), relay: &relay{ownTLS: config.OwnTLS}}
+	s.rules.Store(&Rules{Router: containerd.NewRouter(nil)})
+	return s
+}
+
+// SetRules has all further requests answered by these rules.
+func (s *Server) SetRules(rules Rules) {
+	s.rules.Store(&rules)
+}
+
+// The kinds of what a registry serves by name.
+const (
+	manifests = "manifests"
+	blobs     = "blobs"
+)
+
+// question is what containerd asks for.
+type question struct {
+	entry containerd.Entry
+	// host is the registry as in image references.
+	host, repository string
+	// kind is manifests or blobs.
+	kind string
+	// object is a digest, or a tag of one of the source's manifests.
+	object string
+}
+
+// digest returns "" for a tag.
+func (q question) digest() digest.Digest {
+	if d := digest.Digest(q.object); d.Validate() == nil {
+		return d
+	}
+	return ""
+}
+
+// parse understands GET and HEAD of a manifest or a blob, and nothing else. The registry stands in the query, where
+// containerd puts it for every host that is not the registry itself.
+func parse(r *http.Request) (q question, ok bool) {
+	path, ok := strings.CutPrefix(r.URL.Path, containerd.RedirectorPath)
+	if !ok || r.URL.RawPath != "" {
+		return q, false
+	}
+	parts := strings.Split(path, "/")
+	n := len(parts)
+	if n < 4 || parts[n-2] != manifests && parts[n-2] != blobs {
+		return q, false
+	}
+	q = question{host: r.URL.Query().Get("ns"), repository: strings.Join(parts[1:n-2], "/"), kind: parts[n-2], object: parts[n-1]}
+	if q.entry, ok = containerd.ParseEntry(parts[0]); !ok {
+		return q, false
+	}
+	separator := "@"
+	if q.digest() == "" {
+		if separator = ":"; !q.entry.Source || q.kind != manifests {
+			return q, false // L4
+		}
+	}
+	ref, err := mirrors.ParseReference(q.host + "/" + q.repository + separator + q.object)
+	return q, err == nil && !strings.Contains(q.host, "/") && ref.Name == q.host+"/"+q.repository && ref.Suffix == separator+q.object
+}
+
+// selfPath is where a redirector says that it is one.
+const selfPath = containerd.RedirectorPath + "self"
+
+// ServeHTTP answers containerd.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Server", serverName)
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		fail(w, http.StatusMethodNotAllowed, "UNSUPPORTED", "nothing but GET and HEAD is served here")
+		return
+	}
+	if r.URL.Path == selfPath {
+		return
+	}
+	q, ok := parse(r)
+	if !ok {
+		fail(w, http.StatusNotFound, "NAME_UNKNOWN", "only manifests and blobs of a registry are served here")
+		return
+	}
+	rules := s.rules.Load()
+	route := rules.Router.Route(q.host, q.repository)
+	switch {
+	case !q.entry.Source:
+		s.serveMirror(w, r, q, route)
+	case route.IsBlocked():
+		message := s.refusal(q, route, rules.Blockers[route.Rule.Source])
+		s.config.Log.V(1).Info("Refused", "image", q.host+"/"+q.repository, "object", q.object, "why", message)
+		fail(w, http.StatusForbidden, "DENIED", message)
+	case route.Source.Insecure:
+		s.relay.serveSource(w, r, q, route.Source)
+	default:
+		redirect(w, q, route.Source)
+	}
+}
+
+// serveMirror sends containerd to the mirror of a rank if that one is worth the way.
+func (s *Server) serveMirror(w http.ResponseWriter, r *http.Request, q question, route containerd.Route) {
+	if q.entry.Rank >= len(route.Mirrors) {
+		fail(w, http.StatusNotFound, "NAME_UNKNOWN", "there is no mirror of this rank")
+		return
+	}
+	mirror := route.Mirrors[q.entry.Rank]
+	own, err := s.relay.tlsFor(mirror)
+	var v verdict
+	switch {
+	case err != nil:
+		v = verdict{why: fmt.Sprintf("the node's TLS settings for %s cannot be used: %v", mirror.Host, err)}
+	case own != nil:
+		if v = s.relay.serveMirror(w, r, q, mirror, own); v.ok {
+			return
+		}
+	default:
+		v = s.scout.ask(r, q, mirror)
+		isLast := route.IsBlocked() && q.entry.Rank == len(route.Mirrors)-1
+		if v.ok || v.silent && isLast { // nothing would be gained by passing over the last one
+			redirect(w, q, mirror)
+			return
+		}
+	}
+	s.scout.remember(q, mirror, v)
+	fail(w, http.StatusNotFound, "MANIFEST_UNKNOWN", "mirror "+name(mirror)+": "+v.why)
+}
+
+// refusal says who is to be asked, and what became of the mirrors.
+func (s *Server) refusal(q question, route containerd.Route, by string) string {
+	var text strings.Builder
+	fmt.Fprintf(&text, "source %s is blocked by policy NeverContactSource", route.Rule.Source)
+	if by != "" {
+		fmt.Fprintf(&text, " of ImageDigestMirrorSet %s", by)
+	}
+	if q.digest() == "" {
+		text.WriteString("; mirrors are for images by digest only")
+		return text.String()
+	}
+	if len(route.Mirrors) == 0 {
+		text.WriteString("; no mirror may be contacted")
+	}
+	for _, m := range route.Mirrors {
+		if v, ok := s.scout.recall(q, m); ok && v.why != "" {
+			fmt.Fprintf(&text, "; mirror %s: %s", name(m), v.why)
+		}
+	}
+	return text.String()
+}
+
+func name(t containerd.Target) string {
+	return t.Host + "/" + t.Repository
+}
+
+func urlOf(scheme string, t containerd.Target, q question) string {
+	return scheme + "://" + t.Host + "/v2/" + t.Repository + "/" + q.kind + "/" + q.object
+}

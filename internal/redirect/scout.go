@@ -1,0 +1,217 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package redirect
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/mirrorset/mirrorset/internal/containerd"
+)
+
+// The bounds of asking a mirror.
+const (
+	// deadline is how long a mirror may take before containerd is sent to the next one.
+	deadline = 10 * time.Second
+	// fresh is how long an answer is good for, so that a HEAD and the GET behind it ask once.
+	fresh = 15 * time.Second
+	// again is how soon a mirror that did not answer is tried again, while requests go past it.
+	again = 5 * time.Second
+	// forgotten is how long a mirror that did not answer is passed over without anybody waiting for it.
+	forgotten = 10 * time.Minute
+	// maxAsked bounds the mirrors that are asked at once.
+	maxAsked = 64
+	// maxVerdicts bounds what is remembered.
+	maxVerdicts = 4096
+	// maxManifest is the most that containerd takes for a manifest, in bytes.
+	maxManifest = 4 << 20
+)
+
+// verdict is whether a mirror is worth the way for an image.
+type verdict struct {
+	ok bool
+	// silent says that the mirror did not answer in time.
+	silent bool
+	// why is for people; empty where there is nothing to say.
+	why string
+	at  time.Time
+}
+
+// scout asks mirrors before containerd is sent to them: one that hangs would cost containerd half a minute for each request,
+// and one with other content under a digest would fail the pull, although the next mirror has the image. It needs no
+// credentials, and nothing that it receives is used, so it takes any certificate. When in doubt, containerd goes and sees.
+type scout struct {
+	client   *http.Client
+	deadline time.Duration
+	asked    chan struct{}
+
+	mu       sync.Mutex
+	verdicts map[string]verdict
+	silent   map[string]*silence // by registry
+}
+
+// silence is a registry that does not answer.
+type silence struct {
+	tried  time.Time
+	trying bool
+}
+
+func newScout() *scout {
+	return &scout{
+		client: &http.Client{
+			Transport: &http.Transport{
+				Proxy:               http.ProxyFromEnvironment,
+				TLSClientConfig:     &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // see scout
+				ForceAttemptHTTP2:   true,
+				MaxIdleConnsPerHost: 4,
+				IdleConnTimeout:     30 * time.Second,
+			},
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+		deadline: deadline,
+		asked:    make(chan struct{}, maxAsked),
+		verdicts: make(map[string]verdict),
+		silent:   make(map[string]*silence),
+	}
+}
+
+// ask returns whether a mirror has what is asked for, as far as can be told without credentials.
+func (s *scout) ask(r *http.Request, q question, mirror containerd.Target) verdict {
+	if v, ok := s.recall(q, mirror); ok && !v.silent {
+		return v
+	}
+	accept := r.Header.Values("Accept")
+	if s.isSilent(mirror.Host, func() { s.try(context.Background(), q, mirror, accept) }) {
+		return verdict{silent: true, why: fmt.Sprintf("it does not answer within %s", s.deadline)}
+	}
+	v := s.try(r.Context(), q, mirror, accept)
+	s.remember(q, mirror, v)
+	return v
+}
+
+// isSilent tells whether a registry did not answer lately. It has such a one tried again behind the scenes, from time to
+// time.
+func (s *scout) isSilent(host string, try func()) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	silence := s.silent[host]
+	now := time.Now()
+	if silence == nil || now.Sub(silence.tried) > forgotten {
+		return false
+	}
+	if !silence.trying && now.Sub(silence.tried) > again {
+		silence.trying = true
+		go try()
+	}
+	return true
+}
+
+// try asks the mirror, and notes whether it answers at all.
+func (s *scout) try(parent context.Context, q question, mirror containerd.Target, accept []string) verdict {
+	ctx, cancel := context.WithTimeout(parent, s.deadline)
+	defer cancel()
+	select {
+	case s.asked <- struct{}{}:
+		defer func() { <-s.asked }()
+	case <-ctx.Done():
+		return verdict{ok: true, why: "it was not asked, because too many others are"}
+	}
+	v := s.request(ctx, q, mirror, accept)
+	if parent.Err() != nil {
+		return v // who asked is gone, which says nothing about the mirror
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !v.silent {
+		delete(s.silent, mirror.Host)
+		return v
+	}
+	s.silent[mirror.Host] = &silence{tried: time.Now()}
+	return v
+}
+
+// request asks for a manifest whole, because only its content tells whether it is the one; of a blob, containerd sees that
+// for itself.
+func (s *scout) request(ctx context.Context, q question, mirror containerd.Target, accept []string) verdict {
+	method := http.MethodHead
+	if q.kind == manifests {
+		method = http.MethodGet
+	}
+	req, err := http.NewRequestWithContext(ctx, method, urlOf("https", mirror, q), nil)
+	if err != nil {
+		return verdict{why: err.Error()}
+	}
+	req.Header["Accept"] = accept
+	req.Header.Set("User-Agent", serverName)
+	resp, err := s.client.Do(req)
+	if err != nil {
+		return s.failed(ctx, err)
+	}
+	defer func() { _ = resp.Body.Close() }() // it was only read from
+	switch {
+	case resp.StatusCode == http.StatusNotFound, resp.StatusCode == http.StatusGone, resp.StatusCode == http.StatusTooManyRequests, resp.StatusCode >= 500:
+		return verdict{why: "it answered " + resp.Status}
+	case resp.StatusCode != http.StatusOK, q.kind != manifests: // such as one that wants to know who asks
+		return verdict{ok: true}
+	}
+	content, err := io.ReadAll(io.LimitReader(resp.Body, maxManifest+1))
+	if err != nil {
+		return s.failed(ctx, err)
+	}
+	if err := check(content, q.digest()); err != nil {
+		return verdict{why: err.Error()}
+	}
+	return verdict{ok: true}
+}
+
+// failed judges a mirror that was not reached. Where it was not for want of time, containerd will see it at once, and has
+// perhaps a way there that this process does not.
+func (s *scout) failed(ctx context.Context, err error) verdict {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return verdict{silent: true, why: fmt.Sprintf("it did not answer within %s", s.deadline)}
+	}
+	return verdict{ok: true, why: err.Error()}
+}
+
+// check tells what is wrong with a manifest.
+func check(content []byte, want digest.Digest) error {
+	if len(content) > maxManifest {
+		return fmt.Errorf("its manifest has more than %d bytes", maxManifest)
+	}
+	if got := want.Algorithm().FromBytes(content); got != want {
+		return fmt.Errorf("its manifest is another one, with digest %s", got)
+	}
+	return nil
+}
+
+func key(q question, mirror containerd.Target) string {
+	return q.kind + " " + name(mirror) + "@" + q.object
+}
+
+// remember keeps a verdict for a moment.
+func (s *scout) remember(q question, mirror containerd.Target, v verdict) {
+	v.at = time.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.verdicts) >= maxVerdicts {
+		clear(s.verdicts)
+	}
+	s.verdicts[key(q, mirror)] = v
+}
+
+// recall returns what was remembered about a mirror.
+func (s *scout) recall(q question, mirror containerd.Target) (verdict, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v, ok := s.verdicts[key(q, mirror)]
+	return v, ok && time.Since(v.at) < fresh
+}

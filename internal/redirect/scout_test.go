@@ -1,0 +1,150 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package redirect
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+func TestAMirrorThatIsNoGoodIsPassedOver(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		answer http.HandlerFunc
+		want   string // "" where containerd is to go and see
+		blob   string // likewise, of a blob, where it differs
+	}{
+		{"has the manifest", has, "", ""},
+		{"does not have it", status(404), "404 Not Found", ""},
+		{"does not have it any more", status(410), "410 Gone", ""},
+		{"is asked too often", status(429), "429 Too Many Requests", ""},
+		{"fails", status(500), "500 Internal Server Error", ""},
+		{"is not there behind its proxy", status(502), "502 Bad Gateway", ""},
+		{"has other content", status(200), "another one", "-"},
+		{"has far too much content", func(w http.ResponseWriter, _ *http.Request) {
+			for range 2 * maxManifest / 1024 {
+				_, _ = w.Write(make([]byte, 1024))
+			}
+		}, "more than", "-"},
+		{"wants credentials", status(401), "", ""},
+		{"lets nobody in", status(403), "", ""},
+		{"has it elsewhere", status(307), "", ""},
+		{"does not know the method", status(405), "", ""},
+		{"breaks off", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			mirror := startRegistry(t, false, c.answer)
+			s := newServer(t, "a: s.com/x -> "+mirror.host+"/m")
+			for _, kind := range []string{manifests, blobs} {
+				want := c.want
+				if kind == blobs && c.blob == "-" {
+					want = ""
+				}
+				w := ask(t, s, http.MethodGet, strings.Replace(pathTo("0", "s.com", "x/y", manifestDigest), manifests, kind, 1))
+				switch {
+				case want == "" && w.Code != http.StatusTemporaryRedirect:
+					t.Errorf("%s: got %d %s", kind, w.Code, w.Body)
+				case want != "" && (w.Code != http.StatusNotFound || !strings.Contains(message(t, w), want)):
+					t.Errorf("%s: got %d %s, want %s", kind, w.Code, w.Body, want)
+				}
+			}
+			for _, r := range mirror.requests() {
+				if r.Header.Get("Accept") == "" || r.URL.RawQuery != "" || r.Header.Get("Authorization") != "" {
+					t.Errorf("asked %s with %s", r.URL, r.Header)
+				}
+			}
+		})
+	}
+}
+
+func TestAMirrorThatCannotBeReachedIsLeftForContainerdToSee(t *testing.T) {
+	away := startRegistry(t, false, has)
+	away.Close()
+	plain := startRegistry(t, true, has) // not the scheme that containerd is sent with
+	s := newServer(t, fmt.Sprintf("a: s.com/x -> %s/m, %s/n, no.such.host.invalid/m", away.host, plain.host))
+	for _, rank := range []string{"0", "1", "2"} {
+		if w := ask(t, s, http.MethodGet, pathTo(rank, "s.com", "x/y", manifestDigest)); w.Code != http.StatusTemporaryRedirect {
+			t.Errorf("rank %s: got %d %s", rank, w.Code, w.Body)
+		}
+	}
+}
+
+func TestAMirrorIsAskedOnceForAHeadAndTheGetBehindIt(t *testing.T) {
+	mirror := startRegistry(t, false, has)
+	s := newServer(t, "a: s.com/x -> "+mirror.host+"/m")
+	for _, method := range []string{http.MethodHead, http.MethodGet} {
+		ask(t, s, method, pathTo("0", "s.com", "x/y", manifestDigest))
+	}
+	if n := len(mirror.requests()); n != 1 {
+		t.Errorf("asked %d times", n)
+	}
+	ask(t, s, http.MethodGet, pathTo("0", "s.com", "x/y", otherDigest))
+	if n := len(mirror.requests()); n != 2 {
+		t.Errorf("asked %d times", n)
+	}
+}
+
+func TestAMirrorThatHangsIsWaitedForOnce(t *testing.T) {
+	var hangs atomic.Bool
+	hangs.Store(true)
+	mirror := startRegistry(t, false, func(w http.ResponseWriter, r *http.Request) {
+		if hangs.Load() {
+			hang(w, r)
+			return
+		}
+		has(w, r)
+	})
+	s := newServer(t, "a: s.com/x -> "+mirror.host+"/m")
+	s.scout.deadline = 200 * time.Millisecond
+	began := time.Now()
+	for i, path := range []string{pathTo("0", "s.com", "x/y", manifestDigest), pathTo("0", "s.com", "x/y", manifestDigest), pathTo("0", "s.com", "x/other", otherDigest)} {
+		if w := ask(t, s, http.MethodGet, path); w.Code != http.StatusNotFound || !strings.Contains(message(t, w), "answer within 200ms") {
+			t.Errorf("request %d: got %d %s", i, w.Code, w.Body)
+		}
+	}
+	if n := len(mirror.requests()); n != 1 {
+		t.Errorf("the mirror was asked %d times in %s", n, time.Since(began))
+	}
+
+	hangs.Store(false)
+	s.scout.mu.Lock()
+	s.scout.silent[mirror.host].tried = time.Now().Add(-again - time.Second)
+	s.scout.mu.Unlock()
+	for time.Since(began) < 10*time.Second {
+		if w := ask(t, s, http.MethodGet, pathTo("0", "s.com", "x/y", manifestDigest)); w.Code == http.StatusTemporaryRedirect {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+	t.Error("a mirror that answers again is not used")
+}
+
+func TestTheLastMirrorOfABlockedSourceIsNotPassedOverForBeingSlow(t *testing.T) {
+	mirror := startRegistry(t, false, hang)
+	s := newServer(t, fmt.Sprintf("a: s.com/x -> %s/m, %s/n [Never]\na: s.com/y -> %s/m", mirror.host, mirror.host, mirror.host))
+	s.scout.deadline = 50 * time.Millisecond
+	for _, c := range []struct {
+		rank, repository string
+		want             int
+	}{{"0", "x/a", http.StatusNotFound}, {"1", "x/a", http.StatusTemporaryRedirect}, {"0", "y/a", http.StatusNotFound}} {
+		if w := ask(t, s, http.MethodGet, pathTo(c.rank, "s.com", c.repository, manifestDigest)); w.Code != c.want {
+			t.Errorf("%+v: got %d %s", c, w.Code, w.Body)
+		}
+	}
+}
+
+func TestWhatIsRememberedIsBounded(t *testing.T) {
+	s := newServer(t, "a: s.com/x -> m.com")
+	for i := range 3 * maxVerdicts {
+		route := s.rules.Load().Router.Route("s.com", fmt.Sprintf("x/%d", i))
+		s.scout.remember(question{kind: manifests, object: manifestDigest}, route.Mirrors[0], verdict{ok: true})
+	}
+	if n := len(s.scout.verdicts); n > maxVerdicts {
+		t.Errorf("%d verdicts are kept", n)
+	}
+}
