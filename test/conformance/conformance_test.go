@@ -1,0 +1,195 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package conformance_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.podman.io/image/v5/docker/reference"
+	"go.podman.io/image/v5/pkg/sysregistriesv2"
+	"go.podman.io/image/v5/types"
+
+	"github.com/mirrorset/mirrorset/internal/plugin"
+	"github.com/mirrorset/mirrorset/test/conformance"
+)
+
+const digest = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+func load(t *testing.T) []conformance.Case {
+	t.Helper()
+	cases, err := conformance.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cases
+}
+
+// run executes the plugin in this process, over the sets of a case.
+func run(t *testing.T, c *conformance.Case, args ...string) (stdout, stderr string) {
+	t.Helper()
+	manifests, err := c.Manifests()
+	if err != nil {
+		t.Fatal(err)
+	}
+	args = append(args, "-f", "-")
+	for _, scope := range c.Insecure {
+		args = append(args, "--insecure-registry", scope)
+	}
+	var out, errors bytes.Buffer
+	cmd := plugin.NewCommand()
+	cmd.SetArgs(args)
+	cmd.SetIn(strings.NewReader(manifests))
+	cmd.SetOut(&out)
+	cmd.SetErr(&errors)
+	if err := cmd.Execute(); err != nil {
+		t.Fatalf("kubectl mirrors %s: %v", strings.Join(args, " "), err)
+	}
+	return out.String(), errors.String()
+}
+
+// explain returns the places that explain names for an image.
+func explain(t *testing.T, c *conformance.Case, image string) (places []string, blocked bool, warnings string) {
+	t.Helper()
+	stdout, stderr := run(t, c, "explain", image, "-o", "json")
+	var explained struct {
+		Blocked     bool
+		PullSources []struct{ Location string }
+	}
+	if err := json.Unmarshal([]byte(stdout), &explained); err != nil {
+		t.Fatal(err)
+	}
+	places = []string{}
+	for _, source := range explained.PullSources {
+		places = append(places, repository(t, source.Location))
+	}
+	return places, explained.Blocked, stderr
+}
+
+// repository returns a full reference without what names the image in it.
+func repository(t *testing.T, image string) string {
+	t.Helper()
+	named, err := reference.ParseNamed(image)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return named.Name()
+}
+
+func TestExplainAgrees(t *testing.T) {
+	for _, c := range load(t) {
+		t.Run(c.Name, func(t *testing.T) {
+			got, blocked, warnings := explain(t, &c, c.Reference(digest))
+			if !slices.Equal(got, c.Pull) {
+				t.Errorf("%s\nexplain %q\nwant    %q", c.Description, got, c.Pull)
+			}
+			if len(got) == 0 && !blocked {
+				t.Error("the pull is refused, but the source is not blocked")
+			}
+			if warns := strings.Contains(warnings, "RuntimesDiffer"); warns != (c.CRIO != nil) {
+				t.Errorf("that CRI-O and Podman differ is said: %v; they do: %v\n%s", warns, c.CRIO != nil, warnings)
+			}
+			if c.Content == nil {
+				return
+			}
+			name, err := c.Repository()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, _, _ := explain(t, &c, name+"@"+digest); !slices.Equal(got, c.Content) {
+				t.Errorf("%s\nexplain %q for what the tag names\nwant    %q", c.Description, got, c.Content)
+			}
+		})
+	}
+}
+
+// consumer is the library that CRI-O, Podman and Buildah read registries.conf with, over one text.
+type consumer struct {
+	context *types.SystemContext
+}
+
+func newConsumer(t *testing.T, text string) consumer {
+	t.Helper()
+	folder := t.TempDir()
+	file := filepath.Join(folder, "registries.conf")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := consumer{&types.SystemContext{SystemRegistriesConfPath: file, SystemRegistriesConfDirPath: filepath.Join(folder, "none")}}
+	if _, err := sysregistriesv2.TryUpdatingCache(c.context); err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	return c
+}
+
+// places answers as the consumer does when it pulls: it asks for the pull sources, and then refuses each whose own registry
+// is blocked.
+func (c consumer) places(t *testing.T, image string) (places []string, fails bool) {
+	t.Helper()
+	named, err := reference.ParseDockerRef(image)
+	if err != nil {
+		t.Fatal(err)
+	}
+	registry := c.find(t, named)
+	if registry == nil {
+		return []string{named.Name()}, false
+	}
+	sources, err := registry.PullSourcesFromReference(named)
+	if err != nil {
+		return []string{}, true
+	}
+	places = []string{}
+	for _, source := range sources {
+		if by := c.find(t, source.Reference); by == nil || !by.Blocked {
+			places = append(places, source.Reference.Name())
+		}
+	}
+	return places, false
+}
+
+func (c consumer) find(t *testing.T, named reference.Named) *sysregistriesv2.Registry {
+	t.Helper()
+	registry, err := sysregistriesv2.FindRegistry(c.context, named.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return registry
+}
+
+func TestTheLibraryOfCRIOAndPodmanAgrees(t *testing.T) {
+	for _, c := range load(t) {
+		t.Run(c.Name, func(t *testing.T) {
+			text, _ := run(t, &c, "render")
+			want, fails := c.Pull, false
+			if c.CRIO != nil {
+				want, fails = c.CRIO.Pull, c.CRIO.Fails
+			}
+			got, failed := newConsumer(t, text).places(t, c.Reference(digest))
+			if failed != fails || !slices.Equal(got, want) {
+				t.Errorf("%s\nthe library %q, fails: %v\nwant        %q, fails: %v\n%s", c.Description, got, failed, want, fails, text)
+			}
+		})
+	}
+}
+
+func TestThereAreCasesForEveryRule(t *testing.T) {
+	cases := load(t)
+	if len(cases) < 60 {
+		t.Errorf("%d cases, want 60 at least", len(cases))
+	}
+	rules := []string{"E1", "E1a", "E2", "E3", "E4", "E5", "M1", "M2", "M3", "M4", "M5", "L1", "L2", "L2a", "L3", "L4", "Q1", "Q2", "Q3", "Q4", "Q5", "N4", "N5"}
+	for _, c := range cases {
+		rules = slices.DeleteFunc(rules, func(rule string) bool {
+			return strings.Contains(c.Description, "("+rule+")") || strings.Contains(c.Description, "("+rule+",") || strings.Contains(c.Description, ", "+rule+")")
+		})
+	}
+	if len(rules) > 0 {
+		t.Errorf("no case for %q", rules)
+	}
+}
