@@ -27,6 +27,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"k8s.io/client-go/kubernetes"
@@ -46,6 +47,9 @@ type Options struct {
 	Programs string
 	// Log is told of each step.
 	Log io.Writer
+	// Hosts are names that the node, and nobody else, finds at these addresses. The programs on it then trust what
+	// [Cluster.Certificate] returns, so that a server on this machine can stand for any registry.
+	Hosts map[string]string
 }
 
 // Cluster is a running cluster.
@@ -87,7 +91,7 @@ func Start(ctx context.Context, options Options) (_ *Cluster, err error) {
 	if c.node, err = startNode(options.Dir); err != nil {
 		return c, err
 	}
-	if err := c.configure(); err != nil {
+	if err := errors.Join(c.configure(), c.writeHosts()); err != nil {
 		return c, err
 	}
 	return c, c.startParts(ctx)
@@ -196,9 +200,20 @@ func (c *Cluster) exec(ctx context.Context, stdin io.Reader, program string, arg
 	return out.String(), nil
 }
 
-func (c *Cluster) environment() []string {
-	return []string{"PATH=" + c.options.Programs + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+// Process is a program on the node that is no part of the cluster.
+type Process struct{ part *part }
+
+// Run starts a program, by its path, on the node. What it prints is in NAME.log among [Cluster.Logs].
+func (c *Cluster) Run(name, program string, environment []string, args ...string) (*Process, error) {
+	p := &part{name: name, path: program, args: args, environment: environment}
+	return &Process{p}, c.run(p)
 }
+
+// End asks the program to end and waits until it has. One that does not in time is killed, which is an error.
+func (p *Process) End() error { return p.part.end(syscall.SIGTERM) }
+
+// Ended is closed once the program has ended.
+func (p *Process) Ended() <-chan struct{} { return p.part.exited }
 
 // Logs returns the last lines of what each part of the cluster has logged. The files are in logs below [Cluster.Dir].
 func (c *Cluster) Logs(lines int) string {

@@ -7,6 +7,7 @@ package cluster
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -145,11 +146,13 @@ func onThread(do func()) {
 
 // part is one of the programs that make up a cluster.
 type part struct {
-	name   string
-	args   []string
-	cmd    *exec.Cmd
-	exited chan struct{}
-	err    error // once exited
+	name        string
+	path        string // by default that of the program of this name
+	args        []string
+	environment []string // beside that of the node
+	cmd         *exec.Cmd
+	exited      chan struct{}
+	err         error // once exited
 }
 
 // run starts a part; what it prints is appended to its log file.
@@ -159,8 +162,8 @@ func (c *Cluster) run(p *part) error {
 		return err
 	}
 	defer func() { _ = log.Close() }()
-	cmd := exec.Command(programPath(c.options.Programs, p.name), p.args...)
-	cmd.Env, cmd.Stdout, cmd.Stderr = c.environment(), log, log
+	cmd := exec.Command(cmp.Or(p.path, programPath(c.options.Programs, p.name)), p.args...)
+	cmd.Env, cmd.Stdout, cmd.Stderr = append(c.environment(), p.environment...), log, log
 	if err := c.node.start(cmd); err != nil {
 		return fmt.Errorf("starting %s: %w", p.name, err)
 	}

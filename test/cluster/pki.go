@@ -92,15 +92,20 @@ func (a *authority) sign(cert *x509.Certificate) (certificate, privateKey []byte
 	return encoded(der), privateKey, err
 }
 
-// serving writes NAME.crt and NAME.key for a server on these addresses.
-func (a *authority) serving(name string, addresses []string, names ...string) error {
+// server returns a certificate of a server on these addresses, and its key.
+func (a *authority) server(name string, addresses []string, names ...string) (certificate, key []byte, err error) {
 	cert := newCertificate(pkix.Name{CommonName: name})
 	cert.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
 	cert.DNSNames = names
 	for _, address := range addresses {
 		cert.IPAddresses = append(cert.IPAddresses, net.ParseIP(address))
 	}
-	certificate, key, err := a.sign(cert)
+	return a.sign(cert)
+}
+
+// serving writes NAME.crt and NAME.key for such a server.
+func (a *authority) serving(name string, addresses []string, names ...string) error {
+	certificate, key, err := a.server(name, addresses, names...)
 	return errors.Join(err, a.write(name+".crt", certificate), a.write(name+".key", key))
 }
 
