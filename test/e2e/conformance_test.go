@@ -1,0 +1,172 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build e2e
+
+package e2e
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/mirrorset/mirrorset/test/conformance"
+)
+
+// The tests of test/conformance hold explain and the library of CRI-O and Podman to the same cases.
+var _ = Describe("a containerd that pulls by the agent's files", Ordered, ContinueOnFailure, func() {
+	cases, err := conformance.Load()
+	if err != nil {
+		panic(err) // no spec can be made of them; `make test` says it better
+	}
+	var (
+		j       *judges
+		started time.Time
+	)
+
+	BeforeAll(func(ctx SpecContext) {
+		j = startJudges(ctx, cases)
+		started = time.Now()
+	}, NodeTimeout(5*time.Minute))
+
+	AfterEach(func() {
+		if j != nil && CurrentSpecReport().Failed() {
+			AddReportEntry("state", j.state(), ReportEntryVisibilityFailureOrVerbose)
+		}
+	})
+
+	for i := range cases {
+		c := &cases[i]
+		for _, judge := range []string{newContainerd, debianContainerd} {
+			It(judge+": "+c.Name, func(ctx SpecContext) {
+				j.putInForce(ctx, c)
+				j.expectWalk(ctx, judge, c)
+				if pull, _ := order(c); len(pull) > 0 {
+					j.expectLast(ctx, judge, c)
+					j.expectFirst(ctx, judge, c)
+				}
+			}, SpecTimeout(2*time.Minute))
+		}
+	}
+
+	AfterAll(func() {
+		if j != nil && len(j.containerd) == 2 {
+			AddReportEntry("figures", fmt.Sprintf("%d cases, %d pulls by %s and %s in %s", len(cases), j.pulls,
+				j.containerd[newContainerd].version, j.containerd[debianContainerd].version, time.Since(started).Round(time.Second)), ReportEntryVisibilityAlways)
+		}
+	})
+})
+
+// order returns the places that a containerd tries for the image, and for what it found by tag, each once.
+func order(c *conformance.Case) (pull, content []string) {
+	pull, content = c.Pull, c.Content
+	if c.Containerd != nil {
+		pull = c.Containerd.Pull
+	}
+	if content == nil {
+		content = pull
+	}
+	return once(pull), once(content)
+}
+
+func once(places []string) []string {
+	all := []string{}
+	for _, place := range places {
+		if place = dialed(place); !slices.Contains(all, place) {
+			all = append(all, place)
+		}
+	}
+	return all
+}
+
+// pull has a containerd pull a new image that is at these places, and returns its error.
+func (j *judges) pull(ctx SpecContext, judge string, c *conformance.Case, places ...string) error {
+	GinkgoHelper()
+	image := tinyImage()
+	digest, err := image.Digest()
+	Expect(err).NotTo(HaveOccurred())
+	j.begin(c.Insecure, image, places...)
+	j.pulls++
+	return j.containerd[judge].pull(ctx, c.Reference(digest.String()))
+}
+
+// expectWalk wants that all places are asked, in order, when none has the image.
+func (j *judges) expectWalk(ctx SpecContext, judge string, c *conformance.Case) {
+	GinkgoHelper()
+	err := j.pull(ctx, judge, c)
+	pull, _ := order(c)
+	if c.ByDigest() {
+		j.expectAsked(c, nil, pull)
+	} else {
+		j.expectAsked(c, pull, nil)
+	}
+	Expect(err).To(HaveOccurred())
+}
+
+// expectLast wants that the pull succeeds when only the last place has the image, after all others were asked.
+func (j *judges) expectLast(ctx SpecContext, judge string, c *conformance.Case) {
+	GinkgoHelper()
+	pull, content := order(c)
+	if c.ByDigest() {
+		last := pullOf(c)[len(pullOf(c))-1]
+		err := j.pull(ctx, judge, c, last)
+		j.expectAsked(c, nil, pull[:slices.Index(pull, dialed(last))+1])
+		Expect(err).NotTo(HaveOccurred())
+		return
+	}
+	err := j.pull(ctx, judge, c, pull...)
+	j.expectAsked(c, pull, content[:slices.Index(content, pull[0])+1])
+	Expect(err).NotTo(HaveOccurred())
+}
+
+// expectFirst wants that only the first place is asked when all have the image.
+func (j *judges) expectFirst(ctx SpecContext, judge string, c *conformance.Case) {
+	GinkgoHelper()
+	pull, content := order(c)
+	err := j.pull(ctx, judge, c, slices.Concat(pull, content)...)
+	if c.ByDigest() {
+		j.expectAsked(c, nil, pull[:1])
+	} else {
+		j.expectAsked(c, pull, content[:1])
+	}
+	Expect(err).NotTo(HaveOccurred())
+}
+
+func pullOf(c *conformance.Case) []string {
+	if c.Containerd != nil {
+		return c.Containerd.Pull
+	}
+	return c.Pull
+}
+
+// expectAsked wants that manifests were asked for at these places, in the order of the first request, by tag and by digest;
+// that nobody else was asked for anything; and how.
+func (j *judges) expectAsked(c *conformance.Case, byTag, byDigest []string) {
+	GinkgoHelper()
+	var tags, digests, places []string
+	for _, r := range j.asked() {
+		places = append(places, r.place)
+		switch {
+		case r.kind != "manifests":
+		case strings.HasPrefix(r.object, "sha256:"):
+			digests = append(digests, r.place)
+		default:
+			tags = append(tags, r.place)
+		}
+		Expect(r.authorization).To(BeEmpty(), r.String())
+		host, _, _ := strings.Cut(r.place, "/")
+		if r.scheme == "http" {
+			Expect(c.Insecure).NotTo(BeEmpty(), r.String())
+			Expect(j.isPlain(host)).To(BeTrue(), r.String())
+		}
+	}
+	Expect(once(tags)).To(Equal(once(byTag)), "places that were asked for a tag")
+	Expect(once(digests)).To(Equal(once(byDigest)), "places that were asked for a digest")
+	for _, place := range places {
+		Expect(slices.Concat(byTag, byDigest)).To(ContainElement(place), "a place that was asked for anything")
+	}
+}
