@@ -15,6 +15,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"regexp"
 	"slices"
 	"strings"
@@ -33,7 +34,7 @@ type recorder struct {
 	mu       sync.Mutex
 	requests []request
 	images   map[string]v1.Image // by place
-	plain    []string            // scopes of registries without TLS
+	insecure []string            // scopes
 }
 
 // request is what reached a registry.
@@ -73,13 +74,19 @@ func freeRecorder(ports []string) (*recorder, []net.Listener, error) {
 	return nil, nil, last
 }
 
-// start serves TLS and plain HTTP on each of the listeners, as the client begins.
+// start serves TLS and plain HTTP on each of the listeners, as the client begins. An insecure registry has no TLS, or, at port
+// 8443, a certificate that nobody can trust.
 func (r *recorder) start(listeners []net.Listener, certificate tls.Certificate) {
+	other := httptest.NewTLSServer(nil)
+	other.Close() // its certificate is all that is wanted
 	config := &tls.Config{GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-		if r.isPlain(registryHost(hello.ServerName, hello.Conn)) {
-			return nil, errors.New("this registry has no TLS")
+		switch host := registryHost(hello.ServerName, hello.Conn); {
+		case !r.isInsecure(host):
+			return &certificate, nil
+		case strings.HasSuffix(host, ":8443"):
+			return &other.TLS.Certificates[0], nil
 		}
-		return &certificate, nil
+		return nil, errors.New("this registry has no TLS")
 	}}
 	r.server = &http.Server{Handler: r, ErrorLog: log.New(io.Discard, "", 0), ReadHeaderTimeout: time.Minute}
 	for _, listener := range listeners {
@@ -98,21 +105,21 @@ func registryHost(name string, conn net.Conn) string {
 	return name + ":" + port
 }
 
-// isPlain tells whether a scope takes the whole registry; of one that it takes a part of, both are to be had.
-func (r *recorder) isPlain(host string) bool {
+// isInsecure tells whether a scope takes the whole registry; one that it takes a part of is as good as any other.
+func (r *recorder) isInsecure(host string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return slices.ContainsFunc(r.plain, func(scope string) bool {
+	return slices.ContainsFunc(r.insecure, func(scope string) bool {
 		domain, isWildcard := strings.CutPrefix(scope, "*")
 		return host == scope || isWildcard && strings.HasSuffix(host, domain)
 	})
 }
 
 // begin forgets what was asked, and has the image at these places and no other.
-func (r *recorder) begin(plain []string, image v1.Image, places ...string) {
+func (r *recorder) begin(insecure []string, image v1.Image, places ...string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.requests, r.plain, r.images = nil, plain, make(map[string]v1.Image)
+	r.requests, r.insecure, r.images = nil, insecure, make(map[string]v1.Image)
 	for _, place := range places {
 		r.images[dialed(place)] = image
 	}

@@ -100,9 +100,9 @@ func (j *judges) expectWalk(ctx SpecContext, judge string, c *conformance.Case) 
 	err := j.pull(ctx, judge, c)
 	pull, _ := order(c)
 	if c.ByDigest() {
-		j.expectAsked(c, nil, pull)
+		j.expectAsked(nil, pull)
 	} else {
-		j.expectAsked(c, pull, nil)
+		j.expectAsked(pull, nil)
 	}
 	Expect(err).To(HaveOccurred())
 }
@@ -114,12 +114,12 @@ func (j *judges) expectLast(ctx SpecContext, judge string, c *conformance.Case) 
 	if c.ByDigest() {
 		last := pullOf(c)[len(pullOf(c))-1]
 		err := j.pull(ctx, judge, c, last)
-		j.expectAsked(c, nil, pull[:slices.Index(pull, dialed(last))+1])
+		j.expectAsked(nil, pull[:slices.Index(pull, dialed(last))+1])
 		Expect(err).NotTo(HaveOccurred())
 		return
 	}
 	err := j.pull(ctx, judge, c, pull...)
-	j.expectAsked(c, pull, content[:slices.Index(content, pull[0])+1])
+	j.expectAsked(pull, content[:slices.Index(content, pull[0])+1])
 	Expect(err).NotTo(HaveOccurred())
 }
 
@@ -129,9 +129,9 @@ func (j *judges) expectFirst(ctx SpecContext, judge string, c *conformance.Case)
 	pull, content := order(c)
 	err := j.pull(ctx, judge, c, slices.Concat(pull, content)...)
 	if c.ByDigest() {
-		j.expectAsked(c, nil, pull[:1])
+		j.expectAsked(nil, pull[:1])
 	} else {
-		j.expectAsked(c, pull, content[:1])
+		j.expectAsked(pull, content[:1])
 	}
 	Expect(err).NotTo(HaveOccurred())
 }
@@ -145,7 +145,7 @@ func pullOf(c *conformance.Case) []string {
 
 // expectAsked wants that manifests were asked for at these places, in the order of the first request, by tag and by digest;
 // that nobody else was asked for anything; and how.
-func (j *judges) expectAsked(c *conformance.Case, byTag, byDigest []string) {
+func (j *judges) expectAsked(byTag, byDigest []string) {
 	GinkgoHelper()
 	var tags, digests, places []string
 	for _, r := range j.asked() {
@@ -158,10 +158,8 @@ func (j *judges) expectAsked(c *conformance.Case, byTag, byDigest []string) {
 			tags = append(tags, r.place)
 		}
 		Expect(r.authorization).To(BeEmpty(), r.String())
-		host, _, _ := strings.Cut(r.place, "/")
-		if r.scheme == "http" {
-			Expect(c.Insecure).NotTo(BeEmpty(), r.String())
-			Expect(j.isPlain(host)).To(BeTrue(), r.String())
+		if host, _, _ := strings.Cut(r.place, "/"); !j.isInsecure(host) {
+			Expect(r.scheme).To(Equal("https"), r.String())
 		}
 	}
 	Expect(once(tags)).To(Equal(once(byTag)), "places that were asked for a tag")
