@@ -1,3 +1,57 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 package agent
 
-func (n *node) check() []Finding { return nil }
+import (
+	"io/fs"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mirrorset/mirrorset/internal/nodecheck"
+)
+
+// check tells why a runtime of this host may not read what is written for it.
+func (n *node) check() []Finding {
+	report := nodecheck.Check(nodecheck.Node{
+		Root:             n.host.FS(),
+		ContainerdConfig: n.settings.ContainerdConfig,
+		CertsDir:         n.settings.CertsDir,
+		Booted:           booted(),
+		DropInsBorn:      born(n.host.FS(), nodecheck.DropInsDir),
+	})
+	findings := make([]Finding, 0, len(report.Problems))
+	for _, p := range report.Problems {
+		if n.settings.ReloadCRIO && p.Runtime == nodecheck.CRIO && p.Effect == nodecheck.Late {
+			continue // it is told of each change
+		}
+		findings = append(findings, Finding{Reason: Reason(p.Reason), Message: p.Message + "\n" + p.Remedy})
+	}
+	return findings
+}
+
+// booted returns when the machine was started; zero if that cannot be told.
+func booted() time.Time {
+	var info unix.Sysinfo_t
+	if err := unix.Sysinfo(&info); err != nil {
+		return time.Time{}
+	}
+	return time.Now().Add(-time.Duration(info.Uptime) * time.Second)
+}
+
+// born returns when a file was created; zero where there is none, or the file system does not keep it.
+func born(files fs.FS, name string) time.Time {
+	opened, err := files.Open(name)
+	if err != nil {
+		return time.Time{}
+	}
+	defer func() { _ = opened.Close() }() // it was only asked
+	file, ok := opened.(*os.File)
+	var stat unix.Statx_t
+	if !ok || unix.Statx(int(file.Fd()), "", unix.AT_EMPTY_PATH, unix.STATX_BTIME, &stat) != nil || stat.Mask&unix.STATX_BTIME == 0 {
+		return time.Time{}
+	}
+	return time.Unix(stat.Btime.Sec, int64(stat.Btime.Nsec))
+}

@@ -78,9 +78,14 @@ func wantTree(t *testing.T, root string, want ...files) {
 // offer has a node take sources, in a revision of their own.
 func offer(t *testing.T, n *node, revision int64, sources ...string) {
 	t.Helper()
-	if taken, err := n.take(payload.New(first+revision, text(t, sources...))); err != nil || !taken {
+	if taken, err := n.take(payloadOf(t, revision, sources...)); err != nil || !taken {
 		t.Fatalf("taken = %t, error %v", taken, err)
 	}
+}
+
+func payloadOf(t *testing.T, revision int64, sources ...string) payload.Payload {
+	t.Helper()
+	return payload.New(first+revision, text(t, sources...))
 }
 
 func TestContainerdsFilesFollowTheRules(t *testing.T) {

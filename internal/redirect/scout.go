@@ -24,6 +24,8 @@ const (
 	deadline = 10 * time.Second
 	// fresh is how long an answer is good for, so that a HEAD and the GET behind it ask once.
 	fresh = 15 * time.Second
+	// distrusted is how long blobs are not taken from a repository with a manifest that is another one.
+	distrusted = time.Minute
 	// again is how soon a mirror that did not answer is tried again, while requests go past it.
 	again = 5 * time.Second
 	// forgotten is how long a mirror that did not answer is passed over without anybody waiting for it.
@@ -39,11 +41,11 @@ const (
 // verdict is whether a mirror is worth the way for an image.
 type verdict struct {
 	ok bool
-	// silent says that the mirror did not answer in time.
-	silent bool
+	// silent says that the mirror did not answer in time, and wrong that it has other content.
+	silent, wrong bool
 	// why is for people; empty where there is nothing to say.
-	why string
-	at  time.Time
+	why   string
+	until time.Time
 }
 
 // scout asks mirrors before containerd is sent to them: one that hangs would cost containerd half a minute for each request,
@@ -93,8 +95,15 @@ func (s *scout) ask(r *http.Request, q question, mirror containerd.Target) verdi
 	if s.isSilent(mirror.Host, func() { s.try(context.Background(), q, mirror, accept) }) {
 		return verdict{silent: true, why: fmt.Sprintf("it does not answer within %s", s.deadline)}
 	}
+	anyBlob := question{kind: blobs}
+	if v, ok := s.recall(anyBlob, mirror); ok && q.kind == blobs {
+		return v
+	}
 	v := s.try(r.Context(), q, mirror, accept)
 	s.remember(q, mirror, v)
+	if v.wrong { // whose blobs it has cannot be told from here
+		s.rememberFor(distrusted, anyBlob, mirror, v)
+	}
 	return v
 }
 
@@ -168,7 +177,7 @@ func (s *scout) request(ctx context.Context, q question, mirror containerd.Targe
 		return s.failed(ctx, err)
 	}
 	if err := check(content, q.digest()); err != nil {
-		return verdict{why: err.Error()}
+		return verdict{wrong: true, why: err.Error()}
 	}
 	return verdict{ok: true}
 }
@@ -199,7 +208,11 @@ func key(q question, mirror containerd.Target) string {
 
 // remember keeps a verdict for a moment.
 func (s *scout) remember(q question, mirror containerd.Target, v verdict) {
-	v.at = time.Now()
+	s.rememberFor(fresh, q, mirror, v)
+}
+
+func (s *scout) rememberFor(d time.Duration, q question, mirror containerd.Target, v verdict) {
+	v.until = time.Now().Add(d)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.verdicts) >= maxVerdicts {
@@ -213,5 +226,5 @@ func (s *scout) recall(q question, mirror containerd.Target) (verdict, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	v, ok := s.verdicts[key(q, mirror)]
-	return v, ok && time.Since(v.at) < fresh
+	return v, ok && time.Now().Before(v.until)
 }

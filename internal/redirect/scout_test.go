@@ -17,40 +17,35 @@ func TestAMirrorThatIsNoGoodIsPassedOver(t *testing.T) {
 		name   string
 		answer http.HandlerFunc
 		want   string // "" where containerd is to go and see
-		blob   string // likewise, of a blob, where it differs
 	}{
-		{"has the manifest", has, "", ""},
-		{"does not have it", status(404), "404 Not Found", ""},
-		{"does not have it any more", status(410), "410 Gone", ""},
-		{"is asked too often", status(429), "429 Too Many Requests", ""},
-		{"fails", status(500), "500 Internal Server Error", ""},
-		{"is not there behind its proxy", status(502), "502 Bad Gateway", ""},
-		{"has other content", status(200), "another one", "-"},
+		{"has the manifest", has, ""},
+		{"does not have it", status(404), "404 Not Found"},
+		{"does not have it any more", status(410), "410 Gone"},
+		{"is asked too often", status(429), "429 Too Many Requests"},
+		{"fails", status(500), "500 Internal Server Error"},
+		{"is not there behind its proxy", status(502), "502 Bad Gateway"},
+		{"has other content", status(200), "another one"},
 		{"has far too much content", func(w http.ResponseWriter, _ *http.Request) {
 			for range 2 * maxManifest / 1024 {
 				_, _ = w.Write(make([]byte, 1024))
 			}
-		}, "more than", "-"},
-		{"wants credentials", status(401), "", ""},
-		{"lets nobody in", status(403), "", ""},
-		{"has it elsewhere", status(307), "", ""},
-		{"does not know the method", status(405), "", ""},
-		{"breaks off", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "", ""},
+		}, "more than"},
+		{"wants credentials", status(401), ""},
+		{"lets nobody in", status(403), ""},
+		{"has it elsewhere", status(307), ""},
+		{"does not know the method", status(405), ""},
+		{"breaks off", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			mirror := startRegistry(t, false, c.answer)
 			s := newServer(t, "a: s.com/x -> "+mirror.host+"/m")
 			for _, kind := range []string{manifests, blobs} {
-				want := c.want
-				if kind == blobs && c.blob == "-" {
-					want = ""
-				}
 				w := ask(t, s, http.MethodGet, strings.Replace(pathTo("0", "s.com", "x/y", manifestDigest), manifests, kind, 1))
 				switch {
-				case want == "" && w.Code != http.StatusTemporaryRedirect:
+				case c.want == "" && w.Code != http.StatusTemporaryRedirect:
 					t.Errorf("%s: got %d %s", kind, w.Code, w.Body)
-				case want != "" && (w.Code != http.StatusNotFound || !strings.Contains(message(t, w), want)):
-					t.Errorf("%s: got %d %s, want %s", kind, w.Code, w.Body, want)
+				case c.want != "" && (w.Code != http.StatusNotFound || !strings.Contains(message(t, w), c.want)):
+					t.Errorf("%s: got %d %s, want %s", kind, w.Code, w.Body, c.want)
 				}
 			}
 			for _, r := range mirror.requests() {
@@ -59,6 +54,34 @@ func TestAMirrorThatIsNoGoodIsPassedOver(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestABlobIsNotTakenFromARepositoryWithAWrongManifest(t *testing.T) {
+	mirror := startRegistry(t, false, func(w http.ResponseWriter, r *http.Request) {
+		if strings.Contains(r.URL.Path, "/rotten/") {
+			status(http.StatusOK)(w, r)
+			return
+		}
+		has(w, r)
+	})
+	s := newServer(t, "a: s.com/x -> "+mirror.host+"/m")
+	blobOf := func(repository string) string {
+		return strings.Replace(pathTo("0", "s.com", repository, otherDigest), manifests, blobs, 1)
+	}
+	for _, c := range []struct {
+		path string
+		want int
+	}{
+		{blobOf("x/rotten"), http.StatusTemporaryRedirect},
+		{pathTo("0", "s.com", "x/rotten", manifestDigest), http.StatusNotFound},
+		{blobOf("x/rotten") + "&again", http.StatusTemporaryRedirect}, // what was said about this one is still fresh
+		{strings.Replace(blobOf("x/rotten"), otherDigest, manifestDigest, 1), http.StatusNotFound},
+		{blobOf("x/sound"), http.StatusTemporaryRedirect},
+	} {
+		if w := ask(t, s, http.MethodGet, c.path); w.Code != c.want {
+			t.Errorf("%s: got %d %s", c.path, w.Code, w.Body)
+		}
 	}
 }
 

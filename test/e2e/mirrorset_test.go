@@ -118,17 +118,6 @@ var _ = Describe("a node with Mirrorset", func() {
 		s.expectUntouched(s.source, s.second)
 	}, nodeTimeout)
 
-	It("says which registries containerd does not follow yet, while Podman does", func(ctx SpecContext) {
-		s.source.push(ctx, "team/app", image)
-		s.mirror.push(ctx, "copy/app", image)
-		s.apply(ctx, nil, set("20-global", s.source.host+"/team", s.mirror.host+"/copy"))
-		s.logged(ctx, "agent", "NotInForce", "registry "+s.source.host+": not in force for containerd on this node", "/team")
-		s.expectPodman(ctx, "/team/app", image, digest)
-		s.expectUntouched(s.source, s.second)
-		s.expectPulled(ctx, s.source.host+"/team/app"+digest)
-		Expect(s.seen.asked()).To(Equal([]string{s.source.name}))
-	}, nodeTimeout)
-
 	It("leaves a registry that somebody else configures to them, and takes it over once they are gone", func(ctx SpecContext) {
 		folder := certsDir + "/" + s.source.host
 		foreign := fmt.Sprintf("[host.\"http://%s/v2/other\"]\n  capabilities = [\"pull\"]\n  override_path = true\n", s.second.host)

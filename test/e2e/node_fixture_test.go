@@ -46,7 +46,7 @@ func node(ctx context.Context) *cluster.Cluster {
 	GinkgoHelper()
 	if sharedNode == nil {
 		started := time.Now()
-		c, err := cluster.Start(ctx, cluster.Options{Programs: programs(), Log: GinkgoWriter})
+		c, err := cluster.Start(ctx, cluster.Options{Programs: programs(), Log: GinkgoWriter, Hosts: siteHosts})
 		Expect(err).NotTo(HaveOccurred())
 		sharedNode = c
 		AddReportEntry("the node was Ready after", time.Since(started).Round(100*time.Millisecond).String(), ReportEntryVisibilityAlways)

@@ -17,6 +17,8 @@ import (
 	"strings"
 	"time"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/layout"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
@@ -87,16 +89,44 @@ func freeHosts(n int) []string {
 	return hosts
 }
 
-// importImage packs the programs that `make image-programs` built, and gives the node the image under this tag.
+// importImage gives the node the image under this tag.
 func (m *operator) importImage(ctx context.Context, tag string) {
 	GinkgoHelper()
-	archive := filepath.Join(GinkgoT().TempDir(), "image.tar")
+	Expect(m.Import(ctx, packImage(ctx, tag))).To(Succeed())
+}
+
+// packImage packs the programs that `make image-programs` built, and returns the archive.
+func packImage(ctx context.Context, tag string) (archive string) {
+	GinkgoHelper()
+	archive = filepath.Join(GinkgoT().TempDir(), "image.tar")
 	cmd := exec.CommandContext(ctx, "go", "run", "./hack/image", "-name", imageName+":"+tag, "-version", tag,
 		"-architectures", runtime.GOARCH, "-out", archive)
 	cmd.Dir = "../.."
 	out, err := cmd.CombinedOutput()
 	Expect(err).NotTo(HaveOccurred(), "%s", out)
-	Expect(m.Import(ctx, archive)).To(Succeed())
+	return archive
+}
+
+// readImage returns the image of such an archive.
+func readImage(ctx context.Context, archive string) (image v1.Image, digest string) {
+	GinkgoHelper()
+	folder := GinkgoT().TempDir()
+	run(exec.CommandContext(ctx, "tar", "-x", "-f", archive, "-C", folder))
+	index, err := layout.ImageIndexFromPath(folder)
+	Expect(err).NotTo(HaveOccurred())
+	for {
+		manifest, err := index.IndexManifest()
+		Expect(err).NotTo(HaveOccurred())
+		Expect(manifest.Manifests).NotTo(BeEmpty())
+		first := manifest.Manifests[0]
+		if !first.MediaType.IsIndex() {
+			image, err = index.Image(first.Digest)
+			Expect(err).NotTo(HaveOccurred())
+			return image, "@" + first.Digest.String()
+		}
+		index, err = index.ImageIndex(first.Digest)
+		Expect(err).NotTo(HaveOccurred())
+	}
 }
 
 // applyManifests applies what `make build-installer` wrote, with this tag and with the registries of the specs as insecure ones,

@@ -7,6 +7,8 @@ package e2e
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"log"
@@ -81,13 +83,16 @@ func occurrences(values []string, value string) int {
 	return n
 }
 
-// countedRegistry is a registry in this process, plain HTTP on the loopback address.
+// countedRegistry is a registry in this process, on the loopback address.
 type countedRegistry struct {
-	name   string
-	host   string
-	server *httptest.Server
+	name    string
+	host    string // as in image references
+	server  *httptest.Server
+	content http.Handler
 	// failing makes it answer 503 to everything.
 	failing bool
+	// answer, where there is one, answers in its place unless it returns false.
+	answer func(w http.ResponseWriter, r *http.Request) bool
 	// down says that its server was closed.
 	down bool
 }
@@ -98,21 +103,47 @@ func startRegistry(registryName string, t *traffic) *countedRegistry {
 	return startRegistryAt(registryName, "127.0.0.1:0", t)
 }
 
-// startRegistryAt is [startRegistry] at an address.
+// startRegistryAt is [startRegistry] at an address, over plain HTTP.
 func startRegistryAt(registryName, address string, t *traffic) *countedRegistry {
+	GinkgoHelper()
+	r := newRegistry(registryName, address, t)
+	r.server.Start()
+	r.host = r.server.Listener.Addr().String()
+	return r
+}
+
+// startTLSRegistry starts one that is known by the name in a certificate, and asks for a client's certificate if there are
+// authorities for such.
+func startTLSRegistry(registryName, host string, certificate tls.Certificate, clients *x509.CertPool, t *traffic) *countedRegistry {
+	GinkgoHelper()
+	r := newRegistry(registryName, "127.0.0.1:0", t)
+	r.server.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}}
+	if clients != nil {
+		r.server.TLS.ClientAuth, r.server.TLS.ClientCAs = tls.RequireAndVerifyClientCert, clients
+	}
+	r.server.StartTLS()
+	_, port, err := net.SplitHostPort(r.server.Listener.Addr().String())
+	Expect(err).NotTo(HaveOccurred())
+	r.host = net.JoinHostPort(host, port)
+	return r
+}
+
+// newRegistry returns one that is not started yet.
+func newRegistry(registryName, address string, t *traffic) *countedRegistry {
 	GinkgoHelper()
 	listener, err := net.Listen("tcp", address)
 	Expect(err).NotTo(HaveOccurred())
 	quiet := log.New(io.Discard, "", 0)
-	content := registry.New(registry.Logger(quiet))
-	r := &countedRegistry{name: registryName}
+	r := &countedRegistry{name: registryName, content: registry.New(registry.Logger(quiet))}
 	r.server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		t.requested(registryName)
 		if r.failing {
 			w.WriteHeader(http.StatusServiceUnavailable)
 			return
 		}
-		content.ServeHTTP(w, req)
+		if r.answer == nil || !r.answer(w, req) {
+			r.content.ServeHTTP(w, req)
+		}
 	}))
 	Expect(r.server.Listener.Close()).To(Succeed())
 	r.server.Listener = listener
@@ -122,16 +153,16 @@ func startRegistryAt(registryName, address string, t *traffic) *countedRegistry 
 			t.connected(registryName)
 		}
 	}
-	r.server.Start()
 	DeferCleanup(r.server.Close)
-	r.host = r.server.Listener.Addr().String()
 	return r
 }
 
-// push puts the image at host/repository:1.
+// push puts the image at host/repository:1, by a door of its own that nobody counts or guards.
 func (r *countedRegistry) push(ctx context.Context, repository string, image v1.Image) {
 	GinkgoHelper()
-	ref, err := name.ParseReference(r.host+"/"+repository+":1", name.Insecure)
+	door := httptest.NewServer(r.content)
+	defer door.Close()
+	ref, err := name.ParseReference(door.Listener.Addr().String()+"/"+repository+":1", name.Insecure)
 	Expect(err).NotTo(HaveOccurred())
 	transport := &http.Transport{}
 	defer transport.CloseIdleConnections()

@@ -115,8 +115,8 @@ func (s *scene) expectPulled(ctx context.Context, reference string) {
 	s.report()
 }
 
-// expectRefused has a Pod fail to get its image.
-func (s *scene) expectRefused(ctx context.Context, reference string) {
+// expectRefused has a Pod fail to get its image, and returns the reason.
+func (s *scene) expectRefused(ctx context.Context, reference string) string {
 	GinkgoHelper()
 	s.seen.forget()
 	pod := createPod(ctx, s.Cluster, reference, true)
@@ -132,6 +132,7 @@ func (s *scene) expectRefused(ctx context.Context, reference string) {
 	}).WithContext(ctx).WithTimeout(time.Minute).WithPolling(100 * time.Millisecond).Should(Succeed())
 	AddReportEntry("kubelet says", waiting.Message, ReportEntryVisibilityAlways)
 	s.report()
+	return waiting.Message
 }
 
 // expectPodman has the node's own Podman pull an image of the source, which it must get from the mirror.
