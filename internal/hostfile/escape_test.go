@@ -38,6 +38,9 @@ func TestNoPathLeadsOutOfTheRoot(t *testing.T) {
 			if changed, err := h.Replace(f, []byte(newer)); err == nil || changed {
 				t.Errorf("Replace: changed = %t, error %v", changed, err)
 			}
+			if changed, err := h.ReplaceInFolder(f, []byte(newer)); err == nil || changed {
+				t.Errorf("ReplaceInFolder: changed = %t, error %v", changed, err)
+			}
 			if _, err := h.Lock(t.Context(), tc.path); err == nil {
 				t.Error("Lock: no error")
 			}
@@ -48,6 +51,9 @@ func TestNoPathLeadsOutOfTheRoot(t *testing.T) {
 			put(t, root, "../outside/drop-ins/50-ours.conf", older)
 			if changed, err := h.Remove(f); changed {
 				t.Errorf("Remove: changed = %t, error %v", changed, err)
+			}
+			if changed, err := h.RemoveWithFolder(f); changed {
+				t.Errorf("RemoveWithFolder: changed = %t, error %v", changed, err)
 			}
 			if got, err := h.Read(f); err == nil {
 				t.Errorf("Read: %q", got)
@@ -107,26 +113,35 @@ func TestFoldersOfOthersKeepTheirMode(t *testing.T) {
 }
 
 func TestAWriteThatFailsLeavesNothing(t *testing.T) {
-	h, root := open(t)
-	put(t, root, filePath, older)
-	var limit syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
-		t.Fatal(err)
+	for name, tc := range map[string]struct {
+		have, want tree
+		replace    func(h *hostfile.Host, content []byte) (changed bool, err error)
+	}{
+		"of a file":   {tree{filePath: older}, tree{filePath: older}, func(h *hostfile.Host, content []byte) (bool, error) { return h.Replace(file, content) }},
+		"of a folder": {none, none, func(h *hostfile.Host, content []byte) (bool, error) { return h.ReplaceInFolder(hosts, content) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h, root := open(t)
+			tc.have.put(t, root)
+			var limit syscall.Rlimit
+			if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
+				t.Fatal(err)
+			}
+			small := limit
+			small.Cur = 1 << 20
+			if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &small); err != nil {
+				t.Fatal(err)
+			}
+			changed, err := tc.replace(h, append([]byte(marker), make([]byte, 2<<20)...))
+			if restored := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit); restored != nil {
+				t.Fatal(restored)
+			}
+			if !errors.Is(err, syscall.EFBIG) || changed {
+				t.Errorf("changed = %t, error %v", changed, err)
+			}
+			wantTree(t, root, tc.want)
+		})
 	}
-	small := limit
-	small.Cur = 1 << 20
-	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &small); err != nil {
-		t.Fatal(err)
-	}
-	_, err := h.Replace(file, append([]byte(marker), make([]byte, 2<<20)...))
-	if restored := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit); restored != nil {
-		t.Fatal(restored)
-	}
-	if !errors.Is(err, syscall.EFBIG) {
-		t.Errorf("error %v", err)
-	}
-	wantFile(t, root, filePath, older)
-	wantFile(t, root, tempPath, "")
 }
 
 func TestAHostThatIsNotThereCannotBeOpened(t *testing.T) {

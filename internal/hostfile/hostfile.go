@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package hostfile owns single files below the root directory of a host. Files are replaced as a whole, so that at every
-// moment, a crash included, a reader sees the old content or the new; and no path, by way of "..", an absolute name or a
-// symbolic link, leads out of that directory.
+// moment, a crash included, a reader sees the old content or the new; so are, where that matters, folders with one file in
+// them. No path, by way of "..", an absolute name or a symbolic link, leads out of that directory.
 package hostfile
 
 import (
@@ -18,7 +18,7 @@ import (
 	"syscall"
 )
 
-// tempSuffix ends the name of a file that is being written. It is not one that registries.conf readers load
+// tempSuffix ends the name of a file or a folder that is being written. It is not one that registries.conf readers load
 // (semantics.md N1).
 const tempSuffix = ".mirrorset-tmp"
 
@@ -173,7 +173,8 @@ func (h *Host) ReadRegular(name string, max int64) (content []byte, err error) {
 	return content, err
 }
 
-// IsTemporary tells whether a name is that of a file that [Host.Replace] is writing.
+// IsTemporary tells whether a name is that of a file that [Host.Replace] is writing, or of a folder that
+// [Host.ReplaceInFolder] or [Host.RemoveWithFolder] has aside.
 func IsTemporary(name string) bool {
 	return strings.HasSuffix(name, tempSuffix)
 }

@@ -5,7 +5,6 @@ package hostfile_test
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
@@ -23,10 +22,20 @@ import (
 // writerEnv makes the test binary a process that replaces the file below the root so named until it is killed.
 const writerEnv = "HOSTFILE_TEST_WRITER"
 
+// processes are what the test binary does with the value of an environment variable that is set, instead of testing.
+var processes = map[string]func(value string) error{writerEnv: replaceForever}
+
 func TestMain(m *testing.M) {
-	if root := os.Getenv(writerEnv); root != "" {
-		fmt.Fprintln(os.Stderr, replaceForever(root))
-		os.Exit(1)
+	for name, process := range processes {
+		value := os.Getenv(name)
+		if value == "" {
+			continue
+		}
+		if err := process(value); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
 	}
 	os.Exit(m.Run())
 }
@@ -85,7 +94,7 @@ func TestAKilledWriterLeavesAWholeFile(t *testing.T) {
 	leftovers := 0
 	for range 40 {
 		writer := startWriter(t, root)
-		stop := readUntil(root)
+		stop := repeat(func() error { return isWhole(root) })
 		<-time.After(time.Duration(rand.IntN(5_000_000))) // a random point
 		if err := writer.Process.Kill(); err != nil {
 			t.Fatal(err)
@@ -109,8 +118,8 @@ func TestAKilledWriterLeavesAWholeFile(t *testing.T) {
 	wantFile(t, root, tempPath, "")
 }
 
-// readUntil reads the file over and over until the returned function is called, which returns what was wrong.
-func readUntil(root string) (stop func() error) {
+// repeat reads over and over until the returned function is called, which returns what was wrong first.
+func repeat(read func() error) (stop func() error) {
 	done := make(chan struct{})
 	var wrong error
 	var reader sync.WaitGroup
@@ -120,7 +129,9 @@ func readUntil(root string) (stop func() error) {
 			case <-done:
 				return
 			default:
-				wrong = errors.Join(wrong, isWhole(root))
+				if err := read(); wrong == nil {
+					wrong = err
+				}
 			}
 		}
 	})
