@@ -78,19 +78,25 @@ func Load() ([]Case, error) {
 	return cases, nil
 }
 
-func read(file string) (c Case, err error) {
-	data, err := fs.ReadFile(files, path.Join("cases", file))
-	if err == nil {
-		err = yaml.UnmarshalStrict(data, &c)
-	}
-	if err != nil {
-		return c, err
-	}
+func read(file string) (Case, error) {
 	name, isYAML := strings.CutSuffix(file, ".yaml")
 	if !isYAML {
-		return c, errors.New("the name does not end in .yaml")
+		return Case{}, errors.New("the name does not end in .yaml")
 	}
+	data, err := fs.ReadFile(files, path.Join("cases", file))
+	if err != nil {
+		return Case{}, err
+	}
+	c, err := Parse(data)
 	c.Name = name
+	return c, err
+}
+
+// Parse reads one case, strictly.
+func Parse(data []byte) (c Case, err error) {
+	if err := yaml.UnmarshalStrict(data, &c); err != nil {
+		return c, err
+	}
 	return c, c.validate()
 }
 

@@ -178,6 +178,40 @@ func TestTheLibraryOfCRIOAndPodmanAgrees(t *testing.T) {
 	}
 }
 
+func TestACaseThatSaysLessThanItsAuthorThinksIsRefused(t *testing.T) {
+	const good = "description: A sentence.\nsets: |\n  a: quay.io -> mirror.example.com\nimage: quay.io/x@digest\npull: [mirror.example.com/x, quay.io/x]\n"
+	const tag = "description: A sentence.\nsets: ''\nimage: quay.io/x:1\npull: [quay.io/x]\n"
+	for _, text := range []string{good, tag, good + "crio: {quirk: Q1, why: because, pull: []}\n", good + "crio: {quirk: Q3, why: because, fails: true}\n", tag + "content: [m.com/x, quay.io/x]\n"} {
+		if _, err := conformance.Parse([]byte(text)); err != nil {
+			t.Errorf("%v in\n%s", err, text)
+		}
+	}
+	for name, text := range map[string]string{
+		"unknown field":             good + "pulls: []\n",
+		"field twice":               good + "image: quay.io/y@digest\n",
+		"unknown runtime":           good + "podman: {quirk: Q1, why: because, pull: []}\n",
+		"no pull":                   strings.Split(good, "pull:")[0],
+		"no sentence":               strings.Replace(good, "sentence.", "word", 1),
+		"real digest":               strings.Replace(good, "@digest", "@"+digest, 1),
+		"short name":                strings.Replace(good, ", quay.io/x]", ", x]", 1),
+		"place with a tag":          strings.Replace(good, ", quay.io/x]", ", 'quay.io/x:1']", 1),
+		"odd sets":                  strings.Replace(good, " -> ", " => ", 1),
+		"odd scope":                 good + "insecure: ['https://quay.io']\n",
+		"content by digest":         good + "content: [quay.io/x]\n",
+		"content as pull":           tag + "content: [quay.io/x]\n",
+		"deviation without a quirk": good + "crio: {why: because, pull: []}\n",
+		"unknown quirk":             good + "crio: {quirk: Q7, why: because, pull: []}\n",
+		"deviation without reason":  good + "crio: {quirk: Q1, pull: []}\n",
+		"deviation without pull":    good + "containerd: {quirk: N4, why: because}\n",
+		"deviation that is none":    good + "containerd: {quirk: N4, why: because, pull: [mirror.example.com/x, quay.io/x]}\n",
+		"fails and pulls":           good + "crio: {quirk: Q3, why: because, fails: true, pull: []}\n",
+	} {
+		if _, err := conformance.Parse([]byte(text)); err == nil {
+			t.Errorf("%s is not refused:\n%s", name, text)
+		}
+	}
+}
+
 func TestThereAreCasesForEveryRule(t *testing.T) {
 	cases := load(t)
 	if len(cases) < 60 {
