@@ -152,6 +152,23 @@ patches:
 	m.tag = tag
 }
 
+// setArgument has the manager, and so the agents, run with one more argument until the end of the spec.
+func (m *operator) setArgument(ctx context.Context, argument string) {
+	GinkgoHelper()
+	const path = "/spec/template/spec/containers/0/args/0"
+	change := func(ctx context.Context, operation string) {
+		GinkgoHelper()
+		before := m.agents(ctx)
+		m.kubectl(ctx, "patch", "deployment", "-n", namespace, "mirrorset-manager", "--type=json", "-p", "["+operation+"]")
+		Eventually(m.agents).WithArguments(ctx).WithTimeout(convergeTimeout).WithPolling(50 * time.Millisecond).Should(And(HaveLen(1), Not(Equal(before))))
+		m.expectReady(ctx)
+	}
+	change(ctx, fmt.Sprintf(`{"op": "add", "path": %q, "value": %q}`, path, argument))
+	DeferCleanup(func(ctx SpecContext) {
+		change(ctx, fmt.Sprintf(`{"op": "test", "path": %q, "value": %q}, {"op": "remove", "path": %q}`, path, argument, path))
+	}, NodeTimeout(2*time.Minute))
+}
+
 // expectReady waits until the present revision of manager and agents is all there is.
 func (m *operator) expectReady(ctx context.Context) {
 	GinkgoHelper()
