@@ -223,10 +223,15 @@ func connect(ctx context.Context, socket, version string) *containerdClient {
 
 // pull pulls an image, without credentials, and forgets it.
 func (c *containerdClient) pull(ctx context.Context, reference string) error {
+	return c.pullAs(ctx, reference, nil)
+}
+
+// pullAs is [containerdClient.pull] with credentials.
+func (c *containerdClient) pullAs(ctx context.Context, reference string, auth *criv1.AuthConfig) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	image := &criv1.ImageSpec{Image: reference}
-	if _, err := c.images.PullImage(ctx, &criv1.PullImageRequest{Image: image}); err != nil {
+	if _, err := c.images.PullImage(ctx, &criv1.PullImageRequest{Image: image, Auth: auth}); err != nil {
 		return err
 	}
 	_, err := c.images.RemoveImage(ctx, &criv1.RemoveImageRequest{Image: image})
