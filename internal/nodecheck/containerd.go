@@ -1,0 +1,223 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package nodecheck
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// verdict is what the containerd of some versions makes of the folder that is written to. Without a reason, it reads the
+// folder and nothing is odd.
+type verdict struct {
+	reason Reason
+	effect Effect
+	detail string // the tables that are in the way, or the folder that comes first
+	path   string // config_path as it is in force
+}
+
+// checkContainerd finds out whether containerd reads the folder. Where it is not known to be the kubelet's runtime, its
+// configuration file is the evidence.
+func (c *checker) checkContainerd(known bool) {
+	if _, err := fs.Stat(c.Root, c.ContainerdConfig); errors.Is(err, fs.ErrNotExist) {
+		c.missing(known)
+		return
+	}
+	before := len(c.report.Problems)
+	l := c.loadContainerd()
+	if len(l.files) == 0 || l.files[0].path != c.ContainerdConfig {
+		c.runs(Containerd)
+		return
+	}
+	verdicts, all := c.judge(l.files)
+	disabled := len(verdicts) > 0 && !slices.ContainsFunc(verdicts, func(v verdict) bool { return v.reason != ContainerdCRIDisabled })
+	if disabled && len(c.report.Runtimes) > 0 {
+		c.report.Problems = c.report.Problems[:before] // another program's containerd, beside CRI-O
+		return
+	}
+	if !disabled || known {
+		c.runs(Containerd)
+	}
+	for _, reason := range reasons(verdicts) {
+		c.find(c.containerdProblem(reason, verdicts, all, l.files))
+	}
+	c.checkTransfer(l.files, all)
+	c.checkContainerdStart(l.changed)
+}
+
+func (c *checker) missing(known bool) {
+	if known {
+		c.runs(Containerd)
+	} else if _, err := fs.Stat(c.Root, relative(c.CertsDir)); err != nil || len(c.report.Runtimes) > 0 {
+		return // no containerd here
+	}
+	c.find(Problem{
+		Reason: ContainerdConfigMissing, Runtime: Containerd, Effect: Unread,
+		Message: fmt.Sprintf("/%s is not there, and without a configuration file containerd reads no hosts.toml", c.ContainerdConfig),
+		Remedy: fmt.Sprintf("If containerd has its configuration elsewhere, start the manager with --containerd-config=PATH; else write /%s with\n\n%s\nand run: %s",
+			c.ContainerdConfig, lines(0, c.CertsDir), c.distribution().restart),
+	})
+}
+
+// judge returns one verdict for each dialect that starts with the files, and these dialects.
+func (c *checker) judge(files []file) (verdicts []verdict, all []dialect) {
+	var refusal error
+	for _, d := range candidates(c.RuntimeVersion) {
+		s, err := d.read(files)
+		if err != nil {
+			refusal = err
+			continue
+		}
+		verdicts, all = append(verdicts, c.judgeOne(&d, &s)), append(all, d)
+	}
+	if len(all) > 0 {
+		return verdicts, all
+	}
+	c.find(Problem{
+		Reason: ContainerdConfigRefused, Runtime: Containerd, Effect: Unsure,
+		Message: fmt.Sprintf("/%s is a configuration that containerd does not start with: %s", c.ContainerdConfig, refusal),
+		Remedy:  fmt.Sprintf("Mend the configuration; `containerd config dump` says whether containerd can read it. Then run: %s", c.distribution().restart),
+	})
+	return nil, nil
+}
+
+// The tables that containerd had before config_path, as far as they are in its way.
+const (
+	mirrorTables = "mirrors"
+	tlsTables    = "configs.*.tls"
+)
+
+// judgeOne says what one containerd does when the kubelet has it pull.
+func (c *checker) judgeOne(d *dialect, s *settings) verdict {
+	r := s.pull.Registry
+	unread := func(reason Reason, detail string) verdict {
+		return verdict{reason: reason, effect: Unread, detail: detail, path: s.configPath(d)}
+	}
+	value := s.configPath(d)
+	switch {
+	case s.disabled:
+		return unread(ContainerdCRIDisabled, "")
+	case value != "" && len(r.Mirrors) > 0:
+		return unread(ContainerdRegistryConflict, mirrorTables)
+	case value != "" && d.max < 3 && r.hasTLS():
+		return unread(ContainerdRegistryConflict, tlsTables)
+	case value == "" && len(r.Mirrors) > 0:
+		return unread(ContainerdConfigPathUnset, mirrorTables)
+	case value == "":
+		return unread(ContainerdConfigPathUnset, "")
+	}
+	folders := strings.Split(value, ":")
+	ours := slices.IndexFunc(folders, c.isCertsDir)
+	reason := ContainerdConfigPathJoined
+	if r.ConfigPath == nil || *r.ConfigPath == "" {
+		reason = ContainerdConfigPathUnset
+	}
+	switch {
+	case len(folders) == 1 && ours == 0:
+		return verdict{path: value}
+	case ours < 0 && reason != ContainerdConfigPathUnset:
+		return unread(ContainerdConfigPathElsewhere, "")
+	case ours < 0 || !d.local(&s.pull):
+		return unread(reason, "")
+	case ours == 0:
+		return verdict{reason: reason, path: value}
+	}
+	return verdict{reason: reason, detail: folders[0], path: value}
+}
+
+// configPath returns the value that is in force for the kubelet's pulls.
+func (s *settings) configPath(d *dialect) string {
+	r := s.pull.Registry
+	switch {
+	case r.ConfigPath != nil && *r.ConfigPath != "":
+		return *r.ConfigPath
+	case d.defaults && len(r.Mirrors) == 0, d.defaultsEarly && (r.ConfigPath == nil || s.legacy):
+		return defaultPath
+	}
+	return ""
+}
+
+func (r *registry) hasTLS() bool {
+	for _, config := range r.Configs {
+		if config.TLS != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// snapRevision is the folder of one revision of a snap, which a link named current leads to.
+var snapRevision = regexp.MustCompile(`^/var/snap/([^/]+)/x?[0-9]+/`)
+
+// isCertsDir tells whether a folder, as the host names it, is the one that is written to.
+func (c *checker) isCertsDir(folder string) bool {
+	plain := func(name string) string {
+		return snapRevision.ReplaceAllString(path.Clean(name), "/var/snap/$1/current/")
+	}
+	if !path.IsAbs(folder) {
+		return false
+	}
+	if plain(folder) == plain(c.CertsDir) {
+		return true
+	}
+	a, err := fs.Stat(c.Root, relative(folder))
+	if err != nil {
+		return false
+	}
+	b, err := fs.Stat(c.Root, relative(c.CertsDir))
+	return err == nil && os.SameFile(a, b)
+}
+
+// checkTransfer compares the transfer service's own config_path.
+func (c *checker) checkTransfer(files []file, all []dialect) {
+	if len(all) == 0 {
+		return
+	}
+	d := &all[len(all)-1]
+	s, err := d.read(files)
+	value := s.configPath(d)
+	if err != nil || s.transfer == "" || path.Clean(s.transfer) == path.Clean(value) || c.isCertsDir(s.transfer) && c.isCertsDir(value) {
+		return
+	}
+	c.find(Problem{
+		Reason: ContainerdTransferDiffers, Runtime: Containerd, Effect: Mild,
+		Message: fmt.Sprintf("/%s sets config_path = %s for the transfer service and %s for the kubelet's pulls, which alone counts for them",
+			c.ContainerdConfig, quote(s.transfer), orNone(value)),
+		Remedy: fmt.Sprintf("Set the same in both places, or remove the former; `ctr images pull` wants --hosts-dir %s in any case:\n\n[plugins.%q]\n  config_path = %q\n\nThen run: %s",
+			c.CertsDir, "io.containerd.transfer.v1.local", c.CertsDir, c.distribution().restart),
+	})
+}
+
+func orNone(value string) string {
+	if value == "" {
+		return "none"
+	}
+	return quote(value)
+}
+
+// checkContainerdStart compares the time of the configuration with that of the process.
+func (c *checker) checkContainerdStart(changed time.Time) {
+	d := c.distribution()
+	start := c.started(c.ContainerdStarted, d.socket)
+	if start.IsZero() || !changed.After(start) {
+		return
+	}
+	c.find(Problem{
+		Reason: ContainerdNotRestarted, Runtime: Containerd, Effect: Unsure,
+		Message: fmt.Sprintf("containerd was started at %s, before its configuration was changed at %s, so it may not have read what is there now",
+			stamp(start), stamp(changed)),
+		Remedy: "Run: " + d.restart,
+	})
+}
+
+func stamp(t time.Time) string {
+	return t.UTC().Format(time.RFC3339)
+}

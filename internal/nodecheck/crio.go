@@ -1,0 +1,130 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package nodecheck
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+)
+
+// Where CRI-O keeps its configuration and its socket.
+const (
+	crioConfig  = "etc/crio/crio.conf"
+	crioDropIns = "etc/crio/crio.conf.d"
+	crioSocket  = "run/crio/crio.sock"
+)
+
+// crioTables is what is asked of one of CRI-O's configuration files.
+type crioTables struct {
+	CRIO struct {
+		Image struct {
+			AutoReloadRegistries *bool `toml:"auto_reload_registries"`
+		} `toml:"image"`
+	} `toml:"crio"`
+}
+
+// checkCRIO finds out whether CRI-O follows the drop-ins. Where it is not known to be the kubelet's runtime, a configuration
+// file is the evidence.
+func (c *checker) checkCRIO(known bool) {
+	files := c.crioFiles()
+	if len(files) == 0 && !known {
+		return
+	}
+	c.runs(CRIO)
+	follows, by, changed := c.readCRIO(files)
+	start := c.started(c.CRIOStarted, crioSocket)
+	switch {
+	case !follows:
+		c.find(autoReloadOff(by))
+	case !start.IsZero():
+		c.startedBeforeFolder(start, "CRI-O was started at %s, before /%s was created at %s, so it does not follow the files there")
+	default:
+		c.startedBeforeFolder(c.Booted, "the machine was started at %s, and /%s created at %s, so CRI-O may have been started before it and then does not follow the files there")
+	}
+	if !start.IsZero() && changed.After(start) {
+		c.find(Problem{
+			Reason: CRIONotRestarted, Runtime: CRIO, Effect: Unsure,
+			Message: fmt.Sprintf("CRI-O was started at %s, before its configuration was changed at %s, so it may not have read what is there now", stamp(start), stamp(changed)),
+			Remedy:  "Run: systemctl restart crio",
+		})
+	}
+}
+
+// crioFiles returns the files that count, the later ones more: of the folder every file, whatever its name.
+func (c *checker) crioFiles() (files []string) {
+	if _, err := fs.Stat(c.Root, crioConfig); !errors.Is(err, fs.ErrNotExist) {
+		files = append(files, crioConfig)
+	}
+	err := fs.WalkDir(c.Root, crioDropIns, func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		if len(files) >= maxFiles {
+			return fmt.Errorf("there are more than %d files", maxFiles)
+		}
+		files = append(files, name)
+		return nil
+	})
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		c.crioUnreadable(crioDropIns, err)
+	}
+	return files
+}
+
+// readCRIO returns the setting, the file that has it, and when one of the files was changed last.
+func (c *checker) readCRIO(files []string) (follows bool, by string, changed time.Time) {
+	for _, name := range files {
+		var t crioTables
+		at, err := readTOML(c.Root, name, &t)
+		if err != nil {
+			c.crioUnreadable(name, err)
+			continue
+		}
+		if at.After(changed) {
+			changed = at
+		}
+		if value := t.CRIO.Image.AutoReloadRegistries; value != nil {
+			follows, by = *value, name
+		}
+	}
+	return follows, by, changed
+}
+
+func (c *checker) crioUnreadable(name string, err error) {
+	c.find(Problem{
+		Reason: CRIOConfigUnreadable, Runtime: CRIO, Effect: Unsure,
+		Message: fmt.Sprintf("/%s cannot be read (%s), so nothing tells whether CRI-O starts again and what it does then", clip(name), why(err)),
+		Remedy:  fmt.Sprintf("Mend /%s, then run: systemctl restart crio", clip(name)),
+	})
+}
+
+const ourCRIODropIn = crioDropIns + "/99-mirrorset.conf"
+
+func autoReloadOff(by string) Problem {
+	message := "no file of CRI-O's configuration sets auto_reload_registries = true, so CRI-O reads changed rules only when it is reloaded"
+	if by != "" {
+		message = fmt.Sprintf("/%s sets auto_reload_registries = false, so CRI-O reads changed rules only when it is reloaded", clip(by))
+	}
+	how := "write /" + ourCRIODropIn + " with"
+	if by > ourCRIODropIn { // it would be read later, and count
+		how = "set in /" + clip(by)
+	}
+	return Problem{
+		Reason: CRIOAutoReloadOff, Runtime: CRIO, Effect: Late, Message: message,
+		Remedy: fmt.Sprintf("With CRI-O 1.30 or later, %s\n\n[crio.image]\nauto_reload_registries = true\n\nand run: systemctl restart crio\nWith an earlier one, run after each change: systemctl reload crio", how),
+	}
+}
+
+func (c *checker) startedBeforeFolder(start time.Time, format string) {
+	if start.IsZero() || !c.DropInsBorn.After(start) {
+		return
+	}
+	c.find(Problem{
+		Reason: CRIOStartedBeforeFolder, Runtime: CRIO, Effect: Late,
+		Message: fmt.Sprintf(format, stamp(start), DropInsDir, stamp(c.DropInsBorn)),
+		Remedy:  "Run: systemctl restart crio",
+	})
+}

@@ -1,0 +1,94 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package nodecheck
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/pelletier/go-toml/v2"
+)
+
+// The bounds of what is read.
+const (
+	maxSize  = 4 << 20
+	maxFiles = 200
+)
+
+// readTOML decodes one file, as far as the value asks for it, and returns when it was changed.
+func readTOML(root fs.FS, name string, into any) (changed time.Time, err error) {
+	data, changed, err := readFile(root, name)
+	if err != nil {
+		return changed, err
+	}
+	err = toml.Unmarshal(data, into)
+	var where *toml.DecodeError
+	if errors.As(err, &where) {
+		line, column := where.Position()
+		text, _, _ := strings.Cut(strings.TrimPrefix(where.Error(), "toml: "), " into ") // a type of ours
+		err = fmt.Errorf("line %d, column %d: %s", line, column, text)
+	}
+	return changed, err
+}
+
+// readFile reads a regular file of a sane size.
+func readFile(root fs.FS, name string) (data []byte, changed time.Time, err error) {
+	info, err := fs.Stat(root, name) // before it is opened: to open a pipe is to wait for who writes to it
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, time.Time{}, errors.New("it is no regular file")
+	}
+	f, err := root.Open(name)
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	data, err = io.ReadAll(io.LimitReader(f, maxSize+1))
+	if err == nil && len(data) > maxSize {
+		err = fmt.Errorf("it has more than %d MiB", maxSize>>20)
+	}
+	return data, info.ModTime(), err
+}
+
+// why returns an error's text without the path, which the message names already.
+func why(err error) string {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		err = p.Err
+	}
+	return clip(err.Error())
+}
+
+const maxText = 150
+
+// clip keeps a text from elsewhere on one line of a sane length.
+func clip(text string) string {
+	printable := func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return ' '
+	}
+	return fmt.Sprintf("%.*s", maxText, strings.Map(printable, text)) + more(text)
+}
+
+// quote makes any value safe to print on one line.
+func quote(value string) string {
+	return fmt.Sprintf("%.*q", maxText, value) + more(value)
+}
+
+func more(text string) string {
+	if utf8.RuneCountInString(text) > maxText {
+		return "..."
+	}
+	return ""
+}

@@ -1,0 +1,93 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package nodecheck tells whether the runtimes of a node read what Mirrorset writes there, by their own configuration
+// files. It only reads, and what it cannot read is one more problem.
+package nodecheck
+
+import (
+	"cmp"
+	"io/fs"
+	"path"
+	"strings"
+	"time"
+)
+
+// The defaults of [Node].
+const (
+	DefaultContainerdConfig = "etc/containerd/config.toml"
+	DefaultCertsDir         = "/etc/containerd/certs.d"
+)
+
+// DropInsDir is the folder that CRI-O watches, below the host's root.
+const DropInsDir = "etc/containers/registries.conf.d"
+
+// Node is what there is to know about a node. All but Root may be left out.
+type Node struct {
+	// Root has the host's files, or those of its folders that can be seen from here.
+	Root fs.FS
+	// Mounts says where folders of the host are below Root, if not in their own places. The keys are what the host calls
+	// them; of one in another, the inner one counts.
+	Mounts map[string]string
+	// ContainerdConfig is what the host calls containerd's configuration file. All of its folder must be there.
+	ContainerdConfig string
+	// CertsDir is the folder that hosts.toml files are written to, as the host names it.
+	CertsDir string
+	// RuntimeVersion is what status.nodeInfo.containerRuntimeVersion of the Node says, as in "containerd://2.1.4". It says
+	// which runtime the kubelet uses, and spares the answers that begin with "it depends".
+	RuntimeVersion string
+	// Booted is when the machine was started, and DropInsBorn when its [DropInsDir] was created.
+	Booted, DropInsBorn time.Time
+	// ContainerdStarted and CRIOStarted are when the processes were started. Without them, it is the time of their sockets
+	// below Root that counts, where they can be seen.
+	ContainerdStarted, CRIOStarted time.Time
+}
+
+// Check reads the configuration of the node's runtimes.
+func Check(node Node) Report {
+	node.ContainerdConfig = relative(cmp.Or(node.ContainerdConfig, DefaultContainerdConfig))
+	node.CertsDir = cmp.Or(node.CertsDir, DefaultCertsDir)
+	c := &checker{Node: node}
+	c.Root = newView(node.Root, node.Mounts)
+	switch runtime, _, _ := strings.Cut(node.RuntimeVersion, "://"); runtime {
+	case "containerd":
+		c.checkContainerd(true)
+	case "cri-o":
+		c.checkCRIO(true)
+	default:
+		c.checkCRIO(false)
+		c.checkContainerd(false)
+	}
+	return c.report
+}
+
+// checker collects what is found.
+type checker struct {
+	Node
+	report Report
+}
+
+func (c *checker) find(p Problem) {
+	c.report.Problems = append(c.report.Problems, p)
+}
+
+func (c *checker) runs(r Runtime) {
+	c.report.Runtimes = append(c.report.Runtimes, r)
+}
+
+// relative returns the path of a host's file below its root.
+func relative(name string) string {
+	return cmp.Or(strings.TrimPrefix(path.Clean("/"+name), "/"), ".")
+}
+
+// started returns when a runtime was started: the given time, else that of its socket, which it creates then.
+func (c *checker) started(given time.Time, socket string) time.Time {
+	if !given.IsZero() {
+		return given
+	}
+	info, err := fs.Stat(c.Root, socket)
+	if err != nil || info.Mode().Type() != fs.ModeSocket {
+		return time.Time{}
+	}
+	return info.ModTime()
+}

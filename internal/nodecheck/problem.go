@@ -1,0 +1,108 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package nodecheck
+
+// Runtime is a container runtime that pulls images for the kubelet.
+type Runtime string
+
+// The runtimes.
+const (
+	Containerd Runtime = "containerd"
+	CRIO       Runtime = "CRI-O"
+)
+
+// Reason is the machine-readable name of a problem, in the form that conditions and events use.
+type Reason string
+
+// The reasons about containerd.
+const (
+	// ContainerdConfigMissing: nothing says that a runtime reads the folder that is written to.
+	ContainerdConfigMissing Reason = "ContainerdConfigMissing"
+	// ContainerdConfigUnreadable: a configuration file that cannot be read or is no TOML.
+	ContainerdConfigUnreadable Reason = "ContainerdConfigUnreadable"
+	// ContainerdConfigRefused: containerd does not start with this configuration.
+	ContainerdConfigRefused Reason = "ContainerdConfigRefused"
+	// ContainerdImportUnseen: an imported file that is not there, or not to be seen from here.
+	ContainerdImportUnseen Reason = "ContainerdImportUnseen"
+	// ContainerdConfigPathUnset: no config_path is in force, or the default one.
+	ContainerdConfigPathUnset Reason = "ContainerdConfigPathUnset"
+	// ContainerdConfigPathJoined: config_path is a list of folders, which the transfer service takes for one.
+	ContainerdConfigPathJoined Reason = "ContainerdConfigPathJoined"
+	// ContainerdConfigPathElsewhere: config_path is not the folder that is written to.
+	ContainerdConfigPathElsewhere Reason = "ContainerdConfigPathElsewhere"
+	// ContainerdRegistryConflict: config_path stands beside what containerd refuses to load its CRI plugin with.
+	ContainerdRegistryConflict Reason = "ContainerdRegistryConflict"
+	// ContainerdCRIDisabled: containerd does not serve the kubelet.
+	ContainerdCRIDisabled Reason = "ContainerdCRIDisabled"
+	// ContainerdTransferDiffers: the transfer service has another config_path than the kubelet's pulls.
+	ContainerdTransferDiffers Reason = "ContainerdTransferDiffers"
+	// ContainerdNotRestarted: the configuration was changed after containerd was started.
+	ContainerdNotRestarted Reason = "ContainerdNotRestarted"
+)
+
+// The reasons about CRI-O.
+const (
+	// CRIOConfigUnreadable: a configuration file that cannot be read or is no TOML.
+	CRIOConfigUnreadable Reason = "CRIOConfigUnreadable"
+	// CRIOAutoReloadOff: CRI-O does not follow the drop-ins by itself.
+	CRIOAutoReloadOff Reason = "CRIOAutoReloadOff"
+	// CRIOStartedBeforeFolder: CRI-O follows a folder only if it was there when CRI-O was started.
+	CRIOStartedBeforeFolder Reason = "CRIOStartedBeforeFolder"
+	// CRIONotRestarted: the configuration was changed after CRI-O was started.
+	CRIONotRestarted Reason = "CRIONotRestarted"
+)
+
+// Effect is what a problem means for the rules on the node. The greater, the worse.
+type Effect int
+
+// The effects.
+const (
+	// Mild: the runtime reads the rules all the same.
+	Mild Effect = iota
+	// Late: the runtime reads the rules when it is started or reloaded, and not before.
+	Late
+	// Unsure: what can be seen from here does not tell whether the runtime reads the rules.
+	Unsure
+	// Unread: the runtime does not read the rules.
+	Unread
+)
+
+func (e Effect) String() string {
+	return [...]string{"Mild", "Late", "Unsure", "Unread"}[e]
+}
+
+// MarshalText writes the name.
+func (e Effect) MarshalText() ([]byte, error) {
+	return []byte(e.String()), nil
+}
+
+// Problem is one thing that somebody should change on a node.
+type Problem struct {
+	Reason  Reason
+	Runtime Runtime
+	Effect  Effect
+	// Message is one sentence on one line, which names the file and the value.
+	Message string
+	// Remedy says what to change and which command to run then. It can have several lines.
+	Remedy string
+}
+
+// Report is what was found on a node.
+type Report struct {
+	// Runtimes are those that there is evidence for.
+	Runtimes []Runtime
+	Problems []Problem
+}
+
+// Effect returns what the problems of a runtime come to. Rules count as applied only where it is [Mild], or [Late] after a
+// reload that succeeded.
+func (r Report) Effect(runtime Runtime) Effect {
+	worst := Mild
+	for _, p := range r.Problems {
+		if p.Runtime == runtime {
+			worst = max(worst, p.Effect)
+		}
+	}
+	return worst
+}

@@ -1,0 +1,152 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package nodecheck
+
+import (
+	"cmp"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+)
+
+// distribution is how a kind of node keeps its containerd.
+type distribution struct {
+	restart string
+	socket  string // below the host's root
+	// template is what the configuration file is made out of, for each version; empty where people write it themselves.
+	template func(version int) string
+}
+
+// distribution tells by the path of the configuration file.
+func (c *checker) distribution() distribution {
+	rancher := func(version int) string {
+		name := "config-v3.toml.tmpl"
+		if version < 3 {
+			name = "config.toml.tmpl"
+		}
+		return "/" + path.Join(path.Dir(c.ContainerdConfig), name)
+	}
+	switch {
+	case strings.Contains(c.ContainerdConfig, "/k3s/agent/"):
+		return distribution{"systemctl restart k3s (on agents: k3s-agent)", "run/k3s/containerd/containerd.sock", rancher}
+	case strings.Contains(c.ContainerdConfig, "/rke2/agent/"):
+		return distribution{"systemctl restart rke2-server (on agents: rke2-agent)", "run/k3s/containerd/containerd.sock", rancher}
+	case strings.Contains(c.ContainerdConfig, "/microk8s/"):
+		return distribution{"snap restart microk8s.daemon-containerd", "var/snap/microk8s/common/run/containerd.sock", func(int) string {
+			return "/" + path.Join(path.Dir(c.ContainerdConfig), "containerd-template.toml")
+		}}
+	}
+	return distribution{"systemctl restart containerd", "run/containerd/containerd.sock", nil}
+}
+
+// table returns the header of the registry table in a configuration file of a version.
+func table(version int) string {
+	if version < 3 {
+		return fmt.Sprintf("[plugins.%q.registry]", criName2)
+	}
+	return fmt.Sprintf("[plugins.%q.registry]", imagesName)
+}
+
+// lines returns what a configuration file of a version has to say.
+func lines(version int, certsDir string) string {
+	text := fmt.Sprintf("%s\n  config_path = %q\n", table(version), certsDir)
+	if version < 2 {
+		return "version = 2\n" + text
+	}
+	return text
+}
+
+// where returns the file to change: the one that sets config_path last, else the main one.
+func where(files []file) *file {
+	at := &files[0]
+	for i := range files {
+		if len(files[i].Plugins.paths()) > 0 {
+			at = &files[i]
+		}
+	}
+	return at
+}
+
+// olderSettings returns the last file with tables that can be in the way of config_path, else the main one.
+func olderSettings(files []file) *file {
+	at := &files[0]
+	for i := range files {
+		for _, r := range files[i].Plugins.registries() {
+			if len(r.Mirrors) > 0 || r.hasTLS() {
+				at = &files[i]
+			}
+		}
+	}
+	return at
+}
+
+// remedy says what to change.
+func (c *checker) remedy(v *verdict, all []dialect, files []file) string {
+	d := c.distribution()
+	switch {
+	case v.reason == ContainerdCRIDisabled:
+		return fmt.Sprintf("Remove %q, %q and %q from disabled_plugins in /%s or the files that it imports, then run: %s", criName1, criName2, imagesName, c.ContainerdConfig, d.restart)
+	case v.reason == ContainerdRegistryConflict && c.isCertsDir(v.path):
+		return remove(all, files) + "Then run: " + d.restart
+	case v.reason == ContainerdConfigPathElsewhere && path.IsAbs(v.path) && !strings.Contains(v.path, ":"):
+		return fmt.Sprintf("If that is where hosts.toml files belong on this node, start the manager with --containerd-certs-dir=%s. Else: %s", clip(v.path), c.setPath(all, files))
+	}
+	return c.setPath(all, files)
+}
+
+// setPath says where to put which lines, what has to go, and what to run then.
+func (c *checker) setPath(all []dialect, files []file) string {
+	at, d := where(files), c.distribution()
+	version := cmp.Or(at.Version, files[0].Version)
+	in := "/" + clip(at.path)
+	if d.template != nil {
+		in = d.template(version) + ", which /" + clip(at.path) + " is made out of,"
+	}
+	text := remove(all, files) + fmt.Sprintf("In %s set this, each table once:\n\n%s\n", in, lines(version, c.CertsDir))
+	if version < 2 {
+		text += fmt.Sprintf("With version 2 the names of plugins are written in full there: %q for %q.\n", criName2, criName1)
+	}
+	if version > 2 && at.Plugins.CRI2 != nil && at.Plugins.CRI2.Registry != nil {
+		text += fmt.Sprintf("Remove %s, which is of version 2.\n", table(2))
+	}
+	if slices.ContainsFunc(files, func(f file) bool { return f.Version != 0 && f.Version != files[0].Version }) {
+		text += "Write all files that are imported in one version.\n"
+	}
+	if last, several := lastTable(files); several && all[0].max < 3 {
+		text += fmt.Sprintf("containerd 1 takes this plugin's table as a whole from the last file that has one, /%s, so all that belongs in it has to stand there.\n", clip(last.path))
+	}
+	return text + "Then run: " + d.restart
+}
+
+// lastTable returns the last file that has the table of the version-2 plugin, and whether others have it too.
+func lastTable(files []file) (last *file, several bool) {
+	for i := range files {
+		if files[i].Plugins.CRI2 != nil {
+			several = last != nil
+			last = &files[i]
+		}
+	}
+	return last, several
+}
+
+// remove says which tables config_path cannot stand beside.
+func remove(all []dialect, files []file) (text string) {
+	var mirrors, tls bool
+	for i := range files {
+		for _, r := range files[i].Plugins.registries() {
+			mirrors = mirrors || len(r.Mirrors) > 0
+			tls = tls || r.hasTLS() && all[0].max < 3
+		}
+	}
+	for _, t := range []struct {
+		there bool
+		name  string
+	}{{mirrors, mirrorTables}, {tls, tlsTables}} {
+		if t.there {
+			text += fmt.Sprintf("Remove the tables registry.%s from /%s; hosts.toml files can say the same.\n", t.name, clip(olderSettings(files).path))
+		}
+	}
+	return text
+}
