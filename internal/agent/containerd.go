@@ -53,7 +53,7 @@ func (n *node) writeCerts() (*certs, error) {
 	}
 	tree := containerd.Project(n.accepted.rules, about)
 	wanted := make(map[string]bool, len(tree.Files))
-	var failed []error
+	failed := []error{c.host.RemoveLeftovers(certsDir, hostsFile, containerd.Marker)}
 	for _, f := range tree.Files {
 		wanted[path.Dir(f.Path)] = true
 		if err := c.write(f); err != nil {
@@ -191,7 +191,7 @@ func (c *certs) reportHidden(router *containerd.Router) {
 // removeStale removes our files that are not wanted, and the folders that they leave empty.
 func (c *certs) removeStale(wanted map[string]bool) error {
 	ours, err := ourCerts(c.host)
-	failed := []error{err, c.host.RemoveLeftovers(certsDir, hostsFile, containerd.Marker)}
+	failed := []error{err}
 	for _, file := range ours {
 		if wanted[path.Base(path.Dir(file.Path))] {
 			continue

@@ -110,24 +110,6 @@ func (h *Host) Lstat(name string) (fs.FileInfo, error) {
 	return h.root.Lstat(name)
 }
 
-// RemoveEmptyDir removes a directory that has nothing left in it; a link to one is left alone.
-func (h *Host) RemoveEmptyDir(dir string) error {
-	info, err := h.root.Lstat(dir)
-	if err == nil && !info.IsDir() {
-		return nil
-	}
-	if err == nil {
-		err = h.root.Remove(dir)
-	}
-	if err == nil {
-		return h.syncDir(path.Dir(dir))
-	}
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTEMPTY) {
-		return nil
-	}
-	return err
-}
-
 // Read returns the content of the file. It fails with [fs.ErrNotExist] or [ErrForeign].
 func (h *Host) Read(f File) ([]byte, error) {
 	content, _, err := h.read(f)
