@@ -63,25 +63,28 @@ var _ = Describe("field validation", func() {
 	}, Entry("Warn", "Warn"), Entry("Strict", "Strict"))
 
 	DescribeTable("of apply patches tells what is there twice", func(w write) {
-		value := `{"imageDigestMirrors":[{"source":"first.com","source":"new.example.com"}]}`
+		value, twice := `{"imageDigestMirrors":[{"source":"first.com","source":"new.example.com"}]}`, "source"
 		if w.ofStatus() {
-			value = `{"source":1,"source":2}`
+			value, twice = `{"revision":1,"revision":2}`, "revision"
 		}
 		r := w.prepare(value)
 		query := r.query
 		r.query = query + "&fieldValidation=Strict"
-		unchanged(func() { send(r).refused(http.StatusBadRequest, `key "source" already set`) })
+		unchanged(func() { send(r).refused(http.StatusBadRequest, `key "`+twice+`" already set`) })
 		r.query = query + "&fieldValidation=Warn"
 		res := send(r).expect(w.code)
 		w.shows(res)
-		Expect(res.warnings()).To(ConsistOf(ContainSubstring(`key "source" already set`)))
+		Expect(res.warnings()).To(ConsistOf(ContainSubstring(`key "`+twice+`" already set`)))
 		r.query = query + "&fieldValidation=Ignore"
 		Expect(send(r).expect(http.StatusOK).warnings()).To(BeEmpty())
 	}, Entry("that create", applyNew), Entry("of a set", applySet), Entry("of the status", applyStatus))
 
-	DescribeTable("of apply patches refuses unknown fields of the spec in every mode", func(mode string) {
-		r := applySet.prepare(`{"unknown":1}`)
-		r.query += "&fieldValidation=" + mode
-		unchanged(func() { send(r).refused(http.StatusInternalServerError, ".spec.unknown: field not declared in schema") })
-	}, Entry("Ignore", "Ignore"), Entry("Warn", "Warn"), Entry("Strict", "Strict"))
+	DescribeTable("of apply patches refuses unknown fields in every mode", func(w write, field string) {
+		r := w.prepare(`{"unknown":1}`)
+		query := r.query
+		for _, mode := range []string{"Ignore", "Warn", "Strict"} {
+			r.query = query + "&fieldValidation=" + mode
+			unchanged(func() { send(r).refused(http.StatusInternalServerError, field+": field not declared in schema") })
+		}
+	}, Entry("of a set", applySet, ".spec.unknown"), Entry("of the status", applyStatus, ".status.unknown"))
 })

@@ -6,6 +6,7 @@
 //
 // +kubebuilder:object:generate=true
 // +groupName=config.openshift.io
+// +kubebuilder:ac:generate=true
 package v1
 
 import (
@@ -17,6 +18,9 @@ import (
 var (
 	// GroupVersion is the group and version that the types of this package are served under.
 	GroupVersion = schema.GroupVersion{Group: "config.openshift.io", Version: "v1"}
+
+	// SchemeGroupVersion is GroupVersion, by the name that generated code knows it by.
+	SchemeGroupVersion = GroupVersion
 
 	// SchemeBuilder collects the functions that make the types known to a scheme.
 	SchemeBuilder = runtime.NewSchemeBuilder(addKnownTypes)

@@ -14,6 +14,11 @@ import (
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:path=imagedigestmirrorsets,singular=imagedigestmirrorset,scope=Cluster,shortName=idms
 // +kubebuilder:subresource:status
+// +kubebuilder:printcolumn:name="Sources",type=integer,JSONPath=`.status.sources`,description="How many sources the set names"
+// +kubebuilder:printcolumn:name="Mirrors",type=integer,JSONPath=`.status.mirrors`,description="How many mirrors the set names"
+// +kubebuilder:printcolumn:name="Accepted",type=string,JSONPath=`.status.conditions[?(@.type=="Accepted")].status`,description="Whether all of the set is used"
+// +kubebuilder:printcolumn:name="Applied",type=string,JSONPath=`.status.conditions[?(@.type=="Applied")].status`,description="Whether all nodes have it in force"
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type ImageDigestMirrorSet struct {
 	metav1.TypeMeta `json:",inline"`
 
@@ -27,7 +32,7 @@ type ImageDigestMirrorSet struct {
 
 	// status is what the cluster made of this set.
 	// +optional
-	Status ImageDigestMirrorSetStatus `json:"status,omitempty"` //nolint:kubeapilinter // an object without fields upstream
+	Status ImageDigestMirrorSetStatus `json:"status,omitzero"` //nolint:kubeapilinter // a value upstream
 }
 
 // ImageDigestMirrorSetSpec is what an administrator asks for.
@@ -82,8 +87,100 @@ const (
 	AllowContactingSource MirrorSourcePolicy = "AllowContactingSource"
 )
 
-// ImageDigestMirrorSetStatus is what the cluster made of a set.
-type ImageDigestMirrorSetStatus struct{}
+// ImageDigestMirrorSetStatus is what the cluster made of a set. Upstream it is an object without fields, so a set written
+// for OpenShift has none of these and loses nothing here.
+type ImageDigestMirrorSetStatus struct {
+	// observedGeneration is the generation of the set that this status is about.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"` //nolint:kubeapilinter // no set has generation 0
+
+	// revision is the first one, of all that the manager published, that holds this generation of the set. A node whose
+	// revision is not smaller has seen the set as it is now.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	Revision int64 `json:"revision,omitempty"` //nolint:kubeapilinter // no revision is 0
+
+	// sources is how many different sources the set names.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Sources *int32 `json:"sources,omitempty"`
+
+	// mirrors is how many different mirrors the set names.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Mirrors *int32 `json:"mirrors,omitempty"`
+
+	// conditions are Accepted, which says whether all of the set is used, and Applied, which says whether all nodes have
+	// it in force. Applied, once true, stays so for this generation: a node that joins later starts with the set.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"` //nolint:kubeapilinter // custom resources have no strategic merge patch
+
+	// findings are what an administrator should know about the set: parts that are left out, contradictions with other
+	// sets, rules that cannot match. Where there are more than fit, the condition Accepted says so.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=100
+	Findings []Finding `json:"findings,omitempty"`
+}
+
+// Finding is one thing that an administrator should know about a set.
+type Finding struct {
+	// reason is the name of what was found, in CamelCase.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=128
+	Reason string `json:"reason,omitempty"`
+
+	// message says it in a sentence.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=32768
+	Message string `json:"message,omitempty"`
+
+	// entry is where in spec.imageDigestMirrors it was found, counted from 0. It is absent where it concerns several
+	// entries.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Entry *int32 `json:"entry,omitempty"`
+}
+
+// MaxFindings is how many findings a status has room for.
+const MaxFindings = 100
+
+// The types of a set's conditions.
+const (
+	// ConditionAccepted: all of the set is used. Where it is not, the message says what is left out and why.
+	ConditionAccepted = "Accepted"
+	// ConditionApplied: every node that counts has this generation of the set in force.
+	ConditionApplied = "Applied"
+)
+
+// The reasons of [ConditionAccepted].
+const (
+	// ReasonAllEntriesAccepted: nothing of the set is left out.
+	ReasonAllEntriesAccepted = "AllEntriesAccepted"
+	// ReasonPartsLeftOut: entries, or mirrors of entries, are left out; the rest is used.
+	ReasonPartsLeftOut = "PartsLeftOut"
+	// ReasonNothingAccepted: every entry of the set is left out.
+	ReasonNothingAccepted = "NothingAccepted"
+)
+
+// The reasons of [ConditionApplied].
+const (
+	// ReasonAppliedOnAllNodes: every node that counts has reached the revision.
+	ReasonAppliedOnAllNodes = "AppliedOnAllNodes"
+	// ReasonProgressing: nodes are still to follow; none has failed.
+	ReasonProgressing = "Progressing"
+	// ReasonNodesFailing: nodes cannot put the revision in force, or do not report; the message names them.
+	ReasonNodesFailing = "NodesFailing"
+	// ReasonNoNodes: there is no node that counts.
+	ReasonNoNodes = "NoNodes"
+	// ReasonNotPublished: the manager keeps the rules back, so that no node can know of this generation.
+	ReasonNotPublished = "NotPublished"
+)
 
 // ImageDigestMirrorSetList is a list of sets.
 //

@@ -1,0 +1,112 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// MirrorNode says which mirror rules one node has in force. There is one for each node that Mirrorset serves, with the
+// node's name. The manager makes and removes it; its status is written by the agent of that node, and by the manager where
+// the agent does not.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:resource:path=mirrornodes,singular=mirrornode,scope=Cluster
+// +kubebuilder:subresource:status
+// +kubebuilder:printcolumn:name="Runtime",type=string,JSONPath=`.status.runtimes[0]`,description="The runtime of the node's Pods"
+// +kubebuilder:printcolumn:name="Revision",type=integer,format=int64,JSONPath=`.status.revision`,description="The revision of the rules that are in force"
+// +kubebuilder:printcolumn:name="Applied",type=string,JSONPath=`.status.conditions[?(@.type=="Applied")].status`,description="Whether all rules of that revision are in force"
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.status!="True")].message`,description="What is wrong"
+type MirrorNode struct {
+	metav1.TypeMeta `json:",inline"`
+
+	// metadata is the standard object metadata.
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// status is what was last seen on the node.
+	// +optional
+	Status MirrorNodeStatus `json:"status,omitzero"` //nolint:kubeapilinter // an empty status says nothing
+}
+
+// MirrorNodeStatus is what was last seen on a node.
+type MirrorNodeStatus struct {
+	// revision is that of the rules in force. It grows with every change that the manager publishes; without any in force
+	// it is absent.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	Revision int64 `json:"revision,omitempty"` //nolint:kubeapilinter // no revision is 0
+
+	// digest is that of the rules in force, as in sha256:<hex>. With the revision it names what was published exactly.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=128
+	Digest string `json:"digest,omitempty"` //nolint:kubeapilinter // no digest is empty
+
+	// appliedAt is when the revision came into force on the node.
+	// +optional
+	AppliedAt *metav1.Time `json:"appliedAt,omitempty"`
+
+	// runtimes are those that the rules are in force for, by the names that they go by, as in CRI-O, containerd or Podman.
+	// The first is the one that runs the node's Pods.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=63
+	Runtimes []string `json:"runtimes,omitempty"`
+
+	// conditions are Applied, which says whether all rules of the revision are in force, and RuntimeReady, which says
+	// whether the runtimes are set up to follow them.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"` //nolint:kubeapilinter // custom resources have no strategic merge patch
+}
+
+// The types of a node's conditions.
+const (
+	// ConditionApplied: all rules of the revision are in force. Its status is Unknown where the agent says nothing.
+	ConditionApplied = "Applied"
+	// ConditionRuntimeReady: the runtimes are set up to follow the rules. Where they are not, the message says what to
+	// change on the node.
+	ConditionRuntimeReady = "RuntimeReady"
+)
+
+// The reasons of [ConditionApplied].
+const (
+	// ReasonInForce: every rule of the revision is in force.
+	ReasonInForce = "InForce"
+	// ReasonNotInForce: the revision is in force but for rules that this node cannot have; the message names them.
+	ReasonNotInForce = "NotInForce"
+	// ReasonFailed: a newer revision could not be put in force; the one of the status still is.
+	ReasonFailed = "Failed"
+	// ReasonNeverReported: no agent has ever written the status.
+	ReasonNeverReported = "NeverReported"
+	// ReasonAgentSilent: the agent has stopped to report. What it reported last is in the status, and most likely still
+	// true of the node.
+	ReasonAgentSilent = "AgentSilent"
+)
+
+// The reasons of [ConditionRuntimeReady]; that of a node without a report is [ReasonNeverReported].
+const (
+	// ReasonReady: nothing on the node keeps a runtime from the rules.
+	ReasonReady = "Ready"
+	// ReasonNotReady: a runtime does not follow the rules, or will not after its next start.
+	ReasonNotReady = "NotReady"
+)
+
+// MirrorNodeList is a list of nodes.
+//
+// +kubebuilder:object:root=true
+type MirrorNodeList struct {
+	metav1.TypeMeta `json:",inline"`
+
+	// metadata is the standard list metadata.
+	metav1.ListMeta `json:"metadata,omitempty"`
+
+	// items are the nodes.
+	Items []MirrorNode `json:"items"`
+}
