@@ -56,8 +56,10 @@ type Settings struct {
 	AllowDefaultHost bool
 	// CertsDir is what the host calls the folder that the agent finds at etc/containerd/certs.d below the host's root.
 	CertsDir string
-	// ContainerdConfig is the name of containerd's configuration file below the host's root.
+	// ContainerdConfig is what the host calls containerd's configuration file.
 	ContainerdConfig string
+	// ContainerdConfigDir is where the folder of that file is below the host's root, if not in its own place.
+	ContainerdConfigDir string
 	// ReloadCRIO has CRI-O told of each change, which takes the host's PID namespace.
 	ReloadCRIO bool
 }
@@ -100,7 +102,7 @@ type node struct {
 
 func newNode(host *hostfile.Host, log logr.Logger, settings Settings) *node {
 	n := &node{host: host, log: log, settings: settings}
-	n.redirector.server = redirect.New(redirect.Config{Port: settings.RedirectorPort, OwnTLS: n.ownTLS, Log: log.WithName("redirector")})
+	n.server = redirect.New(redirect.Config{Port: settings.RedirectorPort, OwnTLS: n.ownTLS, Log: log.WithName("redirector")})
 	return n
 }
 

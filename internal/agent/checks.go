@@ -6,6 +6,8 @@ package agent
 import (
 	"io/fs"
 	"os"
+	"path"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -15,8 +17,13 @@ import (
 
 // check tells why a runtime of this host may not read what is written for it.
 func (n *node) check() []Finding {
+	mounts := map[string]string{n.settings.CertsDir: certsDir}
+	if n.settings.ContainerdConfigDir != "" {
+		mounts[path.Dir(n.settings.ContainerdConfig)] = n.settings.ContainerdConfigDir
+	}
 	report := nodecheck.Check(nodecheck.Node{
 		Root:             n.host.FS(),
+		Mounts:           mounts,
 		ContainerdConfig: n.settings.ContainerdConfig,
 		CertsDir:         n.settings.CertsDir,
 		Booted:           booted(),
@@ -30,6 +37,15 @@ func (n *node) check() []Finding {
 		findings = append(findings, Finding{Reason: Reason(p.Reason), Message: p.Message + "\n" + p.Remedy})
 	}
 	return findings
+}
+
+// checkedFolders are those of the runtimes' configuration.
+func (n *node) checkedFolders() []string {
+	containerd := n.settings.ContainerdConfigDir
+	if containerd == "" {
+		containerd = strings.TrimPrefix(path.Dir(n.settings.ContainerdConfig), "/")
+	}
+	return []string{containerd, "etc/crio", "etc/crio/crio.conf.d"}
 }
 
 // booted returns when the machine was started; zero if that cannot be told.

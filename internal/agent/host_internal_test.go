@@ -44,7 +44,7 @@ func newHost(t *testing.T, have files) (n *node, root string, logged *strings.Bu
 	}
 	t.Cleanup(func() { _ = host.Close() })
 	log := funcr.New(func(_, args string) { logged.WriteString(args + "\n") }, funcr.Options{})
-	return newNode(host, log, Settings{}), root, logged
+	return newNode(host, log, Settings{CertsDir: "/etc/containerd/certs.d", ContainerdConfig: "/etc/containerd/config.toml"}), root, logged
 }
 
 func write(t *testing.T, root, name, content string) {

@@ -119,7 +119,7 @@ func TestTheStateOutlivesTheAgent(t *testing.T) {
 	if err := os.Remove(filepath.Join(root, dropInPath)); err != nil {
 		t.Fatal(err)
 	}
-	successor := newNode(n.host, n.log, Settings{})
+	successor := newNode(n.host, n.log, n.settings)
 	successor.restore()
 	if err := successor.repair(); err != nil {
 		t.Fatal(err)
@@ -162,7 +162,7 @@ func TestALostStateIsKeptAgain(t *testing.T) {
 	if err := n.repair(); err != nil {
 		t.Fatal(err)
 	}
-	successor := newNode(n.host, n.log, Settings{})
+	successor := newNode(n.host, n.log, n.settings)
 	successor.restore()
 	if successor.accepted == nil || successor.accepted.Revision != first {
 		t.Errorf("restored %v", successor.accepted)

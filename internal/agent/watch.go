@@ -162,6 +162,7 @@ func (l *loop) watchFolders() {
 		return
 	}
 	folders := append([]string{"etc/containers", "usr/share/containers", path.Dir(statePath), certsDir, ownTLSDir}, dropInDirs...)
+	folders = append(folders, l.node.checkedFolders()...)
 	if ours, err := ourCerts(l.node.host); err == nil {
 		for _, file := range ours {
 			folders = append(folders, path.Dir(file.Path))

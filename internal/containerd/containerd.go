@@ -112,11 +112,7 @@ func (t *Tree) add(host string, rules []*mirrors.Rule, project func() (hosts []E
 }
 
 func saysAnything(rule *mirrors.Rule) bool {
-	return rule.Blocked || len(rule.Mirrors) > 0
-}
-
-func isBlocked(rule *mirrors.Rule) bool {
-	return rule.Blocked
+	return rule.Blocked || rule.Insecure || len(rule.Mirrors) > 0
 }
 
 // pending returns one element for a host, and one for each of several wildcards.
@@ -188,7 +184,7 @@ func (p *projection) project(host string) (hosts []Endpoint, reason string) {
 		usable, needsRedirector := p.usable(rule)
 		switch {
 		case needsRedirector:
-		case len(usable) > 0:
+		case len(usable) > 0, rule.Insecure && !rule.Blocked:
 			return p.direct(rule, usable), ""
 		case !rule.Blocked:
 			return nil, ""
@@ -205,8 +201,9 @@ func (p *projection) project(host string) (hosts []Endpoint, reason string) {
 func (p *projection) usable(rule *mirrors.Rule) (usable []mirrors.Mirror, needsRedirector bool) {
 	for _, m := range rule.Mirrors {
 		host, _ := splitPath(m.Location)
+		ownTLS := p.node.OwnTLS != nil && p.node.OwnTLS(host)
 		switch access := p.access(m.Location); {
-		case access == partly, access == open && p.node.OwnTLS != nil && p.node.OwnTLS(host):
+		case access == partly, access == open && (ownTLS || !mirrors.RewritesAll(rule.Source, m.Location)):
 			return nil, true
 		case access == open:
 			usable = append(usable, m)

@@ -158,12 +158,12 @@ func (e *Endpoint) parseURL(url string, overridePath bool) error {
 
 // check holds an endpoint against what [Project] writes.
 func (e *Endpoint) check(resolves bool) error {
-	if e.Scheme == "http" && (e.SkipVerify || !e.Certificates.isEmpty()) {
+	if e.Scheme == "http" && (e.SkipVerify || !e.isEmpty()) {
 		return errors.New("it is http:// with a TLS setting, which is HTTPS first in some versions and not in others")
 	}
-	if entry, ok := strings.CutPrefix(e.Path, RedirectorPath); ok {
-		parsed, ok := ParseEntry(entry)
-		if !ok || e.Scheme != "http" || !isLoopback(e.Host) || parsed.Source == e.DigestOnly || parsed.Source != resolves {
+	if text, ok := strings.CutPrefix(e.Path, RedirectorPath); ok {
+		_, isRank := Entry(text).Rank()
+		if !Entry(text).IsValid() || e.Scheme != "http" || !isLoopback(e.Host) || isRank != e.DigestOnly || isRank == resolves {
 			return errors.New("it is not an entry of the redirector as we write it")
 		}
 		return nil

@@ -47,6 +47,8 @@ func TestRulesBecomeEndpoints(t *testing.T) {
 		{name: "an insecure last mirror of a blocked source has its plain HTTP for a server",
 			sets: "a: s.com -> m.com [Never]", insecure: []string{"m.com"}, want: []string{
 				"s.com: https://m.com/v2 [any certificate] [digest], http://m.com/v2 [digest]"}},
+		{name: "an insecure source without mirrors",
+			sets: "a: s.com -> (none)", insecure: []string{"s.com"}, want: []string{"s.com: https://s.com/v2 [any certificate], http://s.com/v2"}},
 		{name: "an insecure source resolves tags both ways",
 			sets: "a: s.com -> m.com", insecure: []string{"s.com"}, want: []string{
 				"s.com: https://m.com/v2 [digest], https://s.com/v2 [any certificate], http://s.com/v2"}},
@@ -102,7 +104,11 @@ func TestWhatHostsTOMLCannotSayGoesThroughTheRedirector(t *testing.T) {
 		{name: "an insecure host", sets: "a: s.com/x -> m.com", insecure: []string{"s.com"}, want: []string{
 			"s.com: " + one + ", https://s.com/v2 [any certificate], http://s.com/v2"}},
 		{name: "a host that is insecure in part only", sets: "a: s.com/x -> m.com\na: s.com/y -> m.com", insecure: []string{"s.com/x"}, want: []string{
-			"s.com: " + one + ", redirector/source"}},
+			"s.com: " + one + ", redirector/insecure, https://s.com/v2"}},
+		{name: "a wildcard that is insecure", sets: "a: *.s.com -> m.com", insecure: []string{"*.s.com"}, want: []string{
+			"_default: " + one + ", redirector/insecure, itself"}},
+		{name: "a registry with a mirror that not every name can be rewritten to", sets: "a: s.com -> docker.io, m.com", want: []string{
+			"s.com: " + one + ", redirector/1 [digest], https://s.com/v2"}},
 		{name: "a loopback host", sets: "a: localhost:5000/x -> m.com", want: []string{
 			"localhost:5000: " + one + ", https://localhost:5000/v2 [any certificate], http://localhost:5000/v2"}},
 		{name: "a wildcard, and not the host below it that has mirrors of its own", sets: "a: *.s.com -> m.com, n.com\na: a.s.com -> n.com", want: []string{

@@ -62,13 +62,14 @@ func implied(hosts []containerd.Endpoint, router *containerd.Router, host string
 	for _, e := range hosts {
 		location := e.Host + strings.TrimPrefix(e.Path, "/v2") + strings.TrimPrefix(ref.Name, host)
 		if text, ok := strings.CutPrefix(e.Path, containerd.RedirectorPath); ok {
-			switch entry, _ := containerd.ParseEntry(text); {
-			case entry.Source && route.IsBlocked(), !entry.Source && entry.Rank >= len(route.Mirrors):
+			entry := containerd.Entry(text)
+			switch rank, isRank := entry.Rank(); {
+			case isRank && rank >= len(route.Mirrors), !isRank && route.IsBlocked(), entry == containerd.InsecureSource && !route.Source.Insecure:
 				continue
-			case entry.Source:
-				location = route.Source.Host + "/" + route.Source.Repository
+			case isRank:
+				location = route.Mirrors[rank].Host + "/" + route.Mirrors[rank].Repository
 			default:
-				location = route.Mirrors[entry.Rank].Host + "/" + route.Mirrors[entry.Rank].Repository
+				location = route.Source.Host + "/" + route.Source.Repository
 			}
 		}
 		switch {

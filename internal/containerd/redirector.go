@@ -15,31 +15,32 @@ import (
 // RedirectorPath is the root of all that the redirector serves. No repository begins with an underscore.
 const RedirectorPath = apiRoot + "/_mirrorset/"
 
-// sourceEntry is the last element of the redirector's API root for the source; for a mirror it is its rank.
-const sourceEntry = "source"
+// Entry is one of the places that the redirector is for containerd: the last element of an API root of its own.
+type Entry string
 
-// Entry is one of the places that the redirector is for containerd: the mirror of a rank, or the source.
-type Entry struct {
-	// Source says that it is the source; Rank counts for nothing then.
-	Source bool
-	// Rank is the place of a mirror among those of an image, from 0.
-	Rank int
+// The entries that are no mirrors.
+const (
+	// Source is for a registry of which some part is blocked: it sends on to the registry, and refuses what is blocked.
+	Source Entry = "source"
+	// InsecureSource streams what the rules call insecure, and knows nothing else: containerd asks the registry itself next.
+	InsecureSource Entry = "insecure"
+)
+
+// Rank is the entry of the mirrors that are at one place, from 0, in the list of their image.
+func Rank(place int) Entry {
+	return Entry(strconv.Itoa(place))
 }
 
-// ParseEntry reads what stands behind [RedirectorPath] in the path of a request, up to the next slash.
-func ParseEntry(text string) (Entry, bool) {
-	if text == sourceEntry {
-		return Entry{Source: true}, true
-	}
-	rank, err := strconv.Atoi(text)
-	return Entry{Rank: rank}, err == nil && rank >= 0 && strconv.Itoa(rank) == text
+// Rank returns the place of the mirror, for an entry that is one.
+func (e Entry) Rank() (place int, ok bool) {
+	place, err := strconv.Atoi(string(e))
+	return place, err == nil && place >= 0 && Rank(place) == e
 }
 
-func (e Entry) path() string {
-	if e.Source {
-		return RedirectorPath + sourceEntry
-	}
-	return RedirectorPath + strconv.Itoa(e.Rank)
+// IsValid tells whether the redirector has such an entry.
+func (e Entry) IsValid() bool {
+	_, isRank := e.Rank()
+	return isRank || e == Source || e == InsecureSource
 }
 
 // redirected returns the endpoints of a host whose images the redirector sends on, given all rules that have a say about
@@ -49,20 +50,27 @@ func (p *projection) redirected(host string, rules []*mirrors.Rule) (hosts []End
 		return nil, fmt.Sprintf("hosts.toml alone cannot say what sources like %s mean, and the redirector does not run", quote(rules[0].Source))
 	}
 	hosts = p.ranks(rules)
-	insecure, mixed := isLoopback(host), false
-	for i, rule := range rules {
-		insecure = insecure || rule.Insecure
-		mixed = mixed || i > 0 && rule.Insecure != rules[0].Insecure
-	}
-	if slices.ContainsFunc(rules, isBlocked) || mixed {
+	if slices.ContainsFunc(rules, isBlocked) {
 		if files := p.certificates(host); !files.isEmpty() {
 			return nil, fmt.Sprintf("containerd would no longer use the certificates that lie beside hosts.toml for source %s, because the redirector has to tell which of its images may come from it; "+
 				"take %s away, with the authority in the system's trust store", quote(host), enumerate(files))
 		}
-		return append(hosts, p.entry(Entry{Source: true})), ""
+		return append(hosts, p.entry(Source)), ""
 	}
-	return append(hosts, p.source(host, insecure)...), ""
+	if !slices.ContainsFunc(rules, isSecure) || isLoopback(host) {
+		return append(hosts, p.source(host, true)...), ""
+	}
+	if slices.ContainsFunc(rules, isInsecure) {
+		hosts = append(hosts, p.entry(InsecureSource))
+	}
+	return append(hosts, p.source(host, false)...), ""
 }
+
+func isBlocked(rule *mirrors.Rule) bool { return rule.Blocked }
+
+func isInsecure(rule *mirrors.Rule) bool { return rule.Insecure }
+
+func isSecure(rule *mirrors.Rule) bool { return !rule.Insecure }
 
 // ranks are the redirector's entries for mirrors, up to the longest list of these rules; at least one, because containerd
 // 1.6 refuses a file without a host table.
@@ -72,15 +80,16 @@ func (p *projection) ranks(rules []*mirrors.Rule) []Endpoint {
 		longest = max(longest, len(rule.Mirrors))
 	}
 	hosts := make([]Endpoint, 0, longest+2)
-	for rank := range longest {
-		hosts = append(hosts, p.entry(Entry{Rank: rank}))
+	for place := range longest {
+		hosts = append(hosts, p.entry(Rank(place)))
 	}
 	return hosts
 }
 
 // entry is plain HTTP without any TLS setting, which would have containerd try HTTPS first.
 func (p *projection) entry(e Entry) Endpoint {
-	return Endpoint{Scheme: "http", Host: p.node.Redirector, Path: e.path(), DigestOnly: !e.Source}
+	_, isRank := e.Rank()
+	return Endpoint{Scheme: "http", Host: p.node.Redirector, Path: RedirectorPath + string(e), DigestOnly: isRank}
 }
 
 // projectWildcards returns the endpoints of every registry that has no folder. Where none of the wildcards is blocked, the
@@ -91,7 +100,10 @@ func (p *projection) projectWildcards(rules []*mirrors.Rule) (hosts []Endpoint, 
 	}
 	hosts = p.ranks(rules)
 	if slices.ContainsFunc(rules, isBlocked) {
-		return append(hosts, p.entry(Entry{Source: true})), ""
+		return append(hosts, p.entry(Source)), ""
+	}
+	if slices.ContainsFunc(rules, isInsecure) {
+		hosts = append(hosts, p.entry(InsecureSource))
 	}
 	return append(hosts, Endpoint{}), ""
 }

@@ -169,7 +169,7 @@ func (o *Operand) daemonSet(manager *appsv1.Deployment) (*appsv1ac.DaemonSetAppl
 func (s AgentSettings) arguments() []string {
 	return []string{
 		"--containerd-certs-dir=" + s.CertsDir,
-		"--containerd-config=config/containerd/" + path.Base(s.ContainerdConfig),
+		"--containerd-config=" + s.ContainerdConfig,
 		fmt.Sprintf("--redirector-port=%d", s.RedirectorPort),
 		fmt.Sprintf("--allow-default-host=%t", s.AllowDefaultHost),
 		fmt.Sprintf("--crio-reload=%t", s.ReloadCRIO),

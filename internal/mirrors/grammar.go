@@ -94,6 +94,12 @@ func invalidRewrites(source, mirror string) string {
 	return ""
 }
 
+// RewritesAll tells whether none of a source's references is passed over because it cannot be rewritten to the mirror (E3,
+// Q3).
+func RewritesAll(source, mirror string) bool {
+	return source == mirror || invalidRewrites(source, mirror) == ""
+}
+
 // unmatchable tells why no canonical reference, or not the one the administrator means, matches the source (Q5), or "".
 func unmatchable(source string) string {
 	host, path := split(source)

@@ -96,13 +96,14 @@ func parse(r *http.Request) (q question, ok bool) {
 	if n < 4 || parts[n-2] != manifests && parts[n-2] != blobs {
 		return q, false
 	}
-	q = question{host: r.URL.Query().Get("ns"), repository: strings.Join(parts[1:n-2], "/"), kind: parts[n-2], object: parts[n-1]}
-	if q.entry, ok = containerd.ParseEntry(parts[0]); !ok {
+	q = question{entry: containerd.Entry(parts[0]), host: r.URL.Query().Get("ns"), repository: strings.Join(parts[1:n-2], "/"), kind: parts[n-2], object: parts[n-1]}
+	if !q.entry.IsValid() {
 		return q, false
 	}
 	separator := "@"
 	if q.digest() == "" {
-		if separator = ":"; !q.entry.Source || q.kind != manifests {
+		separator = ":"
+		if _, isRank := q.entry.Rank(); isRank || q.kind != manifests {
 			return q, false // L4
 		}
 	}
@@ -130,27 +131,30 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	rules := s.rules.Load()
 	route := rules.Router.Route(q.host, q.repository)
+	rank, isRank := q.entry.Rank()
 	switch {
-	case !q.entry.Source:
-		s.serveMirror(w, r, q, route)
+	case isRank:
+		s.serveMirror(w, r, q, route, rank)
 	case route.IsBlocked():
 		message := s.refusal(q, route, rules.Blockers[route.Rule.Source])
 		s.config.Log.V(1).Info("Refused", "image", q.host+"/"+q.repository, "object", q.object, "why", message)
 		fail(w, http.StatusForbidden, "DENIED", message)
 	case route.Source.Insecure:
 		s.relay.serveSource(w, r, q, route.Source)
+	case q.entry == containerd.InsecureSource:
+		fail(w, http.StatusNotFound, "NAME_UNKNOWN", "this source is not insecure")
 	default:
 		redirect(w, q, route.Source)
 	}
 }
 
 // serveMirror sends containerd to the mirror of a rank if that one is worth the way.
-func (s *Server) serveMirror(w http.ResponseWriter, r *http.Request, q question, route containerd.Route) {
-	if q.entry.Rank >= len(route.Mirrors) {
+func (s *Server) serveMirror(w http.ResponseWriter, r *http.Request, q question, route containerd.Route, rank int) {
+	if rank >= len(route.Mirrors) {
 		fail(w, http.StatusNotFound, "NAME_UNKNOWN", "there is no mirror of this rank")
 		return
 	}
-	mirror := route.Mirrors[q.entry.Rank]
+	mirror := route.Mirrors[rank]
 	own, err := s.relay.tlsFor(mirror)
 	var v verdict
 	switch {
@@ -162,7 +166,7 @@ func (s *Server) serveMirror(w http.ResponseWriter, r *http.Request, q question,
 		}
 	default:
 		v = s.scout.ask(r, q, mirror)
-		isLast := route.IsBlocked() && q.entry.Rank == len(route.Mirrors)-1
+		isLast := route.IsBlocked() && rank == len(route.Mirrors)-1
 		if v.ok || v.silent && isLast { // nothing would be gained by passing over the last one
 			redirect(w, q, mirror)
 			return

@@ -173,7 +173,7 @@ func FuzzRequest(f *testing.F) {
 	f.Fuzz(func(t *testing.T, path, host string) {
 		r := &http.Request{Method: http.MethodGet, URL: &url.URL{Path: containerd.RedirectorPath + path, RawQuery: url.Values{"ns": {host}}.Encode()}}
 		q, ok := parse(r)
-		if !ok || !q.entry.Source {
+		if !ok || q.entry != containerd.Source {
 			return // mirrors are asked before they are answered with
 		}
 		w := httptest.NewRecorder()

@@ -94,12 +94,14 @@ func TestAStreamedMirrorThatIsNoGoodIsPassedOver(t *testing.T) {
 		answer http.HandlerFunc
 		want   string
 	}{
-		"does not have it":   {status(404), "404 Not Found"},
-		"fails":              {status(503), "503 Service Unavailable"},
-		"wants credentials":  {status(401), "is asked without credentials"},
-		"lets nobody in":     {status(403), "is asked without credentials"},
-		"has other content":  {status(200), "another one"},
-		"sends on to no end": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path, 307) }, "stopped after 10 redirects"},
+		"does not have it":  {status(404), "404 Not Found"},
+		"fails":             {status(503), "503 Service Unavailable"},
+		"wants credentials": {status(401), "is asked without credentials"},
+		"lets nobody in":    {status(403), "is asked without credentials"},
+		"has other content": {status(200), "another one"},
+		"sends on to no end": {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, r.URL.Path, http.StatusTemporaryRedirect)
+		}, "stopped after 10 redirects"},
 	} {
 		mirror := startRegistry(t, true, c.answer)
 		s := newServer(t, "a: s.com/x -> "+mirror.host+"/m [Never]", mirror.host)
@@ -189,6 +191,14 @@ func TestAnInsecureSourceIsStreamedForTagsToo(t *testing.T) {
 		if w := ask(t, s, http.MethodGet, pathTo("source", source.host, "shut/y", "latest")); w.Code != http.StatusForbidden || strings.Contains(w.Body.String(), source.host+"/shut/y ") {
 			t.Errorf("a blocked part of it: got %d %s", w.Code, w.Body)
 		}
+	}
+	open := startRegistry(t, true, has)
+	partly := newServer(t, fmt.Sprintf("a: %s/x -> m.com\na: s.com -> m.com", open.host), open.host)
+	if w := ask(t, partly, http.MethodGet, pathTo("insecure", open.host, "x/y", "latest")); w.Code != http.StatusOK {
+		t.Errorf("at the entry for insecure sources: got %d", w.Code)
+	}
+	if w := ask(t, partly, http.MethodGet, pathTo("insecure", "s.com", "x/y", "latest")); w.Code != http.StatusNotFound {
+		t.Errorf("a secure source at the entry for insecure ones: got %d %s", w.Code, w.Header())
 	}
 	s := newServer(t, "a: 127.0.0.1:1/shut -> m.com [Never]")
 	if w := ask(t, s, http.MethodGet, pathTo("source", "127.0.0.1:1", "x", "latest")); w.Code != http.StatusBadGateway {

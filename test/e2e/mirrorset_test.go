@@ -8,6 +8,7 @@ package e2e
 import (
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -116,6 +117,17 @@ var _ = Describe("a node with Mirrorset", func() {
 		s.apply(ctx, []string{s.mirror.host, s.source.host}, set("20-global", s.source.host, s.mirror.host+"/copy"))
 		s.expectPodman(ctx, "/team/app", image, digest)
 		s.expectUntouched(s.source, s.second)
+	}, nodeTimeout)
+
+	It("says when containerd's configuration has it read nothing, and what to do", func(ctx SpecContext) {
+		s.apply(ctx, []string{s.mirror.host, s.source.host}, set("20-global", s.source.host, s.mirror.host))
+		Expect(s.logsOf(ctx, "agent")).NotTo(Or(ContainSubstring("Containerd"), ContainSubstring("CRIO")), "the node is as it should be")
+		config := s.Path("/etc/containerd/config.toml")
+		good, err := os.ReadFile(config)
+		Expect(err).NotTo(HaveOccurred())
+		DeferCleanup(os.WriteFile, config, good, os.FileMode(0o644))
+		put(config, strings.Replace(string(good), `config_path = "/etc/containerd/certs.d"`, `config_path = "/etc/containerd/certs.d:/etc/docker/certs.d"`, 1))
+		s.logged(ctx, "agent", "ContainerdConfigPathJoined", "/etc/containerd/config.toml", "systemctl restart containerd")
 	}, nodeTimeout)
 
 	It("leaves a registry that somebody else configures to them, and takes it over once they are gone", func(ctx SpecContext) {
