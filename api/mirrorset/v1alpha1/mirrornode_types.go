@@ -58,6 +58,15 @@ type MirrorNodeStatus struct {
 	// +kubebuilder:validation:items:MaxLength=63
 	Runtimes []string `json:"runtimes,omitempty"`
 
+	// notInForce are the sources whose rules of this revision are not in force for the runtime of the node's Pods, in byte
+	// order. The condition Applied says why.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=1000
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=4096
+	NotInForce []string `json:"notInForce,omitempty"`
+
 	// conditions are Applied, which says whether all rules of the revision are in force, and RuntimeReady, which says
 	// whether the runtimes are set up to follow them.
 	// +optional
@@ -65,6 +74,13 @@ type MirrorNodeStatus struct {
 	// +listMapKey=type
 	Conditions []metav1.Condition `json:"conditions,omitempty"` //nolint:kubeapilinter // custom resources have no strategic merge patch
 }
+
+// RuntimeAnnotation is what the manager copies from the Node's status.nodeInfo.containerRuntimeVersion, as in
+// containerd://2.1.4, so that the agent knows which runtime the kubelet uses.
+const RuntimeAnnotation = "mirrorset.io/container-runtime"
+
+// MaxNotInForce is how many sources a status has room for.
+const MaxNotInForce = 1000
 
 // The types of a node's conditions.
 const (

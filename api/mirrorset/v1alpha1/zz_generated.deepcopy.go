@@ -82,6 +82,11 @@ func (in *MirrorNodeStatus) DeepCopyInto(out *MirrorNodeStatus) {
 		*out = make([]string, len(*in))
 		copy(*out, *in)
 	}
+	if in.NotInForce != nil {
+		in, out := &in.NotInForce, &out.NotInForce
+		*out = make([]string, len(*in))
+		copy(*out, *in)
+	}
 	if in.Conditions != nil {
 		in, out := &in.Conditions, &out.Conditions
 		*out = make([]v1.Condition, len(*in))

@@ -58,6 +58,12 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: digest
       type:
         scalar: string
+    - name: notInForce
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: atomic
     - name: revision
       type:
         scalar: numeric

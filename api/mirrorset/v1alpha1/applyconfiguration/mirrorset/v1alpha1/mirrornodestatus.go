@@ -25,6 +25,9 @@ type MirrorNodeStatusApplyConfiguration struct {
 	// runtimes are those that the rules are in force for, by the names that they go by, as in CRI-O, containerd or Podman.
 	// The first is the one that runs the node's Pods.
 	Runtimes []string `json:"runtimes,omitempty"`
+	// notInForce are the sources whose rules of this revision are not in force for the runtime of the node's Pods, in byte
+	// order. The condition Applied says why.
+	NotInForce []string `json:"notInForce,omitempty"`
 	// conditions are Applied, which says whether all rules of the revision are in force, and RuntimeReady, which says
 	// whether the runtimes are set up to follow them.
 	Conditions []metav1.ConditionApplyConfiguration `json:"conditions,omitempty"`
@@ -66,6 +69,16 @@ func (b *MirrorNodeStatusApplyConfiguration) WithAppliedAt(value v1.Time) *Mirro
 func (b *MirrorNodeStatusApplyConfiguration) WithRuntimes(values ...string) *MirrorNodeStatusApplyConfiguration {
 	for i := range values {
 		b.Runtimes = append(b.Runtimes, values[i])
+	}
+	return b
+}
+
+// WithNotInForce adds the given value to the NotInForce field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the NotInForce field.
+func (b *MirrorNodeStatusApplyConfiguration) WithNotInForce(values ...string) *MirrorNodeStatusApplyConfiguration {
+	for i := range values {
+		b.NotInForce = append(b.NotInForce, values[i])
 	}
 	return b
 }
