@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"go.uber.org/zap/zapcore"
+	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -26,9 +27,8 @@ const rescan = time.Minute
 
 func main() {
 	config := agent.Config{Rescan: rescan}
-	var nodeName string
 	flag.StringVar(&config.HostRoot, "host-root", "", "directory that the host's root directory is mounted at")
-	flag.StringVar(&nodeName, "node-name", os.Getenv("NODE_NAME"), "name of this node; the default is $NODE_NAME")
+	flag.StringVar(&config.NodeName, "node-name", os.Getenv("NODE_NAME"), "name of this node; the default is $NODE_NAME")
 	flag.StringVar(&config.Namespace, "namespace", os.Getenv("POD_NAMESPACE"), "namespace of the manager; the default is $POD_NAMESPACE")
 	flag.IntVar(&config.RedirectorPort, "redirector-port", 289, "port of 127.0.0.1 on which containerd finds the redirector")
 	flag.BoolVar(&config.AllowDefaultHost, "allow-default-host", false, "put blocked wildcards in force for containerd, which makes every registry that has no folder of its own depend on the redirector")
@@ -62,7 +62,7 @@ func main() {
 		}
 		return
 	}
-	config.Log = zap.New(zap.UseFlagOptions(&logging)).WithName("agent").WithValues("node", nodeName)
+	config.Log = zap.New(zap.UseFlagOptions(&logging)).WithName("agent").WithValues("node", config.NodeName)
 	klog.SetLogger(config.Log)
 	ctrl.SetLogger(config.Log)
 	config.Started = func() {
@@ -73,17 +73,17 @@ func main() {
 			config.Log.Error(err, "It cannot be told that the agent has started")
 		}
 	}
-	if err := run(nodeName, config); err != nil {
+	if err := run(config); err != nil {
 		config.Log.Error(err, "The agent ends")
 		os.Exit(1)
 	}
 }
 
-func run(nodeName string, config agent.Config) error {
+func run(config agent.Config) error {
 	if flag.NArg() > 0 {
 		return fmt.Errorf("unexpected argument %q", flag.Arg(0))
 	}
-	if config.HostRoot == "" || nodeName == "" || config.Namespace == "" {
+	if config.HostRoot == "" || config.NodeName == "" || config.Namespace == "" {
 		return errors.New("--host-root, --node-name and --namespace are required")
 	}
 	rest, err := ctrl.GetConfig()
@@ -91,6 +91,9 @@ func run(nodeName string, config agent.Config) error {
 		return err
 	}
 	if config.Client, err = kubernetes.NewForConfig(rest); err != nil {
+		return err
+	}
+	if config.Nodes, err = dynamic.NewForConfig(rest); err != nil {
 		return err
 	}
 	return agent.Run(ctrl.SetupSignalHandler(), config)

@@ -14,11 +14,13 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/mirrorset/mirrorset/internal/containerd"
 	"github.com/mirrorset/mirrorset/internal/hostfile"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/nodecheck"
 	"github.com/mirrorset/mirrorset/internal/payload"
 	"github.com/mirrorset/mirrorset/internal/redirect"
 	"github.com/mirrorset/mirrorset/internal/registriesconf"
@@ -39,6 +41,10 @@ type Config struct {
 	Namespace string
 	// Client reads the ConfigMap.
 	Client kubernetes.Interface
+	// Nodes reads and writes MirrorNodes.
+	Nodes dynamic.Interface
+	// NodeName is that of the Node, and so of its MirrorNode.
+	NodeName string
 	// Log has the node's name among its values.
 	Log logr.Logger
 	// Rescan is how often the host's files are looked at even if no event said that they changed.
@@ -94,14 +100,18 @@ type node struct {
 	host     *hostfile.Host
 	log      logr.Logger
 	settings Settings
+	// runtimeVersion is what the Node says of its container runtime; empty while that is not known.
+	runtimeVersion func() string
 	redirector
 
 	accepted *accepted // nil until a payload was accepted
-	reported string    // the last report, so that each is logged once
+	findings []Finding // of the last pass
+	checked  nodecheck.Report
+	logged   string // the last findings, so that each is logged once
 }
 
 func newNode(host *hostfile.Host, log logr.Logger, settings Settings) *node {
-	n := &node{host: host, log: log, settings: settings}
+	n := &node{host: host, log: log, settings: settings, runtimeVersion: func() string { return "" }}
 	n.server = redirect.New(redirect.Config{Port: settings.RedirectorPort, OwnTLS: n.ownTLS, Log: log.WithName("redirector")})
 	return n
 }
@@ -230,12 +240,14 @@ func (n *node) write(c *candidate) error {
 	if certs.changed > 0 {
 		n.log.Info("Changed containerd's registries", "path", "/"+certsDir, "changed", certs.changed, "revision", n.accepted.Revision)
 	}
-	findings := append(certs.findings, n.check()...)
+	n.checked = n.check()
+	findings := certs.findings
 	if c != nil {
 		findings = append(findings, c.findings...)
 		err = errors.Join(err, n.writeDropIn(c))
 	}
-	n.report(findings)
+	n.findings = findings
+	n.logFindings(append(findings, problems(n.checked)...))
 	return err
 }
 
@@ -278,10 +290,10 @@ func CheckClean(hostRoot string) (err error) {
 	return nil
 }
 
-// report logs findings that are not those of the last time.
-func (n *node) report(findings []Finding) {
-	if now := fmt.Sprint(findings); now != n.reported {
-		n.reported = now
+// logFindings logs findings that are not those of the last time.
+func (n *node) logFindings(findings []Finding) {
+	if now := fmt.Sprint(findings); now != n.logged {
+		n.logged = now
 		for _, f := range findings {
 			n.log.Info(f.Message, "reason", f.Reason)
 		}

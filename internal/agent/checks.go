@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,8 +16,8 @@ import (
 	"github.com/mirrorset/mirrorset/internal/nodecheck"
 )
 
-// check tells why a runtime of this host may not read what is written for it.
-func (n *node) check() []Finding {
+// check tells whether the runtimes of this host read what is written for them.
+func (n *node) check() nodecheck.Report {
 	mounts := map[string]string{n.settings.CertsDir: certsDir}
 	if n.settings.ContainerdConfigDir != "" {
 		mounts[path.Dir(n.settings.ContainerdConfig)] = n.settings.ContainerdConfigDir
@@ -26,15 +27,23 @@ func (n *node) check() []Finding {
 		Mounts:           mounts,
 		ContainerdConfig: n.settings.ContainerdConfig,
 		CertsDir:         n.settings.CertsDir,
+		RuntimeVersion:   n.runtimeVersion(),
 		Booted:           booted(),
 		DropInsBorn:      born(n.host.FS(), nodecheck.DropInsDir),
 	})
+	if n.settings.ReloadCRIO { // it is told of each change
+		report.Problems = slices.DeleteFunc(report.Problems, func(p nodecheck.Problem) bool {
+			return p.Runtime == nodecheck.CRIO && p.Effect == nodecheck.Late
+		})
+	}
+	return report
+}
+
+// problems are what the check found, for people to read.
+func problems(report nodecheck.Report) []Finding {
 	findings := make([]Finding, 0, len(report.Problems))
 	for _, p := range report.Problems {
-		if n.settings.ReloadCRIO && p.Runtime == nodecheck.CRIO && p.Effect == nodecheck.Late {
-			continue // it is told of each change
-		}
-		findings = append(findings, Finding{Reason: Reason(p.Reason), Message: p.Message + "\n" + p.Remedy})
+		findings = append(findings, Finding{Reason: Reason(p.Reason), Message: p.Message + "\n" + p.Remedy, Runtime: p.Runtime})
 	}
 	return findings
 }

@@ -10,9 +10,12 @@ import (
 	"io/fs"
 	"path"
 	"slices"
+	"strings"
 
 	"github.com/mirrorset/mirrorset/internal/containerd"
 	"github.com/mirrorset/mirrorset/internal/hostfile"
+	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/nodecheck"
 )
 
 // certsDir is the folder that containerd's config_path names. A host without it has no containerd to serve.
@@ -33,6 +36,7 @@ const (
 type certs struct {
 	host     *hostfile.Host
 	files    fs.FS
+	rules    []mirrors.Rule
 	findings []Finding
 	changed  int
 }
@@ -40,7 +44,7 @@ type certs struct {
 // writeCerts writes new files before it removes stale ones (N3). A file that closes a registry stays where the rules now need
 // what this node does not have. A failure about one registry does not stop the others.
 func (n *node) writeCerts() (*certs, error) {
-	c := &certs{host: n.host, files: n.host.FS()}
+	c := &certs{host: n.host, files: n.host.FS(), rules: n.accepted.rules}
 	if _, err := fs.Stat(c.files, certsDir); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			return c, nil
@@ -113,7 +117,7 @@ func (c *certs) write(f containerd.File) error {
 }
 
 func (c *certs) foreign(host, name, what string) {
-	c.find(ForeignFolder, "registry %s: /%s %s, so the rules are not in force for containerd on this node; take it away, or leave the registry to it", host, name, what)
+	c.find(ForeignFolder, c.sources(host), "registry %s: /%s %s, so the rules are not in force for containerd on this node; take it away, or leave the registry to it", host, name, what)
 }
 
 // theirs returns what others have put into the folders that containerd reads for a registry and that our file cannot carry
@@ -165,7 +169,7 @@ func (c *certs) pending(p containerd.Pending, wanted map[string]bool) {
 			how = "what was in force before stays, because the source must not be opened"
 		}
 	}
-	c.find(NotInForce, "registry %s: not in force for containerd on this node (%s): %s", p.Host, how, p.Reason)
+	c.find(NotInForce, c.sources(p.Host), "registry %s: not in force for containerd on this node (%s): %s", p.Host, how, p.Reason)
 }
 
 // reportHidden reports the registries that a wildcard is not in force for, because somebody else's folder hides the default
@@ -184,7 +188,7 @@ func (c *certs) reportHidden(router *containerd.Router) {
 		if _, err := c.host.Read(certsFile(folder.Name())); err == nil && folder.IsDir() {
 			continue
 		}
-		c.find(ForeignFolder, "registry %s: /%s is not ours and hides source %s, which is not in force for it for containerd on this node; take it away, or name the registry in a set", host, path.Join(certsDir, folder.Name()), wildcard)
+		c.find(ForeignFolder, []string{wildcard}, "registry %s: /%s is not ours and hides source %s, which is not in force for it for containerd on this node; take it away, or name the registry in a set", host, path.Join(certsDir, folder.Name()), wildcard)
 	}
 }
 
@@ -239,6 +243,19 @@ func certsFile(folder string) hostfile.File {
 	return hostfile.File{Path: path.Join(certsDir, folder, hostsFile), Marker: containerd.Marker}
 }
 
-func (c *certs) find(reason Reason, format string, args ...any) {
-	c.findings = append(c.findings, Finding{Reason: reason, Message: fmt.Sprintf(format, args...)})
+// sources are those that a file would put in force.
+func (c *certs) sources(host string) (sources []string) {
+	if host != containerd.DefaultHost {
+		return sourcesOf(c.rules, host)
+	}
+	for i := range c.rules {
+		if strings.HasPrefix(c.rules[i].Source, "*") {
+			sources = append(sources, c.rules[i].Source)
+		}
+	}
+	return sources
+}
+
+func (c *certs) find(reason Reason, sources []string, format string, args ...any) {
+	c.findings = append(c.findings, Finding{Reason: reason, Message: fmt.Sprintf(format, args...), Runtime: nodecheck.Containerd, Sources: sources})
 }

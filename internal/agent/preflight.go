@@ -13,11 +13,9 @@ import (
 
 	"github.com/mirrorset/mirrorset/internal/hostfile"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/nodecheck"
 	"github.com/mirrorset/mirrorset/internal/registriesconf"
 )
-
-// Reason names what is odd on this node.
-type Reason string
 
 // The reasons, of semantics.md N1.
 const (
@@ -28,12 +26,6 @@ const (
 	// LocalBroken: a file of this host cannot be read by the consumers.
 	LocalBroken Reason = "LocalBroken"
 )
-
-// Finding is one thing that is odd on this node.
-type Finding struct {
-	Reason  Reason
-	Message string
-}
 
 // candidate is what is to be written on this node.
 type candidate struct {
@@ -57,7 +49,7 @@ func preflight(host *hostfile.Host, a *accepted) (candidate, error) {
 		}
 	}
 	for _, p := range problems {
-		c.findings = append(c.findings, Finding{Reason: LocalBroken, Message: p.Error()})
+		c.findings = append(c.findings, Finding{Reason: LocalBroken, Message: p.Error(), Runtime: nodecheck.CRIO})
 	}
 	kept, shadowed, err := c.withhold(a.rules, theirs)
 	if err != nil {
@@ -94,7 +86,7 @@ func (c *candidate) withhold(rules []mirrors.Rule, theirs *consumer) (kept []mir
 			return nil, nil, err
 		}
 		if t != nil && t.Blocked {
-			c.find(LocalBlock, "source %q is not in force on this node, because a file of this host blocks %q", source, t.Prefix)
+			c.find(LocalBlock, []string{source}, "source %q is not in force on this node, because a file of this host blocks %q", source, t.Prefix)
 			continue
 		}
 		kept = append(kept, rules[i])
@@ -112,10 +104,10 @@ func (c *candidate) withhold(rules []mirrors.Rule, theirs *consumer) (kept []mir
 // shadow reports what a broader table of this host says that our narrower one hides.
 func (c *candidate) shadow(rule *mirrors.Rule, t *sysregistriesv2.Registry) {
 	if t.Insecure != rule.Insecure {
-		c.find(ShadowsLocal, "source %q hides insecure = %t, which a file of this host says for %q", rule.Source, t.Insecure, t.Prefix)
+		c.find(ShadowsLocal, nil, "source %q hides insecure = %t, which a file of this host says for %q", rule.Source, t.Insecure, t.Prefix)
 	}
 	if t.Location != "" && t.Location != t.Prefix {
-		c.find(ShadowsLocal, "source %q hides location = %q, which a file of this host says for %q", rule.Source, t.Location, t.Prefix)
+		c.find(ShadowsLocal, nil, "source %q hides location = %q, which a file of this host says for %q", rule.Source, t.Location, t.Prefix)
 	}
 }
 
@@ -130,7 +122,7 @@ func (c *candidate) narrower(rules []mirrors.Rule, theirs *consumer) error {
 		prefix := tables[i].Prefix
 		rule := index.Resolve(mirrors.Reference{Name: prefix}).Rule
 		if rule != nil && rule.Blocked && rule.Source != prefix && !tables[i].Blocked {
-			c.find(ShadowsLocal, "source %q is blocked, but not below %q on this node, for which a file of this host has a table", rule.Source, prefix)
+			c.find(ShadowsLocal, nil, "source %q is blocked, but not below %q on this node, for which a file of this host has a table", rule.Source, prefix)
 		}
 	}
 	return nil
@@ -143,12 +135,12 @@ func (c *candidate) replaced(prefix string, others local) {
 		if name < path.Base(dropInPath) || !file.has(prefix) {
 			continue
 		}
-		c.find(ShadowsLocal, "source %q is not in force on this node, because /%s is read later and has a table with that prefix", prefix, file.path)
+		c.find(ShadowsLocal, []string{prefix}, "source %q is not in force on this node, because /%s is read later and has a table with that prefix", prefix, file.path)
 		return
 	}
-	c.find(ShadowsLocal, "source %q replaces the table that a file of this host has with that prefix", prefix)
+	c.find(ShadowsLocal, nil, "source %q replaces the table that a file of this host has with that prefix", prefix)
 }
 
-func (c *candidate) find(reason Reason, format string, args ...any) {
-	c.findings = append(c.findings, Finding{Reason: reason, Message: fmt.Sprintf(format, args...)})
+func (c *candidate) find(reason Reason, sources []string, format string, args ...any) {
+	c.findings = append(c.findings, Finding{Reason: reason, Message: fmt.Sprintf(format, args...), Runtime: nodecheck.CRIO, Sources: sources})
 }

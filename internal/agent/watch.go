@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"path"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -33,6 +34,7 @@ const (
 // loop calls reconcile, one call at a time, whenever the ConfigMap or the host's files changed.
 type loop struct {
 	node     *node
+	reporter *reporter
 	log      logr.Logger
 	queue    workqueue.TypedRateLimitingInterface[struct{}]
 	informer cache.SharedIndexInformer
@@ -67,6 +69,13 @@ func watch(ctx context.Context, config Config, n *node) error {
 	}); err != nil {
 		return err
 	}
+	if l.reporter, err = newReporter(config, func() { wake(nil) }); err != nil {
+		return err
+	}
+	n.runtimeVersion = l.reporter.runtimeVersion
+	var reporting sync.WaitGroup
+	reporting.Go(func() { l.reporter.run(ctx) })
+	defer reporting.Wait()
 	go l.informer.RunWithContext(ctx)
 	go l.wakeOnFiles(ctx, config.Rescan)
 	l.queue.Add(struct{}{}) // what was restored is put in force before the API server is met
@@ -113,6 +122,7 @@ func (l *loop) next(ctx context.Context) bool {
 	}
 	defer l.queue.Done(item)
 	err := l.pass(ctx)
+	l.reporter.report(l.node.outcome(err))
 	if err == nil {
 		l.failed = ""
 		l.queue.Forget(item)

@@ -1,0 +1,133 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
+	"github.com/mirrorset/mirrorset/internal/nodecheck"
+)
+
+// outcome is what one pass came to.
+type outcome struct {
+	revision int64 // 0 while nothing was accepted
+	digest   string
+	findings []Finding
+	checked  nodecheck.Report
+	err      error
+}
+
+func (n *node) outcome(err error) outcome {
+	o := outcome{findings: n.findings, checked: n.checked, err: err}
+	if n.accepted != nil {
+		o.revision, o.digest = n.accepted.Revision, n.accepted.Digest
+	}
+	return o
+}
+
+// maxMessage bounds the message of a condition; the API server takes 32768 bytes.
+const maxMessage = 4096
+
+// status is what the node's object is to say, given what it says now and which runtime the kubelet uses.
+func (o outcome) status(now time.Time, before mirrorsetv1alpha1.MirrorNodeStatus, runtimeVersion string) mirrorsetv1alpha1.MirrorNodeStatus {
+	runtime := runtimeOf(runtimeVersion)
+	status := mirrorsetv1alpha1.MirrorNodeStatus{Conditions: slices.Clone(before.Conditions)}
+	if o.revision > 0 {
+		status.Revision, status.Digest, status.AppliedAt = o.revision, o.digest, &metav1.Time{Time: now.Truncate(time.Second)}
+		if before.Revision == o.revision && before.Digest == o.digest && before.AppliedAt != nil {
+			status.AppliedAt = before.AppliedAt
+		}
+		status.NotInForce = notInForce(o.findings, runtime)
+		status.NotInForce = status.NotInForce[:min(len(status.NotInForce), mirrorsetv1alpha1.MaxNotInForce)]
+	}
+	ready := o.runtimeReady(runtime)
+	for _, r := range o.checked.Runtimes {
+		if o.checked.Effect(r) < nodecheck.Unsure {
+			status.Runtimes = append(status.Runtimes, string(r))
+		}
+	}
+	if i := slices.Index(status.Runtimes, string(runtime)); i > 0 { // the first one is that of the Pods
+		status.Runtimes[0], status.Runtimes[i] = status.Runtimes[i], status.Runtimes[0]
+	}
+	for _, c := range []metav1.Condition{ready, o.applied(runtime, ready, status.NotInForce)} {
+		c.LastTransitionTime = metav1.Time{Time: now.Truncate(time.Second)}
+		meta.SetStatusCondition(&status.Conditions, c)
+	}
+	return status
+}
+
+func runtimeOf(version string) nodecheck.Runtime {
+	switch name, _, _ := strings.Cut(version, "://"); name {
+	case "containerd":
+		return nodecheck.Containerd
+	case "cri-o":
+		return nodecheck.CRIO
+	}
+	return ""
+}
+
+// runtimeReady tells whether the runtime reads what is written for it; with the remedies where it does not.
+func (o outcome) runtimeReady(runtime nodecheck.Runtime) metav1.Condition {
+	condition := metav1.Condition{Type: mirrorsetv1alpha1.ConditionRuntimeReady, Status: metav1.ConditionTrue, Reason: mirrorsetv1alpha1.ReasonReady,
+		Message: "nothing on the node keeps a runtime from the rules"}
+	worst := nodecheck.Mild
+	var messages []string
+	for _, p := range o.checked.Problems {
+		if runtime == "" || p.Runtime == runtime {
+			worst = max(worst, p.Effect)
+			messages = append(messages, p.Message+": "+p.Remedy)
+		}
+	}
+	if len(messages) > 0 {
+		condition.Message = shorten(strings.Join(messages, "\n"))
+	}
+	switch worst {
+	case nodecheck.Mild:
+	case nodecheck.Unsure:
+		condition.Status, condition.Reason = metav1.ConditionUnknown, mirrorsetv1alpha1.ReasonNotReady
+	default:
+		condition.Status, condition.Reason = metav1.ConditionFalse, mirrorsetv1alpha1.ReasonNotReady
+	}
+	return condition
+}
+
+// applied tells whether all rules of the revision are in force.
+func (o outcome) applied(runtime nodecheck.Runtime, ready metav1.Condition, notInForce []string) metav1.Condition {
+	condition := metav1.Condition{Type: mirrorsetv1alpha1.ConditionApplied, Status: metav1.ConditionFalse}
+	switch {
+	case o.err != nil:
+		condition.Reason, condition.Message = mirrorsetv1alpha1.ReasonFailed, shorten(o.err.Error())
+	case o.revision == 0:
+		condition.Reason, condition.Message = mirrorsetv1alpha1.ReasonNotInForce, "nothing was published that could be put in force"
+	case ready.Status == metav1.ConditionFalse:
+		condition.Reason, condition.Message = mirrorsetv1alpha1.ReasonNotInForce, shorten(ready.Message)
+	case len(notInForce) > 0:
+		var messages []string
+		for _, f := range o.findings {
+			if len(f.Sources) > 0 && (runtime == "" || f.Runtime == runtime) {
+				messages = append(messages, f.Message)
+			}
+		}
+		condition.Reason, condition.Message = mirrorsetv1alpha1.ReasonNotInForce, shorten(strings.Join(messages, "\n"))
+	default:
+		condition.Status, condition.Reason = metav1.ConditionTrue, mirrorsetv1alpha1.ReasonInForce
+		condition.Message = fmt.Sprintf("all rules of revision %d are in force", o.revision)
+	}
+	return condition
+}
+
+// shorten cuts a message where the API server would refuse it.
+func shorten(message string) string {
+	if len(message) <= maxMessage {
+		return message
+	}
+	return strings.ToValidUTF8(message[:maxMessage], "") + "..."
+}
