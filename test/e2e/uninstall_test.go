@@ -21,13 +21,13 @@ var _ = Describe("taking Mirrorset away", func() {
 	BeforeEach(func(ctx SpecContext) {
 		s = newScene(ctx)
 		s.apply(ctx, []string{s.mirror.host}, never("30-airgap", s.source.host, s.mirror.host), set("20-global", s.second.host+"/team", s.mirror.host))
-		Expect(s.files()).To(HaveLen(2))
+		Expect(s.files()).To(HaveLen(3))
 	}, NodeTimeout(5*time.Minute))
 
 	// expectNothingInCluster wants that the cluster has nothing of Mirrorset. A namespace goes after the Pods in it have ended.
 	expectNothingInCluster := func(ctx SpecContext) {
 		GinkgoHelper()
-		for _, kind := range []string{"namespaces", "customresourcedefinitions", "clusterroles", "clusterrolebindings"} {
+		for _, kind := range []string{"namespaces", "customresourcedefinitions", "clusterroles", "clusterrolebindings", "validatingadmissionpolicies", "validatingadmissionpolicybindings"} {
 			names := s.kubectl(ctx, "get", kind, "-o", "name")
 			Expect(names).NotTo(Or(ContainSubstring("mirrorset"), ContainSubstring("imagedigest"), ContainSubstring("idms")), kind)
 		}
