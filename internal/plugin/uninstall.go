@@ -227,6 +227,8 @@ func (u *uninstaller) deleteAll(ctx context.Context) error {
 		{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"},
 		{Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "clusterrolebindings"},
 		{Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "clusterroles"},
+		{Group: "admissionregistration.k8s.io", Version: "v1", Resource: "validatingadmissionpolicybindings"},
+		{Group: "admissionregistration.k8s.io", Version: "v1", Resource: "validatingadmissionpolicies"},
 	} {
 		list, err := u.dynamic.Resource(resource).List(ctx, metav1.ListOptions{LabelSelector: installedSelector})
 		if err != nil {

@@ -74,7 +74,7 @@ var _ = Describe("field validation", func() {
 		r.query = query + "&fieldValidation=Warn"
 		res := send(r).expect(w.code)
 		w.shows(res)
-		Expect(res.warnings()).To(ConsistOf(ContainSubstring(`key "`+twice+`" already set`)))
+		Expect(res.warnings()).To(ConsistOf(ContainSubstring(`key "` + twice + `" already set`)))
 		r.query = query + "&fieldValidation=Ignore"
 		Expect(send(r).expect(http.StatusOK).warnings()).To(BeEmpty())
 	}, Entry("that create", applyNew), Entry("of a set", applySet), Entry("of the status", applyStatus))

@@ -45,6 +45,9 @@ var asks = []authorizationv1.ResourceAttributes{
 	{Group: "config.openshift.io", Resource: "imagedigestmirrorsets"},
 	{Group: "config.openshift.io", Resource: "imagedigestmirrorsets", Subresource: "status"},
 	{Group: "config.openshift.io", Resource: "imagetagmirrorsets"},
+	{Group: "mirrorset.io", Resource: "mirrornodes"},
+	{Group: "mirrorset.io", Resource: "mirrornodes", Subresource: "status"},
+	{Group: "mirrorset.io", Resource: "others"},
 	{Group: "apiextensions.k8s.io", Resource: "customresourcedefinitions", Name: controller.CRDName},
 	{Group: "apiextensions.k8s.io", Resource: "customresourcedefinitions", Name: "others.example.com"},
 	{Group: "apiextensions.k8s.io", Resource: "customresourcedefinitions"},
@@ -96,7 +99,10 @@ var _ = Describe("The service account of", func() {
 	DescribeTable("may do what it must and no more", func(ctx SpecContext, account string, want []string) {
 		Expect(granted(ctx, account)).To(ConsistOf(want))
 	},
-		Entry("the agent", controlplane.AgentAccount, []string{"get " + configMap, "list " + configMap, "watch " + configMap}),
+		Entry("the agent", controlplane.AgentAccount, []string{
+			"get " + configMap, "list " + configMap, "watch " + configMap,
+			"get mirrornodes", "list mirrornodes", "watch mirrornodes", "patch mirrornodes/status",
+		}),
 		Entry("the manager", controlplane.ManagerAccount, []string{
 			"get " + configMap, "list " + configMap, "watch " + configMap, "create " + configMap, "patch " + configMap, "delete " + configMap,
 			"get " + lease, "update " + lease, "create " + lease, "create " + controlplane.Namespace + "/leases/another",
@@ -109,9 +115,12 @@ var _ = Describe("The service account of", func() {
 		}),
 	)
 
-	It("the agent has no rule but one beside those of every service account", func(ctx SpecContext) {
+	It("the agent has no rules but these beside those of every service account", func(ctx SpecContext) {
 		for _, namespace := range []string{controlplane.Namespace, "default", "kube-system"} {
-			want := rulesOf(ctx, "default", namespace)
+			want := append(rulesOf(ctx, "default", namespace),
+				authorizationv1.ResourceRule{Verbs: []string{"get", "list", "watch"}, APIGroups: []string{"mirrorset.io"}, Resources: []string{"mirrornodes"}},
+				authorizationv1.ResourceRule{Verbs: []string{"patch"}, APIGroups: []string{"mirrorset.io"}, Resources: []string{"mirrornodes/status"}},
+			)
 			if namespace == controlplane.Namespace {
 				want = append(want, authorizationv1.ResourceRule{
 					Verbs: []string{"get", "list", "watch"}, APIGroups: []string{""}, Resources: []string{"configmaps"}, ResourceNames: []string{payload.ConfigMapName},

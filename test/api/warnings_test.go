@@ -1,0 +1,225 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"strings"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
+	"github.com/mirrorset/mirrorset/internal/mirrors"
+)
+
+// kubectlApply applies a manifest, and returns the warnings that kubectl prints.
+func kubectlApply(ctx context.Context, manifest string, flags ...string) []string {
+	GinkgoHelper()
+	cmd := plane.Kubectl(ctx, append([]string{"apply", "-f", "-"}, flags...)...)
+	var stderr strings.Builder
+	cmd.Stdin, cmd.Stderr = strings.NewReader(manifest), &stderr
+	Expect(cmd.Run()).To(Succeed(), stderr.String())
+	warnings := []string{}
+	for line := range strings.Lines(stderr.String()) {
+		text, ok := strings.CutPrefix(strings.TrimSpace(line), "Warning: ")
+		Expect(ok).To(BeTrue(), line)
+		warnings = append(warnings, text)
+	}
+	return warnings
+}
+
+// warningPrefix is what the API server puts before the message of a policy.
+const warningPrefix = "Validation failed for ValidatingAdmissionPolicy 'mirrorset-set-warnings' with binding 'mirrorset-set-warnings': "
+
+// awaitWarnings waits for the policy to be in force.
+func awaitWarnings() {
+	GinkgoHelper()
+	Eventually(func() []string {
+		return post(configv1.ImageDigestMirrors{Source: "foo"}).expect(http.StatusCreated).warnings()
+	}).ShouldNot(BeEmpty())
+}
+
+// doubtful are the rules of a set, and the warnings about it, without their prefix.
+type doubtful struct {
+	rules    string
+	warnings []string
+}
+
+var _ = Describe("warnings about a set", func() {
+	BeforeEach(awaitWarnings)
+
+	DescribeTable("are printed by kubectl apply, which applies it", func(ctx SpecContext, d doubtful) {
+		expected := []string{}
+		for _, w := range d.warnings {
+			expected = append(expected, warningPrefix+w)
+		}
+		manifest := setJSON(name, "", `{"imageDigestMirrors":[`+d.rules+`]}`)
+		Expect(kubectlApply(ctx, manifest)).To(Equal(expected))
+		get(named).expect(http.StatusOK)
+		Expect(kubectlApply(ctx, manifest, "--server-side", "--force-conflicts")).To(Equal(expected))
+		changed := send(request{method: http.MethodPatch, path: named, contentType: mergePatch, body: `{"metadata":{"labels":{"a":"b"}}}`})
+		Expect(changed.expect(http.StatusOK).warnings()).To(Equal(expected))
+	},
+		Entry("of a policy without mirrors", doubtful{
+			`{"source":"a.com","mirrorSourcePolicy":"NeverContactSource"},{"source":"b.com","mirrors":[],"mirrorSourcePolicy":"AllowContactingSource"},{"source":"c.com"}`,
+			[]string{`a mirrorSourcePolicy has no effect without mirrors: NeverContactSource of source "a.com", AllowContactingSource of source "b.com"`},
+		}),
+		Entry("of a policy with the source as the only mirror", doubtful{
+			`{"source":"a.com/x","mirrors":["a.com/x"],"mirrorSourcePolicy":"NeverContactSource"}`,
+			[]string{`a mirrorSourcePolicy has no effect without mirrors: NeverContactSource of source "a.com/x"`},
+		}),
+		Entry("of mirrors of a single label", doubtful{
+			`{"source":"a.com","mirrors":["mirror/x","m.com","Mirror","localhost","localhost/x","mirror:5000"]},{"source":"b.com","mirrors":["mirror"]}`,
+			[]string{`a mirror whose host is a single label is left out, because runtimes read it as a repository of docker.io; give it a domain or a port: "mirror/x", "Mirror" of source "a.com", "mirror" of source "b.com"`},
+		}),
+		Entry("of mirrors at index.docker.io", doubtful{
+			`{"source":"a.com","mirrors":["index.docker.io","m.com","index.docker.io/x","docker.io/x"]}`,
+			[]string{`a mirror at index.docker.io is left out, because runtimes know this registry as docker.io only: "index.docker.io", "index.docker.io/x" of source "a.com"`},
+		}),
+		Entry("of Docker Hub by its other names", doubtful{
+			`{"source":"index.docker.io"},{"source":"registry-1.docker.io/library/alpine"},{"source":"docker.io"},{"source":"index.docker.io.example"}`,
+			[]string{`no image matches source "index.docker.io", "registry-1.docker.io/library/alpine": references to Docker Hub are written docker.io`},
+		}),
+		Entry("of a source of a single label", doubtful{
+			`{"source":"foo"},{"source":"Foo/bar"},{"source":"localhost"},{"source":"foo:5000"},{"source":"*.io"}`,
+			[]string{`no image matches source "foo", "Foo/bar": a host that is a single label is read as a repository of docker.io; write the source with its registry`},
+		}),
+		Entry("of an official image without library", doubtful{
+			`{"source":"docker.io/alpine"},{"source":"docker.io/library"},{"source":"docker.io/library/alpine"},{"source":"docker.io/grafana/grafana"}`,
+			[]string{`no image is called "docker.io/alpine": official images are docker.io/library/<name>, and only repositories below such a source match`},
+		}),
+		Entry("of capital letters in the host", doubtful{
+			`{"source":"Quay.io/x"},{"source":"*.RedHat.io"},{"source":"foo:5000"},{"source":"LOCALHOST:5000"}`,
+			[]string{`source "Quay.io/x", "*.RedHat.io", "LOCALHOST:5000" has capital letters in its host: hosts are compared byte by byte, and images usually have none`},
+		}),
+		Entry("of a blocked source as its own mirror", doubtful{
+			`{"source":"a.com","mirrors":["m.com","a.com"],"mirrorSourcePolicy":"NeverContactSource"},{"source":"b.com","mirrors":["m.com","b.com"]}`,
+			[]string{`source "a.com" is blocked by NeverContactSource, as a mirror of its own too`},
+		}),
+		Entry("of several", doubtful{
+			`{"source":"docker.io/alpine","mirrors":["mirror"]},{"source":"foo","mirrorSourcePolicy":"NeverContactSource"}`,
+			[]string{
+				`a mirrorSourcePolicy has no effect without mirrors: NeverContactSource of source "foo"`,
+				`a mirror whose host is a single label is left out, because runtimes read it as a repository of docker.io; give it a domain or a port: "mirror" of source "docker.io/alpine"`,
+				`no image matches source "foo": a host that is a single label is read as a repository of docker.io; write the source with its registry`,
+				`no image is called "docker.io/alpine": official images are docker.io/library/<name>, and only repositories below such a source match`,
+			},
+		}),
+		Entry("of none, without rules", doubtful{"", nil}),
+	)
+
+	It("are not printed for the samples", func(ctx SpecContext) {
+		samples, err := filepath.Glob("../../config/samples/*.yaml")
+		Expect(err).NotTo(HaveOccurred())
+		Expect(samples).NotTo(BeEmpty())
+		cmd := plane.Kubectl(ctx, "apply", "-f", "config/samples")
+		out, err := cmd.CombinedOutput()
+		Expect(err).NotTo(HaveOccurred(), string(out))
+		Expect(strings.Count(string(out), "\n")).To(Equal(len(samples)))
+		Expect(string(out)).NotTo(ContainSubstring("Warning"))
+	})
+
+	DescribeTable("are about what internal/mirrors finds", func(rules ...configv1.ImageDigestMirrors) {
+		for _, rule := range rules {
+			about := map[mirrors.Reason][]string{
+				mirrors.PolicyWithoutMirrors: {"a mirrorSourcePolicy has no effect"},
+				mirrors.InvalidMirror:        {"a mirror whose host is a single label", "a mirror at index.docker.io"},
+				mirrors.UnmatchableSource:    {"no image matches source", "no image is called", "hosts are compared byte by byte"},
+				mirrors.SourceInOwnMirrors:   {"is blocked by NeverContactSource"},
+			}
+			warnings := post(rule).expect(http.StatusCreated).warnings()
+			for reason, texts := range about {
+				warned := false
+				for _, text := range texts {
+					warned = warned || strings.Contains(strings.Join(warnings, "\n"), text)
+				}
+				judged := rule
+				if reason == mirrors.UnmatchableSource { // which is said even of an entry that loses all its mirrors
+					judged = configv1.ImageDigestMirrors{Source: rule.Source}
+				}
+				Expect(warned).To(Equal(len(found(judged, reason)) > 0), "%s of %v: %q", reason, rule, warnings)
+			}
+		}
+	}, agreementTable())
+})
+
+// agreementTable has each source with each choice of mirrors and policies.
+func agreementTable() []TableEntry {
+	entries := []TableEntry{}
+	for _, source := range []string{
+		"quay.io", "quay.io/x", "foo", "foo/x", "Foo", "foo:5000", "Quay.io", "quay.io:5000/x", "localhost", "localhost/x", "localhost:5000", "LocalHost:1",
+		"docker.io", "docker.io/alpine", "docker.io/library", "docker.io/library/alpine", "docker.io/a/b", "index.docker.io", "index.docker.io/x", "registry-1.docker.io/x/y", "xindex.docker.io", "index.docker.io.com",
+		"*.io", "*.Io", "*.docker.io", "1", "10.0.0.1",
+	} {
+		rules := []any{}
+		for _, policy := range []configv1.MirrorSourcePolicy{"", configv1.NeverContactSource, configv1.AllowContactingSource} {
+			for _, list := range [][]configv1.ImageMirror{
+				nil, {"m.com"}, {"mirror"}, {"mirror/x", "m.com"}, {"m.com", "Mirror:1"}, {"localhost"}, {"localhost/x"}, {"index.docker.io/x", "m.com"}, {"index.docker.iox"},
+			} {
+				rules = append(rules, configv1.ImageDigestMirrors{Source: source, Mirrors: list, MirrorSourcePolicy: policy})
+			}
+			if !strings.HasPrefix(source, "*") {
+				own := configv1.ImageMirror(source)
+				rules = append(rules,
+					configv1.ImageDigestMirrors{Source: source, Mirrors: []configv1.ImageMirror{own}, MirrorSourcePolicy: policy},
+					configv1.ImageDigestMirrors{Source: source, Mirrors: []configv1.ImageMirror{"m.com", own}, MirrorSourcePolicy: policy})
+			}
+		}
+		entries = append(entries, Entry(source, rules...))
+	}
+	return entries
+}
+
+var _ = Describe("a large set", func() {
+	BeforeEach(awaitWarnings)
+
+	// spec returns n rules of some length, each doubtful where odd says so.
+	spec := func(n int, odd func(i int) bool) string {
+		s := configv1.ImageDigestMirrorSetSpec{}
+		for i := range n {
+			rule := configv1.ImageDigestMirrors{Source: fmt.Sprintf("registry-%d.example.com/namespace/repository", i)}
+			for j := range 5 {
+				rule.Mirrors = append(rule.Mirrors, configv1.ImageMirror(fmt.Sprintf("mirror-%d.example.com:5000/some/namespace/repository-%d", j, i)))
+			}
+			if odd(i) {
+				rule.Mirrors[2] = configv1.ImageMirror(fmt.Sprintf("mirror/odd-%d", i))
+				rule.Source = fmt.Sprintf("docker.io/official-%d", i)
+			}
+			s.ImageDigestMirrors = append(s.ImageDigestMirrors, rule)
+		}
+		text, err := json.Marshal(s)
+		Expect(err).NotTo(HaveOccurred())
+		return string(text)
+	}
+	send := func(spec string) []string {
+		GinkgoHelper()
+		res := send(request{method: http.MethodPost, path: collection, query: "dryRun=All", body: setJSON(name, "", spec)})
+		res.body = nil // not to print all of it
+		return res.expect(http.StatusCreated).warnings()
+	}
+
+	It("of a thousand rules has its warnings", func() {
+		Expect(send(spec(1000, func(int) bool { return false }))).To(BeEmpty())
+		warnings := send(spec(1000, func(i int) bool { return i%300 == 1 }))
+		Expect(warnings).To(HaveLen(2))
+		Expect(warnings[0]).To(ContainSubstring(`"mirror/odd-1" of source "docker.io/official-1", "mirror/odd-301" of`))
+	})
+
+	It("of a thousand doubtful rules has warnings without their names", func() {
+		warnings := send(spec(1000, func(int) bool { return true }))
+		Expect(warnings).To(HaveLen(2))
+		Expect(warnings).To(HaveEach(HavePrefix(warningPrefix)))
+		Expect(warnings).To(HaveEach(Not(ContainSubstring("odd-1"))))
+	})
+
+	It("of as many rules as fit into a request is accepted", func() {
+		Expect(len(send(spec(6000, func(int) bool { return false })))).To(BeZero())
+		send(spec(6000, func(int) bool { return true }))
+	})
+})
