@@ -29,6 +29,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
+	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
 	"github.com/mirrorset/mirrorset/internal/controller"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/payload"
@@ -123,11 +124,17 @@ func run(s settings) error {
 	if err != nil {
 		return err
 	}
-	publisher := &controller.Publisher{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Namespace: s.namespace, Insecure: insecure}
+	board := &controller.Board{}
+	events := &controller.Events{Recorder: mgr.GetEventRecorder("mirrorset-manager")}
+	publisher := &controller.Publisher{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Namespace: s.namespace, Insecure: insecure, Board: board}
 	operand := &controller.Operand{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Namespace: s.namespace, Settings: s.agent}
+	keeper := &controller.FleetKeeper{Client: mgr.GetClient(), Board: board, Settings: s.agent, Events: events}
+	writer := &controller.StatusWriter{Client: mgr.GetClient(), Board: board, Settings: s.agent, Events: events}
 	err = errors.Join(
 		publisher.SetupWithManager(mgr),
 		operand.SetupWithManager(mgr),
+		keeper.SetupWithManager(mgr),
+		writer.SetupWithManager(mgr),
 		metrics.Registry.Register(buildInfo()),
 		mgr.AddHealthzCheck("healthz", healthz.Ping),
 		mgr.AddReadyzCheck("readyz", healthz.Ping))
@@ -139,7 +146,7 @@ func run(s settings) error {
 
 func (s settings) options() (ctrl.Options, error) {
 	scheme := runtime.NewScheme()
-	err := errors.Join(corev1.AddToScheme(scheme), appsv1.AddToScheme(scheme), apiextensionsv1.AddToScheme(scheme), configv1.AddToScheme(scheme))
+	err := errors.Join(corev1.AddToScheme(scheme), appsv1.AddToScheme(scheme), apiextensionsv1.AddToScheme(scheme), configv1.AddToScheme(scheme), mirrorsetv1alpha1.AddToScheme(scheme))
 	return ctrl.Options{
 		Scheme:                        scheme,
 		LeaderElection:                s.leaderElect,
@@ -169,6 +176,7 @@ func (s settings) options() (ctrl.Options, error) {
 			&apiextensionsv1.CustomResourceDefinition{}: {
 				Field: fields.OneTermEqualSelector("metadata.name", controller.CRDName),
 			},
+			&corev1.Node{}: {Transform: controller.Slim},
 		}},
 	}, err
 }

@@ -17,6 +17,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
 	"github.com/mirrorset/mirrorset/internal/payload"
 	"github.com/mirrorset/mirrorset/internal/registriesconf"
 )
@@ -71,19 +72,25 @@ func (c published) isEmpty() bool {
 	return c.payload != nil && string(c.payload.Text) == registriesconf.Header
 }
 
-// revision is the one to publish the text with: the present one for the present text, so that nodes have nothing to do.
-func (p *Publisher) revision(c published, text []byte, now time.Time) int64 {
-	known := p.lastRevision
-	if c.payload != nil {
-		sane := payload.Plausible(c.payload.Revision, p.lastRevision)
-		if sane && c.payload.Revision >= p.lastRevision && bytes.Equal(c.payload.Text, text) {
-			return c.payload.Revision
-		}
-		if sane { // else no node has taken it
-			known = max(known, c.payload.Revision)
+// revision is the one to publish the text with: the present one for the present text, so that nodes have nothing to do, unless
+// a node has something newer in force already, which it would never give up for an older revision.
+func (p *Publisher) revision(c published, text []byte, nodes []mirrorsetv1alpha1.MirrorNode, now time.Time) int64 {
+	known, highest := []int64{p.lastRevision}, p.lastRevision
+	stays := false
+	if c.payload != nil && payload.Plausible(c.payload.Revision, p.lastRevision) { // else no node has taken it
+		known, highest = append(known, c.payload.Revision), max(highest, c.payload.Revision)
+		stays = c.payload.Revision >= p.lastRevision && bytes.Equal(c.payload.Text, text)
+	}
+	for i := range nodes {
+		if has := nodes[i].Status.Revision; payload.Plausible(has, highest) { // else no agent wrote it
+			known = append(known, has)
+			stays = stays && !ahead(&nodes[i], c.payload.Revision, c.payload.Digest)
 		}
 	}
-	return payload.NextRevision(now.UnixMilli(), known)
+	if stays {
+		return c.payload.Revision
+	}
+	return payload.NextRevision(now.UnixMilli(), known...)
 }
 
 // publish applies the ConfigMap unless it is as it should be. The resource version of the live read goes along, so that a

@@ -1,8 +1,9 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package controller has the manager's reconcilers. There is one so far, the [Publisher], from all ImageDigestMirrorSets
-// to the one ConfigMap that the agents follow.
+// Package controller has the manager's reconcilers: the [Publisher], from all ImageDigestMirrorSets to the one ConfigMap that
+// the agents follow; the [Operand], the agents themselves; the [FleetKeeper], one MirrorNode for each node; and the
+// [StatusWriter], back from the nodes to each set. Each has one request, on which it looks at everything.
 package controller
 
 import (
@@ -17,6 +18,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
@@ -24,6 +26,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
+	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/payload"
 	"github.com/mirrorset/mirrorset/internal/registriesconf"
@@ -52,6 +55,8 @@ type Publisher struct {
 	Namespace string
 	// Insecure are the scopes that nodes reach without TLS checks.
 	Insecure mirrors.Scopes
+	// Board is told what was made of the sets.
+	Board *Board
 
 	watchSets    func(context.Context) error // starts the watch of the sets
 	watching     bool
@@ -76,6 +81,7 @@ func (p *Publisher) SetupWithManager(mgr ctrl.Manager) error {
 	c, err := ctrl.NewControllerManagedBy(mgr).Named("publisher").
 		WatchesMetadata(&apiextensionsv1.CustomResourceDefinition{}, one).
 		WatchesMetadata(&corev1.ConfigMap{}, one).
+		Watches(&mirrorsetv1alpha1.MirrorNode{}, one, builder.WithPredicates(predicate.NewPredicateFuncs(p.isAhead))).
 		Build(p)
 	if err != nil {
 		return err
@@ -110,6 +116,7 @@ func (p *Publisher) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Result,
 
 // Publish makes the ConfigMap say what the sets say now, if it does not. Served tells whether there are sets to be had.
 func (p *Publisher) Publish(ctx context.Context) (result ctrl.Result, served bool, err error) {
+	listed := time.Now()
 	sets, crd, err := p.listSets(ctx)
 	if err != nil {
 		return result, false, err
@@ -120,9 +127,10 @@ func (p *Publisher) Publish(ctx context.Context) (result ctrl.Result, served boo
 	}
 	now := time.Now()
 	result = p.poll(crd, now)
-	merged := mirrors.Merge(mirrors.Input{Sets: sets, Insecure: p.Insecure})
-	p.logFindings(ctx, merged.Findings)
-	text, err := registriesconf.Encode(merged.Rules)
+	snapshot := Snapshot{Sets: sets, HasStatus: hasStatus(crd), Listed: listed, Published: now}
+	snapshot.Result = mirrors.Merge(mirrors.Input{Sets: sets, Insecure: p.Insecure})
+	p.logFindings(ctx, snapshot.Result.Findings)
+	text, err := registriesconf.Encode(snapshot.Result.Rules)
 	if err != nil {
 		return result, true, err
 	}
@@ -130,19 +138,67 @@ func (p *Publisher) Publish(ctx context.Context) (result ctrl.Result, served boo
 	if err != nil {
 		return result, true, err
 	}
-	next := payload.New(p.revision(current, text, now), text)
-	if wait := current.distrusts(len(sets), crd, now); wait > 0 {
+	next, wait, err := p.next(ctx, current, text, len(sets), crd, now)
+	if err != nil {
+		return result, true, err
+	}
+	if wait > 0 {
 		if result.RequeueAfter == 0 {
 			result.RequeueAfter = wait
 		}
 		if current.configMap != nil && !current.isEmpty() {
-			p.hold(ctx, "the CRD was replaced and has no sets; they have until "+now.Add(wait).UTC().Format(time.RFC3339)+" to come back")
+			snapshot.Held = "the CRD was replaced and has no sets; they have until " + now.Add(wait).UTC().Format(time.RFC3339) + " to come back"
+			p.hold(ctx, snapshot.Held)
+			p.Board.put(snapshot)
 			return result, true, nil
 		}
 		next.Provisional = true
 	}
 	p.held = ""
-	return result, true, p.publish(ctx, current, next, crd)
+	if err := p.publish(ctx, current, next, crd); err != nil {
+		if errors.Is(err, payload.ErrTooLarge) {
+			snapshot.Held = err.Error()
+			p.Board.put(snapshot)
+		}
+		return result, true, err
+	}
+	snapshot.Revision, snapshot.Digest = next.Revision, next.Digest
+	p.Board.put(snapshot)
+	return result, true, nil
+}
+
+// next returns what is to be published, and how long it is to be waited with.
+func (p *Publisher) next(ctx context.Context, current published, text []byte, sets int, crd *apiextensionsv1.CustomResourceDefinition, now time.Time) (next payload.Payload, wait time.Duration, err error) {
+	var nodes mirrorsetv1alpha1.MirrorNodeList
+	if err := p.Client.List(ctx, &nodes); err != nil {
+		return next, 0, fmt.Errorf("listing MirrorNodes: %w", err)
+	}
+	return payload.New(p.revision(current, text, nodes.Items, now), text), current.distrusts(sets, crd, now), nil
+}
+
+// isAhead tells whether a node has in force what is not published, as after etcd was restored from a snapshot.
+func (p *Publisher) isAhead(object client.Object) bool {
+	node, ok := object.(*mirrorsetv1alpha1.MirrorNode)
+	published := p.Board.Get()
+	return ok && published != nil && ahead(node, published.Revision, published.Digest)
+}
+
+// ahead tells whether what a node has in force is newer than a revision, or other content under the same one.
+func ahead(node *mirrorsetv1alpha1.MirrorNode, revision int64, digest string) bool {
+	has := node.Status
+	return has.Revision > revision || has.Revision == revision && has.Digest != digest
+}
+
+// hasStatus tells whether the API server keeps the status that we write. OpenShift's CRD has it as an object without fields.
+func hasStatus(crd *apiextensionsv1.CustomResourceDefinition) bool {
+	for i := range crd.Spec.Versions {
+		v := &crd.Spec.Versions[i]
+		if v.Name == configv1.GroupVersion.Version && v.Subresources != nil && v.Subresources.Status != nil && v.Schema != nil && v.Schema.OpenAPIV3Schema != nil {
+			_, has := v.Schema.OpenAPIV3Schema.Properties["status"].Properties["conditions"]
+			return has
+		}
+	}
+	return false
 }
 
 // hold says, once, why what is published stays as it is.

@@ -1,0 +1,109 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"context"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/client-go/util/workqueue"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
+	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
+	"github.com/mirrorset/mirrorset/internal/mirrors"
+)
+
+// The actions that events name.
+const (
+	actionMerge = "Merge"
+	actionApply = "Apply"
+)
+
+// maxEvents bounds the events about one change of one set.
+const maxEvents = 10
+
+// informational are the findings that ask for nothing to be done; no event is about them.
+var informational = map[mirrors.Reason]bool{mirrors.BlocksTagPulls: true, mirrors.WildcardCollapse: true}
+
+// Events tells of what changed, once: an event is about the difference between two states.
+type Events struct {
+	Recorder events.EventRecorder
+}
+
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+
+// ofSet tells of new findings about a set, and of its having come into force or its failing to.
+func (e *Events) ofSet(set *configv1.ImageDigestMirrorSet, before, after configv1.ImageDigestMirrorSetStatus) {
+	known := make(map[string]bool, len(before.Findings))
+	for _, f := range before.Findings {
+		known[f.Reason+f.Message] = true
+	}
+	sent := 0
+	for _, f := range after.Findings {
+		if sent < maxEvents && !known[f.Reason+f.Message] && !informational[mirrors.Reason(f.Reason)] {
+			sent++
+			e.Recorder.Eventf(set, nil, corev1.EventTypeWarning, f.Reason, actionMerge, "%s", note(f.Message))
+		}
+	}
+	if c, changed := change(before.Conditions, after.Conditions, configv1.ConditionApplied); changed {
+		switch c.Reason {
+		case configv1.ReasonAppliedOnAllNodes:
+			e.Recorder.Eventf(set, nil, corev1.EventTypeNormal, c.Reason, actionApply, "generation %d is %s", set.Generation, c.Message)
+		case configv1.ReasonNodesFailing:
+			e.Recorder.Eventf(set, nil, corev1.EventTypeWarning, c.Reason, actionApply, "%s", note(c.Message))
+		}
+	}
+}
+
+// ofNodes returns a handler that tells of nodes which begin to fail, or do so no more. It queues nothing.
+func (e *Events) ofNodes() handler.EventHandler {
+	return handler.TypedFuncs[client.Object, reconcile.Request]{
+		UpdateFunc: func(_ context.Context, update event.UpdateEvent, _ workqueue.TypedRateLimitingInterface[ctrl.Request]) {
+			before, isNode := update.ObjectOld.(*mirrorsetv1alpha1.MirrorNode)
+			after, stillIs := update.ObjectNew.(*mirrorsetv1alpha1.MirrorNode)
+			if isNode && stillIs {
+				e.ofNode(before, after)
+			}
+		},
+	}
+}
+
+func (e *Events) ofNode(before, after *mirrorsetv1alpha1.MirrorNode) {
+	for _, kind := range []string{mirrorsetv1alpha1.ConditionApplied, mirrorsetv1alpha1.ConditionRuntimeReady} {
+		was := meta.FindStatusCondition(before.Status.Conditions, kind)
+		switch c, changed := change(before.Status.Conditions, after.Status.Conditions, kind); {
+		case !changed:
+		case c.Status == metav1.ConditionFalse || c.Reason == mirrorsetv1alpha1.ReasonAgentSilent:
+			e.Recorder.Eventf(after, nil, corev1.EventTypeWarning, c.Reason, actionApply, "%s", note(c.Message))
+		case c.Status == metav1.ConditionTrue && was != nil && was.Reason != mirrorsetv1alpha1.ReasonNeverReported:
+			e.Recorder.Eventf(after, nil, corev1.EventTypeNormal, c.Reason, actionApply, "%s", note(c.Message))
+		}
+	}
+}
+
+// change returns a condition, and whether its status or reason, or the generation that it is about, is another one.
+func change(before, after []metav1.Condition, kind string) (c metav1.Condition, changed bool) {
+	was, is := meta.FindStatusCondition(before, kind), meta.FindStatusCondition(after, kind)
+	if is == nil {
+		return c, false
+	}
+	return *is, was == nil || was.Status != is.Status || was.Reason != is.Reason || was.ObservedGeneration != is.ObservedGeneration
+}
+
+// note cuts a message to what an event may carry.
+func note(message string) string {
+	if len(message) > maxNote {
+		return strings.ToValidUTF8(message[:maxNote-len("...")], "") + "..."
+	}
+	return message
+}

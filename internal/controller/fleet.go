@@ -1,0 +1,122 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"cmp"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
+)
+
+// optOutLabel keeps agents off a node; its value for that is "disabled".
+const optOutLabel = "mirrorset.io/agent"
+
+// counts tells whether a node is one of those that the agents' DaemonSet selects.
+func (s AgentSettings) counts(node *corev1.Node) bool {
+	if node.Labels[corev1.LabelOSStable] != "linux" || node.Labels[optOutLabel] == "disabled" {
+		return false
+	}
+	for key, value := range s.NodeSelector {
+		if got, ok := node.Labels[key]; !ok || got != value {
+			return false
+		}
+	}
+	for i := range node.Spec.Taints {
+		if taint := &node.Spec.Taints[i]; taint.Effect != corev1.TaintEffectPreferNoSchedule && !s.tolerates(taint) {
+			return false
+		}
+	}
+	return true
+}
+
+// daemonTaints are those that every Pod of a DaemonSet on the host's network tolerates.
+var daemonTaints = []string{
+	corev1.TaintNodeNotReady, corev1.TaintNodeUnreachable, corev1.TaintNodeUnschedulable, corev1.TaintNodeMemoryPressure,
+	corev1.TaintNodeDiskPressure, corev1.TaintNodePIDPressure, corev1.TaintNodeNetworkUnavailable,
+}
+
+func (s AgentSettings) tolerates(taint *corev1.Taint) bool {
+	return slices.Contains(daemonTaints, taint.Key) || slices.ContainsFunc(s.Tolerations, func(t corev1.Toleration) bool {
+		return (t.Effect == "" || t.Effect == taint.Effect) && (t.Key == "" || t.Key == taint.Key) &&
+			(t.Operator == corev1.TolerationOpExists || (t.Operator == "" || t.Operator == corev1.TolerationOpEqual) && t.Value == taint.Value)
+	})
+}
+
+// standing is where a node is with regard to a revision.
+type standing int
+
+// The standings of a node.
+const (
+	// inForce: it has the revision, or a later one, in force.
+	inForce standing = iota
+	// waiting: it has yet to follow.
+	waiting
+	// failing: it reports that it cannot follow.
+	failing
+)
+
+// member is a node that counts.
+type member struct {
+	name   string
+	status mirrorsetv1alpha1.MirrorNodeStatus
+}
+
+// members returns the nodes that counts by name, with what their agents reported.
+func members(nodes []corev1.Node, reports []mirrorsetv1alpha1.MirrorNode, settings AgentSettings) []member {
+	byName := make(map[string]mirrorsetv1alpha1.MirrorNodeStatus, len(reports))
+	for i := range reports {
+		byName[reports[i].Name] = reports[i].Status
+	}
+	all := make([]member, 0, len(nodes))
+	for i := range nodes {
+		if nodes[i].DeletionTimestamp == nil && settings.counts(&nodes[i]) {
+			all = append(all, member{name: nodes[i].Name, status: byName[nodes[i].Name]})
+		}
+	}
+	slices.SortFunc(all, func(a, b member) int { return cmp.Compare(a.name, b.name) })
+	return all
+}
+
+// condition returns one of the node's; the zero value where it has none.
+func (m member) condition(kind string) metav1.Condition {
+	if c := meta.FindStatusCondition(m.status.Conditions, kind); c != nil {
+		return *c
+	}
+	return metav1.Condition{}
+}
+
+// stands tells where the node is with regard to the first revision that holds a set with these sources, when another one, or
+// the same, is published. Why says more about a node that is not there yet; it may be empty.
+func (m member) stands(revision int64, sources map[string]bool, published *Snapshot) (where standing, why string) {
+	applied := m.condition(mirrorsetv1alpha1.ConditionApplied)
+	ready := m.condition(mirrorsetv1alpha1.ConditionRuntimeReady)
+	switch {
+	case applied.Reason == mirrorsetv1alpha1.ReasonFailed:
+		return failing, applied.Message
+	case m.status.Revision < revision && applied.Status == metav1.ConditionUnknown:
+		return waiting, applied.Message
+	case m.status.Revision < revision:
+		return waiting, ""
+	case m.status.Revision == published.Revision && m.status.Digest != published.Digest:
+		return waiting, "it has other content under the same revision"
+	case applied.Status == metav1.ConditionFalse && ready.Status == metav1.ConditionFalse:
+		return failing, ready.Message
+	}
+	for _, source := range m.status.NotInForce {
+		if sources[source] {
+			return failing, applied.Message
+		}
+	}
+	return inForce, ""
+}
+
+// isBehind tells whether the node has yet to reach what is published, and has not said that it cannot.
+func (m member) isBehind(published *Snapshot) bool {
+	return m.status.Revision < published.Revision && m.condition(mirrorsetv1alpha1.ConditionApplied).Reason != mirrorsetv1alpha1.ReasonFailed
+}

@@ -1,0 +1,201 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	metav1ac "k8s.io/client-go/applyconfigurations/meta/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
+	mirrorsetv1alpha1ac "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1/applyconfiguration/mirrorset/v1alpha1"
+	"github.com/mirrorset/mirrorset/internal/payload"
+)
+
+const (
+	// soon is how long events are waited for that would lead to the same pass.
+	soon = 200 * time.Millisecond
+	// silent is how long an agent may take to follow what is published before its node shows it as silent.
+	silent = time.Minute
+)
+
+// FleetKeeper keeps one MirrorNode for each node that counts, and marks those whose agents say nothing.
+type FleetKeeper struct {
+	// Client reads nodes and MirrorNodes from a cache, and writes MirrorNodes.
+	Client   client.Client
+	Board    *Board
+	Settings AgentSettings
+	Events   *Events
+}
+
+// +kubebuilder:rbac:groups="",resources=nodes,verbs=get;list;watch
+// +kubebuilder:rbac:groups=mirrorset.io,resources=mirrornodes,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups=mirrorset.io,resources=mirrornodes/status,verbs=patch
+
+// SetupWithManager has every change of a node, a MirrorNode or what is published lead to the one request there is.
+func (k *FleetKeeper) SetupWithManager(mgr ctrl.Manager) error {
+	one := reconcile.Request{NamespacedName: types.NamespacedName{Name: "fleet"}}
+	return ctrl.NewControllerManagedBy(mgr).Named("fleet").
+		Watches(&corev1.Node{}, onEvery(one, soon), nodeChanged).
+		Watches(&mirrorsetv1alpha1.MirrorNode{}, onEvery(one, soon)).
+		Watches(&mirrorsetv1alpha1.MirrorNode{}, k.Events.ofNodes()).
+		WatchesRawSource(k.Board.watch(one, soon)).
+		Complete(k)
+}
+
+// nodeChanged passes over the heartbeats of nodes.
+var nodeChanged = builder.WithPredicates(predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+	before, isNode := e.ObjectOld.(*corev1.Node)
+	after, stillIs := e.ObjectNew.(*corev1.Node)
+	return !isNode || !stillIs || before.DeletionTimestamp != after.DeletionTimestamp ||
+		!maps.Equal(before.Labels, after.Labels) || !equality.Semantic.DeepEqual(before.Spec.Taints, after.Spec.Taints) ||
+		before.Status.NodeInfo.ContainerRuntimeVersion != after.Status.NodeInfo.ContainerRuntimeVersion
+}})
+
+// Slim drops what is not looked at of a node before it is cached.
+func Slim(object any) (any, error) {
+	if node, ok := object.(*corev1.Node); ok {
+		return &corev1.Node{
+			ObjectMeta: metav1.ObjectMeta{
+				Name: node.Name, UID: node.UID, ResourceVersion: node.ResourceVersion, Labels: node.Labels, DeletionTimestamp: node.DeletionTimestamp,
+			},
+			Spec:   corev1.NodeSpec{Taints: node.Spec.Taints},
+			Status: corev1.NodeStatus{NodeInfo: corev1.NodeSystemInfo{ContainerRuntimeVersion: node.Status.NodeInfo.ContainerRuntimeVersion}},
+		}, nil
+	}
+	return object, nil
+}
+
+// Reconcile looks at all nodes and makes one plan. A node that cannot be written for does not stop the others.
+func (k *FleetKeeper) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Result, error) {
+	nodes, reports, err := listFleet(ctx, k.Client)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	p := k.Settings.plan(nodes, reports, k.Board.Get(), time.Now())
+	var failed []error
+	for i := range p.create {
+		failed = append(failed, client.IgnoreAlreadyExists(k.Client.Create(ctx, &p.create[i])))
+	}
+	for i := range p.remove {
+		failed = append(failed, client.IgnoreNotFound(k.Client.Delete(ctx, &p.remove[i])))
+	}
+	for name, runtime := range p.annotate {
+		apply := mirrorsetv1alpha1ac.MirrorNode(name).WithAnnotations(map[string]string{mirrorsetv1alpha1.RuntimeAnnotation: runtime})
+		failed = append(failed, k.Client.Apply(ctx, apply, client.FieldOwner(payload.FieldManager), client.ForceOwnership))
+	}
+	for name, condition := range p.mark {
+		failed = append(failed, k.mark(ctx, name, condition))
+	}
+	return ctrl.Result{RequeueAfter: p.again}, errors.Join(failed...)
+}
+
+// listFleet returns all nodes, and what their agents reported.
+func listFleet(ctx context.Context, c client.Reader) ([]corev1.Node, []mirrorsetv1alpha1.MirrorNode, error) {
+	var nodes corev1.NodeList
+	var reports mirrorsetv1alpha1.MirrorNodeList
+	if err := errors.Join(c.List(ctx, &nodes), c.List(ctx, &reports)); err != nil {
+		return nil, nil, fmt.Errorf("listing nodes: %w", err)
+	}
+	return nodes.Items, reports.Items, nil
+}
+
+// mark writes one condition in the place of an agent that says nothing.
+func (k *FleetKeeper) mark(ctx context.Context, name string, c metav1.Condition) error {
+	apply := mirrorsetv1alpha1ac.MirrorNode(name).WithStatus(mirrorsetv1alpha1ac.MirrorNodeStatus().WithConditions(
+		metav1ac.Condition().WithType(c.Type).WithStatus(c.Status).WithReason(c.Reason).WithMessage(c.Message).WithLastTransitionTime(c.LastTransitionTime)))
+	err := k.Client.Status().Apply(ctx, apply, client.FieldOwner(payload.FieldManager), client.ForceOwnership)
+	if apierrors.IsNotFound(err) {
+		return nil // it went meanwhile
+	}
+	return err
+}
+
+// plan is what is to be done about the fleet.
+type plan struct {
+	create   []mirrorsetv1alpha1.MirrorNode
+	remove   []mirrorsetv1alpha1.MirrorNode
+	annotate map[string]string           // with the runtime, by name
+	mark     map[string]metav1.Condition // by name
+	again    time.Duration
+}
+
+// plan compares the nodes that count with the objects that there are.
+func (s AgentSettings) plan(nodes []corev1.Node, reports []mirrorsetv1alpha1.MirrorNode, published *Snapshot, now time.Time) plan {
+	p := plan{annotate: make(map[string]string), mark: make(map[string]metav1.Condition)}
+	counted := make(map[string]*corev1.Node, len(nodes))
+	for i := range nodes {
+		if n := &nodes[i]; n.DeletionTimestamp == nil && s.counts(n) {
+			counted[n.Name] = n
+		}
+	}
+	for i := range reports {
+		r := &reports[i]
+		node, ok := counted[r.Name]
+		if !ok || len(r.OwnerReferences) == 0 || r.OwnerReferences[0].UID != node.UID {
+			p.remove = append(p.remove, *r) // of a node that has gone, or was replaced by another one of its name
+			continue
+		}
+		delete(counted, r.Name)
+		if runtime := node.Status.NodeInfo.ContainerRuntimeVersion; r.Annotations[mirrorsetv1alpha1.RuntimeAnnotation] != runtime {
+			p.annotate[r.Name] = runtime
+		}
+		p.markSilent(member{name: r.Name, status: r.Status}, published, now)
+	}
+	for _, node := range counted {
+		p.create = append(p.create, mirrorNode(node))
+	}
+	return p
+}
+
+// markSilent has a node show as such that never reported, or does not follow what is published.
+func (p *plan) markSilent(m member, published *Snapshot, now time.Time) {
+	condition := metav1.Condition{Type: mirrorsetv1alpha1.ConditionApplied, Status: metav1.ConditionUnknown, LastTransitionTime: metav1.Time{Time: now.Truncate(time.Second)}}
+	applied := m.condition(mirrorsetv1alpha1.ConditionApplied)
+	switch {
+	case len(m.status.Conditions) == 0:
+		condition.Reason, condition.Message = mirrorsetv1alpha1.ReasonNeverReported, "no agent has reported from this node"
+	case published == nil || !m.isBehind(published) || applied.Status == metav1.ConditionUnknown:
+		return
+	default:
+		if left := published.Published.Add(silent).Sub(now); left > 0 {
+			if p.again == 0 || left < p.again {
+				p.again = left
+			}
+			return
+		}
+		condition.Reason = mirrorsetv1alpha1.ReasonAgentSilent
+		condition.Message = fmt.Sprintf("its agent has not followed to revision %d", published.Revision)
+	}
+	p.mark[m.name] = condition
+}
+
+// mirrorNode returns the object of a node, which goes with it.
+func mirrorNode(node *corev1.Node) mirrorsetv1alpha1.MirrorNode {
+	return mirrorsetv1alpha1.MirrorNode{ObjectMeta: metav1.ObjectMeta{
+		Name: node.Name,
+		Labels: map[string]string{
+			"app.kubernetes.io/name":       "mirrorset",
+			"app.kubernetes.io/component":  "agent",
+			"app.kubernetes.io/managed-by": payload.FieldManager,
+		},
+		Annotations:     map[string]string{mirrorsetv1alpha1.RuntimeAnnotation: node.Status.NodeInfo.ContainerRuntimeVersion},
+		OwnerReferences: []metav1.OwnerReference{{APIVersion: "v1", Kind: "Node", Name: node.Name, UID: node.UID}},
+	}}
+}

@@ -1,0 +1,148 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
+	configv1ac "github.com/mirrorset/mirrorset/api/config/v1/applyconfiguration/config/v1"
+	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
+	"github.com/mirrorset/mirrorset/internal/payload"
+)
+
+// progress is how often a set is told how many nodes have followed, while they are on their way.
+const progress = 2 * time.Second
+
+// StatusWriter has each set say whether it is used, whether nodes have it in force, and what is odd about it. It writes a
+// set only where that changes, so a change to one set is a write to that one.
+type StatusWriter struct {
+	// Client reads nodes and MirrorNodes from a cache, and writes the status of sets.
+	Client   client.Client
+	Board    *Board
+	Settings AgentSettings
+	Events   *Events
+
+	written map[types.UID]written // what this process wrote last
+	pruned  bool                  // it was said that the CRD has no room for a status
+}
+
+// written is a status, and when it was written.
+type written struct {
+	status configv1.ImageDigestMirrorSetStatus
+	at     time.Time
+}
+
+// +kubebuilder:rbac:groups=config.openshift.io,resources=imagedigestmirrorsets/status,verbs=patch
+
+// SetupWithManager has every change of a node, a MirrorNode or what is published lead to the one request there is.
+func (w *StatusWriter) SetupWithManager(mgr ctrl.Manager) error {
+	one := reconcile.Request{NamespacedName: types.NamespacedName{Name: "sets"}}
+	return ctrl.NewControllerManagedBy(mgr).Named("status").
+		Watches(&corev1.Node{}, onEvery(one, soon), nodeChanged).
+		Watches(&mirrorsetv1alpha1.MirrorNode{}, onEvery(one, soon)).
+		WatchesRawSource(w.Board.watch(one, soon)).
+		Complete(w)
+}
+
+// Reconcile brings all sets of the last snapshot up to date. A set that cannot be written does not stop the others.
+func (w *StatusWriter) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Result, error) {
+	published := w.Board.Get()
+	if published == nil {
+		return ctrl.Result{}, nil
+	}
+	if !published.HasStatus {
+		if !w.pruned {
+			w.pruned = true
+			ctrl.LoggerFrom(ctx).Info("The CRD, which something else installed, has no room for a status, so sets do not show one; MirrorNodes do", "crd", CRDName)
+		}
+		return ctrl.Result{}, nil
+	}
+	w.pruned = false
+	nodes, reports, err := listFleet(ctx, w.Client)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	fleet := members(nodes, reports, w.Settings)
+	now, j := time.Now(), judge(published.Result)
+	var result ctrl.Result
+	var failed []error
+	kept := make(map[types.UID]written, len(published.Sets))
+	for i := range published.Sets {
+		set := &published.Sets[i]
+		before := w.before(set, published)
+		after := setStatus(set, before.status, j, fleet, published, metav1.Time{Time: now.Truncate(time.Second)})
+		kept[set.UID] = before
+		if equality.Semantic.DeepEqual(before.status, after) {
+			continue
+		}
+		if left := before.at.Add(progress).Sub(now); left > 0 && onlyProgressed(before.status, after) {
+			if result.RequeueAfter == 0 || left < result.RequeueAfter {
+				result.RequeueAfter = left
+			}
+			continue
+		}
+		if err := w.write(ctx, set.Name, after); err != nil {
+			failed = append(failed, err)
+			continue
+		}
+		w.Events.ofSet(set, before.status, after)
+		kept[set.UID] = written{status: after, at: now}
+	}
+	w.written = kept
+	return result, errors.Join(failed...)
+}
+
+// before returns the status that a set has: what was written last, unless the set was listed since, when somebody else may
+// have written it.
+func (w *StatusWriter) before(set *configv1.ImageDigestMirrorSet, published *Snapshot) written {
+	last, ok := w.written[set.UID]
+	if ok && !published.Listed.After(last.at) {
+		return last
+	}
+	return written{status: set.Status, at: last.at}
+}
+
+// onlyProgressed tells whether nothing changed but how many nodes have followed.
+func onlyProgressed(before, after configv1.ImageDigestMirrorSetStatus) bool {
+	was, is := meta.FindStatusCondition(before.Conditions, configv1.ConditionApplied), meta.FindStatusCondition(after.Conditions, configv1.ConditionApplied)
+	if was == nil || is == nil || was.Reason != is.Reason || was.ObservedGeneration != is.ObservedGeneration {
+		return false
+	}
+	before.Conditions, after.Conditions = nil, nil
+	return equality.Semantic.DeepEqual(before, after)
+}
+
+func (w *StatusWriter) write(ctx context.Context, name string, status configv1.ImageDigestMirrorSetStatus) error {
+	content, err := json.Marshal(status)
+	if err != nil {
+		return err
+	}
+	ac := configv1ac.ImageDigestMirrorSetStatus()
+	if err := json.Unmarshal(content, ac); err != nil {
+		return err
+	}
+	err = w.Client.Status().Apply(ctx, configv1ac.ImageDigestMirrorSet(name).WithStatus(ac), client.FieldOwner(payload.FieldManager), client.ForceOwnership)
+	if apierrors.IsNotFound(err) {
+		return nil // it went meanwhile
+	}
+	if err != nil {
+		return fmt.Errorf("writing the status of ImageDigestMirrorSet %s: %w", name, err)
+	}
+	return nil
+}

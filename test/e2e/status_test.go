@@ -1,0 +1,74 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build e2e
+
+package e2e
+
+import (
+	"os"
+	"strings"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/mirrorset/mirrorset/test/cluster"
+)
+
+var _ = Describe("the status of sets and nodes", func() {
+	var s *scene
+
+	BeforeEach(func(ctx SpecContext) {
+		s = newScene(ctx)
+	}, NodeTimeout(5*time.Minute))
+
+	It("says that a set is in force, and where", func(ctx SpecContext) {
+		started := time.Now()
+		s.apply(ctx, []string{s.mirror.host, s.second.host, s.source.host}, set("20-global", s.source.host, s.mirror.host, s.second.host+"/x"))
+		s.kubectl(ctx, "wait", "--for=condition=Applied", "--timeout=30s", "idms/20-global")
+		reportTime("kubectl wait --for=condition=Applied returned after", started)
+		Expect(s.kubectl(ctx, "get", "idms")).To(MatchRegexp(`NAME +SOURCES +MIRRORS +ACCEPTED +APPLIED +AGE\n20-global +1 +2 +True +True +`))
+		Expect(s.kubectl(ctx, "get", "mirrornodes")).To(MatchRegexp(`NAME +RUNTIME +REVISION +APPLIED +AGE\n` + cluster.NodeName + ` +containerd +\d{13} +True +`))
+		Expect(s.kubectl(ctx, "get", "idms/20-global", "-o", "jsonpath={.status.conditions[?(@.type==\"Applied\")].message}")).To(Equal("in force on all 1 nodes"))
+		Eventually(func() string { return s.kubectl(ctx, "get", "events.events.k8s.io", "-A") }).WithContext(ctx).WithTimeout(30 * time.Second).Should(MatchRegexp(`AppliedOnAllNodes +imagedigestmirrorset/20-global`))
+	}, nodeTimeout)
+
+	It("says what is not in force on the node, and only of the set concerned", func(ctx SpecContext) {
+		folder := s.Path(certsDir + "/" + s.source.host)
+		put(folder+"/hosts.toml", "server = \"https://theirs.example\"\n")
+		DeferCleanup(os.RemoveAll, folder)
+		s.apply(ctx, nil, set("10-foreign", s.source.host, s.mirror.host), set("20-good", s.second.host, s.mirror.host))
+		s.kubectl(ctx, "wait", "--for=condition=Applied", "--timeout=30s", "idms/20-good")
+		s.kubectl(ctx, "wait", "--for=condition=Applied=false", "--timeout=30s", "idms/10-foreign")
+		Eventually(func() string { return s.kubectl(ctx, "describe", "idms/10-foreign") }).WithContext(ctx).WithTimeout(30 * time.Second).
+			Should(And(ContainSubstring("NodesFailing"), ContainSubstring("in force on 0 of 1 nodes; failing: "+cluster.NodeName+" (registry "+s.source.host)))
+		Expect(s.kubectl(ctx, "get", "mirrornodes", "-o", "wide")).To(And(ContainSubstring("False"), ContainSubstring("is not ours")))
+
+		Expect(os.RemoveAll(folder)).To(Succeed())
+		s.kubectl(ctx, "wait", "--for=condition=Applied", "--timeout=30s", "idms/10-foreign")
+		Expect(s.kubectl(ctx, "get", "mirrornodes")).To(MatchRegexp(cluster.NodeName + ` +containerd +\d{13} +True `))
+	}, nodeTimeout)
+
+	It("says what the node's runtime needs", func(ctx SpecContext) {
+		config := s.Path("/etc/containerd/config.toml")
+		good, err := os.ReadFile(config)
+		Expect(err).NotTo(HaveOccurred())
+		DeferCleanup(os.WriteFile, config, good, os.FileMode(0o644))
+		put(config, strings.Replace(string(good), `config_path = "/etc/containerd/certs.d"`, "", 1))
+		s.apply(ctx, []string{s.mirror.host, s.source.host}, set("20-global", s.source.host, s.mirror.host))
+		s.kubectl(ctx, "wait", "--for=condition=RuntimeReady=false", "--timeout=30s", "mirrornode/"+cluster.NodeName)
+		s.kubectl(ctx, "wait", "--for=condition=Applied=false", "--timeout=30s", "idms/20-global")
+		Expect(s.kubectl(ctx, "describe", "mirrornode", cluster.NodeName)).To(ContainSubstring(`config_path = "/etc/containerd/certs.d"`))
+		Expect(os.WriteFile(config, good, 0o644)).To(Succeed())
+		s.kubectl(ctx, "wait", "--for=condition=RuntimeReady", "--timeout=30s", "mirrornode/"+cluster.NodeName)
+		s.kubectl(ctx, "wait", "--for=condition=Applied", "--timeout=30s", "idms/20-global")
+	}, nodeTimeout)
+
+	It("says which entries are left out", func(ctx SpecContext) {
+		s.apply(ctx, []string{"127.0.0.1:289", s.source.host}, set("20-global", s.source.host+"/team", "mirror", s.mirror.host))
+		s.kubectl(ctx, "wait", "--for=condition=Accepted=false", "--timeout=30s", "idms/20-global")
+		s.kubectl(ctx, "wait", "--for=condition=Applied", "--timeout=30s", "idms/20-global")
+		Expect(s.kubectl(ctx, "get", "idms/20-global", "-o", "jsonpath={.status.findings[0].reason} {.status.findings[0].entry}")).To(Equal("InvalidMirror 0"))
+	}, nodeTimeout)
+})
