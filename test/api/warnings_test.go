@@ -114,6 +114,17 @@ var _ = Describe("warnings about a set", func() {
 		Entry("of none, without rules", doubtful{"", nil}),
 	)
 
+	It("are never more than that", func(ctx SpecContext) {
+		for resource, path := range map[string]string{
+			"validatingadmissionpolicy":        "{.spec.failurePolicy}",
+			"validatingadmissionpolicybinding": "{.spec.validationActions[*]}",
+		} {
+			out, err := plane.Kubectl(ctx, "get", resource, "mirrorset-set-warnings", "-o", "jsonpath="+path).Output()
+			Expect(err).NotTo(HaveOccurred())
+			Expect(string(out)).To(BeElementOf("Ignore", "Warn"))
+		}
+	})
+
 	It("are not printed for the samples", func(ctx SpecContext) {
 		samples, err := filepath.Glob("../../config/samples/*.yaml")
 		Expect(err).NotTo(HaveOccurred())

@@ -10,6 +10,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	"github.com/onsi/gomega/types"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -189,6 +190,14 @@ var _ = Describe("With its rights on MirrorNodes, an agent", func() {
 			Expect(string(labelled)).To(Equal(string(all)))
 			Expect(strings.Fields(string(all))).To(HaveLen(2), kind)
 		}
+	})
+
+	It("is refused where the rules themselves fail", func(ctx SpecContext) {
+		policy, binding := &admissionregistrationv1.ValidatingAdmissionPolicy{}, &admissionregistrationv1.ValidatingAdmissionPolicyBinding{}
+		Expect(admin.Get(ctx, client.ObjectKey{Name: "mirrorset-agent-guard"}, policy)).To(Succeed())
+		Expect(admin.Get(ctx, client.ObjectKey{Name: "mirrorset-agent-guard"}, binding)).To(Succeed())
+		Expect(policy.Spec.FailurePolicy).To(HaveValue(Equal(admissionregistrationv1.Fail)))
+		Expect(binding.Spec.ValidationActions).To(ConsistOf(admissionregistrationv1.Deny))
 	})
 
 	It("alone is concerned", func(ctx SpecContext) {
