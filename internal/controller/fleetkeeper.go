@@ -90,11 +90,11 @@ func (k *FleetKeeper) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Resul
 	}
 	p := k.Settings.plan(nodes, reports, k.Board.Get(), time.Now())
 	var failed []error
-	for i := range p.create {
-		failed = append(failed, client.IgnoreAlreadyExists(k.Client.Create(ctx, &p.create[i])))
-	}
 	for i := range p.remove {
 		failed = append(failed, client.IgnoreNotFound(k.Client.Delete(ctx, &p.remove[i])))
+	}
+	for i := range p.create {
+		failed = append(failed, client.IgnoreAlreadyExists(k.Client.Create(ctx, &p.create[i])))
 	}
 	for name, runtime := range p.annotate {
 		apply := mirrorsetv1alpha1ac.MirrorNode(name).WithAnnotations(map[string]string{mirrorsetv1alpha1.RuntimeAnnotation: runtime})

@@ -1,0 +1,227 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
+	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
+	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/mirrors/mirrorstest"
+	"github.com/mirrorset/mirrorset/internal/payload"
+)
+
+// snapshotOf returns a snapshot of sets in the notation of mirrorstest, each of generation 1, at revision 20.
+func snapshotOf(t *testing.T, sets string) *Snapshot {
+	t.Helper()
+	parsed, err := mirrorstest.Parse(sets)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range parsed {
+		parsed[i].Generation = 1
+	}
+	return &Snapshot{Sets: parsed, Result: mirrors.Merge(mirrors.Input{Sets: parsed}), Revision: 20, Digest: "d"}
+}
+
+func fleetOf(statuses ...mirrorsetv1alpha1.MirrorNodeStatus) (fleet []member) {
+	for i, s := range statuses {
+		fleet = append(fleet, member{name: fmt.Sprintf("node-%d", i), status: s})
+	}
+	return fleet
+}
+
+// statusOf is what the first set's status becomes.
+func statusOf(s *Snapshot, before configv1.ImageDigestMirrorSetStatus, fleet []member) configv1.ImageDigestMirrorSetStatus {
+	return setStatus(&s.Sets[0], before, judge(s.Result), fleet, s, metav1.Now())
+}
+
+func wantCondition(t *testing.T, what string, status configv1.ImageDigestMirrorSetStatus, kind string, is metav1.ConditionStatus, reason string, parts ...string) {
+	t.Helper()
+	c := meta.FindStatusCondition(status.Conditions, kind)
+	if c == nil || c.Status != is || c.Reason != reason || c.ObservedGeneration != status.ObservedGeneration {
+		t.Errorf("%s: got %+v, want %s %s", what, c, is, reason)
+		return
+	}
+	for _, part := range parts {
+		if !strings.Contains(c.Message, part) {
+			t.Errorf("%s: %q is not in %q", what, part, c.Message)
+		}
+	}
+}
+
+func TestASetSaysOnHowManyNodesItIsInForce(t *testing.T) {
+	s := snapshotOf(t, "a: s.com -> m.com, n.com\na: s.com/x -> m.com")
+	failed := withCondition(mirrorsetv1alpha1.ConditionApplied, metav1.ConditionFalse, mirrorsetv1alpha1.ReasonFailed, "the disk is full\nand more")
+	for _, c := range []struct {
+		name   string
+		fleet  []member
+		is     metav1.ConditionStatus
+		reason string
+		parts  []string
+	}{
+		{"all", fleetOf(reported(20), reported(21)), metav1.ConditionTrue, configv1.ReasonAppliedOnAllNodes, []string{"in force on all 2 nodes"}},
+		{"none", nil, metav1.ConditionFalse, configv1.ReasonNoNodes, nil},
+		{"some", fleetOf(reported(20), reported(19), reported(19)), metav1.ConditionFalse, configv1.ReasonProgressing, []string{"in force on 1 of 3 nodes; waiting for node-1, node-2"}},
+		{"some, others failing", fleetOf(reported(20), reported(19), reported(19, failed)), metav1.ConditionFalse, configv1.ReasonNodesFailing, []string{"in force on 1 of 3 nodes; failing: node-2 (the disk is full)"}},
+		{"all but a source of another set", fleetOf(reported(20, without("t.com"))), metav1.ConditionTrue, configv1.ReasonAppliedOnAllNodes, nil},
+		{"all but a source of its own", fleetOf(reported(20, without("s.com/x"))), metav1.ConditionFalse, configv1.ReasonNodesFailing, []string{"node-0 (because)"}},
+	} {
+		status := statusOf(s, configv1.ImageDigestMirrorSetStatus{}, c.fleet)
+		wantCondition(t, c.name, status, configv1.ConditionApplied, c.is, c.reason, c.parts...)
+		if status.Revision != 20 || *status.Sources != 2 || *status.Mirrors != 2 || status.ObservedGeneration != 1 {
+			t.Errorf("%s: got %+v", c.name, status)
+		}
+	}
+	var many []mirrorsetv1alpha1.MirrorNodeStatus
+	for range 30 {
+		many = append(many, reported(19, failed))
+	}
+	wantCondition(t, "many", statusOf(s, configv1.ImageDigestMirrorSetStatus{}, fleetOf(many...)), configv1.ConditionApplied, metav1.ConditionFalse, configv1.ReasonNodesFailing, "node-9 (the disk is full) and 20 more")
+}
+
+func TestOnceAppliedAGenerationStaysSo(t *testing.T) {
+	s := snapshotOf(t, "a: s.com -> m.com")
+	applied := statusOf(s, configv1.ImageDigestMirrorSetStatus{}, fleetOf(reported(20)))
+	joined := fleetOf(reported(20), mirrorsetv1alpha1.MirrorNodeStatus{})
+	if after := statusOf(s, applied, joined); !equality.Semantic.DeepEqual(after, applied) {
+		t.Errorf("a node that joins changes the set: %+v", after)
+	}
+	s.Revision = 30 // another set changed
+	if after := statusOf(s, applied, fleetOf(reported(20))); !equality.Semantic.DeepEqual(after, applied) {
+		t.Errorf("another set's change changes this one: %+v", after)
+	}
+	s.Sets[0].Generation = 2
+	after := statusOf(s, applied, fleetOf(reported(20)))
+	wantCondition(t, "the next generation", after, configv1.ConditionApplied, metav1.ConditionFalse, configv1.ReasonProgressing)
+	if after.Revision != 30 {
+		t.Errorf("got revision %d", after.Revision)
+	}
+	wantCondition(t, "once it is in force", statusOf(s, after, fleetOf(reported(30))), configv1.ConditionApplied, metav1.ConditionTrue, configv1.ReasonAppliedOnAllNodes)
+}
+
+func TestTheFirstRevisionOfAGenerationIsKept(t *testing.T) {
+	s := snapshotOf(t, "a: s.com -> m.com")
+	before := statusOf(s, configv1.ImageDigestMirrorSetStatus{}, fleetOf(reported(19)))
+	s.Revision = 30
+	after := statusOf(s, before, fleetOf(reported(25)))
+	if after.Revision != 20 {
+		t.Errorf("got revision %d", after.Revision)
+	}
+	wantCondition(t, "between the two", after, configv1.ConditionApplied, metav1.ConditionTrue, configv1.ReasonAppliedOnAllNodes)
+}
+
+func TestWhatIsHeldBackIsNotPublished(t *testing.T) {
+	s := snapshotOf(t, "a: s.com -> m.com")
+	s.Held = "too large"
+	status := statusOf(s, configv1.ImageDigestMirrorSetStatus{}, fleetOf(reported(20)))
+	wantCondition(t, "held", status, configv1.ConditionApplied, metav1.ConditionFalse, configv1.ReasonNotPublished, "too large")
+	if status.Revision != 0 {
+		t.Errorf("got revision %d", status.Revision)
+	}
+}
+
+func TestASetSaysWhatIsLeftOutOfIt(t *testing.T) {
+	for _, c := range []struct {
+		name, sets string
+		is         metav1.ConditionStatus
+		reason     string
+		parts      []string
+		findings   string
+	}{
+		{"nothing", "a: s.com -> m.com", metav1.ConditionTrue, configv1.ReasonAllEntriesAccepted, nil, ""},
+		{"a mirror", "a: s.com -> mirror, m.com", metav1.ConditionFalse, configv1.ReasonPartsLeftOut, []string{`mirror "mirror" of source "s.com" is left out`}, "InvalidMirror 0"},
+		{"an entry", "a: t.com -> m.com\na: \"https://s.com\" -> m.com", metav1.ConditionFalse, configv1.ReasonPartsLeftOut, []string{"https://s.com"}, "InvalidSource 1"},
+		{"every entry", "a: \"https://s.com\" -> m.com", metav1.ConditionFalse, configv1.ReasonNothingAccepted, nil, "InvalidSource 0"},
+		{"nothing, but there is something odd", "a: s.com -> m.com [Never]", metav1.ConditionTrue, configv1.ReasonAllEntriesAccepted, nil, "BlocksTagPulls 0"},
+		{"nothing, but two entries contradict", "a: s.com -> m.com, n.com\na: s.com -> n.com, m.com", metav1.ConditionTrue, configv1.ReasonAllEntriesAccepted, nil, "OrderConflict -"},
+		{"another set's entry", "a: s.com -> m.com\nb: t.com -> mirror", metav1.ConditionTrue, configv1.ReasonAllEntriesAccepted, nil, ""},
+	} {
+		status := statusOf(snapshotOf(t, c.sets), configv1.ImageDigestMirrorSetStatus{}, nil)
+		wantCondition(t, c.name, status, configv1.ConditionAccepted, c.is, c.reason, c.parts...)
+		findings := ""
+		if len(status.Findings) > 0 {
+			findings = status.Findings[0].Reason + " -"
+			if entry := status.Findings[0].Entry; entry != nil {
+				findings = fmt.Sprintf("%s %d", status.Findings[0].Reason, *entry)
+			}
+		}
+		if findings != c.findings {
+			t.Errorf("%s: got findings %+v", c.name, status.Findings)
+		}
+	}
+}
+
+func TestAStatusHasRoomForSoManyFindings(t *testing.T) {
+	var sets strings.Builder
+	for i := range 500 {
+		fmt.Fprintf(&sets, "a: s%d.com -> mirror, m.com\n", i)
+	}
+	status := statusOf(snapshotOf(t, sets.String()), configv1.ImageDigestMirrorSetStatus{}, nil)
+	if len(status.Findings) != configv1.MaxFindings {
+		t.Errorf("%d findings", len(status.Findings))
+	}
+	wantCondition(t, "many", status, configv1.ConditionAccepted, metav1.ConditionFalse, configv1.ReasonPartsLeftOut, "and 490 more", "400 findings are not listed")
+}
+
+func TestOnlyTheCountOfNodesIsWorthWaitingWith(t *testing.T) {
+	s := snapshotOf(t, "a: s.com -> m.com")
+	before := statusOf(s, configv1.ImageDigestMirrorSetStatus{}, fleetOf(reported(20), reported(19), reported(19)))
+	for name, c := range map[string]struct {
+		after configv1.ImageDigestMirrorSetStatus
+		want  bool
+	}{
+		"another count": {statusOf(s, before, fleetOf(reported(20), reported(20), reported(19))), true},
+		"all nodes":     {statusOf(s, before, fleetOf(reported(20), reported(20), reported(20))), false},
+		"other findings": {func() configv1.ImageDigestMirrorSetStatus {
+			after := before
+			after.Findings = []configv1.Finding{{Reason: "X", Message: "x"}}
+			return after
+		}(), false},
+		"the first one": {configv1.ImageDigestMirrorSetStatus{}, false},
+	} {
+		if got := onlyProgressed(before, c.after); got != c.want {
+			t.Errorf("%s: got %t", name, got)
+		}
+	}
+}
+
+func TestTheRevisionIsAboveAllThatNodesHave(t *testing.T) {
+	now := time.UnixMilli(1_800_000_000_000)
+	node := func(revision int64, digest string) mirrorsetv1alpha1.MirrorNode {
+		return mirrorsetv1alpha1.MirrorNode{Status: mirrorsetv1alpha1.MirrorNodeStatus{Revision: revision, Digest: digest}}
+	}
+	current := publishedAt(now.UnixMilli()-10, "text")
+	digest := current.payload.Digest
+	for _, c := range []struct {
+		name  string
+		nodes []mirrorsetv1alpha1.MirrorNode
+		text  string
+		want  int64
+	}{
+		{"nodes that follow", []mirrorsetv1alpha1.MirrorNode{node(current.payload.Revision, digest), node(1, "old"), node(0, "")}, "text", current.payload.Revision},
+		{"another text", nil, "other", now.UnixMilli()},
+		{"a node ahead", []mirrorsetv1alpha1.MirrorNode{node(now.UnixMilli()+500, "x")}, "text", now.UnixMilli() + 501},
+		{"a node with other content", []mirrorsetv1alpha1.MirrorNode{node(current.payload.Revision, "x")}, "text", now.UnixMilli()},
+		{"a node that says what cannot be", []mirrorsetv1alpha1.MirrorNode{node(1<<60, "x")}, "text", current.payload.Revision},
+	} {
+		p := &Publisher{}
+		if got := p.revision(current, []byte(c.text), c.nodes, now); got != c.want {
+			t.Errorf("%s: got %d, want %d", c.name, got, c.want)
+		}
+	}
+}
+
+func publishedAt(revision int64, text string) published {
+	p := payload.New(revision, []byte(text))
+	return published{payload: &p}
+}
