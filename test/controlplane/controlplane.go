@@ -16,6 +16,8 @@ import (
 	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -111,13 +113,31 @@ func (c *ControlPlane) StartAPIServer() error {
 	return c.Env.ControlPlane.GetAPIServer().Start()
 }
 
-// KubeconfigOf writes a kubeconfig of its own with a token of a service account, and returns its path.
-func (c *ControlPlane) KubeconfigOf(ctx context.Context, account string) (string, error) {
+// kubeconfigOnNode is for an agent whose token says that it is on a node, which is made if there is none.
+func (c *ControlPlane) kubeconfigOnNode(ctx context.Context, nodeName string) (string, error) {
 	client, err := kubernetes.NewForConfig(c.Config)
 	if err != nil {
 		return "", err
 	}
-	token, err := client.CoreV1().ServiceAccounts(Namespace).CreateToken(ctx, account, &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
+	nodes := client.CoreV1().Nodes()
+	node, err := nodes.Create(ctx, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: nodeName, Labels: map[string]string{corev1.LabelOSStable: "linux"}}}, metav1.CreateOptions{})
+	if apierrors.IsAlreadyExists(err) {
+		node, err = nodes.Get(ctx, nodeName, metav1.GetOptions{})
+	}
+	if err != nil {
+		return "", fmt.Errorf("node %s: %w", nodeName, err)
+	}
+	return c.kubeconfigOf(ctx, AgentAccount, &authenticationv1.BoundObjectReference{APIVersion: "v1", Kind: "Node", Name: node.Name, UID: node.UID})
+}
+
+// kubeconfigOf writes a kubeconfig of its own with a token of a service account, and returns its path.
+func (c *ControlPlane) kubeconfigOf(ctx context.Context, account string, bound *authenticationv1.BoundObjectReference) (string, error) {
+	client, err := kubernetes.NewForConfig(c.Config)
+	if err != nil {
+		return "", err
+	}
+	request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{BoundObjectRef: bound}}
+	token, err := client.CoreV1().ServiceAccounts(Namespace).CreateToken(ctx, account, request, metav1.CreateOptions{})
 	if err != nil {
 		return "", fmt.Errorf("token of %s: %w", account, err)
 	}

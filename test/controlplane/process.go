@@ -28,20 +28,25 @@ type Process struct {
 // StartManager starts bin/manager with the rights of its service account. It listens on no address but those in args.
 func (c *ControlPlane) StartManager(ctx context.Context, args ...string) (*Process, error) {
 	args = append([]string{"--namespace", Namespace, "--metrics-bind-address", "0", "--health-probe-bind-address", "0"}, args...)
-	return c.start(ctx, "manager", ManagerAccount, args)
-}
-
-// StartAgent starts bin/agent with the rights of its service account, for a node whose root directory is hostRoot.
-func (c *ControlPlane) StartAgent(ctx context.Context, hostRoot, node string, args ...string) (*Process, error) {
-	args = append([]string{"--namespace", Namespace, "--host-root", hostRoot, "--node-name", node}, args...)
-	return c.start(ctx, "agent", AgentAccount, args)
-}
-
-func (c *ControlPlane) start(ctx context.Context, program, account string, args []string) (*Process, error) {
-	kubeconfig, err := c.KubeconfigOf(ctx, account)
+	kubeconfig, err := c.kubeconfigOf(ctx, ManagerAccount, nil)
 	if err != nil {
 		return nil, err
 	}
+	return c.start("manager", kubeconfig, args)
+}
+
+// StartAgent starts bin/agent with the rights of its service account on a node, which is made if there is none and has its
+// root directory in hostRoot.
+func (c *ControlPlane) StartAgent(ctx context.Context, hostRoot, node string, args ...string) (*Process, error) {
+	args = append([]string{"--namespace", Namespace, "--host-root", hostRoot, "--node-name", node}, args...)
+	kubeconfig, err := c.kubeconfigOnNode(ctx, node)
+	if err != nil {
+		return nil, err
+	}
+	return c.start("agent", kubeconfig, args)
+}
+
+func (c *ControlPlane) start(program, kubeconfig string, args []string) (*Process, error) {
 	cmd := exec.Command(filepath.Join(c.root, "bin", program), args...)
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig, "TMPDIR="+c.dir) // so that a killed one leaves nothing
 	return run(cmd)

@@ -53,7 +53,7 @@ func run(ctx context.Context, keep bool) (err error) {
 	}
 	defer func() { err = errors.Join(err, c.Stop()) }()
 
-	say("Installing the CRD and RBAC: kubectl apply -k config/default")
+	say("Installing CRDs and RBAC: kubectl apply -k config/default")
 	if err := c.Install(ctx); err != nil {
 		return err
 	}
@@ -93,8 +93,12 @@ func show(ctx context.Context, c *controlplane.ControlPlane, file string, runnin
 		return err
 	}
 	say("The file was there %d ms after kubectl began", time.Since(start).Milliseconds())
-	if err := do(c.Kubectl(ctx, "get", "idms")); err != nil {
-		return err
+	for _, args := range [][]string{
+		{"wait", "--for=condition=Applied", "--timeout=60s", "idms", "--all"}, {"get", "idms"}, {"get", "mirrornodes"},
+	} {
+		if err := do(c.Kubectl(ctx, args...)); err != nil {
+			return err
+		}
 	}
 	say("/%s", dropIn)
 	fmt.Print(string(content))
