@@ -28,7 +28,9 @@ type Config struct {
 	// OwnTLS returns the node's own TLS settings for a registry; nil where it has none. A registry with such settings is
 	// streamed.
 	OwnTLS func(host string) (*tls.Config, error)
-	Log    logr.Logger
+	// Answered, if it is not nil, is told what each request came to.
+	Answered func(Result)
+	Log      logr.Logger
 }
 
 // Rules are what a redirector answers by.
@@ -117,42 +119,52 @@ const selfPath = containerd.RedirectorPath + "self"
 // ServeHTTP answers containerd.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Server", serverName)
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		fail(w, http.StatusMethodNotAllowed, "UNSUPPORTED", "nothing but GET and HEAD is served here")
+	if r.URL.Path == selfPath && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
 		return
 	}
-	if r.URL.Path == selfPath {
-		return
+	result := Failed // which it is if a stream breaks off
+	if s.config.Answered != nil {
+		defer func() { s.config.Answered(result) }()
+	}
+	result = s.serve(w, r)
+}
+
+func (s *Server) serve(w http.ResponseWriter, r *http.Request) Result {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		fail(w, http.StatusMethodNotAllowed, "UNSUPPORTED", "nothing but GET and HEAD is served here")
+		return BadRequest
 	}
 	q, ok := parse(r)
 	if !ok {
 		fail(w, http.StatusNotFound, "NAME_UNKNOWN", "only manifests and blobs of a registry are served here")
-		return
+		return BadRequest
 	}
 	rules := s.rules.Load()
 	route := rules.Router.Route(q.host, q.repository)
 	rank, isRank := q.entry.Rank()
 	switch {
 	case isRank:
-		s.serveMirror(w, r, q, route, rank)
+		return s.serveMirror(w, r, q, route, rank)
 	case route.IsBlocked():
 		message := s.refusal(q, route, rules.Blockers[route.Rule.Source])
 		s.config.Log.V(1).Info("Refused", "image", q.host+"/"+q.repository, "object", q.object, "why", message)
 		fail(w, http.StatusForbidden, "DENIED", message)
+		return Refused
 	case route.Source.Insecure:
-		s.relay.serveSource(w, r, q, route.Source)
+		return s.relay.serveSource(w, r, q, route.Source)
 	case q.entry == containerd.InsecureSource:
 		fail(w, http.StatusNotFound, "NAME_UNKNOWN", "this source is not insecure")
-	default:
-		redirect(w, q, route.Source)
+		return NoMirror
 	}
+	redirect(w, q, route.Source)
+	return ToSource
 }
 
 // serveMirror sends containerd to the mirror of a rank if that one is worth the way.
-func (s *Server) serveMirror(w http.ResponseWriter, r *http.Request, q question, route containerd.Route, rank int) {
+func (s *Server) serveMirror(w http.ResponseWriter, r *http.Request, q question, route containerd.Route, rank int) Result {
 	if rank >= len(route.Mirrors) {
 		fail(w, http.StatusNotFound, "NAME_UNKNOWN", "there is no mirror of this rank")
-		return
+		return NoMirror
 	}
 	mirror := route.Mirrors[rank]
 	own, err := s.relay.tlsFor(mirror)
@@ -162,18 +174,19 @@ func (s *Server) serveMirror(w http.ResponseWriter, r *http.Request, q question,
 		v = verdict{why: fmt.Sprintf("the node's TLS settings for %s cannot be used: %v", mirror.Host, err)}
 	case own != nil:
 		if v = s.relay.serveMirror(w, r, q, mirror, own); v.ok {
-			return
+			return Streamed
 		}
 	default:
 		v = s.scout.ask(r, q, mirror)
 		isLast := route.IsBlocked() && rank == len(route.Mirrors)-1
 		if v.ok || v.silent && isLast { // nothing would be gained by passing over the last one
 			redirect(w, q, mirror)
-			return
+			return Redirected
 		}
 	}
 	s.scout.remember(q, mirror, v)
 	fail(w, http.StatusNotFound, "MANIFEST_UNKNOWN", "mirror "+name(mirror)+": "+v.why)
+	return PassedOver
 }
 
 // refusal says who is to be asked, and what became of the mirrors.

@@ -91,16 +91,16 @@ func (s *relay) serveMirror(w http.ResponseWriter, r *http.Request, q question, 
 }
 
 // serveSource streams from an insecure source, for images by tag too.
-func (s *relay) serveSource(w http.ResponseWriter, r *http.Request, q question, source containerd.Target) {
+func (s *relay) serveSource(w http.ResponseWriter, r *http.Request, q question, source containerd.Target) Result {
 	own, err := s.tlsFor(source)
 	if err != nil {
 		fail(w, http.StatusBadGateway, "UNKNOWN", fmt.Sprintf("the node's TLS settings for %s cannot be used: %v", source.Host, err))
-		return
+		return Failed
 	}
 	resp, body, err := s.open(r, q, source, own) //nolint:bodyclose // the stream closes it
 	if err != nil {
 		fail(w, http.StatusBadGateway, "UNKNOWN", fmt.Sprintf("source %s: %v", name(source), err))
-		return
+		return Failed
 	}
 	defer body.Close()
 	switch {
@@ -110,7 +110,9 @@ func (s *relay) serveSource(w http.ResponseWriter, r *http.Request, q question, 
 		fail(w, resp.StatusCode, "UNKNOWN", fmt.Sprintf("source %s answered %s", name(source), resp.Status))
 	default:
 		pass(w, resp, body)
+		return Streamed
 	}
+	return Failed
 }
 
 // open sends the request on, over TLS, and for an insecure registry over plain HTTP where that fails.
