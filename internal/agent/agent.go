@@ -8,6 +8,7 @@ package agent
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -51,6 +52,8 @@ type Config struct {
 	Rescan time.Duration
 	// Started is called once the redirector serves what an earlier agent accepted, or it is known that it cannot.
 	Started func()
+	// Metrics, if they are not nil, are kept up to date.
+	Metrics *Metrics
 	Settings
 }
 
@@ -79,6 +82,9 @@ func Run(ctx context.Context, config Config) (err error) {
 	}
 	defer func() { err = errors.Join(err, host.Close()) }()
 	n := newNode(host, config.Log, config.Settings)
+	if config.Metrics != nil {
+		n.metrics = config.Metrics
+	}
 	n.restore()
 	n.listen(ctx)
 	defer func() { err = errors.Join(err, n.closeRedirector()) }()
@@ -103,6 +109,8 @@ type node struct {
 	// runtimeVersion is what the Node says of its container runtime; empty while that is not known.
 	runtimeVersion func() string
 	redirector
+	metrics *Metrics
+	written map[string][sha256.Size]byte // what each file of ours was last made to be, by path
 
 	accepted *accepted // nil until a payload was accepted
 	findings []Finding // of the last pass
@@ -111,8 +119,11 @@ type node struct {
 }
 
 func newNode(host *hostfile.Host, log logr.Logger, settings Settings) *node {
-	n := &node{host: host, log: log, settings: settings, runtimeVersion: func() string { return "" }}
-	n.server = redirect.New(redirect.Config{Port: settings.RedirectorPort, OwnTLS: n.ownTLS, Log: log.WithName("redirector")})
+	n := &node{host: host, log: log, settings: settings, runtimeVersion: func() string { return "" }, metrics: NewMetrics(), written: make(map[string][sha256.Size]byte)}
+	n.server = redirect.New(redirect.Config{
+		Port: settings.RedirectorPort, OwnTLS: n.ownTLS, Log: log.WithName("redirector"),
+		Answered: func(result redirect.Result) { n.metrics.answered(result) },
+	})
 	return n
 }
 
@@ -181,6 +192,7 @@ func (n *node) take(p payload.Payload) (taken bool, err error) {
 // accept has the redirector answer by the new rules before any file leads to it.
 func (n *node) accept(next *accepted) {
 	n.accepted = next
+	n.metrics.revision.Set(float64(next.Revision))
 	n.server.SetRules(redirect.Rules{Router: containerd.NewRouter(next.rules), Blockers: registriesconf.Blockers(next.Text)})
 }
 
@@ -258,6 +270,9 @@ func (n *node) writeDropIn(c *candidate) (err error) {
 		changed, err = n.host.Remove(dropInFile)
 	} else {
 		changed, err = n.host.Replace(dropInFile, c.text)
+	}
+	if err == nil {
+		n.wrote(dropInRepairs, dropInPath, c.text, changed)
 	}
 	if changed {
 		n.log.Info("Wrote the rules", "path", "/"+dropInPath, "rules", c.rules, "revision", n.accepted.Revision, "digest", n.accepted.Digest)

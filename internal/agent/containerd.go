@@ -39,12 +39,13 @@ type certs struct {
 	rules    []mirrors.Rule
 	findings []Finding
 	changed  int
+	wrote    func(kind, path string, content []byte, changed bool)
 }
 
 // writeCerts writes new files before it removes stale ones (N3). A file that closes a registry stays where the rules now need
 // what this node does not have. A failure about one registry does not stop the others.
 func (n *node) writeCerts() (*certs, error) {
-	c := &certs{host: n.host, files: n.host.FS(), rules: n.accepted.rules}
+	c := &certs{host: n.host, files: n.host.FS(), rules: n.accepted.rules, wrote: n.wrote}
 	if _, err := fs.Stat(c.files, certsDir); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			return c, nil
@@ -100,6 +101,7 @@ func (c *certs) write(f containerd.File) error {
 	if err != nil {
 		return err
 	}
+	c.wrote(hostsTOMLRepairs, file.Path, f.Content, changed)
 	if changed {
 		c.changed++
 	}
@@ -200,10 +202,12 @@ func (c *certs) removeStale(wanted map[string]bool) error {
 		if wanted[path.Base(path.Dir(file.Path))] {
 			continue
 		}
-		if _, err := c.host.RemoveWithFolder(file); err != nil {
+		removed, err := c.host.RemoveWithFolder(file)
+		if err != nil {
 			failed = append(failed, err)
 			continue
 		}
+		c.wrote(hostsTOMLRepairs, file.Path, nil, removed)
 		c.changed++
 	}
 	return errors.Join(failed...)

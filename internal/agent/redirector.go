@@ -33,6 +33,7 @@ type redirector struct {
 
 // listen has the redirector serve, unless there is no containerd's folder that could lead to it.
 func (n *node) listen(ctx context.Context) {
+	defer func() { n.metrics.setRedirectorUp(n.listening != nil) }()
 	if n.listening != nil {
 		select {
 		case err := <-n.listening.Ended():
