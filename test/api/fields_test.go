@@ -19,7 +19,7 @@ import (
 var _ = Describe("the fields of the page", func() {
 	DescribeTable("are described by the server with the page's types", func(path, kind, required string) {
 		described := func(g Gomega) {
-			document := decode[openAPI](get("/openapi/v3/apis/config.openshift.io/v1").expect(http.StatusOK))
+			document := served(g)
 			schema := document.Components.Schemas["io.openshift.config.v1.ImageDigestMirrorSet"]
 			for _, step := range strings.Fields(path) {
 				if step == "[]" {

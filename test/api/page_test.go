@@ -72,7 +72,7 @@ func (o operation) prepare() string {
 var _ = Describe("the operations of the page", func() {
 	DescribeTable("are described by the server with the page's parameters and codes", func(o operation) {
 		described := func(g Gomega) {
-			document := decode[openAPI](get("/openapi/v3/apis/config.openshift.io/v1").expect(http.StatusOK))
+			document := served(g)
 			endpoint := document.Paths[o.path]
 			g.Expect(endpoint).NotTo(BeNil())
 			verb := object(endpoint[strings.ToLower(o.method)])
@@ -163,6 +163,14 @@ type openAPI struct {
 	} `json:"components"`
 	OpenAPI string `json:"openapi"`
 	Info    any    `json:"info"`
+}
+
+// served is the document as the server has it by now.
+func served(g Gomega) openAPI {
+	GinkgoHelper()
+	res := get("/openapi/v3/apis/config.openshift.io/v1")
+	g.Expect(res.status).To(Equal(http.StatusOK)) // soon after the start there is none
+	return decode[openAPI](res)
 }
 
 func object(value any) map[string]any {

@@ -230,7 +230,7 @@ var _ = Describe("a large set", func() {
 	})
 
 	It("of as many rules as fit into a request is accepted", func() {
-		Expect(len(send(spec(6000, func(int) bool { return false })))).To(BeZero())
+		Expect(send(spec(6000, func(int) bool { return false }))).To(BeEmpty())
 		send(spec(6000, func(int) bool { return true }))
 	})
 })
