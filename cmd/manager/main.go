@@ -103,7 +103,7 @@ func run(s settings) error {
 	if s.agent.RedirectorPort < 1 || s.agent.RedirectorPort > 65535 {
 		return fmt.Errorf("--redirector-port=%d: want a port, from 1 to 65535", s.agent.RedirectorPort)
 	}
-	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"} {
+	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"} {
 		if value := os.Getenv(name); value != "" { // OLM sets them where a cluster has a proxy
 			s.agent.Proxy = append(s.agent.Proxy, corev1.EnvVar{Name: name, Value: value})
 		}

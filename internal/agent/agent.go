@@ -113,9 +113,11 @@ type node struct {
 	written map[string][sha256.Size]byte // what each file of ours was last made to be, by path
 
 	accepted *accepted // nil until a payload was accepted
-	findings []Finding // of the last pass
-	checked  nodecheck.Report
-	logged   string // the last findings, so that each is logged once
+	// reloadOwed says that CRI-O has not been told of what the drop-in says.
+	reloadOwed bool
+	findings   []Finding // of the last pass
+	checked    nodecheck.Report
+	logged     string // the last findings, so that each is logged once
 }
 
 func newNode(host *hostfile.Host, log logr.Logger, settings Settings) *node {
@@ -276,11 +278,9 @@ func (n *node) writeDropIn(c *candidate) (err error) {
 	}
 	if changed {
 		n.log.Info("Wrote the rules", "path", "/"+dropInPath, "rules", c.rules, "revision", n.accepted.Revision, "digest", n.accepted.Digest)
-		if n.settings.ReloadCRIO {
-			err = errors.Join(err, n.reloadCRIO())
-		}
+		n.reloadOwed = true
 	}
-	return err
+	return errors.Join(err, n.reloadCRIO())
 }
 
 // CheckClean fails where a host still has a registry file of ours.

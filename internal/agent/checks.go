@@ -4,6 +4,7 @@
 package agent
 
 import (
+	"fmt"
 	"io/fs"
 	"os"
 	"path"
@@ -55,6 +56,23 @@ func (n *node) checkedFolders() []string {
 		containerd = strings.TrimPrefix(path.Dir(n.settings.ContainerdConfig), "/")
 	}
 	return []string{containerd, "etc/crio", "etc/crio/crio.conf.d"}
+}
+
+// replaced tells whether the host has another folder now in the place of containerd's that this Pod has mounted. What is
+// written would no longer reach containerd, until the container is started anew.
+func (n *node) replaced() error {
+	if n.settings.ContainerdConfigDir == "" || path.Dir(n.settings.CertsDir) != path.Dir(n.settings.ContainerdConfig) {
+		return nil // it cannot be told
+	}
+	mounted, err := fs.Stat(n.host.FS(), certsDir)
+	if err != nil {
+		return nil // there is none to be replaced
+	}
+	there, err := n.host.Lstat(path.Join(n.settings.ContainerdConfigDir, path.Base(n.settings.CertsDir)))
+	if err == nil && (there.Mode()&fs.ModeSymlink != 0 || os.SameFile(mounted, there)) {
+		return nil
+	}
+	return fmt.Errorf("%s was replaced on the host, and has to be mounted anew", n.settings.CertsDir)
 }
 
 // booted returns when the machine was started; zero if that cannot be told.

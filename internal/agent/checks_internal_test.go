@@ -58,3 +58,32 @@ func TestTheAgeOfAFolderIsCompared(t *testing.T) {
 		t.Errorf("what is not there was born %s", at)
 	}
 }
+
+func TestAFolderThatWasReplacedOnTheHostIsNoticed(t *testing.T) {
+	n, root, _ := newHost(t, files{other: foreign, "config/containerd/config.toml": ""})
+	n.settings.ContainerdConfigDir = "config/containerd"
+	there := filepath.Join(root, "config/containerd/certs.d")
+	if err := n.replaced(); err == nil {
+		t.Error("a folder that is gone is not noticed")
+	}
+	// A link stands for the host's own folder, which a test cannot mount.
+	if err := os.Symlink(filepath.Join(root, certsDir), there); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.replaced(); err != nil {
+		t.Error(err)
+	}
+	if err := os.Remove(there); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(there, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.replaced(); err == nil || !strings.Contains(err.Error(), "/etc/containerd/certs.d was replaced") {
+		t.Errorf("error %v", err)
+	}
+	n.settings.CertsDir = "/var/lib/elsewhere/certs.d"
+	if err := n.replaced(); err != nil {
+		t.Errorf("a folder that cannot be compared: %v", err)
+	}
+}

@@ -83,10 +83,13 @@ func (c *certs) write(f containerd.File) error {
 		c.foreign(f.Host, path.Dir(file.Path), "is not a folder of ours")
 		return nil
 	}
-	_, err := c.host.Read(file)
+	current, err := c.host.Read(file)
 	switch {
 	case errors.Is(err, hostfile.ErrForeign):
 		c.foreign(f.Host, file.Path, "is not ours")
+		return nil
+	case err == nil && bytes.Equal(current, f.Content):
+		c.wrote(hostsTOMLRepairs, file.Path, f.Content, false)
 		return nil
 	case err == nil:
 	case !errors.Is(err, fs.ErrNotExist):
@@ -146,7 +149,7 @@ func (c *certs) certificates(host string) containerd.Certificates {
 
 // names returns what is in a registry's folder, but for what a killed agent left, which would shut out the next.
 func (c *certs) names(folder string) (names []string) {
-	entries, err := fs.ReadDir(c.files, path.Join(certsDir, folder))
+	entries, err := readDir(c.files, path.Join(certsDir, folder))
 	if err != nil {
 		return nil // not there, mostly; what cannot be read fails the write
 	}
@@ -158,6 +161,18 @@ func (c *certs) names(folder string) (names []string) {
 	return names
 }
 
+// readDir reads a folder, and never waits for what is none, such as a pipe.
+func readDir(files fs.FS, name string) ([]fs.DirEntry, error) {
+	info, err := fs.Stat(files, name)
+	if err == nil && !info.IsDir() {
+		err = fs.ErrNotExist
+	}
+	if err != nil {
+		return nil, err
+	}
+	return fs.ReadDir(files, name)
+}
+
 // pending reports a registry that has no file, and keeps the one that it had where that one closes the source.
 func (c *certs) pending(p containerd.Pending, wanted map[string]bool) {
 	how := "containerd goes to the source"
@@ -165,7 +180,7 @@ func (c *certs) pending(p containerd.Pending, wanted map[string]bool) {
 		how = "containerd contacts a source that must never be contacted"
 		content, err := c.host.Read(certsFile(p.Folder()))
 		switch {
-		case wanted[p.Folder()]: // of wildcards that are in force
+		case wanted[p.Folder()] || p.Unwanted: // of wildcards that are in force; or an administrator has it so
 		case err == nil && containerd.Closes(p.Host, content):
 			wanted[p.Folder()] = true
 			how = "what was in force before stays, because the source must not be opened"

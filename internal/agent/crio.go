@@ -15,8 +15,12 @@ import (
 // crioName is what the kernel calls CRI-O's process.
 const crioName = "crio"
 
-// reloadCRIO has each CRI-O of the host read its configuration again. It takes the host's PID namespace.
+// reloadCRIO has each CRI-O of the host read its configuration again, if that is owed since the drop-in changed or this agent
+// started. It takes the host's PID namespace.
 func (n *node) reloadCRIO() error {
+	if !n.settings.ReloadCRIO || !n.reloadOwed {
+		return nil
+	}
 	pids, err := processes(os.DirFS("/proc"), crioName)
 	if err != nil {
 		return fmt.Errorf("looking for CRI-O: %w", err)
@@ -27,6 +31,7 @@ func (n *node) reloadCRIO() error {
 		}
 		n.log.Info("Had CRI-O reload its configuration", "process", pid)
 	}
+	n.reloadOwed = false
 	return nil
 }
 

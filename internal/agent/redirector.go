@@ -69,6 +69,7 @@ func (n *node) lock(ctx context.Context) (unlock func() error, err error) {
 	stop()
 	<-followed
 	if err == nil {
+		n.log.Info("This is the agent that writes on this host")
 		n.restore() // what the other one did at last
 	}
 	return unlock, err
@@ -87,12 +88,18 @@ func (n *node) follow(ctx context.Context) {
 			return
 		case <-ticker.C:
 			now, err := n.host.Lstat(statePath)
-			if err == nil && (last == nil || !os.SameFile(last, now)) {
+			if err == nil && (last == nil || !sameState(last, now)) {
 				n.restore()
 				last = now
 			}
 		}
 	}
+}
+
+// sameState tells whether a file was not replaced. Its number alone does not tell, because a new file may get that of one
+// that was removed.
+func sameState(a, b fs.FileInfo) bool {
+	return os.SameFile(a, b) && a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size()
 }
 
 // hasOwnTLS tells whether the host has TLS settings for a registry where CRI-O looks for them.
@@ -102,7 +109,7 @@ func (n *node) hasOwnTLS(registry string) bool {
 }
 
 func (n *node) ownTLSFiles(registry string) (names []string) {
-	entries, err := fs.ReadDir(n.host.FS(), follow(n.host.FS(), path.Join(ownTLSDir, registry)))
+	entries, err := readDir(n.host.FS(), follow(n.host.FS(), path.Join(ownTLSDir, registry)))
 	if err != nil {
 		return nil
 	}

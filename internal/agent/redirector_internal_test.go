@@ -18,6 +18,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -157,12 +158,17 @@ func TestAWaitingAgentAnswersByWhatTheOtherAccepts(t *testing.T) {
 		}
 		t.Errorf("never got %d", code)
 	}
-	want(http.StatusTemporaryRedirect)
+	want(http.StatusServiceUnavailable) // what is blocked is not known yet
 	first.keepOnly(t, 0, "!s.com/x")
 	want(http.StatusForbidden)
 	first.keepOnly(t, 1, "s.com/x")
 	want(http.StatusTemporaryRedirect)
 	first.keepOnly(t, 2, "!s.com/x")
+	want(http.StatusForbidden)
+	first.keepOnly(t, 3, "!s.com/x") // two at once: the second file has the number of the one before
+	first.keepOnly(t, 4, "s.com/x")
+	want(http.StatusTemporaryRedirect)
+	first.keepOnly(t, 5, "!s.com/x")
 	if err := unlock(); err != nil {
 		t.Fatal(err)
 	}
@@ -178,6 +184,67 @@ func (n *node) keepOnly(t *testing.T, revision int64, sources ...string) {
 	t.Helper()
 	if err := n.keep(payloadOf(t, revision, sources...)); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestALostStateOpensNothing(t *testing.T) {
+	first, root, _ := newHost(t, files{other: foreign})
+	first = withRedirector(t, first)
+	offer(t, first, 0, "!shut.com/x")
+	before := tree(t, root)
+	for _, damage := range []string{"{", ""} {
+		write(t, root, statePath, damage)
+		next := newNode(first.host, first.log, first.settings)
+		next.restore()
+		second := withRedirector(t, next)
+		if got := source(t, second, "shut.com", "x/y"); got != http.StatusServiceUnavailable {
+			t.Errorf("state %q: got %d", damage, got)
+		}
+		if err := second.repair(); err != nil {
+			t.Error(err)
+		}
+		wantTree(t, root, before)
+	}
+}
+
+func TestAFileThatClosesAHostStaysWhereAWildcardBlocksIt(t *testing.T) {
+	n, root, logged := newHost(t, files{other: foreign})
+	n.settings.AllowDefaultHost = true
+	n = withRedirector(t, n)
+	offer(t, n, 0, "!*.wild.com", "a1.wild.com/x")
+	closed := tree(t, root)["a1.wild.com/hosts.toml"]
+	if !containerd.Closes("a1.wild.com", []byte(closed)) {
+		t.Fatalf("got %s", closed)
+	}
+	write(t, root, certsDir+"/a1.wild.com/ca.crt", "theirs")
+	if err := n.repair(); err != nil {
+		t.Error(err)
+	}
+	if got := tree(t, root)["a1.wild.com/hosts.toml"]; got != closed || !strings.Contains(logged.String(), "what was in force before stays") {
+		t.Errorf("got %q, log %s", got, logged)
+	}
+}
+
+func TestWhatIsNoFolderIsNotWaitedFor(t *testing.T) {
+	n, root, logged := newHost(t, files{other: foreign})
+	for _, name := range []string{certsDir + "/s.com", certsDir + "/t.com:5000", ownTLSDir + "/mirror.local:5000"} {
+		name = filepath.Join(root, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o755), syscall.Mkfifo(name, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		offer(t, n, 0, "s.com", "t.com:5000", "u.com")
+	}()
+	select {
+	case <-ended:
+	case <-time.After(10 * time.Second):
+		t.Fatal("a pipe is waited for")
+	}
+	if _, err := os.Stat(filepath.Join(root, certsDir, "u.com/hosts.toml")); err != nil || !strings.Contains(logged.String(), "s.com is not a folder of ours") {
+		t.Errorf("error %v, log %s", err, logged)
 	}
 }
 

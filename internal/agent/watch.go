@@ -79,12 +79,13 @@ func watch(ctx context.Context, config Config, n *node) error {
 	go l.informer.RunWithContext(ctx)
 	go l.wakeOnFiles(ctx, config.Rescan)
 	l.queue.Add(struct{}{}) // what was restored is put in force before the API server is met
-	for l.next(ctx) {
+	for err == nil && l.next(ctx) {
+		err = n.replaced()
 	}
 	if l.files == nil {
-		return nil
+		return err
 	}
-	return l.files.Close()
+	return errors.Join(err, l.files.Close())
 }
 
 // wakeOnFiles queues a pass on every change of the watched folders, and on every tick for what no event told; it shuts the

@@ -63,6 +63,8 @@ type Pending struct {
 	Reason string
 	// Blocked says that a source which must never be contacted is contacted all the same.
 	Blocked bool
+	// Unwanted says that the node's settings refuse these rules, whatever was in force before.
+	Unwanted bool
 }
 
 // Folder returns the one below config_path that the file of a pending host would be in.
@@ -82,30 +84,31 @@ func Project(rules []mirrors.Rule, node Node) Tree {
 		if isWildcard(host) {
 			continue
 		}
-		tree.add(host, p.byHost[host], func() ([]Endpoint, string) { return p.project(host) })
+		tree.add(host, p.byHost[host], p.rulesOf(host), p.project)
 	}
 	wildcards := p.wildcards(&tree)
-	tree.add(DefaultHost, wildcards, func() ([]Endpoint, string) { return p.projectWildcards(wildcards) })
+	tree.add(DefaultHost, wildcards, wildcards, p.projectWildcards)
 	slices.SortFunc(tree.Files, func(a, b File) int { return cmp.Compare(a.Path, b.Path) })
 	slices.SortFunc(tree.Pending, func(a, b Pending) int { return cmp.Compare(a.Host, b.Host) })
 	return tree
 }
 
-// add adds the file of a host, or, where there is a reason against it, what its rules leave pending.
-func (t *Tree) add(host string, rules []*mirrors.Rule, project func() (hosts []Endpoint, reason string)) {
-	for _, rule := range rules {
+// add adds the file of a host for its own rules, or, where there is a reason against it, what they leave pending. All are the
+// rules that have a say about its images.
+func (t *Tree) add(host string, own, all []*mirrors.Rule, project func(host string, all []*mirrors.Rule) (hosts []Endpoint, reason string)) {
+	for _, rule := range own {
 		if err := rule.Validate(); err != nil { // nothing that Merge or Decode let through
-			t.Pending = append(t.Pending, pending(host, rules, err.Error())...)
+			t.Pending = append(t.Pending, pending(host, all, err.Error())...)
 			return
 		}
 	}
-	if !slices.ContainsFunc(rules, saysAnything) {
+	if !slices.ContainsFunc(own, saysAnything) {
 		return // carve-outs (E5), of nothing or of a wildcard, which the default host's redirector knows
 	}
-	hosts, reason := project()
+	hosts, reason := project(host, all)
 	switch {
 	case reason != "":
-		t.Pending = append(t.Pending, pending(host, rules, reason)...)
+		t.Pending = append(t.Pending, pending(host, all, reason)...)
 	case len(hosts) > 0:
 		t.Files = append(t.Files, File{Host: host, Path: Folders(host)[0] + "/hosts.toml", Content: render(hosts)})
 	}
@@ -176,10 +179,18 @@ func newProjection(rules []mirrors.Rule, node Node) *projection {
 	return p
 }
 
+// rulesOf returns the rules that have a say about images of a host: those that name it, in byte order of the source, and the
+// wildcard that decides for what is in none of them.
+func (p *projection) rulesOf(host string) []*mirrors.Rule {
+	if rule := p.index.Resolve(mirrors.Reference{Name: host}).Rule; rule != nil && isWildcard(rule.Source) {
+		return append(slices.Clone(p.byHost[host]), rule)
+	}
+	return p.byHost[host]
+}
+
 // project returns where containerd asks for images of a host, or the reason why it cannot be told. Neither means that
 // nothing is to be said: containerd goes to the source by itself.
-func (p *projection) project(host string) (hosts []Endpoint, reason string) {
-	rules := p.byHost[host]
+func (p *projection) project(host string, rules []*mirrors.Rule) (hosts []Endpoint, reason string) {
 	if rule := rules[0]; len(rules) == 1 && rule.Source == host {
 		usable, needsRedirector := p.usable(rule)
 		switch {
@@ -189,9 +200,6 @@ func (p *projection) project(host string) (hosts []Endpoint, reason string) {
 		case !rule.Blocked:
 			return nil, ""
 		}
-	}
-	if rule := p.index.Resolve(mirrors.Reference{Name: host}).Rule; rule != nil && isWildcard(rule.Source) {
-		rules = append(slices.Clone(rules), rule) // decides for what is in none of the sources
 	}
 	return p.redirected(host, rules)
 }
@@ -222,7 +230,7 @@ func (p *projection) wildcards(tree *Tree) []*mirrors.Rule {
 		switch rule := p.byHost[host][0]; {
 		case !isWildcard(host):
 		case rule.Blocked && !p.node.AllowDefaultHost:
-			tree.Pending = append(tree.Pending, Pending{Host: host, Blocked: true, Reason: "to block a wildcard makes every registry that has no folder of its own depend on the redirector; " +
+			tree.Pending = append(tree.Pending, Pending{Host: host, Blocked: true, Unwanted: true, Reason: "to block a wildcard makes every registry that has no folder of its own depend on the redirector; " +
 				"have the manager run with --allow-default-host if that is wanted, or name the registries one by one"})
 		default:
 			all = append(all, rule)

@@ -189,6 +189,13 @@ func TestCertificatesBesideAFileAreCarriedOverToTheSource(t *testing.T) {
 	}
 }
 
+func TestWhatIsPendingIsBlockedIfAnyRuleAboutItIs(t *testing.T) {
+	certificates := func(string) containerd.Certificates { return containerd.Certificates{CA: []string{"ca.crt"}} }
+	node := containerd.Node{Redirector: redirector, AllowDefaultHost: true, Certificates: certificates}
+	expect(t, "below a blocked wildcard", describe(t, projectOn(t, node, "a: *.s.com -> m.com [Never]\na: a.s.com/x -> n.com")), []string{
+		"_default: redirector/0 [digest], redirector/source", "a.s.com: pending [blocked]"})
+}
+
 func TestAFileClosesARegistryIfNothingInItLeadsThere(t *testing.T) {
 	for sets, want := range map[string]bool{
 		"a: s.com -> m.com":                                false,

@@ -94,7 +94,7 @@ func (p *projection) entry(e Entry) Endpoint {
 
 // projectWildcards returns the endpoints of every registry that has no folder. Where none of the wildcards is blocked, the
 // last of them is the registry itself, as if there were no file.
-func (p *projection) projectWildcards(rules []*mirrors.Rule) (hosts []Endpoint, reason string) {
+func (p *projection) projectWildcards(_ string, rules []*mirrors.Rule) (hosts []Endpoint, reason string) {
 	if p.node.Redirector == "" {
 		return nil, "a wildcard goes through the redirector, and that does not run"
 	}
@@ -154,6 +154,11 @@ func (r *Router) Route(host, repository string) Route {
 		route.Mirrors = append(route.Mirrors, target(s.Location, s.Insecure || s.Location == name && isLoopback(host)))
 	}
 	return route
+}
+
+// Blocks tells whether a registry must not be asked for what is at a path of its API.
+func (r *Router) Blocks(host, path string) bool {
+	return slices.ContainsFunc(aliases(host+strings.TrimPrefix(path, apiRoot)), func(name string) bool { return isBlockedAt(r.index, name) })
 }
 
 // IsBlocked tells whether the source must not be contacted.

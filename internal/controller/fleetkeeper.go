@@ -44,8 +44,8 @@ type FleetKeeper struct {
 	Events   *Events
 }
 
-// +kubebuilder:rbac:groups="",resources=nodes,verbs=get;list;watch
-// +kubebuilder:rbac:groups=mirrorset.io,resources=mirrornodes,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups="",resources=nodes,verbs=list;watch
+// +kubebuilder:rbac:groups=mirrorset.io,resources=mirrornodes,verbs=list;watch;create;patch;delete
 // +kubebuilder:rbac:groups=mirrorset.io,resources=mirrornodes/status,verbs=patch
 
 // SetupWithManager has every change of a node, a MirrorNode or what is published lead to the one request there is.

@@ -11,8 +11,10 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/go-logr/logr"
 	"github.com/opencontainers/go-digest"
@@ -49,10 +51,10 @@ type Server struct {
 	relay  *relay
 }
 
-// New returns a redirector without rules, which has nobody sent anywhere.
+// New returns a redirector that knows no rules yet, and so cannot tell what is blocked: it sends nobody anywhere.
 func New(config Config) *Server {
-	s := &Server{config: config, scout: newScout(), relay: &relay{ownTLS: config.OwnTLS}}
-	s.rules.Store(&Rules{Router: containerd.NewRouter(nil)})
+	s := &Server{config: config, scout: newScout()}
+	s.relay = newRelay(config.OwnTLS, s.scout, s.refuses)
 	return s
 }
 
@@ -130,6 +132,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) Result {
+	if r.ContentLength != 0 { // who says so and sends nothing would hold the connection
+		w.Header().Set("Connection", "close")
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now()) // if it cannot be set, there is no connection to hold
+		fail(w, http.StatusBadRequest, "UNSUPPORTED", "a request has no body here")
+		return BadRequest
+	}
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		fail(w, http.StatusMethodNotAllowed, "UNSUPPORTED", "nothing but GET and HEAD is served here")
 		return BadRequest
@@ -140,6 +148,10 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) Result {
 		return BadRequest
 	}
 	rules := s.rules.Load()
+	if rules == nil {
+		fail(w, http.StatusServiceUnavailable, "UNAVAILABLE", "the rules of this node are not known yet")
+		return Failed
+	}
 	route := rules.Router.Route(q.host, q.repository)
 	rank, isRank := q.entry.Rank()
 	switch {
@@ -172,10 +184,12 @@ func (s *Server) serveMirror(w http.ResponseWriter, r *http.Request, q question,
 	switch {
 	case err != nil:
 		v = verdict{why: fmt.Sprintf("the node's TLS settings for %s cannot be used: %v", mirror.Host, err)}
+		s.scout.remember(q, mirror, v)
 	case own != nil:
 		if v = s.relay.serveMirror(w, r, q, mirror, own); v.ok {
 			return Streamed
 		}
+		s.scout.remember(q, mirror, v)
 	default:
 		v = s.scout.ask(r, q, mirror)
 		isLast := route.IsBlocked() && rank == len(route.Mirrors)-1
@@ -184,9 +198,14 @@ func (s *Server) serveMirror(w http.ResponseWriter, r *http.Request, q question,
 			return Redirected
 		}
 	}
-	s.scout.remember(q, mirror, v)
 	fail(w, http.StatusNotFound, "MANIFEST_UNKNOWN", "mirror "+name(mirror)+": "+v.why)
 	return PassedOver
+}
+
+// refuses tells whether a streamed registry must not send on to a place: one that is blocked (Q4), or this redirector.
+func (s *Server) refuses(to *url.URL) bool {
+	host := strings.TrimSuffix(strings.TrimSuffix(to.Host, ":443"), ":80")
+	return strings.HasPrefix(to.Path, containerd.RedirectorPath) || s.rules.Load().Router.Blocks(host, to.Path)
 }
 
 // refusal says who is to be asked, and what became of the mirrors.

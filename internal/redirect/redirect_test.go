@@ -6,6 +6,8 @@ package redirect
 import (
 	"encoding/json"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -138,8 +140,34 @@ func TestNothingElseIsServed(t *testing.T) {
 
 func TestAServerWithoutRulesSendsNobodyAnywhere(t *testing.T) {
 	s := New(Config{})
-	if w := ask(t, s, http.MethodGet, pathTo("0", "s.com", "x/y", manifestDigest)); w.Code != http.StatusNotFound {
-		t.Errorf("got %d", w.Code)
+	for _, entry := range []string{"0", "source", "insecure"} {
+		if w := ask(t, s, http.MethodGet, pathTo(entry, "s.com", "x/y", manifestDigest)); w.Code != http.StatusServiceUnavailable || w.Header().Get("Location") != "" {
+			t.Errorf("%s: got %d %s", entry, w.Code, w.Header())
+		}
+	}
+	setRules(t, s, "")
+	if w := ask(t, s, http.MethodGet, pathTo("source", "s.com", "x/y", manifestDigest)); w.Code != http.StatusTemporaryRedirect {
+		t.Errorf("with rules that are empty: got %d", w.Code)
+	}
+}
+
+func TestARequestWithABodyIsRefusedAtOnce(t *testing.T) {
+	server := httptest.NewServer(newServer(t, "a: s.com/x -> m.com"))
+	t.Cleanup(server.Close)
+	conn, err := net.Dial("tcp", server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	if err := conn.SetDeadline(time.Now().Add(5 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n", pathTo("source", "s.com", "x/y", "latest")); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := io.ReadAll(conn)
+	if err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 400 ") {
+		t.Errorf("error %v, answer %q", err, answer)
 	}
 }
 

@@ -10,7 +10,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -24,13 +26,18 @@ const (
 	chunk = 256 << 10
 	// maxStreams bounds the streams that run at once.
 	maxStreams = 64
+	// maxBuffered bounds the manifests that are held in memory at once, to be checked before they are passed on.
+	maxBuffered = 8
 )
 
 // relay streams what containerd could not fetch by itself: from registries that are insecure, or for which the node has TLS
 // settings where CRI-O looks for them. It asks without credentials and passes no challenge on, which containerd would answer
 // to this server and so to whoever stands in its place.
 type relay struct {
-	ownTLS func(host string) (*tls.Config, error)
+	ownTLS   func(host string) (*tls.Config, error)
+	scout    *scout
+	refuses  func(to *url.URL) bool
+	buffered chan struct{}
 
 	mu      sync.Mutex
 	clients map[string]*relayClient // by registry
@@ -41,6 +48,11 @@ type relay struct {
 type relayClient struct {
 	tls    *tls.Config
 	client *http.Client
+	plain  bool // an insecure registry that answered over plain HTTP last
+}
+
+func newRelay(ownTLS func(host string) (*tls.Config, error), scout *scout, refuses func(to *url.URL) bool) *relay {
+	return &relay{ownTLS: ownTLS, scout: scout, refuses: refuses, buffered: make(chan struct{}, maxBuffered), clients: make(map[string]*relayClient)}
 }
 
 // tlsFor returns the settings by which a mirror is to be streamed; nil for one that containerd can reach.
@@ -63,31 +75,61 @@ func (s *relay) tlsFor(t containerd.Target) (*tls.Config, error) {
 
 // serveMirror streams from a mirror. Where the verdict is not ok, nothing has been answered yet.
 func (s *relay) serveMirror(w http.ResponseWriter, r *http.Request, q question, mirror containerd.Target, own *tls.Config) verdict {
+	again := r.Clone(context.WithoutCancel(r.Context()))
+	if s.scout.isSilent(mirror, func() bool { return s.answers(again, q, mirror, own) }) {
+		return verdict{silent: true, why: s.scout.silentFor()}
+	}
 	resp, body, err := s.open(r, q, mirror, own) //nolint:bodyclose // the stream closes it
 	if err != nil {
-		return verdict{why: err.Error()}
+		if errors.Is(err, errSilent) {
+			s.scout.noteSilent(mirror)
+		}
+		return verdict{silent: errors.Is(err, errSilent), why: err.Error()}
 	}
 	defer body.Close()
+	s.scout.note(name(mirror), true)
 	switch {
 	case resp.StatusCode == http.StatusUnauthorized, resp.StatusCode == http.StatusForbidden:
 		return verdict{why: "it answered " + resp.Status + ", and a mirror that is insecure, or has TLS settings of the node's own, is asked without credentials"}
 	case resp.StatusCode >= 300:
 		return verdict{why: "it answered " + resp.Status}
-	}
-	if q.kind == manifests && r.Method == http.MethodGet && resp.StatusCode == http.StatusOK {
-		content, err := io.ReadAll(io.LimitReader(body, maxManifest+1))
-		if err == nil {
-			err = check(content, q.digest())
-		}
-		if err != nil {
-			return verdict{why: err.Error()}
-		}
-		passHeaders(w, resp)
-		_, _ = w.Write(content) // who asked may have gone
-		return verdict{ok: true}
+	case q.kind == manifests && r.Method == http.MethodGet && resp.StatusCode == http.StatusOK:
+		return s.passManifest(w, r, q, resp, body)
 	}
 	pass(w, resp, body)
 	return verdict{ok: true}
+}
+
+// passManifest checks a manifest before it passes it on.
+func (s *relay) passManifest(w http.ResponseWriter, r *http.Request, q question, resp *http.Response, body *stream) verdict {
+	select {
+	case s.buffered <- struct{}{}:
+		defer func() { <-s.buffered }()
+	case <-r.Context().Done():
+		return verdict{why: "who asked is gone"}
+	}
+	content, err := io.ReadAll(io.LimitReader(body.from, maxManifest+1)) // within the deadline of the answer
+	if err == nil {
+		got := q.digest().Algorithm().Hash()
+		_, _ = got.Write(content) // a hash takes everything
+		err = check(int64(len(content)), got, q.digest())
+	}
+	if err != nil {
+		return verdict{why: err.Error()}
+	}
+	passHeaders(w, resp)
+	_, _ = w.Write(content) // who asked may have gone
+	return verdict{ok: true}
+}
+
+// answers tells whether a mirror that did not answer does so now.
+func (s *relay) answers(r *http.Request, q question, mirror containerd.Target, own *tls.Config) bool {
+	r.Method = http.MethodHead
+	_, body, err := s.open(r, q, mirror, own) //nolint:bodyclose // the stream closes it
+	if err == nil {
+		body.Close()
+	}
+	return !errors.Is(err, errSilent)
 }
 
 // serveSource streams from an insecure source, for images by tag too.
@@ -115,34 +157,50 @@ func (s *relay) serveSource(w http.ResponseWriter, r *http.Request, q question, 
 	return Failed
 }
 
-// open sends the request on, over TLS, and for an insecure registry over plain HTTP where that fails.
+// errSilent is for a registry that does not answer in time.
+var errSilent = errors.New("it does not answer within " + deadline.String())
+
+// open sends the request on, over TLS, and for an insecure registry over plain HTTP where that fails; the way that worked last
+// is tried first.
 func (s *relay) open(r *http.Request, q question, t containerd.Target, own *tls.Config) (*http.Response, *stream, error) {
 	if !s.begin() {
 		return nil, nil, errors.New("too many streams run already")
 	}
 	ctx, cancel := context.WithCancelCause(r.Context())
-	body := &stream{end: func() { cancel(nil); s.finish() }, timer: time.AfterFunc(deadline, func() {
-		cancel(fmt.Errorf("it did not answer within %s", deadline))
-	})}
-	resp, err := s.send(ctx, r, urlOf("https", t, q), t.Host, own)
-	if err != nil && t.Insecure && ctx.Err() == nil {
-		overTLS := err
-		if resp, err = s.send(ctx, r, urlOf("http", t, q), t.Host, own); err != nil {
-			err = fmt.Errorf("%w, and over plain HTTP: %w", overTLS, err)
+	body := &stream{end: func() { cancel(nil); s.finish() }, timer: time.AfterFunc(s.scout.deadline, func() { cancel(errSilent) })}
+	c := s.client(t.Host, own)
+	schemes := []string{"https"}
+	if t.Insecure {
+		schemes = append(schemes, "http")
+		if s.isPlain(c) {
+			schemes = []string{"http", "https"}
 		}
 	}
-	if err != nil {
-		if cause := context.Cause(ctx); cause != nil {
-			err = cause
+	var failed []error
+	for i, scheme := range schemes {
+		resp, err := s.send(ctx, r, c.client, urlOf(scheme, t, q), s.scout.deadline/time.Duration(len(schemes)-i))
+		if err == nil && scheme == "http" && resp.StatusCode == http.StatusBadRequest { // so answers a server that wants TLS
+			err = errors.Join(errors.New("it answered "+resp.Status+" over plain HTTP"), resp.Body.Close())
 		}
-		body.Close()
-		return nil, nil, err
+		if err == nil {
+			s.setPlain(c, scheme == "http")
+			body.from = resp.Body
+			return resp, body, nil
+		}
+		failed = append(failed, err)
 	}
-	body.from = resp.Body
-	return resp, body, nil
+	body.Close()
+	err := errors.Join(failed...)
+	if errors.Is(err, errSilent) || errors.Is(context.Cause(ctx), errSilent) {
+		return nil, nil, errSilent
+	}
+	return nil, nil, errors.New(strings.ReplaceAll(err.Error(), "\n", ", and "))
 }
 
-func (s *relay) send(ctx context.Context, r *http.Request, to, host string, own *tls.Config) (*http.Response, error) {
+// send gives up if the headers of an answer take longer than so long.
+func (s *relay) send(parent context.Context, r *http.Request, client *http.Client, to string, patience time.Duration) (*http.Response, error) {
+	ctx, cancel := context.WithCancelCause(parent)
+	timer := time.AfterFunc(patience, func() { cancel(errSilent) })
 	req, err := http.NewRequestWithContext(ctx, r.Method, to, nil)
 	if err != nil {
 		return nil, err
@@ -151,16 +209,41 @@ func (s *relay) send(ctx context.Context, r *http.Request, to, host string, own 
 		req.Header[header] = r.Header[header]
 	}
 	req.Header.Set("User-Agent", serverName)
-	return s.client(host, own).Do(req) //nolint:gosec // the registry is one that a set names
+	resp, err := client.Do(req) //nolint:gosec // the registry is one that a set names
+	if err == nil && !timer.Stop() {
+		_ = resp.Body.Close() // it comes too late
+		err = errSilent
+	}
+	if err != nil {
+		if errors.Is(context.Cause(ctx), errSilent) {
+			err = errSilent
+		}
+		cancel(err)
+		return nil, err
+	}
+	context.AfterFunc(parent, func() { cancel(nil) })
+	return resp, nil
+}
+
+func (s *relay) isPlain(c *relayClient) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return c.plain
+}
+
+func (s *relay) setPlain(c *relayClient, plain bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c.plain = plain
 }
 
 // client returns the one of a registry, which is a new one if the TLS settings have changed.
-func (s *relay) client(host string, own *tls.Config) *http.Client {
+func (s *relay) client(host string, own *tls.Config) *relayClient {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if c := s.clients[host]; c != nil {
 		if equal(c.tls, own) {
-			return c.client
+			return c
 		}
 		c.client.CloseIdleConnections()
 	}
@@ -172,11 +255,21 @@ func (s *relay) client(host string, own *tls.Config) *http.Client {
 		DisableCompression:  true, // what is passed on must be what the digest is of
 		ReadBufferSize:      chunk,
 	}
-	if s.clients == nil {
-		s.clients = make(map[string]*relayClient)
+	s.clients[host] = &relayClient{tls: own, client: &http.Client{Transport: transport, CheckRedirect: s.checkRedirect}}
+	return s.clients[host]
+}
+
+// maxRedirects is how often a registry may send on.
+const maxRedirects = 10
+
+func (s *relay) checkRedirect(req *http.Request, via []*http.Request) error {
+	switch {
+	case len(via) >= maxRedirects:
+		return fmt.Errorf("it sends on more than %d times", maxRedirects)
+	case s.refuses(req.URL):
+		return fmt.Errorf("it sends on to %s, which must not be contacted", req.URL.Host)
 	}
-	s.clients[host] = &relayClient{tls: own, client: &http.Client{Transport: transport}}
-	return s.clients[host].client
+	return nil
 }
 
 // equal tells whether two settings of ours have the same authorities and the same client certificates.

@@ -4,6 +4,7 @@
 package redirect
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/tls"
 	"crypto/x509"
@@ -11,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -101,7 +103,7 @@ func TestAStreamedMirrorThatIsNoGoodIsPassedOver(t *testing.T) {
 		"has other content": {status(200), "another one"},
 		"sends on to no end": {func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, r.URL.Path, http.StatusTemporaryRedirect)
-		}, "stopped after 10 redirects"},
+		}, "sends on more than 10 times"},
 	} {
 		mirror := startRegistry(t, true, c.answer)
 		s := newServer(t, "a: s.com/x -> "+mirror.host+"/m [Never]", mirror.host)
@@ -126,6 +128,87 @@ func TestAStreamedMirrorMaySendOn(t *testing.T) {
 		t.Errorf("got %d %s", w.Code, w.Body)
 	}
 }
+
+func TestAStreamedMirrorMustNotSendOnToWhatIsBlockedOrBack(t *testing.T) {
+	blocked := startRegistry(t, true, has)
+	for name, to := range map[string]string{
+		"a blocked source":          blocked.URL + "/v2/shut/y/blobs/" + manifestDigest,
+		"the redirector":            "http://127.0.0.1:289" + pathTo("0", "s.com", "x/y", manifestDigest),
+		"a host that is shut whole": "https://whole.example:443/elsewhere",
+	} {
+		mirror := startRegistry(t, true, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, to, http.StatusTemporaryRedirect) })
+		s := newServer(t, fmt.Sprintf("a: s.com/x -> %s/m\na: %s/shut -> m.com [Never]\na: whole.example -> m.com [Never]", mirror.host, blocked.host), mirror.host)
+		w := ask(t, s, http.MethodGet, strings.Replace(pathTo("0", "s.com", "x/y", manifestDigest), manifests, blobs, 1))
+		if w.Code != http.StatusNotFound || !strings.Contains(message(t, w), "must not be contacted") {
+			t.Errorf("%s: got %d %s", name, w.Code, w.Body)
+		}
+	}
+	if n := len(blocked.requests()); n != 0 {
+		t.Errorf("the blocked source was asked %d times", n)
+	}
+}
+
+func TestAStreamedManifestHasToComeInTime(t *testing.T) {
+	mirror := startRegistry(t, true, func(w http.ResponseWriter, r *http.Request) {
+		for range 1000 {
+			_, _ = io.WriteString(w, " ")
+			_ = http.NewResponseController(w).Flush()
+			if time.Sleep(20 * time.Millisecond); r.Context().Err() != nil {
+				return
+			}
+		}
+	})
+	s := newServer(t, "a: s.com/x -> "+mirror.host+"/m", mirror.host)
+	s.scout.deadline = 300 * time.Millisecond
+	began := time.Now()
+	if w := ask(t, s, http.MethodGet, pathTo("0", "s.com", "x/y", manifestDigest)); w.Code != http.StatusNotFound || time.Since(began) > 3*time.Second {
+		t.Errorf("got %d after %s", w.Code, time.Since(began))
+	}
+}
+
+func TestAPlainMirrorThatLetsTLSHangIsReached(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	mirror := httptest.NewUnstartedServer(http.HandlerFunc(has))
+	_ = mirror.Listener.Close()
+	mirror.Listener = tlsHangs{listener}
+	mirror.Start()
+	t.Cleanup(mirror.Close)
+	host := listener.Addr().String()
+	s := newServer(t, "a: s.com/x -> "+host+"/m", host)
+	s.scout.deadline = 400 * time.Millisecond
+	for i, most := range []time.Duration{5 * time.Second, 150 * time.Millisecond} {
+		began := time.Now()
+		if w := ask(t, s, http.MethodGet, pathTo("0", "s.com", fmt.Sprint("x/", i), manifestDigest)); w.Code != http.StatusOK || time.Since(began) > most {
+			t.Errorf("request %d: got %d %s after %s", i, w.Code, w.Body, time.Since(began))
+		}
+	}
+}
+
+// tlsHangs is a listener on which who speaks TLS is not answered.
+type tlsHangs struct{ net.Listener }
+
+func (l tlsHangs) Accept() (net.Conn, error) {
+	for {
+		conn, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		begun := bufio.NewReader(conn)
+		if first, err := begun.Peek(1); err == nil && first[0] != 0x16 {
+			return begunConn{conn, begun}, nil
+		}
+	}
+}
+
+type begunConn struct {
+	net.Conn
+	begun *bufio.Reader
+}
+
+func (c begunConn) Read(p []byte) (int, error) { return c.begun.Read(p) }
 
 func TestALayerIsStreamedWhole(t *testing.T) {
 	layer := bytes.Repeat([]byte("0123456789abcdef"), 300_000)

@@ -20,7 +20,7 @@ const (
 	NoMirror Result = "no_mirror"
 	// Refused: the source is blocked.
 	Refused Result = "refused"
-	// Failed: an insecure source did not have it, or a stream broke off.
+	// Failed: an insecure source did not have it, a stream broke off, or the rules are not known yet.
 	Failed Result = "failed"
 	// BadRequest: it was not what containerd asks for.
 	BadRequest Result = "bad_request"

@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"net/http"
 	"sync"
@@ -30,8 +31,8 @@ const (
 	again = 5 * time.Second
 	// forgotten is how long a mirror that did not answer is passed over without anybody waiting for it.
 	forgotten = 10 * time.Minute
-	// maxAsked bounds the mirrors that are asked at once.
-	maxAsked = 64
+	// maxAsked bounds the requests to one registry at once.
+	maxAsked = 16
 	// maxVerdicts bounds what is remembered.
 	maxVerdicts = 4096
 	// maxManifest is the most that containerd takes for a manifest, in bytes.
@@ -54,14 +55,15 @@ type verdict struct {
 type scout struct {
 	client   *http.Client
 	deadline time.Duration
-	asked    chan struct{}
 
 	mu       sync.Mutex
 	verdicts map[string]verdict
-	silent   map[string]*silence // by registry
+	slots    map[string]chan struct{} // by registry
+	silent   map[string]*silence      // by registry, and by repository of one that is not known to be silent as a whole
+	checking map[string]bool          // registries that are being asked whether they answer at all
 }
 
-// silence is a registry that does not answer.
+// silence is what does not answer.
 type silence struct {
 	tried  time.Time
 	trying bool
@@ -73,16 +75,18 @@ func newScout() *scout {
 			Transport: &http.Transport{
 				Proxy:               http.ProxyFromEnvironment,
 				TLSClientConfig:     &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // see scout
-				ForceAttemptHTTP2:   true,
 				MaxIdleConnsPerHost: 4,
 				IdleConnTimeout:     30 * time.Second,
+				// With HTTP/2, a connection that died unseen would take every later request with it.
+				TLSNextProto: map[string]func(string, *tls.Conn) http.RoundTripper{},
 			},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 		deadline: deadline,
-		asked:    make(chan struct{}, maxAsked),
 		verdicts: make(map[string]verdict),
+		slots:    make(map[string]chan struct{}),
 		silent:   make(map[string]*silence),
+		checking: make(map[string]bool),
 	}
 }
 
@@ -91,15 +95,15 @@ func (s *scout) ask(r *http.Request, q question, mirror containerd.Target) verdi
 	if v, ok := s.recall(q, mirror); ok && !v.silent {
 		return v
 	}
-	accept := r.Header.Values("Accept")
-	if s.isSilent(mirror.Host, func() { s.try(context.Background(), q, mirror, accept) }) {
-		return verdict{silent: true, why: fmt.Sprintf("it does not answer within %s", s.deadline)}
-	}
 	anyBlob := question{kind: blobs}
 	if v, ok := s.recall(anyBlob, mirror); ok && q.kind == blobs {
 		return v
 	}
-	v := s.try(r.Context(), q, mirror, accept)
+	accept := r.Header.Values("Accept")
+	v := verdict{silent: true, why: s.silentFor()}
+	if !s.isSilent(mirror, func() bool { return !s.try(context.Background(), q, mirror, accept).silent }) {
+		v = s.try(r.Context(), q, mirror, accept)
+	}
 	s.remember(q, mirror, v)
 	if v.wrong { // whose blobs it has cannot be told from here
 		s.rememberFor(distrusted, anyBlob, mirror, v)
@@ -107,20 +111,72 @@ func (s *scout) ask(r *http.Request, q question, mirror containerd.Target) verdi
 	return v
 }
 
-// isSilent tells whether a registry did not answer lately. It has such a one tried again behind the scenes, from time to
-// time.
-func (s *scout) isSilent(host string, try func()) bool {
+func (s *scout) silentFor() string {
+	return fmt.Sprintf("it does not answer within %s", s.deadline)
+}
+
+// isSilent tells whether a mirror did not answer lately. It has such a one tried again behind the scenes, from time to time.
+func (s *scout) isSilent(mirror containerd.Target, answers func() bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	silence := s.silent[host]
-	now := time.Now()
-	if silence == nil || now.Sub(silence.tried) > forgotten {
+	host := s.again(mirror.Host, func() bool { return s.answers(mirror.Host) })
+	return s.again(name(mirror), answers) || host
+}
+
+// again tells whether one is silent, and tries it again if it is time. The lock is held.
+func (s *scout) again(what string, answers func() bool) bool {
+	silence := s.silent[what]
+	if silence == nil || time.Since(silence.tried) > forgotten {
 		return false
 	}
-	if !silence.trying && now.Sub(silence.tried) > again {
+	if !silence.trying && time.Since(silence.tried) > again {
 		silence.trying = true
-		go try()
+		go func() { s.note(what, answers()) }()
 	}
+	return true
+}
+
+// note keeps whether a registry or a repository answers.
+func (s *scout) note(what string, answers bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.silent, what)
+	if !answers {
+		s.silent[what] = &silence{tried: time.Now()}
+	}
+}
+
+// noteSilent keeps that a mirror did not answer, and finds out whether that goes for all of its registry: there may be just
+// one image that it is slow to fetch from elsewhere.
+func (s *scout) noteSilent(mirror containerd.Target) {
+	s.note(name(mirror), false)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.checking[mirror.Host] {
+		s.checking[mirror.Host] = true
+		go func() {
+			s.note(mirror.Host, s.answers(mirror.Host))
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			delete(s.checking, mirror.Host)
+		}()
+	}
+}
+
+// answers tells whether a registry answers anything at all, an error included.
+func (s *scout) answers(host string) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), s.deadline)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+host+"/v2/", nil)
+	if err != nil {
+		return true
+	}
+	req.Header.Set("User-Agent", serverName)
+	resp, err := s.client.Do(req)
+	if err != nil {
+		return ctx.Err() == nil
+	}
+	_ = resp.Body.Close() // nothing of it is of interest
 	return true
 }
 
@@ -128,24 +184,32 @@ func (s *scout) isSilent(host string, try func()) bool {
 func (s *scout) try(parent context.Context, q question, mirror containerd.Target, accept []string) verdict {
 	ctx, cancel := context.WithTimeout(parent, s.deadline)
 	defer cancel()
+	slot := s.slot(mirror.Host)
 	select {
-	case s.asked <- struct{}{}:
-		defer func() { <-s.asked }()
+	case slot <- struct{}{}:
+		defer func() { <-slot }()
 	case <-ctx.Done():
-		return verdict{ok: true, why: "it was not asked, because too many others are"}
+		return verdict{silent: true, why: s.silentFor()} // all others that were asked are still waited for
 	}
 	v := s.request(ctx, q, mirror, accept)
-	if parent.Err() != nil {
-		return v // who asked is gone, which says nothing about the mirror
+	switch {
+	case parent.Err() != nil: // who asked is gone, which says nothing about the mirror
+	case v.silent:
+		s.noteSilent(mirror)
+	default:
+		s.note(name(mirror), true)
 	}
+	return v
+}
+
+// slot bounds the requests to one registry, so that one that hangs does not stop the others.
+func (s *scout) slot(host string) chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !v.silent {
-		delete(s.silent, mirror.Host)
-		return v
+	if s.slots[host] == nil {
+		s.slots[host] = make(chan struct{}, maxAsked)
 	}
-	s.silent[mirror.Host] = &silence{tried: time.Now()}
-	return v
+	return s.slots[host]
 }
 
 // request asks for a manifest whole, because only its content tells whether it is the one; of a blob, containerd sees that
@@ -172,11 +236,12 @@ func (s *scout) request(ctx context.Context, q question, mirror containerd.Targe
 	case resp.StatusCode != http.StatusOK, q.kind != manifests: // such as one that wants to know who asks
 		return verdict{ok: true}
 	}
-	content, err := io.ReadAll(io.LimitReader(resp.Body, maxManifest+1))
+	got := q.digest().Algorithm().Hash()
+	size, err := io.Copy(got, io.LimitReader(resp.Body, maxManifest+1))
 	if err != nil {
 		return s.failed(ctx, err)
 	}
-	if err := check(content, q.digest()); err != nil {
+	if err := check(size, got, q.digest()); err != nil {
 		return verdict{wrong: true, why: err.Error()}
 	}
 	return verdict{ok: true}
@@ -186,17 +251,17 @@ func (s *scout) request(ctx context.Context, q question, mirror containerd.Targe
 // perhaps a way there that this process does not.
 func (s *scout) failed(ctx context.Context, err error) verdict {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return verdict{silent: true, why: fmt.Sprintf("it did not answer within %s", s.deadline)}
+		return verdict{silent: true, why: s.silentFor()}
 	}
 	return verdict{ok: true, why: err.Error()}
 }
 
 // check tells what is wrong with a manifest.
-func check(content []byte, want digest.Digest) error {
-	if len(content) > maxManifest {
+func check(size int64, got hash.Hash, want digest.Digest) error {
+	if size > maxManifest {
 		return fmt.Errorf("its manifest has more than %d bytes", maxManifest)
 	}
-	if got := want.Algorithm().FromBytes(content); got != want {
+	if got := digest.NewDigest(want.Algorithm(), got); got != want {
 		return fmt.Errorf("its manifest is another one, with digest %s", got)
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -112,39 +113,124 @@ func TestAMirrorIsAskedOnceForAHeadAndTheGetBehindIt(t *testing.T) {
 	}
 }
 
+// eventually waits for something that happens behind the scenes.
+func eventually(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	for began := time.Now(); time.Since(began) < 10*time.Second; time.Sleep(time.Millisecond) {
+		if is() {
+			return
+		}
+	}
+	t.Errorf("%s: never", what)
+}
+
+// knows tells whether a registry or a repository is held for silent.
+func (s *scout) knows(what string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.silent[what] != nil
+}
+
+// age makes it time for another try of what is silent.
+func (s *scout) age() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, silence := range s.silent {
+		silence.tried = time.Now().Add(-again - time.Second)
+	}
+}
+
 func TestAMirrorThatHangsIsWaitedForOnce(t *testing.T) {
-	var hangs atomic.Bool
-	hangs.Store(true)
+	for _, streamed := range []bool{false, true} {
+		var hangs atomic.Bool
+		hangs.Store(true)
+		mirror := startRegistry(t, false, func(w http.ResponseWriter, r *http.Request) {
+			if hangs.Load() {
+				hang(w, r)
+				return
+			}
+			has(w, r)
+		})
+		var insecure []string
+		if streamed {
+			insecure = append(insecure, mirror.host)
+		}
+		s := newServer(t, "a: s.com/x -> "+mirror.host+"/m", insecure...)
+		s.scout.deadline = 200 * time.Millisecond
+		passedOver := func(path string) {
+			t.Helper()
+			if w := ask(t, s, http.MethodGet, path); w.Code != http.StatusNotFound || !strings.Contains(message(t, w), "answer within") {
+				t.Errorf("streamed %t: got %d %s", streamed, w.Code, w.Body)
+			}
+		}
+		passedOver(pathTo("0", "s.com", "x/y", manifestDigest))
+		began := time.Now()
+		passedOver(pathTo("0", "s.com", "x/y", manifestDigest))
+		passedOver(pathTo("0", "s.com", "x/y", otherDigest))
+		if took := time.Since(began); took > 150*time.Millisecond {
+			t.Errorf("streamed %t: it was waited for again, %s", streamed, took)
+		}
+		eventually(t, "the whole registry is known for silent", func() bool { return s.scout.knows(mirror.host) })
+		passedOver(pathTo("0", "s.com", "x/other", otherDigest))
+
+		hangs.Store(false)
+		s.scout.age()
+		eventually(t, "a mirror that answers again is used", func() bool {
+			code := ask(t, s, http.MethodGet, pathTo("0", "s.com", "x/y", manifestDigest)).Code
+			return code == http.StatusTemporaryRedirect || code == http.StatusOK
+		})
+	}
+}
+
+func TestOneSlowImageDoesNotSilenceItsRegistry(t *testing.T) {
 	mirror := startRegistry(t, false, func(w http.ResponseWriter, r *http.Request) {
-		if hangs.Load() {
+		if strings.Contains(r.URL.Path, "/slow/") {
 			hang(w, r)
 			return
 		}
 		has(w, r)
 	})
 	s := newServer(t, "a: s.com/x -> "+mirror.host+"/m")
-	s.scout.deadline = 200 * time.Millisecond
-	began := time.Now()
-	for i, path := range []string{pathTo("0", "s.com", "x/y", manifestDigest), pathTo("0", "s.com", "x/y", manifestDigest), pathTo("0", "s.com", "x/other", otherDigest)} {
-		if w := ask(t, s, http.MethodGet, path); w.Code != http.StatusNotFound || !strings.Contains(message(t, w), "answer within 200ms") {
-			t.Errorf("request %d: got %d %s", i, w.Code, w.Body)
+	s.scout.deadline = 100 * time.Millisecond
+	for range 3 {
+		ask(t, s, http.MethodGet, pathTo("0", "s.com", "x/slow/a", manifestDigest))
+		if w := ask(t, s, http.MethodGet, pathTo("0", "s.com", "x/fast", manifestDigest)); w.Code != http.StatusTemporaryRedirect {
+			t.Errorf("got %d %s", w.Code, w.Body)
 		}
+		time.Sleep(s.scout.deadline)
+		s.scout.age()
 	}
-	if n := len(mirror.requests()); n != 1 {
-		t.Errorf("the mirror was asked %d times in %s", n, time.Since(began))
-	}
+}
 
-	hangs.Store(false)
-	s.scout.mu.Lock()
-	s.scout.silent[mirror.host].tried = time.Now().Add(-again - time.Second)
-	s.scout.mu.Unlock()
-	for time.Since(began) < 10*time.Second {
-		if w := ask(t, s, http.MethodGet, pathTo("0", "s.com", "x/y", manifestDigest)); w.Code == http.StatusTemporaryRedirect {
-			return
-		}
-		time.Sleep(time.Millisecond)
+func TestABadAnswerIsNotRememberedForLongerBecauseItIsAskedFor(t *testing.T) {
+	mirror := startRegistry(t, false, has)
+	s := newServer(t, "a: s.com/x -> "+mirror.host+"/m")
+	q, m := question{kind: manifests, object: manifestDigest}, s.rules.Load().Router.Route("s.com", "x/y").Mirrors[0]
+	s.scout.rememberFor(100*time.Millisecond, q, m, verdict{why: "it answered 503"})
+	eventually(t, "the mirror is asked again", func() bool {
+		return ask(t, s, http.MethodGet, pathTo("0", "s.com", "x/y", manifestDigest)).Code == http.StatusTemporaryRedirect
+	})
+}
+
+func TestAHangingMirrorDoesNotStopTheOthers(t *testing.T) {
+	hanging, sound := startRegistry(t, false, hang), startRegistry(t, false, has)
+	s := newServer(t, fmt.Sprintf("a: s.com/x -> %s/m\na: t.com/x -> %s/m", hanging.host, sound.host))
+	s.scout.deadline = time.Second
+	var asking sync.WaitGroup
+	for i := range 200 {
+		asking.Go(func() {
+			if w := ask(t, s, http.MethodGet, pathTo("0", "s.com", fmt.Sprint("x/", i), manifestDigest)); w.Code != http.StatusNotFound {
+				t.Errorf("got %d", w.Code)
+			}
+		})
 	}
-	t.Error("a mirror that answers again is not used")
+	eventually(t, "all slots are taken", func() bool { return len(s.scout.slot(hanging.host)) == maxAsked })
+	began := time.Now()
+	if w := ask(t, s, http.MethodGet, pathTo("0", "t.com", "x/y", manifestDigest)); w.Code != http.StatusTemporaryRedirect || time.Since(began) > 500*time.Millisecond {
+		t.Errorf("got %d after %s", w.Code, time.Since(began))
+	}
+	asking.Wait()
+	eventually(t, "all tries have ended", func() bool { return len(s.scout.slot(hanging.host)) == 0 })
 }
 
 func TestTheLastMirrorOfABlockedSourceIsNotPassedOverForBeingSlow(t *testing.T) {

@@ -72,16 +72,14 @@ var _ = Describe("The ConfigMap", func() {
 		}).Should(Succeed())
 	}
 
-	DescribeTable("is restored, and no node loses its rules, when others", func(ctx SpecContext, change func(*corev1.ConfigMap), grows int64) {
+	DescribeTable("is restored, and no node loses its rules, when others", func(ctx SpecContext, harm func(*corev1.ConfigMap), grows int64) {
 		n = startNode(ctx)
 		before := inForce(ctx)
 		lost := n.guard()
-		edit(ctx, change)
+		edit(ctx, harm)
 		restored(ctx, before, before.Revision+grows)
 		n.keepsRules(s)
-		change2 := entry("quay.io", "m2.local/q")
-		s.Spec.ImageDigestMirrors = []configv1.ImageDigestMirrors{change2}
-		Expect(admin.Update(ctx, s)).To(Succeed())
+		change(ctx, s, entry("quay.io", "m2.local/q"))
 		n.wantRules(s)
 		Expect(lost()).To(BeEmpty())
 	},

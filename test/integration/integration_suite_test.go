@@ -65,6 +65,8 @@ var _ = BeforeEach(func() {
 		cm := &corev1.ConfigMap{ObjectMeta: configMapMeta}
 		Expect(client.IgnoreNotFound(admin.Delete(ctx, cm))).To(Succeed())
 		Expect(admin.DeleteAllOf(ctx, &coordinationv1.Lease{}, client.InNamespace(controlplane.Namespace))).To(Succeed())
+		Expect(admin.DeleteAllOf(ctx, &corev1.Node{})).To(Succeed())
+		Expect(admin.DeleteAllOf(ctx, &mirrorsetv1alpha1.MirrorNode{})).To(Succeed()) // nobody collects garbage here
 	})
 })
 

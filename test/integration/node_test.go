@@ -18,6 +18,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
@@ -153,11 +154,16 @@ func create(ctx context.Context, sets ...*configv1.ImageDigestMirrorSet) {
 	}
 }
 
-// change gives a set other entries.
+// change gives a set other entries, whatever was written to its status meanwhile.
 func change(ctx context.Context, s *configv1.ImageDigestMirrorSet, entries ...configv1.ImageDigestMirrors) {
 	GinkgoHelper()
-	s.Spec.ImageDigestMirrors = entries
-	Expect(admin.Update(ctx, s)).To(Succeed())
+	Expect(retry.RetryOnConflict(retry.DefaultRetry, func() error {
+		if err := admin.Get(ctx, client.ObjectKeyFromObject(s), s); err != nil {
+			return err
+		}
+		s.Spec.ImageDigestMirrors = entries
+		return admin.Update(ctx, s)
+	})).To(Succeed())
 }
 
 // configMap returns the one that the agents follow.

@@ -35,6 +35,7 @@ var asks = []authorizationv1.ResourceAttributes{
 	{Resource: "namespaces"},
 	{Resource: "events", Namespace: controlplane.Namespace},
 	{Resource: "events", Namespace: "default"},
+	{Group: "events.k8s.io", Resource: "events", Namespace: "default"},
 	{Group: "apps", Resource: "daemonsets", Namespace: controlplane.Namespace},
 	{Group: "apps", Resource: "daemonsets", Name: controller.AgentName, Namespace: controlplane.Namespace},
 	{Group: "apps", Resource: "daemonsets", Name: controller.AgentName, Namespace: "default"},
@@ -111,6 +112,9 @@ var _ = Describe("The service account of", func() {
 			"create " + events, "patch " + events, "list " + events,
 			"get imagedigestmirrorsets", "list imagedigestmirrorsets", "watch imagedigestmirrorsets",
 			"get " + crd, "list " + crd, "watch " + crd,
+			"patch imagedigestmirrorsets/status", "list nodes", "watch nodes",
+			"list mirrornodes", "watch mirrornodes", "create mirrornodes", "patch mirrornodes", "delete mirrornodes", "patch mirrornodes/status",
+			"create default/events", "patch default/events", // of events.k8s.io; those of cluster-scoped objects are there
 			"create tokenreviews", "create subjectaccessreviews",
 		}),
 	)
