@@ -1,0 +1,85 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
+	"github.com/mirrorset/mirrorset/internal/nodecheck"
+)
+
+// found returns a check with one problem.
+func found(runtime nodecheck.Runtime, effect nodecheck.Effect) nodecheck.Report {
+	return nodecheck.Report{Runtimes: []nodecheck.Runtime{nodecheck.CRIO, nodecheck.Containerd}, Problems: []nodecheck.Problem{{Runtime: runtime, Effect: effect, Message: "it is so", Remedy: "do this"}}}
+}
+
+func TestANodeSaysWhatIsInForceOnIt(t *testing.T) {
+	const containerd, crio = "containerd://2.4.2", "cri-o://1.34.0"
+	withheld := []Finding{{Reason: LocalBlock, Message: "blocked here", Runtime: nodecheck.CRIO, Sources: []string{"b.com", "a.com"}}, {Reason: ShadowsLocal, Message: "odd", Runtime: nodecheck.CRIO}}
+	for _, c := range []struct {
+		name    string
+		outcome outcome
+		runtime string
+		applied metav1.ConditionStatus
+		reason  string
+		message string
+		ready   metav1.ConditionStatus
+		missing []string
+	}{
+		{"all", outcome{revision: 1}, containerd, metav1.ConditionTrue, mirrorsetv1alpha1.ReasonInForce, "revision 1", metav1.ConditionTrue, nil},
+		{"nothing yet", outcome{}, containerd, metav1.ConditionFalse, mirrorsetv1alpha1.ReasonNotInForce, "nothing was published", metav1.ConditionTrue, nil},
+		{"a failure", outcome{revision: 1, err: errors.New("disk full")}, containerd, metav1.ConditionFalse, mirrorsetv1alpha1.ReasonFailed, "disk full", metav1.ConditionTrue, nil},
+		{"all but two sources", outcome{revision: 1, findings: withheld}, crio, metav1.ConditionFalse, mirrorsetv1alpha1.ReasonNotInForce, "blocked here", metav1.ConditionTrue, []string{"a.com", "b.com"}},
+		{"two sources for a runtime that the Pods do not use", outcome{revision: 1, findings: withheld}, containerd, metav1.ConditionTrue, mirrorsetv1alpha1.ReasonInForce, "", metav1.ConditionTrue, nil},
+		{"two sources for some runtime", outcome{revision: 1, findings: withheld}, "", metav1.ConditionFalse, mirrorsetv1alpha1.ReasonNotInForce, "blocked here", metav1.ConditionTrue, []string{"a.com", "b.com"}},
+		{"what the runtime does not read", outcome{revision: 1, checked: found(nodecheck.Containerd, nodecheck.Unread)}, containerd, metav1.ConditionFalse, mirrorsetv1alpha1.ReasonNotInForce, "it is so: do this", metav1.ConditionFalse, nil},
+		{"what the runtime reads at its next start", outcome{revision: 1, checked: found(nodecheck.CRIO, nodecheck.Late)}, crio, metav1.ConditionFalse, mirrorsetv1alpha1.ReasonNotInForce, "it is so", metav1.ConditionFalse, nil},
+		{"what the runtime may not read", outcome{revision: 1, checked: found(nodecheck.Containerd, nodecheck.Unsure)}, containerd, metav1.ConditionTrue, mirrorsetv1alpha1.ReasonInForce, "", metav1.ConditionUnknown, nil},
+		{"what another runtime does not read", outcome{revision: 1, checked: found(nodecheck.CRIO, nodecheck.Unread)}, containerd, metav1.ConditionTrue, mirrorsetv1alpha1.ReasonInForce, "", metav1.ConditionTrue, nil},
+	} {
+		status := c.outcome.status(time.Now(), mirrorsetv1alpha1.MirrorNodeStatus{}, c.runtime)
+		applied := meta.FindStatusCondition(status.Conditions, mirrorsetv1alpha1.ConditionApplied)
+		ready := meta.FindStatusCondition(status.Conditions, mirrorsetv1alpha1.ConditionRuntimeReady)
+		if applied.Status != c.applied || applied.Reason != c.reason || !strings.Contains(applied.Message, c.message) || ready.Status != c.ready || !slices.Equal(status.NotInForce, c.missing) {
+			t.Errorf("%s: got %+v", c.name, status)
+		}
+	}
+}
+
+func TestARuntimeCountsAsServedIfItReadsTheRules(t *testing.T) {
+	for effect, want := range map[nodecheck.Effect][]string{nodecheck.Mild: {"containerd", "CRI-O"}, nodecheck.Unread: {"CRI-O"}} {
+		status := outcome{revision: 1, checked: found(nodecheck.Containerd, effect)}.status(time.Now(), mirrorsetv1alpha1.MirrorNodeStatus{}, "containerd://2")
+		if !slices.Equal(status.Runtimes, want) {
+			t.Errorf("%s: got %q", effect, status.Runtimes)
+		}
+	}
+}
+
+func TestWhatStaysTheSameKeepsItsTime(t *testing.T) {
+	then := time.Now().Add(-time.Hour)
+	before := outcome{revision: 1, digest: "d"}.status(then, mirrorsetv1alpha1.MirrorNodeStatus{}, "")
+	same := outcome{revision: 1, digest: "d"}.status(time.Now(), before, "")
+	if !same.AppliedAt.Time.Equal(then.Truncate(time.Second)) || !same.Conditions[0].LastTransitionTime.Equal(&before.Conditions[0].LastTransitionTime) {
+		t.Errorf("got %+v", same)
+	}
+	if next := (outcome{revision: 2, digest: "e"}).status(time.Now(), before, ""); !next.AppliedAt.After(then.Add(time.Minute)) {
+		t.Errorf("got %+v", next)
+	}
+}
+
+func TestALongMessageIsCut(t *testing.T) {
+	status := outcome{revision: 1, err: errors.New(strings.Repeat("ä", 40_000))}.status(time.Now(), mirrorsetv1alpha1.MirrorNodeStatus{}, "")
+	c := meta.FindStatusCondition(status.Conditions, mirrorsetv1alpha1.ConditionApplied)
+	if len(c.Message) > maxMessage+3 || !strings.HasSuffix(c.Message, "ä...") {
+		t.Errorf("%d bytes, ends in %q", len(c.Message), c.Message[len(c.Message)-10:])
+	}
+}
