@@ -5,20 +5,27 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
+	"net"
 	"os"
+	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 	"go.uber.org/zap/zapcore"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 
 	"github.com/mirrorset/mirrorset/internal/agent"
+	"github.com/mirrorset/mirrorset/internal/scrape"
 	"github.com/mirrorset/mirrorset/internal/version"
 )
 
@@ -36,6 +43,7 @@ func main() {
 	flag.StringVar(&config.ContainerdConfig, "containerd-config", "/etc/containerd/config.toml", "what the host calls containerd's configuration file")
 	flag.StringVar(&config.ContainerdConfigDir, "containerd-config-dir", "", "where the folder of --containerd-config is below --host-root; the default is its own place")
 	flag.BoolVar(&config.ReloadCRIO, "crio-reload", false, "send SIGHUP to CRI-O after each change, which takes the host's PID namespace")
+	metricsAddress := flag.String("metrics-bind-address", "0", "address of /metrics, which is served over TLS to those who may get it; without a host, that is $HOST_IP; 0 for none")
 	ready := flag.String("ready-file", "", "file to write once the redirector serves, or it is known that it cannot")
 	checkReady := flag.Bool("check-ready", false, "fail if the --ready-file is not there, and exit")
 	checkClean := flag.Bool("check-clean", false, "fail if the host has a registry file of Mirrorset, and exit")
@@ -73,28 +81,53 @@ func main() {
 			config.Log.Error(err, "It cannot be told that the agent has started")
 		}
 	}
-	if err := run(config); err != nil {
+	if err := run(config, *metricsAddress); err != nil {
 		config.Log.Error(err, "The agent ends")
 		os.Exit(1)
 	}
 }
 
-func run(config agent.Config) error {
+func run(config agent.Config, metricsAddress string) error {
 	if flag.NArg() > 0 {
 		return fmt.Errorf("unexpected argument %q", flag.Arg(0))
 	}
 	if config.HostRoot == "" || config.NodeName == "" || config.Namespace == "" {
 		return errors.New("--host-root, --node-name and --namespace are required")
 	}
-	rest, err := ctrl.GetConfig()
+	api, err := ctrl.GetConfig()
 	if err != nil {
 		return err
 	}
-	if config.Client, err = kubernetes.NewForConfig(rest); err != nil {
+	if config.Client, err = kubernetes.NewForConfig(api); err != nil {
 		return err
 	}
-	if config.Nodes, err = dynamic.NewForConfig(rest); err != nil {
+	if config.Nodes, err = dynamic.NewForConfig(api); err != nil {
 		return err
 	}
-	return agent.Run(ctrl.SetupSignalHandler(), config)
+	config.Metrics = agent.NewMetrics()
+	ctx, stop := context.WithCancel(ctrl.SetupSignalHandler())
+	var serving sync.WaitGroup
+	defer serving.Wait()
+	defer stop()
+	if metricsAddress != "0" {
+		server, err := metricsServer(metricsAddress, config, api)
+		if err != nil {
+			return fmt.Errorf("--metrics-bind-address: %w", err)
+		}
+		serving.Go(func() { server.Run(ctx) })
+	}
+	return agent.Run(ctx, config)
+}
+
+func metricsServer(address string, config agent.Config, api *rest.Config) (*scrape.Server, error) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	if host == "" {
+		host = os.Getenv("HOST_IP")
+	}
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(config.Metrics, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return scrape.New(net.JoinHostPort(host, port), registry, api, config.Log.WithName("metrics"))
 }
