@@ -5,19 +5,25 @@ package agent
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
+
+	"github.com/go-logr/logr"
 
 	"github.com/mirrorset/mirrorset/internal/hostfile"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/payload"
+	"github.com/mirrorset/mirrorset/internal/redirect"
 	"github.com/mirrorset/mirrorset/internal/registriesconf"
 )
 
-// BenchmarkTake10000Sources is what an agent does with a new revision of 10,000 sources with 3 mirrors each.
-func BenchmarkTake10000Sources(b *testing.B) {
+// text10000 is a revision of 10,000 sources with 3 mirrors each, on as many registries or on one.
+func text10000(b *testing.B, source string) []byte {
+	b.Helper()
 	rules := make([]mirrors.Rule, 10000)
 	for i := range rules {
-		rules[i] = mirrors.Rule{Source: fmt.Sprintf("r%05d.example.com/team", i)}
+		rules[i] = mirrors.Rule{Source: fmt.Sprintf(source, i)}
 		for j := range 3 {
 			rules[i].Mirrors = append(rules[i].Mirrors, mirrors.Mirror{Location: fmt.Sprintf("m%d.local:5000/%05d", j, i)})
 		}
@@ -26,16 +32,54 @@ func BenchmarkTake10000Sources(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	host, err := hostfile.Open(b.TempDir())
+	return text
+}
+
+// benchNode is a node with containerd's folder and a redirector.
+func benchNode(b *testing.B) *node {
+	b.Helper()
+	root := b.TempDir()
+	if err := os.MkdirAll(filepath.Join(root, certsDir), 0o755); err != nil {
+		b.Fatal(err)
+	}
+	host, err := hostfile.Open(root)
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { _ = host.Close() })
-	n := &node{host: host}
-	b.SetBytes(int64(len(text)))
-	for revision := int64(1); b.Loop(); revision++ {
-		if _, err := n.take(payload.New(revision, text)); err != nil {
-			b.Fatal(err)
-		}
+	n := newNode(host, logr.Discard(), Settings{CertsDir: "/" + certsDir, ContainerdConfig: "/etc/containerd/config.toml"})
+	n.listening = &redirect.Listening{}
+	return n
+}
+
+// BenchmarkTake10000Sources is what an agent does with a new revision.
+func BenchmarkTake10000Sources(b *testing.B) {
+	for name, source := range map[string]string{"one-registry": "s.example.com/team%05d", "as-many-registries": "r%05d.example.com/team"} {
+		b.Run(name, func(b *testing.B) {
+			n, text := benchNode(b), text10000(b, source)
+			b.SetBytes(int64(len(text)))
+			for revision := int64(1); b.Loop(); revision++ {
+				if _, err := n.take(payload.New(revision, text)); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkRepair10000Sources is what an agent does when it looks at all files again, and they are as they should be.
+func BenchmarkRepair10000Sources(b *testing.B) {
+	for name, source := range map[string]string{"one-registry": "s.example.com/team%05d", "as-many-registries": "r%05d.example.com/team"} {
+		b.Run(name, func(b *testing.B) {
+			n := benchNode(b)
+			if _, err := n.take(payload.New(1, text10000(b, source))); err != nil {
+				b.Fatal(err)
+			}
+			for b.Loop() {
+				if err := n.repair(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

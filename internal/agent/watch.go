@@ -31,6 +31,10 @@ const (
 	retryLast  = 30 * time.Second
 )
 
+// maxWatched bounds the registries' folders that are watched, as the host has no more than so many watches for all its
+// programs; the others are looked at with every rescan.
+const maxWatched = 1000
+
 // loop calls reconcile, one call at a time, whenever the ConfigMap or the host's files changed.
 type loop struct {
 	node     *node
@@ -175,7 +179,7 @@ func (l *loop) watchFolders() {
 	folders := append([]string{"etc/containers", "usr/share/containers", path.Dir(statePath), certsDir, ownTLSDir}, dropInDirs...)
 	folders = append(folders, l.node.checkedFolders()...)
 	if ours, err := ourCerts(l.node.host); err == nil {
-		for _, file := range ours {
+		for _, file := range ours[:min(len(ours), maxWatched)] {
 			folders = append(folders, path.Dir(file.Path))
 		}
 	}
