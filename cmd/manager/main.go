@@ -125,17 +125,20 @@ func run(s settings) error {
 		return err
 	}
 	board := &controller.Board{}
+	measured := controller.NewMetrics(board, mgr.GetClient(), s.agent)
+	writer := measured.Counting(mgr.GetClient())
 	events := &controller.Events{Recorder: mgr.GetEventRecorder("mirrorset-manager")}
-	publisher := &controller.Publisher{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Namespace: s.namespace, Insecure: insecure, Board: board}
-	operand := &controller.Operand{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Namespace: s.namespace, Settings: s.agent}
-	keeper := &controller.FleetKeeper{Client: mgr.GetClient(), Board: board, Settings: s.agent, Events: events}
-	writer := &controller.StatusWriter{Client: mgr.GetClient(), Board: board, Settings: s.agent, Events: events}
+	publisher := &controller.Publisher{Client: writer, Live: mgr.GetAPIReader(), Namespace: s.namespace, Insecure: insecure, Board: board, Metrics: measured}
+	operand := &controller.Operand{Client: writer, Live: mgr.GetAPIReader(), Namespace: s.namespace, Settings: s.agent}
+	keeper := &controller.FleetKeeper{Client: writer, Board: board, Settings: s.agent, Events: events, Metrics: measured}
+	status := &controller.StatusWriter{Client: writer, Board: board, Settings: s.agent, Events: events}
 	err = errors.Join(
 		publisher.SetupWithManager(mgr),
 		operand.SetupWithManager(mgr),
 		keeper.SetupWithManager(mgr),
-		writer.SetupWithManager(mgr),
+		status.SetupWithManager(mgr),
 		metrics.Registry.Register(buildInfo()),
+		metrics.Registry.Register(measured),
 		mgr.AddHealthzCheck("healthz", healthz.Ping),
 		mgr.AddReadyzCheck("readyz", healthz.Ping))
 	if err != nil {

@@ -117,6 +117,9 @@ func (p *Publisher) publish(ctx context.Context, c published, next payload.Paylo
 	if c.configMap != nil {
 		apply = apply.WithResourceVersion(c.configMap.ResourceVersion)
 	}
+	if c.payload == nil || c.payload.Revision != next.Revision {
+		p.Metrics.publishing(next.Revision, next.Digest, time.Now())
+	}
 	if err := p.Client.Apply(ctx, apply, client.FieldOwner(payload.FieldManager), client.ForceOwnership); err != nil {
 		return fmt.Errorf("publishing revision %d: %w", next.Revision, err)
 	}

@@ -42,6 +42,8 @@ type FleetKeeper struct {
 	Board    *Board
 	Settings AgentSettings
 	Events   *Events
+	// Metrics, if they are not nil, are told what nodes report.
+	Metrics *Metrics
 }
 
 // +kubebuilder:rbac:groups="",resources=nodes,verbs=list;watch
@@ -55,6 +57,7 @@ func (k *FleetKeeper) SetupWithManager(mgr ctrl.Manager) error {
 		Watches(&corev1.Node{}, onEvery(one, soon), nodeChanged).
 		Watches(&mirrorsetv1alpha1.MirrorNode{}, onEvery(one, soon)).
 		Watches(&mirrorsetv1alpha1.MirrorNode{}, k.Events.ofNodes()).
+		Watches(&mirrorsetv1alpha1.MirrorNode{}, k.Metrics.ofNodes()).
 		WatchesRawSource(k.Board.watch(one, soon)).
 		Complete(k)
 }

@@ -57,6 +57,8 @@ type Publisher struct {
 	Insecure mirrors.Scopes
 	// Board is told what was made of the sets.
 	Board *Board
+	// Metrics, if they are not nil, are told what was published, and how long it took to make.
+	Metrics *Metrics
 
 	watchSets    func(context.Context) error // starts the watch of the sets
 	watching     bool
@@ -128,15 +130,20 @@ func (p *Publisher) Publish(ctx context.Context) (result ctrl.Result, served boo
 	now := time.Now()
 	result = p.poll(crd, now)
 	snapshot := Snapshot{Sets: sets, HasStatus: hasStatus(crd), Listed: listed, Published: now}
+	began := time.Now()
 	snapshot.Result = mirrors.Merge(mirrors.Input{Sets: sets, Insecure: p.Insecure})
-	p.logFindings(ctx, snapshot.Result.Findings)
 	text, err := registriesconf.Encode(snapshot.Result.Rules)
+	p.Metrics.rendered(time.Since(began))
+	p.logFindings(ctx, snapshot.Result.Findings)
 	if err != nil {
 		return result, true, err
 	}
 	current, err := p.current(ctx)
 	if err != nil {
 		return result, true, err
+	}
+	if current.payload != nil { // which stays if nothing else is published
+		snapshot.Revision, snapshot.Digest = current.payload.Revision, current.payload.Digest
 	}
 	next, wait, err := p.next(ctx, current, text, len(sets), crd, now)
 	if err != nil {

@@ -1,0 +1,277 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	appsv1ac "k8s.io/client-go/applyconfigurations/apps/v1"
+	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
+	"k8s.io/client-go/util/workqueue"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	configv1ac "github.com/mirrorset/mirrorset/api/config/v1/applyconfiguration/config/v1"
+	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
+	mirrorsetv1alpha1ac "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1/applyconfiguration/mirrorset/v1alpha1"
+	"github.com/mirrorset/mirrorset/internal/mirrors"
+)
+
+// The states that nodes are counted by.
+const (
+	nodeInForce = "in_force" // all rules of what is published are in force
+	nodeBehind  = "behind"   // it has yet to follow
+	nodeFailing = "failing"  // its agent says that it cannot, or not in full
+	nodeSilent  = "silent"   // its agent never reported, or has not followed for a minute and does not say why
+)
+
+// The kinds that writes are counted by.
+const (
+	configMapWrites  = "configmap"
+	setStatusWrites  = "set_status"
+	mirrorNodeWrites = "mirrornode"
+	daemonSetWrites  = "daemonset"
+)
+
+const (
+	// maxPublications is how many revisions are waited for to arrive on the nodes.
+	maxPublications = 8
+	// listTime bounds the look into the cache of nodes.
+	listTime = 5 * time.Second
+)
+
+// Metrics are those of the manager. What the last snapshot and the nodes tell is read when it is asked for, and what happens is
+// counted as it does. A manager that has no snapshot, such as one that waits for its lease, tells nothing of sets and nodes. All
+// methods but those of a collector may be called on nil.
+type Metrics struct {
+	board    *Board
+	nodes    client.Reader
+	settings AgentSettings
+
+	sets, rules, findings, revision, byState *prometheus.Desc
+
+	render, propagation prometheus.Histogram
+	writes              *prometheus.CounterVec
+
+	mu           sync.Mutex
+	publications []publication // of this process, the latest last
+}
+
+// publication is a revision on its way to the nodes.
+type publication struct {
+	revision int64
+	digest   string
+	at       time.Time
+	arrived  map[string]bool // by node
+}
+
+// NewMetrics returns metrics of what is on the board and of the nodes and MirrorNodes that the reader has in its cache.
+func NewMetrics(board *Board, nodes client.Reader, settings AgentSettings) *Metrics {
+	m := &Metrics{
+		board: board, nodes: nodes, settings: settings,
+		sets:     prometheus.NewDesc("mirrorset_sets", "ImageDigestMirrorSets that there are.", nil, nil),
+		rules:    prometheus.NewDesc("mirrorset_rules", "Sources that the sets have rules for once they are merged.", nil, nil),
+		findings: prometheus.NewDesc("mirrorset_findings", "Findings about the sets by their reason.", []string{"reason"}, nil),
+		revision: prometheus.NewDesc("mirrorset_revision", "Revision that is published; 0 while there is none.", nil, nil),
+		byState:  prometheus.NewDesc("mirrorset_nodes", "Nodes that are to have an agent, by where they are with what is published.", []string{"state"}, nil),
+		render: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "mirrorset_render_duration_seconds",
+			Help:    "Time it took to merge all sets and to write the rules down.",
+			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5},
+		}),
+		propagation: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "mirrorset_propagation_seconds",
+			Help:    "Time from the publication of a revision until a node reported all of it in force, for each node and each revision that this manager published.",
+			Buckets: []float64{.05, .1, .2, .3, .5, 1, 2, 5, 10, 30, 60, 120, 300},
+		}),
+		writes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "mirrorset_writes_total",
+			Help: "Objects that the manager wrote or deleted, by their kind.",
+		}, []string{"kind"}),
+	}
+	for _, kind := range []string{configMapWrites, setStatusWrites, mirrorNodeWrites, daemonSetWrites} {
+		m.writes.WithLabelValues(kind)
+	}
+	return m
+}
+
+// Describe is for the registry.
+func (m *Metrics) Describe(descriptions chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{m.sets, m.rules, m.findings, m.revision, m.byState} {
+		descriptions <- d
+	}
+	for _, c := range []prometheus.Collector{m.render, m.propagation, m.writes} {
+		c.Describe(descriptions)
+	}
+}
+
+// Collect is for the registry.
+func (m *Metrics) Collect(metrics chan<- prometheus.Metric) {
+	for _, c := range []prometheus.Collector{m.render, m.propagation, m.writes} {
+		c.Collect(metrics)
+	}
+	published := m.board.Get()
+	if published == nil {
+		return
+	}
+	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
+		metrics <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
+	}
+	gauge(m.sets, float64(len(published.Sets)))
+	gauge(m.rules, float64(len(published.Result.Rules)))
+	gauge(m.revision, float64(published.Revision))
+	byReason := make(map[mirrors.Reason]int)
+	for _, f := range published.Result.Findings {
+		byReason[f.Reason]++
+	}
+	for _, reason := range mirrors.Reasons() { // 0 where there is none any more
+		gauge(m.findings, float64(byReason[reason]), string(reason))
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), listTime)
+	defer cancel()
+	nodes, reports, err := listFleet(ctx, m.nodes)
+	if err != nil { // the cache cannot be read; the rest is served
+		return
+	}
+	byState := make(map[string]int)
+	for _, node := range members(nodes, reports, m.settings) {
+		byState[node.state(published)]++
+	}
+	for _, state := range []string{nodeInForce, nodeBehind, nodeFailing, nodeSilent} {
+		gauge(m.byState, float64(byState[state]), state)
+	}
+}
+
+// state tells where a node is with what is published as a whole.
+func (m member) state(published *Snapshot) string {
+	applied := m.condition(mirrorsetv1alpha1.ConditionApplied)
+	if applied.Status != metav1.ConditionTrue && applied.Status != metav1.ConditionFalse {
+		return nodeSilent
+	}
+	where, _ := m.stands(published.Revision, nil, published)
+	switch {
+	case where == waiting:
+		return nodeBehind
+	case where == failing, len(m.status.NotInForce) > 0:
+		return nodeFailing
+	}
+	return nodeInForce
+}
+
+// rendered takes note of how long a merge took.
+func (m *Metrics) rendered(took time.Duration) {
+	if m != nil {
+		m.render.Observe(took.Seconds())
+	}
+}
+
+// publishing takes note of a revision that is about to be written, before any node can have seen it.
+func (m *Metrics) publishing(revision int64, digest string, at time.Time) {
+	if m == nil {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.publications = append(m.publications, publication{revision: revision, digest: digest, at: at, arrived: make(map[string]bool)})
+	if more := len(m.publications) - maxPublications; more > 0 {
+		m.publications = slices.Delete(m.publications, 0, more)
+	}
+}
+
+// seen takes note of what a node reports. A node that came after a revision was published says nothing about that one's way.
+func (m *Metrics) seen(node *mirrorsetv1alpha1.MirrorNode, at time.Time) {
+	if m == nil || (member{status: node.Status}).condition(mirrorsetv1alpha1.ConditionApplied).Status != metav1.ConditionTrue {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for i := range m.publications {
+		p := &m.publications[i]
+		if p.revision == node.Status.Revision && p.digest == node.Status.Digest && !p.arrived[node.Name] && !node.CreationTimestamp.After(p.at) {
+			p.arrived[node.Name] = true
+			m.propagation.Observe(at.Sub(p.at).Seconds())
+		}
+	}
+}
+
+// ofNodes returns a handler that takes note of every report. It queues nothing.
+func (m *Metrics) ofNodes() handler.EventHandler {
+	saw := func(object client.Object) {
+		if node, ok := object.(*mirrorsetv1alpha1.MirrorNode); ok {
+			m.seen(node, time.Now())
+		}
+	}
+	return handler.TypedFuncs[client.Object, reconcile.Request]{
+		CreateFunc: func(_ context.Context, e event.CreateEvent, _ workqueue.TypedRateLimitingInterface[ctrl.Request]) {
+			saw(e.Object)
+		},
+		UpdateFunc: func(_ context.Context, e event.UpdateEvent, _ workqueue.TypedRateLimitingInterface[ctrl.Request]) {
+			saw(e.ObjectNew)
+		},
+	}
+}
+
+// Counting returns the client with all that it writes counted.
+func (m *Metrics) Counting(c client.Client) client.Client {
+	return &countingClient{Client: c, metrics: m}
+}
+
+// wrote counts a write that did not fail.
+func (m *Metrics) wrote(object any, err error) error {
+	if err != nil {
+		return err
+	}
+	switch object.(type) {
+	case *corev1.ConfigMap, *corev1ac.ConfigMapApplyConfiguration:
+		m.writes.WithLabelValues(configMapWrites).Inc()
+	case *configv1ac.ImageDigestMirrorSetApplyConfiguration:
+		m.writes.WithLabelValues(setStatusWrites).Inc()
+	case *mirrorsetv1alpha1.MirrorNode, *mirrorsetv1alpha1ac.MirrorNodeApplyConfiguration:
+		m.writes.WithLabelValues(mirrorNodeWrites).Inc()
+	case *appsv1ac.DaemonSetApplyConfiguration:
+		m.writes.WithLabelValues(daemonSetWrites).Inc()
+	}
+	return nil
+}
+
+// countingClient counts by those of a client's methods that the reconcilers write with.
+type countingClient struct {
+	client.Client
+	metrics *Metrics
+}
+
+func (c *countingClient) Create(ctx context.Context, object client.Object, options ...client.CreateOption) error {
+	return c.metrics.wrote(object, c.Client.Create(ctx, object, options...))
+}
+
+func (c *countingClient) Delete(ctx context.Context, object client.Object, options ...client.DeleteOption) error {
+	return c.metrics.wrote(object, c.Client.Delete(ctx, object, options...))
+}
+
+func (c *countingClient) Apply(ctx context.Context, object runtime.ApplyConfiguration, options ...client.ApplyOption) error {
+	return c.metrics.wrote(object, c.Client.Apply(ctx, object, options...))
+}
+
+func (c *countingClient) Status() client.SubResourceWriter {
+	return &countingStatus{SubResourceWriter: c.Client.Status(), metrics: c.metrics}
+}
+
+type countingStatus struct {
+	client.SubResourceWriter
+	metrics *Metrics
+}
+
+func (c *countingStatus) Apply(ctx context.Context, object runtime.ApplyConfiguration, options ...client.SubResourceApplyOption) error {
+	return c.metrics.wrote(object, c.SubResourceWriter.Apply(ctx, object, options...))
+}
