@@ -5,15 +5,11 @@
 package main
 
 import (
-	"fmt"
 	"os"
 
 	"github.com/mirrorset/mirrorset/internal/plugin"
 )
 
 func main() {
-	if err := plugin.NewCommand().Execute(); err != nil {
-		fmt.Fprintln(os.Stderr, "error:", err)
-		os.Exit(1)
-	}
+	os.Exit(plugin.Main(plugin.NewCommand()))
 }

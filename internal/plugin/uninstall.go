@@ -20,7 +20,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
-	"k8s.io/cli-runtime/pkg/genericclioptions"
 	appsv1ac "k8s.io/client-go/applyconfigurations/apps/v1"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 	"k8s.io/client-go/dynamic"
@@ -56,8 +55,7 @@ type uninstaller struct {
 }
 
 func newUninstallCommand() *cobra.Command {
-	flags := genericclioptions.NewConfigFlags(true)
-	*flags.Namespace = installedNamespace
+	flags := newClusterFlags()
 	var timeout time.Duration
 	cmd := &cobra.Command{
 		Use:   "uninstall",
