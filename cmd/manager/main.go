@@ -8,6 +8,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net"
 	"os"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -83,6 +84,7 @@ func (s *settings) agentFlags() {
 	flag.IntVar(&s.agent.RedirectorPort, "redirector-port", 289, "port of 127.0.0.1 on which containerd finds the redirector on each node; below 1024, so that no ordinary process can take its place")
 	flag.BoolVar(&s.agent.AllowDefaultHost, "allow-default-host", false, "put blocked wildcards in force for containerd, which makes every registry that has no folder of its own depend on the redirector")
 	flag.BoolVar(&s.agent.ReloadCRIO, "crio-reload", false, "have CRI-O reload its configuration after each change, for which the agents join the host's PID namespace; for CRI-O that does not reload by itself")
+	flag.StringVar(&s.agent.MetricsAddress, "agent-metrics-bind-address", "0", "address of each agent's /metrics, which is served over TLS to those who may get it; without a host, as in :290, that is the node's own; 0 for none. It takes rights that config/prometheus gives to the agents")
 	flag.Func("agent-node-selector", "labels of the nodes that get an agent, as key=value,...; the default is every Linux node without mirrorset.io/agent=disabled", func(text string) (err error) {
 		s.agent.NodeSelector, err = k8slabels.ConvertSelectorToLabelsMap(text)
 		return err
@@ -102,6 +104,11 @@ func run(s settings) error {
 	}
 	if s.agent.RedirectorPort < 1 || s.agent.RedirectorPort > 65535 {
 		return fmt.Errorf("--redirector-port=%d: want a port, from 1 to 65535", s.agent.RedirectorPort)
+	}
+	if address := s.agent.MetricsAddress; address != "0" {
+		if _, _, err := net.SplitHostPort(address); err != nil {
+			return fmt.Errorf("--agent-metrics-bind-address=%s: want host:port, :port or 0: %w", address, err)
+		}
 	}
 	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"} {
 		if value := os.Getenv(name); value != "" { // OLM sets them where a cluster has a proxy

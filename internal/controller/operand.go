@@ -65,6 +65,9 @@ type AgentSettings struct {
 	AllowDefaultHost bool
 	// ReloadCRIO has CRI-O told of each change by a signal, for which the agents join the host's PID namespace.
 	ReloadCRIO bool
+	// MetricsAddress is where each agent serves its metrics, host:port, without a host at its node's own address; 0 or nothing
+	// for nowhere.
+	MetricsAddress string
 	// Proxy are the environment variables by which registries are reached.
 	Proxy []corev1.EnvVar
 }
@@ -167,13 +170,17 @@ func (o *Operand) daemonSet(manager *appsv1.Deployment) (*appsv1ac.DaemonSetAppl
 
 // arguments are those that the manifest does not have.
 func (s AgentSettings) arguments() []string {
-	return []string{
+	arguments := []string{
 		"--containerd-certs-dir=" + s.CertsDir,
 		"--containerd-config=" + s.ContainerdConfig,
 		fmt.Sprintf("--redirector-port=%d", s.RedirectorPort),
 		fmt.Sprintf("--allow-default-host=%t", s.AllowDefaultHost),
 		fmt.Sprintf("--crio-reload=%t", s.ReloadCRIO),
 	}
+	if s.MetricsAddress != "" && s.MetricsAddress != "0" {
+		arguments = append(arguments, "--metrics-bind-address="+s.MetricsAddress)
+	}
+	return arguments
 }
 
 func toleration(t corev1.Toleration) *corev1ac.TolerationApplyConfiguration {

@@ -1,0 +1,37 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+)
+
+func TestAgentsServeMetricsOnlyWhereTheyAreToldTo(t *testing.T) {
+	for address, want := range map[string]string{"": "", "0": "", ":290": "--metrics-bind-address=:290", "10.0.0.1:290": "--metrics-bind-address=10.0.0.1:290"} {
+		o := &Operand{Namespace: "n", Settings: AgentSettings{MetricsAddress: address}}
+		manager := &appsv1.Deployment{}
+		manager.Spec.Template.Spec.Containers = []corev1.Container{{Image: "i"}}
+		d, err := o.daemonSet(manager)
+		if err != nil {
+			t.Fatal(err)
+		}
+		container := d.Spec.Template.Spec.Containers[0]
+		i := slices.IndexFunc(container.Args, func(arg string) bool { return strings.HasPrefix(arg, "--metrics-") })
+		got := ""
+		if i >= 0 {
+			got = container.Args[i]
+		}
+		if got != want {
+			t.Errorf("%q: got %q, want %q", address, got, want)
+		}
+		if len(container.Ports) > 0 {
+			t.Error("a declared port of the host's would keep a successor from starting beside its predecessor")
+		}
+	}
+}
