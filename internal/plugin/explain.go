@@ -4,76 +4,119 @@
 package plugin
 
 import (
-	"bytes"
-	"encoding/json"
+	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
+	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
+	"github.com/mirrorset/mirrorset/internal/containerd"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 )
 
-// explanation is the JSON that explain prints.
-type explanation struct {
-	// Image is the reference as asked for.
-	Image string `json:"image"`
-	// Source is the source that decides, as written; empty where none matches.
-	Source string `json:"source"`
-	// Blocked says that the source is never contacted.
-	Blocked bool `json:"blocked"`
-	// PullSources are tried in this order.
-	PullSources []pullSource `json:"pullSources"`
-}
-
-type pullSource struct {
-	// Location is a full reference.
-	Location string `json:"location"`
-	// From are the names of the sets that brought it; none for the place that the image's own reference names.
-	From []string `json:"from"`
+// explainer is one run of explain.
+type explainer struct {
+	input
+	output
+	runtime          string
+	allowDefaultHost bool
 }
 
 func newExplainCommand() *cobra.Command {
-	var in input
-	var output string
+	var e explainer
 	cmd := &cobra.Command{
-		Use:   "explain IMAGE -f FILE|DIR|-",
+		Use:   "explain IMAGE [-f FILE|DIR|-]",
 		Short: "Print where an image is pulled from, in order, and which set says so",
+		Long: "Print where an image is pulled from, in order, and which entry of which set says so. Without -f the sets are those " +
+			"of the cluster, and each set that has a part in the answer comes with the number of nodes where it is in force.",
 		Example: "  kubectl mirrors explain quay.io/libpod/busybox@sha256:... -f config/samples/\n" +
-			"  kubectl mirrors explain alpine:3.22 -f config/samples/ -o json",
+			"  kubectl mirrors explain alpine:3.22 --runtime containerd",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return fmt.Errorf("want one image to explain, got %d", len(args))
 			}
 			return nil
 		},
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if output != "" && output != "json" {
-				return fmt.Errorf("--output %q: want json, or leave it out", output)
-			}
-			ref, err := mirrors.ParseReference(args[0])
-			if err != nil {
-				return err
-			}
-			result, err := in.merge(cmd.InOrStdin(), cmd.ErrOrStderr())
-			if err != nil {
-				return err
-			}
-			index := mirrors.NewIndex(result.Rules)
-			res := index.Resolve(ref)
-			printWarnings(cmd.ErrOrStderr(), touching(res, result.Findings))
-			warnOfReaders(cmd.ErrOrStderr(), ref, res, index.ResolveByReaders(ref))
-			if output == "json" {
-				return printJSON(cmd.OutOrStdout(), args[0], res)
-			}
-			return printTable(cmd.OutOrStdout(), ref, res)
-		},
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE:              e.run,
 	}
-	in.addFlags(cmd)
-	cmd.Flags().StringVarP(&output, "output", "o", "", "output format: json")
+	e.addFlagsOfCluster(cmd)
+	e.addFlag(cmd, "table", "wide", "json", "yaml", "name")
+	cmd.Flags().StringVar(&e.runtime, "runtime", "", "answer for one runtime with its quirks: crio (Podman too) or containerd; left out, the answer is what the sets mean, with a warning where CRI-O differs")
+	completeWith(cmd, "runtime", []string{crio, containerdName})
+	addDefaultHostFlag(cmd, &e.allowDefaultHost)
 	return cmd
+}
+
+// addDefaultHostFlag adds the flag of the manager by the same name.
+func addDefaultHostFlag(cmd *cobra.Command, allow *bool) {
+	cmd.Flags().BoolVar(allow, "allow-default-host", false, "for containerd: as if the manager ran with --allow-default-host, which puts blocked wildcards in force")
+}
+
+func (e *explainer) run(cmd *cobra.Command, args []string) error {
+	format, err := e.check()
+	if err != nil {
+		return err
+	}
+	if !slices.Contains([]string{"", crio, containerdName}, e.runtime) {
+		return fmt.Errorf("--runtime %q: want %s or %s, or leave it out", e.runtime, crio, containerdName)
+	}
+	ref, err := mirrors.ParseReference(args[0])
+	if err != nil {
+		return err
+	}
+	sets, from, err := e.readSets(cmd)
+	if err != nil {
+		return err
+	}
+	result, err := e.mergeSets(sets)
+	if err != nil {
+		return err
+	}
+	node := containerd.Node{Redirector: redirectorAddress(defaultRedirectorPort), AllowDefaultHost: e.allowDefaultHost}
+	answers := newAnswerer(result.Rules, e.runtime, node)
+	found := answers.answer(ref)
+	stderr := cmd.ErrOrStderr()
+	touched := touching(found.Resolution, result.Findings)
+	printWarnings(stderr, touched)
+	answers.warn(stderr, ref, found)
+
+	x := newExplanation(args[0], ref, found, touched)
+	x.Runtime = e.runtime
+	if from != nil && found.Rule != nil {
+		x.InForce = countFrom(cmd.Context(), from, stderr, found.Rule, sets)
+	}
+	return x.print(cmd.OutOrStdout(), format)
+}
+
+// readSets returns the sets of the files, or those of the cluster, with the cluster.
+func (e *explainer) readSets(cmd *cobra.Command) ([]configv1.ImageDigestMirrorSet, *cluster, error) {
+	if len(e.filenames) > 0 {
+		sets, err := e.read(cmd.InOrStdin(), cmd.ErrOrStderr())
+		return sets, nil, err
+	}
+	from, err := e.cluster.connect()
+	if err != nil {
+		return nil, nil, err
+	}
+	sets, err := from.sets(cmd.Context())
+	if err != nil {
+		return nil, nil, fmt.Errorf("without -f, the sets are those of a cluster: %w", err)
+	}
+	return sets, from, nil
+}
+
+// countFrom counts on the nodes. Who may read sets may not be allowed to read nodes, and gets the rest of the answer.
+func countFrom(ctx context.Context, from *cluster, stderr io.Writer, rule *mirrors.Rule, sets []configv1.ImageDigestMirrorSet) []reach {
+	nodes, err := from.nodes(ctx)
+	if err != nil {
+		fmt.Fprintf(stderr, "warning: on how many nodes this is in force is not known: %v\n", err)
+		return nil
+	}
+	return countInForce(rule, sets, nodes)
 }
 
 // touching returns the findings about the source that decides, and about entries that might have: those that are not in
@@ -118,59 +161,13 @@ func outcome(res mirrors.Resolution) string {
 	case len(res.PullSources) == 0:
 		return "refuse it"
 	}
-	locations := make([]string, len(res.PullSources))
-	for i, s := range res.PullSources {
-		locations[i] = s.Location
-	}
-	return "pull it from " + strings.Join(locations, ", then ")
+	return "pull it from " + locations(res.PullSources)
 }
 
-func printJSON(out io.Writer, image string, res mirrors.Resolution) error {
-	e := explanation{Image: image, Blocked: res.Blocked, PullSources: []pullSource{}}
-	if res.Rule != nil {
-		e.Source = res.Rule.Source
-	}
-	for _, s := range res.PullSources {
-		e.PullSources = append(e.PullSources, pullSource{Location: s.Location, From: mirrors.Objects(s.From)})
-	}
-	encoder := json.NewEncoder(out)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(e)
-}
-
-func printTable(out io.Writer, ref mirrors.Reference, res mirrors.Resolution) error {
-	var text bytes.Buffer
-	fmt.Fprintf(&text, "Image:   %s\n", ref)
-	if res.Rule == nil {
-		fmt.Fprintln(&text, "Source:  no set has a matching source")
-	} else {
-		fmt.Fprintf(&text, "Source:  %s (%s)\n", res.Rule.Source, mirrors.Names(res.Rule.From))
-	}
-	if res.Blocked {
-		fmt.Fprintf(&text, "Blocked: the source is never contacted, says %s\n", mirrors.Names(res.Rule.BlockedBy))
-	}
-	if res.Rule != nil && !ref.ByDigest {
-		fmt.Fprintln(&text, "Mirrors: none are used, because the image is not named by digest")
-	}
-	fmt.Fprintln(&text)
-	if len(res.PullSources) == 0 {
-		fmt.Fprintln(&text, "The pull is refused.")
-	} else if err := printPullSources(&text, res.PullSources); err != nil {
-		return err
-	}
-	_, err := text.WriteTo(out)
-	return err
-}
-
-func printPullSources(out io.Writer, sources []mirrors.PullSource) error {
-	table := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
-	fmt.Fprintln(table, "ORDER\tPULL SOURCE\tFROM")
+func locations(sources []mirrors.PullSource) string {
+	all := make([]string, len(sources))
 	for i, s := range sources {
-		from := mirrors.Names(s.From)
-		if from == "" {
-			from = "<image reference>"
-		}
-		fmt.Fprintf(table, "%d\t%s\t%s\n", i+1, s.Location, from)
+		all[i] = s.Location
 	}
-	return table.Flush()
+	return strings.Join(all, ", then ")
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/version"
 )
@@ -30,32 +31,64 @@ func NewCommand() *cobra.Command {
 	return cmd
 }
 
-// input is what the verbs that read manifests have in common.
+// input is what the verbs that read sets have in common.
 type input struct {
 	filenames []string
 	insecure  []string
+	cluster   clusterFlags // for the verbs that take sets from a cluster as well
 }
 
 func (in *input) addFlags(cmd *cobra.Command) {
-	cmd.Flags().StringArrayVarP(&in.filenames, "filename", "f", nil, "file or directory with manifests, or - for standard input; may be repeated")
-	cmd.Flags().StringArrayVar(&in.insecure, "insecure-registry", nil, "scope (host[:port][/path] or *.host) to reach without TLS checks; may be repeated")
+	in.addOptionalFlags(cmd)
 	if err := cmd.MarkFlagRequired("filename"); err != nil {
 		panic(err) // the flag is the one above
 	}
 }
 
+func (in *input) addOptionalFlags(cmd *cobra.Command) {
+	cmd.Flags().StringArrayVarP(&in.filenames, "filename", "f", nil, "file or directory with manifests, or - for standard input; may be repeated")
+	cmd.Flags().StringArrayVar(&in.insecure, "insecure-registry", nil, "scope (host[:port][/path] or *.host) to reach without TLS checks; may be repeated")
+	if err := cmd.MarkFlagFilename("filename", "yaml", "yml", "json"); err != nil {
+		panic(err) // the flag is the one above
+	}
+	completeWith(cmd, "insecure-registry", nil)
+}
+
+// addFlagsOfCluster has the verb read from a cluster where no file is named.
+func (in *input) addFlagsOfCluster(cmd *cobra.Command) {
+	in.addOptionalFlags(cmd)
+	in.cluster = newClusterFlags()
+	in.cluster.addFlags(cmd)
+}
+
 // merge reads the manifests and merges them. Notes about the manifests themselves go to stderr.
 func (in *input) merge(stdin io.Reader, stderr io.Writer) (mirrors.Result, error) {
-	insecure, err := mirrors.ParseScopes(in.insecure)
+	sets, err := in.read(stdin, stderr)
 	if err != nil {
-		return mirrors.Result{}, fmt.Errorf("--insecure-registry: %w", err)
+		return mirrors.Result{}, err
+	}
+	return in.mergeSets(sets)
+}
+
+// read returns the sets of the manifests.
+func (in *input) read(stdin io.Reader, stderr io.Writer) ([]configv1.ImageDigestMirrorSet, error) {
+	if _, err := mirrors.ParseScopes(in.insecure); err != nil {
+		return nil, fmt.Errorf("--insecure-registry: %w", err)
 	}
 	m, err := readManifests(in.filenames, stdin)
 	if err != nil {
-		return mirrors.Result{}, err
+		return nil, err
 	}
 	for _, note := range m.notes {
 		fmt.Fprintln(stderr, note)
 	}
-	return mirrors.Merge(mirrors.Input{Sets: m.sets, Insecure: insecure}), nil
+	return m.sets, nil
+}
+
+func (in *input) mergeSets(sets []configv1.ImageDigestMirrorSet) (mirrors.Result, error) {
+	insecure, err := mirrors.ParseScopes(in.insecure)
+	if err != nil {
+		return mirrors.Result{}, fmt.Errorf("--insecure-registry: %w", err)
+	}
+	return mirrors.Merge(mirrors.Input{Sets: sets, Insecure: insecure}), nil
 }

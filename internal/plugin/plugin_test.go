@@ -91,11 +91,12 @@ func TestCommandLineMistakesAreErrors(t *testing.T) {
 		want string
 	}{
 		{"render without -f", []string{"render"}, `required flag(s) "filename" not set`},
-		{"explain without -f", []string{"explain", "s.example/x:1"}, `required flag(s) "filename" not set`},
+		{"explain without -f, and no cluster", []string{"explain", "s.example/x:1", "--server", "http://127.0.0.1:1"}, "without -f, the sets are those of a cluster: "},
+		{"an unknown runtime", []string{"explain", "a", "-f", "-", "--runtime", "docker"}, `--runtime "docker": want crio or containerd`},
 		{"explain without an image", []string{"explain", "-f", "-"}, "want one image to explain, got 0"},
 		{"explain with two images", []string{"explain", "a", "b", "-f", "-"}, "want one image to explain, got 2"},
 		{"render with an image", []string{"render", "a", "-f", "-"}, "a"},
-		{"an unknown output format", []string{"explain", "a", "-f", "-", "-o", "yaml"}, `--output "yaml": want json`},
+		{"an unknown output format", []string{"explain", "a", "-f", "-", "-o", "xml"}, `--output "xml": want one of table, wide, json, yaml, name`},
 		{"an image that is none", []string{"explain", "S.example/UPPER", "-f", "-"}, `image "S.example/UPPER"`},
 		{"an image with a broken digest", []string{"explain", "s.example/x@sha256:1", "-f", "-"}, `image "s.example/x@sha256:1"`},
 		{"an insecure scope that is none", []string{"render", "-f", "-", "--insecure-registry", "http://m"}, `--insecure-registry: scope "http://m"`},
