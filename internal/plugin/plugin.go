@@ -27,7 +27,7 @@ func NewCommand() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	cmd.AddCommand(newRenderCommand(), newExplainCommand(), newUninstallCommand())
+	cmd.AddCommand(newRenderCommand(), newExplainCommand(), newNodesCommand(), newUninstallCommand())
 	return cmd
 }
 

@@ -1,0 +1,271 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package plugin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/duration"
+
+	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
+	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
+	"github.com/mirrorset/mirrorset/internal/payload"
+)
+
+// nodesVerb prints where nodes are.
+type nodesVerb struct {
+	listing
+	flags   clusterFlags
+	names   []string // of the nodes to print; all where there are none
+	watch   bool
+	timeout time.Duration
+
+	out, stderr io.Writer
+}
+
+func newNodesCommand() *cobra.Command {
+	v := &nodesVerb{flags: newClusterFlags()}
+	cmd := &cobra.Command{
+		Use:   "nodes [NODE...]",
+		Short: "List which rules the nodes have in force, those with trouble first",
+		Long: "List which rules the nodes have in force, those with trouble first. With --watch, go on with what changes, and end " +
+			"once all have in force what is published, all sets included.",
+		Example: "  kubectl mirrors nodes -o wide\n" +
+			"  kubectl apply -f sets/ && kubectl mirrors nodes --watch --timeout=2m",
+		ValidArgsFunction: v.flags.completeNodes,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			v.names, v.out, v.stderr = args, cmd.OutOrStdout(), cmd.ErrOrStderr()
+			if err := v.check(); err != nil {
+				return err
+			}
+			if v.watch && !v.isTable() {
+				return fmt.Errorf("--output %q: --watch prints tables only", v.value)
+			}
+			c, err := v.flags.connect()
+			if err != nil {
+				return err
+			}
+			return v.run(cmd.Context(), c)
+		},
+	}
+	v.flags.addFlags(cmd)
+	v.addFlags(cmd, "table", "wide", "json", "yaml", "name")
+	cmd.Flags().BoolVarP(&v.watch, "watch", "w", false, "print what changes, until all nodes have in force what is published")
+	cmd.Flags().DurationVar(&v.timeout, "timeout", 0, "with --watch, how long to wait before giving up with exit code 1; 0 is for ever")
+	return cmd
+}
+
+func (v *nodesVerb) run(ctx context.Context, c *cluster) error {
+	if v.watch {
+		return v.follow(ctx, c)
+	}
+	f, err := c.fleet(ctx)
+	if err == nil {
+		err = v.only(&f)
+	}
+	if err != nil {
+		return err
+	}
+	switch v.value {
+	case "json", "yaml":
+		return printValue(v.out, v.value, f)
+	case "name":
+		for i := range f.Nodes {
+			fmt.Fprintf(v.out, "mirrornode.%s/%s\n", mirrorsetv1alpha1.GroupVersion.Group, f.Nodes[i].Name)
+		}
+		return nil
+	}
+	if err := v.newTable(v.out, nodeColumns...).print(nodeRows(f.Nodes, time.Now())...); err != nil {
+		return err
+	}
+	fmt.Fprintln(v.stderr, f)
+	return nil
+}
+
+// fleet asks the cluster where its nodes are.
+func (c *cluster) fleet(ctx context.Context) (fleet, error) {
+	nodes, err := c.nodes(ctx)
+	if err != nil {
+		return fleet{}, err
+	}
+	p, err := c.published(ctx)
+	switch {
+	case apierrors.IsNotFound(err):
+		return survey(nodes, nil), nil
+	case err != nil:
+		return fleet{}, err
+	}
+	return survey(nodes, &p), nil
+}
+
+// only keeps the nodes that were asked for.
+func (v *nodesVerb) only(f *fleet) error {
+	if len(v.names) == 0 {
+		return nil
+	}
+	for _, name := range v.names {
+		if !slices.ContainsFunc(f.Nodes, func(n fleetNode) bool { return n.Name == name }) {
+			return fmt.Errorf("there is no MirrorNode %q", name)
+		}
+	}
+	f.Nodes = slices.DeleteFunc(f.Nodes, func(n fleetNode) bool { return !slices.Contains(v.names, n.Name) })
+	f.Total, f.InForce = len(f.Nodes), 0
+	for i := range f.Nodes {
+		if f.Nodes[i].Standing == nodeInForce {
+			f.InForce++
+		}
+	}
+	return nil
+}
+
+var nodeColumns = []metav1.TableColumnDefinition{
+	{Name: "Node", Type: "string", Format: "name"},
+	{Name: "Runtime", Type: "string"},
+	{Name: "Revision", Type: "string"},
+	{Name: "State", Type: "string"},
+	{Name: "Age", Type: "string"},
+	{Name: "Message", Type: "string", Priority: 1},
+}
+
+func nodeRows(nodes []fleetNode, now time.Time) [][]any {
+	rows := make([][]any, 0, len(nodes))
+	for i := range nodes {
+		n := &nodes[i]
+		runtime, revision, age, message := "<unknown>", "<none>", "<none>", "<none>"
+		if n.Runtime != "" {
+			runtime = n.Runtime
+		}
+		if n.Revision != 0 {
+			revision = strconv.FormatInt(n.Revision, 10)
+		}
+		if n.AppliedAt != nil {
+			age = duration.HumanDuration(now.Sub(n.AppliedAt.Time))
+		}
+		if n.Message != "" {
+			message = n.Message
+		}
+		rows = append(rows, []any{n.Name, runtime, revision, string(n.Standing), age, message})
+	}
+	return rows
+}
+
+// unpublished returns the names of the sets that the manager has yet to read. One that has just been made and has no status
+// counts, but where no older set has one either nothing can be told: OpenShift's CRD has no room for it.
+func unpublished(sets []configv1.ImageDigestMirrorSet, now time.Time) (names []string) {
+	told := slices.ContainsFunc(sets, func(s configv1.ImageDigestMirrorSet) bool { return s.Status.ObservedGeneration > 0 })
+	for i := range sets {
+		s := &sets[i]
+		fresh := now.Sub(s.CreationTimestamp.Time) < 10*time.Second
+		if s.Status.ObservedGeneration < s.Generation && (told || fresh) {
+			names = append(names, s.Name)
+		}
+	}
+	return names
+}
+
+// follow prints what changes until all nodes are there.
+func (v *nodesVerb) follow(ctx context.Context, c *cluster) error {
+	if v.timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, v.timeout)
+		defer cancel()
+	}
+	if _, err := c.fleet(ctx); err != nil {
+		return err // what a mistake in the flags leads to is no reason to try again
+	}
+	p := progress{verb: v, table: v.newTable(v.out, nodeColumns...), live: isTerminal(v.stderr), shown: make(map[string]fleetNode)}
+	err := c.watch(ctx, func(s state) (bool, error) {
+		f := survey(s.nodes, s.published)
+		if err := v.only(&f); err != nil {
+			return false, err
+		}
+		return p.update(f, unpublished(s.sets, time.Now()))
+	})
+	p.end()
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("not all nodes have in force what is published after %s", v.timeout)
+	}
+	return err
+}
+
+// state is what a cluster has at one time.
+type state struct {
+	sets      []configv1.ImageDigestMirrorSet
+	nodes     []mirrorsetv1alpha1.MirrorNode
+	published *payload.Payload
+}
+
+// progress prints what differs from what was printed last.
+type progress struct {
+	verb  *nodesVerb
+	table *table
+	live  bool // a line at the end tells how far it is
+	shown map[string]fleetNode
+	last  string
+}
+
+// update returns true once all is in force.
+func (p *progress) update(f fleet, unpublished []string) (bool, error) {
+	var changed []fleetNode
+	for _, n := range f.Nodes {
+		if before, ok := p.shown[n.Name]; !ok || before.Standing != n.Standing || before.Revision != n.Revision || before.Message != n.Message {
+			changed = append(changed, n)
+			p.shown[n.Name] = n
+		}
+	}
+	p.last = f.String()
+	if len(unpublished) > 0 {
+		p.last = fmt.Sprintf("%s yet to be published; %s", plural(len(unpublished), "set has", "sets have"), p.last)
+	}
+	if p.live {
+		fmt.Fprint(p.verb.stderr, eraseLine)
+	}
+	if len(changed) > 0 {
+		if err := p.table.print(nodeRows(changed, time.Now())...); err != nil {
+			return false, err
+		}
+	}
+	if p.live {
+		fmt.Fprint(p.verb.stderr, p.last)
+	}
+	return f.done() && len(unpublished) == 0, nil
+}
+
+// end leaves the last word in a line of its own.
+func (p *progress) end() {
+	if p.live {
+		fmt.Fprint(p.verb.stderr, eraseLine)
+	}
+	if p.last != "" {
+		fmt.Fprintln(p.verb.stderr, p.last)
+	}
+}
+
+// completeNodes completes the names of nodes.
+func (f clusterFlags) completeNodes(cmd *cobra.Command, given []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	c, err := f.connect()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError | cobra.ShellCompDirectiveNoFileComp
+	}
+	nodes, err := c.nodes(cmd.Context())
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError | cobra.ShellCompDirectiveNoFileComp
+	}
+	names := make([]cobra.Completion, 0, len(nodes))
+	for i := range nodes {
+		if !slices.Contains(given, nodes[i].Name) {
+			names = append(names, nodes[i].Name)
+		}
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}

@@ -1,0 +1,127 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package plugin
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic/dynamicinformer"
+	"k8s.io/client-go/tools/cache"
+
+	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
+	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
+	"github.com/mirrorset/mirrorset/internal/payload"
+)
+
+// settle is how long changes are waited for that would be shown at once.
+const settle = 100 * time.Millisecond
+
+// watch calls a function with what the cluster has, at first and whenever that changes, until it returns true or an error.
+// A cluster that goes away for a while is waited for.
+func (c *cluster) watch(ctx context.Context, each func(state) (done bool, err error)) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	changed := make(chan struct{}, 1)
+	one := func(o *metav1.ListOptions) {
+		o.FieldSelector = fields.OneTermEqualSelector("metadata.name", payload.ConfigMapName).String()
+	}
+	sets, err := c.follow(ctx, setResource, metav1.NamespaceAll, nil, changed)
+	if err != nil {
+		return err
+	}
+	nodes, err := c.follow(ctx, nodeResource, metav1.NamespaceAll, nil, changed)
+	if err != nil {
+		return err
+	}
+	configMaps, err := c.follow(ctx, corev1.SchemeGroupVersion.WithResource("configmaps"), c.namespace, one, changed)
+	if err != nil {
+		return err
+	}
+	if !cache.WaitForCacheSync(ctx.Done(), sets.HasSynced, nodes.HasSynced, configMaps.HasSynced) {
+		return context.Cause(ctx)
+	}
+	for {
+		s, err := stateOf(sets, nodes, configMaps)
+		if err != nil {
+			return err
+		}
+		if done, err := each(s); done || err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-changed:
+		case <-time.After(time.Second): // a set is new no longer
+		}
+		time.Sleep(settle)
+		select {
+		case <-changed:
+		default:
+		}
+	}
+}
+
+// follow keeps a copy of a resource and tells when it changes.
+func (c *cluster) follow(ctx context.Context, resource schema.GroupVersionResource, namespace string, tweak dynamicinformer.TweakListOptionsFunc, changed chan<- struct{}) (cache.SharedIndexInformer, error) {
+	informer := dynamicinformer.NewFilteredDynamicInformer(c.dynamic, resource, namespace, 0, cache.Indexers{}, tweak).Informer()
+	tell := func() {
+		select {
+		case changed <- struct{}{}:
+		default:
+		}
+	}
+	if err := informer.SetWatchErrorHandlerWithContext(func(context.Context, *cache.Reflector, error) {}); err != nil { // it tries again
+		return nil, err
+	}
+	_, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc: func(any) { tell() }, UpdateFunc: func(any, any) { tell() }, DeleteFunc: func(any) { tell() },
+	})
+	if err != nil {
+		return nil, err
+	}
+	go informer.RunWithContext(ctx)
+	return informer, nil
+}
+
+// stateOf reads the copies.
+func stateOf(sets, nodes, configMaps cache.SharedIndexInformer) (s state, err error) {
+	if s.sets, err = itemsOf[configv1.ImageDigestMirrorSet](sets); err != nil {
+		return s, err
+	}
+	if s.nodes, err = itemsOf[mirrorsetv1alpha1.MirrorNode](nodes); err != nil {
+		return s, err
+	}
+	found, err := itemsOf[corev1.ConfigMap](configMaps)
+	if err != nil || len(found) == 0 {
+		return s, err
+	}
+	if p, err := payload.Read(&found[0]); err == nil { // a damaged one counts as none until the manager mends it
+		s.published = &p
+	}
+	return s, nil
+}
+
+func itemsOf[T any](informer cache.SharedIndexInformer) ([]T, error) {
+	objects := informer.GetStore().List()
+	items := make([]T, len(objects))
+	for i, object := range objects {
+		u, ok := object.(*unstructured.Unstructured)
+		if !ok {
+			return nil, fmt.Errorf("a cache of %T", object)
+		}
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(u.Object, &items[i]); err != nil {
+			return nil, fmt.Errorf("%s: %w", u.GetName(), err)
+		}
+	}
+	return items, nil
+}

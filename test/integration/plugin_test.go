@@ -1,0 +1,147 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package integration_test
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	"github.com/onsi/gomega/gbytes"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// mirrorsCommand returns "kubectl mirrors" as an administrator.
+func mirrorsCommand(ctx context.Context, args ...string) *exec.Cmd {
+	GinkgoHelper()
+	bin, err := filepath.Abs("../../bin")
+	Expect(err).NotTo(HaveOccurred())
+	cmd := plane.Kubectl(ctx, append([]string{"mirrors"}, args...)...)
+	cmd.Env = append(cmd.Env, "PATH="+bin+":"+os.Getenv("PATH"))
+	return cmd
+}
+
+// mirrors runs "kubectl mirrors", and returns what it prints to both streams and its exit code.
+func runMirrors(ctx context.Context, args ...string) (output string, code int) {
+	GinkgoHelper()
+	cmd := mirrorsCommand(ctx, args...)
+	out, err := cmd.CombinedOutput()
+	if cmd.ProcessState == nil {
+		Expect(err).NotTo(HaveOccurred())
+	}
+	return string(out), cmd.ProcessState.ExitCode()
+}
+
+// containerdNode makes a node that runs containerd with a configuration, and starts its agent.
+func containerdNode(ctx context.Context, name, config string) *node {
+	GinkgoHelper()
+	object := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{corev1.LabelOSStable: "linux"}}}
+	Expect(admin.Create(ctx, object)).To(Succeed())
+	object.Status.NodeInfo.ContainerRuntimeVersion = "containerd://2.4.2"
+	Expect(admin.Status().Update(ctx, object)).To(Succeed())
+	n := newNode()
+	n.put("etc/containerd/config.toml", config)
+	p, err := plane.StartAgent(ctx, n.root, name)
+	Expect(err).NotTo(HaveOccurred())
+	track("agent of "+name, p)
+	return n
+}
+
+const (
+	goodConfig = "version = 3\n[plugins.\"io.containerd.cri.v1.images\".registry]\nconfig_path = \"/etc/containerd/certs.d\"\n"
+	badConfig  = "version = 3\n[plugins.\"io.containerd.cri.v1.images\".registry]\nconfig_path = \"/etc/docker/certs.d\"\n"
+)
+
+// inCluster are the examples of docs/plugin.md that need a cluster.
+var inCluster = regexp.MustCompile("(?s)```text\n\\$ kubectl mirrors ((?:nodes)[^\n]*)\n(.*?)```")
+
+var _ = Describe("docs/plugin.md", func() {
+	It("shows what the plugin prints of a cluster", func(ctx SpecContext) {
+		startManager(ctx, alone)
+		containerdNode(ctx, "node-1", goodConfig)
+		containerdNode(ctx, "node-2", badConfig)
+		out, err := plane.Kubectl(ctx, "apply", "-f", "config/samples/").CombinedOutput()
+		Expect(err).NotTo(HaveOccurred(), "%s", out)
+		Eventually(func(g Gomega) {
+			text, _ := runMirrors(ctx, "nodes")
+			g.Expect(text).To(ContainSubstring("1 of 2 nodes have revision"))
+		}).Should(Succeed())
+		document, err := os.ReadFile("../../docs/plugin.md")
+		Expect(err).NotTo(HaveOccurred())
+		examples := inCluster.FindAllStringSubmatch(string(document), -1)
+		Expect(examples).NotTo(BeEmpty())
+		for _, example := range examples {
+			got, _ := runMirrors(ctx, strings.Fields(example[1])...)
+			Expect(normal(got)).To(Equal(normal(example[2])), "%s prints:\n%s", example[1], got)
+		}
+	})
+})
+
+var _ = Describe("kubectl mirrors nodes --watch", func() {
+	It("follows a rollout, and ends when all nodes have it", func(ctx SpecContext) {
+		n := newNode()
+		startManager(ctx, alone)
+		agent := startAgent(ctx, n)
+		create(ctx, set("a", entry("s.com", "m1.local/s")))
+		out, code := runMirrors(ctx, "nodes", "--watch", "--timeout=20s") // though nothing need be published yet
+		Expect(code).To(Equal(0), out)
+		Expect(out).To(HaveSuffix("1 node has revision " + revisionIn(out) + " in force.\n"))
+		Expect(n.rules()).To(ContainSubstring("m1.local/s"))
+
+		agent.Kill()
+		change(ctx, set("a"), entry("s.com", "m2.local/s"))
+		out, code = runMirrors(ctx, "nodes", "--watch", "--timeout=3s")
+		Expect(code).To(Equal(1), out)
+		Expect(out).To(HaveSuffix("error: not all nodes have in force what is published after 3s\n"))
+		Expect(out).To(MatchRegexp(`(?m)^node-1 .* Behind `))
+
+		stream := gbytes.NewBuffer()
+		watch := mirrorsCommand(ctx, "nodes", "-w")
+		watch.Stdout = stream
+		Expect(watch.Start()).To(Succeed())
+		Eventually(stream).Should(gbytes.Say("Behind"))
+		again, err := agent.Again()
+		Expect(err).NotTo(HaveOccurred())
+		track("agent", again)
+		Expect(watch.Wait()).To(Succeed())
+		Expect(string(stream.Contents())).To(MatchRegexp(`(?s)^NODE .*\nnode-1 .* Behind .*\nnode-1 .* InForce [^\n]*\n$`))
+		Expect(n.rules()).To(ContainSubstring("m2.local/s"))
+	})
+
+	It("goes on when the API server has been away", func(ctx SpecContext) {
+		n := newNode()
+		manager := startManager(ctx, alone)
+		startAgent(ctx, n)
+		create(ctx, set("a", entry("s.com", "m1.local/s")))
+		out, code := runMirrors(ctx, "nodes", "--watch", "--timeout=20s")
+		Expect(code).To(Equal(0), out)
+		manager.Kill()
+		change(ctx, set("a"), entry("s.com", "m2.local/s")) // which nobody publishes now
+		stdout, stderr := gbytes.NewBuffer(), gbytes.NewBuffer()
+		watch := mirrorsCommand(ctx, "nodes", "-w", "--timeout=60s")
+		watch.Stdout, watch.Stderr = stdout, stderr
+		Expect(watch.Start()).To(Succeed())
+		Eventually(stdout).Should(gbytes.Say("node-1"))
+		Expect(plane.StopAPIServer()).To(Succeed())
+		Expect(plane.StartAPIServer()).To(Succeed())
+		startManager(ctx, alone)
+		Expect(watch.Wait()).To(Succeed(), "%s", stderr.Contents())
+		Expect(n.rules()).To(ContainSubstring("m2.local/s"))
+	})
+})
+
+// revisionIn returns the last revision that a text names.
+func revisionIn(text string) string {
+	all := regexp.MustCompile(`\d{13}`).FindAllString(text, -1)
+	if len(all) == 0 {
+		return ""
+	}
+	return all[len(all)-1]
+}
