@@ -4,46 +4,121 @@
 package plugin
 
 import (
+	"errors"
 	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
 
+	"github.com/mirrorset/mirrorset/internal/containerd"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/registriesconf"
 )
 
+// What render can write.
+const (
+	registriesConf = "registries.conf"
+	certsD         = "certs.d"
+)
+
+// renderer is one run of render.
+type renderer struct {
+	input
+	output
+	dir              string
+	port             int
+	allowDefaultHost bool
+}
+
 func newRenderCommand() *cobra.Command {
-	var in input
+	var r renderer
 	cmd := &cobra.Command{
 		Use:   "render -f FILE|DIR|-",
-		Short: "Print the registries.conf that manifests become",
-		Long: "Print the registries.conf that manifests become to standard output, and what is odd about them to standard " +
-			"error as \"warning: <Reason>: <object>: <text>\".",
+		Short: "Print the registries.conf that manifests become, or write containerd's certs.d",
+		Long: "Print the registries.conf that manifests become to standard output, or write the tree of hosts.toml files that " +
+			"containerd is configured with below --output-dir. What is odd about the sets goes to standard error as " +
+			"\"warning: <Reason>: <object>: <text>\".",
 		Example: "  kubectl mirrors render -f config/samples/\n" +
-			"  kubectl get idms -o yaml | kubectl mirrors render -f -",
+			"  kubectl get idms -o yaml | kubectl mirrors render -f -\n" +
+			"  kubectl mirrors render -f config/samples/ -o certs.d --output-dir certs.d",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return fmt.Errorf("unexpected argument %q: name files with -f", args[0])
 			}
 			return nil
 		},
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			result, err := in.merge(cmd.InOrStdin(), cmd.ErrOrStderr())
-			if err != nil {
-				return err
-			}
-			text, err := registriesconf.Encode(result.Rules)
-			if err != nil {
-				return err
-			}
-			printWarnings(cmd.ErrOrStderr(), result.Findings)
-			_, err = cmd.OutOrStdout().Write(text)
-			return err
-		},
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE:              r.run,
 	}
-	in.addFlags(cmd)
+	r.addFlags(cmd)
+	r.addFlag(cmd, registriesConf, certsD)
+	cmd.Flags().StringVar(&r.dir, "output-dir", "", "for certs.d: the folder to write to; files in it that are not Mirrorset's are never changed")
+	cmd.Flags().IntVar(&r.port, "redirector-port", defaultRedirectorPort, "for certs.d: port of 127.0.0.1 on which containerd finds the redirector")
+	if err := cmd.MarkFlagDirname("output-dir"); err != nil {
+		panic(err) // the flag is the one above
+	}
+	completeWith(cmd, "redirector-port", nil)
+	addDefaultHostFlag(cmd, &r.allowDefaultHost)
 	return cmd
+}
+
+func (r *renderer) run(cmd *cobra.Command, _ []string) error {
+	format, err := r.check()
+	switch {
+	case err != nil:
+		return err
+	case format == certsD && r.dir == "":
+		return errors.New("-o certs.d: name the folder to write to with --output-dir")
+	case format != certsD && r.dir != "":
+		return errors.New("--output-dir is for -o certs.d; registries.conf goes to standard output")
+	case r.port < 1 || r.port > 65535:
+		return fmt.Errorf("--redirector-port=%d: want a port, from 1 to 65535", r.port)
+	}
+	result, err := r.merge(cmd.InOrStdin(), cmd.ErrOrStderr())
+	if err != nil {
+		return err
+	}
+	if format == certsD {
+		return r.writeTree(cmd, result)
+	}
+	text, err := registriesconf.Encode(result.Rules)
+	if err != nil {
+		return err
+	}
+	printWarnings(cmd.ErrOrStderr(), result.Findings)
+	_, err = cmd.OutOrStdout().Write(text)
+	return err
+}
+
+func (r *renderer) writeTree(cmd *cobra.Command, result mirrors.Result) error {
+	tree := containerd.Project(result.Rules, containerd.Node{Redirector: redirectorAddress(r.port), AllowDefaultHost: r.allowDefaultHost})
+	folder, err := openFolder(r.dir)
+	if err != nil {
+		return err
+	}
+	defer folder.close()
+	if err := folder.refuseForeign(tree.Files); err != nil {
+		return err
+	}
+	printWarnings(cmd.ErrOrStderr(), result.Findings)
+	for _, p := range tree.Pending {
+		fmt.Fprintf(cmd.ErrOrStderr(), "warning: NotInForce: %s: %q has no file: %s\n", mirrors.Names(entriesOfHost(result.Rules, p.Host)), p.Host, p.Reason)
+	}
+	if err := folder.write(cmd.OutOrStdout(), tree.Files); err != nil {
+		return err
+	}
+	return folder.nameStale(cmd.ErrOrStderr(), tree.Files)
+}
+
+// entriesOfHost returns what brought the rules of a host, or of a wildcard.
+func entriesOfHost(rules []mirrors.Rule, host string) []mirrors.Entry {
+	var from []mirrors.Entry
+	for i := range rules {
+		if hostOf(rules[i].Source) == host {
+			from = append(from, rules[i].From...)
+		}
+	}
+	return from
 }
 
 func printWarnings(stderr io.Writer, findings []mirrors.Finding) {

@@ -114,7 +114,7 @@ func (a *answerer) reachable(ref mirrors.Reference) mirrors.Resolution {
 // pending returns why containerd goes to the registry of an image by itself, whatever rule there is for it; nil where it
 // does not.
 func (a *answerer) pending(ref mirrors.Reference, rule *mirrors.Rule) *containerd.Pending {
-	host, _, _ := strings.Cut(ref.Name, "/")
+	host := hostOf(ref.Name)
 	if rule == nil || slices.ContainsFunc(a.tree.Files, func(f containerd.File) bool { return f.Host == host }) {
 		return nil
 	}
@@ -124,6 +124,12 @@ func (a *answerer) pending(ref mirrors.Reference, rule *mirrors.Rule) *container
 		}
 	}
 	return nil
+}
+
+// hostOf returns the registry of a source or a name, or the wildcard.
+func hostOf(source string) string {
+	host, _, _ := strings.Cut(source, "/")
+	return host
 }
 
 // warn says what the answer itself does not.

@@ -1,0 +1,1 @@
+render -f ../../config/samples -o certs.d --output-dir testdata/cases/foreign
