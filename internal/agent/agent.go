@@ -66,7 +66,8 @@ type node struct {
 	accepted *accepted // nil until a payload was accepted
 	// reloadOwed says that CRI-O has not been told of what the drop-in says.
 	reloadOwed bool
-	findings   []Finding // of the last pass
+	inForce    payload.Payload // the last one that was written whole, without its text
+	findings   []Finding       // of the last pass
 	checked    nodecheck.Report
 	logged     string // the last findings, so that each is logged once
 }
@@ -213,6 +214,12 @@ func (n *node) write(c *candidate) error {
 	}
 	n.findings = findings
 	n.logFindings(append(findings, problems(n.checked)...))
+	switch {
+	case err != nil && n.inForce.Revision == n.accepted.Revision:
+		n.inForce = payload.Payload{} // what was in force is no more
+	case err == nil && c != nil:
+		n.inForce = payload.Payload{Revision: n.accepted.Revision, Digest: n.accepted.Digest}
+	}
 	return err
 }
 

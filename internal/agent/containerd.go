@@ -47,10 +47,17 @@ type certs struct {
 func (n *node) writeCerts() (*certs, error) {
 	c := &certs{host: n.host, files: n.host.FS(), rules: n.accepted.rules, wrote: n.wrote}
 	if _, err := fs.Stat(c.files, certsDir); err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return c, nil
+		if !errors.Is(err, fs.ErrNotExist) {
+			return c, err
 		}
-		return c, err
+		if runtimeOf(n.runtimeVersion()) == nodecheck.Containerd {
+			var all []string
+			for i := range c.rules {
+				all = append(all, c.rules[i].Source)
+			}
+			c.find(NotInForce, all, "this node runs containerd, and %s is not there; make that folder", n.settings.CertsDir)
+		}
+		return c, nil
 	}
 	about := containerd.Node{AllowDefaultHost: n.settings.AllowDefaultHost, OwnTLS: n.hasOwnTLS, Certificates: c.certificates}
 	if n.listening != nil {

@@ -26,11 +26,10 @@ type outcome struct {
 }
 
 func (n *node) outcome(err error) outcome {
-	o := outcome{findings: n.findings, checked: n.checked, err: err}
-	if n.accepted != nil {
-		o.revision, o.digest = n.accepted.Revision, n.accepted.Digest
+	if n.accepted == nil { // no pass has looked
+		n.checked = n.check()
 	}
-	return o
+	return outcome{revision: n.inForce.Revision, digest: n.inForce.Digest, findings: n.findings, checked: n.checked, err: err}
 }
 
 // maxMessage bounds the message of a condition; the API server takes 32768 bytes.
@@ -39,7 +38,12 @@ const maxMessage = 4096
 // status is what the node's object is to say, given what it says now and which runtime the kubelet uses.
 func (o outcome) status(now time.Time, before mirrorsetv1alpha1.MirrorNodeStatus, runtimeVersion string) mirrorsetv1alpha1.MirrorNodeStatus {
 	runtime := runtimeOf(runtimeVersion)
-	status := mirrorsetv1alpha1.MirrorNodeStatus{Conditions: slices.Clone(before.Conditions)}
+	status := mirrorsetv1alpha1.MirrorNodeStatus{}
+	for _, c := range before.Conditions { // those of others are not ours to keep
+		if c.Type == mirrorsetv1alpha1.ConditionApplied || c.Type == mirrorsetv1alpha1.ConditionRuntimeReady {
+			status.Conditions = append(status.Conditions, c)
+		}
+	}
 	if o.revision > 0 {
 		status.Revision, status.Digest, status.AppliedAt = o.revision, o.digest, &metav1.Time{Time: now.Truncate(time.Second)}
 		if before.Revision == o.revision && before.Digest == o.digest && before.AppliedAt != nil {
@@ -57,7 +61,12 @@ func (o outcome) status(now time.Time, before mirrorsetv1alpha1.MirrorNodeStatus
 	if i := slices.Index(status.Runtimes, string(runtime)); i > 0 { // the first one is that of the Pods
 		status.Runtimes[0], status.Runtimes[i] = status.Runtimes[i], status.Runtimes[0]
 	}
-	for _, c := range []metav1.Condition{ready, o.applied(runtime, ready, status.NotInForce)} {
+	applied := o.applied(runtime, ready, status.NotInForce)
+	if was := meta.FindStatusCondition(before.Conditions, mirrorsetv1alpha1.ConditionApplied); was != nil && was.Reason == mirrorsetv1alpha1.ReasonAgentSilent &&
+		applied.Status == metav1.ConditionTrue && status.Revision == before.Revision {
+		applied = *was // the manager has seen that there is more to follow than this agent knows of
+	}
+	for _, c := range []metav1.Condition{ready, applied} {
 		c.LastTransitionTime = metav1.Time{Time: now.Truncate(time.Second)}
 		meta.SetStatusCondition(&status.Conditions, c)
 	}

@@ -76,6 +76,23 @@ func TestWhatStaysTheSameKeepsItsTime(t *testing.T) {
 	}
 }
 
+func TestAnAgentWithoutNewsLeavesTheManagersWordThatThereIsMore(t *testing.T) {
+	before := outcome{revision: 1, digest: "d"}.status(time.Now(), mirrorsetv1alpha1.MirrorNodeStatus{}, "")
+	meta.SetStatusCondition(&before.Conditions, metav1.Condition{Type: mirrorsetv1alpha1.ConditionApplied, Status: metav1.ConditionUnknown, Reason: mirrorsetv1alpha1.ReasonAgentSilent})
+	for name, c := range map[string]struct {
+		now  outcome
+		want string
+	}{
+		"no news":           {outcome{revision: 1, digest: "d"}, mirrorsetv1alpha1.ReasonAgentSilent},
+		"the next revision": {outcome{revision: 2, digest: "e"}, mirrorsetv1alpha1.ReasonInForce},
+		"a failure":         {outcome{revision: 1, digest: "d", err: errors.New("no")}, mirrorsetv1alpha1.ReasonFailed},
+	} {
+		if got := meta.FindStatusCondition(c.now.status(time.Now(), before, "").Conditions, mirrorsetv1alpha1.ConditionApplied).Reason; got != c.want {
+			t.Errorf("%s: got %s", name, got)
+		}
+	}
+}
+
 func TestALongMessageIsCut(t *testing.T) {
 	status := outcome{revision: 1, err: errors.New(strings.Repeat("ä", 40_000))}.status(time.Now(), mirrorsetv1alpha1.MirrorNodeStatus{}, "")
 	c := meta.FindStatusCondition(status.Conditions, mirrorsetv1alpha1.ConditionApplied)

@@ -72,25 +72,40 @@ func (c published) isEmpty() bool {
 	return c.payload != nil && string(c.payload.Text) == registriesconf.Header
 }
 
+const (
+	// clockSlip is how far beyond the manager's clock a revision that a node reports may be: nodes take what managers publish,
+	// and those have clocks. One agent that reports anything must not use up the revisions of all.
+	clockSlip = 24 * time.Hour
+	// overtakes is how often, at the most, the same text is published again because nodes report something newer.
+	overtakes = time.Minute
+)
+
 // revision is the one to publish the text with: the present one for the present text, so that nodes have nothing to do, unless
-// a node has something newer in force already, which it would never give up for an older revision.
-func (p *Publisher) revision(c published, text []byte, nodes []mirrorsetv1alpha1.MirrorNode, now time.Time) int64 {
-	known, highest := []int64{p.lastRevision}, p.lastRevision
+// a node has something newer in force already, which it would never give up for an older revision. That is looked at again
+// after a while where it was just done.
+func (p *Publisher) revision(c published, text []byte, nodes []mirrorsetv1alpha1.MirrorNode, now time.Time) (revision int64, again time.Duration) {
+	known, believed := []int64{p.lastRevision}, now.Add(clockSlip).UnixMilli()
 	stays := false
 	if c.payload != nil && payload.Plausible(c.payload.Revision, p.lastRevision) { // else no node has taken it
-		known, highest = append(known, c.payload.Revision), max(highest, c.payload.Revision)
+		known, believed = append(known, c.payload.Revision), max(believed, c.payload.Revision)
 		stays = c.payload.Revision >= p.lastRevision && bytes.Equal(c.payload.Text, text)
 	}
+	overtaken := false
 	for i := range nodes {
-		if has := nodes[i].Status.Revision; payload.Plausible(has, highest) { // else no agent wrote it
+		if has := nodes[i].Status.Revision; has <= believed {
 			known = append(known, has)
-			stays = stays && !ahead(&nodes[i], c.payload.Revision, c.payload.Digest)
+			overtaken = overtaken || stays && ahead(&nodes[i], c.payload.Revision, c.payload.Digest)
+		}
+	}
+	if overtaken {
+		if again = p.overtaken.Add(overtakes).Sub(now); again <= 0 {
+			p.overtaken, stays, again = now, false, 0
 		}
 	}
 	if stays {
-		return c.payload.Revision
+		return c.payload.Revision, again
 	}
-	return payload.NextRevision(now.UnixMilli(), known...)
+	return payload.NextRevision(now.UnixMilli(), known...), 0
 }
 
 // publish applies the ConfigMap unless it is as it should be. The resource version of the live read goes along, so that a

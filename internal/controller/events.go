@@ -29,9 +29,6 @@ const (
 	actionApply = "Apply"
 )
 
-// maxEvents bounds the events about one change of one set.
-const maxEvents = 10
-
 // informational are the findings that ask for nothing to be done; no event is about them.
 var informational = map[mirrors.Reason]bool{mirrors.BlocksTagPulls: true, mirrors.WildcardCollapse: true}
 
@@ -48,12 +45,19 @@ func (e *Events) ofSet(set *configv1.ImageDigestMirrorSet, before, after configv
 	for _, f := range before.Findings {
 		known[f.Reason+f.Message] = true
 	}
-	sent := 0
+	var reasons []string
+	messages := make(map[string][]string) // by reason: the API takes events of one reason for repetitions, whatever they say
 	for _, f := range after.Findings {
-		if sent < maxEvents && !known[f.Reason+f.Message] && !informational[mirrors.Reason(f.Reason)] {
-			sent++
-			e.Recorder.Eventf(set, nil, corev1.EventTypeWarning, f.Reason, actionMerge, "%s", note(f.Message))
+		if known[f.Reason+f.Message] || informational[mirrors.Reason(f.Reason)] {
+			continue
 		}
+		if messages[f.Reason] == nil {
+			reasons = append(reasons, f.Reason)
+		}
+		messages[f.Reason] = append(messages[f.Reason], f.Message)
+	}
+	for _, reason := range reasons {
+		e.Recorder.Eventf(set, nil, corev1.EventTypeWarning, reason, actionMerge, "%s", note(strings.Join(messages[reason], "; ")))
 	}
 	if c, changed := change(before.Conditions, after.Conditions, configv1.ConditionApplied); changed {
 		switch c.Reason {

@@ -97,7 +97,7 @@ func (m member) stands(revision int64, sources map[string]bool, published *Snaps
 	applied := m.condition(mirrorsetv1alpha1.ConditionApplied)
 	ready := m.condition(mirrorsetv1alpha1.ConditionRuntimeReady)
 	switch {
-	case applied.Reason == mirrorsetv1alpha1.ReasonFailed:
+	case m.status.Revision < revision && applied.Reason == mirrorsetv1alpha1.ReasonFailed:
 		return failing, applied.Message
 	case m.status.Revision < revision && applied.Status == metav1.ConditionUnknown:
 		return waiting, applied.Message
@@ -113,10 +113,17 @@ func (m member) stands(revision int64, sources map[string]bool, published *Snaps
 			return failing, applied.Message
 		}
 	}
+	if n := len(m.status.NotInForce); n >= mirrorsetv1alpha1.MaxNotInForce { // what comes behind the last one may be missing
+		for source := range sources {
+			if source > m.status.NotInForce[n-1] {
+				return failing, applied.Message
+			}
+		}
+	}
 	return inForce, ""
 }
 
 // isBehind tells whether the node has yet to reach what is published, and has not said that it cannot.
 func (m member) isBehind(published *Snapshot) bool {
-	return m.status.Revision < published.Revision && m.condition(mirrorsetv1alpha1.ConditionApplied).Reason != mirrorsetv1alpha1.ReasonFailed
+	return !published.Provisional && m.status.Revision < published.Revision && m.condition(mirrorsetv1alpha1.ConditionApplied).Reason != mirrorsetv1alpha1.ReasonFailed
 }

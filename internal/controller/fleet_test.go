@@ -114,7 +114,9 @@ func TestWhereANodeStands(t *testing.T) {
 		{"silent since, but far enough", reported(10, applied(metav1.ConditionUnknown, mirrorsetv1alpha1.ReasonAgentSilent)), inForce, ""},
 		{"with another digest", reported(20, func(s *mirrorsetv1alpha1.MirrorNodeStatus) { s.Digest = "e" }), waiting, "it has other content under the same revision"},
 		{"failing, and behind", reported(9, applied(metav1.ConditionFalse, mirrorsetv1alpha1.ReasonFailed)), failing, "because"},
-		{"failing to write what it took", reported(20, applied(metav1.ConditionFalse, mirrorsetv1alpha1.ReasonFailed)), failing, "because"},
+		{"failing with a later one", reported(10, applied(metav1.ConditionFalse, mirrorsetv1alpha1.ReasonFailed)), inForce, ""},
+		{"without more sources than there is room for", reported(20, without(slices.Repeat([]string{"a.com"}, mirrorsetv1alpha1.MaxNotInForce)...)), failing, "because"},
+		{"without that many, all behind", reported(20, without(slices.Repeat([]string{"z.com"}, mirrorsetv1alpha1.MaxNotInForce)...)), inForce, ""},
 		{"without one of the sources", reported(20, without("a.com", "s.com")), failing, "because"},
 		{"without other sources", reported(20, without("a.com")), inForce, ""},
 		{"with a runtime that does not read", reported(20, applied(metav1.ConditionFalse, mirrorsetv1alpha1.ReasonNotInForce),
@@ -144,8 +146,8 @@ func TestThePlanMakesTheObjectsMatchTheNodes(t *testing.T) {
 		object(newNode("updated"), reported(20)), object(newNode("going"), reported(20)), object(newNode("gone"), reported(20)), object(newNode("fresh"), mirrorsetv1alpha1.MirrorNodeStatus{}),
 		object(newNode("failing"), reported(19, withCondition(mirrorsetv1alpha1.ConditionApplied, metav1.ConditionFalse, mirrorsetv1alpha1.ReasonFailed, ""))),
 	}
-	published := &Snapshot{Revision: 20, Digest: "d", Published: now.Add(-silent + time.Second)}
-	p := AgentSettings{}.plan(nodes, reports, published, now)
+	published, behind := &Snapshot{Revision: 20, Digest: "d"}, map[string]lag{"late": {revision: 19, since: now.Add(-silent + time.Second)}}
+	p := AgentSettings{}.plan(nodes, reports, published, behind, now)
 	created := make(map[string]types.UID)
 	for i := range p.create {
 		created[p.create[i].Name] = p.create[i].OwnerReferences[0].UID
@@ -169,11 +171,16 @@ func TestThePlanMakesTheObjectsMatchTheNodes(t *testing.T) {
 	if len(p.mark) != 1 || p.mark["fresh"].Reason != mirrorsetv1alpha1.ReasonNeverReported || p.again <= 0 || p.again > time.Second {
 		t.Errorf("to mark: %+v, again in %s", p.mark, p.again)
 	}
-	p = AgentSettings{}.plan(nodes, reports, published, now.Add(time.Minute))
+	held := *published
+	held.Provisional = true
+	if p := (AgentSettings{}).plan(nodes, reports, &held, maps.Clone(behind), now.Add(time.Minute)); p.mark["late"].Reason != "" {
+		t.Errorf("while nodes are to wait, to mark: %+v", p.mark)
+	}
+	p = AgentSettings{}.plan(nodes, reports, published, behind, now.Add(time.Minute))
 	if len(p.mark) != 2 || p.mark["late"].Reason != mirrorsetv1alpha1.ReasonAgentSilent || p.mark["late"].Status != metav1.ConditionUnknown || p.again != 0 {
 		t.Errorf("later, to mark: %+v, again in %s", p.mark, p.again)
 	}
-	if p := (AgentSettings{}).plan(nodes[1:2], reports[:1], nil, now); len(p.create)+len(p.remove)+len(p.mark) != 0 {
+	if p := (AgentSettings{}).plan(nodes[1:2], reports[:1], nil, behind, now); len(p.create)+len(p.remove)+len(p.mark) != 0 {
 		t.Errorf("before anything is published: %+v", p)
 	}
 }

@@ -8,20 +8,27 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
 	metav1ac "k8s.io/client-go/applyconfigurations/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
 	mirrorsetv1alpha1ac "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1/applyconfiguration/mirrorset/v1alpha1"
@@ -44,6 +51,14 @@ type FleetKeeper struct {
 	Events   *Events
 	// Metrics, if they are not nil, are told what nodes report.
 	Metrics *Metrics
+
+	behind map[string]lag // by node
+}
+
+// lag is since when a node has been behind with one revision.
+type lag struct {
+	revision int64
+	since    time.Time
 }
 
 // +kubebuilder:rbac:groups="",resources=nodes,verbs=list;watch
@@ -53,13 +68,34 @@ type FleetKeeper struct {
 // SetupWithManager has every change of a node, a MirrorNode or what is published lead to the one request there is.
 func (k *FleetKeeper) SetupWithManager(mgr ctrl.Manager) error {
 	one := reconcile.Request{NamespacedName: types.NamespacedName{Name: "fleet"}}
-	return ctrl.NewControllerManagedBy(mgr).Named("fleet").
+	c, err := ctrl.NewControllerManagedBy(mgr).Named("fleet").
 		Watches(&corev1.Node{}, onEvery(one, soon), nodeChanged).
-		Watches(&mirrorsetv1alpha1.MirrorNode{}, onEvery(one, soon)).
-		Watches(&mirrorsetv1alpha1.MirrorNode{}, k.Events.ofNodes()).
-		Watches(&mirrorsetv1alpha1.MirrorNode{}, k.Metrics.ofNodes()).
 		WatchesRawSource(k.Board.watch(one, soon)).
-		Complete(k)
+		Build(k)
+	if err != nil {
+		return err
+	}
+	return errors.Join(watchNodes(mgr, c, onEvery(one, soon)), watchNodes(mgr, c, k.Events.ofNodes()), watchNodes(mgr, c, k.Metrics.ofNodes()))
+}
+
+// watchNodes has MirrorNodes watched from when they are served, so that a manager can work while their CRD is away.
+func watchNodes(mgr ctrl.Manager, c controller.Controller, handle handler.EventHandler, predicates ...predicate.Predicate) error {
+	kind := mirrorsetv1alpha1.GroupVersion.WithKind("MirrorNode")
+	return mgr.Add(manager.RunnableFunc(func(ctx context.Context) error {
+		waits := false
+		err := wait.PollUntilContextCancel(ctx, crdAway, true, func(context.Context) (bool, error) {
+			_, err := mgr.GetRESTMapper().RESTMapping(kind.GroupKind(), kind.Version)
+			if err != nil && !waits {
+				waits = true
+				mgr.GetLogger().Info("MirrorNodes cannot be watched yet", "cause", err.Error())
+			}
+			return err == nil, nil
+		})
+		if err != nil {
+			return nil // the manager ends
+		}
+		return c.Watch(source.Kind[client.Object](mgr.GetCache(), &mirrorsetv1alpha1.MirrorNode{}, handle, predicates...))
+	}))
 }
 
 // nodeChanged passes over the heartbeats of nodes.
@@ -88,10 +124,16 @@ func Slim(object any) (any, error) {
 // Reconcile looks at all nodes and makes one plan. A node that cannot be written for does not stop the others.
 func (k *FleetKeeper) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Result, error) {
 	nodes, reports, err := listFleet(ctx, k.Client)
+	if meta.IsNoMatchError(err) {
+		return ctrl.Result{}, nil // whose being served is waited for
+	}
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	p := k.Settings.plan(nodes, reports, k.Board.Get(), time.Now())
+	if k.behind == nil {
+		k.behind = make(map[string]lag)
+	}
+	p := k.Settings.plan(nodes, reports, k.Board.Get(), k.behind, time.Now())
 	var failed []error
 	for i := range p.remove {
 		failed = append(failed, client.IgnoreNotFound(k.Client.Delete(ctx, &p.remove[i])))
@@ -139,8 +181,8 @@ type plan struct {
 	again    time.Duration
 }
 
-// plan compares the nodes that count with the objects that there are.
-func (s AgentSettings) plan(nodes []corev1.Node, reports []mirrorsetv1alpha1.MirrorNode, published *Snapshot, now time.Time) plan {
+// plan compares the nodes that count with the objects that there are. It keeps in behind which nodes do not follow.
+func (s AgentSettings) plan(nodes []corev1.Node, reports []mirrorsetv1alpha1.MirrorNode, published *Snapshot, behind map[string]lag, now time.Time) plan {
 	p := plan{annotate: make(map[string]string), mark: make(map[string]metav1.Condition)}
 	counted := make(map[string]*corev1.Node, len(nodes))
 	for i := range nodes {
@@ -151,15 +193,16 @@ func (s AgentSettings) plan(nodes []corev1.Node, reports []mirrorsetv1alpha1.Mir
 	for i := range reports {
 		r := &reports[i]
 		node, ok := counted[r.Name]
-		if !ok || len(r.OwnerReferences) == 0 || r.OwnerReferences[0].UID != node.UID {
+		if !ok || !slices.ContainsFunc(r.OwnerReferences, func(o metav1.OwnerReference) bool { return o.UID == node.UID }) {
 			p.remove = append(p.remove, *r) // of a node that has gone, or was replaced by another one of its name
+			delete(behind, r.Name)
 			continue
 		}
 		delete(counted, r.Name)
 		if runtime := node.Status.NodeInfo.ContainerRuntimeVersion; r.Annotations[mirrorsetv1alpha1.RuntimeAnnotation] != runtime {
 			p.annotate[r.Name] = runtime
 		}
-		p.markSilent(member{name: r.Name, status: r.Status}, published, now)
+		p.markSilent(member{name: r.Name, status: r.Status}, published, behind, now)
 	}
 	for _, node := range counted {
 		p.create = append(p.create, mirrorNode(node))
@@ -168,16 +211,22 @@ func (s AgentSettings) plan(nodes []corev1.Node, reports []mirrorsetv1alpha1.Mir
 }
 
 // markSilent has a node show as such that never reported, or does not follow what is published.
-func (p *plan) markSilent(m member, published *Snapshot, now time.Time) {
+func (p *plan) markSilent(m member, published *Snapshot, behind map[string]lag, now time.Time) {
 	condition := metav1.Condition{Type: mirrorsetv1alpha1.ConditionApplied, Status: metav1.ConditionUnknown, LastTransitionTime: metav1.Time{Time: now.Truncate(time.Second)}}
 	applied := m.condition(mirrorsetv1alpha1.ConditionApplied)
 	switch {
 	case len(m.status.Conditions) == 0:
 		condition.Reason, condition.Message = mirrorsetv1alpha1.ReasonNeverReported, "no agent has reported from this node"
-	case published == nil || !m.isBehind(published) || applied.Status == metav1.ConditionUnknown:
+	case published == nil || !m.isBehind(published):
+		delete(behind, m.name)
+		return
+	case applied.Status == metav1.ConditionUnknown:
 		return
 	default:
-		if left := published.Published.Add(silent).Sub(now); left > 0 {
+		if last, ok := behind[m.name]; !ok || last.revision != m.status.Revision {
+			behind[m.name] = lag{revision: m.status.Revision, since: now}
+		}
+		if left := behind[m.name].since.Add(silent).Sub(now); left > 0 {
 			if p.again == 0 || left < p.again {
 				p.again = left
 			}

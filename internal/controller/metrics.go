@@ -163,7 +163,7 @@ func (m member) state(published *Snapshot) string {
 	switch {
 	case where == waiting:
 		return nodeBehind
-	case where == failing, len(m.status.NotInForce) > 0:
+	case where == failing, len(m.status.NotInForce) > 0, applied.Reason == mirrorsetv1alpha1.ReasonFailed:
 		return nodeFailing
 	}
 	return nodeInForce

@@ -18,7 +18,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
@@ -67,6 +66,8 @@ type Publisher struct {
 	pollUntil    time.Time // while the watch of the sets of a new CRD may still be starting
 	logged       string    // the last findings, so that each is logged once
 	held         string    // why nothing was published, likewise
+	unreported   string    // why what nodes report cannot be read, likewise
+	overtaken    time.Time // when the same text was last published again because of what nodes reported
 }
 
 // +kubebuilder:rbac:groups=config.openshift.io,resources=imagedigestmirrorsets,verbs=get;list;watch
@@ -83,8 +84,10 @@ func (p *Publisher) SetupWithManager(mgr ctrl.Manager) error {
 	c, err := ctrl.NewControllerManagedBy(mgr).Named("publisher").
 		WatchesMetadata(&apiextensionsv1.CustomResourceDefinition{}, one).
 		WatchesMetadata(&corev1.ConfigMap{}, one).
-		Watches(&mirrorsetv1alpha1.MirrorNode{}, one, builder.WithPredicates(predicate.NewPredicateFuncs(p.isAhead))).
 		Build(p)
+	if err == nil {
+		err = watchNodes(mgr, c, one, predicate.NewPredicateFuncs(p.isAhead))
+	}
 	if err != nil {
 		return err
 	}
@@ -145,11 +148,12 @@ func (p *Publisher) Publish(ctx context.Context) (result ctrl.Result, served boo
 	if current.payload != nil { // which stays if nothing else is published
 		snapshot.Revision, snapshot.Digest = current.payload.Revision, current.payload.Digest
 	}
-	next, wait, err := p.next(ctx, current, text, len(sets), crd, now)
-	if err != nil {
-		return result, true, err
+	revision, again := p.revision(current, text, p.reports(ctx), now)
+	if again > 0 && result.RequeueAfter == 0 {
+		result.RequeueAfter = again
 	}
-	if wait > 0 {
+	next := payload.New(revision, text)
+	if wait := current.distrusts(len(sets), crd, now); wait > 0 {
 		if result.RequeueAfter == 0 {
 			result.RequeueAfter = wait
 		}
@@ -163,24 +167,35 @@ func (p *Publisher) Publish(ctx context.Context) (result ctrl.Result, served boo
 	}
 	p.held = ""
 	if err := p.publish(ctx, current, next, crd); err != nil {
-		if errors.Is(err, payload.ErrTooLarge) {
+		if current.payload != nil {
+			snapshot.Revision, snapshot.Digest = current.payload.Revision, current.payload.Digest
+		}
+		if !apierrors.IsConflict(err) { // which the next pass settles
 			snapshot.Held = err.Error()
 			p.Board.put(snapshot)
 		}
 		return result, true, err
 	}
-	snapshot.Revision, snapshot.Digest = next.Revision, next.Digest
+	snapshot.Revision, snapshot.Digest, snapshot.Provisional = next.Revision, next.Digest, next.Provisional
 	p.Board.put(snapshot)
 	return result, true, nil
 }
 
-// next returns what is to be published, and how long it is to be waited with.
-func (p *Publisher) next(ctx context.Context, current published, text []byte, sets int, crd *apiextensionsv1.CustomResourceDefinition, now time.Time) (next payload.Payload, wait time.Duration, err error) {
+// reports returns what nodes have in force. The way to the nodes does not depend on the way back: where that cannot be had,
+// as before its CRD is there, what is published is all that is known.
+func (p *Publisher) reports(ctx context.Context) []mirrorsetv1alpha1.MirrorNode {
+	bounded, cancel := context.WithTimeout(ctx, watchStart)
+	defer cancel()
 	var nodes mirrorsetv1alpha1.MirrorNodeList
-	if err := p.Client.List(ctx, &nodes); err != nil {
-		return next, 0, fmt.Errorf("listing MirrorNodes: %w", err)
+	if err := p.Client.List(bounded, &nodes); err != nil {
+		if err.Error() != p.unreported {
+			p.unreported = err.Error()
+			ctrl.LoggerFrom(ctx).Error(err, "What nodes report cannot be read")
+		}
+		return nil
 	}
-	return payload.New(p.revision(current, text, nodes.Items, now), text), current.distrusts(sets, crd, now), nil
+	p.unreported = ""
+	return nodes.Items
 }
 
 // isAhead tells whether a node has in force what is not published, as after etcd was restored from a snapshot.

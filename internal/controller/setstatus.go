@@ -5,7 +5,6 @@ package controller
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -48,7 +47,12 @@ func judge(result mirrors.Result) judged {
 
 // setStatus is what a set's status is to be, given what it was and where the nodes are.
 func setStatus(set *configv1.ImageDigestMirrorSet, before configv1.ImageDigestMirrorSetStatus, j judged, fleet []member, published *Snapshot, now metav1.Time) configv1.ImageDigestMirrorSetStatus {
-	status := configv1.ImageDigestMirrorSetStatus{ObservedGeneration: set.Generation, Conditions: slices.Clone(before.Conditions)}
+	status := configv1.ImageDigestMirrorSetStatus{ObservedGeneration: set.Generation}
+	for _, c := range before.Conditions { // those of others are not ours to keep
+		if c.Type == configv1.ConditionAccepted || c.Type == configv1.ConditionApplied {
+			status.Conditions = append(status.Conditions, c)
+		}
+	}
 	if before.ObservedGeneration == set.Generation {
 		status.Revision = before.Revision
 	}

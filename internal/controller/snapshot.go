@@ -29,6 +29,8 @@ type Snapshot struct {
 	// Revision and Digest are those of what is published; 0 and empty while nothing is.
 	Revision int64
 	Digest   string
+	// Provisional says that nodes with rules wait for what follows.
+	Provisional bool
 	// Held is why what is published is not what the sets say; empty where it is.
 	Held string
 	// HasStatus tells whether the CRD has room for our status. That of OpenShift has not.

@@ -22,7 +22,6 @@ import (
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 	configv1ac "github.com/mirrorset/mirrorset/api/config/v1/applyconfiguration/config/v1"
-	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
 	"github.com/mirrorset/mirrorset/internal/payload"
 )
 
@@ -42,7 +41,7 @@ type StatusWriter struct {
 	pruned  bool                  // it was said that the CRD has no room for a status
 }
 
-// written is a status, and when it was written.
+// written is a status, and when its write had ended.
 type written struct {
 	status configv1.ImageDigestMirrorSetStatus
 	at     time.Time
@@ -53,11 +52,14 @@ type written struct {
 // SetupWithManager has every change of a node, a MirrorNode or what is published lead to the one request there is.
 func (w *StatusWriter) SetupWithManager(mgr ctrl.Manager) error {
 	one := reconcile.Request{NamespacedName: types.NamespacedName{Name: "sets"}}
-	return ctrl.NewControllerManagedBy(mgr).Named("status").
+	c, err := ctrl.NewControllerManagedBy(mgr).Named("status").
 		Watches(&corev1.Node{}, onEvery(one, soon), nodeChanged).
-		Watches(&mirrorsetv1alpha1.MirrorNode{}, onEvery(one, soon)).
 		WatchesRawSource(w.Board.watch(one, soon)).
-		Complete(w)
+		Build(w)
+	if err != nil {
+		return err
+	}
+	return watchNodes(mgr, c, onEvery(one, soon))
 }
 
 // Reconcile brings all sets of the last snapshot up to date. A set that cannot be written does not stop the others.
@@ -66,16 +68,12 @@ func (w *StatusWriter) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Resu
 	if published == nil {
 		return ctrl.Result{}, nil
 	}
-	if !published.HasStatus {
-		if !w.pruned {
-			w.pruned = true
-			ctrl.LoggerFrom(ctx).Info("The CRD, which something else installed, has no room for a status, so sets do not show one; MirrorNodes do", "crd", CRDName)
-		}
-		return ctrl.Result{}, nil
+	if !published.HasStatus && !w.pruned {
+		ctrl.LoggerFrom(ctx).Info("The CRD, which something else installed, has no room for a status, so sets do not show one; events and MirrorNodes do", "crd", CRDName)
 	}
-	w.pruned = false
+	w.pruned = !published.HasStatus
 	nodes, reports, err := listFleet(ctx, w.Client)
-	if err != nil {
+	if err != nil && !meta.IsNoMatchError(err) {
 		return ctrl.Result{}, err
 	}
 	fleet := members(nodes, reports, w.Settings)
@@ -97,12 +95,14 @@ func (w *StatusWriter) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Resu
 			}
 			continue
 		}
-		if err := w.write(ctx, set.Name, after); err != nil {
-			failed = append(failed, err)
-			continue
+		if published.HasStatus {
+			if err := w.write(ctx, set, after); err != nil {
+				failed = append(failed, err)
+				continue
+			}
 		}
 		w.Events.ofSet(set, before.status, after)
-		kept[set.UID] = written{status: after, at: now}
+		kept[set.UID] = written{status: after, at: time.Now()}
 	}
 	w.written = kept
 	return result, errors.Join(failed...)
@@ -112,23 +112,27 @@ func (w *StatusWriter) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Resu
 // have written it.
 func (w *StatusWriter) before(set *configv1.ImageDigestMirrorSet, published *Snapshot) written {
 	last, ok := w.written[set.UID]
-	if ok && !published.Listed.After(last.at) {
+	if ok && (!published.HasStatus || !published.Listed.After(last.at)) {
 		return last
 	}
 	return written{status: set.Status, at: last.at}
 }
 
-// onlyProgressed tells whether nothing changed but how many nodes have followed.
+// underWay are the reasons of a set that is not yet in force everywhere.
+var underWay = map[string]bool{configv1.ReasonProgressing: true, configv1.ReasonNodesFailing: true}
+
+// onlyProgressed tells whether nothing changed but how many nodes have followed, or fail to.
 func onlyProgressed(before, after configv1.ImageDigestMirrorSetStatus) bool {
 	was, is := meta.FindStatusCondition(before.Conditions, configv1.ConditionApplied), meta.FindStatusCondition(after.Conditions, configv1.ConditionApplied)
-	if was == nil || is == nil || was.Reason != is.Reason || was.ObservedGeneration != is.ObservedGeneration {
+	if was == nil || is == nil || !underWay[was.Reason] || !underWay[is.Reason] || was.ObservedGeneration != is.ObservedGeneration {
 		return false
 	}
 	before.Conditions, after.Conditions = nil, nil
 	return equality.Semantic.DeepEqual(before, after)
 }
 
-func (w *StatusWriter) write(ctx context.Context, name string, status configv1.ImageDigestMirrorSetStatus) error {
+// write applies the status to that very set, and not to another one that has its name by now.
+func (w *StatusWriter) write(ctx context.Context, set *configv1.ImageDigestMirrorSet, status configv1.ImageDigestMirrorSetStatus) error {
 	content, err := json.Marshal(status)
 	if err != nil {
 		return err
@@ -137,12 +141,12 @@ func (w *StatusWriter) write(ctx context.Context, name string, status configv1.I
 	if err := json.Unmarshal(content, ac); err != nil {
 		return err
 	}
-	err = w.Client.Status().Apply(ctx, configv1ac.ImageDigestMirrorSet(name).WithStatus(ac), client.FieldOwner(payload.FieldManager), client.ForceOwnership)
-	if apierrors.IsNotFound(err) {
-		return nil // it went meanwhile
+	err = w.Client.Status().Apply(ctx, configv1ac.ImageDigestMirrorSet(set.Name).WithUID(set.UID).WithStatus(ac), client.FieldOwner(payload.FieldManager), client.ForceOwnership)
+	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
+		return nil // it went meanwhile, and the next list shows what came in its place
 	}
 	if err != nil {
-		return fmt.Errorf("writing the status of ImageDigestMirrorSet %s: %w", name, err)
+		return fmt.Errorf("writing the status of ImageDigestMirrorSet %s: %w", set.Name, err)
 	}
 	return nil
 }

@@ -5,7 +5,6 @@ package integration_test
 
 import (
 	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 
@@ -43,7 +42,7 @@ var _ = Describe("docs/status.md", func() {
 		Expect(admin.Status().Update(ctx, node)).To(Succeed())
 		n := newNode()
 		config := n.path("etc/containerd/config.toml")
-		Expect(os.MkdirAll(filepath.Dir(config), 0o755)).To(Succeed())
+		Expect(os.MkdirAll(n.path("etc/containerd/certs.d"), 0o755)).To(Succeed())
 		Expect(os.WriteFile(config, []byte("version = 3\n[plugins.\"io.containerd.cri.v1.images\".registry]\nconfig_path = \"/etc/containerd/certs.d\"\n"), 0o644)).To(Succeed())
 		startManager(ctx, alone)
 		startAgent(ctx, n)
