@@ -93,10 +93,13 @@ cluster-down: ## Stop it and remove all that it left.
 
 KUBECTL ?= kubectl
 
+# Folders of config/ that are installed beside config/default, such as prometheus and grafana.
+COMPONENTS ?=
+
 .PHONY: build-installer
-build-installer: generate $(KUSTOMIZE) ## Write all manifests, with the image IMG, as dist/install.yaml.
+build-installer: generate $(KUSTOMIZE) ## Write all manifests, with the image IMG and COMPONENTS, as dist/install.yaml.
 	mkdir -p dist/installer
-	printf 'resources: [../../config/default]\nimages: [{name: ghcr.io/mirrorset/mirrorset, newName: "%s", newTag: "%s"}]\n' \
+	printf 'resources: [../../config/default]\ncomponents: [$(subst $(space),$(comma),$(COMPONENTS:%=../../config/%))]\nimages: [{name: ghcr.io/mirrorset/mirrorset, newName: "%s", newTag: "%s"}]\n' \
 	  "$${IMG%:*}" "$${IMG##*:}" > dist/installer/kustomization.yaml
 	$(KUSTOMIZE) build dist/installer > dist/install.yaml
 
@@ -122,6 +125,7 @@ undeploy: build-installer ## Delete all of Mirrorset. What nodes have in force s
 test: build control-plane ## Run all tests that need no root, on a real kube-apiserver where they need one.
 	go test $(PACKAGES)
 	cd test/cluster/runtime && go test -count 1 ./... # containerd's own reader judges our hosts.toml
+	cd test/prometheus && go test -count 1 ./... # and Prometheus our alerts and the dashboard
 	go test -count 1 $(TEST_PACKAGES) # they run the programs in bin/, which Go's cache of results does not see
 
 .PHONY: test-e2e
@@ -148,7 +152,7 @@ lint: $(GOLANGCI_LINT) ## Run the linters, which hold the import walls too.
 
 .PHONY: verify
 verify: generate ## Regenerate and tidy everything, then want a clean tree.
-	for dir in . hack/tools test/cluster/kubernetes test/cluster/runtime; do (cd $$dir && go mod tidy); done
+	for dir in . hack/tools test/cluster/kubernetes test/cluster/runtime test/prometheus; do (cd $$dir && go mod tidy); done
 	gofmt -l api cmd internal test | (! grep .)
 	@if [ -n "$$(git status --porcelain)" ]; then \
 	  git status --short; git --no-pager diff; \
