@@ -27,7 +27,7 @@ func NewCommand() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	cmd.AddCommand(newRenderCommand(), newExplainCommand(), newNodesCommand(), newUninstallCommand())
+	cmd.AddCommand(newRenderCommand(), newExplainCommand(), newDiffCommand(), newNodesCommand(), newUninstallCommand())
 	return cmd
 }
 
@@ -46,12 +46,16 @@ func (in *input) addFlags(cmd *cobra.Command) {
 }
 
 func (in *input) addOptionalFlags(cmd *cobra.Command) {
-	cmd.Flags().StringArrayVarP(&in.filenames, "filename", "f", nil, "file or directory with manifests, or - for standard input; may be repeated")
+	in.addFilenameFlag(cmd)
 	cmd.Flags().StringArrayVar(&in.insecure, "insecure-registry", nil, "scope (host[:port][/path] or *.host) to reach without TLS checks; may be repeated")
+	completeWith(cmd, "insecure-registry", nil)
+}
+
+func (in *input) addFilenameFlag(cmd *cobra.Command) {
+	cmd.Flags().StringArrayVarP(&in.filenames, "filename", "f", nil, "file or directory with manifests, or - for standard input; may be repeated")
 	if err := cmd.MarkFlagFilename("filename", "yaml", "yml", "json"); err != nil {
 		panic(err) // the flag is the one above
 	}
-	completeWith(cmd, "insecure-registry", nil)
 }
 
 // addFlagsOfCluster has the verb read from a cluster where no file is named.

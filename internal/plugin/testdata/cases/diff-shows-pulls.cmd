@@ -1,0 +1,1 @@
+diff -f testdata/cases/diff-after.yaml --from testdata/cases/diff-before.yaml

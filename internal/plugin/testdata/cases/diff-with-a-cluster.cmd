@@ -1,0 +1,1 @@
+diff -f ../../config/samples {cluster}
