@@ -48,6 +48,7 @@ func containerdNode(ctx context.Context, name, config string) *node {
 	Expect(admin.Status().Update(ctx, object)).To(Succeed())
 	n := newNode()
 	n.put("etc/containerd/config.toml", config)
+	n.put("etc/containerd/certs.d/other.example/hosts.toml", "")
 	p, err := plane.StartAgent(ctx, n.root, name)
 	Expect(err).NotTo(HaveOccurred())
 	track("agent of "+name, p)
