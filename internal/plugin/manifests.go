@@ -38,35 +38,43 @@ type manifests struct {
 	places     map[string]string // where each set was read, by its name
 }
 
-// readManifests reads files, directories (as kubectl does: *.yaml, *.yml and *.json, not what is below) and "-" for
-// standard input. Every error names the file and the document.
+// readManifests reads the sets of files. Every error names the file and the document.
 func readManifests(paths []string, stdin io.Reader) (*manifests, error) {
 	m := &manifests{places: make(map[string]string)}
-	for _, path := range paths {
-		if path == "-" {
-			if err := m.readStream("standard input", stdin); err != nil {
-				return nil, err
-			}
-			continue
-		}
-		files, err := filesOf(path)
-		if err != nil {
-			return nil, err
-		}
-		for _, file := range files {
-			data, err := os.ReadFile(file)
-			if err != nil {
-				return nil, printablePath(err)
-			}
-			if err := m.readStream(printable(file), bytes.NewReader(data)); err != nil {
-				return nil, err
-			}
-		}
+	if err := eachDocument(paths, stdin, m.readObject); err != nil {
+		return nil, err
 	}
 	if len(m.sets) == 0 {
 		m.notes = append(m.notes, fmt.Sprintf("note: no %s in %s; objects of other kinds passed over: %d", setKind, printable(strings.Join(paths, ", ")), m.passedOver))
 	}
 	return m, nil
+}
+
+// eachDocument reads files, directories (as kubectl does: *.yaml, *.yml and *.json, not what is below) and "-" for
+// standard input, and passes on each document in JSON, with its place. Errors come to name the place.
+func eachDocument(paths []string, stdin io.Reader, read func(place string, data []byte) error) error {
+	for _, path := range paths {
+		if path == "-" {
+			if err := eachInStream("standard input", stdin, read); err != nil {
+				return err
+			}
+			continue
+		}
+		files, err := filesOf(path)
+		if err != nil {
+			return err
+		}
+		for _, file := range files {
+			data, err := os.ReadFile(file)
+			if err != nil {
+				return printablePath(err)
+			}
+			if err := eachInStream(printable(file), bytes.NewReader(data), read); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // filesOf returns the path itself, or the manifests in it.
@@ -119,7 +127,7 @@ func printablePath(err error) error {
 	return fmt.Errorf("%s: %w", printable(pathError.Path), pathError.Err)
 }
 
-func (m *manifests) readStream(name string, in io.Reader) error {
+func eachInStream(name string, in io.Reader, read func(place string, data []byte) error) error {
 	reader := utilyaml.NewYAMLReader(bufio.NewReader(in))
 	for number := 1; ; number++ {
 		document, err := reader.Read()
@@ -128,7 +136,7 @@ func (m *manifests) readStream(name string, in io.Reader) error {
 		}
 		place := fmt.Sprintf("%s: document %d", name, number)
 		if err == nil {
-			err = m.readDocument(place, document)
+			err = readDocument(place, document, read)
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", place, err)
@@ -136,7 +144,7 @@ func (m *manifests) readStream(name string, in io.Reader) error {
 	}
 }
 
-func (m *manifests) readDocument(place string, document []byte) error {
+func readDocument(place string, document []byte, read func(place string, data []byte) error) error {
 	data, err := yaml.YAMLToJSONStrict(document)
 	if err != nil {
 		return err
@@ -144,7 +152,7 @@ func (m *manifests) readDocument(place string, document []byte) error {
 	if err := onlyDocument(document); err != nil {
 		return err
 	}
-	return m.readObject(place, data)
+	return read(place, data)
 }
 
 // onlyDocument fails where more follows the first object of what was cut off as one document: after "..." or an unusual

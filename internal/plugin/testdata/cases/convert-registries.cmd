@@ -1,0 +1,1 @@
+convert -f testdata/cases/convert-registries.yaml
