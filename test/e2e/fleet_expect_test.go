@@ -1,0 +1,63 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	"github.com/onsi/gomega/types"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
+)
+
+// tellState has the report of a spec that failed say how the fleet is.
+func (f *fleet) tellState(ctx context.Context) {
+	if CurrentSpecReport().Failed() {
+		nodes, _ := f.Kubectl(ctx, "get", "mirrornodes,events.events.k8s.io", "-A", "-o", "wide").CombinedOutput() // an error is in what it prints
+		AddReportEntry("state of the fleet", string(nodes)+f.Logs(15)+f.logsOf(ctx, "manager"), ReportEntryVisibilityFailureOrVerbose)
+	}
+}
+
+// beApplied, and beProgressing, match the condition of a set.
+func beApplied(message string) types.GomegaMatcher {
+	return HaveValue(And(HaveField("Status", metav1.ConditionTrue), HaveField("Reason", configv1.ReasonAppliedOnAllNodes), HaveField("Message", message)))
+}
+
+func beProgressing(message string) types.GomegaMatcher {
+	return HaveValue(And(HaveField("Status", metav1.ConditionFalse), HaveField("Reason", configv1.ReasonProgressing), HaveField("Message", message)))
+}
+
+func (f *fleet) expectApplied(ctx context.Context, name string, matcher types.GomegaMatcher) {
+	GinkgoHelper()
+	Eventually(f.applied).WithArguments(ctx, name).WithTimeout(convergeTimeout).WithPolling(100 * time.Millisecond).Should(And(Not(BeNil()), matcher))
+}
+
+// expectRevision waits until all nodes have what is published since.
+func (f *fleet) expectRevision(ctx context.Context, since time.Time) {
+	GinkgoHelper()
+	Eventually(f.published).WithArguments(ctx).WithTimeout(convergeTimeout).WithPolling(50 * time.Millisecond).Should(BeNumerically(">=", since.UnixMilli()))
+	want := map[int64]int{f.published(ctx): len(f.agents) + 1}
+	Eventually(f.revisions).WithArguments(ctx).WithTimeout(convergeTimeout).WithPolling(50 * time.Millisecond).Should(Equal(want))
+	reportTime(fmt.Sprintf("all %d nodes said that they have it in force after", len(f.agents)+1), since)
+}
+
+// notApplied returns how many sets are not.
+func (f *fleet) notApplied(ctx context.Context) (n int) {
+	GinkgoHelper()
+	var sets configv1.ImageDigestMirrorSetList
+	Expect(f.objects.List(ctx, &sets)).To(Succeed())
+	for i := range sets.Items {
+		if c := current(&sets.Items[i]); c == nil || c.Status != metav1.ConditionTrue {
+			n++
+		}
+	}
+	return n
+}

@@ -1,0 +1,136 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build e2e
+
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/clientcmd"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
+	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
+)
+
+const (
+	fleetSize    = 50 // beside the real node
+	fleetTimeout = SpecTimeout(4 * time.Minute)
+)
+
+var _ = Describe("a fleet of 51 nodes", Ordered, ContinueOnFailure, func() {
+	var f *fleet
+
+	BeforeAll(func(ctx SpecContext) {
+		f = startFleet(ctx, fleetSize)
+	}, NodeTimeout(5*time.Minute))
+
+	BeforeEach(func() {
+		DeferCleanup(func(ctx SpecContext) { f.deleteSets(ctx) }, NodeTimeout(2*time.Minute)) // after what the spec itself cleans up
+	})
+
+	AfterEach(func(ctx SpecContext) { f.tellState(ctx) }, NodeTimeout(time.Minute))
+
+	It("says when a set is in force on all of them, each change with O(1) writes to the set", func(ctx SpecContext) {
+		for i, mirror := range []string{"mirror.example.com/first", "mirror.example.com/second"} {
+			before := f.writes(ctx)
+			started := time.Now()
+			f.apply(ctx, set("20-global", "registry.example.com", mirror))
+			f.expectRevision(ctx, started)
+			f.expectApplied(ctx, "20-global", beApplied("in force on all 51 nodes"))
+			reportTime("the set was Applied after", started)
+			f.kubectl(ctx, "wait", "--for=condition=Applied", "--timeout=60s", "idms/20-global")
+			f.expectFollowed(ctx, time.Second)
+			spent := f.writes(ctx).since(before)
+			spent.report(fmt.Sprint("generation ", i+1))
+			Expect(spent.ConfigMaps).To(Equal(1))
+			Expect(spent.Sets).To(BeNumerically("<=", 5), "one for the generation, one at the end, and some on the way")
+			Expect(spent.Nodes).To(BeNumerically("<=", 2*(fleetSize+1)), "each once, and once more where a second pass is sooner than the watch")
+		}
+	}, fleetTimeout)
+
+	It("says which node is waited for, and that its agent is silent, until it is back", func(ctx SpecContext) {
+		const stopped = "fleet-07"
+		f.apply(ctx, set("20-global", "registry.example.com", "mirror.example.com"))
+		f.kubectl(ctx, "wait", "--for=condition=Applied", "--timeout=60s", "idms/20-global")
+		f.stop(stopped)
+		f.apply(ctx, set("20-global", "registry.example.com", "mirror.example.com/changed"))
+		started := time.Now()
+		f.expectApplied(ctx, "20-global", beProgressing("in force on 50 of 51 nodes; waiting for "+stopped))
+		Expect(f.kubectl(ctx, "get", "idms/20-global")).To(MatchRegexp(` True +False +`))
+
+		f.kubectl(ctx, "wait", "--for=condition=Applied=unknown", "--timeout=90s", "mirrornode/"+stopped)
+		reportTime("the node was shown as silent after", started)
+		silent := fmt.Sprintf("its agent has not followed to revision %d", f.published(ctx))
+		Expect(f.kubectl(ctx, "get", "mirrornode/"+stopped, "-o", "wide")).To(And(ContainSubstring("Unknown"), ContainSubstring(silent)))
+		f.expectApplied(ctx, "20-global", beProgressing("in force on 50 of 51 nodes; waiting for "+stopped+" ("+silent+")"))
+
+		started = time.Now()
+		f.start(stopped)
+		f.expectApplied(ctx, "20-global", beApplied("in force on all 51 nodes"))
+		reportTime("it was Applied after the agent was back by", started)
+		Expect(f.node(ctx, stopped).Status.Conditions).To(ContainElement(And(HaveField("Type", mirrorsetv1alpha1.ConditionApplied), HaveField("Status", metav1.ConditionTrue))))
+	}, fleetTimeout)
+
+	It("writes no set when a node joins or leaves, nor when nothing happens", func(ctx SpecContext) {
+		f.apply(ctx, set("20-global", "registry.example.com", "mirror.example.com"))
+		f.kubectl(ctx, "wait", "--for=condition=Applied", "--timeout=60s", "idms/20-global")
+		before := f.writes(ctx)
+		started := time.Now()
+		f.join(ctx, "fleet-99")
+		f.expectFollowed(ctx, convergeTimeout)
+		reportTime("the joined node had the set in force after", started)
+		f.remove(ctx, "fleet-99")
+		Consistently(func() writes { return f.writes(ctx).since(before) }).WithTimeout(3 * time.Second).WithPolling(time.Second).
+			Should(And(HaveField("Sets", 0), HaveField("ConfigMaps", 0)))
+		f.writes(ctx).since(before).report("a node that joined and left")
+
+		before = f.writes(ctx)
+		Consistently(func() writes { return f.writes(ctx).since(before) }).WithTimeout(10 * time.Second).WithPolling(time.Second).Should(BeZero())
+	}, fleetTimeout)
+
+	It("says which node cannot follow, until it can", func(ctx SpecContext) {
+		const broken = "fleet-13"
+		path := f.agents[broken].root + dropIn
+		DeferCleanup(os.RemoveAll, path)
+		f.apply(ctx, set("20-global", "registry.example.com", "mirror.example.com"))
+		f.kubectl(ctx, "wait", "--for=condition=Applied", "--timeout=60s", "idms/20-global")
+		put(path, "# Written by somebody else\n")
+		f.apply(ctx, set("20-global", "registry.example.com", "mirror.example.com/changed"))
+		f.expectApplied(ctx, "20-global", HaveValue(And(HaveField("Reason", configv1.ReasonNodesFailing), HaveField("Status", metav1.ConditionFalse),
+			HaveField("Message", HavePrefix("in force on 50 of 51 nodes; failing: "+broken+" (")))))
+		AddReportEntry("the set says", f.applied(ctx, "20-global").Message, ReportEntryVisibilityAlways)
+
+		Expect(os.Remove(path)).To(Succeed())
+		started := time.Now()
+		f.expectApplied(ctx, "20-global", beApplied("in force on all 51 nodes"))
+		reportTime("it was Applied after the node was mended by", started)
+	}, fleetTimeout)
+
+	It("takes from an agent what it says of its own node, and of no other", func(ctx SpecContext) {
+		config, err := clientcmd.BuildConfigFromFlags("", f.agents["fleet-01"].kubeconfig)
+		Expect(err).NotTo(HaveOccurred())
+		stolen, err := client.New(config, client.Options{Scheme: f.objects.Scheme()})
+		Expect(err).NotTo(HaveOccurred())
+		lie := client.RawPatch(types.MergePatchType, []byte(`{"status":{"runtimes":["stolen"]}}`))
+		other, own := f.node(ctx, "fleet-02"), f.node(ctx, "fleet-01")
+
+		err = stolen.Status().Patch(ctx, other.DeepCopy(), lie)
+		Expect(err).To(MatchError(ContainSubstring("the agent of node fleet-01 may write of no other node")))
+		AddReportEntry("the API server says", err.Error(), ReportEntryVisibilityAlways)
+		Consistently(f.node).WithArguments(ctx, "fleet-02").WithTimeout(time.Second).Should(Equal(other))
+
+		Expect(stolen.Status().Patch(ctx, &own, lie)).To(Succeed())
+		Expect(own.Status.Runtimes).To(HaveExactElements("stolen"))
+		Eventually(f.node).WithArguments(ctx, "fleet-01").WithTimeout(convergeTimeout).
+			Should(HaveField("Status.Runtimes", HaveExactElements("CRI-O")), "the agent itself says otherwise")
+	}, fleetTimeout)
+})
