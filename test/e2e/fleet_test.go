@@ -133,4 +133,8 @@ var _ = Describe("a fleet of 51 nodes", Ordered, ContinueOnFailure, func() {
 		Eventually(f.node).WithArguments(ctx, "fleet-01").WithTimeout(convergeTimeout).
 			Should(HaveField("Status.Runtimes", HaveExactElements("CRI-O")), "the agent itself says otherwise")
 	}, fleetTimeout)
+
+	It("follows the sets again after etcd went back in time", func(ctx SpecContext) {
+		f.expectRestored(ctx)
+	}, SpecTimeout(6*time.Minute))
 })
