@@ -8,6 +8,7 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -90,12 +91,18 @@ func (c *cluster) nodes(ctx context.Context) (nodes []mirrorsetv1alpha1.MirrorNo
 	return nodes, err
 }
 
-// published returns what the ConfigMap that the agents follow holds. Its text is for registriesconf.Decode.
-func (c *cluster) published(ctx context.Context) (payload.Payload, error) {
+// configMap returns the one that the agents follow.
+func (c *cluster) configMap(ctx context.Context) (*corev1.ConfigMap, error) {
 	cm, err := c.client.CoreV1().ConfigMaps(c.namespace).Get(ctx, payload.ConfigMapName, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
-		return payload.Payload{}, fmt.Errorf("there is no ConfigMap %s in namespace %s, so nothing is published; where is Mirrorset installed? See --namespace: %w", payload.ConfigMapName, c.namespace, err)
+		return nil, fmt.Errorf("there is no ConfigMap %s in namespace %s, so nothing is published; where is Mirrorset installed? See --namespace: %w", payload.ConfigMapName, c.namespace, err)
 	}
+	return cm, err
+}
+
+// published returns what the ConfigMap holds. Its text is for registriesconf.Decode.
+func (c *cluster) published(ctx context.Context) (payload.Payload, error) {
+	cm, err := c.configMap(ctx)
 	if err != nil {
 		return payload.Payload{}, err
 	}

@@ -61,7 +61,7 @@ const (
 )
 
 // inCluster are the examples of docs/plugin.md that need a cluster.
-var inCluster = regexp.MustCompile("(?s)```text\n\\$ kubectl mirrors ((?:nodes)[^\n]*)\n(.*?)```")
+var inCluster = regexp.MustCompile("(?s)```text\n\\$ kubectl mirrors ((?:nodes|doctor)[^\n]*)\n(.*?)```")
 
 var _ = Describe("docs/plugin.md", func() {
 	It("shows what the plugin prints of a cluster", func(ctx SpecContext) {
@@ -82,6 +82,25 @@ var _ = Describe("docs/plugin.md", func() {
 			got, _ := runMirrors(ctx, strings.Fields(example[1])...)
 			Expect(normal(got)).To(Equal(normal(example[2])), "%s prints:\n%s", example[1], got)
 		}
+	})
+})
+
+var _ = Describe("kubectl mirrors doctor", func() {
+	It("tells what is wrong with a cluster whose manager is nowhere to be seen", func(ctx SpecContext) {
+		startManager(ctx, alone) // as a process, and not as the Deployment has it
+		containerdNode(ctx, "node-1", goodConfig)
+		create(ctx, set("a", entry("s.com", "m1.local/s")))
+		out, code := runMirrors(ctx, "nodes", "--watch", "--timeout=20s")
+		Expect(code).To(Equal(0), out)
+		out, code = runMirrors(ctx, "doctor")
+		Expect(code).To(Equal(1), out)
+		Expect(out).To(HavePrefix("PROBLEM  deployment/mirrorset-manager: no manager is available"))
+		Expect(out).To(MatchRegexp(`(?m)^OK       crds: `))
+		Expect(out).To(MatchRegexp(`(?m)^OK       configmap/containers-registries.conf: revision \d+ is whole, with 1 source$`))
+		Expect(out).To(MatchRegexp(`(?m)^OK       nodes: 1 node has revision \d+ in force$`))
+		Expect(out).To(MatchRegexp(`(?m)^OK       sets: `))
+		out, code = runMirrors(ctx, "doctor", "node-1")
+		Expect(code).To(Equal(0), out)
 	})
 })
 
