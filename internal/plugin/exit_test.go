@@ -23,6 +23,7 @@ func TestVerdictsAreExitCodesAndErrorsArePrinted(t *testing.T) {
 		{"no error", nil, nil, 0, ""},
 		{"an error", nil, errors.New("broken"), 1, "error: broken\n"},
 		{"a verdict", answers, verdict(1), 1, ""},
+		{"another verdict", nil, verdict(3), 3, ""},
 		{"an error of a verb whose 1 is an answer", answers, errors.New("broken"), 2, "error: broken\n"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -108,10 +108,8 @@ func (s side) pullsOf(source, name string) pulls {
 		rest = source[len(hostOf(source)):] // a wildcard replaces the whole host (L3)
 	}
 	for _, m := range rule.Mirrors {
-		switch place := m.Location + rest; {
-		case m.Location == rule.Source:
-			found.PullSources = append(found.PullSources, source)
-		case !s.index.Resolve(mirrors.Reference{Name: place}).Blocked: // Q4
+		place := m.Location + rest
+		if !s.index.Resolve(mirrors.Reference{Name: place}).Blocked { // Q4
 			found.PullSources = append(found.PullSources, place)
 		}
 	}
