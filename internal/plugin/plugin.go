@@ -27,7 +27,7 @@ func NewCommand() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	cmd.AddCommand(newRenderCommand(), newExplainCommand(), newDiffCommand(), newConvertCommand(), newNodesCommand(), newDoctorCommand(), newUninstallCommand())
+	cmd.AddCommand(newRenderCommand(), newExplainCommand(), newDiffCommand(), newConvertCommand(), newNodesCommand(), newDoctorCommand(), newCheckCommand(), newUninstallCommand())
 	return cmd
 }
 

@@ -1,0 +1,289 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package plugin
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
+	"github.com/mirrorset/mirrorset/internal/mirrors"
+)
+
+// presence is what is known of a place that an image could be pulled from.
+type presence string
+
+// The answers.
+const (
+	isThere   presence = "OK"
+	isMissing presence = "Missing"
+	noAnswer  presence = "Error"
+	notAsked  presence = "NotAsked" // it is the image's own source
+	refused   presence = "Refused"  // there is no place
+)
+
+// origin is where an image would come from.
+type origin string
+
+// The origins.
+const (
+	fromMirror  origin = "Mirror"
+	fromSource  origin = "Source"
+	fromNowhere origin = "Nowhere"
+)
+
+// checkedImage is one image with all places that it could be pulled from, in order.
+type checkedImage struct {
+	Image  string         `json:"image"`
+	From   origin         `json:"from"`
+	Places []checkedPlace `json:"pullSources"`
+}
+
+// checkedPlace is one of them.
+type checkedPlace struct {
+	Location string   `json:"location"`
+	Result   presence `json:"result"`
+	Message  string   `json:"message,omitempty"`
+
+	insecure bool
+}
+
+// checkVerb asks the mirrors whether they have images.
+type checkVerb struct {
+	input
+	listing
+	file     string
+	pods     bool
+	parallel int
+	timeout  time.Duration
+
+	stdin       io.Reader
+	out, stderr io.Writer
+}
+
+func newCheckCommand() *cobra.Command {
+	v := &checkVerb{}
+	cmd := &cobra.Command{
+		Use:   "check [IMAGE...] [-f FILE|DIR|-]",
+		Short: "Ask the mirrors whether they have images",
+		Long: "Ask the mirrors whether they have images: those named, those in a file, or all that Pods of the cluster run by digest. " +
+			"Without -f the sets are those of the cluster. Each mirror is asked with the credentials of the docker configuration; " +
+			"sources are not asked. The exit code is 0 if a mirror has each image, 1 if one would come from its source or from " +
+			"nowhere, and 2 after an error.",
+		Example: "  kubectl mirrors check quay.io/prometheus/prometheus@sha256:... -f config/samples/\n" +
+			"  kubectl mirrors check --pods",
+		Annotations:       map[string]string{errorCode: "2"},
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			v.stdin, v.out, v.stderr = cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr()
+			return v.run(cmd.Context(), args)
+		},
+	}
+	v.addFlagsOfCluster(cmd)
+	v.listing.addFlags(cmd, "table", "wide", "json", "yaml")
+	cmd.Flags().StringVar(&v.file, "images", "", "file with an image a line, or - for standard input")
+	cmd.Flags().BoolVar(&v.pods, "pods", false, "check all images that Pods of the cluster run by digest")
+	cmd.Flags().IntVar(&v.parallel, "parallel", 8, "how many requests there are at a time")
+	cmd.Flags().DurationVar(&v.timeout, "registry-timeout", 10*time.Second, "how long to wait for the answer of a mirror")
+	return cmd
+}
+
+func (v *checkVerb) run(ctx context.Context, args []string) error {
+	switch err := v.check(); {
+	case err != nil:
+		return err
+	case v.parallel < 1:
+		return fmt.Errorf("--parallel %d: want 1 or more", v.parallel)
+	case v.file == "-" && slices.Contains(v.filenames, "-"):
+		return errors.New("-f and --images cannot both read standard input")
+	}
+	index, err := v.index(ctx)
+	if err != nil {
+		return err
+	}
+	references, err := v.references(ctx, args)
+	if err != nil {
+		return err
+	}
+	images := make([]checkedImage, 0, len(references))
+	for _, ref := range references {
+		images = append(images, placesOf(ref, index.Resolve(ref)))
+	}
+	asker{parallel: v.parallel, timeout: v.timeout, progress: v.stderr}.ask(ctx, images)
+	for i := range images {
+		images[i].From = images[i].origin()
+	}
+	return v.report(images)
+}
+
+// index is of the sets in the files, or in the cluster.
+func (v *checkVerb) index(ctx context.Context) (*mirrors.Index, error) {
+	var sets []configv1.ImageDigestMirrorSet
+	var err error
+	if len(v.filenames) > 0 {
+		sets, err = v.read(v.stdin, v.stderr)
+	} else {
+		var c *cluster
+		if c, err = v.cluster.connect(); err == nil {
+			sets, err = c.sets(ctx)
+		}
+		if err != nil {
+			err = fmt.Errorf("without -f, the sets are those of a cluster: %w", err)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	result, err := v.mergeSets(sets)
+	return mirrors.NewIndex(result.Rules), err
+}
+
+// references are the images asked for, each once, in the order of their names.
+func (v *checkVerb) references(ctx context.Context, images []string) ([]mirrors.Reference, error) {
+	byName := make(map[string]mirrors.Reference)
+	if v.file != "" {
+		lines, err := v.lines()
+		if err != nil {
+			return nil, err
+		}
+		images = append(images, lines...)
+	}
+	for _, image := range images {
+		ref, err := mirrors.ParseReference(image)
+		if err != nil {
+			return nil, err
+		}
+		byName[ref.String()] = ref
+	}
+	if v.pods {
+		c, err := v.cluster.connect()
+		if err != nil {
+			return nil, err
+		}
+		running, err := c.runningImages(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, ref := range running {
+			byName[ref.String()] = ref
+		}
+	}
+	if len(byName) == 0 {
+		return nil, errors.New("there is no image to check: name some, or see --images and --pods")
+	}
+	references := make([]mirrors.Reference, 0, len(byName))
+	for _, name := range slices.Sorted(maps.Keys(byName)) {
+		references = append(references, byName[name])
+	}
+	return references, nil
+}
+
+// lines reads the file of images. Empty lines and those that begin with # are passed over.
+func (v *checkVerb) lines() (lines []string, err error) {
+	in := v.stdin
+	if v.file != "-" {
+		file, err := os.Open(v.file)
+		if err != nil {
+			return nil, printablePath(err)
+		}
+		defer func() { _ = file.Close() }() // it was only read
+		in = file
+	}
+	scanner := bufio.NewScanner(in)
+	for scanner.Scan() {
+		if line := strings.TrimSpace(scanner.Text()); line != "" && !strings.HasPrefix(line, "#") {
+			lines = append(lines, line)
+		}
+	}
+	return lines, scanner.Err()
+}
+
+// placesOf lists where an image could be pulled from.
+func placesOf(ref mirrors.Reference, res mirrors.Resolution) checkedImage {
+	image := checkedImage{Image: ref.String(), Places: []checkedPlace{}}
+	for _, s := range res.PullSources {
+		place := checkedPlace{Location: s.Location, insecure: s.Insecure}
+		if s.Location == ref.String() {
+			place.Result = notAsked
+		}
+		image.Places = append(image.Places, place)
+	}
+	return image
+}
+
+// origin returns where the image would come from: the first place that has it, or the source, which is not asked.
+func (i *checkedImage) origin() origin {
+	for _, p := range i.Places {
+		switch p.Result {
+		case isThere:
+			return fromMirror
+		case notAsked:
+			return fromSource
+		}
+	}
+	return fromNowhere
+}
+
+// report prints all, and returns the verdict.
+func (v *checkVerb) report(images []checkedImage) error {
+	counts := make(map[origin]int)
+	for i := range images {
+		counts[images[i].From]++
+	}
+	if v.isTable() {
+		if err := v.newTable(v.out, imageColumns...).print(imageRows(images, v.value == "wide")...); err != nil {
+			return err
+		}
+		fmt.Fprintf(v.stderr, "%d of %s from a mirror, %d from the source, %d from nowhere.\n",
+			counts[fromMirror], plural(len(images), "image comes", "images come"), counts[fromSource], counts[fromNowhere])
+	} else if err := printValue(v.out, v.value, map[string]any{
+		"fromMirror": counts[fromMirror], "fromSource": counts[fromSource], "fromNowhere": counts[fromNowhere], "images": images,
+	}); err != nil {
+		return err
+	}
+	if counts[fromMirror] < len(images) {
+		return verdict(1)
+	}
+	return nil
+}
+
+var imageColumns = []metav1.TableColumnDefinition{
+	{Name: "Image", Type: "string", Format: "name"},
+	{Name: "Pull source", Type: "string"},
+	{Name: "Result", Type: "string"},
+	{Name: "Message", Type: "string", Priority: 1},
+}
+
+func imageRows(images []checkedImage, full bool) (rows [][]any) {
+	short := func(location string) string {
+		if name, digest, ok := strings.Cut(location, "@sha256:"); ok && !full && len(digest) > 12 {
+			return name + "@sha256:" + digest[:12]
+		}
+		return location
+	}
+	for i := range images {
+		if len(images[i].Places) == 0 {
+			rows = append(rows, []any{short(images[i].Image), "<none>", string(refused), "<none>"})
+		}
+		for _, p := range images[i].Places {
+			message := p.Message
+			if message == "" {
+				message = "<none>"
+			}
+			rows = append(rows, []any{short(images[i].Image), short(p.Location), string(p.Result), message})
+		}
+	}
+	return rows
+}

@@ -1,0 +1,290 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package plugin
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/registry"
+	"github.com/google/go-containerregistry/pkg/v1/random"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// mirror is a registry in this process.
+type mirror struct {
+	handler http.Handler
+	host    string
+	asked   atomic.Int32
+}
+
+func newMirror(t *testing.T) *mirror {
+	t.Helper()
+	m := &mirror{handler: registry.New(registry.Logger(log.New(io.Discard, "", 0)))}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.Contains(r.URL.Path, "/manifests/") {
+			m.asked.Add(1)
+		}
+		m.handler.ServeHTTP(w, r)
+	}))
+	t.Cleanup(server.Close)
+	m.host = strings.TrimPrefix(server.URL, "http://")
+	return m
+}
+
+// answers replaces what follows the registry's greeting.
+func (m *mirror) answers(handler http.HandlerFunc) {
+	greets := m.handler
+	m.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/v2/" {
+			greets.ServeHTTP(w, r)
+			return
+		}
+		handler(w, r)
+	})
+}
+
+// push puts a new image in and returns its digest.
+func (m *mirror) push(t *testing.T, repository string) string {
+	t.Helper()
+	image, err := random.Image(16, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ref, err := name.ParseReference(m.host+"/"+repository+":latest", name.Insecure)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := remote.Write(ref, image); err != nil {
+		t.Fatal(err)
+	}
+	m.asked.Store(0)
+	digest, err := image.Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return digest.String()
+}
+
+// setOf is the manifest of a set of one source, which may be blocked.
+func setOf(policy, source string, mirrors ...string) string {
+	return fmt.Sprintf("apiVersion: config.openshift.io/v1\nkind: ImageDigestMirrorSet\nmetadata:\n  name: a\nspec:\n  imageDigestMirrors:\n"+
+		"  - source: %s\n    mirrorSourcePolicy: %s\n    mirrors: [%s]\n", source, policy, strings.Join(mirrors, ", "))
+}
+
+const (
+	allow = "AllowContactingSource"
+	never = "NeverContactSource"
+)
+
+// checked runs "check -o json", and returns what it says of its one image, as "result result ... => origin".
+func checked(t *testing.T, manifest, image string, insecure ...string) (summary string, messages string, code int) {
+	t.Helper()
+	args := []string{"check", "-f", "-", "-o", "json", "--registry-timeout=300ms", image}
+	for _, scope := range insecure {
+		args = append(args, "--insecure-registry", scope)
+	}
+	r := runMain(t, manifest, args...)
+	var got struct{ Images []checkedImage }
+	if err := json.Unmarshal([]byte(r.stdout), &got); err != nil || len(got.Images) != 1 {
+		t.Fatalf("%v; stdout %q, stderr %q", err, r.stdout, r.stderr)
+	}
+	for _, p := range got.Images[0].Places {
+		summary += string(p.Result) + " "
+		messages += p.Message + "\n"
+	}
+	return summary + "=> " + string(got.Images[0].From), messages, r.code
+}
+
+func TestMirrorsAreAskedWhetherTheyHaveAnImage(t *testing.T) {
+	t.Setenv("DOCKER_CONFIG", t.TempDir()) // nobody's
+	full, empty, hanging, lying := newMirror(t), newMirror(t), newMirror(t), newMirror(t)
+	digest := full.push(t, "q/app")
+	hanging.answers(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	lying.answers(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/vnd.oci.image.manifest.v1+json")
+		w.Header().Set("Docker-Content-Digest", "sha256:"+strings.Repeat("0", 64))
+		w.Header().Set("Content-Length", "2")
+	})
+	gone := "127.0.0.1:1"
+	all := []string{full.host, empty.host, hanging.host, lying.host, gone}
+	at := func(hosts ...string) (locations []string) {
+		for _, host := range hosts {
+			locations = append(locations, host+"/q")
+		}
+		return locations
+	}
+	image := "quay.io/app@" + digest
+	for _, tt := range []struct {
+		name, manifest, image string
+		insecure              []string
+		want, message         string
+		code                  int
+	}{
+		{"the first has it", setOf(allow, "quay.io", at(full.host, empty.host)...), image, all, "OK Missing NotAsked => Mirror", "", 0},
+		{"the second has it", setOf(allow, "quay.io", at(empty.host, full.host)...), image, all, "Missing OK NotAsked => Mirror", "", 0},
+		{"none has it", setOf(allow, "quay.io", at(empty.host)...), image, all, "Missing NotAsked => Source", "", 1},
+		{"none has it, and the source is blocked", setOf(never, "quay.io", at(empty.host)...), image, all, "Missing => Nowhere", "", 1},
+		{"the source comes before the one that has it", setOf(allow, "quay.io", empty.host+"/q", "quay.io", full.host+"/q"), image, all, "Missing NotAsked OK NotAsked => Source", "", 1},
+		{"one hangs", setOf(never, "quay.io", at(hanging.host)...), image, all, "Error => Nowhere", "no answer within 300ms", 1},
+		{"one hangs, and the next has it", setOf(never, "quay.io", at(hanging.host, full.host)...), image, all, "Error OK => Mirror", "no answer within 300ms", 0},
+		{"one has something else", setOf(never, "quay.io", at(lying.host)...), image, all, "Error => Nowhere", "does not match requested digest", 1},
+		{"one is not there", setOf(never, "quay.io", at(gone)...), image, all, "Error => Nowhere", "connection refused", 1},
+		{"plain HTTP was not allowed", setOf(never, "quay.io", at(full.host)...), image, nil, "Error => Nowhere", "", 1},
+		{"the image is named by tag", setOf(allow, "quay.io", at(full.host)...), "quay.io/app:latest", all, "NotAsked => Source", "", 1},
+		{"the image is named by tag, and blocked", setOf(never, "quay.io", at(full.host)...), "quay.io/app:latest", all, "=> Nowhere", "", 1},
+		{"no source matches", setOf(never, "quay.io", at(full.host)...), "ghcr.io/app@" + digest, all, "NotAsked => Source", "", 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			summary, messages, code := checked(t, tt.manifest, tt.image, tt.insecure...)
+			if summary != tt.want || code != tt.code || !strings.Contains(messages, tt.message) {
+				t.Errorf("%q, exit code %d, messages %q; want %q, %d, %q", summary, code, messages, tt.want, tt.code, tt.message)
+			}
+		})
+	}
+}
+
+func TestMirrorsAreAskedWithTheCredentialsOfTheDockerConfiguration(t *testing.T) {
+	m := newMirror(t)
+	digest := m.push(t, "q/app")
+	open := m.handler
+	m.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if user, password, _ := r.BasicAuth(); user != "me" || password != "secret" {
+			w.Header().Set("WWW-Authenticate", `Basic realm="mirror"`)
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		open.ServeHTTP(w, r)
+	})
+	folder := t.TempDir()
+	t.Setenv("DOCKER_CONFIG", folder)
+	manifest, image := setOf(never, "quay.io", m.host+"/q"), "quay.io/app@"+digest
+	if summary, messages, code := checked(t, manifest, image, m.host); summary != "Error => Nowhere" || code != 1 || !strings.HasPrefix(messages, "Unauthorized: the docker configuration has no credentials") {
+		t.Errorf("%q, %q, exit code %d", summary, messages, code)
+	}
+	auth := base64.StdEncoding.EncodeToString([]byte("me:secret"))
+	if err := os.WriteFile(filepath.Join(folder, "config.json"), []byte(`{"auths":{"`+m.host+`":{"auth":"`+auth+`"}}}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if summary, messages, code := checked(t, manifest, image, m.host); summary != "OK => Mirror" || code != 0 {
+		t.Errorf("%q, %q, exit code %d", summary, messages, code)
+	}
+}
+
+func TestEachImageIsOneRowAPlace(t *testing.T) {
+	t.Setenv("DOCKER_CONFIG", t.TempDir())
+	m := newMirror(t)
+	there := m.push(t, "q/app")
+	missing := "sha256:" + strings.Repeat("f", 64)
+	file := filepath.Join(t.TempDir(), "images")
+	if err := os.WriteFile(file, []byte("# what we ship\n\n  quay.io/app@"+missing+"\nquay.io/app@"+there+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	manifest := setOf(never, "quay.io", m.host+"/q")
+	r := runMain(t, manifest, "check", "-f", "-", "--insecure-registry", m.host, "--images", file, "quay.io/app@"+there, "quay.io/app:v1")
+	rows := []string{"quay.io/app:v1|<none>|Refused", "quay.io/app@" + there[:19] + "|" + m.host + "/q/app@" + there[:19] + "|OK", "quay.io/app@" + missing[:19] + "|" + m.host + "/q/app@" + missing[:19] + "|Missing"}
+	if rows[1] > rows[2] {
+		t.Fatal("digests begin with fewer than 64 f")
+	}
+	if got := columns(r.stdout); got != "IMAGE|PULL SOURCE|RESULT\n"+strings.Join(rows, "\n")+"\n" {
+		t.Errorf("stdout:\n%s", got)
+	}
+	if r.code != 1 || r.stderr != "1 of 3 images come from a mirror, 0 from the source, 2 from nowhere.\n" {
+		t.Errorf("exit code %d, stderr %q", r.code, r.stderr)
+	}
+	if m.asked.Load() != 2 {
+		t.Errorf("the mirror was asked %d times about 2 images", m.asked.Load())
+	}
+}
+
+// columns has one character between the columns of a table.
+func columns(text string) (lines string) {
+	for line := range strings.Lines(text) {
+		var cells []string
+		for cell := range strings.SplitSeq(strings.TrimSpace(line), "   ") {
+			if cell = strings.TrimSpace(cell); cell != "" {
+				cells = append(cells, cell)
+			}
+		}
+		lines += strings.Join(cells, "|") + "\n"
+	}
+	return lines
+}
+
+func TestTheImagesOfPodsAreThoseWithDigests(t *testing.T) {
+	t.Setenv("DOCKER_CONFIG", t.TempDir())
+	m := newMirror(t)
+	first, second := m.push(t, "q/app"), m.push(t, "q/app")
+	pod := corev1.Pod{
+		Spec: corev1.PodSpec{
+			InitContainers: []corev1.Container{{Image: "quay.io/app@" + first}},
+			Containers:     []corev1.Container{{Image: "quay.io/app:v1"}},
+		},
+		Status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{{ImageID: "docker-pullable://quay.io/app@" + second}, {ImageID: second}, {ImageID: "quay.io/app@" + second}}},
+	}
+	objects := healthy(t)
+	objects["/api/v1/pods"] = corev1.PodList{TypeMeta: metav1.TypeMeta{Kind: "PodList", APIVersion: "v1"}, Items: []corev1.Pod{pod}}
+	r := runMain(t, setOf(never, "quay.io", m.host+"/q"), "check", "-f", "-", "--pods", "--server", serve(t, objects), "--insecure-registry", m.host)
+	if r.code != 0 || r.stderr != "2 of 2 images come from a mirror, 0 from the source, 0 from nowhere.\n" {
+		t.Errorf("exit code %d, stderr %q, stdout:\n%s", r.code, r.stderr, r.stdout)
+	}
+}
+
+func TestNoMoreRequestsAreMadeAtATimeThanAllowed(t *testing.T) {
+	t.Setenv("DOCKER_CONFIG", t.TempDir())
+	m := newMirror(t)
+	var now, most atomic.Int32
+	m.answers(func(w http.ResponseWriter, _ *http.Request) {
+		if n := now.Add(1); n > most.Load() {
+			most.Store(n)
+		}
+		time.Sleep(20 * time.Millisecond)
+		now.Add(-1)
+		w.WriteHeader(http.StatusNotFound)
+	})
+	args := []string{"check", "-f", "-", "--insecure-registry", m.host, "--parallel=3"}
+	for i := range 12 {
+		args = append(args, fmt.Sprintf("quay.io/app@sha256:%064d", i))
+	}
+	r := runMain(t, setOf(never, "quay.io", m.host+"/q"), args...)
+	if r.code != 1 || m.asked.Load() != 12 || most.Load() != 3 {
+		t.Errorf("exit code %d, asked %d times, %d at a time", r.code, m.asked.Load(), most.Load())
+	}
+}
+
+func TestWhatCannotBeCheckedIsAnError(t *testing.T) {
+	manifest := setOf(allow, "quay.io", "m.local/q")
+	for _, tt := range []struct {
+		want string
+		args []string
+	}{
+		{"there is no image to check", []string{"-f", "-"}},
+		{`image "UPPER"`, []string{"-f", "-", "UPPER"}},
+		{"none: no such file or directory", []string{"-f", "-", "--images", "none"}},
+		{"-f and --images cannot both read standard input", []string{"-f", "-", "--images", "-"}},
+		{"--parallel 0: want 1 or more", []string{"-f", "-", "--parallel=0", "a"}},
+		{`--output "name": want one of table, wide, json, yaml`, []string{"-f", "-", "-o", "name", "a"}},
+		{`--insecure-registry: scope "http://m"`, []string{"-f", "-", "--insecure-registry", "http://m", "a"}},
+		{"without -f, the sets are those of a cluster: the cluster does not serve imagedigestmirrorsets.config.openshift.io", []string{"--server", serve(t, nil), "a"}},
+	} {
+		r := runMain(t, manifest, append([]string{"check"}, tt.args...)...)
+		if r.code != 2 || r.stdout != "" || !strings.HasPrefix(r.stderr, "error: "+tt.want) {
+			t.Errorf("%q: exit code %d, stdout %q, stderr %q", tt.args, r.code, r.stdout, r.stderr)
+		}
+	}
+}
