@@ -47,7 +47,7 @@ var _ = Describe("the metrics of an agent", func() {
 
 		m.kubectl(ctx, "apply", "--server-side", "-f", "../../config/prometheus/access.yaml")
 		DeferCleanup(func(ctx SpecContext) {
-			m.kubectl(ctx, "delete", "-f", "../../config/prometheus/access.yaml")
+			m.kubectl(ctx, "delete", "--ignore-not-found", "-f", "../../config/prometheus/access.yaml") // the token goes with its account
 		}, NodeTimeout(time.Minute))
 		m.setArgument(ctx, "--agent-metrics-bind-address=:290")
 		var token string
