@@ -141,8 +141,8 @@ func TestMirrorsAreAskedWhetherTheyHaveAnImage(t *testing.T) {
 		{"none has it", setOf(allow, "quay.io", at(empty.host)...), image, all, "Missing NotAsked => Source", "", 1},
 		{"none has it, and the source is blocked", setOf(never, "quay.io", at(empty.host)...), image, all, "Missing => Nowhere", "", 1},
 		{"the source comes before the one that has it", setOf(allow, "quay.io", empty.host+"/q", "quay.io", full.host+"/q"), image, all, "Missing NotAsked OK NotAsked => Source", "", 1},
-		{"one hangs", setOf(never, "quay.io", at(hanging.host)...), image, all, "Error => Nowhere", "no answer within 300ms", 1},
-		{"one hangs, and the next has it", setOf(never, "quay.io", at(hanging.host, full.host)...), image, all, "Error OK => Mirror", "no answer within 300ms", 0},
+		{"one hangs", setOf(never, "quay.io", at(hanging.host)...), image, all, "Error => Nowhere", "\nno answer within 300ms\n", 1},
+		{"one hangs, and the next has it", setOf(never, "quay.io", at(hanging.host, full.host)...), image, all, "Error OK => Mirror", "\nno answer within 300ms\n", 0},
 		{"one has something else", setOf(never, "quay.io", at(lying.host)...), image, all, "Error => Nowhere", "does not match requested digest", 1},
 		{"one is not there", setOf(never, "quay.io", at(gone)...), image, all, "Error => Nowhere", "connection refused", 1},
 		{"plain HTTP was not allowed", setOf(never, "quay.io", at(full.host)...), image, nil, "Error => Nowhere", "", 1},
@@ -152,7 +152,7 @@ func TestMirrorsAreAskedWhetherTheyHaveAnImage(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			summary, messages, code := checked(t, tt.manifest, tt.image, tt.insecure...)
-			if summary != tt.want || code != tt.code || !strings.Contains(messages, tt.message) {
+			if summary != tt.want || code != tt.code || !strings.Contains("\n"+messages, tt.message) {
 				t.Errorf("%q, exit code %d, messages %q; want %q, %d, %q", summary, code, messages, tt.want, tt.code, tt.message)
 			}
 		})
@@ -209,6 +209,25 @@ func TestEachImageIsOneRowAPlace(t *testing.T) {
 	}
 	if m.asked.Load() != 2 {
 		t.Errorf("the mirror was asked %d times about 2 images", m.asked.Load())
+	}
+}
+
+func TestAWideTableHasWholeDigests(t *testing.T) {
+	image := "quay.io/app@sha256:" + strings.Repeat("f", 64)
+	r := runMain(t, setOf(allow, "s.com", "m.local/s"), "check", "-f", "-", "-o", "wide", image)
+	if got := columns(r.stdout); got != "IMAGE|PULL SOURCE|RESULT|MESSAGE\n"+image+"|"+image+"|NotAsked|<none>\n" {
+		t.Errorf("stdout:\n%s", got)
+	}
+}
+
+func TestAPlaceOfTwoImagesIsAskedOnce(t *testing.T) {
+	t.Setenv("DOCKER_CONFIG", t.TempDir())
+	m := newMirror(t)
+	digest := m.push(t, "all/app")
+	manifest := setOf(never, "quay.io", m.host+"/all") + "  - source: ghcr.io\n    mirrors: [" + m.host + "/all]\n"
+	r := runMain(t, manifest, "check", "-f", "-", "--insecure-registry", m.host, "quay.io/app@"+digest, "ghcr.io/app@"+digest)
+	if r.code != 0 || m.asked.Load() != 1 {
+		t.Errorf("exit code %d, asked %d times; stdout:\n%s", r.code, m.asked.Load(), r.stdout)
 	}
 }
 

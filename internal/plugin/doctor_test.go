@@ -228,6 +228,11 @@ func TestAMachineIsLookedAtByItsOwnFiles(t *testing.T) {
 	runMain(t, "", "doctor", "--local", "--host-root", root).want(t, 1, "PROBLEM  machine: there is neither containerd nor CRI-O to be seen below "+root+
 		"\n    If a runtime is here, name its configuration with --containerd-config, or look as root.\n", "1 problem, 0 warnings.\n")
 
+	r = runMain(t, "", "doctor", "--local", "--host-root", host(t, "containerd", map[string]string{}))
+	if r.code != 1 || !strings.HasPrefix(r.stdout, "PROBLEM  containerd: ContainerdConfigMissing: ") {
+		t.Errorf("containerd runs, without a configuration: exit code %d, %q", r.code, r.stdout)
+	}
+
 	root = host(t, "containerd", map[string]string{"etc/containerd/config.toml": goodConfig})
 	now := time.Now()
 	if err := os.Chtimes(filepath.Join(root, "etc/containerd/config.toml"), now, now); err != nil {

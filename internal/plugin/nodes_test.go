@@ -233,21 +233,24 @@ func TestAWatchPrintsEachChangeOnceAndEndsWhenAllAreThere(t *testing.T) {
 			t.Errorf("done: %t, %v; want %t", done, err, want)
 		}
 	}
+	step(false, nil)
+	step(false, nil, nodeAt("node-with-a-long-name", currentRevision-2), narrow)
 	step(false, nil, wide, narrow)
 	step(false, nil, wide, narrow)
 	step(false, []string{"a"}, nodeAt("node-with-a-long-name", currentRevision), narrow)
 	step(true, nil, nodeAt("node-with-a-long-name", currentRevision), narrow)
 	p.end()
 	const want = `NODE                    RUNTIME      REVISION        STATE     AGE
-node-with-a-long-name   containerd   1795573438817   Behind    3m30s
+node-with-a-long-name   containerd   1795573438816   Behind    3m30s
 node-2                  containerd   1795573438818   InForce   3m30s
+node-with-a-long-name   containerd   1795573438817   Behind    3m30s
 node-with-a-long-name   containerd   1795573438818   InForce   3m30s
 `
 	if stdout.String() != want {
 		t.Errorf("stdout:\n%s\nwant:\n%s", &stdout, want)
 	}
 	const part, all = "1 of 2 nodes have revision 1795573438818 in force; 1 behind.", "2 nodes have revision 1795573438818 in force."
-	lines := eraseLine + part + eraseLine + part + eraseLine + "1 set has yet to be published; " + all + eraseLine + all + eraseLine + all + "\n"
+	lines := eraseLine + "There is no node with an agent." + eraseLine + part + eraseLine + part + eraseLine + part + eraseLine + "1 set has yet to be published; " + all + eraseLine + all + eraseLine + all + "\n"
 	if stderr.String() != lines {
 		t.Errorf("stderr %q, want %q", &stderr, lines)
 	}
