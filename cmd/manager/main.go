@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap/zapcore"
@@ -19,6 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/fields"
 	k8slabels "k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
+	toolscache "k8s.io/client-go/tools/cache"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -34,6 +36,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/controller"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/payload"
+	"github.com/mirrorset/mirrorset/internal/rewatch"
 	"github.com/mirrorset/mirrorset/internal/version"
 )
 
@@ -170,7 +173,7 @@ func (s settings) options() (ctrl.Options, error) {
 			FilterProvider: filters.WithAuthenticationAndAuthorization,
 		},
 		// Only these objects may be read, and no others of their kinds are needed.
-		Cache: cache.Options{ByObject: map[client.Object]cache.ByObject{
+		Cache: cache.Options{NewInformer: newInformer, ByObject: map[client.Object]cache.ByObject{
 			&corev1.ConfigMap{}: {
 				Namespaces: map[string]cache.Config{s.namespace: {}},
 				Field:      fields.OneTermEqualSelector("metadata.name", payload.ConfigMapName),
@@ -198,4 +201,9 @@ func buildInfo() prometheus.Collector {
 		Help:        "Always 1; the labels tell which build the manager is.",
 		ConstLabels: prometheus.Labels{"version": version.Version, "commit": version.Commit},
 	}, func() float64 { return 1 })
+}
+
+// newInformer returns one that goes on after etcd was restored.
+func newInformer(lw toolscache.ListerWatcher, object runtime.Object, resync time.Duration, indexers toolscache.Indexers) toolscache.SharedIndexInformer {
+	return toolscache.NewSharedIndexInformer(rewatch.Wrap(lw), object, resync, indexers)
 }

@@ -10,6 +10,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -75,14 +76,14 @@ func (n *node) replaced() error {
 	return fmt.Errorf("%s was replaced on the host, and has to be mounted anew", n.settings.CertsDir)
 }
 
-// booted returns when the machine was started; zero if that cannot be told.
-func booted() time.Time {
+// booted returns when the machine was started; zero if that cannot be told. The kernel counts whole seconds, so it is asked once.
+var booted = sync.OnceValue(func() time.Time {
 	var info unix.Sysinfo_t
 	if err := unix.Sysinfo(&info); err != nil {
 		return time.Time{}
 	}
 	return time.Now().Add(-time.Duration(info.Uptime) * time.Second)
-}
+})
 
 // born returns when a file was created; zero where there is none, or the file system does not keep it.
 func born(files fs.FS, name string) time.Time {

@@ -16,12 +16,13 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
+	apiwatch "k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/dynamic"
-	"k8s.io/client-go/dynamic/dynamicinformer"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/workqueue"
 
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
+	"github.com/mirrorset/mirrorset/internal/rewatch"
 )
 
 // fieldManager owns what agents write.
@@ -37,19 +38,33 @@ type reporter struct {
 	informer cache.SharedIndexInformer
 	latest   atomic.Pointer[outcome]
 	failed   string // the last error, so that each is logged once
+
+	// What was written last, and the resource version of the object that it was written over: until the watch tells of another one,
+	// that is what the object says.
+	written *mirrorsetv1alpha1.MirrorNodeStatus
+	over    string
 }
 
 // newReporter calls changed when it becomes known that the node has another runtime.
 func newReporter(config Config, changed func()) (*reporter, error) {
 	resource := mirrorsetv1alpha1.GroupVersion.WithResource("mirrornodes")
+	nodes := config.Nodes.Resource(resource)
+	one := fields.OneTermEqualSelector("metadata.name", config.NodeName).String()
 	r := &reporter{
-		nodes: config.Nodes.Resource(resource),
+		nodes: nodes,
 		name:  config.NodeName,
 		log:   config.Log,
 		queue: workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[struct{}](retryFirst, retryLast)),
-		informer: dynamicinformer.NewFilteredDynamicInformer(config.Nodes, resource, "", 0, cache.Indexers{}, func(o *metav1.ListOptions) {
-			o.FieldSelector = fields.OneTermEqualSelector("metadata.name", config.NodeName).String()
-		}).Informer(),
+		informer: cache.NewSharedIndexInformer(rewatch.Wrap(&cache.ListWatch{
+			ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+				o.FieldSelector = one
+				return nodes.List(ctx, o)
+			},
+			WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (apiwatch.Interface, error) {
+				o.FieldSelector = one
+				return nodes.Watch(ctx, o)
+			},
+		}), &unstructured.Unstructured{}, 0, cache.Indexers{}),
 	}
 	known := ""
 	seen := func(any) {
@@ -125,8 +140,16 @@ func (r *reporter) write(ctx context.Context) error {
 	if o == nil || node == nil {
 		return nil // both are told of
 	}
-	status := o.status(time.Now(), node.Status, node.Annotations[mirrorsetv1alpha1.RuntimeAnnotation])
-	if equality.Semantic.DeepEqual(status, node.Status) {
+	before := node.Status
+	switch {
+	case r.written == nil:
+	case r.over == node.ResourceVersion:
+		before = *r.written
+	default:
+		r.written = nil // for good: a restored etcd may bring that version back
+	}
+	status := o.status(time.Now(), before, node.Annotations[mirrorsetv1alpha1.RuntimeAnnotation])
+	if equality.Semantic.DeepEqual(status, before) {
 		return nil
 	}
 	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&status)
@@ -144,5 +167,6 @@ func (r *reporter) write(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("writing the status of MirrorNode %s: %w", r.name, err)
 	}
+	r.written, r.over = &status, node.ResourceVersion
 	return nil
 }

@@ -17,12 +17,14 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/client-go/informers"
+	"k8s.io/apimachinery/pkg/runtime"
+	apiwatch "k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/workqueue"
 
 	"github.com/mirrorset/mirrorset/internal/hostfile"
 	"github.com/mirrorset/mirrorset/internal/payload"
+	"github.com/mirrorset/mirrorset/internal/rewatch"
 )
 
 // How soon a failed attempt is made again.
@@ -61,11 +63,18 @@ func watch(ctx context.Context, config Config, n *node) error {
 		queue: workqueue.NewTypedRateLimitingQueue(
 			workqueue.NewTypedItemExponentialFailureRateLimiter[struct{}](retryFirst, retryLast)),
 	}
-	l.informer = informers.NewSharedInformerFactoryWithOptions(config.Client, 0,
-		informers.WithNamespace(config.Namespace),
-		informers.WithTweakListOptions(func(o *metav1.ListOptions) {
-			o.FieldSelector = fields.OneTermEqualSelector("metadata.name", payload.ConfigMapName).String()
-		})).Core().V1().ConfigMaps().Informer()
+	configMaps := config.Client.CoreV1().ConfigMaps(config.Namespace)
+	one := fields.OneTermEqualSelector("metadata.name", payload.ConfigMapName).String()
+	l.informer = cache.NewSharedIndexInformer(rewatch.Wrap(&cache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+			o.FieldSelector = one
+			return configMaps.List(ctx, o)
+		},
+		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (apiwatch.Interface, error) {
+			o.FieldSelector = one
+			return configMaps.Watch(ctx, o)
+		},
+	}), &corev1.ConfigMap{}, 0, cache.Indexers{})
 	wake := func(any) { l.queue.Add(struct{}{}) }
 	if _, err := l.informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc:    wake,
@@ -83,6 +92,11 @@ func watch(ctx context.Context, config Config, n *node) error {
 	go l.informer.RunWithContext(ctx)
 	go l.wakeOnFiles(ctx, config.Rescan)
 	l.queue.Add(struct{}{}) // what was restored is put in force before the API server is met
+	go func() {
+		if cache.WaitForCacheSync(ctx.Done(), l.informer.HasSynced) {
+			l.queue.Add(struct{}{}) // there may be nothing published, which nothing else tells
+		}
+	}()
 	for err == nil && l.next(ctx) {
 		err = n.replaced()
 	}
@@ -127,7 +141,9 @@ func (l *loop) next(ctx context.Context) bool {
 	}
 	defer l.queue.Done(item)
 	err := l.pass(ctx)
-	l.reporter.report(l.node.outcome(err))
+	if l.informer.HasSynced() || l.node.accepted != nil { // else it is not known yet whether there is something to follow
+		l.reporter.report(l.node.outcome(err))
+	}
 	if err == nil {
 		l.failed = ""
 		l.queue.Forget(item)

@@ -37,6 +37,10 @@ const CRDName = "imagedigestmirrorsets.config.openshift.io"
 // crdAway is how often the manager looks for a CRD that is missing, on its way out or just back, besides the events.
 const crdAway = time.Second
 
+// betweenChanges is how long what is published stays at the least, so that a storm of changes reaches the nodes in few steps. A
+// change by itself is published at once.
+const betweenChanges = time.Second
+
 // watchStart bounds the wait for the watch of the sets to start; a failed start is tried again.
 const watchStart = 10 * time.Second
 
@@ -62,6 +66,7 @@ type Publisher struct {
 	watchSets    func(context.Context) error // starts the watch of the sets
 	watching     bool
 	lastRevision int64     // the highest published by this process
+	lastChange   time.Time // when that was
 	lastCRD      types.UID // the CRD of the last pass
 	pollUntil    time.Time // while the watch of the sets of a new CRD may still be starting
 	logged       string    // the last findings, so that each is logged once
@@ -166,6 +171,12 @@ func (p *Publisher) Publish(ctx context.Context) (result ctrl.Result, served boo
 		next.Provisional = true
 	}
 	p.held = ""
+	if left := p.lastChange.Add(betweenChanges).Sub(now); left > 0 && current.payload != nil && current.payload.Revision != next.Revision {
+		return ctrl.Result{RequeueAfter: left}, true, nil // with what comes meanwhile
+	}
+	if next.Revision != p.lastRevision {
+		p.lastChange = now
+	}
 	if err := p.publish(ctx, current, next, crd); err != nil {
 		if current.payload != nil {
 			snapshot.Revision, snapshot.Digest = current.payload.Revision, current.payload.Digest

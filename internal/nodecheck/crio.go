@@ -40,9 +40,9 @@ func (c *checker) checkCRIO(known bool) {
 	case !follows:
 		c.find(autoReloadOff(by))
 	case !start.IsZero():
-		c.startedBeforeFolder(start, "CRI-O was started at %s, before /%s was created at %s, so it does not follow the files there")
+		c.startedBeforeFolder(start, Late, "CRI-O was started at %s, before /%s was created at %s, so it does not follow the files there")
 	default:
-		c.startedBeforeFolder(c.Booted, "the machine was started at %s, and /%s created at %s, so CRI-O may have been started before it and then does not follow the files there")
+		c.startedBeforeFolder(c.Booted, Unsure, "the machine was started at %s, and /%s created at %s, so CRI-O may have been started before it and then does not follow the files there")
 	}
 	if !start.IsZero() && changed.After(start) {
 		c.find(Problem{
@@ -118,12 +118,12 @@ func autoReloadOff(by string) Problem {
 	}
 }
 
-func (c *checker) startedBeforeFolder(start time.Time, format string) {
+func (c *checker) startedBeforeFolder(start time.Time, effect Effect, format string) {
 	if start.IsZero() || !c.DropInsBorn.After(start) {
 		return
 	}
 	c.find(Problem{
-		Reason: CRIOStartedBeforeFolder, Runtime: CRIO, Effect: Late,
+		Reason: CRIOStartedBeforeFolder, Runtime: CRIO, Effect: effect,
 		Message: fmt.Sprintf(format, stamp(start), DropInsDir, stamp(c.DropInsBorn)),
 		Remedy:  "Run: systemctl restart crio",
 	})

@@ -111,7 +111,11 @@ func TestCRIODoesNotFollowAFolderThatCameAfterIt(t *testing.T) {
 				}
 				return
 			}
-			if got := reasons(r); !slices.Equal(got, []string{"CRIOStartedBeforeFolder Late"}) || !strings.Contains(r.Problems[0].Message, tc.says) {
+			want := "CRIOStartedBeforeFolder Late"
+			if strings.HasPrefix(tc.says, "the machine") { // which does not tell when CRI-O was
+				want = "CRIOStartedBeforeFolder Unsure"
+			}
+			if got := reasons(r); !slices.Equal(got, []string{want}) || !strings.Contains(r.Problems[0].Message, tc.says) {
 				t.Errorf("got %+v, want one that says %q", r.Problems, tc.says)
 			}
 		})

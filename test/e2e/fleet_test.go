@@ -53,7 +53,7 @@ var _ = Describe("a fleet of 51 nodes", Ordered, ContinueOnFailure, func() {
 			spent.report(fmt.Sprint("generation ", i+1))
 			Expect(spent.ConfigMaps).To(Equal(1))
 			Expect(spent.Sets).To(BeNumerically("<=", 5), "one for the generation, one at the end, and some on the way")
-			Expect(spent.Nodes).To(BeNumerically("<=", 2*(fleetSize+1)), "each once, and once more where a second pass is sooner than the watch")
+			Expect(spent.Nodes).To(BeNumerically("<=", fleetSize+1), "each once")
 		}
 	}, fleetTimeout)
 
