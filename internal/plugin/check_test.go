@@ -254,7 +254,7 @@ func TestTheImagesOfPodsAreThoseWithDigests(t *testing.T) {
 			InitContainers: []corev1.Container{{Image: "quay.io/app@" + first}},
 			Containers:     []corev1.Container{{Image: "quay.io/app:v1"}},
 		},
-		Status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{{ImageID: "docker-pullable://quay.io/app@" + second}, {ImageID: second}, {ImageID: "quay.io/app@" + second}}},
+		Status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{{ImageID: "docker-pullable://quay.io/app@" + second}, {ImageID: second}, {ImageID: "quay.io/app@" + first}}},
 	}
 	objects := healthy(t)
 	objects["/api/v1/pods"] = corev1.PodList{TypeMeta: metav1.TypeMeta{Kind: "PodList", APIVersion: "v1"}, Items: []corev1.Pod{pod}}
