@@ -1,6 +1,8 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
+//go:build unix
+
 package hostfile
 
 import (
