@@ -48,9 +48,10 @@ const listenAgain = time.Second
 
 // Server serves metrics.
 type Server struct {
-	address string
-	handler http.Handler
-	log     logr.Logger
+	address       string
+	handler       http.Handler
+	log           logr.Logger
+	headerTimeout time.Duration
 }
 
 // New returns a server that asks an API server who wants the metrics, and whether they may have them.
@@ -66,7 +67,7 @@ func New(address string, metrics prometheus.Gatherer, api *rest.Config, log logr
 
 func newServer(address string, metrics prometheus.Gatherer, api kubernetes.Interface, log logr.Logger) *Server {
 	g := &gate{api: api, log: log, known: make(map[[sha256.Size]byte]verdict)}
-	return &Server{address: address, log: log, handler: unwelcome(g.guard(welcome(promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))))}
+	return &Server{address: address, log: log, headerTimeout: headerTimeout, handler: unwelcome(g.guard(welcome(promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))))}
 }
 
 // unwelcome has the connection of everybody closed who does not get through to [welcome], so that only those who may have the
@@ -124,7 +125,7 @@ func (s *Server) serve(ctx context.Context) error {
 	}
 	server := &http.Server{
 		Handler:           s.handler,
-		ReadHeaderTimeout: headerTimeout,
+		ReadHeaderTimeout: s.headerTimeout,
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,

@@ -112,6 +112,7 @@ func start(t *testing.T, address string, api *apiServer, waits bool) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.headerTimeout = time.Second
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	go func() {
@@ -291,7 +292,7 @@ func TestWhoSaysNothingHoldsNoPlaceForLong(t *testing.T) {
 		_ = resp.Body.Close()
 		t.Errorf("one more than %d was served", len(silent))
 	}
-	s.client.Timeout = headerTimeout + 3*time.Second
+	s.client.Timeout = 4 * time.Second
 	began := time.Now()
 	resp, err := s.client.Get(s.url + "/metrics")
 	if err != nil {
