@@ -177,19 +177,22 @@ func (p *Publisher) Publish(ctx context.Context) (result ctrl.Result, served boo
 	if next.Revision != p.lastRevision {
 		p.lastChange = now
 	}
-	if err := p.publish(ctx, current, next, crd); err != nil {
-		if current.payload != nil {
-			snapshot.Revision, snapshot.Digest = current.payload.Revision, current.payload.Digest
-		}
-		if !apierrors.IsConflict(err) { // which the next pass settles
-			snapshot.Held = err.Error()
-			p.Board.put(snapshot)
-		}
-		return result, true, err
+	return result, true, p.publishAndTell(ctx, current, next, crd, snapshot)
+}
+
+// publishAndTell has the snapshot say what came of it.
+func (p *Publisher) publishAndTell(ctx context.Context, current published, next payload.Payload, crd *apiextensionsv1.CustomResourceDefinition, snapshot Snapshot) error {
+	err := p.publish(ctx, current, next, crd)
+	switch {
+	case apierrors.IsConflict(err):
+		return err // which the next pass settles
+	case err != nil:
+		snapshot.Held = err.Error()
+	default:
+		snapshot.Revision, snapshot.Digest, snapshot.Provisional = next.Revision, next.Digest, next.Provisional
 	}
-	snapshot.Revision, snapshot.Digest, snapshot.Provisional = next.Revision, next.Digest, next.Provisional
 	p.Board.put(snapshot)
-	return result, true, nil
+	return err
 }
 
 // reports returns what nodes have in force. The way to the nodes does not depend on the way back: where that cannot be had,

@@ -45,7 +45,7 @@ func TestAWatchGoesOnOnlyFromWhatTheStoreHasReached(t *testing.T) {
 			},
 			WatchFuncWithContext: func(context.Context, metav1.ListOptions) (watch.Interface, error) { return watch.NewFake(), nil },
 		})
-		_, err := lw.Watch(metav1.ListOptions{ResourceVersion: c.from, SendInitialEvents: c.initial})
+		_, err := cache.ToListerWatcherWithContext(lw).WatchWithContext(t.Context(), metav1.ListOptions{ResourceVersion: c.from, SendInitialEvents: c.initial})
 		got := "watches"
 		switch {
 		case apierrors.IsResourceExpired(err):
