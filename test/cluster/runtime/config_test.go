@@ -64,7 +64,7 @@ func TestContainerdReadsItsConfigurationAsWeDo(t *testing.T) {
 				t.Fatal(err)
 			}
 			if len(golden.Readings) == 0 {
-				t.Skip("there is no configuration file")
+				return // there is no configuration file to be read
 			}
 			want := golden.Readings[len(golden.Readings)-1]
 			got := j.read(t, extract(t, filepath.Join(configurations, name+".in.txt")))
