@@ -137,7 +137,7 @@ func (p *Publisher) Publish(ctx context.Context) (result ctrl.Result, served boo
 	}
 	now := time.Now()
 	result = p.poll(crd, now)
-	snapshot := Snapshot{Sets: sets, HasStatus: hasStatus(crd), Listed: listed, Published: now}
+	snapshot := Snapshot{Sets: sets, HasStatus: hasStatus(crd), Listed: listed}
 	began := time.Now()
 	snapshot.Result = mirrors.Merge(mirrors.Input{Sets: sets, Insecure: p.Insecure})
 	text, err := registriesconf.Encode(snapshot.Result.Rules)

@@ -35,8 +35,8 @@ type Snapshot struct {
 	Held string
 	// HasStatus tells whether the CRD has room for our status. That of OpenShift has not.
 	HasStatus bool
-	// Listed is when the sets were listed, and Published when this process first saw the revision published.
-	Listed, Published time.Time
+	// Listed is when the sets were listed.
+	Listed time.Time
 }
 
 // Board is where the publisher puts its snapshots, for the other reconcilers to see.
@@ -50,9 +50,6 @@ type Board struct {
 func (b *Board) put(s Snapshot) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.snapshot != nil && b.snapshot.Revision == s.Revision {
-		s.Published = b.snapshot.Published
-	}
 	b.snapshot = &s
 	for _, w := range b.watchers {
 		select {
