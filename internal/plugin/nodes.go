@@ -19,7 +19,6 @@ import (
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
-	"github.com/mirrorset/mirrorset/internal/payload"
 )
 
 // nodesVerb prints where nodes are.
@@ -184,25 +183,29 @@ func (v *nodesVerb) follow(ctx context.Context, c *cluster) error {
 		return err // what a mistake in the flags leads to is no reason to try again
 	}
 	p := progress{verb: v, table: v.newTable(v.out, nodeColumns...), live: isTerminal(v.stderr), shown: make(map[string]fleetNode)}
-	err := c.watch(ctx, func(s state) (bool, error) {
+	show := func(s state) (bool, error) {
 		f := survey(s.nodes, s.published)
 		if err := v.only(&f); err != nil {
 			return false, err
 		}
 		return p.update(f, unpublished(s.sets, time.Now()))
+	}
+	err := c.watch(ctx, func(s state) (bool, error) {
+		if done, err := show(s); !done || err != nil {
+			return false, err
+		}
+		// The three kinds of objects are watched each for itself, and after a break the sets may be back long before the nodes.
+		now, err := c.state(ctx)
+		if err != nil {
+			return false, nil //nolint:nilerr // the cluster is away, and is waited for
+		}
+		return show(now)
 	})
 	p.end()
 	if errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("not all nodes have in force what is published after %s", v.timeout)
 	}
 	return err
-}
-
-// state is what a cluster has at one time.
-type state struct {
-	sets      []configv1.ImageDigestMirrorSet
-	nodes     []mirrorsetv1alpha1.MirrorNode
-	published *payload.Payload
 }
 
 // progress prints what differs from what was printed last.

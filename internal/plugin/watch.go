@@ -22,6 +22,28 @@ import (
 	"github.com/mirrorset/mirrorset/internal/payload"
 )
 
+// state is what a cluster has.
+type state struct {
+	sets      []configv1.ImageDigestMirrorSet
+	nodes     []mirrorsetv1alpha1.MirrorNode
+	published *payload.Payload
+}
+
+// state asks the cluster what it has. What sets say of themselves was published before, and what nodes say is read last, so
+// sets that are published and nodes that have what is published mean that the nodes have the sets.
+func (c *cluster) state(ctx context.Context) (s state, err error) {
+	if s.sets, err = c.sets(ctx); err != nil {
+		return s, err
+	}
+	p, err := c.published(ctx)
+	if err != nil {
+		return s, err
+	}
+	s.published = &p
+	s.nodes, err = c.nodes(ctx)
+	return s, err
+}
+
 // settle is how long changes are waited for that would be shown at once.
 const settle = 100 * time.Millisecond
 

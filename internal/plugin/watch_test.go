@@ -1,0 +1,60 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package plugin
+
+import (
+	"encoding/json"
+	"net/http"
+	"regexp"
+	"sync/atomic"
+	"testing"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+)
+
+// lists answers lists and requests for one object, and takes watches without a word. The list that a watch begins with may be of
+// any age (resourceVersion=0); that is the old one.
+func lists(t *testing.T, old any, now func() any) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		q, object := r.URL.Query(), old
+		switch {
+		case q.Has("sendInitialEvents"):
+			w.WriteHeader(http.StatusBadRequest)
+			object = apierrors.NewBadRequest("not here").Status()
+		case q.Has("watch"):
+			w.(http.Flusher).Flush()
+			<-r.Context().Done()
+			return
+		case q.Get("resourceVersion") != "0":
+			object = now()
+		}
+		if err := json.NewEncoder(w).Encode(object); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// After a break the watches come back one by one: with the sets and the ConfigMap of now and the nodes of before, or the other way
+// round, all may seem to be in force.
+func TestAWatchDoesNotTakeOldObjectsForTheEnd(t *testing.T) {
+	behind, there := nodeList(nodeAt("node-1", currentRevision-1)), nodeList(nodeAt("node-1", currentRevision))
+	var asked atomic.Int32
+	nodes := lists(t, there, func() any {
+		if asked.Add(1) <= 2 { // the first is before the watch
+			return behind
+		}
+		return there
+	})
+	sets, configMap := setList(), configMapOf(t, current)
+	configMaps := map[string]any{"apiVersion": "v1", "kind": "ConfigMapList", "items": []any{configMap}}
+	url := serve(t, map[string]any{
+		nodesPath: nodes, setsPath: lists(t, sets, func() any { return sets }), configMapPath: configMap,
+		"/api/v1/namespaces/mirrorset-system/configmaps": lists(t, configMaps, nil),
+	})
+	r := runMain(t, "", "nodes", "--server", url, "--watch", "--no-headers", "--timeout=20s")
+	if r.code != 0 || !regexp.MustCompile(`^node-1 .* InForce .*\nnode-1 .* Behind .*\nnode-1 .* InForce .*\n$`).MatchString(r.stdout) {
+		t.Errorf("exit code %d:\n%s%s", r.code, r.stdout, r.stderr)
+	}
+}
