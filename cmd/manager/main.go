@@ -139,7 +139,8 @@ func run(s settings) error {
 	writer := measured.Counting(mgr.GetClient())
 	events := &controller.Events{Recorder: mgr.GetEventRecorder("mirrorset-manager")}
 	publisher := &controller.Publisher{Client: writer, Live: mgr.GetAPIReader(), Namespace: s.namespace, Insecure: insecure, Board: board, Metrics: measured}
-	operand := &controller.Operand{Client: writer, Live: mgr.GetAPIReader(), Namespace: s.namespace, Settings: s.agent}
+	foundation := &controller.Foundation{Client: writer, Live: mgr.GetAPIReader(), Namespace: s.namespace}
+	operand := &controller.Operand{Client: writer, Live: mgr.GetAPIReader(), Namespace: s.namespace, Settings: s.agent, Foundation: foundation}
 	keeper := &controller.FleetKeeper{Client: writer, Board: board, Settings: s.agent, Events: events, Metrics: measured}
 	status := &controller.StatusWriter{Client: writer, Board: board, Settings: s.agent, Events: events}
 	err = errors.Join(

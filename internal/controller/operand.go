@@ -72,7 +72,8 @@ type AgentSettings struct {
 	Proxy []corev1.EnvVar
 }
 
-// Operand keeps the agents' DaemonSet as it should be. It belongs to the manager's Deployment and goes with it.
+// Operand keeps the agents' DaemonSet, and what has to be there before it, as they should be. The DaemonSet belongs to the manager's
+// Deployment and goes with it.
 type Operand struct {
 	// Client applies the DaemonSet.
 	Client client.Client
@@ -81,6 +82,8 @@ type Operand struct {
 	// Namespace is the manager's.
 	Namespace string
 	Settings  AgentSettings
+	// Foundation comes before the agents.
+	Foundation *Foundation
 
 	refused  string    // the last refusal of Pods, so that each is logged once
 	complete time.Time // when all agents had a Pod; refusals from before are over
@@ -104,6 +107,9 @@ func (o *Operand) SetupWithManager(mgr ctrl.Manager) error {
 
 // Reconcile applies the DaemonSet, and says so where the cluster does not let its Pods in.
 func (o *Operand) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Result, error) {
+	if err := o.Foundation.Lay(ctx); err != nil {
+		return ctrl.Result{}, err
+	}
 	var manager appsv1.Deployment
 	err := o.Live.Get(ctx, types.NamespacedName{Namespace: o.Namespace, Name: ManagerName}, &manager)
 	if apierrors.IsNotFound(err) {

@@ -38,7 +38,7 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 	plane, err = controlplane.Start(root)
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(func() error { return plane.Stop() })
-	Expect(plane.Install(ctx)).To(Succeed())
+	Expect(plane.InstallAll(ctx)).To(Succeed())
 
 	address, _, err := rest.DefaultServerUrlFor(plane.Config)
 	Expect(err).NotTo(HaveOccurred())

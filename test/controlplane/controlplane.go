@@ -90,15 +90,29 @@ func (c *ControlPlane) Kubectl(ctx context.Context, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// Install applies config/default, and waits until sets are served.
+// Install applies config/default. The rest is for a manager to bring.
 func (c *ControlPlane) Install(ctx context.Context) error {
-	for _, args := range [][]string{
-		{"apply", "--server-side", "-k", "config/default"},
-		{"wait", "--for=condition=Established", "--timeout=60s", "crd/imagedigestmirrorsets.config.openshift.io"},
-	} {
-		if out, err := c.Kubectl(ctx, args...).CombinedOutput(); err != nil {
-			return fmt.Errorf("kubectl %s: %w\n%s", args[0], err, out)
-		}
+	return c.kubectl(ctx, "apply", "--server-side", "-k", "config/default")
+}
+
+// InstallAll applies what a manager brings too, for tests that have none yet, and waits until sets are served.
+func (c *ControlPlane) InstallAll(ctx context.Context) error {
+	return errors.Join(c.Install(ctx),
+		c.kubectl(ctx, "apply", "--server-side", "--force-conflicts", "-k", "config/crd"),
+		c.kubectl(ctx, "apply", "--server-side", "--force-conflicts", "-k", "config/admission"),
+		c.AwaitSets(ctx))
+}
+
+// AwaitSets waits until sets are served.
+func (c *ControlPlane) AwaitSets(ctx context.Context) error {
+	const crd = "crd/imagedigestmirrorsets.config.openshift.io"
+	return errors.Join(c.kubectl(ctx, "wait", "--for=create", "--timeout=60s", crd),
+		c.kubectl(ctx, "wait", "--for=condition=Established", "--timeout=60s", crd))
+}
+
+func (c *ControlPlane) kubectl(ctx context.Context, args ...string) error {
+	if out, err := c.Kubectl(ctx, args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("kubectl %s: %w\n%s", args[0], err, out)
 	}
 	return nil
 }

@@ -53,7 +53,7 @@ func run(ctx context.Context, keep bool) (err error) {
 	}
 	defer func() { err = errors.Join(err, c.Stop()) }()
 
-	say("Installing CRDs and RBAC: kubectl apply -k config/default")
+	say("Installing: kubectl apply -k config/default")
 	if err := c.Install(ctx); err != nil {
 		return err
 	}
@@ -69,6 +69,9 @@ func run(ctx context.Context, keep bool) (err error) {
 	}
 	defer func() { err = errors.Join(err, agent.Stop()) }()
 
+	if err := c.AwaitSets(ctx); err != nil { // the manager brings their CRD
+		return err
+	}
 	if err := show(ctx, c, filepath.Join(hostRoot, dropIn), manager, agent); err != nil {
 		return err
 	}

@@ -29,7 +29,7 @@ func deleteCRD(ctx context.Context) {
 
 var _ = Describe("A CRD that is deleted", func() {
 	BeforeEach(func() {
-		DeferCleanup(func(ctx SpecContext) { Expect(plane.Install(ctx)).To(Succeed()) })
+		DeferCleanup(func(ctx SpecContext) { Expect(plane.InstallAll(ctx)).To(Succeed()) })
 	})
 
 	It("changes nothing on the nodes until sets are back, and these are followed at once", func(ctx SpecContext) {
@@ -47,7 +47,7 @@ var _ = Describe("A CRD that is deleted", func() {
 		Eventually(manager.Log).Should(ContainSubstring("the CRD is missing"))
 		Eventually(func() int { return strings.Count(manager.Log(), "Failed to watch") }, "1m").Should(BeNumerically(">", 3))
 		n.keepsRules(a, b)
-		Expect(plane.Install(ctx)).To(Succeed())
+		Expect(plane.InstallAll(ctx)).To(Succeed())
 		Eventually(manager.Log).Should(ContainSubstring("the CRD was replaced and has no sets"))
 		n.keepsRules(a, b)
 		Expect(mustPublished(ctx)).To(Equal(before))
@@ -73,7 +73,7 @@ var _ = Describe("A CRD that is deleted", func() {
 		n.wantRules(a)
 		manager.Kill()
 		deleteCRD(ctx)
-		Expect(plane.Install(ctx)).To(Succeed())
+		Expect(plane.InstallAll(ctx)).To(Succeed())
 		manager = startManager(ctx, alone)
 		Eventually(manager.Log).Should(ContainSubstring("the CRD was replaced and has no sets"))
 		n.keepsRules(a)

@@ -52,7 +52,7 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 	plane, err = startPlane()
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(func() error { return plane.Stop() })
-	Expect(plane.Install(ctx)).To(Succeed())
+	Expect(plane.InstallAll(ctx)).To(Succeed())
 	admin, err = newClient(plane.Config)
 	Expect(err).NotTo(HaveOccurred())
 })

@@ -66,7 +66,7 @@ func components(ctx context.Context) (operators []client.Object) {
 		Expect(admin.DeleteAllOf(ctx, &corev1.Secret{}, client.InNamespace(controlplane.Namespace), own)).To(Succeed())
 		Expect(admin.Delete(ctx, &rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: "mirrorset-agent-metrics-auth"}})).To(Succeed())
 		Expect(admin.Delete(ctx, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: controlplane.Namespace, Name: "mirrorset-dashboard"}})).To(Succeed())
-		Expect(plane.Install(ctx)).To(Succeed())
+		Expect(plane.InstallAll(ctx)).To(Succeed())
 	})
 	file := filepath.Join(folder, "served.yaml")
 	Expect(os.WriteFile(file, []byte(strings.Join(served, "\n---\n")), 0o600)).To(Succeed())
@@ -252,7 +252,7 @@ var _ = Describe("Metrics", func() {
 	})
 
 	It("tell the revision that stays published while a CRD without sets is not believed", func(ctx SpecContext) {
-		DeferCleanup(func(ctx SpecContext) { Expect(plane.Install(ctx)).To(Succeed()) })
+		DeferCleanup(func(ctx SpecContext) { Expect(plane.InstallAll(ctx)).To(Succeed()) })
 		components(ctx)
 		n := newNode()
 		manager := startManager(ctx, alone)
@@ -262,7 +262,7 @@ var _ = Describe("Metrics", func() {
 		n.wantRules(s)
 		manager.Kill()
 		deleteCRD(ctx)
-		Expect(plane.Install(ctx)).To(Succeed())
+		Expect(plane.InstallAll(ctx)).To(Succeed())
 		address := freeAddress()
 		manager = startManager(ctx, alone, "--metrics-bind-address="+address)
 		Eventually(manager.Log).Should(ContainSubstring("the CRD was replaced and has no sets"))

@@ -71,13 +71,13 @@ var _ = Describe("The manager", func() {
 	})
 
 	It("waits for a CRD that is away when it starts", func(ctx SpecContext) {
-		DeferCleanup(func(ctx SpecContext) { Expect(plane.Install(ctx)).To(Succeed()) })
+		DeferCleanup(func(ctx SpecContext) { Expect(plane.InstallAll(ctx)).To(Succeed()) })
 		deleteCRD(ctx)
 		n := newNode()
 		manager := startManager(ctx, alone)
 		startAgent(ctx, n)
 		Eventually(manager.Log).Should(ContainSubstring(`"Starting workers","controller":"publisher"`))
-		Expect(plane.Install(ctx)).To(Succeed())
+		Expect(plane.InstallAll(ctx)).To(Succeed())
 		s := set("a", entry("quay.io", "m1.local"))
 		Eventually(func() error { return admin.Create(ctx, s) }).Should(Succeed())
 		n.wantRules(s)
@@ -87,7 +87,7 @@ var _ = Describe("The manager", func() {
 	})
 
 	It("opens nothing when both the CRD and the ConfigMap were lost", func(ctx SpecContext) {
-		DeferCleanup(func(ctx SpecContext) { Expect(plane.Install(ctx)).To(Succeed()) })
+		DeferCleanup(func(ctx SpecContext) { Expect(plane.InstallAll(ctx)).To(Succeed()) })
 		n := newNode()
 		manager := startManager(ctx, alone)
 		startAgent(ctx, n)
@@ -99,7 +99,7 @@ var _ = Describe("The manager", func() {
 		deleteCRD(ctx)
 		Expect(admin.Delete(ctx, &corev1.ConfigMap{ObjectMeta: configMapMeta})).To(Succeed())
 		lost := n.guard()
-		Expect(plane.Install(ctx)).To(Succeed())
+		Expect(plane.InstallAll(ctx)).To(Succeed())
 		startManager(ctx, alone)
 		Eventually(func(g Gomega) {
 			cm, err := configMap(ctx)

@@ -1,0 +1,205 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"bytes"
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	corev1 "k8s.io/api/core/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
+
+	"github.com/mirrorset/mirrorset/config"
+	"github.com/mirrorset/mirrorset/internal/payload"
+)
+
+// The label of all objects that Mirrorset is, with its value.
+const (
+	partOfLabel = "app.kubernetes.io/part-of"
+	nameLabel   = "app.kubernetes.io/name"
+	partOf      = "mirrorset"
+)
+
+// The CRDs that OLM brings, and that it wants of OpenShift.
+const (
+	olmCRDName     = "clusterserviceversions.operators.coreos.com"
+	proxiesCRDName = "proxies.config.openshift.io"
+)
+
+// Foundation is what has to be there before the agents: the CRDs and the admission policies. The manager applies them, because
+// no way of installing can leave a CRD of OpenShift alone and still bring upgrades of our own, and OLM takes no policies at
+// all (docs/adr/0015).
+type Foundation struct {
+	// Client applies the objects.
+	Client client.Client
+	// Live reads from the API server and not from a cache.
+	Live client.Reader
+	// Namespace is the manager's. The policies go with it.
+	Namespace string
+
+	settled  map[string]bool  // CRDs by name that this process has looked at
+	policies map[string]state // as they were after they were applied
+}
+
+// state tells whether somebody changed an object.
+type state struct {
+	uid        types.UID
+	generation int64
+}
+
+// +kubebuilder:rbac:groups=apiextensions.k8s.io,resources=customresourcedefinitions,resourceNames=imagedigestmirrorsets.config.openshift.io;mirrornodes.mirrorset.io;proxies.config.openshift.io,verbs=get;create;patch
+// +kubebuilder:rbac:groups=apiextensions.k8s.io,resources=customresourcedefinitions,resourceNames=clusterserviceversions.operators.coreos.com,verbs=get
+// +kubebuilder:rbac:groups=admissionregistration.k8s.io,resources=validatingadmissionpolicies;validatingadmissionpolicybindings,resourceNames=mirrorset-agent-guard;mirrorset-set-warnings,verbs=get;create;patch
+// +kubebuilder:rbac:groups="",namespace=mirrorset-system,resources=namespaces,verbs=get
+
+// Lay applies what is missing of it or was changed by others.
+func (f *Foundation) Lay(ctx context.Context) error {
+	err := f.layCRDs(ctx)
+	return errors.Join(err, f.layPolicies(ctx), f.layProxies(ctx))
+}
+
+// layCRDs brings the CRDs to this manager's version, once, so that of two managers during an upgrade the later one has its
+// way. A CRD that is deleted afterwards stays away, because somebody may be about to replace it.
+func (f *Foundation) layCRDs(ctx context.Context) error {
+	crds, err := manifests(config.CRDs)
+	if err != nil {
+		return err
+	}
+	for _, crd := range crds {
+		if f.settled[crd.GetName()] {
+			continue
+		}
+		if err := f.layCRD(ctx, crd); err != nil {
+			return err
+		}
+		if f.settled == nil {
+			f.settled = make(map[string]bool)
+		}
+		f.settled[crd.GetName()] = true
+	}
+	return nil
+}
+
+func (f *Foundation) layCRD(ctx context.Context, crd *unstructured.Unstructured) error {
+	var current apiextensionsv1.CustomResourceDefinition
+	err := f.Live.Get(ctx, types.NamespacedName{Name: crd.GetName()}, &current)
+	switch {
+	case apierrors.IsNotFound(err):
+		return f.apply(ctx, crd) // and fail where somebody else is as fast
+	case err != nil:
+		return fmt.Errorf("CRD %s: %w", crd.GetName(), err)
+	case current.DeletionTimestamp != nil:
+		return fmt.Errorf("CRD %s is being deleted", crd.GetName())
+	case current.Labels[partOfLabel] != partOf:
+		ctrl.LoggerFrom(ctx).Info("The CRD is left as it is, because it is not labelled as part of Mirrorset", "crd", crd.GetName(), "label", partOfLabel+"="+partOf)
+		return nil
+	}
+	return f.apply(ctx, crd, client.ForceOwnership)
+}
+
+// layPolicies has the API server guard the MirrorNodes, and warn of doubtful sets.
+func (f *Foundation) layPolicies(ctx context.Context) error {
+	policies, err := manifests(config.Policies)
+	if err != nil {
+		return err
+	}
+	var namespace corev1.Namespace
+	if err := f.Live.Get(ctx, types.NamespacedName{Name: f.Namespace}, &namespace); err != nil {
+		return fmt.Errorf("namespace %s: %w", f.Namespace, err)
+	}
+	owner := metav1.OwnerReference{APIVersion: "v1", Kind: "Namespace", Name: namespace.Name, UID: namespace.UID}
+	for _, policy := range policies {
+		key := policy.GetKind() + "/" + policy.GetName()
+		current := policy.DeepCopy()
+		err := f.Live.Get(ctx, client.ObjectKeyFromObject(policy), current)
+		if client.IgnoreNotFound(err) != nil {
+			return fmt.Errorf("%s: %w", key, err)
+		}
+		if err == nil && f.policies[key] == stateOf(current) {
+			continue
+		}
+		policy.SetOwnerReferences([]metav1.OwnerReference{owner})
+		if err := f.apply(ctx, policy, client.ForceOwnership); err != nil {
+			return err
+		}
+		if f.policies == nil {
+			f.policies = make(map[string]state)
+		}
+		f.policies[key] = stateOf(policy)
+	}
+	return nil
+}
+
+func stateOf(object client.Object) state {
+	return state{object.GetUID(), object.GetGeneration()}
+}
+
+// layProxies creates the CRD that OLM waits for, where there is an OLM and no such CRD.
+func (f *Foundation) layProxies(ctx context.Context) error {
+	for name, wanted := range map[string]bool{olmCRDName: true, proxiesCRDName: false} {
+		crd := &metav1.PartialObjectMetadata{}
+		crd.SetGroupVersionKind(apiextensionsv1.SchemeGroupVersion.WithKind("CustomResourceDefinition"))
+		err := f.Live.Get(ctx, types.NamespacedName{Name: name}, crd)
+		if client.IgnoreNotFound(err) != nil {
+			return fmt.Errorf("CRD %s: %w", name, err)
+		}
+		if there := err == nil; there != wanted {
+			return nil
+		}
+	}
+	crd, err := manifest(config.Proxies)
+	if err != nil {
+		return err
+	}
+	ctrl.LoggerFrom(ctx).Info("OLM would wait for this CRD at its next start; it is created without any object", "crd", proxiesCRDName)
+	return f.apply(ctx, crd)
+}
+
+// apply applies an object as part of Mirrorset, and leaves what came of it in its place.
+func (f *Foundation) apply(ctx context.Context, object *unstructured.Unstructured, options ...client.ApplyOption) error {
+	object.SetLabels(map[string]string{nameLabel: partOf, partOfLabel: partOf, "app.kubernetes.io/managed-by": ManagerName})
+	options = append(options, client.FieldOwner(payload.FieldManager))
+	if err := f.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(object), options...); err != nil {
+		return fmt.Errorf("applying %s %s: %w", object.GetKind(), object.GetName(), err)
+	}
+	return nil
+}
+
+// manifests reads all objects in the files of a folder.
+func manifests(folder embed.FS) (objects []*unstructured.Unstructured, err error) {
+	err = fs.WalkDir(folder, ".", func(file string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		content, err := folder.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		for document := range bytes.SplitSeq(content, []byte("\n---\n")) {
+			object, err := manifest(document)
+			if err != nil {
+				return fmt.Errorf("%s: %w", file, err)
+			}
+			objects = append(objects, object)
+		}
+		return nil
+	})
+	return objects, err
+}
+
+func manifest(content []byte) (*unstructured.Unstructured, error) {
+	object := &unstructured.Unstructured{}
+	return object, yaml.UnmarshalStrict(content, &object.Object)
+}

@@ -1,0 +1,185 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package integration_test
+
+import (
+	"context"
+	"os"
+	"strings"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
+
+	"github.com/mirrorset/mirrorset/internal/controller"
+	"github.com/mirrorset/mirrorset/test/controlplane"
+)
+
+const (
+	nodesCRD   = "mirrornodes.mirrorset.io"
+	proxiesCRD = "proxies.config.openshift.io"
+	olmCRD     = "clusterserviceversions.operators.coreos.com"
+	guard      = "mirrorset-agent-guard"
+	warnings   = "mirrorset-set-warnings"
+)
+
+// takeAway deletes objects by "resource/name", those that there are.
+func takeAway(ctx context.Context, names ...string) {
+	GinkgoHelper()
+	out, err := plane.Kubectl(ctx, append([]string{"delete", "--ignore-not-found", "--wait"}, names...)...).CombinedOutput()
+	Expect(err).NotTo(HaveOccurred(), "%s", out)
+}
+
+func crd(ctx context.Context, g Gomega, name string) *apiextensionsv1.CustomResourceDefinition {
+	object := &apiextensionsv1.CustomResourceDefinition{}
+	g.Expect(admin.Get(ctx, client.ObjectKey{Name: name}, object)).To(Succeed())
+	return object
+}
+
+// foreignCRD makes a CRD of somebody else, out of one group and plural.
+func foreignCRD(ctx context.Context, name, kind string) {
+	GinkgoHelper()
+	plural, group, _ := strings.Cut(name, ".")
+	keep := true
+	object := &apiextensionsv1.CustomResourceDefinition{}
+	object.Name = name
+	object.Spec = apiextensionsv1.CustomResourceDefinitionSpec{
+		Group: group, Scope: apiextensionsv1.ClusterScoped,
+		Names: apiextensionsv1.CustomResourceDefinitionNames{Plural: plural, Singular: strings.ToLower(kind), Kind: kind, ListKind: kind + "List"},
+		Versions: []apiextensionsv1.CustomResourceDefinitionVersion{{Name: "v1", Served: true, Storage: true, Schema: &apiextensionsv1.CustomResourceValidation{
+			OpenAPIV3Schema: &apiextensionsv1.JSONSchemaProps{Type: "object", XPreserveUnknownFields: &keep},
+		}}},
+	}
+	Expect(admin.Create(ctx, object)).To(Succeed())
+	DeferCleanup(func(ctx SpecContext) { takeAway(ctx, "crd/"+name) })
+}
+
+var _ = Describe("What the manager brings before the agents", func() {
+	BeforeEach(func() {
+		DeferCleanup(func(ctx SpecContext) { Expect(plane.InstallAll(ctx)).To(Succeed()) })
+	})
+
+	It("are the CRDs and the policies, on a cluster that has but config/default", func(ctx SpecContext) {
+		takeAway(ctx, "crd/"+controller.CRDName, "crd/"+nodesCRD,
+			"validatingadmissionpolicy/"+guard, "validatingadmissionpolicy/"+warnings,
+			"validatingadmissionpolicybinding/"+guard, "validatingadmissionpolicybinding/"+warnings)
+		Expect(plane.Install(ctx)).To(Succeed())
+		manager := startManager(ctx, alone)
+		Expect(plane.AwaitSets(ctx)).To(Succeed())
+		n := newNode()
+		startAgent(ctx, n)
+		s := set("a", entry("quay.io", "m1.local"))
+		Eventually(func() error { return admin.Create(ctx, s) }).Should(Succeed())
+		n.wantRules(s)
+		Eventually(func(g Gomega) {
+			binding := &admissionregistrationv1.ValidatingAdmissionPolicyBinding{}
+			g.Expect(admin.Get(ctx, client.ObjectKey{Name: guard}, binding)).To(Succeed())
+			g.Expect(binding.OwnerReferences).To(HaveLen(1))
+			g.Expect(binding.OwnerReferences[0].Kind + "/" + binding.OwnerReferences[0].Name).To(Equal("Namespace/" + controlplane.Namespace))
+			g.Expect(admin.Get(ctx, client.ObjectKey{Name: warnings}, binding)).To(Succeed())
+			g.Expect(crd(ctx, g, nodesCRD).Labels).To(HaveKeyWithValue("app.kubernetes.io/part-of", "mirrorset"))
+			g.Expect(crd(ctx, g, controller.CRDName).Labels).To(HaveKeyWithValue("app.kubernetes.io/part-of", "mirrorset"))
+		}).Should(Succeed())
+
+		By("putting back a policy that somebody changed or deleted")
+		policy := &admissionregistrationv1.ValidatingAdmissionPolicy{}
+		Expect(admin.Get(ctx, client.ObjectKey{Name: guard}, policy)).To(Succeed())
+		good := policy.Spec.DeepCopy()
+		policy.Spec.FailurePolicy = new(admissionregistrationv1.Ignore)
+		Expect(admin.Update(ctx, policy)).To(Succeed())
+		takeAway(ctx, "validatingadmissionpolicybinding/"+guard)
+		Eventually(func(g Gomega) {
+			g.Expect(admin.Get(ctx, client.ObjectKey{Name: guard}, policy)).To(Succeed())
+			g.Expect(policy.Spec).To(Equal(*good))
+			g.Expect(admin.Get(ctx, client.ObjectKey{Name: guard}, &admissionregistrationv1.ValidatingAdmissionPolicyBinding{})).To(Succeed())
+		}, "30s").Should(Succeed())
+
+		By("and nothing of OLM's")
+		Expect(apierrors.IsNotFound(admin.Get(ctx, client.ObjectKey{Name: proxiesCRD}, &apiextensionsv1.CustomResourceDefinition{}))).To(BeTrue())
+		Expect(manager.Log()).NotTo(ContainSubstring("Reconciler error"))
+	})
+
+	It("are the CRDs of its own version, once", func(ctx SpecContext) {
+		short := func() {
+			GinkgoHelper()
+			old := crd(ctx, Default, controller.CRDName)
+			old.Spec.Names.ShortNames = []string{"old"}
+			old.Spec.Versions[0].AdditionalPrinterColumns = nil
+			Expect(admin.Update(ctx, old)).To(Succeed())
+		}
+		short()
+		manager := startManager(ctx, alone)
+		Eventually(func(g Gomega) {
+			now := crd(ctx, g, controller.CRDName)
+			g.Expect(now.Spec.Names.ShortNames).To(ConsistOf("idms"))
+			g.Expect(now.Spec.Versions[0].AdditionalPrinterColumns).NotTo(BeEmpty())
+		}).Should(Succeed())
+		Eventually(manager.Log).Should(ContainSubstring(`"controller":"operand"`))
+		short() // as a later manager may
+		generation := crd(ctx, Default, controller.CRDName).Generation
+		takeAway(ctx, "validatingadmissionpolicybinding/"+guard)
+		Eventually(func() error {
+			return admin.Get(ctx, client.ObjectKey{Name: guard}, &admissionregistrationv1.ValidatingAdmissionPolicyBinding{})
+		}, "30s").Should(Succeed()) // so it has looked again
+		Expect(crd(ctx, Default, controller.CRDName).Generation).To(Equal(generation))
+	})
+
+	It("are never over a CRD of OpenShift, by whatever way they are installed", func(ctx SpecContext) {
+		takeAway(ctx, "crd/"+controller.CRDName)
+		openShifts, err := os.ReadFile("testdata/openshift-idms-crd.yaml")
+		Expect(err).NotTo(HaveOccurred())
+		object := &apiextensionsv1.CustomResourceDefinition{}
+		Expect(yaml.UnmarshalStrict(openShifts, object)).To(Succeed())
+		Expect(admin.Create(ctx, object)).To(Succeed())
+		DeferCleanup(func(ctx SpecContext) { takeAway(ctx, "crd/"+controller.CRDName) })
+		Eventually(func(g Gomega) {
+			g.Expect(crd(ctx, g, controller.CRDName).Status.Conditions).To(ContainElement(HaveField("Type", apiextensionsv1.Established)))
+		}).Should(Succeed())
+		before := crd(ctx, Default, controller.CRDName)
+
+		for _, args := range [][]string{{"apply", "-k", "config/default"}, {"apply", "--server-side", "--force-conflicts", "-k", "config/default"}} {
+			out, err := plane.Kubectl(ctx, args...).CombinedOutput()
+			Expect(err).NotTo(HaveOccurred(), "%s", out)
+		}
+		n := newNode()
+		manager := startManager(ctx, alone)
+		startAgent(ctx, n)
+		s := set("a", entry("quay.io", "m1.local"))
+		create(ctx, s)
+		n.wantRules(s)
+		Eventually(manager.Log).Should(ContainSubstring("The CRD is left as it is"))
+		after := crd(ctx, Default, controller.CRDName)
+		Expect(after.ResourceVersion).To(Equal(before.ResourceVersion))
+		Expect(after.ManagedFields).To(Equal(before.ManagedFields))
+	})
+
+	It("is the CRD that OLM waits for, where there is an OLM", func(ctx SpecContext) {
+		foreignCRD(ctx, olmCRD, "ClusterServiceVersion")
+		DeferCleanup(func(ctx SpecContext) { takeAway(ctx, "crd/"+proxiesCRD) })
+		startManager(ctx, alone)
+		Eventually(func(g Gomega) {
+			g.Expect(crd(ctx, g, proxiesCRD).Status.Conditions).To(ContainElement(HaveField("Type", apiextensionsv1.Established)))
+		}).Should(Succeed())
+		out, err := plane.Kubectl(ctx, "get", "proxies.config.openshift.io", "-o", "name").CombinedOutput()
+		Expect(err).NotTo(HaveOccurred())
+		Expect(string(out)).To(BeEmpty())
+	})
+
+	It("is not that CRD where there is one already", func(ctx SpecContext) {
+		foreignCRD(ctx, olmCRD, "ClusterServiceVersion")
+		foreignCRD(ctx, proxiesCRD, "Proxy")
+		before := crd(ctx, Default, proxiesCRD)
+		takeAway(ctx, "validatingadmissionpolicybinding/"+guard)
+		startManager(ctx, alone)
+		Eventually(func() error {
+			return admin.Get(ctx, client.ObjectKey{Name: guard}, &admissionregistrationv1.ValidatingAdmissionPolicyBinding{})
+		}).Should(Succeed())
+		Consistently(func(g Gomega) { g.Expect(crd(ctx, g, proxiesCRD).ManagedFields).To(HaveLen(len(before.ManagedFields))) }, "1s").Should(Succeed())
+		Expect(crd(ctx, Default, proxiesCRD).Labels).To(BeEmpty())
+	})
+})
