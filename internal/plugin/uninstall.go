@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -16,8 +15,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
 	appsv1ac "k8s.io/client-go/applyconfigurations/apps/v1"
@@ -34,7 +31,9 @@ const (
 	installedNamespace = "mirrorset-system"
 	managerDeployment  = "mirrorset-manager"
 	agentDaemonSet     = "mirrorset-agent"
-	installedSelector  = "app.kubernetes.io/part-of=mirrorset"
+	partOfLabel        = "app.kubernetes.io/part-of"
+	partOf             = "mirrorset"
+	installedSelector  = partOfLabel + "=" + partOf
 )
 
 // pollEvery is how often the cluster is looked at while something is waited for.
@@ -52,6 +51,8 @@ type uninstaller struct {
 	client    kubernetes.Interface
 	dynamic   dynamic.Interface
 	out       io.Writer
+
+	release string // of Helm, where that installed it
 }
 
 func newUninstallCommand() *cobra.Command {
@@ -97,9 +98,15 @@ func (u *uninstaller) run(ctx context.Context) error {
 
 // stopManager scales the manager to zero, which would restore what the next steps change.
 func (u *uninstaller) stopManager(ctx context.Context) error {
-	u.say("Stopping the manager")
 	deployments := u.client.AppsV1().Deployments(u.namespace)
-	_, err := deployments.Patch(ctx, managerDeployment, types.MergePatchType, []byte(`{"spec":{"replicas":0}}`), metav1.PatchOptions{})
+	manager, err := deployments.Get(ctx, managerDeployment, metav1.GetOptions{})
+	if err == nil {
+		err = u.refuseOLM(manager)
+	}
+	if err == nil {
+		u.say("Stopping the manager")
+		_, err = deployments.Patch(ctx, managerDeployment, types.MergePatchType, []byte(`{"spec":{"replicas":0}}`), metav1.PatchOptions{})
+	}
 	if apierrors.IsNotFound(err) {
 		return fmt.Errorf("there is no Deployment %s in namespace %s; where is Mirrorset installed? See --namespace", managerDeployment, u.namespace)
 	}
@@ -110,6 +117,17 @@ func (u *uninstaller) stopManager(ctx context.Context) error {
 		pods, err := u.client.CoreV1().Pods(u.namespace).List(ctx, metav1.ListOptions{LabelSelector: "app.kubernetes.io/name=mirrorset,app.kubernetes.io/component=manager"})
 		return err == nil && len(pods.Items) == 0, err
 	})
+}
+
+// refuseOLM is for a manager that OLM would start again.
+func (u *uninstaller) refuseOLM(manager *appsv1.Deployment) error {
+	owner := manager.Labels["olm.owner"]
+	if owner == "" {
+		u.release = manager.Annotations["meta.helm.sh/release-name"]
+		return nil
+	}
+	return fmt.Errorf("OLM keeps Mirrorset installed in namespace %[1]s and would start the manager again, so nothing was changed. To take it away: kubectl delete imagedigestmirrorsets --all; "+
+		"kubectl mirrors nodes --watch; then delete the Subscription and ClusterServiceVersion %[2]s in namespace %[1]s (docs/uninstall.md)", u.namespace, owner)
 }
 
 // publishNothing publishes a revision without rules above all that were published.
@@ -214,62 +232,6 @@ func ready(pod *corev1.Pod) bool {
 	for _, c := range pod.Status.Conditions {
 		if c.Type == corev1.PodReady {
 			return c.Status == corev1.ConditionTrue
-		}
-	}
-	return false
-}
-
-// deleteAll deletes the namespace and all that is labelled as part of Mirrorset outside of it.
-func (u *uninstaller) deleteAll(ctx context.Context) error {
-	for _, resource := range []schema.GroupVersionResource{
-		{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"},
-		{Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "clusterrolebindings"},
-		{Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "clusterroles"},
-		{Group: "admissionregistration.k8s.io", Version: "v1", Resource: "validatingadmissionpolicybindings"},
-		{Group: "admissionregistration.k8s.io", Version: "v1", Resource: "validatingadmissionpolicies"},
-	} {
-		list, err := u.dynamic.Resource(resource).List(ctx, metav1.ListOptions{LabelSelector: installedSelector})
-		if err != nil {
-			return err
-		}
-		for i := range list.Items {
-			name := list.Items[i].GetName()
-			if isOpenShifts(&list.Items[i]) {
-				u.say("Left %s %s, which belongs to OpenShift", resource.Resource, name)
-				continue
-			}
-			if err := u.dynamic.Resource(resource).Delete(ctx, name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
-				return err
-			}
-			u.say("Deleted %s %s", resource.Resource, name)
-		}
-	}
-	namespaces := u.client.CoreV1().Namespaces()
-	namespace, err := namespaces.Get(ctx, u.namespace, metav1.GetOptions{})
-	if err == nil && namespace.Labels["app.kubernetes.io/part-of"] != "mirrorset" {
-		return fmt.Errorf("namespace %s is not labelled %s, so it may hold more than Mirrorset and was not deleted; delete what config/default installs in it by hand", u.namespace, installedSelector)
-	}
-	if err := namespaces.Delete(ctx, u.namespace, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
-		return err
-	}
-	err = u.await(ctx, "namespace "+u.namespace+" to be gone", func(ctx context.Context) (bool, error) {
-		_, err := namespaces.Get(ctx, u.namespace, metav1.GetOptions{})
-		if apierrors.IsNotFound(err) {
-			return true, nil
-		}
-		return false, err
-	})
-	if err == nil {
-		u.say("Deleted namespace %s", u.namespace)
-	}
-	return err
-}
-
-// isOpenShifts tells whether OpenShift's version operator keeps the object.
-func isOpenShifts(object *unstructured.Unstructured) bool {
-	for key := range object.GetAnnotations() {
-		if strings.Contains(key, "release.openshift.io/") {
-			return true
 		}
 	}
 	return false

@@ -25,7 +25,8 @@ var _ = Describe("a CRI-O that does not reload by itself", func() {
 		Expect(err).NotTo(HaveOccurred())
 		program, noted := filepath.Join(folder, "crio"), filepath.Join(folder, "noted")
 		Expect(os.WriteFile(program, shell, 0o755)).To(Succeed())
-		crio, err := s.Run("crio", program, nil, "-c", `trap 'echo reload >> "$0"' HUP; while :; do sleep 0.05; done`, noted)
+		// A shell cannot trap a signal that it was started to ignore, as everything is under nohup.
+		crio, err := s.Run("crio", "/usr/bin/env", nil, "--default-signal=HUP", program, "-c", `trap 'echo reload >> "$0"' HUP; while :; do sleep 0.05; done`, noted)
 		Expect(err).NotTo(HaveOccurred())
 		DeferCleanup(crio.End)
 

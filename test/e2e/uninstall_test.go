@@ -27,13 +27,18 @@ var _ = Describe("taking Mirrorset away", func() {
 	// expectNothingInCluster wants that the cluster has nothing of Mirrorset. A namespace goes after the Pods in it have ended.
 	expectNothingInCluster := func(ctx SpecContext) {
 		GinkgoHelper()
-		for _, kind := range []string{"namespaces", "customresourcedefinitions", "clusterroles", "clusterrolebindings", "validatingadmissionpolicies", "validatingadmissionpolicybindings"} {
-			names := s.kubectl(ctx, "get", kind, "-o", "name")
-			Expect(names).NotTo(Or(ContainSubstring("mirrorset"), ContainSubstring("imagedigest"), ContainSubstring("idms")), kind)
-		}
+		Eventually(func(g Gomega) {
+			for _, kind := range []string{"namespaces", "customresourcedefinitions", "clusterroles", "clusterrolebindings", "validatingadmissionpolicies", "validatingadmissionpolicybindings"} {
+				names := s.kubectl(ctx, "get", kind, "-o", "name")
+				g.Expect(names).NotTo(Or(ContainSubstring("mirrorset"), ContainSubstring("imagedigest"), ContainSubstring("config.openshift.io"), ContainSubstring("idms")), kind)
+			}
+		}, "30s").Should(Succeed()) // the policies go after the namespace
 	}
 
 	It("leaves no file on the node and nothing in the cluster, with kubectl mirrors uninstall", func(ctx SpecContext) {
+		s.kubectl(ctx, "apply", "-f", "testdata/olm-crd.yaml")
+		DeferCleanup(func(ctx SpecContext) { s.kubectl(ctx, "delete", "-f", "testdata/olm-crd.yaml") })
+		s.kubectl(ctx, "wait", "--for=create", "--timeout=90s", "crd/proxies.config.openshift.io")
 		Expect(s.forbidden(ctx)).To(BeEmpty())
 		started := time.Now()
 		out := run(s.shell(ctx, "kubectl mirrors uninstall"))
@@ -60,6 +65,9 @@ var _ = Describe("taking Mirrorset away", func() {
 		Expect(s.forbidden(ctx)).To(BeEmpty())
 		old := s.files()
 		s.kubectl(ctx, "delete", "-f", "../../dist/install.yaml")
+		crds := s.kubectl(ctx, "get", "customresourcedefinitions", "-o", "name", "-l", "app.kubernetes.io/part-of=mirrorset")
+		Expect(strings.Fields(crds)).To(HaveLen(2)) // and with them the sets, which belong to whoever wrote them
+		s.kubectl(ctx, append([]string{"delete"}, strings.Fields(crds)...)...)
 		installed = nil
 		expectNothingInCluster(ctx)
 		Expect(s.files()).To(Equal(old))

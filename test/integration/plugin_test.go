@@ -5,6 +5,7 @@ package integration_test
 
 import (
 	"context"
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,8 +15,14 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	"github.com/onsi/gomega/gbytes"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/mirrorset/mirrorset/internal/controller"
+	"github.com/mirrorset/mirrorset/test/controlplane"
 )
 
 // mirrorsCommand returns "kubectl mirrors" as an administrator.
@@ -165,3 +172,26 @@ func revisionIn(text string) string {
 	}
 	return all[len(all)-1]
 }
+
+var _ = Describe("kubectl mirrors uninstall", func() {
+	It("changes nothing where OLM would start the manager again", func(ctx SpecContext) {
+		key := client.ObjectKey{Namespace: controlplane.Namespace, Name: controller.ManagerName}
+		label := func(ctx context.Context, value any) *appsv1.Deployment {
+			manager := &appsv1.Deployment{}
+			Expect(admin.Get(ctx, key, manager)).To(Succeed())
+			patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"labels": map[string]any{"olm.owner": value}}})
+			Expect(err).NotTo(HaveOccurred())
+			Expect(admin.Patch(ctx, manager, client.RawPatch(types.MergePatchType, patch))).To(Succeed())
+			return manager
+		}
+		before := label(ctx, "mirrorset.v0.1.0")
+		DeferCleanup(func(ctx SpecContext) { label(ctx, nil) })
+		out, code := runMirrors(ctx, "uninstall")
+		Expect(code).To(Equal(1))
+		Expect(out).To(HavePrefix("error: OLM keeps Mirrorset installed in namespace mirrorset-system and would start the manager again, so nothing was changed. "))
+		Expect(out).To(ContainSubstring("ClusterServiceVersion mirrorset.v0.1.0"))
+		after := &appsv1.Deployment{}
+		Expect(admin.Get(ctx, key, after)).To(Succeed())
+		Expect(after.ResourceVersion).To(Equal(before.ResourceVersion))
+	})
+})

@@ -33,6 +33,8 @@ var asks = []authorizationv1.ResourceAttributes{
 	{Resource: "nodes"},
 	{Resource: "nodes", Subresource: "proxy"},
 	{Resource: "namespaces"},
+	{Resource: "namespaces", Name: controlplane.Namespace, Namespace: controlplane.Namespace},
+	{Resource: "namespaces", Name: "default", Namespace: "default"},
 	{Resource: "events", Namespace: controlplane.Namespace},
 	{Resource: "events", Namespace: "default"},
 	{Group: "events.k8s.io", Resource: "events", Namespace: "default"},
@@ -50,8 +52,15 @@ var asks = []authorizationv1.ResourceAttributes{
 	{Group: "mirrorset.io", Resource: "mirrornodes", Subresource: "status"},
 	{Group: "mirrorset.io", Resource: "others"},
 	{Group: "apiextensions.k8s.io", Resource: "customresourcedefinitions", Name: controller.CRDName},
+	{Group: "apiextensions.k8s.io", Resource: "customresourcedefinitions", Name: nodesCRD},
+	{Group: "apiextensions.k8s.io", Resource: "customresourcedefinitions", Name: proxiesCRD},
+	{Group: "apiextensions.k8s.io", Resource: "customresourcedefinitions", Name: olmCRD},
 	{Group: "apiextensions.k8s.io", Resource: "customresourcedefinitions", Name: "others.example.com"},
 	{Group: "apiextensions.k8s.io", Resource: "customresourcedefinitions"},
+	{Group: "admissionregistration.k8s.io", Resource: "validatingadmissionpolicies", Name: guard},
+	{Group: "admissionregistration.k8s.io", Resource: "validatingadmissionpolicybindings", Name: guard},
+	{Group: "admissionregistration.k8s.io", Resource: "validatingadmissionpolicies", Name: "another"},
+	{Group: "admissionregistration.k8s.io", Resource: "validatingwebhookconfigurations"},
 	{Group: "rbac.authorization.k8s.io", Resource: "clusterrolebindings"},
 	{Group: "rbac.authorization.k8s.io", Resource: "rolebindings", Namespace: controlplane.Namespace},
 	{Group: "authentication.k8s.io", Resource: "tokenreviews"},
@@ -95,7 +104,10 @@ var _ = Describe("The service account of", func() {
 		manager   = controlplane.Namespace + "/deployments/" + controller.ManagerName
 		events    = controlplane.Namespace + "/events"
 		lease     = controlplane.Namespace + "/leases/mirrorset-manager"
-		crd       = "customresourcedefinitions/" + controller.CRDName
+		crds      = "customresourcedefinitions/"
+		crd       = crds + controller.CRDName
+		policy    = "validatingadmissionpolicies/" + guard
+		binding   = "validatingadmissionpolicybindings/" + guard
 	)
 	DescribeTable("may do what it must and no more", func(ctx SpecContext, account string, want []string) {
 		Expect(granted(ctx, account)).To(ConsistOf(want))
@@ -111,7 +123,11 @@ var _ = Describe("The service account of", func() {
 			"get " + manager, "list " + manager, "watch " + manager,
 			"create " + events, "patch " + events, "list " + events,
 			"get imagedigestmirrorsets", "list imagedigestmirrorsets", "watch imagedigestmirrorsets",
-			"get " + crd, "list " + crd, "watch " + crd,
+			"get " + crd, "list " + crd, "watch " + crd, "create " + crd, "patch " + crd, "get " + crds + olmCRD,
+			"get " + crds + nodesCRD, "create " + crds + nodesCRD, "patch " + crds + nodesCRD,
+			"get " + crds + proxiesCRD, "create " + crds + proxiesCRD, "patch " + crds + proxiesCRD,
+			"get " + policy, "create " + policy, "patch " + policy, "get " + binding, "create " + binding, "patch " + binding,
+			"get " + controlplane.Namespace + "/namespaces/" + controlplane.Namespace,
 			"patch imagedigestmirrorsets/status", "list nodes", "watch nodes",
 			"list mirrornodes", "watch mirrornodes", "create mirrornodes", "patch mirrornodes", "delete mirrornodes", "patch mirrornodes/status",
 			"create default/events", "patch default/events", // of events.k8s.io; those of cluster-scoped objects are there

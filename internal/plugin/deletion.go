@@ -1,0 +1,143 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package plugin
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+var crdResource = schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
+
+// proxiesCRD is what OLM waits for as long as the cluster serves anything of OpenShift's configuration.
+const (
+	proxiesCRD      = "proxies.config.openshift.io"
+	openShiftConfig = ".config.openshift.io"
+)
+
+// deleteAll deletes the namespace and all that is labelled as part of Mirrorset outside of it. What Helm installed is left to Helm.
+func (u *uninstaller) deleteAll(ctx context.Context) error {
+	for _, resource := range []schema.GroupVersionResource{
+		crdResource,
+		{Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "clusterrolebindings"},
+		{Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "clusterroles"},
+		{Group: "admissionregistration.k8s.io", Version: "v1", Resource: "validatingadmissionpolicybindings"},
+		{Group: "admissionregistration.k8s.io", Version: "v1", Resource: "validatingadmissionpolicies"},
+	} {
+		list, err := u.dynamic.Resource(resource).List(ctx, metav1.ListOptions{LabelSelector: installedSelector})
+		if err != nil {
+			return err
+		}
+		for i := range list.Items {
+			if err := u.deleteOne(ctx, resource, &list.Items[i]); err != nil {
+				return err
+			}
+		}
+	}
+	if err := u.deleteProxies(ctx); err != nil {
+		return err
+	}
+	if u.release != "" {
+		u.say("The rest is Helm's. To delete it: helm uninstall --namespace %s %s && kubectl delete namespace %[1]s", u.namespace, u.release)
+		return nil
+	}
+	return u.deleteNamespace(ctx)
+}
+
+func (u *uninstaller) deleteOne(ctx context.Context, resource schema.GroupVersionResource, object *unstructured.Unstructured) error {
+	switch {
+	case isOpenShifts(object):
+		u.say("Left %s %s, which belongs to OpenShift", resource.Resource, object.GetName())
+		return nil
+	case object.GetName() == proxiesCRD: // comes last
+		return nil
+	case object.GetAnnotations()["meta.helm.sh/release-name"] != "":
+		return nil
+	}
+	if err := u.dynamic.Resource(resource).Delete(ctx, object.GetName(), metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
+		return err
+	}
+	u.say("Deleted %s %s", resource.Resource, object.GetName())
+	return nil
+}
+
+// deleteProxies deletes the CRD that the manager made for OLM, once nothing else is served that has OLM look for it.
+func (u *uninstaller) deleteProxies(ctx context.Context) error {
+	crds := u.dynamic.Resource(crdResource)
+	proxies, err := crds.Get(ctx, proxiesCRD, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) || err == nil && proxies.GetLabels()[partOfLabel] != partOf {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	staying := ""
+	err = u.await(ctx, "the deleted CRDs to be gone", func(ctx context.Context) (bool, error) {
+		list, err := crds.List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return false, err
+		}
+		for i := range list.Items {
+			name := list.Items[i].GetName()
+			if !strings.HasSuffix(name, openShiftConfig) || name == proxiesCRD {
+				continue
+			}
+			if list.Items[i].GetDeletionTimestamp() != nil {
+				return false, nil
+			}
+			staying = name
+		}
+		return true, nil
+	})
+	if err != nil {
+		return err
+	}
+	if staying != "" {
+		u.say("Left customresourcedefinitions %s, which OLM needs as long as there is %s", proxiesCRD, staying)
+		return nil
+	}
+	if err := crds.Delete(ctx, proxiesCRD, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
+		return err
+	}
+	u.say("Deleted customresourcedefinitions %s", proxiesCRD)
+	return nil
+}
+
+func (u *uninstaller) deleteNamespace(ctx context.Context) error {
+	namespaces := u.client.CoreV1().Namespaces()
+	namespace, err := namespaces.Get(ctx, u.namespace, metav1.GetOptions{})
+	if err == nil && namespace.Labels[partOfLabel] != partOf {
+		return fmt.Errorf("namespace %s is not labelled %s, so it may hold more than Mirrorset and was not deleted; delete what config/default installs in it by hand", u.namespace, installedSelector)
+	}
+	if err := namespaces.Delete(ctx, u.namespace, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
+		return err
+	}
+	err = u.await(ctx, "namespace "+u.namespace+" to be gone", func(ctx context.Context) (bool, error) {
+		_, err := namespaces.Get(ctx, u.namespace, metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			return true, nil
+		}
+		return false, err
+	})
+	if err == nil {
+		u.say("Deleted namespace %s", u.namespace)
+	}
+	return err
+}
+
+// isOpenShifts tells whether OpenShift's version operator keeps the object.
+func isOpenShifts(object *unstructured.Unstructured) bool {
+	for key := range object.GetAnnotations() {
+		if strings.Contains(key, "release.openshift.io/") {
+			return true
+		}
+	}
+	return false
+}
