@@ -24,7 +24,7 @@ RUNTIME := $(addprefix $(BIN)/k8s/,$(notdir $(RUNTIME_PACKAGES)))
 NODE := $(CONTROL_PLANE) $(addprefix $(BIN)/k8s/,kube-controller-manager kube-scheduler kubelet) $(RUNTIME)
 
 # Packages of the programs, and those of tests on real parts without the ones that need root.
-PACKAGES := ./api/... ./cmd/... ./hack/... ./internal/...
+PACKAGES := ./api/... ./cmd/... ./config/... ./hack/... ./internal/...
 TEST_PACKAGES = $(shell go list ./test/... | grep -v /test/e2e)
 
 ##@ General
@@ -153,7 +153,7 @@ lint: $(GOLANGCI_LINT) ## Run the linters, which hold the import walls too.
 .PHONY: verify
 verify: generate ## Regenerate and tidy everything, then want a clean tree.
 	for dir in . hack/tools test/cluster/kubernetes test/cluster/runtime test/prometheus; do (cd $$dir && go mod tidy); done
-	gofmt -l api cmd internal test | (! grep .)
+	gofmt -l api cmd config hack internal test | (! grep .)
 	@if [ -n "$$(git status --porcelain)" ]; then \
 	  git status --short; git --no-pager diff; \
 	  echo "verify: the tree differs from what is committed (see above)" >&2; exit 1; \
