@@ -7,6 +7,8 @@ package e2e
 
 import (
 	"context"
+	"os/exec"
+	"runtime"
 	"strings"
 	"time"
 
@@ -52,21 +54,31 @@ var _ = Describe("a node with sets in force", func() {
 		s.expectUntouched(s.source, s.mirror)
 	}
 
-	It("is never without them while the operator is upgraded", func(ctx SpecContext) {
+	It("is never without them, and never open, while the operator is upgraded from one release to the next", func(ctx SpecContext) {
+		const from, to = "v0.1.0", "v0.2.0"
+		s.importRelease(ctx, from)
+		s.importRelease(ctx, to)
+		s.applyManifests(ctx, from)
+		s.expectReady(ctx)
+		Expect(s.kubectl(ctx, "exec", "-n", namespace, "daemonset/mirrorset-agent", "--", "/agent", "--version")).To(ContainSubstring(from))
+		s.apply(ctx, []string{s.mirror.host}, never("40-team", s.second.host+"/team", s.mirror.host)) // which takes the redirector
+		Expect(s.files()).To(HaveLen(3))
 		before := s.agents(ctx)
 		Expect(before).To(HaveLen(1))
-		s.importImage(ctx, "e2e-next")
 		old, k := s.files(), s.keepWatch()
+		refused := s.pullsWhatIsBlocked(ctx)
 
 		started := time.Now()
-		s.applyManifests(ctx, "e2e-next")
+		s.applyManifests(ctx, to)
 		Eventually(s.agents).WithArguments(ctx).WithTimeout(convergeTimeout).WithPolling(20*time.Millisecond).Should(HaveLen(2), "the new agent starts beside the old one")
 		s.expectReady(ctx)
 		reportTime("the upgrade took", started)
 		after := s.agents(ctx)
 		Expect(after).To(HaveLen(1))
 		Expect(after[0].UID).NotTo(Equal(before[0].UID))
+		Expect(s.kubectl(ctx, "exec", "-n", namespace, "daemonset/mirrorset-agent", "--", "/agent", "--version")).To(ContainSubstring(to))
 
+		AddReportEntry("pulls of what is blocked that were refused meanwhile", refused(), ReportEntryVisibilityAlways)
 		change(ctx)
 		k.expectWhole(old, s.files())
 		expectPullFollows(ctx)
@@ -133,6 +145,47 @@ var _ = Describe("a node with sets in force", func() {
 		change(ctx)
 	}, nodeTimeout)
 })
+
+// importRelease gives the node the image of a version, with that as its tag.
+func (m *operator) importRelease(ctx context.Context, version string) {
+	GinkgoHelper()
+	programs := GinkgoT().TempDir()
+	build := exec.CommandContext(ctx, "make", "image-programs", "VERSION="+version, "ARCHITECTURES="+runtime.GOARCH, "BIN="+programs)
+	build.Dir = "../.."
+	run(build)
+	Expect(m.Import(ctx, packImage(ctx, version, programs))).To(Succeed())
+}
+
+// pullsWhatIsBlocked pulls an image, over and over, that only blocked sources have, one of them a whole registry and one not. The
+// returned function ends that, wants that they were never asked, and returns how often the image was refused.
+func (s *scene) pullsWhatIsBlocked(ctx context.Context) (refused func() int) {
+	GinkgoHelper()
+	image, digest := newImage(ctx)
+	s.source.push(ctx, "hidden", image)
+	s.second.push(ctx, "team/hidden", image)
+	s.seen.forget()
+	end, count := make(chan struct{}), make(chan int)
+	go func() {
+		for n := 0; ; n++ {
+			select {
+			case <-end:
+				count <- n
+				return
+			default: // that it fails need not be looked at: a source would see a pull that does not
+				repository := []string{s.source.host + "/hidden", s.second.host + "/team/hidden"}[n%2]
+				_, _ = s.Exec(ctx, "ctr", "--namespace", "k8s.io", "images", "pull", "--hosts-dir", certsDir, repository+digest)
+			}
+		}
+	}()
+	return func() int {
+		GinkgoHelper()
+		close(end)
+		n := <-count
+		s.expectUntouched(s.source, s.second)
+		Expect(s.seen.asked()).To(Equal([]string{s.mirror.name}))
+		return n
+	}
+}
 
 // killPods deletes Pods without any grace.
 func (m *operator) killPods(ctx context.Context, component string) error {
