@@ -11,6 +11,9 @@ CONTROLLER_GEN := $(BIN)/controller-gen
 GOLANGCI_LINT  := $(BIN)/golangci-lint
 KUSTOMIZE      := $(BIN)/kustomize
 
+# Helm is built from the version that test/helm/go.mod pins, by which the chart is tested.
+HELM := $(BIN)/helm
+
 # etcd, kube-apiserver and kubectl: those in KUBEBUILDER_ASSETS where it is set, and else built from the modules that
 # test/cluster/kubernetes/go.mod pins.
 CONTROL_PLANE := $(if $(KUBEBUILDER_ASSETS),,$(addprefix $(BIN)/k8s/,etcd kube-apiserver kubectl))
@@ -63,10 +66,11 @@ image: image-programs ## Write the image IMG as the OCI archive dist/mirrorset.t
 	  -architectures $(subst $(space),$(comma),$(ARCHITECTURES)) -out dist/mirrorset.tar
 
 .PHONY: generate
-generate: $(CONTROLLER_GEN) ## Generate deep copies, apply configurations, CRDs and the manager's roles from the code.
+generate: $(CONTROLLER_GEN) $(KUSTOMIZE) ## Generate deep copies, apply configurations, CRDs and roles from the code, and the chart's objects from config/.
 	$(CONTROLLER_GEN) object:headerFile=hack/boilerplate.go.txt applyconfiguration:headerFile=hack/boilerplate.go.txt \
 	  crd paths=./api/... output:crd:dir=config/crd/bases
 	$(CONTROLLER_GEN) rbac:roleName=manager paths=./internal/controller/... output:rbac:dir=config/rbac
+	for part in default prometheus grafana; do $(KUSTOMIZE) build config/$$part > charts/mirrorset/files/$$part.yaml; done
 
 .PHONY: control-plane
 control-plane: $(CONTROL_PLANE) ## Build etcd, kube-apiserver and kubectl (minutes the first time).
@@ -103,6 +107,23 @@ build-installer: generate $(KUSTOMIZE) ## Write all manifests, with the image IM
 	  "$${IMG%:*}" "$${IMG##*:}" > dist/installer/kustomization.yaml
 	$(KUSTOMIZE) build dist/installer > dist/install.yaml
 
+CHART := charts/mirrorset
+
+# The time in the package, so that the same chart is the same file.
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct)
+
+.PHONY: chart
+chart: generate $(HELM) ## Write the Helm chart for VERSION as dist/mirrorset-VERSION.tgz.
+	rm -rf dist/chart && mkdir -p dist/chart && cp -r $(CHART) dist/chart/
+	find dist/chart -exec touch -d @$(SOURCE_DATE_EPOCH) {} +
+	$(HELM) package dist/chart/mirrorset --version $(VERSION:v%=%) --app-version $(VERSION) --destination dist
+
+.PHONY: helm-template
+helm-template: generate $(HELM) ## Write what the chart installs, with the image IMG, as dist/chart.yaml.
+	mkdir -p dist
+	$(HELM) template mirrorset $(CHART) --namespace mirrorset-system \
+	  --set-string image.repository="$${IMG%:*}",image.tag="$${IMG##*:}" > dist/chart.yaml
+
 .PHONY: install
 install: ## Install the CRDs into the cluster of the current context.
 	$(KUBECTL) apply --server-side -k config/crd
@@ -122,10 +143,11 @@ undeploy: build-installer ## Delete all of Mirrorset. What nodes have in force s
 ##@ Check
 
 .PHONY: test
-test: build control-plane ## Run all tests that need no root, on a real kube-apiserver where they need one.
+test: build control-plane $(HELM) ## Run all tests that need no root, on a real kube-apiserver where they need one.
 	go test $(PACKAGES)
 	cd test/cluster/runtime && go test -count 1 ./... # containerd's own reader judges our hosts.toml
 	cd test/prometheus && go test -count 1 ./... # and Prometheus our alerts and the dashboard
+	cd test/helm && go test -count 1 ./... # and Helm and kustomize each other
 	go test -count 1 $(TEST_PACKAGES) # they run the programs in bin/, which Go's cache of results does not see
 
 .PHONY: test-e2e
@@ -152,7 +174,7 @@ lint: $(GOLANGCI_LINT) ## Run the linters, which hold the import walls too.
 
 .PHONY: verify
 verify: generate ## Regenerate and tidy everything, then want a clean tree.
-	for dir in . hack/tools test/cluster/kubernetes test/cluster/runtime test/prometheus; do (cd $$dir && go mod tidy); done
+	for dir in . hack/tools test/cluster/kubernetes test/cluster/runtime test/prometheus test/helm; do (cd $$dir && go mod tidy); done
 	gofmt -l api cmd config hack internal test | (! grep .)
 	@if [ -n "$$(git status --porcelain)" ]; then \
 	  git status --short; git --no-pager diff; \
@@ -166,6 +188,9 @@ $(CONTROLLER_GEN): hack/tools/go.mod hack/tools/go.sum
 
 $(KUSTOMIZE): hack/tools/go.mod hack/tools/go.sum
 	cd hack/tools && go build -o $@ sigs.k8s.io/kustomize/kustomize/v5
+
+$(HELM): test/helm/go.mod test/helm/go.sum
+	cd test/helm && go build -trimpath -ldflags "-s -w" -o $@ helm.sh/helm/v4/cmd/helm
 
 # golangci-lint, with kube-api-linter as a plugin.
 $(GOLANGCI_LINT): hack/tools/go.mod hack/tools/go.sum
