@@ -243,6 +243,12 @@ func TestInsecureRegistriesAreWrittenAsSourcesAre(t *testing.T) {
 	}
 }
 
+func TestTheChartIsOfTheVersionThatItInstalls(t *testing.T) {
+	if m := load3(t).Metadata; "v"+m.Version != m.AppVersion {
+		t.Errorf("the chart is %s, and installs %s", m.Version, m.AppVersion)
+	}
+}
+
 func TestHelmsLinterHasNothingToSay(t *testing.T) {
 	for _, values := range []string{"", "{serviceMonitor: {enabled: true}, prometheusRule: {enabled: true}, dashboard: {enabled: true}}"} {
 		var parsed map[string]any
