@@ -152,7 +152,7 @@ test: build control-plane $(HELM) ## Run all tests that need no root, on a real 
 
 .PHONY: test-e2e
 test-e2e: ARCHITECTURES := $(shell go env GOARCH)
-test-e2e: node debian-containerd image-programs build-installer ## Run the tests on real runtimes (root, podman).
+test-e2e: node debian-containerd image-programs build-installer $(HELM) ## Run the tests on real runtimes (root, podman).
 	go test -tags e2e -v -count 1 -timeout 30m ./test/e2e/...
 
 FUZZ_SECONDS ?= 5

@@ -6,6 +6,7 @@
 package e2e
 
 import (
+	"context"
 	"os"
 	"regexp"
 	"strings"
@@ -24,21 +25,11 @@ var _ = Describe("taking Mirrorset away", func() {
 		Expect(s.files()).To(HaveLen(3))
 	}, NodeTimeout(5*time.Minute))
 
-	// expectNothingInCluster wants that the cluster has nothing of Mirrorset. A namespace goes after the Pods in it have ended.
-	expectNothingInCluster := func(ctx SpecContext) {
-		GinkgoHelper()
-		Eventually(func(g Gomega) {
-			for _, kind := range []string{"namespaces", "customresourcedefinitions", "clusterroles", "clusterrolebindings", "validatingadmissionpolicies", "validatingadmissionpolicybindings"} {
-				names := s.kubectl(ctx, "get", kind, "-o", "name")
-				g.Expect(names).NotTo(Or(ContainSubstring("mirrorset"), ContainSubstring("imagedigest"), ContainSubstring("config.openshift.io"), ContainSubstring("idms")), kind)
-			}
-		}, "30s").Should(Succeed()) // the policies go after the namespace
-	}
-
 	It("leaves no file on the node and nothing in the cluster, with kubectl mirrors uninstall", func(ctx SpecContext) {
 		s.kubectl(ctx, "apply", "-f", "testdata/olm-crd.yaml")
 		DeferCleanup(func(ctx SpecContext) { s.kubectl(ctx, "delete", "-f", "testdata/olm-crd.yaml") })
-		s.kubectl(ctx, "wait", "--for=create", "--timeout=90s", "crd/proxies.config.openshift.io")
+		Expect(s.killPods(ctx, "manager")).To(Succeed()) // the next one looks for OLM at once
+		s.kubectl(ctx, "wait", "--for=create", "--timeout=60s", "crd/proxies.config.openshift.io")
 		Expect(s.forbidden(ctx)).To(BeEmpty())
 		started := time.Now()
 		out := run(s.shell(ctx, "kubectl mirrors uninstall"))
@@ -46,7 +37,7 @@ var _ = Describe("taking Mirrorset away", func() {
 		installed = nil
 		AddReportEntry("kubectl mirrors uninstall says", out, ReportEntryVisibilityAlways)
 		Expect(s.remains()).To(BeEmpty())
-		expectNothingInCluster(ctx)
+		s.expectNothingInCluster(ctx)
 		state, err := os.ReadDir(s.Path("/var/lib/mirrorset"))
 		Expect(err).NotTo(HaveOccurred())
 		var names []string
@@ -69,7 +60,7 @@ var _ = Describe("taking Mirrorset away", func() {
 		Expect(strings.Fields(crds)).To(HaveLen(2)) // and with them the sets, which belong to whoever wrote them
 		s.kubectl(ctx, append([]string{"delete"}, strings.Fields(crds)...)...)
 		installed = nil
-		expectNothingInCluster(ctx)
+		s.expectNothingInCluster(ctx)
 		Expect(s.files()).To(Equal(old))
 		image, digest := newImage(ctx)
 		s.source.push(ctx, "app", image)
@@ -89,3 +80,16 @@ var _ = Describe("taking Mirrorset away", func() {
 		Expect(s.Path("/var/lib/mirrorset/payload.json")).NotTo(BeAnExistingFile())
 	}, nodeTimeout)
 })
+
+// expectNothingInCluster wants that the cluster has nothing of Mirrorset any more, or soon. A namespace goes after the Pods in it have
+// ended, and the policies go after the namespace.
+func (m *operator) expectNothingInCluster(ctx context.Context) {
+	GinkgoHelper()
+	Eventually(func(g Gomega) {
+		for _, kind := range []string{"namespaces", "customresourcedefinitions", "clusterroles", "clusterrolebindings", "validatingadmissionpolicies", "validatingadmissionpolicybindings"} {
+			names, err := m.Kubectl(ctx, "get", kind, "-o", "name").Output()
+			g.Expect(err).NotTo(HaveOccurred())
+			g.Expect(string(names)).NotTo(Or(ContainSubstring("mirrorset"), ContainSubstring("imagedigest"), ContainSubstring("config.openshift.io"), ContainSubstring("idms")), kind)
+		}
+	}).WithContext(ctx).WithTimeout(convergeTimeout).WithPolling(time.Second).Should(Succeed())
+}

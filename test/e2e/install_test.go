@@ -1,0 +1,77 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"os/exec"
+	"regexp"
+	"strings"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+)
+
+// dist/install.yaml is what all other specs are installed by.
+var _ = Describe("Mirrorset that was installed", func() {
+	BeforeEach(func(ctx SpecContext) {
+		if m := installed; m != nil {
+			run(m.shell(ctx, "kubectl mirrors uninstall"))
+			installed = nil
+		}
+	}, NodeTimeout(2*time.Minute))
+
+	// begin installs it in a way of its own, for the scene that follows.
+	begin := func(ctx SpecContext, install func(ctx context.Context, m *operator)) *scene {
+		GinkgoHelper()
+		m := &operator{Cluster: node(ctx), hosts: freeHosts(3), tag: "e2e"}
+		m.importImage(ctx, m.tag)
+		started := time.Now()
+		install(ctx, m)
+		m.expectReady(ctx)
+		reportTime("Mirrorset was installed and ready after", started)
+		installed = m
+		return newScene(ctx)
+	}
+	expectMainJob := func(ctx SpecContext, s *scene) {
+		GinkgoHelper()
+		s.apply(ctx, []string{s.mirror.host}, never("30-airgap", s.source.host, s.mirror.host))
+		image, digest := newImage(ctx)
+		s.mirror.push(ctx, "app", image)
+		s.expectPulled(ctx, s.source.host+"/app"+digest)
+		Expect(s.seen.asked()).To(Equal([]string{s.mirror.name}))
+		s.kubectl(ctx, "wait", "--for=condition=Applied", "--timeout=30s", "imagedigestmirrorsets", "--all")
+		Expect(s.forbidden(ctx)).To(BeEmpty())
+	}
+
+	It("by Helm does the main job, and goes as a whole", func(ctx SpecContext) {
+		s := begin(ctx, func(ctx context.Context, m *operator) {
+			m.helm(ctx, "install", "mirrorset", "charts/mirrorset", "--namespace", namespace, "--create-namespace",
+				"--set", fmt.Sprintf("image.repository=%s,image.tag=%s,insecureRegistries={%s}", imageName, m.tag, strings.Join(m.hosts, ",")))
+		})
+		expectMainJob(ctx, s)
+		out := run(s.shell(ctx, "kubectl mirrors uninstall"))
+		rest := regexp.MustCompile(`(?m)^The rest is Helm's[.] To delete it: helm (.*) && (kubectl .*)$`).FindStringSubmatch(out)
+		Expect(rest).To(HaveLen(3), out)
+		s.helm(ctx, strings.Fields(rest[1])...)
+		run(s.shell(ctx, rest[2]))
+		installed = nil
+		Expect(s.remains()).To(BeEmpty())
+		s.expectNothingInCluster(ctx)
+	}, nodeTimeout)
+})
+
+// helm runs Helm in the folder of the checkout.
+func (m *operator) helm(ctx context.Context, args ...string) {
+	GinkgoHelper()
+	cmd := exec.CommandContext(ctx, "bin/helm", args...)
+	cmd.Dir = "../.."
+	home := GinkgoT().TempDir() // and not the one of whoever runs the tests
+	cmd.Env = append(m.Kubectl(ctx).Env, "HELM_CACHE_HOME="+home, "HELM_CONFIG_HOME="+home, "HELM_DATA_HOME="+home)
+	run(cmd)
+}
