@@ -9,7 +9,9 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/spf13/cobra"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -95,6 +97,11 @@ func newDoctorCommand() *cobra.Command {
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			v.out, v.stderr = cmd.OutOrStdout(), cmd.ErrOrStderr()
+			if !v.local {
+				if err := onlyWith(cmd, "--local", v.here.flags()...); err != nil {
+					return err
+				}
+			}
 			return v.run(cmd.Context(), args)
 		},
 	}
@@ -115,6 +122,9 @@ func (v *doctorVerb) run(ctx context.Context, args []string) error {
 	case v.local && len(args) > 0:
 		return fmt.Errorf("--local looks at this machine, and not at node %q", args[0])
 	case v.local:
+		if err := v.here.check(); err != nil {
+			return err
+		}
 		found = v.here.diagnose()
 	default:
 		c, err := v.flags.connect()
@@ -141,10 +151,10 @@ func (v *doctorVerb) run(ctx context.Context, args []string) error {
 func (v *doctorVerb) print(found diagnoses) error {
 	for _, d := range found {
 		message, more, _ := strings.Cut(d.Message, "\n")
-		text := fmt.Sprintf("%-8s %s: %s\n", d.Health, d.Subject, message)
+		text := fmt.Sprintf("%-8s %s: %s\n", d.Health, d.Subject, harmless(message))
 		for line := range strings.Lines(more + "\n" + d.Remedy) {
 			if line = strings.TrimRight(line, "\n"); line != "" {
-				text += "    " + line + "\n"
+				text += "    " + harmless(line) + "\n"
 			}
 		}
 		if _, err := io.WriteString(v.out, text); err != nil {
@@ -160,31 +170,39 @@ func (v *doctorVerb) print(found diagnoses) error {
 	return nil
 }
 
+// harmless writes out what could do something to a terminal. What a node or a set says comes from others.
+func harmless(line string) string {
+	var text strings.Builder
+	for _, r := range line {
+		if unicode.IsPrint(r) {
+			text.WriteRune(r)
+			continue
+		}
+		text.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+	}
+	return text.String()
+}
+
 // diagnose looks at a cluster, or at one of its nodes. An error is for a cluster that does not answer.
 func (c *cluster) diagnose(ctx context.Context, only []string) (diagnoses, error) {
 	p := patient{cluster: c}
-	if len(only) == 0 {
-		for _, look := range []func(context.Context) error{p.lookAtAPIs, p.lookAtManager, p.lookAtAgents} {
-			if err := p.unlessRefused(look(ctx)); err != nil {
-				return nil, err
-			}
-		}
-	}
-	if err := p.unlessRefused(p.lookAtConfigMap(ctx)); err != nil {
-		return nil, err
-	}
+	atNodes := func(ctx context.Context) error { return p.lookAtNodes(ctx, only) }
+	looks := []func(context.Context) error{p.lookAtAPIs, p.lookAtManager, p.lookAtAgents, p.lookAtConfigMap, atNodes, p.lookAtSets}
 	if len(only) > 0 {
-		p.found = nil
+		looks = []func(context.Context) error{p.lookAtAPIs, p.lookAtConfigMap, p.forgetFine, atNodes}
 	}
-	if err := p.unlessRefused(p.lookAtNodes(ctx, only)); err != nil {
-		return nil, err
-	}
-	if len(only) == 0 {
-		if err := p.unlessRefused(p.lookAtSets(ctx)); err != nil {
+	for _, look := range looks {
+		if err := p.unlessRefused(look(ctx)); err != nil {
 			return nil, err
 		}
 	}
 	return p.found, nil
+}
+
+// forgetFine keeps what is not as it should be, for one who asks about something else.
+func (p *patient) forgetFine(context.Context) error {
+	p.found = slices.DeleteFunc(p.found, func(d diagnosis) bool { return d.Health == fine })
+	return nil
 }
 
 // unlessRefused takes what the API server refused for a finding.
@@ -192,7 +210,7 @@ func (p *patient) unlessRefused(err error) error {
 	switch {
 	case apierrors.IsForbidden(err), apierrors.IsUnauthorized(err):
 		p.found.add(wrong, "access", err.Error(), "Ask as somebody who may read this: see --context and --as.")
-	case apierrors.IsNotFound(err): // the APIs are looked at already
+	case apierrors.IsNotFound(err) && p.found.count(wrong) > 0: // the APIs were looked at, and are what is not there
 	default:
 		return err
 	}

@@ -4,7 +4,6 @@
 package plugin
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
@@ -16,9 +15,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
@@ -133,11 +130,6 @@ func TestWhatIsMissingIsNamed(t *testing.T) {
 	unreadable := configMapOf(t, payload.New(currentRevision, []byte("[[registry")))
 	provisional := rulesAt(currentRevision)
 	provisional.Provisional = true
-	forbidden := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		w.WriteHeader(http.StatusForbidden)
-		_ = json.NewEncoder(w).Encode(apierrors.NewForbidden(schema.GroupResource{Resource: "x"}, "x", nil).Status()) // the client says so
-	})
 	for _, tt := range []struct {
 		name, path string
 		object     any // nil for none
@@ -151,7 +143,7 @@ func TestWhatIsMissingIsNamed(t *testing.T) {
 		{"no TOML", configMapPath, unreadable, 1, "PROBLEM  configmap/containers-registries.conf: revision 1795573438818 cannot be read: "},
 		{"a provisional payload", configMapPath, configMapOf(t, provisional), 0, "WARNING  configmap/containers-registries.conf: revision 1795573438818 has no rules and may prove a mistake"},
 		{"no nodes", nodesPath, nodeList(), 1, "PROBLEM  nodes: there is no node with an agent\n"},
-		{"what may not be read", deploymentPath, forbidden, 1, "PROBLEM  access: "},
+		{"what may not be read", deploymentPath, http.HandlerFunc(refuses), 1, "PROBLEM  access: "},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			objects := maps.Clone(healthy(t))

@@ -4,6 +4,7 @@
 package plugin
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -29,6 +30,23 @@ func (m *machine) addFlags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&m.containerdConfig, "containerd-config", "/"+nodecheck.DefaultContainerdConfig, "with --local, containerd's configuration file, as the manager is told")
 	cmd.Flags().StringVar(&m.certsDir, "containerd-certs-dir", nodecheck.DefaultCertsDir, "with --local, the folder that config_path is to name, as the manager is told")
 	cmd.Flags().StringVar(&m.runtimeVersion, "runtime-version", "", "with --local, what kubectl get nodes -o wide says of the runtime, as in containerd://2.1.4; else what runs is looked for")
+}
+
+// flags are the names of all of them.
+func (m *machine) flags() []string {
+	return []string{"host-root", "containerd-config", "containerd-certs-dir", "runtime-version"}
+}
+
+// check wants a folder to look into.
+func (m *machine) check() error {
+	info, err := os.Stat(m.root)
+	switch {
+	case err != nil:
+		return fmt.Errorf("--host-root %q: %w", m.root, errors.Unwrap(err))
+	case !info.IsDir():
+		return fmt.Errorf("--host-root %q: not a folder", m.root)
+	}
+	return nil
 }
 
 // diagnose looks at the machine's runtimes.

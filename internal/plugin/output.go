@@ -44,6 +44,16 @@ func completeWith(cmd *cobra.Command, flag string, values []string) {
 	}
 }
 
+// onlyWith fails if one of the flags is set, for they count beside another one only, which is not there.
+func onlyWith(cmd *cobra.Command, other string, flags ...string) error {
+	for _, name := range flags {
+		if cmd.Flags().Changed(name) {
+			return fmt.Errorf("--%s is for %s only", name, other)
+		}
+	}
+	return nil
+}
+
 // printValue prints a value as json or yaml.
 func printValue(out io.Writer, format string, value any) error {
 	if format == "yaml" {

@@ -159,6 +159,9 @@ func (p *patient) lookAtNodes(ctx context.Context, only []string) error {
 	healthy := 0
 	for i := range f.Nodes {
 		d := p.diagnose(&f.Nodes[i], nodes)
+		if d.Health == fine && len(only) > 0 && p.payload == nil {
+			d.Health, d.Message = odd, fmt.Sprintf("revision %d is in force; whether that is what is published cannot be told", f.Nodes[i].Revision)
+		}
 		if d.Health == fine && len(only) == 0 {
 			healthy++
 			continue
@@ -168,7 +171,9 @@ func (p *patient) lookAtNodes(ctx context.Context, only []string) error {
 	switch {
 	case len(nodes) == 0:
 		p.found.add(wrong, "nodes", "there is no node with an agent", "Agents run on Linux nodes that --agent-node-selector and --agent-tolerations of the manager allow; see kubectl -n "+p.namespace+" get daemonset/"+agentDaemonSet)
-	case healthy > 0 && p.payload != nil:
+	case healthy > 0 && p.payload == nil:
+		p.found.add(odd, "nodes", fmt.Sprintf("%s something in force; whether that is what is published cannot be told", plural(healthy, "node has", "nodes have")), "")
+	case healthy > 0:
 		p.found.add(fine, "nodes", fmt.Sprintf("%s revision %d in force", plural(healthy, "node has", "nodes have"), p.payload.Revision), "")
 	}
 	return nil
