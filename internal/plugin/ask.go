@@ -52,7 +52,7 @@ func (a asker) ask(ctx context.Context, images []checkedImage) {
 			}
 		}
 	}
-	live, asked := isTerminal(a.progress), 0
+	live, asked := newLiveLine(a.progress), 0
 	var mu sync.Mutex
 	var all sync.WaitGroup
 	turns := make(chan struct{}, a.parallel)
@@ -66,15 +66,12 @@ func (a asker) ask(ctx context.Context, images []checkedImage) {
 			for _, p := range open[q] {
 				p.Result, p.Message = result, message
 			}
-			if asked++; live {
-				fmt.Fprintf(a.progress, "%s%d of %d places asked", eraseLine, asked, len(questions))
-			}
+			asked++
+			live.show(fmt.Sprintf("%d of %d places asked", asked, len(questions)))
 		})
 	}
 	all.Wait()
-	if live {
-		fmt.Fprint(a.progress, eraseLine)
-	}
+	live.clear()
 }
 
 // has asks one place whether it has a manifest.

@@ -124,6 +124,11 @@ func (c *cluster) list(ctx context.Context, resource schema.GroupVersionResource
 		}
 		return nil
 	})
+	return notServed(resource, err)
+}
+
+// notServed says what it means that a resource is not found.
+func notServed(resource schema.GroupVersionResource, err error) error {
 	if apierrors.IsNotFound(err) {
 		return fmt.Errorf("the cluster does not serve %s; is Mirrorset installed there? %w", resource.GroupResource(), err)
 	}

@@ -5,6 +5,7 @@ package plugin
 
 import (
 	"encoding/json"
+	"errors"
 	"maps"
 	"net/http"
 	"path/filepath"
@@ -22,7 +23,9 @@ import (
 func refuses(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(http.StatusForbidden)
-	_ = json.NewEncoder(w).Encode(apierrors.NewForbidden(schema.GroupResource{Resource: "x"}, "x", nil).Status()) // the client says so
+	status := apierrors.NewForbidden(schema.GroupResource{Resource: "x"}, "x", errors.New("not you")).Status()
+	status.TypeMeta = metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}
+	_ = json.NewEncoder(w).Encode(status) // the client says so
 }
 
 func TestANodeIsNotFineWhereNothingTellsWhatIsPublished(t *testing.T) {

@@ -47,6 +47,11 @@ func newNodesCommand() *cobra.Command {
 			if err := v.check(); err != nil {
 				return err
 			}
+			if !v.watch {
+				if err := onlyWith(cmd, "--watch", "timeout"); err != nil {
+					return err
+				}
+			}
 			if v.watch && !v.isTable() {
 				return fmt.Errorf("--output %q: --watch prints tables only", v.value)
 			}
@@ -179,10 +184,13 @@ func (v *nodesVerb) follow(ctx context.Context, c *cluster) error {
 		ctx, cancel = context.WithTimeout(ctx, v.timeout)
 		defer cancel()
 	}
-	if _, err := c.fleet(ctx); err != nil {
-		return err // what a mistake in the flags leads to is no reason to try again
+	if err := c.canBeWatched(ctx); err != nil {
+		if v.timeout > 0 && ctx.Err() != nil {
+			return fmt.Errorf("the API server has not answered after %s", v.timeout)
+		}
+		return err // what a mistake in the flags, or a missing right, leads to is no reason to try again
 	}
-	p := progress{verb: v, table: v.newTable(v.out, nodeColumns...), live: isTerminal(v.stderr), shown: make(map[string]fleetNode)}
+	p := progress{verb: v, table: v.newTable(v.out, nodeColumns...), live: newLiveLine(v.stderr), shown: make(map[string]fleetNode)}
 	show := func(s state) (bool, error) {
 		f := survey(s.nodes, s.published)
 		if err := v.only(&f); err != nil {
@@ -212,7 +220,7 @@ func (v *nodesVerb) follow(ctx context.Context, c *cluster) error {
 type progress struct {
 	verb  *nodesVerb
 	table *table
-	live  bool // a line at the end tells how far it is
+	live  *liveLine // tells how far it is
 	shown map[string]fleetNode
 	last  string
 }
@@ -230,45 +238,20 @@ func (p *progress) update(f fleet, unpublished []string) (bool, error) {
 	if len(unpublished) > 0 {
 		p.last = fmt.Sprintf("%s yet to be published; %s", plural(len(unpublished), "set has", "sets have"), p.last)
 	}
-	if p.live {
-		fmt.Fprint(p.verb.stderr, eraseLine)
-	}
 	if len(changed) > 0 {
+		p.live.clear()
 		if err := p.table.print(nodeRows(changed, time.Now())...); err != nil {
 			return false, err
 		}
 	}
-	if p.live {
-		fmt.Fprint(p.verb.stderr, p.last)
-	}
+	p.live.show(p.last)
 	return f.done() && len(unpublished) == 0, nil
 }
 
 // end leaves the last word in a line of its own.
 func (p *progress) end() {
-	if p.live {
-		fmt.Fprint(p.verb.stderr, eraseLine)
-	}
+	p.live.clear()
 	if p.last != "" {
 		fmt.Fprintln(p.verb.stderr, p.last)
 	}
-}
-
-// completeNodes completes the names of nodes.
-func (f clusterFlags) completeNodes(cmd *cobra.Command, given []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
-	c, err := f.connect()
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveError | cobra.ShellCompDirectiveNoFileComp
-	}
-	nodes, err := c.nodes(cmd.Context())
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveError | cobra.ShellCompDirectiveNoFileComp
-	}
-	names := make([]cobra.Completion, 0, len(nodes))
-	for i := range nodes {
-		if !slices.Contains(given, nodes[i].Name) {
-			names = append(names, nodes[i].Name)
-		}
-	}
-	return names, cobra.ShellCompDirectiveNoFileComp
 }

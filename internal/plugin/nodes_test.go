@@ -224,7 +224,7 @@ func TestTheSummaryCounts(t *testing.T) {
 func TestAWatchPrintsEachChangeOnceAndEndsWhenAllAreThere(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	v := &nodesVerb{out: &stdout, stderr: &stderr}
-	p := progress{verb: v, table: v.newTable(&stdout, nodeColumns...), live: true, shown: make(map[string]fleetNode)}
+	p := progress{verb: v, table: v.newTable(&stdout, nodeColumns...), live: &liveLine{out: &stderr, columns: func() int { return 100 }}, shown: make(map[string]fleetNode)}
 	wide, narrow := nodeAt("node-with-a-long-name", currentRevision-1), nodeAt("node-2", currentRevision)
 	step := func(want bool, unpublished []string, nodes ...mirrorsetv1alpha1.MirrorNode) {
 		t.Helper()
@@ -250,7 +250,8 @@ node-with-a-long-name   containerd   1795573438818   InForce   3m30s
 		t.Errorf("stdout:\n%s\nwant:\n%s", &stdout, want)
 	}
 	const part, all = "1 of 2 nodes have revision 1795573438818 in force; 1 behind.", "2 nodes have revision 1795573438818 in force."
-	lines := eraseLine + "There is no node with an agent." + eraseLine + part + eraseLine + part + eraseLine + part + eraseLine + "1 set has yet to be published; " + all + eraseLine + all + eraseLine + all + "\n"
+	lines := eraseLine + "There is no node with an agent." + eraseLine + eraseLine + part + eraseLine + eraseLine + part +
+		eraseLine + eraseLine + "1 set has yet to be published; " + all + eraseLine + all + eraseLine + all + "\n"
 	if stderr.String() != lines {
 		t.Errorf("stderr %q, want %q", &stderr, lines)
 	}

@@ -5,7 +5,6 @@ package plugin
 
 import (
 	"io"
-	"os"
 
 	"github.com/spf13/cobra"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -63,16 +62,3 @@ func (t *table) print(rows ...[]any) error {
 	}
 	return t.out.Flush()
 }
-
-// isTerminal tells whether somebody is likely to look at what is written.
-func isTerminal(w io.Writer) bool {
-	file, ok := w.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := file.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
-}
-
-// eraseLine takes what stands in a terminal's line off it.
-const eraseLine = "\r\x1b[K"

@@ -44,6 +44,49 @@ func (c *cluster) state(ctx context.Context) (s state, err error) {
 	return s, err
 }
 
+// canBeWatched returns an error where [cluster.watch] would wait in vain: who may read all that it follows need not have the
+// rights to list and to watch it.
+func (c *cluster) canBeWatched(ctx context.Context) error {
+	if _, err := c.fleet(ctx); err != nil {
+		return err
+	}
+	for _, f := range c.followed() {
+		options := metav1.ListOptions{Limit: 1}
+		f.tweak(&options)
+		client := c.dynamic.Resource(f.resource).Namespace(f.namespace)
+		found, err := client.List(ctx, options)
+		if err != nil {
+			return notServed(f.resource, err)
+		}
+		options.Limit, options.ResourceVersion = 0, found.GetResourceVersion()
+		w, err := client.Watch(ctx, options)
+		if err != nil {
+			return err
+		}
+		w.Stop()
+	}
+	return nil
+}
+
+// followed is what a watch follows.
+type followed struct {
+	resource  schema.GroupVersionResource
+	namespace string
+	tweak     dynamicinformer.TweakListOptionsFunc
+}
+
+func (c *cluster) followed() [3]followed {
+	all := func(*metav1.ListOptions) {}
+	one := func(o *metav1.ListOptions) {
+		o.FieldSelector = fields.OneTermEqualSelector("metadata.name", payload.ConfigMapName).String()
+	}
+	return [...]followed{
+		{setResource, metav1.NamespaceAll, all},
+		{nodeResource, metav1.NamespaceAll, all},
+		{corev1.SchemeGroupVersion.WithResource("configmaps"), c.namespace, one},
+	}
+}
+
 // settle is how long changes are waited for that would be shown at once.
 const settle = 100 * time.Millisecond
 
@@ -53,21 +96,15 @@ func (c *cluster) watch(ctx context.Context, each func(state) (done bool, err er
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	changed := make(chan struct{}, 1)
-	one := func(o *metav1.ListOptions) {
-		o.FieldSelector = fields.OneTermEqualSelector("metadata.name", payload.ConfigMapName).String()
+	var copies [3]cache.SharedIndexInformer
+	for i, f := range c.followed() {
+		informer, err := c.follow(ctx, f, changed)
+		if err != nil {
+			return err
+		}
+		copies[i] = informer
 	}
-	sets, err := c.follow(ctx, setResource, metav1.NamespaceAll, nil, changed)
-	if err != nil {
-		return err
-	}
-	nodes, err := c.follow(ctx, nodeResource, metav1.NamespaceAll, nil, changed)
-	if err != nil {
-		return err
-	}
-	configMaps, err := c.follow(ctx, corev1.SchemeGroupVersion.WithResource("configmaps"), c.namespace, one, changed)
-	if err != nil {
-		return err
-	}
+	sets, nodes, configMaps := copies[0], copies[1], copies[2]
 	if !cache.WaitForCacheSync(ctx.Done(), sets.HasSynced, nodes.HasSynced, configMaps.HasSynced) {
 		return context.Cause(ctx)
 	}
@@ -94,8 +131,8 @@ func (c *cluster) watch(ctx context.Context, each func(state) (done bool, err er
 }
 
 // follow keeps a copy of a resource and tells when it changes.
-func (c *cluster) follow(ctx context.Context, resource schema.GroupVersionResource, namespace string, tweak dynamicinformer.TweakListOptionsFunc, changed chan<- struct{}) (cache.SharedIndexInformer, error) {
-	informer := dynamicinformer.NewFilteredDynamicInformer(c.dynamic, resource, namespace, 0, cache.Indexers{}, tweak).Informer()
+func (c *cluster) follow(ctx context.Context, f followed, changed chan<- struct{}) (cache.SharedIndexInformer, error) {
+	informer := dynamicinformer.NewFilteredDynamicInformer(c.dynamic, f.resource, f.namespace, 0, cache.Indexers{}, f.tweak).Informer()
 	tell := func() {
 		select {
 		case changed <- struct{}{}:

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"regexp"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -42,7 +43,7 @@ func TestAWatchDoesNotTakeOldObjectsForTheEnd(t *testing.T) {
 	behind, there := nodeList(nodeAt("node-1", currentRevision-1)), nodeList(nodeAt("node-1", currentRevision))
 	var asked atomic.Int32
 	nodes := lists(t, there, func() any {
-		if asked.Add(1) <= 2 { // the first is before the watch
+		if asked.Add(1) <= 3 { // the first two are before the watch
 			return behind
 		}
 		return there
@@ -51,10 +52,43 @@ func TestAWatchDoesNotTakeOldObjectsForTheEnd(t *testing.T) {
 	configMaps := map[string]any{"apiVersion": "v1", "kind": "ConfigMapList", "items": []any{configMap}}
 	url := serve(t, map[string]any{
 		nodesPath: nodes, setsPath: lists(t, sets, func() any { return sets }), configMapPath: configMap,
-		"/api/v1/namespaces/mirrorset-system/configmaps": lists(t, configMaps, nil),
+		"/api/v1/namespaces/mirrorset-system/configmaps": lists(t, configMaps, func() any { return configMaps }),
 	})
 	r := runMain(t, "", "nodes", "--server", url, "--watch", "--no-headers", "--timeout=20s")
 	if r.code != 0 || !regexp.MustCompile(`^node-1 .* InForce .*\nnode-1 .* Behind .*\nnode-1 .* InForce .*\n$`).MatchString(r.stdout) {
 		t.Errorf("exit code %d:\n%s%s", r.code, r.stdout, r.stderr)
 	}
+}
+
+// Each right that is missing is named at once, and not waited for.
+func TestAWatchThatMayNotBeHeldIsAnError(t *testing.T) {
+	sets, nodes, configMap := setList(), nodeList(nodeAt("node-1", currentRevision-1)), configMapOf(t, current)
+	configMaps := map[string]any{"apiVersion": "v1", "kind": "ConfigMapList", "items": []any{configMap}}
+	const configMapsPath = "/api/v1/namespaces/mirrorset-system/configmaps"
+	for _, path := range []string{setsPath, nodesPath, configMapsPath} {
+		for _, watch := range []bool{false, true} {
+			objects := map[string]any{configMapPath: configMap}
+			for at, list := range map[string]any{setsPath: sets, nodesPath: nodes, configMapsPath: configMaps} {
+				allowed := lists(t, list, func() any { return list })
+				objects[at] = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					if at == path && r.URL.Query().Has("watch") == watch {
+						refuses(w, r)
+						return
+					}
+					allowed(w, r)
+				})
+			}
+			r := runMain(t, "", "nodes", "--server", serve(t, objects), "--watch", "--timeout=10s")
+			if r.code != 1 || !strings.Contains(r.stderr, "forbidden") {
+				t.Errorf("%s, watch %t: exit code %d: %s%s", path, watch, r.code, r.stdout, r.stderr)
+			}
+		}
+	}
+}
+
+func TestAnAPIServerThatDoesNotAnswerIsNotWaitedForLongerThanTold(t *testing.T) {
+	hangs := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	url := serve(t, map[string]any{nodesPath: hangs})
+	runMain(t, "", "nodes", "--server", url, "--watch", "--timeout=100ms").want(t, 1, "", "error: the API server has not answered after 100ms\n")
+	runMain(t, "", "nodes", "--server", url, "--timeout=1s").want(t, 1, "", "error: --timeout is for --watch only\n")
 }

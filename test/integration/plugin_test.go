@@ -161,6 +161,48 @@ var _ = Describe("kubectl mirrors nodes --watch", func() {
 		startManager(ctx, alone)
 		Expect(watch.Wait()).To(Succeed(), "%s", stderr.Contents())
 		Expect(n.rules()).To(ContainSubstring("m2.local/s"))
+		Expect(string(stderr.Contents())).To(Equal("1 node has revision " + revisionIn(string(stderr.Contents())) + " in force.\n"))
+	})
+
+	It("names a right that is missing", func(ctx SpecContext) {
+		startManager(ctx, alone)
+		startAgent(ctx, newNode())
+		create(ctx, set("a", entry("s.com", "m1.local/s")))
+		out, code := runMirrors(ctx, "nodes", "--watch", "--timeout=20s")
+		Expect(code).To(Equal(0), out)
+		const who = "--as=somebody"
+		bind := func(name string, rules ...string) {
+			GinkgoHelper()
+			for _, args := range [][]string{append([]string{"create", "clusterrole", name}, rules...), {"create", "clusterrolebinding", name, "--clusterrole", name, "--user=somebody"}} {
+				text, err := plane.Kubectl(ctx, args...).CombinedOutput()
+				Expect(err).NotTo(HaveOccurred(), "%s", text)
+				DeferCleanup(func(ctx SpecContext) {
+					Expect(plane.Kubectl(ctx, "delete", args[1], name).Run()).To(Succeed())
+				})
+			}
+		}
+		bind("watch-objects", "--verb=get,list,watch", "--resource=mirrornodes.mirrorset.io,imagedigestmirrorsets.config.openshift.io")
+		bind("get-configmap", "--verb=get", "--resource=configmaps")
+		Eventually(func(g Gomega) {
+			text, status := runMirrors(ctx, "nodes", who)
+			g.Expect(status).To(Equal(0), text)
+		}).Should(Succeed())
+		out, code = runMirrors(ctx, "nodes", who, "--watch", "--timeout=20s")
+		Expect(code).To(Equal(1), out)
+		Expect(out).To(MatchRegexp(`^error: configmaps ".*" is forbidden: User "somebody" cannot list resource "configmaps"`))
+
+		bind("list-configmap", "--verb=list", "--resource=configmaps")
+		Eventually(func(g Gomega) {
+			text, status := runMirrors(ctx, "nodes", who, "--watch", "--timeout=20s")
+			g.Expect(status).To(Equal(1), text)
+			g.Expect(text).To(MatchRegexp(`^error: configmaps ".*" is forbidden: User "somebody" cannot watch resource "configmaps"`))
+		}).Should(Succeed())
+
+		bind("watch-configmap", "--verb=watch", "--resource=configmaps", "--resource-name=containers-registries.conf")
+		Eventually(func(g Gomega) {
+			text, status := runMirrors(ctx, "nodes", who, "--watch", "--timeout=20s")
+			g.Expect(status).To(Equal(0), text)
+		}).Should(Succeed())
 	})
 })
 
