@@ -5,11 +5,11 @@ package plugin
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -31,6 +31,7 @@ type asker struct {
 	parallel int
 	timeout  time.Duration // of one question
 	progress io.Writer     // told how far it is, if it is a terminal
+	logins   *credentials
 }
 
 // ask fills in the results that are still open. The places are asked at the same time, and each one once.
@@ -74,7 +75,7 @@ func (a asker) ask(ctx context.Context, images []checkedImage) {
 	live.clear()
 }
 
-// has asks one place whether it has a manifest.
+// has asks one place whether it has a manifest, as a runtime would: what the answer to HEAD leaves open, GET has to tell.
 func (a asker) has(ctx context.Context, location string, insecure bool) (presence, string) {
 	var options []name.Option
 	if insecure {
@@ -84,43 +85,54 @@ func (a asker) has(ctx context.Context, location string, insecure bool) (presenc
 	if err != nil {
 		return noAnswer, err.Error()
 	}
+	repository, _, _ := strings.Cut(location, "@")
+	login, err := a.logins.of(ctx, repository)
+	if err != nil {
+		return noAnswer, err.Error()
+	}
 	ctx, cancel := context.WithTimeoutCause(ctx, a.timeout, fmt.Errorf("no answer within %s", a.timeout))
 	defer cancel()
-	_, err = remote.Head(ref, remote.WithContext(ctx), remote.WithAuthFromKeychain(authn.DefaultKeychain), remote.WithTransport(a.transport(insecure)))
+	through := newTransport(insecure)
+	// Once, because a second try would hide in the timeout what the first one came to.
+	puller, err := remote.NewPuller(remote.WithAuth(authn.FromConfig(login)), remote.WithTransport(through),
+		remote.WithRetryBackoff(remote.Backoff{Steps: 1}), remote.WithRetryStatusCodes())
+	if err != nil {
+		return noAnswer, err.Error()
+	}
+	if _, err = puller.Head(ctx, ref); err != nil && isOpen(err) {
+		_, err = puller.Get(ctx, ref)
+	}
 	var status *transport.Error
 	switch {
 	case err == nil:
 		return isThere, ""
-	case errors.As(err, &status) && status.StatusCode == http.StatusNotFound:
+	case errors.As(err, &status) && status.StatusCode == http.StatusNotFound && isOfManifest(status):
 		return isMissing, ""
-	case errors.As(err, &status) && (status.StatusCode == http.StatusUnauthorized || status.StatusCode == http.StatusForbidden):
-		return noAnswer, fmt.Sprintf("%s: the docker configuration has no credentials that it takes", http.StatusText(status.StatusCode))
+	case errors.As(err, &status) && isRefusal(status):
+		return noAnswer, http.StatusText(status.StatusCode) + ": it takes none of the credentials that podman login and docker login left"
 	case ctx.Err() != nil:
 		return noAnswer, context.Cause(ctx).Error()
 	}
-	return noAnswer, err.Error()
+	return noAnswer, through.reason(err).Error()
 }
 
-// transport checks certificates, and speaks no plain HTTP, as the runtimes do but for insecure places.
-func (a asker) transport(insecure bool) http.RoundTripper {
-	t := remote.DefaultTransport.(*http.Transport).Clone()
-	if insecure {
-		t.TLSClientConfig = &tls.Config{InsecureSkipVerify: true} //nolint:gosec // the user says so with --insecure-registry
-		return t
+// isOpen tells whether GET could have what HEAD did not: a registry need not answer HEAD, or not with all headers.
+func isOpen(err error) bool {
+	var unanswered *url.Error
+	var status *transport.Error
+	if errors.As(err, &status) {
+		return isOfManifest(status) && !isRefusal(status)
 	}
-	return onlyTLS{t}
+	return !errors.As(err, &unanswered)
 }
 
-// onlyTLS refuses plain HTTP, which the library would try with private addresses.
-type onlyTLS struct {
-	http.RoundTripper
+// isOfManifest tells whether the answer is about the image, and not one of what is asked before.
+func isOfManifest(status *transport.Error) bool {
+	return status.Request != nil && strings.Contains(status.Request.URL.Path, "/manifests/")
 }
 
-func (t onlyTLS) RoundTrip(request *http.Request) (*http.Response, error) {
-	if request.URL.Scheme != "https" {
-		return nil, errors.New("plain HTTP is for --insecure-registry only")
-	}
-	return t.RoundTripper.RoundTrip(request)
+func isRefusal(status *transport.Error) bool {
+	return status.StatusCode == http.StatusUnauthorized || status.StatusCode == http.StatusForbidden
 }
 
 // runningImages returns what Pods of all namespaces run by digest: as their specs name it, and as the runtimes report it.
@@ -149,6 +161,11 @@ func imagesOf(pod *corev1.Pod) (images []string) {
 	for _, containers := range [][]corev1.Container{pod.Spec.InitContainers, pod.Spec.Containers} {
 		for i := range containers {
 			images = append(images, containers[i].Image)
+		}
+	}
+	for i := range pod.Spec.Volumes {
+		if volume := pod.Spec.Volumes[i].Image; volume != nil {
+			images = append(images, volume.Reference)
 		}
 	}
 	for i := range pod.Spec.EphemeralContainers {

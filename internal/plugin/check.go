@@ -4,13 +4,11 @@
 package plugin
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -79,7 +77,7 @@ func newCheckCommand() *cobra.Command {
 		Use:   "check [IMAGE...] [-f FILE|DIR|-]",
 		Short: "Ask the mirrors whether they have images",
 		Long: "Ask the mirrors whether they have images: those named, those in a file, or all that Pods of the cluster run by digest. " +
-			"Without -f the sets are those of the cluster. Each mirror is asked with the credentials of the docker configuration; " +
+			"Without -f the sets are those of the cluster. Each mirror is asked with the credentials that podman login and docker login left; " +
 			"sources are not asked. The exit code is 0 if a mirror has each image, 1 if one would come from its source or from " +
 			"nowhere, and 2 after an error.",
 		Example: "  kubectl mirrors check quay.io/prometheus/prometheus@sha256:... -f config/samples/\n" +
@@ -106,10 +104,12 @@ func (v *checkVerb) run(ctx context.Context, args []string) error {
 		return err
 	case v.parallel < 1:
 		return fmt.Errorf("--parallel %d: want 1 or more", v.parallel)
+	case v.timeout <= 0:
+		return fmt.Errorf("--registry-timeout %s: want more than 0", v.timeout)
 	case v.file == "-" && slices.Contains(v.filenames, "-"):
 		return errors.New("-f and --images cannot both read standard input")
 	}
-	index, err := v.index(ctx)
+	result, err := v.merged(ctx)
 	if err != nil {
 		return err
 	}
@@ -117,19 +117,30 @@ func (v *checkVerb) run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	images := make([]checkedImage, 0, len(references))
-	for _, ref := range references {
-		images = append(images, placesOf(ref, index.Resolve(ref)))
+	index := mirrors.NewIndex(result.Rules)
+	images, resolutions := make([]checkedImage, len(references)), make([]mirrors.Resolution, len(references))
+	for i, ref := range references {
+		resolutions[i] = index.Resolve(ref)
+		images[i] = placesOf(ref, resolutions[i])
 	}
-	asker{parallel: v.parallel, timeout: v.timeout, progress: v.stderr}.ask(ctx, images)
+	tags := make(map[string]bool) // the sources of images that are named by tag
+	for i, ref := range references {
+		if rule := resolutions[i].Rule; rule != nil && !ref.ByDigest {
+			tags[rule.Source] = true
+		}
+	}
+	printWarnings(v.stderr, slices.DeleteFunc(touching(result.Findings, resolutions...), func(f mirrors.Finding) bool {
+		return f.Reason == mirrors.BlocksTagPulls && !tags[f.Source]
+	}))
+	asker{parallel: v.parallel, timeout: v.timeout, progress: v.stderr, logins: newCredentials(v.timeout)}.ask(ctx, images)
 	for i := range images {
 		images[i].From = images[i].origin()
 	}
 	return v.report(images)
 }
 
-// index is of the sets in the files, or in the cluster.
-func (v *checkVerb) index(ctx context.Context) (*mirrors.Index, error) {
+// merged is what the sets in the files, or in the cluster, come to.
+func (v *checkVerb) merged(ctx context.Context) (mirrors.Result, error) {
 	var sets []configv1.ImageDigestMirrorSet
 	var err error
 	if len(v.filenames) > 0 {
@@ -144,17 +155,16 @@ func (v *checkVerb) index(ctx context.Context) (*mirrors.Index, error) {
 		}
 	}
 	if err != nil {
-		return nil, err
+		return mirrors.Result{}, err
 	}
-	result, err := v.mergeSets(sets)
-	return mirrors.NewIndex(result.Rules), err
+	return v.mergeSets(sets)
 }
 
 // references are the images asked for, each once, in the order of their names.
 func (v *checkVerb) references(ctx context.Context, images []string) ([]mirrors.Reference, error) {
 	byName := make(map[string]mirrors.Reference)
 	if v.file != "" {
-		lines, err := v.lines()
+		lines, err := linesOf(v.file, v.stdin)
 		if err != nil {
 			return nil, err
 		}
@@ -188,26 +198,6 @@ func (v *checkVerb) references(ctx context.Context, images []string) ([]mirrors.
 		references = append(references, byName[name])
 	}
 	return references, nil
-}
-
-// lines reads the file of images. Empty lines and those that begin with # are passed over.
-func (v *checkVerb) lines() (lines []string, err error) {
-	in := v.stdin
-	if v.file != "-" {
-		file, err := os.Open(v.file)
-		if err != nil {
-			return nil, printablePath(err)
-		}
-		defer func() { _ = file.Close() }() // it was only read
-		in = file
-	}
-	scanner := bufio.NewScanner(in)
-	for scanner.Scan() {
-		if line := strings.TrimSpace(scanner.Text()); line != "" && !strings.HasPrefix(line, "#") {
-			lines = append(lines, line)
-		}
-	}
-	return lines, scanner.Err()
 }
 
 // placesOf lists where an image could be pulled from.

@@ -80,7 +80,7 @@ func (e *explainer) run(cmd *cobra.Command, args []string) error {
 	answers := newAnswerer(result.Rules, e.runtime, node)
 	found := answers.answer(ref)
 	stderr := cmd.ErrOrStderr()
-	touched := touching(found.Resolution, result.Findings)
+	touched := touching(result.Findings, found.Resolution)
 	printWarnings(stderr, touched)
 	answers.warn(stderr, ref, found)
 
@@ -119,16 +119,22 @@ func countFrom(ctx context.Context, from *cluster, stderr io.Writer, rule *mirro
 	return countInForce(rule, sets, nodes)
 }
 
-// touching returns the findings about the source that decides, and about entries that might have: those that are not in
+// touching returns the findings about the sources that decide, and about entries that might have: those that are not in
 // force, or not for the images that their author means.
-func touching(res mirrors.Resolution, findings []mirrors.Finding) []mirrors.Finding {
+func touching(findings []mirrors.Finding, resolutions ...mirrors.Resolution) []mirrors.Finding {
+	deciding := make(map[string]bool)
+	for i := range resolutions {
+		if rule := resolutions[i].Rule; rule != nil {
+			deciding[rule.Source] = true
+		}
+	}
 	var touched []mirrors.Finding
 	for _, f := range findings {
 		switch f.Reason {
 		case mirrors.InvalidSource, mirrors.InvalidMirror, mirrors.InvalidPolicy, mirrors.UnmatchableSource:
 			touched = append(touched, f)
 		default:
-			if res.Rule != nil && f.Source == res.Rule.Source {
+			if deciding[f.Source] {
 				touched = append(touched, f)
 			}
 		}

@@ -4,8 +4,12 @@
 package plugin
 
 import (
+	"bytes"
 	"encoding/json"
+	"io"
 	"net/http"
+	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"sync/atomic"
@@ -91,4 +95,35 @@ func TestAnAPIServerThatDoesNotAnswerIsNotWaitedForLongerThanTold(t *testing.T) 
 	url := serve(t, map[string]any{nodesPath: hangs})
 	runMain(t, "", "nodes", "--server", url, "--watch", "--timeout=100ms").want(t, 1, "", "error: the API server has not answered after 100ms\n")
 	runMain(t, "", "nodes", "--server", url, "--timeout=1s").want(t, 1, "", "error: --timeout is for --watch only\n")
+}
+
+// What client-go has to say of a watch that it begins again would stand between the rows.
+func TestOnlyOurOwnWordsReachTheTerminal(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "kubectl-mirrors")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "../../cmd/kubectl-mirrors").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	configMap := configMapOf(t, current)
+	objects := map[string]any{configMapPath: configMap}
+	for path, list := range map[string]any{
+		setsPath: setList(), nodesPath: nodeList(nodeAt("node-1", currentRevision-1)),
+		"/api/v1/namespaces/mirrorset-system/configmaps": map[string]any{"apiVersion": "v1", "kind": "ConfigMapList", "items": []any{configMap}},
+	} {
+		answers := lists(t, list, func() any { return list })
+		objects[path] = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if q := r.URL.Query(); !q.Has("watch") || q.Has("sendInitialEvents") {
+				answers(w, r)
+				return
+			}
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(w, "no event\n") // the client says so
+		})
+	}
+	var stderr bytes.Buffer
+	cmd := exec.CommandContext(t.Context(), program, "nodes", "--watch", "--timeout=1s", "--server", serve(t, objects))
+	cmd.Stderr = &stderr
+	const want = "0 of 1 node has revision 1795573438818 in force; 1 behind.\nerror: not all nodes have in force what is published after 1s\n"
+	if err := cmd.Run(); err == nil || stderr.String() != want {
+		t.Errorf("%v, stderr:\n%s\nwant:\n%s", err, &stderr, want)
+	}
 }
