@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
+	"github.com/mirrorset/mirrorset/internal/mirrors"
 )
 
 // registries is the registries.yaml of k3s and RKE2.
@@ -73,12 +74,24 @@ func (c *converter) loseConfig(host string, config *registryConfig) {
 	if config.TLS == nil {
 		return
 	}
+	registry, each := registryOf(host)
 	if config.TLS.InsecureSkipVerify {
-		c.lose(c.name, "insecure_skip_verify of %q: have the manager run with --insecure-registry=%s", host, printable(host))
+		c.lose(c.name, "insecure_skip_verify of %q: have the manager run with --insecure-registry=%s%s", host, registry, each)
 	}
 	if config.TLS.CAFile != "" || config.TLS.CertFile != "" || config.TLS.KeyFile != "" {
-		c.lose(c.name, "TLS files of %q: put them into /etc/containers/certs.d/%s on each node", host, printable(host))
+		c.lose(c.name, "TLS files of %q: put them into /etc/containers/certs.d/%s on each node%s", host, registry, each)
 	}
+}
+
+// registryOf returns the registry that a config is for, or what stands for one and what is to be done then.
+func registryOf(host string) (registry, each string) {
+	if _, rest, ok := strings.Cut(host, "://"); ok {
+		host, _, _ = strings.Cut(rest, "/")
+	}
+	if _, err := mirrors.ParseScopes([]string{host}); err != nil {
+		return "HOST", ", for each mirror that it is about"
+	}
+	return host, ""
 }
 
 // entriesOf returns the entries that the mirrors of one registry become.
@@ -97,16 +110,7 @@ func (c *converter) entriesOf(host string, m *registryMirror) []configv1.ImageDi
 			bases = append(bases, base)
 		}
 	}
-	// What no rewrite is about is asked for under its own name.
-	renamed := map[string]string{"": ""}
-	for _, pattern := range slices.Sorted(maps.Keys(m.Rewrite)) {
-		from, to, ok := prefixes(pattern, m.Rewrite[pattern])
-		if !ok {
-			c.lose(c.name, "rewrite %q of %q: it does not just put one prefix of whole components in place of another, so what it is about is asked for under its own name", pattern, host)
-			continue
-		}
-		renamed[from] = to
-	}
+	renamed := c.renamed(host, m.Rewrite)
 	var entries []configv1.ImageDigestMirrors
 	for _, from := range slices.Sorted(maps.Keys(renamed)) {
 		entry := configv1.ImageDigestMirrors{Source: below(host, from)}
@@ -116,6 +120,34 @@ func (c *converter) entriesOf(host string, m *registryMirror) []configv1.ImageDi
 		entries = append(entries, entry)
 	}
 	return entries
+}
+
+// renamed returns the paths that rewrites put in place of others, by those. What no rewrite is about is asked for under its own
+// name, and of two rewrites about the same, the first one counts: k3s takes any.
+func (c *converter) renamed(host string, rewrites map[string]string) map[string]string {
+	patterns := slices.Sorted(maps.Keys(rewrites))
+	slices.SortStableFunc(patterns, func(a, b string) int { // those about one repository come last
+		return strings.Compare(rewriteOne.FindString(a), rewriteOne.FindString(b))
+	})
+	renamed, by := map[string]string{"": ""}, make(map[string]string)
+	for _, pattern := range patterns {
+		from, to, ok := prefixes(pattern, rewrites[pattern])
+		first, taken := by[from]
+		switch {
+		case !ok:
+			c.lose(c.name, "rewrite %q of %q: it does not just put one prefix of whole components in place of another, so what it is about is asked for under its own name", pattern, host)
+			continue
+		case taken && renamed[from] == to:
+			continue
+		case taken:
+			c.lose(c.name, "rewrite %q of %q: it is about the same source %q as rewrite %q, which was taken", pattern, host, below(host, from), first)
+			continue
+		case rewriteOne.MatchString(pattern):
+			c.lose(c.name, "rewrite %q of %q: k3s rewrites that repository only; with a set, those below it are rewritten too", pattern, host)
+		}
+		renamed[from], by[from] = to, pattern
+	}
+	return renamed
 }
 
 // mirrorOf returns an endpoint as host and path. Its own path is the root of the registry's API.

@@ -1,0 +1,1 @@
+convert -f testdata/cases/convert-what-collides.yaml
