@@ -64,7 +64,9 @@ func (f *folder) write(out io.Writer, files []containerd.File) error {
 		if changed {
 			what = "written"
 		}
-		fmt.Fprintf(out, "%s %s\n", f.place(file.Path), what)
+		if _, err := fmt.Fprintf(out, "%s %s\n", f.place(file.Path), what); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -81,7 +83,11 @@ func (f *folder) nameStale(stderr io.Writer, files []containerd.File) error {
 	}
 	for _, name := range found {
 		if _, err := f.host.Read(hostfile.File{Path: name, Marker: containerd.Marker}); err == nil && !current[name] {
-			fmt.Fprintf(stderr, "warning: StaleFile: %s is from an earlier run, and the sets have nothing more for %s; delete it\n", f.place(name), containerd.HostOf(path.Dir(name)))
+			what := containerd.HostOf(path.Dir(name))
+			if what == containerd.DefaultHost {
+				what = "wildcards"
+			}
+			fmt.Fprintf(stderr, "warning: StaleFile: %s is from an earlier run, and the sets have nothing more for %s; delete it\n", f.place(name), what)
 		}
 	}
 	return nil

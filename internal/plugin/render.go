@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -91,12 +92,14 @@ func (r *renderer) run(cmd *cobra.Command, _ []string) error {
 }
 
 func (r *renderer) writeTree(cmd *cobra.Command, result mirrors.Result) error {
-	tree := containerd.Project(result.Rules, containerd.Node{Redirector: redirectorAddress(r.port), AllowDefaultHost: r.allowDefaultHost})
 	folder, err := openFolder(r.dir)
 	if err != nil {
 		return err
 	}
 	defer folder.close()
+	tree := containerd.Project(result.Rules, containerd.Node{
+		Redirector: redirectorAddress(r.port), AllowDefaultHost: r.allowDefaultHost, Certificates: folder.certificates,
+	})
 	if err := folder.refuseForeign(tree.Files); err != nil {
 		return err
 	}
@@ -104,17 +107,21 @@ func (r *renderer) writeTree(cmd *cobra.Command, result mirrors.Result) error {
 	for _, p := range tree.Pending {
 		fmt.Fprintf(cmd.ErrOrStderr(), "warning: NotInForce: %s: %q has no file: %s\n", mirrors.Names(entriesOfHost(result.Rules, p.Host)), p.Host, p.Reason)
 	}
-	if err := folder.write(cmd.OutOrStdout(), tree.Files); err != nil {
+	ours := folder.leaveForeign(cmd.ErrOrStderr(), result.Rules, tree.Files)
+	if err := folder.write(cmd.OutOrStdout(), ours); err != nil {
+		return err
+	}
+	if err := folder.nameHiding(cmd.ErrOrStderr(), result.Rules); err != nil {
 		return err
 	}
 	return folder.nameStale(cmd.ErrOrStderr(), tree.Files)
 }
 
-// entriesOfHost returns what brought the rules of a host, or of a wildcard.
+// entriesOfHost returns what brought the rules of a host, of a wildcard, or of all wildcards.
 func entriesOfHost(rules []mirrors.Rule, host string) []mirrors.Entry {
 	var from []mirrors.Entry
 	for i := range rules {
-		if hostOf(rules[i].Source) == host {
+		if of := hostOf(rules[i].Source); of == host || host == containerd.DefaultHost && strings.HasPrefix(of, "*") {
 			from = append(from, rules[i].From...)
 		}
 	}
