@@ -94,7 +94,9 @@ func newCheckCommand() *cobra.Command {
 	cmd.Flags().StringVar(&v.file, "images", "", "file with an image a line, or - for standard input")
 	cmd.Flags().BoolVar(&v.pods, "pods", false, "check all images that Pods of the cluster run by digest")
 	cmd.Flags().IntVar(&v.parallel, "parallel", 8, "how many requests there are at a time")
-	cmd.Flags().DurationVar(&v.timeout, "registry-timeout", 10*time.Second, "how long to wait for the answer of a mirror")
+	cmd.Flags().DurationVar(&v.timeout, "registry-timeout", 10*time.Second, "how long to wait for the answer of a mirror, and for that of a credential helper")
+	completeWith(cmd, "parallel", nil)
+	completeWith(cmd, "registry-timeout", nil)
 	return cmd
 }
 

@@ -44,6 +44,7 @@ func newClusterFlags() clusterFlags {
 func (f clusterFlags) addFlags(cmd *cobra.Command) {
 	f.AddFlags(cmd.Flags())
 	cmd.Flags().Lookup("namespace").Usage = "namespace that Mirrorset is installed in"
+	f.addCompletions(cmd)
 }
 
 // connect returns the cluster that the flags and the kubeconfig name. Nothing is asked of it yet.

@@ -39,6 +39,11 @@ func newConvertCommand() *cobra.Command {
 			if err := eachDocument(in.filenames, cmd.InOrStdin(), c.read); err != nil {
 				return err
 			}
+			if !c.named {
+				if err := onlyWith(cmd, "a registries.yaml", "name"); err != nil {
+					return err
+				}
+			}
 			return c.print(cmd)
 		},
 	}
@@ -53,9 +58,10 @@ func newConvertCommand() *cobra.Command {
 
 // converter collects sets, and what is lost on the way to them.
 type converter struct {
-	name string // of what has none
-	sets []setManifest
-	lost []string
+	name  string // of what has none
+	named bool   // there was something without a name
+	sets  []setManifest
+	lost  []string
 }
 
 // setManifest is a set as people write it.

@@ -92,6 +92,7 @@ func TestFlagsThatWouldCountForNothingAreErrors(t *testing.T) {
 	}{
 		{"--host-root is for --local only", 2, []string{"doctor", "--host-root=/host"}},
 		{"--runtime-version is for --local only", 2, []string{"doctor", "node-1", "--runtime-version=containerd://2.1.4"}},
+		{"--name is for a registries.yaml only", 1, []string{"convert", "-f", "testdata/cases/convert-policies.yaml", "--name=x"}},
 		{`--host-root "": no such file or directory`, 2, []string{"doctor", "--local", "--host-root="}},
 		{`--host-root "` + file + `": not a folder`, 2, []string{"doctor", "--local", "--host-root", file}},
 	} {

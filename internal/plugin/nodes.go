@@ -66,6 +66,7 @@ func newNodesCommand() *cobra.Command {
 	v.addFlags(cmd, "table", "wide", "json", "yaml", "name")
 	cmd.Flags().BoolVarP(&v.watch, "watch", "w", false, "print what changes, until all nodes have in force what is published")
 	cmd.Flags().DurationVar(&v.timeout, "timeout", 0, "with --watch, how long to wait before giving up with exit code 1; 0 is for ever")
+	completeWith(cmd, "timeout", nil)
 	return cmd
 }
 

@@ -40,6 +40,7 @@ type registryConfig struct {
 }
 
 func (c *converter) readRegistries(data []byte) error {
+	c.named = true
 	var r registries
 	if err := unmarshalStrict(data, &r); err != nil {
 		return fmt.Errorf("registries.yaml: %w", err)
