@@ -6,8 +6,11 @@ package plugin
 import (
 	"errors"
 	"fmt"
+	"sync"
 
+	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
+	"k8s.io/klog/v2"
 )
 
 // verdict is an exit code that is the answer to a question, and no error to print.
@@ -21,8 +24,12 @@ func (v verdict) Error() string {
 // errorCode annotates a verb whose exit code 1 is an answer, with the one that its errors have instead.
 const errorCode = "mirrorset.io/error-code"
 
+// silence keeps off the terminal what client-go says of requests that it makes again.
+var silence = sync.OnceFunc(func() { klog.SetLogger(logr.Discard()) })
+
 // Main runs the command, prints its error, if any, and returns the exit code.
 func Main(cmd *cobra.Command) int {
+	silence()
 	verb, err := cmd.ExecuteC()
 	var answer verdict
 	switch {

@@ -35,6 +35,7 @@ type manifests struct {
 	notes []string // for stderr, one a line
 
 	passedOver int               // objects of other kinds
+	policies   bool              // some of these are what OpenShift had before sets
 	places     map[string]string // where each set was read, by its name
 }
 
@@ -45,7 +46,11 @@ func readManifests(paths []string, stdin io.Reader) (*manifests, error) {
 		return nil, err
 	}
 	if len(m.sets) == 0 {
-		m.notes = append(m.notes, fmt.Sprintf("note: no %s in %s; objects of other kinds passed over: %d", setKind, printable(strings.Join(paths, ", ")), m.passedOver))
+		note := fmt.Sprintf("note: no %s in %s; objects of other kinds passed over: %d", setKind, printable(strings.Join(paths, ", ")), m.passedOver)
+		if m.policies {
+			note += "; kubectl mirrors convert makes sets of each " + policyKind
+		}
+		m.notes = append(m.notes, note)
 	}
 	return m, nil
 }
@@ -200,6 +205,7 @@ func (m *manifests) readObject(place string, data []byte) error {
 		return m.readList(place, data, object)
 	}
 	m.passedOver++
+	m.policies = m.policies || object.Kind == policyKind
 	return nil
 }
 

@@ -140,7 +140,7 @@ func TestInputWithoutSetsLeavesANote(t *testing.T) {
 		{"only comments", "# a\n---\n# b\n", "0"},
 		{"only other kinds", documents(pod, pod), "2"},
 		{"a list of other kinds", list + indented(pod), "1"},
-		{"a kind of OpenShift that is not ours", "apiVersion: operator.openshift.io/v1alpha1\nkind: ImageContentSourcePolicy\n", "1"},
+		{"a kind of OpenShift that is not ours", "apiVersion: operator.openshift.io/v1alpha1\nkind: ImageContentSourcePolicy\n", "1; kubectl mirrors convert makes sets of each ImageContentSourcePolicy"},
 		{"a list of our kind without items", strings.TrimSuffix(typedList, "items:\n") + "items: []\n", "0"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

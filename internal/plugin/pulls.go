@@ -56,15 +56,17 @@ func compareRules(before, after []mirrors.Rule) []sourceChange {
 	for _, source := range slices.Sorted(maps.Keys(sources)) {
 		name := representative(source, sources)
 		change := sourceChange{Source: source, Before: old.pullsOf(source, name), After: current.pullsOf(source, name)}
+		pulled := changesOf(change.Before, change.After)
+		if len(pulled) == 0 {
+			continue // a rule that says what was so before
+		}
 		if !current.sources[source] {
 			change.Changes = append(change.Changes, sourceLost)
 		} else if !old.sources[source] {
 			change.Changes = append(change.Changes, sourceGained)
 		}
-		change.Changes = append(change.Changes, changesOf(change.Before, change.After)...)
-		if len(change.Changes) > 0 {
-			changes = append(changes, change)
-		}
+		change.Changes = append(change.Changes, pulled...)
+		changes = append(changes, change)
 	}
 	return changes
 }

@@ -24,11 +24,11 @@ type liveLine struct {
 
 func newLiveLine(out io.Writer) *liveLine {
 	file, ok := out.(*os.File)
-	if !ok || os.Getenv("TERM") == "dumb" || !term.IsTerminal(int(file.Fd())) { //nolint:gosec // a file descriptor is an int
+	if !ok || os.Getenv("TERM") == "dumb" || !term.IsTerminal(int(file.Fd())) {
 		return &liveLine{}
 	}
 	return &liveLine{out: out, columns: func() int {
-		width, _, err := term.GetSize(int(file.Fd())) //nolint:gosec // a file descriptor is an int
+		width, _, err := term.GetSize(int(file.Fd()))
 		if err != nil {
 			return 0
 		}
