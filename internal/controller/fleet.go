@@ -8,10 +8,10 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
+	"github.com/mirrorset/mirrorset/internal/standing"
 )
 
 // optOutLabel keeps agents off a node; its value for that is "disabled".
@@ -48,19 +48,6 @@ func (s AgentSettings) tolerates(taint *corev1.Taint) bool {
 	})
 }
 
-// standing is where a node is with regard to a revision.
-type standing int
-
-// The standings of a node.
-const (
-	// inForce: it has the revision, or a later one, in force.
-	inForce standing = iota
-	// waiting: it has yet to follow.
-	waiting
-	// failing: it reports that it cannot follow.
-	failing
-)
-
 // member is a node that counts.
 type member struct {
 	name   string
@@ -83,47 +70,17 @@ func members(nodes []corev1.Node, reports []mirrorsetv1alpha1.MirrorNode, settin
 	return all
 }
 
-// condition returns one of the node's; the zero value where it has none.
-func (m member) condition(kind string) metav1.Condition {
-	if c := meta.FindStatusCondition(m.status.Conditions, kind); c != nil {
-		return *c
-	}
-	return metav1.Condition{}
+// applied returns the condition about what is in force; the zero value where there is none.
+func (m member) applied() metav1.Condition {
+	return standing.Condition(&m.status, mirrorsetv1alpha1.ConditionApplied)
 }
 
-// stands tells where the node is with regard to the first revision that holds a set with these sources, when another one, or
-// the same, is published. Why says more about a node that is not there yet; it may be empty.
-func (m member) stands(revision int64, sources map[string]bool, published *Snapshot) (where standing, why string) {
-	applied := m.condition(mirrorsetv1alpha1.ConditionApplied)
-	ready := m.condition(mirrorsetv1alpha1.ConditionRuntimeReady)
-	switch {
-	case m.status.Revision < revision && applied.Reason == mirrorsetv1alpha1.ReasonFailed:
-		return failing, applied.Message
-	case m.status.Revision < revision && applied.Status == metav1.ConditionUnknown:
-		return waiting, applied.Message
-	case m.status.Revision < revision:
-		return waiting, ""
-	case m.status.Revision == published.Revision && m.status.Digest != published.Digest:
-		return waiting, "it has other content under the same revision"
-	case applied.Status == metav1.ConditionFalse && ready.Status == metav1.ConditionFalse:
-		return failing, ready.Message
-	}
-	for _, source := range m.status.NotInForce {
-		if sources[source] {
-			return failing, applied.Message
-		}
-	}
-	if n := len(m.status.NotInForce); n >= mirrorsetv1alpha1.MaxNotInForce { // what comes behind the last one may be missing
-		for source := range sources {
-			if source > m.status.NotInForce[n-1] {
-				return failing, applied.Message
-			}
-		}
-	}
-	return inForce, ""
+// stands tells where the node is with regard to the first revision that holds a set with these sources.
+func (m member) stands(revision int64, sources map[string]bool, published *Snapshot) (where standing.Standing, why string) {
+	return standing.OfSources(&m.status, revision, sources, &standing.Published{Revision: published.Revision, Digest: published.Digest, Provisional: published.Provisional})
 }
 
 // isBehind tells whether the node has yet to reach what is published, and has not said that it cannot.
 func (m member) isBehind(published *Snapshot) bool {
-	return !published.Provisional && m.status.Revision < published.Revision && m.condition(mirrorsetv1alpha1.ConditionApplied).Reason != mirrorsetv1alpha1.ReasonFailed
+	return !published.Provisional && m.status.Revision < published.Revision && m.applied().Reason != mirrorsetv1alpha1.ReasonFailed
 }

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
+	"github.com/mirrorset/mirrorset/internal/standing"
 )
 
 // newNode returns a Linux node with containerd; the options change it.
@@ -100,32 +101,32 @@ func TestWhereANodeStands(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		status mirrorsetv1alpha1.MirrorNodeStatus
-		want   standing
+		want   standing.Standing
 		why    string
 	}{
-		{"at the first revision", reported(10), inForce, ""},
-		{"at a later one", reported(15), inForce, ""},
-		{"at what is published", reported(20), inForce, ""},
-		{"ahead of it", reported(30), inForce, ""},
-		{"behind", reported(9), waiting, ""},
-		{"never reported", mirrorsetv1alpha1.MirrorNodeStatus{}, waiting, ""},
-		{"marked as never reported", mirrorsetv1alpha1.MirrorNodeStatus{Conditions: reported(0, applied(metav1.ConditionUnknown, mirrorsetv1alpha1.ReasonNeverReported)).Conditions}, waiting, "because"},
-		{"silent, and behind", reported(9, applied(metav1.ConditionUnknown, mirrorsetv1alpha1.ReasonAgentSilent)), waiting, "because"},
-		{"silent since, but far enough", reported(10, applied(metav1.ConditionUnknown, mirrorsetv1alpha1.ReasonAgentSilent)), inForce, ""},
-		{"with another digest", reported(20, func(s *mirrorsetv1alpha1.MirrorNodeStatus) { s.Digest = "e" }), waiting, "it has other content under the same revision"},
-		{"failing, and behind", reported(9, applied(metav1.ConditionFalse, mirrorsetv1alpha1.ReasonFailed)), failing, "because"},
-		{"failing with a later one", reported(10, applied(metav1.ConditionFalse, mirrorsetv1alpha1.ReasonFailed)), inForce, ""},
-		{"without more sources than there is room for", reported(20, without(slices.Repeat([]string{"a.com"}, mirrorsetv1alpha1.MaxNotInForce)...)), failing, "because"},
-		{"without that many, all behind", reported(20, without(slices.Repeat([]string{"z.com"}, mirrorsetv1alpha1.MaxNotInForce)...)), inForce, ""},
-		{"without one of the sources", reported(20, without("a.com", "s.com")), failing, "because"},
-		{"without other sources", reported(20, without("a.com")), inForce, ""},
+		{"at the first revision", reported(10), standing.InForce, ""},
+		{"at a later one", reported(15), standing.InForce, ""},
+		{"at what is published", reported(20), standing.InForce, ""},
+		{"ahead of it", reported(30), standing.InForce, ""},
+		{"behind", reported(9), standing.Behind, ""},
+		{"never reported", mirrorsetv1alpha1.MirrorNodeStatus{}, standing.Behind, ""},
+		{"marked as never reported", mirrorsetv1alpha1.MirrorNodeStatus{Conditions: reported(0, applied(metav1.ConditionUnknown, mirrorsetv1alpha1.ReasonNeverReported)).Conditions}, standing.Behind, "because"},
+		{"silent, and behind", reported(9, applied(metav1.ConditionUnknown, mirrorsetv1alpha1.ReasonAgentSilent)), standing.Behind, "because"},
+		{"silent since, but far enough", reported(10, applied(metav1.ConditionUnknown, mirrorsetv1alpha1.ReasonAgentSilent)), standing.InForce, ""},
+		{"with another digest", reported(20, func(s *mirrorsetv1alpha1.MirrorNodeStatus) { s.Digest = "e" }), standing.Behind, "it has other content under the same revision"},
+		{"failing, and behind", reported(9, applied(metav1.ConditionFalse, mirrorsetv1alpha1.ReasonFailed)), standing.Failing, "because"},
+		{"failing with a later one", reported(10, applied(metav1.ConditionFalse, mirrorsetv1alpha1.ReasonFailed)), standing.InForce, ""},
+		{"without more sources than there is room for", reported(20, without(slices.Repeat([]string{"a.com"}, mirrorsetv1alpha1.MaxNotInForce)...)), standing.Failing, "because"},
+		{"without that many, all behind", reported(20, without(slices.Repeat([]string{"z.com"}, mirrorsetv1alpha1.MaxNotInForce)...)), standing.InForce, ""},
+		{"without one of the sources", reported(20, without("a.com", "s.com")), standing.Failing, "because"},
+		{"without other sources", reported(20, without("a.com")), standing.InForce, ""},
 		{"with a runtime that does not read", reported(20, applied(metav1.ConditionFalse, mirrorsetv1alpha1.ReasonNotInForce),
-			withCondition(mirrorsetv1alpha1.ConditionRuntimeReady, metav1.ConditionFalse, mirrorsetv1alpha1.ReasonNotReady, "set config_path")), failing, "set config_path"},
-		{"with a runtime of which that is not known", reported(20, withCondition(mirrorsetv1alpha1.ConditionRuntimeReady, metav1.ConditionUnknown, mirrorsetv1alpha1.ReasonNotReady, "")), inForce, ""},
+			withCondition(mirrorsetv1alpha1.ConditionRuntimeReady, metav1.ConditionFalse, mirrorsetv1alpha1.ReasonNotReady, "set config_path")), standing.Failing, "set config_path"},
+		{"with a runtime of which that is not known", reported(20, withCondition(mirrorsetv1alpha1.ConditionRuntimeReady, metav1.ConditionUnknown, mirrorsetv1alpha1.ReasonNotReady, "")), standing.InForce, ""},
 	} {
 		where, why := member{name: "n", status: c.status}.stands(10, map[string]bool{"s.com": true}, &Snapshot{Revision: 20, Digest: "d"})
 		if where != c.want || why != c.why {
-			t.Errorf("%s: got %d %q", c.name, where, why)
+			t.Errorf("%s: got %s %q", c.name, where, why)
 		}
 	}
 }

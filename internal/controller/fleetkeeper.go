@@ -213,7 +213,7 @@ func (s AgentSettings) plan(nodes []corev1.Node, reports []mirrorsetv1alpha1.Mir
 // markSilent has a node show as such that never reported, or does not follow what is published.
 func (p *plan) markSilent(m member, published *Snapshot, behind map[string]lag, now time.Time) {
 	condition := metav1.Condition{Type: mirrorsetv1alpha1.ConditionApplied, Status: metav1.ConditionUnknown, LastTransitionTime: metav1.Time{Time: now.Truncate(time.Second)}}
-	applied := m.condition(mirrorsetv1alpha1.ConditionApplied)
+	applied := m.applied()
 	switch {
 	case len(m.status.Conditions) == 0:
 		condition.Reason, condition.Message = mirrorsetv1alpha1.ReasonNeverReported, "no agent has reported from this node"

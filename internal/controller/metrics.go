@@ -26,6 +26,7 @@ import (
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
 	mirrorsetv1alpha1ac "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1/applyconfiguration/mirrorset/v1alpha1"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/standing"
 )
 
 // The states that nodes are counted by.
@@ -155,15 +156,15 @@ func (m *Metrics) Collect(metrics chan<- prometheus.Metric) {
 
 // state tells where a node is with what is published as a whole.
 func (m member) state(published *Snapshot) string {
-	applied := m.condition(mirrorsetv1alpha1.ConditionApplied)
+	applied := m.applied()
 	if applied.Status != metav1.ConditionTrue && applied.Status != metav1.ConditionFalse {
 		return nodeSilent
 	}
 	where, _ := m.stands(published.Revision, nil, published)
 	switch {
-	case where == waiting:
+	case where == standing.Behind:
 		return nodeBehind
-	case where == failing, len(m.status.NotInForce) > 0, applied.Reason == mirrorsetv1alpha1.ReasonFailed:
+	case where == standing.Failing, len(m.status.NotInForce) > 0, applied.Reason == mirrorsetv1alpha1.ReasonFailed:
 		return nodeFailing
 	}
 	return nodeInForce
@@ -191,7 +192,7 @@ func (m *Metrics) publishing(revision int64, digest string, at time.Time) {
 
 // seen takes note of what a node reports. A node that came after a revision was published says nothing about that one's way.
 func (m *Metrics) seen(node *mirrorsetv1alpha1.MirrorNode, at time.Time) {
-	if m == nil || (member{status: node.Status}).condition(mirrorsetv1alpha1.ConditionApplied).Status != metav1.ConditionTrue {
+	if m == nil || (member{status: node.Status}).applied().Status != metav1.ConditionTrue {
 		return
 	}
 	m.mu.Lock()

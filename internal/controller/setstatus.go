@@ -12,6 +12,7 @@ import (
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/standing"
 )
 
 // The bounds of messages.
@@ -152,11 +153,11 @@ func application(before, status configv1.ImageDigestMirrorSetStatus, sources map
 			named += " (" + cut(why) + ")"
 		}
 		switch where {
-		case inForce:
+		case standing.InForce:
 			reached++
-		case waiting:
+		case standing.Behind:
 			late = append(late, named)
-		case failing:
+		case standing.Failing:
 			broken = append(broken, named)
 		}
 	}

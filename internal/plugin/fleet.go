@@ -9,31 +9,14 @@ import (
 	"slices"
 	"strings"
 
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
 	"github.com/mirrorset/mirrorset/internal/payload"
+	"github.com/mirrorset/mirrorset/internal/standing"
 )
 
-// standing is where a node is with regard to what is published.
-type standing string
-
-// The standings of a node, the worst first.
-const (
-	// nodeFailing: it reports that it cannot follow, or that not all of what it has is in force.
-	nodeFailing standing = "Failing"
-	// nodeSilent: its agent says nothing.
-	nodeSilent standing = "Silent"
-	// nodeBehind: it has yet to follow.
-	nodeBehind standing = "Behind"
-	// nodeAhead: it has a later revision than what is published, as after etcd was restored. The manager publishes above it.
-	nodeAhead standing = "Ahead"
-	// nodeInForce: it has all of what is published in force.
-	nodeInForce standing = "InForce"
-)
-
-var worstFirst = []standing{nodeFailing, nodeSilent, nodeBehind, nodeAhead, nodeInForce}
+var worstFirst = []standing.Standing{standing.Failing, standing.Silent, standing.Behind, standing.Ahead, standing.InForce}
 
 // fleet is where all nodes are.
 type fleet struct {
@@ -50,16 +33,14 @@ type fleet struct {
 type published struct {
 	Revision int64  `json:"revision"`
 	Digest   string `json:"digest"`
-
-	provisional bool
 }
 
 // fleetNode is where one node is.
 type fleetNode struct {
-	Name     string   `json:"name"`
-	Runtime  string   `json:"runtime,omitempty"`
-	Revision int64    `json:"revision,omitempty"`
-	Standing standing `json:"state"`
+	Name     string            `json:"name"`
+	Runtime  string            `json:"runtime,omitempty"`
+	Revision int64             `json:"revision,omitempty"`
+	Standing standing.Standing `json:"state"`
 	// AppliedAt is when the revision came into force.
 	AppliedAt *metav1.Time `json:"appliedAt,omitempty"`
 	// NotInForce are the sources that are not in force on the node.
@@ -71,14 +52,16 @@ type fleetNode struct {
 // survey tells where the nodes are. What is published may be nil.
 func survey(nodes []mirrorsetv1alpha1.MirrorNode, p *payload.Payload) fleet {
 	f := fleet{Total: len(nodes), Nodes: make([]fleetNode, 0, len(nodes))}
+	var wanted *standing.Published
 	if p != nil {
-		f.Published = &published{Revision: p.Revision, Digest: p.Digest, provisional: p.Provisional}
+		f.Published = &published{Revision: p.Revision, Digest: p.Digest}
+		wanted = &standing.Published{Revision: p.Revision, Digest: p.Digest, Provisional: p.Provisional}
 	}
 	for i := range nodes {
 		status := &nodes[i].Status
 		n := fleetNode{Name: nodes[i].Name, Runtime: runtimeOf(&nodes[i]), Revision: status.Revision, AppliedAt: status.AppliedAt, NotInForce: status.NotInForce}
-		n.Standing, n.Message = stands(status, f.Published)
-		if n.Standing == nodeInForce {
+		n.Standing, n.Message = standing.Of(status, wanted)
+		if n.Standing == standing.InForce {
 			f.InForce++
 		}
 		f.Nodes = append(f.Nodes, n)
@@ -101,40 +84,6 @@ func runtimeOf(node *mirrorsetv1alpha1.MirrorNode) string {
 	return name
 }
 
-// stands tells where a node is, as the manager does for the sets.
-func stands(status *mirrorsetv1alpha1.MirrorNodeStatus, p *published) (where standing, why string) {
-	applied, ready := condition(status, mirrorsetv1alpha1.ConditionApplied), condition(status, mirrorsetv1alpha1.ConditionRuntimeReady)
-	switch {
-	case applied.Type == "":
-		return nodeSilent, "no agent has reported from this node"
-	case applied.Reason == mirrorsetv1alpha1.ReasonFailed:
-		return nodeFailing, applied.Message
-	case applied.Status == metav1.ConditionUnknown:
-		return nodeSilent, applied.Message
-	case p != nil && status.Revision < p.Revision && p.provisional && status.Revision > 0:
-		return nodeBehind, fmt.Sprintf("it keeps what it has, because revision %d has no rules and may prove a mistake", p.Revision)
-	case p != nil && status.Revision < p.Revision:
-		return nodeBehind, ""
-	case p != nil && status.Revision > p.Revision:
-		return nodeAhead, fmt.Sprintf("it has a later revision than %d, which is published; the manager publishes again above it", p.Revision)
-	case p != nil && status.Digest != p.Digest:
-		return nodeBehind, "it has other content under the same revision"
-	case applied.Status == metav1.ConditionFalse:
-		return nodeFailing, applied.Message
-	case ready.Status != metav1.ConditionTrue:
-		return nodeInForce, ready.Message
-	}
-	return nodeInForce, ""
-}
-
-// condition returns one of the node's; the zero value where it has none.
-func condition(status *mirrorsetv1alpha1.MirrorNodeStatus, kind string) metav1.Condition {
-	if c := meta.FindStatusCondition(status.Conditions, kind); c != nil {
-		return *c
-	}
-	return metav1.Condition{}
-}
-
 // done tells whether all nodes have what is published in force.
 func (f fleet) done() bool {
 	return f.Published != nil && f.InForce == f.Total && f.Total > 0
@@ -153,7 +102,7 @@ func (f fleet) String() string {
 	default:
 		text = fmt.Sprintf("%d of %s revision %d in force", f.InForce, plural(f.Total, "node has", "nodes have"), f.Published.Revision)
 	}
-	counts := make(map[standing]int)
+	counts := make(map[standing.Standing]int)
 	for i := range f.Nodes {
 		counts[f.Nodes[i].Standing]++
 	}

@@ -19,6 +19,7 @@ import (
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
+	"github.com/mirrorset/mirrorset/internal/standing"
 )
 
 // nodesVerb prints where nodes are.
@@ -126,7 +127,7 @@ func (v *nodesVerb) only(f *fleet) error {
 	f.Nodes = slices.DeleteFunc(f.Nodes, func(n fleetNode) bool { return !slices.Contains(v.names, n.Name) })
 	f.Total, f.InForce = len(f.Nodes), 0
 	for i := range f.Nodes {
-		if f.Nodes[i].Standing == nodeInForce {
+		if f.Nodes[i].Standing == standing.InForce {
 			f.InForce++
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
 	"github.com/mirrorset/mirrorset/internal/payload"
+	"github.com/mirrorset/mirrorset/internal/standing"
 )
 
 // outcome of one run of the program.
@@ -175,31 +176,31 @@ func TestNodesWithoutAnswersAreErrors(t *testing.T) {
 }
 
 func TestANodeStandsWhereTheManagerSeesIt(t *testing.T) {
-	p := &published{Revision: currentRevision, Digest: current.Digest}
-	provisional := &published{Revision: currentRevision, Digest: current.Digest, provisional: true}
+	p := &standing.Published{Revision: currentRevision, Digest: current.Digest}
+	provisional := &standing.Published{Revision: currentRevision, Digest: current.Digest, Provisional: true}
 	for _, tt := range []struct {
 		name  string
 		node  mirrorsetv1alpha1.MirrorNode
-		p     *published
-		where standing
+		p     *standing.Published
+		where standing.Standing
 		why   string
 	}{
-		{"all is in force", nodeAt("n", currentRevision), p, nodeInForce, ""},
-		{"no report", nodeAt("n", 0, saysNothing), p, nodeSilent, "no agent has reported"},
-		{"it failed with an older one", nodeAt("n", currentRevision-1, says("Applied", "False", "Failed", "disk full")), p, nodeFailing, "disk full"},
-		{"it was marked as silent", nodeAt("n", currentRevision-1, says("Applied", "Unknown", "AgentSilent", "its agent has not followed")), p, nodeSilent, "its agent has not followed"},
-		{"an older one", nodeAt("n", currentRevision-1), p, nodeBehind, ""},
-		{"an older one, not all of it", nodeAt("n", currentRevision-1, says("Applied", "False", "NotInForce", "x")), p, nodeBehind, ""},
-		{"an older one, before what may be a mistake", nodeAt("n", currentRevision-1), provisional, nodeBehind, "may prove a mistake"},
-		{"a later one", nodeAt("n", currentRevision+1), p, nodeAhead, "publishes again above it"},
-		{"another content", nodeAt("n", currentRevision, func(n *mirrorsetv1alpha1.MirrorNode) { n.Status.Digest = "sha256:1" }), p, nodeBehind, "other content"},
-		{"not all", nodeAt("n", currentRevision, says("Applied", "False", "NotInForce", "quay.io is foreign")), p, nodeFailing, "quay.io is foreign"},
-		{"a doubt about the runtime", nodeAt("n", currentRevision, says("RuntimeReady", "Unknown", "NotReady", "unseen")), p, nodeInForce, "unseen"},
-		{"nothing is published, and something in force", nodeAt("n", 5), nil, nodeInForce, ""},
-		{"nothing is published, and nothing in force", nodeAt("n", 0, says("Applied", "False", "NotInForce", "nothing was published")), nil, nodeFailing, "nothing was published"},
+		{"all is in force", nodeAt("n", currentRevision), p, standing.InForce, ""},
+		{"no report", nodeAt("n", 0, saysNothing), p, standing.Silent, "no agent has reported"},
+		{"it failed with an older one", nodeAt("n", currentRevision-1, says("Applied", "False", "Failed", "disk full")), p, standing.Failing, "disk full"},
+		{"it was marked as silent", nodeAt("n", currentRevision-1, says("Applied", "Unknown", "AgentSilent", "its agent has not followed")), p, standing.Silent, "its agent has not followed"},
+		{"an older one", nodeAt("n", currentRevision-1), p, standing.Behind, ""},
+		{"an older one, not all of it", nodeAt("n", currentRevision-1, says("Applied", "False", "NotInForce", "x")), p, standing.Behind, ""},
+		{"an older one, before what may be a mistake", nodeAt("n", currentRevision-1), provisional, standing.Behind, "may prove a mistake"},
+		{"a later one", nodeAt("n", currentRevision+1), p, standing.Ahead, "publishes again above it"},
+		{"another content", nodeAt("n", currentRevision, func(n *mirrorsetv1alpha1.MirrorNode) { n.Status.Digest = "sha256:1" }), p, standing.Behind, "other content"},
+		{"not all", nodeAt("n", currentRevision, says("Applied", "False", "NotInForce", "quay.io is foreign")), p, standing.Failing, "quay.io is foreign"},
+		{"a doubt about the runtime", nodeAt("n", currentRevision, says("RuntimeReady", "Unknown", "NotReady", "unseen")), p, standing.InForce, "unseen"},
+		{"nothing is published, and something in force", nodeAt("n", 5), nil, standing.InForce, ""},
+		{"nothing is published, and nothing in force", nodeAt("n", 0, says("Applied", "False", "NotInForce", "nothing was published")), nil, standing.Failing, "nothing was published"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			where, why := stands(&tt.node.Status, tt.p)
+			where, why := standing.Of(&tt.node.Status, tt.p)
 			if where != tt.where || !strings.Contains(why, tt.why) || (why == "") != (tt.why == "") {
 				t.Errorf("%s, %q; want %s, %q", where, why, tt.where, tt.why)
 			}

@@ -20,6 +20,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/payload"
 	"github.com/mirrorset/mirrorset/internal/registriesconf"
+	"github.com/mirrorset/mirrorset/internal/standing"
 )
 
 // patient is a cluster, and what was found about it so far.
@@ -187,12 +188,12 @@ func (p *patient) diagnose(n *fleetNode, nodes []mirrorsetv1alpha1.MirrorNode) d
 	at := slices.IndexFunc(nodes, func(m mirrorsetv1alpha1.MirrorNode) bool { return m.Name == n.Name })
 	d := diagnosis{Health: wrong, Subject: "node/" + n.Name, Message: n.Message}
 	agent := fmt.Sprintf("kubectl -n %s get pods -l app.kubernetes.io/component=agent --field-selector spec.nodeName=%s", p.namespace, n.Name)
-	runtime := condition(&nodes[at].Status, mirrorsetv1alpha1.ConditionRuntimeReady)
+	runtime := standing.Condition(&nodes[at].Status, mirrorsetv1alpha1.ConditionRuntimeReady)
 	switch n.Standing {
-	case nodeFailing:
-	case nodeSilent:
+	case standing.Failing:
+	case standing.Silent:
 		d.Remedy = "Look at its agent:\n" + agent
-	case nodeBehind, nodeAhead:
+	case standing.Behind, standing.Ahead:
 		d.Health = odd
 		if d.Message == "" {
 			d.Message = fmt.Sprintf("it has revision %d in force, and is about to follow to %d", n.Revision, p.payload.Revision)

@@ -8,11 +8,10 @@ import (
 	"slices"
 	"strings"
 
-	"k8s.io/apimachinery/pkg/api/meta"
-
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/standing"
 )
 
 // reach is on how many nodes what a set says of a source counts.
@@ -32,7 +31,7 @@ func countInForce(rule *mirrors.Rule, sets []configv1.ImageDigestMirrorSet, node
 		if status := sets[at].Status; status.Revision > 0 && status.ObservedGeneration == sets[at].Generation {
 			have := 0
 			for i := range nodes {
-				if has(&nodes[i].Status, status.Revision, rule.Source) {
+				if where, _ := standing.OfSources(&nodes[i].Status, status.Revision, map[string]bool{rule.Source: true}, nil); where == standing.InForce {
 					have++
 				}
 			}
@@ -41,13 +40,6 @@ func countInForce(rule *mirrors.Rule, sets []configv1.ImageDigestMirrorSet, node
 		counts = append(counts, count)
 	}
 	return counts
-}
-
-// has tells whether a node follows the rule of a source since a revision.
-func has(node *mirrorsetv1alpha1.MirrorNodeStatus, revision int64, source string) bool {
-	ignored := meta.IsStatusConditionFalse(node.Conditions, mirrorsetv1alpha1.ConditionApplied) &&
-		meta.IsStatusConditionFalse(node.Conditions, mirrorsetv1alpha1.ConditionRuntimeReady)
-	return node.Revision >= revision && !ignored && !slices.Contains(node.NotInForce, source)
 }
 
 func sayInForce(counts []reach) string {

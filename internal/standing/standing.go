@@ -1,0 +1,112 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package standing tells where a node is with regard to what is published, by what its agent reported: for the status of sets,
+// and for whoever asks about nodes.
+package standing
+
+import (
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
+)
+
+// Standing is where a node is.
+type Standing string
+
+// The standings.
+const (
+	// Failing: it reports that it cannot follow, or that not all of what it has is in force.
+	Failing Standing = "Failing"
+	// Silent: its agent says nothing.
+	Silent Standing = "Silent"
+	// Behind: it has yet to follow.
+	Behind Standing = "Behind"
+	// Ahead: it has a later revision than what is published, as after etcd was restored. The manager publishes above it.
+	Ahead Standing = "Ahead"
+	// InForce: it has all of it in force.
+	InForce Standing = "InForce"
+)
+
+// Published names what nodes are to have in force.
+type Published struct {
+	Revision int64
+	Digest   string
+	// Provisional says that nodes with rules wait for what follows.
+	Provisional bool
+}
+
+const otherContent = "it has other content under the same revision"
+
+// Of tells where a node is with regard to what is published, which is nil where nothing tells. Why says more; it may be empty.
+func Of(node *mirrorsetv1alpha1.MirrorNodeStatus, p *Published) (where Standing, why string) {
+	applied, ready := Condition(node, mirrorsetv1alpha1.ConditionApplied), Condition(node, mirrorsetv1alpha1.ConditionRuntimeReady)
+	switch {
+	case applied.Type == "":
+		return Silent, "no agent has reported from this node"
+	case applied.Reason == mirrorsetv1alpha1.ReasonFailed:
+		return Failing, applied.Message
+	case applied.Status == metav1.ConditionUnknown:
+		return Silent, applied.Message
+	case p != nil && node.Revision < p.Revision && p.Provisional && node.Revision > 0:
+		return Behind, fmt.Sprintf("it keeps what it has, because revision %d has no rules and may prove a mistake", p.Revision)
+	case p != nil && node.Revision < p.Revision:
+		return Behind, ""
+	case p != nil && node.Revision > p.Revision:
+		return Ahead, fmt.Sprintf("it has a later revision than %d, which is published; the manager publishes again above it", p.Revision)
+	case p.hasOther(node):
+		return Behind, otherContent
+	case applied.Status == metav1.ConditionFalse:
+		return Failing, applied.Message
+	case ready.Status != metav1.ConditionTrue:
+		return InForce, ready.Message
+	}
+	return InForce, ""
+}
+
+// OfSources tells where a node is with regard to some sources, by the first revision that holds them, when another one, or the
+// same, is published: Failing, Behind or InForce. Why says more about a node that is not there yet; it may be empty.
+func OfSources(node *mirrorsetv1alpha1.MirrorNodeStatus, revision int64, sources map[string]bool, p *Published) (where Standing, why string) {
+	applied, ready := Condition(node, mirrorsetv1alpha1.ConditionApplied), Condition(node, mirrorsetv1alpha1.ConditionRuntimeReady)
+	switch {
+	case node.Revision < revision && applied.Reason == mirrorsetv1alpha1.ReasonFailed:
+		return Failing, applied.Message
+	case node.Revision < revision && applied.Status == metav1.ConditionUnknown:
+		return Behind, applied.Message
+	case node.Revision < revision:
+		return Behind, ""
+	case p.hasOther(node):
+		return Behind, otherContent
+	case applied.Status == metav1.ConditionFalse && ready.Status == metav1.ConditionFalse:
+		return Failing, ready.Message
+	}
+	for _, source := range node.NotInForce {
+		if sources[source] {
+			return Failing, applied.Message
+		}
+	}
+	if n := len(node.NotInForce); n >= mirrorsetv1alpha1.MaxNotInForce { // what comes behind the last one may be missing
+		for source := range sources {
+			if source > node.NotInForce[n-1] {
+				return Failing, applied.Message
+			}
+		}
+	}
+	return InForce, ""
+}
+
+// hasOther tells whether a node has something else than what is published under the same revision.
+func (p *Published) hasOther(node *mirrorsetv1alpha1.MirrorNodeStatus) bool {
+	return p != nil && node.Revision == p.Revision && node.Digest != p.Digest
+}
+
+// Condition returns one of the node's; the zero value where it has none.
+func Condition(node *mirrorsetv1alpha1.MirrorNodeStatus, kind string) metav1.Condition {
+	if c := meta.FindStatusCondition(node.Conditions, kind); c != nil {
+		return *c
+	}
+	return metav1.Condition{}
+}
