@@ -184,7 +184,7 @@ func below(place, path string) string {
 var (
 	rewriteAll  = regexp.MustCompile(`^\^?\(\.[*+]\)\$?$`)
 	rewriteRest = regexp.MustCompile(`^\^([a-z0-9_/-]+)/\(\.[*+]\)\$?$`)
-	rewriteOne  = regexp.MustCompile(`^\^([a-z0-9_/-]+)\$$`)
+	rewriteOne  = regexp.MustCompile(`^\^((?:[a-z0-9_-]|\\?/)+)\$$`)
 	newRest     = regexp.MustCompile(`^(?:([a-z0-9._/-]+)/)?\$(?:1|\{1\})$`)
 	newOne      = regexp.MustCompile(`^([a-z0-9._/-]+)$`)
 )
