@@ -14,8 +14,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/util/yaml"
-	sigsyaml "sigs.k8s.io/yaml"
+	"sigs.k8s.io/yaml"
 )
 
 // Bundle is what one version of the operator is to OLM.
@@ -107,7 +106,7 @@ func Load(root fs.FS) (*Bundle, error) {
 		return nil, err
 	}
 	var about struct{ Annotations map[string]string }
-	if err := sigsyaml.UnmarshalStrict(content, &about); err != nil {
+	if err := yaml.UnmarshalStrict(content, &about); err != nil {
 		return nil, fmt.Errorf("%s: %w", annotationsFile, err)
 	}
 	b.Annotations = about.Annotations
@@ -138,12 +137,12 @@ func (b *Bundle) load(root fs.FS, file string) error {
 		return errors.New("there is a second ClusterServiceVersion, and a bundle has one")
 	}
 	b.CSV, b.raw = &CSV{}, object.Object
-	return sigsyaml.Unmarshal(content, b.CSV)
+	return yaml.Unmarshal(content, b.CSV)
 }
 
 // Object reads one manifest.
 func Object(content []byte) (*unstructured.Unstructured, error) {
-	text, err := yaml.ToJSON(content)
+	text, err := yaml.YAMLToJSON(content)
 	if err != nil {
 		return nil, err
 	}
