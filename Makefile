@@ -124,6 +124,19 @@ helm-template: generate $(HELM) ## Write what the chart installs, with the image
 	$(HELM) template mirrorset $(CHART) --namespace mirrorset-system \
 	  --set-string image.repository="$${IMG%:*}",image.tag="$${IMG##*:}" > dist/chart.yaml
 
+# The image of the OLM bundle, and the channels that the release is in. CREATED_AT is when it was made (RFC 3339); it is left out where
+# it is not given, so that the same tree gives the same bundle.
+BUNDLE_IMG ?= ghcr.io/mirrorset/mirrorset-bundle:$(VERSION)
+CHANNELS ?= candidate,fast,stable
+CREATED_AT ?=
+
+.PHONY: bundle
+bundle: generate $(KUSTOMIZE) ## Write the OLM bundle of VERSION, with the image IMG, and add it to CHANNELS of the catalog.
+	mkdir -p dist/bundle
+	printf 'resources: [../../config/manifests]\nimages: [{name: ghcr.io/mirrorset/mirrorset, newName: "%s", newTag: "%s"}]\n' \
+	  "$${IMG%:*}" "$${IMG##*:}" > dist/bundle/kustomization.yaml
+	$(KUSTOMIZE) build dist/bundle | go run ./hack/bundle -version $(VERSION) -image $(BUNDLE_IMG) -channels $(CHANNELS) -created-at "$(CREATED_AT)"
+
 .PHONY: install
 install: ## Install the CRDs into the cluster of the current context.
 	$(KUBECTL) apply --server-side -k config/crd
@@ -148,6 +161,7 @@ test: build control-plane $(HELM) ## Run all tests that need no root, on a real 
 	cd test/cluster/runtime && go test -count 1 ./... # containerd's own reader judges our hosts.toml
 	cd test/prometheus && go test -count 1 ./... # and Prometheus our alerts and the dashboard
 	cd test/helm && go test -count 1 ./... # and Helm and kustomize each other
+	cd test/olm && go test -count 1 ./... # and upstream's validators the OLM bundle
 	go test -count 1 $(TEST_PACKAGES) # they run the programs in bin/, which Go's cache of results does not see
 
 .PHONY: test-e2e
@@ -173,8 +187,8 @@ lint: $(GOLANGCI_LINT) ## Run the linters, which hold the import walls too.
 	$(GOLANGCI_LINT) run --build-tags e2e --allow-parallel-runners
 
 .PHONY: verify
-verify: generate ## Regenerate and tidy everything, then want a clean tree.
-	for dir in . hack/tools test/cluster/kubernetes test/cluster/runtime test/prometheus test/helm; do (cd $$dir && go mod tidy); done
+verify: bundle ## Regenerate and tidy everything, then want a clean tree.
+	for dir in . hack/tools test/cluster/kubernetes test/cluster/runtime test/prometheus test/helm test/olm; do (cd $$dir && go mod tidy); done
 	gofmt -l api cmd config hack internal test | (! grep .)
 	@if [ -n "$$(git status --porcelain)" ]; then \
 	  git status --short; git --no-pager diff; \

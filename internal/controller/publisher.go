@@ -75,7 +75,7 @@ type Publisher struct {
 	overtaken    time.Time // when the same text was last published again because of what nodes reported
 }
 
-// +kubebuilder:rbac:groups=config.openshift.io,resources=imagedigestmirrorsets,verbs=get;list;watch
+// +kubebuilder:rbac:groups=config.openshift.io,resources=imagedigestmirrorsets,verbs=list;watch
 // +kubebuilder:rbac:groups=apiextensions.k8s.io,resources=customresourcedefinitions,resourceNames=imagedigestmirrorsets.config.openshift.io,verbs=get;list;watch
 // +kubebuilder:rbac:groups="",namespace=mirrorset-system,resources=configmaps,resourceNames=containers-registries.conf,verbs=get;list;watch;create;patch;delete
 

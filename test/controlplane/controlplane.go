@@ -19,6 +19,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -62,6 +63,9 @@ func Start(root string) (*ControlPlane, error) {
 	// With a folder of its own for its keys, the API server comes back with the same ones when a test restarts it.
 	env.ControlPlane.GetAPIServer().CertDir = filepath.Join(dir, "apiserver")
 	if err := os.Mkdir(env.ControlPlane.GetAPIServer().CertDir, 0o700); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	if err := audit(env.ControlPlane.GetAPIServer().Configure(), dir); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	// It is also how long an API server that is to end waits for those who watch.
@@ -128,7 +132,7 @@ func (c *ControlPlane) StartAPIServer() error {
 }
 
 // kubeconfigOnNode is for an agent whose token says that it is on a node, which is made if there is none.
-func (c *ControlPlane) kubeconfigOnNode(ctx context.Context, nodeName string) (string, error) {
+func (c *ControlPlane) kubeconfigOnNode(ctx context.Context, account types.NamespacedName, nodeName string) (string, error) {
 	client, err := kubernetes.NewForConfig(c.Config)
 	if err != nil {
 		return "", err
@@ -141,24 +145,24 @@ func (c *ControlPlane) kubeconfigOnNode(ctx context.Context, nodeName string) (s
 	if err != nil {
 		return "", fmt.Errorf("node %s: %w", nodeName, err)
 	}
-	return c.kubeconfigOf(ctx, AgentAccount, &authenticationv1.BoundObjectReference{APIVersion: "v1", Kind: "Node", Name: node.Name, UID: node.UID})
+	return c.kubeconfigOf(ctx, account, &authenticationv1.BoundObjectReference{APIVersion: "v1", Kind: "Node", Name: node.Name, UID: node.UID})
 }
 
 // kubeconfigOf writes a kubeconfig of its own with a token of a service account, and returns its path.
-func (c *ControlPlane) kubeconfigOf(ctx context.Context, account string, bound *authenticationv1.BoundObjectReference) (string, error) {
+func (c *ControlPlane) kubeconfigOf(ctx context.Context, account types.NamespacedName, bound *authenticationv1.BoundObjectReference) (string, error) {
 	client, err := kubernetes.NewForConfig(c.Config)
 	if err != nil {
 		return "", err
 	}
 	request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{BoundObjectRef: bound}}
-	token, err := client.CoreV1().ServiceAccounts(Namespace).CreateToken(ctx, account, request, metav1.CreateOptions{})
+	token, err := client.CoreV1().ServiceAccounts(account.Namespace).CreateToken(ctx, account.Name, request, metav1.CreateOptions{})
 	if err != nil {
 		return "", fmt.Errorf("token of %s: %w", account, err)
 	}
 	config := rest.AnonymousClientConfig(c.Config)
 	config.BearerToken = token.Status.Token
 	// Not one a service account: a process that just started may still be about to read its file.
-	file := filepath.Join(c.dir, fmt.Sprintf("%s-%d.kubeconfig", account, c.kubeconfigs.Add(1)))
+	file := filepath.Join(c.dir, fmt.Sprintf("%s-%d.kubeconfig", account.Name, c.kubeconfigs.Add(1)))
 	return file, c.writeKubeconfig(file, config)
 }
 

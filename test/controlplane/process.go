@@ -13,6 +13,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"k8s.io/apimachinery/pkg/types"
 )
 
 // Process is a manager or an agent that runs.
@@ -28,27 +30,31 @@ type Process struct {
 // StartManager starts bin/manager with the rights of its service account. It listens on no address but those in args.
 func (c *ControlPlane) StartManager(ctx context.Context, args ...string) (*Process, error) {
 	args = append([]string{"--namespace", Namespace, "--metrics-bind-address", "0", "--health-probe-bind-address", "0"}, args...)
-	kubeconfig, err := c.kubeconfigOf(ctx, ManagerAccount, nil)
-	if err != nil {
-		return nil, err
-	}
-	return c.start("manager", kubeconfig, args)
+	return c.StartProgram(ctx, "manager", types.NamespacedName{Namespace: Namespace, Name: ManagerAccount}, "", nil, args...)
 }
 
 // StartAgent starts bin/agent with the rights of its service account on a node, which is made if there is none and has its
 // root directory in hostRoot.
 func (c *ControlPlane) StartAgent(ctx context.Context, hostRoot, node string, args ...string) (*Process, error) {
 	args = append([]string{"--namespace", Namespace, "--host-root", hostRoot, "--node-name", node}, args...)
-	kubeconfig, err := c.kubeconfigOnNode(ctx, node)
+	return c.StartProgram(ctx, "agent", types.NamespacedName{Namespace: Namespace, Name: AgentAccount}, node, nil, args...)
+}
+
+// StartProgram starts one of bin/ with the rights of an account and with variables of its own in its environment. Where a node is
+// named, the account's token is for that node.
+func (c *ControlPlane) StartProgram(ctx context.Context, program string, account types.NamespacedName, node string, env []string, args ...string) (*Process, error) {
+	var kubeconfig string
+	var err error
+	if node == "" {
+		kubeconfig, err = c.kubeconfigOf(ctx, account, nil)
+	} else {
+		kubeconfig, err = c.kubeconfigOnNode(ctx, account, node)
+	}
 	if err != nil {
 		return nil, err
 	}
-	return c.start("agent", kubeconfig, args)
-}
-
-func (c *ControlPlane) start(program, kubeconfig string, args []string) (*Process, error) {
 	cmd := exec.Command(filepath.Join(c.root, "bin", program), args...)
-	cmd.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig, "TMPDIR="+c.dir) // so that a killed one leaves nothing
+	cmd.Env = append(append(os.Environ(), env...), "KUBECONFIG="+kubeconfig, "TMPDIR="+c.dir) // so that a killed one leaves nothing
 	return run(cmd)
 }
 

@@ -113,8 +113,8 @@ var _ = Describe("The service account of", func() {
 		Expect(granted(ctx, account)).To(ConsistOf(want))
 	},
 		Entry("the agent", controlplane.AgentAccount, []string{
-			"get " + configMap, "list " + configMap, "watch " + configMap,
-			"get mirrornodes", "list mirrornodes", "watch mirrornodes", "patch mirrornodes/status",
+			"list " + configMap, "watch " + configMap,
+			"list mirrornodes", "watch mirrornodes", "patch mirrornodes/status",
 		}),
 		Entry("the manager", controlplane.ManagerAccount, []string{
 			"get " + configMap, "list " + configMap, "watch " + configMap, "create " + configMap, "patch " + configMap, "delete " + configMap,
@@ -122,7 +122,7 @@ var _ = Describe("The service account of", func() {
 			"get " + daemonSet, "list " + daemonSet, "watch " + daemonSet, "create " + daemonSet, "patch " + daemonSet,
 			"get " + manager, "list " + manager, "watch " + manager,
 			"create " + events, "patch " + events, "list " + events,
-			"get imagedigestmirrorsets", "list imagedigestmirrorsets", "watch imagedigestmirrorsets",
+			"list imagedigestmirrorsets", "watch imagedigestmirrorsets",
 			"get " + crd, "list " + crd, "watch " + crd, "create " + crd, "patch " + crd, "get " + crds + olmCRD,
 			"get " + crds + nodesCRD, "create " + crds + nodesCRD, "patch " + crds + nodesCRD,
 			"get " + crds + proxiesCRD, "create " + crds + proxiesCRD, "patch " + crds + proxiesCRD,
@@ -138,12 +138,12 @@ var _ = Describe("The service account of", func() {
 	It("the agent has no rules but these beside those of every service account", func(ctx SpecContext) {
 		for _, namespace := range []string{controlplane.Namespace, "default", "kube-system"} {
 			want := append(rulesOf(ctx, "default", namespace),
-				authorizationv1.ResourceRule{Verbs: []string{"get", "list", "watch"}, APIGroups: []string{"mirrorset.io"}, Resources: []string{"mirrornodes"}},
+				authorizationv1.ResourceRule{Verbs: []string{"list", "watch"}, APIGroups: []string{"mirrorset.io"}, Resources: []string{"mirrornodes"}},
 				authorizationv1.ResourceRule{Verbs: []string{"patch"}, APIGroups: []string{"mirrorset.io"}, Resources: []string{"mirrornodes/status"}},
 			)
 			if namespace == controlplane.Namespace {
 				want = append(want, authorizationv1.ResourceRule{
-					Verbs: []string{"get", "list", "watch"}, APIGroups: []string{""}, Resources: []string{"configmaps"}, ResourceNames: []string{payload.ConfigMapName},
+					Verbs: []string{"list", "watch"}, APIGroups: []string{""}, Resources: []string{"configmaps"}, ResourceNames: []string{payload.ConfigMapName},
 				})
 			}
 			Expect(rulesOf(ctx, controlplane.AgentAccount, namespace)).To(ConsistOf(want))

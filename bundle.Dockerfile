@@ -1,0 +1,10 @@
+# The image with the OLM bundle. `make bundle` writes this file.
+FROM scratch
+LABEL operators.operatorframework.io.bundle.mediatype.v1=registry+v1
+LABEL operators.operatorframework.io.bundle.manifests.v1=manifests/
+LABEL operators.operatorframework.io.bundle.metadata.v1=metadata/
+LABEL operators.operatorframework.io.bundle.package.v1=mirrorset
+LABEL operators.operatorframework.io.bundle.channels.v1=candidate,fast,stable
+LABEL operators.operatorframework.io.bundle.channel.default.v1=stable
+COPY bundle/manifests /manifests/
+COPY bundle/metadata /metadata/
