@@ -7,9 +7,11 @@ SHELL := /usr/bin/env bash -o pipefail
 BIN := $(CURDIR)/bin
 
 # Tools are built from the versions that hack/tools/go.mod pins.
+ACTIONLINT     := $(BIN)/actionlint
 CONTROLLER_GEN := $(BIN)/controller-gen
 GOLANGCI_LINT  := $(BIN)/golangci-lint
 KUSTOMIZE      := $(BIN)/kustomize
+SETUP_ENVTEST  := $(BIN)/setup-envtest
 
 # Helm is built from the version that test/helm/go.mod pins, by which the chart is tested.
 HELM := $(BIN)/helm
@@ -43,16 +45,26 @@ help: ## Show this list.
 VERSION ?= v0.1.0-dev
 COMMIT ?= $(shell git rev-parse --short=12 HEAD)
 VERSION_PACKAGE := github.com/mirrorset/mirrorset/internal/version
-GO_BUILD = CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X $(VERSION_PACKAGE).Version=$(VERSION) -X $(VERSION_PACKAGE).Commit=$(COMMIT)"
+
+# What a program is depends on the commit, the version and Go's, and on nothing else of the machine it is built on.
+GO_BUILD = CGO_ENABLED=0 GOFLAGS=-buildvcs=false GOAMD64=v1 GOARM64=v8.0 go build -trimpath -ldflags "-s -w -X $(VERSION_PACKAGE).Version=$(VERSION) -X $(VERSION_PACKAGE).Commit=$(COMMIT)"
 
 .PHONY: build
 build: ## Build the programs into bin/.
 	$(GO_BUILD) -o $(BIN)/ ./cmd/...
 
 ARCHITECTURES ?= amd64 arm64
+# The plugin's platforms.
+PLATFORMS ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 comma := ,
 empty :=
 space := $(empty) $(empty)
+
+.PHONY: plugins
+plugins: ## Build the plugin for each of PLATFORMS.
+	for platform in $(PLATFORMS); do \
+	  GOOS=$${platform%/*} GOARCH=$${platform#*/} $(GO_BUILD) -o $(BIN)/$${platform/\//-}/ ./cmd/kubectl-mirrors; \
+	done
 
 .PHONY: image-programs
 image-programs: ## Build the image's programs for each of ARCHITECTURES.
@@ -61,7 +73,7 @@ image-programs: ## Build the image's programs for each of ARCHITECTURES.
 export IMG ?= ghcr.io/mirrorset/mirrorset:$(VERSION)
 
 .PHONY: image
-image: image-programs ## Write the image IMG as the OCI archive dist/mirrorset.tar, without a container engine.
+image: image-programs ## Write the image IMG as the OCI archive dist/mirrorset.tar, and its digest beside it, without a container engine.
 	go run ./hack/image -name $(IMG) -version $(VERSION) -revision $(COMMIT) \
 	  -architectures $(subst $(space),$(comma),$(ARCHITECTURES)) -out dist/mirrorset.tar
 
@@ -101,10 +113,10 @@ KUBECTL ?= kubectl
 COMPONENTS ?=
 
 .PHONY: build-installer
-build-installer: generate $(KUSTOMIZE) ## Write all manifests, with the image IMG and COMPONENTS, as dist/install.yaml.
+build-installer: generate $(KUSTOMIZE) ## Write all manifests, with the image IMG (NAME:TAG or NAME@DIGEST) and COMPONENTS, as dist/install.yaml.
 	mkdir -p dist/installer
-	printf 'resources: [../../config/default]\ncomponents: [$(subst $(space),$(comma),$(COMPONENTS:%=../../config/%))]\nimages: [{name: ghcr.io/mirrorset/mirrorset, newName: "%s", newTag: "%s"}]\n' \
-	  "$${IMG%:*}" "$${IMG##*:}" > dist/installer/kustomization.yaml
+	printf 'resources: [../../config/default]\ncomponents: [$(subst $(space),$(comma),$(COMPONENTS:%=../../config/%))]\nimages: [{name: ghcr.io/mirrorset/mirrorset, newName: "%s", $(if $(findstring @,$(IMG)),digest,newTag): "%s"}]\n' \
+	  $(if $(findstring @,$(IMG)),"$${IMG%@*}" "$${IMG#*@}","$${IMG%:*}" "$${IMG##*:}") > dist/installer/kustomization.yaml
 	$(KUSTOMIZE) build dist/installer > dist/install.yaml
 
 CHART := charts/mirrorset
@@ -153,6 +165,44 @@ deploy: build-installer ## Install all of Mirrorset, with the image IMG, into th
 undeploy: build-installer ## Delete all of Mirrorset. What nodes have in force stays; see docs/uninstall.md.
 	$(KUBECTL) delete --ignore-not-found -f dist/install.yaml
 
+##@ Release
+
+# What is released, and what SHA256SUMS is of. The chart has the image by its version, and the manifests by its digest.
+RELEASED = $(foreach platform,$(PLATFORMS),kubectl-mirrors-$(subst /,-,$(platform))$(if $(findstring windows,$(platform)),.zip,.tar.gz)) \
+  mirrors.yaml mirrorset-$(VERSION:v%=%).tgz mirrorset.tar mirrorset.digest mirrorset.cdx.json install.yaml
+
+.PHONY: release
+release: ## Write all files of the release VERSION to dist/.
+	rm -rf dist
+	$(MAKE) plugins image
+	$(MAKE) build-installer chart IMG="$${IMG%:*}@$$(cat dist/mirrorset.digest)"
+	go run ./hack/release -version $(VERSION) -time $(SOURCE_DATE_EPOCH) -out dist \
+	  -platforms $(subst $(space),$(comma),$(PLATFORMS)) -architectures $(subst $(space),$(comma),$(ARCHITECTURES))
+	cd dist && sha256sum $(RELEASED) > SHA256SUMS
+
+# The second build has a folder, a home, a folder of modules, a cache, a umask, a time zone, a language and a time of its own. Tools are
+# shared: they are not released.
+.PHONY: reproducible
+reproducible: ## Write a release to dist/, build it anew in another folder, and want the same bytes (all must be committed).
+	@[ -z "$$(git status --porcelain)" ] || { echo "reproducible: the second build is of the last commit, and the tree differs from it: commit first" >&2; exit 1; }
+	$(MAKE) release
+	@twin=$$(mktemp -d); trap 'chmod -R u+w '$$twin'; rm -rf '$$twin EXIT; mkdir $$twin/home; umask 077; \
+	git clone -q . $$twin/another/folder; \
+	env -i PATH="$$(go env GOROOT)/bin:$$PATH" HOME=$$twin/home TZ=Pacific/Kiritimati LC_ALL=C GOTOOLCHAIN=local GOPROXY=off \
+	  GOCACHE=$$(go env GOCACHE) GOMODCACHE=$$(go env GOMODCACHE) \
+	  $(MAKE) -C $$twin/another/folder release VERSION=$(VERSION) IMG=$(IMG) PLATFORMS="$(PLATFORMS)" ARCHITECTURES="$(ARCHITECTURES)" \
+	  GO_BUILD='GOCACHE='$$twin'/cache GOMODCACHE='$$twin'/modules GOPROXY=file://'$$(go env GOMODCACHE)'/cache/download GOSUMDB=off $(GO_BUILD)'; \
+	diff -r dist $$twin/another/folder/dist && echo "the two builds are the same, byte by byte:" && cat dist/SHA256SUMS
+
+.PHONY: push
+push: ## Push dist/mirrorset.tar as IMG, with all its architectures (skopeo).
+	skopeo copy --all --preserve-digests oci-archive:dist/mirrorset.tar docker://$(IMG)
+
+.PHONY: publish
+publish: ## Publish what is in dist/ as the release VERSION on GitHub (gh); its tag has to be there.
+	cd dist && gh release create $(VERSION) --repo mirrorset/mirrorset --verify-tag --title $(VERSION) --notes-file release-notes.md \
+	  $(if $(findstring -,$(VERSION)),--prerelease) $(RELEASED) SHA256SUMS
+
 ##@ Check
 
 .PHONY: test
@@ -163,6 +213,13 @@ test: build control-plane $(HELM) ## Run all tests that need no root, on a real 
 	cd test/helm && go test -count 1 ./... # and Helm and kustomize each other
 	cd test/olm && go test -count 1 ./... # and upstream's validators the OLM bundle
 	go test -count 1 $(TEST_PACKAGES) # they run the programs in bin/, which Go's cache of results does not see
+
+# The oldest Kubernetes that is supported, as setup-envtest names it.
+OLDEST_KUBERNETES := 1.30.x
+
+.PHONY: test-oldest
+test-oldest: $(SETUP_ENVTEST) ## Run the same tests on the oldest supported Kubernetes, whose API server is downloaded.
+	assets=$$($(SETUP_ENVTEST) use $(OLDEST_KUBERNETES) --bin-dir $(BIN)/envtest -p path) && $(MAKE) test KUBEBUILDER_ASSETS=$$assets
 
 .PHONY: test-e2e
 test-e2e: ARCHITECTURES := $(shell go env GOARCH)
@@ -183,8 +240,9 @@ bench: ## Run the benchmarks.
 	go test -run '^$$' -bench . -benchmem $(PACKAGES) $(TEST_PACKAGES)
 
 .PHONY: lint
-lint: $(GOLANGCI_LINT) ## Run the linters, which hold the import walls too.
+lint: $(GOLANGCI_LINT) $(ACTIONLINT) ## Run the linters, which hold the import walls too.
 	$(GOLANGCI_LINT) run --build-tags e2e --allow-parallel-runners
+	$(ACTIONLINT) -shellcheck= -pyflakes= .github/workflows/*
 
 .PHONY: verify
 verify: bundle ## Regenerate and tidy everything, then want a clean tree.
@@ -196,6 +254,12 @@ verify: bundle ## Regenerate and tidy everything, then want a clean tree.
 	fi
 
 ##@ Tools
+
+$(ACTIONLINT): hack/tools/go.mod hack/tools/go.sum
+	cd hack/tools && go build -o $@ github.com/rhysd/actionlint/cmd/actionlint
+
+$(SETUP_ENVTEST): hack/tools/go.mod hack/tools/go.sum
+	cd hack/tools && go build -o $@ sigs.k8s.io/controller-runtime/tools/setup-envtest
 
 $(CONTROLLER_GEN): hack/tools/go.mod hack/tools/go.sum
 	cd hack/tools && go build -o $@ sigs.k8s.io/controller-tools/cmd/controller-gen

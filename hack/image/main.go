@@ -2,12 +2,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command image writes what the Dockerfile describes as an OCI archive, with one image an architecture, and needs no
-// container engine. The same programs give the same bytes.
+// container engine, and the digest that registries will know it by. The same programs give the same bytes.
 package main
 
 import (
 	"archive/tar"
 	"bytes"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -21,8 +22,12 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/partial"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+	"github.com/opencontainers/go-digest"
+	"github.com/opencontainers/image-spec/specs-go"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 func main() {
@@ -31,7 +36,7 @@ func main() {
 	architectures := flag.String("architectures", "amd64,arm64", "architectures, separated by commas")
 	version := flag.String("version", "", "version for the image's labels")
 	revision := flag.String("revision", "", "commit for the image's labels")
-	out := flag.String("out", "", "the archive to write")
+	out := flag.String("out", "", "the archive to write; the digest goes to the same name with .digest for .tar")
 	flag.Parse()
 	labels := map[string]string{
 		"org.opencontainers.image.title":    "mirrorset",
@@ -47,16 +52,13 @@ func main() {
 }
 
 func run(programs, name string, architectures []string, labels map[string]string, out string) (err error) {
-	index := mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
-	for _, arch := range architectures {
-		image, err := build(filepath.Join(programs, "linux-"+arch), arch, labels)
-		if err != nil {
-			return fmt.Errorf("%s: %w", arch, err)
-		}
-		index = mutate.AppendManifests(index, mutate.IndexAddendum{
-			Add:        image,
-			Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: arch}},
-		})
+	index, err := buildIndex(programs, architectures, labels)
+	if err != nil {
+		return err
+	}
+	sum, err := index.Digest()
+	if err != nil {
+		return err
 	}
 	dir, err := os.MkdirTemp("", "mirrorset-image-")
 	if err != nil {
@@ -75,7 +77,45 @@ func run(programs, name string, architectures []string, labels map[string]string
 	if err != nil {
 		return err
 	}
-	return archive(dir, out)
+	if err := archive(dir, out); err != nil {
+		return err
+	}
+	return os.WriteFile(strings.TrimSuffix(out, ".tar")+".digest", []byte(sum.String()+"\n"), 0o644)
+}
+
+// index is an image of several architectures. Its text is as the OCI's own Go types write it: tools that write an index
+// anew as they copy it, as skopeo does, give it the same digest then.
+type index struct {
+	images
+	text []byte
+}
+
+type images = v1.ImageIndex // whose name is that of a method too
+
+func (i index) RawManifest() ([]byte, error) { return i.text, nil }
+func (i index) Digest() (v1.Hash, error)     { return partial.Digest(i) }
+func (i index) Size() (int64, error)         { return partial.Size(i) }
+
+func buildIndex(programs string, architectures []string, labels map[string]string) (v1.ImageIndex, error) {
+	all := mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
+	list := ocispec.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex}
+	for _, arch := range architectures {
+		image, err := build(filepath.Join(programs, "linux-"+arch), arch, labels)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", arch, err)
+		}
+		all = mutate.AppendManifests(all, mutate.IndexAddendum{Add: image})
+		described, err := partial.Descriptor(image)
+		if err != nil {
+			return nil, err
+		}
+		list.Manifests = append(list.Manifests, ocispec.Descriptor{
+			MediaType: string(described.MediaType), Digest: digest.Digest(described.Digest.String()), Size: described.Size,
+			Platform: &ocispec.Platform{OS: "linux", Architecture: arch},
+		})
+	}
+	text, err := json.Marshal(list)
+	return index{images: all, text: text}, err
 }
 
 // build returns the image of one architecture.

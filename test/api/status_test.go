@@ -91,6 +91,7 @@ var _ = Describe("the status of a set", func() {
 		Expect(set.Status).To(Equal(statusOf()))
 	})
 
+	// Kubernetes 1.30 names what schemas refuse without the "status." before it.
 	DescribeTable("is refused with", func(change func(*configv1.ImageDigestMirrorSetStatus), field string) {
 		s := statusOf()
 		change(&s)
@@ -102,12 +103,12 @@ var _ = Describe("the status of a set", func() {
 			for i := range s.Findings {
 				s.Findings[i] = configv1.Finding{Reason: "A", Message: "b"}
 			}
-		}, "status.findings: Too many"),
-		Entry("a finding without a reason", func(s *configv1.ImageDigestMirrorSetStatus) { s.Findings[0].Reason = "" }, "status.findings[0].reason: Required"),
-		Entry("a finding without a message", func(s *configv1.ImageDigestMirrorSetStatus) { s.Findings[0].Message = "" }, "status.findings[0].message: Required"),
-		Entry("a finding before the first entry", func(s *configv1.ImageDigestMirrorSetStatus) { s.Findings[0].Entry = ptr.To[int32](-1) }, "status.findings[0].entry"),
+		}, "findings: Too many"),
+		Entry("a finding without a reason", func(s *configv1.ImageDigestMirrorSetStatus) { s.Findings[0].Reason = "" }, "findings[0].reason: Required"),
+		Entry("a finding without a message", func(s *configv1.ImageDigestMirrorSetStatus) { s.Findings[0].Message = "" }, "findings[0].message: Required"),
+		Entry("a finding before the first entry", func(s *configv1.ImageDigestMirrorSetStatus) { s.Findings[0].Entry = ptr.To[int32](-1) }, "findings[0].entry"),
 		Entry("two conditions of a type", func(s *configv1.ImageDigestMirrorSetStatus) { s.Conditions[1].Type = s.Conditions[0].Type }, "status.conditions[1]: Duplicate"),
-		Entry("a negative revision", func(s *configv1.ImageDigestMirrorSetStatus) { s.Revision = -1 }, "status.revision"),
+		Entry("a negative revision", func(s *configv1.ImageDigestMirrorSetStatus) { s.Revision = -1 }, "revision"),
 	)
 
 	It("takes as many findings as the bound says", func() {

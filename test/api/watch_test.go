@@ -102,20 +102,30 @@ var _ = Describe("watching sets", func() {
 		Entry("of a name", "fieldSelector=metadata.name%3Dc&resourceVersion=$SINCE", "ADDED c"),
 		Entry("none, of a name without any", "fieldSelector=metadata.name%3Dx", ""),
 		Entry("without bookmarks, where they are declined", "allowWatchBookmarks=false", "ADDED b, ADDED c"),
-		Entry("with a bookmark behind what is there", "allowWatchBookmarks=true", "ADDED b, ADDED c, BOOKMARK"),
 	)
 
 	It("sends bookmarks with nothing but the kind and how far the watch has come", func() {
-		newest := create(name, "").ResourceVersion
+		since := create(name, "").ResourceVersion
 		catchUp()
-		events := watchAll("allowWatchBookmarks=true&timeoutSeconds=1&labelSelector=tier%3Dsite")
-		Expect(events).To(HaveLen(1))
-		Expect(events[0].Type).To(Equal("BOOKMARK"))
-		bookmark := events[0].set()
-		Expect(bookmark.Kind).To(Equal("ImageDigestMirrorSet"))
-		Expect(bookmark.Name).To(BeEmpty())
-		Expect(bookmark.Spec.ImageDigestMirrors).To(BeEmpty())
-		Expect(version(bookmark.ResourceVersion)).To(BeNumerically(">=", version(newest)))
+		res := open(admin, request{method: http.MethodGet, path: collection, query: "watch=true&allowWatchBookmarks=true&resourceVersion=0&timeoutSeconds=4"})
+		DeferCleanup(res.Body.Close)
+		stream := json.NewDecoder(res.Body)
+		var e event
+		Expect(stream.Decode(&e)).To(Succeed())
+		create("other", "") // Kubernetes 1.30 has no bookmark for a watch in which nothing happens
+		bookmarks := 0
+		for stream.Decode(&e) == nil {
+			if e.Type != "BOOKMARK" {
+				continue
+			}
+			bookmarks++
+			bookmark := e.set()
+			Expect(bookmark.Kind).To(Equal("ImageDigestMirrorSet"))
+			Expect(bookmark.Name).To(BeEmpty())
+			Expect(bookmark.Spec.ImageDigestMirrors).To(BeEmpty())
+			Expect(version(bookmark.ResourceVersion)).To(BeNumerically(">=", version(since)))
+		}
+		Expect(bookmarks).To(BeNumerically(">", 0))
 	})
 
 	It("says that a resource version is too old", func() {

@@ -6,6 +6,7 @@
 package controlplane
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -70,6 +71,14 @@ func Start(root string) (*ControlPlane, error) {
 	}
 	// It is also how long an API server that is to end waits for those who watch.
 	env.ControlPlane.GetAPIServer().Configure().Set("request-timeout", "10s")
+	// Agents' tokens are bound to their nodes, which 1.30 does if it is asked to, and later versions always do.
+	version, err := exec.Command(filepath.Join(os.Getenv("KUBEBUILDER_ASSETS"), "kube-apiserver"), "--version").Output()
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("kube-apiserver --version: %w", err), os.RemoveAll(dir))
+	}
+	if bytes.HasPrefix(version, []byte("Kubernetes v1.30.")) {
+		env.ControlPlane.GetAPIServer().Configure().Set("feature-gates", "ServiceAccountTokenNodeBinding=true")
+	}
 	config, err := env.Start()
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("starting etcd and kube-apiserver from KUBEBUILDER_ASSETS=%s: %w", os.Getenv("KUBEBUILDER_ASSETS"), err), env.Stop(), os.RemoveAll(dir))

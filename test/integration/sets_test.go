@@ -114,22 +114,24 @@ var _ = Describe("The file on the node", func() {
 	})
 })
 
-// relaxCRD takes the patterns and enums out of the CRD's schema until the spec ends.
+// relaxCRD has the CRD be somebody else's, without the patterns and enums in its schema, until the spec ends.
 func relaxCRD(ctx context.Context) {
 	GinkgoHelper()
 	var original []byte
-	edit := func(ctx context.Context, change func(*apiextensionsv1.JSONSchemaProps)) {
+	var labels map[string]string
+	edit := func(ctx context.Context, change func(crd *apiextensionsv1.CustomResourceDefinition, schema *apiextensionsv1.JSONSchemaProps)) {
 		GinkgoHelper()
 		Expect(retry.RetryOnConflict(retry.DefaultRetry, func() error {
 			var crd apiextensionsv1.CustomResourceDefinition
 			if err := admin.Get(ctx, types.NamespacedName{Name: controller.CRDName}, &crd); err != nil {
 				return err
 			}
-			change(crd.Spec.Versions[0].Schema.OpenAPIV3Schema)
+			change(&crd, crd.Spec.Versions[0].Schema.OpenAPIV3Schema)
 			return admin.Update(ctx, &crd)
 		})).To(Succeed())
 	}
-	edit(ctx, func(schema *apiextensionsv1.JSONSchemaProps) {
+	edit(ctx, func(crd *apiextensionsv1.CustomResourceDefinition, schema *apiextensionsv1.JSONSchemaProps) {
+		labels, crd.Labels = crd.Labels, nil
 		var err error
 		original, err = schema.Marshal()
 		Expect(err).NotTo(HaveOccurred())
@@ -137,7 +139,8 @@ func relaxCRD(ctx context.Context) {
 	})
 	DeferCleanup(func(ctx SpecContext) {
 		Expect(admin.DeleteAllOf(ctx, &configv1.ImageDigestMirrorSet{})).To(Succeed())
-		edit(ctx, func(schema *apiextensionsv1.JSONSchemaProps) {
+		edit(ctx, func(crd *apiextensionsv1.CustomResourceDefinition, schema *apiextensionsv1.JSONSchemaProps) {
+			crd.Labels = labels
 			*schema = apiextensionsv1.JSONSchemaProps{}
 			Expect(schema.Unmarshal(original)).To(Succeed())
 		})

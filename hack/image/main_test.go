@@ -1,0 +1,93 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"archive/tar"
+	"bytes"
+	"encoding/json"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+func TestArchiveAndDigest(t *testing.T) {
+	programs, out := t.TempDir(), t.TempDir()
+	for _, path := range []string{"linux-amd64/manager", "linux-amd64/agent", "linux-arm64/manager", "linux-arm64/agent"} {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(programs, path)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(programs, path), []byte(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var archives [2][]byte
+	for i := range archives {
+		path := filepath.Join(out, "image.tar")
+		if err := run(programs, "registry.example/mirrorset:v1", []string{"amd64", "arm64"}, nil, path); err != nil {
+			t.Fatal(err)
+		}
+		archives[i] = read(t, path)
+	}
+	if !bytes.Equal(archives[0], archives[1]) {
+		t.Error("the same programs gave two archives that differ")
+	}
+
+	var index v1.IndexManifest
+	if err := json.Unmarshal(entry(t, archives[0], "index.json"), &index); err != nil {
+		t.Fatal(err)
+	}
+	want := index.Manifests[0].Digest.String()
+	if got := strings.TrimSpace(string(read(t, filepath.Join(out, "image.digest")))); got != want {
+		t.Errorf("the digest is %s, and that of the archive's image %s", got, want)
+	}
+	var image ocispec.Index
+	text := entry(t, archives[0], "blobs/sha256/"+index.Manifests[0].Digest.Hex)
+	if err := json.Unmarshal(text, &image); err != nil {
+		t.Fatal(err)
+	}
+	if len(image.Manifests) != 2 || image.Manifests[1].Platform.Architecture != "arm64" || image.Manifests[1].Platform.OS != "linux" {
+		t.Errorf("the image is not one for amd64 and one for arm64: %s", text)
+	}
+	if again, err := json.Marshal(image); err != nil || !bytes.Equal(text, again) {
+		t.Errorf("a tool that writes the index anew writes another one (%v):\n%s\n%s", err, text, again)
+	}
+	entry(t, archives[0], "blobs/sha256/"+image.Manifests[1].Digest.Encoded())
+}
+
+func read(t *testing.T, path string) []byte {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// entry returns one file of an archive.
+func entry(t *testing.T, archive []byte, name string) []byte {
+	t.Helper()
+	r := tar.NewReader(bytes.NewReader(archive))
+	for {
+		header, err := r.Next()
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if header.ModTime.Unix() != 0 {
+			t.Errorf("%s has the time %s, which is another one the next time", header.Name, header.ModTime)
+		}
+		if header.Name == name {
+			data, err := io.ReadAll(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return data
+		}
+	}
+}
