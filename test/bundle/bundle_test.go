@@ -1,7 +1,7 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package bundle_test installs the OLM bundle on a real kube-apiserver as OLM does, and runs the programs with the accounts, arguments
+// Package bundle_test installs the OLM bundle on a real kube-apiserver, and runs the programs with the accounts, arguments
 // and rights that come of it.
 package bundle_test
 
@@ -30,6 +30,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/mirrorset/mirrorset/hack/bundle/olm"
+	"github.com/mirrorset/mirrorset/test/bundle"
 	"github.com/mirrorset/mirrorset/test/controlplane"
 )
 
@@ -76,14 +77,14 @@ func kubectl(ctx context.Context, args ...string) string {
 
 var _ = Describe("The bundle, as OLM installs it", func() {
 	It("does the main job, with no right too few or too many", func(ctx SpecContext) {
-		bundle, err := olm.Load(os.DirFS(root))
+		released, err := olm.Load(os.DirFS(root))
 		Expect(err).NotTo(HaveOccurred())
-		deployment := (&installer{Client: admin, namespace: namespace, bundle: bundle}).install(ctx)
+		deployment := (&bundle.Installer{Client: admin, Namespace: namespace, Bundle: released}).Install(ctx)
 		metrics := freeAddress()
 		manager := startManager(ctx, deployment, metrics)
 
 		Expect(plane.AwaitSets(ctx)).To(Succeed())
-		tryExamples(ctx, bundle)
+		tryExamples(ctx, released)
 		kubectl(ctx, "apply", "-f", "config/samples/")
 		host := GinkgoT().TempDir()
 		agent := startAgent(ctx, host)
@@ -109,7 +110,7 @@ var _ = Describe("The bundle, as OLM installs it", func() {
 		kubectl(ctx, "wait", "--for=delete", "--timeout=30s", "mirrornode", nodeName)
 		Expect(manager.Stop()).To(Succeed())
 		expectNothingForbidden(manager, agent)
-		expectRights(bundle)
+		expectRights(released)
 	}, NodeTimeout(3*time.Minute))
 })
 

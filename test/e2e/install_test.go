@@ -8,6 +8,7 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"os"
 	"os/exec"
 	"regexp"
 	"strings"
@@ -15,6 +16,11 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	appsv1 "k8s.io/api/apps/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/mirrorset/mirrorset/hack/bundle/olm"
+	"github.com/mirrorset/mirrorset/test/bundle"
 )
 
 // dist/install.yaml is what all other specs are installed by.
@@ -64,7 +70,46 @@ var _ = Describe("Mirrorset that was installed", func() {
 		Expect(s.remains()).To(BeEmpty())
 		s.expectNothingInCluster(ctx)
 	}, nodeTimeout)
+
+	It("by what the OLM bundle says does the main job, and goes as the documents say", func(ctx SpecContext) {
+		var olmInstaller *bundle.Installer
+		s := begin(ctx, func(ctx context.Context, m *operator) {
+			released, err := olm.Load(os.DirFS("../.."))
+			Expect(err).NotTo(HaveOccurred())
+			admin, err := client.New(m.Config, client.Options{})
+			Expect(err).NotTo(HaveOccurred())
+			olmInstaller = &bundle.Installer{Client: admin, Namespace: namespace, Bundle: released, Change: func(d *appsv1.Deployment) {
+				container := &d.Spec.Template.Spec.Containers[0]
+				container.Image = imageName + ":" + m.tag
+				for _, host := range m.hosts {
+					container.Args = append(container.Args, "--insecure-registry="+host)
+				}
+			}}
+			olmInstaller.Install(ctx)
+		})
+		expectMainJob(ctx, s)
+		out, err := s.shell(ctx, "kubectl mirrors uninstall").CombinedOutput()
+		Expect(err).To(HaveOccurred(), "%s", out)
+		documented(ctx, s, "install.md", "kubectl delete imagedigestmirrorsets --all", "kubectl mirrors nodes --watch")
+		Eventually(s.remains).WithContext(ctx).WithTimeout(convergeTimeout).Should(BeEmpty())
+		olmInstaller.Remove(ctx)
+		documented(ctx, s, "install.md", "kubectl delete crd -l app.kubernetes.io/part-of=mirrorset", "kubectl delete namespace mirrorset-system")
+		installed = nil
+		s.expectNothingInCluster(ctx)
+		Expect(s.remains()).To(BeEmpty())
+	}, nodeTimeout)
 })
+
+// documented runs commands, which the document has to have.
+func documented(ctx context.Context, s *scene, document string, commands ...string) {
+	GinkgoHelper()
+	text, err := os.ReadFile("../../docs/" + document)
+	Expect(err).NotTo(HaveOccurred())
+	for _, command := range commands {
+		Expect(string(text)).To(ContainSubstring("\n" + command + "\n"))
+		run(s.shell(ctx, command))
+	}
+}
 
 // helm runs Helm in the folder of the checkout.
 func (m *operator) helm(ctx context.Context, args ...string) {
