@@ -82,7 +82,7 @@ func newUninstallCommand() *cobra.Command {
 			return u.run(ctx)
 		},
 	}
-	flags.AddFlags(cmd.Flags())
+	flags.addFlags(cmd)
 	cmd.Flags().DurationVar(&timeout, "timeout", 5*time.Minute, "how long to wait for everything together")
 	return cmd
 }

@@ -160,11 +160,11 @@ func start(ctx context.Context, container corev1.Container, account, node string
 }
 
 // tryExamples has the API server judge what people are offered to create.
-func tryExamples(ctx context.Context, bundle *olm.Bundle) {
+func tryExamples(ctx context.Context, released *olm.Bundle) {
 	GinkgoHelper()
 	var examples []json.RawMessage
-	Expect(json.Unmarshal([]byte(bundle.CSV.Annotations["alm-examples"]), &examples)).To(Succeed())
-	examples = append(examples, json.RawMessage(bundle.CSV.Annotations["operatorframework.io/initialization-resource"]))
+	Expect(json.Unmarshal([]byte(released.CSV.Annotations["alm-examples"]), &examples)).To(Succeed())
+	examples = append(examples, json.RawMessage(released.CSV.Annotations["operatorframework.io/initialization-resource"]))
 	for _, example := range examples {
 		object := &unstructured.Unstructured{}
 		Expect(object.UnmarshalJSON(example)).To(Succeed())
