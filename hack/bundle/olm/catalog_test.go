@@ -26,6 +26,7 @@ func TestABrokenCatalogIsRefused(t *testing.T) {
 		"circle beside the head":     {head, head + "- name: mirrorset.v0.0.8\n  replaces: mirrorset.v0.0.9\n- name: mirrorset.v0.0.9\n  replaces: mirrorset.v0.0.8\n", "no way of upgrades leads from mirrorset.v0.0.8 to mirrorset.v0.1.0-dev"},
 		"channel of another package": {"name: candidate\npackage: mirrorset", "name: candidate\npackage: other", `it is of package "other"`},
 		"bundle in no channel":       {fast, fast + other[4:], "bundle mirrorset.v0.0.9 is in no channel"},
+		"bundle twice":               {fast, fast + strings.ReplaceAll(other[4:], "v0.0.9", "v0.1.0-dev"), "bundle mirrorset.v0.1.0-dev is there twice"},
 		"no default channel":         {"defaultChannel: stable", "defaultChannel: alpha", `there is no channel "alpha"`},
 		"another package":            {"name: mirrorset\nschema: olm.package", "name: other\nschema: olm.package", `the package is called "other"`},
 		"two packages":               {"---\n", "---\nschema: olm.package\nname: other\n---\n", "there are two parts of schema olm.package"},

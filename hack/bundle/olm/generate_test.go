@@ -113,6 +113,8 @@ func TestGenerateRefusesWhatOLMCannotGive(t *testing.T) {
 		"rights of a user":            {"subjects: [{kind: ServiceAccount, name: manager, namespace: here}]}\n---\n{apiVersion: v1, kind: Service", "subjects: [{kind: User, name: me}]}\n---\n{apiVersion: v1, kind: Service", "ClusterRoleBinding all: User me is no account of this installation"},
 		"rights of another's account": {"subjects: [{kind: ServiceAccount, name: manager, namespace: here}]}\n---\n{apiVersion: v1, kind: Service", "subjects: [{kind: ServiceAccount, name: default, namespace: here}]}\n---\n{apiVersion: v1, kind: Service", "ServiceAccount default is no account"},
 		"CRD not described":           {"owned: [{name: nodes.x.io", "owned: [{name: other.x.io", "CustomResourceDefinition nodes.x.io: spec.customresourcedefinitions.owned of the ClusterServiceVersion does not describe it"},
+		"rules that are none":         {"rules: [{verbs: [get], resources: [alls]}]", "rules: all", "ClusterRole all: "},
+		"binding that is none":        {"roleRef: {kind: Role, name: two}", "roleRef: two", "RoleBinding two: "},
 		"CSV without a spec":          {"spec: {description: D, customresourcedefinitions: {owned: [{name: nodes.x.io, description: Nodes}]}}", "data: {}", "the ClusterServiceVersion has no spec"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -124,5 +126,13 @@ func TestGenerateRefusesWhatOLMCannotGive(t *testing.T) {
 				t.Errorf("the error is %v; want one with %s", err, c.want)
 			}
 		})
+	}
+}
+
+func TestGenerateRefusesASampleThatIsNone(t *testing.T) {
+	in := input(t, printed)
+	in.Sample = []byte("kind: [")
+	if _, err := olm.Generate(in); err == nil || !strings.Contains(err.Error(), "the sample: ") {
+		t.Errorf("the error is %v; want one about the sample", err)
 	}
 }

@@ -102,6 +102,10 @@ func TestReleasesFollowEachOther(t *testing.T) {
 	if _, err := release(t, catalog, "0.1.1", "stable"); err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("the error is %v; want one with %s", err, want)
 	}
+	foreign := strings.ReplaceAll(string(catalog), "- name: mirrorset.v0.2.0\n", "- name: other\n")
+	if _, err := release(t, []byte(foreign), "0.3.0", "candidate"); err == nil || !strings.Contains(err.Error(), `bundle "other": its name wants to be mirrorset.v and a version`) {
+		t.Errorf("the error is %v; want one about the name other", err)
+	}
 	broken := strings.Replace(string(catalog), "- name: mirrorset.v0.1.0\n", "- name: mirrorset.v0.1.0\n- name: mirrorset.v0.0.9\n", 1)
 	if _, err := release(t, []byte(broken), "0.3.0", "candidate"); err == nil || !strings.Contains(err.Error(), "channel candidate has the heads") {
 		t.Errorf("the error is %v; want one about two heads", err)
