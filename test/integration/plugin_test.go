@@ -77,6 +77,8 @@ var _ = Describe("docs/plugin.md", func() {
 		containerdNode(ctx, "node-2", badConfig)
 		out, err := plane.Kubectl(ctx, "apply", "-f", "config/samples/").CombinedOutput()
 		Expect(err).NotTo(HaveOccurred(), "%s", out)
+		out, err = plane.Kubectl(ctx, "wait", "--for=jsonpath={.status.observedGeneration}=1", "--timeout=20s", "idms", "--all").CombinedOutput()
+		Expect(err).NotTo(HaveOccurred(), "%s", out) // all sets are published then
 		Eventually(func(g Gomega) {
 			text, _ := runMirrors(ctx, "nodes")
 			g.Expect(text).To(ContainSubstring("1 of 2 nodes have revision"))
