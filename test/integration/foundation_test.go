@@ -13,6 +13,7 @@ import (
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
@@ -57,6 +58,9 @@ func foreignCRD(ctx context.Context, name, kind string) {
 	}
 	Expect(admin.Create(ctx, object)).To(Succeed())
 	DeferCleanup(func(ctx SpecContext) { takeAway(ctx, "crd/"+name) })
+	Eventually(func(g Gomega) {
+		g.Expect(crd(ctx, g, name).Status.Conditions).To(ContainElement(HaveField("Type", apiextensionsv1.Established)))
+	}).Should(Succeed())
 }
 
 var _ = Describe("What the manager brings before the agents", func() {
@@ -97,7 +101,7 @@ var _ = Describe("What the manager brings before the agents", func() {
 			g.Expect(admin.Get(ctx, client.ObjectKey{Name: guard}, policy)).To(Succeed())
 			g.Expect(policy.Spec).To(Equal(*good))
 			g.Expect(admin.Get(ctx, client.ObjectKey{Name: guard}, &admissionregistrationv1.ValidatingAdmissionPolicyBinding{})).To(Succeed())
-		}, "30s").Should(Succeed())
+		}, "1m").Should(Succeed())
 
 		By("and nothing of OLM's")
 		Expect(apierrors.IsNotFound(admin.Get(ctx, client.ObjectKey{Name: proxiesCRD}, &apiextensionsv1.CustomResourceDefinition{}))).To(BeTrue())
@@ -107,10 +111,12 @@ var _ = Describe("What the manager brings before the agents", func() {
 	It("are the CRDs of its own version, once", func(ctx SpecContext) {
 		short := func() {
 			GinkgoHelper()
-			old := crd(ctx, Default, controller.CRDName)
-			old.Spec.Names.ShortNames = []string{"old"}
-			old.Spec.Versions[0].AdditionalPrinterColumns = nil
-			Expect(admin.Update(ctx, old)).To(Succeed())
+			Expect(retry.RetryOnConflict(retry.DefaultRetry, func() error {
+				old := crd(ctx, Default, controller.CRDName)
+				old.Spec.Names.ShortNames = []string{"old"}
+				old.Spec.Versions[0].AdditionalPrinterColumns = nil
+				return admin.Update(ctx, old)
+			})).To(Succeed())
 		}
 		short()
 		manager := startManager(ctx, alone)
@@ -125,7 +131,7 @@ var _ = Describe("What the manager brings before the agents", func() {
 		takeAway(ctx, "validatingadmissionpolicybinding/"+guard)
 		Eventually(func() error {
 			return admin.Get(ctx, client.ObjectKey{Name: guard}, &admissionregistrationv1.ValidatingAdmissionPolicyBinding{})
-		}, "30s").Should(Succeed()) // so it has looked again
+		}, "1m").Should(Succeed()) // so it has looked again
 		Expect(crd(ctx, Default, controller.CRDName).Generation).To(Equal(generation))
 	})
 
@@ -179,7 +185,7 @@ var _ = Describe("What the manager brings before the agents", func() {
 		Eventually(func() error {
 			return admin.Get(ctx, client.ObjectKey{Name: guard}, &admissionregistrationv1.ValidatingAdmissionPolicyBinding{})
 		}).Should(Succeed())
-		Consistently(func(g Gomega) { g.Expect(crd(ctx, g, proxiesCRD).ManagedFields).To(HaveLen(len(before.ManagedFields))) }, "1s").Should(Succeed())
+		Consistently(func(g Gomega) { g.Expect(crd(ctx, g, proxiesCRD).Generation).To(Equal(before.Generation)) }, "1s").Should(Succeed())
 		Expect(crd(ctx, Default, proxiesCRD).Labels).To(BeEmpty())
 	})
 })
