@@ -120,6 +120,8 @@ var _ = Describe("a node with Mirrorset", func() {
 	}, nodeTimeout)
 
 	It("says when containerd's configuration has it read nothing, and what to do", func(ctx SpecContext) {
+		Expect(s.killPods(ctx, "agent")).To(Succeed()) // whose log may have this from another spec
+		s.expectReady(ctx)
 		s.apply(ctx, []string{s.mirror.host, s.source.host}, set("20-global", s.source.host, s.mirror.host))
 		Expect(s.logsOf(ctx, "agent")).NotTo(Or(ContainSubstring("Containerd"), ContainSubstring("CRIO")), "the node is as it should be")
 		config := s.Path("/etc/containerd/config.toml")
