@@ -21,6 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
+	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 	"github.com/mirrorset/mirrorset/config"
 	"github.com/mirrorset/mirrorset/internal/payload"
 )
@@ -66,8 +67,10 @@ type state struct {
 
 // Lay applies what is missing of it or was changed by others.
 func (f *Foundation) Lay(ctx context.Context) error {
-	err := f.layCRDs(ctx)
-	return errors.Join(err, f.layPolicies(ctx), f.layProxies(ctx))
+	if err := f.layProxies(ctx); err != nil { // which nothing here waits for
+		ctrl.LoggerFrom(ctx).Error(err, "OLM may wait for a CRD at its next start", "crd", proxiesCRDName)
+	}
+	return errors.Join(f.layCRDs(ctx), f.layPolicies(ctx))
 }
 
 // layCRDs brings the CRDs to this manager's version, once, so that of two managers during an upgrade the later one has its
@@ -77,36 +80,42 @@ func (f *Foundation) layCRDs(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var failed []error
 	for _, crd := range crds {
 		if f.settled[crd.GetName()] {
 			continue
 		}
-		if err := f.layCRD(ctx, crd); err != nil {
-			return err
+		settled, err := f.layCRD(ctx, crd)
+		if err != nil {
+			failed = append(failed, err)
 		}
 		if f.settled == nil {
 			f.settled = make(map[string]bool)
 		}
-		f.settled[crd.GetName()] = true
+		f.settled[crd.GetName()] = settled
 	}
-	return nil
+	return errors.Join(failed...)
 }
 
-func (f *Foundation) layCRD(ctx context.Context, crd *unstructured.Unstructured) error {
+// layCRD returns whether that is all there is to be done about it.
+func (f *Foundation) layCRD(ctx context.Context, crd *unstructured.Unstructured) (settled bool, err error) {
 	var current apiextensionsv1.CustomResourceDefinition
-	err := f.Live.Get(ctx, types.NamespacedName{Name: crd.GetName()}, &current)
+	err = f.Live.Get(ctx, types.NamespacedName{Name: crd.GetName()}, &current)
 	switch {
 	case apierrors.IsNotFound(err):
-		return f.apply(ctx, crd) // and fail where somebody else is as fast
+		err = f.apply(ctx, crd) // and fail where somebody else is as fast
 	case err != nil:
-		return fmt.Errorf("CRD %s: %w", crd.GetName(), err)
-	case current.DeletionTimestamp != nil:
-		return fmt.Errorf("CRD %s is being deleted", crd.GetName())
-	case current.Labels[partOfLabel] != partOf:
-		ctrl.LoggerFrom(ctx).Info("The CRD is left as it is, because it is not labelled as part of Mirrorset", "crd", crd.GetName(), "label", partOfLabel+"="+partOf)
-		return nil
+		err = fmt.Errorf("CRD %s: %w", crd.GetName(), err)
+	case current.Labels[partOfLabel] != partOf || configv1.KeptByOpenShift(&current):
+		ctrl.LoggerFrom(ctx).Info("The CRD is left as it is, because it is OpenShift's or not labelled as part of Mirrorset", "crd", crd.GetName(), "label", partOfLabel+"="+partOf)
+	case current.DeletionTimestamp != nil: // which can take long, and no agent waits for
+		ctrl.LoggerFrom(ctx).Info("The CRD is being deleted, and will be made anew once it is gone", "crd", crd.GetName())
+		return false, nil
+	default:
+		crd.SetUID(current.UID) // and not another that has come into its place
+		err = f.apply(ctx, crd, client.ForceOwnership)
 	}
-	return f.apply(ctx, crd, client.ForceOwnership)
+	return err == nil, err
 }
 
 // layPolicies has the API server guard the MirrorNodes, and warn of doubtful sets.

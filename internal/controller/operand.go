@@ -107,19 +107,19 @@ func (o *Operand) SetupWithManager(mgr ctrl.Manager) error {
 
 // Reconcile applies the DaemonSet, and says so where the cluster does not let its Pods in.
 func (o *Operand) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Result, error) {
-	if err := o.Foundation.Lay(ctx); err != nil {
-		return ctrl.Result{}, err
-	}
 	var manager appsv1.Deployment
 	err := o.Live.Get(ctx, types.NamespacedName{Namespace: o.Namespace, Name: ManagerName}, &manager)
-	if apierrors.IsNotFound(err) {
-		ctrl.LoggerFrom(ctx).Info("No agents are deployed, because the manager's Deployment is not there", "deployment", ManagerName)
-		return ctrl.Result{}, nil
-	}
-	if err != nil {
+	if client.IgnoreNotFound(err) != nil {
 		return ctrl.Result{}, err
 	}
 	if manager.DeletionTimestamp != nil {
+		return ctrl.Result{}, nil
+	}
+	if err := o.Foundation.Lay(ctx); err != nil {
+		return ctrl.Result{}, err
+	}
+	if apierrors.IsNotFound(err) {
+		ctrl.LoggerFrom(ctx).Info("No agents are deployed, because the manager's Deployment is not there", "deployment", ManagerName)
 		return ctrl.Result{}, nil
 	}
 	daemonSet, err := o.daemonSet(&manager)

@@ -12,6 +12,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 )
 
 var crdResource = schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
@@ -53,7 +55,7 @@ func (u *uninstaller) deleteAll(ctx context.Context) error {
 
 func (u *uninstaller) deleteOne(ctx context.Context, resource schema.GroupVersionResource, object *unstructured.Unstructured) error {
 	switch {
-	case isOpenShifts(object):
+	case configv1.KeptByOpenShift(object):
 		u.say("Left %s %s, which belongs to OpenShift", resource.Resource, object.GetName())
 		return nil
 	case object.GetName() == proxiesCRD: // comes last
@@ -130,14 +132,4 @@ func (u *uninstaller) deleteNamespace(ctx context.Context) error {
 		u.say("Deleted namespace %s", u.namespace)
 	}
 	return err
-}
-
-// isOpenShifts tells whether OpenShift's version operator keeps the object.
-func isOpenShifts(object *unstructured.Unstructured) bool {
-	for key := range object.GetAnnotations() {
-		if strings.Contains(key, "release.openshift.io/") {
-			return true
-		}
-	}
-	return false
 }

@@ -11,8 +11,10 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	appsv1 "k8s.io/api/apps/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
@@ -162,6 +164,10 @@ var _ = Describe("What the manager brings before the agents", func() {
 			out, err := plane.Kubectl(ctx, args...).CombinedOutput()
 			Expect(err).NotTo(HaveOccurred(), "%s", out)
 		}
+		Expect(writers(crd(ctx, Default, controller.CRDName))).To(Equal(writers(before)))
+		out, err := plane.Kubectl(ctx, "label", "crd/"+controller.CRDName, "app.kubernetes.io/part-of=mirrorset").CombinedOutput() // as kubectl apply -k config/crd would
+		Expect(err).NotTo(HaveOccurred(), "%s", out)
+		before = crd(ctx, Default, controller.CRDName)
 		n := newNode()
 		manager := startManager(ctx, alone)
 		startAgent(ctx, n)
@@ -173,9 +179,34 @@ var _ = Describe("What the manager brings before the agents", func() {
 		// The API server itself goes on writing the status for a while.
 		Expect(after.Spec).To(Equal(before.Spec))
 		Expect(after.Generation).To(Equal(before.Generation))
-		Expect(after.Labels).To(BeEmpty())
+		Expect(after.Labels).To(Equal(before.Labels))
 		Expect(after.Annotations).To(Equal(before.Annotations))
 		Expect(writers(after)).To(Equal(writers(before)))
+	})
+
+	It("wait for nobody's CRD that takes its time to go, and are made anew once it is gone", func(ctx SpecContext) {
+		s := set("a", entry("quay.io", "m1.local"))
+		s.Finalizers = []string{"example.org/held"}
+		create(ctx, s)
+		release := func(ctx context.Context) error {
+			return client.IgnoreNotFound(admin.Patch(ctx, s, client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`))))
+		}
+		DeferCleanup(func(ctx SpecContext) { Expect(release(ctx)).To(Succeed()) })
+		object := &apiextensionsv1.CustomResourceDefinition{}
+		object.Name = controller.CRDName
+		Expect(admin.Delete(ctx, object)).To(Succeed())
+		takeAway(ctx, "crd/"+nodesCRD, "--namespace="+controlplane.Namespace)
+		takeAway(ctx, "--namespace="+controlplane.Namespace, "daemonset/"+controller.AgentName)
+		manager := startManager(ctx, alone)
+		Eventually(manager.Log).Should(ContainSubstring("will be made anew once it is gone"))
+		Eventually(func(g Gomega) {
+			g.Expect(crd(ctx, g, nodesCRD).UID).NotTo(BeEmpty())
+			g.Expect(admin.Get(ctx, client.ObjectKey{Namespace: controlplane.Namespace, Name: controller.AgentName}, &appsv1.DaemonSet{})).To(Succeed())
+		}).Should(Succeed())
+		Expect(release(ctx)).To(Succeed())
+		Eventually(func(g Gomega) {
+			g.Expect(crd(ctx, g, controller.CRDName).DeletionTimestamp).To(BeNil())
+		}, "1m").Should(Succeed())
 	})
 
 	It("is the CRD that OLM waits for, where there is an OLM", func(ctx SpecContext) {
@@ -195,11 +226,12 @@ var _ = Describe("What the manager brings before the agents", func() {
 		foreignCRD(ctx, proxiesCRD, "Proxy")
 		before := crd(ctx, Default, proxiesCRD)
 		takeAway(ctx, "validatingadmissionpolicybinding/"+guard)
-		startManager(ctx, alone)
+		manager := startManager(ctx, alone)
 		Eventually(func() error {
 			return admin.Get(ctx, client.ObjectKey{Name: guard}, &admissionregistrationv1.ValidatingAdmissionPolicyBinding{})
 		}).Should(Succeed())
 		Consistently(func(g Gomega) { g.Expect(crd(ctx, g, proxiesCRD).Generation).To(Equal(before.Generation)) }, "1s").Should(Succeed())
 		Expect(crd(ctx, Default, proxiesCRD).Labels).To(BeEmpty())
+		Expect(manager.Log()).NotTo(ContainSubstring(proxiesCRD)) // nor was it tried
 	})
 })
