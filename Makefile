@@ -109,15 +109,20 @@ cluster-down: ## Stop it and remove all that it left.
 
 KUBECTL ?= kubectl
 
+# IMG in its two parts, for kustomize and for Helm.
+IMG_BY_DIGEST = $(findstring @,$(IMG))
+IMG_MARK = $(if $(IMG_BY_DIGEST),@,$(if $(findstring :,$(lastword $(subst /, ,$(IMG)))),:,$(error IMG=$(IMG): want NAME:TAG or NAME@DIGEST)))
+IMG_LINE = images: [{name: ghcr.io/mirrorset/mirrorset, newName: "%s", $(if $(IMG_BY_DIGEST),digest,newTag): "%s"}]
+IMG_PARTS = "$${IMG%$(IMG_MARK)*}" "$${IMG\#\#*$(IMG_MARK)}"
+
 # Folders of config/ that are installed beside config/default, such as prometheus and grafana.
 COMPONENTS ?=
 
 .PHONY: build-installer
 build-installer: generate $(KUSTOMIZE) ## Write all manifests, with the image IMG (NAME:TAG or NAME@DIGEST) and COMPONENTS, as dist/install.yaml.
 	mkdir -p dist/installer
-	printf 'resources: [../../config/default]\ncomponents: [$(subst $(space),$(comma),$(COMPONENTS:%=../../config/%))]\nimages: [{name: ghcr.io/mirrorset/mirrorset, newName: "%s", $(if $(findstring @,$(IMG)),digest,newTag): "%s"}]\n' \
-	  $(if $(findstring @,$(IMG)),"$${IMG%@*}" "$${IMG#*@}","$${IMG%:*}" "$${IMG##*:}") > dist/installer/kustomization.yaml
-	$(KUSTOMIZE) build dist/installer > dist/install.yaml
+	printf 'resources: [../../config/default]\ncomponents: [$(subst $(space),$(comma),$(COMPONENTS:%=../../config/%))]\n$(IMG_LINE)\n' $(IMG_PARTS) > dist/installer/kustomization.yaml
+	$(KUSTOMIZE) build dist/installer > dist/installer/all.yaml && mv dist/installer/all.yaml dist/install.yaml
 
 CHART := charts/mirrorset
 
@@ -134,7 +139,7 @@ chart: generate $(HELM) ## Write the Helm chart for VERSION as dist/mirrorset-VE
 helm-template: generate $(HELM) ## Write what the chart installs, with the image IMG, as dist/chart.yaml.
 	mkdir -p dist
 	$(HELM) template mirrorset $(CHART) --namespace mirrorset-system \
-	  --set-string image.repository="$${IMG%:*}",image.tag="$${IMG##*:}" > dist/chart.yaml
+	  --set-string image.repository="$${IMG%$(IMG_MARK)*}",image.$(if $(IMG_BY_DIGEST),digest,tag)="$${IMG##*$(IMG_MARK)}" > dist/all.yaml && mv dist/all.yaml dist/chart.yaml
 
 # The image of the OLM bundle, and the channels that the release is in. CREATED_AT is when it was made (RFC 3339); it is left out where
 # it is not given, so that the same tree gives the same bundle.
@@ -145,17 +150,12 @@ CREATED_AT ?=
 .PHONY: bundle
 bundle: generate $(KUSTOMIZE) ## Write the OLM bundle of VERSION, with the image IMG, and add it to CHANNELS of the catalog.
 	mkdir -p dist/bundle
-	printf 'resources: [../../config/manifests]\nimages: [{name: ghcr.io/mirrorset/mirrorset, newName: "%s", newTag: "%s"}]\n' \
-	  "$${IMG%:*}" "$${IMG##*:}" > dist/bundle/kustomization.yaml
-	$(KUSTOMIZE) build dist/bundle | go run ./hack/bundle -version $(VERSION) -image $(BUNDLE_IMG) -channels $(CHANNELS) -created-at "$(CREATED_AT)"
+	printf 'resources: [../../config/manifests]\n$(IMG_LINE)\n' $(IMG_PARTS) > dist/bundle/kustomization.yaml
+	$(KUSTOMIZE) build dist/bundle | go run ./hack/bundle -version "$(VERSION)" -image "$(BUNDLE_IMG)" -channels "$(CHANNELS)" -created-at "$(CREATED_AT)"
 
 .PHONY: install
 install: ## Install the CRDs into the cluster of the current context.
 	$(KUBECTL) apply --server-side -k config/crd
-
-.PHONY: uninstall
-uninstall: ## Delete the CRDs, and with them every ImageDigestMirrorSet.
-	$(KUBECTL) delete --ignore-not-found -k config/crd
 
 .PHONY: deploy
 deploy: build-installer ## Install all of Mirrorset, with the image IMG, into the cluster of the current context.

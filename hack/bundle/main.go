@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/blang/semver/v4"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -33,6 +34,10 @@ func main() {
 	flag.StringVar(&r.icon, "icon", "config/manifests/icon.svg", "the operator's icon")
 	flag.StringVar(&r.root, "root", ".", "the checkout to write into")
 	flag.Parse()
+	if flag.NArg() > 0 {
+		fmt.Fprintf(os.Stderr, "bundle: unexpected argument %q\n", flag.Arg(0))
+		os.Exit(2)
+	}
 	if err := r.write(os.Stdin); err != nil {
 		fmt.Fprintln(os.Stderr, "bundle:", err)
 		os.Exit(1)
@@ -44,16 +49,17 @@ type release struct {
 }
 
 func (r release) write(manifests io.Reader) error {
-	version, err := semver.Parse(strings.TrimPrefix(r.version, "v"))
+	in, err := r.input()
 	if err != nil {
-		return fmt.Errorf("-version %q: %w", r.version, err)
+		return err
 	}
-	in := olm.Input{Version: version, Channels: strings.Split(r.channels, ","), CreatedAt: r.createdAt}
 	catalog, err := olm.LoadCatalog(os.DirFS(r.root))
 	if err != nil {
 		return err
 	}
-	catalog.MakeRoom(version)
+	if err := catalog.MakeRoom(in.Version, in.Channels); err != nil {
+		return err
+	}
 	in.DefaultChannel = catalog.DefaultChannel(in.Channels)
 	in.Replaces, err = catalog.Head(in.DefaultChannel)
 	if err != nil {
@@ -75,10 +81,38 @@ func (r release) write(manifests io.Reader) error {
 	if err != nil {
 		return err
 	}
-	if err := r.replace(files); err != nil {
+	if files[olm.CatalogFile], err = r.release(catalog, in, files); err != nil {
 		return err
 	}
-	return r.release(catalog, in)
+	if err := os.RemoveAll(filepath.Join(r.root, "bundle")); err != nil {
+		return err
+	}
+	return writeAll(r.root, files)
+}
+
+// input is what the flags say.
+func (r release) input() (olm.Input, error) {
+	in := olm.Input{Channels: strings.Split(r.channels, ","), CreatedAt: r.createdAt}
+	version, err := semver.Parse(strings.TrimPrefix(r.version, "v"))
+	if err != nil {
+		return in, fmt.Errorf("VERSION=%s: %w", r.version, err)
+	}
+	if len(version.Build) > 0 {
+		return in, fmt.Errorf("VERSION=%s: no tag of an image can have a +, nor can OLM tell such versions apart", r.version)
+	}
+	if r.image == "" {
+		return in, errors.New("BUNDLE_IMG is empty; want the image of the bundle")
+	}
+	for i, channel := range in.Channels {
+		if channel == "" || strings.TrimSpace(channel) != channel || slices.Contains(in.Channels[:i], channel) {
+			return in, fmt.Errorf("CHANNELS=%s: want names, each once, separated by commas without spaces", r.channels)
+		}
+	}
+	if _, err := time.Parse(time.RFC3339, r.createdAt); r.createdAt != "" && err != nil {
+		return in, fmt.Errorf("CREATED_AT=%s: want a time as 2026-11-25T00:00:00Z: %w", r.createdAt, err)
+	}
+	in.Version = version
+	return in, nil
 }
 
 // read reads what kustomize prints.
@@ -100,43 +134,39 @@ func read(manifests io.Reader) ([]*unstructured.Unstructured, error) {
 	}
 }
 
-// replace writes the bundle's files in the place of what was there.
-func (r release) replace(files map[string][]byte) error {
-	if err := os.RemoveAll(filepath.Join(r.root, "bundle")); err != nil {
-		return err
+// release adds the bundle of these files to the catalog, looks whether both are as OLM wants them, and returns the catalog's file. Nothing
+// is written into the checkout before that.
+func (r release) release(catalog *olm.Catalog, in olm.Input, files map[string][]byte) ([]byte, error) {
+	folder, err := os.MkdirTemp("", "mirrorset-bundle-")
+	if err != nil {
+		return nil, err
 	}
+	defer func() { _ = os.RemoveAll(folder) }()
+	if err := writeAll(folder, files); err != nil {
+		return nil, err
+	}
+	bundle, err := olm.Load(os.DirFS(folder))
+	if err != nil {
+		return nil, err
+	}
+	if err := catalog.Add(bundle, r.image, in.Channels, in.DefaultChannel); err != nil {
+		return nil, err
+	}
+	if err := errors.Join(slices.Concat(bundle.Check(), catalog.Check(bundle))...); err != nil {
+		return nil, err
+	}
+	return catalog.Bytes()
+}
+
+func writeAll(root string, files map[string][]byte) error {
 	for name, content := range files {
-		if err := r.writeFile(name, content); err != nil {
+		file := filepath.Join(root, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(file, content, 0o644); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-func (r release) writeFile(name string, content []byte) error {
-	file := filepath.Join(r.root, filepath.FromSlash(name))
-	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-		return err
-	}
-	return os.WriteFile(file, content, 0o644)
-}
-
-// release adds the bundle to the catalog, and looks whether both are as OLM wants them.
-func (r release) release(catalog *olm.Catalog, in olm.Input) error {
-	bundle, err := olm.Load(os.DirFS(r.root))
-	if err != nil {
-		return err
-	}
-	if err := catalog.Add(bundle, r.image, in.Channels, in.DefaultChannel); err != nil {
-		return err
-	}
-	content, err := catalog.Bytes()
-	if err != nil {
-		return err
-	}
-	if err := r.writeFile(olm.CatalogFile, content); err != nil {
-		return err
-	}
-	broken := slices.Concat(bundle.Check(), catalog.Check(bundle))
-	return errors.Join(broken...)
 }

@@ -135,17 +135,27 @@ func (c *Catalog) Bytes() ([]byte, error) {
 	return text.Bytes(), nil
 }
 
-// MakeRoom drops what is no release, and what is left of an earlier attempt at this version, so that it can be added.
-func (c *Catalog) MakeRoom(version semver.Version) {
-	gone := func(name string) bool {
+// MakeRoom drops what is no release, and what is left in these channels of an earlier attempt at this version, so that it can be
+// added there. In other channels the version keeps its place.
+func (c *Catalog) MakeRoom(version semver.Version, channels []string) error {
+	is := func(name string, what func(semver.Version) bool) bool {
 		v, err := versionOf(name)
-		return err == nil && (v.Equals(version) || unreleased(v))
+		return err == nil && what(v)
 	}
-	c.Bundles = slices.DeleteFunc(c.Bundles, func(b Released) bool { return gone(b.Name) })
 	for i := range c.Channels {
-		c.Channels[i].Entries = slices.DeleteFunc(c.Channels[i].Entries, func(e Entry) bool { return gone(e.Name) })
+		channel, asked := &c.Channels[i], slices.Contains(channels, c.Channels[i].Name)
+		channel.Entries = slices.DeleteFunc(channel.Entries, func(e Entry) bool {
+			return is(e.Name, unreleased) || asked && is(e.Name, version.Equals)
+		})
+		for _, e := range channel.Entries {
+			if asked && is(e.Replaces, version.Equals) {
+				return fmt.Errorf("%s: channel %s: %s replaces %s there, which can therefore not be made anew; give other CHANNELS, or a higher VERSION", CatalogFile, channel.Name, e.Name, e.Replaces)
+			}
+		}
 	}
 	c.Channels = slices.DeleteFunc(c.Channels, func(channel Channel) bool { return len(channel.Entries) == 0 })
+	c.Bundles = slices.DeleteFunc(c.Bundles, func(b Released) bool { return is(b.Name, unreleased) || is(b.Name, version.Equals) })
+	return nil
 }
 
 // Head is the bundle that a channel ends with, which is nothing in a channel that there is not yet.

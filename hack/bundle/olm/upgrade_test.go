@@ -22,7 +22,9 @@ func release(t *testing.T, catalog []byte, version string, channels ...string) (
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.MakeRoom(semver.MustParse(version))
+	if err := c.MakeRoom(semver.MustParse(version), channels); err != nil {
+		return nil, err
+	}
 	defaultChannel := c.DefaultChannel(channels)
 	replaces, err := c.Head(defaultChannel)
 	if err != nil {
@@ -84,6 +86,9 @@ func TestReleasesFollowEachOther(t *testing.T) {
 		{"0.2.0-rc.1", "candidate", "candidate: 0.1.0< 0.2.0-rc.1<0.1.0\nfast: 0.1.0<\nstable: 0.1.0<"},
 		{"0.2.0", "candidate,fast", "candidate: 0.1.0< 0.2.0-rc.1<0.1.0 0.2.0<0.2.0-rc.1\nfast: 0.1.0< 0.2.0<0.1.0\nstable: 0.1.0<"},
 		{"0.2.0", "candidate,fast,stable", "candidate: 0.1.0< 0.2.0-rc.1<0.1.0 0.2.0<0.2.0-rc.1\nfast: 0.1.0< 0.2.0<0.1.0\nstable: 0.1.0< 0.2.0<0.1.0"},
+		{"0.3.0", "candidate", "candidate: 0.1.0< 0.2.0-rc.1<0.1.0 0.2.0<0.2.0-rc.1 0.3.0<0.2.0\nfast: 0.1.0< 0.2.0<0.1.0\nstable: 0.1.0< 0.2.0<0.1.0"},
+		{"0.4.0", "candidate", "candidate: 0.1.0< 0.2.0-rc.1<0.1.0 0.2.0<0.2.0-rc.1 0.3.0<0.2.0 0.4.0<0.3.0\nfast: 0.1.0< 0.2.0<0.1.0\nstable: 0.1.0< 0.2.0<0.1.0"},
+		{"0.3.0", "fast,stable", "candidate: 0.1.0< 0.2.0-rc.1<0.1.0 0.2.0<0.2.0-rc.1 0.3.0<0.2.0 0.4.0<0.3.0\nfast: 0.1.0< 0.2.0<0.1.0 0.3.0<0.2.0\nstable: 0.1.0< 0.2.0<0.1.0 0.3.0<0.2.0"},
 	} {
 		next, err := release(t, catalog, step.version, strings.Split(step.channels, ",")...)
 		if err != nil {
@@ -98,16 +103,20 @@ func TestReleasesFollowEachOther(t *testing.T) {
 		}
 		catalog = next
 	}
-	const want = "channel stable has mirrorset.v0.2.0 at its head, which mirrorset.v0.1.1 is no upgrade of; give a higher VERSION"
+	const followed = "channel candidate: mirrorset.v0.4.0 replaces mirrorset.v0.3.0 there, which can therefore not be made anew"
+	if _, err := release(t, catalog, "0.3.0", "candidate", "stable"); err == nil || !strings.Contains(err.Error(), followed) {
+		t.Errorf("the error is %v; want one with %s", err, followed)
+	}
+	const want = "channel stable has mirrorset.v0.3.0 at its head, which mirrorset.v0.1.1 is no upgrade of; give a higher VERSION"
 	if _, err := release(t, catalog, "0.1.1", "stable"); err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("the error is %v; want one with %s", err, want)
 	}
-	foreign := strings.ReplaceAll(string(catalog), "- name: mirrorset.v0.2.0\n", "- name: other\n")
-	if _, err := release(t, []byte(foreign), "0.3.0", "candidate"); err == nil || !strings.Contains(err.Error(), `bundle "other": its name wants to be mirrorset.v and a version`) {
+	foreign := strings.ReplaceAll(string(catalog), "- name: mirrorset.v0.3.0\n", "- name: other\n")
+	if _, err := release(t, []byte(foreign), "0.5.0", "fast"); err == nil || !strings.Contains(err.Error(), `bundle "other": its name wants to be mirrorset.v and a version`) {
 		t.Errorf("the error is %v; want one about the name other", err)
 	}
 	broken := strings.Replace(string(catalog), "- name: mirrorset.v0.1.0\n", "- name: mirrorset.v0.1.0\n- name: mirrorset.v0.0.9\n", 1)
-	if _, err := release(t, []byte(broken), "0.3.0", "candidate"); err == nil || !strings.Contains(err.Error(), "channel candidate has the heads") {
+	if _, err := release(t, []byte(broken), "0.5.0", "candidate"); err == nil || !strings.Contains(err.Error(), "channel candidate has the heads") {
 		t.Errorf("the error is %v; want one about two heads", err)
 	}
 }
