@@ -74,6 +74,7 @@ var _ = Describe("Mirrorset that was installed", func() {
 	It("by what the OLM bundle says does the main job, and goes as the documents say", func(ctx SpecContext) {
 		var olmInstaller *bundle.Installer
 		s := begin(ctx, func(ctx context.Context, m *operator) {
+			m.kubectl(ctx, "apply", "-f", "testdata/olm-crd.yaml")
 			released, err := olm.Load(os.DirFS("../.."))
 			Expect(err).NotTo(HaveOccurred())
 			admin, err := client.New(m.Config, client.Options{})
@@ -87,13 +88,21 @@ var _ = Describe("Mirrorset that was installed", func() {
 			}}
 			olmInstaller.Install(ctx)
 		})
+		DeferCleanup(func(ctx SpecContext) { s.kubectl(ctx, "delete", "-f", "testdata/olm-crd.yaml") }, NodeTimeout(time.Minute))
 		expectMainJob(ctx, s)
 		out, err := s.shell(ctx, "kubectl mirrors uninstall").CombinedOutput()
 		Expect(err).To(HaveOccurred(), "%s", out)
 		documented(ctx, s, "install.md", "kubectl delete imagedigestmirrorsets --all", "kubectl mirrors nodes --watch")
 		Eventually(s.remains).WithContext(ctx).WithTimeout(convergeTimeout).Should(BeEmpty())
 		olmInstaller.Remove(ctx)
-		documented(ctx, s, "install.md", "kubectl delete crd -l app.kubernetes.io/part-of=mirrorset", "kubectl delete namespace mirrorset-system")
+		s.kubectl(ctx, "get", "crd", "proxies.config.openshift.io")
+		documented(ctx, s, "install.md", "kubectl delete crd -l app.kubernetes.io/part-of=mirrorset --field-selector metadata.name!=proxies.config.openshift.io")
+		const last = "kubectl get crd -o name | grep -v /proxies | grep -q '[.]config[.]openshift[.]io$' || kubectl delete --ignore-not-found crd proxies.config.openshift.io"
+		s.kubectl(ctx, "apply", "-f", "../integration/testdata/openshift-idms-crd.yaml")
+		documented(ctx, s, "install.md", last)
+		s.kubectl(ctx, "get", "crd", "proxies.config.openshift.io") // which OLM needs as long as the other is there
+		s.kubectl(ctx, "delete", "-f", "../integration/testdata/openshift-idms-crd.yaml")
+		documented(ctx, s, "install.md", last, "kubectl delete namespace mirrorset-system")
 		installed = nil
 		s.expectNothingInCluster(ctx)
 		Expect(s.remains()).To(BeEmpty())
