@@ -17,7 +17,7 @@ import (
 )
 
 // soon is far less than the minute after which an agent looks at the files without having been told of a change.
-const soon = "5s"
+const soon = "15s"
 
 var _ = Describe("An agent", func() {
 	var (

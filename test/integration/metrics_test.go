@@ -163,10 +163,12 @@ var _ = Describe("Metrics", func() {
 			"agent":   {agent, familiesIn("internal/agent/testdata/metrics.prom")},
 		} {
 			for token, want := range map[string]int{"": http.StatusUnauthorized, tokenOf(ctx, controlplane.AgentAccount): http.StatusForbidden} {
-				status, body, err := scrape(c.address, token)
-				Expect(err).NotTo(HaveOccurred())
-				Expect(status).To(Equal(want), what)
-				Expect(families(body)).To(BeEmpty(), what)
+				Eventually(func(g Gomega) { // there are few questions to the API server in a second
+					status, body, err := scrape(c.address, token)
+					g.Expect(err).NotTo(HaveOccurred())
+					g.Expect(status).To(Equal(want), what)
+					g.Expect(families(body)).To(BeEmpty(), what)
+				}).Should(Succeed())
 			}
 			Eventually(func(g Gomega) {
 				status, body, err := scrape(c.address, reader)
