@@ -8,10 +8,12 @@
 package redirect
 
 import (
+	"cmp"
 	"crypto/tls"
 	"fmt"
 	"net/http"
 	"net/url"
+	"path"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -91,11 +93,11 @@ func (q question) digest() digest.Digest {
 // parse understands GET and HEAD of a manifest or a blob, and nothing else. The registry stands in the query, where
 // containerd puts it for every host that is not the registry itself.
 func parse(r *http.Request) (q question, ok bool) {
-	path, ok := strings.CutPrefix(r.URL.Path, containerd.RedirectorPath)
+	below, ok := strings.CutPrefix(r.URL.Path, containerd.RedirectorPath)
 	if !ok || r.URL.RawPath != "" {
 		return q, false
 	}
-	parts := strings.Split(path, "/")
+	parts := strings.Split(below, "/")
 	n := len(parts)
 	if n < 4 || parts[n-2] != manifests && parts[n-2] != blobs {
 		return q, false
@@ -204,8 +206,10 @@ func (s *Server) serveMirror(w http.ResponseWriter, r *http.Request, q question,
 
 // refuses tells whether a streamed registry must not send on to a place: one that is blocked (Q4), or this redirector.
 func (s *Server) refuses(to *url.URL) bool {
-	host := strings.TrimSuffix(strings.TrimSuffix(to.Host, ":443"), ":80")
-	return strings.HasPrefix(to.Path, containerd.RedirectorPath) || s.rules.Load().Router.Blocks(host, to.Path)
+	host, at := strings.ToLower(strings.TrimSuffix(to.Hostname(), ".")), path.Clean("/"+to.Path)
+	port := cmp.Or(to.Port(), map[string]string{"http": "80", "https": "443"}[to.Scheme])
+	router := s.rules.Load().Router
+	return strings.HasPrefix(at, containerd.RedirectorPath) || router.Blocks(host+":"+port, at) || (port == "80" || port == "443") && router.Blocks(host, at)
 }
 
 // refusal says who is to be asked, and what became of the mirrors.

@@ -117,37 +117,6 @@ func TestAStreamedMirrorThatIsNoGoodIsPassedOver(t *testing.T) {
 	}
 }
 
-func TestAStreamedMirrorMaySendOn(t *testing.T) {
-	storage := startRegistry(t, true, has)
-	mirror := startRegistry(t, true, func(w http.ResponseWriter, r *http.Request) {
-		http.Redirect(w, r, storage.URL+"/signed?key=1", http.StatusTemporaryRedirect)
-	})
-	s := newServer(t, "a: s.com/x -> "+mirror.host+"/m", mirror.host)
-	w := ask(t, s, http.MethodGet, strings.Replace(pathTo("0", "s.com", "x/y", manifestDigest), manifests, blobs, 1))
-	if w.Code != http.StatusOK || w.Body.String() != manifest {
-		t.Errorf("got %d %s", w.Code, w.Body)
-	}
-}
-
-func TestAStreamedMirrorMustNotSendOnToWhatIsBlockedOrBack(t *testing.T) {
-	blocked := startRegistry(t, true, has)
-	for name, to := range map[string]string{
-		"a blocked source":          blocked.URL + "/v2/shut/y/blobs/" + manifestDigest,
-		"the redirector":            "http://127.0.0.1:289" + pathTo("0", "s.com", "x/y", manifestDigest),
-		"a host that is shut whole": "https://whole.example:443/elsewhere",
-	} {
-		mirror := startRegistry(t, true, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, to, http.StatusTemporaryRedirect) })
-		s := newServer(t, fmt.Sprintf("a: s.com/x -> %s/m\na: %s/shut -> m.com [Never]\na: whole.example -> m.com [Never]", mirror.host, blocked.host), mirror.host)
-		w := ask(t, s, http.MethodGet, strings.Replace(pathTo("0", "s.com", "x/y", manifestDigest), manifests, blobs, 1))
-		if w.Code != http.StatusNotFound || !strings.Contains(message(t, w), "must not be contacted") {
-			t.Errorf("%s: got %d %s", name, w.Code, w.Body)
-		}
-	}
-	if n := len(blocked.requests()); n != 0 {
-		t.Errorf("the blocked source was asked %d times", n)
-	}
-}
-
 func TestAStreamedManifestHasToComeInTime(t *testing.T) {
 	mirror := startRegistry(t, true, func(w http.ResponseWriter, r *http.Request) {
 		for range 1000 {
@@ -286,18 +255,5 @@ func TestAnInsecureSourceIsStreamedForTagsToo(t *testing.T) {
 	s := newServer(t, "a: 127.0.0.1:1/shut -> m.com [Never]")
 	if w := ask(t, s, http.MethodGet, pathTo("source", "127.0.0.1:1", "x", "latest")); w.Code != http.StatusBadGateway {
 		t.Errorf("a source that is away: got %d", w.Code)
-	}
-}
-
-func TestStreamsAreBounded(t *testing.T) {
-	mirror := startRegistry(t, true, has)
-	s := newServer(t, "a: s.com/x -> "+mirror.host+"/m", mirror.host)
-	s.relay.streams = maxStreams
-	if w := ask(t, s, http.MethodGet, pathTo("0", "s.com", "x/y", manifestDigest)); w.Code != http.StatusNotFound || !strings.Contains(message(t, w), "too many streams") {
-		t.Errorf("got %d %s", w.Code, w.Body)
-	}
-	s.relay.finish()
-	if w := ask(t, s, http.MethodGet, pathTo("0", "s.com", "x/y", manifestDigest)); w.Code != http.StatusOK {
-		t.Errorf("got %d %s", w.Code, w.Body)
 	}
 }

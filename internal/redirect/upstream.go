@@ -103,6 +103,9 @@ func (s *relay) setPlain(c *relayClient, plain bool) {
 	c.plain = plain
 }
 
+// maxClients bounds the registries that connections are kept to.
+const maxClients = 256
+
 // client returns the one of a registry, which is a new one if the TLS settings have changed.
 func (s *relay) client(host string, own *tls.Config) *relayClient {
 	s.mu.Lock()
@@ -120,6 +123,12 @@ func (s *relay) client(host string, own *tls.Config) *relayClient {
 		IdleConnTimeout:     stalled,
 		DisableCompression:  true, // what is passed on must be what the digest is of
 		ReadBufferSize:      chunk,
+	}
+	if len(s.clients) >= maxClients { // whoever is on the node can name registries on the loopback address
+		for _, c := range s.clients {
+			c.client.CloseIdleConnections()
+		}
+		clear(s.clients)
 	}
 	s.clients[host] = &relayClient{tls: own, client: &http.Client{Transport: transport, CheckRedirect: s.checkRedirect}}
 	return s.clients[host]

@@ -1,0 +1,77 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package redirect
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+func TestAStreamedMirrorMaySendOn(t *testing.T) {
+	storage := startRegistry(t, true, has)
+	mirror := startRegistry(t, true, func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, storage.URL+"/signed?key=1", http.StatusTemporaryRedirect)
+	})
+	s := newServer(t, "a: s.com/x -> "+mirror.host+"/m", mirror.host)
+	w := ask(t, s, http.MethodGet, strings.Replace(pathTo("0", "s.com", "x/y", manifestDigest), manifests, blobs, 1))
+	if w.Code != http.StatusOK || w.Body.String() != manifest {
+		t.Errorf("got %d %s", w.Code, w.Body)
+	}
+}
+
+func TestAStreamedMirrorMustNotSendOnToWhatIsBlockedOrBack(t *testing.T) {
+	blocked := startRegistry(t, true, has)
+	port := blocked.host[strings.Index(blocked.host, ":"):]
+	for name, to := range map[string]string{
+		"a blocked source":          blocked.URL + "/v2/shut/y/blobs/" + manifestDigest,
+		"one in capitals":           "http://LOCALHOST" + port + "/v2/shut/y/blobs/" + manifestDigest,
+		"one with a dot behind it":  "http://localhost." + port + "/v2/shut/y/blobs/" + manifestDigest,
+		"one by a roundabout path":  blocked.URL + "/v2//x/../shut/y/blobs/" + manifestDigest,
+		"one whose port is implied": "https://port.example/v2/y/blobs/" + manifestDigest,
+		"a host without a path":     "https://whole.example",
+		"the redirector":            "http://127.0.0.1:289" + pathTo("0", "s.com", "x/y", manifestDigest),
+		"a host that is shut whole": "https://whole.example:443/elsewhere",
+	} {
+		mirror := startRegistry(t, true, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, to, http.StatusTemporaryRedirect) })
+		sets := "a: s.com/x -> " + mirror.host + "/m"
+		for _, source := range []string{blocked.host + "/shut", "localhost" + port + "/shut", "whole.example", "port.example:443"} {
+			sets += "\na: " + source + " -> m.com [Never]"
+		}
+		s := newServer(t, sets, mirror.host)
+		w := ask(t, s, http.MethodGet, strings.Replace(pathTo("0", "s.com", "x/y", manifestDigest), manifests, blobs, 1))
+		if w.Code != http.StatusNotFound || !strings.Contains(message(t, w), "must not be contacted") {
+			t.Errorf("%s: got %d %s", name, w.Code, w.Body)
+		}
+	}
+	if n := len(blocked.requests()); n != 0 {
+		t.Errorf("the blocked source was asked %d times", n)
+	}
+}
+
+func TestRegistriesThatConnectionsAreKeptToAreBounded(t *testing.T) {
+	s := newServer(t, "a: s.com/x -> m.com")
+	for i := range 2 * maxClients {
+		if w := ask(t, s, http.MethodGet, pathTo("source", fmt.Sprintf("127.0.%d.%d:1", i>>8, i&255), "x", "latest")); w.Code != http.StatusBadGateway {
+			t.Fatalf("got %d %s", w.Code, w.Body)
+		}
+	}
+	if n := len(s.relay.clients); n > maxClients {
+		t.Errorf("connections to %d registries are kept", n)
+	}
+}
+
+func TestStreamsAreBounded(t *testing.T) {
+	mirror := startRegistry(t, true, has)
+	s := newServer(t, "a: s.com/x -> "+mirror.host+"/m", mirror.host)
+	s.relay.streams = maxStreams
+	if w := ask(t, s, http.MethodGet, pathTo("0", "s.com", "x/y", manifestDigest)); w.Code != http.StatusNotFound || !strings.Contains(message(t, w), "too many streams") {
+		t.Errorf("got %d %s", w.Code, w.Body)
+	}
+	s.relay.finish()
+	if w := ask(t, s, http.MethodGet, pathTo("0", "s.com", "x/y", manifestDigest)); w.Code != http.StatusOK {
+		t.Errorf("got %d %s", w.Code, w.Body)
+	}
+}
