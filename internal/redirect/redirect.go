@@ -181,6 +181,7 @@ func (s *Server) serveMirror(w http.ResponseWriter, r *http.Request, q question,
 		return NoMirror
 	}
 	mirror := route.Mirrors[rank]
+	isLast := route.IsBlocked() && rank == len(route.Mirrors)-1 // nothing would be gained by passing over it for being slow
 	own, err := s.relay.tlsFor(mirror)
 	var v verdict
 	switch {
@@ -188,14 +189,13 @@ func (s *Server) serveMirror(w http.ResponseWriter, r *http.Request, q question,
 		v = verdict{why: fmt.Sprintf("the node's TLS settings for %s cannot be used: %v", mirror.Host, err)}
 		s.scout.remember(q, mirror, v)
 	case own != nil:
-		if v = s.relay.serveMirror(w, r, q, mirror, own); v.ok {
+		if v = s.relay.serveMirror(w, r, q, mirror, own, isLast); v.ok {
 			return Streamed
 		}
 		s.scout.remember(q, mirror, v)
 	default:
 		v = s.scout.ask(r, q, mirror)
-		isLast := route.IsBlocked() && rank == len(route.Mirrors)-1
-		if v.ok || v.silent && isLast { // nothing would be gained by passing over the last one
+		if v.ok || v.silent && isLast {
 			redirect(w, q, mirror)
 			return Redirected
 		}

@@ -24,6 +24,8 @@ const (
 	chunk = 256 << 10
 	// maxStreams bounds the streams that run at once.
 	maxStreams = 64
+	// lastDeadline is the deadline of the last mirror of a blocked source: a little less than containerd itself waits.
+	lastDeadline = 25 * time.Second
 	// maxBuffered bounds the manifests that are held in memory at once, to be checked before they are passed on.
 	maxBuffered = 8
 )
@@ -64,13 +66,26 @@ func (s *relay) tlsFor(t containerd.Target) (*tls.Config, error) {
 	return own, nil
 }
 
-// serveMirror streams from a mirror. Where the verdict is not ok, nothing has been answered yet.
-func (s *relay) serveMirror(w http.ResponseWriter, r *http.Request, q question, mirror containerd.Target, own *tls.Config) verdict {
-	again := r.Clone(context.WithoutCancel(r.Context()))
-	if s.scout.isSilent(mirror, func() bool { return s.answers(again, q, mirror, own) }) {
-		return verdict{silent: true, why: s.scout.silentFor()}
+// serveMirror streams from a mirror, which is waited for longer if it is the last one. Where the verdict is not ok, nothing has
+// been answered yet. Whether a manifest is the one can only be told from its content, so it is asked for whole, where containerd
+// wants no more than its headers too.
+func (s *relay) serveMirror(w http.ResponseWriter, r *http.Request, q question, mirror containerd.Target, own *tls.Config, isLast bool) verdict {
+	if v, ok := s.scout.distrusts(q, mirror); ok {
+		return v
 	}
-	resp, body, err := s.open(r, q, mirror, own) //nolint:bodyclose // the stream closes it
+	again := r.Clone(context.WithoutCancel(r.Context()))
+	patience := lastDeadline
+	if !isLast {
+		patience = s.scout.deadline
+		if s.scout.isSilent(mirror, func() bool { return s.answers(again, q, mirror, own) }) {
+			return verdict{silent: true, why: silentFor(patience)}
+		}
+	}
+	if q.kind == manifests {
+		r = r.Clone(r.Context())
+		r.Method = http.MethodGet
+	}
+	resp, body, err := s.open(r, q, mirror, own, patience) //nolint:bodyclose // the stream closes it
 	if err != nil {
 		if errors.Is(err, errSilent) {
 			s.scout.noteSilent(mirror)
@@ -84,7 +99,7 @@ func (s *relay) serveMirror(w http.ResponseWriter, r *http.Request, q question, 
 		return verdict{why: "it answered " + resp.Status + ", and a mirror that is insecure, or has TLS settings of the node's own, is asked without credentials"}
 	case resp.StatusCode >= 300:
 		return verdict{why: "it answered " + resp.Status}
-	case q.kind == manifests && r.Method == http.MethodGet && resp.StatusCode == http.StatusOK:
+	case q.kind == manifests && resp.StatusCode == http.StatusOK:
 		return s.passManifest(w, r, q, resp, body)
 	}
 	pass(w, resp, body)
@@ -100,23 +115,23 @@ func (s *relay) passManifest(w http.ResponseWriter, r *http.Request, q question,
 		return verdict{why: "who asked is gone"}
 	}
 	content, err := io.ReadAll(io.LimitReader(body.from, maxManifest+1)) // within the deadline of the answer
-	if err == nil {
-		got := q.digest().Algorithm().Hash()
-		_, _ = got.Write(content) // a hash takes everything
-		err = check(int64(len(content)), got, q.digest())
-	}
 	if err != nil {
 		return verdict{why: err.Error()}
 	}
+	got := q.digest().Algorithm().Hash()
+	_, _ = got.Write(content) // a hash takes everything
+	if err := check(int64(len(content)), got, q.digest()); err != nil {
+		return verdict{wrong: true, why: err.Error()}
+	}
 	passHeaders(w, resp)
-	_, _ = w.Write(content) // who asked may have gone
+	_, _ = w.Write(content) // who asked may have gone, or wanted the headers
 	return verdict{ok: true}
 }
 
 // answers tells whether a mirror that did not answer does so now.
 func (s *relay) answers(r *http.Request, q question, mirror containerd.Target, own *tls.Config) bool {
 	r.Method = http.MethodHead
-	_, body, err := s.open(r, q, mirror, own) //nolint:bodyclose // the stream closes it
+	_, body, err := s.open(r, q, mirror, own, s.scout.deadline) //nolint:bodyclose // the stream closes it
 	if err == nil {
 		body.Close()
 	}
@@ -130,7 +145,7 @@ func (s *relay) serveSource(w http.ResponseWriter, r *http.Request, q question, 
 		fail(w, http.StatusBadGateway, "UNKNOWN", fmt.Sprintf("the node's TLS settings for %s cannot be used: %v", source.Host, err))
 		return Failed
 	}
-	resp, body, err := s.open(r, q, source, own) //nolint:bodyclose // the stream closes it
+	resp, body, err := s.open(r, q, source, own, s.scout.deadline) //nolint:bodyclose // the stream closes it
 	if err != nil {
 		fail(w, http.StatusBadGateway, "UNKNOWN", fmt.Sprintf("source %s: %v", name(source), err))
 		return Failed

@@ -117,6 +117,19 @@ func TestAStreamedMirrorThatIsNoGoodIsPassedOver(t *testing.T) {
 	}
 }
 
+func TestABlobIsNotStreamedFromARepositoryWithAWrongManifest(t *testing.T) {
+	portal := startRegistry(t, true, status(http.StatusOK))
+	for _, method := range []string{http.MethodHead, http.MethodGet} { // containerd begins with either
+		s := newServer(t, "a: s.com/x -> "+portal.host+"/m", portal.host)
+		manifest := pathTo("0", "s.com", "x/y", manifestDigest)
+		for _, path := range []string{manifest, strings.Replace(manifest, manifests, blobs, 1)} {
+			if w := ask(t, s, method, path); w.Code != http.StatusNotFound || !strings.Contains(w.Body.String(), "another one") {
+				t.Errorf("%s %s: got %d %s", method, path, w.Code, w.Body)
+			}
+		}
+	}
+}
+
 func TestAStreamedManifestHasToComeInTime(t *testing.T) {
 	mirror := startRegistry(t, true, func(w http.ResponseWriter, r *http.Request) {
 		for range 1000 {

@@ -33,21 +33,11 @@ const (
 	forgotten = 10 * time.Minute
 	// maxAsked bounds the requests to one registry at once.
 	maxAsked = 16
-	// maxVerdicts bounds what is remembered.
+	// maxVerdicts bounds what is remembered, of each kind.
 	maxVerdicts = 4096
 	// maxManifest is the most that containerd takes for a manifest, in bytes.
 	maxManifest = 4 << 20
 )
-
-// verdict is whether a mirror is worth the way for an image.
-type verdict struct {
-	ok bool
-	// silent says that the mirror did not answer in time, and wrong that it has other content.
-	silent, wrong bool
-	// why is for people; empty where there is nothing to say.
-	why   string
-	until time.Time
-}
 
 // scout asks mirrors before containerd is sent to them: one that hangs would cost containerd half a minute for each request,
 // and one with other content under a digest would fail the pull, although the next mirror has the image. It needs no
@@ -95,24 +85,22 @@ func (s *scout) ask(r *http.Request, q question, mirror containerd.Target) verdi
 	if v, ok := s.recall(q, mirror); ok && !v.silent {
 		return v
 	}
-	anyBlob := question{kind: blobs}
-	if v, ok := s.recall(anyBlob, mirror); ok && q.kind == blobs {
+	if v, ok := s.distrusts(q, mirror); ok {
 		return v
 	}
 	accept := r.Header.Values("Accept")
-	v := verdict{silent: true, why: s.silentFor()}
+	v := verdict{silent: true, why: silentFor(s.deadline)}
 	if !s.isSilent(mirror, func() bool { return !s.try(context.Background(), q, mirror, accept).silent }) {
 		v = s.try(r.Context(), q, mirror, accept)
 	}
-	s.remember(q, mirror, v)
-	if v.wrong { // whose blobs it has cannot be told from here
-		s.rememberFor(distrusted, anyBlob, mirror, v)
+	if r.Context().Err() == nil { // else who asked did not wait for the answer, and it is none
+		s.remember(q, mirror, v)
 	}
 	return v
 }
 
-func (s *scout) silentFor() string {
-	return fmt.Sprintf("it does not answer within %s", s.deadline)
+func silentFor(d time.Duration) string {
+	return fmt.Sprintf("it does not answer within %s", d)
 }
 
 // isSilent tells whether a mirror did not answer lately. It has such a one tried again behind the scenes, from time to time.
@@ -141,6 +129,9 @@ func (s *scout) note(what string, answers bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.silent, what)
+	if len(s.silent) >= maxVerdicts {
+		clear(s.silent)
+	}
 	if !answers {
 		s.silent[what] = &silence{tried: time.Now()}
 	}
@@ -189,7 +180,7 @@ func (s *scout) try(parent context.Context, q question, mirror containerd.Target
 	case slot <- struct{}{}:
 		defer func() { <-slot }()
 	case <-ctx.Done():
-		return verdict{silent: true, why: s.silentFor()} // all others that were asked are still waited for
+		return verdict{silent: true, why: silentFor(s.deadline)} // all others that were asked are still waited for
 	}
 	v := s.request(ctx, q, mirror, accept)
 	switch {
@@ -251,7 +242,7 @@ func (s *scout) request(ctx context.Context, q question, mirror containerd.Targe
 // perhaps a way there that this process does not.
 func (s *scout) failed(ctx context.Context, err error) verdict {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return verdict{silent: true, why: s.silentFor()}
+		return verdict{silent: true, why: silentFor(s.deadline)}
 	}
 	return verdict{ok: true, why: err.Error()}
 }
@@ -265,31 +256,4 @@ func check(size int64, got hash.Hash, want digest.Digest) error {
 		return fmt.Errorf("its manifest is another one, with digest %s", got)
 	}
 	return nil
-}
-
-func key(q question, mirror containerd.Target) string {
-	return q.kind + " " + name(mirror) + "@" + q.object
-}
-
-// remember keeps a verdict for a moment.
-func (s *scout) remember(q question, mirror containerd.Target, v verdict) {
-	s.rememberFor(fresh, q, mirror, v)
-}
-
-func (s *scout) rememberFor(d time.Duration, q question, mirror containerd.Target, v verdict) {
-	v.until = time.Now().Add(d)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.verdicts) >= maxVerdicts {
-		clear(s.verdicts)
-	}
-	s.verdicts[key(q, mirror)] = v
-}
-
-// recall returns what was remembered about a mirror.
-func (s *scout) recall(q question, mirror containerd.Target) (verdict, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	v, ok := s.verdicts[key(q, mirror)]
-	return v, ok && time.Now().Before(v.until)
 }

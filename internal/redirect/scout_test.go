@@ -4,8 +4,10 @@
 package redirect
 
 import (
+	"context"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -233,6 +235,33 @@ func TestAHangingMirrorDoesNotStopTheOthers(t *testing.T) {
 	eventually(t, "all tries have ended", func() bool { return len(s.scout.slot(hanging.host)) == 0 })
 }
 
+func TestWhoDoesNotWaitLeavesNoVerdict(t *testing.T) {
+	mirror := startRegistry(t, false, hang)
+	s := newServer(t, "a: s.com/x -> "+mirror.host+"/m")
+	s.scout.deadline = 300 * time.Millisecond
+	path := pathTo("0", "s.com", "x/y", manifestDigest)
+	ctx, leave := context.WithCancel(t.Context())
+	time.AfterFunc(50*time.Millisecond, leave)
+	s.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, http.MethodGet, path, nil))
+	if w := ask(t, s, http.MethodGet, path); w.Code != http.StatusNotFound || !strings.Contains(message(t, w), "answer within") {
+		t.Errorf("the next one: got %d %s", w.Code, w.Header())
+	}
+}
+
+func TestASlowMirrorIsStreamedWhereItIsTheLastOfABlockedSource(t *testing.T) {
+	slow := startRegistry(t, true, func(w http.ResponseWriter, r *http.Request) {
+		time.Sleep(300 * time.Millisecond)
+		has(w, r)
+	})
+	s := newServer(t, fmt.Sprintf("a: s.com/x -> %s/m [Never]\na: s.com/y -> %s/m", slow.host, slow.host), slow.host)
+	s.scout.deadline = 100 * time.Millisecond
+	for repository, want := range map[string]int{"x/a": http.StatusOK, "x/b": http.StatusOK, "y/a": http.StatusNotFound} {
+		if w := ask(t, s, http.MethodGet, pathTo("0", "s.com", repository, manifestDigest)); w.Code != want {
+			t.Errorf("%s: got %d %s", repository, w.Code, w.Body)
+		}
+	}
+}
+
 func TestTheLastMirrorOfABlockedSourceIsNotPassedOverForBeingSlow(t *testing.T) {
 	mirror := startRegistry(t, false, hang)
 	s := newServer(t, fmt.Sprintf("a: s.com/x -> %s/m, %s/n [Never]\na: s.com/y -> %s/m", mirror.host, mirror.host, mirror.host))
@@ -252,8 +281,9 @@ func TestWhatIsRememberedIsBounded(t *testing.T) {
 	for i := range 3 * maxVerdicts {
 		route := s.rules.Load().Router.Route("s.com", fmt.Sprintf("x/%d", i))
 		s.scout.remember(question{kind: manifests, object: manifestDigest}, route.Mirrors[0], verdict{ok: true})
+		s.scout.note(name(route.Mirrors[0]), false)
 	}
-	if n := len(s.scout.verdicts); n > maxVerdicts {
-		t.Errorf("%d verdicts are kept", n)
+	if verdicts, silent := len(s.scout.verdicts), len(s.scout.silent); verdicts > maxVerdicts || silent > maxVerdicts {
+		t.Errorf("%d verdicts are kept, and %d silent mirrors", verdicts, silent)
 	}
 }

@@ -24,16 +24,16 @@ type relayClient struct {
 }
 
 // errSilent is for a registry that does not answer in time.
-var errSilent = errors.New("it does not answer within " + deadline.String())
+var errSilent = errors.New("it does not answer")
 
 // open sends the request on, over TLS, and for an insecure registry over plain HTTP where that fails; the way that worked last
 // is tried first.
-func (s *relay) open(r *http.Request, q question, t containerd.Target, own *tls.Config) (*http.Response, *stream, error) {
+func (s *relay) open(r *http.Request, q question, t containerd.Target, own *tls.Config, patience time.Duration) (*http.Response, *stream, error) {
 	if !s.begin() {
 		return nil, nil, errors.New("too many streams run already")
 	}
 	ctx, cancel := context.WithCancelCause(r.Context())
-	body := &stream{end: func() { cancel(nil); s.finish() }, timer: time.AfterFunc(s.scout.deadline, func() { cancel(errSilent) })}
+	body := &stream{end: func() { cancel(nil); s.finish() }, timer: time.AfterFunc(patience, func() { cancel(errSilent) })}
 	c := s.client(t.Host, own)
 	schemes := []string{"https"}
 	if t.Insecure {
@@ -44,7 +44,7 @@ func (s *relay) open(r *http.Request, q question, t containerd.Target, own *tls.
 	}
 	var failed []error
 	for i, scheme := range schemes {
-		resp, err := s.send(ctx, r, c.client, urlOf(scheme, t, q), s.scout.deadline/time.Duration(len(schemes)-i))
+		resp, err := s.send(ctx, r, c.client, urlOf(scheme, t, q), patience/time.Duration(len(schemes)-i))
 		if err == nil && scheme == "http" && resp.StatusCode == http.StatusBadRequest { // so answers a server that wants TLS
 			err = errors.Join(errors.New("it answered "+resp.Status+" over plain HTTP"), resp.Body.Close())
 		}
@@ -58,7 +58,7 @@ func (s *relay) open(r *http.Request, q question, t containerd.Target, own *tls.
 	body.Close()
 	err := errors.Join(failed...)
 	if errors.Is(err, errSilent) || errors.Is(context.Cause(ctx), errSilent) {
-		return nil, nil, errSilent
+		return nil, nil, fmt.Errorf("%w within %s", errSilent, patience)
 	}
 	return nil, nil, errors.New(strings.ReplaceAll(err.Error(), "\n", ", and "))
 }
