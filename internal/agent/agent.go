@@ -210,6 +210,7 @@ func (n *node) write(c *candidate) error {
 	findings := certs.findings
 	if c != nil {
 		findings = append(findings, c.findings...)
+		n.checked.Problems = append(n.checked.Problems, c.problems...)
 		err = errors.Join(err, n.writeDropIn(c))
 	}
 	n.findings = findings

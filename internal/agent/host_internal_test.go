@@ -5,6 +5,7 @@ package agent
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -126,7 +127,8 @@ func sources(t *testing.T, text []byte) []string {
 	return found
 }
 
-// try runs the preflight of rules for these sources beside these files.
+// try runs the preflight of rules for these sources beside these files. Findings are about sources that are not in force, and
+// about all else.
 func try(t *testing.T, have files, wanted ...string) (kept []string, findings []string) {
 	t.Helper()
 	n, _, _ := newHost(t, have)
@@ -142,8 +144,14 @@ func try(t *testing.T, have files, wanted ...string) (kept []string, findings []
 	if len(kept) != c.rules {
 		t.Errorf("%d rules in the text, and %d said", len(kept), c.rules)
 	}
+	for _, p := range c.problems {
+		findings = append(findings, fmt.Sprintf("%s %s: %s: %s", p.Effect, p.Reason, p.Message, p.Remedy))
+	}
 	for _, f := range c.findings {
-		findings = append(findings, string(f.Reason)+": "+f.Message)
+		if len(f.Sources) == 0 {
+			t.Errorf("%s is about no source: the node's status does not say it", f.Message)
+		}
+		findings = append(findings, "NotInForce "+string(f.Reason)+": "+f.Message)
 	}
 	return kept, findings
 }

@@ -31,25 +31,24 @@ const (
 type candidate struct {
 	text     []byte // nil for no file
 	rules    int
-	findings []Finding
+	findings []Finding           // about sources that are not in force
+	problems []nodecheck.Problem // with files of this host, all else
 }
 
 // preflight makes the drop-in for this node out of what was published, and reads it together with the files of others as
 // the consumers will (N1). It refuses, with an error, only what our file would make worse.
 func preflight(host *hostfile.Host, a *accepted) (candidate, error) {
 	var c candidate
-	others, problems := readLocal(host)
+	others, unseen := readLocal(host)
+	c.broken(nodecheck.Unsure, unseen)
 	theirs, err := others.load()
 	if err != nil {
 		var broken []error
 		others, broken = others.usable()
-		problems = append(problems, broken...)
+		c.broken(nodecheck.Unread, broken)
 		if theirs, err = others.load(); err != nil {
 			return candidate{}, fmt.Errorf("reading the registries.conf files of this host: %w", err)
 		}
-	}
-	for _, p := range problems {
-		c.findings = append(c.findings, Finding{Reason: LocalBroken, Message: p.Error(), Runtime: nodecheck.CRIO})
 	}
 	kept, shadowed, err := c.withhold(a.rules, theirs)
 	if err != nil {
@@ -86,7 +85,7 @@ func (c *candidate) withhold(rules []mirrors.Rule, theirs *consumer) (kept []mir
 			return nil, nil, err
 		}
 		if t != nil && t.Blocked {
-			c.find(LocalBlock, []string{source}, "source %q is not in force on this node, because a file of this host blocks %q", source, t.Prefix)
+			c.find(LocalBlock, []string{source}, "source %q is not in force on this node, because a file of this host blocks %q; take that away, or leave the source to it", source, t.Prefix)
 			continue
 		}
 		kept = append(kept, rules[i])
@@ -104,10 +103,12 @@ func (c *candidate) withhold(rules []mirrors.Rule, theirs *consumer) (kept []mir
 // shadow reports what a broader table of this host says that our narrower one hides.
 func (c *candidate) shadow(rule *mirrors.Rule, t *sysregistriesv2.Registry) {
 	if t.Insecure != rule.Insecure {
-		c.find(ShadowsLocal, nil, "source %q hides insecure = %t, which a file of this host says for %q", rule.Source, t.Insecure, t.Prefix)
+		c.problem(ShadowsLocal, nodecheck.Mild, fmt.Sprintf("source %q hides insecure = %t, which a file of this host says for %q", rule.Source, t.Insecure, t.Prefix),
+			"Say the same in both places: for the source, by --insecure-registry of the manager")
 	}
 	if t.Location != "" && t.Location != t.Prefix {
-		c.find(ShadowsLocal, nil, "source %q hides location = %q, which a file of this host says for %q", rule.Source, t.Location, t.Prefix)
+		c.problem(ShadowsLocal, nodecheck.Mild, fmt.Sprintf("source %q hides location = %q, which a file of this host says for %q", rule.Source, t.Location, t.Prefix),
+			"Take that table away, or name the location as a mirror of the source")
 	}
 }
 
@@ -122,7 +123,7 @@ func (c *candidate) narrower(rules []mirrors.Rule, theirs *consumer) error {
 		prefix := tables[i].Prefix
 		rule := index.Resolve(mirrors.Reference{Name: prefix}).Rule
 		if rule != nil && rule.Blocked && rule.Source != prefix && !tables[i].Blocked {
-			c.find(ShadowsLocal, nil, "source %q is blocked, but not below %q on this node, for which a file of this host has a table", rule.Source, prefix)
+			c.find(ShadowsLocal, []string{rule.Source}, "source %q is blocked, but not below %q on this node, for which a file of this host has a table; take that table away", rule.Source, prefix)
 		}
 	}
 	return nil
@@ -135,12 +136,24 @@ func (c *candidate) replaced(prefix string, others local) {
 		if name < path.Base(dropInPath) || !file.has(prefix) {
 			continue
 		}
-		c.find(ShadowsLocal, []string{prefix}, "source %q is not in force on this node, because /%s is read later and has a table with that prefix", prefix, file.path)
+		c.find(ShadowsLocal, []string{prefix}, "source %q is not in force on this node, because /%s is read later and has a table with that prefix; take that table away", prefix, file.path)
 		return
 	}
-	c.find(ShadowsLocal, nil, "source %q replaces the table that a file of this host has with that prefix", prefix)
+	c.problem(ShadowsLocal, nodecheck.Mild, fmt.Sprintf("source %q replaces the table that a file of this host has with that prefix", prefix),
+		"Take that table away, once a set says what is to stay of it")
 }
 
 func (c *candidate) find(reason Reason, sources []string, format string, args ...any) {
 	c.findings = append(c.findings, Finding{Reason: reason, Message: fmt.Sprintf(format, args...), Runtime: nodecheck.CRIO, Sources: sources})
+}
+
+// broken reports files of others that cannot be read, by us or by the consumers.
+func (c *candidate) broken(effect nodecheck.Effect, errs []error) {
+	for _, err := range errs {
+		c.problem(LocalBroken, effect, err.Error(), "Mend that file or take it away, then run: systemctl reload crio")
+	}
+}
+
+func (c *candidate) problem(reason Reason, effect nodecheck.Effect, message, remedy string) {
+	c.problems = append(c.problems, nodecheck.Problem{Reason: nodecheck.Reason(reason), Runtime: nodecheck.CRIO, Effect: effect, Message: message, Remedy: remedy})
 }

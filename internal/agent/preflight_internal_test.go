@@ -6,10 +6,16 @@ package agent
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
+	"github.com/mirrorset/mirrorset/internal/nodecheck"
 	"github.com/mirrorset/mirrorset/internal/payload"
 )
 
@@ -109,8 +115,8 @@ func TestAFileThatCannotBeReadIsReported(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if c.rules != 1 || len(c.findings) != 1 || c.findings[0].Reason != LocalBroken || !strings.Contains(c.findings[0].Message, "/"+etc+"10-theirs.conf") {
-				t.Errorf("%d rules are kept, findings %v", c.rules, c.findings)
+			if c.rules != 1 || len(c.problems) != 1 || c.problems[0].Effect != nodecheck.Unsure || !strings.Contains(c.problems[0].Message, "/"+etc+"10-theirs.conf") {
+				t.Errorf("%d rules are kept, problems %v", c.rules, c.problems)
 			}
 		})
 	}
@@ -118,7 +124,11 @@ func TestAFileThatCannotBeReadIsReported(t *testing.T) {
 
 func TestWhatOneFileHidesOfAnotherIsReported(t *testing.T) {
 	const before, after = etc + "10-theirs.conf", etc + "99-theirs.conf"
-	shadows := func(parts ...string) [][]string { return [][]string{append([]string{"ShadowsLocal: "}, parts...)} }
+	says := func(effect string, parts ...string) [][]string {
+		return [][]string{append([]string{effect + " ShadowsLocal: "}, parts...)}
+	}
+	shadows := func(parts ...string) [][]string { return says("Mild", parts...) }
+	takes := func(parts ...string) [][]string { return says("NotInForce", parts...) }
 	for name, tc := range map[string]struct {
 		have     files
 		source   string
@@ -126,10 +136,10 @@ func TestWhatOneFileHidesOfAnotherIsReported(t *testing.T) {
 	}{
 		"our table replaces one that is read before": {files{before: table("s.com", "")}, "s.com", shadows(`source "s.com" replaces`)},
 		"our table replaces the base file's":         {files{"etc/containers/registries.conf": table("s.com", "")}, "s.com", shadows(`replaces`)},
-		"a later file's table replaces ours":         {files{after: table("s.com", "")}, "s.com", shadows("not in force", "/"+after)},
-		"a later vendor's table replaces ours":       {files{usr + "99-vendor.conf": table("s.com", "")}, "s.com", shadows("not in force", "/"+usr+"99-vendor.conf")},
-		"a later one without a prefix replaces ours": {files{after: "[[registry]]\nlocation = \"s.com/\"\n"}, "s.com", shadows("not in force", "/"+after)},
-		"files before and after ours have the table": {files{before: table("s.com", ""), after: table("s.com", "")}, "s.com", shadows("not in force")},
+		"a later file's table replaces ours":         {files{after: table("s.com", "")}, "s.com", takes("not in force", "/"+after)},
+		"a later vendor's table replaces ours":       {files{usr + "99-vendor.conf": table("s.com", "")}, "s.com", takes("not in force", "/"+usr+"99-vendor.conf")},
+		"a later one without a prefix replaces ours": {files{after: "[[registry]]\nlocation = \"s.com/\"\n"}, "s.com", takes("not in force", "/"+after)},
+		"files before and after ours have the table": {files{before: table("s.com", ""), after: table("s.com", "")}, "s.com", takes("not in force")},
 		"a later file has another table":             {files{before: table("s.com", ""), after: table("t.com", "")}, "s.com", shadows("replaces")},
 		"ours hides a broader insecure":              {files{before: table("s.com", "insecure = true")}, "s.com/a", shadows(`source "s.com/a" hides insecure = true`, `for "s.com"`)},
 		"ours hides a broader secure":                {files{before: table("insecure.com", "")}, "insecure.com/a", shadows("hides insecure = false")},
@@ -166,8 +176,33 @@ func TestFilesThatOthersBrokeAreReportedAndDoNotStopOurs(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			have := files{broken.path: broken.content, etc + "20-good.conf": blocks("b.com")}
 			kept, findings := try(t, have, "b.com/x", "s.com")
-			wantTry(t, kept, findings, []string{"s.com"}, [][]string{{"LocalBroken: ", "/" + broken.path}, {"LocalBlock: ", "b.com"}})
+			wantTry(t, kept, findings, []string{"s.com"}, [][]string{{"Unread LocalBroken: ", "/" + broken.path, "systemctl reload crio"}, {"LocalBlock: ", "b.com"}})
 		})
+	}
+}
+
+func TestANodeWhoseCRIOCannotReadItsFilesSaysSo(t *testing.T) {
+	for name, c := range map[string]struct {
+		theirs     string
+		applied    metav1.ConditionStatus
+		unread     bool
+		message    string
+		notInForce []string
+	}{
+		"one that is broken":          {"[[registry", metav1.ConditionFalse, true, "is broken", nil},
+		"one that opens what we shut": {table("s.com/open", ""), metav1.ConditionFalse, false, "not below", []string{"s.com"}},
+		"one that is hidden":          {table("t.com", ""), metav1.ConditionTrue, false, "replaces the table", nil},
+	} {
+		n, _, _ := newHost(t, files{etc + "10-theirs.conf": c.theirs, "etc/crio/crio.conf": "[crio.image]\nauto_reload_registries = true\n"})
+		n.runtimeVersion = func() string { return "cri-o://1.34.0" }
+		if taken, err := n.take(payload.New(first, text(t, "!s.com", "t.com"))); err != nil || !taken {
+			t.Fatalf("%s: taken = %t, error %v", name, taken, err)
+		}
+		status := n.outcome(nil).status(time.Now(), mirrorsetv1alpha1.MirrorNodeStatus{}, n.runtimeVersion())
+		applied, ready := status.Conditions[1], status.Conditions[0]
+		if applied.Status != c.applied || (ready.Status == metav1.ConditionFalse) != c.unread || !strings.Contains(applied.Message+ready.Message, c.message) || !slices.Equal(status.NotInForce, c.notInForce) {
+			t.Errorf("%s: got %+v", name, status)
+		}
 	}
 }
 
@@ -202,7 +237,7 @@ func home(t *testing.T, _ string) {
 
 func TestATableThatOpensABlockedSourceIsReported(t *testing.T) {
 	kept, findings := try(t, files{etc + "10-local.conf": "[[registry]]\nlocation = \"ghcr.io/example/sub\"\n"}, "!ghcr.io/example", "quay.io")
-	wantTry(t, kept, findings, []string{"ghcr.io/example", "quay.io"}, [][]string{{"ShadowsLocal", "ghcr.io/example/sub"}})
+	wantTry(t, kept, findings, []string{"ghcr.io/example", "quay.io"}, [][]string{{"NotInForce ShadowsLocal", `source "ghcr.io/example" is blocked`, "ghcr.io/example/sub"}})
 }
 
 func TestWhatIsNoRegularFileIsReportedAndNotWaitedFor(t *testing.T) {
