@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"regexp"
+	"strconv"
 	"time"
 )
 
@@ -37,6 +39,12 @@ func (c *checker) checkCRIO(known bool) {
 	follows, by, changed := c.readCRIO(files)
 	start := c.started(c.CRIOStarted, crioSocket)
 	switch {
+	case c.isOldCRIO():
+		c.find(Problem{
+			Reason: CRIOAutoReloadOff, Runtime: CRIO, Effect: Late,
+			Message: fmt.Sprintf("%s does not know auto_reload_registries, which came with 1.30, so it reads changed rules only when it is reloaded", clip(c.RuntimeVersion)),
+			Remedy:  "Run after each change: systemctl reload crio\nOr have the manager run with --crio-reload",
+		})
 	case !follows:
 		c.find(autoReloadOff(by))
 	case !start.IsZero():
@@ -51,6 +59,18 @@ func (c *checker) checkCRIO(known bool) {
 			Remedy:  "Run: systemctl restart crio",
 		})
 	}
+}
+
+var crioVersion = regexp.MustCompile(`^cri-o://v?(\d{1,6})\.(\d{1,6})\.`)
+
+// isOldCRIO tells whether CRI-O is known to be from before 1.30.
+func (c *checker) isOldCRIO() bool {
+	match := crioVersion.FindStringSubmatch(c.RuntimeVersion)
+	if match == nil {
+		return false
+	}
+	minor, _ := strconv.Atoi(match[2]) // digits, by the pattern
+	return match[1] == "1" && minor < 30
 }
 
 // crioFiles returns the files that count, the later ones more: of the folder every file, whatever its name.

@@ -53,6 +53,21 @@ func TestCRIOFollowsTheDropInsOnlyWhereTheLastFileSaysSo(t *testing.T) {
 	}
 }
 
+func TestCRIOFollowsTheDropInsOnlySince130(t *testing.T) {
+	for version, want := range map[string][]string{
+		"cri-o://1.29.13": {"CRIOAutoReloadOff Late"}, "cri-o://1.9.0": {"CRIOAutoReloadOff Late"},
+		"cri-o://1.30.0": nil, "cri-o://1.34.1": nil, "cri-o://2.0.0": nil, "cri-o://Unknown": nil, "": nil,
+	} {
+		r := nodecheck.Check(nodecheck.Node{Root: host{crioMain: follows}.fs(), RuntimeVersion: version})
+		if got := reasons(r); !slices.Equal(got, want) {
+			t.Errorf("%s: got %v", version, got)
+		}
+		if len(r.Problems) > 0 && (!strings.HasPrefix(r.Problems[0].Message, version+" does not know") || !strings.Contains(r.Problems[0].Remedy, "systemctl reload crio")) {
+			t.Errorf("%s: got %+v", version, r.Problems)
+		}
+	}
+}
+
 func TestWhatCannotBeReadOfCRIOsConfigurationIsAProblem(t *testing.T) {
 	const dropIn = "etc/crio/crio.conf.d/"
 	many := host{}
