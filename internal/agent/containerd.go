@@ -40,12 +40,15 @@ type certs struct {
 	findings []Finding
 	changed  int
 	wrote    func(kind, path string, content []byte, changed bool)
+	// missing are the folders of files that would close a registry, and are not in place as the rules want them. A folder of
+	// somebody else is none, because it hides the default host's.
+	missing map[string]bool
 }
 
 // writeCerts writes new files before it removes stale ones (N3). A file that closes a registry stays where the rules now need
-// what this node does not have. A failure about one registry does not stop the others.
+// what this node does not have, or what could not be written. A failure about one registry does not stop the others.
 func (n *node) writeCerts() (*certs, error) {
-	c := &certs{host: n.host, files: n.host.FS(), rules: n.accepted.rules, wrote: n.wrote}
+	c := &certs{host: n.host, files: n.host.FS(), rules: n.accepted.rules, wrote: n.wrote, missing: make(map[string]bool)}
 	if _, err := fs.Stat(c.files, certsDir); err != nil {
 		if !errors.Is(err, fs.ErrNotExist) {
 			return c, err
@@ -68,8 +71,11 @@ func (n *node) writeCerts() (*certs, error) {
 	failed := []error{c.host.RemoveLeftovers(certsDir, hostsFile, containerd.Marker)}
 	for _, f := range tree.Files {
 		wanted[path.Dir(f.Path)] = true
-		if err := c.write(f); err != nil {
-			failed = append(failed, fmt.Errorf("registry %s: %w", f.Host, err))
+		if inPlace, err := c.write(f); !inPlace {
+			c.missing[path.Dir(f.Path)] = containerd.Closes(f.Host, f.Content) && (err != nil || f.Host == containerd.DefaultHost)
+			if err != nil {
+				failed = append(failed, fmt.Errorf("registry %s: %w", f.Host, err))
+			}
 		}
 	}
 	for _, p := range tree.Pending {
@@ -78,38 +84,39 @@ func (n *node) writeCerts() (*certs, error) {
 	if n.failed != nil && len(tree.Pending) > 0 {
 		failed = append(failed, n.failed) // tried again with all else
 	}
-	err := errors.Join(errors.Join(failed...), c.removeStale(wanted))
-	c.reportHidden(containerd.NewRouter(n.accepted.rules))
+	router := containerd.NewRouter(n.accepted.rules)
+	err := errors.Join(errors.Join(failed...), c.removeStale(wanted, router))
+	c.reportHidden(router)
 	return c, err
 }
 
 // write puts one file in place, unless somebody else configures that registry, and reads it back as containerd does.
-func (c *certs) write(f containerd.File) error {
+func (c *certs) write(f containerd.File) (inPlace bool, err error) {
 	file := certsFile(path.Dir(f.Path))
 	if info, err := c.host.Lstat(path.Dir(file.Path)); err == nil && !info.IsDir() {
 		c.foreign(f.Host, path.Dir(file.Path), "is not a folder of ours")
-		return nil
+		return false, nil
 	}
 	current, err := c.host.Read(file)
 	switch {
 	case errors.Is(err, hostfile.ErrForeign):
 		c.foreign(f.Host, file.Path, "is not ours")
-		return nil
+		return false, nil
 	case err == nil && bytes.Equal(current, f.Content):
 		c.wrote(hostsTOMLRepairs, file.Path, f.Content, false)
-		return nil
+		return true, nil
 	case err == nil:
 	case !errors.Is(err, fs.ErrNotExist):
-		return err
+		return false, err
 	default:
 		if theirs := c.theirs(f.Host); theirs != "" {
 			c.foreign(f.Host, theirs, "is not ours and would be ignored beside our hosts.toml")
-			return nil
+			return false, nil
 		}
 	}
 	changed, err := c.host.ReplaceInFolder(file, f.Content)
 	if err != nil {
-		return err
+		return false, err
 	}
 	c.wrote(hostsTOMLRepairs, file.Path, f.Content, changed)
 	if changed {
@@ -117,15 +124,15 @@ func (c *certs) write(f containerd.File) error {
 	}
 	content, err := c.host.Read(file)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if !bytes.Equal(content, f.Content) {
-		return fmt.Errorf("/%s is not what was written", file.Path)
+		return false, fmt.Errorf("/%s is not what was written", file.Path)
 	}
 	if _, err := containerd.Parse(f.Host, content); err != nil {
-		return fmt.Errorf("/%s cannot be read by containerd: %w", file.Path, err)
+		return false, fmt.Errorf("/%s cannot be read by containerd: %w", file.Path, err)
 	}
-	return nil
+	return true, nil
 }
 
 func (c *certs) foreign(host, name, what string) {
@@ -191,6 +198,8 @@ func (c *certs) pending(p containerd.Pending, wanted map[string]bool) {
 		case err == nil && containerd.Closes(p.Host, content):
 			wanted[p.Folder()] = true
 			how = "what was in force before stays, because the source must not be opened"
+		default:
+			c.missing[p.Folder()] = !errors.Is(err, hostfile.ErrForeign) || p.Folder() == containerd.DefaultHost
 		}
 	}
 	c.find(NotInForce, c.sources(p.Host), "registry %s: not in force for containerd on this node (%s): %s", p.Host, how, p.Reason)
@@ -214,25 +223,6 @@ func (c *certs) reportHidden(router *containerd.Router) {
 		}
 		c.find(ForeignFolder, []string{wildcard}, "registry %s: /%s is not ours and hides source %s, which is not in force for it for containerd on this node; take it away, or name the registry in a set", host, path.Join(certsDir, folder.Name()), wildcard)
 	}
-}
-
-// removeStale removes our files that are not wanted, and the folders that they leave empty.
-func (c *certs) removeStale(wanted map[string]bool) error {
-	ours, err := ourCerts(c.host)
-	failed := []error{err}
-	for _, file := range ours {
-		if wanted[path.Base(path.Dir(file.Path))] {
-			continue
-		}
-		removed, err := c.host.RemoveWithFolder(file)
-		if err != nil {
-			failed = append(failed, err)
-			continue
-		}
-		c.wrote(hostsTOMLRepairs, file.Path, nil, removed)
-		c.changed++
-	}
-	return errors.Join(failed...)
 }
 
 // ourCerts returns the files of ours in containerd's folder.

@@ -225,6 +225,63 @@ func TestAFileThatClosesAHostStaysWhereAWildcardBlocksIt(t *testing.T) {
 	}
 }
 
+func TestAFileThatClosesARegistryStaysUntilAnotherOneDoes(t *testing.T) {
+	const host, wildcard = "!a1.wild.com/x", "!*.wild.com"
+	for _, c := range []struct{ name, before, after, closed, next string }{
+		{"a wildcard behind a registry", host, wildcard, "a1.wild.com", containerd.DefaultHost},
+		{"a registry behind a wildcard", wildcard, host, containerd.DefaultHost, "a1.wild.com"},
+	} {
+		for way, hinder := range map[string]func(n *node, root string) (mend func()){
+			"what cannot be written": func(_ *node, root string) func() {
+				obstacle := certsDir + "/." + c.next + ".mirrorset-tmp/theirs"
+				write(t, root, obstacle, "theirs")
+				return func() { _ = os.RemoveAll(filepath.Dir(filepath.Join(root, obstacle))) }
+			},
+			"what needs the redirector": func(n *node, _ string) func() {
+				listening := n.listening
+				n.listening = nil
+				return func() { n.listening = listening }
+			},
+		} {
+			n, root, _ := newHost(t, files{other: foreign})
+			n.settings.AllowDefaultHost = true
+			n = withRedirector(t, n)
+			offer(t, n, 0, c.before, "open.com")
+			closed := tree(t, root)[c.closed+"/hosts.toml"]
+			mend := hinder(n, root)
+			if _, err := n.take(payloadOf(t, 1, c.after)); err == nil && n.listening != nil {
+				t.Errorf("%s, %s: no error", c.name, way)
+			}
+			got := tree(t, root)
+			if closed == "" || got[c.closed+"/hosts.toml"] != closed || got["open.com/hosts.toml"] != "" {
+				t.Errorf("%s, %s: got %q", c.name, way, got)
+			}
+			mend()
+			if err := n.repair(); err != nil {
+				t.Error(err)
+			}
+			if got := tree(t, root); !containerd.Closes(c.next, []byte(got[c.next+"/hosts.toml"])) || got[c.closed+"/hosts.toml"] != "" {
+				t.Errorf("%s, %s: then %q", c.name, way, got)
+			}
+		}
+	}
+}
+
+func TestAFileThatClosesARegistryGoesWhereNothingBlocksItAnyMore(t *testing.T) {
+	n, root, _ := newHost(t, files{certsDir + "/" + containerd.DefaultHost + "/hosts.toml": foreign})
+	n.settings.AllowDefaultHost = true
+	n = withRedirector(t, n)
+	offer(t, n, 0, "!a1.wild.com", "!b1.else.com")
+	offer(t, n, 1, "!*.wild.com")
+	if got := tree(t, root); got["a1.wild.com/hosts.toml"] == "" || got["b1.else.com/hosts.toml"] != "" {
+		t.Errorf("a default host of somebody else: got %q", got)
+	}
+	offer(t, n, 2)
+	if got := tree(t, root); len(got) != 1 {
+		t.Errorf("got %q", got)
+	}
+}
+
 func TestWhatIsNoFolderIsNotWaitedFor(t *testing.T) {
 	n, root, logged := newHost(t, files{other: foreign})
 	for _, name := range []string{certsDir + "/s.com", certsDir + "/t.com:5000", ownTLSDir + "/mirror.local:5000"} {
