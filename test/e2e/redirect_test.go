@@ -114,6 +114,14 @@ var _ = Describe("containerd through the redirector", func() {
 		Entry(nil, "500", "has other content", nodeTimeout),
 	)
 
+	It("goes on to the next mirror when one that is streamed has other content, layers included", func(ctx SpecContext) {
+		s.mirror.answer = badAnswers["has other content"]
+		s.second.push(ctx, "b/app", image)
+		s.apply(ctx, []string{mirrored("1")}, set("20-global", s.source.host+"/team", s.mirror.host+"/a", s.second.host+"/b"))
+		s.expectPulled(ctx, s.source.host+"/team/app"+digest)
+		s.expectAsked(s.mirror, s.second)
+	}, nodeTimeout)
+
 	It("falls back to the source when all mirrors are down, and not where that is blocked", func(ctx SpecContext) {
 		s.source.push(ctx, "team/app", image)
 		s.source.push(ctx, "shut/app", image)
