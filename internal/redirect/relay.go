@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"sync"
 	"time"
 
@@ -123,6 +124,7 @@ func (s *relay) passManifest(w http.ResponseWriter, r *http.Request, q question,
 	if err := check(int64(len(content)), got, q.digest()); err != nil {
 		return verdict{wrong: true, why: err.Error()}
 	}
+	resp.Header.Set("Content-Length", strconv.Itoa(len(content))) // the mirror need not have said it
 	passHeaders(w, resp)
 	_, _ = w.Write(content) // who asked may have gone, or wanted the headers
 	return verdict{ok: true}

@@ -117,6 +117,24 @@ func TestAStreamedMirrorThatIsNoGoodIsPassedOver(t *testing.T) {
 	}
 }
 
+func TestTheHeadersOfAStreamedManifestTellItsSize(t *testing.T) {
+	large := strings.Repeat(manifest, 1000)
+	mirror := startRegistry(t, true, func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, large[:1])
+		_ = http.NewResponseController(w).Flush() // in chunks, whose sum nobody says
+		_, _ = io.WriteString(w, large[1:])
+	})
+	server := serve(t, newServer(t, "a: s.com/x -> "+mirror.host+"/m", mirror.host))
+	resp, err := server.Client().Head(server.URL + pathTo("0", "s.com", "x/y", digest.FromString(large).String()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	if resp.StatusCode != http.StatusOK || resp.ContentLength != int64(len(large)) {
+		t.Errorf("got %d, %d bytes", resp.StatusCode, resp.ContentLength)
+	}
+}
+
 func TestABlobIsNotStreamedFromARepositoryWithAWrongManifest(t *testing.T) {
 	portal := startRegistry(t, true, status(http.StatusOK))
 	for _, method := range []string{http.MethodHead, http.MethodGet} { // containerd begins with either
