@@ -9,9 +9,11 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mirrorset/mirrorset/internal/mirrors/mirrorstest"
 )
@@ -52,14 +54,19 @@ func BenchmarkRequest(b *testing.B) {
 	}{{"direct", direct, false}, {"redirected", through, false}, {"redirected-asked-first", through, true}} {
 		b.Run(c.name, func(b *testing.B) {
 			runtime := client()
+			var took []time.Duration
 			for b.Loop() {
+				started := time.Now()
 				if c.forget {
 					s.scout.mu.Lock()
 					clear(s.scout.verdicts)
 					s.scout.mu.Unlock()
 				}
 				fetch(b, runtime, c.url, int64(len(manifest)))
+				took = append(took, time.Since(started))
 			}
+			slices.Sort(took)
+			b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "ms/median")
 		})
 	}
 }
