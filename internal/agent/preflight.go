@@ -8,6 +8,7 @@ import (
 	"maps"
 	"path"
 	"slices"
+	"sync"
 
 	"go.podman.io/image/v5/pkg/sysregistriesv2"
 
@@ -35,9 +36,14 @@ type candidate struct {
 	problems []nodecheck.Problem // with files of this host, all else
 }
 
+// preflights go one after the other: the consumers' library keeps what it read for the whole process, in one place.
+var preflights sync.Mutex
+
 // preflight makes the drop-in for this node out of what was published, and reads it together with the files of others as
 // the consumers will (N1). It refuses, with an error, only what our file would make worse.
 func preflight(host *hostfile.Host, a *accepted) (candidate, error) {
+	preflights.Lock()
+	defer preflights.Unlock()
 	var c candidate
 	others, unseen := readLocal(host)
 	c.broken(nodecheck.Unsure, unseen)

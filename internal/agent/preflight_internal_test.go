@@ -268,3 +268,17 @@ func TestAHugeFileOfOthersIsReportedAndNotRead(t *testing.T) {
 		t.Errorf("log %s", logged)
 	}
 }
+
+func TestHostsOfOneProcessDoNotMeet(t *testing.T) {
+	for range 8 { // at once
+		t.Run("", func(t *testing.T) {
+			t.Parallel()
+			n, _, _ := newHost(t, files{etc + "10-theirs.conf": blocks("example.com")})
+			for range 20 {
+				if c, err := preflight(n.host, &accepted{rules: rules(t, "example.com", "z.com")}); err != nil || c.rules != 1 {
+					t.Fatalf("%d rules, %v", c.rules, err)
+				}
+			}
+		})
+	}
+}
