@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -42,7 +44,7 @@ import (
 
 type settings struct {
 	namespace      string
-	insecure       []string
+	insecure       mirrors.Scopes
 	leaderElect    bool
 	probeAddress   string
 	metricsAddress string
@@ -51,51 +53,91 @@ type settings struct {
 
 func main() {
 	var s settings
-	flag.StringVar(&s.namespace, "namespace", os.Getenv("POD_NAMESPACE"), "namespace of the ConfigMap and the lease; the default is $POD_NAMESPACE")
-	flag.Func("insecure-registry", "scope (host[:port][/path] or *.host) that nodes reach without TLS checks; may be repeated", func(scope string) error {
-		s.insecure = append(s.insecure, scope)
-		return nil
-	})
-	flag.BoolVar(&s.leaderElect, "leader-elect", true, "do nothing while another manager of this namespace holds the lease")
-	flag.StringVar(&s.probeAddress, "health-probe-bind-address", ":8081", "address of /healthz and /readyz; 0 for none")
-	flag.StringVar(&s.metricsAddress, "metrics-bind-address", ":8443", "address of /metrics, which is served over TLS to those who may get it; 0 for none")
-	s.agentFlags()
+	s.flags(flag.CommandLine)
 	logging := zap.Options{StacktraceLevel: zapcore.DPanicLevel} // errors say what they are about
 	logging.BindFlags(flag.CommandLine)
 	showVersion := flag.Bool("version", false, "print the version and exit")
+	flag.Usage = func() {
+		fmt.Fprintln(os.Stderr, "Usage of manager. What is not given is looked for in the environment: MIRRORSET_CONTAINERD_CERTS_DIR for -containerd-certs-dir, and so on.")
+		flag.PrintDefaults()
+	}
 	flag.Parse()
 	if *showVersion {
 		fmt.Println("manager", version.String())
 		return
 	}
 
+	err := fromEnvironment(flag.CommandLine, os.Environ())
 	log := zap.New(zap.UseFlagOptions(&logging))
 	ctrl.SetLogger(log)
-	if err := run(s); err != nil {
+	if err == nil {
+		err = run(s)
+	}
+	if err != nil {
 		log.Error(err, "The manager ends")
 		os.Exit(1)
 	}
 }
 
-// agentFlags adds the settings of the agents' DaemonSet.
-func (s *settings) agentFlags() {
-	s.agent.Image = os.Getenv("RELATED_IMAGE_AGENT")
-	s.agent.Tolerations = []corev1.Toleration{{Operator: corev1.TolerationOpExists}}
-	flag.StringVar(&s.agent.ContainersDir, "containers-dir", "/etc/containers", "folder of registries.conf.d on the nodes")
-	flag.StringVar(&s.agent.CertsDir, "containerd-certs-dir", "/etc/containerd/certs.d", "folder on the nodes that containerd's config_path names")
-	flag.StringVar(&s.agent.ContainerdConfig, "containerd-config", "/etc/containerd/config.toml", "containerd's configuration file on the nodes, which is read to tell whether containerd follows")
-	flag.IntVar(&s.agent.RedirectorPort, "redirector-port", 289, "port of 127.0.0.1 on which containerd finds the redirector on each node; below 1024, so that no ordinary process can take its place")
-	flag.BoolVar(&s.agent.AllowDefaultHost, "allow-default-host", false, "put blocked wildcards in force for containerd, which makes every registry that has no folder of its own depend on the redirector")
-	flag.BoolVar(&s.agent.ReloadCRIO, "crio-reload", false, "have CRI-O reload its configuration after each change, for which the agents join the host's PID namespace; for CRI-O that does not reload by itself")
-	flag.StringVar(&s.agent.MetricsAddress, "agent-metrics-bind-address", "0", "address of each agent's /metrics, which is served over TLS to those who may get it; without a host, as in :290, that is the node's own; 0 for none. It takes rights that config/prometheus gives to the agents")
-	flag.Func("agent-node-selector", "labels of the nodes that get an agent, as key=value,...; the default is every Linux node without mirrorset.io/agent=disabled", func(text string) (err error) {
-		s.agent.NodeSelector, err = k8slabels.ConvertSelectorToLabelsMap(text)
+// flags adds all settings, with their defaults.
+func (s *settings) flags(on *flag.FlagSet) {
+	s.probeAddress, s.metricsAddress = ":8081", ":8443"
+	on.StringVar(&s.namespace, "namespace", os.Getenv("POD_NAMESPACE"), "namespace of the ConfigMap and the lease; the default is $POD_NAMESPACE")
+	on.Func("insecure-registry", "scopes (host[:port][/path] or *.host), separated by commas, that nodes reach without TLS checks; may be repeated", func(text string) error {
+		scopes, err := mirrors.ParseScopes(strings.Split(text, ","))
+		s.insecure = append(s.insecure, scopes...)
 		return err
 	})
-	flag.Func("agent-tolerations", "tolerations of the agents, as a JSON list; the default tolerates every taint", func(text string) error {
-		s.agent.Tolerations = nil
-		return yaml.UnmarshalStrict([]byte(text), &s.agent.Tolerations)
+	on.BoolVar(&s.leaderElect, "leader-elect", true, "do nothing while another manager of this namespace holds the lease")
+	on.Func("health-probe-bind-address", "address of /healthz and /readyz; 0 for none; the default is :8081", address(&s.probeAddress))
+	on.Func("metrics-bind-address", "address of /metrics, which is served over TLS to those who may get it; 0 for none; the default is :8443", address(&s.metricsAddress))
+	s.agentFlags(on)
+}
+
+// agentFlags adds the settings of the agents' DaemonSet.
+func (s *settings) agentFlags(on *flag.FlagSet) {
+	s.agent.Image = os.Getenv("RELATED_IMAGE_AGENT")
+	s.agent.RedirectorPort, s.agent.MetricsAddress = 289, "0"
+	s.agent.Tolerations = []corev1.Toleration{{Operator: corev1.TolerationOpExists}}
+	on.StringVar(&s.agent.ContainersDir, "containers-dir", "/etc/containers", "folder of registries.conf.d on the nodes")
+	on.StringVar(&s.agent.CertsDir, "containerd-certs-dir", "/etc/containerd/certs.d", "folder on the nodes that containerd's config_path names")
+	on.StringVar(&s.agent.ContainerdConfig, "containerd-config", "/etc/containerd/config.toml", "containerd's configuration file on the nodes, which is read to tell whether containerd follows")
+	on.Func("redirector-port", "port of 127.0.0.1 on which containerd finds the redirector on each node; the default is 289; below 1024, so that no ordinary process can take its place", func(text string) error {
+		port, err := strconv.ParseUint(text, 10, 16)
+		if err != nil || port == 0 {
+			return errors.New("want a port, from 1 to 65535")
+		}
+		s.agent.RedirectorPort = int(port)
+		return nil
 	})
+	on.BoolVar(&s.agent.AllowDefaultHost, "allow-default-host", false, "put blocked wildcards in force for containerd, which makes every registry that has no folder of its own depend on the redirector")
+	on.BoolVar(&s.agent.ReloadCRIO, "crio-reload", false, "have CRI-O reload its configuration after each change, for which the agents join the host's PID namespace; for CRI-O that does not reload by itself")
+	on.Func("agent-metrics-bind-address", "address of each agent's /metrics, which is served over TLS to those who may get it; without a host, as in :290, that is the node's own; 0, the default, for none. "+
+		"It takes rights that config/prometheus gives to the agents", address(&s.agent.MetricsAddress))
+	on.Func("agent-node-selector", "labels of the nodes that get an agent, as key=value,...; the default is every Linux node without mirrorset.io/agent=disabled", func(text string) (err error) {
+		if s.agent.NodeSelector, err = k8slabels.ConvertSelectorToLabelsMap(text); err != nil {
+			err = fmt.Errorf("want key=value,...: %w", err)
+		}
+		return err
+	})
+	on.Func("agent-tolerations", "tolerations of the agents, as a JSON list; the default tolerates every taint", func(text string) error {
+		s.agent.Tolerations = nil
+		if err := yaml.UnmarshalStrict([]byte(text), &s.agent.Tolerations); err != nil {
+			return fmt.Errorf(`want a list as [{"key": "k", "operator": "Exists"}]: %w`, err)
+		}
+		return nil
+	})
+}
+
+// address returns what sets one to listen on.
+func address(of *string) func(string) error {
+	return func(text string) error {
+		if _, _, err := net.SplitHostPort(text); err != nil && text != "0" {
+			return fmt.Errorf("want host:port, :port or 0: %w", err)
+		}
+		*of = text
+		return nil
+	}
 }
 
 func run(s settings) error {
@@ -105,22 +147,10 @@ func run(s settings) error {
 	if s.namespace == "" {
 		return errors.New("--namespace is required")
 	}
-	if s.agent.RedirectorPort < 1 || s.agent.RedirectorPort > 65535 {
-		return fmt.Errorf("--redirector-port=%d: want a port, from 1 to 65535", s.agent.RedirectorPort)
-	}
-	if address := s.agent.MetricsAddress; address != "0" {
-		if _, _, err := net.SplitHostPort(address); err != nil {
-			return fmt.Errorf("--agent-metrics-bind-address=%s: want host:port, :port or 0: %w", address, err)
-		}
-	}
 	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"} {
 		if value := os.Getenv(name); value != "" { // OLM sets them where a cluster has a proxy
 			s.agent.Proxy = append(s.agent.Proxy, corev1.EnvVar{Name: name, Value: value})
 		}
-	}
-	insecure, err := mirrors.ParseScopes(s.insecure)
-	if err != nil {
-		return fmt.Errorf("--insecure-registry: %w", err)
 	}
 	rest, err := ctrl.GetConfig()
 	if err != nil {
@@ -138,7 +168,7 @@ func run(s settings) error {
 	measured := controller.NewMetrics(board, mgr.GetClient(), s.agent)
 	writer := measured.Counting(mgr.GetClient())
 	events := &controller.Events{Recorder: mgr.GetEventRecorder("mirrorset-manager")}
-	publisher := &controller.Publisher{Client: writer, Live: mgr.GetAPIReader(), Namespace: s.namespace, Insecure: insecure, Board: board, Metrics: measured}
+	publisher := &controller.Publisher{Client: writer, Live: mgr.GetAPIReader(), Namespace: s.namespace, Insecure: s.insecure, Board: board, Metrics: measured}
 	foundation := &controller.Foundation{Client: writer, Live: mgr.GetAPIReader(), Namespace: s.namespace}
 	operand := &controller.Operand{Client: writer, Live: mgr.GetAPIReader(), Namespace: s.namespace, Settings: s.agent, Foundation: foundation}
 	keeper := &controller.FleetKeeper{Client: writer, Board: board, Settings: s.agent, Events: events, Metrics: measured}

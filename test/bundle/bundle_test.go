@@ -28,6 +28,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/yaml"
 
 	"github.com/mirrorset/mirrorset/hack/bundle/olm"
 	"github.com/mirrorset/mirrorset/test/bundle"
@@ -79,7 +80,9 @@ var _ = Describe("The bundle, as OLM installs it", func() {
 	It("does the main job, with no right too few or too many", func(ctx SpecContext) {
 		released, err := olm.Load(os.DirFS(root))
 		Expect(err).NotTo(HaveOccurred())
-		deployment := (&bundle.Installer{Client: admin, Namespace: namespace, Bundle: released}).Install(ctx)
+		env := documentedEnv()
+		deployment := (&bundle.Installer{Client: admin, Namespace: namespace, Bundle: released, Env: env}).Install(ctx)
+		Expect(deployment.Spec.Template.Spec.EnableServiceLinks).To(HaveValue(BeFalse()), "variables of Services could pass for settings")
 		metrics := freeAddress()
 		manager := startManager(ctx, deployment, metrics)
 
@@ -89,7 +92,7 @@ var _ = Describe("The bundle, as OLM installs it", func() {
 		host := GinkgoT().TempDir()
 		agent := startAgent(ctx, host)
 		kubectl(ctx, "wait", "--for=condition=Applied", "--timeout=30s", "imagedigestmirrorsets", "--all")
-		Expect(os.ReadFile(filepath.Join(host, "etc/containers/registries.conf.d/50-mirrorset.conf"))).To(BeEquivalentTo(rendered(ctx)))
+		Expect(os.ReadFile(filepath.Join(host, "etc/containers/registries.conf.d/50-mirrorset.conf"))).To(BeEquivalentTo(rendered(ctx, env)))
 		Expect(kubectl(ctx, "get", "crd", "proxies.config.openshift.io", "-o", "name")).NotTo(BeEmpty())
 		Eventually(scrape).WithArguments(ctx, metrics, token(ctx)).Should(ContainSubstring("mirrorset_nodes{"))
 
@@ -172,11 +175,29 @@ func tryExamples(ctx context.Context, released *olm.Bundle) {
 	}
 }
 
-// rendered is what the plugin says that the samples come to.
-func rendered(ctx context.Context) string {
+// documentedEnv is spec.config.env of the Subscription that docs/install.md has people apply.
+func documentedEnv() []corev1.EnvVar {
 	GinkgoHelper()
-	out, err := exec.CommandContext(ctx, filepath.Join(root, "bin/kubectl-mirrors"), "render", "-f", filepath.Join(root, "config/samples")).Output()
+	text, err := os.ReadFile(filepath.Join(root, "docs/install.md"))
 	Expect(err).NotTo(HaveOccurred())
+	_, example, _ := strings.Cut(string(text), "\nkind: Subscription\n")
+	example, _, _ = strings.Cut(example, "\n```\n")
+	var subscription struct {
+		Spec struct{ Config struct{ Env []corev1.EnvVar } }
+	}
+	Expect(yaml.Unmarshal([]byte(example), &subscription)).To(Succeed())
+	return subscription.Spec.Config.Env
+}
+
+// rendered is what the plugin says that the samples come to with these settings, of which there is one.
+func rendered(ctx context.Context, env []corev1.EnvVar) string {
+	GinkgoHelper()
+	Expect(env).To(HaveLen(1))
+	Expect(env[0].Name).To(Equal("MIRRORSET_INSECURE_REGISTRY"))
+	out, err := exec.CommandContext(ctx, filepath.Join(root, "bin/kubectl-mirrors"), "render", "-f", filepath.Join(root, "config/samples"),
+		"--insecure-registry", env[0].Value).Output()
+	Expect(err).NotTo(HaveOccurred())
+	Expect(string(out)).To(ContainSubstring("\ninsecure = true\n"))
 	return string(out)
 }
 

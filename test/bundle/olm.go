@@ -26,7 +26,9 @@ type Installer struct {
 	client.Client
 	Namespace string
 	Bundle    *olm.Bundle
-	// Change, if it is not nil, changes the Deployment before it is made, as a Subscription may.
+	// Env is spec.config.env of the Subscription.
+	Env []corev1.EnvVar
+	// Change, if it is not nil, changes the Deployment before it is made.
 	Change func(*appsv1.Deployment)
 
 	accounts []string
@@ -116,6 +118,7 @@ func (i *Installer) makeDeployment(ctx context.Context, from olm.Deployment) *ap
 	for n := range d.Spec.Template.Spec.Containers {
 		container := &d.Spec.Template.Spec.Containers[n]
 		container.Env = append(container.Env, corev1.EnvVar{Name: "OPERATOR_CONDITION_NAME", Value: i.Bundle.CSV.Name})
+		container.Env = append(container.Env, i.Env...)
 	}
 	if i.Change != nil {
 		i.Change(d)

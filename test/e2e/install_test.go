@@ -17,6 +17,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mirrorset/mirrorset/hack/bundle/olm"
@@ -79,13 +80,11 @@ var _ = Describe("Mirrorset that was installed", func() {
 			Expect(err).NotTo(HaveOccurred())
 			admin, err := client.New(m.Config, client.Options{})
 			Expect(err).NotTo(HaveOccurred())
-			olmInstaller = &bundle.Installer{Client: admin, Namespace: namespace, Bundle: released, Change: func(d *appsv1.Deployment) {
-				container := &d.Spec.Template.Spec.Containers[0]
-				container.Image = imageName + ":" + m.tag
-				for _, host := range m.hosts {
-					container.Args = append(container.Args, "--insecure-registry="+host)
-				}
-			}}
+			olmInstaller = &bundle.Installer{
+				Client: admin, Namespace: namespace, Bundle: released,
+				Env:    []corev1.EnvVar{{Name: "MIRRORSET_INSECURE_REGISTRY", Value: strings.Join(m.hosts, ",")}},
+				Change: func(d *appsv1.Deployment) { d.Spec.Template.Spec.Containers[0].Image = imageName + ":" + m.tag },
+			}
 			olmInstaller.Install(ctx)
 		})
 		DeferCleanup(func(ctx SpecContext) { s.kubectl(ctx, "delete", "-f", "testdata/olm-crd.yaml") }, NodeTimeout(time.Minute))

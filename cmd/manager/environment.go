@@ -1,0 +1,46 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"strings"
+)
+
+// prefix begins the names of the variables that are settings.
+const prefix = "MIRRORSET_"
+
+// fromEnvironment sets the flags that were not given by the variables that are called like them, for who can set the environment of a
+// Pod and not its arguments, as users of OLM. A variable that is empty sets nothing.
+func fromEnvironment(flags *flag.FlagSet, environment []string) error {
+	settings, given := map[string]*flag.Flag{}, map[string]bool{}
+	flags.VisitAll(func(f *flag.Flag) { settings[prefix+strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))] = f })
+	delete(settings, prefix+"VERSION") // asks for something, and sets nothing
+	flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	var errs []error
+	for _, variable := range environment {
+		name, value, _ := strings.Cut(variable, "=")
+		if !strings.HasPrefix(name, prefix) {
+			continue
+		}
+		f := settings[name]
+		if f == nil {
+			errs = append(errs, fmt.Errorf("%s=%q: there is no such setting; manager --help lists the flags, of which variables have the names in capitals, with _ for - "+
+				"(if it is that of a Service, have the Pod set enableServiceLinks: false)", name, value))
+			continue
+		}
+		if value == "" || given[f.Name] {
+			continue
+		}
+		if err := flags.Set(f.Name, value); err != nil {
+			if is, ok := f.Value.(interface{ IsBoolFlag() bool }); ok && is.IsBoolFlag() {
+				err = errors.New("want true or false")
+			}
+			errs = append(errs, fmt.Errorf("%s=%q: %w", name, value, err))
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,83 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"flag"
+	"io"
+	"reflect"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/mirrorset/mirrorset/internal/controller"
+)
+
+// parse returns the settings that a command line and an environment come to.
+func parse(t *testing.T, args, environment []string) (settings, error) {
+	t.Helper()
+	var s settings
+	flags := flag.NewFlagSet("manager", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	flags.Bool("version", false, "")
+	s.flags(flags)
+	if err := flags.Parse(args); err != nil {
+		t.Fatal(err)
+	}
+	return s, fromEnvironment(flags, environment)
+}
+
+func TestTheEnvironmentSetsEachSetting(t *testing.T) {
+	t.Setenv("POD_NAMESPACE", "elsewhere")
+	got, err := parse(t, nil, []string{
+		"MIRRORSET_NAMESPACE=n", "MIRRORSET_INSECURE_REGISTRY=*.a.example,b.example:5000/c", "MIRRORSET_LEADER_ELECT=false",
+		"MIRRORSET_HEALTH_PROBE_BIND_ADDRESS=0", "MIRRORSET_METRICS_BIND_ADDRESS=:1", "MIRRORSET_CONTAINERS_DIR=/a", "MIRRORSET_CONTAINERD_CERTS_DIR=/b",
+		"MIRRORSET_CONTAINERD_CONFIG=/c", "MIRRORSET_REDIRECTOR_PORT=290", "MIRRORSET_ALLOW_DEFAULT_HOST=true", "MIRRORSET_CRIO_RELOAD=1",
+		"MIRRORSET_AGENT_METRICS_BIND_ADDRESS=:291", "MIRRORSET_AGENT_NODE_SELECTOR=d=e", `MIRRORSET_AGENT_TOLERATIONS=[{"key": "k"}]`, "OTHER=x",
+	})
+	want := settings{
+		namespace: "n", insecure: []string{"*.a.example", "b.example:5000/c"}, probeAddress: "0", metricsAddress: ":1",
+		agent: controller.AgentSettings{
+			ContainersDir: "/a", CertsDir: "/b", ContainerdConfig: "/c", RedirectorPort: 290, AllowDefaultHost: true, ReloadCRIO: true,
+			MetricsAddress: ":291", NodeSelector: map[string]string{"d": "e"}, Tolerations: []corev1.Toleration{{Key: "k"}},
+		},
+	}
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("the settings are %+v, error %v; want %+v", got, err, want)
+	}
+}
+
+func TestWhatIsGivenWinsOverTheEnvironment(t *testing.T) {
+	got, err := parse(t, []string{"--insecure-registry=a", "--insecure-registry=b,c", "--redirector-port=290"},
+		[]string{"MIRRORSET_INSECURE_REGISTRY=d", "MIRRORSET_REDIRECTOR_PORT=291", "MIRRORSET_CONTAINERS_DIR="})
+	if err != nil || !reflect.DeepEqual([]string(got.insecure), []string{"a", "b", "c"}) || got.agent.RedirectorPort != 290 || got.agent.ContainersDir != "/etc/containers" {
+		t.Errorf("the settings are %+v, error %v; want what is given, and the default where a variable is empty", got, err)
+	}
+}
+
+func TestAVariableThatIsNoSettingIsRefused(t *testing.T) {
+	for variable, want := range map[string]string{
+		"MIRRORSET_INSECURE_REGISTRY=a,http://b":   `MIRRORSET_INSECURE_REGISTRY="a,http://b": scope "http://b": want host[:port][/path] or *.host`,
+		"MIRRORSET_INSECURE_REGISTRY=a, b":         `scope " b": want host`,
+		"MIRRORSET_LEADER_ELECT=yes":               `MIRRORSET_LEADER_ELECT="yes": want true or false`,
+		"MIRRORSET_METRICS_BIND_ADDRESS=8443":      `MIRRORSET_METRICS_BIND_ADDRESS="8443": want host:port, :port or 0: `,
+		"MIRRORSET_REDIRECTOR_PORT=0":              `MIRRORSET_REDIRECTOR_PORT="0": want a port, from 1 to 65535`,
+		"MIRRORSET_REDIRECTOR_PORT=65536":          "want a port",
+		"MIRRORSET_AGENT_NODE_SELECTOR=a":          `MIRRORSET_AGENT_NODE_SELECTOR="a": want key=value,...: `,
+		`MIRRORSET_AGENT_TOLERATIONS=[{"kye": 1}]`: `want a list as [{"key": "k", "operator": "Exists"}]: `,
+		"MIRRORSET_INSECURE_REGISTRIES=a":          `MIRRORSET_INSECURE_REGISTRIES="a": there is no such setting; manager --help lists the flags`,
+		"MIRRORSET_METRICS_SERVICE_HOST=10.0.0.1":  "have the Pod set enableServiceLinks: false",
+		"MIRRORSET_VERSION=v0.1.0":                 `MIRRORSET_VERSION="v0.1.0": there is no such setting`,
+		"MIRRORSET_crio_reload=true":               `MIRRORSET_crio_reload="true": there is no such setting`,
+	} {
+		if _, err := parse(t, nil, []string{variable}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: the error is %v; want one with %s", variable, err, want)
+		}
+	}
+	_, err := parse(t, nil, []string{"MIRRORSET_REDIRECTOR_PORT=a", "MIRRORSET_CRIO_RELOAD=b"})
+	if err == nil || !strings.Contains(err.Error(), "_PORT=") || !strings.Contains(err.Error(), "_RELOAD=") {
+		t.Errorf("of two bad variables, the error is %v; want one about both", err)
+	}
+}
