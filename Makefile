@@ -74,7 +74,7 @@ export IMG ?= ghcr.io/mirrorset/mirrorset:$(VERSION)
 
 .PHONY: image
 image: image-programs ## Write the image IMG as the OCI archive dist/mirrorset.tar, and its digest beside it, without a container engine.
-	go run ./hack/image -name $(IMG) -version $(VERSION) -revision $(COMMIT) \
+	go run ./hack/image -name $(IMG) -arg VERSION=$(VERSION) -arg REVISION=$(COMMIT) \
 	  -architectures $(subst $(space),$(comma),$(ARCHITECTURES)) -out dist/mirrorset.tar
 
 .PHONY: generate

@@ -1,18 +1,15 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Command image writes what the Dockerfile describes as an OCI archive, with one image an architecture, and needs no
-// container engine, and the digest that registries will know it by. The same programs give the same bytes.
+// Command image writes what a Dockerfile of files alone describes as an OCI archive, and needs no container engine, and the digest that
+// registries will know it by. The same files give the same bytes.
 package main
 
 import (
 	"archive/tar"
-	"bytes"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -21,45 +18,37 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
-	"github.com/google/go-containerregistry/pkg/v1/mutate"
-	"github.com/google/go-containerregistry/pkg/v1/partial"
-	"github.com/google/go-containerregistry/pkg/v1/tarball"
-	"github.com/google/go-containerregistry/pkg/v1/types"
-	"github.com/opencontainers/go-digest"
-	"github.com/opencontainers/image-spec/specs-go"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 func main() {
-	programs := flag.String("programs", "bin", "folder with linux-ARCH/manager and linux-ARCH/agent")
+	dockerfile := flag.String("dockerfile", "Dockerfile", "what the image is")
+	s := source{arguments: map[string]string{}}
+	flag.StringVar(&s.context, "context", ".", "folder that the Dockerfile copies from")
+	flag.Func("arg", "NAME=VALUE of an argument that the Dockerfile declares; may be repeated", func(text string) error {
+		name, value, ok := strings.Cut(text, "=")
+		if !ok {
+			return errors.New("want NAME=VALUE")
+		}
+		s.arguments[name] = value
+		return nil
+	})
 	name := flag.String("name", "", "full name of the image, with its tag")
-	architectures := flag.String("architectures", "amd64,arm64", "architectures, separated by commas")
-	version := flag.String("version", "", "version for the image's labels")
-	revision := flag.String("revision", "", "commit for the image's labels")
+	architectures := flag.String("architectures", "", "architectures, separated by commas; nothing for an image of files that are the same on each")
 	out := flag.String("out", "", "the archive to write; the digest goes to the same name with .digest for .tar")
 	flag.Parse()
-	labels := map[string]string{
-		"org.opencontainers.image.title":    "mirrorset",
-		"org.opencontainers.image.licenses": "Apache-2.0",
-		"org.opencontainers.image.source":   "https://github.com/mirrorset/mirrorset",
-		"org.opencontainers.image.version":  *version,
-		"org.opencontainers.image.revision": *revision,
+	text, err := os.ReadFile(*dockerfile)
+	if err == nil {
+		s.dockerfile = string(text)
+		err = s.write(*name, strings.FieldsFunc(*architectures, func(r rune) bool { return r == ',' }), *out)
 	}
-	if err := run(*programs, *name, strings.Split(*architectures, ","), labels, *out); err != nil {
-		fmt.Fprintln(os.Stderr, "image:", err)
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "image: %s: %v\n", *dockerfile, err)
 		os.Exit(1)
 	}
 }
 
-func run(programs, name string, architectures []string, labels map[string]string, out string) (err error) {
-	index, err := buildIndex(programs, architectures, labels)
-	if err != nil {
-		return err
-	}
-	sum, err := index.Digest()
-	if err != nil {
-		return err
-	}
+// write builds the image and writes its archive and its digest.
+func (s source) write(name string, architectures []string, out string) (err error) {
 	dir, err := os.MkdirTemp("", "mirrorset-image-")
 	if err != nil {
 		return err
@@ -70,10 +59,16 @@ func run(programs, name string, architectures []string, labels map[string]string
 		return err
 	}
 	// The first annotation names the image for OCI tools, the second for containerd's import.
-	err = written.AppendIndex(index, layout.WithAnnotations(map[string]string{
+	names := layout.WithAnnotations(map[string]string{
 		"org.opencontainers.image.ref.name": name,
 		"io.containerd.image.name":          name,
-	}))
+	})
+	var sum v1.Hash
+	if len(architectures) > 0 {
+		sum, err = s.appendIndex(written, architectures, names)
+	} else {
+		sum, err = s.appendImage(written, names)
+	}
 	if err != nil {
 		return err
 	}
@@ -83,78 +78,28 @@ func run(programs, name string, architectures []string, labels map[string]string
 	return os.WriteFile(strings.TrimSuffix(out, ".tar")+".digest", []byte(sum.String()+"\n"), 0o644)
 }
 
-// index is an image of several architectures. Its text is as the OCI's own Go types write it: tools that write an index
-// anew as they copy it, as skopeo does, give it the same digest then.
-type index struct {
-	images
-	text []byte
+func (s source) appendIndex(to layout.Path, architectures []string, names layout.Option) (v1.Hash, error) {
+	all, err := s.buildIndex(architectures)
+	if err != nil {
+		return v1.Hash{}, err
+	}
+	if err := to.AppendIndex(all, names); err != nil {
+		return v1.Hash{}, err
+	}
+	return all.Digest()
 }
 
-type images = v1.ImageIndex // whose name is that of a method too
-
-func (i index) RawManifest() ([]byte, error) { return i.text, nil }
-func (i index) Digest() (v1.Hash, error)     { return partial.Digest(i) }
-func (i index) Size() (int64, error)         { return partial.Size(i) }
-
-func buildIndex(programs string, architectures []string, labels map[string]string) (v1.ImageIndex, error) {
-	all := mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
-	list := ocispec.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex}
-	for _, arch := range architectures {
-		image, err := build(filepath.Join(programs, "linux-"+arch), arch, labels)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", arch, err)
-		}
-		all = mutate.AppendManifests(all, mutate.IndexAddendum{Add: image})
-		described, err := partial.Descriptor(image)
-		if err != nil {
-			return nil, err
-		}
-		list.Manifests = append(list.Manifests, ocispec.Descriptor{
-			MediaType: string(described.MediaType), Digest: digest.Digest(described.Digest.String()), Size: described.Size,
-			Platform: &ocispec.Platform{OS: "linux", Architecture: arch},
-		})
-	}
-	text, err := json.Marshal(list)
-	return index{images: all, text: text}, err
-}
-
-// build returns the image of one architecture.
-func build(programs, arch string, labels map[string]string) (v1.Image, error) {
-	var content bytes.Buffer
-	w := tar.NewWriter(&content)
-	for _, program := range []string{"manager", "agent"} {
-		data, err := os.ReadFile(filepath.Join(programs, program))
-		if err != nil {
-			return nil, err
-		}
-		err = w.WriteHeader(&tar.Header{Name: program, Mode: 0o755, Size: int64(len(data)), Format: tar.FormatPAX})
-		if err != nil {
-			return nil, err
-		}
-		if _, err := w.Write(data); err != nil {
-			return nil, err
-		}
-	}
-	if err := w.Close(); err != nil {
-		return nil, err
-	}
-	layer, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) {
-		return io.NopCloser(bytes.NewReader(content.Bytes())), nil
-	}, tarball.WithMediaType(types.OCILayer))
+// appendImage appends an image for every architecture. It has to name one, and is no list for a few, in which nodes of all others would
+// find nothing: runtimes look for theirs in lists only.
+func (s source) appendImage(to layout.Path, names layout.Option) (v1.Hash, error) {
+	image, err := s.build("amd64")
 	if err != nil {
-		return nil, err
+		return v1.Hash{}, err
 	}
-	image, err := mutate.AppendLayers(mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON), layer)
-	if err != nil {
-		return nil, err
+	if err := to.AppendImage(image, names); err != nil {
+		return v1.Hash{}, err
 	}
-	config, err := image.ConfigFile()
-	if err != nil {
-		return nil, err
-	}
-	config.OS, config.Architecture = "linux", arch
-	config.Config = v1.Config{User: "65532:65532", Entrypoint: []string{"/manager"}, Labels: labels}
-	return mutate.ConfigFile(image, config)
+	return image.Digest()
 }
 
 // archive packs an OCI layout into one file.

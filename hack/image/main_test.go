@@ -18,19 +18,12 @@ import (
 )
 
 func TestArchiveAndDigest(t *testing.T) {
-	programs, out := t.TempDir(), t.TempDir()
-	for _, path := range []string{"linux-amd64/manager", "linux-amd64/agent", "linux-arm64/manager", "linux-arm64/agent"} {
-		if err := os.MkdirAll(filepath.Dir(filepath.Join(programs, path)), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(programs, path), []byte(path), 0o700); err != nil {
-			t.Fatal(err)
-		}
-	}
+	out := t.TempDir()
+	src := source{dockerfile: string(read(t, root+"/Dockerfile")), context: programs(t), arguments: map[string]string{"VERSION": "v1", "REVISION": "abc"}}
 	var archives [2][]byte
 	for i := range archives {
 		path := filepath.Join(out, "image.tar")
-		if err := run(programs, "registry.example/mirrorset:v1", []string{"amd64", "arm64"}, nil, path); err != nil {
+		if err := src.write("registry.example/mirrorset:v1", []string{"amd64", "arm64"}, path); err != nil {
 			t.Fatal(err)
 		}
 		archives[i] = read(t, path)
@@ -59,6 +52,43 @@ func TestArchiveAndDigest(t *testing.T) {
 		t.Errorf("a tool that writes the index anew writes another one (%v):\n%s\n%s", err, text, again)
 	}
 	entry(t, archives[0], "blobs/sha256/"+image.Manifests[1].Digest.Encoded())
+}
+
+// An image for all architectures is no list, in which nodes of others would find nothing.
+func TestAnImageForAllArchitectures(t *testing.T) {
+	out := filepath.Join(t.TempDir(), "image.tar")
+	if err := (source{dockerfile: "FROM scratch\nCOPY main.go /\n", context: "."}).write("registry.example/files:v1", nil, out); err != nil {
+		t.Fatal(err)
+	}
+	archive := read(t, out)
+	var index v1.IndexManifest
+	if err := json.Unmarshal(entry(t, archive, "index.json"), &index); err != nil {
+		t.Fatal(err)
+	}
+	only := index.Manifests[0]
+	if len(index.Manifests) != 1 || string(only.MediaType) != ocispec.MediaTypeImageManifest || only.Annotations["io.containerd.image.name"] != "registry.example/files:v1" {
+		t.Errorf("the archive has %+v; want one image by its name", index.Manifests)
+	}
+	if got := strings.TrimSpace(string(read(t, strings.TrimSuffix(out, ".tar")+".digest"))); got != only.Digest.String() {
+		t.Errorf("the digest is %s, and that of the archive's image %s", got, only.Digest)
+	}
+	entry(t, archive, "blobs/sha256/"+only.Digest.Hex)
+}
+
+// programs is a folder with some to pack.
+func programs(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	for _, program := range []string{"linux-amd64/manager", "linux-amd64/agent", "linux-arm64/manager", "linux-arm64/agent"} {
+		file := filepath.Join(dir, "bin", program)
+		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(program), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
 }
 
 func read(t *testing.T, path string) []byte {

@@ -92,15 +92,15 @@ func freeHosts(n int) []string {
 // importImage gives the node the image under this tag.
 func (m *operator) importImage(ctx context.Context, tag string) {
 	GinkgoHelper()
-	Expect(m.Import(ctx, packImage(ctx, tag, "bin"))).To(Succeed())
+	Expect(m.Import(ctx, packImage(ctx, tag, "."))).To(Succeed())
 }
 
-// packImage packs what `make image-programs` built into a folder, and returns the archive.
-func packImage(ctx context.Context, tag, programs string) (archive string) {
+// packImage packs what `make image-programs` built into bin/ of a folder, and returns the archive.
+func packImage(ctx context.Context, tag, folder string) (archive string) {
 	GinkgoHelper()
 	archive = filepath.Join(GinkgoT().TempDir(), "image.tar")
-	cmd := exec.CommandContext(ctx, "go", "run", "./hack/image", "-name", imageName+":"+tag, "-version", tag,
-		"-programs", programs, "-architectures", runtime.GOARCH, "-out", archive)
+	cmd := exec.CommandContext(ctx, "go", "run", "./hack/image", "-name", imageName+":"+tag, "-arg", "VERSION="+tag, "-arg", "REVISION=e2e",
+		"-context", folder, "-architectures", runtime.GOARCH, "-out", archive)
 	cmd.Dir = "../.."
 	out, err := cmd.CombinedOutput()
 	Expect(err).NotTo(HaveOccurred(), "%s", out)

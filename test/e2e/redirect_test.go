@@ -183,7 +183,7 @@ var _ = Describe("containerd through the redirector", func() {
 	}, nodeTimeout)
 
 	It("gets the next agent its image, although that lies behind a blocked part of a registry that is away", func(ctx SpecContext) {
-		mirrored, digest := readImage(ctx, packImage(ctx, "e2e-mirrored", "bin"))
+		mirrored, digest := readImage(ctx, packImage(ctx, "e2e-mirrored", "."))
 		s.first.push(ctx, "copy/mirrorset", mirrored)
 		s.source.stop()
 		s.apply(ctx, []string{`_mirrorset/source"`}, never("30-airgap", s.source.host+"/vendor", s.first.host+"/copy"), set("40-free", s.source.host+"/vendor/free"))

@@ -8,6 +8,7 @@ package e2e
 import (
 	"context"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"time"
@@ -149,11 +150,11 @@ var _ = Describe("a node with sets in force", func() {
 // importRelease gives the node the image of a version, with that as its tag.
 func (m *operator) importRelease(ctx context.Context, version string) {
 	GinkgoHelper()
-	programs := GinkgoT().TempDir()
-	build := exec.CommandContext(ctx, "make", "image-programs", "VERSION="+version, "ARCHITECTURES="+runtime.GOARCH, "BIN="+programs)
+	folder := GinkgoT().TempDir()
+	build := exec.CommandContext(ctx, "make", "image-programs", "VERSION="+version, "ARCHITECTURES="+runtime.GOARCH, "BIN="+filepath.Join(folder, "bin"))
 	build.Dir = "../.."
 	run(build)
-	Expect(m.Import(ctx, packImage(ctx, version, programs))).To(Succeed())
+	Expect(m.Import(ctx, packImage(ctx, version, folder))).To(Succeed())
 }
 
 // pullsWhatIsBlocked pulls an image, over and over, that only blocked sources have, one of them a whole registry and one not. The
