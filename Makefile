@@ -141,17 +141,31 @@ helm-template: generate $(HELM) ## Write what the chart installs, with the image
 	$(HELM) template mirrorset $(CHART) --namespace mirrorset-system \
 	  --set-string image.repository="$${IMG%$(IMG_MARK)*}",image.$(if $(IMG_BY_DIGEST),digest,tag)="$${IMG##*$(IMG_MARK)}" > dist/all.yaml && mv dist/all.yaml dist/chart.yaml
 
-# The image of the OLM bundle, and the channels that the release is in. CREATED_AT is when it was made (RFC 3339); it is left out where
-# it is not given, so that the same tree gives the same bundle.
-BUNDLE_IMG ?= ghcr.io/mirrorset/mirrorset-bundle:$(VERSION)
-CHANNELS ?= candidate,fast,stable
+# The images of the OLM bundle and of the catalog, and the channels that the release is in: a candidate is for who asks for one. CREATED_AT
+# is when it was made (RFC 3339); it is left out where it is not given, so that the same tree gives the same bundle.
+export BUNDLE_IMG ?= ghcr.io/mirrorset/mirrorset-bundle:$(VERSION)
+export CATALOG_IMG ?= ghcr.io/mirrorset/mirrorset-catalog:$(VERSION)
+CHANNELS ?= $(if $(findstring -,$(VERSION:-dev=)),candidate,candidate,fast,stable)
 CREATED_AT ?=
+
+# Writes the bundle, and the catalog that has its image by the name $(1), below the folder $(2).
+define write-bundle
+mkdir -p dist/bundle
+printf 'resources: [../../config/manifests]\n$(IMG_LINE)\n' $(IMG_PARTS) > dist/bundle/kustomization.yaml
+$(KUSTOMIZE) build dist/bundle | go run ./hack/bundle -version "$(VERSION)" -image "$(1)" -channels "$(CHANNELS)" -created-at "$(CREATED_AT)" -out "$(2)"
+endef
 
 .PHONY: bundle
 bundle: generate $(KUSTOMIZE) ## Write the OLM bundle of VERSION, with the image IMG, and add it to CHANNELS of the catalog.
-	mkdir -p dist/bundle
-	printf 'resources: [../../config/manifests]\n$(IMG_LINE)\n' $(IMG_PARTS) > dist/bundle/kustomization.yaml
-	$(KUSTOMIZE) build dist/bundle | go run ./hack/bundle -version "$(VERSION)" -image "$(BUNDLE_IMG)" -channels "$(CHANNELS)" -created-at "$(CREATED_AT)"
+	$(call write-bundle,$(BUNDLE_IMG),.)
+
+.PHONY: bundle-images
+bundle-images: generate $(KUSTOMIZE) ## Write the same as OCI archives into dist/, with the bundle's image by digest in the catalog's, and nothing into the checkout.
+	$(call write-bundle,$(BUNDLE_IMG),dist/olm)
+	go run ./hack/image -dockerfile dist/olm/bundle.Dockerfile -context dist/olm -name $(BUNDLE_IMG) -out dist/mirrorset-bundle.tar
+	$(call write-bundle,$${BUNDLE_IMG%:*}@$$(cat dist/mirrorset-bundle.digest),dist/olm)
+	go run ./hack/image -dockerfile catalog.Dockerfile -context dist/olm -name $(CATALOG_IMG) -out dist/mirrorset-catalog.tar
+	cp dist/olm/catalog/mirrorset/catalog.yaml dist/
 
 .PHONY: install
 install: ## Install the CRDs into the cluster of the current context.
@@ -167,15 +181,16 @@ undeploy: build-installer ## Delete all of Mirrorset. What nodes have in force s
 
 ##@ Release
 
-# What is released, and what SHA256SUMS is of. The chart has the image by its version, and the manifests by its digest.
+# What is released, and what SHA256SUMS is of. The chart has the image by its version, and the manifests and the OLM bundle by its digest.
 RELEASED = $(foreach platform,$(PLATFORMS),kubectl-mirrors-$(subst /,-,$(platform))$(if $(findstring windows,$(platform)),.zip,.tar.gz)) \
-  mirrors.yaml mirrorset-$(VERSION:v%=%).tgz mirrorset.tar mirrorset.digest mirrorset.cdx.json install.yaml
+  mirrors.yaml mirrorset-$(VERSION:v%=%).tgz mirrorset.tar mirrorset.digest mirrorset.cdx.json install.yaml \
+  mirrorset-bundle.tar mirrorset-bundle.digest mirrorset-catalog.tar mirrorset-catalog.digest catalog.yaml
 
 .PHONY: release
 release: ## Write all files of the release VERSION to dist/.
 	rm -rf dist
 	$(MAKE) plugins image
-	$(MAKE) build-installer chart IMG="$${IMG%:*}@$$(cat dist/mirrorset.digest)"
+	$(MAKE) build-installer chart bundle-images IMG="$${IMG%:*}@$$(cat dist/mirrorset.digest)" CREATED_AT=$$(date -u -d @$(SOURCE_DATE_EPOCH) +%FT%TZ)
 	go run ./hack/release -version $(VERSION) -time $(SOURCE_DATE_EPOCH) -out dist \
 	  -platforms $(subst $(space),$(comma),$(PLATFORMS)) -architectures $(subst $(space),$(comma),$(ARCHITECTURES))
 	cd dist && sha256sum $(RELEASED) > SHA256SUMS
@@ -190,13 +205,18 @@ reproducible: ## Write a release to dist/, build it anew in another folder, and 
 	git clone -q . $$twin/another/folder; \
 	env -i PATH="$$(go env GOROOT)/bin:$$PATH" HOME=$$twin/home TZ=Pacific/Kiritimati LC_ALL=C GOTOOLCHAIN=local GOPROXY=off \
 	  GOCACHE=$$(go env GOCACHE) GOMODCACHE=$$(go env GOMODCACHE) \
-	  $(MAKE) -C $$twin/another/folder release VERSION=$(VERSION) IMG=$(IMG) PLATFORMS="$(PLATFORMS)" ARCHITECTURES="$(ARCHITECTURES)" \
+	  $(MAKE) -C $$twin/another/folder release VERSION=$(VERSION) IMG=$(IMG) BUNDLE_IMG=$(BUNDLE_IMG) CATALOG_IMG=$(CATALOG_IMG) CHANNELS=$(CHANNELS) PLATFORMS="$(PLATFORMS)" ARCHITECTURES="$(ARCHITECTURES)" \
 	  GO_BUILD='GOCACHE='$$twin'/cache GOMODCACHE='$$twin'/modules GOPROXY=file://'$$(go env GOMODCACHE)'/cache/download GOSUMDB=off $(GO_BUILD)'; \
 	diff -r dist $$twin/another/folder/dist && echo "the two builds are the same, byte by byte:" && cat dist/SHA256SUMS
 
 .PHONY: push
 push: ## Push dist/mirrorset.tar as IMG, with all its architectures (skopeo).
 	skopeo copy --all --preserve-digests oci-archive:dist/mirrorset.tar docker://$(IMG)
+
+.PHONY: push-bundle
+push-bundle: ## Push dist/mirrorset-bundle.tar as BUNDLE_IMG, and dist/mirrorset-catalog.tar as CATALOG_IMG and as its latest, which CatalogSources follow.
+	skopeo copy --preserve-digests oci-archive:dist/mirrorset-bundle.tar docker://$(BUNDLE_IMG)
+	for catalog in $(CATALOG_IMG) "$${CATALOG_IMG%:*}:latest"; do skopeo copy --preserve-digests oci-archive:dist/mirrorset-catalog.tar docker://$$catalog; done
 
 .PHONY: publish
 publish: ## Publish what is in dist/ as the release VERSION on GitHub (gh); its tag has to be there.
@@ -206,7 +226,7 @@ publish: ## Publish what is in dist/ as the release VERSION on GitHub (gh); its 
 ##@ Check
 
 .PHONY: test
-test: build control-plane $(HELM) ## Run all tests that need no root, on a real kube-apiserver where they need one.
+test: build control-plane $(HELM) $(KUSTOMIZE) ## Run all tests that need no root, on a real kube-apiserver where they need one.
 	go test $(PACKAGES)
 	cd test/cluster/runtime && go test -count 1 ./... # containerd's own reader judges our hosts.toml
 	cd test/prometheus && go test -count 1 ./... # and Prometheus our alerts and the dashboard

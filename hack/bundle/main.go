@@ -32,7 +32,8 @@ func main() {
 	flag.StringVar(&r.createdAt, "created-at", "", "when the release was made; nothing for a bundle that does not say so")
 	flag.StringVar(&r.sample, "sample", "config/samples/10-site.yaml", "the set that people begin with")
 	flag.StringVar(&r.icon, "icon", "config/manifests/icon.svg", "the operator's icon")
-	flag.StringVar(&r.root, "root", ".", "the checkout to write into")
+	flag.StringVar(&r.root, "root", ".", "the checkout to read from")
+	flag.StringVar(&r.out, "out", ".", "the folder to write into; the checkout for what is committed")
 	flag.Parse()
 	if flag.NArg() > 0 {
 		fmt.Fprintf(os.Stderr, "bundle: unexpected argument %q\n", flag.Arg(0))
@@ -45,7 +46,7 @@ func main() {
 }
 
 type release struct {
-	version, channels, image, createdAt, sample, icon, root string
+	version, channels, image, createdAt, sample, icon, root, out string
 }
 
 func (r release) write(manifests io.Reader) error {
@@ -84,10 +85,10 @@ func (r release) write(manifests io.Reader) error {
 	if files[olm.CatalogFile], err = r.release(catalog, in, files); err != nil {
 		return err
 	}
-	if err := os.RemoveAll(filepath.Join(r.root, "bundle")); err != nil {
+	if err := os.RemoveAll(filepath.Join(r.out, "bundle")); err != nil {
 		return err
 	}
-	return writeAll(r.root, files)
+	return writeAll(r.out, files)
 }
 
 // input is what the flags say.
@@ -135,7 +136,7 @@ func read(manifests io.Reader) ([]*unstructured.Unstructured, error) {
 }
 
 // release adds the bundle of these files to the catalog, looks whether both are as OLM wants them, and returns the catalog's file. Nothing
-// is written into the checkout before that.
+// is written where it shall be before that.
 func (r release) release(catalog *olm.Catalog, in olm.Input, files map[string][]byte) ([]byte, error) {
 	folder, err := os.MkdirTemp("", "mirrorset-bundle-")
 	if err != nil {

@@ -218,7 +218,11 @@ func (c *Catalog) enter(channel, name string) error {
 	if err != nil {
 		return err
 	}
-	if head != "" {
+	version, err := versionOf(name)
+	if err != nil {
+		return err
+	}
+	if head != "" && !unreleased(version) { // what is no release follows a candidate of its version too, and goes before the next one
 		if higher, err := isHigher(name, head); err != nil || !higher {
 			return errors.Join(err, fmt.Errorf("%s: channel %s has %s at its head, which %s is no upgrade of; give a higher VERSION", CatalogFile, channel, head, name))
 		}

@@ -84,6 +84,7 @@ func TestReleasesFollowEachOther(t *testing.T) {
 		{"0.1.0", "candidate,fast,stable", "candidate: 0.1.0<\nfast: 0.1.0<\nstable: 0.1.0<"},
 		{"0.2.0-dev", "candidate,fast,stable", "candidate: 0.1.0< 0.2.0-dev<0.1.0\nfast: 0.1.0< 0.2.0-dev<0.1.0\nstable: 0.1.0< 0.2.0-dev<0.1.0"},
 		{"0.2.0-rc.1", "candidate", "candidate: 0.1.0< 0.2.0-rc.1<0.1.0\nfast: 0.1.0<\nstable: 0.1.0<"},
+		{"0.2.0-dev", "candidate,fast,stable", "candidate: 0.1.0< 0.2.0-rc.1<0.1.0 0.2.0-dev<0.2.0-rc.1\nfast: 0.1.0< 0.2.0-dev<0.1.0\nstable: 0.1.0< 0.2.0-dev<0.1.0"},
 		{"0.2.0", "candidate,fast", "candidate: 0.1.0< 0.2.0-rc.1<0.1.0 0.2.0<0.2.0-rc.1\nfast: 0.1.0< 0.2.0<0.1.0\nstable: 0.1.0<"},
 		{"0.2.0", "candidate,fast,stable", "candidate: 0.1.0< 0.2.0-rc.1<0.1.0 0.2.0<0.2.0-rc.1\nfast: 0.1.0< 0.2.0<0.1.0\nstable: 0.1.0< 0.2.0<0.1.0"},
 		{"0.3.0", "candidate", "candidate: 0.1.0< 0.2.0-rc.1<0.1.0 0.2.0<0.2.0-rc.1 0.3.0<0.2.0\nfast: 0.1.0< 0.2.0<0.1.0\nstable: 0.1.0< 0.2.0<0.1.0"},
