@@ -51,6 +51,8 @@ var (
 	trigger = regexp.MustCompile(`\b(pull_request_target|workflow_run|issue_comment)\b`)
 	makes   = regexp.MustCompile(`\bmake ([a-z0-9-]+)`)
 	target  = regexp.MustCompile(`(?m)^([a-z0-9-]+):`)
+
+	released = regexp.MustCompile(` ([a-z-]+)[.]digest `) // in the Makefile's list of what is
 )
 
 // problems returns what is wrong with a workflow.
@@ -107,6 +109,28 @@ func problems(name, text string, targets []string) []string {
 	return found
 }
 
+// Of each image that is released, people can verify who made it.
+func TestEachReleasedImageIsAttested(t *testing.T) {
+	var w workflow
+	if err := yaml.Unmarshal([]byte(read(t, root+"/.github/workflows/release.yml")), &w); err != nil {
+		t.Fatal(err)
+	}
+	images := released.FindAllStringSubmatch(read(t, root+"/Makefile"), -1)
+	if len(images) != 3 {
+		t.Errorf("%q are released; want the digests of three images", images)
+	}
+	for _, image := range images {
+		with := map[string]any{
+			"subject-name": "ghcr.io/mirrorset/" + image[1], "subject-digest": "${{ steps.digests.outputs." + image[1] + " }}", "push-to-registry": true,
+		}
+		if !slices.ContainsFunc(w.Jobs["publish"].Steps, func(s step) bool {
+			return strings.HasPrefix(s.Uses, "actions/attest-build-provenance@") && maps.Equal(s.With, with)
+		}) {
+			t.Errorf("no step of publish attests %s by %v", image[1], with)
+		}
+	}
+}
+
 // makeTargets returns the targets of the Makefile.
 func makeTargets(t *testing.T) []string {
 	t.Helper()
@@ -157,7 +181,7 @@ func TestProblemsAreFound(t *testing.T) {
 		{"github.token", "secrets.TOKEN", "there is a secret, beside the token of the run"},
 		{"contents: read", "contents: write", "build: permissions are map[contents:write], want map[contents:read]"},
 		{"    permissions:\n      contents: read\n", "", "build: permissions are map[], want map[contents:read]"},
-		{"      packages: write # the image\n", "      packages: write # the image\n      actions: write\n",
+		{"      packages: write # the images\n", "      packages: write # the images\n      actions: write\n",
 			"publish: permissions are map[actions:write attestations:write contents:write id-token:write packages:write], " +
 				"want map[attestations:write contents:write id-token:write packages:write]"},
 		{"    timeout-minutes: 60\n", "", "build: there is no timeout-minutes"},
