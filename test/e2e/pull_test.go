@@ -105,27 +105,10 @@ const inNamespace = `mount -n -t tmpfs tmpfs /run && mount -n -t tmpfs tmpfs /va
 // podman pulls with folder/registries.conf into a storage below the folder.
 func (p *pulled) podman(ctx context.Context, folder, image string) {
 	GinkgoHelper()
-	in := func(elements ...string) string { return filepath.Join(folder, filepath.Join(elements...)) }
-	put(in("containers.conf"), fmt.Sprintf("[engine]\nlock_type = \"file\"\n[network]\nnetwork_config_dir = %q\n", in("networks")))
-	put(in("storage.conf"), fmt.Sprintf("[storage]\ndriver = \"vfs\"\ngraphroot = %q\nrunroot = %q\n", in("root"), in("runroot")))
-	put(in("etc", "policy.json"), `{"default": [{"type": "insecureAcceptAnything"}]}`)
-	put(in("auth.json"), "{}\n")
-	Expect(os.Mkdir(in("tmp"), 0o700)).To(Succeed())
-
+	put(filepath.Join(folder, "auth.json"), "{}\n")
 	ctx, cancel := context.WithTimeout(ctx, pullTimeout)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "sh", "-c", inNamespace, in("etc"),
-		"--log-level", "debug", "--cgroup-manager", "cgroupfs", "--events-backend", "none",
-		"--storage-driver", "vfs", "--root", in("root"), "--runroot", in("runroot"), "--tmpdir", in("tmp"),
-		"pull", "--quiet", "--authfile", in("auth.json"), image)
-	cmd.Env = []string{
-		"PATH=" + os.Getenv("PATH"), "HOME=" + in("home"), "XDG_RUNTIME_DIR=" + in("tmp"), "TMPDIR=" + in("tmp"),
-		"CONTAINERS_CONF=" + in("containers.conf"), "CONTAINERS_STORAGE_CONF=" + in("storage.conf"),
-		"CONTAINERS_REGISTRIES_CONF=" + in("registries.conf"),
-	}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Unshareflags: syscall.CLONE_NEWNS}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	cmd.WaitDelay = 5 * time.Second
+	cmd := podmanIn(ctx, folder, "pull", "--quiet", "--authfile", filepath.Join(folder, "auth.json"), image)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	p.err = cmd.Run()
@@ -134,6 +117,30 @@ func (p *pulled) podman(ctx context.Context, folder, image string) {
 	p.imageID = strings.TrimSpace(stdout.String())
 	p.refused = found(refusedPattern, p.stderr)
 	p.tried = slices.DeleteFunc(found(triedPattern, p.stderr), func(ref string) bool { return slices.Contains(p.refused, ref) })
+}
+
+// podmanIn returns podman with folder/registries.conf and a storage below the folder.
+func podmanIn(ctx context.Context, folder string, args ...string) *exec.Cmd {
+	GinkgoHelper()
+	in := func(elements ...string) string { return filepath.Join(folder, filepath.Join(elements...)) }
+	put(in("containers.conf"), fmt.Sprintf("[engine]\nlock_type = \"file\"\n[network]\nnetwork_config_dir = %q\n", in("networks")))
+	put(in("storage.conf"), fmt.Sprintf("[storage]\ndriver = \"vfs\"\ngraphroot = %q\nrunroot = %q\n", in("root"), in("runroot")))
+	put(in("etc", "policy.json"), `{"default": [{"type": "insecureAcceptAnything"}]}`)
+	Expect(os.MkdirAll(in("tmp"), 0o700)).To(Succeed())
+	cmd := exec.CommandContext(ctx, "sh", append([]string{
+		"-c", inNamespace, in("etc"),
+		"--log-level", "debug", "--cgroup-manager", "cgroupfs", "--events-backend", "none",
+		"--storage-driver", "vfs", "--root", in("root"), "--runroot", in("runroot"), "--tmpdir", in("tmp"),
+	}, args...)...)
+	cmd.Env = []string{
+		"PATH=" + os.Getenv("PATH"), "HOME=" + in("home"), "XDG_RUNTIME_DIR=" + in("tmp"), "TMPDIR=" + in("tmp"),
+		"CONTAINERS_CONF=" + in("containers.conf"), "CONTAINERS_STORAGE_CONF=" + in("storage.conf"),
+		"CONTAINERS_REGISTRIES_CONF=" + in("registries.conf"),
+	}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Unshareflags: syscall.CLONE_NEWNS}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = 5 * time.Second
+	return cmd
 }
 
 // found returns what the first group matched, wherever the pattern did.
