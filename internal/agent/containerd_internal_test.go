@@ -151,6 +151,16 @@ func TestCertificatesInARegistrysFolderAreCarriedOver(t *testing.T) {
 	wantTree(t, root, files{"old.com/ca.crt": "theirs", "old.com/another.crt": "theirs"})
 }
 
+func TestARegistryWhoseNameNoFolderCanHaveStopsNoOther(t *testing.T) {
+	n, root, _ := newHost(t, files{other: foreign})
+	longest := strings.Repeat("a", 248) + ":5000" // of which an image can be
+	offer(t, n, 0, longest, "a"+longest, strings.Repeat("b.", 200)+"com/x", "!"+strings.Repeat("c.", 3000)+"com", "good.com")
+	wantTree(t, root, projected(t, longest, "good.com"), files{"other.com/hosts.toml": foreign})
+	if o := n.outcome(nil); o.revision != first {
+		t.Errorf("in force is revision %d", o.revision)
+	}
+}
+
 func TestRulesThatNeedARedirectorAreReportedWhereThereIsNone(t *testing.T) {
 	n, root, logged := newHost(t, files{other: foreign})
 	offer(t, n, 0, "some.com/repository", "*.wild.com")
