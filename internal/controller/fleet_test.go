@@ -10,6 +10,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -129,6 +130,14 @@ func TestWhereANodeStands(t *testing.T) {
 		if where != c.want || why != c.why {
 			t.Errorf("%s: got %s %q", c.name, where, why)
 		}
+	}
+}
+
+func TestNodesAreKnownWhereMirrorNodesAreNotServed(t *testing.T) {
+	away := &meta.NoKindMatchError{GroupKind: mirrorsetv1alpha1.GroupVersion.WithKind("MirrorNode").GroupKind()}
+	nodes, _, err := listFleet(t.Context(), &cached{nodes: []corev1.Node{newNode("n")}, err: away})
+	if len(nodes) != 1 || !meta.IsNoMatchError(err) {
+		t.Errorf("got %d nodes, error %v", len(nodes), err)
 	}
 }
 

@@ -151,14 +151,15 @@ func (k *FleetKeeper) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Resul
 	return ctrl.Result{RequeueAfter: p.again}, errors.Join(failed...)
 }
 
-// listFleet returns all nodes, and what their agents reported.
+// listFleet returns all nodes, and what their agents reported. Nodes are there even where MirrorNodes cannot be had.
 func listFleet(ctx context.Context, c client.Reader) ([]corev1.Node, []mirrorsetv1alpha1.MirrorNode, error) {
 	var nodes corev1.NodeList
 	var reports mirrorsetv1alpha1.MirrorNodeList
-	if err := errors.Join(c.List(ctx, &nodes), c.List(ctx, &reports)); err != nil {
-		return nil, nil, fmt.Errorf("listing nodes: %w", err)
+	err := errors.Join(c.List(ctx, &nodes), c.List(ctx, &reports))
+	if err != nil {
+		err = fmt.Errorf("listing nodes: %w", err)
 	}
-	return nodes.Items, reports.Items, nil
+	return nodes.Items, reports.Items, err
 }
 
 // mark writes one condition in the place of an agent that says nothing, and not over what that one has said meanwhile.
