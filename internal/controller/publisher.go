@@ -96,6 +96,7 @@ func (p *Publisher) SetupWithManager(mgr ctrl.Manager) error {
 	if err != nil {
 		return err
 	}
+	changed := predicate.Or[client.Object](predicate.GenerationChangedPredicate{}, predicate.Funcs{UpdateFunc: statusTaken})
 	p.watchSets = func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, watchStart)
 		defer cancel()
@@ -104,7 +105,7 @@ func (p *Publisher) SetupWithManager(mgr ctrl.Manager) error {
 		if _, err := mgr.GetCache().GetInformer(ctx, sets); err != nil { // returns once it is in step
 			return fmt.Errorf("watching sets: %w", err)
 		}
-		return c.Watch(source.Kind[client.Object](mgr.GetCache(), sets, one, predicate.GenerationChangedPredicate{}))
+		return c.Watch(source.Kind[client.Object](mgr.GetCache(), sets, one, changed))
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -18,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
@@ -116,6 +118,22 @@ func (w *StatusWriter) before(set *configv1.ImageDigestMirrorSet, published *Sna
 		return last
 	}
 	return written{status: set.Status, at: last.at}
+}
+
+// statusTaken tells of a change by which somebody else wrote values of their own into the status of a set, or took all of it away.
+// The set is looked at again then.
+func statusTaken(e event.UpdateEvent) bool {
+	before, after := e.ObjectOld.GetManagedFields(), e.ObjectNew.GetManagedFields()
+	isOurs := func(f metav1.ManagedFieldsEntry) bool {
+		return f.Subresource == "status" && f.Manager == payload.FieldManager
+	}
+	if slices.ContainsFunc(before, isOurs) && !slices.ContainsFunc(after, isOurs) {
+		return true
+	}
+	return slices.ContainsFunc(after, func(f metav1.ManagedFieldsEntry) bool {
+		isKnown := func(b metav1.ManagedFieldsEntry) bool { return equality.Semantic.DeepEqual(b, f) }
+		return f.Subresource == "status" && !isOurs(f) && !slices.ContainsFunc(before, isKnown)
+	})
 }
 
 // underWay are the reasons of a set that is not yet in force everywhere.
