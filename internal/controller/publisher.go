@@ -226,18 +226,6 @@ func ahead(node *mirrorsetv1alpha1.MirrorNode, revision int64, digest string) bo
 	return has.Revision > revision || has.Revision == revision && has.Digest != digest
 }
 
-// hasStatus tells whether the API server keeps the status that we write. OpenShift's CRD has it as an object without fields.
-func hasStatus(crd *apiextensionsv1.CustomResourceDefinition) bool {
-	for i := range crd.Spec.Versions {
-		v := &crd.Spec.Versions[i]
-		if v.Name == configv1.GroupVersion.Version && v.Subresources != nil && v.Subresources.Status != nil && v.Schema != nil && v.Schema.OpenAPIV3Schema != nil {
-			_, has := v.Schema.OpenAPIV3Schema.Properties["status"].Properties["conditions"]
-			return has
-		}
-	}
-	return false
-}
-
 // hold says, once, why what is published stays as it is.
 func (p *Publisher) hold(ctx context.Context, why string) {
 	if p.held != why {

@@ -5,16 +5,20 @@ package controller
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"time"
 
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
+	"github.com/mirrorset/mirrorset/config"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/mirrors/mirrorstest"
 	"github.com/mirrorset/mirrorset/internal/payload"
@@ -266,4 +270,28 @@ func TestARevisionDoesNotFollowReportsBeyondADayOfTheClock(t *testing.T) {
 func publishedAt(revision int64, text string) published {
 	p := payload.New(revision, []byte(text))
 	return published{payload: &p}
+}
+
+func TestACRDThatLacksAFieldOfTheStatusHasNoRoomForIt(t *testing.T) {
+	crds, err := manifests(config.CRDs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var crd apiextensionsv1.CustomResourceDefinition
+	for _, c := range crds {
+		if c.GetName() == CRDName {
+			err = runtime.DefaultUnstructuredConverter.FromUnstructured(c.Object, &crd)
+		}
+	}
+	if err != nil || !hasStatus(&crd) {
+		t.Fatalf("ours: error %v", err)
+	}
+	status := crd.Spec.Versions[0].Schema.OpenAPIV3Schema.Properties["status"].Properties
+	for field, schema := range maps.Clone(status) {
+		delete(status, field)
+		if hasStatus(&crd) {
+			t.Errorf("without %s", field)
+		}
+		status[field] = schema
+	}
 }

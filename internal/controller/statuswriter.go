@@ -12,6 +12,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -118,6 +119,24 @@ func (w *StatusWriter) before(set *configv1.ImageDigestMirrorSet, published *Sna
 		return last
 	}
 	return written{status: set.Status, at: last.at}
+}
+
+// hasStatus tells whether the API server keeps the status that we write, all of it: an apply with a field that a CRD does not have
+// fails. OpenShift's CRD has the status as an object without fields.
+func hasStatus(crd *apiextensionsv1.CustomResourceDefinition) bool {
+	for i := range crd.Spec.Versions {
+		v := &crd.Spec.Versions[i]
+		if v.Name == configv1.GroupVersion.Version && v.Subresources != nil && v.Subresources.Status != nil && v.Schema != nil && v.Schema.OpenAPIV3Schema != nil {
+			has := v.Schema.OpenAPIV3Schema.Properties["status"].Properties
+			for _, field := range []string{"observedGeneration", "revision", "sources", "mirrors", "conditions", "findings"} {
+				if _, ok := has[field]; !ok {
+					return false
+				}
+			}
+			return true
+		}
+	}
+	return false
 }
 
 // statusTaken tells of a change by which somebody else wrote values of their own into the status of a set, or took all of it away.
