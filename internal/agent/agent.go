@@ -68,6 +68,7 @@ type node struct {
 	reloadOwed bool
 	inForce    payload.Payload // the last one that was written whole, without its text
 	findings   []Finding       // of the last pass
+	again      error           // what is to be tried again of that which they say is not in force
 	checked    nodecheck.Report
 	logged     string // the last findings, so that each is logged once
 }
@@ -207,6 +208,7 @@ func (n *node) write(c *candidate) error {
 		n.log.Info("Changed containerd's registries", "path", "/"+certsDir, "changed", certs.changed, "revision", n.accepted.Revision)
 	}
 	n.checked = n.check()
+	n.again = errors.Join(certs.again...)
 	findings := certs.findings
 	if c != nil {
 		findings = append(findings, c.findings...)

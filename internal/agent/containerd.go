@@ -38,6 +38,7 @@ type certs struct {
 	files    fs.FS
 	rules    []mirrors.Rule
 	findings []Finding
+	again    []error // what is among the findings and to be tried again
 	changed  int
 	wrote    func(kind, path string, content []byte, changed bool)
 	// missing are the folders of files that would close a registry, and are not in place as the rules want them. A folder of
@@ -46,7 +47,8 @@ type certs struct {
 }
 
 // writeCerts writes new files before it removes stale ones (N3). A file that closes a registry stays where the rules now need
-// what this node does not have, or what could not be written. A failure about one registry does not stop the others.
+// what this node does not have, or what could not be written. A failure about one registry does not stop the others, and is a
+// finding about its sources.
 func (n *node) writeCerts() (*certs, error) {
 	c := &certs{host: n.host, files: n.host.FS(), rules: n.accepted.rules, wrote: n.wrote, missing: make(map[string]bool)}
 	if _, err := fs.Stat(c.files, certsDir); err != nil {
@@ -68,13 +70,14 @@ func (n *node) writeCerts() (*certs, error) {
 	}
 	tree := containerd.Project(n.accepted.rules, about)
 	wanted := make(map[string]bool, len(tree.Files))
-	failed := []error{c.host.RemoveLeftovers(certsDir, hostsFile, containerd.Marker)}
+	err := c.host.RemoveLeftovers(certsDir, hostsFile, containerd.Marker)
 	for _, f := range tree.Files {
 		wanted[path.Dir(f.Path)] = true
 		if inPlace, err := c.write(f); !inPlace {
 			c.missing[path.Dir(f.Path)] = containerd.Closes(f.Host, f.Content) && (err != nil || f.Host == containerd.DefaultHost)
 			if err != nil {
-				failed = append(failed, fmt.Errorf("registry %s: %w", f.Host, err))
+				c.find(NotInForce, c.sources(f.Host), "registry %s: not in force for containerd on this node: %v", f.Host, err)
+				c.again = append(c.again, fmt.Errorf("registry %s: %w", f.Host, err))
 			}
 		}
 	}
@@ -82,10 +85,10 @@ func (n *node) writeCerts() (*certs, error) {
 		c.pending(p, wanted)
 	}
 	if n.failed != nil && len(tree.Pending) > 0 {
-		failed = append(failed, n.failed) // tried again with all else
+		c.again = append(c.again, n.failed)
 	}
 	router := containerd.NewRouter(n.accepted.rules)
-	err := errors.Join(errors.Join(failed...), c.removeStale(wanted, router))
+	err = errors.Join(err, c.removeStale(wanted, router))
 	c.reportHidden(router)
 	return c, err
 }

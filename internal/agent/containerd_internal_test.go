@@ -4,13 +4,17 @@
 package agent
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
 	"github.com/mirrorset/mirrorset/internal/containerd"
 	"github.com/mirrorset/mirrorset/internal/payload"
 )
@@ -149,6 +153,35 @@ func TestCertificatesInARegistrysFolderAreCarriedOver(t *testing.T) {
 	}
 	offer(t, n, 1)
 	wantTree(t, root, files{"old.com/ca.crt": "theirs", "old.com/another.crt": "theirs"})
+}
+
+func TestARegistryWhoseNameNoFolderCanHaveStopsNoOther(t *testing.T) {
+	n, root, _ := newHost(t, files{other: foreign})
+	longest := strings.Repeat("a", 248) + ":5000" // of which an image can be
+	offer(t, n, 0, longest, "a"+longest, strings.Repeat("b.", 200)+"com/x", "!"+strings.Repeat("c.", 3000)+"com", "good.com")
+	wantTree(t, root, projected(t, longest, "good.com"), files{"other.com/hosts.toml": foreign})
+	if o := n.outcome(nil); o.revision != first {
+		t.Errorf("in force is revision %d", o.revision)
+	}
+}
+
+func TestARegistryThatCannotBeWrittenStopsNoOther(t *testing.T) {
+	const inTheWay = certsDir + "/.old.com.mirrorset-tmp"
+	n, root, _ := newHost(t, files{other: foreign, inTheWay + "/theirs": ""})
+	offer(t, n, 0, "old.com", "old.com:5000", "good.com")
+	if got := tree(t, root); got["good.com/hosts.toml"] != projected(t, "good.com")["good.com/hosts.toml"] {
+		t.Errorf("files %q", got)
+	}
+	status := n.outcome(nil).status(time.Now(), mirrorsetv1alpha1.MirrorNodeStatus{}, "containerd://2.4.2")
+	if status.Revision != first || !slices.Equal(status.NotInForce, []string{"old.com"}) || n.again == nil {
+		t.Errorf("the node says %+v, and tries again %v", status, n.again)
+	}
+	if err := os.RemoveAll(filepath.Join(root, inTheWay)); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(n.repair(), n.again); err != nil || len(n.findings) > 0 {
+		t.Errorf("error %v, findings %+v", err, n.findings)
+	}
 }
 
 func TestRulesThatNeedARedirectorAreReportedWhereThereIsNone(t *testing.T) {

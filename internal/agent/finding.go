@@ -35,13 +35,15 @@ func sourcesOf(rules []mirrors.Rule, registry string) (sources []string) {
 }
 
 // notInForce returns all sources that the findings say are not in force for a runtime, or, where it is not known which one the
-// node has, for any; in byte order.
+// node has, for any; in byte order. Those that are longer than any image's name (Q5) keep no image from its mirrors, and a status
+// has no room for them.
 func notInForce(findings []Finding, runtime nodecheck.Runtime) (sources []string) {
 	for _, f := range findings {
 		if runtime == "" || f.Runtime == runtime {
 			sources = append(sources, f.Sources...)
 		}
 	}
+	sources = slices.DeleteFunc(sources, func(source string) bool { return len(source) > mirrors.MaxNameLength })
 	slices.Sort(sources)
 	return slices.Compact(sources)
 }

@@ -17,12 +17,14 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"testing/fstest"
 	"time"
 
+	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
 	"github.com/mirrorset/mirrorset/internal/containerd"
 )
 
@@ -98,8 +100,12 @@ func TestNoFileLeadsToAPortThatSomebodyElseHas(t *testing.T) {
 	n.settings.RedirectorPort = listener.Addr().(*net.TCPAddr).Port
 	n = newNode(n.host, n.log, n.settings)
 	n.listen(t.Context())
-	if taken, err := n.take(payloadOf(t, 0, "!shut.com/x", "open.com")); !taken || err == nil || !strings.Contains(err.Error(), "cannot listen") {
-		t.Errorf("taken %t, error %v", taken, err)
+	offer(t, n, 0, "!shut.com/x", "open.com")
+	if n.again == nil || !strings.Contains(n.again.Error(), "cannot listen") {
+		t.Errorf("to be tried again: %v", n.again)
+	}
+	if status := n.outcome(nil).status(time.Now(), mirrorsetv1alpha1.MirrorNodeStatus{}, "containerd://2.4.2"); status.Revision != first || !slices.Equal(status.NotInForce, []string{"shut.com/x"}) {
+		t.Errorf("the node says %+v", status)
 	}
 	wantTree(t, root, projected(t, "open.com"), files{"other.com/hosts.toml": foreign})
 	if !strings.Contains(logged.String(), "contacts a source that must never be contacted") || !strings.Contains(logged.String(), "the redirector does not run") {
@@ -111,7 +117,7 @@ func TestNoFileLeadsToAPortThatSomebodyElseHas(t *testing.T) {
 	}
 	n.listen(t.Context())
 	defer func() { _ = n.closeRedirector() }()
-	if err := n.repair(); err != nil {
+	if err := errors.Join(n.repair(), n.again); err != nil {
 		t.Error(err)
 	}
 	closed := tree(t, root)["shut.com/hosts.toml"]
@@ -249,15 +255,16 @@ func TestAFileThatClosesARegistryStaysUntilAnotherOneDoes(t *testing.T) {
 			offer(t, n, 0, c.before, "open.com")
 			closed := tree(t, root)[c.closed+"/hosts.toml"]
 			mend := hinder(n, root)
-			if _, err := n.take(payloadOf(t, 1, c.after)); err == nil && n.listening != nil {
-				t.Errorf("%s, %s: no error", c.name, way)
+			offer(t, n, 1, c.after)
+			if n.again == nil && n.listening != nil {
+				t.Errorf("%s, %s: nothing is to be tried again", c.name, way)
 			}
 			got := tree(t, root)
 			if closed == "" || got[c.closed+"/hosts.toml"] != closed || got["open.com/hosts.toml"] != "" {
 				t.Errorf("%s, %s: got %q", c.name, way, got)
 			}
 			mend()
-			if err := n.repair(); err != nil {
+			if err := errors.Join(n.repair(), n.again); err != nil {
 				t.Error(err)
 			}
 			if got := tree(t, root); !containerd.Closes(c.next, []byte(got[c.next+"/hosts.toml"])) || got[c.closed+"/hosts.toml"] != "" {

@@ -5,6 +5,7 @@ package agent
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -14,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
+	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/nodecheck"
 )
 
@@ -51,6 +53,22 @@ func TestANodeSaysWhatIsInForceOnIt(t *testing.T) {
 		ready := meta.FindStatusCondition(status.Conditions, mirrorsetv1alpha1.ConditionRuntimeReady)
 		if applied.Status != c.applied || applied.Reason != c.reason || !strings.Contains(applied.Message, c.message) || ready.Status != c.ready || !slices.Equal(status.NotInForce, c.missing) {
 			t.Errorf("%s: got %+v", c.name, status)
+		}
+	}
+}
+
+func TestAStatusHasRoomForAllSourcesThatImagesCanBeOf(t *testing.T) {
+	var sources []string
+	for i := range 2 * mirrorsetv1alpha1.MaxNotInForce {
+		sources = append(sources, fmt.Sprintf("%0*d", mirrors.MaxNameLength, i), fmt.Sprintf("%0*d", mirrors.MaxNameLength+1, i))
+	}
+	status := outcome{revision: 1, findings: []Finding{{Runtime: nodecheck.CRIO, Sources: sources}}}.status(time.Now(), mirrorsetv1alpha1.MirrorNodeStatus{}, "cri-o://1.34.0")
+	if n := len(status.NotInForce); n != mirrorsetv1alpha1.MaxNotInForce {
+		t.Errorf("%d sources", n)
+	}
+	for _, source := range status.NotInForce {
+		if len(source) > mirrors.MaxNameLength {
+			t.Fatalf("one of %d bytes is among them", len(source))
 		}
 	}
 }

@@ -144,6 +144,7 @@ func (l *loop) next(ctx context.Context) bool {
 	if l.informer.HasSynced() || l.node.accepted != nil { // else it is not known yet whether there is something to follow
 		l.reporter.report(l.node.outcome(err))
 	}
+	err = errors.Join(err, l.node.again)
 	if err == nil {
 		l.failed = ""
 		l.queue.Forget(item)

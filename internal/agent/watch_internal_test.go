@@ -4,11 +4,15 @@
 package agent
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
 	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/workqueue"
 )
 
@@ -44,5 +48,29 @@ func TestAFileThatIsBeingWrittenWakesNobody(t *testing.T) {
 	case <-woken:
 	case <-time.After(10 * time.Second):
 		t.Error("not woken by a drop-in")
+	}
+}
+
+func TestARegistryThatCannotBeWrittenIsTriedAgain(t *testing.T) {
+	n, root, _ := newHost(t, files{other: foreign, certsDir + "/.old.com.mirrorset-tmp/theirs": ""})
+	offer(t, n, 0, "old.com")
+	newQueue := func() workqueue.TypedRateLimitingInterface[struct{}] {
+		return workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[struct{}](retryFirst, retryLast))
+	}
+	l := &loop{
+		node: n, log: n.log, queue: newQueue(), hostRoot: root, reporter: &reporter{queue: newQueue()},
+		informer: cache.NewSharedIndexInformer(&cache.ListWatch{}, &corev1.ConfigMap{}, 0, cache.Indexers{}),
+	}
+	for _, want := range []int{1, 2, 0} {
+		if want == 0 {
+			if err := os.RemoveAll(filepath.Join(root, certsDir, ".old.com.mirrorset-tmp")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		l.queue.Add(struct{}{})
+		l.next(t.Context())
+		if got := l.queue.NumRequeues(struct{}{}); got != want {
+			t.Errorf("queued again %d times, want %d", got, want)
+		}
 	}
 }

@@ -105,6 +105,9 @@ func (t *Tree) add(host string, own, all []*mirrors.Rule, project func(host stri
 	if !slices.ContainsFunc(own, saysAnything) {
 		return // carve-outs (E5), of nothing or of a wildcard, which the default host's redirector knows
 	}
+	if host != DefaultHost && len(host)+len("/x") > mirrors.MaxNameLength {
+		return // no image has so long a name (Q5), and no folder could have it either
+	}
 	hosts, reason := project(host, all)
 	switch {
 	case reason != "":

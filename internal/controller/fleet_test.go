@@ -10,6 +10,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -107,7 +108,8 @@ func TestWhereANodeStands(t *testing.T) {
 		{"at the first revision", reported(10), standing.InForce, ""},
 		{"at a later one", reported(15), standing.InForce, ""},
 		{"at what is published", reported(20), standing.InForce, ""},
-		{"ahead of it", reported(30), standing.InForce, ""},
+		{"ahead of it", reported(30), standing.Behind, "it has a later revision than 20, which is published; the manager publishes again above it"},
+		{"ahead of it, and refusing it", reported(30, applied(metav1.ConditionFalse, mirrorsetv1alpha1.ReasonFailed)), standing.Failing, "because"},
 		{"behind", reported(9), standing.Behind, ""},
 		{"never reported", mirrorsetv1alpha1.MirrorNodeStatus{}, standing.Behind, ""},
 		{"marked as never reported", mirrorsetv1alpha1.MirrorNodeStatus{Conditions: reported(0, applied(metav1.ConditionUnknown, mirrorsetv1alpha1.ReasonNeverReported)).Conditions}, standing.Behind, "because"},
@@ -128,6 +130,14 @@ func TestWhereANodeStands(t *testing.T) {
 		if where != c.want || why != c.why {
 			t.Errorf("%s: got %s %q", c.name, where, why)
 		}
+	}
+}
+
+func TestNodesAreKnownWhereMirrorNodesAreNotServed(t *testing.T) {
+	away := &meta.NoKindMatchError{GroupKind: mirrorsetv1alpha1.GroupVersion.WithKind("MirrorNode").GroupKind()}
+	nodes, _, err := listFleet(t.Context(), &cached{nodes: []corev1.Node{newNode("n")}, err: away})
+	if len(nodes) != 1 || !meta.IsNoMatchError(err) {
+		t.Errorf("got %d nodes, error %v", len(nodes), err)
 	}
 }
 

@@ -145,29 +145,30 @@ func (k *FleetKeeper) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Resul
 		apply := mirrorsetv1alpha1ac.MirrorNode(name).WithAnnotations(map[string]string{mirrorsetv1alpha1.RuntimeAnnotation: runtime})
 		failed = append(failed, k.Client.Apply(ctx, apply, client.FieldOwner(payload.FieldManager), client.ForceOwnership))
 	}
-	for name, condition := range p.mark {
-		failed = append(failed, k.mark(ctx, name, condition))
+	for name, m := range p.mark {
+		failed = append(failed, k.mark(ctx, name, m))
 	}
 	return ctrl.Result{RequeueAfter: p.again}, errors.Join(failed...)
 }
 
-// listFleet returns all nodes, and what their agents reported.
+// listFleet returns all nodes, and what their agents reported. Nodes are there even where MirrorNodes cannot be had.
 func listFleet(ctx context.Context, c client.Reader) ([]corev1.Node, []mirrorsetv1alpha1.MirrorNode, error) {
 	var nodes corev1.NodeList
 	var reports mirrorsetv1alpha1.MirrorNodeList
-	if err := errors.Join(c.List(ctx, &nodes), c.List(ctx, &reports)); err != nil {
-		return nil, nil, fmt.Errorf("listing nodes: %w", err)
+	err := errors.Join(c.List(ctx, &nodes), c.List(ctx, &reports))
+	if err != nil {
+		err = fmt.Errorf("listing nodes: %w", err)
 	}
-	return nodes.Items, reports.Items, nil
+	return nodes.Items, reports.Items, err
 }
 
-// mark writes one condition in the place of an agent that says nothing.
-func (k *FleetKeeper) mark(ctx context.Context, name string, c metav1.Condition) error {
-	apply := mirrorsetv1alpha1ac.MirrorNode(name).WithStatus(mirrorsetv1alpha1ac.MirrorNodeStatus().WithConditions(
-		metav1ac.Condition().WithType(c.Type).WithStatus(c.Status).WithReason(c.Reason).WithMessage(c.Message).WithLastTransitionTime(c.LastTransitionTime)))
+// mark writes one condition in the place of an agent that says nothing, and not over what that one has said meanwhile.
+func (k *FleetKeeper) mark(ctx context.Context, name string, m mark) error {
+	apply := mirrorsetv1alpha1ac.MirrorNode(name).WithResourceVersion(m.over).WithStatus(mirrorsetv1alpha1ac.MirrorNodeStatus().WithConditions(
+		metav1ac.Condition().WithType(m.Type).WithStatus(m.Status).WithReason(m.Reason).WithMessage(m.Message).WithLastTransitionTime(m.LastTransitionTime)))
 	err := k.Client.Status().Apply(ctx, apply, client.FieldOwner(payload.FieldManager), client.ForceOwnership)
-	if apierrors.IsNotFound(err) {
-		return nil // it went meanwhile
+	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
+		return nil // it went or changed meanwhile, which leads to the next pass
 	}
 	return err
 }
@@ -176,14 +177,20 @@ func (k *FleetKeeper) mark(ctx context.Context, name string, c metav1.Condition)
 type plan struct {
 	create   []mirrorsetv1alpha1.MirrorNode
 	remove   []mirrorsetv1alpha1.MirrorNode
-	annotate map[string]string           // with the runtime, by name
-	mark     map[string]metav1.Condition // by name
+	annotate map[string]string // with the runtime, by name
+	mark     map[string]mark   // by name
 	again    time.Duration
+}
+
+// mark is a condition, and the resource version of the object that it is about.
+type mark struct {
+	metav1.Condition
+	over string
 }
 
 // plan compares the nodes that count with the objects that there are. It keeps in behind which nodes do not follow.
 func (s AgentSettings) plan(nodes []corev1.Node, reports []mirrorsetv1alpha1.MirrorNode, published *Snapshot, behind map[string]lag, now time.Time) plan {
-	p := plan{annotate: make(map[string]string), mark: make(map[string]metav1.Condition)}
+	p := plan{annotate: make(map[string]string), mark: make(map[string]mark)}
 	counted := make(map[string]*corev1.Node, len(nodes))
 	for i := range nodes {
 		if n := &nodes[i]; n.DeletionTimestamp == nil && s.counts(n) {
@@ -202,7 +209,7 @@ func (s AgentSettings) plan(nodes []corev1.Node, reports []mirrorsetv1alpha1.Mir
 		if runtime := node.Status.NodeInfo.ContainerRuntimeVersion; r.Annotations[mirrorsetv1alpha1.RuntimeAnnotation] != runtime {
 			p.annotate[r.Name] = runtime
 		}
-		p.markSilent(member{name: r.Name, status: r.Status}, published, behind, now)
+		p.markSilent(r, published, behind, now)
 	}
 	for _, node := range counted {
 		p.create = append(p.create, mirrorNode(node))
@@ -211,7 +218,8 @@ func (s AgentSettings) plan(nodes []corev1.Node, reports []mirrorsetv1alpha1.Mir
 }
 
 // markSilent has a node show as such that never reported, or does not follow what is published.
-func (p *plan) markSilent(m member, published *Snapshot, behind map[string]lag, now time.Time) {
+func (p *plan) markSilent(node *mirrorsetv1alpha1.MirrorNode, published *Snapshot, behind map[string]lag, now time.Time) {
+	m := member{name: node.Name, status: node.Status}
 	condition := metav1.Condition{Type: mirrorsetv1alpha1.ConditionApplied, Status: metav1.ConditionUnknown, LastTransitionTime: metav1.Time{Time: now.Truncate(time.Second)}}
 	applied := m.applied()
 	switch {
@@ -235,7 +243,7 @@ func (p *plan) markSilent(m member, published *Snapshot, behind map[string]lag, 
 		condition.Reason = mirrorsetv1alpha1.ReasonAgentSilent
 		condition.Message = fmt.Sprintf("its agent has not followed to revision %d", published.Revision)
 	}
-	p.mark[m.name] = condition
+	p.mark[m.name] = mark{Condition: condition, over: node.ResourceVersion}
 }
 
 // mirrorNode returns the object of a node, which goes with it.

@@ -150,7 +150,7 @@ func TestTheStateOfANode(t *testing.T) {
 		want      string
 	}{
 		{"at what is published", published, reported(20), nodeInForce},
-		{"ahead of it", published, reported(30), nodeInForce},
+		{"ahead of it", published, reported(30), nodeBehind},
 		{"behind", published, reported(19), nodeBehind},
 		{"with other content", published, reported(20, func(s *mirrorsetv1alpha1.MirrorNodeStatus) { s.Digest = "e" }), nodeBehind},
 		{"behind, with nothing in force yet", published, reported(0, applied(metav1.ConditionFalse, mirrorsetv1alpha1.ReasonNotInForce)), nodeBehind},

@@ -96,6 +96,7 @@ func (p *Publisher) SetupWithManager(mgr ctrl.Manager) error {
 	if err != nil {
 		return err
 	}
+	changed := predicate.Or[client.Object](predicate.GenerationChangedPredicate{}, predicate.Funcs{UpdateFunc: statusTaken})
 	p.watchSets = func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, watchStart)
 		defer cancel()
@@ -104,7 +105,7 @@ func (p *Publisher) SetupWithManager(mgr ctrl.Manager) error {
 		if _, err := mgr.GetCache().GetInformer(ctx, sets); err != nil { // returns once it is in step
 			return fmt.Errorf("watching sets: %w", err)
 		}
-		return c.Watch(source.Kind[client.Object](mgr.GetCache(), sets, one, predicate.GenerationChangedPredicate{}))
+		return c.Watch(source.Kind[client.Object](mgr.GetCache(), sets, one, changed))
 	}
 	return nil
 }
@@ -223,18 +224,6 @@ func (p *Publisher) isAhead(object client.Object) bool {
 func ahead(node *mirrorsetv1alpha1.MirrorNode, revision int64, digest string) bool {
 	has := node.Status
 	return has.Revision > revision || has.Revision == revision && has.Digest != digest
-}
-
-// hasStatus tells whether the API server keeps the status that we write. OpenShift's CRD has it as an object without fields.
-func hasStatus(crd *apiextensionsv1.CustomResourceDefinition) bool {
-	for i := range crd.Spec.Versions {
-		v := &crd.Spec.Versions[i]
-		if v.Name == configv1.GroupVersion.Version && v.Subresources != nil && v.Subresources.Status != nil && v.Schema != nil && v.Schema.OpenAPIV3Schema != nil {
-			_, has := v.Schema.OpenAPIV3Schema.Properties["status"].Properties["conditions"]
-			return has
-		}
-	}
-	return false
 }
 
 // hold says, once, why what is published stays as it is.

@@ -5,16 +5,20 @@ package controller
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"time"
 
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
+	"github.com/mirrorset/mirrorset/config"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/mirrors/mirrorstest"
 	"github.com/mirrorset/mirrorset/internal/payload"
@@ -69,9 +73,11 @@ func TestASetSaysOnHowManyNodesItIsInForce(t *testing.T) {
 		reason string
 		parts  []string
 	}{
-		{"all", fleetOf(reported(20), reported(21)), metav1.ConditionTrue, configv1.ReasonAppliedOnAllNodes, []string{"in force on all 2 nodes"}},
+		{"all", fleetOf(reported(20), reported(20)), metav1.ConditionTrue, configv1.ReasonAppliedOnAllNodes, []string{"in force on all 2 nodes"}},
 		{"none", nil, metav1.ConditionFalse, configv1.ReasonNoNodes, nil},
 		{"some", fleetOf(reported(20), reported(19), reported(19)), metav1.ConditionFalse, configv1.ReasonProgressing, []string{"in force on 1 of 3 nodes; waiting for node-1, node-2"}},
+		{"some, others with what is published no more", fleetOf(reported(20), reported(21)), metav1.ConditionFalse, configv1.ReasonProgressing, []string{"in force on 1 of 2 nodes; waiting for node-1 (it has a later revision than 20"}},
+		{"none, because all refuse what is published", fleetOf(reported(30, failed)), metav1.ConditionFalse, configv1.ReasonNodesFailing, []string{"in force on 0 of 1 nodes; failing: node-0 (the disk is full)"}},
 		{"some, others failing", fleetOf(reported(20), reported(19), reported(19, failed)), metav1.ConditionFalse, configv1.ReasonNodesFailing, []string{"in force on 1 of 3 nodes; failing: node-2 (the disk is full)"}},
 		{"all but a source of another set", fleetOf(reported(20, without("t.com"))), metav1.ConditionTrue, configv1.ReasonAppliedOnAllNodes, nil},
 		{"all but a source of its own", fleetOf(reported(20, without("s.com/x"))), metav1.ConditionFalse, configv1.ReasonNodesFailing, []string{"node-0 (because)"}},
@@ -264,4 +270,28 @@ func TestARevisionDoesNotFollowReportsBeyondADayOfTheClock(t *testing.T) {
 func publishedAt(revision int64, text string) published {
 	p := payload.New(revision, []byte(text))
 	return published{payload: &p}
+}
+
+func TestACRDThatLacksAFieldOfTheStatusHasNoRoomForIt(t *testing.T) {
+	crds, err := manifests(config.CRDs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var crd apiextensionsv1.CustomResourceDefinition
+	for _, c := range crds {
+		if c.GetName() == CRDName {
+			err = runtime.DefaultUnstructuredConverter.FromUnstructured(c.Object, &crd)
+		}
+	}
+	if err != nil || !hasStatus(&crd) {
+		t.Fatalf("ours: error %v", err)
+	}
+	status := crd.Spec.Versions[0].Schema.OpenAPIV3Schema.Properties["status"].Properties
+	for field, schema := range maps.Clone(status) {
+		delete(status, field)
+		if hasStatus(&crd) {
+			t.Errorf("without %s", field)
+		}
+		status[field] = schema
+	}
 }

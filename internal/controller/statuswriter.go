@@ -8,9 +8,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -18,6 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
@@ -116,6 +119,40 @@ func (w *StatusWriter) before(set *configv1.ImageDigestMirrorSet, published *Sna
 		return last
 	}
 	return written{status: set.Status, at: last.at}
+}
+
+// hasStatus tells whether the API server keeps the status that we write, all of it: an apply with a field that a CRD does not have
+// fails. OpenShift's CRD has the status as an object without fields.
+func hasStatus(crd *apiextensionsv1.CustomResourceDefinition) bool {
+	for i := range crd.Spec.Versions {
+		v := &crd.Spec.Versions[i]
+		if v.Name == configv1.GroupVersion.Version && v.Subresources != nil && v.Subresources.Status != nil && v.Schema != nil && v.Schema.OpenAPIV3Schema != nil {
+			has := v.Schema.OpenAPIV3Schema.Properties["status"].Properties
+			for _, field := range []string{"observedGeneration", "revision", "sources", "mirrors", "conditions", "findings"} {
+				if _, ok := has[field]; !ok {
+					return false
+				}
+			}
+			return true
+		}
+	}
+	return false
+}
+
+// statusTaken tells of a change by which somebody else wrote values of their own into the status of a set, or took all of it away.
+// The set is looked at again then.
+func statusTaken(e event.UpdateEvent) bool {
+	before, after := e.ObjectOld.GetManagedFields(), e.ObjectNew.GetManagedFields()
+	isOurs := func(f metav1.ManagedFieldsEntry) bool {
+		return f.Subresource == "status" && f.Manager == payload.FieldManager
+	}
+	if slices.ContainsFunc(before, isOurs) && !slices.ContainsFunc(after, isOurs) {
+		return true
+	}
+	return slices.ContainsFunc(after, func(f metav1.ManagedFieldsEntry) bool {
+		isKnown := func(b metav1.ManagedFieldsEntry) bool { return equality.Semantic.DeepEqual(b, f) }
+		return f.Subresource == "status" && !isOurs(f) && !slices.ContainsFunc(before, isKnown)
+	})
 }
 
 // underWay are the reasons of a set that is not yet in force everywhere.

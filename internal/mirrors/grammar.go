@@ -24,8 +24,8 @@ var (
 	sourceRegexp = regexp.MustCompile(sourcePattern)
 )
 
-// maxNameLength is the longest name, host included, that the runtimes' reference parser takes.
-const maxNameLength = 255
+// MaxNameLength is the longest name, host included, that the runtimes' reference parser takes: no image is in a longer source.
+const MaxNameLength = 255
 
 const dockerHub = "docker.io"
 
@@ -51,7 +51,7 @@ func isShortName(host string) bool {
 func isCanonical(name string) bool {
 	host, path := split(name)
 	switch {
-	case path == "", len(name) > maxNameLength, isShortName(host), host == "index.docker.io":
+	case path == "", len(name) > MaxNameLength, isShortName(host), host == "index.docker.io":
 		return false
 	case host == dockerHub:
 		return strings.Contains(path, "/")
@@ -71,21 +71,21 @@ func poisons(source, mirror string) string {
 		return "a single label is not a registry host; give it a domain or a port"
 	case host == "index.docker.io":
 		return "the runtimes know this registry as docker.io only"
-	case shortest > maxNameLength:
-		return fmt.Sprintf("no image name may be longer than %d characters", maxNameLength)
+	case shortest > MaxNameLength:
+		return fmt.Sprintf("no image name may be longer than %d characters", MaxNameLength)
 	}
 	return ""
 }
 
-// roomForNames is what a mirror must leave, of maxNameLength, for the rest of a reference to go without a finding.
+// roomForNames is what a mirror must leave, of MaxNameLength, for the rest of a reference to go without a finding.
 const roomForNames = 128
 
 // invalidRewrites tells which references of the source the mirror cannot serve (E3, Q3), or "".
 func invalidRewrites(source, mirror string) string {
 	_, sourcePath := split(source)
 	switch {
-	case len(mirror) > maxNameLength-roomForNames:
-		return fmt.Sprintf("it leaves %d of the %d characters of an image name; CRI-O and Podman fail every pull of an image that grows longer", maxNameLength-len(mirror), maxNameLength)
+	case len(mirror) > MaxNameLength-roomForNames:
+		return fmt.Sprintf("it leaves %d of the %d characters of an image name; CRI-O and Podman fail every pull of an image that grows longer", MaxNameLength-len(mirror), MaxNameLength)
 	case sourcePath != "" && !isCanonical(mirror):
 		return fmt.Sprintf("CRI-O and Podman fail every pull of %s itself, because %s is not the name of a repository; where it is one that you mean, give the mirror a longer path", quote(source), quote(mirror))
 	case !isCanonical(mirror + "/x"):
@@ -107,8 +107,8 @@ func unmatchable(source string) string {
 	switch {
 	case host == "index.docker.io", host == "registry-1.docker.io":
 		return "references to Docker Hub are written docker.io; use that as the source"
-	case len(source) > maxNameLength:
-		return fmt.Sprintf("no image name is longer than %d characters", maxNameLength)
+	case len(source) > MaxNameLength:
+		return fmt.Sprintf("no image name is longer than %d characters", MaxNameLength)
 	case !isWildcard && isShortName(host):
 		return fmt.Sprintf("%s is read as a repository of docker.io; write the source with its registry", quote(source))
 	case host == dockerHub && path != "" && path != "library" && !strings.Contains(path, "/"):

@@ -56,7 +56,7 @@ func Of(node *mirrorsetv1alpha1.MirrorNodeStatus, p *Published) (where Standing,
 	case p != nil && node.Revision < p.Revision:
 		return Behind, ""
 	case p != nil && node.Revision > p.Revision:
-		return Ahead, fmt.Sprintf("it has a later revision than %d, which is published; the manager publishes again above it", p.Revision)
+		return Ahead, p.passed()
 	case p.hasOther(node):
 		return Behind, otherContent
 	case applied.Status == metav1.ConditionFalse:
@@ -72,12 +72,14 @@ func Of(node *mirrorsetv1alpha1.MirrorNodeStatus, p *Published) (where Standing,
 func OfSources(node *mirrorsetv1alpha1.MirrorNodeStatus, revision int64, sources map[string]bool, p *Published) (where Standing, why string) {
 	applied, ready := Condition(node, mirrorsetv1alpha1.ConditionApplied), Condition(node, mirrorsetv1alpha1.ConditionRuntimeReady)
 	switch {
-	case node.Revision < revision && applied.Reason == mirrorsetv1alpha1.ReasonFailed:
+	case (node.Revision < revision || p.isPassed(node)) && applied.Reason == mirrorsetv1alpha1.ReasonFailed:
 		return Failing, applied.Message
 	case node.Revision < revision && applied.Status == metav1.ConditionUnknown:
 		return Behind, applied.Message
 	case node.Revision < revision:
 		return Behind, ""
+	case p.isPassed(node):
+		return Behind, p.passed()
 	case p.hasOther(node):
 		return Behind, otherContent
 	case applied.Status == metav1.ConditionFalse && ready.Status == metav1.ConditionFalse:
@@ -96,6 +98,16 @@ func OfSources(node *mirrorsetv1alpha1.MirrorNodeStatus, revision int64, sources
 		}
 	}
 	return InForce, ""
+}
+
+// isPassed tells whether a node has a later revision than what is published, with a content that nothing tells any more.
+func (p *Published) isPassed(node *mirrorsetv1alpha1.MirrorNodeStatus) bool {
+	return p != nil && p.Revision > 0 && node.Revision > p.Revision
+}
+
+// passed says so.
+func (p *Published) passed() string {
+	return fmt.Sprintf("it has a later revision than %d, which is published; the manager publishes again above it", p.Revision)
 }
 
 // hasOther tells whether a node has something else than what is published under the same revision.

@@ -44,9 +44,15 @@ func (f *fleet) expectApplied(ctx context.Context, name string, matcher types.Go
 func (f *fleet) expectRevision(ctx context.Context, since time.Time) {
 	GinkgoHelper()
 	Eventually(f.published).WithArguments(ctx).WithTimeout(convergeTimeout).WithPolling(50 * time.Millisecond).Should(BeNumerically(">=", since.UnixMilli()))
+	f.expectReported(ctx)
+	reportTime(fmt.Sprintf("all %d nodes said that they have it in force after", len(f.agents)+1), since)
+}
+
+// expectReported waits until all nodes say that they have what is published.
+func (f *fleet) expectReported(ctx context.Context) {
+	GinkgoHelper()
 	want := map[int64]int{f.published(ctx): len(f.agents) + 1}
 	Eventually(f.revisions).WithArguments(ctx).WithTimeout(convergeTimeout).WithPolling(50 * time.Millisecond).Should(Equal(want))
-	reportTime(fmt.Sprintf("all %d nodes said that they have it in force after", len(f.agents)+1), since)
 }
 
 // notApplied returns how many sets are not.

@@ -121,6 +121,7 @@ var _ = Describe("a fleet of 51 nodes", Ordered, ContinueOnFailure, func() {
 		stolen, err := client.New(config, client.Options{Scheme: f.objects.Scheme()})
 		Expect(err).NotTo(HaveOccurred())
 		lie := client.RawPatch(types.MergePatchType, []byte(`{"status":{"runtimes":["stolen"]}}`))
+		f.expectReported(ctx) // of what the spec before took away
 		other, own := f.node(ctx, "fleet-02"), f.node(ctx, "fleet-01")
 
 		err = stolen.Status().Patch(ctx, other.DeepCopy(), lie)

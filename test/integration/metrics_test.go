@@ -131,15 +131,14 @@ func familiesIn(file string) []string {
 
 var _ = Describe("Metrics", func() {
 	// startMeasured starts the manager and an agent, both with metrics, on a node that counts.
-	startMeasured := func(ctx context.Context) (n *node, manager, agent string) {
+	startMeasured := func(ctx context.Context) (n *node, manager, agent string, p *controlplane.Process) {
 		GinkgoHelper()
 		Expect(admin.Create(ctx, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "node-1", Labels: map[string]string{corev1.LabelOSStable: "linux"}}})).To(Succeed())
 		n, manager, agent = newNode(), freeAddress(), freeAddress()
 		startManager(ctx, alone, "--metrics-bind-address="+manager)
 		p, err := plane.StartAgent(ctx, n.root, "node-1", "--metrics-bind-address="+agent)
 		Expect(err).NotTo(HaveOccurred())
-		track("agent", p)
-		return n, manager, agent
+		return n, manager, agent, track("agent", p)
 	}
 
 	It("are had by who may have them, and tell what happens", func(ctx SpecContext) {
@@ -150,7 +149,7 @@ var _ = Describe("Metrics", func() {
 		}
 		Expect(kinds).To(ConsistOf("ServiceMonitor", "PodMonitor", "PrometheusRule"))
 
-		n, manager, agent := startMeasured(ctx)
+		n, manager, agent, p := startMeasured(ctx)
 		s := set("a", entry("quay.io", "m1.local"))
 		create(ctx, s)
 		n.wantRules(s)
@@ -206,10 +205,14 @@ var _ = Describe("Metrics", func() {
 		n.remove(dropIn)
 		n.wantRules(s)
 		expect(agent, `mirrorset_agent_drift_repairs_total\{file="drop_in"\} 1`)
+
+		p.Kill()
+		change(ctx, s, entry("quay.io", "m3.local"))
+		expect(manager, `mirrorset_nodes\{state="in_force"\} 0`, `mirrorset_nodes\{state="behind"\} 1`)
 	})
 
 	It("of an agent that may not ask who comes are had by nobody", func(ctx SpecContext) {
-		_, manager, agent := startMeasured(ctx)
+		_, manager, agent, _ := startMeasured(ctx)
 		Eventually(func(g Gomega) {
 			status, _, err := scrape(manager, tokenOf(ctx, controlplane.ManagerAccount))
 			g.Expect(err).NotTo(HaveOccurred())

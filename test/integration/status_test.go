@@ -14,6 +14,7 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -58,6 +59,27 @@ var _ = Describe("docs/status.md", func() {
 			out, err := plane.Kubectl(ctx, strings.Fields(block[1])...).CombinedOutput()
 			Expect(err).NotTo(HaveOccurred(), "%s", out)
 			Expect(normal(string(out))).To(Equal(normal(block[2])), block[1])
+		}
+	})
+})
+
+var _ = Describe("The status of a set", func() {
+	It("comes back where somebody else wrote it or took it away", func(ctx SpecContext) {
+		startNode(ctx)
+		s := set("a", entry("quay.io", "m1.local/q"))
+		create(ctx, s)
+		said := func() (configv1.ImageDigestMirrorSetStatus, error) {
+			err := admin.Get(ctx, client.ObjectKeyFromObject(s), s)
+			return s.Status, err
+		}
+		Eventually(said).Should(HaveField("Conditions", ContainElement(HaveField("Reason", configv1.ReasonAppliedOnAllNodes))))
+		before, err := said()
+		Expect(err).NotTo(HaveOccurred())
+		for _, patch := range []string{`{"status":null}`, `{"status":{"sources":7}}`} {
+			Expect(admin.Status().Patch(ctx, s, client.RawPatch(types.MergePatchType, []byte(patch)))).To(Succeed())
+			Expect(s.Status).NotTo(Equal(before), patch)
+			Eventually(said).Should(SatisfyAll(
+				HaveField("Revision", before.Revision), HaveField("Sources", before.Sources), HaveField("Conditions", HaveLen(len(before.Conditions)))), patch)
 		}
 	})
 })
