@@ -38,18 +38,7 @@ func BenchmarkFleet(b *testing.B) {
 }
 
 func benchmarkFleet(b *testing.B, agents, sources int) {
-	log.SetLogger(logr.Discard())
-	p, err := startPlane()
-	must(b, err)
-	b.Cleanup(func() { _ = p.Stop() })
-	must(b, p.Install(b.Context()))
-	c, err := newClient(p.Config)
-	must(b, err)
-	manager, err := p.StartManager(b.Context(), alone)
-	must(b, err)
-	b.Cleanup(manager.Kill)
-	must(b, p.AwaitSets(b.Context()))
-
+	p, c := startManaged(b)
 	changed := set("a", entry("changed.example.com/team", "mirror.local/0"))
 	must(b, c.Create(b.Context(), changed))
 	const each = 100 // of a set
@@ -68,6 +57,23 @@ func benchmarkFleet(b *testing.B, agents, sources int) {
 		must(b, c.Patch(b.Context(), changed, client.MergeFrom(before)))
 		awaitApplied(b, c, changed)
 	}
+}
+
+// startManaged returns a control plane with a manager that has brought the CRDs.
+func startManaged(b *testing.B) (*controlplane.ControlPlane, client.Client) {
+	b.Helper()
+	log.SetLogger(logr.Discard())
+	p, err := startPlane()
+	must(b, err)
+	b.Cleanup(func() { _ = p.Stop() })
+	must(b, p.Install(b.Context()))
+	c, err := newClient(p.Config)
+	must(b, err)
+	manager, err := p.StartManager(b.Context(), alone)
+	must(b, err)
+	b.Cleanup(manager.Kill)
+	must(b, p.AwaitSets(b.Context()))
+	return p, c
 }
 
 // startAgents starts agents in this process, each with a node of its own, until the benchmark ends.

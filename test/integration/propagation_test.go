@@ -12,8 +12,6 @@ import (
 
 	"github.com/fsnotify/fsnotify"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/log"
-	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 )
@@ -27,17 +25,7 @@ const (
 
 // BenchmarkPropagation measures how long after the API server confirmed a change of a set the file on a node is replaced.
 func BenchmarkPropagation(b *testing.B) {
-	log.SetLogger(zap.New(zap.WriteTo(os.Stderr)))
-	p, err := startPlane()
-	must(b, err)
-	b.Cleanup(func() { _ = p.Stop() })
-	must(b, p.Install(b.Context()))
-	c, err := newClient(p.Config)
-	must(b, err)
-	manager, err := p.StartManager(b.Context(), alone)
-	must(b, err)
-	b.Cleanup(manager.Kill)
-	must(b, p.AwaitSets(b.Context()))
+	p, c := startManaged(b)
 	n := &node{root: b.TempDir()}
 	must(b, os.MkdirAll(n.path(dropIns), 0o755))
 	files, err := fsnotify.NewWatcher()
