@@ -153,7 +153,7 @@ func newRegistry(registryName, address string, t *traffic) *countedRegistry {
 			t.connected(registryName)
 		}
 	}
-	DeferCleanup(r.server.Close)
+	DeferCleanup(r.close)
 	return r
 }
 
@@ -171,8 +171,14 @@ func (r *countedRegistry) push(ctx context.Context, repository string, image v1.
 
 // stop closes the server, so that connections are refused.
 func (r *countedRegistry) stop() {
-	r.server.Close()
+	r.close()
 	r.down = true
+}
+
+// close waits for nobody whom the registry keeps waiting.
+func (r *countedRegistry) close() {
+	r.server.CloseClientConnections()
+	r.server.Close()
 }
 
 // report puts the counters into the test report.
