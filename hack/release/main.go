@@ -77,6 +77,13 @@ func (r release) write(out string) error {
 	if err != nil {
 		return err
 	}
+	catalog, err := os.ReadFile(filepath.Join(out, "catalog.yaml"))
+	if err != nil {
+		return err
+	}
+	if err := wantInCatalog(string(changelog), string(catalog)); err != nil {
+		return fmt.Errorf("catalog.yaml: %w", err)
+	}
 	files, err := r.files(license, string(changelog))
 	if err != nil {
 		return err

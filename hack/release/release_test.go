@@ -243,3 +243,20 @@ func TestRefused(t *testing.T) {
 		}
 	}
 }
+
+func TestAReleaseThatOLMWouldForgetIsMissed(t *testing.T) {
+	const released = "## [Unreleased]\n\n## [0.2.0] - 2026-12-01\n\n## [0.1.0] - 2026-11-25\n"
+	for catalog, want := range map[string]string{
+		"entries:\n- name: mirrorset.v0.1.0\n- name: mirrorset.v0.2.0\n  replaces: mirrorset.v0.1.0\n": "",
+		"entries:\n- name: mirrorset.v0.1.0-rc.1\n- name: mirrorset.v0.2.0\n  replaces: mirrorset.v0.1.0\n": "has no mirrorset.v0.1.0, which CHANGELOG.md has: " +
+			"merge the catalog.yaml of that release into catalog/ (CONTRIBUTING.md)",
+	} {
+		got := ""
+		if err := wantInCatalog(released, catalog); err != nil {
+			got = err.Error()
+		}
+		if got != want {
+			t.Errorf("%q: got %q, want %q", catalog, got, want)
+		}
+	}
+}
