@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -81,7 +82,8 @@ var _ = Describe("The bundle, as OLM installs it", func() {
 		released, err := olm.Load(os.DirFS(root))
 		Expect(err).NotTo(HaveOccurred())
 		env := documentedEnv()
-		deployment := (&bundle.Installer{Client: admin, Namespace: namespace, Bundle: released, Env: env}).Install(ctx)
+		installer := &bundle.Installer{Client: admin, Namespace: namespace, Bundle: released, Env: env}
+		deployment := installer.Install(ctx)
 		Expect(deployment.Spec.Template.Spec.EnableServiceLinks).To(HaveValue(BeFalse()), "variables of Services could pass for settings")
 		metrics := freeAddress()
 		manager := startManager(ctx, deployment, metrics)
@@ -114,6 +116,13 @@ var _ = Describe("The bundle, as OLM installs it", func() {
 		Expect(manager.Stop()).To(Succeed())
 		expectNothingForbidden(manager, agent)
 		expectRights(released)
+
+		By("leaving what the documents have people delete, and nothing else")
+		installer.Remove(ctx)
+		for _, command := range regexp.MustCompile(`(?m)^kubectl (delete \w+ -l .*)$`).FindAllStringSubmatch(installation(), -1) {
+			kubectl(ctx, strings.Fields(command[1])...)
+		}
+		Expect(kubectl(ctx, "get", "customresourcedefinitions,clusterroles,clusterrolebindings", "-o", "name")).NotTo(ContainSubstring("mirrorset"))
 	}, NodeTimeout(3*time.Minute))
 })
 
@@ -175,12 +184,18 @@ func tryExamples(ctx context.Context, released *olm.Bundle) {
 	}
 }
 
-// documentedEnv is spec.config.env of the Subscription that docs/install.md has people apply.
-func documentedEnv() []corev1.EnvVar {
+// installation is docs/install.md.
+func installation() string {
 	GinkgoHelper()
 	text, err := os.ReadFile(filepath.Join(root, "docs/install.md"))
 	Expect(err).NotTo(HaveOccurred())
-	_, example, _ := strings.Cut(string(text), "\nkind: Subscription\n")
+	return string(text)
+}
+
+// documentedEnv is spec.config.env of the Subscription that docs/install.md has people apply.
+func documentedEnv() []corev1.EnvVar {
+	GinkgoHelper()
+	_, example, _ := strings.Cut(installation(), "\nkind: Subscription\n")
 	example, _, _ = strings.Cut(example, "\n```\n")
 	var subscription struct {
 		Spec struct{ Config struct{ Env []corev1.EnvVar } }

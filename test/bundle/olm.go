@@ -44,7 +44,7 @@ func (i *Installer) Install(ctx context.Context) *appsv1.Deployment {
 		if !slices.Contains([]string{"CustomResourceDefinition", "ClusterRole", "ClusterRoleBinding", "PriorityClass"}, object.GetKind()) {
 			object.SetNamespace(i.Namespace)
 		}
-		if object.GetKind() == "CustomResourceDefinition" { // stays
+		if slices.Contains([]string{"CustomResourceDefinition", "ClusterRole"}, object.GetKind()) { // stay: OLM does not mark them as the CSV's
 			Expect(i.Create(ctx, object)).To(Succeed())
 			continue
 		}

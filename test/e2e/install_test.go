@@ -95,7 +95,8 @@ var _ = Describe("Mirrorset that was installed", func() {
 		Eventually(s.remains).WithContext(ctx).WithTimeout(convergeTimeout).Should(BeEmpty())
 		olmInstaller.Remove(ctx)
 		s.kubectl(ctx, "get", "crd", "proxies.config.openshift.io")
-		documented(ctx, s, "install.md", "kubectl delete crd -l app.kubernetes.io/part-of=mirrorset --field-selector metadata.name!=proxies.config.openshift.io")
+		documented(ctx, s, "install.md", "kubectl delete clusterrole -l app.kubernetes.io/part-of=mirrorset",
+			"kubectl delete crd -l app.kubernetes.io/part-of=mirrorset --field-selector metadata.name!=proxies.config.openshift.io")
 		const last = "kubectl get crd -o name | grep -v /proxies | grep -q '[.]config[.]openshift[.]io$' || kubectl delete --ignore-not-found crd proxies.config.openshift.io"
 		s.kubectl(ctx, "apply", "-f", "../integration/testdata/openshift-idms-crd.yaml")
 		documented(ctx, s, "install.md", last)
