@@ -121,13 +121,19 @@ func (u *uninstaller) stopManager(ctx context.Context) error {
 
 // refuseOLM is for a manager that OLM would start again.
 func (u *uninstaller) refuseOLM(manager *appsv1.Deployment) error {
-	owner := manager.Labels["olm.owner"]
-	if owner == "" {
+	csv, extension := manager.Labels["olm.owner"], manager.Labels["olm.operatorframework.io/owner-name"] // of v0, and of v1
+	var last string
+	switch {
+	case csv != "":
+		last = fmt.Sprintf("the Subscription and ClusterServiceVersion %s in namespace %s", csv, u.namespace)
+	case extension != "":
+		last = "ClusterExtension " + extension
+	default:
 		u.release = manager.Annotations["meta.helm.sh/release-name"]
 		return nil
 	}
-	return fmt.Errorf("OLM keeps Mirrorset installed in namespace %[1]s and would start the manager again, so nothing was changed. To take it away: kubectl delete imagedigestmirrorsets --all; "+
-		"kubectl mirrors nodes --watch; then delete the Subscription and ClusterServiceVersion %[2]s in namespace %[1]s (docs/uninstall.md)", u.namespace, owner)
+	return fmt.Errorf("OLM keeps Mirrorset installed in namespace %s and would start the manager again, so nothing was changed. To take it away: kubectl delete imagedigestmirrorsets --all; "+
+		"kubectl mirrors nodes --watch; then delete %s (docs/uninstall.md)", u.namespace, last)
 }
 
 // publishNothing publishes a revision without rules above all that were published.

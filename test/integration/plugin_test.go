@@ -217,24 +217,26 @@ func revisionIn(text string) string {
 }
 
 var _ = Describe("kubectl mirrors uninstall", func() {
-	It("changes nothing where OLM would start the manager again", func(ctx SpecContext) {
+	DescribeTable("changes nothing where OLM would start the manager again", func(ctx SpecContext, mark, owner, last string) {
 		key := client.ObjectKey{Namespace: controlplane.Namespace, Name: controller.ManagerName}
 		label := func(ctx context.Context, value any) *appsv1.Deployment {
 			manager := &appsv1.Deployment{}
 			Expect(admin.Get(ctx, key, manager)).To(Succeed())
-			patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"labels": map[string]any{"olm.owner": value}}})
+			patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"labels": map[string]any{mark: value}}})
 			Expect(err).NotTo(HaveOccurred())
 			Expect(admin.Patch(ctx, manager, client.RawPatch(types.MergePatchType, patch))).To(Succeed())
 			return manager
 		}
-		before := label(ctx, "mirrorset.v0.1.0")
+		before := label(ctx, owner)
 		DeferCleanup(func(ctx SpecContext) { label(ctx, nil) })
 		out, code := runMirrors(ctx, "uninstall")
 		Expect(code).To(Equal(1))
 		Expect(out).To(HavePrefix("error: OLM keeps Mirrorset installed in namespace mirrorset-system and would start the manager again, so nothing was changed. "))
-		Expect(out).To(ContainSubstring("ClusterServiceVersion mirrorset.v0.1.0"))
+		Expect(out).To(ContainSubstring("then delete " + last + " (docs/uninstall.md)"))
 		after := &appsv1.Deployment{}
 		Expect(admin.Get(ctx, key, after)).To(Succeed())
 		Expect(after.ResourceVersion).To(Equal(before.ResourceVersion))
-	})
+	},
+		Entry("v0", "olm.owner", "mirrorset.v0.1.0", "the Subscription and ClusterServiceVersion mirrorset.v0.1.0 in namespace mirrorset-system"),
+		Entry("v1", "olm.operatorframework.io/owner-name", "mirrorset", "ClusterExtension mirrorset"))
 })
