@@ -59,18 +59,23 @@ func TestWhatIsGivenWinsOverTheEnvironment(t *testing.T) {
 
 func TestAVariableThatIsNoSettingIsRefused(t *testing.T) {
 	for variable, want := range map[string]string{
-		"MIRRORSET_INSECURE_REGISTRY=a,http://b":   `MIRRORSET_INSECURE_REGISTRY="a,http://b": scope "http://b": want host[:port][/path] or *.host`,
-		"MIRRORSET_INSECURE_REGISTRY=a, b":         `scope " b": want host`,
-		"MIRRORSET_LEADER_ELECT=yes":               `MIRRORSET_LEADER_ELECT="yes": want true or false`,
-		"MIRRORSET_METRICS_BIND_ADDRESS=8443":      `MIRRORSET_METRICS_BIND_ADDRESS="8443": want host:port, :port or 0: `,
-		"MIRRORSET_REDIRECTOR_PORT=0":              `MIRRORSET_REDIRECTOR_PORT="0": want a port, from 1 to 65535`,
-		"MIRRORSET_REDIRECTOR_PORT=65536":          "want a port",
-		"MIRRORSET_AGENT_NODE_SELECTOR=a":          `MIRRORSET_AGENT_NODE_SELECTOR="a": want key=value,...: `,
-		`MIRRORSET_AGENT_TOLERATIONS=[{"kye": 1}]`: `want a list as [{"key": "k", "operator": "Exists"}]: `,
-		"MIRRORSET_INSECURE_REGISTRIES=a":          `MIRRORSET_INSECURE_REGISTRIES="a": there is no such setting; manager --help lists the flags`,
-		"MIRRORSET_METRICS_SERVICE_HOST=10.0.0.1":  "have the Pod set enableServiceLinks: false",
-		"MIRRORSET_VERSION=v0.1.0":                 `MIRRORSET_VERSION="v0.1.0": there is no such setting`,
-		"MIRRORSET_crio_reload=true":               `MIRRORSET_crio_reload="true": there is no such setting`,
+		"MIRRORSET_INSECURE_REGISTRY=a,http://b":         `MIRRORSET_INSECURE_REGISTRY="a,http://b": scope "http://b": want host[:port][/path] or *.host`,
+		"MIRRORSET_INSECURE_REGISTRY=a, b":               `scope " b": want host`,
+		"MIRRORSET_LEADER_ELECT=yes":                     `MIRRORSET_LEADER_ELECT="yes": want true or false`,
+		"MIRRORSET_METRICS_BIND_ADDRESS=8443":            `MIRRORSET_METRICS_BIND_ADDRESS="8443": want host:port, :port or 0: `,
+		"MIRRORSET_METRICS_BIND_ADDRESS=:http":           `MIRRORSET_METRICS_BIND_ADDRESS=":http": want host:port, :port or 0: `,
+		"MIRRORSET_AGENT_METRICS_BIND_ADDRESS=a:65536":   `want host:port, :port or 0: `,
+		"MIRRORSET_CONTAINERS_DIR=etc/containers":        `MIRRORSET_CONTAINERS_DIR="etc/containers": want an absolute path, and no .. in it`,
+		"MIRRORSET_CONTAINERD_CERTS_DIR=/etc/../certs.d": `MIRRORSET_CONTAINERD_CERTS_DIR="/etc/../certs.d": want an absolute path`,
+		"MIRRORSET_CONTAINERD_CONFIG=config.toml":        `want an absolute path`,
+		"MIRRORSET_REDIRECTOR_PORT=0":                    `MIRRORSET_REDIRECTOR_PORT="0": want a port, from 1 to 65535`,
+		"MIRRORSET_REDIRECTOR_PORT=65536":                "want a port",
+		"MIRRORSET_AGENT_NODE_SELECTOR=a":                `MIRRORSET_AGENT_NODE_SELECTOR="a": want key=value,...: `,
+		`MIRRORSET_AGENT_TOLERATIONS=[{"kye": 1}]`:       `want a list as [{"key": "k", "operator": "Exists"}]: `,
+		"MIRRORSET_INSECURE_REGISTRIES=a":                `MIRRORSET_INSECURE_REGISTRIES="a": there is no such setting; manager --help lists the flags`,
+		"MIRRORSET_METRICS_SERVICE_HOST=10.0.0.1":        "have the Pod set enableServiceLinks: false",
+		"MIRRORSET_VERSION=v0.1.0":                       `MIRRORSET_VERSION="v0.1.0": there is no such setting`,
+		"MIRRORSET_crio_reload=true":                     `MIRRORSET_crio_reload="true": there is no such setting`,
 	} {
 		if _, err := parse(t, nil, []string{variable}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: the error is %v; want one with %s", variable, err, want)

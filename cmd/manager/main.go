@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -98,10 +100,11 @@ func (s *settings) flags(on *flag.FlagSet) {
 func (s *settings) agentFlags(on *flag.FlagSet) {
 	s.agent.Image = os.Getenv("RELATED_IMAGE_AGENT")
 	s.agent.RedirectorPort, s.agent.MetricsAddress = 289, "0"
+	s.agent.ContainersDir, s.agent.CertsDir, s.agent.ContainerdConfig = "/etc/containers", "/etc/containerd/certs.d", "/etc/containerd/config.toml"
 	s.agent.Tolerations = []corev1.Toleration{{Operator: corev1.TolerationOpExists}}
-	on.StringVar(&s.agent.ContainersDir, "containers-dir", "/etc/containers", "folder of registries.conf.d on the nodes")
-	on.StringVar(&s.agent.CertsDir, "containerd-certs-dir", "/etc/containerd/certs.d", "folder on the nodes that containerd's config_path names")
-	on.StringVar(&s.agent.ContainerdConfig, "containerd-config", "/etc/containerd/config.toml", "containerd's configuration file on the nodes, which is read to tell whether containerd follows")
+	on.Func("containers-dir", "folder of registries.conf.d on the nodes; the default is /etc/containers", absolute(&s.agent.ContainersDir))
+	on.Func("containerd-certs-dir", "folder on the nodes that containerd's config_path names; the default is /etc/containerd/certs.d", absolute(&s.agent.CertsDir))
+	on.Func("containerd-config", "containerd's configuration file on the nodes, which is read to tell whether containerd follows; the default is /etc/containerd/config.toml", absolute(&s.agent.ContainerdConfig))
 	on.Func("redirector-port", "port of 127.0.0.1 on which containerd finds the redirector on each node; the default is 289; below 1024, so that no ordinary process can take its place", func(text string) error {
 		port, err := strconv.ParseUint(text, 10, 16)
 		if err != nil || port == 0 {
@@ -132,8 +135,23 @@ func (s *settings) agentFlags(on *flag.FlagSet) {
 // address returns what sets one to listen on.
 func address(of *string) func(string) error {
 	return func(text string) error {
-		if _, _, err := net.SplitHostPort(text); err != nil && text != "0" {
+		_, port, err := net.SplitHostPort(text)
+		if err == nil {
+			_, err = strconv.ParseUint(port, 10, 16)
+		}
+		if err != nil && text != "0" {
 			return fmt.Errorf("want host:port, :port or 0: %w", err)
+		}
+		*of = text
+		return nil
+	}
+}
+
+// absolute returns what sets a path on the nodes, which the API server takes without .. only, and nobody could find by another folder.
+func absolute(of *string) func(string) error {
+	return func(text string) error {
+		if !path.IsAbs(text) || slices.Contains(strings.Split(text, "/"), "..") {
+			return errors.New("want an absolute path, and no .. in it")
 		}
 		*of = text
 		return nil
