@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
@@ -32,14 +33,14 @@ func main() {
 		s.arguments[name] = value
 		return nil
 	})
-	name := flag.String("name", "", "full name of the image, with its tag")
+	full := flag.String("name", "", "full name of the image, with its tag")
 	architectures := flag.String("architectures", "", "architectures, separated by commas; nothing for an image of files that are the same on each")
 	out := flag.String("out", "", "the archive to write; the digest goes to the same name with .digest for .tar")
 	flag.Parse()
 	text, err := os.ReadFile(*dockerfile)
 	if err == nil {
 		s.dockerfile = string(text)
-		err = s.write(*name, strings.FieldsFunc(*architectures, func(r rune) bool { return r == ',' }), *out)
+		err = s.write(*full, strings.FieldsFunc(*architectures, func(r rune) bool { return r == ',' }), *out)
 	}
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "image: %s: %v\n", *dockerfile, err)
@@ -48,7 +49,11 @@ func main() {
 }
 
 // write builds the image and writes its archive and its digest.
-func (s source) write(name string, architectures []string, out string) (err error) {
+func (s source) write(full string, architectures []string, out string) (err error) {
+	// What has no tag would be cut at the port of its registry, where the digest takes the tag's place.
+	if tag, err := name.NewTag(full); err != nil || !strings.HasSuffix(full, ":"+tag.TagStr()) {
+		return fmt.Errorf("-name %s: want NAME:TAG", full)
+	}
 	dir, err := os.MkdirTemp("", "mirrorset-image-")
 	if err != nil {
 		return err
@@ -60,8 +65,8 @@ func (s source) write(name string, architectures []string, out string) (err erro
 	}
 	// The first annotation names the image for OCI tools, the second for containerd's import.
 	names := layout.WithAnnotations(map[string]string{
-		"org.opencontainers.image.ref.name": name,
-		"io.containerd.image.name":          name,
+		"org.opencontainers.image.ref.name": full,
+		"io.containerd.image.name":          full,
 	})
 	var sum v1.Hash
 	if len(architectures) > 0 {

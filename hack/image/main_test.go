@@ -75,6 +75,16 @@ func TestAnImageForAllArchitectures(t *testing.T) {
 	entry(t, archive, "blobs/sha256/"+only.Digest.Hex)
 }
 
+func TestANameWithoutATagIsRefused(t *testing.T) {
+	out := filepath.Join(t.TempDir(), "image.tar")
+	for _, name := range []string{"", "files", "registry.example:5000/files", "registry.example/files@sha256:" + strings.Repeat("0", 64), "registry.example/files:v1+a"} {
+		err := source{dockerfile: "FROM scratch\nCOPY main.go /\n", context: "."}.write(name, nil, out)
+		if err == nil || err.Error() != "-name "+name+": want NAME:TAG" {
+			t.Errorf("%q: the error is %v", name, err)
+		}
+	}
+}
+
 // programs is a folder with some to pack.
 func programs(t *testing.T) string {
 	t.Helper()
