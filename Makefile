@@ -214,14 +214,18 @@ push: ## Push dist/mirrorset.tar as IMG, with all its architectures (skopeo).
 	skopeo copy --all --preserve-digests oci-archive:dist/mirrorset.tar docker://$(IMG)
 
 .PHONY: push-bundle
-push-bundle: ## Push dist/mirrorset-bundle.tar as BUNDLE_IMG, and dist/mirrorset-catalog.tar as CATALOG_IMG and as its latest, which CatalogSources follow.
+push-bundle: ## Push dist/mirrorset-bundle.tar as BUNDLE_IMG, and dist/mirrorset-catalog.tar as CATALOG_IMG (skopeo).
 	skopeo copy --preserve-digests oci-archive:dist/mirrorset-bundle.tar docker://$(BUNDLE_IMG)
-	for catalog in $(CATALOG_IMG) "$${CATALOG_IMG%:*}:latest"; do skopeo copy --preserve-digests oci-archive:dist/mirrorset-catalog.tar docker://$$catalog; done
+	skopeo copy --preserve-digests oci-archive:dist/mirrorset-catalog.tar docker://$(CATALOG_IMG)
 
 .PHONY: publish
 publish: ## Publish what is in dist/ as the release VERSION on GitHub (gh); its tag has to be there.
 	cd dist && gh release create $(VERSION) --repo mirrorset/mirrorset --verify-tag --title $(VERSION) --notes-file release-notes.md \
 	  $(if $(findstring -,$(VERSION)),--prerelease) $(RELEASED) SHA256SUMS
+
+.PHONY: offer
+offer: ## Have CatalogSources that follow the catalog's latest image see CATALOG_IMG, and OLM so offer the release (skopeo).
+	skopeo copy --preserve-digests docker://$(CATALOG_IMG) docker://$${CATALOG_IMG%:*}:latest
 
 ##@ Check
 

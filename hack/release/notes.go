@@ -39,14 +39,3 @@ func (r release) notes(changelog string) (string, error) {
 	}
 	return "", fmt.Errorf("%s has no section: add ## [%s]", r.version, want)
 }
-
-// wantInCatalog fails if the catalog lacks a version that the changelog has: whoever has that one would be offered nothing by OLM any
-// more.
-func wantInCatalog(changelog, catalog string) error {
-	for _, found := range heading.FindAllStringSubmatch(changelog, -1) {
-		if name := "mirrorset.v" + found[1]; found[1] != "Unreleased" && !strings.Contains(catalog, "- name: "+name+"\n") {
-			return fmt.Errorf("has no %s, which CHANGELOG.md has: merge the catalog.yaml of that release into catalog/ (CONTRIBUTING.md)", name)
-		}
-	}
-	return nil
-}
