@@ -296,6 +296,15 @@ $(KUSTOMIZE): hack/tools/go.mod hack/tools/go.sum
 $(HELM): test/helm/go.mod test/helm/go.sum
 	cd test/helm && go build -trimpath -ldflags "-s -w" -o $@ helm.sh/helm/v4/cmd/helm
 
+# OLM's two operators, what unpacks bundles for them, and opm, from the versions that test/olm/go.mod pins.
+OLM_PACKAGES := $(addprefix github.com/operator-framework/operator-lifecycle-manager/,cmd/catalog cmd/olm util/cpb) \
+  github.com/operator-framework/operator-registry/cmd/opm
+OLM := $(addprefix $(BIN)/olm/,$(notdir $(OLM_PACKAGES)))
+
+$(OLM): $(BIN)/olm/%: test/olm/go.mod test/olm/go.sum
+	cd test/olm && CGO_ENABLED=0 go build -trimpath -tags "containers_image_openpgp exclude_graphdriver_btrfs json1" -ldflags "-s -w" \
+	  -o $@ $(filter %/$*,$(OLM_PACKAGES))
+
 # golangci-lint, with kube-api-linter as a plugin.
 $(GOLANGCI_LINT): hack/tools/go.mod hack/tools/go.sum
 	cd hack/tools && go build -o $@ sigs.k8s.io/kube-api-linter/cmd/golangci-lint-kube-api-linter
