@@ -37,6 +37,7 @@ func main() {
 	flag.StringVar(&config.HostRoot, "host-root", "", "directory that the host's root directory is mounted at")
 	flag.StringVar(&config.NodeName, "node-name", os.Getenv("NODE_NAME"), "name of this node; the default is $NODE_NAME")
 	flag.StringVar(&config.Namespace, "namespace", os.Getenv("POD_NAMESPACE"), "namespace of the manager; the default is $POD_NAMESPACE")
+	flag.StringVar(&config.Manager, "manager", "", "name of the Deployment in --namespace that this agent belongs to: told to end when that is gone, the agent cleans the node")
 	flag.IntVar(&config.RedirectorPort, "redirector-port", 289, "port of 127.0.0.1 on which containerd finds the redirector")
 	flag.BoolVar(&config.AllowDefaultHost, "allow-default-host", false, "put blocked wildcards in force for containerd, which makes every registry that has no folder of its own depend on the redirector")
 	flag.StringVar(&config.CertsDir, "containerd-certs-dir", "/etc/containerd/certs.d", "what the host calls the folder that is at etc/containerd/certs.d below --host-root")

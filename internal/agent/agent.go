@@ -25,7 +25,8 @@ import (
 )
 
 // Run keeps the node in step with the ConfigMap until the context ends. It waits for another agent on the same host to
-// end first, and serves the redirector beside that one meanwhile.
+// end first, and serves the redirector beside that one meanwhile. If it ends because Mirrorset is being uninstalled, it leaves a
+// clean node.
 func Run(ctx context.Context, config Config) (err error) {
 	host, err := hostfile.Open(config.HostRoot)
 	if err != nil {
@@ -40,16 +41,41 @@ func Run(ctx context.Context, config Config) (err error) {
 	n.listen(ctx)
 	defer func() { err = errors.Join(err, n.closeRedirector()) }()
 	config.Started()
+	if config.Manager == "" {
+		return n.run(ctx, config, func(context.Context) string { return "" })
+	}
+	following, stop := context.WithCancel(context.WithoutCancel(ctx)) // past the end of what the agent does otherwise
+	defer stop()
+	return n.run(ctx, config, followOwner(following, config).uninstalled)
+}
 
+// run does what only one agent of a host may do at a time.
+func (n *node) run(ctx context.Context, config Config, uninstalled func(context.Context) (why string)) (err error) {
+	why := ""
 	unlock, err := n.lock(ctx)
-	if errors.Is(err, context.Canceled) {
-		return nil // asked to end before it was its turn
+	if errors.Is(err, context.Canceled) { // told to end before it was its turn
+		after := context.WithoutCancel(ctx)
+		if why = uninstalled(after); why == "" {
+			return nil
+		}
+		bounded, cancel := context.WithTimeout(after, cleanUp)
+		defer cancel()
+		unlock, err = n.lock(bounded)
 	}
 	if err != nil {
 		return fmt.Errorf("waiting to be the only agent on this host: %w", err)
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
-	return watch(ctx, config, n)
+	if why == "" {
+		if err := watch(ctx, config, n); err != nil || ctx.Err() == nil {
+			return err
+		}
+		if why = uninstalled(context.WithoutCancel(ctx)); why == "" {
+			return nil
+		}
+	}
+	n.log.Info("Mirrorset is being uninstalled, so this node is cleaned", "cause", why)
+	return n.clean()
 }
 
 // node is the state of one host.

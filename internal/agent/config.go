@@ -24,7 +24,9 @@ type Config struct {
 	HostRoot string
 	// Namespace is that of the ConfigMap.
 	Namespace string
-	// Client reads the ConfigMap.
+	// Manager is the name of the manager's Deployment, which this agent is uninstalled with; empty if none deployed it.
+	Manager string
+	// Client reads the ConfigMap and the manager's Deployment.
 	Client kubernetes.Interface
 	// Nodes reads and writes MirrorNodes.
 	Nodes dynamic.Interface

@@ -14,15 +14,12 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
-	apiwatch "k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/workqueue"
 
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
-	"github.com/mirrorset/mirrorset/internal/rewatch"
 )
 
 // fieldManager owns what agents write.
@@ -49,22 +46,12 @@ type reporter struct {
 func newReporter(config Config, changed func()) (*reporter, error) {
 	resource := mirrorsetv1alpha1.GroupVersion.WithResource("mirrornodes")
 	nodes := config.Nodes.Resource(resource)
-	one := fields.OneTermEqualSelector("metadata.name", config.NodeName).String()
 	r := &reporter{
 		nodes: nodes,
 		name:  config.NodeName,
 		log:   config.Log,
 		queue: workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[struct{}](retryFirst, retryLast)),
-		informer: cache.NewSharedIndexInformer(rewatch.Wrap(&cache.ListWatch{
-			ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-				o.FieldSelector = one
-				return nodes.List(ctx, o)
-			},
-			WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (apiwatch.Interface, error) {
-				o.FieldSelector = one
-				return nodes.Watch(ctx, o)
-			},
-		}), &unstructured.Unstructured{}, 0, cache.Indexers{}),
+		informer: informerOfOne(config.NodeName, nodes.List, nodes.Watch, &unstructured.Unstructured{}),
 	}
 	known := ""
 	seen := func(any) {

@@ -64,17 +64,7 @@ func watch(ctx context.Context, config Config, n *node) error {
 			workqueue.NewTypedItemExponentialFailureRateLimiter[struct{}](retryFirst, retryLast)),
 	}
 	configMaps := config.Client.CoreV1().ConfigMaps(config.Namespace)
-	one := fields.OneTermEqualSelector("metadata.name", payload.ConfigMapName).String()
-	l.informer = cache.NewSharedIndexInformer(rewatch.Wrap(&cache.ListWatch{
-		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-			o.FieldSelector = one
-			return configMaps.List(ctx, o)
-		},
-		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (apiwatch.Interface, error) {
-			o.FieldSelector = one
-			return configMaps.Watch(ctx, o)
-		},
-	}), &corev1.ConfigMap{}, 0, cache.Indexers{})
+	l.informer = informerOfOne(payload.ConfigMapName, configMaps.List, configMaps.Watch, &corev1.ConfigMap{})
 	wake := func(any) { l.queue.Add(struct{}{}) }
 	if _, err := l.informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc:    wake,
@@ -104,6 +94,23 @@ func watch(ctx context.Context, config Config, n *node) error {
 		return err
 	}
 	return errors.Join(err, l.files.Close())
+}
+
+// informerOfOne returns an informer about the one object of a name.
+func informerOfOne[List runtime.Object](name string, list func(context.Context, metav1.ListOptions) (List, error),
+	watch func(context.Context, metav1.ListOptions) (apiwatch.Interface, error), example runtime.Object,
+) cache.SharedIndexInformer {
+	one := fields.OneTermEqualSelector("metadata.name", name).String()
+	return cache.NewSharedIndexInformer(rewatch.Wrap(&cache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+			o.FieldSelector = one
+			return list(ctx, o)
+		},
+		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (apiwatch.Interface, error) {
+			o.FieldSelector = one
+			return watch(ctx, o)
+		},
+	}), example, 0, cache.Indexers{})
 }
 
 // wakeOnFiles queues a pass on every change of the watched folders, and on every tick for what no event told; it shuts the

@@ -107,9 +107,9 @@ func startManager(ctx context.Context, args ...string) *controlplane.Process {
 	return track("manager", p)
 }
 
-func startAgent(ctx context.Context, n *node) *controlplane.Process {
+func startAgent(ctx context.Context, n *node, args ...string) *controlplane.Process {
 	GinkgoHelper()
-	p, err := plane.StartAgent(ctx, n.root, "node-1")
+	p, err := plane.StartAgent(ctx, n.root, "node-1", args...)
 	Expect(err).NotTo(HaveOccurred())
 	return track("agent", p)
 }

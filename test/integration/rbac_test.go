@@ -114,6 +114,7 @@ var _ = Describe("The service account of", func() {
 	},
 		Entry("the agent", controlplane.AgentAccount, []string{
 			"list " + configMap, "watch " + configMap,
+			"get " + manager, "list " + manager, "watch " + manager, "get " + controlplane.Namespace + "/namespaces/" + controlplane.Namespace,
 			"list mirrornodes", "watch mirrornodes", "patch mirrornodes/status",
 		}),
 		Entry("the manager", controlplane.ManagerAccount, []string{
@@ -142,9 +143,11 @@ var _ = Describe("The service account of", func() {
 				authorizationv1.ResourceRule{Verbs: []string{"patch"}, APIGroups: []string{"mirrorset.io"}, Resources: []string{"mirrornodes/status"}},
 			)
 			if namespace == controlplane.Namespace {
-				want = append(want, authorizationv1.ResourceRule{
-					Verbs: []string{"list", "watch"}, APIGroups: []string{""}, Resources: []string{"configmaps"}, ResourceNames: []string{payload.ConfigMapName},
-				})
+				want = append(want,
+					authorizationv1.ResourceRule{Verbs: []string{"list", "watch"}, APIGroups: []string{""}, Resources: []string{"configmaps"}, ResourceNames: []string{payload.ConfigMapName}},
+					authorizationv1.ResourceRule{Verbs: []string{"get", "list", "watch"}, APIGroups: []string{"apps"}, Resources: []string{"deployments"}, ResourceNames: []string{controller.ManagerName}},
+					authorizationv1.ResourceRule{Verbs: []string{"get"}, APIGroups: []string{""}, Resources: []string{"namespaces"}},
+				)
 			}
 			Expect(rulesOf(ctx, controlplane.AgentAccount, namespace)).To(ConsistOf(want))
 		}

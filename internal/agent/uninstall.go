@@ -1,0 +1,149 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/go-logr/logr"
+	appsv1 "k8s.io/api/apps/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/mirrorset/mirrorset/internal/containerd"
+	"github.com/mirrorset/mirrorset/internal/hostfile"
+)
+
+const (
+	// comesBack is how long an agent that was told to end waits for a deleted Deployment to come back, as `kubectl replace
+	// --force` and some GitOps tools delete it and create it again.
+	comesBack = 5 * time.Second
+	// eventsArrive bounds the wait for news of the Deployment where the agent may no longer ask for its namespace. The Pod's
+	// terminationGracePeriodSeconds must leave time for this and for the clean-up.
+	eventsArrive = 20 * time.Second
+	// answer bounds the wait for an answer of the API server.
+	answer = 3 * time.Second
+	// cleanUp bounds the wait for the other agent of this host, which may be cleaning the node.
+	cleanUp = 20 * time.Second
+	// ownerPoll is how often the agent looks again.
+	ownerPoll = 200 * time.Millisecond
+)
+
+// owner is the manager's Deployment, which the agents' DaemonSet belongs to. An agent that is told to end asks it whether it is
+// being replaced or restarted, or uninstalled (docs/adr/0016).
+type owner struct {
+	client    kubernetes.Interface
+	namespace string
+	name      string
+	log       logr.Logger
+	informer  cache.SharedIndexInformer
+}
+
+// followOwner watches the Deployment until the context ends. An established watch outlives the rights that it was started with, so
+// the agent learns of a deletion even where its role and its account go at the same moment.
+func followOwner(ctx context.Context, config Config) *owner {
+	deployments := config.Client.AppsV1().Deployments(config.Namespace)
+	o := &owner{
+		client: config.Client, namespace: config.Namespace, name: config.Manager, log: config.Log,
+		informer: informerOfOne(config.Manager, deployments.List, deployments.Watch, &appsv1.Deployment{}),
+	}
+	go o.informer.RunWithContext(ctx)
+	return o
+}
+
+// uninstalled returns why Mirrorset is being uninstalled; "" where nothing shows that it is. Only what the API server says counts: one
+// that is away, or refuses the agent, leaves the node as it is (ADR 3).
+func (o *owner) uninstalled(ctx context.Context) (why string) {
+	began, gone := time.Now(), time.Time{}
+	for {
+		ends, errNamespace := o.namespaceEnds(ctx)
+		deleted, err := o.deleted(ctx)
+		if !deleted {
+			gone = time.Time{}
+		} else if gone.IsZero() {
+			gone = time.Now()
+		}
+		switch err = errors.Join(errNamespace, err); {
+		case ends:
+			return "namespace " + o.namespace + " is being deleted"
+		case deleted && time.Since(gone) >= comesBack:
+			return "the manager's Deployment was deleted"
+		case !deleted && !refused(err):
+			return ""
+		case !deleted && time.Since(began) >= eventsArrive:
+			o.log.Error(err, "This node keeps what is in force, because the agent may no longer ask whether Mirrorset is being uninstalled. If it is, clean the node as docs/uninstall.md says")
+			return ""
+		}
+		select {
+		case <-ctx.Done():
+			return ""
+		case <-time.After(ownerPoll):
+		}
+	}
+}
+
+// deleted asks for the Deployment. Where there is no answer, the watch may have told of its deletion.
+func (o *owner) deleted(ctx context.Context) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, answer)
+	defer cancel()
+	d, err := o.client.AppsV1().Deployments(o.namespace).Get(ctx, o.name, metav1.GetOptions{})
+	switch {
+	case err == nil:
+		return d.DeletionTimestamp != nil, nil
+	case apierrors.IsNotFound(err):
+		return true, nil
+	case !o.informer.HasSynced():
+		return false, err
+	}
+	for _, object := range o.informer.GetStore().List() {
+		if d, ok := object.(*appsv1.Deployment); ok && d.DeletionTimestamp == nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// namespaceEnds asks for the namespace, whose deletion may take the Pods before the Deployment.
+func (o *owner) namespaceEnds(ctx context.Context) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, answer)
+	defer cancel()
+	namespace, err := o.client.CoreV1().Namespaces().Get(ctx, o.namespace, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return true, nil
+	}
+	return err == nil && namespace.DeletionTimestamp != nil, err
+}
+
+// refused returns whether the API server no longer knows the agent, or what it may do.
+func refused(err error) bool {
+	return apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err)
+}
+
+// clean takes all of Mirrorset off the host but for the lock: files that lead to a redirector which is about to end would close their
+// registries for good. What an agent accepted goes last, so that a killed clean-up leaves a node that the next agent mends.
+func (n *node) clean() error {
+	failed := []error{n.host.RemoveLeftovers(certsDir, hostsFile, containerd.Marker)}
+	ours, err := ourCerts(n.host)
+	failed = append(failed, err)
+	for _, file := range ours {
+		_, err := n.host.RemoveWithFolder(file)
+		failed = append(failed, err)
+	}
+	changed, err := n.host.Remove(dropInFile)
+	n.reloadOwed = n.reloadOwed || changed
+	if errors.Is(err, hostfile.ErrForeign) {
+		err = nil // somebody else's file in its place
+	}
+	failed = append(failed, err, n.reloadCRIO())
+	if err := errors.Join(failed...); err != nil {
+		return fmt.Errorf("cleaning this node, which docs/uninstall.md says how to do by hand: %w", err)
+	}
+	_, err = n.host.Remove(stateFile)
+	return err
+}
