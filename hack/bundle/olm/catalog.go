@@ -109,13 +109,11 @@ func (c *Catalog) read(document []byte) error {
 	case schemaBundle:
 		c.Bundles = append(c.Bundles, Released{})
 		return yaml.UnmarshalStrict(document, &c.Bundles[len(c.Bundles)-1])
-	case "":
-		return nil // a comment
 	}
-	return fmt.Errorf("there is no schema %q", part.Schema)
+	return fmt.Errorf("part %.40q: there is no schema %q; opm refuses a part without one, and so a comment before the first ---", document, part.Schema)
 }
 
-// Bytes is the catalog as text.
+// Bytes is the catalog as text. It has no comment: opm takes one that ends with --- for a part without a schema.
 func (c *Catalog) Bytes() ([]byte, error) {
 	parts := []any{c.Package}
 	for _, channel := range c.Channels {
@@ -124,15 +122,15 @@ func (c *Catalog) Bytes() ([]byte, error) {
 	for _, bundle := range c.Bundles {
 		parts = append(parts, bundle)
 	}
-	text := bytes.NewBufferString("# What OLM is offered to install. `make bundle` adds a release to it; what is here of others stays as it is.\n")
+	documents := make([][]byte, 0, len(parts))
 	for _, part := range parts {
 		document, err := yaml.Marshal(part)
 		if err != nil {
 			return nil, err
 		}
-		fmt.Fprintf(text, "---\n%s", document)
+		documents = append(documents, document)
 	}
-	return text.Bytes(), nil
+	return bytes.Join(documents, []byte("---\n")), nil
 }
 
 // MakeRoom drops what is no release, and what is left in these channels of an earlier attempt at this version, so that it can be
