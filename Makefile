@@ -230,12 +230,12 @@ offer: ## Have CatalogSources that follow the catalog's latest image see CATALOG
 ##@ Check
 
 .PHONY: test
-test: build control-plane $(HELM) $(KUSTOMIZE) ## Run all tests that need no root, on a real kube-apiserver where they need one.
+test: build control-plane $(HELM) $(KUSTOMIZE) $(BIN)/olm/opm ## Run all tests that need no root, on a real kube-apiserver where they need one.
 	go test $(PACKAGES)
 	cd test/cluster/runtime && go test -count 1 ./... # containerd's own reader judges our hosts.toml
 	cd test/prometheus && go test -count 1 ./... # and Prometheus our alerts and the dashboard
 	cd test/helm && go test -count 1 ./... # and Helm and kustomize each other
-	cd test/olm && go test -count 1 ./... # and upstream's validators the OLM bundle
+	cd test/olm && go test -count 1 ./... # and upstream's validators the OLM bundle, and opm the catalog
 	cd test/openshift && go test ./... # and OpenShift's merge ours
 	go test -count 1 $(TEST_PACKAGES) # they run the programs in bin/, which Go's cache of results does not see
 

@@ -43,7 +43,6 @@ var validators = interfaces.Validators{
 // accepted are the warnings that stay, with the reasons.
 var accepted = map[string]string{
 	"MirrorNode: provided API should have an example annotation": "nobody writes MirrorNodes but the manager, and an example would invite to it",
-	"Migrate the API(s) for events":                              "version v1beta1 of events.k8s.io was removed; we use v1, and rights name no version",
 	"CSV contains permissions to create CRD":                     "the manager brings the CRD of sets where there is none, because OLM would replace OpenShift's (docs/adr/0015)",
 }
 

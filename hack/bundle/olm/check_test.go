@@ -23,11 +23,11 @@ const (
 	dockerfile  = "bundle.Dockerfile"
 )
 
-// committed are the bundle and the catalog of this checkout.
+// committed is the bundle of this checkout.
 func committed(t *testing.T) fstest.MapFS {
 	t.Helper()
 	files := fstest.MapFS{}
-	for _, pattern := range []string{"bundle/*/*", dockerfile, olm.CatalogFile} {
+	for _, pattern := range []string{"bundle/*/*", dockerfile} {
 		names, err := fs.Glob(os.DirFS(root), pattern)
 		if err != nil || len(names) == 0 {
 			t.Fatalf("%s: %v", pattern, err)
@@ -43,7 +43,7 @@ func committed(t *testing.T) fstest.MapFS {
 	return files
 }
 
-// first is the committed bundle as that of the first version, with the catalog that it gets then.
+// first is the committed bundle as that of the first version.
 func first(t *testing.T) fstest.MapFS {
 	t.Helper()
 	files := committed(t)
@@ -55,18 +55,6 @@ func first(t *testing.T) fstest.MapFS {
 	text := strings.ReplaceAll(string(files[csv].Data), spec.Version, "0.1.0-dev")
 	text = strings.Replace(text, "  replaces: "+spec.Replaces+"\n", "", 1)
 	files[csv] = &fstest.MapFile{Data: []byte(text)}
-	if bundle, err = olm.Load(files); err != nil {
-		t.Fatal(err)
-	}
-	catalog := &olm.Catalog{}
-	if err := catalog.Add(bundle, "ghcr.io/mirrorset/mirrorset-bundle:v0.1.0-dev", []string{"candidate", "fast", "stable"}, "stable"); err != nil {
-		t.Fatal(err)
-	}
-	content, err := catalog.Bytes()
-	if err != nil {
-		t.Fatal(err)
-	}
-	files[olm.CatalogFile] = &fstest.MapFile{Data: content}
 	return files
 }
 
@@ -91,11 +79,7 @@ func check(files fstest.MapFS) error {
 	if err != nil {
 		return err
 	}
-	catalog, err := olm.LoadCatalog(files)
-	if err != nil {
-		return err
-	}
-	return errors.Join(errors.Join(bundle.Check()...), errors.Join(catalog.Check(bundle)...))
+	return errors.Join(bundle.Check()...)
 }
 
 func TestTheCommittedBundleKeepsTheRules(t *testing.T) {

@@ -66,8 +66,3 @@ func encode(value any) ([]byte, error) {
 	err := e.Encode(value)
 	return bytes.TrimSpace(text.Bytes()), err
 }
-
-func decodeAny(text []byte) (value any, err error) {
-	err = json.Unmarshal(text, &value)
-	return value, err
-}
