@@ -47,10 +47,10 @@ func newReporter(config Config, changed func()) (*reporter, error) {
 	resource := mirrorsetv1alpha1.GroupVersion.WithResource("mirrornodes")
 	nodes := config.Nodes.Resource(resource)
 	r := &reporter{
-		nodes: nodes,
-		name:  config.NodeName,
-		log:   config.Log,
-		queue: workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[struct{}](retryFirst, retryLast)),
+		nodes:    nodes,
+		name:     config.NodeName,
+		log:      config.Log,
+		queue:    workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[struct{}](retryFirst, retryLast)),
 		informer: informerOfOne(config.NodeName, nodes.List, nodes.Watch, &unstructured.Unstructured{}),
 	}
 	known := ""

@@ -101,7 +101,7 @@ func (p *Publisher) SetupWithManager(mgr ctrl.Manager) error {
 		ctx, cancel := context.WithTimeout(ctx, watchStart)
 		defer cancel()
 		sets := &metav1.PartialObjectMetadata{}
-		sets.SetGroupVersionKind(configv1.GroupVersion.WithKind("ImageDigestMirrorSet"))
+		sets.SetGroupVersionKind(configv1.GroupVersion.WithKind(configv1.KindImageDigestMirrorSet))
 		if _, err := mgr.GetCache().GetInformer(ctx, sets); err != nil { // returns once it is in step
 			return fmt.Errorf("watching sets: %w", err)
 		}
@@ -159,6 +159,7 @@ func (p *Publisher) Publish(ctx context.Context) (result ctrl.Result, served boo
 		result.RequeueAfter = again
 	}
 	next := payload.New(revision, text)
+	next.Sets = payload.DigestOfSets(payload.StatesOf(configv1.KindImageDigestMirrorSet, sets))
 	if wait := current.distrusts(len(sets), crd, now); wait > 0 {
 		if result.RequeueAfter == 0 {
 			result.RequeueAfter = wait
@@ -172,10 +173,10 @@ func (p *Publisher) Publish(ctx context.Context) (result ctrl.Result, served boo
 		next.Provisional = true
 	}
 	p.held = ""
-	if left := p.lastChange.Add(betweenChanges).Sub(now); left > 0 && current.payload != nil && current.payload.Revision != next.Revision {
-		return ctrl.Result{RequeueAfter: left}, true, nil // with what comes meanwhile
-	}
-	if next.Revision != p.lastRevision {
+	if have := current.payload; have == nil || have.Revision != next.Revision || have.Sets != next.Sets {
+		if left := p.lastChange.Add(betweenChanges).Sub(now); left > 0 && have != nil {
+			return ctrl.Result{RequeueAfter: left}, true, nil // with what comes meanwhile
+		}
 		p.lastChange = now
 	}
 	return result, true, p.publishAndTell(ctx, current, next, crd, snapshot)

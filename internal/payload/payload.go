@@ -34,6 +34,8 @@ const (
 	// ProvisionalAnnotation is "true" on a payload without rules that may yet prove to be a mistake, as that of a cluster
 	// whose sets are still being brought back. A node with rules in force waits for what follows it.
 	ProvisionalAnnotation = "mirrorset.io/provisional"
+	// SetsAnnotation holds the digest of the sets that the text is of (see DigestOfSets). It can change while the text stays.
+	SetsAnnotation = "mirrorset.io/sets"
 	// DigestAnnotation holds the digest of the text, as in "sha256:<hex>".
 	DigestAnnotation = "mirrorset.io/digest"
 )
@@ -61,6 +63,8 @@ type Payload struct {
 	Digest string `json:"digest"`
 	// Text is a registries.conf.
 	Text []byte `json:"text"`
+	// Sets is the digest of the sets that the text is of; empty where that is not known.
+	Sets string `json:"-"`
 	// Provisional payloads have no rules and replace none (see ProvisionalAnnotation).
 	Provisional bool `json:"-"`
 }
@@ -110,6 +114,9 @@ func (p Payload) Annotations() map[string]string {
 		RevisionAnnotation: strconv.FormatInt(p.Revision, 10),
 		DigestAnnotation:   p.Digest,
 	}
+	if p.Sets != "" {
+		annotations[SetsAnnotation] = p.Sets
+	}
 	if p.Provisional {
 		annotations[ProvisionalAnnotation] = "true"
 	}
@@ -152,7 +159,7 @@ func read(cm *corev1.ConfigMap) (p Payload, err error) {
 	if p.Revision, err = strconv.ParseInt(cm.Annotations[RevisionAnnotation], 10, 64); err != nil {
 		return Payload{}, fmt.Errorf("annotation %s: %w", RevisionAnnotation, err)
 	}
-	p.Digest = cm.Annotations[DigestAnnotation]
+	p.Digest, p.Sets = cm.Annotations[DigestAnnotation], cm.Annotations[SetsAnnotation]
 	p.Provisional = cm.Annotations[ProvisionalAnnotation] == "true"
 	if text, ok := cm.Data[Key]; ok {
 		if p.Text = []byte(text); digest(p.Text) == p.Digest {

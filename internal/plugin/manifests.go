@@ -27,7 +27,7 @@ import (
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 )
 
-const setKind = "ImageDigestMirrorSet"
+const setKind = configv1.KindImageDigestMirrorSet
 
 // manifests are the sets read from files, as an API server would hold them once the files were applied in order.
 type manifests struct {

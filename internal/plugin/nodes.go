@@ -19,6 +19,7 @@ import (
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
+	"github.com/mirrorset/mirrorset/internal/payload"
 	"github.com/mirrorset/mirrorset/internal/standing"
 )
 
@@ -39,7 +40,7 @@ func newNodesCommand() *cobra.Command {
 		Use:   "nodes [NODE...]",
 		Short: "List which rules the nodes have in force, those with trouble first",
 		Long: "List which rules the nodes have in force, those with trouble first. With --watch, go on with what changes, and end " +
-			"once all have in force what is published, all sets included.",
+			"once all have the sets in force as they are now, with every change and every deletion.",
 		Example: "  kubectl mirrors nodes -o wide\n" +
 			"  kubectl apply -f sets/ && kubectl mirrors nodes --watch --timeout=2m",
 		ValidArgsFunction: v.flags.completeNodes,
@@ -65,7 +66,7 @@ func newNodesCommand() *cobra.Command {
 	}
 	v.flags.addFlags(cmd)
 	v.addFlags(cmd, "table", "wide", "json", "yaml", "name")
-	cmd.Flags().BoolVarP(&v.watch, "watch", "w", false, "print what changes, until all nodes have in force what is published")
+	cmd.Flags().BoolVarP(&v.watch, "watch", "w", false, "print what changes, until all nodes have in force what the sets say now")
 	cmd.Flags().DurationVar(&v.timeout, "timeout", 0, "with --watch, how long to wait before giving up with exit code 1; 0 is for ever")
 	completeWith(cmd, "timeout", nil)
 	return cmd
@@ -165,18 +166,17 @@ func nodeRows(nodes []fleetNode, now time.Time) [][]any {
 	return rows
 }
 
-// unpublished returns the names of the sets that the manager has yet to read. One that has just been made and has no status
-// counts, but where no older set has one either nothing can be told: OpenShift's CRD has no room for it.
-func unpublished(sets []configv1.ImageDigestMirrorSet, now time.Time) (names []string) {
-	told := slices.ContainsFunc(sets, func(s configv1.ImageDigestMirrorSet) bool { return s.Status.ObservedGeneration > 0 })
-	for i := range sets {
-		s := &sets[i]
-		fresh := now.Sub(s.CreationTimestamp.Time) < 10*time.Second
-		if s.Status.ObservedGeneration < s.Generation && (told || fresh) {
-			names = append(names, s.Name)
-		}
+// pending says what the manager has yet to publish; "" where what is published is of the sets as they are.
+func pending(sets []configv1.ImageDigestMirrorSet, p *payload.Payload) string {
+	switch {
+	case p == nil:
+		return "Waiting for the manager to publish the sets"
+	case p.Sets == "":
+		return "Waiting for a manager that says which sets it has published; the one that runs is older than this plugin"
+	case p.Sets != payload.DigestOfSets(payload.StatesOf(configv1.KindImageDigestMirrorSet, sets)):
+		return "Waiting for the manager to publish the latest change of the sets"
 	}
-	return names
+	return ""
 }
 
 // follow prints what changes until all nodes are there.
@@ -198,7 +198,7 @@ func (v *nodesVerb) follow(ctx context.Context, c *cluster) error {
 		if err := v.only(&f); err != nil {
 			return false, err
 		}
-		return p.update(f, unpublished(s.sets, time.Now()))
+		return p.update(f, pending(s.sets, s.published))
 	}
 	err := c.watch(ctx, func(s state) (bool, error) {
 		if done, err := show(s); !done || err != nil {
@@ -213,7 +213,7 @@ func (v *nodesVerb) follow(ctx context.Context, c *cluster) error {
 	})
 	p.end()
 	if errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("not all nodes have in force what is published after %s", v.timeout)
+		return fmt.Errorf("not all nodes have in force what the sets say after %s", v.timeout)
 	}
 	return err
 }
@@ -228,7 +228,7 @@ type progress struct {
 }
 
 // update returns true once all is in force.
-func (p *progress) update(f fleet, unpublished []string) (bool, error) {
+func (p *progress) update(f fleet, pending string) (bool, error) {
 	var changed []fleetNode
 	for _, n := range f.Nodes {
 		if before, ok := p.shown[n.Name]; !ok || before.Standing != n.Standing || before.Revision != n.Revision || before.Message != n.Message {
@@ -237,8 +237,8 @@ func (p *progress) update(f fleet, unpublished []string) (bool, error) {
 		}
 	}
 	p.last = f.String()
-	if len(unpublished) > 0 {
-		p.last = fmt.Sprintf("%s yet to be published; %s", plural(len(unpublished), "set has", "sets have"), p.last)
+	if pending != "" {
+		p.last = pending + ". " + p.last
 	}
 	if len(changed) > 0 {
 		p.live.clear()
@@ -247,7 +247,7 @@ func (p *progress) update(f fleet, unpublished []string) (bool, error) {
 		}
 	}
 	p.live.show(p.last)
-	return f.done() && len(unpublished) == 0, nil
+	return f.done() && pending == "", nil
 }
 
 // end leaves the last word in a line of its own.

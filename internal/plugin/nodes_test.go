@@ -55,7 +55,12 @@ func (r ran) want(t *testing.T, code int, stdout, stderr string) {
 
 const currentRevision = 1795573438818
 
-var current = payload.New(currentRevision, []byte("text"))
+// current is what is published of no set.
+var current = func() payload.Payload {
+	p := payload.New(currentRevision, []byte("text"))
+	p.Sets = payload.DigestOfSets(nil)
+	return p
+}()
 
 // nodeAt returns a node that has a revision in force for three minutes.
 func nodeAt(name string, revision int64, changes ...func(*mirrorsetv1alpha1.MirrorNode)) mirrorsetv1alpha1.MirrorNode {
@@ -227,19 +232,19 @@ func TestAWatchPrintsEachChangeOnceAndEndsWhenAllAreThere(t *testing.T) {
 	v := &nodesVerb{out: &stdout, stderr: &stderr}
 	p := progress{verb: v, table: v.newTable(&stdout, nodeColumns...), live: &liveLine{out: &stderr, columns: func() int { return 100 }}, shown: make(map[string]fleetNode)}
 	wide, narrow := nodeAt("node-with-a-long-name", currentRevision-1), nodeAt("node-2", currentRevision)
-	step := func(want bool, unpublished []string, nodes ...mirrorsetv1alpha1.MirrorNode) {
+	step := func(want bool, pending string, nodes ...mirrorsetv1alpha1.MirrorNode) {
 		t.Helper()
-		done, err := p.update(survey(nodes, &current), unpublished)
+		done, err := p.update(survey(nodes, &current), pending)
 		if err != nil || done != want {
 			t.Errorf("done: %t, %v; want %t", done, err, want)
 		}
 	}
-	step(false, nil)
-	step(false, nil, nodeAt("node-with-a-long-name", currentRevision-2), narrow)
-	step(false, nil, wide, narrow)
-	step(false, nil, wide, narrow)
-	step(false, []string{"a"}, nodeAt("node-with-a-long-name", currentRevision), narrow)
-	step(true, nil, nodeAt("node-with-a-long-name", currentRevision), narrow)
+	step(false, "")
+	step(false, "", nodeAt("node-with-a-long-name", currentRevision-2), narrow)
+	step(false, "", wide, narrow)
+	step(false, "", wide, narrow)
+	step(false, "Waiting for the manager", nodeAt("node-with-a-long-name", currentRevision), narrow)
+	step(true, "", nodeAt("node-with-a-long-name", currentRevision), narrow)
 	p.end()
 	const want = `NODE                    RUNTIME      REVISION        STATE     AGE
 node-with-a-long-name   containerd   1795573438816   Behind    3m30s
@@ -252,30 +257,35 @@ node-with-a-long-name   containerd   1795573438818   InForce   3m30s
 	}
 	const part, all = "1 of 2 nodes have revision 1795573438818 in force; 1 behind.", "2 nodes have revision 1795573438818 in force."
 	lines := eraseLine + "There is no node with an agent." + eraseLine + eraseLine + part + eraseLine + eraseLine + part +
-		eraseLine + eraseLine + "1 set has yet to be published; " + all + eraseLine + all + eraseLine + all + "\n"
+		eraseLine + eraseLine + "Waiting for the manager. " + all + eraseLine + all + eraseLine + all + "\n"
 	if stderr.String() != lines {
 		t.Errorf("stderr %q, want %q", &stderr, lines)
 	}
 }
 
-func TestASetThatTheManagerHasYetToReadIsWaitedFor(t *testing.T) {
-	now := time.Now()
-	made := func(name string, age time.Duration, generation, observed int64) configv1.ImageDigestMirrorSet {
-		s := configv1.ImageDigestMirrorSet{ObjectMeta: metav1.ObjectMeta{Name: name, Generation: generation, CreationTimestamp: metav1.Time{Time: now.Add(-age)}}}
-		s.Status.ObservedGeneration = observed
-		return s
+func TestEveryChangeThatTheManagerHasYetToPublishIsWaitedFor(t *testing.T) {
+	made := func(name string, generation int64) configv1.ImageDigestMirrorSet {
+		return configv1.ImageDigestMirrorSet{ObjectMeta: metav1.ObjectMeta{Name: name, UID: "uid", Generation: generation}}
 	}
+	sets := []configv1.ImageDigestMirrorSet{made("b", 1), made("a", 2)}
+	p := payload.New(1, nil)
+	p.Sets = payload.DigestOfSets([]payload.SetState{{Kind: "ImageDigestMirrorSet", Name: "a", UID: "uid", Generation: 2}, {Kind: "ImageDigestMirrorSet", Name: "b", UID: "uid", Generation: 1}})
+	older := payload.New(1, nil)
 	for _, tt := range []struct {
-		name string
-		sets []configv1.ImageDigestMirrorSet
-		want []string
+		name      string
+		sets      []configv1.ImageDigestMirrorSet
+		published *payload.Payload
+		want      string
 	}{
-		{"all were read", []configv1.ImageDigestMirrorSet{made("a", time.Hour, 2, 2)}, nil},
-		{"one was changed", []configv1.ImageDigestMirrorSet{made("a", time.Hour, 2, 1), made("b", time.Hour, 1, 1)}, []string{"a"}},
-		{"the first one was just made", []configv1.ImageDigestMirrorSet{made("a", time.Second, 1, 0)}, []string{"a"}},
-		{"the CRD is OpenShift's", []configv1.ImageDigestMirrorSet{made("a", time.Hour, 2, 0)}, nil},
+		{"all are published", sets, &p, ""},
+		{"one was changed", []configv1.ImageDigestMirrorSet{made("b", 2), made("a", 2)}, &p, "the latest change"},
+		{"one was deleted", sets[:1], &p, "the latest change"},
+		{"all were deleted", nil, &p, "the latest change"},
+		{"one was made", append(sets, made("c", 1)), &p, "the latest change"},
+		{"nothing is published", nil, nil, "to publish the sets"},
+		{"the manager is older", nil, &older, "older than this plugin"},
 	} {
-		if got := unpublished(tt.sets, now); !slices.Equal(got, tt.want) {
+		if got := pending(tt.sets, tt.published); got != tt.want && (tt.want == "" || !strings.Contains(got, tt.want)) {
 			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
 		}
 	}

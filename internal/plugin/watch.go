@@ -29,8 +29,8 @@ type state struct {
 	published *payload.Payload
 }
 
-// state asks the cluster what it has. What sets say of themselves was published before, and what nodes say is read last, so
-// sets that are published and nodes that have what is published mean that the nodes have the sets.
+// state asks the cluster what it has: the sets first, and the nodes last. So what is published of just these sets was published later, and
+// nodes that have it have the sets.
 func (c *cluster) state(ctx context.Context) (s state, err error) {
 	if s.sets, err = c.sets(ctx); err != nil {
 		return s, err
@@ -120,7 +120,7 @@ func (c *cluster) watch(ctx context.Context, each func(state) (done bool, err er
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-changed:
-		case <-time.After(time.Second): // a set is new no longer
+		case <-time.After(time.Second): // where the cluster was away as it was asked for the end
 		}
 		time.Sleep(settle)
 		select {

@@ -104,14 +104,14 @@ func (p *Process) Kill() {
 	<-p.exited
 }
 
-// Signal asks the process to end.
-func (p *Process) Signal() error {
-	return p.cmd.Process.Signal(syscall.SIGTERM)
+// Send sends the process a signal.
+func (p *Process) Send(signal syscall.Signal) error {
+	return p.cmd.Process.Signal(signal)
 }
 
 // Stop asks the process to end, and kills it if it has not within ten seconds, which is an error.
 func (p *Process) Stop() error {
-	_ = p.Signal() // it may have ended by itself
+	_ = p.Send(syscall.SIGTERM) // it may have ended by itself
 	select {
 	case <-p.exited:
 		return p.err

@@ -128,7 +128,7 @@ var _ = Describe("kubectl mirrors nodes --watch", func() {
 		change(ctx, set("a"), entry("s.com", "m2.local/s"))
 		out, code = runMirrors(ctx, "nodes", "--watch", "--timeout=3s")
 		Expect(code).To(Equal(1), out)
-		Expect(out).To(HaveSuffix("error: not all nodes have in force what is published after 3s\n"))
+		Expect(out).To(HaveSuffix("error: not all nodes have in force what the sets say after 3s\n"))
 		Expect(out).To(MatchRegexp(`(?m)^node-1 .* Behind `))
 
 		stream := gbytes.NewBuffer()

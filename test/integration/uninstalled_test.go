@@ -6,6 +6,7 @@ package integration_test
 import (
 	"context"
 	"os"
+	"syscall"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -102,7 +103,7 @@ var _ = Describe("An agent that is told to end", func() {
 
 	It("leaves what is in force where only its rights are gone, and says how to clean the node", func(ctx SpecContext) {
 		forbid(ctx)
-		Expect(agent.Signal()).To(Succeed())
+		Expect(agent.Send(syscall.SIGTERM)).To(Succeed())
 		Eventually(agent.Exited(), "40s").Should(BeClosed())
 		expectKept()
 		Expect(agent.Log()).To(ContainSubstring("docs/uninstall.md"))
@@ -120,7 +121,7 @@ var _ = Describe("An agent that is told to end", func() {
 		successor := startAgent(ctx, n, "--manager="+controller.ManagerName)
 		Consistently(successor.Log, "1s").ShouldNot(ContainSubstring("This is the agent that writes"))
 		deleteManager(ctx)
-		Expect(successor.Signal()).To(Succeed())
+		Expect(successor.Send(syscall.SIGTERM)).To(Succeed())
 		time.Sleep(time.Second)
 		Expect(agent.Stop()).To(Succeed())
 		Eventually(successor.Exited()).Should(BeClosed())

@@ -34,3 +34,6 @@ func addKnownTypes(scheme *runtime.Scheme) error {
 	metav1.AddToGroupVersion(scheme, GroupVersion)
 	return nil
 }
+
+// KindImageDigestMirrorSet is the kind of an [ImageDigestMirrorSet], for what names objects by it.
+const KindImageDigestMirrorSet = "ImageDigestMirrorSet"
