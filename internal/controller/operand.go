@@ -6,10 +6,9 @@ package controller
 import (
 	"context"
 	_ "embed"
-	"errors"
 	"fmt"
 	"path"
-	"strings"
+	"sync/atomic"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -19,6 +18,7 @@ import (
 	appsv1ac "k8s.io/client-go/applyconfigurations/apps/v1"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 	metav1ac "k8s.io/client-go/applyconfigurations/meta/v1"
+	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -28,18 +28,13 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/mirrorset/mirrorset/internal/payload"
+	"github.com/mirrorset/mirrorset/internal/standing"
 )
 
 // The objects that the manager and its agents are.
 const (
 	ManagerName = "mirrorset-manager"
 	AgentName   = "mirrorset-agent"
-)
-
-// How often the manager looks whether all agents have a Pod: while some have none, and otherwise, as nodes come and go.
-const (
-	refusedAgain  = 10 * time.Second
-	completeAgain = time.Minute
 )
 
 //go:embed agent.yaml
@@ -85,8 +80,11 @@ type Operand struct {
 	// Foundation comes before the agents.
 	Foundation *Foundation
 
-	refused  string    // the last refusal of Pods, so that each is logged once
-	complete time.Time // when all agents had a Pod; refusals from before are over
+	// Recorder, if it is not nil, records an event where the cluster refuses the agents.
+	Recorder events.EventRecorder
+
+	refused  atomic.Pointer[standing.Refusal] // nil while all agents have a Pod
+	complete time.Time                        // when all agents had a Pod; refusals from before are over
 }
 
 // +kubebuilder:rbac:groups=apps,namespace=mirrorset-system,resources=deployments,resourceNames=mirrorset-manager,verbs=get;list;watch
@@ -129,7 +127,7 @@ func (o *Operand) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Result, e
 	if err := o.Client.Apply(ctx, daemonSet, client.FieldOwner(payload.FieldManager), client.ForceOwnership); err != nil {
 		return ctrl.Result{}, fmt.Errorf("applying the agents' DaemonSet: %w", err)
 	}
-	return o.checkPods(ctx)
+	return o.checkPods(ctx, &manager)
 }
 
 // daemonSet fills the settings into the manifest.
@@ -207,52 +205,4 @@ func toleration(t corev1.Toleration) *corev1ac.TolerationApplyConfiguration {
 		ac.WithTolerationSeconds(*t.TolerationSeconds)
 	}
 	return ac
-}
-
-// checkPods looks whether all agents that should run have a Pod, and tells what to do where Pod security refuses them.
-func (o *Operand) checkPods(ctx context.Context) (ctrl.Result, error) {
-	var d appsv1.DaemonSet
-	if err := o.Live.Get(ctx, types.NamespacedName{Namespace: o.Namespace, Name: AgentName}, &d); err != nil {
-		return ctrl.Result{}, client.IgnoreNotFound(err)
-	}
-	status := d.Status
-	if status.ObservedGeneration == d.Generation && min(status.CurrentNumberScheduled, status.UpdatedNumberScheduled) >= status.DesiredNumberScheduled {
-		o.refused, o.complete = "", time.Now()
-		return ctrl.Result{RequeueAfter: completeAgain}, nil
-	}
-	var events corev1.EventList
-	err := o.Live.List(ctx, &events, client.InNamespace(o.Namespace), client.MatchingFields{
-		"involvedObject.kind": "DaemonSet", "involvedObject.name": AgentName, "reason": "FailedCreate",
-	})
-	if err != nil {
-		return ctrl.Result{}, err
-	}
-	for i := range events.Items {
-		if e := &events.Items[i]; e.InvolvedObject.UID == d.UID && e.LastTimestamp.After(o.complete) {
-			o.logRefusal(ctx, e.Message)
-		}
-	}
-	return ctrl.Result{RequeueAfter: refusedAgain}, nil
-}
-
-// logRefusal says once why the agents' Pods are not let in, and what helps against it.
-func (o *Operand) logRefusal(ctx context.Context, message string) {
-	_, why, ok := strings.Cut(message, " is forbidden: ") // before that is the name of a Pod, another one each time
-	if !ok {
-		why = message
-	}
-	if why == o.refused {
-		return
-	}
-	o.refused = why
-	what := "The agents' Pods are refused"
-	if strings.Contains(why, "violates PodSecurity") {
-		what = "Pod security refuses the agents, which write files of the host; allow them with: " + AllowAgents(o.Namespace)
-	}
-	ctrl.LoggerFrom(ctx).Error(errors.New(message), what)
-}
-
-// AllowAgents is the command that has Pod security let the agents in.
-func AllowAgents(namespace string) string {
-	return "kubectl label --overwrite namespace " + namespace + " pod-security.kubernetes.io/enforce=privileged"
 }

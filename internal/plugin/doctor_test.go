@@ -16,6 +16,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
@@ -73,12 +74,36 @@ OK       sets: 1 set says what can be done
 `, "Nothing is wrong.\n")
 }
 
+func TestAgentsThatPodSecurityRefusesAreToldWithTheCommandThatLetsThemIn(t *testing.T) {
+	objects := healthy(t)
+	objects[daemonSetPath] = appsv1.DaemonSet{TypeMeta: metav1.TypeMeta{Kind: "DaemonSet", APIVersion: "apps/v1"}, ObjectMeta: metav1.ObjectMeta{UID: "now"},
+		Status: appsv1.DaemonSetStatus{DesiredNumberScheduled: 2}}
+	objects[podsPath] = corev1.PodList{TypeMeta: metav1.TypeMeta{Kind: "PodList", APIVersion: "v1"}}
+	failed := func(uid types.UID, ago time.Duration, message string) corev1.Event {
+		return corev1.Event{InvolvedObject: corev1.ObjectReference{UID: uid}, LastTimestamp: metav1.Time{Time: time.Now().Add(-ago)}, Message: message}
+	}
+	const refused = `Error creating: pods "mirrorset-agent-x" is forbidden: violates PodSecurity "baseline:latest": host namespaces`
+	objects["/api/v1/namespaces/mirrorset-system/events"] = corev1.EventList{TypeMeta: metav1.TypeMeta{Kind: "EventList", APIVersion: "v1"}, Items: []corev1.Event{
+		failed("now", time.Hour, "exceeded quota"), failed("now", time.Minute, refused), failed("before", time.Second, "exceeded quota"),
+	}}
+	const want = `PROBLEM  daemonset/mirrorset-agent: 0 of 2 agents are ready in the latest version; Pod security refuses the agents, which write files of the host; ` +
+		`allow them with: kubectl label --overwrite namespace mirrorset-system pod-security.kubernetes.io/enforce=privileged (violates PodSecurity "baseline:latest": host namespaces)`
+	r := runMain(t, "", "doctor", "--server", serve(t, objects))
+	if line, _, _ := strings.Cut(r.stdout, "\n"); line != want || r.code != 1 {
+		t.Errorf("exit code %d:\n%s\nwant\n%s", r.code, r.stdout, want)
+	}
+	delete(objects, "/api/v1/namespaces/mirrorset-system/events") // which not everybody may list
+	if r = runMain(t, "", "doctor", "--server", serve(t, objects)); r.code != 1 || !strings.HasPrefix(r.stdout, "PROBLEM  daemonset/mirrorset-agent: 0 of 2 agents are ready in the latest version\n") {
+		t.Errorf("exit code %d:\n%s", r.code, r.stdout)
+	}
+}
+
 func TestAllThatIsWrongIsToldAtOnceWithTheWorstFirst(t *testing.T) {
 	objects := healthy(t)
 	delete(objects, "/apis/mirrorset.io/v1alpha1")
 	objects[deploymentPath] = appsv1.Deployment{TypeMeta: metav1.TypeMeta{Kind: "Deployment", APIVersion: "apps/v1"}}
 	objects[daemonSetPath] = appsv1.DaemonSet{TypeMeta: metav1.TypeMeta{Kind: "DaemonSet", APIVersion: "apps/v1"},
-		Status: appsv1.DaemonSetStatus{DesiredNumberScheduled: 4, UpdatedNumberScheduled: 4, NumberAvailable: 3, NumberReady: 3}}
+		Status: appsv1.DaemonSetStatus{DesiredNumberScheduled: 4, CurrentNumberScheduled: 4, UpdatedNumberScheduled: 4, NumberAvailable: 3, NumberReady: 3}}
 	objects[podsPath] = corev1.PodList{TypeMeta: metav1.TypeMeta{Kind: "PodList", APIVersion: "v1"}, Items: []corev1.Pod{{Spec: corev1.PodSpec{NodeName: "node-2"}}}}
 	p := rulesAt(currentRevision)
 	objects[nodesPath] = nodeList(
@@ -97,7 +122,7 @@ func TestAllThatIsWrongIsToldAtOnceWithTheWorstFirst(t *testing.T) {
 	runMain(t, "", "doctor", "--server", serve(t, objects)).want(t, 1, `PROBLEM  crd/mirrornodes.mirrorset.io: the cluster does not serve it in version v1alpha1
     Install Mirrorset again. If the CRD is there, look at its conditions:
     kubectl get crd mirrornodes.mirrorset.io -o yaml
-PROBLEM  deployment/mirrorset-manager: no manager is available, so what changes is not published
+PROBLEM  deployment/mirrorset-manager: no manager is available, so changes of the sets may not be published
     kubectl -n mirrorset-system describe deployment/mirrorset-manager
     kubectl -n mirrorset-system logs deployment/mirrorset-manager
 PROBLEM  daemonset/mirrorset-agent: 3 of 4 agents are ready in the latest version; not ready on node-2

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -61,7 +62,7 @@ func (p *patient) lookAtManager(ctx context.Context) error {
 	case err != nil:
 		return err
 	case d.Status.AvailableReplicas == 0:
-		p.found.add(wrong, subject, "no manager is available, so what changes is not published", fmt.Sprintf("kubectl -n %s describe deployment/%s\nkubectl -n %[1]s logs deployment/%s", p.namespace, managerDeployment, managerDeployment))
+		p.found.add(wrong, subject, "no manager is available, so changes of the sets may not be published", fmt.Sprintf("kubectl -n %s describe deployment/%s\nkubectl -n %[1]s logs deployment/%s", p.namespace, managerDeployment, managerDeployment))
 	default:
 		p.found.add(fine, subject, plural(int(d.Status.AvailableReplicas), "manager is available", "managers are available"), "")
 	}
@@ -92,8 +93,32 @@ func (p *patient) lookAtAgents(ctx context.Context) error {
 	if names := notReady(pods.Items); len(names) > 0 {
 		message += "; not ready on " + firstOf(names)
 	}
-	p.found.add(wrong, subject, message, "kubectl -n "+p.namespace+" get pods -l app.kubernetes.io/component=agent -o wide\nkubectl -n "+p.namespace+" describe daemonset/"+agentDaemonSet)
+	remedy := "kubectl -n " + p.namespace + " get pods -l app.kubernetes.io/component=agent -o wide\nkubectl -n " + p.namespace + " describe daemonset/" + agentDaemonSet
+	if min(d.Status.CurrentNumberScheduled, d.Status.UpdatedNumberScheduled) < want {
+		message += p.refusal(ctx, d)
+	}
+	p.found.add(wrong, subject, message, remedy)
 	return nil
+}
+
+// refusal says why the API server last refused a Pod of the agents. Where the user may not see events, there is nothing to add.
+func (p *patient) refusal(ctx context.Context, d *appsv1.DaemonSet) string {
+	failed, err := p.client.CoreV1().Events(p.namespace).List(ctx, metav1.ListOptions{
+		FieldSelector: "involvedObject.kind=DaemonSet,involvedObject.name=" + agentDaemonSet + ",reason=FailedCreate",
+	})
+	if err != nil {
+		return ""
+	}
+	var last *corev1.Event
+	for i := range failed.Items {
+		if e := &failed.Items[i]; e.InvolvedObject.UID == d.UID && (last == nil || last.LastTimestamp.Before(&e.LastTimestamp)) {
+			last = e
+		}
+	}
+	if last == nil {
+		return ""
+	}
+	return "; " + standing.RefusalOf(last.Message, p.namespace).String()
 }
 
 func notReady(pods []corev1.Pod) (nodes []string) {

@@ -7,8 +7,10 @@ package e2e
 
 import (
 	"context"
+	"crypto/tls"
 	"os"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
@@ -44,29 +46,80 @@ var _ = Describe("taking Mirrorset away", func() {
 		for _, entry := range state {
 			names = append(names, entry.Name())
 		}
-		Expect(names).To(Equal([]string{"lock", "payload.json"}))
+		Expect(names).To(Equal([]string{"lock"}))
 
 		image, digest := newImage(ctx)
 		s.source.push(ctx, "app", image)
 		s.expectPulled(ctx, s.source.host+"/app"+digest)
 		Expect(s.seen.asked()).To(Equal([]string{s.source.name}))
 	}, nodeTimeout)
+})
 
-	It("leaves what was in force, when all is deleted without that, until the documented command", func(ctx SpecContext) {
-		Expect(s.forbidden(ctx)).To(BeEmpty())
+// uninstallTries is how often a spec uninstalls in each way; $UNINSTALL_TRIES asks for more.
+func uninstallTries() int {
+	if tries, err := strconv.Atoi(os.Getenv("UNINSTALL_TRIES")); err == nil {
+		return tries
+	}
+	return 1
+}
+
+// Whatever way it is taken away by, and in whatever order, an agent that still runs leaves a clean node: the registries that only it kept
+// usable are open again.
+var _ = Describe("a node with blocked sources, when Mirrorset is deleted without a pause", func() {
+	const everything = "kubectl delete --ignore-not-found -f ../../dist/install.yaml"
+	DescribeTable("is clean once the agent has ended:", func(ctx SpecContext, script string) {
+		for range uninstallTries() {
+			s := newScene(ctx)
+			s.apply(ctx, []string{s.mirror.host}, never("30-airgap", s.source.host, s.mirror.host), never("40-team", s.second.host+"/team", s.mirror.host))
+			started := time.Now()
+			run(s.shell(ctx, "set -e; "+script))
+			installed = nil
+			s.kubectl(ctx, "wait", "--for=delete", "--timeout=90s", "-n", namespace, "pods", "-l", "app.kubernetes.io/component=agent")
+			reportTime("the agent had ended after", started)
+			Expect(s.remains()).To(BeEmpty())
+			Expect(s.Path("/var/lib/mirrorset/payload.json")).NotTo(BeAnExistingFile())
+			image, digest := newImage(ctx)
+			s.source.push(ctx, "app", image)
+			s.expectPulled(ctx, s.source.host+"/app"+digest)
+			run(s.shell(ctx, everything+"; kubectl delete crd -l app.kubernetes.io/part-of=mirrorset"))
+			s.expectNothingInCluster(ctx)
+			for _, r := range []*countedRegistry{s.source, s.mirror, s.second} {
+				r.stop()
+			}
+		}
+	},
+		Entry("by the manifests", everything, SpecTimeout(40*time.Minute)),
+		Entry("by the namespace alone", "kubectl delete namespace mirrorset-system", SpecTimeout(40*time.Minute)),
+		Entry("by the manager's Deployment alone", "kubectl delete -n mirrorset-system deployment mirrorset-manager", SpecTimeout(40*time.Minute)),
+		Entry("with the rights first", "kubectl delete clusterrolebinding,clusterrole -l app.kubernetes.io/part-of=mirrorset; kubectl delete -n mirrorset-system rolebinding,role --all; "+
+			"kubectl delete -n mirrorset-system serviceaccount --all; kubectl delete namespace mirrorset-system", SpecTimeout(40*time.Minute)),
+		Entry("with the CRDs first", "kubectl delete crd -l app.kubernetes.io/part-of=mirrorset; "+everything, SpecTimeout(40*time.Minute)),
+		Entry("by the documented commands", "kubectl delete imagedigestmirrorsets --all; kubectl mirrors nodes --watch --timeout=60s; "+everything, SpecTimeout(40*time.Minute)),
+		Entry("by kubectl mirrors uninstall", "kubectl mirrors uninstall", SpecTimeout(40*time.Minute)),
+	)
+})
+
+var _ = Describe("a node whose agent was gone before Mirrorset was deleted", func() {
+	It("keeps what was in force until the documented command, and can take Mirrorset's own image meanwhile", func(ctx SpecContext) {
+		s := newSite(ctx)
+		s.source = s.registryOfHTTPS("source")
+		s.apply(ctx, []string{mirrored("source")}, never("30-airgap", s.source.host+"/team", s.first.host))
+		DeferCleanup(func(ctx SpecContext) {
+			s.kubectl(ctx, "label", "node", "--all", "mirrorset.io/agent-")
+		}, NodeTimeout(time.Minute))
+		s.kubectl(ctx, "label", "node", "--all", "mirrorset.io/agent=disabled")
+		s.kubectl(ctx, "wait", "--for=delete", "--timeout=60s", "-n", namespace, "pods", "-l", "app.kubernetes.io/component=agent")
 		old := s.files()
-		s.kubectl(ctx, "delete", "-f", "../../dist/install.yaml")
-		crds := s.kubectl(ctx, "get", "customresourcedefinitions", "-o", "name", "-l", "app.kubernetes.io/part-of=mirrorset")
-		Expect(strings.Fields(crds)).To(HaveLen(2)) // and with them the sets, which belong to whoever wrote them
-		s.kubectl(ctx, append([]string{"delete"}, strings.Fields(crds)...)...)
+		run(s.shell(ctx, "kubectl delete -f ../../dist/install.yaml; kubectl delete crd -l app.kubernetes.io/part-of=mirrorset"))
 		installed = nil
 		s.expectNothingInCluster(ctx)
 		Expect(s.files()).To(Equal(old))
+
+		// The registry is behind a redirector that is gone. By its port it is another one for containerd.
 		image, digest := newImage(ctx)
-		s.source.push(ctx, "app", image)
-		s.mirror.push(ctx, "app", image)
-		s.expectPulled(ctx, s.source.host+"/app"+digest)
-		s.expectUntouched(s.source, s.second)
+		s.source.push(ctx, "mirrorset/mirrorset", image)
+		s.expectRefused(ctx, s.source.host+"/mirrorset/mirrorset"+digest)
+		s.expectPulled(ctx, s.source.host+":443/mirrorset/mirrorset"+digest)
 
 		document, err := os.ReadFile("../../docs/uninstall.md")
 		Expect(err).NotTo(HaveOccurred())
@@ -78,8 +131,23 @@ var _ = Describe("taking Mirrorset away", func() {
 		Expect(s.files()).To(BeEmpty())
 		Expect(s.Path(certsFolder(s.source.host))).NotTo(BeADirectory())
 		Expect(s.Path("/var/lib/mirrorset/payload.json")).NotTo(BeAnExistingFile())
+		image, digest = newImage(ctx)
+		s.source.push(ctx, "mirrorset/mirrorset", image)
+		s.expectPulled(ctx, s.source.host+"/mirrorset/mirrorset"+digest)
 	}, nodeTimeout)
 })
+
+// registryOfHTTPS starts one at the port of HTTPS, so that its name needs none.
+func (s *site) registryOfHTTPS(name string) *countedRegistry {
+	GinkgoHelper()
+	certificate, err := s.Certificate(name + ".site.test")
+	Expect(err).NotTo(HaveOccurred())
+	r := newRegistry(name, "127.0.0.1:443", s.seen)
+	r.server.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}}
+	r.server.StartTLS()
+	r.host = name + ".site.test"
+	return r
+}
 
 // expectNothingInCluster wants that the cluster has nothing of Mirrorset any more, or soon. A namespace goes after the Pods in it have
 // ended, and the policies go after the namespace.

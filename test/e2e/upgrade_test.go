@@ -136,6 +136,12 @@ var _ = Describe("a node with sets in force", func() {
 		Expect(s.logged(ctx, "manager", "Pod security refuses the agents")).To(HaveSuffix(": " + command))
 		reportTime("the manager said so after", started)
 		Expect(strings.Count(s.logsOf(ctx, "manager"), "Pod security refuses the agents")).To(Equal(1))
+		s.kubectl(ctx, "wait", "--for=condition=Available=False", "--timeout=60s", "-n", namespace, "deployment/mirrorset-manager")
+		reportTime("the manager's Deployment said so after", started)
+		Expect(s.kubectl(ctx, "get", "events.events.k8s.io", "-n", namespace, "--field-selector=reason=AgentsRefused", "-o", "jsonpath={.items[*].note}")).To(ContainSubstring(command))
+		told, err := s.shell(ctx, "kubectl mirrors doctor").CombinedOutput()
+		Expect(err).To(HaveOccurred())
+		Expect(string(told)).To(MatchRegexp("(?m)^PROBLEM  daemonset/mirrorset-agent: .*Pod security refuses the agents.*" + command))
 		Eventually(s.agents).WithArguments(ctx).WithTimeout(convergeTimeout).WithPolling(100 * time.Millisecond).Should(BeEmpty())
 		Expect(s.files()).To(Equal(old))
 

@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mirrorset/mirrorset/internal/controller"
+	"github.com/mirrorset/mirrorset/internal/standing"
 	"github.com/mirrorset/mirrorset/test/controlplane"
 )
 
@@ -69,7 +70,7 @@ var _ = Describe("The Helm chart", func() {
 		notes := mustHelm(ctx, "install", "mirrorset", "charts/mirrorset", "--namespace", controlplane.Namespace, "--set-json",
 			`insecureRegistries=["m1.local"],redirectorPort=1289,agentNodeSelector={"a":"b","c":""},agentTolerations=[{"key":"k","operator":"Exists"}],agentMetrics.enabled=true,`+
 				`containersDir="/c",containerdCertsDir="/d/e",containerdConfig="/f/g",allowDefaultHost=true,crioReload=true,image.pullSecrets=[{"name":"s"}]`)
-		Expect(notes).To(ContainSubstring(controller.AllowAgents(controlplane.Namespace)))
+		Expect(notes).To(ContainSubstring(standing.AllowAgents(controlplane.Namespace)))
 
 		startManager(ctx, managerDeployment(ctx).Spec.Template.Spec.Containers[0].Args...)
 		Expect(plane.AwaitSets(ctx)).To(Succeed())
