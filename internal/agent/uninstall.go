@@ -77,7 +77,8 @@ func (o *owner) uninstalled(ctx context.Context) (why string) {
 		case !deleted && !refused(err):
 			return ""
 		case !deleted && time.Since(began) >= eventsArrive:
-			o.log.Error(err, "This node keeps what is in force, because the agent may no longer ask whether Mirrorset is being uninstalled. If it is, clean the node as docs/uninstall.md says")
+			o.log.Error(err, "This node keeps what is in force, because the API server no longer tells this agent whether Mirrorset is being uninstalled. "+
+				"If it is, run the command in docs/uninstall.md on the node, as root: it removes Mirrorset's files, which close blocked sources", "files", "/"+dropInPath+" and /"+certsDir+"/*/"+hostsFile)
 			return ""
 		}
 		select {

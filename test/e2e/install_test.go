@@ -72,6 +72,24 @@ var _ = Describe("Mirrorset that was installed", func() {
 		s.expectNothingInCluster(ctx)
 	}, nodeTimeout)
 
+	It("by Helm is taken off the node by Helm alone", func(ctx SpecContext) {
+		for range uninstallTries() {
+			s := begin(ctx, func(ctx context.Context, m *operator) {
+				m.helm(ctx, "install", "mirrorset", "charts/mirrorset", "--namespace", namespace, "--create-namespace",
+					"--set", fmt.Sprintf("image.repository=%s,image.tag=%s,insecureRegistries={%s}", imageName, m.tag, strings.Join(m.hosts, ",")))
+			})
+			s.apply(ctx, []string{s.mirror.host}, never("30-airgap", s.source.host, s.mirror.host), never("40-team", s.second.host+"/team", s.mirror.host))
+			s.helm(ctx, "uninstall", "--namespace", namespace, "mirrorset")
+			installed = nil
+			s.expectAgentGoneFromCleanNode(ctx)
+			run(s.shell(ctx, everything))
+			s.expectNothingInCluster(ctx)
+			for _, r := range []*countedRegistry{s.source, s.mirror, s.second} {
+				r.stop()
+			}
+		}
+	}, SpecTimeout(40*time.Minute))
+
 	It("by what the OLM bundle says does the main job, and goes as the documents say", func(ctx SpecContext) {
 		var olmInstaller *bundle.Installer
 		s := begin(ctx, func(ctx context.Context, m *operator) {

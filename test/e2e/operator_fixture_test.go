@@ -282,8 +282,11 @@ func (m *operator) remains() []string {
 	return all
 }
 
-// certsFolder is where containerd looks first for a registry with a port.
+// certsFolder is where containerd looks first for a registry.
 func certsFolder(host string) string {
+	if !strings.Contains(host, ":") {
+		return certsDir + "/" + host
+	}
 	return certsDir + "/" + strings.ReplaceAll(host, ":", "_") + "_"
 }
 

@@ -63,10 +63,15 @@ func uninstallTries() int {
 	return 1
 }
 
+// everything deletes what there may be of Mirrorset.
+const (
+	manifests  = "kubectl delete --ignore-not-found -f ../../dist/install.yaml"
+	everything = manifests + "; kubectl delete --ignore-not-found crd,validatingadmissionpolicies,validatingadmissionpolicybindings -l app.kubernetes.io/part-of=mirrorset"
+)
+
 // Whatever way it is taken away by, and in whatever order, an agent that still runs leaves a clean node: the registries that only it kept
 // usable are open again.
 var _ = Describe("a node with blocked sources, when Mirrorset is deleted without a pause", func() {
-	const everything = "kubectl delete --ignore-not-found -f ../../dist/install.yaml"
 	DescribeTable("is clean once the agent has ended:", func(ctx SpecContext, script string) {
 		for range uninstallTries() {
 			s := newScene(ctx)
@@ -74,30 +79,38 @@ var _ = Describe("a node with blocked sources, when Mirrorset is deleted without
 			started := time.Now()
 			run(s.shell(ctx, "set -e; "+script))
 			installed = nil
-			s.kubectl(ctx, "wait", "--for=delete", "--timeout=90s", "-n", namespace, "pods", "-l", "app.kubernetes.io/component=agent")
+			s.expectAgentGoneFromCleanNode(ctx)
 			reportTime("the agent had ended after", started)
-			Expect(s.remains()).To(BeEmpty())
-			Expect(s.Path("/var/lib/mirrorset/payload.json")).NotTo(BeAnExistingFile())
-			image, digest := newImage(ctx)
-			s.source.push(ctx, "app", image)
-			s.expectPulled(ctx, s.source.host+"/app"+digest)
-			run(s.shell(ctx, everything+"; kubectl delete crd -l app.kubernetes.io/part-of=mirrorset"))
+			run(s.shell(ctx, everything))
 			s.expectNothingInCluster(ctx)
 			for _, r := range []*countedRegistry{s.source, s.mirror, s.second} {
 				r.stop()
 			}
 		}
 	},
-		Entry("by the manifests", everything, SpecTimeout(40*time.Minute)),
+		Entry("by the manifests", manifests, SpecTimeout(40*time.Minute)),
 		Entry("by the namespace alone", "kubectl delete namespace mirrorset-system", SpecTimeout(40*time.Minute)),
 		Entry("by the manager's Deployment alone", "kubectl delete -n mirrorset-system deployment mirrorset-manager", SpecTimeout(40*time.Minute)),
-		Entry("with the rights first", "kubectl delete clusterrolebinding,clusterrole -l app.kubernetes.io/part-of=mirrorset; kubectl delete -n mirrorset-system rolebinding,role --all; "+
-			"kubectl delete -n mirrorset-system serviceaccount --all; kubectl delete namespace mirrorset-system", SpecTimeout(40*time.Minute)),
-		Entry("with the CRDs first", "kubectl delete crd -l app.kubernetes.io/part-of=mirrorset; "+everything, SpecTimeout(40*time.Minute)),
-		Entry("by the documented commands", "kubectl delete imagedigestmirrorsets --all; kubectl mirrors nodes --watch --timeout=60s; "+everything, SpecTimeout(40*time.Minute)),
+		Entry("with the rights in the cluster first", "kubectl delete clusterrolebinding,clusterrole -l app.kubernetes.io/part-of=mirrorset; kubectl delete namespace mirrorset-system", SpecTimeout(40*time.Minute)),
+		Entry("with the CRDs first", "kubectl delete crd -l app.kubernetes.io/part-of=mirrorset; "+manifests, SpecTimeout(40*time.Minute)),
+		Entry("by the documented commands", "kubectl delete imagedigestmirrorsets --all; kubectl mirrors nodes --watch --timeout=60s; "+manifests, SpecTimeout(40*time.Minute)),
 		Entry("by kubectl mirrors uninstall", "kubectl mirrors uninstall", SpecTimeout(40*time.Minute)),
 	)
 })
+
+// expectAgentGoneFromCleanNode waits until the agent has ended, and wants the registries open by then.
+func (s *scene) expectAgentGoneFromCleanNode(ctx context.Context) {
+	GinkgoHelper()
+	s.kubectl(ctx, "wait", "--for=delete", "--timeout=90s", "-n", namespace, "pods", "-l", "app.kubernetes.io/component=agent")
+	Expect(s.remains()).To(BeEmpty())
+	Expect(s.Path("/var/lib/mirrorset/payload.json")).NotTo(BeAnExistingFile())
+	image, digest := newImage(ctx)
+	s.source.push(ctx, "app", image)
+	s.second.push(ctx, "team/app", image)
+	s.expectPulled(ctx, s.source.host+"/app"+digest)
+	_, err := s.Exec(ctx, "ctr", "--namespace", "k8s.io", "images", "pull", "--hosts-dir", certsDir, "--plain-http", s.second.host+"/team/app"+digest)
+	Expect(err).NotTo(HaveOccurred())
+}
 
 var _ = Describe("a node whose agent was gone before Mirrorset was deleted", func() {
 	It("keeps what was in force until the documented command, and can take Mirrorset's own image meanwhile", func(ctx SpecContext) {
@@ -110,7 +123,7 @@ var _ = Describe("a node whose agent was gone before Mirrorset was deleted", fun
 		s.kubectl(ctx, "label", "node", "--all", "mirrorset.io/agent=disabled")
 		s.kubectl(ctx, "wait", "--for=delete", "--timeout=60s", "-n", namespace, "pods", "-l", "app.kubernetes.io/component=agent")
 		old := s.files()
-		run(s.shell(ctx, "kubectl delete -f ../../dist/install.yaml; kubectl delete crd -l app.kubernetes.io/part-of=mirrorset"))
+		run(s.shell(ctx, everything))
 		installed = nil
 		s.expectNothingInCluster(ctx)
 		Expect(s.files()).To(Equal(old))
