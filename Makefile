@@ -28,6 +28,9 @@ RUNTIME_PACKAGES := $(addprefix github.com/containerd/containerd/v2/cmd/,contain
 RUNTIME := $(addprefix $(BIN)/k8s/,$(notdir $(RUNTIME_PACKAGES)))
 NODE := $(CONTROL_PLANE) $(addprefix $(BIN)/k8s/,kube-controller-manager kube-scheduler kubelet) $(RUNTIME)
 
+# Podman, from the module that test/cluster/podman/go.mod pins; Debian's is the oldest that the tests hold it against.
+PODMAN := $(BIN)/k8s/podman
+
 # Packages of the programs, and those of tests on real parts without the ones that need root.
 PACKAGES := ./api/... ./cmd/... ./config/... ./hack/... ./internal/...
 TEST_PACKAGES = $(shell go list ./test/... | grep -v /test/e2e)
@@ -248,7 +251,7 @@ test-oldest: $(SETUP_ENVTEST) ## Run the same tests on the oldest supported Kube
 
 .PHONY: test-e2e
 test-e2e: ARCHITECTURES := $(shell go env GOARCH)
-test-e2e: node debian-containerd image-programs build-installer $(HELM) ## Run the tests on real runtimes (root, podman).
+test-e2e: node $(PODMAN) debian-containerd image-programs build-installer $(HELM) ## Run the tests on real runtimes (root, Debian's podman).
 	go test -tags e2e -v -count 1 -timeout 30m ./test/e2e/...
 
 # A count, because a time can end in a failure that is none before Go 1.27 (golang/go#75804).
@@ -272,7 +275,7 @@ lint: $(GOLANGCI_LINT) $(ACTIONLINT) ## Run the linters, which hold the import w
 
 .PHONY: verify
 verify: bundle ## Regenerate and tidy everything, then want a clean tree.
-	for dir in . hack/tools test/cluster/kubernetes test/cluster/runtime test/prometheus test/helm test/olm test/openshift; do (cd $$dir && go mod tidy); done
+	for dir in . hack/tools test/cluster/kubernetes test/cluster/podman test/cluster/runtime test/prometheus test/helm test/olm test/openshift; do (cd $$dir && go mod tidy); done
 	gofmt -l api cmd config hack internal test | (! grep .)
 	@if [ -n "$$(git status --porcelain)" ]; then \
 	  git status --short; git --no-pager diff; \
@@ -334,6 +337,12 @@ $(RUNTIME): CLUSTER_PACKAGE = $(filter %/$*,$(RUNTIME_PACKAGES))
 $(BIN)/k8s/runc: CGO := 1
 $(BIN)/k8s/runc: | libseccomp
 $(RUNTIME): $(BIN)/k8s/%: test/cluster/runtime/go.mod test/cluster/runtime/go.sum
+	$(build-program)
+
+$(PODMAN): CGO := 1
+$(PODMAN): TAGS := containers_image_openpgp exclude_graphdriver_btrfs exclude_graphdriver_devicemapper
+$(PODMAN): CLUSTER_PACKAGE := github.com/containers/podman/v5/cmd/podman
+$(PODMAN): $(BIN)/k8s/%: test/cluster/podman/go.mod test/cluster/podman/go.sum
 	$(build-program)
 
 # Debian's containerd, 1.6, is not installed: a second judge of our hosts.toml is all it is.

@@ -33,8 +33,8 @@ var _ = DescribeTable("an image that make writes is the one that podman builds",
 	hack := exec.CommandContext(ctx, "go", ours...)
 	hack.Dir = "../.."
 	run(hack)
-	run(podmanIn(ctx, folder, append(theirs, "../..")...))
-	run(podmanIn(ctx, folder, "save", "--format", "oci-archive", "--output", filepath.Join(folder, "theirs.tar"), "image:theirs"))
+	run(newPodman.in(ctx, folder, append(theirs, "../..")...))
+	run(newPodman.in(ctx, folder, "save", "--format", "oci-archive", "--output", filepath.Join(folder, "theirs.tar"), "image:theirs"))
 
 	want, content := describeImage(ctx, filepath.Join(folder, "theirs.tar"))
 	delete(want.Labels, "io.buildah.version")

@@ -57,15 +57,13 @@ var _ = Describe("a real node", func() {
 	It("has a Podman that follows the node's registries.conf", func(ctx SpecContext) {
 		image, digest := newImage(ctx)
 		mirror.push(ctx, "copy/app", image)
-		seen.forget()
 		onNode(c, "/etc/containers/registries.conf", fmt.Sprintf("[[registry]]\nprefix = \"source.invalid/team\"\nlocation = \"source.invalid/team\"\n"+
 			"[[registry.mirror]]\nlocation = \"%s/copy\"\ninsecure = true\n", mirror.host))
-		id, err := c.Exec(ctx, "podman", "pull", "--quiet", "source.invalid/team/app"+digest)
-		Expect(err).NotTo(HaveOccurred())
-		want, err := image.ConfigName()
-		Expect(err).NotTo(HaveOccurred())
-		Expect(strings.TrimSpace(id)).To(Equal(want.Hex))
-		Expect(seen.asked()).To(Equal([]string{mirror.name}))
+		for _, p := range podmans {
+			seen.forget()
+			p.expectPulledOn(ctx, c, "source.invalid/team/app"+digest, image)
+			Expect(seen.asked()).To(Equal([]string{mirror.name}))
+		}
 	}, nodeTimeout)
 
 	It("lets a Pod with a network of its own reach the API server by its Service", func(ctx SpecContext) {

@@ -7,7 +7,6 @@ package e2e
 
 import (
 	"os"
-	"os/exec"
 	"slices"
 	"strings"
 	"time"
@@ -32,7 +31,7 @@ func never(name, source string, mirrors ...string) string {
 	return set(name, source, mirrors...) + "    mirrorSourcePolicy: NeverContactSource\n"
 }
 
-var _ = Describe("podman with the registries.conf of kubectl mirrors render", func() {
+var _ = DescribeTableSubtree("with the registries.conf of kubectl mirrors render,", func(program podman) {
 	var (
 		seen                   *traffic
 		source, mirror, second *countedRegistry
@@ -41,9 +40,6 @@ var _ = Describe("podman with the registries.conf of kubectl mirrors render", fu
 	)
 
 	BeforeEach(func() {
-		if _, err := exec.LookPath("podman"); err != nil {
-			Fail("podman is needed: apt-get install podman")
-		}
 		if os.Geteuid() != 0 {
 			Fail("root is needed: podman without root wants user namespaces")
 		}
@@ -62,7 +58,7 @@ var _ = Describe("podman with the registries.conf of kubectl mirrors render", fu
 		GinkgoHelper()
 		seen.forget()
 		registries := []*countedRegistry{source, mirror, second}
-		p := pullWithSets(ctx, source.host+"/"+repositoryAndSuffix, []string{source.host, mirror.host, second.host}, manifests...)
+		p := program.pullWithSets(ctx, source.host+"/"+repositoryAndSuffix, []string{source.host, mirror.host, second.host}, manifests...)
 		seen.report(registries)
 		expectAsExplained(p)
 		expectAskedAsTried(seen, registries, p)
@@ -194,7 +190,10 @@ var _ = Describe("podman with the registries.conf of kubectl mirrors render", fu
 			expectUntouched(source, second)
 		}, specTimeout)
 	})
-})
+},
+	Entry("the Podman of today", newPodman),
+	Entry("Debian's, the oldest one,", oldPodman),
+)
 
 // expectAsExplained holds what podman tried against the pull sources that explain names: in their order up to the one that
 // served, or, when none did, all of them as often as podman tries again.

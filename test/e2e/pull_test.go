@@ -9,14 +9,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -57,8 +55,8 @@ type pulled struct {
 }
 
 // pullWithSets writes the manifests to a file, has the plugin make a registries.conf of it, and pulls the image with
-// podman in a storage of its own.
-func pullWithSets(ctx context.Context, image string, insecure []string, manifests ...string) pulled {
+// this Podman in a storage of its own.
+func (p podman) pullWithSets(ctx context.Context, image string, insecure []string, manifests ...string) pulled {
 	GinkgoHelper()
 	folder := GinkgoT().TempDir()
 	file := filepath.Join(folder, "sets.yaml")
@@ -69,11 +67,11 @@ func pullWithSets(ctx context.Context, image string, insecure []string, manifest
 	}
 	put(filepath.Join(folder, "registries.conf"), runPlugin(ctx, args...))
 
-	var p pulled
-	Expect(json.Unmarshal([]byte(runPlugin(ctx, "explain", image, "-f", file, "-o", "json")), &p.explained)).To(Succeed())
-	p.podman(ctx, folder, image)
+	var result pulled
+	Expect(json.Unmarshal([]byte(runPlugin(ctx, "explain", image, "-f", file, "-o", "json")), &result.explained)).To(Succeed())
+	p.pull(ctx, &result, folder, image)
 	expectNothingLeft(folder)
-	return p
+	return result
 }
 
 func put(path, text string) {
@@ -99,48 +97,21 @@ var (
 	refusedPattern = regexp.MustCompile(`msg="Accessing \\"([^"\\]+)\\" failed: registry \S+ is blocked in `)
 )
 
-// inNamespace runs podman where it sees none of the machine's own configuration and can leave nothing behind.
-const inNamespace = `mount -n -t tmpfs tmpfs /run && mount -n -t tmpfs tmpfs /var/lib && mount -n --bind "$0" /etc/containers && exec podman "$@"`
-
-// podman pulls with folder/registries.conf into a storage below the folder.
-func (p *pulled) podman(ctx context.Context, folder, image string) {
+// pull pulls with folder/registries.conf into a storage below the folder.
+func (p podman) pull(ctx context.Context, result *pulled, folder, image string) {
 	GinkgoHelper()
 	put(filepath.Join(folder, "auth.json"), "{}\n")
 	ctx, cancel := context.WithTimeout(ctx, pullTimeout)
 	defer cancel()
-	cmd := podmanIn(ctx, folder, "pull", "--quiet", "--authfile", filepath.Join(folder, "auth.json"), image)
+	cmd := p.in(ctx, folder, "pull", "--quiet", "--authfile", filepath.Join(folder, "auth.json"), image)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	p.err = cmd.Run()
+	result.err = cmd.Run()
 	Expect(ctx.Err()).NotTo(HaveOccurred(), "podman took too long:\n%s", stderr.String())
-	p.stderr = stderr.String()
-	p.imageID = strings.TrimSpace(stdout.String())
-	p.refused = found(refusedPattern, p.stderr)
-	p.tried = slices.DeleteFunc(found(triedPattern, p.stderr), func(ref string) bool { return slices.Contains(p.refused, ref) })
-}
-
-// podmanIn returns podman with folder/registries.conf and a storage below the folder.
-func podmanIn(ctx context.Context, folder string, args ...string) *exec.Cmd {
-	GinkgoHelper()
-	in := func(elements ...string) string { return filepath.Join(folder, filepath.Join(elements...)) }
-	put(in("containers.conf"), fmt.Sprintf("[engine]\nlock_type = \"file\"\n[network]\nnetwork_config_dir = %q\n", in("networks")))
-	put(in("storage.conf"), fmt.Sprintf("[storage]\ndriver = \"vfs\"\ngraphroot = %q\nrunroot = %q\n", in("root"), in("runroot")))
-	put(in("etc", "policy.json"), `{"default": [{"type": "insecureAcceptAnything"}]}`)
-	Expect(os.MkdirAll(in("tmp"), 0o700)).To(Succeed())
-	cmd := exec.CommandContext(ctx, "sh", append([]string{
-		"-c", inNamespace, in("etc"),
-		"--log-level", "debug", "--cgroup-manager", "cgroupfs", "--events-backend", "none",
-		"--storage-driver", "vfs", "--root", in("root"), "--runroot", in("runroot"), "--tmpdir", in("tmp"),
-	}, args...)...)
-	cmd.Env = []string{
-		"PATH=" + os.Getenv("PATH"), "HOME=" + in("home"), "XDG_RUNTIME_DIR=" + in("tmp"), "TMPDIR=" + in("tmp"),
-		"CONTAINERS_CONF=" + in("containers.conf"), "CONTAINERS_STORAGE_CONF=" + in("storage.conf"),
-		"CONTAINERS_REGISTRIES_CONF=" + in("registries.conf"),
-	}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Unshareflags: syscall.CLONE_NEWNS}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	cmd.WaitDelay = 5 * time.Second
-	return cmd
+	result.stderr = stderr.String()
+	result.imageID = strings.TrimSpace(stdout.String())
+	result.refused = found(refusedPattern, result.stderr)
+	result.tried = slices.DeleteFunc(found(triedPattern, result.stderr), func(ref string) bool { return slices.Contains(result.refused, ref) })
 }
 
 // found returns what the first group matched, wherever the pattern did.

@@ -157,10 +157,11 @@ var _ = Describe("containerd through the redirector", func() {
 	It("is in force for Podman by the same order", func(ctx SpecContext) {
 		s.mirror.push(ctx, "copy/app", image)
 		s.apply(ctx, []string{mirrored("1")}, set("20-global", s.source.host+"/team", s.second.host+"/none", s.mirror.host+"/copy"))
-		s.seen.forget()
-		_, err := s.Exec(ctx, "podman", "pull", "--quiet", s.source.host+"/team/app"+digest)
-		Expect(err).NotTo(HaveOccurred())
-		Expect(s.seen.asked()).To(Equal([]string{s.second.name, s.mirror.name}))
+		for _, p := range podmans {
+			s.seen.forget()
+			p.expectPulledOn(ctx, s.Cluster, s.source.host+"/team/app"+digest, image)
+			Expect(s.seen.asked()).To(Equal([]string{s.second.name, s.mirror.name}))
+		}
 		s.expectPulled(ctx, s.source.host+"/team/app"+digest)
 		Expect(s.seen.asked()).To(Equal([]string{s.second.name, s.mirror.name}))
 	}, nodeTimeout)

@@ -135,17 +135,15 @@ func (s *scene) expectRefused(ctx context.Context, reference string) string {
 	return waiting.Message
 }
 
-// expectPodman has the node's own Podman pull an image of the source, which it must get from the mirror.
+// expectPodman has each Podman pull an image of the source on the node, which it must get from the mirror.
 func (s *scene) expectPodman(ctx context.Context, repository string, image v1.Image, digest string) {
 	GinkgoHelper()
-	s.seen.forget()
-	id, err := s.Exec(ctx, "podman", "pull", "--quiet", s.source.host+repository+digest)
-	Expect(err).NotTo(HaveOccurred())
-	want, err := image.ConfigName()
-	Expect(err).NotTo(HaveOccurred())
-	Expect(strings.TrimSpace(id)).To(Equal(want.Hex))
-	Expect(s.seen.asked()).To(Equal([]string{s.mirror.name}))
-	s.report()
+	for _, p := range podmans {
+		s.seen.forget()
+		p.expectPulledOn(ctx, s.Cluster, s.source.host+repository+digest, image)
+		Expect(s.seen.asked()).To(Equal([]string{s.mirror.name}))
+		s.report()
+	}
 }
 
 func (s *scene) report() {
