@@ -16,7 +16,7 @@ var CRDs embed.FS
 //go:embed admission/agent_guard.yaml admission/set_warnings.yaml
 var Policies embed.FS
 
-// Proxies is a CRD of OpenShift, without any schema, that OLM waits for once it finds the group that sets are in.
+// ForOLM are CRDs of OpenShift, without any schema, that OLM looks for once it finds the group that sets are in.
 //
-//go:embed olm/proxies.yaml
-var Proxies []byte
+//go:embed olm/*.yaml
+var ForOLM embed.FS

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 
 	corev1 "k8s.io/api/core/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
@@ -33,11 +34,8 @@ const (
 	partOf      = "mirrorset"
 )
 
-// The CRDs that OLM brings, and that it wants of OpenShift.
-const (
-	olmCRDName     = "clusterserviceversions.operators.coreos.com"
-	proxiesCRDName = "proxies.config.openshift.io"
-)
+// olmCRDName is that of a CRD that OLM brings.
+const olmCRDName = "clusterserviceversions.operators.coreos.com"
 
 // Foundation is what has to be there before the agents: the CRDs and the admission policies. The manager applies them, because
 // no way of installing can leave a CRD of OpenShift alone and still bring upgrades of our own, and OLM takes no policies at
@@ -60,15 +58,15 @@ type state struct {
 	generation int64
 }
 
-// +kubebuilder:rbac:groups=apiextensions.k8s.io,resources=customresourcedefinitions,resourceNames=imagedigestmirrorsets.config.openshift.io;mirrornodes.mirrorset.io;proxies.config.openshift.io,verbs=get;create;patch
+// +kubebuilder:rbac:groups=apiextensions.k8s.io,resources=customresourcedefinitions,resourceNames=imagedigestmirrorsets.config.openshift.io;mirrornodes.mirrorset.io;apiservers.config.openshift.io;proxies.config.openshift.io,verbs=get;create;patch
 // +kubebuilder:rbac:groups=apiextensions.k8s.io,resources=customresourcedefinitions,resourceNames=clusterserviceversions.operators.coreos.com,verbs=get
 // +kubebuilder:rbac:groups=admissionregistration.k8s.io,resources=validatingadmissionpolicies;validatingadmissionpolicybindings,resourceNames=mirrorset-agent-guard;mirrorset-set-warnings,verbs=get;create;patch
 // +kubebuilder:rbac:groups="",namespace=mirrorset-system,resources=namespaces,verbs=get
 
 // Lay applies what is missing of it or was changed by others.
 func (f *Foundation) Lay(ctx context.Context) error {
-	if err := f.layProxies(ctx); err != nil { // which nothing here waits for
-		ctrl.LoggerFrom(ctx).Error(err, "OLM may wait for a CRD at its next start", "crd", proxiesCRDName)
+	if err := f.layForOLM(ctx); err != nil { // which nothing here waits for
+		ctrl.LoggerFrom(ctx).Error(err, "OLM may wait for a CRD at its next start")
 	}
 	return errors.Join(f.layCRDs(ctx), f.layPolicies(ctx))
 }
@@ -155,30 +153,43 @@ func stateOf(object client.Object) state {
 	return state{object.GetUID(), object.GetGeneration()}
 }
 
-// layProxies creates the CRD that OLM waits for, where there is an OLM and no such CRD.
-func (f *Foundation) layProxies(ctx context.Context) error {
-	for name, wanted := range map[string]bool{olmCRDName: true, proxiesCRDName: false} {
-		crd := &metav1.PartialObjectMetadata{}
-		crd.SetGroupVersionKind(apiextensionsv1.SchemeGroupVersion.WithKind("CustomResourceDefinition"))
-		err := f.Live.Get(ctx, types.NamespacedName{Name: name}, crd)
-		if client.IgnoreNotFound(err) != nil {
-			return fmt.Errorf("CRD %s: %w", name, err)
-		}
-		if there := err == nil; there != wanted {
-			return nil
-		}
+// layForOLM creates the CRDs that OLM looks for, where there is an OLM, and each that nobody else has made.
+func (f *Foundation) layForOLM(ctx context.Context) error {
+	if there, err := f.hasCRD(ctx, olmCRDName); err != nil || !there {
+		return err
 	}
-	crd, err := manifest(config.Proxies)
+	crds, err := manifests(config.ForOLM)
 	if err != nil {
 		return err
 	}
-	ctrl.LoggerFrom(ctx).Info("OLM would wait for this CRD at its next start; it is created without any object", "crd", proxiesCRDName)
-	return f.apply(ctx, crd)
+	var failed []error
+	for _, crd := range crds {
+		there, err := f.hasCRD(ctx, crd.GetName())
+		if err == nil && !there {
+			ctrl.LoggerFrom(ctx).Info("OLM looks for this CRD; it is created without any object", "crd", crd.GetName())
+			err = f.apply(ctx, crd)
+		}
+		failed = append(failed, err)
+	}
+	return errors.Join(failed...)
+}
+
+// hasCRD looks for a CRD.
+func (f *Foundation) hasCRD(ctx context.Context, name string) (bool, error) {
+	crd := &metav1.PartialObjectMetadata{}
+	crd.SetGroupVersionKind(apiextensionsv1.SchemeGroupVersion.WithKind("CustomResourceDefinition"))
+	err := f.Live.Get(ctx, types.NamespacedName{Name: name}, crd)
+	if client.IgnoreNotFound(err) != nil {
+		return false, fmt.Errorf("CRD %s: %w", name, err)
+	}
+	return err == nil, nil
 }
 
 // apply applies an object as part of Mirrorset, and leaves what came of it in its place.
 func (f *Foundation) apply(ctx context.Context, object *unstructured.Unstructured, options ...client.ApplyOption) error {
-	object.SetLabels(map[string]string{nameLabel: partOf, partOfLabel: partOf, "app.kubernetes.io/managed-by": ManagerName})
+	all := map[string]string{nameLabel: partOf, partOfLabel: partOf, "app.kubernetes.io/managed-by": ManagerName}
+	maps.Copy(all, object.GetLabels())
+	object.SetLabels(all)
 	options = append(options, client.FieldOwner(payload.FieldManager))
 	if err := f.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(object), options...); err != nil {
 		return fmt.Errorf("applying %s %s: %w", object.GetKind(), object.GetName(), err)
@@ -197,8 +208,8 @@ func manifests(folder embed.FS) (objects []*unstructured.Unstructured, err error
 			return err
 		}
 		for document := range bytes.SplitSeq(content, []byte("\n---\n")) {
-			object, err := manifest(document)
-			if err != nil {
+			object := &unstructured.Unstructured{}
+			if err := yaml.UnmarshalStrict(document, &object.Object); err != nil {
 				return fmt.Errorf("%s: %w", file, err)
 			}
 			objects = append(objects, object)
@@ -206,9 +217,4 @@ func manifests(folder embed.FS) (objects []*unstructured.Unstructured, err error
 		return nil
 	})
 	return objects, err
-}
-
-func manifest(content []byte) (*unstructured.Unstructured, error) {
-	object := &unstructured.Unstructured{}
-	return object, yaml.UnmarshalStrict(content, &object.Object)
 }

@@ -18,9 +18,11 @@ import (
 
 var crdResource = schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
 
-// proxiesCRD is what OLM waits for as long as the cluster serves anything of OpenShift's configuration.
 const (
-	proxiesCRD      = "proxies.config.openshift.io"
+	// forOLM is the value of componentLabel on CRDs that the manager made for OLM, which looks for them as long as the cluster serves
+	// anything of OpenShift's configuration.
+	forOLM          = "olm"
+	componentLabel  = "app.kubernetes.io/component"
 	openShiftConfig = ".config.openshift.io"
 )
 
@@ -43,7 +45,7 @@ func (u *uninstaller) deleteAll(ctx context.Context) error {
 			}
 		}
 	}
-	if err := u.deleteProxies(ctx); err != nil {
+	if err := u.deleteForOLM(ctx); err != nil {
 		return err
 	}
 	if u.release != "" {
@@ -58,7 +60,7 @@ func (u *uninstaller) deleteOne(ctx context.Context, resource schema.GroupVersio
 	case configv1.KeptByOpenShift(object):
 		u.say("Left %s %s, which belongs to OpenShift", resource.Resource, object.GetName())
 		return nil
-	case object.GetName() == proxiesCRD: // comes last
+	case object.GetLabels()[componentLabel] == forOLM: // comes last
 		return nil
 	case object.GetAnnotations()["meta.helm.sh/release-name"] != "":
 		return nil
@@ -70,14 +72,11 @@ func (u *uninstaller) deleteOne(ctx context.Context, resource schema.GroupVersio
 	return nil
 }
 
-// deleteProxies deletes the CRD that the manager made for OLM, once nothing else is served that has OLM look for it.
-func (u *uninstaller) deleteProxies(ctx context.Context) error {
+// deleteForOLM deletes the CRDs that the manager made for OLM, once nothing else is served that has OLM look for them.
+func (u *uninstaller) deleteForOLM(ctx context.Context) error {
 	crds := u.dynamic.Resource(crdResource)
-	proxies, err := crds.Get(ctx, proxiesCRD, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) || err == nil && proxies.GetLabels()[partOfLabel] != partOf {
-		return nil
-	}
-	if err != nil {
+	made, err := crds.List(ctx, metav1.ListOptions{LabelSelector: installedSelector + "," + componentLabel + "=" + forOLM})
+	if err != nil || len(made.Items) == 0 {
 		return err
 	}
 	staying := ""
@@ -87,28 +86,32 @@ func (u *uninstaller) deleteProxies(ctx context.Context) error {
 			return false, err
 		}
 		for i := range list.Items {
-			name := list.Items[i].GetName()
-			if !strings.HasSuffix(name, openShiftConfig) || name == proxiesCRD {
+			crd := &list.Items[i]
+			ours := crd.GetLabels()[partOfLabel] == partOf && crd.GetLabels()[componentLabel] == forOLM
+			if ours || !strings.HasSuffix(crd.GetName(), openShiftConfig) {
 				continue
 			}
-			if list.Items[i].GetDeletionTimestamp() != nil {
+			if crd.GetDeletionTimestamp() != nil {
 				return false, nil
 			}
-			staying = name
+			staying = crd.GetName()
 		}
 		return true, nil
 	})
 	if err != nil {
 		return err
 	}
-	if staying != "" {
-		u.say("Left customresourcedefinitions %s, which OLM needs as long as there is %s", proxiesCRD, staying)
-		return nil
+	for i := range made.Items {
+		name := made.Items[i].GetName()
+		if staying != "" {
+			u.say("Left customresourcedefinitions %s, which OLM needs as long as there is %s", name, staying)
+			continue
+		}
+		if err := crds.Delete(ctx, name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
+			return err
+		}
+		u.say("Deleted customresourcedefinitions %s", name)
 	}
-	if err := crds.Delete(ctx, proxiesCRD, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
-		return err
-	}
-	u.say("Deleted customresourcedefinitions %s", proxiesCRD)
 	return nil
 }
 

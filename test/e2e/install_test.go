@@ -112,13 +112,13 @@ var _ = Describe("Mirrorset that was installed", func() {
 		documented(ctx, s, "install.md", "kubectl delete imagedigestmirrorsets --all", "kubectl mirrors nodes --watch")
 		Eventually(s.remains).WithContext(ctx).WithTimeout(convergeTimeout).Should(BeEmpty())
 		olmInstaller.Remove(ctx)
-		s.kubectl(ctx, "get", "crd", "proxies.config.openshift.io")
+		s.kubectl(ctx, "get", "crd", "proxies.config.openshift.io", "apiservers.config.openshift.io")
 		documented(ctx, s, "install.md", "kubectl delete clusterrole -l app.kubernetes.io/part-of=mirrorset",
-			"kubectl delete crd -l app.kubernetes.io/part-of=mirrorset --field-selector metadata.name!=proxies.config.openshift.io")
-		const last = "kubectl get crd -o name | grep -v /proxies | grep -q '[.]config[.]openshift[.]io$' || kubectl delete --ignore-not-found crd proxies.config.openshift.io"
+			"kubectl delete crd -l app.kubernetes.io/part-of=mirrorset,app.kubernetes.io/component!=olm")
+		const last = "kubectl get crd -o name | grep -vE '/(apiservers|proxies)[.]' | grep -q '[.]config[.]openshift[.]io$' || kubectl delete crd -l app.kubernetes.io/part-of=mirrorset"
 		s.kubectl(ctx, "apply", "-f", "../integration/testdata/openshift-idms-crd.yaml")
 		documented(ctx, s, "install.md", last)
-		s.kubectl(ctx, "get", "crd", "proxies.config.openshift.io") // which OLM needs as long as the other is there
+		s.kubectl(ctx, "get", "crd", "proxies.config.openshift.io", "apiservers.config.openshift.io") // which OLM needs as long as the other is there
 		s.kubectl(ctx, "delete", "-f", "../integration/testdata/openshift-idms-crd.yaml")
 		documented(ctx, s, "install.md", last, "kubectl delete namespace mirrorset-system")
 		installed = nil

@@ -26,6 +26,8 @@ import (
 const (
 	nodesCRD   = "mirrornodes.mirrorset.io"
 	proxiesCRD = "proxies.config.openshift.io"
+	// apiServersCRD is the other one that OLM looks for.
+	apiServersCRD = "apiservers.config.openshift.io"
 	olmCRD     = "clusterserviceversions.operators.coreos.com"
 	guard      = "mirrorset-agent-guard"
 	warnings   = "mirrorset-set-warnings"
@@ -209,20 +211,24 @@ var _ = Describe("What the manager brings before the agents", func() {
 		}, "1m").Should(Succeed())
 	})
 
-	It("is the CRD that OLM waits for, where there is an OLM", func(ctx SpecContext) {
+	It("is the CRDs that OLM looks for, where there is an OLM", func(ctx SpecContext) {
 		foreignCRD(ctx, olmCRD, "ClusterServiceVersion")
-		DeferCleanup(func(ctx SpecContext) { takeAway(ctx, "crd/"+proxiesCRD) })
+		DeferCleanup(func(ctx SpecContext) { takeAway(ctx, "crd/"+proxiesCRD, "crd/"+apiServersCRD) })
 		startManager(ctx, alone)
-		Eventually(func(g Gomega) {
-			g.Expect(crd(ctx, g, proxiesCRD).Status.Conditions).To(ContainElement(HaveField("Type", apiextensionsv1.Established)))
-		}).Should(Succeed())
-		out, err := plane.Kubectl(ctx, "get", "proxies.config.openshift.io", "-o", "name").CombinedOutput()
-		Expect(err).NotTo(HaveOccurred())
-		Expect(string(out)).To(BeEmpty())
+		for _, name := range []string{proxiesCRD, apiServersCRD} {
+			Eventually(func(g Gomega) {
+				g.Expect(crd(ctx, g, name).Status.Conditions).To(ContainElement(HaveField("Type", apiextensionsv1.Established)))
+			}).Should(Succeed())
+			Expect(crd(ctx, Default, name).Labels).To(And(HaveKeyWithValue("app.kubernetes.io/part-of", "mirrorset"), HaveKeyWithValue("app.kubernetes.io/component", "olm")))
+			out, err := plane.Kubectl(ctx, "get", name, "-o", "name").CombinedOutput()
+			Expect(err).NotTo(HaveOccurred())
+			Expect(string(out)).To(BeEmpty())
+		}
 	})
 
-	It("is not that CRD where there is one already", func(ctx SpecContext) {
+	It("is not one of those CRDs where there is one already", func(ctx SpecContext) {
 		foreignCRD(ctx, olmCRD, "ClusterServiceVersion")
+		DeferCleanup(func(ctx SpecContext) { takeAway(ctx, "crd/"+apiServersCRD) })
 		foreignCRD(ctx, proxiesCRD, "Proxy")
 		before := crd(ctx, Default, proxiesCRD)
 		takeAway(ctx, "validatingadmissionpolicybinding/"+guard)
