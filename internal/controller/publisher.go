@@ -96,7 +96,7 @@ func (p *Publisher) SetupWithManager(mgr ctrl.Manager) error {
 	if err != nil {
 		return err
 	}
-	changed := predicate.Or[client.Object](predicate.GenerationChangedPredicate{}, predicate.Funcs{UpdateFunc: statusTaken})
+	changed := predicate.Funcs{UpdateFunc: setChanged}
 	p.watchSets = func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, watchStart)
 		defer cancel()

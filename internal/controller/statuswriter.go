@@ -139,6 +139,12 @@ func hasStatus(crd *apiextensionsv1.CustomResourceDefinition) bool {
 	return false
 }
 
+// setChanged tells of another spec, of another set under the same name, and of a status that somebody took. A watch that was
+// interrupted shows a set that was deleted and made anew as an update, from generation 1 to generation 1.
+func setChanged(e event.UpdateEvent) bool {
+	return e.ObjectOld.GetUID() != e.ObjectNew.GetUID() || e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration() || statusTaken(e)
+}
+
 // statusTaken tells of a change by which somebody else wrote values of their own into the status of a set, or took all of it away.
 // The set is looked at again then.
 func statusTaken(e event.UpdateEvent) bool {

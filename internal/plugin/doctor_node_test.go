@@ -16,8 +16,25 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
+	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
 	"github.com/mirrorset/mirrorset/internal/payload"
 )
+
+// rulesAt is a payload of a registries.conf without rules, which is what came of the sets.
+func rulesAt(revision int64, sets ...configv1.ImageDigestMirrorSet) payload.Payload {
+	p := payload.New(revision, []byte("# nothing\n"))
+	p.Sets = payload.DigestOfSets(payload.StatesOf(configv1.KindImageDigestMirrorSet, sets))
+	return p
+}
+
+// inForceAt returns a node that has it in force.
+func inForceAt(name string, p payload.Payload, changes ...func(*mirrorsetv1alpha1.MirrorNode)) mirrorsetv1alpha1.MirrorNode {
+	return nodeAt(name, p.Revision, append([]func(*mirrorsetv1alpha1.MirrorNode){
+		func(n *mirrorsetv1alpha1.MirrorNode) { n.Status.Digest = p.Digest },
+		says("RuntimeReady", metav1.ConditionTrue, "Ready", readyMessage),
+	}, changes...)...)
+}
 
 // refuses answers as an API server does whose user may not ask.
 func refuses(w http.ResponseWriter, _ *http.Request) {

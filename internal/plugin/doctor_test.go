@@ -19,7 +19,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
-	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
 	"github.com/mirrorset/mirrorset/internal/payload"
 )
 
@@ -29,28 +28,15 @@ const (
 	podsPath       = "/api/v1/namespaces/mirrorset-system/pods"
 )
 
-// rulesAt is a payload of a registries.conf without rules.
-func rulesAt(revision int64) payload.Payload {
-	return payload.New(revision, []byte("# nothing\n"))
-}
-
-// inForceAt returns a node that has it in force.
-func inForceAt(name string, p payload.Payload, changes ...func(*mirrorsetv1alpha1.MirrorNode)) mirrorsetv1alpha1.MirrorNode {
-	return nodeAt(name, p.Revision, append([]func(*mirrorsetv1alpha1.MirrorNode){
-		func(n *mirrorsetv1alpha1.MirrorNode) { n.Status.Digest = p.Digest },
-		says("RuntimeReady", metav1.ConditionTrue, "Ready", readyMessage),
-	}, changes...)...)
-}
-
 // healthy are the objects of a cluster that has nothing wrong.
 func healthy(t *testing.T) map[string]any {
 	t.Helper()
 	apis := func(version, name string) metav1.APIResourceList {
 		return metav1.APIResourceList{TypeMeta: metav1.TypeMeta{Kind: "APIResourceList", APIVersion: "v1"}, GroupVersion: version, APIResources: []metav1.APIResource{{Name: name}}}
 	}
-	p := rulesAt(currentRevision)
 	s := configv1.ImageDigestMirrorSet{ObjectMeta: metav1.ObjectMeta{Name: "a"}}
 	s.Spec.ImageDigestMirrors = []configv1.ImageDigestMirrors{{Source: "s.com", Mirrors: []configv1.ImageMirror{"m.local"}, MirrorSourcePolicy: configv1.NeverContactSource}}
+	p := rulesAt(currentRevision, s)
 	return map[string]any{
 		"/apis/config.openshift.io/v1": apis("config.openshift.io/v1", "imagedigestmirrorsets"),
 		"/apis/mirrorset.io/v1alpha1":  apis("mirrorset.io/v1alpha1", "mirrornodes"),
@@ -142,11 +128,14 @@ WARNING  node/node-3: it has revision 1795573438817 in force, and is about to fo
     If it stays so for a minute, look at its agent:
     kubectl -n mirrorset-system get pods -l app.kubernetes.io/component=agent --field-selector spec.nodeName=node-3
 WARNING  node/node-5: the drop-in is late: systemctl reload crio
+WARNING  sets: the manager has yet to publish the latest change or deletion of a set
+    If it stays so for a minute, look at the manager:
+    kubectl -n mirrorset-system logs deployment/mirrorset-manager
 WARNING  idms/b: PolicyWithoutMirrors: spec.imageDigestMirrors[0]: policy "NeverContactSource" of source "s.com" has no effect, because the entry names no mirror other than the source
     docs/semantics.md says what it means. To change it: kubectl edit idms b
 OK       configmap/containers-registries.conf: revision 1795573438818 is whole, with 0 sources
 OK       nodes: 1 node has revision 1795573438818 in force
-`, "8 problems, 3 warnings.\n")
+`, "8 problems, 4 warnings.\n")
 }
 
 func TestWhatIsMissingIsNamed(t *testing.T) {

@@ -166,17 +166,15 @@ func nodeRows(nodes []fleetNode, now time.Time) [][]any {
 	return rows
 }
 
-// pending says what the manager has yet to publish; "" where what is published is of the sets as they are.
-func pending(sets []configv1.ImageDigestMirrorSet, p *payload.Payload) string {
-	switch {
-	case p == nil:
-		return "Waiting for the manager to publish the sets"
-	case p.Sets == "":
-		return "Waiting for a manager that says which sets it has published; the one that runs is older than this plugin"
-	case p.Sets != payload.DigestOfSets(payload.StatesOf(configv1.KindImageDigestMirrorSet, sets)):
-		return "Waiting for the manager to publish the latest change of the sets"
+// pending says why what is published is not known to be of these very sets; "" where it is.
+func pending(sets []configv1.ImageDigestMirrorSet, p payload.Payload) string {
+	switch p.Sets {
+	case "":
+		return "what is published does not say which sets it is of, as that of a manager older than this plugin"
+	case payload.DigestOfSets(payload.StatesOf(configv1.KindImageDigestMirrorSet, sets)):
+		return ""
 	}
-	return ""
+	return "the manager has yet to publish the latest change or deletion of a set"
 }
 
 // follow prints what changes until all nodes are there.
@@ -198,7 +196,7 @@ func (v *nodesVerb) follow(ctx context.Context, c *cluster) error {
 		if err := v.only(&f); err != nil {
 			return false, err
 		}
-		return p.update(f, pending(s.sets, s.published))
+		return p.update(f, s.pending())
 	}
 	err := c.watch(ctx, func(s state) (bool, error) {
 		if done, err := show(s); !done || err != nil {
@@ -225,6 +223,7 @@ type progress struct {
 	live  *liveLine // tells how far it is
 	shown map[string]fleetNode
 	last  string
+	said  string // what it waits for, where no line can be written again
 }
 
 // update returns true once all is in force.
@@ -238,7 +237,13 @@ func (p *progress) update(f fleet, pending string) (bool, error) {
 	}
 	p.last = f.String()
 	if pending != "" {
-		p.last = pending + ". " + p.last
+		p.last = "Waiting: " + pending + ". " + p.last
+	}
+	if p.live.columns == nil && pending != p.said {
+		p.said = pending
+		if pending != "" {
+			fmt.Fprintf(p.verb.stderr, "Waiting: %s. If that stays so, kubectl mirrors doctor says what to do.\n", pending)
+		}
 	}
 	if len(changed) > 0 {
 		p.live.clear()

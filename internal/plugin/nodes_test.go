@@ -13,7 +13,6 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
 	"github.com/mirrorset/mirrorset/internal/payload"
 	"github.com/mirrorset/mirrorset/internal/standing"
@@ -243,7 +242,7 @@ func TestAWatchPrintsEachChangeOnceAndEndsWhenAllAreThere(t *testing.T) {
 	step(false, "", nodeAt("node-with-a-long-name", currentRevision-2), narrow)
 	step(false, "", wide, narrow)
 	step(false, "", wide, narrow)
-	step(false, "Waiting for the manager", nodeAt("node-with-a-long-name", currentRevision), narrow)
+	step(false, "the manager", nodeAt("node-with-a-long-name", currentRevision), narrow)
 	step(true, "", nodeAt("node-with-a-long-name", currentRevision), narrow)
 	p.end()
 	const want = `NODE                    RUNTIME      REVISION        STATE     AGE
@@ -257,37 +256,9 @@ node-with-a-long-name   containerd   1795573438818   InForce   3m30s
 	}
 	const part, all = "1 of 2 nodes have revision 1795573438818 in force; 1 behind.", "2 nodes have revision 1795573438818 in force."
 	lines := eraseLine + "There is no node with an agent." + eraseLine + eraseLine + part + eraseLine + eraseLine + part +
-		eraseLine + eraseLine + "Waiting for the manager. " + all + eraseLine + all + eraseLine + all + "\n"
+		eraseLine + eraseLine + "Waiting: the manager. " + all + eraseLine + all + eraseLine + all + "\n"
 	if stderr.String() != lines {
 		t.Errorf("stderr %q, want %q", &stderr, lines)
-	}
-}
-
-func TestEveryChangeThatTheManagerHasYetToPublishIsWaitedFor(t *testing.T) {
-	made := func(name string, generation int64) configv1.ImageDigestMirrorSet {
-		return configv1.ImageDigestMirrorSet{ObjectMeta: metav1.ObjectMeta{Name: name, UID: "uid", Generation: generation}}
-	}
-	sets := []configv1.ImageDigestMirrorSet{made("b", 1), made("a", 2)}
-	p := payload.New(1, nil)
-	p.Sets = payload.DigestOfSets([]payload.SetState{{Kind: "ImageDigestMirrorSet", Name: "a", UID: "uid", Generation: 2}, {Kind: "ImageDigestMirrorSet", Name: "b", UID: "uid", Generation: 1}})
-	older := payload.New(1, nil)
-	for _, tt := range []struct {
-		name      string
-		sets      []configv1.ImageDigestMirrorSet
-		published *payload.Payload
-		want      string
-	}{
-		{"all are published", sets, &p, ""},
-		{"one was changed", []configv1.ImageDigestMirrorSet{made("b", 2), made("a", 2)}, &p, "the latest change"},
-		{"one was deleted", sets[:1], &p, "the latest change"},
-		{"all were deleted", nil, &p, "the latest change"},
-		{"one was made", append(sets, made("c", 1)), &p, "the latest change"},
-		{"nothing is published", nil, nil, "to publish the sets"},
-		{"the manager is older", nil, &older, "older than this plugin"},
-	} {
-		if got := pending(tt.sets, tt.published); got != tt.want && (tt.want == "" || !strings.Contains(got, tt.want)) {
-			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
-		}
 	}
 }
 

@@ -244,8 +244,10 @@ func (p *patient) lookAtSets(ctx context.Context) error {
 		return err
 	}
 	before := len(p.found)
-	if why := pending(sets, p.payload); p.payload != nil && p.payload.Sets != "" && why != "" {
-		p.found.add(odd, "sets", why, "If it stays so for a minute, look at the manager:\nkubectl -n "+p.namespace+" logs deployment/"+managerDeployment)
+	if p.payload != nil {
+		if why := pending(sets, *p.payload); why != "" {
+			p.found.add(odd, "sets", why, "If it stays so for a minute, look at the manager:\nkubectl -n "+p.namespace+" logs deployment/"+managerDeployment)
+		}
 	}
 	for i := range sets {
 		if c := meta.FindStatusCondition(sets[i].Status.Conditions, configv1.ConditionApplied); c != nil && c.Reason == configv1.ReasonNotPublished {

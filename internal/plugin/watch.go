@@ -27,6 +27,18 @@ type state struct {
 	sets      []configv1.ImageDigestMirrorSet
 	nodes     []mirrorsetv1alpha1.MirrorNode
 	published *payload.Payload
+	damage    error // which makes nothing of what is published
+}
+
+// pending says why what is published is not known to be of the sets; "" where it is.
+func (s state) pending() string {
+	switch {
+	case s.damage != nil:
+		return s.damage.Error()
+	case s.published == nil:
+		return "there is no ConfigMap " + payload.ConfigMapName + ", so nothing is published"
+	}
+	return pending(s.sets, *s.published)
 }
 
 // state asks the cluster what it has: the sets first, and the nodes last. So what is published of just these sets was published later, and
@@ -164,9 +176,12 @@ func stateOf(sets, nodes, configMaps cache.SharedIndexInformer) (s state, err er
 	if err != nil || len(found) == 0 {
 		return s, err
 	}
-	if p, err := payload.Read(&found[0]); err == nil { // a damaged one counts as none until the manager mends it
-		s.published = &p
+	p, err := payload.Read(&found[0])
+	if err != nil {
+		s.damage = err // until the manager mends it
+		return s, nil
 	}
+	s.published = &p
 	return s, nil
 }
 

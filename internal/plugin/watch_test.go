@@ -6,6 +6,7 @@ package plugin
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"os/exec"
@@ -16,6 +17,11 @@ import (
 	"testing"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
+	"github.com/mirrorset/mirrorset/internal/payload"
 )
 
 // lists answers lists and requests for one object, and takes watches without a word. The list that a watch begins with may be of
@@ -125,5 +131,64 @@ func TestOnlyOurOwnWordsReachTheTerminal(t *testing.T) {
 	const want = "0 of 1 node has revision 1795573438818 in force; 1 behind.\nerror: not all nodes have in force what the sets say after 1s\n"
 	if err := cmd.Run(); err == nil || stderr.String() != want {
 		t.Errorf("%v, stderr:\n%s\nwant:\n%s", err, &stderr, want)
+	}
+}
+
+func TestEveryChangeThatTheManagerHasYetToPublishIsWaitedFor(t *testing.T) {
+	made := func(name, uid string, generation int64) configv1.ImageDigestMirrorSet {
+		return configv1.ImageDigestMirrorSet{ObjectMeta: metav1.ObjectMeta{Name: name, UID: types.UID(uid), Generation: generation}}
+	}
+	sets := []configv1.ImageDigestMirrorSet{made("b", "2", 1), made("a", "1", 2)}
+	p := payload.New(1, nil)
+	p.Sets = payload.DigestOfSets([]payload.SetState{{Kind: "ImageDigestMirrorSet", Name: "a", UID: "1", Generation: 2}, {Kind: "ImageDigestMirrorSet", Name: "b", UID: "2", Generation: 1}})
+	older := payload.New(1, nil)
+	const change = "the manager has yet to publish the latest change or deletion of a set"
+	for _, tt := range []struct {
+		name string
+		now  state
+		want string
+	}{
+		{"all are published", state{sets: sets, published: &p}, ""},
+		{"one was changed", state{sets: []configv1.ImageDigestMirrorSet{made("b", "2", 2), made("a", "1", 2)}, published: &p}, change},
+		{"one was made anew", state{sets: []configv1.ImageDigestMirrorSet{made("b", "3", 1), made("a", "1", 2)}, published: &p}, change},
+		{"one was deleted", state{sets: sets[:1], published: &p}, change},
+		{"all were deleted", state{published: &p}, change},
+		{"one was made", state{sets: append(sets, made("c", "3", 1)), published: &p}, change},
+		{"nothing is published", state{}, "there is no ConfigMap containers-registries.conf, so nothing is published"},
+		{"what is published is damaged", state{damage: errors.New("it is damaged")}, "it is damaged"},
+		{"the manager is older", state{published: &older}, "what is published does not say which sets it is of, as that of a manager older than this plugin"},
+	} {
+		if got := tt.now.pending(); got != tt.want {
+			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
+		}
+	}
+}
+
+// A script that waits for a manager that never comes has to be told, or it hangs without a word.
+func TestWhatAWatchWaitsForIsSaidWhereNoLineCanBeWrittenAgain(t *testing.T) {
+	older := payload.New(currentRevision, []byte("text"))
+	damaged := configMapOf(t, current)
+	damaged["data"] = map[string]any{payload.Key: "another text"}
+	set := configv1.ImageDigestMirrorSet{ObjectMeta: metav1.ObjectMeta{Name: "a", UID: "1", Generation: 1}}
+	for _, tt := range []struct {
+		name      string
+		sets      any
+		configMap any
+		want      string
+	}{
+		{"a set is not published", setList(set), configMapOf(t, current), "Waiting: the manager has yet to publish the latest change or deletion of a set. If that"},
+		{"the manager is older", setList(), configMapOf(t, older), "Waiting: what is published does not say which sets it is of, as that of a manager older than this plugin. If that"},
+		{"the ConfigMap was damaged meanwhile", setList(), damaged, "Waiting: ConfigMap mirrorset-system/containers-registries.conf: the digest of the text is "},
+	} {
+		configMaps := map[string]any{"apiVersion": "v1", "kind": "ConfigMapList", "items": []any{tt.configMap}}
+		nodes := nodeList(nodeAt("node-1", currentRevision))
+		url := serve(t, map[string]any{
+			nodesPath: lists(t, nodes, func() any { return nodes }), setsPath: lists(t, tt.sets, func() any { return tt.sets }), configMapPath: configMapOf(t, current),
+			"/api/v1/namespaces/mirrorset-system/configmaps": lists(t, configMaps, func() any { return configMaps }),
+		})
+		r := runMain(t, "", "nodes", "--server", url, "--watch", "--timeout=1500ms")
+		if r.code != 1 || !strings.HasPrefix(r.stderr, tt.want) || strings.Count(r.stderr, "kubectl mirrors doctor") != 1 {
+			t.Errorf("%s: exit code %d:\n%s%s\nwant %q, once", tt.name, r.code, r.stdout, r.stderr, tt.want)
+		}
 	}
 }
