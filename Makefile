@@ -16,6 +16,15 @@ SETUP_ENVTEST  := $(BIN)/setup-envtest
 # Helm is built from the version that test/helm/go.mod pins, by which the chart is tested.
 HELM := $(BIN)/helm
 
+# OLM's two operators, what they run in Pods, and opm, from the versions that test/olm/go.mod pins.
+OLM_PACKAGES := $(addprefix github.com/operator-framework/operator-lifecycle-manager/,cmd/catalog cmd/copy-content cmd/olm util/cpb) \
+  github.com/operator-framework/operator-registry/cmd/opm github.com/grpc-ecosystem/grpc-health-probe
+OLM := $(addprefix $(BIN)/olm/,$(notdir $(OLM_PACKAGES)))
+
+# Programs of Debian's that are not installed: containerd 1.6, a second judge of our hosts.toml, and the cp of OLM's image.
+DEBIAN_CONTAINERD := $(BIN)/debian/usr/bin/containerd
+BUSYBOX := $(BIN)/debian/bin/busybox
+
 # etcd, kube-apiserver and kubectl: those in KUBEBUILDER_ASSETS where it is set, and else built from the modules that
 # test/cluster/kubernetes/go.mod pins.
 CONTROL_PLANE := $(if $(KUBEBUILDER_ASSETS),,$(addprefix $(BIN)/k8s/,etcd kube-apiserver kubectl))
@@ -252,7 +261,12 @@ test-oldest: $(SETUP_ENVTEST) ## Run the same tests on the oldest supported Kube
 .PHONY: test-e2e
 test-e2e: ARCHITECTURES := $(shell go env GOARCH)
 test-e2e: node $(PODMAN) debian-containerd image-programs build-installer $(HELM) ## Run the tests on real runtimes (root, Debian's podman).
-	go test -tags e2e -v -count 1 -timeout 30m ./test/e2e/...
+	go test -tags e2e -v -count 1 -timeout 30m ./test/e2e/... -ginkgo.label-filter '!olm'
+
+.PHONY: test-olm
+test-olm: ARCHITECTURES := $(shell go env GOARCH)
+test-olm: node $(OLM) $(BUSYBOX) $(KUSTOMIZE) image-programs build-installer ## Have a real OLM install, upgrade and uninstall Mirrorset on a real node (root).
+	go test -tags e2e -v -count 1 -timeout 30m ./test/e2e/ -ginkgo.label-filter olm
 
 # A count, because a time can end in a failure that is none before Go 1.27 (golang/go#75804).
 FUZZ_RUNS ?= 20000
@@ -299,11 +313,6 @@ $(KUSTOMIZE): hack/tools/go.mod hack/tools/go.sum
 $(HELM): test/helm/go.mod test/helm/go.sum
 	cd test/helm && go build -trimpath -ldflags "-s -w" -o $@ helm.sh/helm/v4/cmd/helm
 
-# OLM's two operators, what unpacks bundles for them, and opm, from the versions that test/olm/go.mod pins.
-OLM_PACKAGES := $(addprefix github.com/operator-framework/operator-lifecycle-manager/,cmd/catalog cmd/olm util/cpb) \
-  github.com/operator-framework/operator-registry/cmd/opm
-OLM := $(addprefix $(BIN)/olm/,$(notdir $(OLM_PACKAGES)))
-
 $(OLM): $(BIN)/olm/%: test/olm/go.mod test/olm/go.sum
 	cd test/olm && CGO_ENABLED=0 go build -trimpath -tags "containers_image_openpgp exclude_graphdriver_btrfs json1" -ldflags "-s -w" \
 	  -o $@ $(filter %/$*,$(OLM_PACKAGES))
@@ -345,17 +354,16 @@ $(PODMAN): CLUSTER_PACKAGE := github.com/containers/podman/v5/cmd/podman
 $(PODMAN): $(BIN)/k8s/%: test/cluster/podman/go.mod test/cluster/podman/go.sum
 	$(build-program)
 
-# Debian's containerd, 1.6, is not installed: a second judge of our hosts.toml is all it is.
-DEBIAN_CONTAINERD := $(BIN)/debian/usr/bin/containerd
-
 .PHONY: debian-containerd
 debian-containerd: $(DEBIAN_CONTAINERD)
 
-$(DEBIAN_CONTAINERD):
-	@rm -rf $(BIN)/debian && mkdir -p $(BIN)/debian
-	@cd $(BIN)/debian && apt-get -qq -o APT::Sandbox::User=root download containerd || \
-	  { echo "Debian's containerd is needed: apt-get update" >&2; exit 1; }
-	@cd $(BIN)/debian && dpkg-deb --fsys-tarfile containerd_*.deb | tar -x ./usr/bin/containerd && rm containerd_*.deb
+$(DEBIAN_CONTAINERD): DEBIAN_PACKAGE := containerd
+$(BUSYBOX): DEBIAN_PACKAGE := busybox-static
+$(DEBIAN_CONTAINERD) $(BUSYBOX):
+	@mkdir -p $(BIN)/debian
+	@cd $(BIN)/debian && apt-get -qq -o APT::Sandbox::User=root download $(DEBIAN_PACKAGE) || \
+	  { echo "Debian's $(DEBIAN_PACKAGE) is needed: apt-get update" >&2; exit 1; }
+	@cd $(BIN)/debian && dpkg-deb --fsys-tarfile $(DEBIAN_PACKAGE)_*.deb | tar -x .$(@:$(BIN)/debian%=%) && rm $(DEBIAN_PACKAGE)_*.deb
 
 .PHONY: libseccomp
 libseccomp:

@@ -28,9 +28,9 @@ const (
 	proxiesCRD = "proxies.config.openshift.io"
 	// apiServersCRD is the other one that OLM looks for.
 	apiServersCRD = "apiservers.config.openshift.io"
-	olmCRD     = "clusterserviceversions.operators.coreos.com"
-	guard      = "mirrorset-agent-guard"
-	warnings   = "mirrorset-set-warnings"
+	olmCRD        = "clusterserviceversions.operators.coreos.com"
+	guard         = "mirrorset-agent-guard"
+	warnings      = "mirrorset-set-warnings"
 )
 
 // takeAway deletes objects by "resource/name", those that there are.
