@@ -53,8 +53,8 @@ func startOLM(ctx context.Context) *lifecycle {
 	GinkgoHelper()
 	l := &lifecycle{Cluster: node(ctx), registry: startRegistryAt("olm", freeHosts(1)[0], &traffic{}), operators: map[string]*cluster.Process{}}
 	folder := strings.TrimSpace(run(inFolder("../olm", exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "github.com/operator-framework/operator-lifecycle-manager"))))
-	run(l.Kubectl(ctx, "apply", "--server-side", "-f", folder+"/deploy/upstream/quickstart/crds.yaml"))
-	run(l.Kubectl(ctx, "wait", "--for=condition=Established", "--timeout=60s", "-f", folder+"/deploy/upstream/quickstart/crds.yaml"))
+	run(l.Kubectl(ctx, "apply", "--server-side", "-f", folder+"/deploy/chart/crds"))
+	run(l.Kubectl(ctx, "wait", "--for=condition=Established", "--timeout=60s", "-f", folder+"/deploy/chart/crds"))
 	for _, name := range []string{olmNamespace, "operators"} {
 		_, err := l.Client.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
 		Expect(err).NotTo(HaveOccurred())
@@ -66,7 +66,7 @@ func startOLM(ctx context.Context) *lifecycle {
 	DeferCleanup(func(ctx SpecContext) {
 		l.end()
 		run(l.Kubectl(ctx, "delete", "--ignore-not-found", "namespace", olmNamespace, "operators"))
-		run(l.Kubectl(ctx, "delete", "-f", folder+"/deploy/upstream/quickstart/crds.yaml"))
+		run(l.Kubectl(ctx, "delete", "-f", folder+"/deploy/chart/crds"))
 	}, NodeTimeout(2*time.Minute))
 	return l
 }
