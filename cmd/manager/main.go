@@ -188,7 +188,8 @@ func run(s settings) error {
 	events := &controller.Events{Recorder: mgr.GetEventRecorder("mirrorset-manager")}
 	publisher := &controller.Publisher{Client: writer, Live: mgr.GetAPIReader(), Namespace: s.namespace, Insecure: s.insecure, Board: board, Metrics: measured}
 	foundation := &controller.Foundation{Client: writer, Live: mgr.GetAPIReader(), Namespace: s.namespace}
-	operand := &controller.Operand{Client: writer, Live: mgr.GetAPIReader(), Namespace: s.namespace, Settings: s.agent, Foundation: foundation, Recorder: events.Recorder}
+	admission := &controller.Admission{Live: mgr.GetAPIReader(), Namespace: s.namespace, Recorder: events.Recorder, Elected: mgr.Elected()}
+	operand := &controller.Operand{Client: writer, Live: mgr.GetAPIReader(), Namespace: s.namespace, Settings: s.agent, Foundation: foundation, Admission: admission}
 	keeper := &controller.FleetKeeper{Client: writer, Board: board, Settings: s.agent, Events: events, Metrics: measured}
 	status := &controller.StatusWriter{Client: writer, Board: board, Settings: s.agent, Events: events}
 	err = errors.Join(
@@ -199,7 +200,8 @@ func run(s settings) error {
 		metrics.Registry.Register(buildInfo()),
 		metrics.Registry.Register(measured),
 		mgr.AddHealthzCheck("healthz", healthz.Ping),
-		mgr.AddReadyzCheck("agents", operand.Ready))
+		mgr.Add(admission),
+		mgr.AddReadyzCheck("agents", admission.Ready))
 	if err != nil {
 		return err
 	}

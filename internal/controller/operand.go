@@ -8,7 +8,6 @@ import (
 	_ "embed"
 	"fmt"
 	"path"
-	"sync/atomic"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -18,7 +17,6 @@ import (
 	appsv1ac "k8s.io/client-go/applyconfigurations/apps/v1"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 	metav1ac "k8s.io/client-go/applyconfigurations/meta/v1"
-	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -28,7 +26,6 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/mirrorset/mirrorset/internal/payload"
-	"github.com/mirrorset/mirrorset/internal/standing"
 )
 
 // The objects that the manager and its agents are.
@@ -36,6 +33,15 @@ const (
 	ManagerName = "mirrorset-manager"
 	AgentName   = "mirrorset-agent"
 )
+
+// How often the leader applies what it keeps: while the cluster refuses the agents, and otherwise.
+const (
+	refusedAgain   = 30 * time.Second
+	reconcileAgain = time.Minute
+)
+
+// triedAnnotation of the DaemonSet is when the manager last asked for Pods that the cluster had refused.
+const triedAnnotation = "mirrorset.io/tried-again"
 
 //go:embed agent.yaml
 var agentManifest []byte
@@ -79,12 +85,8 @@ type Operand struct {
 	Settings  AgentSettings
 	// Foundation comes before the agents.
 	Foundation *Foundation
-
-	// Recorder, if it is not nil, records an event where the cluster refuses the agents.
-	Recorder events.EventRecorder
-
-	refused  atomic.Pointer[standing.Refusal] // nil while all agents have a Pod
-	complete time.Time                        // when all agents had a Pod; refusals from before are over
+	// Admission tells whether the cluster refuses the agents.
+	Admission *Admission
 }
 
 // +kubebuilder:rbac:groups=apps,namespace=mirrorset-system,resources=deployments,resourceNames=mirrorset-manager,verbs=get;list;watch
@@ -103,7 +105,7 @@ func (o *Operand) SetupWithManager(mgr ctrl.Manager) error {
 		Complete(o)
 }
 
-// Reconcile applies the DaemonSet, and says so where the cluster does not let its Pods in.
+// Reconcile applies the DaemonSet.
 func (o *Operand) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Result, error) {
 	var manager appsv1.Deployment
 	err := o.Live.Get(ctx, types.NamespacedName{Namespace: o.Namespace, Name: ManagerName}, &manager)
@@ -124,10 +126,16 @@ func (o *Operand) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Result, e
 	if err != nil {
 		return ctrl.Result{}, reconcile.TerminalError(err)
 	}
+	again := reconcileAgain
+	if o.Admission.Refused() != nil {
+		// The DaemonSet controller tries again at once when it sees a change, and else up to 17 minutes later.
+		again = refusedAgain
+		daemonSet.WithAnnotations(map[string]string{triedAnnotation: time.Now().UTC().Format(time.RFC3339)})
+	}
 	if err := o.Client.Apply(ctx, daemonSet, client.FieldOwner(payload.FieldManager), client.ForceOwnership); err != nil {
 		return ctrl.Result{}, fmt.Errorf("applying the agents' DaemonSet: %w", err)
 	}
-	return o.checkPods(ctx, &manager)
+	return ctrl.Result{RequeueAfter: again}, nil
 }
 
 // daemonSet fills the settings into the manifest.

@@ -7,76 +7,140 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mirrorset/mirrorset/internal/standing"
 )
 
-// How often the manager looks whether all agents have a Pod: while some have none, and otherwise, as nodes come and go.
+// How often a manager looks whether all agents have a Pod: while some have none, and otherwise, as nodes come and go.
 const (
-	refusedAgain  = 2 * time.Second
-	completeAgain = time.Minute
+	incompleteAgain = 2 * time.Second
+	completeAgain   = 10 * time.Second
 )
+
+// unknownAtMost is how long a manager that was just started waits for the cluster to make the agents' Pods or to refuse them, before it is
+// ready without knowing.
+const unknownAtMost = time.Minute
 
 // reasonAgentsRefused is that of the event.
 const reasonAgentsRefused = "AgentsRefused"
 
-// Ready fails while the cluster refuses the agents' Pods: a manager whose agents cannot run is not what was installed, and its
-// Deployment, and whatever installed that, are to say so. A Pod that only waits for its node is no refusal. A manager that does not
-// lead has no agents to speak of, and is ready.
-func (o *Operand) Ready(*http.Request) error {
-	if refusal := o.refused.Load(); refusal != nil {
-		return errors.New(refusal.String())
+// Admission looks whether the cluster lets the agents' Pods in. Each manager looks for itself, be it the leader or not.
+type Admission struct {
+	// Live reads from the API server and not from a cache.
+	Live client.Reader
+	// Namespace is the manager's.
+	Namespace string
+	// Recorder records an event where the cluster refuses the agents.
+	Recorder events.EventRecorder
+	// Elected is closed once this manager leads: the leader alone tells by an event.
+	Elected <-chan struct{}
+
+	started  time.Time
+	known    atomic.Bool
+	refused  atomic.Pointer[standing.Refusal]
+	complete time.Time        // when all agents had a Pod; refusals from before are over
+	told     standing.Refusal // the last one that there was an event of
+}
+
+// Start looks until the manager ends.
+func (a *Admission) Start(ctx context.Context) error {
+	log := ctrl.LoggerFrom(ctx).WithName("admission")
+	ctx = ctrl.LoggerInto(ctx, log)
+	a.started = time.Now()
+	for ctx.Err() == nil {
+		again, err := a.look(ctx)
+		if err != nil {
+			log.V(1).Info("Whether the cluster lets the agents in cannot be told now", "error", err.Error())
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(again):
+		}
 	}
 	return nil
 }
 
-// checkPods looks whether all agents that should run have a Pod, and tells what to do where the cluster refuses them.
-func (o *Operand) checkPods(ctx context.Context, manager *appsv1.Deployment) (ctrl.Result, error) {
-	var d appsv1.DaemonSet
-	if err := o.Live.Get(ctx, types.NamespacedName{Namespace: o.Namespace, Name: AgentName}, &d); err != nil {
-		return ctrl.Result{}, client.IgnoreNotFound(err)
+// NeedLeaderElection says that it runs in each manager.
+func (a *Admission) NeedLeaderElection() bool { return false }
+
+// Refused returns why the cluster refuses the agents' Pods, or nil.
+func (a *Admission) Refused() *standing.Refusal { return a.refused.Load() }
+
+// Ready fails while the cluster refuses the agents' Pods: a manager whose agents cannot run is not what was installed, and its
+// Deployment, and whatever installed that, are to say so. A Pod that only waits for its node is no refusal. An API server that does not
+// answer changes nothing.
+func (a *Admission) Ready(*http.Request) error {
+	if refusal := a.refused.Load(); refusal != nil {
+		return errors.New(refusal.String())
 	}
-	status := d.Status
-	if status.ObservedGeneration == d.Generation && min(status.CurrentNumberScheduled, status.UpdatedNumberScheduled) >= status.DesiredNumberScheduled {
-		o.complete = time.Now()
-		if o.refused.Swap(nil) != nil {
-			ctrl.LoggerFrom(ctx).Info("The agents' Pods are no longer refused")
-		}
-		return ctrl.Result{RequeueAfter: completeAgain}, nil
+	if !a.known.Load() {
+		return errors.New("whether the cluster lets the agents in is not known yet")
 	}
-	var failed corev1.EventList
-	err := o.Live.List(ctx, &failed, client.InNamespace(o.Namespace), client.MatchingFields{
-		"involvedObject.kind": "DaemonSet", "involvedObject.name": AgentName, "reason": "FailedCreate",
-	})
-	if err != nil {
-		return ctrl.Result{}, err
-	}
-	for i := range failed.Items {
-		if e := &failed.Items[i]; e.InvolvedObject.UID == d.UID && e.LastTimestamp.After(o.complete) {
-			o.tellRefusal(ctx, manager, standing.RefusalOf(e.Message, o.Namespace))
-		}
-	}
-	return ctrl.Result{RequeueAfter: refusedAgain}, nil
+	return nil
 }
 
-// tellRefusal says once why the agents' Pods are not let in, and what helps against it.
-func (o *Operand) tellRefusal(ctx context.Context, manager *appsv1.Deployment, refusal standing.Refusal) {
-	if last := o.refused.Swap(&refusal); last != nil && *last == refusal {
+// look looks once, and returns when to do so again.
+func (a *Admission) look(ctx context.Context) (time.Duration, error) {
+	if time.Since(a.started) > unknownAtMost {
+		a.known.Store(true)
+	}
+	var d appsv1.DaemonSet
+	if err := a.Live.Get(ctx, types.NamespacedName{Namespace: a.Namespace, Name: AgentName}, &d); err != nil {
+		return incompleteAgain, err
+	}
+	if standing.Complete(&d) {
+		a.complete = time.Now()
+		a.settle(ctx, &d, nil)
+		a.known.Store(true)
+		return completeAgain, nil
+	}
+	selector, err := fields.ParseSelector(standing.EventsOf(AgentName))
+	if err != nil {
+		return incompleteAgain, err
+	}
+	var all corev1.EventList
+	if err := a.Live.List(ctx, &all, client.InNamespace(a.Namespace), client.MatchingFieldsSelector{Selector: selector}); err != nil {
+		return incompleteAgain, err
+	}
+	a.settle(ctx, &d, standing.Refused(&d, all.Items, a.complete, time.Now()))
+	return incompleteAgain, nil
+}
+
+// settle keeps why the agents' Pods are not let in, and says once what helps against it.
+func (a *Admission) settle(ctx context.Context, d *appsv1.DaemonSet, refusal *standing.Refusal) {
+	last := a.refused.Swap(refusal)
+	switch {
+	case refusal == nil:
+		if last != nil {
+			ctrl.LoggerFrom(ctx).Info("The agents' Pods are no longer refused")
+		}
+		a.told = standing.Refusal{}
 		return
+	case last == nil || *last != *refusal:
+		what := "The agents' Pods are refused"
+		if refusal.Remedy != "" {
+			what = "Pod security refuses the agents, which write files of the host; allow them with: " + refusal.Remedy
+		}
+		ctrl.LoggerFrom(ctx).Error(errors.New(refusal.Why), what)
 	}
-	what := "The agents' Pods are refused"
-	if refusal.Remedy != "" {
-		what = "Pod security refuses the agents, which write files of the host; allow them with: " + refusal.Remedy
-	}
-	ctrl.LoggerFrom(ctx).Error(errors.New(refusal.Why), what)
-	if o.Recorder != nil {
-		o.Recorder.Eventf(manager, nil, corev1.EventTypeWarning, reasonAgentsRefused, actionApply, "%s", note(refusal.String()))
+	select {
+	case <-a.Elected:
+		if owner := metav1.GetControllerOf(d); owner != nil && a.told != *refusal {
+			a.told = *refusal
+			manager := &corev1.ObjectReference{APIVersion: owner.APIVersion, Kind: owner.Kind, Namespace: d.Namespace, Name: owner.Name, UID: owner.UID}
+			a.Recorder.Eventf(manager, nil, corev1.EventTypeWarning, reasonAgentsRefused, actionApply, "%s", note(refusal.String()))
+		}
+	default:
 	}
 }

@@ -62,11 +62,11 @@ OK       sets: 1 set says what can be done
 
 func TestAgentsThatPodSecurityRefusesAreToldWithTheCommandThatLetsThemIn(t *testing.T) {
 	objects := healthy(t)
-	objects[daemonSetPath] = appsv1.DaemonSet{TypeMeta: metav1.TypeMeta{Kind: "DaemonSet", APIVersion: "apps/v1"}, ObjectMeta: metav1.ObjectMeta{UID: "now"},
+	objects[daemonSetPath] = appsv1.DaemonSet{TypeMeta: metav1.TypeMeta{Kind: "DaemonSet", APIVersion: "apps/v1"}, ObjectMeta: metav1.ObjectMeta{Namespace: "mirrorset-system", UID: "now"},
 		Status: appsv1.DaemonSetStatus{DesiredNumberScheduled: 2}}
 	objects[podsPath] = corev1.PodList{TypeMeta: metav1.TypeMeta{Kind: "PodList", APIVersion: "v1"}}
 	failed := func(uid types.UID, ago time.Duration, message string) corev1.Event {
-		return corev1.Event{InvolvedObject: corev1.ObjectReference{UID: uid}, LastTimestamp: metav1.Time{Time: time.Now().Add(-ago)}, Message: message}
+		return corev1.Event{InvolvedObject: corev1.ObjectReference{UID: uid}, Reason: "FailedCreate", LastTimestamp: metav1.Time{Time: time.Now().Add(-ago)}, Message: message}
 	}
 	const refused = `Error creating: pods "mirrorset-agent-x" is forbidden: violates PodSecurity "baseline:latest": host namespaces`
 	objects["/api/v1/namespaces/mirrorset-system/events"] = corev1.EventList{TypeMeta: metav1.TypeMeta{Kind: "EventList", APIVersion: "v1"}, Items: []corev1.Event{

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -94,31 +95,20 @@ func (p *patient) lookAtAgents(ctx context.Context) error {
 		message += "; not ready on " + firstOf(names)
 	}
 	remedy := "kubectl -n " + p.namespace + " get pods -l app.kubernetes.io/component=agent -o wide\nkubectl -n " + p.namespace + " describe daemonset/" + agentDaemonSet
-	if min(d.Status.CurrentNumberScheduled, d.Status.UpdatedNumberScheduled) < want {
-		message += p.refusal(ctx, d)
-	}
-	p.found.add(wrong, subject, message, remedy)
+	p.found.add(wrong, subject, message+p.refusal(ctx, d), remedy)
 	return nil
 }
 
-// refusal says why the API server last refused a Pod of the agents. Where the user may not see events, there is nothing to add.
+// refusal says why the cluster refuses the agents' Pods, if it does. Where the user may not see events, there is nothing to add.
 func (p *patient) refusal(ctx context.Context, d *appsv1.DaemonSet) string {
-	failed, err := p.client.CoreV1().Events(p.namespace).List(ctx, metav1.ListOptions{
-		FieldSelector: "involvedObject.kind=DaemonSet,involvedObject.name=" + agentDaemonSet + ",reason=FailedCreate",
-	})
+	all, err := p.client.CoreV1().Events(p.namespace).List(ctx, metav1.ListOptions{FieldSelector: standing.EventsOf(agentDaemonSet)})
 	if err != nil {
 		return ""
 	}
-	var last *corev1.Event
-	for i := range failed.Items {
-		if e := &failed.Items[i]; e.InvolvedObject.UID == d.UID && (last == nil || last.LastTimestamp.Before(&e.LastTimestamp)) {
-			last = e
-		}
+	if refusal := standing.Refused(d, all.Items, time.Time{}, time.Now()); refusal != nil {
+		return "; " + refusal.String()
 	}
-	if last == nil {
-		return ""
-	}
-	return "; " + standing.RefusalOf(last.Message, p.namespace).String()
+	return ""
 }
 
 func notReady(pods []corev1.Pod) (nodes []string) {

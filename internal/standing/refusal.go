@@ -3,7 +3,28 @@
 
 package standing
 
-import "strings"
+import (
+	"slices"
+	"strings"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+)
+
+// refusalAge is how long a refusal counts that nothing follows. The DaemonSet controller tells one of them every five minutes at least.
+const refusalAge = 10 * time.Minute
+
+// The reasons of the events of the DaemonSet controller.
+const (
+	failedCreate     = "FailedCreate"
+	successfulCreate = "SuccessfulCreate"
+)
+
+// EventsOf is the field selector of the events about a DaemonSet, for [Refused].
+func EventsOf(daemonSet string) string {
+	return "involvedObject.kind=DaemonSet,involvedObject.name=" + daemonSet
+}
 
 // Refusal is what keeps the agents' Pods off a cluster.
 type Refusal struct {
@@ -13,13 +34,57 @@ type Refusal struct {
 	Remedy string
 }
 
-// RefusalOf reads the message of an event FailedCreate of the agents' DaemonSet in a namespace.
-func RefusalOf(message, namespace string) Refusal {
-	r := Refusal{Why: message}
-	if _, why, ok := strings.Cut(message, " is forbidden: "); ok {
-		r.Why = why
+// Complete tells whether every node that is to have an agent has a Pod of the latest version, be it ready or not.
+func Complete(d *appsv1.DaemonSet) bool {
+	return d.Status.ObservedGeneration >= d.Generation &&
+		min(d.Status.CurrentNumberScheduled, d.Status.UpdatedNumberScheduled) >= d.Status.DesiredNumberScheduled
+}
+
+// Refused returns why the cluster refuses Pods of the agents' DaemonSet at present, by the events about it. What was before since is over,
+// and so is what a created Pod follows. It returns nil where Pods are only yet to come, or failed by an API server in trouble.
+func Refused(d *appsv1.DaemonSet, events []corev1.Event, since, now time.Time) *Refusal {
+	if Complete(d) {
+		return nil
 	}
-	if strings.Contains(r.Why, "violates PodSecurity") {
+	over := now.Add(-refusalAge)
+	if since.After(over) {
+		over = since
+	}
+	var last *corev1.Event
+	for i := range events {
+		e := &events[i]
+		switch {
+		case e.InvolvedObject.UID != d.UID:
+		case e.Reason == successfulCreate && e.LastTimestamp.After(over):
+			over = e.LastTimestamp.Time
+		case e.Reason == failedCreate && isRefusal(e.Message) && (last == nil || last.LastTimestamp.Before(&e.LastTimestamp)):
+			last = e
+		}
+	}
+	if last == nil || last.LastTimestamp.Time.Before(over) { // in the same second both may be true of different nodes
+		return nil
+	}
+	refusal := refusalOf(last.Message, d.Namespace)
+	return &refusal
+}
+
+// isRefusal tells what the API server refuses from what it fails to do.
+func isRefusal(message string) bool {
+	return slices.ContainsFunc([]string{" is forbidden: ", " denied the request", "failed calling webhook", " is invalid: "}, func(part string) bool {
+		return strings.Contains(message, part)
+	})
+}
+
+// refusalOf reads the message of an event FailedCreate of a DaemonSet in a namespace.
+func refusalOf(message, namespace string) Refusal {
+	_, why, ok := strings.Cut(message, " is forbidden: ")
+	if !ok {
+		if _, why, ok = strings.Cut(message, "Error creating: "); !ok { // before which can be that it is one of several
+			why = message
+		}
+	}
+	r := Refusal{Why: why}
+	if strings.Contains(why, "violates PodSecurity") {
 		r.Remedy = AllowAgents(namespace)
 	}
 	return r

@@ -130,7 +130,7 @@ var _ = Describe("a node with sets in force", func() {
 			run(s.shell(ctx, command))
 		}, NodeTimeout(time.Minute))
 		old := s.files()
-		s.kubectl(ctx, "label", "--overwrite", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted")
+		s.kubectl(ctx, "label", "--overwrite", "namespace", namespace, "pod-security.kubernetes.io/enforce=baseline")
 		started := time.Now()
 		s.kubectl(ctx, "delete", "daemonset", "-n", namespace, "mirrorset-agent")
 		Expect(s.logged(ctx, "manager", "Pod security refuses the agents")).To(HaveSuffix(": " + command))
@@ -145,6 +145,11 @@ var _ = Describe("a node with sets in force", func() {
 		Eventually(s.agents).WithArguments(ctx).WithTimeout(convergeTimeout).WithPolling(100 * time.Millisecond).Should(BeEmpty())
 		Expect(s.files()).To(Equal(old))
 
+		since := s.availableSince(ctx)
+		s.kubectl(ctx, "rollout", "restart", "-n", namespace, "deployment/mirrorset-manager")
+		Expect(s.Kubectl(ctx, "rollout", "status", "--timeout=25s", "-n", namespace, "deployment/mirrorset-manager").Run()).NotTo(Succeed())
+		Expect(s.availableSince(ctx)).To(Equal(since), "a manager that was started anew was ready for a moment")
+
 		started = time.Now()
 		run(s.shell(ctx, command))
 		s.expectReady(ctx)
@@ -152,6 +157,12 @@ var _ = Describe("a node with sets in force", func() {
 		change(ctx)
 	}, nodeTimeout)
 })
+
+// availableSince returns whether the manager's Deployment is available, and since when.
+func (m *operator) availableSince(ctx context.Context) string {
+	GinkgoHelper()
+	return m.kubectl(ctx, "get", "deployment", "-n", namespace, "mirrorset-manager", "-o", `jsonpath={.status.conditions[?(@.type=="Available")]['status','lastTransitionTime']}`)
+}
 
 // importRelease gives the node the image of a version, with that as its tag.
 func (m *operator) importRelease(ctx context.Context, version string) {
