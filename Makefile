@@ -16,9 +16,10 @@ SETUP_ENVTEST  := $(BIN)/setup-envtest
 # Helm is built from the version that test/helm/go.mod pins, by which the chart is tested.
 HELM := $(BIN)/helm
 
-# OLM's two operators, what they run in Pods, and opm, from the versions that test/olm/go.mod pins.
+# OLM's two operators, what they run in Pods, opm, and the scorecard's tests, from the versions that test/olm/go.mod pins.
 OLM_PACKAGES := $(addprefix github.com/operator-framework/operator-lifecycle-manager/,cmd/catalog cmd/copy-content cmd/olm util/cpb) \
-  github.com/operator-framework/operator-registry/cmd/opm github.com/grpc-ecosystem/grpc-health-probe
+  github.com/operator-framework/operator-registry/cmd/opm github.com/grpc-ecosystem/grpc-health-probe \
+  github.com/operator-framework/operator-sdk/images/scorecard-test
 OLM := $(addprefix $(BIN)/olm/,$(notdir $(OLM_PACKAGES)))
 
 # Programs of Debian's that are not installed: containerd 1.6, a second judge of our hosts.toml, and the cp of OLM's image.
@@ -242,12 +243,12 @@ offer: ## Have CatalogSources that follow the catalog's latest image see CATALOG
 ##@ Check
 
 .PHONY: test
-test: build control-plane $(HELM) $(KUSTOMIZE) $(BIN)/olm/opm ## Run all tests that need no root, on a real kube-apiserver where they need one.
+test: build control-plane $(HELM) $(KUSTOMIZE) $(addprefix $(BIN)/olm/,opm scorecard-test) ## Run all tests that need no root, on a real kube-apiserver where they need one.
 	go test $(PACKAGES)
 	cd test/cluster/runtime && go test -count 1 ./... # containerd's own reader judges our hosts.toml
 	cd test/prometheus && go test -count 1 ./... # and Prometheus our alerts and the dashboard
 	cd test/helm && go test -count 1 ./... # and Helm and kustomize each other
-	cd test/olm && go test -count 1 ./... # and upstream's validators the OLM bundle, and opm the catalog
+	cd test/olm && go test -count 1 ./... # and upstream's validators and scorecard the OLM bundle, and opm the catalog
 	cd test/openshift && go test ./... # and OpenShift's merge ours
 	go test -count 1 $(TEST_PACKAGES) # they run the programs in bin/, which Go's cache of results does not see
 

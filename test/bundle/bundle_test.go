@@ -119,10 +119,15 @@ var _ = Describe("The bundle, as OLM installs it", func() {
 
 		By("leaving what the documents have people delete, and nothing else")
 		installer.Remove(ctx)
-		for _, command := range regexp.MustCompile(`(?m)^kubectl (delete \w+ -l .*)$`).FindAllStringSubmatch(installation(), -1) {
+		commands := regexp.MustCompile(`(?m)^kubectl (delete \w+ -l .*|-n operators delete .*)$`).FindAllStringSubmatch(installation(), -1)
+		Expect(commands).To(HaveLen(5))
+		for _, command := range commands {
 			kubectl(ctx, strings.Fields(command[1])...)
 		}
-		Expect(kubectl(ctx, "get", "customresourcedefinitions,clusterroles,clusterrolebindings", "-o", "name")).NotTo(ContainSubstring("mirrorset"))
+		const clusterScoped = "customresourcedefinitions,clusterroles,clusterrolebindings,validatingadmissionpolicies,validatingadmissionpolicybindings"
+		Expect(kubectl(ctx, "get", clusterScoped, "-o", "name")).NotTo(ContainSubstring("mirrorset"))
+		const namespaced = "deployments,daemonsets,configmaps,leases,services,serviceaccounts,roles,rolebindings"
+		Expect(kubectl(ctx, "get", namespaced, "-n", namespace, "-o", "name")).NotTo(Or(ContainSubstring("mirrorset"), ContainSubstring("registries")))
 	}, NodeTimeout(3*time.Minute))
 })
 

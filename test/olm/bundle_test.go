@@ -1,7 +1,8 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package olm_test has upstream's own validators judge the bundle. Rules that they do not have are in hack/bundle/olm.
+// Package olm_test has upstream's own programs and validators judge the bundle, the catalog and what OperatorHub is offered. Rules that
+// they do not have are in hack/bundle/olm.
 package olm_test
 
 import (
@@ -15,6 +16,8 @@ import (
 	"github.com/operator-framework/api/pkg/operators/v1alpha1"
 	"github.com/operator-framework/api/pkg/validation"
 	interfaces "github.com/operator-framework/api/pkg/validation/interfaces"
+	registry "github.com/operator-framework/operator-registry/pkg/lib/bundle"
+	"github.com/sirupsen/logrus"
 	"sigs.k8s.io/yaml"
 )
 
@@ -46,12 +49,18 @@ var accepted = map[string]string{
 	"CSV contains permissions to create CRD":                     "the manager brings the CRD of sets where there is none, because OLM would replace OpenShift's (docs/adr/0015)",
 }
 
-// judge returns all that the validators say of a bundle.
+// judge returns all that the validators say of a bundle, and those that opm has for a bundle's image.
 func judge(t *testing.T, dir string) (errs, warnings []string) {
 	t.Helper()
 	b, err := manifests.GetBundleFromDir(dir)
 	if err != nil {
 		return []string{err.Error()}, nil
+	}
+	unpacked := registry.NewImageValidator(nil, logrus.NewEntry(&logrus.Logger{Out: t.Output(), Formatter: &logrus.TextFormatter{}}))
+	for _, err := range []error{unpacked.ValidateBundleFormat(dir), unpacked.ValidateBundleContent(filepath.Join(dir, "manifests"))} {
+		if err != nil {
+			errs = append(errs, err.Error())
+		}
 	}
 	for _, result := range validators.Validate(b.ObjectsToValidate()...) {
 		for _, e := range result.Errors {
@@ -124,7 +133,16 @@ func TestUpstreamRefusesABrokenBundle(t *testing.T) {
 		"a capability that there is not":        {csv, "capabilities: Full Lifecycle", "capabilities: All", "not a valid capabilities level"},
 		"a category that there is not":          {csv, "categories: Integration & Delivery", "categories: Mirrors", "not in the set of standard categories"},
 		"a role that changes OpenShift's SCCs":  {"manifests/role.yaml", "", scc, "modify default securitycontextconstraints"},
+		"a version that is none":                {csv, "\n  version: 0.1.0-dev", "\n  version: latest", "Invalid character"},
+		"an annotation too few":                 {"metadata/annotations.yaml", "  operators.operatorframework.io.bundle.mediatype.v1: registry+v1\n", "", "Missing annotation"},
+		"an owned version that is not there":    {csv, "version: v1alpha1", "version: v9", "not found in bundle"},
+		"an example that is no object":          {csv, "alm-examples: '[]'", "alm-examples: '[1]'", "cannot unmarshal number"},
+		"examples that are no list":             {csv, "alm-examples: '[]'", "alm-examples: '{}'", "error decoding example"},
+		"a kind that OLM refuses":               {"manifests/policy.yaml", "", "apiVersion: admissionregistration.k8s.io/v1\nkind: ValidatingAdmissionPolicy\nmetadata: {name: guard}\n", "is not supported type"},
+		"a manifest with a namespace":           {"manifests/mirrorset-manager-metrics_v1_service.yaml", "metadata:\n", "metadata:\n  namespace: here\n", "metadata.namespace"},
 		"two CSVs":                              {"manifests/second.yaml", "", "apiVersion: operators.coreos.com/v1alpha1\nkind: ClusterServiceVersion\nmetadata: {name: second.v0.1.0}\n", "multiple CSVs"},
+		"an owned CRD that nothing describes":   {csv, "    - description: What one", "    - displayName2: What one", "has an empty description"},
+		"a channel of no convention":            {"metadata/annotations.yaml", "channels.v1: candidate", "channels.v1: alpha", "naming convention"},
 		"an annotation in the wrong case":       {csv, "  annotations:\n", "  annotations:\n    olm.skiprange: <1.0.0\n", "uses wrong case"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -146,9 +164,9 @@ func TestUpstreamRefusesABrokenBundle(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(dir, c.file), []byte(text), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			errs, _ := judge(t, dir)
-			if all := fmt.Sprint(errs); !strings.Contains(all, c.want) {
-				t.Errorf("errors are %s; want one with %q", all, c.want)
+			errs, warnings := judge(t, dir)
+			if all := fmt.Sprint(errs, warnings); !strings.Contains(all, c.want) {
+				t.Errorf("upstream says %s; want %q", all, c.want)
 			}
 		})
 	}

@@ -34,17 +34,15 @@ type Bundle struct {
 type CSV struct {
 	metav1.ObjectMeta `json:"metadata"`
 	Spec              struct {
-		Version        string         `json:"version"`
-		Replaces       string         `json:"replaces"`
-		MinKubeVersion string         `json:"minKubeVersion"`
-		InstallModes   []InstallMode  `json:"installModes"`
-		RelatedImages  []RelatedImage `json:"relatedImages"`
-		CRDs           struct {
+		Version       string         `json:"version"`
+		Replaces      string         `json:"replaces"`
+		InstallModes  []InstallMode  `json:"installModes"`
+		RelatedImages []RelatedImage `json:"relatedImages"`
+		CRDs          struct {
 			Owned []OwnedCRD `json:"owned"`
 		} `json:"customresourcedefinitions"`
 		Install struct {
-			Strategy string `json:"strategy"`
-			Spec     struct {
+			Spec struct {
 				Deployments        []Deployment  `json:"deployments"`
 				Permissions        []Permissions `json:"permissions"`
 				ClusterPermissions []Permissions `json:"clusterPermissions"`
@@ -61,10 +59,9 @@ type InstallMode struct {
 
 // OwnedCRD is a CRD that the operator brings.
 type OwnedCRD struct {
-	Name        string `json:"name"`
-	Kind        string `json:"kind"`
-	Version     string `json:"version"`
-	Description string `json:"description"`
+	Name    string `json:"name"`
+	Kind    string `json:"kind"`
+	Version string `json:"version"`
 }
 
 // names are the two parts of its name.

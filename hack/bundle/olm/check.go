@@ -10,46 +10,24 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/blang/semver/v4"
 	corev1 "k8s.io/api/core/v1"
-	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/yaml"
-
-	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
-	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
 )
 
-// Check says which rules of OLM's, or of this project's, a bundle breaks.
+// Check returns the rules that a bundle breaks and that nobody else would find. What OLM's own validators judge is not here, but in
+// test/olm; the API server judges the example of a set in test/bundle.
 func (b *Bundle) Check() []error {
-	var broken []error
-	rule := func(errs ...error) {
-		broken = append(broken, slices.DeleteFunc(errs, func(err error) bool { return err == nil })...)
+	broken := slices.Concat(b.checkLabels(), b.checkAnnotations(), b.checkKinds(), b.checkAccounts(), b.checkRequests(), b.checkImages())
+	for _, err := range []error{b.checkName(), b.checkInstallModes()} {
+		if err != nil {
+			broken = append(broken, err)
+		}
 	}
-	rule(b.checkMetadata()...)
-	rule(b.checkName())
-	rule(b.checkInstallModes())
-	rule(b.checkOwned()...)
-	rule(b.checkExamples()...)
-	rule(b.checkKinds()...)
-	rule(b.checkAccounts()...)
-	rule(b.checkContainers()...)
-	rule(b.checkImages()...)
 	return broken
 }
 
-// checkMetadata: what the bundle says about itself is complete, and the labels of its image say the same.
-func (b *Bundle) checkMetadata() (broken []error) {
-	want := values([]string{"?"}, "?")
-	for _, fact := range facts {
-		key := factPrefix + fact
-		value := b.Annotations[key]
-		if want := want[fact]; value == "" || want != "?" && value != want {
-			broken = append(broken, fmt.Errorf("%s: %s is %q; want %q", annotationsFile, key, value, want))
-		}
-	}
+// checkLabels: the labels of the bundle's image say the same as the bundle does.
+func (b *Bundle) checkLabels() (broken []error) {
 	for _, key := range slices.Sorted(maps.Keys(b.Annotations)) {
 		if b.Labels[key] != b.Annotations[key] {
 			broken = append(broken, fmt.Errorf("%s: LABEL %s is %q; want %q as in %s", dockerfile, key, b.Labels[key], b.Annotations[key], annotationsFile))
@@ -60,31 +38,18 @@ func (b *Bundle) checkMetadata() (broken []error) {
 			broken = append(broken, fmt.Errorf("%s: LABEL %s is not in %s", dockerfile, key, annotationsFile))
 		}
 	}
-	channels := strings.Split(b.Annotations[factPrefix+"channels.v1"], ",")
-	for _, channel := range channels {
-		if !slices.Contains([]string{"candidate", "fast", "stable"}, channel) {
-			broken = append(broken, fmt.Errorf("%s: channel %q is none of candidate, fast and stable", annotationsFile, channel))
-		}
-	}
 	return broken
 }
 
-// checkName: the name has the version in it, and what is replaced is older.
+// checkName: the bundle's name has its version, and what it replaces is older.
 func (b *Bundle) checkName() error {
-	version, err := semver.Parse(b.CSV.Spec.Version)
-	if err != nil {
-		return fmt.Errorf("ClusterServiceVersion %s: spec.version %q: %w", b.CSV.Name, b.CSV.Spec.Version, err)
-	}
-	if want := PackageName + ".v" + version.String(); b.CSV.Name != want {
-		return fmt.Errorf("ClusterServiceVersion: metadata.name is %q; want %q for spec.version %s", b.CSV.Name, want, version)
+	if want := PackageName + ".v" + b.CSV.Spec.Version; b.CSV.Name != want {
+		return fmt.Errorf("ClusterServiceVersion: metadata.name is %q; want %q for spec.version %s", b.CSV.Name, want, b.CSV.Spec.Version)
 	}
 	if replaces := b.CSV.Spec.Replaces; replaces != "" {
 		if higher, err := isHigher(b.CSV.Name, replaces); err != nil || !higher {
 			return fmt.Errorf("ClusterServiceVersion %s: spec.replaces is %q; want a bundle of this package with a lower version", b.CSV.Name, replaces)
 		}
-	}
-	if _, err := semver.Parse(b.CSV.Spec.MinKubeVersion); err != nil {
-		return fmt.Errorf("ClusterServiceVersion %s: spec.minKubeVersion %q: %w", b.CSV.Name, b.CSV.Spec.MinKubeVersion, err)
 	}
 	return nil
 }
@@ -102,68 +67,17 @@ func (b *Bundle) checkInstallModes() error {
 	return nil
 }
 
-// checkOwned: the CRDs that are owned are those that are in the bundle.
-func (b *Bundle) checkOwned() (broken []error) {
-	served := map[string]bool{}
-	for _, object := range b.Manifests {
-		if object.GetKind() != "CustomResourceDefinition" {
-			continue
-		}
-		var crd apiextensionsv1.CustomResourceDefinition
-		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, &crd); err != nil {
-			return []error{fmt.Errorf("CustomResourceDefinition %s: %w", object.GetName(), err)}
-		}
-		for _, version := range crd.Spec.Versions {
-			served[crd.Name+" "+crd.Spec.Names.Kind+" "+version.Name] = version.Served
-		}
-	}
-	for _, owned := range b.CSV.Spec.CRDs.Owned {
-		key := owned.Name + " " + owned.Kind + " " + owned.Version
-		if !served[key] {
-			broken = append(broken, fmt.Errorf("ClusterServiceVersion %s: CRD %s is owned, but the bundle has no such CRD", b.CSV.Name, key))
-		}
-		if owned.Description == "" {
-			broken = append(broken, fmt.Errorf("ClusterServiceVersion %s: CRD %s is owned without a description", b.CSV.Name, key))
-		}
-		delete(served, key)
-	}
-	for _, key := range slices.Sorted(maps.Keys(served)) {
-		broken = append(broken, fmt.Errorf("ClusterServiceVersion %s: CRD %s is in the bundle, but not owned", b.CSV.Name, key))
-	}
-	return broken
-}
-
-// The annotations that hold objects.
+// The annotations that hold names and objects which OLM does not look at, and OpenShift's console does.
 const (
-	examplesKey  = "alm-examples"
-	firstKey     = "operatorframework.io/initialization-resource"
 	internalKey  = "operators.operatorframework.io/internal-objects"
 	namespaceKey = "operatorframework.io/suggested-namespace"
 	templateKey  = namespaceKey + "-template"
 )
 
-// checkExamples: objects that people are offered are what the API server takes, and examples are of owned kinds only.
-func (b *Bundle) checkExamples() (broken []error) {
+// checkAnnotations: the console hides what is owned, and makes a namespace that the agents can run in.
+func (b *Bundle) checkAnnotations() (broken []error) {
 	fail := func(key, format string, args ...any) {
 		broken = append(broken, fmt.Errorf("ClusterServiceVersion %s: annotation %s: %w", b.CSV.Name, key, fmt.Errorf(format, args...)))
-	}
-	var examples []json.RawMessage
-	if err := json.Unmarshal([]byte(b.CSV.Annotations[examplesKey]), &examples); err != nil {
-		fail(examplesKey, "want a list of objects: %w", err)
-	}
-	for _, example := range examples {
-		gvk, err := decode(example)
-		if err != nil {
-			fail(examplesKey, "%w", err)
-		} else if !slices.ContainsFunc(b.CSV.Spec.CRDs.Owned, func(o OwnedCRD) bool {
-			_, group := o.names()
-			return schema.GroupVersionKind{Group: group, Version: o.Version, Kind: o.Kind} == gvk
-		}) {
-			fail(examplesKey, "%s is not owned", gvk.Kind)
-		}
-	}
-	if _, err := decode([]byte(b.CSV.Annotations[firstKey])); err != nil {
-		fail(firstKey, "%w", err)
 	}
 	var internal []string
 	if err := json.Unmarshal([]byte(b.CSV.Annotations[internalKey]), &internal); err != nil {
@@ -187,25 +101,85 @@ func (b *Bundle) checkExamples() (broken []error) {
 	return broken
 }
 
-// decode reads an object of ours as strictly as kubectl does.
-func decode(text []byte) (schema.GroupVersionKind, error) {
-	var object unstructured.Unstructured
-	if err := object.UnmarshalJSON(text); err != nil {
-		return schema.GroupVersionKind{}, fmt.Errorf("want an object: %w", err)
-	}
-	gvk := object.GroupVersionKind()
-	types := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{configv1.AddToScheme, mirrorsetv1alpha1.AddToScheme} {
-		if err := add(types); err != nil {
-			return gvk, err
+// foreign are the kinds which OLM takes in a bundle, and which fail to install on a cluster that does not know them.
+var foreign = []string{"ConsoleYAMLSample", "PrometheusRule", "ServiceMonitor", "VerticalPodAutoscaler"}
+
+// checkKinds: every cluster knows the kind of each manifest.
+func (b *Bundle) checkKinds() (broken []error) {
+	for _, object := range b.Manifests {
+		if slices.Contains(foreign, object.GetKind()) {
+			broken = append(broken, fmt.Errorf("%s %s: not every cluster knows this kind, and OLM fails to install the bundle where it is missing", object.GetKind(), object.GetName()))
 		}
 	}
-	typed, err := types.New(gvk)
-	if err != nil {
-		return gvk, err
+	return broken
+}
+
+// checkAccounts: OLM makes the accounts of the CSV, so none of them has a manifest, and the Deployment runs with one of them.
+func (b *Bundle) checkAccounts() (broken []error) {
+	made := map[string]bool{}
+	install := b.CSV.Spec.Install.Spec
+	for _, p := range slices.Concat(install.Permissions, install.ClusterPermissions) {
+		made[p.ServiceAccountName] = true
 	}
-	if err := yaml.UnmarshalStrict(text, typed); err != nil {
-		return gvk, fmt.Errorf("%s %s: %w", gvk.Kind, object.GetName(), err)
+	for _, object := range b.Manifests {
+		if object.GetKind() == "ServiceAccount" && made[object.GetName()] {
+			broken = append(broken, fmt.Errorf("ServiceAccount %s: it has a manifest, and OLM makes it by the CSV's permissions too", object.GetName()))
+		}
 	}
-	return gvk, nil
+	for _, d := range install.Deployments {
+		if account := d.Spec.Template.Spec.ServiceAccountName; !made[account] {
+			broken = append(broken, fmt.Errorf("Deployment %s: account %q has no permissions in the CSV, so OLM does not make it", d.Name, account))
+		}
+	}
+	return broken
+}
+
+// checkRequests: each says what it needs, or a quota can refuse its Pod.
+func (b *Bundle) checkRequests() (broken []error) {
+	for _, d := range b.CSV.Spec.Install.Spec.Deployments {
+		pod := d.Spec.Template.Spec
+		for _, container := range slices.Concat(pod.Containers, pod.InitContainers) {
+			for _, resource := range []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory} {
+				if quantity := container.Resources.Requests[resource]; quantity.IsZero() {
+					broken = append(broken, fmt.Errorf("Deployment %s: container %s has no resources.requests.%s", d.Name, container.Name, resource))
+				}
+			}
+		}
+	}
+	return broken
+}
+
+// checkImages: who mirrors the operator for a site without a way out finds all of its images, and, for a release, each by what is in it.
+func (b *Bundle) checkImages() (broken []error) {
+	fail := func(format string, args ...any) {
+		broken = append(broken, fmt.Errorf("ClusterServiceVersion %s: "+format, append([]any{b.CSV.Name}, args...)...))
+	}
+	has := func(image string) bool {
+		return slices.ContainsFunc(b.CSV.Spec.RelatedImages, func(r RelatedImage) bool { return r.Image == image })
+	}
+	var used []string
+	for _, d := range b.CSV.Spec.Install.Spec.Deployments {
+		for _, image := range imagesOf(&d.Spec) {
+			used = append(used, image.Image)
+			if !has(image.Image) {
+				fail("spec.relatedImages has no %s, which Deployment %s runs as %s", image.Image, d.Name, image.Name)
+			}
+		}
+	}
+	if image := b.CSV.Annotations["containerImage"]; !has(image) {
+		fail("spec.relatedImages has no %s, the annotation containerImage", image)
+	}
+	digests := 0
+	for _, related := range b.CSV.Spec.RelatedImages {
+		if related.Name == "" || !slices.Contains(used, related.Image) {
+			fail("spec.relatedImages has %q as %q; want a name, and an image that a Deployment runs", related.Image, related.Name)
+		}
+		if strings.Contains(related.Image, "@sha256:") {
+			digests++
+		}
+	}
+	if digests != 0 && digests != len(b.CSV.Spec.RelatedImages) {
+		fail("spec.relatedImages are by digest and by tag %v; want either", b.CSV.Spec.RelatedImages)
+	}
+	return broken
 }

@@ -51,8 +51,8 @@ func Generate(in Input) (map[string][]byte, error) {
 			return nil, fmt.Errorf("%s %s: %w", object.GetKind(), object.GetName(), err)
 		}
 	}
-	if g.csv == nil || g.namespace == nil || g.deployment == nil {
-		return nil, fmt.Errorf("the manifests want one ClusterServiceVersion, one Namespace and one Deployment")
+	if g.csv == nil || g.namespace == nil || g.deployment == nil || g.scorecard == nil {
+		return nil, fmt.Errorf("the manifests want one ClusterServiceVersion, one Namespace, one Deployment and one Configuration of the scorecard")
 	}
 	if err := g.grant(); err != nil {
 		return nil, err
@@ -67,6 +67,7 @@ func Generate(in Input) (map[string][]byte, error) {
 type generator struct {
 	in                              Input
 	csv, namespace, deployment      *unstructured.Unstructured
+	scorecard                       *unstructured.Unstructured
 	accounts                        []string
 	roles, bindings                 []*unstructured.Unstructured
 	permissions, clusterPermissions map[string][]any // rules by account
@@ -89,6 +90,8 @@ func (g *generator) sort(object *unstructured.Unstructured) error {
 		return one(&g.namespace)
 	case "Deployment":
 		return one(&g.deployment)
+	case "Configuration": // what operator-sdk's scorecard tests, which is nothing that OLM applies
+		return one(&g.scorecard)
 	case "ServiceAccount": // OLM makes those that have permissions, and validators refuse their manifests
 		g.accounts = append(g.accounts, object.GetName())
 	case "Role", "ClusterRole":
@@ -187,10 +190,20 @@ func (g *generator) own() error {
 }
 
 func (g *generator) files() (map[string][]byte, error) {
-	files := map[string][]byte{
-		annotationsFile: annotations(g.in.Channels, g.in.DefaultChannel),
-		dockerfile:      bundleDockerfile(g.in.Channels, g.in.DefaultChannel),
+	minKubeVersion, _, err := unstructured.NestedString(g.csv.Object, "spec", "minKubeVersion")
+	if err != nil {
+		return nil, err
 	}
+	openShifts, err := openShifts(minKubeVersion)
+	if err != nil {
+		return nil, fmt.Errorf("ClusterServiceVersion: %w", err)
+	}
+	scorecard, err := yaml.Marshal(g.scorecard.Object)
+	if err != nil {
+		return nil, err
+	}
+	facts := facts(strings.Join(g.in.Channels, ","), g.in.DefaultChannel, openShifts)
+	files := map[string][]byte{annotationsFile: annotations(facts), scorecardFile: scorecard, dockerfile: bundleDockerfile(facts)}
 	for _, object := range append(g.manifests, g.csv) {
 		object.SetNamespace("") // OLM sets it
 		content, err := yaml.Marshal(object.Object)

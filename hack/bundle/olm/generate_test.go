@@ -16,11 +16,13 @@ import (
 
 // printed is about what kustomize prints.
 const printed = `
-{apiVersion: operators.coreos.com/v1alpha1, kind: ClusterServiceVersion, metadata: {name: mirrorset, annotations: {description: D}}, spec: {description: D, customresourcedefinitions: {owned: [{name: nodes.x.io, description: Nodes}]}}}
+{apiVersion: operators.coreos.com/v1alpha1, kind: ClusterServiceVersion, metadata: {name: mirrorset, annotations: {description: D}}, spec: {description: D, minKubeVersion: 1.30.0, customresourcedefinitions: {owned: [{name: nodes.x.io, description: Nodes}]}}}
 ---
 {apiVersion: v1, kind: Namespace, metadata: {name: here, labels: {a: b}}}
 ---
 {apiVersion: apiextensions.k8s.io/v1, kind: CustomResourceDefinition, metadata: {name: nodes.x.io}, spec: {group: x.io, names: {kind: Node}, versions: [{name: v1, served: true}, {name: v2, served: true, storage: true}]}}
+---
+{apiVersion: scorecard.operatorframework.io/v1alpha3, kind: Configuration, metadata: {name: config}}
 ---
 {apiVersion: v1, kind: ServiceAccount, metadata: {name: manager, namespace: here}}
 ---
@@ -68,14 +70,14 @@ func TestGenerateReadsAllFromTheManifests(t *testing.T) {
 	}
 	for _, name := range []string{
 		"bundle/manifests/mirrorset.clusterserviceversion.yaml", "bundle/manifests/x.io_nodes.yaml", "bundle/manifests/metrics_v1_service.yaml",
-		"bundle/manifests/people_rbac.authorization.k8s.io_v1_clusterrole.yaml", "bundle/metadata/annotations.yaml", "bundle.Dockerfile",
+		"bundle/manifests/people_rbac.authorization.k8s.io_v1_clusterrole.yaml", "bundle/metadata/annotations.yaml", "bundle/tests/scorecard/config.yaml", "bundle.Dockerfile",
 	} {
 		if len(files[name]) == 0 {
 			t.Errorf("there is no %s", name)
 		}
 	}
-	if len(files) != 6 {
-		t.Errorf("there are %d files; want 6", len(files))
+	if len(files) != 7 {
+		t.Errorf("there are %d files; want 7", len(files))
 	}
 	csv := &unstructured.Unstructured{}
 	if err := yaml.Unmarshal(files["bundle/manifests/mirrorset.clusterserviceversion.yaml"], &csv.Object); err != nil {
@@ -106,16 +108,19 @@ func TestGenerateReadsAllFromTheManifests(t *testing.T) {
 func TestGenerateRefusesWhatOLMCannotGive(t *testing.T) {
 	for name, c := range map[string]struct{ old, text, want string }{
 		"two Deployments":             {"kind: Service,", "kind: Deployment,", "Deployment manager: there is metrics already, and a bundle has room for one"},
-		"no Deployment":               {"kind: Deployment", "kind: Pod", "want one ClusterServiceVersion, one Namespace and one Deployment"},
+		"no Deployment":               {"kind: Deployment", "kind: Pod", "want one ClusterServiceVersion, one Namespace, one Deployment and one Configuration"},
 		"binding without a role":      {"roleRef: {kind: Role, name: two}", "roleRef: {kind: Role, name: three}", "RoleBinding two: there is no Role three for it"},
 		"rights elsewhere":            {"kind: RoleBinding, metadata: {name: two, namespace: here}, roleRef: {kind: Role, name: two}", "kind: RoleBinding, metadata: {name: two, namespace: there}, roleRef: {kind: ClusterRole, name: all}", "RoleBinding two: OLM can give rights by a Role of its own namespace, and in the cluster, and no others"},
 		"a ClusterRole bound here":    {"roleRef: {kind: Role, name: two}", "roleRef: {kind: ClusterRole, name: all}", "RoleBinding two: OLM can give rights by a Role"},
 		"rights of a user":            {"subjects: [{kind: ServiceAccount, name: manager, namespace: here}]}\n---\n{apiVersion: v1, kind: Service", "subjects: [{kind: User, name: me}]}\n---\n{apiVersion: v1, kind: Service", "ClusterRoleBinding all: User me is no account of this installation"},
 		"rights of another's account": {"subjects: [{kind: ServiceAccount, name: manager, namespace: here}]}\n---\n{apiVersion: v1, kind: Service", "subjects: [{kind: ServiceAccount, name: default, namespace: here}]}\n---\n{apiVersion: v1, kind: Service", "ServiceAccount default is no account"},
 		"CRD not described":           {"owned: [{name: nodes.x.io", "owned: [{name: other.x.io", "CustomResourceDefinition nodes.x.io: spec.customresourcedefinitions.owned of the ClusterServiceVersion does not describe it"},
+		"no scorecard":                {"kind: Configuration", "kind: ConfigMap", "and one Configuration of the scorecard"},
+		"a Kubernetes that is none":   {"minKubeVersion: 1.30.0", "minKubeVersion: new", `spec.minKubeVersion "new": want a version of Kubernetes such as 1.30.0`},
+		"a Kubernetes too old":        {"minKubeVersion: 1.30.0", "minKubeVersion: 1.12.0", `spec.minKubeVersion "1.12.0"`},
 		"rules that are none":         {"rules: [{verbs: [get], resources: [alls]}]", "rules: all", "ClusterRole all: "},
 		"binding that is none":        {"roleRef: {kind: Role, name: two}", "roleRef: two", "RoleBinding two: "},
-		"CSV without a spec":          {"spec: {description: D, customresourcedefinitions: {owned: [{name: nodes.x.io, description: Nodes}]}}", "data: {}", "the ClusterServiceVersion has no spec"},
+		"CSV without a spec":          {"spec: {description: D, minKubeVersion: 1.30.0, customresourcedefinitions: {owned: [{name: nodes.x.io, description: Nodes}]}}", "data: {}", "the ClusterServiceVersion has no spec"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			manifests := strings.Replace(printed, c.old, c.text, 1)

@@ -6,47 +6,65 @@ package olm
 import (
 	"fmt"
 	"strings"
+
+	"github.com/blang/semver/v4"
 )
 
 // Where the bundle's files are, below the folder that the Dockerfile is in.
 const (
 	manifestsFolder = "bundle/manifests"
 	annotationsFile = "bundle/metadata/annotations.yaml"
+	scorecardFile   = "bundle/tests/scorecard/config.yaml"
 	dockerfile      = "bundle.Dockerfile"
 )
 
-// facts are what a bundle says about itself, in a file and again as labels of its image. They are in the order in which they are
-// written.
-var facts = []string{"mediatype.v1", "manifests.v1", "metadata.v1", "package.v1", "channels.v1", "channel.default.v1"}
-
 const factPrefix = "operators.operatorframework.io.bundle."
 
-func values(channels []string, defaultChannel string) map[string]string {
-	return map[string]string{
-		"mediatype.v1":       "registry+v1",
-		"manifests.v1":       "manifests/",
-		"metadata.v1":        "metadata/",
-		"package.v1":         PackageName,
-		"channels.v1":        strings.Join(channels, ","),
-		"channel.default.v1": defaultChannel,
+// fact is something that a bundle says about itself, in a file and again as a label of its image.
+type fact struct{ key, value string }
+
+// facts are in the order in which they are written.
+func facts(channels, defaultChannel, openShifts string) []fact {
+	return []fact{
+		{factPrefix + "mediatype.v1", "registry+v1"},
+		{factPrefix + "manifests.v1", "manifests/"},
+		{factPrefix + "metadata.v1", "metadata/"},
+		{factPrefix + "package.v1", PackageName},
+		{factPrefix + "channels.v1", channels},
+		{factPrefix + "channel.default.v1", defaultChannel},
+		{"operators.operatorframework.io.test.mediatype.v1", "scorecard+v1"},
+		{"operators.operatorframework.io.test.config.v1", "tests/scorecard/"},
+		{"com.redhat.openshift.versions", openShifts},
 	}
 }
 
-func annotations(channels []string, defaultChannel string) []byte {
+// openShiftOffset is between the minor versions of Kubernetes and of the OpenShift that runs it: 4.17 runs 1.30.
+const openShiftOffset = 13
+
+// openShifts is the first version of OpenShift that runs a Kubernetes as new as this one, by which all later ones are meant too.
+func openShifts(minKubeVersion string) (string, error) {
+	version, err := semver.Parse(minKubeVersion)
+	if err != nil || version.Major != 1 || version.Minor < openShiftOffset {
+		return "", fmt.Errorf("spec.minKubeVersion %q: want a version of Kubernetes such as 1.30.0, by which the bundle says from which OpenShift on it can be installed", minKubeVersion)
+	}
+	return fmt.Sprintf("v4.%d", version.Minor-openShiftOffset), nil
+}
+
+func annotations(facts []fact) []byte {
 	var text strings.Builder
 	text.WriteString("annotations:\n")
-	for _, fact := range facts {
-		fmt.Fprintf(&text, "  %s%s: %s\n", factPrefix, fact, values(channels, defaultChannel)[fact])
+	for _, f := range facts {
+		fmt.Fprintf(&text, "  %s: %s\n", f.key, f.value)
 	}
 	return []byte(text.String())
 }
 
-func bundleDockerfile(channels []string, defaultChannel string) []byte {
+func bundleDockerfile(facts []fact) []byte {
 	var text strings.Builder
 	text.WriteString("# The image with the OLM bundle. `make bundle` writes this file.\nFROM scratch\n")
-	for _, fact := range facts {
-		fmt.Fprintf(&text, "LABEL %s%s=%s\n", factPrefix, fact, values(channels, defaultChannel)[fact])
+	for _, f := range facts {
+		fmt.Fprintf(&text, "LABEL %s=%s\n", f.key, f.value)
 	}
-	text.WriteString("COPY bundle/manifests /manifests/\nCOPY bundle/metadata /metadata/\n")
+	text.WriteString("COPY bundle/manifests /manifests/\nCOPY bundle/metadata /metadata/\nCOPY bundle/tests/scorecard /tests/scorecard/\n")
 	return []byte(text.String())
 }
