@@ -53,7 +53,7 @@ var _ = Describe("Mirrorset under a real OLM", Ordered, Label("olm"), func() {
 			installed = nil
 		}
 		DeferCleanup(func(ctx SpecContext) { gone(ctx) }, NodeTimeout(3*time.Minute))
-	}, NodeTimeout(8*time.Minute))
+	}, NodeTimeout(15*time.Minute))
 
 	AfterEach(func() {
 		if CurrentSpecReport().Failed() && l != nil {
@@ -89,7 +89,7 @@ var _ = Describe("Mirrorset under a real OLM", Ordered, Label("olm"), func() {
 		AddReportEntry("pulls of what is blocked that were refused meanwhile", refused(), ReportEntryVisibilityAlways)
 		expectServed(ctx, s)
 		Expect(s.kubectl(ctx, "get", "daemonset", "-n", namespace, "mirrorset-agent", "-o", "jsonpath={.spec.template.spec.containers[0].image}")).To(Equal(imageName + ":" + to))
-	}, SpecTimeout(8*time.Minute))
+	}, SpecTimeout(25*time.Minute)) // which has to build two releases first
 
 	It("leaves OLM at work when that is started again, without errors about CRDs of OpenShift", func(ctx SpecContext) {
 		s := inForce(ctx)
