@@ -113,8 +113,15 @@ func (a *Admission) look(ctx context.Context) (time.Duration, error) {
 	if err := a.Live.List(ctx, &all, client.InNamespace(a.Namespace), client.MatchingFieldsSelector{Selector: selector}); err != nil {
 		return incompleteAgain, err
 	}
-	a.settle(ctx, &d, standing.Refused(&d, all.Items, a.complete, time.Now()))
+	a.settle(ctx, &d, standing.Refused(&d, all.Items, metav1.Time{Time: latest(a.complete, time.Now().Add(-standing.RefusalMinutes*time.Minute))}))
 	return incompleteAgain, nil
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // settle keeps why the agents' Pods are not let in, and says once what helps against it.

@@ -105,7 +105,7 @@ func (p *patient) refusal(ctx context.Context, d *appsv1.DaemonSet) string {
 	if err != nil {
 		return ""
 	}
-	if refusal := standing.Refused(d, all.Items, time.Time{}, time.Now()); refusal != nil {
+	if refusal := standing.Refused(d, all.Items, metav1.Time{Time: time.Now().Add(-standing.RefusalMinutes * time.Minute)}); refusal != nil {
 		return "; " + refusal.String()
 	}
 	return ""

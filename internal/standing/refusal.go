@@ -6,14 +6,14 @@ package standing
 import (
 	"slices"
 	"strings"
-	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// refusalAge is how long a refusal counts that nothing follows. The DaemonSet controller tells one of them every five minutes at least.
-const refusalAge = 10 * time.Minute
+// RefusalMinutes is how long a refusal counts that nothing follows. The DaemonSet controller tells one of them every five minutes at least.
+const RefusalMinutes = 10
 
 // The reasons of the events of the DaemonSet controller.
 const (
@@ -40,28 +40,24 @@ func Complete(d *appsv1.DaemonSet) bool {
 		min(d.Status.CurrentNumberScheduled, d.Status.UpdatedNumberScheduled) >= d.Status.DesiredNumberScheduled
 }
 
-// Refused returns why the cluster refuses Pods of the agents' DaemonSet at present, by the events about it. What was before since is over,
+// Refused returns why the cluster refuses Pods of the agents' DaemonSet at present, by the events about it. What was before a time is over,
 // and so is what a created Pod follows. It returns nil where Pods are only yet to come, or failed by an API server in trouble.
-func Refused(d *appsv1.DaemonSet, events []corev1.Event, since, now time.Time) *Refusal {
+func Refused(d *appsv1.DaemonSet, events []corev1.Event, over metav1.Time) *Refusal {
 	if Complete(d) {
 		return nil
-	}
-	over := now.Add(-refusalAge)
-	if since.After(over) {
-		over = since
 	}
 	var last *corev1.Event
 	for i := range events {
 		e := &events[i]
 		switch {
 		case e.InvolvedObject.UID != d.UID:
-		case e.Reason == successfulCreate && e.LastTimestamp.After(over):
-			over = e.LastTimestamp.Time
+		case e.Reason == successfulCreate && over.Before(&e.LastTimestamp):
+			over = e.LastTimestamp
 		case e.Reason == failedCreate && isRefusal(e.Message) && (last == nil || last.LastTimestamp.Before(&e.LastTimestamp)):
 			last = e
 		}
 	}
-	if last == nil || last.LastTimestamp.Time.Before(over) { // in the same second both may be true of different nodes
+	if last == nil || last.LastTimestamp.Before(&over) { // in the same second both may be true of different nodes
 		return nil
 	}
 	refusal := refusalOf(last.Message, d.Namespace)

@@ -44,7 +44,7 @@ func TestARefusalNamesWhatHelps(t *testing.T) {
 		{`(combined from similar events): Error creating: admission webhook "policy.example" denied the request: no hostPath`, `admission webhook "policy.example" denied the request: no hostPath`, ""},
 		{`Error creating: Internal error occurred: failed calling webhook "policy.example": no endpoints`, `Internal error occurred: failed calling webhook "policy.example": no endpoints`, ""},
 	} {
-		got := standing.Refused(without(1), []corev1.Event{event("now", "FailedCreate", time.Second, tt.message)}, time.Time{}, now)
+		got := standing.Refused(without(1), []corev1.Event{event("now", "FailedCreate", time.Second, tt.message)}, metav1.Time{})
 		if got == nil || got.Why != tt.why || got.Remedy != tt.remedy {
 			t.Errorf("%s: %+v", tt.message, got)
 		}
@@ -80,7 +80,7 @@ func TestOnlyWhatTheClusterRefusesAtPresentIsARefusal(t *testing.T) {
 		"the API server was in trouble":              {without(3), []corev1.Event{event("now", "FailedCreate", time.Second, "Error creating: etcdserver: request timed out")}, time.Hour, false},
 		"somebody else wrote to the quota meanwhile": {without(3), []corev1.Event{event("now", "FailedCreate", time.Second, `Error creating: Operation cannot be fulfilled on resourcequotas "q": the object has been modified`)}, time.Hour, false},
 	} {
-		if got := standing.Refused(tt.daemonSet, tt.events, now.Add(-tt.since), now); (got != nil) != tt.want {
+		if got := standing.Refused(tt.daemonSet, tt.events, metav1.Time{Time: now.Add(-min(tt.since, standing.RefusalMinutes*time.Minute))}); (got != nil) != tt.want {
 			t.Errorf("%s: %v", name, got)
 		}
 	}

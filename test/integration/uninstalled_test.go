@@ -39,7 +39,7 @@ var _ = Describe("An agent that is told to end", func() {
 		startManager(ctx, alone)
 		agent = startAgent(ctx, n, "--manager="+controller.ManagerName)
 		n.wantRules(s)
-		Eventually(n.path(hosts)).Should(BeAnExistingFile())
+		Eventually(n.path).WithArguments(hosts).Should(BeAnExistingFile())
 		DeferCleanup(func(ctx SpecContext) { Expect(plane.Install(ctx)).To(Succeed()) })
 	})
 
