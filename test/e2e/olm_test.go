@@ -18,10 +18,11 @@ import (
 var _ = Describe("Mirrorset under a real OLM", Ordered, Label("olm"), func() {
 	const from, to = "v0.1.0", "v0.2.0"
 	var (
-		l             *lifecycle
-		m             *operator
-		older, newer  string
-		install, gone func(ctx context.Context)
+		l            *lifecycle
+		m            *operator
+		older, newer string
+		install      func(ctx context.Context, catalog, version string)
+		gone         func(ctx context.Context)
 	)
 
 	BeforeAll(func(ctx SpecContext) {
@@ -32,14 +33,14 @@ var _ = Describe("Mirrorset under a real OLM", Ordered, Label("olm"), func() {
 		}
 		checkout := copyCheckout()
 		older, newer = l.release(ctx, checkout, from), l.release(ctx, checkout, to)
-		install = func(ctx context.Context) {
+		install = func(ctx context.Context, catalog, version string) {
 			GinkgoHelper()
 			started := time.Now()
 			cmd := m.Kubectl(ctx, "apply", "-f", "-")
-			cmd.Stdin = strings.NewReader(documentedObjects(older, strings.Join(m.hosts, ",")))
+			cmd.Stdin = strings.NewReader(documentedObjects(catalog, strings.Join(m.hosts, ",")))
 			run(cmd)
-			m.tag = from
-			l.expectSucceeded(ctx, from)
+			m.tag = version
+			l.expectSucceeded(ctx, version)
 			m.expectReady(ctx)
 			installed = m
 			reportTime("OLM had installed Mirrorset after", started)
@@ -76,7 +77,7 @@ var _ = Describe("Mirrorset under a real OLM", Ordered, Label("olm"), func() {
 	}
 
 	It("is installed as the document says, does the main job, and is upgraded with blocked sources closed throughout", func(ctx SpecContext) {
-		install(ctx)
+		install(ctx, older, from)
 		s := inForce(ctx)
 		expectServed(ctx, s)
 		refused := s.pullsWhatIsBlocked(ctx)
@@ -116,7 +117,7 @@ var _ = Describe("Mirrorset under a real OLM", Ordered, Label("olm"), func() {
 			for _, r := range []*countedRegistry{s.source, s.mirror, s.second} {
 				r.stop()
 			}
-			install(ctx)
+			install(ctx, newer, to)
 		}
 		expectServed(ctx, inForce(ctx))
 	}, SpecTimeout(40*time.Minute))
