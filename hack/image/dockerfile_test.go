@@ -88,7 +88,7 @@ func TestTheImageOfTheBundle(t *testing.T) {
 	config, held := ours(t, "bundle.Dockerfile", root, nil)
 	want := onDisk(t, "bundle/manifests", "manifests")
 	maps.Copy(want, onDisk(t, "bundle/metadata", "metadata"))
-	maps.Copy(want, onDisk(t, "bundle/tests/scorecard", "tests/scorecard"))
+	maps.Copy(want, onDisk(t, "bundle/tests", "tests"))
 	if !maps.Equal(held, want) {
 		t.Errorf("it holds %q, want %q", slices.Sorted(maps.Keys(held)), slices.Sorted(maps.Keys(want)))
 	}

@@ -81,6 +81,9 @@ func (s source) build(arch string) (v1.Image, error) {
 	var content bytes.Buffer
 	w := tar.NewWriter(&content)
 	for _, c := range r.copies {
+		if err := makeParents(w, c.to); err != nil {
+			return nil, err
+		}
 		for _, from := range c.from {
 			if err := pack(w, filepath.Join(s.context, from), c.to); err != nil {
 				return nil, err
@@ -106,6 +109,18 @@ func (s source) build(arch string) (v1.Image, error) {
 	}
 	config.OS, config.Architecture, config.Config = "linux", arch, r.config
 	return mutate.ConfigFile(image, config)
+}
+
+// makeParents adds the folders above a target, which COPY makes as well.
+func makeParents(w *tar.Writer, to string) error {
+	parent := path.Dir(path.Clean(to))
+	if parent == "/" || parent == "." {
+		return nil
+	}
+	if err := makeParents(w, parent); err != nil {
+		return err
+	}
+	return w.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: strings.TrimPrefix(parent, "/") + "/", Mode: 0o755, Format: tar.FormatPAX})
 }
 
 // pack copies a file, or what is in a folder, as COPY does. Of what the disk has beside the content, only whether a file is a program
