@@ -250,7 +250,7 @@ test: build control-plane $(HELM) $(KUSTOMIZE) $(addprefix $(BIN)/olm/,opm score
 	cd test/helm && go test -count 1 ./... # and Helm and kustomize each other
 	cd test/olm && go test -count 1 ./... # and upstream's validators and scorecard the OLM bundle, and opm the catalog
 	cd test/openshift && go test ./... # and OpenShift's merge ours
-	go test -count 1 $(TEST_PACKAGES) # they run the programs in bin/, which Go's cache of results does not see
+	go test -count 1 -timeout 20m $(TEST_PACKAGES) # they run the programs in bin/, which Go's cache of results does not see
 
 # The oldest Kubernetes that is supported, as setup-envtest names it.
 OLDEST_KUBERNETES := 1.30.x
@@ -262,7 +262,7 @@ test-oldest: $(SETUP_ENVTEST) ## Run the same tests on the oldest supported Kube
 .PHONY: test-e2e
 test-e2e: ARCHITECTURES := $(shell go env GOARCH)
 test-e2e: node $(PODMAN) debian-containerd image-programs build-installer $(HELM) ## Run the tests on real runtimes (root, Debian's podman).
-	go test -tags e2e -v -count 1 -timeout 30m ./test/e2e/... -ginkgo.label-filter '!olm'
+	go test -tags e2e -v -count 1 -timeout 45m ./test/e2e/... -ginkgo.label-filter '!olm'
 
 .PHONY: test-olm
 test-olm: ARCHITECTURES := $(shell go env GOARCH)
