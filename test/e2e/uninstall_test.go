@@ -31,7 +31,9 @@ var _ = Describe("taking Mirrorset away", func() {
 		s.kubectl(ctx, "apply", "-f", "testdata/olm-crd.yaml")
 		DeferCleanup(func(ctx SpecContext) { s.kubectl(ctx, "delete", "-f", "testdata/olm-crd.yaml") })
 		Expect(s.killPods(ctx, "manager")).To(Succeed()) // the next one looks for OLM at once
-		s.kubectl(ctx, "wait", "--for=create", "--timeout=60s", "crd/proxies.config.openshift.io", "crd/apiservers.config.openshift.io")
+		for _, name := range []string{"proxies", "apiservers"} {
+			s.kubectl(ctx, "wait", "--for=create", "--timeout=60s", "crd/"+name+".config.openshift.io")
+		}
 		Expect(s.forbidden(ctx)).To(BeEmpty())
 		started := time.Now()
 		out := run(s.shell(ctx, "kubectl mirrors uninstall"))
