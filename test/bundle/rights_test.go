@@ -28,10 +28,12 @@ func right(account, verb, group, resource, name string) string {
 // unused are rights that the test does not come to take, with what takes them.
 var unused = map[string]string{
 	"mirrorset-manager: create customresourcedefinitions.apiextensions.k8s.io/mirrornodes.mirrorset.io": "OLM brings this CRD; where others install, the manager does",
-	"mirrorset-manager: patch mirrornodes/status.mirrorset.io":                                          "takes an agent that has said nothing for a minute",
-	"mirrorset-manager: patch events":                                                                   "takes the same event of the leader election twice within minutes",
-	"mirrorset-manager: patch events.events.k8s.io":                                                     "takes the same event of a set or a node twice within minutes",
+	"mirrorset-manager: patch events":               "takes the same event of the leader election twice within minutes",
+	"mirrorset-manager: patch events.events.k8s.io": "takes the same event of a set or a node twice within minutes",
 }
+
+// perhaps is a right that the test takes or not: the manager says of a new node that no agent has reported from it, unless the agent is faster.
+const perhaps = "mirrorset-manager: patch mirrornodes/status.mirrorset.io"
 
 // ours are the requests of the accounts of the installation, by the account's name.
 func ours() map[string][]controlplane.Request {
@@ -82,6 +84,7 @@ func expectRights(bundle *olm.Bundle) {
 			idle = append(idle, name)
 		}
 	}
+	idle = slices.DeleteFunc(idle, func(right string) bool { return right == perhaps })
 	Expect(idle).To(ConsistOf(slices.Collect(maps.Keys(unused))), "what is granted and not used; unused has the exceptions")
 }
 
