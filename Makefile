@@ -165,7 +165,7 @@ CREATED_AT ?=
 define write-bundle
 mkdir -p dist/bundle
 printf 'resources: [../../config/manifests]\n$(IMG_LINE)\n' $(IMG_PARTS) > dist/bundle/kustomization.yaml
-$(KUSTOMIZE) build dist/bundle | go run ./hack/bundle -version "$(VERSION)" -image "$(1)" -channels "$(CHANNELS)" -created-at "$(CREATED_AT)" -out "$(2)"
+$(KUSTOMIZE) build dist/bundle | go run ./hack/bundle -version "$(VERSION)" -image "$(1)" -channels "$(CHANNELS)" -created-at "$(CREATED_AT)" -out "$(2)" $(3)
 endef
 
 .PHONY: bundle
@@ -179,6 +179,14 @@ bundle-images: generate $(KUSTOMIZE) ## Write the same as OCI archives into dist
 	$(call write-bundle,$${BUNDLE_IMG%:*}@$$(cat dist/mirrorset-bundle.digest),dist/olm)
 	go run ./hack/image -dockerfile catalog.Dockerfile -context dist/olm -name $(CATALOG_IMG) -out dist/mirrorset-catalog.tar
 	cp dist/olm/catalog/mirrorset/catalog.yaml dist/
+
+# The catalogs that the release goes to: "latest" is that of OperatorHub.io, and OpenShift has one a version, as "v4.17 v4.18".
+OPERATORHUB_CATALOGS ?= latest
+
+.PHONY: operatorhub
+operatorhub: generate $(KUSTOMIZE) ## Write to dist/operatorhub what a pull request to a repository of community operators adds for VERSION, with the image IMG.
+	rm -rf dist/operatorhub
+	$(call write-bundle,$(BUNDLE_IMG),dist/operatorhub,-operatorhub "$(OPERATORHUB_CATALOGS)")
 
 .PHONY: install
 install: ## Install the CRDs into the cluster of the current context.

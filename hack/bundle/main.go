@@ -2,7 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command bundle writes the OLM bundle and the catalog out of what kustomize prints of config/manifests, which it reads from its
-// standard input, and fails where they break a rule of OLM's. The same input gives the same files.
+// standard input, and fails where they break a rule of OLM's. With -operatorhub it writes instead what a pull request to a repository of
+// community operators adds. The same input gives the same files.
 package main
 
 import (
@@ -32,6 +33,7 @@ func main() {
 	flag.StringVar(&r.createdAt, "created-at", "", "when the release was made; nothing for a bundle that does not say so")
 	flag.StringVar(&r.sample, "sample", "config/samples/10-site.yaml", "the set that people begin with")
 	flag.StringVar(&r.icon, "icon", "config/manifests/icon.svg", "the operator's icon")
+	flag.StringVar(&r.operatorHub, "operatorhub", "", "catalogs of a repository of community operators, separated by spaces, to write a submission to it")
 	flag.StringVar(&r.root, "root", ".", "the checkout to read from")
 	flag.StringVar(&r.out, "out", ".", "the folder to write into; the checkout for what is committed")
 	flag.Parse()
@@ -46,7 +48,7 @@ func main() {
 }
 
 type release struct {
-	version, channels, image, createdAt, sample, icon, root, out string
+	version, channels, image, createdAt, sample, icon, operatorHub, root, out string
 }
 
 func (r release) write(manifests io.Reader) error {
@@ -84,6 +86,13 @@ func (r release) write(manifests io.Reader) error {
 	}
 	if files[olm.CatalogFile], err = r.release(catalog, in, files); err != nil {
 		return err
+	}
+	if r.operatorHub != "" {
+		files, err = submission(catalog, in, files, strings.Fields(r.operatorHub))
+		if err != nil {
+			return err
+		}
+		return writeAll(r.out, files)
 	}
 	if err := os.RemoveAll(filepath.Join(r.out, "bundle")); err != nil {
 		return err

@@ -49,6 +49,7 @@ type Foundation struct {
 	Namespace string
 
 	settled  map[string]bool  // CRDs by name that this process has looked at
+	awaits   bool             // a CRD that is being deleted is to be made anew
 	policies map[string]state // as they were after they were applied
 }
 
@@ -79,11 +80,13 @@ func (f *Foundation) layCRDs(ctx context.Context) error {
 		return err
 	}
 	var failed []error
+	awaits := false
 	for _, crd := range crds {
 		if f.settled[crd.GetName()] {
 			continue
 		}
 		settled, err := f.layCRD(ctx, crd)
+		awaits = awaits || err == nil && !settled
 		if err != nil {
 			failed = append(failed, err)
 		}
@@ -92,6 +95,7 @@ func (f *Foundation) layCRDs(ctx context.Context) error {
 		}
 		f.settled[crd.GetName()] = settled
 	}
+	f.awaits = awaits
 	return errors.Join(failed...)
 }
 
@@ -107,7 +111,9 @@ func (f *Foundation) layCRD(ctx context.Context, crd *unstructured.Unstructured)
 	case current.Labels[partOfLabel] != partOf || configv1.KeptByOpenShift(&current):
 		ctrl.LoggerFrom(ctx).Info("The CRD is left as it is, because it is OpenShift's or not labelled as part of Mirrorset", "crd", crd.GetName(), "label", partOfLabel+"="+partOf)
 	case current.DeletionTimestamp != nil: // which can take long, and no agent waits for
-		ctrl.LoggerFrom(ctx).Info("The CRD is being deleted, and will be made anew once it is gone", "crd", crd.GetName())
+		if !f.awaits {
+			ctrl.LoggerFrom(ctx).Info("The CRD is being deleted, and will be made anew once it is gone", "crd", crd.GetName())
+		}
 		return false, nil
 	default:
 		crd.SetUID(current.UID) // and not another that has come into its place

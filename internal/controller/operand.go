@@ -34,8 +34,9 @@ const (
 	AgentName   = "mirrorset-agent"
 )
 
-// How often the leader applies what it keeps: while the cluster refuses the agents, and otherwise.
+// How often the leader applies what it keeps: while a CRD is to be made anew, while the cluster refuses the agents, and otherwise.
 const (
+	crdAwaited     = 5 * time.Second
 	refusedAgain   = 30 * time.Second
 	reconcileAgain = time.Minute
 )
@@ -130,10 +131,13 @@ func (o *Operand) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Result, e
 	if o.Admission.Refused() != nil {
 		// The DaemonSet controller tries again at once when it sees a change, and else up to 17 minutes later.
 		again = refusedAgain
-		daemonSet.WithAnnotations(map[string]string{triedAnnotation: time.Now().UTC().Format(time.RFC3339)})
+		daemonSet.WithAnnotations(map[string]string{triedAnnotation: time.Now().Truncate(refusedAgain).UTC().Format(time.RFC3339)})
 	}
 	if err := o.Client.Apply(ctx, daemonSet, client.FieldOwner(payload.FieldManager), client.ForceOwnership); err != nil {
 		return ctrl.Result{}, fmt.Errorf("applying the agents' DaemonSet: %w", err)
+	}
+	if o.Foundation.awaits {
+		again = crdAwaited
 	}
 	return ctrl.Result{RequeueAfter: again}, nil
 }

@@ -47,7 +47,7 @@ var _ = Describe("Files of others on the node", func() {
 	DescribeTable("that block a scope take our rules in it away, for as long as they do", func(path string) {
 		n.put(path, table("quay.io", "blocked = true\n"))
 		Eventually(n.rules, soon).Should(Equal(only("ghcr.io")))
-		Expect(agent.Log()).To(SatisfyAll(ContainSubstring("LocalBlock"), ContainSubstring(`source \"quay.io/a\" is not in force`)))
+		Eventually(agent.Log).Should(SatisfyAll(ContainSubstring("LocalBlock"), ContainSubstring(`source \"quay.io/a\" is not in force`)))
 		n.put(path, table("quay.io", ""))
 		Eventually(n.rules, soon).Should(Equal(rendered(s)))
 		n.put(path, table("quay.io", "blocked = true\n")+table("ghcr.io", "blocked = true\n"))

@@ -60,14 +60,15 @@ var _ = Describe("The manager", func() {
 		s := set("a", entry("quay.io", "m1.local"))
 		create(ctx, s)
 		n.wantRules(s)
-		before := strings.Count(manager.Log(), `"msg":"Published"`)
+		written := func() int { return strings.Count(manager.Log(), `"msg":"Published"`) } // which is logged after the write
+		Eventually(written).Should(Equal(1))
 		for i := range 5 {
 			edit(ctx, func(cm *corev1.ConfigMap) { cm.Annotations["example.org/touched"] = string(rune('a' + i)) })
 			edit(ctx, func(cm *corev1.ConfigMap) { cm.BinaryData = map[string][]byte{"other.gz": {byte(i)}} })
 		}
 		change(ctx, s, entry("quay.io", "m2.local"))
 		n.wantRules(s)
-		Expect(strings.Count(manager.Log(), `"msg":"Published"`)).To(Equal(before + 1))
+		Eventually(written).Should(Equal(2))
 	})
 
 	It("waits for a CRD that is away when it starts", func(ctx SpecContext) {
