@@ -7,6 +7,7 @@ package e2e
 
 import (
 	"context"
+	"os"
 	"strings"
 	"time"
 
@@ -50,7 +51,7 @@ var _ = Describe("Mirrorset under a real OLM", Ordered, Label("olm"), func() {
 			if installed == nil {
 				return
 			}
-			run(m.shell(ctx, uninstallByOLM(m.tag)))
+			run(m.shell(ctx, uninstallByOLM()))
 			installed = nil
 		}
 		DeferCleanup(func(ctx SpecContext) { gone(ctx) }, NodeTimeout(3*time.Minute))
@@ -109,7 +110,7 @@ var _ = Describe("Mirrorset under a real OLM", Ordered, Label("olm"), func() {
 		for range uninstallTries() {
 			s := inForce(ctx)
 			started := time.Now()
-			run(s.shell(ctx, uninstallByOLM(m.tag)))
+			run(s.shell(ctx, uninstallByOLM()))
 			installed = nil
 			reportTime("the documented commands took", started)
 			s.expectAgentGoneFromCleanNode(ctx)
@@ -132,18 +133,13 @@ func (l *lifecycle) expectSucceeded(ctx context.Context, version string) {
 }
 
 // uninstallByOLM is what docs/install.md says, as one script.
-func uninstallByOLM(version string) string {
-	return strings.Join([]string{
-		"set -e",
-		"kubectl delete imagedigestmirrorsets --all",
-		"kubectl mirrors nodes --watch --timeout=2m",
-		"kubectl delete subscription -n mirrorset-system mirrorset",
-		"kubectl delete clusterserviceversion -n mirrorset-system mirrorset." + version,
-		"kubectl delete catalogsource -n olm mirrorset",
-		"kubectl delete clusterrole -l app.kubernetes.io/part-of=mirrorset",
-		"kubectl delete crd -l app.kubernetes.io/part-of=mirrorset,app.kubernetes.io/component!=olm",
-		"kubectl get crd -o name | grep -vE '/(apiservers|proxies)[.]' | grep -q '[.]config[.]openshift[.]io$' || kubectl delete crd -l app.kubernetes.io/part-of=mirrorset",
-		"kubectl delete namespace mirrorset-system",
-		"kubectl delete --ignore-not-found operators.operators.coreos.com mirrorset.mirrorset-system",
-	}, "\n")
+func uninstallByOLM() string {
+	GinkgoHelper()
+	text, err := os.ReadFile("../../docs/install.md")
+	Expect(err).NotTo(HaveOccurred())
+	_, section, _ := strings.Cut(string(text), "- **Uninstalling** ")
+	_, block, _ := strings.Cut(section, "\n```bash\n")
+	script, _, found := strings.Cut(block, "\n```\n")
+	Expect(found).To(BeTrue(), "docs/install.md has commands that uninstall what OLM installed")
+	return "set -e\n" + script
 }
