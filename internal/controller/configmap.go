@@ -17,9 +17,8 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
 	"github.com/mirrorset/mirrorset/internal/payload"
-	"github.com/mirrorset/mirrorset/internal/registriesconf"
+	"github.com/mirrorset/mirrorset/internal/plan"
 )
 
 // crdAnnotation holds the UID of the CRD that the published sets came from.
@@ -55,57 +54,12 @@ func (p *Publisher) current(ctx context.Context) (published, error) {
 	return current, nil
 }
 
-// distrusts tells how long to wait before there being no sets may replace what is published, or what nodes may have in force
-// where nothing is published: a CRD that was replaced must not open every block.
-func (c published) distrusts(sets int, crd *apiextensionsv1.CustomResourceDefinition, now time.Time) time.Duration {
-	switch {
-	case sets > 0, c.isEmpty() && !c.payload.Provisional:
-		return 0
-	case c.configMap != nil && !c.isEmpty() && c.configMap.Annotations[crdAnnotation] == string(crd.UID):
-		return 0
+// seen is what a decision takes of it.
+func (c published) seen() plan.Published {
+	if c.configMap == nil {
+		return plan.Published{}
 	}
-	return max(0, crd.CreationTimestamp.Add(crdReplaced).Sub(now))
-}
-
-// isEmpty tells whether what is published is known to have no rules.
-func (c published) isEmpty() bool {
-	return c.payload != nil && string(c.payload.Text) == registriesconf.Header
-}
-
-const (
-	// clockSlip is how far beyond the manager's clock a revision that a node reports may be: nodes take what managers publish,
-	// and those have clocks. One agent that reports anything must not use up the revisions of all.
-	clockSlip = 24 * time.Hour
-	// overtakes is how often, at the most, the same text is published again because nodes report something newer.
-	overtakes = time.Minute
-)
-
-// revision is the one to publish the text with: the present one for the present text, so that nodes have nothing to do, unless
-// a node has something newer in force already, which it would never give up for an older revision. That is looked at again
-// after a while where it was just done.
-func (p *Publisher) revision(c published, text []byte, nodes []mirrorsetv1alpha1.MirrorNode, now time.Time) (revision int64, again time.Duration) {
-	known, believed := []int64{p.lastRevision}, now.Add(clockSlip).UnixMilli()
-	stays := false
-	if c.payload != nil && payload.Plausible(c.payload.Revision, p.lastRevision) { // else no node has taken it
-		known, believed = append(known, c.payload.Revision), max(believed, c.payload.Revision)
-		stays = c.payload.Revision >= p.lastRevision && bytes.Equal(c.payload.Text, text)
-	}
-	overtaken := false
-	for i := range nodes {
-		if has := nodes[i].Status.Revision; has <= believed {
-			known = append(known, has)
-			overtaken = overtaken || stays && ahead(&nodes[i], c.payload.Revision, c.payload.Digest)
-		}
-	}
-	if overtaken {
-		if again = p.overtaken.Add(overtakes).Sub(now); again <= 0 {
-			p.overtaken, stays, again = now, false, 0
-		}
-	}
-	if stays {
-		return c.payload.Revision, again
-	}
-	return payload.NextRevision(now.UnixMilli(), known...), 0
+	return plan.Published{Exists: true, Payload: c.payload, SourceUID: c.configMap.Annotations[crdAnnotation]}
 }
 
 // publish applies the ConfigMap unless it is as it should be. The resource version of the live read goes along, so that a
@@ -117,7 +71,7 @@ func (p *Publisher) publish(ctx context.Context, c published, next payload.Paylo
 	}
 	annotations := next.Annotations()
 	annotations[crdAnnotation] = string(crd.UID)
-	p.lastRevision = next.Revision
+	p.history.Revision = next.Revision
 	if c.says(annotations, data, binaryData) {
 		return nil
 	}

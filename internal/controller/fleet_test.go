@@ -158,7 +158,7 @@ func TestThePlanMakesTheObjectsMatchTheNodes(t *testing.T) {
 		object(newNode("failing"), reported(19, withCondition(mirrorsetv1alpha1.ConditionApplied, metav1.ConditionFalse, mirrorsetv1alpha1.ReasonFailed, ""))),
 	}
 	published, behind := &Snapshot{Revision: 20, Digest: "d"}, map[string]lag{"late": {revision: 19, since: now.Add(-silent + time.Second)}}
-	p := AgentSettings{}.plan(nodes, reports, published, behind, now)
+	p := AgentSettings{}.chores(nodes, reports, published, behind, now)
 	created := make(map[string]types.UID)
 	for i := range p.create {
 		created[p.create[i].Name] = p.create[i].OwnerReferences[0].UID
@@ -184,14 +184,14 @@ func TestThePlanMakesTheObjectsMatchTheNodes(t *testing.T) {
 	}
 	held := *published
 	held.Provisional = true
-	if p := (AgentSettings{}).plan(nodes, reports, &held, maps.Clone(behind), now.Add(time.Minute)); p.mark["late"].Reason != "" {
+	if p := (AgentSettings{}).chores(nodes, reports, &held, maps.Clone(behind), now.Add(time.Minute)); p.mark["late"].Reason != "" {
 		t.Errorf("while nodes are to wait, to mark: %+v", p.mark)
 	}
-	p = AgentSettings{}.plan(nodes, reports, published, behind, now.Add(time.Minute))
+	p = AgentSettings{}.chores(nodes, reports, published, behind, now.Add(time.Minute))
 	if len(p.mark) != 2 || p.mark["late"].Reason != mirrorsetv1alpha1.ReasonAgentSilent || p.mark["late"].Status != metav1.ConditionUnknown || p.again != 0 {
 		t.Errorf("later, to mark: %+v, again in %s", p.mark, p.again)
 	}
-	if p := (AgentSettings{}).plan(nodes[1:2], reports[:1], nil, behind, now); len(p.create)+len(p.remove)+len(p.mark) != 0 {
+	if p := (AgentSettings{}).chores(nodes[1:2], reports[:1], nil, behind, now); len(p.create)+len(p.remove)+len(p.mark) != 0 {
 		t.Errorf("before anything is published: %+v", p)
 	}
 }

@@ -83,7 +83,7 @@ func watchNodes(mgr ctrl.Manager, c controller.Controller, handle handler.EventH
 	kind := mirrorsetv1alpha1.GroupVersion.WithKind("MirrorNode")
 	return mgr.Add(manager.RunnableFunc(func(ctx context.Context) error {
 		waits := false
-		err := wait.PollUntilContextCancel(ctx, crdAway, true, func(context.Context) (bool, error) {
+		err := wait.PollUntilContextCancel(ctx, crdBack, true, func(context.Context) (bool, error) {
 			_, err := mgr.GetRESTMapper().RESTMapping(kind.GroupKind(), kind.Version)
 			if err != nil && !waits {
 				waits = true
@@ -133,7 +133,7 @@ func (k *FleetKeeper) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Resul
 	if k.behind == nil {
 		k.behind = make(map[string]lag)
 	}
-	p := k.Settings.plan(nodes, reports, k.Board.Get(), k.behind, time.Now())
+	p := k.Settings.chores(nodes, reports, k.Board.Get(), k.behind, time.Now())
 	var failed []error
 	for i := range p.remove {
 		failed = append(failed, client.IgnoreNotFound(k.Client.Delete(ctx, &p.remove[i])))
@@ -173,8 +173,8 @@ func (k *FleetKeeper) mark(ctx context.Context, name string, m mark) error {
 	return err
 }
 
-// plan is what is to be done about the fleet.
-type plan struct {
+// chores are what is to be done about the fleet.
+type chores struct {
 	create   []mirrorsetv1alpha1.MirrorNode
 	remove   []mirrorsetv1alpha1.MirrorNode
 	annotate map[string]string // with the runtime, by name
@@ -188,9 +188,9 @@ type mark struct {
 	over string
 }
 
-// plan compares the nodes that count with the objects that there are. It keeps in behind which nodes do not follow.
-func (s AgentSettings) plan(nodes []corev1.Node, reports []mirrorsetv1alpha1.MirrorNode, published *Snapshot, behind map[string]lag, now time.Time) plan {
-	p := plan{annotate: make(map[string]string), mark: make(map[string]mark)}
+// chores compares the nodes that count with the objects that there are. It keeps in behind which nodes do not follow.
+func (s AgentSettings) chores(nodes []corev1.Node, reports []mirrorsetv1alpha1.MirrorNode, published *Snapshot, behind map[string]lag, now time.Time) chores {
+	p := chores{annotate: make(map[string]string), mark: make(map[string]mark)}
 	counted := make(map[string]*corev1.Node, len(nodes))
 	for i := range nodes {
 		if n := &nodes[i]; n.DeletionTimestamp == nil && s.counts(n) {
@@ -218,7 +218,7 @@ func (s AgentSettings) plan(nodes []corev1.Node, reports []mirrorsetv1alpha1.Mir
 }
 
 // markSilent has a node show as such that never reported, or does not follow what is published.
-func (p *plan) markSilent(node *mirrorsetv1alpha1.MirrorNode, published *Snapshot, behind map[string]lag, now time.Time) {
+func (p *chores) markSilent(node *mirrorsetv1alpha1.MirrorNode, published *Snapshot, behind map[string]lag, now time.Time) {
 	m := member{name: node.Name, status: node.Status}
 	condition := metav1.Condition{Type: mirrorsetv1alpha1.ConditionApplied, Status: metav1.ConditionUnknown, LastTransitionTime: metav1.Time{Time: now.Truncate(time.Second)}}
 	applied := m.applied()

@@ -28,27 +28,20 @@ import (
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/payload"
+	"github.com/mirrorset/mirrorset/internal/plan"
 	"github.com/mirrorset/mirrorset/internal/registriesconf"
 )
 
 // CRDName is the name of the CustomResourceDefinition that the sets come from.
 const CRDName = "imagedigestmirrorsets.config.openshift.io"
 
-// crdAway is how often the manager looks for a CRD that is missing, on its way out or just back, besides the events.
-const crdAway = time.Second
-
-// betweenChanges is how long what is published stays at the least, so that a storm of changes reaches the nodes in few steps. A
-// change by itself is published at once.
-const betweenChanges = time.Second
+// crdBack is how often the manager looks for sets after their CRD came back, besides the events.
+const crdBack = time.Second
 
 // watchStart bounds the wait for the watch of the sets to start; a failed start is tried again.
 const watchStart = 10 * time.Second
 
-// crdReplaced is how old another CRD than the one that the published rules came from must be before its having no sets is
-// believed. It leaves time to bring the sets back.
-const crdReplaced = 10 * time.Minute
-
-// Publisher keeps the ConfigMap in step with all sets. Whatever event comes, it lists everything and makes one pure call.
+// Publisher keeps the ConfigMap in step with all sets. Whatever event comes, it lists everything, and asks internal/plan what to do.
 type Publisher struct {
 	// Client applies the ConfigMap.
 	Client client.Client
@@ -63,16 +56,14 @@ type Publisher struct {
 	// Metrics, if they are not nil, are told what was published, and how long it took to make.
 	Metrics *Metrics
 
-	watchSets    func(context.Context) error // starts the watch of the sets
-	watching     bool
-	lastRevision int64     // the highest published by this process
-	lastChange   time.Time // when that was
-	lastCRD      types.UID // the CRD of the last pass
-	pollUntil    time.Time // while the watch of the sets of a new CRD may still be starting
-	logged       string    // the last findings, so that each is logged once
-	held         string    // why nothing was published, likewise
-	unreported   string    // why what nodes report cannot be read, likewise
-	overtaken    time.Time // when the same text was last published again because of what nodes reported
+	watchSets  func(context.Context) error // starts the watch of the sets
+	watching   bool
+	history    plan.History
+	lastCRD    types.UID // the CRD of the last pass
+	pollUntil  time.Time // while the watch of the sets of a new CRD may still be starting
+	logged     string    // the last findings, so that each is logged once
+	held       string    // why nothing was published, likewise
+	unreported string    // why what nodes report cannot be read, likewise
 }
 
 // +kubebuilder:rbac:groups=config.openshift.io,resources=imagedigestmirrorsets,verbs=list;watch
@@ -133,17 +124,18 @@ func (p *Publisher) Publish(ctx context.Context) (result ctrl.Result, served boo
 		return result, false, err
 	}
 	if crd == nil {
-		p.hold(ctx, "the CRD is missing, being deleted or not yet served")
-		return ctrl.Result{RequeueAfter: crdAway}, false, nil
+		decision, _ := plan.Decide(plan.Seen{}, p.history)
+		p.hold(ctx, decision.Why)
+		return ctrl.Result{RequeueAfter: decision.Again}, false, nil
 	}
 	now := time.Now()
-	result = p.poll(crd, now)
 	snapshot := Snapshot{Sets: sets, HasStatus: hasStatus(crd), Listed: listed}
 	began := time.Now()
 	snapshot.Result = mirrors.Merge(mirrors.Input{Sets: sets, Insecure: p.Insecure})
 	text, err := registriesconf.Encode(snapshot.Result.Rules)
 	p.Metrics.rendered(time.Since(began))
 	p.logFindings(ctx, snapshot.Result.Findings)
+	result = p.poll(crd, now)
 	if err != nil {
 		return result, true, err
 	}
@@ -154,32 +146,26 @@ func (p *Publisher) Publish(ctx context.Context) (result ctrl.Result, served boo
 	if current.payload != nil { // which stays if nothing else is published
 		snapshot.Revision, snapshot.Digest = current.payload.Revision, current.payload.Digest
 	}
-	revision, again := p.revision(current, text, p.reports(ctx), now)
-	if again > 0 && result.RequeueAfter == 0 {
-		result.RequeueAfter = again
+	var decision plan.Decision
+	decision, p.history = plan.Decide(plan.Seen{
+		Now: now, Source: sourceOf(crd), Published: current.seen(), Nodes: p.reports(ctx), Text: text,
+		Sets: len(sets), SetsDigest: payload.DigestOfSets(payload.StatesOf(configv1.KindImageDigestMirrorSet, sets)),
+	}, p.history)
+	if result.RequeueAfter == 0 || decision.Do == plan.Wait {
+		result.RequeueAfter = decision.Again
 	}
-	next := payload.New(revision, text)
-	next.Sets = payload.DigestOfSets(payload.StatesOf(configv1.KindImageDigestMirrorSet, sets))
-	if wait := current.distrusts(len(sets), crd, now); wait > 0 {
-		if result.RequeueAfter == 0 {
-			result.RequeueAfter = wait
-		}
-		if current.configMap != nil && !current.isEmpty() {
-			snapshot.Held = "the CRD was replaced and has no sets; they have until " + now.Add(wait).UTC().Format(time.RFC3339) + " to come back"
-			p.hold(ctx, snapshot.Held)
-			p.Board.put(snapshot)
-			return result, true, nil
-		}
-		next.Provisional = true
+	switch decision.Do {
+	case plan.Hold:
+		p.hold(ctx, decision.Why)
+		snapshot.Held = decision.Why
+		p.Board.put(snapshot)
+		return result, true, nil
+	case plan.Wait:
+		p.held = ""
+		return result, true, nil
 	}
 	p.held = ""
-	if have := current.payload; have == nil || have.Revision != next.Revision || have.Sets != next.Sets {
-		if left := p.lastChange.Add(betweenChanges).Sub(now); left > 0 && have != nil {
-			return ctrl.Result{RequeueAfter: left}, true, nil // with what comes meanwhile
-		}
-		p.lastChange = now
-	}
-	return result, true, p.publishAndTell(ctx, current, next, crd, snapshot)
+	return result, true, p.publishAndTell(ctx, current, decision.Payload, crd, snapshot)
 }
 
 // publishAndTell has the snapshot say what came of it.
@@ -199,7 +185,7 @@ func (p *Publisher) publishAndTell(ctx context.Context, current published, next 
 
 // reports returns what nodes have in force. The way to the nodes does not depend on the way back: where that cannot be had,
 // as before its CRD is there, what is published is all that is known.
-func (p *Publisher) reports(ctx context.Context) []mirrorsetv1alpha1.MirrorNode {
+func (p *Publisher) reports(ctx context.Context) []plan.InForce {
 	bounded, cancel := context.WithTimeout(ctx, watchStart)
 	defer cancel()
 	var nodes mirrorsetv1alpha1.MirrorNodeList
@@ -211,20 +197,22 @@ func (p *Publisher) reports(ctx context.Context) []mirrorsetv1alpha1.MirrorNode 
 		return nil
 	}
 	p.unreported = ""
-	return nodes.Items
+	reports := make([]plan.InForce, 0, len(nodes.Items))
+	for i := range nodes.Items {
+		reports = append(reports, inForce(&nodes.Items[i]))
+	}
+	return reports
+}
+
+func inForce(node *mirrorsetv1alpha1.MirrorNode) plan.InForce {
+	return plan.InForce{Revision: node.Status.Revision, Digest: node.Status.Digest}
 }
 
 // isAhead tells whether a node has in force what is not published, as after etcd was restored from a snapshot.
 func (p *Publisher) isAhead(object client.Object) bool {
 	node, ok := object.(*mirrorsetv1alpha1.MirrorNode)
 	published := p.Board.Get()
-	return ok && published != nil && ahead(node, published.Revision, published.Digest)
-}
-
-// ahead tells whether what a node has in force is newer than a revision, or other content under the same one.
-func ahead(node *mirrorsetv1alpha1.MirrorNode, revision int64, digest string) bool {
-	has := node.Status
-	return has.Revision > revision || has.Revision == revision && has.Digest != digest
+	return ok && published != nil && inForce(node).AheadOf(published.Revision, published.Digest)
 }
 
 // hold says, once, why what is published stays as it is.
@@ -235,12 +223,10 @@ func (p *Publisher) hold(ctx context.Context, why string) {
 	}
 }
 
-// listSets lists all sets. It returns no CRD where the list cannot be believed: sets that are missing because their CRD is
-// going away, or not yet back, were not deleted by anyone. The CRD is read before and after the list, because its deletion
-// begins before that of the sets.
+// listSets lists all sets. It returns no CRD where the list cannot be believed.
 func (p *Publisher) listSets(ctx context.Context) ([]configv1.ImageDigestMirrorSet, *apiextensionsv1.CustomResourceDefinition, error) {
-	before, err := p.servedCRD(ctx)
-	if err != nil || before == nil {
+	before, err := p.crd(ctx)
+	if err != nil || plan.Believable(sourceOf(before), sourceOf(before)) == nil {
 		return nil, nil, err
 	}
 	var list configv1.ImageDigestMirrorSetList
@@ -250,28 +236,32 @@ func (p *Publisher) listSets(ctx context.Context) ([]configv1.ImageDigestMirrorS
 		}
 		return nil, nil, fmt.Errorf("listing sets: %w", err)
 	}
-	after, err := p.servedCRD(ctx)
-	if err != nil || after == nil || after.UID != before.UID {
+	after, err := p.crd(ctx)
+	if err != nil || plan.Believable(sourceOf(before), sourceOf(after)) == nil {
 		return nil, nil, err
 	}
 	return list.Items, after, nil
 }
 
-// servedCRD returns the CRD if it is established and stays.
-func (p *Publisher) servedCRD(ctx context.Context) (*apiextensionsv1.CustomResourceDefinition, error) {
+// crd returns the CRD of the sets; nil where there is none.
+func (p *Publisher) crd(ctx context.Context) (*apiextensionsv1.CustomResourceDefinition, error) {
 	var crd apiextensionsv1.CustomResourceDefinition
 	if err := p.Live.Get(ctx, types.NamespacedName{Name: CRDName}, &crd); err != nil {
 		return nil, client.IgnoreNotFound(err)
 	}
-	if crd.DeletionTimestamp != nil {
-		return nil, nil
+	return &crd, nil
+}
+
+// sourceOf is what a decision takes of the CRD.
+func sourceOf(crd *apiextensionsv1.CustomResourceDefinition) *plan.Source {
+	if crd == nil {
+		return nil
 	}
+	source := &plan.Source{UID: string(crd.UID), Created: crd.CreationTimestamp.Time, Leaving: crd.DeletionTimestamp != nil}
 	for _, c := range crd.Status.Conditions {
-		if c.Type == apiextensionsv1.Established && c.Status == apiextensionsv1.ConditionTrue {
-			return &crd, nil
-		}
+		source.Established = source.Established || c.Type == apiextensionsv1.Established && c.Status == apiextensionsv1.ConditionTrue
 	}
-	return nil, nil
+	return source
 }
 
 // poll has sets looked for every second for a minute after the CRD came back, because the watch that broke with the old
@@ -282,7 +272,7 @@ func (p *Publisher) poll(crd *apiextensionsv1.CustomResourceDefinition, now time
 	}
 	p.lastCRD = crd.UID
 	if now.Before(p.pollUntil) {
-		return ctrl.Result{RequeueAfter: crdAway}
+		return ctrl.Result{RequeueAfter: crdBack}
 	}
 	return ctrl.Result{}
 }

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"strings"
 	"testing"
-	"time"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -21,7 +20,6 @@ import (
 	"github.com/mirrorset/mirrorset/config"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/mirrors/mirrorstest"
-	"github.com/mirrorset/mirrorset/internal/payload"
 )
 
 // snapshotOf returns a snapshot of sets in the notation of mirrorstest, each of generation 1, at revision 20.
@@ -199,77 +197,6 @@ func TestOnlyTheCountOfNodesIsWorthWaitingWith(t *testing.T) {
 			t.Errorf("%s: got %t", name, got)
 		}
 	}
-}
-
-func TestTheRevisionIsAboveAllThatNodesHave(t *testing.T) {
-	now := time.UnixMilli(1_800_000_000_000)
-	node := func(revision int64, digest string) mirrorsetv1alpha1.MirrorNode {
-		return mirrorsetv1alpha1.MirrorNode{Status: mirrorsetv1alpha1.MirrorNodeStatus{Revision: revision, Digest: digest}}
-	}
-	current := publishedAt(now.UnixMilli()-10, "text")
-	digest := current.payload.Digest
-	for _, c := range []struct {
-		name  string
-		nodes []mirrorsetv1alpha1.MirrorNode
-		text  string
-		want  int64
-	}{
-		{"nodes that follow", []mirrorsetv1alpha1.MirrorNode{node(current.payload.Revision, digest), node(1, "old"), node(0, "")}, "text", current.payload.Revision},
-		{"another text", nil, "other", now.UnixMilli()},
-		{"a node ahead", []mirrorsetv1alpha1.MirrorNode{node(now.UnixMilli()+500, "x")}, "text", now.UnixMilli() + 501},
-		{"a node with other content", []mirrorsetv1alpha1.MirrorNode{node(current.payload.Revision, "x")}, "text", now.UnixMilli()},
-		{"a node that says what cannot be", []mirrorsetv1alpha1.MirrorNode{node(1<<60, "x")}, "text", current.payload.Revision},
-		{"a node that says what agents would believe", []mirrorsetv1alpha1.MirrorNode{node(1<<43, "x")}, "text", current.payload.Revision},
-	} {
-		p := &Publisher{}
-		if got, _ := p.revision(current, []byte(c.text), c.nodes, now); got != c.want {
-			t.Errorf("%s: got %d, want %d", c.name, got, c.want)
-		}
-	}
-}
-
-func TestANodeThatReportsAnythingIsFollowedOnceInAWhile(t *testing.T) {
-	now := time.UnixMilli(1_800_000_000_000)
-	p, current := &Publisher{}, publishedAt(now.UnixMilli()-10, "text")
-	published := 0
-	for second := range 600 {
-		lie := mirrorsetv1alpha1.MirrorNode{Status: mirrorsetv1alpha1.MirrorNodeStatus{Revision: current.payload.Revision + 1<<40, Digest: "x"}}
-		if second%2 == 0 {
-			lie.Status.Revision = current.payload.Revision
-		}
-		next, again := p.revision(current, []byte("text"), []mirrorsetv1alpha1.MirrorNode{lie}, now.Add(time.Duration(second)*time.Second))
-		if next != current.payload.Revision {
-			published++
-			current = publishedAt(next, "text")
-		} else if second%2 == 0 && (again <= 0 || again > overtakes) {
-			t.Errorf("after %d seconds: looked at again after %s", second, again)
-		}
-	}
-	if published < 5 || published > 10 {
-		t.Errorf("published %d times in 10 minutes", published)
-	}
-	if ahead := current.payload.Revision - now.UnixMilli(); ahead > 601_000 {
-		t.Errorf("the revision is %d ms ahead of the clock", ahead)
-	}
-}
-
-func TestARevisionDoesNotFollowReportsBeyondADayOfTheClock(t *testing.T) {
-	now := time.UnixMilli(1_800_000_000_000)
-	p, current := &Publisher{}, publishedAt(now.UnixMilli()-10, "text")
-	for range 1000 {
-		believed := max(now.Add(clockSlip).UnixMilli(), current.payload.Revision)
-		lie := mirrorsetv1alpha1.MirrorNode{Status: mirrorsetv1alpha1.MirrorNodeStatus{Revision: believed, Digest: "x"}}
-		next, _ := p.revision(current, []byte("text"), []mirrorsetv1alpha1.MirrorNode{lie}, now)
-		current, p.overtaken = publishedAt(next, "text"), time.Time{}
-	}
-	if limit := now.Add(clockSlip).UnixMilli() + 1001; current.payload.Revision > limit {
-		t.Errorf("got %d, at most %d", current.payload.Revision, limit)
-	}
-}
-
-func publishedAt(revision int64, text string) published {
-	p := payload.New(revision, []byte(text))
-	return published{payload: &p}
 }
 
 func TestACRDThatLacksAFieldOfTheStatusHasNoRoomForIt(t *testing.T) {

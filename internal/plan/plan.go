@@ -1,0 +1,200 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package plan decides what the manager does with the text that it made of all sets: publish it, wait a moment, or hold what is
+// published. It decides on what was seen at one moment, reads no clock and writes nothing.
+package plan
+
+import (
+	"bytes"
+	"time"
+
+	"github.com/mirrorset/mirrorset/internal/payload"
+	"github.com/mirrorset/mirrorset/internal/registriesconf"
+)
+
+const (
+	// betweenChanges is how long what is published stays at the least, so that a storm of changes reaches the nodes in few steps. A
+	// change by itself is published at once.
+	betweenChanges = time.Second
+	// sourceReplaced is how old another CRD than the one that the published rules came from must be before its having no sets is
+	// believed. It leaves time to bring the sets back.
+	sourceReplaced = 10 * time.Minute
+	// sourceAway is how often to look for a CRD that is missing or on its way out, besides the events.
+	sourceAway = time.Second
+	// clockSlip is how far beyond the manager's clock a revision that a node reports may be: nodes take what managers publish,
+	// and those have clocks. One agent that reports anything must not use up the revisions of all.
+	clockSlip = 24 * time.Hour
+	// overtakes is how often, at the most, the same text is published again because nodes report something newer.
+	overtakes = time.Minute
+)
+
+// Source is the CRD that sets are listed from.
+type Source struct {
+	// UID tells a CRD from another one of its name.
+	UID string
+	// Created is when the API server created it.
+	Created time.Time
+	// Established says that the API server serves the sets.
+	Established bool
+	// Leaving says that the CRD is being deleted, and its sets with it.
+	Leaving bool
+}
+
+// Believable returns the source of a list of sets; nil where the list cannot be believed: sets that are missing because their CRD is
+// going away, or not yet back, were not deleted by anyone. The source was seen before and after the list, because its deletion begins
+// before that of the sets; nil stands for one that is missing.
+func Believable(before, after *Source) *Source {
+	serves := func(s *Source) bool { return s != nil && s.Established && !s.Leaving }
+	if serves(before) && serves(after) && before.UID == after.UID {
+		return after
+	}
+	return nil
+}
+
+// Seen is all that a decision depends on, as it was at one moment.
+type Seen struct {
+	// Now is when that was.
+	Now time.Time
+	// Source is where the sets are from; nil where the list of them cannot be believed.
+	Source *Source
+	// Sets is how many sets there are, and SetsDigest names them (see [payload.DigestOfSets]).
+	Sets       int
+	SetsDigest string
+	// Text is what the sets were merged to.
+	Text []byte
+	// Published is what the ConfigMap says.
+	Published Published
+	// Nodes is what nodes report.
+	Nodes []InForce
+}
+
+// Published is the ConfigMap as the API server has it.
+type Published struct {
+	// Exists says that there is a ConfigMap.
+	Exists bool
+	// Payload is what it says; nil where that is not complete.
+	Payload *payload.Payload
+	// SourceUID is that of the CRD that the published sets came from.
+	SourceUID string
+}
+
+// InForce is what one node reports.
+type InForce struct {
+	Revision int64
+	Digest   string
+}
+
+// AheadOf tells whether a node has in force what is newer than what is published, or other content under the same revision. It would
+// never give that up for an older revision.
+func (f InForce) AheadOf(revision int64, digest string) bool {
+	return f.Revision > revision || f.Revision == revision && f.Digest != digest
+}
+
+// History is what this manager did before. That of one which has just started is empty.
+type History struct {
+	// Revision is the highest that it published.
+	Revision int64
+	// Changed is when it last published something else.
+	Changed time.Time
+	// Overtook is when it last published the same text again because of what nodes report.
+	Overtook time.Time
+}
+
+// Action is what to do now.
+type Action int
+
+const (
+	// Hold leaves what is published as it is, although the sets say something else.
+	Hold Action = iota
+	// Wait leaves it for a moment.
+	Wait
+	// Publish has the ConfigMap say what the payload says, if it does not.
+	Publish
+)
+
+// Decision is what to do, and when to decide again.
+type Decision struct {
+	Do Action
+	// Why is the reason to hold.
+	Why string
+	// Payload is what to publish.
+	Payload payload.Payload
+	// Again is after how long to decide again where nothing else happens; 0 for never.
+	Again time.Duration
+}
+
+// Decide returns what to do now, and the history with it, which leaves the revision to the one who publishes it.
+func Decide(seen Seen, history History) (Decision, History) {
+	if seen.Source == nil {
+		return Decision{Do: Hold, Why: "the CRD is missing, being deleted or not yet served", Again: sourceAway}, history
+	}
+	var decision Decision
+	var revision int64
+	revision, decision.Again, history = seen.revision(history)
+	decision.Payload = payload.New(revision, seen.Text)
+	decision.Payload.Sets = seen.SetsDigest
+	if wait := seen.distrust(); wait > 0 {
+		if decision.Again == 0 || wait < decision.Again {
+			decision.Again = wait
+		}
+		if seen.Published.Exists && !seen.Published.isEmpty() {
+			decision.Why = "the CRD was replaced and has no sets; they have until " + seen.Now.Add(wait).UTC().Format(time.RFC3339) + " to come back"
+			return decision, history
+		}
+		decision.Payload.Provisional = true
+	}
+	if have := seen.Published.Payload; have == nil || have.Revision != revision || have.Sets != seen.SetsDigest {
+		if left := history.Changed.Add(betweenChanges).Sub(seen.Now); left > 0 && have != nil {
+			return Decision{Do: Wait, Again: left}, history // with what comes meanwhile
+		}
+		history.Changed = seen.Now
+	}
+	decision.Do = Publish
+	return decision, history
+}
+
+// distrust is how long to wait before there being no sets may replace what is published, or what nodes may have in force where
+// nothing is published: a CRD that was replaced must not open every block. It is 0 or less where that is believed.
+func (s Seen) distrust() time.Duration {
+	switch {
+	case s.Sets > 0, s.Published.isEmpty() && !s.Published.Payload.Provisional:
+		return 0
+	case s.Published.Exists && !s.Published.isEmpty() && s.Published.SourceUID == s.Source.UID:
+		return 0
+	}
+	return s.Source.Created.Add(sourceReplaced).Sub(s.Now)
+}
+
+// isEmpty tells whether what is published is known to have no rules.
+func (p Published) isEmpty() bool {
+	return p.Payload != nil && string(p.Payload.Text) == registriesconf.Header
+}
+
+// revision is the one to publish the text with: the present one for the present text, so that nodes have nothing to do, unless
+// a node has something newer in force already. That is looked at again after a while where it was just done.
+func (s Seen) revision(history History) (revision int64, again time.Duration, after History) {
+	have := s.Published.Payload
+	known, believed := []int64{history.Revision}, s.Now.Add(clockSlip).UnixMilli()
+	stays := false
+	if have != nil && payload.Plausible(have.Revision, history.Revision) { // else no node has taken it
+		known, believed = append(known, have.Revision), max(believed, have.Revision)
+		stays = have.Revision >= history.Revision && bytes.Equal(have.Text, s.Text)
+	}
+	overtaken := false
+	for _, node := range s.Nodes {
+		if node.Revision <= believed {
+			known = append(known, node.Revision)
+			overtaken = overtaken || stays && node.AheadOf(have.Revision, have.Digest)
+		}
+	}
+	if overtaken {
+		if again = history.Overtook.Add(overtakes).Sub(s.Now); again <= 0 {
+			history.Overtook, stays, again = s.Now, false, 0
+		}
+	}
+	if stays {
+		return have.Revision, again, history
+	}
+	return payload.NextRevision(s.Now.UnixMilli(), known...), 0, history
+}

@@ -1,0 +1,229 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package plan_test
+
+import (
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/mirrorset/mirrorset/internal/payload"
+	"github.com/mirrorset/mirrorset/internal/plan"
+	"github.com/mirrorset/mirrorset/internal/registriesconf"
+)
+
+var (
+	now     = time.UnixMilli(1_800_000_000_000)
+	old     = &plan.Source{UID: "crd-1", Created: now.Add(-time.Hour), Established: true}
+	rules   = []byte(registriesconf.Header + "\n[[registry]]\nlocation = \"s.com\"\n")
+	noRules = []byte(registriesconf.Header)
+)
+
+// seen is a cluster at rest: what is published is what its one set says.
+func seen() plan.Seen {
+	return plan.Seen{Now: now, Source: old, Sets: 1, SetsDigest: "sets-1", Text: rules, Published: published(rules, "sets-1")}
+}
+
+const published1 = int64(1_799_999_000_000)
+
+func published(text []byte, sets string) plan.Published {
+	p := payload.New(published1, text)
+	p.Sets = sets
+	return plan.Published{Exists: true, Payload: &p, SourceUID: "crd-1"}
+}
+
+func TestDecide(t *testing.T) {
+	const held = "the CRD was replaced and has no sets; they have until 2027-01-15T08:07:00Z to come back"
+	replaced := &plan.Source{UID: "crd-2", Created: now.Add(-3 * time.Minute), Established: true}
+	emptied := func(s *plan.Seen) { s.Sets, s.SetsDigest, s.Text = 0, "none", noRules }
+	type want struct {
+		do          plan.Action
+		why         string
+		revision    int64
+		provisional bool
+		again       time.Duration
+	}
+	for name, c := range map[string]struct {
+		change  func(*plan.Seen)
+		history plan.History
+		want    want
+	}{
+		"nothing changed":                        {func(*plan.Seen) {}, plan.History{}, want{do: plan.Publish, revision: published1}},
+		"a list that cannot be believed":         {func(s *plan.Seen) { s.Source = nil }, plan.History{}, want{do: plan.Hold, why: "the CRD is missing, being deleted or not yet served", again: time.Second}},
+		"another text":                           {func(s *plan.Seen) { s.Text = append(rules, "# more\n"...) }, plan.History{}, want{do: plan.Publish, revision: now.UnixMilli()}},
+		"nothing is published yet":               {func(s *plan.Seen) { s.Published = plan.Published{} }, plan.History{}, want{do: plan.Publish, revision: now.UnixMilli()}},
+		"what is published is damaged":           {func(s *plan.Seen) { s.Published.Payload = nil }, plan.History{Revision: now.UnixMilli()}, want{do: plan.Publish, revision: now.UnixMilli() + 1}},
+		"what is published is older than known":  {func(*plan.Seen) {}, plan.History{Revision: published1 + 5}, want{do: plan.Publish, revision: now.UnixMilli()}},
+		"the same text of other sets":            {func(s *plan.Seen) { s.SetsDigest = "sets-2" }, plan.History{}, want{do: plan.Publish, revision: published1}},
+		"a clock behind what is published":       {func(s *plan.Seen) { s.Text = noRules; s.Published.Payload.Revision = now.UnixMilli() + 7 }, plan.History{}, want{do: plan.Publish, revision: now.UnixMilli() + 8}},
+		"a revision that no node can have taken": {func(s *plan.Seen) { s.Published.Payload.Revision = 1 << 60 }, plan.History{}, want{do: plan.Publish, revision: now.UnixMilli()}},
+		"a second change at once":                {func(s *plan.Seen) { s.Text = noRules }, plan.History{Revision: published1, Changed: now.Add(-300 * time.Millisecond)}, want{do: plan.Wait, again: 700 * time.Millisecond}},
+		"other sets at once":                     {func(s *plan.Seen) { s.SetsDigest = "sets-2" }, plan.History{Revision: published1, Changed: now.Add(-300 * time.Millisecond)}, want{do: plan.Wait, again: 700 * time.Millisecond}},
+		"a second change after a while":          {func(s *plan.Seen) { s.Text = noRules }, plan.History{Revision: published1, Changed: now.Add(-time.Second)}, want{do: plan.Publish, revision: now.UnixMilli()}},
+		"nothing changed at once":                {func(*plan.Seen) {}, plan.History{Revision: published1, Changed: now}, want{do: plan.Publish, revision: published1}},
+		"the ConfigMap was deleted at once":      {func(s *plan.Seen) { s.Published = plan.Published{} }, plan.History{Revision: published1, Changed: now}, want{do: plan.Publish, revision: now.UnixMilli()}},
+		"the last set was deleted":               {emptied, plan.History{}, want{do: plan.Publish, revision: now.UnixMilli()}},
+		"a new CRD has sets":                     {func(s *plan.Seen) { s.Source, s.Text = replaced, noRules }, plan.History{}, want{do: plan.Publish, revision: now.UnixMilli()}},
+		"a new CRD has no sets":                  {func(s *plan.Seen) { emptied(s); s.Source = replaced }, plan.History{}, want{do: plan.Hold, why: held, again: 7 * time.Minute}},
+		"a new CRD has had no sets for long": {func(s *plan.Seen) {
+			emptied(s)
+			s.Source = &plan.Source{UID: "crd-2", Created: now.Add(-10 * time.Minute)}
+		}, plan.History{}, want{do: plan.Publish, revision: now.UnixMilli()}},
+		"a new CRD, none published":               {func(s *plan.Seen) { emptied(s); s.Source, s.Published = replaced, plan.Published{} }, plan.History{}, want{do: plan.Publish, revision: now.UnixMilli(), provisional: true, again: 7 * time.Minute}},
+		"a new CRD, what is published is damaged": {func(s *plan.Seen) { emptied(s); s.Source, s.Published.Payload = replaced, nil }, plan.History{}, want{do: plan.Hold, why: held, again: 7 * time.Minute}},
+		"the same CRD, what is published is damaged": {func(s *plan.Seen) {
+			emptied(s)
+			s.Source = &plan.Source{UID: "crd-1", Created: replaced.Created}
+			s.Published.Payload = nil
+		}, plan.History{}, want{do: plan.Publish, revision: now.UnixMilli()}},
+		"a new CRD, no rules before": {func(s *plan.Seen) { emptied(s); s.Source, s.Published = replaced, published(noRules, "none") }, plan.History{}, want{do: plan.Publish, revision: published1}},
+		"a new CRD, a provisional payload stays so": {func(s *plan.Seen) {
+			emptied(s)
+			s.Source, s.Published = replaced, published(noRules, "none")
+			s.Published.Payload.Provisional = true
+		}, plan.History{}, want{do: plan.Publish, revision: published1, provisional: true, again: 7 * time.Minute}},
+		"the same young CRD, a provisional payload stays so": {func(s *plan.Seen) {
+			emptied(s)
+			s.Source = &plan.Source{UID: "crd-1", Created: replaced.Created}
+			s.Published = published(noRules, "none")
+			s.Published.Payload.Provisional = true
+		}, plan.History{}, want{do: plan.Publish, revision: published1, provisional: true, again: 7 * time.Minute}},
+		"nodes that follow": {func(s *plan.Seen) {
+			s.Nodes = []plan.InForce{{published1, s.Published.Payload.Digest}, {1, "old"}, {}}
+		}, plan.History{}, want{do: plan.Publish, revision: published1}},
+		"a node ahead":                     {func(s *plan.Seen) { s.Nodes = []plan.InForce{{now.UnixMilli() + 500, "x"}} }, plan.History{}, want{do: plan.Publish, revision: now.UnixMilli() + 501}},
+		"a node ahead at another text":     {func(s *plan.Seen) { s.Text = noRules; s.Nodes = []plan.InForce{{now.UnixMilli() + 500, "x"}} }, plan.History{}, want{do: plan.Publish, revision: now.UnixMilli() + 501}},
+		"a node with other content":        {func(s *plan.Seen) { s.Nodes = []plan.InForce{{published1, "x"}} }, plan.History{}, want{do: plan.Publish, revision: now.UnixMilli()}},
+		"a node with what cannot be":       {func(s *plan.Seen) { s.Nodes = []plan.InForce{{1 << 60, "x"}} }, plan.History{}, want{do: plan.Publish, revision: published1}},
+		"a node with what agents believe":  {func(s *plan.Seen) { s.Nodes = []plan.InForce{{1 << 43, "x"}} }, plan.History{}, want{do: plan.Publish, revision: published1}},
+		"a node ahead, overtaken just now": {func(s *plan.Seen) { s.Nodes = []plan.InForce{{published1, "x"}} }, plan.History{Overtook: now.Add(-20 * time.Second)}, want{do: plan.Publish, revision: published1, again: 40 * time.Second}},
+		"a node ahead, overtaken long ago": {func(s *plan.Seen) { s.Nodes = []plan.InForce{{published1, "x"}} }, plan.History{Overtook: now.Add(-time.Minute)}, want{do: plan.Publish, revision: now.UnixMilli()}},
+		"a node ahead of a new CRD's sets": {func(s *plan.Seen) {
+			emptied(s)
+			s.Source, s.Published = replaced, published(noRules, "none")
+			s.Published.Payload.Provisional = true
+			s.Nodes = []plan.InForce{{published1, "x"}}
+		}, plan.History{Overtook: now.Add(-20 * time.Second)}, want{do: plan.Publish, revision: published1, provisional: true, again: 40 * time.Second}},
+		"a node ahead of a CRD's sets that are soon believed": {func(s *plan.Seen) {
+			emptied(s)
+			s.Source, s.Published = &plan.Source{UID: "crd-2", Created: now.Add(10*time.Second - 10*time.Minute)}, published(noRules, "none")
+			s.Published.Payload.Provisional = true
+			s.Nodes = []plan.InForce{{published1, "x"}}
+		}, plan.History{Overtook: now.Add(-20 * time.Second)}, want{do: plan.Publish, revision: published1, provisional: true, again: 10 * time.Second}},
+		"a node with other content of a revision far from the clock": {func(s *plan.Seen) {
+			s.Published.Payload.Revision = now.Add(48 * time.Hour).UnixMilli()
+			s.Nodes = []plan.InForce{{s.Published.Payload.Revision, "x"}}
+		}, plan.History{}, want{do: plan.Publish, revision: now.Add(48*time.Hour).UnixMilli() + 1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := seen()
+			c.change(&s)
+			d, _ := plan.Decide(s, c.history)
+			got := want{do: d.Do, why: d.Why, again: d.Again}
+			if d.Do == plan.Publish {
+				got.revision, got.provisional = d.Payload.Revision, d.Payload.Provisional
+				if err := d.Payload.Check(); err != nil || string(d.Payload.Text) != string(s.Text) || d.Payload.Sets != s.SetsDigest {
+					t.Errorf("payload %+v, error %v", d.Payload, err)
+				}
+			}
+			if got != c.want {
+				t.Errorf("got %+v, want %+v", got, c.want)
+			}
+		})
+	}
+}
+
+func TestHistoryRemembersChangesAndOvertaking(t *testing.T) {
+	before := plan.History{Revision: published1, Changed: now.Add(-time.Hour), Overtook: now.Add(-2 * time.Hour)}
+	for name, c := range map[string]struct {
+		change func(*plan.Seen)
+		want   plan.History
+	}{
+		"nothing changed": {func(*plan.Seen) {}, before},
+		"another text":    {func(s *plan.Seen) { s.Text = noRules }, plan.History{Revision: published1, Changed: now, Overtook: before.Overtook}},
+		"other sets":      {func(s *plan.Seen) { s.SetsDigest = "sets-2" }, plan.History{Revision: published1, Changed: now, Overtook: before.Overtook}},
+		"a node ahead":    {func(s *plan.Seen) { s.Nodes = []plan.InForce{{published1, "x"}} }, plan.History{Revision: published1, Changed: now, Overtook: now}},
+		"a node ahead at another text": {func(s *plan.Seen) {
+			s.Text = noRules
+			s.Nodes = []plan.InForce{{published1, "x"}}
+		}, plan.History{Revision: published1, Changed: now, Overtook: before.Overtook}},
+		"held": {func(s *plan.Seen) {
+			s.Sets, s.Text = 0, noRules
+			s.Source = &plan.Source{UID: "crd-2", Created: now}
+		}, before},
+	} {
+		s := seen()
+		c.change(&s)
+		if _, got := plan.Decide(s, before); got != c.want {
+			t.Errorf("%s: got %+v, want %+v", name, got, c.want)
+		}
+	}
+}
+
+func TestAListIsBelievedWhereItsCRDStays(t *testing.T) {
+	serving := func(change func(*plan.Source)) *plan.Source {
+		s := *old
+		change(&s)
+		return &s
+	}
+	other := serving(func(s *plan.Source) { s.UID = "crd-2" })
+	leaving := serving(func(s *plan.Source) { s.Leaving = true })
+	young := serving(func(s *plan.Source) { s.Established = false })
+	for name, c := range map[string]struct {
+		before, after *plan.Source
+		want          bool
+	}{
+		"it stays":                     {old, old, true},
+		"there is none":                {nil, nil, false},
+		"it is gone afterwards":        {old, nil, false},
+		"it came meanwhile":            {nil, old, false},
+		"it was replaced meanwhile":    {old, other, false},
+		"it is being deleted":          {leaving, leaving, false},
+		"its deletion began meanwhile": {old, leaving, false},
+		"it is not served yet":         {young, young, false},
+		"it was served meanwhile":      {young, old, false},
+		"it is not served any more":    {old, young, false},
+	} {
+		if got := plan.Believable(c.before, c.after); (got != nil) != c.want || got != nil && !reflect.DeepEqual(got, c.after) {
+			t.Errorf("%s: got %+v", name, got)
+		}
+	}
+}
+
+// A node that reports whatever it likes: what is published is followed once in a while, and stays near the clock.
+func TestANodeThatReportsAnythingIsFollowedOnceInAWhile(t *testing.T) {
+	s, history := seen(), plan.History{}
+	published := 0
+	for second := range 600 {
+		s.Now = now.Add(time.Duration(second) * time.Second)
+		s.Nodes = []plan.InForce{{s.Published.Payload.Revision, "x"}}
+		if second%2 == 1 {
+			s.Nodes[0].Revision += 1 << 40
+		}
+		var d plan.Decision
+		d, history = plan.Decide(s, history)
+		if d.Payload.Revision != s.Published.Payload.Revision {
+			published++
+			s.Published.Payload, history.Revision = &d.Payload, d.Payload.Revision
+		}
+	}
+	if published < 5 || published > 10 {
+		t.Errorf("published %d times in 10 minutes", published)
+	}
+	if ahead := s.Published.Payload.Revision - now.UnixMilli(); ahead > 601_000 {
+		t.Errorf("the revision is %d ms ahead of the clock", ahead)
+	}
+}
+
+func TestARevisionDoesNotFollowReportsBeyondADayOfTheClock(t *testing.T) {
+	s := seen()
+	for range 1000 {
+		s.Nodes = []plan.InForce{{max(now.Add(24*time.Hour).UnixMilli(), s.Published.Payload.Revision), "x"}}
+		d, _ := plan.Decide(s, plan.History{Revision: s.Published.Payload.Revision})
+		s.Published.Payload = &d.Payload
+	}
+	if limit := now.Add(24*time.Hour).UnixMilli() + 1001; s.Published.Payload.Revision > limit {
+		t.Errorf("got %d, at most %d", s.Published.Payload.Revision, limit)
+	}
+}
