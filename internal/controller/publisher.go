@@ -257,11 +257,11 @@ func sourceOf(crd *apiextensionsv1.CustomResourceDefinition) *plan.Source {
 	if crd == nil {
 		return nil
 	}
-	source := &plan.Source{UID: string(crd.UID), Created: crd.CreationTimestamp.Time, Leaving: crd.DeletionTimestamp != nil}
+	seen := &plan.Source{UID: string(crd.UID), Created: crd.CreationTimestamp.Time, Leaving: crd.DeletionTimestamp != nil}
 	for _, c := range crd.Status.Conditions {
-		source.Established = source.Established || c.Type == apiextensionsv1.Established && c.Status == apiextensionsv1.ConditionTrue
+		seen.Established = seen.Established || c.Type == apiextensionsv1.Established && c.Status == apiextensionsv1.ConditionTrue
 	}
-	return source
+	return seen
 }
 
 // poll has sets looked for every second for a minute after the CRD came back, because the watch that broke with the old
