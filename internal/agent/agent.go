@@ -15,13 +15,13 @@ import (
 
 	"github.com/go-logr/logr"
 
-	"github.com/mirrorset/mirrorset/internal/containerd"
 	"github.com/mirrorset/mirrorset/internal/hostfile"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/nodecheck"
 	"github.com/mirrorset/mirrorset/internal/payload"
 	"github.com/mirrorset/mirrorset/internal/redirect"
 	"github.com/mirrorset/mirrorset/internal/registriesconf"
+	"github.com/mirrorset/mirrorset/internal/route"
 )
 
 // Run keeps the node in step with the ConfigMap until the context ends. It waits for another agent on the same host to
@@ -174,7 +174,7 @@ func (n *node) take(p payload.Payload) (taken bool, err error) {
 func (n *node) accept(next *accepted) {
 	n.accepted = next
 	n.metrics.revision.Set(float64(next.Revision))
-	n.server.SetRules(redirect.Rules{Router: containerd.NewRouter(next.rules), Blockers: registriesconf.Blockers(next.Text)})
+	n.server.SetRules(redirect.Rules{Router: route.NewRouter(next.rules), Blockers: registriesconf.Blockers(next.Text)})
 }
 
 // isNews tells whether a payload is to follow the accepted one; an error says why it never will.

@@ -12,10 +12,11 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/mirrorset/mirrorset/internal/containerd"
+	"github.com/mirrorset/mirrorset/internal/certsd"
 	"github.com/mirrorset/mirrorset/internal/hostfile"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/nodecheck"
+	"github.com/mirrorset/mirrorset/internal/route"
 )
 
 // certsDir is the folder that containerd's config_path names. A host without it has no containerd to serve.
@@ -64,17 +65,17 @@ func (n *node) writeCerts() (*certs, error) {
 		}
 		return c, nil
 	}
-	about := containerd.Node{AllowDefaultHost: n.settings.AllowDefaultHost, OwnTLS: n.hasOwnTLS, Certificates: c.certificates}
+	about := certsd.Node{AllowDefaultHost: n.settings.AllowDefaultHost, OwnTLS: n.hasOwnTLS, Certificates: c.certificates}
 	if n.listening != nil {
 		about.Redirector = n.server.Address()
 	}
-	tree := containerd.Project(n.accepted.rules, about)
+	tree := certsd.Project(n.accepted.rules, about)
 	wanted := make(map[string]bool, len(tree.Files))
-	err := c.host.RemoveLeftovers(certsDir, hostsFile, containerd.Marker)
+	err := c.host.RemoveLeftovers(certsDir, hostsFile, certsd.Marker)
 	for _, f := range tree.Files {
 		wanted[path.Dir(f.Path)] = true
 		if inPlace, err := c.write(f); !inPlace {
-			c.missing[path.Dir(f.Path)] = containerd.Closes(f.Host, f.Content) && (err != nil || f.Host == containerd.DefaultHost)
+			c.missing[path.Dir(f.Path)] = certsd.Closes(f.Host, f.Content) && (err != nil || f.Host == certsd.DefaultHost)
 			if err != nil {
 				c.find(NotInForce, c.sources(f.Host), "registry %s: not in force for containerd on this node: %v", f.Host, err)
 				c.again = append(c.again, fmt.Errorf("registry %s: %w", f.Host, err))
@@ -87,14 +88,14 @@ func (n *node) writeCerts() (*certs, error) {
 	if n.failed != nil && len(tree.Pending) > 0 {
 		c.again = append(c.again, n.failed)
 	}
-	router := containerd.NewRouter(n.accepted.rules)
+	router := route.NewRouter(n.accepted.rules)
 	err = errors.Join(err, c.removeStale(wanted, router))
 	c.reportHidden(router)
 	return c, err
 }
 
 // write puts one file in place, unless somebody else configures that registry, and reads it back as containerd does.
-func (c *certs) write(f containerd.File) (inPlace bool, err error) {
+func (c *certs) write(f certsd.File) (inPlace bool, err error) {
 	file := certsFile(path.Dir(f.Path))
 	if info, err := c.host.Lstat(path.Dir(file.Path)); err == nil && !info.IsDir() {
 		c.foreign(f.Host, path.Dir(file.Path), "is not a folder of ours")
@@ -132,7 +133,7 @@ func (c *certs) write(f containerd.File) (inPlace bool, err error) {
 	if !bytes.Equal(content, f.Content) {
 		return false, fmt.Errorf("/%s is not what was written", file.Path)
 	}
-	if _, err := containerd.Parse(f.Host, content); err != nil {
+	if _, err := certsd.Parse(f.Host, content); err != nil {
 		return false, fmt.Errorf("/%s cannot be read by containerd: %w", file.Path, err)
 	}
 	return true, nil
@@ -145,8 +146,8 @@ func (c *certs) foreign(host, name, what string) {
 // theirs returns what others have put into the folders that containerd reads for a registry and that our file cannot carry
 // over; "" for nothing.
 func (c *certs) theirs(host string) string {
-	folders := containerd.Folders(host)
-	if _, other := containerd.FindCertificates(c.names(folders[0])); other != "" {
+	folders := certsd.Folders(host)
+	if _, other := certsd.FindCertificates(c.names(folders[0])); other != "" {
 		return path.Join(certsDir, folders[0], other)
 	}
 	for _, hidden := range folders[1:] {
@@ -158,9 +159,9 @@ func (c *certs) theirs(host string) string {
 }
 
 // certificates returns those that lie beside a registry's hosts.toml.
-func (c *certs) certificates(host string) containerd.Certificates {
-	names := slices.DeleteFunc(c.names(containerd.Folders(host)[0]), func(name string) bool { return name == hostsFile })
-	found, _ := containerd.FindCertificates(names)
+func (c *certs) certificates(host string) certsd.Certificates {
+	names := slices.DeleteFunc(c.names(certsd.Folders(host)[0]), func(name string) bool { return name == hostsFile })
+	found, _ := certsd.FindCertificates(names)
 	return found
 }
 
@@ -191,18 +192,18 @@ func readDir(files fs.FS, name string) ([]fs.DirEntry, error) {
 }
 
 // pending reports a registry that has no file, and keeps the one that it had where that one closes the source.
-func (c *certs) pending(p containerd.Pending, wanted map[string]bool) {
+func (c *certs) pending(p certsd.Pending, wanted map[string]bool) {
 	how := "containerd goes to the source"
 	if p.Blocked {
 		how = "containerd contacts a source that must never be contacted"
 		content, err := c.host.Read(certsFile(p.Folder()))
 		switch {
 		case wanted[p.Folder()] || p.Unwanted: // of wildcards that are in force; or an administrator has it so
-		case err == nil && containerd.Closes(p.Host, content):
+		case err == nil && certsd.Closes(p.Host, content):
 			wanted[p.Folder()] = true
 			how = "what was in force before stays, because the source must not be opened"
 		default:
-			c.missing[p.Folder()] = !errors.Is(err, hostfile.ErrForeign) || p.Folder() == containerd.DefaultHost
+			c.missing[p.Folder()] = !errors.Is(err, hostfile.ErrForeign) || p.Folder() == certsd.DefaultHost
 		}
 	}
 	c.find(NotInForce, c.sources(p.Host), "registry %s: not in force for containerd on this node (%s): %s", p.Host, how, p.Reason)
@@ -210,13 +211,13 @@ func (c *certs) pending(p containerd.Pending, wanted map[string]bool) {
 
 // reportHidden reports the registries that a wildcard is not in force for, because somebody else's folder hides the default
 // host's.
-func (c *certs) reportHidden(router *containerd.Router) {
+func (c *certs) reportHidden(router *route.Router) {
 	folders, err := fs.ReadDir(c.files, certsDir)
 	if err != nil {
 		return // it was just read
 	}
 	for _, folder := range folders {
-		host := containerd.HostOf(folder.Name())
+		host := certsd.HostOf(folder.Name())
 		wildcard := router.Wildcard(host)
 		if wildcard == "" || hostfile.IsTemporary(folder.Name()) {
 			continue
@@ -259,12 +260,12 @@ func begun(host *hostfile.Host, folder string) bool {
 
 // certsFile is the file of a registry's folder.
 func certsFile(folder string) hostfile.File {
-	return hostfile.File{Path: path.Join(certsDir, folder, hostsFile), Marker: containerd.Marker}
+	return hostfile.File{Path: path.Join(certsDir, folder, hostsFile), Marker: certsd.Marker}
 }
 
 // sources are those that a file would put in force.
 func (c *certs) sources(host string) (sources []string) {
-	if host != containerd.DefaultHost {
+	if host != certsd.DefaultHost {
 		return sourcesOf(c.rules, host)
 	}
 	for i := range c.rules {

@@ -15,7 +15,7 @@ import (
 	"time"
 
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
-	"github.com/mirrorset/mirrorset/internal/containerd"
+	"github.com/mirrorset/mirrorset/internal/certsd"
 	"github.com/mirrorset/mirrorset/internal/payload"
 )
 
@@ -53,7 +53,7 @@ func tree(t *testing.T, root string) files {
 func projected(t *testing.T, sources ...string) files {
 	t.Helper()
 	want := make(files)
-	for _, f := range containerd.Project(rules(t, sources...), containerd.Node{}).Files {
+	for _, f := range certsd.Project(rules(t, sources...), certsd.Node{}).Files {
 		want[f.Path] = string(f.Content)
 	}
 	return want
@@ -115,7 +115,7 @@ func TestWhatOthersPutIntoARegistrysFolderIsLeftAloneAndReported(t *testing.T) {
 		"what is no certificate":                           {certsDir + "/old.com/README": "theirs"},
 		"certificates where ours would hide them":          {certsDir + "/port.com:5000/ca.crt": "theirs"},
 		"a folder with another name":                       {certsDir + "/port.com:5000/hosts.toml": foreign},
-		"a hosts.toml that is ours but for its first line": {ourFirst: projected(t, "old.com")["old.com/hosts.toml"][len(containerd.Marker):]},
+		"a hosts.toml that is ours but for its first line": {ourFirst: projected(t, "old.com")["old.com/hosts.toml"][len(certsd.Marker):]},
 	} {
 		t.Run(name, func(t *testing.T) {
 			n, root, logged := newHost(t, have)
@@ -211,13 +211,13 @@ func TestDriftOfContainerdsFilesIsRepaired(t *testing.T) {
 	n, root, _ := took(t, files{other: foreign})
 	want := []files{projected(t, "old.com"), {"other.com/hosts.toml": foreign}}
 	for name, harm := range map[string]func() error{
-		"edited":  func() error { return os.WriteFile(filepath.Join(root, ourFirst), []byte(containerd.Marker), 0o600) },
+		"edited":  func() error { return os.WriteFile(filepath.Join(root, ourFirst), []byte(certsd.Marker), 0o600) },
 		"removed": func() error { return os.RemoveAll(filepath.Dir(filepath.Join(root, ourFirst))) },
 		"half written": func() error {
 			return os.Rename(filepath.Join(root, ourFirst), filepath.Join(root, ourFirst+".mirrorset-tmp"))
 		},
 		"begun and stale": func() error { write(t, root, certsDir+"/stale.com/hosts.toml.mirrorset-tmp", ""); return nil },
-		"a stale folder":  func() error { write(t, root, certsDir+"/stale.com/hosts.toml", containerd.Marker); return nil },
+		"a stale folder":  func() error { write(t, root, certsDir+"/stale.com/hosts.toml", certsd.Marker); return nil },
 	} {
 		if err := harm(); err != nil {
 			t.Fatal(err)

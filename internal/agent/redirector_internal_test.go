@@ -25,7 +25,8 @@ import (
 	"time"
 
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
-	"github.com/mirrorset/mirrorset/internal/containerd"
+	"github.com/mirrorset/mirrorset/internal/certsd"
+	"github.com/mirrorset/mirrorset/internal/route"
 )
 
 // withRedirector has the node serve a port that nobody else has.
@@ -56,7 +57,7 @@ func withRedirector(t *testing.T, n *node) *node {
 func source(t *testing.T, n *node, host, repository string) int {
 	t.Helper()
 	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	resp, err := client.Get("http://" + n.server.Address() + containerd.RedirectorPath + "source/" + repository + "/manifests/1?ns=" + host)
+	resp, err := client.Get("http://" + n.server.Address() + route.RedirectorPath + "source/" + repository + "/manifests/1?ns=" + host)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,9 +71,9 @@ func TestFilesLeadToARedirectorThatAnswersByTheSameRules(t *testing.T) {
 	offer(t, n, 0, "!shut.com/x", "open.com/x", "*.wild.com")
 	got := tree(t, root)
 	for name, want := range map[string]string{
-		"shut.com/hosts.toml": "server = \"http://" + n.server.Address() + containerd.RedirectorPath + "source\"",
+		"shut.com/hosts.toml": "server = \"http://" + n.server.Address() + route.RedirectorPath + "source\"",
 		"open.com/hosts.toml": "server = \"https://open.com\"",
-		"_default/hosts.toml": "[host.\"http://" + n.server.Address() + containerd.RedirectorPath + "0\"]",
+		"_default/hosts.toml": "[host.\"http://" + n.server.Address() + route.RedirectorPath + "0\"]",
 	} {
 		if !strings.Contains(got[name], want) {
 			t.Errorf("%s: got %s", name, got[name])
@@ -121,7 +122,7 @@ func TestNoFileLeadsToAPortThatSomebodyElseHas(t *testing.T) {
 		t.Error(err)
 	}
 	closed := tree(t, root)["shut.com/hosts.toml"]
-	if !containerd.Closes("shut.com", []byte(closed)) {
+	if !certsd.Closes("shut.com", []byte(closed)) {
 		t.Errorf("once the port is free: got %s", closed)
 	}
 	if err := errors.Join(n.closeRedirector()); err != nil {
@@ -219,7 +220,7 @@ func TestAFileThatClosesAHostStaysWhereAWildcardBlocksIt(t *testing.T) {
 	n = withRedirector(t, n)
 	offer(t, n, 0, "!*.wild.com", "a1.wild.com/x")
 	closed := tree(t, root)["a1.wild.com/hosts.toml"]
-	if !containerd.Closes("a1.wild.com", []byte(closed)) {
+	if !certsd.Closes("a1.wild.com", []byte(closed)) {
 		t.Fatalf("got %s", closed)
 	}
 	write(t, root, certsDir+"/a1.wild.com/ca.crt", "theirs")
@@ -234,8 +235,8 @@ func TestAFileThatClosesAHostStaysWhereAWildcardBlocksIt(t *testing.T) {
 func TestAFileThatClosesARegistryStaysUntilAnotherOneDoes(t *testing.T) {
 	const host, wildcard = "!a1.wild.com/x", "!*.wild.com"
 	for _, c := range []struct{ name, before, after, closed, next string }{
-		{"a wildcard behind a registry", host, wildcard, "a1.wild.com", containerd.DefaultHost},
-		{"a registry behind a wildcard", wildcard, host, containerd.DefaultHost, "a1.wild.com"},
+		{"a wildcard behind a registry", host, wildcard, "a1.wild.com", certsd.DefaultHost},
+		{"a registry behind a wildcard", wildcard, host, certsd.DefaultHost, "a1.wild.com"},
 	} {
 		for way, hinder := range map[string]func(n *node, root string) (mend func()){
 			"what cannot be written": func(_ *node, root string) func() {
@@ -267,7 +268,7 @@ func TestAFileThatClosesARegistryStaysUntilAnotherOneDoes(t *testing.T) {
 			if err := errors.Join(n.repair(), n.again); err != nil {
 				t.Error(err)
 			}
-			if got := tree(t, root); !containerd.Closes(c.next, []byte(got[c.next+"/hosts.toml"])) || got[c.closed+"/hosts.toml"] != "" {
+			if got := tree(t, root); !certsd.Closes(c.next, []byte(got[c.next+"/hosts.toml"])) || got[c.closed+"/hosts.toml"] != "" {
 				t.Errorf("%s, %s: then %q", c.name, way, got)
 			}
 		}
@@ -275,7 +276,7 @@ func TestAFileThatClosesARegistryStaysUntilAnotherOneDoes(t *testing.T) {
 }
 
 func TestAFileThatClosesARegistryGoesWhereNothingBlocksItAnyMore(t *testing.T) {
-	n, root, _ := newHost(t, files{certsDir + "/" + containerd.DefaultHost + "/hosts.toml": foreign})
+	n, root, _ := newHost(t, files{certsDir + "/" + certsd.DefaultHost + "/hosts.toml": foreign})
 	n.settings.AllowDefaultHost = true
 	n = withRedirector(t, n)
 	offer(t, n, 0, "!a1.wild.com", "!b1.else.com")

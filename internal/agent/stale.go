@@ -9,13 +9,14 @@ import (
 	"path"
 	"slices"
 
-	"github.com/mirrorset/mirrorset/internal/containerd"
+	"github.com/mirrorset/mirrorset/internal/certsd"
 	"github.com/mirrorset/mirrorset/internal/hostfile"
+	"github.com/mirrorset/mirrorset/internal/route"
 )
 
 // removeStale removes our files that are not wanted, and the folders that they leave empty, but for those that hold a registry
 // closed until another one does.
-func (c *certs) removeStale(wanted map[string]bool, router *containerd.Router) error {
+func (c *certs) removeStale(wanted map[string]bool, router *route.Router) error {
 	ours, err := ourCerts(c.host)
 	failed := []error{err}
 	for _, file := range ours {
@@ -35,14 +36,14 @@ func (c *certs) removeStale(wanted map[string]bool, router *containerd.Router) e
 
 // holds tells whether a stale file closes what the rules block by another one that is missing: the default host's, for a registry
 // that had a folder of its own, or the other way round.
-func (c *certs) holds(file hostfile.File, router *containerd.Router) bool {
-	host := containerd.HostOf(path.Base(path.Dir(file.Path)))
+func (c *certs) holds(file hostfile.File, router *route.Router) bool {
+	host := certsd.HostOf(path.Base(path.Dir(file.Path)))
 	content, err := c.host.Read(file)
-	if err != nil || !containerd.Closes(host, content) {
+	if err != nil || !certsd.Closes(host, content) {
 		return false
 	}
-	if host == containerd.DefaultHost {
+	if host == certsd.DefaultHost {
 		return slices.Contains(slices.Collect(maps.Values(c.missing)), true)
 	}
-	return c.missing[containerd.DefaultHost] && router.Blocks(host, "")
+	return c.missing[certsd.DefaultHost] && router.Blocks(host, "")
 }

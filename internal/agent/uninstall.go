@@ -16,7 +16,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
 
-	"github.com/mirrorset/mirrorset/internal/containerd"
+	"github.com/mirrorset/mirrorset/internal/certsd"
 	"github.com/mirrorset/mirrorset/internal/hostfile"
 )
 
@@ -129,7 +129,7 @@ func refused(err error) bool {
 // clean takes all of Mirrorset off the host but for the lock: files that lead to a redirector which is about to end would close their
 // registries for good. What an agent accepted goes last, so that a killed clean-up leaves a node that the next agent mends.
 func (n *node) clean() error {
-	failed := []error{n.host.RemoveLeftovers(certsDir, hostsFile, containerd.Marker)}
+	failed := []error{n.host.RemoveLeftovers(certsDir, hostsFile, certsd.Marker)}
 	ours, err := ourCerts(n.host)
 	failed = append(failed, err)
 	for _, file := range ours {

@@ -1,14 +1,14 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package containerd_test
+package certsd_test
 
 import (
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/mirrorset/mirrorset/internal/containerd"
+	"github.com/mirrorset/mirrorset/internal/certsd"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 )
 
@@ -80,7 +80,7 @@ func TestRulesBecomeEndpoints(t *testing.T) {
 			slices.Sort(got)
 			slices.Sort(c.want)
 			expect(t, "tree", got, c.want)
-			if !slices.IsSortedFunc(tree.Files, func(a, b containerd.File) int { return strings.Compare(a.Path, b.Path) }) {
+			if !slices.IsSortedFunc(tree.Files, func(a, b certsd.File) int { return strings.Compare(a.Path, b.Path) }) {
 				t.Errorf("the files are out of order")
 			}
 		})
@@ -146,30 +146,30 @@ func TestWhatHostsTOMLCannotSayGoesThroughTheRedirector(t *testing.T) {
 func TestABlockedWildcardIsForNodesThatAllowForIt(t *testing.T) {
 	const sets = "a: *.s.com -> m.com [Never]\na: *.t.com -> m.com, n.com\na: *.u.com -> (none)"
 	expect(t, "not allowed", describe(t, project(t, sets)), []string{"_default: redirector/0 [digest], redirector/1 [digest], itself", "*.s.com: pending [blocked]"})
-	expect(t, "allowed", describe(t, projectOn(t, containerd.Node{Redirector: redirector, AllowDefaultHost: true}, sets)),
+	expect(t, "allowed", describe(t, projectOn(t, certsd.Node{Redirector: redirector, AllowDefaultHost: true}, sets)),
 		[]string{"_default: redirector/0 [digest], redirector/1 [digest], redirector/source"})
 }
 
 func TestWithoutARedirectorOnlyWhatHostsTOMLCanSayIsWritten(t *testing.T) {
-	tree := projectOn(t, containerd.Node{AllowDefaultHost: true}, "a: s.com -> m.com\na: t.com/x -> m.com\na: t.com/y -> m.com [Never]\na: *.u.com -> m.com\na: *.v.com -> m.com [Never]")
+	tree := projectOn(t, certsd.Node{AllowDefaultHost: true}, "a: s.com -> m.com\na: t.com/x -> m.com\na: t.com/y -> m.com [Never]\na: *.u.com -> m.com\na: *.v.com -> m.com [Never]")
 	expect(t, "tree", describe(t, tree), []string{"s.com: https://m.com/v2 [digest], https://s.com/v2", "*.u.com: pending", "*.v.com: pending [blocked]", "t.com: pending [blocked]"})
-	expect(t, "folders", []string{tree.Pending[0].Folder(), tree.Pending[2].Folder(), containerd.Pending{Host: "s.com:1"}.Folder()}, []string{"_default", "t.com", "s.com_1_"})
+	expect(t, "folders", []string{tree.Pending[0].Folder(), tree.Pending[2].Folder(), certsd.Pending{Host: "s.com:1"}.Folder()}, []string{"_default", "t.com", "s.com_1_"})
 }
 
 func TestAMirrorWithTLSSettingsOnTheNodeIsStreamed(t *testing.T) {
-	node := containerd.Node{Redirector: redirector, OwnTLS: func(host string) bool { return host == "m.com:5000" }}
+	node := certsd.Node{Redirector: redirector, OwnTLS: func(host string) bool { return host == "m.com:5000" }}
 	expect(t, "tree", describe(t, projectOn(t, node, "a: s.com -> m.com:5000/q\na: t.com -> m.com/q\na: u.com -> m.com:5000 [Never]")), []string{
 		"s.com: redirector/0 [digest], https://s.com/v2", "t.com: https://m.com/v2/q [digest], https://t.com/v2", "u.com: redirector/0 [digest], redirector/source"})
 }
 
 func TestCertificatesBesideAFileAreCarriedOverToTheSource(t *testing.T) {
-	found, other := containerd.FindCertificates([]string{"a.cert", "a.key", "b.crt", "c.cert", "d.crt", "stray.key"})
+	found, other := certsd.FindCertificates([]string{"a.cert", "a.key", "b.crt", "c.cert", "d.crt", "stray.key"})
 	if other != "" {
 		t.Fatalf("%s has no use", other)
 	}
-	node := containerd.Node{Redirector: redirector, Certificates: func(host string) containerd.Certificates {
+	node := certsd.Node{Redirector: redirector, Certificates: func(host string) certsd.Certificates {
 		if host == "u.com" {
-			return containerd.Certificates{}
+			return certsd.Certificates{}
 		}
 		return found
 	}}
@@ -183,15 +183,15 @@ func TestCertificatesBesideAFileAreCarriedOverToTheSource(t *testing.T) {
 			"w.com: https://m.com/v2 [digest], https://m.com/v2 [digest]",
 			"v.com: pending [blocked]"})
 	for _, name := range []string{"README", "x.crt\"]", "..crt", "hosts.toml"} {
-		if _, other := containerd.FindCertificates([]string{"a.crt", name}); other != name {
+		if _, other := certsd.FindCertificates([]string{"a.crt", name}); other != name {
 			t.Errorf("%s is taken for a certificate", name)
 		}
 	}
 }
 
 func TestWhatIsPendingIsBlockedIfAnyRuleAboutItIs(t *testing.T) {
-	certificates := func(string) containerd.Certificates { return containerd.Certificates{CA: []string{"ca.crt"}} }
-	node := containerd.Node{Redirector: redirector, AllowDefaultHost: true, Certificates: certificates}
+	certificates := func(string) certsd.Certificates { return certsd.Certificates{CA: []string{"ca.crt"}} }
+	node := certsd.Node{Redirector: redirector, AllowDefaultHost: true, Certificates: certificates}
 	expect(t, "below a blocked wildcard", describe(t, projectOn(t, node, "a: *.s.com -> m.com [Never]\na: a.s.com/x -> n.com")), []string{
 		"_default: redirector/0 [digest], redirector/source", "a.s.com: pending [blocked]"})
 }
@@ -211,12 +211,12 @@ func TestAFileClosesARegistryIfNothingInItLeadsThere(t *testing.T) {
 		"a: s.com:5000 -> s.com [Never]":                   true,
 		"a: s.com:5000 -> s.com/s, s.com:5000, m.com/long": false,
 	} {
-		f := projectOn(t, containerd.Node{Redirector: redirector, AllowDefaultHost: true}, sets).Files[0]
-		if got := containerd.Closes(f.Host, f.Content); got != want {
+		f := projectOn(t, certsd.Node{Redirector: redirector, AllowDefaultHost: true}, sets).Files[0]
+		if got := certsd.Closes(f.Host, f.Content); got != want {
 			t.Errorf("%s: got %t", sets, got)
 		}
 	}
-	if containerd.Closes("s.com", nil) {
+	if certsd.Closes("s.com", nil) {
 		t.Error("an empty file closes a registry")
 	}
 }
@@ -230,7 +230,7 @@ func TestRulesThatNobodyChecksAreNotWritten(t *testing.T) {
 		{Source: "s.com", Mirrors: []mirrors.Mirror{{Location: "m.com\"]\n[host.\"x"}}},
 		{Source: "s.com", Mirrors: []mirrors.Mirror{{Location: "m.com"}, {Location: "m.com"}}, Blocked: true},
 	} {
-		tree := containerd.Project([]mirrors.Rule{rule}, containerd.Node{Redirector: redirector})
+		tree := certsd.Project([]mirrors.Rule{rule}, certsd.Node{Redirector: redirector})
 		if len(tree.Files) != 0 || len(tree.Pending) != 1 || tree.Pending[0].Reason == "" || tree.Pending[0].Blocked != rule.Blocked {
 			t.Errorf("%+v: got %+v", rule, tree)
 		}
@@ -238,8 +238,8 @@ func TestRulesThatNobodyChecksAreNotWritten(t *testing.T) {
 }
 
 func TestFoldersAreNamedAsContainerdLooksThemUp(t *testing.T) {
-	expect(t, "plain", containerd.Folders("s.com"), []string{"s.com"})
-	expect(t, "with a port", containerd.Folders("s.com:5000"), []string{"s.com_5000_", "s.com:5000"})
+	expect(t, "plain", certsd.Folders("s.com"), []string{"s.com"})
+	expect(t, "with a port", certsd.Folders("s.com:5000"), []string{"s.com_5000_", "s.com:5000"})
 	for _, f := range project(t, "a: s.com:5000 -> m.com").Files {
 		if f.Path != "s.com_5000_/hosts.toml" {
 			t.Errorf("got %s", f.Path)
@@ -249,14 +249,14 @@ func TestFoldersAreNamedAsContainerdLooksThemUp(t *testing.T) {
 
 func TestAFoldersRegistryIsKnownByItsName(t *testing.T) {
 	for folder, want := range map[string]string{"s.com": "s.com", "s.com_5000_": "s.com:5000", "s.com:5000": "s.com:5000", "_default": "_default", "_": "_", "a_": "a_"} {
-		if got := containerd.HostOf(folder); got != want {
+		if got := certsd.HostOf(folder); got != want {
 			t.Errorf("%s: got %s, want %s", folder, got, want)
 		}
 	}
 }
 
 func TestReasonsNameWhatIsInTheWay(t *testing.T) {
-	tree := projectOn(t, containerd.Node{}, "a: *.t.com -> m.com [Never]\na: s.com -> m.com\na: s.com/x -> m.com")
+	tree := projectOn(t, certsd.Node{}, "a: *.t.com -> m.com [Never]\na: s.com -> m.com\na: s.com/x -> m.com")
 	for i, want := range []string{"--allow-default-host", "redirector does not run"} {
 		if !strings.Contains(tree.Pending[i].Reason, want) {
 			t.Errorf("%s: got %s, want %s", tree.Pending[i].Host, tree.Pending[i].Reason, want)

@@ -1,7 +1,7 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package containerd_test
+package certsd_test
 
 import (
 	"bytes"
@@ -9,7 +9,7 @@ import (
 	"reflect"
 	"testing"
 
-	"github.com/mirrorset/mirrorset/internal/containerd"
+	"github.com/mirrorset/mirrorset/internal/certsd"
 )
 
 const sound = `server = "https://m.com:5000/v2/s"
@@ -24,7 +24,7 @@ override_path = true
 `
 
 func TestEndpointsAreReadInTheOrderOfTheFile(t *testing.T) {
-	want := []containerd.Endpoint{
+	want := []certsd.Endpoint{
 		{Scheme: "https", Host: "n.com", Path: "/v2", DigestOnly: true, SkipVerify: true},
 		{Scheme: "http", Host: "n.com", Path: "/v2"},
 		{Scheme: "https", Host: "m.com:5000", Path: "/v2/s", DigestOnly: true},
@@ -42,7 +42,7 @@ func TestFilesThatContainerdReadsOtherwiseAreRefused(t *testing.T) {
 		t.Fatalf("found no cases, error %v", err)
 	}
 	for _, path := range files {
-		if hosts, err := containerd.Parse("s.com", readFile(t, path)); err == nil {
+		if hosts, err := certsd.Parse("s.com", readFile(t, path)); err == nil {
 			t.Errorf("%s is taken for %+v", path, hosts)
 		}
 	}
@@ -91,7 +91,7 @@ func TestSettingsThatWeDoNotWriteAreRefused(t *testing.T) {
 		if bytes.Equal(changed, []byte(sound)) {
 			t.Fatalf("%s: nothing is changed", c.name)
 		}
-		if hosts, err := containerd.Parse("s.com", changed); err == nil {
+		if hosts, err := certsd.Parse("s.com", changed); err == nil {
 			t.Errorf("%s is taken for %+v", c.name, hosts)
 		}
 	}
@@ -99,14 +99,14 @@ func TestSettingsThatWeDoNotWriteAreRefused(t *testing.T) {
 
 func TestAFileWithoutAServerIsForTheDefaultHostOnly(t *testing.T) {
 	content := []byte("[host.\"http://127.0.0.1:289/v2/_mirrorset/0\"]\n  capabilities = [\"pull\"]\n  override_path = true\n")
-	hosts := parse(t, containerd.DefaultHost, content)
-	if len(hosts) != 2 || !reflect.DeepEqual(hosts[1], containerd.Endpoint{}) {
+	hosts := parse(t, certsd.DefaultHost, content)
+	if len(hosts) != 2 || !reflect.DeepEqual(hosts[1], certsd.Endpoint{}) {
 		t.Errorf("got %+v", hosts)
 	}
-	if _, err := containerd.Parse("s.com", content); err == nil {
+	if _, err := certsd.Parse("s.com", content); err == nil {
 		t.Error("a registry's file may do without a server")
 	}
-	if _, err := containerd.Parse(containerd.DefaultHost, append([]byte("capabilities = [\"pull\"]\n"), content...)); err == nil {
+	if _, err := certsd.Parse(certsd.DefaultHost, append([]byte("capabilities = [\"pull\"]\n"), content...)); err == nil {
 		t.Error("settings may do without a server")
 	}
 }
@@ -122,15 +122,15 @@ func FuzzParse(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		for _, host := range []string{"s.com", containerd.DefaultHost} {
-			hosts, err := containerd.Parse(host, data)
+		for _, host := range []string{"s.com", certsd.DefaultHost} {
+			hosts, err := certsd.Parse(host, data)
 			if err != nil {
 				continue
 			}
 			if len(hosts) < 2 {
 				t.Fatalf("a file without a table is taken for %+v", hosts)
 			}
-			again, err := containerd.Parse(host, containerd.Render(hosts))
+			again, err := certsd.Parse(host, certsd.Render(hosts))
 			if err != nil || !reflect.DeepEqual(again, hosts) {
 				t.Fatalf("error %v\n got  %+v\n want %+v", err, again, hosts)
 			}

@@ -1,7 +1,7 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package containerd_test
+package certsd_test
 
 import (
 	"fmt"
@@ -9,9 +9,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/mirrorset/mirrorset/internal/containerd"
+	"github.com/mirrorset/mirrorset/internal/certsd"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/mirrors/mirrorstest"
+	"github.com/mirrorset/mirrorset/internal/route"
 )
 
 // failer is what a *testing.T and a *rapid.T have in common.
@@ -34,14 +35,14 @@ func parseScopes(t failer, texts []string) mirrors.Scopes {
 const redirector = "127.0.0.1:289"
 
 // project projects sets in the notation of mirrorstest, on a node with a redirector.
-func project(t *testing.T, text string, insecure ...string) containerd.Tree {
+func project(t *testing.T, text string, insecure ...string) certsd.Tree {
 	t.Helper()
-	return projectOn(t, containerd.Node{Redirector: redirector}, text, insecure...)
+	return projectOn(t, certsd.Node{Redirector: redirector}, text, insecure...)
 }
 
-func projectOn(t *testing.T, node containerd.Node, text string, insecure ...string) containerd.Tree {
+func projectOn(t *testing.T, node certsd.Node, text string, insecure ...string) certsd.Tree {
 	t.Helper()
-	return containerd.Project(rules(t, text, insecure...), node)
+	return certsd.Project(rules(t, text, insecure...), node)
 }
 
 func rules(t *testing.T, text string, insecure ...string) []mirrors.Rule {
@@ -53,9 +54,9 @@ func rules(t *testing.T, text string, insecure ...string) []mirrors.Rule {
 	return mirrors.Merge(mirrors.Input{Sets: sets, Insecure: parseScopes(t, insecure)}).Rules
 }
 
-func parse(t failer, host string, content []byte) []containerd.Endpoint {
+func parse(t failer, host string, content []byte) []certsd.Endpoint {
 	t.Helper()
-	hosts, err := containerd.Parse(host, content)
+	hosts, err := certsd.Parse(host, content)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, content)
 	}
@@ -64,13 +65,13 @@ func parse(t failer, host string, content []byte) []containerd.Endpoint {
 
 // describe writes a tree as a line a host, in the order of files and then of pending hosts: "s.com: https://m.com/v2
 // [digest], redirector/0 [digest]", "s.com: pending".
-func describe(t *testing.T, tree containerd.Tree) []string {
+func describe(t *testing.T, tree certsd.Tree) []string {
 	t.Helper()
 	var lines []string
 	for _, f := range tree.Files {
 		var all []string
 		for _, e := range parse(t, f.Host, f.Content) {
-			text := strings.Replace(e.Scheme+"://"+e.Host+e.Path, "http://"+redirector+containerd.RedirectorPath, "redirector/", 1)
+			text := strings.Replace(e.Scheme+"://"+e.Host+e.Path, "http://"+redirector+route.RedirectorPath, "redirector/", 1)
 			if e.Host == "" {
 				text = "itself"
 			}

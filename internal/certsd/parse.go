@@ -1,7 +1,7 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package containerd
+package certsd
 
 import (
 	"bytes"
@@ -15,6 +15,7 @@ import (
 	"github.com/pelletier/go-toml/v2/unstable"
 
 	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/route"
 )
 
 // Parse returns the endpoints that containerd, of any version since 1.6, reads from a registry's hosts.toml, in the order in
@@ -85,7 +86,7 @@ func tablesInOrder(content []byte) ([]string, error) {
 }
 
 func parseEndpoint(url string, settings map[string]any) (Endpoint, error) {
-	e := Endpoint{Path: apiRoot}
+	e := Endpoint{Path: route.APIRoot}
 	overridePath, resolves := false, false
 	for _, key := range slices.Sorted(maps.Keys(settings)) {
 		var ok bool
@@ -146,7 +147,7 @@ func (e *Endpoint) parseURL(url string, overridePath bool) error {
 	if !ok || scheme != "https" && scheme != "http" {
 		return errors.New("it is neither https:// nor http://")
 	}
-	host, path := splitPath(location)
+	host, path := route.SplitPath(location)
 	e.Scheme, e.Host = scheme, host
 	if overridePath {
 		e.Path = path
@@ -161,9 +162,9 @@ func (e *Endpoint) check(resolves bool) error {
 	if e.Scheme == "http" && (e.SkipVerify || !e.isEmpty()) {
 		return errors.New("it is http:// with a TLS setting, which is HTTPS first in some versions and not in others")
 	}
-	if text, ok := strings.CutPrefix(e.Path, RedirectorPath); ok {
-		_, isRank := Entry(text).Rank()
-		if !Entry(text).IsValid() || e.Scheme != "http" || !isLoopback(e.Host) || isRank != e.DigestOnly || isRank == resolves {
+	if text, ok := strings.CutPrefix(e.Path, route.RedirectorPath); ok {
+		_, isRank := route.Entry(text).Rank()
+		if !route.Entry(text).IsValid() || e.Scheme != "http" || !route.IsLoopback(e.Host) || isRank != e.DigestOnly || isRank == resolves {
 			return errors.New("it is not an entry of the redirector as we write it")
 		}
 		return nil
@@ -171,11 +172,11 @@ func (e *Endpoint) check(resolves bool) error {
 	if resolves {
 		return errors.New("its capabilities are not those that we write")
 	}
-	if below, ok := strings.CutPrefix(e.Path, apiRoot+"/"); ok {
+	if below, ok := strings.CutPrefix(e.Path, route.APIRoot+"/"); ok {
 		return checkLocation(e.Host + "/" + below)
 	}
-	if e.Path != apiRoot {
-		return fmt.Errorf("its path is not below %s", apiRoot)
+	if e.Path != route.APIRoot {
+		return fmt.Errorf("its path is not below %s", route.APIRoot)
 	}
 	return checkLocation(e.Host)
 }
@@ -193,6 +194,6 @@ func checkLocation(location string) error {
 func Closes(host string, content []byte) bool {
 	endpoints, err := Parse(host, content)
 	return err == nil && !slices.ContainsFunc(endpoints, func(e Endpoint) bool {
-		return e.Host == "" || e.Host == registry(host)
+		return e.Host == "" || e.Host == route.Registry(host)
 	})
 }

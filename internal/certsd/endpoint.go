@@ -1,7 +1,7 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package containerd
+package certsd
 
 import (
 	"bytes"
@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/route"
 )
 
 // Endpoint is one place that containerd asks for the images of a host, in the terms of its own loader. The zero value is
@@ -73,40 +74,6 @@ func enumerate(c Certificates) string {
 	return strings.Join(names, ", ")
 }
 
-const apiRoot = "/v2"
-
-// Docker Hub's name in references, and as a registry.
-const (
-	dockerHub         = "docker.io"
-	dockerHubRegistry = "registry-1.docker.io"
-)
-
-// registry returns the host to connect to for one in a reference.
-func registry(host string) string {
-	if host == dockerHub {
-		return dockerHubRegistry
-	}
-	return host
-}
-
-// aliases returns the location and, on Docker Hub, what it is by the other name.
-func aliases(location string) []string {
-	host, path := splitPath(location)
-	switch host {
-	case dockerHub:
-		return []string{location, dockerHubRegistry + path}
-	case dockerHubRegistry:
-		return []string{location, dockerHub + path}
-	}
-	return []string{location}
-}
-
-// splitPath cuts a location into its host and its path, which keeps its slash.
-func splitPath(location string) (host, path string) {
-	host, _, _ = strings.Cut(location, "/")
-	return host, location[len(host):]
-}
-
 // direct returns where the images of a rule's host come from, in order; the last one becomes the server. It has at least
 // two, because containerd 1.6 refuses a file without a host table (N3), and then would go to the source, blocked or not. So
 // a lone mirror of a blocked source is asked twice.
@@ -114,9 +81,9 @@ func (p *projection) direct(rule *mirrors.Rule, usable []mirrors.Mirror) []Endpo
 	var all []Endpoint
 	for _, m := range usable {
 		isSource := m.Location == rule.Source
-		ways := endpointsOf(m.Location, m.Insecure || isSource && isLoopback(rule.Source))
+		ways := endpointsOf(m.Location, m.Insecure || isSource && route.IsLoopback(rule.Source))
 		if isSource {
-			ways = p.source(rule.Source, m.Insecure || isLoopback(rule.Source))
+			ways = p.source(rule.Source, m.Insecure || route.IsLoopback(rule.Source))
 		}
 		for _, e := range ways {
 			e.DigestOnly = true // L4
@@ -124,7 +91,7 @@ func (p *projection) direct(rule *mirrors.Rule, usable []mirrors.Mirror) []Endpo
 		}
 	}
 	if !rule.Blocked {
-		all = append(all, p.source(rule.Source, rule.Insecure || isLoopback(rule.Source))...)
+		all = append(all, p.source(rule.Source, rule.Insecure || route.IsLoopback(rule.Source))...)
 	}
 	if len(all) == 1 {
 		all = append(all, all[0])
@@ -152,20 +119,12 @@ func (p *projection) certificates(host string) Certificates {
 // of that depends on its version and on the port: plain HTTP only in 1.6, and in 1.7 without a port. Two tables mean the
 // same everywhere.
 func endpointsOf(location string, insecure bool) []Endpoint {
-	host, path := splitPath(location)
-	tls := Endpoint{Scheme: "https", Host: registry(host), Path: apiRoot + path, SkipVerify: insecure}
+	host, path := route.SplitPath(location)
+	tls := Endpoint{Scheme: "https", Host: route.Registry(host), Path: route.APIRoot + path, SkipVerify: insecure}
 	if !insecure {
 		return []Endpoint{tls}
 	}
-	return []Endpoint{tls, {Scheme: "http", Host: registry(host), Path: apiRoot + path}}
-}
-
-var loopback = regexp.MustCompile(`^(?:localhost|127(?:\.[0-9]{1,3}){3})(?::[0-9]+)?$`)
-
-// isLoopback tells whether the host is this very machine, where containerd by itself asks for no certificate and falls back
-// to plain HTTP. A rule with mirrors must not put an end to that for the source.
-func isLoopback(host string) bool {
-	return loopback.MatchString(host)
+	return []Endpoint{tls, {Scheme: "http", Host: route.Registry(host), Path: route.APIRoot + path}}
 }
 
 // unique keeps the first of endpoints with the same URL: TOML has no place for a second table of that name, and containerd
@@ -187,12 +146,12 @@ func unique(endpoints []Endpoint) []Endpoint {
 
 // isRedirector tells whether the endpoint is an entry of the redirector.
 func (e Endpoint) isRedirector() bool {
-	return strings.HasPrefix(e.Path, RedirectorPath)
+	return strings.HasPrefix(e.Path, route.RedirectorPath)
 }
 
 // url always has a scheme: containerd takes "http.example.com" for a URL whose host is missing, and puts the source there.
 func (e Endpoint) url() string {
-	if e.Path == apiRoot {
+	if e.Path == route.APIRoot {
 		return e.Scheme + "://" + e.Host
 	}
 	return e.Scheme + "://" + e.Host + e.Path
@@ -221,7 +180,7 @@ func (e Endpoint) renderSettings(out *bytes.Buffer, indent string) {
 	case e.isRedirector(): // nothing can be pushed through it
 		out.WriteString(indent + "capabilities = [\"pull\", \"resolve\"]\n")
 	}
-	if e.Path != apiRoot {
+	if e.Path != route.APIRoot {
 		out.WriteString(indent + "override_path = true\n")
 	}
 	if e.SkipVerify {

@@ -1,10 +1,10 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package containerd writes rules as the tree of hosts.toml files that containerd is configured with, one folder a
-// registry host, and reads such a file as containerd does (N3 and N4 of docs/semantics.md). What hosts.toml cannot say, a
-// [Router] answers for the redirector that these files then point at. The tree is a value: nothing here touches a disk.
-package containerd
+// Package certsd writes rules as the tree of hosts.toml files that containerd is configured with, one folder a
+// registry host, and reads such a file as containerd does (N3 and N4 of docs/semantics.md). Where hosts.toml cannot say it,
+// the files point at the redirector. The tree is a value: nothing here touches a disk.
+package certsd
 
 import (
 	"cmp"
@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/route"
 )
 
 // Marker begins every file of a [Tree]. By it a file is known to be ours.
@@ -156,17 +157,17 @@ func HostOf(folder string) string {
 // projection is the rules by what is asked of them.
 type projection struct {
 	node   Node
-	index  *mirrors.Index
+	router *route.Router
 	byHost map[string][]*mirrors.Rule
 	// blocked and open are all sources in byte order.
 	blocked, open []string
 }
 
 func newProjection(rules []mirrors.Rule, node Node) *projection {
-	p := &projection{node: node, index: mirrors.NewIndex(rules), byHost: make(map[string][]*mirrors.Rule)}
+	p := &projection{node: node, router: route.NewRouter(rules), byHost: make(map[string][]*mirrors.Rule)}
 	for i := range rules {
 		rule := &rules[i]
-		host, _ := splitPath(rule.Source)
+		host, _ := route.SplitPath(rule.Source)
 		p.byHost[host] = append(p.byHost[host], rule)
 		if rule.Blocked {
 			p.blocked = append(p.blocked, rule.Source)
@@ -185,8 +186,8 @@ func newProjection(rules []mirrors.Rule, node Node) *projection {
 // rulesOf returns the rules that have a say about images of a host: those that name it, in byte order of the source, and the
 // wildcard that decides for what is in none of them.
 func (p *projection) rulesOf(host string) []*mirrors.Rule {
-	if rule := p.index.Resolve(mirrors.Reference{Name: host}).Rule; rule != nil && isWildcard(rule.Source) {
-		return append(slices.Clone(p.byHost[host]), rule)
+	if wildcard := p.router.Wildcard(host); wildcard != "" {
+		return append(slices.Clone(p.byHost[host]), p.byHost[wildcard]...)
 	}
 	return p.byHost[host]
 }
@@ -211,7 +212,7 @@ func (p *projection) project(host string, rules []*mirrors.Rule) (hosts []Endpoi
 // is tried anyhow (M4). Where hosts.toml alone cannot say how to use one, the redirector is needed.
 func (p *projection) usable(rule *mirrors.Rule) (usable []mirrors.Mirror, needsRedirector bool) {
 	for _, m := range rule.Mirrors {
-		host, _ := splitPath(m.Location)
+		host, _ := route.SplitPath(m.Location)
 		ownTLS := p.node.OwnTLS != nil && p.node.OwnTLS(host)
 		switch access := p.access(m.Location); {
 		case access == partly, access == open && (ownTLS || !mirrors.RewritesAll(rule.Source, m.Location)):
@@ -255,9 +256,9 @@ const (
 // as a registry it is the same place, and a blocked source is not contacted under another name either.
 func (p *projection) access(location string) access {
 	strictest := open
-	for _, name := range aliases(location) {
+	for _, name := range route.Aliases(location) {
 		here, opposite := open, p.blocked
-		if isBlockedAt(p.index, name) {
+		if p.router.IsBlockedAt(name) {
 			here, opposite = blocked, p.open
 		}
 		if anyBelow(opposite, name) {
@@ -266,12 +267,6 @@ func (p *projection) access(location string) access {
 		strictest = max(strictest, here)
 	}
 	return strictest
-}
-
-// isBlockedAt tells whether longest match finds a blocked source for a name.
-func isBlockedAt(index *mirrors.Index, name string) bool {
-	rule := index.Resolve(mirrors.Reference{Name: name}).Rule
-	return rule != nil && rule.Blocked
 }
 
 // anyBelow tells whether one of the sorted sources lies below the name.

@@ -1,7 +1,7 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package containerd_test
+package certsd_test
 
 import (
 	"bytes"
@@ -19,7 +19,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
-	"github.com/mirrorset/mirrorset/internal/containerd"
+	"github.com/mirrorset/mirrorset/internal/certsd"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 )
 
@@ -55,9 +55,9 @@ func readFile(t testing.TB, path string) []byte {
 
 // contents returns all that a case should have in its folder, by path: the tree in certs.d; pending.txt; and hosts.json,
 // what containerd reads from the tree, which test/cluster/runtime holds against the real one.
-func contents(t *testing.T, tree containerd.Tree) map[string][]byte {
+func contents(t *testing.T, tree certsd.Tree) map[string][]byte {
 	t.Helper()
-	all, read := make(map[string][]byte), make(map[string][]containerd.Endpoint)
+	all, read := make(map[string][]byte), make(map[string][]certsd.Endpoint)
 	for _, f := range tree.Files {
 		all[filepath.Join("certs.d", f.Path)] = f.Content
 		read[f.Host] = parse(t, f.Host, f.Content)
@@ -119,7 +119,7 @@ func TestSetsAreWrittenAsTheGoldenTreesSay(t *testing.T) {
 		used[name+".in.yaml"], used[name+".out"] = true, true
 		t.Run(name, func(t *testing.T) {
 			in, out := readInput(t, path), filepath.Join("testdata", name+".out")
-			tree := containerd.Project(mirrors.Merge(in).Rules, containerd.Node{Redirector: redirector})
+			tree := certsd.Project(mirrors.Merge(in).Rules, certsd.Node{Redirector: redirector})
 			got := contents(t, tree)
 			if *update {
 				writeTree(t, out, got)
@@ -158,13 +158,13 @@ func TestTheTreeDoesNotDependOnTheOrderOfRules(t *testing.T) {
 		in.Sets = append(in.Sets, readInput(t, path).Sets...)
 	}
 	rules := mirrors.Merge(in).Rules
-	want := containerd.Project(rules, containerd.Node{Redirector: redirector})
+	want := certsd.Project(rules, certsd.Node{Redirector: redirector})
 	if len(want.Files) < 10 || len(want.Pending) < 1 {
 		t.Fatalf("there is too little to order: %d files, %d pending", len(want.Files), len(want.Pending))
 	}
 	for range 100 {
 		rand.Shuffle(len(rules), func(i, j int) { rules[i], rules[j] = rules[j], rules[i] })
-		if got := containerd.Project(rules, containerd.Node{Redirector: redirector}); !reflect.DeepEqual(got, want) {
+		if got := certsd.Project(rules, certsd.Node{Redirector: redirector}); !reflect.DeepEqual(got, want) {
 			t.Fatalf("got  %q\nwant %q", describe(t, got), describe(t, want))
 		}
 	}

@@ -1,7 +1,7 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package containerd_test
+package certsd_test
 
 import (
 	"reflect"
@@ -12,8 +12,9 @@ import (
 	"pgregory.net/rapid"
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
-	"github.com/mirrorset/mirrorset/internal/containerd"
+	"github.com/mirrorset/mirrorset/internal/certsd"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/route"
 )
 
 const digest = "@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
@@ -56,20 +57,20 @@ func drawRules(t *rapid.T) []mirrors.Rule {
 
 // implied returns where containerd, with these endpoints, looks for a reference, in our words. The two ways to an insecure
 // place are one place, and a place that is asked twice in a row counts once.
-func implied(hosts []containerd.Endpoint, router *containerd.Router, host string, ref mirrors.Reference) []string {
+func implied(hosts []certsd.Endpoint, router *route.Router, host string, ref mirrors.Reference) []string {
 	var all []string
-	route := router.Route(host, strings.TrimPrefix(ref.Name, host+"/"))
+	way := router.Route(host, strings.TrimPrefix(ref.Name, host+"/"))
 	for _, e := range hosts {
 		location := e.Host + strings.TrimPrefix(e.Path, "/v2") + strings.TrimPrefix(ref.Name, host)
-		if text, ok := strings.CutPrefix(e.Path, containerd.RedirectorPath); ok {
-			entry := containerd.Entry(text)
+		if text, ok := strings.CutPrefix(e.Path, route.RedirectorPath); ok {
+			entry := route.Entry(text)
 			switch rank, isRank := entry.Rank(); {
-			case isRank && rank >= len(route.Mirrors), !isRank && route.IsBlocked(), entry == containerd.InsecureSource && !route.Source.Insecure:
+			case isRank && rank >= len(way.Mirrors), !isRank && way.IsBlocked(), entry == route.InsecureSource && !way.Source.Insecure:
 				continue
 			case isRank:
-				location = route.Mirrors[rank].Host + "/" + route.Mirrors[rank].Repository
+				location = way.Mirrors[rank].Host + "/" + way.Mirrors[rank].Repository
 			default:
-				location = route.Source.Host + "/" + route.Source.Repository
+				location = way.Source.Host + "/" + way.Source.Repository
 			}
 		}
 		switch {
@@ -91,9 +92,9 @@ func TestContainerdPullsFromWhereWeSay(t *testing.T) {
 	drawn, compared, redirected, wild, blocked := 0, 0, 0, 0, 0
 	rapid.Check(t, func(t *rapid.T) {
 		rules := drawRules(t)
-		node := containerd.Node{Redirector: redirector, AllowDefaultHost: rapid.Bool().Draw(t, "allow")}
-		tree, index, router := containerd.Project(rules, node), mirrors.NewIndex(rules), containerd.NewRouter(rules)
-		files, isPending := make(map[string]containerd.File), make(map[string]bool)
+		node := certsd.Node{Redirector: redirector, AllowDefaultHost: rapid.Bool().Draw(t, "allow")}
+		tree, index, router := certsd.Project(rules, node), mirrors.NewIndex(rules), route.NewRouter(rules)
+		files, isPending := make(map[string]certsd.File), make(map[string]bool)
 		for _, f := range tree.Files {
 			files[f.Host] = f
 		}
@@ -116,7 +117,7 @@ func TestContainerdPullsFromWhereWeSay(t *testing.T) {
 			resolution := index.Resolve(ref)
 			f, ok := files[host]
 			if !ok {
-				f, ok = files[containerd.DefaultHost]
+				f, ok = files[certsd.DefaultHost]
 			}
 			if resolution.Rule != nil && isPending[resolution.Rule.Source] && f.Host != host {
 				continue
@@ -154,7 +155,7 @@ func TestContainerdPullsFromWhereWeSay(t *testing.T) {
 func TestABlockedSourceStandsNowhere(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		rules := drawRules(t)
-		tree := containerd.Project(rules, containerd.Node{Redirector: redirector})
+		tree := certsd.Project(rules, certsd.Node{Redirector: redirector})
 		for i := range rules {
 			rule := &rules[i]
 			if !rule.Blocked || strings.ContainsAny(rule.Source, "*/") {
@@ -178,18 +179,18 @@ func TestABlockedSourceStandsNowhere(t *testing.T) {
 func TestEveryFileIsWellFormed(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		rules := drawRules(t)
-		node := containerd.Node{Redirector: redirector, AllowDefaultHost: true}
-		tree := containerd.Project(rules, node)
+		node := certsd.Node{Redirector: redirector, AllowDefaultHost: true}
+		tree := certsd.Project(rules, node)
 		for _, f := range tree.Files {
-			if !strings.HasPrefix(string(f.Content), containerd.Marker) {
+			if !strings.HasPrefix(string(f.Content), certsd.Marker) {
 				t.Fatalf("%s is not marked as ours", f.Path)
 			}
 			hosts := parse(t, f.Host, f.Content)
-			if again := containerd.Render(hosts); string(again) != string(f.Content) {
+			if again := certsd.Render(hosts); string(again) != string(f.Content) {
 				t.Fatalf("read as %+v, which is written as\n%s\nnot\n%s", hosts, again, f.Content)
 			}
 		}
-		if again := containerd.Project(rapid.Permutation(rules).Draw(t, "shuffled"), node); !reflect.DeepEqual(again, tree) {
+		if again := certsd.Project(rapid.Permutation(rules).Draw(t, "shuffled"), node); !reflect.DeepEqual(again, tree) {
 			t.Fatalf("another order of the rules gives\n%+v\nnot\n%+v", again, tree)
 		}
 	})
