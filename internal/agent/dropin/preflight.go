@@ -1,7 +1,7 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package agent
+package dropin
 
 import (
 	"fmt"
@@ -12,6 +12,7 @@ import (
 
 	"go.podman.io/image/v5/pkg/sysregistriesv2"
 
+	"github.com/mirrorset/mirrorset/internal/agent/sink"
 	"github.com/mirrorset/mirrorset/internal/hostfile"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/nodecheck"
@@ -21,18 +22,18 @@ import (
 // The reasons, of semantics.md N1.
 const (
 	// LocalBlock: a file of this host blocks a scope, so the rules in it are not put in force here.
-	LocalBlock Reason = "LocalBlock"
+	LocalBlock sink.Reason = "LocalBlock"
 	// ShadowsLocal: our table hides what a file of this host says, or that file hides ours.
-	ShadowsLocal Reason = "ShadowsLocal"
+	ShadowsLocal sink.Reason = "ShadowsLocal"
 	// LocalBroken: a file of this host cannot be read by the consumers.
-	LocalBroken Reason = "LocalBroken"
+	LocalBroken sink.Reason = "LocalBroken"
 )
 
 // candidate is what is to be written on this node.
 type candidate struct {
 	text     []byte // nil for no file
 	rules    int
-	findings []Finding           // about sources that are not in force
+	findings []sink.Finding      // about sources that are not in force
 	problems []nodecheck.Problem // with files of this host, all else
 }
 
@@ -41,7 +42,7 @@ var preflights sync.Mutex
 
 // preflight makes the drop-in for this node out of what was published, and reads it together with the files of others as
 // the consumers will (N1). It refuses, with an error, only what our file would make worse.
-func preflight(host *hostfile.Host, a *accepted) (candidate, error) {
+func preflight(host *hostfile.Host, a *sink.Accepted) (candidate, error) {
 	preflights.Lock()
 	defer preflights.Unlock()
 	var c candidate
@@ -56,7 +57,7 @@ func preflight(host *hostfile.Host, a *accepted) (candidate, error) {
 			return candidate{}, fmt.Errorf("reading the registries.conf files of this host: %w", err)
 		}
 	}
-	kept, shadowed, err := c.withhold(a.rules, theirs)
+	kept, shadowed, err := c.withhold(a.Rules, theirs)
 	if err != nil {
 		return candidate{}, err
 	}
@@ -70,7 +71,7 @@ func preflight(host *hostfile.Host, a *accepted) (candidate, error) {
 		return c, nil
 	}
 	c.text = a.Text
-	if len(kept) < len(a.rules) {
+	if len(kept) < len(a.Rules) {
 		if c.text, err = registriesconf.Encode(kept); err != nil {
 			return candidate{}, err
 		}
@@ -139,7 +140,7 @@ func (c *candidate) narrower(rules []mirrors.Rule, theirs *consumer) error {
 func (c *candidate) replaced(prefix string, others local) {
 	for _, name := range slices.Sorted(maps.Keys(others.dropIns)) {
 		file := others.dropIns[name]
-		if name < path.Base(dropInPath) || !file.has(prefix) {
+		if name < path.Base(Path) || !file.has(prefix) {
 			continue
 		}
 		c.find(ShadowsLocal, []string{prefix}, "source %q is not in force on this node, because /%s is read later and has a table with that prefix; take that table away", prefix, file.path)
@@ -149,8 +150,8 @@ func (c *candidate) replaced(prefix string, others local) {
 		"Take that table away, once a set says what is to stay of it")
 }
 
-func (c *candidate) find(reason Reason, sources []string, format string, args ...any) {
-	c.findings = append(c.findings, Finding{Reason: reason, Message: fmt.Sprintf(format, args...), Runtime: nodecheck.CRIO, Sources: sources})
+func (c *candidate) find(reason sink.Reason, sources []string, format string, args ...any) {
+	c.findings = append(c.findings, sink.Finding{Reason: reason, Message: fmt.Sprintf(format, args...), Runtime: nodecheck.CRIO, Sources: sources})
 }
 
 // broken reports files of others that cannot be read, by us or by the consumers.
@@ -160,6 +161,6 @@ func (c *candidate) broken(effect nodecheck.Effect, errs []error) {
 	}
 }
 
-func (c *candidate) problem(reason Reason, effect nodecheck.Effect, message, remedy string) {
+func (c *candidate) problem(reason sink.Reason, effect nodecheck.Effect, message, remedy string) {
 	c.problems = append(c.problems, nodecheck.Problem{Reason: nodecheck.Reason(reason), Runtime: nodecheck.CRIO, Effect: effect, Message: message, Remedy: remedy})
 }

@@ -1,7 +1,7 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package agent
+package dropin
 
 import (
 	"fmt"
@@ -15,10 +15,10 @@ import (
 // crioName is what the kernel calls CRI-O's process.
 const crioName = "crio"
 
-// reloadCRIO has each CRI-O of the host read its configuration again, if that is owed since the drop-in changed or this agent
+// reload has each CRI-O of the host read its configuration again, if that is owed since the drop-in changed or this agent
 // started. It takes the host's PID namespace.
-func (n *node) reloadCRIO() error {
-	if !n.settings.ReloadCRIO || !n.reloadOwed {
+func (s *Sink) reload() error {
+	if !s.reloads || !s.reloadOwed {
 		return nil
 	}
 	pids, err := processes(os.DirFS("/proc"), crioName)
@@ -29,9 +29,9 @@ func (n *node) reloadCRIO() error {
 		if err := syscall.Kill(pid, syscall.SIGHUP); err != nil {
 			return fmt.Errorf("reloading CRI-O, process %d: %w", pid, err)
 		}
-		n.log.Info("Had CRI-O reload its configuration", "process", pid)
+		s.env.Log.Info("Had CRI-O reload its configuration", "process", pid)
 	}
-	n.reloadOwed = false
+	s.reloadOwed = false
 	return nil
 }
 

@@ -1,7 +1,7 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package agent
+package dropin
 
 import (
 	"errors"
@@ -60,7 +60,7 @@ func readLocal(host *hostfile.Host) (local, []error) {
 	l := local{dropIns: make(map[string]localFile)}
 	var problems []error
 	read := func(name, at string) *localFile {
-		content, err := host.ReadRegular(follow(host.FS(), at), maxLocal)
+		content, err := host.ReadRegular(hostfile.Follow(host.FS(), at), maxLocal)
 		if err == nil {
 			return &localFile{path: name, content: content}
 		}
@@ -76,14 +76,14 @@ func readLocal(host *hostfile.Host) (local, []error) {
 		}
 	}
 	for _, dir := range slices.Backward(dropInDirs) {
-		at := follow(host.FS(), dir)
+		at := hostfile.Follow(host.FS(), dir)
 		entries, err := fs.ReadDir(host.FS(), at)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			problems = append(problems, fmt.Errorf("the drop-ins of this host cannot be read: %w", err))
 		}
 		for _, entry := range entries {
 			name := path.Join(dir, entry.Name())
-			if entry.IsDir() || !strings.HasSuffix(name, ".conf") || name == dropInPath {
+			if entry.IsDir() || !strings.HasSuffix(name, ".conf") || name == Path {
 				continue
 			}
 			if file := read(name, path.Join(at, entry.Name())); file != nil {
@@ -92,21 +92,6 @@ func readLocal(host *hostfile.Host) (local, []error) {
 		}
 	}
 	return l, problems
-}
-
-// maxLinks is how many links one after the other are followed.
-const maxLinks = 40
-
-// follow returns where a link with an absolute target leads: the target counts from the host's root, which is not ours.
-func follow(host fs.FS, name string) string {
-	for range maxLinks {
-		target, err := fs.ReadLink(host, name)
-		if err != nil || !path.IsAbs(target) {
-			break
-		}
-		name = strings.TrimPrefix(path.Clean(target), "/")
-	}
-	return name
 }
 
 // load reads all files with the library that the consumers read them with, in a directory of its own.
@@ -171,7 +156,7 @@ func (l local) usable() (local, []error) {
 // with returns the files and our drop-in beside them.
 func (l local) with(text []byte) local {
 	both := local{base: l.base, dropIns: maps.Clone(l.dropIns)}
-	both.dropIns[path.Base(dropInPath)] = localFile{path: dropInPath, content: text}
+	both.dropIns[path.Base(Path)] = localFile{path: Path, content: text}
 	return both
 }
 
