@@ -92,10 +92,13 @@ type node struct {
 
 func newNode(host *hostfile.Host, log logr.Logger, open []sink.Open, metrics prometheus.Registerer) *node {
 	n := &node{state: &state{host: host, log: log}, log: log, runtimeVersion: func() string { return "" }, revision: newRevision(metrics)}
-	n.sinks = openSinks(open, sink.Env{
+	env := sink.Env{
 		Host: host, Log: log, Repairs: newRepairs(metrics), Metrics: metrics,
 		Runtime: func() nodecheck.Runtime { return nodecheck.RuntimeOf(n.runtimeVersion()) },
-	})
+	}
+	for _, open := range open {
+		n.sinks = append(n.sinks, open(env))
+	}
 	return n
 }
 

@@ -26,11 +26,13 @@ import (
 // sinks are those of one host, in the order in which they are written.
 type sinks []sink.Sink
 
-func openSinks(open []sink.Open, env sink.Env) (all sinks) {
-	for _, open := range open {
-		all = append(all, open(env))
+// each does something with all sinks. None of them stops the others.
+func (all sinks) each(do func(sink.Sink) error) error {
+	var failed []error
+	for _, s := range all {
+		failed = append(failed, do(s))
 	}
-	return all
+	return errors.Join(failed...)
 }
 
 // servers are the sinks that serve.
@@ -86,14 +88,6 @@ func (all sinks) check(root fs.FS, runtimeVersion string) nodecheck.Report {
 	return nodecheck.Check(about)
 }
 
-func (all sinks) lost() error {
-	var failed []error
-	for _, s := range all {
-		failed = append(failed, s.Lost())
-	}
-	return errors.Join(failed...)
-}
-
 // files says where the files of all sinks may be.
 func (all sinks) files() string {
 	var places []string
@@ -120,15 +114,6 @@ func (all sinks) watched() (folders []string) {
 		folders = append(folders, path.Dir(file))
 	}
 	return folders
-}
-
-// clean removes the files of all sinks. None of them stops the others.
-func (all sinks) clean() error {
-	var failed []error
-	for _, s := range all {
-		failed = append(failed, s.Clean())
-	}
-	return errors.Join(failed...)
 }
 
 // booted returns when the machine was started; zero if that cannot be told. The kernel counts whole seconds, so it is asked once.

@@ -178,3 +178,10 @@ func TestWhenTheMachineWasStartedIsKnown(t *testing.T) {
 		t.Errorf("booted %s ago", up)
 	}
 }
+
+func TestWhoCleansByHandIsToldWhereTheFilesAre(t *testing.T) {
+	n, _, _ := newHost(t, nil)
+	if got := n.sinks.files(); got != "/etc/containers/registries.conf.d/50-mirrorset.conf and /etc/containerd/certs.d/*/hosts.toml" {
+		t.Errorf("got %s", got)
+	}
+}

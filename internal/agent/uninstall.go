@@ -15,6 +15,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
+
+	"github.com/mirrorset/mirrorset/internal/agent/sink"
 )
 
 const (
@@ -127,7 +129,7 @@ func refused(err error) bool {
 // clean takes all of Mirrorset off the host but for the lock. What an agent accepted goes last, so that a killed clean-up leaves a
 // node that the next agent mends.
 func (n *node) clean() error {
-	if err := n.sinks.clean(); err != nil {
+	if err := n.sinks.each(sink.Sink.Clean); err != nil {
 		return fmt.Errorf("cleaning this node, which docs/uninstall.md says how to do by hand: %w", err)
 	}
 	return n.state.remove()

@@ -22,6 +22,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/workqueue"
 
+	"github.com/mirrorset/mirrorset/internal/agent/sink"
 	"github.com/mirrorset/mirrorset/internal/hostfile"
 	"github.com/mirrorset/mirrorset/internal/payload"
 	"github.com/mirrorset/mirrorset/internal/rewatch"
@@ -84,7 +85,7 @@ func watch(ctx context.Context, config Config, n *node) error {
 		}
 	}()
 	for err == nil && l.next(ctx) {
-		err = n.sinks.lost()
+		err = n.sinks.each(sink.Sink.Lost)
 	}
 	if l.files == nil {
 		return err
