@@ -23,35 +23,29 @@ import (
 // dir is the folder that containerd's config_path names. A host without it has no containerd to serve.
 const dir = "etc/containerd/certs.d"
 
-// Settings are what an administrator may choose about containerd.
-type Settings struct {
-	// RedirectorPort is the one of 127.0.0.1 that the redirector listens on.
-	RedirectorPort int
-	// AllowDefaultHost lets blocked wildcards be put in force.
-	AllowDefaultHost bool
-	// Dir is what the host calls the folder that the agent finds at etc/containerd/certs.d below the host's root.
-	Dir string
-	// Config is what the host calls containerd's configuration file.
-	Config string
-	// ConfigDir is where the folder of that file is below the host's root, if not in its own place.
-	ConfigDir string
+// settings are what an administrator may choose about containerd: see [Flags].
+type settings struct {
+	redirectorPort   int
+	allowDefaultHost bool
+	dir, config      string // as the host calls them
+	configDir        string // below the host's root; empty for its own place
 }
 
 // Flags adds a flag for each setting. The sink is to be opened once they are parsed.
 func Flags(flags *flag.FlagSet) sink.Open {
-	var s Settings
-	flags.IntVar(&s.RedirectorPort, "redirector-port", 289, "port of 127.0.0.1 on which containerd finds the redirector")
-	flags.BoolVar(&s.AllowDefaultHost, "allow-default-host", false, "put blocked wildcards in force for containerd, which makes every registry that has no folder of its own depend on the redirector")
-	flags.StringVar(&s.Dir, "containerd-certs-dir", "/etc/containerd/certs.d", "what the host calls the folder that is at etc/containerd/certs.d below --host-root")
-	flags.StringVar(&s.Config, "containerd-config", "/etc/containerd/config.toml", "what the host calls containerd's configuration file")
-	flags.StringVar(&s.ConfigDir, "containerd-config-dir", "", "where the folder of --containerd-config is below --host-root; the default is its own place")
-	return func(env sink.Env) sink.Sink { return New(env, s) }
+	var s settings
+	flags.IntVar(&s.redirectorPort, "redirector-port", 289, "port of 127.0.0.1 on which containerd finds the redirector")
+	flags.BoolVar(&s.allowDefaultHost, "allow-default-host", false, "put blocked wildcards in force for containerd, which makes every registry that has no folder of its own depend on the redirector")
+	flags.StringVar(&s.dir, "containerd-certs-dir", "/etc/containerd/certs.d", "what the host calls the folder that is at etc/containerd/certs.d below --host-root")
+	flags.StringVar(&s.config, "containerd-config", "/etc/containerd/config.toml", "what the host calls containerd's configuration file")
+	flags.StringVar(&s.configDir, "containerd-config-dir", "", "where the folder of --containerd-config is below --host-root; the default is its own place")
+	return func(env sink.Env) sink.Sink { return newSink(env, s) }
 }
 
 // Sink is containerd's folder of a host.
 type Sink struct {
 	env      sink.Env
-	settings Settings
+	settings settings
 	folder   ondisk.Folder
 	drift    *sink.Drift
 	redirector
@@ -59,9 +53,9 @@ type Sink struct {
 
 var _ sink.Server = &Sink{}
 
-// New returns the sink of a host. Its redirector knows no rules yet.
-func New(env sink.Env, settings Settings) *Sink {
-	return &Sink{env: env, settings: settings, folder: ondisk.At(env.Host, dir), drift: env.Drift("hosts_toml"), redirector: newRedirector(env, settings.RedirectorPort)}
+// newSink returns the sink of a host. Its redirector knows no rules yet.
+func newSink(env sink.Env, chosen settings) *Sink {
+	return &Sink{env: env, settings: chosen, folder: ondisk.At(env.Host, dir), drift: env.Drift("hosts_toml"), redirector: newRedirector(env, chosen.redirectorPort)}
 }
 
 // Try finds nothing to harm: each registry is judged by itself when its file is written.
@@ -87,27 +81,27 @@ func (s *Sink) Serve(ctx context.Context) {
 
 // Describe says where containerd's folders are.
 func (s *Sink) Describe(node *nodecheck.Node) {
-	node.CertsDir, node.ContainerdConfig = s.settings.Dir, s.settings.Config
-	node.Mounts = map[string]string{s.settings.Dir: dir}
-	if s.settings.ConfigDir != "" {
-		node.Mounts[path.Dir(s.settings.Config)] = s.settings.ConfigDir
+	node.CertsDir, node.ContainerdConfig = s.settings.dir, s.settings.config
+	node.Mounts = map[string]string{s.settings.dir: dir}
+	if s.settings.configDir != "" {
+		node.Mounts[path.Dir(s.settings.config)] = s.settings.configDir
 	}
 }
 
 // Lost tells whether the host has another folder now in the place of the one that this Pod has mounted.
 func (s *Sink) Lost() error {
-	if s.settings.ConfigDir == "" || path.Dir(s.settings.Dir) != path.Dir(s.settings.Config) {
+	if s.settings.configDir == "" || path.Dir(s.settings.dir) != path.Dir(s.settings.config) {
 		return nil // it cannot be told
 	}
 	mounted, err := fs.Stat(s.env.Host.FS(), dir)
 	if err != nil {
 		return nil // there is none to be replaced
 	}
-	there, err := s.env.Host.Lstat(path.Join(s.settings.ConfigDir, path.Base(s.settings.Dir)))
+	there, err := s.env.Host.Lstat(path.Join(s.settings.configDir, path.Base(s.settings.dir)))
 	if err == nil && (there.Mode()&fs.ModeSymlink != 0 || os.SameFile(mounted, there)) {
 		return nil
 	}
-	return fmt.Errorf("%s was replaced on the host, and has to be mounted anew", s.settings.Dir)
+	return fmt.Errorf("%s was replaced on the host, and has to be mounted anew", s.settings.dir)
 }
 
 // Files is one file for each registry.
@@ -126,9 +120,9 @@ func (s *Sink) Owned() (paths []string, err error) {
 
 // Folders are those of the files, of the certificates of registries, and of containerd's configuration.
 func (s *Sink) Folders() []string {
-	config := s.settings.ConfigDir
+	config := s.settings.configDir
 	if config == "" {
-		config = strings.TrimPrefix(path.Dir(s.settings.Config), "/")
+		config = strings.TrimPrefix(path.Dir(s.settings.config), "/")
 	}
 	return []string{dir, ownTLSDir, config}
 }

@@ -187,7 +187,7 @@ func TestAFileThatLeavesTheSourceOpenDoesNotStayInTheNameOfABlock(t *testing.T) 
 
 func TestAFolderThatWasReplacedOnTheHostIsNoticed(t *testing.T) {
 	n, root, _ := newHost(t, sinktest.Files{other: foreign, "config/containerd/config.toml": ""})
-	n.settings.ConfigDir = "config/containerd"
+	n.settings.configDir = "config/containerd"
 	there := filepath.Join(root, "config/containerd/certs.d")
 	if err := n.Lost(); err == nil {
 		t.Error("a folder that is gone is not noticed")
@@ -208,7 +208,7 @@ func TestAFolderThatWasReplacedOnTheHostIsNoticed(t *testing.T) {
 	if err := n.Lost(); err == nil || !strings.Contains(err.Error(), "/etc/containerd/certs.d was replaced") {
 		t.Errorf("error %v", err)
 	}
-	n.settings.Dir = "/var/lib/elsewhere/certs.d"
+	n.settings.dir = "/var/lib/elsewhere/certs.d"
 	if err := n.Lost(); err != nil {
 		t.Errorf("a folder that cannot be compared: %v", err)
 	}

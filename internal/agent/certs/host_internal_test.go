@@ -30,13 +30,13 @@ func newHost(t *testing.T, have sinktest.Files) (n *host, root string, logged *s
 	t.Helper()
 	files, root := sinktest.NewHost(t, have)
 	log, logged := sinktest.Log()
-	return &host{Sink: New(sinktest.Env(files, log), Settings{Dir: "/etc/containerd/certs.d", Config: "/etc/containerd/config.toml"}), logged: logged}, root, logged
+	return &host{Sink: newSink(sinktest.Env(files, log), settings{dir: "/etc/containerd/certs.d", config: "/etc/containerd/config.toml"}), logged: logged}, root, logged
 }
 
 // withPort returns the host with another sink, whose redirector is at this port.
 func (n *host) withPort(port int) *host {
-	n.settings.RedirectorPort = port
-	return &host{Sink: New(sinktest.Env(n.env.Host, n.env.Log), n.settings), logged: n.logged}
+	n.settings.redirectorPort = port
+	return &host{Sink: newSink(sinktest.Env(n.env.Host, n.env.Log), n.settings), logged: n.logged}
 }
 
 // withRedirector has the redirector serve a port that nobody else has.

@@ -52,11 +52,11 @@ func (p *pass) write() error {
 			for i := range p.rules {
 				all = append(all, p.rules[i].Source)
 			}
-			p.find(NotInForce, all, "this node runs containerd, and %s is not there; make that folder", p.settings.Dir)
+			p.find(NotInForce, all, "this node runs containerd, and %s is not there; make that folder", p.settings.dir)
 		}
 		return nil
 	}
-	about := certsd.Node{AllowDefaultHost: p.settings.AllowDefaultHost, OwnTLS: p.tls.has, Certificates: p.folder.Certificates}
+	about := certsd.Node{AllowDefaultHost: p.settings.allowDefaultHost, OwnTLS: p.tls.has, Certificates: p.folder.Certificates}
 	if p.listening != nil {
 		about.Redirector = p.server.Address()
 	}

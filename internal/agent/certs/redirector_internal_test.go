@@ -34,15 +34,15 @@ func TestFilesLeadToARedirectorThatAnswersByTheSameRules(t *testing.T) {
 			t.Errorf("%s: got %s", name, got[name])
 		}
 	}
-	if got := sinktest.AskSource(t, n.settings.RedirectorPort, "shut.com", "x/y"); got != http.StatusForbidden {
+	if got := sinktest.AskSource(t, n.settings.redirectorPort, "shut.com", "x/y"); got != http.StatusForbidden {
 		t.Errorf("blocked: got %d", got)
 	}
-	if got := sinktest.AskSource(t, n.settings.RedirectorPort, "shut.com", "y"); got != http.StatusTemporaryRedirect {
+	if got := sinktest.AskSource(t, n.settings.redirectorPort, "shut.com", "y"); got != http.StatusTemporaryRedirect {
 		t.Errorf("open: got %d", got)
 	}
 	offer(t, n, 1)
 	sinktest.WantTree(t, filepath.Join(root, dir), sinktest.Files{"other.com/hosts.toml": foreign})
-	if got := sinktest.AskSource(t, n.settings.RedirectorPort, "shut.com", "x/y"); got != http.StatusTemporaryRedirect {
+	if got := sinktest.AskSource(t, n.settings.redirectorPort, "shut.com", "x/y"); got != http.StatusTemporaryRedirect {
 		t.Errorf("no longer blocked: got %d", got)
 	}
 }
@@ -91,7 +91,7 @@ func TestNoFileLeadsToAPortThatSomebodyElseHas(t *testing.T) {
 
 func TestAFileThatClosesAHostStaysWhereAWildcardBlocksIt(t *testing.T) {
 	n, root, logged := newHost(t, sinktest.Files{other: foreign})
-	n.settings.AllowDefaultHost = true
+	n.settings.allowDefaultHost = true
 	n = withRedirector(t, n)
 	offer(t, n, 0, "!*.wild.com", "a1.wild.com/x")
 	closed := sinktest.Tree(t, filepath.Join(root, dir))["a1.wild.com/hosts.toml"]
@@ -126,7 +126,7 @@ func TestAFileThatClosesARegistryStaysUntilAnotherOneDoes(t *testing.T) {
 			},
 		} {
 			n, root, _ := newHost(t, sinktest.Files{other: foreign})
-			n.settings.AllowDefaultHost = true
+			n.settings.allowDefaultHost = true
 			n = withRedirector(t, n)
 			offer(t, n, 0, c.before, "open.com")
 			closed := sinktest.Tree(t, filepath.Join(root, dir))[c.closed+"/hosts.toml"]
@@ -152,7 +152,7 @@ func TestAFileThatClosesARegistryStaysUntilAnotherOneDoes(t *testing.T) {
 
 func TestAFileThatClosesARegistryGoesWhereNothingBlocksItAnyMore(t *testing.T) {
 	n, root, _ := newHost(t, sinktest.Files{dir + "/" + certsd.DefaultHost + "/hosts.toml": foreign})
-	n.settings.AllowDefaultHost = true
+	n.settings.allowDefaultHost = true
 	n = withRedirector(t, n)
 	offer(t, n, 0, "!a1.wild.com", "!b1.else.com")
 	offer(t, n, 1, "!*.wild.com")

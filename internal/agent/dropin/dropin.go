@@ -29,7 +29,7 @@ var ours = hostfile.File{Path: Path, Marker: registriesconf.Header}
 // Flags adds the sink's flags. It is to be opened once they are parsed.
 func Flags(flags *flag.FlagSet) sink.Open {
 	reload := flags.Bool("crio-reload", false, "send SIGHUP to CRI-O after each change, which takes the host's PID namespace")
-	return func(env sink.Env) sink.Sink { return New(env, *reload) }
+	return func(env sink.Env) sink.Sink { return newSink(env, *reload) }
 }
 
 // Sink is the drop-in of a host.
@@ -42,8 +42,8 @@ type Sink struct {
 	reloadOwed bool
 }
 
-// New returns the sink of a host. To reload CRI-O takes the host's PID namespace.
-func New(env sink.Env, reload bool) *Sink {
+// newSink returns the sink of a host. To reload CRI-O takes the host's PID namespace.
+func newSink(env sink.Env, reload bool) *Sink {
 	return &Sink{env: env, drift: env.Drift("drop_in"), reloads: reload}
 }
 

@@ -25,7 +25,7 @@ const (
 func newHost(t *testing.T, have sinktest.Files) (n *Sink, root string) {
 	t.Helper()
 	host, root := sinktest.NewHost(t, have)
-	return New(sinktest.Env(host, logr.Discard()), false), root
+	return newSink(sinktest.Env(host, logr.Discard()), false), root
 }
 
 // apply puts rules for sources in force.
