@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"go.uber.org/zap/zapcore"
@@ -21,10 +22,13 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
-	ctrl "sigs.k8s.io/controller-runtime"
+	clientconfig "sigs.k8s.io/controller-runtime/pkg/client/config"
+	runtimelog "sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+	"sigs.k8s.io/controller-runtime/pkg/manager/signals"
 
 	"github.com/mirrorset/mirrorset/internal/agent"
+	"github.com/mirrorset/mirrorset/internal/agent/runtimes"
 	"github.com/mirrorset/mirrorset/internal/scrape"
 	"github.com/mirrorset/mirrorset/internal/version"
 )
@@ -38,12 +42,7 @@ func main() {
 	flag.StringVar(&config.NodeName, "node-name", os.Getenv("NODE_NAME"), "name of this node; the default is $NODE_NAME")
 	flag.StringVar(&config.Namespace, "namespace", os.Getenv("POD_NAMESPACE"), "namespace of the manager; the default is $POD_NAMESPACE")
 	flag.StringVar(&config.Manager, "manager", "", "name of the Deployment in --namespace that this agent belongs to: told to end when that is gone, the agent cleans the node")
-	flag.IntVar(&config.RedirectorPort, "redirector-port", 289, "port of 127.0.0.1 on which containerd finds the redirector")
-	flag.BoolVar(&config.AllowDefaultHost, "allow-default-host", false, "put blocked wildcards in force for containerd, which makes every registry that has no folder of its own depend on the redirector")
-	flag.StringVar(&config.CertsDir, "containerd-certs-dir", "/etc/containerd/certs.d", "what the host calls the folder that is at etc/containerd/certs.d below --host-root")
-	flag.StringVar(&config.ContainerdConfig, "containerd-config", "/etc/containerd/config.toml", "what the host calls containerd's configuration file")
-	flag.StringVar(&config.ContainerdConfigDir, "containerd-config-dir", "", "where the folder of --containerd-config is below --host-root; the default is its own place")
-	flag.BoolVar(&config.ReloadCRIO, "crio-reload", false, "send SIGHUP to CRI-O after each change, which takes the host's PID namespace")
+	config.Sinks = runtimes.Flags(flag.CommandLine)
 	metricsAddress := flag.String("metrics-bind-address", "0", "address of /metrics, which is served over TLS to those who may get it; without a host, that is $HOST_IP; 0 for none")
 	ready := flag.String("ready-file", "", "file to write once the redirector serves, or it is known that it cannot")
 	checkReady := flag.Bool("check-ready", false, "fail if the --ready-file is not there, and exit")
@@ -65,7 +64,7 @@ func main() {
 		return
 	}
 	if *checkClean {
-		if err := agent.CheckClean(config.HostRoot); err != nil {
+		if err := agent.CheckClean(config.HostRoot, config.Sinks); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -73,7 +72,7 @@ func main() {
 	}
 	config.Log = zap.New(zap.UseFlagOptions(&logging)).WithName("agent").WithValues("node", config.NodeName)
 	klog.SetLogger(config.Log)
-	ctrl.SetLogger(config.Log)
+	runtimelog.SetLogger(config.Log)
 	config.Started = func() {
 		if *ready == "" {
 			return
@@ -95,7 +94,7 @@ func run(config agent.Config, metricsAddress string) error {
 	if config.HostRoot == "" || config.NodeName == "" || config.Namespace == "" {
 		return errors.New("--host-root, --node-name and --namespace are required")
 	}
-	api, err := ctrl.GetConfig()
+	api, err := clientconfig.GetConfig()
 	if err != nil {
 		return err
 	}
@@ -105,13 +104,14 @@ func run(config agent.Config, metricsAddress string) error {
 	if config.Nodes, err = dynamic.NewForConfig(api); err != nil {
 		return err
 	}
-	config.Metrics = agent.NewMetrics()
-	ctx, stop := context.WithCancel(ctrl.SetupSignalHandler())
+	registry := prometheus.NewRegistry()
+	config.Metrics = registry
+	ctx, stop := context.WithCancel(signals.SetupSignalHandler())
 	var serving sync.WaitGroup
 	defer serving.Wait()
 	defer stop()
 	if metricsAddress != "0" {
-		server, err := metricsServer(metricsAddress, config, api)
+		server, err := metricsServer(metricsAddress, registry, api, config.Log)
 		if err != nil {
 			return fmt.Errorf("--metrics-bind-address: %w", err)
 		}
@@ -120,7 +120,7 @@ func run(config agent.Config, metricsAddress string) error {
 	return agent.Run(ctx, config)
 }
 
-func metricsServer(address string, config agent.Config, api *rest.Config) (*scrape.Server, error) {
+func metricsServer(address string, registry *prometheus.Registry, api *rest.Config, log logr.Logger) (*scrape.Server, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, err
@@ -128,7 +128,6 @@ func metricsServer(address string, config agent.Config, api *rest.Config) (*scra
 	if host == "" {
 		host = os.Getenv("HOST_IP")
 	}
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(config.Metrics, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	return scrape.New(net.JoinHostPort(host, port), registry, api, config.Log.WithName("metrics"))
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return scrape.New(net.JoinHostPort(host, port), registry, api, log.WithName("metrics"))
 }

@@ -1,31 +1,29 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package agent puts the published rules in force on one node: it watches the one ConfigMap, verifies what it reads, tries
-// it beside the host's own files, writes the drop-in, and repairs it. What it accepted last it keeps on the host, so that
-// neither an API server that is away nor a payload that is broken changes anything on the node.
+// Package agent puts the published rules in force on one node: it watches the one ConfigMap, verifies what it reads, has each sink
+// try it beside the host's own files and write it, and repairs that. What it accepted last it keeps on the host, so that
+// neither an API server that is away nor a payload that is broken changes anything on the node. It knows no runtime.
 package agent
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 
 	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/mirrorset/mirrorset/internal/containerd"
+	"github.com/mirrorset/mirrorset/internal/agent/sink"
 	"github.com/mirrorset/mirrorset/internal/hostfile"
-	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/nodecheck"
 	"github.com/mirrorset/mirrorset/internal/payload"
-	"github.com/mirrorset/mirrorset/internal/redirect"
-	"github.com/mirrorset/mirrorset/internal/registriesconf"
 )
 
 // Run keeps the node in step with the ConfigMap until the context ends. It waits for another agent on the same host to
-// end first, and serves the redirector beside that one meanwhile. If it ends because Mirrorset is being uninstalled, it leaves a
+// end first, and serves beside that one meanwhile. If it ends because Mirrorset is being uninstalled, it leaves a
 // clean node.
 func Run(ctx context.Context, config Config) (err error) {
 	host, err := hostfile.Open(config.HostRoot)
@@ -33,20 +31,17 @@ func Run(ctx context.Context, config Config) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, host.Close()) }()
-	n := newNode(host, config.Log, config.Settings)
-	if config.Metrics != nil {
-		n.metrics = config.Metrics
-	}
+	n := newNode(host, config.Log, config.Sinks, config.Metrics)
 	n.restore()
-	n.listen(ctx)
-	defer func() { err = errors.Join(err, n.closeRedirector()) }()
+	n.sinks.serve(ctx)
+	defer func() { err = errors.Join(err, n.sinks.close()) }()
 	config.Started()
 	if config.Manager == "" {
 		return n.run(ctx, config, func(context.Context) string { return "" })
 	}
 	following, stop := context.WithCancel(context.WithoutCancel(ctx)) // past the end of what the agent does otherwise
 	defer stop()
-	return n.run(ctx, config, followOwner(following, config).uninstalled)
+	return n.run(ctx, config, followOwner(following, config, n.sinks.files()).uninstalled)
 }
 
 // run does what only one agent of a host may do at a time.
@@ -80,73 +75,55 @@ func (n *node) run(ctx context.Context, config Config, uninstalled func(context.
 
 // node is the state of one host.
 type node struct {
-	host     *hostfile.Host
-	log      logr.Logger
-	settings Settings
+	state *state
+	log   logr.Logger
+	sinks sinks
 	// runtimeVersion is what the Node says of its container runtime; empty while that is not known.
 	runtimeVersion func() string
-	redirector
-	metrics *Metrics
-	written map[string][sha256.Size]byte // what each file of ours was last made to be, by path
+	revision       prometheus.Gauge
 
-	accepted *accepted // nil until a payload was accepted
-	// reloadOwed says that CRI-O has not been told of what the drop-in says.
-	reloadOwed bool
-	inForce    payload.Payload // the last one that was written whole, without its text
-	findings   []Finding       // of the last pass
-	again      error           // what is to be tried again of that which they say is not in force
-	checked    nodecheck.Report
-	logged     string // the last findings, so that each is logged once
+	accepted *sink.Accepted  // nil until a payload was accepted
+	inForce  payload.Payload // the last one that was written whole, without its text
+	findings []sink.Finding  // of the last pass
+	again    error           // what is to be tried again of that which they say is not in force
+	checked  nodecheck.Report
+	logged   string // the last findings, so that each is logged once
 }
 
-func newNode(host *hostfile.Host, log logr.Logger, settings Settings) *node {
-	n := &node{host: host, log: log, settings: settings, runtimeVersion: func() string { return "" }, metrics: NewMetrics(), written: make(map[string][sha256.Size]byte)}
-	n.server = redirect.New(redirect.Config{
-		Port: settings.RedirectorPort, OwnTLS: n.ownTLS, Log: log.WithName("redirector"),
-		Answered: func(result redirect.Result) { n.metrics.answered(result) },
-	})
+func newNode(host *hostfile.Host, log logr.Logger, open []sink.Open, metrics prometheus.Registerer) *node {
+	n := &node{state: &state{host: host, log: log}, log: log, runtimeVersion: func() string { return "" }, revision: newRevision(metrics)}
+	env := sink.Env{
+		Host: host, Log: log, Repairs: newRepairs(metrics), Metrics: metrics,
+		Runtime: func() nodecheck.Runtime { return nodecheck.RuntimeOf(n.runtimeVersion()) },
+	}
+	for _, open := range open {
+		n.sinks = append(n.sinks, open(env))
+	}
 	return n
 }
 
-// accepted is a payload that passed every check, with the rules in it.
-type accepted struct {
-	payload.Payload
-	rules []mirrors.Rule
+// lock waits until this is the only agent on the host that writes. Until then it follows what the other one accepts, so that
+// both serve the same.
+func (n *node) lock(ctx context.Context) (unlock func() error, err error) {
+	unlock, err = n.state.lock(ctx, n.restore)
+	if err == nil {
+		n.log.Info("This is the agent that writes on this host")
+		n.restore() // what the other one did at last
+	}
+	return unlock, err
 }
-
-var (
-	dropInFile = hostfile.File{Path: dropInPath, Marker: registriesconf.Header}
-	stateFile  = hostfile.File{Path: statePath}
-)
 
 // restore takes what an earlier agent accepted on this host (N6).
 func (n *node) restore() {
-	data, err := n.host.Read(stateFile)
-	if errors.Is(err, fs.ErrNotExist) {
-		return
-	}
-	var p payload.Payload
-	var restored *accepted
-	if err == nil {
-		p, err = payload.Unmarshal(data)
-	}
-	if err == nil {
-		restored, err = decode(p)
-	}
-	if err != nil {
+	restored, err := n.state.read()
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
 		n.log.Error(err, "The state of an earlier agent is not used", "path", "/"+statePath)
-		return
+	default:
+		n.accept(restored)
+		n.log.Info("Restored what an earlier agent accepted", "revision", restored.Revision, "digest", restored.Digest)
 	}
-	n.accept(restored)
-	n.log.Info("Restored what an earlier agent accepted", "revision", p.Revision, "digest", p.Digest)
-}
-
-func decode(p payload.Payload) (*accepted, error) {
-	rules, err := registriesconf.Decode(p.Text)
-	if err != nil {
-		return nil, err
-	}
-	return &accepted{Payload: p, rules: rules}, nil
 }
 
 // take puts a published payload in force if it is newer than the accepted one, readable, and no harm to the host's other
@@ -159,22 +136,22 @@ func (n *node) take(p payload.Payload) (taken bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("revision %d: %w", p.Revision, err)
 	}
-	c, err := preflight(n.host, next)
+	apply, err := n.sinks.try(next)
 	if err != nil {
 		return false, fmt.Errorf("revision %d: %w", p.Revision, err)
 	}
-	if err := n.keep(p); err != nil {
+	if err := n.state.keep(p); err != nil {
 		return false, err
 	}
 	n.accept(next)
-	return true, n.write(&c)
+	return true, n.write(apply, true)
 }
 
-// accept has the redirector answer by the new rules before any file leads to it.
-func (n *node) accept(next *accepted) {
+// accept has what serves answer by the new rules before any file leads to it.
+func (n *node) accept(next *sink.Accepted) {
 	n.accepted = next
-	n.metrics.revision.Set(float64(next.Revision))
-	n.server.SetRules(redirect.Rules{Router: containerd.NewRouter(next.rules), Blockers: registriesconf.Blockers(next.Text)})
+	n.revision.Set(float64(next.Revision))
+	n.sinks.follow(next)
 }
 
 // isNews tells whether a payload is to follow the accepted one; an error says why it never will.
@@ -188,7 +165,7 @@ func (n *node) isNews(p payload.Payload) (bool, error) {
 	switch have := n.accepted; {
 	case p.Digest == have.Digest && p.Revision <= have.Revision:
 		return false, nil
-	case p.Provisional && len(have.rules) > 0:
+	case p.Provisional && len(have.Rules) > 0:
 		n.log.Info("Rules stay in force, because what was published without any is provisional", "revision", p.Revision, "inForce", have.Revision)
 		return false, nil
 	case p.Revision == have.Revision:
@@ -201,99 +178,47 @@ func (n *node) isNews(p payload.Payload) (bool, error) {
 	return true, nil
 }
 
-// keep has the next agent on this host begin with the payload (N6).
-func (n *node) keep(p payload.Payload) error {
-	data, err := p.Marshal()
-	if err == nil {
-		_, err = n.host.Replace(stateFile, data)
-	}
-	if err != nil {
-		return fmt.Errorf("keeping revision %d: %w", p.Revision, err)
-	}
-	return nil
-}
-
 // repair makes the host's files say what was accepted, whoever changed them.
 func (n *node) repair() error {
 	if n.accepted == nil {
 		return nil
 	}
-	kept := n.keep(n.accepted.Payload)
-	c, err := preflight(n.host, n.accepted)
-	if err != nil {
-		return errors.Join(kept, err, n.write(nil))
-	}
-	return errors.Join(kept, n.write(&c))
+	kept := n.state.keep(n.accepted.Payload)
+	apply, err := n.sinks.try(n.accepted)
+	return errors.Join(kept, err, n.write(apply, err == nil))
 }
 
-// write puts the accepted rules in force for containerd and, where there is a candidate, for the others, and reports what
-// is odd about it. Neither stops the other.
-func (n *node) write(c *candidate) error {
-	certs, err := n.writeCerts()
-	if certs.changed > 0 {
-		n.log.Info("Changed containerd's registries", "path", "/"+certsDir, "changed", certs.changed, "revision", n.accepted.Revision)
+// write puts the accepted rules in force for all sinks that they were tried for, and reports what is odd about it. None of them
+// stops the others.
+func (n *node) write(apply []func() sink.Outcome, all bool) error {
+	n.checked = n.sinks.check(n.state.host.FS(), n.runtimeVersion())
+	var failed, again []error
+	n.findings = nil
+	for _, apply := range apply {
+		outcome := apply()
+		n.findings = append(n.findings, outcome.Findings...)
+		n.checked.Problems = append(n.checked.Problems, outcome.Problems...)
+		again = append(again, outcome.Again)
+		failed = append(failed, outcome.Err)
 	}
-	n.checked = n.check()
-	n.again = errors.Join(certs.again...)
-	findings := certs.findings
-	if c != nil {
-		findings = append(findings, c.findings...)
-		n.checked.Problems = append(n.checked.Problems, c.problems...)
-		err = errors.Join(err, n.writeDropIn(c))
-	}
-	n.findings = findings
-	n.logFindings(append(findings, problems(n.checked)...))
+	n.again = errors.Join(again...)
+	n.logFindings()
+	err := errors.Join(failed...)
 	switch {
 	case err != nil && n.inForce.Revision == n.accepted.Revision:
 		n.inForce = payload.Payload{} // what was in force is no more
-	case err == nil && c != nil:
+	case err == nil && all:
 		n.inForce = payload.Payload{Revision: n.accepted.Revision, Digest: n.accepted.Digest}
 	}
 	return err
 }
 
-// writeDropIn replaces the drop-in. No rules: no file.
-func (n *node) writeDropIn(c *candidate) (err error) {
-	var changed bool
-	if c.rules == 0 {
-		changed, err = n.host.Remove(dropInFile)
-	} else {
-		changed, err = n.host.Replace(dropInFile, c.text)
+// logFindings logs what is odd if that is not what it was the last time.
+func (n *node) logFindings() {
+	findings := slices.Clone(n.findings)
+	for _, p := range n.checked.Problems {
+		findings = append(findings, sink.Finding{Reason: sink.Reason(p.Reason), Message: p.Message + "\n" + p.Remedy, Runtime: p.Runtime})
 	}
-	if err == nil {
-		n.wrote(dropInRepairs, dropInPath, c.text, changed)
-	}
-	if changed {
-		n.log.Info("Wrote the rules", "path", "/"+dropInPath, "rules", c.rules, "revision", n.accepted.Revision, "digest", n.accepted.Digest)
-		n.reloadOwed = true
-	}
-	return errors.Join(err, n.reloadCRIO())
-}
-
-// CheckClean fails where a host still has a registry file of ours.
-func CheckClean(hostRoot string) (err error) {
-	host, err := hostfile.Open(hostRoot)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, host.Close()) }()
-	ours, err := ourCerts(host)
-	if err != nil {
-		return err
-	}
-	for _, f := range append(ours, dropInFile) {
-		switch _, err := host.Read(f); {
-		case err == nil:
-			return fmt.Errorf("/%s is still there", f.Path)
-		case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, hostfile.ErrForeign):
-			return err
-		}
-	}
-	return nil
-}
-
-// logFindings logs findings that are not those of the last time.
-func (n *node) logFindings(findings []Finding) {
 	if now := fmt.Sprint(findings); now != n.logged {
 		n.logged = now
 		for _, f := range findings {

@@ -5,16 +5,13 @@ package agent
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/go-logr/logr"
 
-	"github.com/mirrorset/mirrorset/internal/hostfile"
+	"github.com/mirrorset/mirrorset/internal/agent/sinktest"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/payload"
-	"github.com/mirrorset/mirrorset/internal/redirect"
 	"github.com/mirrorset/mirrorset/internal/registriesconf"
 )
 
@@ -36,19 +33,12 @@ func text10000(b *testing.B, source string) []byte {
 }
 
 // benchNode is a node with containerd's folder and a redirector.
-func benchNode(b *testing.B) *node {
+func benchNode(b *testing.B) *host {
 	b.Helper()
-	root := b.TempDir()
-	if err := os.MkdirAll(filepath.Join(root, certsDir), 0o755); err != nil {
-		b.Fatal(err)
-	}
-	host, err := hostfile.Open(root)
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { _ = host.Close() })
-	n := newNode(host, logr.Discard(), Settings{CertsDir: "/" + certsDir, ContainerdConfig: "/etc/containerd/config.toml"})
-	n.listening = &redirect.Listening{}
+	n, _, _ := newHost(b, sinktest.Files{certsDir + "/.keep": ""})
+	n.log = logr.Discard()
+	n = n.successor(b)
+	n.sinks.serve(b.Context())
 	return n
 }
 

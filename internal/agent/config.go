@@ -7,15 +7,11 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
-)
 
-// Paths below the host's root.
-const (
-	dropInPath = "etc/containers/registries.conf.d/50-mirrorset.conf"
-	statePath  = "var/lib/mirrorset/payload.json"
-	lockPath   = "var/lib/mirrorset/lock"
+	"github.com/mirrorset/mirrorset/internal/agent/sink"
 )
 
 // Config is what an agent has to know.
@@ -38,23 +34,8 @@ type Config struct {
 	Rescan time.Duration
 	// Started is called once the redirector serves what an earlier agent accepted, or it is known that it cannot.
 	Started func()
-	// Metrics, if they are not nil, are kept up to date.
-	Metrics *Metrics
-	Settings
-}
-
-// Settings are what an administrator may choose about a node.
-type Settings struct {
-	// RedirectorPort is the one of 127.0.0.1 that the redirector listens on.
-	RedirectorPort int
-	// AllowDefaultHost lets blocked wildcards be put in force for containerd.
-	AllowDefaultHost bool
-	// CertsDir is what the host calls the folder that the agent finds at etc/containerd/certs.d below the host's root.
-	CertsDir string
-	// ContainerdConfig is what the host calls containerd's configuration file.
-	ContainerdConfig string
-	// ContainerdConfigDir is where the folder of that file is below the host's root, if not in its own place.
-	ContainerdConfigDir string
-	// ReloadCRIO has CRI-O told of each change, which takes the host's PID namespace.
-	ReloadCRIO bool
+	// Metrics takes what an agent counts.
+	Metrics prometheus.Registerer
+	// Sinks are those of the runtimes, in the order in which they are written.
+	Sinks []sink.Open
 }

@@ -10,16 +10,18 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mirrorset/mirrorset/internal/agent/dropin"
+	"github.com/mirrorset/mirrorset/internal/agent/sinktest"
 	"github.com/mirrorset/mirrorset/internal/hostfile"
 	"github.com/mirrorset/mirrorset/internal/payload"
 	"github.com/mirrorset/mirrorset/internal/registriesconf"
 )
 
 // took returns a node that has accepted a payload with a rule for old.com.
-func took(t *testing.T, have files) (n *node, root string, logged *strings.Builder) {
+func took(t *testing.T, have sinktest.Files) (n *host, root string, logged *strings.Builder) {
 	t.Helper()
 	n, root, logged = newHost(t, have)
-	if taken, err := n.take(payload.New(first, text(t, "old.com"))); err != nil || !taken {
+	if taken, err := n.take(sinktest.Payload(t, 0, "old.com")); err != nil || !taken {
 		t.Fatalf("taken = %t, error %v", taken, err)
 	}
 	return n, root, logged
@@ -27,13 +29,13 @@ func took(t *testing.T, have files) (n *node, root string, logged *strings.Build
 
 func TestANewerPayloadIsTaken(t *testing.T) {
 	n, root, _ := took(t, nil)
-	wantDropIn(t, root, text(t, "old.com"))
-	for i, want := range [][]byte{text(t, "new.com"), text(t, "old.com", "*.x.com"), nil, text(t, "!old.com")} {
+	wantDropIn(t, root, sinktest.Text(t, "old.com"))
+	for i, want := range [][]byte{sinktest.Text(t, "new.com"), sinktest.Text(t, "old.com", "*.x.com"), nil, sinktest.Text(t, "!old.com")} {
 		published := want
 		if want == nil {
 			published = []byte(registriesconf.Header) // no rules: no file
 		}
-		if taken, err := n.take(payload.New(first+1+int64(i), published)); err != nil || !taken {
+		if taken, err := n.take(payload.New(sinktest.First+1+int64(i), published)); err != nil || !taken {
 			t.Fatalf("taken = %t, error %v", taken, err)
 		}
 		wantDropIn(t, root, want)
@@ -41,18 +43,18 @@ func TestANewerPayloadIsTaken(t *testing.T) {
 }
 
 func TestAPayloadThatIsRefusedChangesNothing(t *testing.T) {
-	newText := text(t, "new.com")
+	newText := sinktest.Text(t, "new.com")
 	for name, tc := range map[string]struct {
 		offered payload.Payload
 		want    string
 	}{
-		"an older revision":              {payload.New(first-1, newText), "older"},
+		"an older revision":              {payload.New(sinktest.First-1, newText), "older"},
 		"a revision beyond every clock":  {payload.New(1<<43+200*366*24*60*60*1000, newText), "out of range"},
-		"the revision with another text": {payload.New(first, newText), "published with digest"},
-		"what is no registries.conf":     {payload.New(first+1, []byte("[[registry")), "registries.conf"},
-		"a mirror that would serve tags": {payload.New(first+1, []byte(strings.Replace(string(newText), "digest-only", "all", 1))), "pull-from-mirror"},
-		"a key that we do not know":      {payload.New(first+1, append([]byte("unqualified-search-registries = [\"x.com\"]\n"), newText...)), "unknown key"},
-		"a source outside the grammar":   {payload.New(first+1, []byte("[[registry]]\nlocation = \"https://x.com\"\n")), "source"},
+		"the revision with another text": {payload.New(sinktest.First, newText), "published with digest"},
+		"what is no registries.conf":     {payload.New(sinktest.First+1, []byte("[[registry")), "registries.conf"},
+		"a mirror that would serve tags": {payload.New(sinktest.First+1, []byte(strings.Replace(string(newText), "digest-only", "all", 1))), "pull-from-mirror"},
+		"a key that we do not know":      {payload.New(sinktest.First+1, append([]byte("unqualified-search-registries = [\"x.com\"]\n"), newText...)), "unknown key"},
+		"a source outside the grammar":   {payload.New(sinktest.First+1, []byte("[[registry]]\nlocation = \"https://x.com\"\n")), "source"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			n, root, _ := took(t, nil)
@@ -60,12 +62,12 @@ func TestAPayloadThatIsRefusedChangesNothing(t *testing.T) {
 			if taken || err == nil || !strings.Contains(err.Error(), tc.want) {
 				t.Fatalf("taken = %t, error %v; want one with %q", taken, err, tc.want)
 			}
-			wantDropIn(t, root, text(t, "old.com"))
+			wantDropIn(t, root, sinktest.Text(t, "old.com"))
 			if err := n.repair(); err != nil {
 				t.Fatal(err)
 			}
-			wantDropIn(t, root, text(t, "old.com"))
-			if taken, err := n.take(payload.New(first+2, newText)); err != nil || !taken {
+			wantDropIn(t, root, sinktest.Text(t, "old.com"))
+			if taken, err := n.take(payload.New(sinktest.First+2, newText)); err != nil || !taken {
 				t.Errorf("the next good one: taken = %t, error %v", taken, err)
 			}
 		})
@@ -74,20 +76,20 @@ func TestAPayloadThatIsRefusedChangesNothing(t *testing.T) {
 
 func TestAnOlderRevisionOfTheSameTextIsNoMistake(t *testing.T) {
 	n, root, _ := took(t, nil)
-	if taken, err := n.take(payload.New(first-1, text(t, "old.com"))); taken || err != nil || n.accepted.Revision != first {
+	if taken, err := n.take(payload.New(sinktest.First-1, sinktest.Text(t, "old.com"))); taken || err != nil || n.accepted.Revision != sinktest.First {
 		t.Errorf("taken = %t, error %v, revision %d", taken, err, n.accepted.Revision)
 	}
-	wantDropIn(t, root, text(t, "old.com"))
+	wantDropIn(t, root, sinktest.Text(t, "old.com"))
 }
 
 func TestAProvisionalPayloadReplacesNoRules(t *testing.T) {
-	provisional := payload.New(first+1, []byte(registriesconf.Header))
+	provisional := payload.New(sinktest.First+1, []byte(registriesconf.Header))
 	provisional.Provisional = true
 	n, root, _ := took(t, nil)
 	if taken, err := n.take(provisional); taken || err != nil {
 		t.Errorf("taken = %t, error %v", taken, err)
 	}
-	wantDropIn(t, root, text(t, "old.com"))
+	wantDropIn(t, root, sinktest.Text(t, "old.com"))
 	provisional.Provisional = false
 	if taken, err := n.take(provisional); !taken || err != nil {
 		t.Errorf("once it is no longer provisional: taken = %t, error %v", taken, err)
@@ -97,7 +99,7 @@ func TestAProvisionalPayloadReplacesNoRules(t *testing.T) {
 
 func TestTheSamePayloadIsNotTakenTwice(t *testing.T) {
 	n, _, _ := took(t, nil)
-	if taken, err := n.take(payload.New(first, text(t, "old.com"))); taken || err != nil {
+	if taken, err := n.take(sinktest.Payload(t, 0, "old.com")); taken || err != nil {
 		t.Errorf("taken = %t, error %v", taken, err)
 	}
 }
@@ -105,27 +107,27 @@ func TestTheSamePayloadIsNotTakenTwice(t *testing.T) {
 func TestAPayloadThatCannotBeTriedIsRefused(t *testing.T) {
 	n, root, _ := took(t, nil)
 	t.Setenv("TMPDIR", filepath.Join(root, "missing"))
-	if taken, err := n.take(payload.New(first+1, text(t, "new.com"))); taken || err == nil {
+	if taken, err := n.take(payload.New(sinktest.First+1, sinktest.Text(t, "new.com"))); taken || err == nil {
 		t.Fatalf("taken = %t, error %v", taken, err)
 	}
-	if n.accepted.Revision != first {
+	if n.accepted.Revision != sinktest.First {
 		t.Errorf("revision %d counts as accepted", n.accepted.Revision)
 	}
-	wantDropIn(t, root, text(t, "old.com"))
+	wantDropIn(t, root, sinktest.Text(t, "old.com"))
 }
 
 func TestTheStateOutlivesTheAgent(t *testing.T) {
 	n, root, _ := took(t, nil)
-	if err := os.Remove(filepath.Join(root, dropInPath)); err != nil {
+	if err := os.Remove(filepath.Join(root, dropin.Path)); err != nil {
 		t.Fatal(err)
 	}
-	successor := newNode(n.host, n.log, n.settings)
+	successor := n.successor(t)
 	successor.restore()
 	if err := successor.repair(); err != nil {
 		t.Fatal(err)
 	}
-	wantDropIn(t, root, text(t, "old.com"))
-	if _, err := successor.take(payload.New(first-1, text(t, "new.com"))); err == nil {
+	wantDropIn(t, root, sinktest.Text(t, "old.com"))
+	if _, err := successor.take(payload.New(sinktest.First-1, sinktest.Text(t, "new.com"))); err == nil {
 		t.Error("an older revision than the restored one is taken")
 	}
 }
@@ -137,7 +139,7 @@ func TestADamagedStateIsNotUsed(t *testing.T) {
 		"another's digest": `{"revision":1800000000000,"digest":"sha256:00","text":"eA=="}`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			n, root, logged := newHost(t, files{statePath: content, dropInPath: string(text(t, "old.com"))})
+			n, root, logged := newHost(t, sinktest.Files{statePath: content, dropin.Path: string(sinktest.Text(t, "old.com"))})
 			n.restore()
 			if n.accepted != nil || !strings.Contains(logged.String(), statePath) {
 				t.Errorf("accepted %v, logged %q", n.accepted, logged)
@@ -145,11 +147,11 @@ func TestADamagedStateIsNotUsed(t *testing.T) {
 			if err := n.repair(); err != nil {
 				t.Fatal(err)
 			}
-			wantDropIn(t, root, text(t, "old.com"))
-			if taken, err := n.take(payload.New(first, text(t, "new.com"))); !taken || err != nil {
+			wantDropIn(t, root, sinktest.Text(t, "old.com"))
+			if taken, err := n.take(sinktest.Payload(t, 0, "new.com")); !taken || err != nil {
 				t.Errorf("taken = %t, error %v", taken, err)
 			}
-			wantDropIn(t, root, text(t, "new.com"))
+			wantDropIn(t, root, sinktest.Text(t, "new.com"))
 		})
 	}
 }
@@ -162,38 +164,38 @@ func TestALostStateIsKeptAgain(t *testing.T) {
 	if err := n.repair(); err != nil {
 		t.Fatal(err)
 	}
-	successor := newNode(n.host, n.log, n.settings)
+	successor := n.successor(t)
 	successor.restore()
-	if successor.accepted == nil || successor.accepted.Revision != first {
+	if successor.accepted == nil || successor.accepted.Revision != sinktest.First {
 		t.Errorf("restored %v", successor.accepted)
 	}
 }
 
 func TestAForeignFileIsNeverOverwritten(t *testing.T) {
-	n, root, _ := newHost(t, files{dropInPath: "# theirs\n"})
-	taken, err := n.take(payload.New(first, text(t, "s.com")))
+	n, root, _ := newHost(t, sinktest.Files{dropin.Path: "# theirs\n"})
+	taken, err := n.take(sinktest.Payload(t, 0, "s.com"))
 	if !taken || !errors.Is(err, hostfile.ErrForeign) {
 		t.Fatalf("taken = %t, error %v", taken, err)
 	}
 	if err := n.repair(); !errors.Is(err, hostfile.ErrForeign) {
 		t.Errorf("error %v", err)
 	}
-	if _, err := n.take(payload.New(first+1, []byte(registriesconf.Header))); !errors.Is(err, hostfile.ErrForeign) {
+	if _, err := n.take(payload.New(sinktest.First+1, []byte(registriesconf.Header))); !errors.Is(err, hostfile.ErrForeign) {
 		t.Errorf("error %v", err)
 	}
 	wantDropIn(t, root, []byte("# theirs\n"))
-	if err := os.Remove(filepath.Join(root, dropInPath)); err != nil {
+	if err := os.Remove(filepath.Join(root, dropin.Path)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := n.take(payload.New(first+2, text(t, "s.com"))); err != nil {
+	if _, err := n.take(payload.New(sinktest.First+2, sinktest.Text(t, "s.com"))); err != nil {
 		t.Fatal(err)
 	}
-	wantDropIn(t, root, text(t, "s.com"))
+	wantDropIn(t, root, sinktest.Text(t, "s.com"))
 }
 
 func TestABlockThatIsLiftedBringsTheRuleBack(t *testing.T) {
 	n, root, logged := took(t, nil)
-	write(t, root, etc+"10.conf", blocks("old.com"))
+	sinktest.Write(t, root, etc+"10.conf", blocks("old.com"))
 	if err := n.repair(); err != nil {
 		t.Fatal(err)
 	}
@@ -210,5 +212,5 @@ func TestABlockThatIsLiftedBringsTheRuleBack(t *testing.T) {
 	if err := n.repair(); err != nil {
 		t.Fatal(err)
 	}
-	wantDropIn(t, root, text(t, "old.com"))
+	wantDropIn(t, root, sinktest.Text(t, "old.com"))
 }

@@ -13,6 +13,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
+	"github.com/mirrorset/mirrorset/internal/agent/sink"
+	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/nodecheck"
 )
 
@@ -20,14 +22,14 @@ import (
 type outcome struct {
 	revision int64 // 0 while nothing was accepted
 	digest   string
-	findings []Finding
+	findings []sink.Finding
 	checked  nodecheck.Report
 	err      error
 }
 
 func (n *node) outcome(err error) outcome {
 	if n.accepted == nil { // no pass has looked
-		n.checked = n.check()
+		n.checked = n.sinks.check(n.state.host.FS(), n.runtimeVersion())
 	}
 	return outcome{revision: n.inForce.Revision, digest: n.inForce.Digest, findings: n.findings, checked: n.checked, err: err}
 }
@@ -37,7 +39,7 @@ const maxMessage = 4096
 
 // status is what the node's object is to say, given what it says now and which runtime the kubelet uses.
 func (o outcome) status(now time.Time, before mirrorsetv1alpha1.MirrorNodeStatus, runtimeVersion string) mirrorsetv1alpha1.MirrorNodeStatus {
-	runtime := runtimeOf(runtimeVersion)
+	runtime := nodecheck.RuntimeOf(runtimeVersion)
 	status := mirrorsetv1alpha1.MirrorNodeStatus{}
 	for _, c := range before.Conditions { // those of others are not ours to keep
 		if c.Type == mirrorsetv1alpha1.ConditionApplied || c.Type == mirrorsetv1alpha1.ConditionRuntimeReady {
@@ -71,16 +73,6 @@ func (o outcome) status(now time.Time, before mirrorsetv1alpha1.MirrorNodeStatus
 		meta.SetStatusCondition(&status.Conditions, c)
 	}
 	return status
-}
-
-func runtimeOf(version string) nodecheck.Runtime {
-	switch name, _, _ := strings.Cut(version, "://"); name {
-	case "containerd":
-		return nodecheck.Containerd
-	case "cri-o":
-		return nodecheck.CRIO
-	}
-	return ""
 }
 
 // runtimeReady tells whether the runtime reads what is written for it; with the remedies where it does not.
@@ -139,4 +131,18 @@ func shorten(message string) string {
 		return message
 	}
 	return strings.ToValidUTF8(message[:maxMessage], "") + "..."
+}
+
+// notInForce returns all sources that the findings say are not in force for a runtime, or, where it is not known which one the
+// node has, for any; in byte order. Those that are longer than any image's name (Q5) keep no image from its mirrors, and a status
+// has no room for them.
+func notInForce(findings []sink.Finding, runtime nodecheck.Runtime) (sources []string) {
+	for _, f := range findings {
+		if runtime == "" || f.Runtime == runtime {
+			sources = append(sources, f.Sources...)
+		}
+	}
+	sources = slices.DeleteFunc(sources, func(source string) bool { return len(source) > mirrors.MaxNameLength })
+	slices.Sort(sources)
+	return slices.Compact(sources)
 }

@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
+	"github.com/mirrorset/mirrorset/internal/agent/sink"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/nodecheck"
 )
@@ -26,7 +27,7 @@ func found(runtime nodecheck.Runtime, effect nodecheck.Effect) nodecheck.Report 
 
 func TestANodeSaysWhatIsInForceOnIt(t *testing.T) {
 	const containerd, crio = "containerd://2.4.2", "cri-o://1.34.0"
-	withheld := []Finding{{Reason: LocalBlock, Message: "blocked here", Runtime: nodecheck.CRIO, Sources: []string{"b.com", "a.com"}}, {Reason: ShadowsLocal, Message: "odd", Runtime: nodecheck.CRIO}}
+	withheld := []sink.Finding{{Reason: "LocalBlock", Message: "blocked here", Runtime: nodecheck.CRIO, Sources: []string{"b.com", "a.com"}}, {Reason: "ShadowsLocal", Message: "odd", Runtime: nodecheck.CRIO}}
 	for _, c := range []struct {
 		name    string
 		outcome outcome
@@ -62,7 +63,7 @@ func TestAStatusHasRoomForAllSourcesThatImagesCanBeOf(t *testing.T) {
 	for i := range 2 * mirrorsetv1alpha1.MaxNotInForce {
 		sources = append(sources, fmt.Sprintf("%0*d", mirrors.MaxNameLength, i), fmt.Sprintf("%0*d", mirrors.MaxNameLength+1, i))
 	}
-	status := outcome{revision: 1, findings: []Finding{{Runtime: nodecheck.CRIO, Sources: sources}}}.status(time.Now(), mirrorsetv1alpha1.MirrorNodeStatus{}, "cri-o://1.34.0")
+	status := outcome{revision: 1, findings: []sink.Finding{{Runtime: nodecheck.CRIO, Sources: sources}}}.status(time.Now(), mirrorsetv1alpha1.MirrorNodeStatus{}, "cri-o://1.34.0")
 	if n := len(status.NotInForce); n != mirrorsetv1alpha1.MaxNotInForce {
 		t.Errorf("%d sources", n)
 	}

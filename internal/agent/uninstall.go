@@ -16,8 +16,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
 
-	"github.com/mirrorset/mirrorset/internal/containerd"
-	"github.com/mirrorset/mirrorset/internal/hostfile"
+	"github.com/mirrorset/mirrorset/internal/agent/sink"
 )
 
 const (
@@ -43,14 +42,15 @@ type owner struct {
 	name      string
 	log       logr.Logger
 	informer  cache.SharedIndexInformer
+	files     string // where those of ours may be, for people
 }
 
 // followOwner watches the Deployment until the context ends. An established watch outlives the rights that it was started with, so
 // the agent learns of a deletion even where its role and its account go at the same moment.
-func followOwner(ctx context.Context, config Config) *owner {
+func followOwner(ctx context.Context, config Config, files string) *owner {
 	deployments := config.Client.AppsV1().Deployments(config.Namespace)
 	o := &owner{
-		client: config.Client, namespace: config.Namespace, name: config.Manager, log: config.Log,
+		client: config.Client, namespace: config.Namespace, name: config.Manager, log: config.Log, files: files,
 		informer: informerOfOne(config.Manager, deployments.List, deployments.Watch, &appsv1.Deployment{}),
 	}
 	go o.informer.RunWithContext(ctx)
@@ -78,7 +78,7 @@ func (o *owner) uninstalled(ctx context.Context) (why string) {
 			return ""
 		case !deleted && time.Since(began) >= eventsArrive:
 			o.log.Error(err, "This node keeps what is in force, because the API server no longer tells this agent whether Mirrorset is being uninstalled. "+
-				"If it is, run the command in docs/uninstall.md on the node, as root: it removes Mirrorset's files, which close blocked sources", "files", "/"+dropInPath+" and /"+certsDir+"/*/"+hostsFile)
+				"If it is, run the command in docs/uninstall.md on the node, as root: it removes Mirrorset's files, which close blocked sources", "files", o.files)
 			return ""
 		}
 		select {
@@ -126,25 +126,11 @@ func refused(err error) bool {
 	return apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err)
 }
 
-// clean takes all of Mirrorset off the host but for the lock: files that lead to a redirector which is about to end would close their
-// registries for good. What an agent accepted goes last, so that a killed clean-up leaves a node that the next agent mends.
+// clean takes all of Mirrorset off the host but for the lock. What an agent accepted goes last, so that a killed clean-up leaves a
+// node that the next agent mends.
 func (n *node) clean() error {
-	failed := []error{n.host.RemoveLeftovers(certsDir, hostsFile, containerd.Marker)}
-	ours, err := ourCerts(n.host)
-	failed = append(failed, err)
-	for _, file := range ours {
-		_, err := n.host.RemoveWithFolder(file)
-		failed = append(failed, err)
-	}
-	changed, err := n.host.Remove(dropInFile)
-	n.reloadOwed = n.reloadOwed || changed
-	if errors.Is(err, hostfile.ErrForeign) {
-		err = nil // somebody else's file in its place
-	}
-	failed = append(failed, err, n.reloadCRIO())
-	if err := errors.Join(failed...); err != nil {
+	if err := n.sinks.each(sink.Sink.Clean); err != nil {
 		return fmt.Errorf("cleaning this node, which docs/uninstall.md says how to do by hand: %w", err)
 	}
-	_, err = n.host.Remove(stateFile)
-	return err
+	return n.state.remove()
 }

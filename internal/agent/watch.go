@@ -22,6 +22,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/workqueue"
 
+	"github.com/mirrorset/mirrorset/internal/agent/sink"
 	"github.com/mirrorset/mirrorset/internal/hostfile"
 	"github.com/mirrorset/mirrorset/internal/payload"
 	"github.com/mirrorset/mirrorset/internal/rewatch"
@@ -32,10 +33,6 @@ const (
 	retryFirst = 100 * time.Millisecond
 	retryLast  = 30 * time.Second
 )
-
-// maxWatched bounds the registries' folders that are watched, as the host has no more than so many watches for all its
-// programs; the others are looked at with every rescan.
-const maxWatched = 1000
 
 // loop calls reconcile, one call at a time, whenever the ConfigMap or the host's files changed.
 type loop struct {
@@ -88,7 +85,7 @@ func watch(ctx context.Context, config Config, n *node) error {
 		}
 	}()
 	for err == nil && l.next(ctx) {
-		err = n.replaced()
+		err = n.sinks.each(sink.Sink.Lost)
 	}
 	if l.files == nil {
 		return err
@@ -167,7 +164,7 @@ func (l *loop) next(ctx context.Context) bool {
 
 // pass takes what is published, or else has the node's files repaired.
 func (l *loop) pass(ctx context.Context) error {
-	l.node.listen(ctx)
+	l.node.sinks.serve(ctx)
 	l.watchFolders()
 	defer l.watchFolders() // those that this pass makes
 	var refused error
@@ -200,14 +197,7 @@ func (l *loop) watchFolders() {
 	if l.files == nil {
 		return
 	}
-	folders := append([]string{"etc/containers", "usr/share/containers", path.Dir(statePath), certsDir, ownTLSDir}, dropInDirs...)
-	folders = append(folders, l.node.checkedFolders()...)
-	if ours, err := ourCerts(l.node.host); err == nil {
-		for _, file := range ours[:min(len(ours), maxWatched)] {
-			folders = append(folders, path.Dir(file.Path))
-		}
-	}
-	for _, folder := range folders {
+	for _, folder := range append([]string{path.Dir(statePath)}, l.node.sinks.watched()...) {
 		err := l.files.Add(filepath.Join(l.hostRoot, folder))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) && err.Error() != l.unseen {
 			l.unseen = err.Error()

@@ -14,6 +14,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/workqueue"
+
+	"github.com/mirrorset/mirrorset/internal/agent/sinktest"
 )
 
 func TestAFileThatIsBeingWrittenWakesNobody(t *testing.T) {
@@ -37,13 +39,13 @@ func TestAFileThatIsBeingWrittenWakesNobody(t *testing.T) {
 		l.queue.Get()
 		close(woken)
 	}()
-	write(t, root, "50-mirrorset.conf.mirrorset-tmp", "x")
+	sinktest.Write(t, root, "50-mirrorset.conf.mirrorset-tmp", "x")
 	select {
 	case <-woken:
 		t.Fatal("woken by a temporary file")
 	case <-time.After(200 * time.Millisecond):
 	}
-	write(t, root, "10-theirs.conf", "x")
+	sinktest.Write(t, root, "10-theirs.conf", "x")
 	select {
 	case <-woken:
 	case <-time.After(10 * time.Second):
@@ -52,13 +54,13 @@ func TestAFileThatIsBeingWrittenWakesNobody(t *testing.T) {
 }
 
 func TestARegistryThatCannotBeWrittenIsTriedAgain(t *testing.T) {
-	n, root, _ := newHost(t, files{other: foreign, certsDir + "/.old.com.mirrorset-tmp/theirs": ""})
+	n, root, _ := newHost(t, sinktest.Files{other: foreign, certsDir + "/.old.com.mirrorset-tmp/theirs": ""})
 	offer(t, n, 0, "old.com")
 	newQueue := func() workqueue.TypedRateLimitingInterface[struct{}] {
 		return workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[struct{}](retryFirst, retryLast))
 	}
 	l := &loop{
-		node: n, log: n.log, queue: newQueue(), hostRoot: root, reporter: &reporter{queue: newQueue()},
+		node: n.node, log: n.log, queue: newQueue(), hostRoot: root, reporter: &reporter{queue: newQueue()},
 		informer: cache.NewSharedIndexInformer(&cache.ListWatch{}, &corev1.ConfigMap{}, 0, cache.Indexers{}),
 	}
 	for _, want := range []int{1, 2, 0} {

@@ -9,6 +9,7 @@ import (
 	"cmp"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 	"time"
 )
@@ -36,6 +37,8 @@ type Node struct {
 	// RuntimeVersion is what status.nodeInfo.containerRuntimeVersion of the Node says, as in "containerd://2.1.4". It says
 	// which runtime the kubelet uses, and spares the answers that begin with "it depends".
 	RuntimeVersion string
+	// ReloadsCRIO says that CRI-O is told of each change of a drop-in, so that it follows none late.
+	ReloadsCRIO bool
 	// Booted is when the machine was started, and DropInsBorn when its [DropInsDir] was created.
 	Booted, DropInsBorn time.Time
 	// ContainerdStarted and CRIOStarted are when the processes were started. Without them, it is the time of their sockets
@@ -49,16 +52,31 @@ func Check(node Node) Report {
 	node.CertsDir = cmp.Or(node.CertsDir, DefaultCertsDir)
 	c := &checker{Node: node}
 	c.Root = newView(node.Root, node.Mounts)
-	switch runtime, _, _ := strings.Cut(node.RuntimeVersion, "://"); runtime {
-	case "containerd":
+	switch RuntimeOf(node.RuntimeVersion) {
+	case Containerd:
 		c.checkContainerd(true)
-	case "cri-o":
+	case CRIO:
 		c.checkCRIO(true)
 	default:
 		c.checkCRIO(false)
 		c.checkContainerd(false)
 	}
+	if node.ReloadsCRIO {
+		c.report.Problems = slices.DeleteFunc(c.report.Problems, func(p Problem) bool { return p.Runtime == CRIO && p.Effect == Late })
+	}
 	return c.report
+}
+
+// RuntimeOf returns the runtime that the kubelet uses by what status.nodeInfo.containerRuntimeVersion of a Node says, as in
+// "containerd://2.1.4"; "" for none of those that are checked.
+func RuntimeOf(version string) Runtime {
+	switch name, _, _ := strings.Cut(version, "://"); name {
+	case "containerd":
+		return Containerd
+	case "cri-o":
+		return CRIO
+	}
+	return ""
 }
 
 // checker collects what is found.

@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
-	"github.com/mirrorset/mirrorset/internal/containerd"
+	"github.com/mirrorset/mirrorset/internal/certsd"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 )
 
@@ -76,7 +76,7 @@ func (e *explainer) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	node := containerd.Node{Redirector: redirectorAddress(defaultRedirectorPort), AllowDefaultHost: e.allowDefaultHost}
+	node := certsd.Node{Redirector: redirectorAddress(defaultRedirectorPort), AllowDefaultHost: e.allowDefaultHost}
 	answers := newAnswerer(result.Rules, e.runtime, node)
 	found := answers.answer(ref)
 	stderr := cmd.ErrOrStderr()

@@ -12,7 +12,7 @@ import (
 	"path"
 	"path/filepath"
 
-	"github.com/mirrorset/mirrorset/internal/containerd"
+	"github.com/mirrorset/mirrorset/internal/certsd"
 	"github.com/mirrorset/mirrorset/internal/hostfile"
 )
 
@@ -43,9 +43,9 @@ func (f *folder) place(file string) string {
 }
 
 // refuseForeign fails before anything is written if some file could not be.
-func (f *folder) refuseForeign(files []containerd.File) error {
+func (f *folder) refuseForeign(files []certsd.File) error {
 	for _, file := range files {
-		_, err := f.host.Read(hostfile.File{Path: file.Path, Marker: containerd.Marker})
+		_, err := f.host.Read(hostfile.File{Path: file.Path, Marker: certsd.Marker})
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("%s: %w; nothing was written", printable(f.name), err)
 		}
@@ -54,9 +54,9 @@ func (f *folder) refuseForeign(files []containerd.File) error {
 }
 
 // write says of each file whether it is new.
-func (f *folder) write(out io.Writer, files []containerd.File) error {
+func (f *folder) write(out io.Writer, files []certsd.File) error {
 	for _, file := range files {
-		changed, err := f.host.Replace(hostfile.File{Path: file.Path, Marker: containerd.Marker}, file.Content)
+		changed, err := f.host.Replace(hostfile.File{Path: file.Path, Marker: certsd.Marker}, file.Content)
 		if err != nil {
 			return fmt.Errorf("%s: %w", printable(f.name), err)
 		}
@@ -72,7 +72,7 @@ func (f *folder) write(out io.Writer, files []containerd.File) error {
 }
 
 // nameStale warns of files from an earlier run, which containerd would go on to follow. What to delete is up to the user.
-func (f *folder) nameStale(stderr io.Writer, files []containerd.File) error {
+func (f *folder) nameStale(stderr io.Writer, files []certsd.File) error {
 	current := make(map[string]bool, len(files))
 	for _, file := range files {
 		current[file.Path] = true
@@ -82,9 +82,9 @@ func (f *folder) nameStale(stderr io.Writer, files []containerd.File) error {
 		return err
 	}
 	for _, name := range found {
-		if _, err := f.host.Read(hostfile.File{Path: name, Marker: containerd.Marker}); err == nil && !current[name] {
-			what := containerd.HostOf(path.Dir(name))
-			if what == containerd.DefaultHost {
+		if _, err := f.host.Read(hostfile.File{Path: name, Marker: certsd.Marker}); err == nil && !current[name] {
+			what := certsd.HostOf(path.Dir(name))
+			if what == certsd.DefaultHost {
 				what = "wildcards"
 			}
 			fmt.Fprintf(stderr, "warning: StaleFile: %s is from an earlier run, and the sets have nothing more for %s; delete it\n", f.place(name), what)

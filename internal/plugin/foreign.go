@@ -10,9 +10,10 @@ import (
 	"path"
 	"slices"
 
-	"github.com/mirrorset/mirrorset/internal/containerd"
+	"github.com/mirrorset/mirrorset/internal/certsd"
 	"github.com/mirrorset/mirrorset/internal/hostfile"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/route"
 )
 
 // names returns what is in a registry's folder, but for what was begun to be written there, and our file.
@@ -30,16 +31,16 @@ func (f *folder) names(registry string) (names []string) {
 }
 
 // certificates returns those that lie beside a registry's hosts.toml, which ours has to name (N4).
-func (f *folder) certificates(host string) containerd.Certificates {
-	found, _ := containerd.FindCertificates(f.names(containerd.Folders(host)[0]))
+func (f *folder) certificates(host string) certsd.Certificates {
+	found, _ := certsd.FindCertificates(f.names(certsd.Folders(host)[0]))
 	return found
 }
 
 // leaveForeign returns the files of the registries that nobody else configures, and warns of the others. A file that is there
 // already stays up to date all the same, as on a node.
-func (f *folder) leaveForeign(stderr io.Writer, rules []mirrors.Rule, files []containerd.File) (ours []containerd.File) {
+func (f *folder) leaveForeign(stderr io.Writer, rules []mirrors.Rule, files []certsd.File) (ours []certsd.File) {
 	for _, file := range files {
-		_, err := f.host.Read(hostfile.File{Path: file.Path, Marker: containerd.Marker})
+		_, err := f.host.Read(hostfile.File{Path: file.Path, Marker: certsd.Marker})
 		theirs := f.theirs(file.Host)
 		if err == nil || theirs == "" {
 			ours = append(ours, file)
@@ -54,8 +55,8 @@ func (f *folder) leaveForeign(stderr io.Writer, rules []mirrors.Rule, files []co
 // theirs returns what others have put into the folders that containerd reads for a registry and that our file cannot carry
 // over; "" for nothing.
 func (f *folder) theirs(host string) string {
-	folders := containerd.Folders(host)
-	if _, other := containerd.FindCertificates(f.names(folders[0])); other != "" {
+	folders := certsd.Folders(host)
+	if _, other := certsd.FindCertificates(f.names(folders[0])); other != "" {
 		return path.Join(folders[0], other)
 	}
 	for _, hidden := range folders[1:] {
@@ -72,11 +73,11 @@ func (f *folder) nameHiding(stderr io.Writer, rules []mirrors.Rule) error {
 	if err != nil {
 		return err
 	}
-	router := containerd.NewRouter(rules)
+	router := route.NewRouter(rules)
 	for _, entry := range folders {
-		host := containerd.HostOf(entry.Name())
+		host := certsd.HostOf(entry.Name())
 		wildcard := router.Wildcard(host)
-		_, err := f.host.Read(hostfile.File{Path: path.Join(entry.Name(), "hosts.toml"), Marker: containerd.Marker})
+		_, err := f.host.Read(hostfile.File{Path: path.Join(entry.Name(), "hosts.toml"), Marker: certsd.Marker})
 		if wildcard == "" || hostfile.IsTemporary(entry.Name()) || err == nil && entry.IsDir() {
 			continue
 		}

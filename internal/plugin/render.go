@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/mirrorset/mirrorset/internal/containerd"
+	"github.com/mirrorset/mirrorset/internal/certsd"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/registriesconf"
 )
@@ -97,7 +97,7 @@ func (r *renderer) writeTree(cmd *cobra.Command, result mirrors.Result) error {
 		return err
 	}
 	defer folder.close()
-	tree := containerd.Project(result.Rules, containerd.Node{
+	tree := certsd.Project(result.Rules, certsd.Node{
 		Redirector: redirectorAddress(r.port), AllowDefaultHost: r.allowDefaultHost, Certificates: folder.certificates,
 	})
 	if err := folder.refuseForeign(tree.Files); err != nil {
@@ -121,7 +121,7 @@ func (r *renderer) writeTree(cmd *cobra.Command, result mirrors.Result) error {
 func entriesOfHost(rules []mirrors.Rule, host string) []mirrors.Entry {
 	var from []mirrors.Entry
 	for i := range rules {
-		if of := hostOf(rules[i].Source); of == host || host == containerd.DefaultHost && strings.HasPrefix(of, "*") {
+		if of := hostOf(rules[i].Source); of == host || host == certsd.DefaultHost && strings.HasPrefix(of, "*") {
 			from = append(from, rules[i].From...)
 		}
 	}

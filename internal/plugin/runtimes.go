@@ -10,8 +10,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/mirrorset/mirrorset/internal/containerd"
+	"github.com/mirrorset/mirrorset/internal/certsd"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/route"
 )
 
 // The runtimes that explain can answer for. "" stands for what the sets mean, which each follows but for its quirks.
@@ -35,7 +36,7 @@ type answer struct {
 	// Content is where that which a tag names is pulled from once the tag is resolved, as repositories.
 	Content []mirrors.PullSource
 	// Pending says why rules for the image are not in force.
-	Pending *containerd.Pending
+	Pending *certsd.Pending
 }
 
 // answerer resolves images as a runtime does.
@@ -43,13 +44,13 @@ type answerer struct {
 	rules   []mirrors.Rule
 	index   *mirrors.Index
 	runtime string
-	tree    containerd.Tree // where the runtime is containerd
+	tree    certsd.Tree // where the runtime is containerd
 }
 
-func newAnswerer(rules []mirrors.Rule, runtime string, node containerd.Node) *answerer {
+func newAnswerer(rules []mirrors.Rule, runtime string, node certsd.Node) *answerer {
 	a := &answerer{rules: rules, index: mirrors.NewIndex(rules), runtime: runtime}
 	if runtime == containerdName {
-		a.tree = containerd.Project(rules, node)
+		a.tree = certsd.Project(rules, node)
 	}
 	return a
 }
@@ -103,7 +104,7 @@ func (a *answerer) byContainerd(ref mirrors.Reference) answer {
 // reachable leaves out mirrors that lie in a blocked source by another name of Docker Hub, as the redirector does.
 func (a *answerer) reachable(ref mirrors.Reference) mirrors.Resolution {
 	res := a.index.Resolve(ref)
-	router := containerd.NewRouter(a.rules)
+	router := route.NewRouter(a.rules)
 	res.PullSources = slices.DeleteFunc(res.PullSources, func(s mirrors.PullSource) bool {
 		host, path, _ := strings.Cut(strings.TrimSuffix(s.Location, ref.Suffix), "/")
 		return len(s.From) > 0 && router.Blocks(host, "/v2/"+path)
@@ -113,9 +114,9 @@ func (a *answerer) reachable(ref mirrors.Reference) mirrors.Resolution {
 
 // pending returns why containerd goes to the registry of an image by itself, whatever rule there is for it; nil where it
 // does not.
-func (a *answerer) pending(ref mirrors.Reference, rule *mirrors.Rule) *containerd.Pending {
+func (a *answerer) pending(ref mirrors.Reference, rule *mirrors.Rule) *certsd.Pending {
 	host := hostOf(ref.Name)
-	if rule == nil || slices.ContainsFunc(a.tree.Files, func(f containerd.File) bool { return f.Host == host }) {
+	if rule == nil || slices.ContainsFunc(a.tree.Files, func(f certsd.File) bool { return f.Host == host }) {
 		return nil
 	}
 	for i := range a.tree.Pending {

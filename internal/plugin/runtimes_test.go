@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/mirrorset/mirrorset/internal/containerd"
+	"github.com/mirrorset/mirrorset/internal/certsd"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/mirrors/mirrorstest"
 	"github.com/mirrorset/mirrorset/test/conformance"
@@ -59,7 +59,7 @@ func answerCase(t *testing.T, c *conformance.Case, runtime string) (mirrors.Refe
 		t.Fatal(err)
 	}
 	rules := mirrors.Merge(mirrors.Input{Sets: sets, Insecure: insecure}).Rules
-	return ref, newAnswerer(rules, runtime, containerd.Node{Redirector: redirectorAddress(defaultRedirectorPort), AllowDefaultHost: true}).answer(ref)
+	return ref, newAnswerer(rules, runtime, certsd.Node{Redirector: redirectorAddress(defaultRedirectorPort), AllowDefaultHost: true}).answer(ref)
 }
 
 // places returns the repositories of pull sources.
@@ -99,7 +99,7 @@ func TestSourcesThatMatchAndLoseAreNamedMostSpecificFirst(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		found := newAnswerer(rules, tt.runtime, containerd.Node{Redirector: "127.0.0.1:1"}).answer(ref)
+		found := newAnswerer(rules, tt.runtime, certsd.Node{Redirector: "127.0.0.1:1"}).answer(ref)
 		var others []string
 		for _, rule := range found.Others {
 			others = append(others, rule.Source)

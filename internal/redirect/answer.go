@@ -7,14 +7,14 @@ import (
 	"encoding/json"
 	"net/http"
 
-	"github.com/mirrorset/mirrorset/internal/containerd"
+	"github.com/mirrorset/mirrorset/internal/route"
 )
 
 // serverName is how a redirector is known.
 const serverName = "mirrorset-redirector"
 
 // redirect has containerd ask the registry itself, with whatever credentials it has for that one.
-func redirect(w http.ResponseWriter, q question, to containerd.Target) {
+func redirect(w http.ResponseWriter, q question, to route.Target) {
 	w.Header().Set("Location", urlOf("https", to, q))
 	w.WriteHeader(http.StatusTemporaryRedirect)
 }

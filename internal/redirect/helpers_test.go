@@ -17,10 +17,10 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/opencontainers/go-digest"
 
-	"github.com/mirrorset/mirrorset/internal/containerd"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/mirrors/mirrorstest"
 	"github.com/mirrorset/mirrorset/internal/registriesconf"
+	"github.com/mirrorset/mirrorset/internal/route"
 )
 
 // manifest is what mirrors have.
@@ -54,7 +54,7 @@ func setRules(t testing.TB, s *Server, sets string, insecure ...string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.SetRules(Rules{Router: containerd.NewRouter(rules), Blockers: registriesconf.Blockers(text)})
+	s.SetRules(Rules{Router: route.NewRouter(rules), Blockers: registriesconf.Blockers(text)})
 }
 
 // ask sends a request as containerd does, and returns status, Location and body.
@@ -72,7 +72,7 @@ func ask(t testing.TB, s http.Handler, method, path string, headers ...string) (
 
 // pathTo is the path of a manifest at one of the redirector's entries.
 func pathTo(entry, host, repository, object string) string {
-	return containerd.RedirectorPath + entry + "/" + repository + "/manifests/" + object + "?ns=" + host
+	return route.RedirectorPath + entry + "/" + repository + "/manifests/" + object + "?ns=" + host
 }
 
 // registryAt is a registry that answers in one way, and remembers what it was asked.

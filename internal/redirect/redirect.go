@@ -21,8 +21,8 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/opencontainers/go-digest"
 
-	"github.com/mirrorset/mirrorset/internal/containerd"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/route"
 )
 
 // Config is what a redirector has to know.
@@ -40,7 +40,7 @@ type Config struct {
 // Rules are what a redirector answers by.
 type Rules struct {
 	// Router finds the mirrors.
-	Router *containerd.Router
+	Router *route.Router
 	// Blockers name, by blocked source, the sets that block it.
 	Blockers map[string]string
 }
@@ -73,7 +73,7 @@ const (
 
 // question is what containerd asks for.
 type question struct {
-	entry containerd.Entry
+	entry route.Entry
 	// host is the registry as in image references.
 	host, repository string
 	// kind is manifests or blobs.
@@ -93,7 +93,7 @@ func (q question) digest() digest.Digest {
 // parse understands GET and HEAD of a manifest or a blob, and nothing else. The registry stands in the query, where
 // containerd puts it for every host that is not the registry itself.
 func parse(r *http.Request) (q question, ok bool) {
-	below, ok := strings.CutPrefix(r.URL.Path, containerd.RedirectorPath)
+	below, ok := strings.CutPrefix(r.URL.Path, route.RedirectorPath)
 	if !ok || r.URL.RawPath != "" {
 		return q, false
 	}
@@ -102,7 +102,7 @@ func parse(r *http.Request) (q question, ok bool) {
 	if n < 4 || parts[n-2] != manifests && parts[n-2] != blobs {
 		return q, false
 	}
-	q = question{entry: containerd.Entry(parts[0]), host: r.URL.Query().Get("ns"), repository: strings.Join(parts[1:n-2], "/"), kind: parts[n-2], object: parts[n-1]}
+	q = question{entry: route.Entry(parts[0]), host: r.URL.Query().Get("ns"), repository: strings.Join(parts[1:n-2], "/"), kind: parts[n-2], object: parts[n-1]}
 	if !q.entry.IsValid() {
 		return q, false
 	}
@@ -118,7 +118,7 @@ func parse(r *http.Request) (q question, ok bool) {
 }
 
 // selfPath is where a redirector says that it is one.
-const selfPath = containerd.RedirectorPath + "self"
+const selfPath = route.RedirectorPath + "self"
 
 // ServeHTTP answers containerd.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -154,34 +154,34 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) Result {
 		fail(w, http.StatusServiceUnavailable, "UNAVAILABLE", "the rules of this node are not known yet")
 		return Failed
 	}
-	route := rules.Router.Route(q.host, q.repository)
+	way := rules.Router.Route(q.host, q.repository)
 	rank, isRank := q.entry.Rank()
 	switch {
 	case isRank:
-		return s.serveMirror(w, r, q, route, rank)
-	case route.IsBlocked():
-		message := s.refusal(q, route, rules.Blockers[route.Rule.Source])
+		return s.serveMirror(w, r, q, way, rank)
+	case way.IsBlocked():
+		message := s.refusal(q, way, rules.Blockers[way.Rule.Source])
 		s.config.Log.V(1).Info("Refused", "image", q.host+"/"+q.repository, "object", q.object, "why", message)
 		fail(w, http.StatusForbidden, "DENIED", message)
 		return Refused
-	case route.Source.Insecure:
-		return s.relay.serveSource(w, r, q, route.Source)
-	case q.entry == containerd.InsecureSource:
+	case way.Source.Insecure:
+		return s.relay.serveSource(w, r, q, way.Source)
+	case q.entry == route.InsecureSource:
 		fail(w, http.StatusNotFound, "NAME_UNKNOWN", "this source is not insecure")
 		return NoMirror
 	}
-	redirect(w, q, route.Source)
+	redirect(w, q, way.Source)
 	return ToSource
 }
 
 // serveMirror sends containerd to the mirror of a rank if that one is worth the way.
-func (s *Server) serveMirror(w http.ResponseWriter, r *http.Request, q question, route containerd.Route, rank int) Result {
-	if rank >= len(route.Mirrors) {
+func (s *Server) serveMirror(w http.ResponseWriter, r *http.Request, q question, way route.Route, rank int) Result {
+	if rank >= len(way.Mirrors) {
 		fail(w, http.StatusNotFound, "NAME_UNKNOWN", "there is no mirror of this rank")
 		return NoMirror
 	}
-	mirror := route.Mirrors[rank]
-	isLast := route.IsBlocked() && rank == len(route.Mirrors)-1 // nothing would be gained by passing over it for being slow
+	mirror := way.Mirrors[rank]
+	isLast := way.IsBlocked() && rank == len(way.Mirrors)-1 // nothing would be gained by passing over it for being slow
 	own, err := s.relay.tlsFor(mirror)
 	var v verdict
 	switch {
@@ -209,13 +209,13 @@ func (s *Server) refuses(to *url.URL) bool {
 	host, at := strings.ToLower(strings.TrimSuffix(to.Hostname(), ".")), path.Clean("/"+to.Path)
 	port := cmp.Or(to.Port(), map[string]string{"http": "80", "https": "443"}[to.Scheme])
 	router := s.rules.Load().Router
-	return strings.HasPrefix(at, containerd.RedirectorPath) || router.Blocks(host+":"+port, at) || (port == "80" || port == "443") && router.Blocks(host, at)
+	return strings.HasPrefix(at, route.RedirectorPath) || router.Blocks(host+":"+port, at) || (port == "80" || port == "443") && router.Blocks(host, at)
 }
 
 // refusal says who is to be asked, and what became of the mirrors.
-func (s *Server) refusal(q question, route containerd.Route, by string) string {
+func (s *Server) refusal(q question, way route.Route, by string) string {
 	var text strings.Builder
-	fmt.Fprintf(&text, "source %s is blocked by policy NeverContactSource", route.Rule.Source)
+	fmt.Fprintf(&text, "source %s is blocked by policy NeverContactSource", way.Rule.Source)
 	if by != "" {
 		fmt.Fprintf(&text, " of ImageDigestMirrorSet %s", by)
 	}
@@ -223,10 +223,10 @@ func (s *Server) refusal(q question, route containerd.Route, by string) string {
 		text.WriteString("; mirrors are for images by digest only")
 		return text.String()
 	}
-	if len(route.Mirrors) == 0 {
+	if len(way.Mirrors) == 0 {
 		text.WriteString("; no mirror may be contacted")
 	}
-	for _, m := range route.Mirrors {
+	for _, m := range way.Mirrors {
 		if v, ok := s.scout.recall(q, m); ok && v.why != "" {
 			fmt.Fprintf(&text, "; mirror %s: %s", name(m), v.why)
 		}
@@ -234,10 +234,10 @@ func (s *Server) refusal(q question, route containerd.Route, by string) string {
 	return text.String()
 }
 
-func name(t containerd.Target) string {
+func name(t route.Target) string {
 	return t.Host + "/" + t.Repository
 }
 
-func urlOf(scheme string, t containerd.Target, q question) string {
+func urlOf(scheme string, t route.Target, q question) string {
 	return scheme + "://" + t.Host + "/v2/" + t.Repository + "/" + q.kind + "/" + q.object
 }

@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mirrorset/mirrorset/internal/containerd"
+	"github.com/mirrorset/mirrorset/internal/route"
 )
 
 func TestEachRankLeadsToTheMirrorOfThatRank(t *testing.T) {
@@ -33,7 +33,7 @@ func TestEachRankLeadsToTheMirrorOfThatRank(t *testing.T) {
 	} {
 		for _, method := range []string{http.MethodHead, http.MethodGet} {
 			for _, kind := range []string{manifests, blobs} {
-				w := ask(t, s, method, containerd.RedirectorPath+c.rank+"/"+c.repository+"/"+kind+"/"+manifestDigest+"?ns=s.com")
+				w := ask(t, s, method, route.RedirectorPath+c.rank+"/"+c.repository+"/"+kind+"/"+manifestDigest+"?ns=s.com")
 				wantCode, wantLocation := http.StatusTemporaryRedirect, "https://"+c.want+"/"+kind+"/"+manifestDigest
 				if c.want == "" {
 					wantCode, wantLocation = http.StatusNotFound, ""
@@ -105,17 +105,17 @@ func TestNothingElseIsServed(t *testing.T) {
 	for name, path := range map[string]string{
 		"the root":                             "/",
 		"the API's version":                    "/v2/",
-		"the redirector's root":                containerd.RedirectorPath,
-		"an entry alone":                       containerd.RedirectorPath + "0",
+		"the redirector's root":                route.RedirectorPath,
+		"an entry alone":                       route.RedirectorPath + "0",
 		"a tag of a mirror":                    pathTo("0", "s.com", "x/y", "latest"),
 		"a blob by another name than a digest": strings.Replace(pathTo("source", "s.com", "x/y", "latest"), manifests, blobs, 1),
-		"a list of tags":                       containerd.RedirectorPath + "source/x/y/tags/list?ns=s.com",
-		"referrers":                            containerd.RedirectorPath + "source/x/y/referrers/" + manifestDigest + "?ns=s.com",
+		"a list of tags":                       route.RedirectorPath + "source/x/y/tags/list?ns=s.com",
+		"referrers":                            route.RedirectorPath + "source/x/y/referrers/" + manifestDigest + "?ns=s.com",
 		"no registry":                          strings.Replace(good, "?ns=s.com", "", 1),
 		"a registry with a path":               strings.Replace(good, "s.com", "s.com/x", 1),
 		"a registry that is read as a name":    pathTo("0", "foo", "x/y", manifestDigest),
 		"a name that has another form":         pathTo("0", "docker.io", "alpine", manifestDigest),
-		"no repository":                        containerd.RedirectorPath + "0/manifests/" + manifestDigest + "?ns=s.com",
+		"no repository":                        route.RedirectorPath + "0/manifests/" + manifestDigest + "?ns=s.com",
 		"a repository in capitals":             strings.Replace(good, "x/y", "x/Y", 1),
 		"a way up":                             strings.Replace(good, "x/y", "x/../y", 1),
 		"an empty element":                     strings.Replace(good, "x/y", "x//y", 1),
@@ -199,9 +199,9 @@ func FuzzRequest(f *testing.F) {
 	}
 	s := newServer(f, "a: s.com/x -> m.com [Never]\na: s.com -> (none)")
 	f.Fuzz(func(t *testing.T, path, host string) {
-		r := &http.Request{Method: http.MethodGet, URL: &url.URL{Path: containerd.RedirectorPath + path, RawQuery: url.Values{"ns": {host}}.Encode()}}
+		r := &http.Request{Method: http.MethodGet, URL: &url.URL{Path: route.RedirectorPath + path, RawQuery: url.Values{"ns": {host}}.Encode()}}
 		q, ok := parse(r)
-		if !ok || q.entry != containerd.Source {
+		if !ok || q.entry != route.Source {
 			return // mirrors are asked before they are answered with
 		}
 		w := httptest.NewRecorder()

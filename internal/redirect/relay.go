@@ -15,7 +15,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/mirrorset/mirrorset/internal/containerd"
+	"github.com/mirrorset/mirrorset/internal/route"
 )
 
 const (
@@ -50,7 +50,7 @@ func newRelay(ownTLS func(host string) (*tls.Config, error), scout *scout, refus
 }
 
 // tlsFor returns the settings by which a mirror is to be streamed; nil for one that containerd can reach.
-func (s *relay) tlsFor(t containerd.Target) (*tls.Config, error) {
+func (s *relay) tlsFor(t route.Target) (*tls.Config, error) {
 	var own *tls.Config
 	if s.ownTLS != nil {
 		var err error
@@ -70,7 +70,7 @@ func (s *relay) tlsFor(t containerd.Target) (*tls.Config, error) {
 // serveMirror streams from a mirror, which is waited for longer if it is the last one. Where the verdict is not ok, nothing has
 // been answered yet. Whether a manifest is the one can only be told from its content, so it is asked for whole, where containerd
 // wants no more than its headers too.
-func (s *relay) serveMirror(w http.ResponseWriter, r *http.Request, q question, mirror containerd.Target, own *tls.Config, isLast bool) verdict {
+func (s *relay) serveMirror(w http.ResponseWriter, r *http.Request, q question, mirror route.Target, own *tls.Config, isLast bool) verdict {
 	if v, ok := s.scout.distrusts(q, mirror); ok {
 		return v
 	}
@@ -131,7 +131,7 @@ func (s *relay) passManifest(w http.ResponseWriter, r *http.Request, q question,
 }
 
 // answers tells whether a mirror that did not answer does so now.
-func (s *relay) answers(r *http.Request, q question, mirror containerd.Target, own *tls.Config) bool {
+func (s *relay) answers(r *http.Request, q question, mirror route.Target, own *tls.Config) bool {
 	r.Method = http.MethodHead
 	_, body, err := s.open(r, q, mirror, own, s.scout.deadline) //nolint:bodyclose // the stream closes it
 	if err == nil {
@@ -141,7 +141,7 @@ func (s *relay) answers(r *http.Request, q question, mirror containerd.Target, o
 }
 
 // serveSource streams from an insecure source, for images by tag too.
-func (s *relay) serveSource(w http.ResponseWriter, r *http.Request, q question, source containerd.Target) Result {
+func (s *relay) serveSource(w http.ResponseWriter, r *http.Request, q question, source route.Target) Result {
 	own, err := s.tlsFor(source)
 	if err != nil {
 		fail(w, http.StatusBadGateway, "UNKNOWN", fmt.Sprintf("the node's TLS settings for %s cannot be used: %v", source.Host, err))

@@ -16,7 +16,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
-	"github.com/mirrorset/mirrorset/internal/containerd"
+	"github.com/mirrorset/mirrorset/internal/route"
 )
 
 // The bounds of asking a mirror.
@@ -81,7 +81,7 @@ func newScout() *scout {
 }
 
 // ask returns whether a mirror has what is asked for, as far as can be told without credentials.
-func (s *scout) ask(r *http.Request, q question, mirror containerd.Target) verdict {
+func (s *scout) ask(r *http.Request, q question, mirror route.Target) verdict {
 	if v, ok := s.recall(q, mirror); ok && !v.silent {
 		return v
 	}
@@ -104,7 +104,7 @@ func silentFor(d time.Duration) string {
 }
 
 // isSilent tells whether a mirror did not answer lately. It has such a one tried again behind the scenes, from time to time.
-func (s *scout) isSilent(mirror containerd.Target, answers func() bool) bool {
+func (s *scout) isSilent(mirror route.Target, answers func() bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	host := s.again(mirror.Host, func() bool { return s.answers(mirror.Host) })
@@ -139,7 +139,7 @@ func (s *scout) note(what string, answers bool) {
 
 // noteSilent keeps that a mirror did not answer, and finds out whether that goes for all of its registry: there may be just
 // one image that it is slow to fetch from elsewhere.
-func (s *scout) noteSilent(mirror containerd.Target) {
+func (s *scout) noteSilent(mirror route.Target) {
 	s.note(name(mirror), false)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -172,7 +172,7 @@ func (s *scout) answers(host string) bool {
 }
 
 // try asks the mirror, and notes whether it answers at all.
-func (s *scout) try(parent context.Context, q question, mirror containerd.Target, accept []string) verdict {
+func (s *scout) try(parent context.Context, q question, mirror route.Target, accept []string) verdict {
 	ctx, cancel := context.WithTimeout(parent, s.deadline)
 	defer cancel()
 	slot := s.slot(mirror.Host)
@@ -205,7 +205,7 @@ func (s *scout) slot(host string) chan struct{} {
 
 // request asks for a manifest whole, because only its content tells whether it is the one; of a blob, containerd sees that
 // for itself.
-func (s *scout) request(ctx context.Context, q question, mirror containerd.Target, accept []string) verdict {
+func (s *scout) request(ctx context.Context, q question, mirror route.Target, accept []string) verdict {
 	method := http.MethodHead
 	if q.kind == manifests {
 		method = http.MethodGet

@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/mirrorset/mirrorset/internal/containerd"
+	"github.com/mirrorset/mirrorset/internal/route"
 )
 
 // relayClient keeps connections to a registry for as long as the TLS settings stay the same.
@@ -28,7 +28,7 @@ var errSilent = errors.New("it does not answer")
 
 // open sends the request on, over TLS, and for an insecure registry over plain HTTP where that fails; the way that worked last
 // is tried first.
-func (s *relay) open(r *http.Request, q question, t containerd.Target, own *tls.Config, patience time.Duration) (*http.Response, *stream, error) {
+func (s *relay) open(r *http.Request, q question, t route.Target, own *tls.Config, patience time.Duration) (*http.Response, *stream, error) {
 	if !s.begin() {
 		return nil, nil, errors.New("too many streams run already")
 	}

@@ -6,7 +6,7 @@ package redirect
 import (
 	"time"
 
-	"github.com/mirrorset/mirrorset/internal/containerd"
+	"github.com/mirrorset/mirrorset/internal/route"
 )
 
 // verdict is whether a mirror is worth the way for an image.
@@ -19,7 +19,7 @@ type verdict struct {
 	until time.Time
 }
 
-func key(q question, mirror containerd.Target) string {
+func key(q question, mirror route.Target) string {
 	return q.kind + " " + name(mirror) + "@" + q.object
 }
 
@@ -27,14 +27,14 @@ func key(q question, mirror containerd.Target) string {
 var anyBlob = question{kind: blobs}
 
 // remember keeps a verdict for a moment. Where a manifest is another one, whose the blobs are cannot be told from here.
-func (s *scout) remember(q question, mirror containerd.Target, v verdict) {
+func (s *scout) remember(q question, mirror route.Target, v verdict) {
 	s.rememberFor(fresh, q, mirror, v)
 	if v.wrong {
 		s.rememberFor(distrusted, anyBlob, mirror, v)
 	}
 }
 
-func (s *scout) rememberFor(d time.Duration, q question, mirror containerd.Target, v verdict) {
+func (s *scout) rememberFor(d time.Duration, q question, mirror route.Target, v verdict) {
 	v.until = time.Now().Add(d)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -45,7 +45,7 @@ func (s *scout) rememberFor(d time.Duration, q question, mirror containerd.Targe
 }
 
 // recall returns what was remembered about a mirror.
-func (s *scout) recall(q question, mirror containerd.Target) (verdict, bool) {
+func (s *scout) recall(q question, mirror route.Target) (verdict, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	v, ok := s.verdicts[key(q, mirror)]
@@ -53,7 +53,7 @@ func (s *scout) recall(q question, mirror containerd.Target) (verdict, bool) {
 }
 
 // distrusts tells whether blobs are not taken from a mirror.
-func (s *scout) distrusts(q question, mirror containerd.Target) (verdict, bool) {
+func (s *scout) distrusts(q question, mirror route.Target) (verdict, bool) {
 	if q.kind != blobs {
 		return verdict{}, false
 	}

@@ -4,6 +4,7 @@
 package integration_test
 
 import (
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -18,6 +19,7 @@ import (
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 	"github.com/mirrorset/mirrorset/internal/agent"
+	"github.com/mirrorset/mirrorset/internal/agent/runtimes"
 	"github.com/mirrorset/mirrorset/test/controlplane"
 )
 
@@ -28,6 +30,8 @@ func deletionTries() int {
 	}
 	return 2
 }
+
+var sinks = runtimes.Flags(flag.NewFlagSet("", flag.PanicOnError))
 
 // The manager publishes once a second at the most, and here it is stopped for a while, so a watch sees revisions in which some of
 // the sets are still there.
@@ -42,7 +46,7 @@ var _ = Describe("kubectl mirrors nodes --watch after sets were deleted", func()
 			sets := blockedSets(try, count)
 			create(ctx, sets...)
 			n.wantRules(sets...)
-			Expect(agent.CheckClean(n.root)).NotTo(Succeed())
+			Expect(agent.CheckClean(n.root, sinks)).NotTo(Succeed())
 
 			going := pause(manager)
 			for _, s := range sets {
@@ -50,7 +54,7 @@ var _ = Describe("kubectl mirrors nodes --watch after sets were deleted", func()
 				time.Sleep(time.Duration(rand.IntN(1200/count+1)) * time.Millisecond)
 			}
 			out, code := runMirrors(ctx, "nodes", "--watch", "--timeout=30s")
-			left := agent.CheckClean(n.root)
+			left := agent.CheckClean(n.root, sinks)
 			Expect(code).To(Equal(0), out)
 			if left != nil {
 				falseEnds = append(falseEnds, fmt.Sprintf("try %d: %v, and the watch had ended with\n%s", try, left, out))
@@ -83,7 +87,7 @@ var _ = Describe("kubectl mirrors nodes --watch after sets were deleted", func()
 		Expect(admin.Delete(ctx, sets[1])).To(Succeed())
 		Expect(manager.Send(syscall.SIGCONT)).To(Succeed())
 		Expect(watch.Wait()).To(Succeed())
-		Expect(agent.CheckClean(n.root)).To(Succeed())
+		Expect(agent.CheckClean(n.root, sinks)).To(Succeed())
 	})
 
 	It("ends also where the text is the same without the set, and leaves the revision as it is", func(ctx SpecContext) {

@@ -5,6 +5,7 @@ package integration_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -24,6 +26,7 @@ import (
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 	"github.com/mirrorset/mirrorset/internal/agent"
+	"github.com/mirrorset/mirrorset/internal/agent/runtimes"
 	"github.com/mirrorset/mirrorset/test/controlplane"
 )
 
@@ -90,11 +93,13 @@ func startAgents(b *testing.B, api *rest.Config, c client.Client, agents int) {
 	untyped, err := dynamic.NewForConfig(api)
 	must(b, err)
 	for i := range agents {
+		flags := flag.NewFlagSet("", flag.PanicOnError)
 		config := agent.Config{
 			HostRoot: filepath.Join(roots, fmt.Sprint(i)), NodeName: fmt.Sprintf("node-%d", i), Namespace: controlplane.Namespace,
 			Client: typed, Nodes: untyped, Log: logr.Discard(), Rescan: time.Minute, Started: func() {},
-			Settings: agent.Settings{RedirectorPort: 20_000 + i, CertsDir: "/etc/containerd/certs.d", ContainerdConfig: "/etc/containerd/config.toml"},
+			Metrics: prometheus.NewRegistry(), Sinks: runtimes.Flags(flags),
 		}
+		must(b, flags.Set("redirector-port", fmt.Sprint(20_000+i)))
 		must(b, os.MkdirAll(filepath.Join(config.HostRoot, dropIns), 0o755))
 		must(b, c.Create(ctx, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: config.NodeName, Labels: map[string]string{corev1.LabelOSStable: "linux"}}}))
 		running.Go(func() {

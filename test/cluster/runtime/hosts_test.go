@@ -1,8 +1,8 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package runtime_test holds what internal/containerd says about hosts.toml against containerd's own loader. It stands in
-// this module because that one is heavy; what the two share are the files in internal/containerd/testdata.
+// Package runtime_test holds what internal/certsd says about hosts.toml against containerd's own loader. It stands in
+// this module because that one is heavy; what the two share are the files in internal/certsd/testdata.
 package runtime_test
 
 import (
@@ -19,11 +19,11 @@ import (
 )
 
 const (
-	testdata = "../../../internal/containerd/testdata"
+	testdata = "../../../internal/certsd/testdata"
 	all      = docker.HostCapabilityPull | docker.HostCapabilityResolve | docker.HostCapabilityPush | docker.HostCapabilityReferrers
 )
 
-// endpoint is how internal/containerd writes down what it reads.
+// endpoint is how internal/certsd writes down what it reads.
 type endpoint struct {
 	Scheme     string `json:"scheme"`
 	Host       string `json:"host"`

@@ -1,0 +1,140 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package certs is the sink for containerd: its folder of hosts.toml files, and the redirector that they lead to (N3 and N4 of
+// docs/semantics.md).
+package certs
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+
+	"github.com/mirrorset/mirrorset/internal/agent/sink"
+	"github.com/mirrorset/mirrorset/internal/certsd/ondisk"
+	"github.com/mirrorset/mirrorset/internal/nodecheck"
+)
+
+// dir is the folder that containerd's config_path names. A host without it has no containerd to serve.
+const dir = "etc/containerd/certs.d"
+
+// settings are what an administrator may choose about containerd: see [Flags].
+type settings struct {
+	redirectorPort   int
+	allowDefaultHost bool
+	dir, config      string // as the host calls them
+	configDir        string // below the host's root; empty for its own place
+}
+
+// Flags adds a flag for each setting. The sink is to be opened once they are parsed.
+func Flags(flags *flag.FlagSet) sink.Open {
+	var s settings
+	flags.IntVar(&s.redirectorPort, "redirector-port", 289, "port of 127.0.0.1 on which containerd finds the redirector")
+	flags.BoolVar(&s.allowDefaultHost, "allow-default-host", false, "put blocked wildcards in force for containerd, which makes every registry that has no folder of its own depend on the redirector")
+	flags.StringVar(&s.dir, "containerd-certs-dir", "/etc/containerd/certs.d", "what the host calls the folder that is at etc/containerd/certs.d below --host-root")
+	flags.StringVar(&s.config, "containerd-config", "/etc/containerd/config.toml", "what the host calls containerd's configuration file")
+	flags.StringVar(&s.configDir, "containerd-config-dir", "", "where the folder of --containerd-config is below --host-root; the default is its own place")
+	return func(env sink.Env) sink.Sink { return newSink(env, s) }
+}
+
+// Sink is containerd's folder of a host.
+type Sink struct {
+	env      sink.Env
+	settings settings
+	folder   ondisk.Folder
+	drift    *sink.Drift
+	redirector
+}
+
+var _ sink.Server = &Sink{}
+
+// newSink returns the sink of a host. Its redirector knows no rules yet.
+func newSink(env sink.Env, chosen settings) *Sink {
+	return &Sink{env: env, settings: chosen, folder: ondisk.At(env.Host, dir), drift: env.Drift("hosts_toml"), redirector: newRedirector(env, chosen.redirectorPort)}
+}
+
+// Try finds nothing to harm: each registry is judged by itself when its file is written.
+func (s *Sink) Try(rules *sink.Accepted) (apply func() sink.Outcome, err error) {
+	return func() sink.Outcome { return s.apply(rules) }, nil
+}
+
+// apply reports a failure about one registry among the findings, as it does not stop the others.
+func (s *Sink) apply(rules *sink.Accepted) sink.Outcome {
+	p := &pass{Sink: s, rules: rules.Rules, missing: make(map[string]bool)}
+	err := p.write()
+	if p.changed > 0 {
+		s.env.Log.Info("Changed containerd's registries", "path", "/"+dir, "changed", p.changed, "revision", rules.Revision)
+	}
+	return p.outcome(err)
+}
+
+// Serve serves only where there is containerd's folder, as nothing else could lead to the redirector.
+func (s *Sink) Serve(ctx context.Context) {
+	_, err := fs.Stat(s.env.Host.FS(), dir)
+	s.serve(ctx, err == nil)
+}
+
+// Describe says where containerd's folders are.
+func (s *Sink) Describe(node *nodecheck.Node) {
+	node.CertsDir, node.ContainerdConfig = s.settings.dir, s.settings.config
+	node.Mounts = map[string]string{s.settings.dir: dir}
+	if s.settings.configDir != "" {
+		node.Mounts[path.Dir(s.settings.config)] = s.settings.configDir
+	}
+}
+
+// Lost tells whether the host has another folder now in the place of the one that this Pod has mounted.
+func (s *Sink) Lost() error {
+	if s.settings.configDir == "" || path.Dir(s.settings.dir) != path.Dir(s.settings.config) {
+		return nil // it cannot be told
+	}
+	mounted, err := fs.Stat(s.env.Host.FS(), dir)
+	if err != nil {
+		return nil // there is none to be replaced
+	}
+	there, err := s.env.Host.Lstat(path.Join(s.settings.configDir, path.Base(s.settings.dir)))
+	if err == nil && (there.Mode()&fs.ModeSymlink != 0 || os.SameFile(mounted, there)) {
+		return nil
+	}
+	return fmt.Errorf("%s was replaced on the host, and has to be mounted anew", s.settings.dir)
+}
+
+// Files is one file for each registry.
+func (s *Sink) Files() string {
+	return s.folder.Path("*")
+}
+
+// Owned returns the files of registries.
+func (s *Sink) Owned() (paths []string, err error) {
+	folders, err := s.folder.Ours()
+	for _, folder := range folders {
+		paths = append(paths, s.folder.Path(folder))
+	}
+	return paths, err
+}
+
+// Folders are those of the files, of the certificates of registries, and of containerd's configuration.
+func (s *Sink) Folders() []string {
+	config := s.settings.configDir
+	if config == "" {
+		config = strings.TrimPrefix(path.Dir(s.settings.config), "/")
+	}
+	return []string{dir, ownTLSDir, config}
+}
+
+// Clean removes the files because they lead to a redirector which is about to end, and that would close their registries for good.
+func (s *Sink) Clean() error {
+	failed := []error{s.folder.RemoveLeftovers()}
+	ours, err := s.folder.Ours()
+	failed = append(failed, err)
+	for _, folder := range ours {
+		_, err := s.folder.Remove(folder)
+		failed = append(failed, err)
+	}
+	return errors.Join(failed...)
+}

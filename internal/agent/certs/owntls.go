@@ -1,0 +1,89 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package certs
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"strings"
+
+	"github.com/mirrorset/mirrorset/internal/hostfile"
+)
+
+// ownTLSDir has a folder a registry, with certificates by their names as in Docker's folders. CRI-O and Podman look here.
+const ownTLSDir = "etc/containers/certs.d"
+
+// maxCertificates bounds a file of certificates or keys, in bytes.
+const maxCertificates = 1 << 20
+
+// ownTLS are a host's own TLS settings for registries, where CRI-O looks for them.
+type ownTLS struct {
+	host *hostfile.Host
+}
+
+// has tells whether there are settings for a registry.
+func (o ownTLS) has(registry string) bool {
+	return len(o.files(registry)) > 0
+}
+
+func (o ownTLS) files(registry string) (names []string) {
+	entries, err := hostfile.ReadDir(o.host.FS(), hostfile.Follow(o.host.FS(), path.Join(ownTLSDir, registry)))
+	if err != nil {
+		return nil
+	}
+	for _, entry := range entries {
+		if strings.HasSuffix(entry.Name(), ".crt") || strings.HasSuffix(entry.Name(), ".cert") {
+			names = append(names, entry.Name())
+		}
+	}
+	return names
+}
+
+// config returns these settings; nil where there are none.
+func (o ownTLS) config(registry string) (*tls.Config, error) {
+	names := o.files(registry)
+	if len(names) == 0 {
+		return nil, nil
+	}
+	config := &tls.Config{MinVersion: tls.VersionTLS12}
+	folder := hostfile.Follow(o.host.FS(), path.Join(ownTLSDir, registry))
+	read := func(name string) ([]byte, error) {
+		return o.host.ReadRegular(hostfile.Follow(o.host.FS(), path.Join(folder, name)), maxCertificates)
+	}
+	for _, name := range names {
+		content, err := read(name)
+		if err != nil {
+			return nil, err
+		}
+		base, isClient := strings.CutSuffix(name, ".cert")
+		if !isClient {
+			if config.RootCAs == nil {
+				if config.RootCAs, err = x509.SystemCertPool(); err != nil {
+					return nil, err
+				}
+			}
+			if !config.RootCAs.AppendCertsFromPEM(content) {
+				return nil, fmt.Errorf("/%s has no certificate", path.Join(folder, name))
+			}
+			continue
+		}
+		key, err := read(base + ".key")
+		if errors.Is(err, fs.ErrNotExist) {
+			key, err = content, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		pair, err := tls.X509KeyPair(content, key)
+		if err != nil {
+			return nil, fmt.Errorf("/%s: %w", path.Join(folder, name), err)
+		}
+		config.Certificates = append(config.Certificates, pair)
+	}
+	return config, nil
+}

@@ -1,0 +1,148 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package certs
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"strings"
+
+	"github.com/mirrorset/mirrorset/internal/agent/sink"
+	"github.com/mirrorset/mirrorset/internal/certsd"
+	"github.com/mirrorset/mirrorset/internal/certsd/ondisk"
+	"github.com/mirrorset/mirrorset/internal/hostfile"
+	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/nodecheck"
+	"github.com/mirrorset/mirrorset/internal/route"
+)
+
+// The reasons about containerd's files.
+const (
+	// NotInForce: rules that containerd cannot follow on this node, or that the agent does not write there.
+	NotInForce sink.Reason = "NotInForce"
+	// ForeignFolder: a registry's folder holds what others put there.
+	ForeignFolder sink.Reason = "ForeignFolder"
+)
+
+// pass makes containerd's folder say what the rules say.
+type pass struct {
+	*Sink
+	rules    []mirrors.Rule
+	findings []sink.Finding
+	again    []error // what is among the findings and to be tried again
+	changed  int
+	// missing are the folders of files that would close a registry, and are not in place as the rules want them. A folder of
+	// somebody else is none, because it hides the default host's.
+	missing map[string]bool
+}
+
+// write writes new files before it removes stale ones (N3). A file that closes a registry stays where the rules now need
+// what this node does not have, or what could not be written. A failure about one registry does not stop the others, and is a
+// finding about its sources.
+func (p *pass) write() error {
+	if _, err := fs.Stat(p.env.Host.FS(), dir); err != nil {
+		if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if p.env.Runtime() == nodecheck.Containerd {
+			var all []string
+			for i := range p.rules {
+				all = append(all, p.rules[i].Source)
+			}
+			p.find(NotInForce, all, "this node runs containerd, and %s is not there; make that folder", p.settings.dir)
+		}
+		return nil
+	}
+	about := certsd.Node{AllowDefaultHost: p.settings.allowDefaultHost, OwnTLS: p.tls.has, Certificates: p.folder.Certificates}
+	if p.listening != nil {
+		about.Redirector = p.server.Address()
+	}
+	tree := certsd.Project(p.rules, about)
+	wanted := make(map[string]bool, len(tree.Files))
+	err := p.folder.RemoveLeftovers()
+	for _, f := range tree.Files {
+		wanted[path.Dir(f.Path)] = true
+		p.writeFile(f)
+	}
+	for _, pending := range tree.Pending {
+		p.pending(pending, wanted)
+	}
+	if p.failed != nil && len(tree.Pending) > 0 {
+		p.again = append(p.again, p.failed)
+	}
+	router := route.NewRouter(p.rules)
+	err = errors.Join(err, p.removeStale(wanted, router))
+	p.reportHidden(router)
+	return err
+}
+
+// writeFile puts one file in place, unless somebody else configures that registry.
+func (p *pass) writeFile(f certsd.File) {
+	changed, err := p.folder.Write(f)
+	if changed {
+		p.changed++
+	}
+	if changed || err == nil {
+		p.drift.Wrote(path.Join(dir, f.Path), f.Content, changed)
+	}
+	var theirs *ondisk.Foreign
+	switch isForeign := errors.As(err, &theirs); {
+	case err == nil:
+		return
+	case isForeign:
+		p.find(ForeignFolder, p.sources(f.Host), "registry %s: /%s %s, so the rules are not in force for containerd on this node; take it away, or leave the registry to it", f.Host, theirs.Path, theirs.What)
+		p.missing[path.Dir(f.Path)] = f.Host == certsd.DefaultHost && certsd.Closes(f.Host, f.Content)
+	default:
+		p.find(NotInForce, p.sources(f.Host), "registry %s: not in force for containerd on this node: %v", f.Host, err)
+		p.again = append(p.again, fmt.Errorf("registry %s: %w", f.Host, err))
+		p.missing[path.Dir(f.Path)] = certsd.Closes(f.Host, f.Content)
+	}
+}
+
+// pending reports a registry that has no file, and keeps the one that it had where that one closes the source.
+func (p *pass) pending(of certsd.Pending, wanted map[string]bool) {
+	how := "containerd goes to the source"
+	if of.Blocked {
+		how = "containerd contacts a source that must never be contacted"
+		content, err := p.folder.Read(of.Folder())
+		switch {
+		case wanted[of.Folder()] || of.Unwanted: // of wildcards that are in force; or an administrator has it so
+		case err == nil && certsd.Closes(of.Host, content):
+			wanted[of.Folder()] = true
+			how = "what was in force before stays, because the source must not be opened"
+		default:
+			p.missing[of.Folder()] = !errors.Is(err, hostfile.ErrForeign) || of.Folder() == certsd.DefaultHost
+		}
+	}
+	p.find(NotInForce, p.sources(of.Host), "registry %s: not in force for containerd on this node (%s): %s", of.Host, how, of.Reason)
+}
+
+// reportHidden reports the registries that a wildcard is not in force for.
+func (p *pass) reportHidden(router *route.Router) {
+	hidden, _ := p.folder.Hidden(router) // it was just read
+	for _, h := range hidden {
+		p.find(ForeignFolder, []string{h.Wildcard}, "registry %s: /%s is not ours and hides source %s, which is not in force for it for containerd on this node; take it away, or name the registry in a set", h.Host, h.Path, h.Wildcard)
+	}
+}
+
+// sources are those that a registry's file would put in force.
+func (p *pass) sources(registry string) (sources []string) {
+	for i := range p.rules {
+		host, _, _ := strings.Cut(p.rules[i].Source, "/")
+		if host == registry || registry == certsd.DefaultHost && strings.HasPrefix(host, "*") {
+			sources = append(sources, p.rules[i].Source)
+		}
+	}
+	return sources
+}
+
+func (p *pass) find(reason sink.Reason, sources []string, format string, args ...any) {
+	p.findings = append(p.findings, sink.Finding{Reason: reason, Message: fmt.Sprintf(format, args...), Runtime: nodecheck.Containerd, Sources: sources})
+}
+
+func (p *pass) outcome(err error) sink.Outcome {
+	return sink.Outcome{Findings: p.findings, Again: errors.Join(p.again...), Err: err}
+}

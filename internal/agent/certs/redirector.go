@@ -1,0 +1,76 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package certs
+
+import (
+	"context"
+
+	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/mirrorset/mirrorset/internal/agent/sink"
+	"github.com/mirrorset/mirrorset/internal/redirect"
+	"github.com/mirrorset/mirrorset/internal/registriesconf"
+	"github.com/mirrorset/mirrorset/internal/route"
+)
+
+// redirector is the one of this process.
+type redirector struct {
+	tls       ownTLS
+	log       logr.Logger
+	server    *redirect.Server
+	listening *redirect.Listening // nil while it does not
+	failed    error               // why it does not
+	up        prometheus.Gauge
+}
+
+func newRedirector(env sink.Env, port int) redirector {
+	requests := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "mirrorset_agent_redirector_requests_total",
+		Help: "Requests to the redirector by what they came to.",
+	}, []string{"result"})
+	for _, result := range redirect.Results() {
+		requests.WithLabelValues(string(result))
+	}
+	r := redirector{tls: ownTLS{env.Host}, log: env.Log, up: prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "mirrorset_agent_redirector_up",
+		Help: "1 while the redirector serves; 0 while it does not, or this node has no containerd to serve.",
+	})}
+	env.Metrics.MustRegister(requests, r.up)
+	r.server = redirect.New(redirect.Config{
+		Port: port, OwnTLS: r.tls.config, Log: env.Log.WithName("redirector"),
+		Answered: func(result redirect.Result) { requests.WithLabelValues(string(result)).Inc() },
+	})
+	return r
+}
+
+// Follow has the redirector answer by these rules.
+func (r *redirector) Follow(rules *sink.Accepted) {
+	r.server.SetRules(redirect.Rules{Router: route.NewRouter(rules.Rules), Blockers: registriesconf.Blockers(rules.Text)})
+}
+
+// serve has the redirector listen if it is wanted and does not.
+func (r *redirector) serve(ctx context.Context, wanted bool) {
+	defer func() { r.up.Set(map[bool]float64{true: 1}[r.listening != nil]) }()
+	if r.listening != nil {
+		select {
+		case err := <-r.listening.Ended():
+			r.log.Error(err, "The redirector ended and is started again")
+			r.listening = nil
+		default:
+			return
+		}
+	}
+	if wanted {
+		r.listening, r.failed = r.server.Listen(ctx)
+	}
+}
+
+// Close ends the redirector.
+func (r *redirector) Close() error {
+	if r.listening == nil {
+		return nil
+	}
+	return r.listening.Close()
+}

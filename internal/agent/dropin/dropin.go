@@ -1,0 +1,133 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package dropin is the sink for CRI-O, Podman, Buildah and Skopeo: one registries.conf drop-in, which is tried together with the
+// files of others before it is written (N1 of docs/semantics.md).
+package dropin
+
+import (
+	"errors"
+	"flag"
+	"io/fs"
+	"os"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mirrorset/mirrorset/internal/agent/sink"
+	"github.com/mirrorset/mirrorset/internal/hostfile"
+	"github.com/mirrorset/mirrorset/internal/nodecheck"
+	"github.com/mirrorset/mirrorset/internal/registriesconf"
+)
+
+// Path is that of the drop-in, below the host's root.
+const Path = "etc/containers/registries.conf.d/50-mirrorset.conf"
+
+var ours = hostfile.File{Path: Path, Marker: registriesconf.Header}
+
+// Flags adds the sink's flags. It is to be opened once they are parsed.
+func Flags(flags *flag.FlagSet) sink.Open {
+	reload := flags.Bool("crio-reload", false, "send SIGHUP to CRI-O after each change, which takes the host's PID namespace")
+	return func(env sink.Env) sink.Sink { return newSink(env, *reload) }
+}
+
+// Sink is the drop-in of a host.
+type Sink struct {
+	env   sink.Env
+	drift *sink.Drift
+	// reloads has CRI-O told of each change.
+	reloads bool
+	// reloadOwed says that CRI-O has not been told of what the drop-in says.
+	reloadOwed bool
+}
+
+// newSink returns the sink of a host. To reload CRI-O takes the host's PID namespace.
+func newSink(env sink.Env, reload bool) *Sink {
+	return &Sink{env: env, drift: env.Drift("drop_in"), reloads: reload}
+}
+
+// Try refuses rules with which the files of this host could not be read.
+func (s *Sink) Try(rules *sink.Accepted) (apply func() sink.Outcome, err error) {
+	c, err := preflight(s.env.Host, rules)
+	if err != nil {
+		return nil, err
+	}
+	return func() sink.Outcome {
+		return sink.Outcome{Findings: c.findings, Problems: c.problems, Err: s.write(&c, rules)}
+	}, nil
+}
+
+// write replaces the drop-in. No rules: no file.
+func (s *Sink) write(c *candidate, rules *sink.Accepted) (err error) {
+	var changed bool
+	if c.rules == 0 {
+		changed, err = s.env.Host.Remove(ours)
+	} else {
+		changed, err = s.env.Host.Replace(ours, c.text)
+	}
+	if err == nil {
+		s.drift.Wrote(Path, c.text, changed)
+	}
+	if changed {
+		s.env.Log.Info("Wrote the rules", "path", "/"+Path, "rules", c.rules, "revision", rules.Revision, "digest", rules.Digest)
+		s.reloadOwed = true
+	}
+	return errors.Join(err, s.reload())
+}
+
+// Describe says how CRI-O gets to know of a change.
+func (s *Sink) Describe(node *nodecheck.Node) {
+	node.DropInsBorn, node.ReloadsCRIO = born(s.env.Host.FS(), nodecheck.DropInsDir), s.reloads
+}
+
+// Lost finds nothing: the folder above the drop-in's is the one that is mounted.
+func (s *Sink) Lost() error {
+	return nil
+}
+
+// Files is the drop-in.
+func (s *Sink) Files() string {
+	return Path
+}
+
+// Owned returns the drop-in if it is ours.
+func (s *Sink) Owned() ([]string, error) {
+	switch _, err := s.env.Host.Read(ours); {
+	case err == nil:
+		return []string{Path}, nil
+	case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, hostfile.ErrForeign):
+		return nil, err
+	}
+	return nil, nil
+}
+
+// Folders are all that the consumers read registries.conf files from, and those of CRI-O's configuration.
+func (s *Sink) Folders() []string {
+	return slices.Concat([]string{"etc/containers", "usr/share/containers"}, dropInDirs, []string{"etc/crio", "etc/crio/crio.conf.d"})
+}
+
+// Clean leaves somebody else's file in the place of the drop-in where it is.
+func (s *Sink) Clean() error {
+	changed, err := s.env.Host.Remove(ours)
+	s.reloadOwed = s.reloadOwed || changed
+	if errors.Is(err, hostfile.ErrForeign) {
+		err = nil
+	}
+	return errors.Join(err, s.reload())
+}
+
+// born returns when a file was created; zero where there is none, or the file system does not keep it.
+func born(files fs.FS, name string) time.Time {
+	opened, err := files.Open(name)
+	if err != nil {
+		return time.Time{}
+	}
+	defer func() { _ = opened.Close() }() // it was only asked
+	of, ok := opened.(*os.File)
+	var stat unix.Statx_t
+	if !ok || unix.Statx(int(of.Fd()), "", unix.AT_EMPTY_PATH, unix.STATX_BTIME, &stat) != nil || stat.Mask&unix.STATX_BTIME == 0 {
+		return time.Time{}
+	}
+	return time.Unix(stat.Btime.Sec, int64(stat.Btime.Nsec))
+}

@@ -1,0 +1,176 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package dropin
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"go.podman.io/image/v5/pkg/sysregistriesv2"
+	"go.podman.io/image/v5/types"
+
+	"github.com/mirrorset/mirrorset/internal/hostfile"
+)
+
+// Where CRI-O, Podman, Buildah and Skopeo look on a host, in the order of precedence: the first base file counts, and of
+// drop-ins with one name the first.
+var (
+	baseFiles  = []string{"etc/containers/registries.conf", "usr/share/containers/registries.conf"}
+	dropInDirs = []string{
+		"etc/containers/registries.rootful.conf.d", "etc/containers/registries.conf.d",
+		"usr/share/containers/registries.rootful.conf.d", "usr/share/containers/registries.conf.d",
+	}
+)
+
+// maxLocal bounds, in bytes, what is read of a file of others; a registries.conf of that size is a mistake.
+const maxLocal = 16 << 20
+
+// localFile is one registries.conf file on the host that is not ours.
+type localFile struct {
+	path    string
+	content []byte
+}
+
+// has tells whether the file, alone, has a table with the prefix.
+func (f localFile) has(prefix string) bool {
+	alone, err := local{base: &f}.load()
+	if err != nil {
+		return false
+	}
+	table, err := alone.covering(prefix)
+	return err == nil && table != nil && table.Prefix == prefix
+}
+
+// local is what others have configured on the host: the base file, if there is one, and the drop-ins by name.
+type local struct {
+	base    *localFile
+	dropIns map[string]localFile
+}
+
+// readLocal reads the files of others. What cannot be read is reported and left out, as it is no reason to stop.
+func readLocal(host *hostfile.Host) (local, []error) {
+	l := local{dropIns: make(map[string]localFile)}
+	var problems []error
+	read := func(name, at string) *localFile {
+		content, err := host.ReadRegular(hostfile.Follow(host.FS(), at), maxLocal)
+		if err == nil {
+			return &localFile{path: name, content: content}
+		}
+		// A link that leads nowhere here may well lead to a file on the host.
+		if _, link := fs.ReadLink(host.FS(), at); link == nil || !errors.Is(err, fs.ErrNotExist) {
+			problems = append(problems, fmt.Errorf("/%s of this host cannot be read: %w", name, err))
+		}
+		return nil
+	}
+	for _, name := range baseFiles {
+		if l.base = read(name, name); l.base != nil {
+			break
+		}
+	}
+	for _, dir := range slices.Backward(dropInDirs) {
+		at := hostfile.Follow(host.FS(), dir)
+		entries, err := fs.ReadDir(host.FS(), at)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			problems = append(problems, fmt.Errorf("the drop-ins of this host cannot be read: %w", err))
+		}
+		for _, entry := range entries {
+			name := path.Join(dir, entry.Name())
+			if entry.IsDir() || !strings.HasSuffix(name, ".conf") || name == Path {
+				continue
+			}
+			if file := read(name, path.Join(at, entry.Name())); file != nil {
+				l.dropIns[entry.Name()] = *file
+			}
+		}
+	}
+	return l, problems
+}
+
+// load reads all files with the library that the consumers read them with, in a directory of its own.
+func (l local) load() (_ *consumer, err error) {
+	dir, err := os.MkdirTemp("", "mirrorset-preflight-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, root.Close()) }()
+
+	const base, dropIns = "registries.conf", "registries.conf.d"
+	content := []byte{}
+	if l.base != nil {
+		content = l.base.content
+	}
+	err = errors.Join(root.WriteFile(base, content, 0o600), root.Mkdir(dropIns, 0o700))
+	for name, file := range l.dropIns {
+		err = errors.Join(err, root.WriteFile(path.Join(dropIns, name), file.content, 0o600))
+	}
+	if err != nil {
+		return nil, err
+	}
+	// Named like this, the paths win over the environment and over the home directory of this process.
+	sys := &types.SystemContext{
+		SystemRegistriesConfPath:    filepath.Join(dir, base),
+		SystemRegistriesConfDirPath: filepath.Join(dir, dropIns),
+	}
+	sysregistriesv2.InvalidateCache()
+	if _, err := sysregistriesv2.TryUpdatingCache(sys); err != nil {
+		return nil, errors.New(strings.ReplaceAll(err.Error(), dir+"/", ""))
+	}
+	return &consumer{sys: sys}, nil
+}
+
+// usable returns the files without those that the consumers' library refuses, and why it refuses them.
+func (l local) usable() (local, []error) {
+	var problems []error
+	good := local{base: l.base, dropIns: maps.Clone(l.dropIns)}
+	check := func(file localFile) bool {
+		_, err := local{base: &file}.load()
+		if err != nil {
+			problems = append(problems, fmt.Errorf("/%s is broken, which fails every pull of CRI-O and Podman until it is mended: %w", file.path, err))
+		}
+		return err == nil
+	}
+	if l.base != nil && !check(*l.base) {
+		good.base = nil
+	}
+	for _, name := range slices.Sorted(maps.Keys(l.dropIns)) {
+		if !check(l.dropIns[name]) {
+			delete(good.dropIns, name)
+		}
+	}
+	return good, problems
+}
+
+// with returns the files and our drop-in beside them.
+func (l local) with(text []byte) local {
+	both := local{base: l.base, dropIns: maps.Clone(l.dropIns)}
+	both.dropIns[path.Base(Path)] = localFile{path: Path, content: text}
+	return both
+}
+
+// consumer answers what the loaded files say, out of the library's cache, which the next load empties.
+type consumer struct {
+	sys *types.SystemContext
+}
+
+// tables returns all that the files say.
+func (c *consumer) tables() ([]sysregistriesv2.Registry, error) {
+	return sysregistriesv2.GetRegistries(c.sys)
+}
+
+// covering returns the table that decides for all of a source.
+func (c *consumer) covering(source string) (*sysregistriesv2.Registry, error) {
+	return sysregistriesv2.FindRegistry(c.sys, source)
+}

@@ -1,0 +1,94 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package sink is all that the agent's loop knows of the runtimes that it serves: each is a sink, in a room of its own, that puts
+// accepted rules in force by files of its own below the host's root. Which there are stands in internal/agent/runtimes.
+package sink
+
+import (
+	"context"
+
+	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/mirrorset/mirrorset/internal/hostfile"
+	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/nodecheck"
+	"github.com/mirrorset/mirrorset/internal/payload"
+)
+
+// Sink is what one runtime reads the rules from. Paths are below the host's root, and nothing here is called twice at once.
+type Sink interface {
+	// Try makes of the rules what is to be written beside the files of others, and changes nothing. It fails where that would harm
+	// this host, which refuses the rules; else apply writes it.
+	Try(rules *Accepted) (apply func() Outcome, err error)
+	// Describe adds what the check of the host's runtimes has to know of this one.
+	Describe(node *nodecheck.Node)
+	// Lost tells why what is written no longer reaches the host until the agent's container is started anew; nil where it does.
+	Lost() error
+	// Files is where files of ours may be, for people, with * for any name.
+	Files() string
+	// Owned returns the files that are ours, or that a killed agent began to write.
+	Owned() ([]string, error)
+	// Folders are to be watched, beside those of the owned files: what changes in them may call for another pass.
+	Folders() []string
+	// Clean removes all files of ours.
+	Clean() error
+}
+
+// Server is a sink whose files lead to a process of the agent. It serves also while another agent of this host is the one that
+// writes.
+type Server interface {
+	// Follow has all further requests answered by these rules, before any file leads to that.
+	Follow(rules *Accepted)
+	// Serve starts to serve, if this host wants that and it does not serve yet. A failure is told by what is applied next.
+	Serve(ctx context.Context)
+	// Close ends serving.
+	Close() error
+}
+
+// Open makes a sink for a host.
+type Open func(Env) Sink
+
+// Env is what a sink has to work with.
+type Env struct {
+	Host *hostfile.Host
+	Log  logr.Logger
+	// Runtime is the one that the kubelet uses; "" while that is not known.
+	Runtime func() nodecheck.Runtime
+	// Repairs counts the repairs of files, by their kind: see [Env.Drift].
+	Repairs *prometheus.CounterVec
+	// Metrics takes what else a sink counts.
+	Metrics prometheus.Registerer
+}
+
+// Accepted is a payload that passed every check, with the rules in it.
+type Accepted struct {
+	payload.Payload
+	Rules []mirrors.Rule
+}
+
+// Outcome is what became of rules that were applied.
+type Outcome struct {
+	// Findings are about sources that are not in force.
+	Findings []Finding
+	// Problems are about all else, beside what the check of the host's runtimes finds.
+	Problems []nodecheck.Problem
+	// Again is what is to be tried again of that which the findings say; nil for nothing.
+	Again error
+	// Err says that not all was written.
+	Err error
+}
+
+// Reason names what is odd on this node.
+type Reason string
+
+// Finding is one thing that is odd on this node.
+type Finding struct {
+	Reason  Reason
+	Message string
+	// Runtime is the one concerned.
+	Runtime nodecheck.Runtime
+	// Sources are those that are not in force for it, as they are in the rules.
+	Sources []string
+}

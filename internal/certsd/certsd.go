@@ -1,0 +1,287 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package certsd writes rules as the tree of hosts.toml files that containerd is configured with, one folder a
+// registry host, and reads such a file as containerd does (N3 and N4 of docs/semantics.md). Where hosts.toml cannot say it,
+// the files point at the redirector. The tree is a value: nothing here touches a disk.
+package certsd
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/route"
+)
+
+// Marker begins every file of a [Tree]. By it a file is known to be ours.
+const Marker = "# Written by Mirrorset from the ImageDigestMirrorSets of this cluster. Do not edit: changes are undone.\n"
+
+// DefaultHost is the name of the folder for all registries that have none of their own.
+const DefaultHost = "_default"
+
+// Node is what a tree depends on besides the rules.
+type Node struct {
+	// Redirector is the address of the node's redirector, as host:port; empty where there is none, and then what needs it is
+	// not in force.
+	Redirector string
+	// AllowDefaultHost lets blocked wildcards be put in force, which makes every registry without a folder of its own depend
+	// on the redirector.
+	AllowDefaultHost bool
+	// OwnTLS tells whether the node has TLS settings for a mirror's registry that hosts.toml does not take over, so that only
+	// the redirector can reach it. Nil stands for none.
+	OwnTLS func(host string) bool
+	// Certificates returns what lies beside a registry's hosts.toml in Docker's way. Nil stands for nothing.
+	Certificates func(host string) Certificates
+}
+
+// Tree is what the rules make of containerd's config_path.
+type Tree struct {
+	// Files are all that the folder holds of ours, in byte order of the path.
+	Files []File
+	// Pending are the hosts whose rules are not in force, in byte order of the host. They have no file.
+	Pending []Pending
+}
+
+// File is one hosts.toml.
+type File struct {
+	// Host is the registry, with its port if it has one, as it stands in image references; or [DefaultHost].
+	Host string
+	// Path is relative to config_path.
+	Path string
+	// Content begins with [Marker].
+	Content []byte
+}
+
+// Pending is a host whose rules are not in force.
+type Pending struct {
+	// Host is the registry, or a wildcard source.
+	Host string
+	// Reason is for people.
+	Reason string
+	// Blocked says that a source which must never be contacted is contacted all the same.
+	Blocked bool
+	// Unwanted says that the node's settings refuse these rules, whatever was in force before.
+	Unwanted bool
+}
+
+// Folder returns the one below config_path that the file of a pending host would be in.
+func (p Pending) Folder() string {
+	if isWildcard(p.Host) {
+		return DefaultHost
+	}
+	return Folders(p.Host)[0]
+}
+
+// Project writes the rules of every host that containerd can follow on this node, and names the others. Rules have
+// different sources; their order does not matter.
+func Project(rules []mirrors.Rule, node Node) Tree {
+	p := newProjection(rules, node)
+	var tree Tree
+	for _, host := range slices.Sorted(maps.Keys(p.byHost)) {
+		if isWildcard(host) {
+			continue
+		}
+		tree.add(host, p.byHost[host], p.rulesOf(host), p.project)
+	}
+	wildcards := p.wildcards(&tree)
+	tree.add(DefaultHost, wildcards, wildcards, p.projectWildcards)
+	slices.SortFunc(tree.Files, func(a, b File) int { return cmp.Compare(a.Path, b.Path) })
+	slices.SortFunc(tree.Pending, func(a, b Pending) int { return cmp.Compare(a.Host, b.Host) })
+	return tree
+}
+
+// add adds the file of a host for its own rules, or, where there is a reason against it, what they leave pending. All are the
+// rules that have a say about its images.
+func (t *Tree) add(host string, own, all []*mirrors.Rule, project func(host string, all []*mirrors.Rule) (hosts []Endpoint, reason string)) {
+	for _, rule := range own {
+		if err := rule.Validate(); err != nil { // nothing that Merge or Decode let through
+			t.Pending = append(t.Pending, pending(host, all, err.Error())...)
+			return
+		}
+	}
+	if !slices.ContainsFunc(own, saysAnything) {
+		return // carve-outs (E5), of nothing or of a wildcard, which the default host's redirector knows
+	}
+	if host != DefaultHost && len(host)+len("/x") > mirrors.MaxNameLength {
+		return // no image has so long a name (Q5), and no folder could have it either
+	}
+	hosts, reason := project(host, all)
+	switch {
+	case reason != "":
+		t.Pending = append(t.Pending, pending(host, all, reason)...)
+	case len(hosts) > 0:
+		t.Files = append(t.Files, File{Host: host, Path: Folders(host)[0] + "/hosts.toml", Content: render(hosts)})
+	}
+}
+
+func saysAnything(rule *mirrors.Rule) bool {
+	return rule.Blocked || rule.Insecure || len(rule.Mirrors) > 0
+}
+
+// pending returns one element for a host, and one for each of several wildcards.
+func pending(host string, rules []*mirrors.Rule, reason string) []Pending {
+	if host != DefaultHost {
+		return []Pending{{Host: host, Reason: reason, Blocked: slices.ContainsFunc(rules, isBlocked)}}
+	}
+	var all []Pending
+	for _, rule := range rules {
+		all = append(all, Pending{Host: rule.Source, Reason: reason, Blocked: rule.Blocked})
+	}
+	return all
+}
+
+// Folders returns the names that containerd (on Linux, since 1.6) looks for, the first first. Where one exists, with or
+// without a hosts.toml, those behind it are not read, and neither is [DefaultHost]. Ours is the first, so that nobody's
+// folder hides a blocked source.
+func Folders(host string) []string {
+	if name, port, ok := strings.Cut(host, ":"); ok {
+		return []string{name + "_" + port + "_", host}
+	}
+	return []string{host}
+}
+
+// HostOf returns the registry that a folder is for.
+func HostOf(folder string) string {
+	if name, ok := strings.CutSuffix(folder, "_"); ok {
+		if at := strings.LastIndexByte(name, '_'); at > 0 {
+			return name[:at] + ":" + name[at+1:]
+		}
+	}
+	return folder
+}
+
+// projection is the rules by what is asked of them.
+type projection struct {
+	node   Node
+	router *route.Router
+	byHost map[string][]*mirrors.Rule
+	// blocked and open are all sources in byte order.
+	blocked, open []string
+}
+
+func newProjection(rules []mirrors.Rule, node Node) *projection {
+	p := &projection{node: node, router: route.NewRouter(rules), byHost: make(map[string][]*mirrors.Rule)}
+	for i := range rules {
+		rule := &rules[i]
+		host, _ := route.SplitPath(rule.Source)
+		p.byHost[host] = append(p.byHost[host], rule)
+		if rule.Blocked {
+			p.blocked = append(p.blocked, rule.Source)
+		} else {
+			p.open = append(p.open, rule.Source)
+		}
+	}
+	for _, list := range p.byHost {
+		slices.SortFunc(list, func(a, b *mirrors.Rule) int { return cmp.Compare(a.Source, b.Source) })
+	}
+	slices.Sort(p.blocked)
+	slices.Sort(p.open)
+	return p
+}
+
+// rulesOf returns the rules that have a say about images of a host: those that name it, in byte order of the source, and the
+// wildcard that decides for what is in none of them.
+func (p *projection) rulesOf(host string) []*mirrors.Rule {
+	if wildcard := p.router.Wildcard(host); wildcard != "" {
+		return append(slices.Clone(p.byHost[host]), p.byHost[wildcard]...)
+	}
+	return p.byHost[host]
+}
+
+// project returns where containerd asks for images of a host, or the reason why it cannot be told. Neither means that
+// nothing is to be said: containerd goes to the source by itself.
+func (p *projection) project(host string, rules []*mirrors.Rule) (hosts []Endpoint, reason string) {
+	if rule := rules[0]; len(rules) == 1 && rule.Source == host {
+		usable, needsRedirector := p.usable(rule)
+		switch {
+		case needsRedirector:
+		case len(usable) > 0, rule.Insecure && !rule.Blocked:
+			return p.direct(rule, usable), ""
+		case !rule.Blocked:
+			return nil, ""
+		}
+	}
+	return p.redirected(host, rules)
+}
+
+// usable returns the mirrors of a bare host that do not lie in a blocked source (Q4), without a source at the end, where it
+// is tried anyhow (M4). Where hosts.toml alone cannot say how to use one, the redirector is needed.
+func (p *projection) usable(rule *mirrors.Rule) (usable []mirrors.Mirror, needsRedirector bool) {
+	for _, m := range rule.Mirrors {
+		host, _ := route.SplitPath(m.Location)
+		ownTLS := p.node.OwnTLS != nil && p.node.OwnTLS(host)
+		switch access := p.access(m.Location); {
+		case access == partly, access == open && (ownTLS || !mirrors.RewritesAll(rule.Source, m.Location)):
+			return nil, true
+		case access == open:
+			usable = append(usable, m)
+		}
+	}
+	if n := len(usable); n > 0 && usable[n-1].Location == rule.Source {
+		usable = usable[:n-1]
+	}
+	return usable, false
+}
+
+// wildcards returns the rules that [DefaultHost] is for. Blocked ones are left pending unless the node allows for them.
+func (p *projection) wildcards(tree *Tree) []*mirrors.Rule {
+	var all []*mirrors.Rule
+	for _, host := range slices.Sorted(maps.Keys(p.byHost)) {
+		switch rule := p.byHost[host][0]; {
+		case !isWildcard(host):
+		case rule.Blocked && !p.node.AllowDefaultHost:
+			tree.Pending = append(tree.Pending, Pending{Host: host, Blocked: true, Unwanted: true, Reason: "to block a wildcard makes every registry that has no folder of its own depend on the redirector; " +
+				"have the manager run with --allow-default-host if that is wanted, or name the registries one by one"})
+		default:
+			all = append(all, rule)
+		}
+	}
+	return all
+}
+
+// access is whether images may be pulled from below a location; the greater one is the stricter.
+type access int
+
+const (
+	open access = iota
+	partly
+	blocked
+)
+
+// access tells what longest match says of all that lies below a mirror (Q4). Docker Hub is judged by both of its names:
+// as a registry it is the same place, and a blocked source is not contacted under another name either.
+func (p *projection) access(location string) access {
+	strictest := open
+	for _, name := range route.Aliases(location) {
+		here, opposite := open, p.blocked
+		if p.router.IsBlockedAt(name) {
+			here, opposite = blocked, p.open
+		}
+		if anyBelow(opposite, name) {
+			here = partly
+		}
+		strictest = max(strictest, here)
+	}
+	return strictest
+}
+
+// anyBelow tells whether one of the sorted sources lies below the name.
+func anyBelow(sources []string, name string) bool {
+	i, _ := slices.BinarySearch(sources, name+"/")
+	return i < len(sources) && strings.HasPrefix(sources[i], name+"/")
+}
+
+func isWildcard(source string) bool {
+	return strings.HasPrefix(source, "*")
+}
+
+// maxQuoted bounds a value in a reason.
+const maxQuoted = 100
+
+func quote(value string) string {
+	return fmt.Sprintf("%.*q", maxQuoted, value)
+}

@@ -1,0 +1,203 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package certsd
+
+import (
+	"bytes"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/route"
+)
+
+// Endpoint is one place that containerd asks for the images of a host, in the terms of its own loader. The zero value is
+// the registry itself, the way in which containerd asks it where there is no file.
+type Endpoint struct {
+	Scheme string `json:"scheme"`
+	Host   string `json:"host"`
+	// Path is the root of the registry API there.
+	Path string `json:"path"`
+	// DigestOnly is the capability "pull" alone: manifests and blobs by digest. Without it, tags are resolved and images are
+	// pushed there as well.
+	DigestOnly bool `json:"digestOnly,omitempty"`
+	// SkipVerify takes any certificate.
+	SkipVerify bool `json:"skipVerify,omitempty"`
+	Certificates
+}
+
+// Certificates are files beside a hosts.toml. Without one, containerd finds them by their names, in Docker's way.
+type Certificates struct {
+	// CA are certificate authorities.
+	CA []string `json:"ca,omitempty"`
+	// Client are pairs of a client's certificate and its key.
+	Client [][2]string `json:"client,omitempty"`
+}
+
+// FindCertificates returns what containerd takes the files of a folder for where there is no hosts.toml, and the first
+// other file, which it has no use for.
+func FindCertificates(names []string) (found Certificates, other string) {
+	for _, name := range names {
+		base, isClient := strings.CutSuffix(name, ".cert")
+		switch key := base + ".key"; {
+		case !fileRegexp.MatchString(name):
+			other = name
+		case isClient && slices.Contains(names, key):
+			found.Client = append(found.Client, [2]string{name, key})
+		case isClient: // the key is in the same file
+			found.Client = append(found.Client, [2]string{name, name})
+		case strings.HasSuffix(name, ".crt"):
+			found.CA = append(found.CA, name)
+		}
+		if other != "" {
+			break
+		}
+	}
+	return found, other
+}
+
+// fileRegexp is for names that a hosts.toml can have in quotes as they are.
+var fileRegexp = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.@+-]*\.(crt|cert|key)$`)
+
+func (c Certificates) isEmpty() bool {
+	return len(c.CA) == 0 && len(c.Client) == 0
+}
+
+func enumerate(c Certificates) string {
+	names := slices.Clone(c.CA)
+	for _, pair := range c.Client {
+		names = append(names, pair[0])
+	}
+	return strings.Join(names, ", ")
+}
+
+// direct returns where the images of a rule's host come from, in order; the last one becomes the server. It has at least
+// two, because containerd 1.6 refuses a file without a host table (N3), and then would go to the source, blocked or not. So
+// a lone mirror of a blocked source is asked twice.
+func (p *projection) direct(rule *mirrors.Rule, usable []mirrors.Mirror) []Endpoint {
+	var all []Endpoint
+	for _, m := range usable {
+		isSource := m.Location == rule.Source
+		ways := endpointsOf(m.Location, m.Insecure || isSource && route.IsLoopback(rule.Source))
+		if isSource {
+			ways = p.source(rule.Source, m.Insecure || route.IsLoopback(rule.Source))
+		}
+		for _, e := range ways {
+			e.DigestOnly = true // L4
+			all = append(all, e)
+		}
+	}
+	if !rule.Blocked {
+		all = append(all, p.source(rule.Source, rule.Insecure || route.IsLoopback(rule.Source))...)
+	}
+	if len(all) == 1 {
+		all = append(all, all[0])
+	}
+	server := len(all) - 1
+	return append(unique(all[:server]), all[server])
+}
+
+// source returns the ways to a registry itself, with the certificates that lie beside its hosts.toml.
+func (p *projection) source(host string, insecure bool) []Endpoint {
+	ways := endpointsOf(host, insecure)
+	ways[0].Certificates = p.certificates(host)
+	return ways
+}
+
+func (p *projection) certificates(host string) Certificates {
+	if p.node.Certificates == nil {
+		return Certificates{}
+	}
+	return p.node.Certificates(host)
+}
+
+// endpointsOf returns the ways to one location, TLS first. What registries.conf calls insecure is TLS with any certificate,
+// and plain HTTP where that fails. hosts.toml could say it in one table (http with skip_verify), but what containerd makes
+// of that depends on its version and on the port: plain HTTP only in 1.6, and in 1.7 without a port. Two tables mean the
+// same everywhere.
+func endpointsOf(location string, insecure bool) []Endpoint {
+	host, path := route.SplitPath(location)
+	tls := Endpoint{Scheme: "https", Host: route.Registry(host), Path: route.APIRoot + path, SkipVerify: insecure}
+	if !insecure {
+		return []Endpoint{tls}
+	}
+	return []Endpoint{tls, {Scheme: "http", Host: route.Registry(host), Path: route.APIRoot + path}}
+}
+
+// unique keeps the first of endpoints with the same URL: TOML has no place for a second table of that name, and containerd
+// would ignore the whole file (N3). They come from a mirror on both names of Docker Hub, and from an insecure source among
+// its own mirrors (M4), which is then asked for tags at its first place.
+func unique(endpoints []Endpoint) []Endpoint {
+	at := make(map[string]int, len(endpoints))
+	kept := make([]Endpoint, 0, len(endpoints)+1)
+	for _, e := range endpoints {
+		if i, ok := at[e.url()]; ok {
+			kept[i].DigestOnly = kept[i].DigestOnly && e.DigestOnly
+			continue
+		}
+		at[e.url()] = len(kept)
+		kept = append(kept, e)
+	}
+	return kept
+}
+
+// isRedirector tells whether the endpoint is an entry of the redirector.
+func (e Endpoint) isRedirector() bool {
+	return strings.HasPrefix(e.Path, route.RedirectorPath)
+}
+
+// url always has a scheme: containerd takes "http.example.com" for a URL whose host is missing, and puts the source there.
+func (e Endpoint) url() string {
+	if e.Path == route.APIRoot {
+		return e.Scheme + "://" + e.Host
+	}
+	return e.Scheme + "://" + e.Host + e.Path
+}
+
+// render writes the file, in this order because that is the order in which containerd asks. An encoder would sort the tables by name.
+func render(hosts []Endpoint) []byte {
+	var out bytes.Buffer
+	out.WriteString(Marker)
+	tables, server := hosts[:len(hosts)-1], hosts[len(hosts)-1]
+	if server.Host != "" {
+		fmt.Fprintf(&out, "\nserver = %q\n", server.url())
+		server.renderSettings(&out, "")
+	}
+	for _, e := range tables {
+		fmt.Fprintf(&out, "\n[host.%q]\n", e.url())
+		e.renderSettings(&out, "  ")
+	}
+	return out.Bytes()
+}
+
+func (e Endpoint) renderSettings(out *bytes.Buffer, indent string) {
+	switch {
+	case e.DigestOnly:
+		out.WriteString(indent + "capabilities = [\"pull\"]\n")
+	case e.isRedirector(): // nothing can be pushed through it
+		out.WriteString(indent + "capabilities = [\"pull\", \"resolve\"]\n")
+	}
+	if e.Path != route.APIRoot {
+		out.WriteString(indent + "override_path = true\n")
+	}
+	if e.SkipVerify {
+		out.WriteString(indent + "skip_verify = true\n")
+	}
+	if len(e.CA) > 0 {
+		fmt.Fprintf(out, "%sca = [%s]\n", indent, quoted(e.CA))
+	}
+	if len(e.Client) > 0 {
+		pairs := make([]string, len(e.Client))
+		for i, pair := range e.Client {
+			pairs[i] = "[" + quoted(pair[:]) + "]"
+		}
+		fmt.Fprintf(out, "%sclient = [%s]\n", indent, strings.Join(pairs, ", "))
+	}
+}
+
+func quoted(names []string) string {
+	return `"` + strings.Join(names, `", "`) + `"`
+}

@@ -1,0 +1,199 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package certsd
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2"
+	"github.com/pelletier/go-toml/v2/unstable"
+
+	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/route"
+)
+
+// Parse returns the endpoints that containerd, of any version since 1.6, reads from a registry's hosts.toml, in the order in
+// which it asks them. It is strict: where one version would ignore the file, which silently opens the source (N3), or the
+// versions do not agree, or there is more than [Project] writes, it is an error.
+func Parse(host string, content []byte) ([]Endpoint, error) {
+	if bytes.ContainsRune(content, '\\') {
+		return nil, errors.New("hosts.toml: there is a backslash; containerd 1.6 takes an escape in a heading as it stands")
+	}
+	var top map[string]any
+	if err := toml.Unmarshal(content, &top); err != nil {
+		return nil, fmt.Errorf("hosts.toml: %w", err)
+	}
+	tables, err := tablesInOrder(content)
+	if err != nil {
+		return nil, fmt.Errorf("hosts.toml: %w", err)
+	}
+	if len(tables) == 0 {
+		return nil, errors.New("hosts.toml: there is no host table, without which containerd 1.6 ignores the file")
+	}
+	settings, _ := top["host"].(map[string]any)
+	delete(top, "host")
+	hosts := make([]Endpoint, 0, len(tables)+1)
+	for _, name := range tables {
+		table, ok := settings[name].(map[string]any)
+		if !ok {
+			return nil, fmt.Errorf("hosts.toml: host %s is not a table", quote(name))
+		}
+		e, err := parseEndpoint(name, table)
+		if err != nil {
+			return nil, fmt.Errorf("hosts.toml: host %s: %w", quote(name), err)
+		}
+		hosts = append(hosts, e)
+	}
+	if host == DefaultHost && len(top) == 0 {
+		return append(hosts, Endpoint{}), nil // containerd puts the source in its place, whichever that is
+	}
+	server, _ := top["server"].(string) // without one, containerd would do the same
+	delete(top, "server")
+	last, err := parseEndpoint(server, top)
+	if err != nil {
+		return nil, fmt.Errorf("hosts.toml: server %s: %w", quote(server), err)
+	}
+	return append(hosts, last), nil
+}
+
+// tablesInOrder returns the names of the host tables. containerd 2 finds them by their headings, so a table written in any
+// other way, such as inline, is passed over there; and it counts one twice that is continued behind another.
+func tablesInOrder(content []byte) ([]string, error) {
+	var names []string
+	var p unstable.Parser
+	p.Reset(content)
+	for p.NextExpression() {
+		e := p.Expression()
+		var key []string
+		for it := e.Key(); it.Next(); {
+			key = append(key, string(it.Node().Data))
+		}
+		switch {
+		case e.Kind == unstable.KeyValue && len(key) == 1:
+		case e.Kind == unstable.Table && len(key) == 2 && key[0] == "host":
+			names = append(names, key[1])
+		default:
+			return nil, fmt.Errorf("%s is not a setting, nor the heading of a host table", quote(strings.Join(key, ".")))
+		}
+	}
+	return names, p.Error()
+}
+
+func parseEndpoint(url string, settings map[string]any) (Endpoint, error) {
+	e := Endpoint{Path: route.APIRoot}
+	overridePath, resolves := false, false
+	for _, key := range slices.Sorted(maps.Keys(settings)) {
+		var ok bool
+		switch value := settings[key]; key {
+		case "capabilities":
+			list, isList := value.([]any)
+			e.DigestOnly = isList && slices.Equal(list, []any{"pull"})
+			resolves = isList && slices.Equal(list, []any{"pull", "resolve"})
+			ok = e.DigestOnly || resolves
+		case "override_path":
+			overridePath, ok = value.(bool)
+		case "skip_verify":
+			e.SkipVerify, ok = value.(bool)
+		case "ca":
+			e.CA, ok = parseFiles(value)
+		case "client":
+			e.Client, ok = parsePairs(value)
+		}
+		if !ok {
+			return e, fmt.Errorf("setting %s, or its value, is not one that we write", quote(key))
+		}
+	}
+	if err := e.parseURL(url, overridePath); err != nil {
+		return e, err
+	}
+	return e, e.check(resolves)
+}
+
+// parseFiles reads a list of the names of files beside the hosts.toml.
+func parseFiles(value any) (names []string, ok bool) {
+	list, ok := value.([]any)
+	for _, element := range list {
+		name, isText := element.(string)
+		if !isText || !fileRegexp.MatchString(name) {
+			return nil, false
+		}
+		names = append(names, name)
+	}
+	return names, ok && len(names) > 0
+}
+
+func parsePairs(value any) (pairs [][2]string, ok bool) {
+	list, ok := value.([]any)
+	for _, element := range list {
+		pair, isPair := parseFiles(element)
+		if !isPair || len(pair) != 2 {
+			return nil, false
+		}
+		pairs = append(pairs, [2]string(pair))
+	}
+	return pairs, ok && len(pairs) > 0
+}
+
+// parseURL fills in the address. containerd appends the API's root to a path unless override_path is set, which we always
+// do where there is one.
+func (e *Endpoint) parseURL(url string, overridePath bool) error {
+	scheme, location, ok := strings.Cut(url, "://")
+	if !ok || scheme != "https" && scheme != "http" {
+		return errors.New("it is neither https:// nor http://")
+	}
+	host, path := route.SplitPath(location)
+	e.Scheme, e.Host = scheme, host
+	if overridePath {
+		e.Path = path
+	} else if path != "" {
+		return errors.New("it has a path, but not override_path")
+	}
+	return nil
+}
+
+// check holds an endpoint against what [Project] writes.
+func (e *Endpoint) check(resolves bool) error {
+	if e.Scheme == "http" && (e.SkipVerify || !e.isEmpty()) {
+		return errors.New("it is http:// with a TLS setting, which is HTTPS first in some versions and not in others")
+	}
+	if text, ok := strings.CutPrefix(e.Path, route.RedirectorPath); ok {
+		_, isRank := route.Entry(text).Rank()
+		if !route.Entry(text).IsValid() || e.Scheme != "http" || !route.IsLoopback(e.Host) || isRank != e.DigestOnly || isRank == resolves {
+			return errors.New("it is not an entry of the redirector as we write it")
+		}
+		return nil
+	}
+	if resolves {
+		return errors.New("its capabilities are not those that we write")
+	}
+	if below, ok := strings.CutPrefix(e.Path, route.APIRoot+"/"); ok {
+		return checkLocation(e.Host + "/" + below)
+	}
+	if e.Path != route.APIRoot {
+		return fmt.Errorf("its path is not below %s", route.APIRoot)
+	}
+	return checkLocation(e.Host)
+}
+
+// checkLocation holds the location against the grammar (section 0), in which a URL means just what it says.
+func checkLocation(location string) error {
+	rule := mirrors.Rule{Source: location}
+	if strings.HasPrefix(location, "*") || rule.Validate() != nil {
+		return fmt.Errorf("%s is not host[:port][/path]", quote(location))
+	}
+	return nil
+}
+
+// Closes tells whether containerd, with this hosts.toml, never contacts the registry by itself.
+func Closes(host string, content []byte) bool {
+	endpoints, err := Parse(host, content)
+	return err == nil && !slices.ContainsFunc(endpoints, func(e Endpoint) bool {
+		return e.Host == "" || e.Host == route.Registry(host)
+	})
+}

@@ -1,0 +1,265 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package certsd_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/mirrorset/mirrorset/internal/certsd"
+	"github.com/mirrorset/mirrorset/internal/mirrors"
+)
+
+func TestRulesBecomeEndpoints(t *testing.T) {
+	for _, c := range []struct {
+		name, sets string
+		insecure   []string
+		want       []string
+	}{
+		{name: "mirrors come in order, for digests only, and the source is last, for all",
+			sets: "a: s.com -> m.com/q, n.com:5000", want: []string{"s.com: https://m.com/v2/q [digest], https://n.com:5000/v2 [digest], https://s.com/v2"}},
+		{name: "the last mirror of a blocked source is the server",
+			sets: "a: s.com -> m.com, n.com/q [Never]", want: []string{"s.com: https://m.com/v2 [digest], https://n.com/v2/q [digest]"}},
+		{name: "the only mirror of a blocked source is asked twice, for 1.6 wants a table",
+			sets: "a: s.com -> m.com [Never]", want: []string{"s.com: https://m.com/v2 [digest], https://m.com/v2 [digest]"}},
+		{name: "a blocked source without usable mirrors is refused by the redirector",
+			sets: "a: s.com -> mirror [Never]", want: []string{"s.com: redirector/0 [digest], redirector/source"}},
+		{name: "Docker Hub as a registry has another name",
+			sets: "a: docker.io -> m.com\na: s.com -> docker.io/s", want: []string{
+				"docker.io: https://m.com/v2 [digest], https://registry-1.docker.io/v2",
+				"s.com: https://registry-1.docker.io/v2/s [digest], https://s.com/v2"}},
+		{name: "a mirror on both names of Docker Hub is one table",
+			sets: "a: s.com -> docker.io/s, m.com, registry-1.docker.io/s", want: []string{
+				"s.com: https://registry-1.docker.io/v2/s [digest], https://m.com/v2 [digest], https://s.com/v2"}},
+		{name: "blocked Docker Hub is not contacted by its other name",
+			sets: "a: docker.io -> registry-1.docker.io, m.com [Never]", want: []string{"docker.io: https://m.com/v2 [digest], https://m.com/v2 [digest]"}},
+		{name: "nor as another source's mirror",
+			sets: "a: docker.io -> m.com [Never]\na: s.com -> registry-1.docker.io/s, n.com", want: []string{
+				"docker.io: https://m.com/v2 [digest], https://m.com/v2 [digest]", "s.com: https://n.com/v2 [digest], https://s.com/v2"}},
+		{name: "nor by its name in references, where the other one is blocked",
+			sets: "a: registry-1.docker.io -> m.com [Never]\na: s.com -> docker.io/s, n.com", want: []string{
+				"registry-1.docker.io: https://m.com/v2 [digest], https://m.com/v2 [digest]", "s.com: https://n.com/v2 [digest], https://s.com/v2"}},
+		{name: "an insecure mirror is asked over TLS with any certificate, then over plain HTTP",
+			sets: "a: s.com -> m.com/q, n.com", insecure: []string{"m.com"}, want: []string{
+				"s.com: https://m.com/v2/q [any certificate] [digest], http://m.com/v2/q [digest], https://n.com/v2 [digest], https://s.com/v2"}},
+		{name: "an insecure last mirror of a blocked source has its plain HTTP for a server",
+			sets: "a: s.com -> m.com [Never]", insecure: []string{"m.com"}, want: []string{
+				"s.com: https://m.com/v2 [any certificate] [digest], http://m.com/v2 [digest]"}},
+		{name: "an insecure source without mirrors",
+			sets: "a: s.com -> (none)", insecure: []string{"s.com"}, want: []string{"s.com: https://s.com/v2 [any certificate], http://s.com/v2"}},
+		{name: "an insecure source resolves tags both ways",
+			sets: "a: s.com -> m.com", insecure: []string{"s.com"}, want: []string{
+				"s.com: https://m.com/v2 [digest], https://s.com/v2 [any certificate], http://s.com/v2"}},
+		{name: "the source among its mirrors stays there for digests",
+			sets: "a: s.com -> m.com, s.com, n.com", want: []string{
+				"s.com: https://m.com/v2 [digest], https://s.com/v2 [digest], https://n.com/v2 [digest], https://s.com/v2"}},
+		{name: "an insecure source among its mirrors is asked for tags there, as a table cannot come twice",
+			sets: "a: s.com -> m.com, s.com, n.com", insecure: []string{"s.com"}, want: []string{
+				"s.com: https://m.com/v2 [digest], https://s.com/v2 [any certificate], http://s.com/v2 [digest], https://n.com/v2 [digest], http://s.com/v2"}},
+		{name: "a loopback source is asked as containerd does by itself",
+			sets: "a: localhost:5000 -> m.com\na: 127.0.0.1 -> m.com, 127.0.0.1, n.com", want: []string{
+				"127.0.0.1: https://m.com/v2 [digest], https://127.0.0.1/v2 [any certificate], http://127.0.0.1/v2 [digest], https://n.com/v2 [digest], http://127.0.0.1/v2",
+				"localhost:5000: https://m.com/v2 [digest], https://localhost:5000/v2 [any certificate], http://localhost:5000/v2"}},
+		{name: "a loopback mirror is not",
+			sets: "a: s.com -> localhost:5000", want: []string{"s.com: https://localhost:5000/v2 [digest], https://s.com/v2"}},
+		{name: "a name that looks like loopback or a scheme is a name",
+			sets: "a: 127.0.0.1.com -> m.com\na: http.com -> m.com", want: []string{
+				"127.0.0.1.com: https://m.com/v2 [digest], https://127.0.0.1.com/v2", "http.com: https://m.com/v2 [digest], https://http.com/v2"}},
+		{name: "a mirror's path may look like the API's root",
+			sets: "a: s.com -> m.com/v2", want: []string{"s.com: https://m.com/v2/v2 [digest], https://s.com/v2"}},
+		{name: "a port makes another registry, in the order of folders",
+			sets: "a: s.com -> m.com\na: s.com:5000 -> n.com\na: s.com.x -> m.com", want: []string{
+				"s.com.x: https://m.com/v2 [digest], https://s.com.x/v2", "s.com: https://m.com/v2 [digest], https://s.com/v2",
+				"s.com:5000: https://n.com/v2 [digest], https://s.com:5000/v2"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			tree := project(t, c.sets, c.insecure...)
+			got := describe(t, tree)
+			slices.Sort(got)
+			slices.Sort(c.want)
+			expect(t, "tree", got, c.want)
+			if !slices.IsSortedFunc(tree.Files, func(a, b certsd.File) int { return strings.Compare(a.Path, b.Path) }) {
+				t.Errorf("the files are out of order")
+			}
+		})
+	}
+}
+
+func TestWhatHostsTOMLCannotSayGoesThroughTheRedirector(t *testing.T) {
+	const one = "redirector/0 [digest]"
+	for _, c := range []struct {
+		name, sets string
+		insecure   []string
+		want       []string
+	}{
+		{name: "a source below a host, and the source itself for the rest", sets: "a: s.com/x -> m.com/x", want: []string{"s.com: " + one + ", https://s.com/v2"}},
+		{name: "as many ranks as the longest list has mirrors", sets: "a: s.com -> m.com\na: s.com/x -> a.com, b.com, c.com\na: s.com/y -> (none)", want: []string{
+			"s.com: " + one + ", redirector/1 [digest], redirector/2 [digest], https://s.com/v2"}},
+		{name: "a host with a blocked source below, whose rest the redirector sends to the source",
+			sets: "a: s.com -> m.com\na: s.com/x -> m.com/x [Never]", want: []string{"s.com: " + one + ", redirector/source"}},
+		{name: "a blocked host with a carve-out below", sets: "a: s.com -> m.com [Never]\na: s.com/x -> (none)", want: []string{"s.com: " + one + ", redirector/source"}},
+		{name: "Docker Hub", sets: "a: docker.io/library -> m.com", want: []string{"docker.io: " + one + ", https://registry-1.docker.io/v2"}},
+		{name: "an insecure host", sets: "a: s.com/x -> m.com", insecure: []string{"s.com"}, want: []string{
+			"s.com: " + one + ", https://s.com/v2 [any certificate], http://s.com/v2"}},
+		{name: "a host that is insecure in part only", sets: "a: s.com/x -> m.com\na: s.com/y -> m.com", insecure: []string{"s.com/x"}, want: []string{
+			"s.com: " + one + ", redirector/insecure, https://s.com/v2"}},
+		{name: "a wildcard that is insecure", sets: "a: *.s.com -> m.com", insecure: []string{"*.s.com"}, want: []string{
+			"_default: " + one + ", redirector/insecure, itself"}},
+		{name: "a registry with a mirror that not every name can be rewritten to", sets: "a: s.com -> docker.io, m.com", want: []string{
+			"s.com: " + one + ", redirector/1 [digest], https://s.com/v2"}},
+		{name: "a loopback host", sets: "a: localhost:5000/x -> m.com", want: []string{
+			"localhost:5000: " + one + ", https://localhost:5000/v2 [any certificate], http://localhost:5000/v2"}},
+		{name: "a wildcard, and not the host below it that has mirrors of its own", sets: "a: *.s.com -> m.com, n.com\na: a.s.com -> n.com", want: []string{
+			"_default: " + one + ", redirector/1 [digest], itself", "a.s.com: https://n.com/v2 [digest], https://a.s.com/v2"}},
+		{name: "what is below a wildcard but in none of the host's sources", sets: "a: *.s.com -> m.com, n.com\na: a.s.com/x -> n.com", want: []string{
+			"_default: " + one + ", redirector/1 [digest], itself", "a.s.com: " + one + ", redirector/1 [digest], https://a.s.com/v2"}},
+		{name: "carve-outs of a wildcard, which need no file", sets: "a: *.s.com -> m.com\na: a.s.com/x -> (none)\na: b.s.com -> (none)", want: []string{
+			"_default: " + one + ", itself"}},
+		{name: "a host below a wildcard that is blocked", sets: "a: *.s.com -> m.com [Never]\na: a.s.com/x -> n.com", want: []string{
+			"a.s.com: " + one + ", redirector/source", "*.s.com: pending [blocked]"}},
+		{name: "a mirror that is blocked in part", sets: "a: s.com -> m.com, n.com\na: m.com/x -> n.com [Never]", want: []string{
+			"m.com: " + one + ", redirector/source", "s.com: " + one + ", redirector/1 [digest], https://s.com/v2"}},
+		{name: "a mirror that is blocked in part, among blocked sources with names like its own",
+			sets: "a: s.com -> m.com\na: m.com-x.org -> n.com [Never]\na: m.com.x -> n.com [Never]\na: m.com/x -> n.com [Never]", want: []string{
+				"m.com-x.org: https://n.com/v2 [digest], https://n.com/v2 [digest]", "m.com.x: https://n.com/v2 [digest], https://n.com/v2 [digest]",
+				"m.com: " + one + ", redirector/source", "s.com: " + one + ", https://s.com/v2"}},
+		{name: "a blocked mirror with an opening", sets: "a: s.com -> m.com, n.com\na: m.com -> n.com [Never]\na: m.com/x -> (none)", want: []string{
+			"m.com: " + one + ", redirector/source", "s.com: " + one + ", redirector/1 [digest], https://s.com/v2"}},
+		{name: "not a mirror whose name only begins like a blocked one", sets: "a: s.com -> m.com/x\na: m.com/xy -> n.com [Never]", want: []string{
+			"m.com: " + one + ", redirector/source", "s.com: https://m.com/v2/x [digest], https://s.com/v2"}},
+		{name: "not a mirror in an opening", sets: "a: s.com -> m.com/x/y\na: m.com -> n.com [Never]\na: m.com/x -> (none)", want: []string{
+			"m.com: " + one + ", redirector/source", "s.com: https://m.com/v2/x/y [digest], https://s.com/v2"}},
+		{name: "a blocked source whose mirrors are blocked", sets: "a: s.com -> m.com/s, s.com/s [Never]\na: m.com -> n.com [Never]", want: []string{
+			"m.com: https://n.com/v2 [digest], https://n.com/v2 [digest]", "s.com: " + one + ", redirector/1 [digest], redirector/source"}},
+		{name: "not an open source whose mirrors are blocked: it has nothing to say", sets: "a: s.com -> m.com/s, s.com, m.com/t\na: *.com -> n.org [Never]\na: s.com -> m.com", want: []string{
+			"*.com: pending [blocked]"}},
+		{name: "not carve-outs of nothing", sets: "a: s.com -> (none)\na: t.com/x -> (none)\na: *.u.com -> (none)"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			expect(t, "tree", describe(t, project(t, c.sets, c.insecure...)), c.want)
+		})
+	}
+}
+
+func TestABlockedWildcardIsForNodesThatAllowForIt(t *testing.T) {
+	const sets = "a: *.s.com -> m.com [Never]\na: *.t.com -> m.com, n.com\na: *.u.com -> (none)"
+	expect(t, "not allowed", describe(t, project(t, sets)), []string{"_default: redirector/0 [digest], redirector/1 [digest], itself", "*.s.com: pending [blocked]"})
+	expect(t, "allowed", describe(t, projectOn(t, certsd.Node{Redirector: redirector, AllowDefaultHost: true}, sets)),
+		[]string{"_default: redirector/0 [digest], redirector/1 [digest], redirector/source"})
+}
+
+func TestWithoutARedirectorOnlyWhatHostsTOMLCanSayIsWritten(t *testing.T) {
+	tree := projectOn(t, certsd.Node{AllowDefaultHost: true}, "a: s.com -> m.com\na: t.com/x -> m.com\na: t.com/y -> m.com [Never]\na: *.u.com -> m.com\na: *.v.com -> m.com [Never]")
+	expect(t, "tree", describe(t, tree), []string{"s.com: https://m.com/v2 [digest], https://s.com/v2", "*.u.com: pending", "*.v.com: pending [blocked]", "t.com: pending [blocked]"})
+	expect(t, "folders", []string{tree.Pending[0].Folder(), tree.Pending[2].Folder(), certsd.Pending{Host: "s.com:1"}.Folder()}, []string{"_default", "t.com", "s.com_1_"})
+}
+
+func TestAMirrorWithTLSSettingsOnTheNodeIsStreamed(t *testing.T) {
+	node := certsd.Node{Redirector: redirector, OwnTLS: func(host string) bool { return host == "m.com:5000" }}
+	expect(t, "tree", describe(t, projectOn(t, node, "a: s.com -> m.com:5000/q\na: t.com -> m.com/q\na: u.com -> m.com:5000 [Never]")), []string{
+		"s.com: redirector/0 [digest], https://s.com/v2", "t.com: https://m.com/v2/q [digest], https://t.com/v2", "u.com: redirector/0 [digest], redirector/source"})
+}
+
+func TestCertificatesBesideAFileAreCarriedOverToTheSource(t *testing.T) {
+	found, other := certsd.FindCertificates([]string{"a.cert", "a.key", "b.crt", "c.cert", "d.crt", "stray.key"})
+	if other != "" {
+		t.Fatalf("%s has no use", other)
+	}
+	node := certsd.Node{Redirector: redirector, Certificates: func(host string) certsd.Certificates {
+		if host == "u.com" {
+			return certsd.Certificates{}
+		}
+		return found
+	}}
+	const own = " [b.crt d.crt] [[a.cert a.key] [c.cert c.cert]]"
+	expect(t, "tree", describe(t, projectOn(t, node, "a: s.com -> m.com, s.com, n.com\na: docker.io/x -> m.com\na: u.com -> m.com\na: v.com/x -> m.com [Never]\na: w.com -> m.com [Never]\na: i.com -> m.com", "i.com")),
+		[]string{
+			"docker.io: redirector/0 [digest], https://registry-1.docker.io/v2" + own,
+			"i.com: https://m.com/v2 [digest], https://i.com/v2 [any certificate]" + own + ", http://i.com/v2",
+			"s.com: https://m.com/v2 [digest], https://s.com/v2 [digest]" + own + ", https://n.com/v2 [digest], https://s.com/v2" + own,
+			"u.com: https://m.com/v2 [digest], https://u.com/v2",
+			"w.com: https://m.com/v2 [digest], https://m.com/v2 [digest]",
+			"v.com: pending [blocked]"})
+	for _, name := range []string{"README", "x.crt\"]", "..crt", "hosts.toml"} {
+		if _, other := certsd.FindCertificates([]string{"a.crt", name}); other != name {
+			t.Errorf("%s is taken for a certificate", name)
+		}
+	}
+}
+
+func TestWhatIsPendingIsBlockedIfAnyRuleAboutItIs(t *testing.T) {
+	certificates := func(string) certsd.Certificates { return certsd.Certificates{CA: []string{"ca.crt"}} }
+	node := certsd.Node{Redirector: redirector, AllowDefaultHost: true, Certificates: certificates}
+	expect(t, "below a blocked wildcard", describe(t, projectOn(t, node, "a: *.s.com -> m.com [Never]\na: a.s.com/x -> n.com")), []string{
+		"_default: redirector/0 [digest], redirector/source", "a.s.com: pending [blocked]"})
+}
+
+func TestAFileClosesARegistryIfNothingInItLeadsThere(t *testing.T) {
+	for sets, want := range map[string]bool{
+		"a: s.com -> m.com":                                false,
+		"a: s.com -> m.com [Never]":                        true,
+		"a: s.com/x -> m.com":                              false,
+		"a: s.com/x -> m.com [Never]":                      true,
+		"a: *.com -> m.org":                                false,
+		"a: *.com -> m.org [Never]":                        true,
+		"a: docker.io -> m.com":                            false,
+		"a: docker.io -> m.com [Never]":                    true,
+		"a: s.com -> m.com\na: s.com/x -> (none)":          false,
+		"a: s.com -> m.com [Never]\na: s.com/x -> (none)":  true,
+		"a: s.com:5000 -> s.com [Never]":                   true,
+		"a: s.com:5000 -> s.com/s, s.com:5000, m.com/long": false,
+	} {
+		f := projectOn(t, certsd.Node{Redirector: redirector, AllowDefaultHost: true}, sets).Files[0]
+		if got := certsd.Closes(f.Host, f.Content); got != want {
+			t.Errorf("%s: got %t", sets, got)
+		}
+	}
+	if certsd.Closes("s.com", nil) {
+		t.Error("an empty file closes a registry")
+	}
+}
+
+func TestRulesThatNobodyChecksAreNotWritten(t *testing.T) {
+	for _, rule := range []mirrors.Rule{
+		{Source: "../../etc", Mirrors: []mirrors.Mirror{{Location: "m.com"}}},
+		{Source: "..", Mirrors: []mirrors.Mirror{{Location: "m.com"}}},
+		{Source: "", Mirrors: []mirrors.Mirror{{Location: "m.com"}}},
+		{Source: "_default", Mirrors: []mirrors.Mirror{{Location: "m.com"}}},
+		{Source: "s.com", Mirrors: []mirrors.Mirror{{Location: "m.com\"]\n[host.\"x"}}},
+		{Source: "s.com", Mirrors: []mirrors.Mirror{{Location: "m.com"}, {Location: "m.com"}}, Blocked: true},
+	} {
+		tree := certsd.Project([]mirrors.Rule{rule}, certsd.Node{Redirector: redirector})
+		if len(tree.Files) != 0 || len(tree.Pending) != 1 || tree.Pending[0].Reason == "" || tree.Pending[0].Blocked != rule.Blocked {
+			t.Errorf("%+v: got %+v", rule, tree)
+		}
+	}
+}
+
+func TestFoldersAreNamedAsContainerdLooksThemUp(t *testing.T) {
+	expect(t, "plain", certsd.Folders("s.com"), []string{"s.com"})
+	expect(t, "with a port", certsd.Folders("s.com:5000"), []string{"s.com_5000_", "s.com:5000"})
+	for _, f := range project(t, "a: s.com:5000 -> m.com").Files {
+		if f.Path != "s.com_5000_/hosts.toml" {
+			t.Errorf("got %s", f.Path)
+		}
+	}
+}
+
+func TestAFoldersRegistryIsKnownByItsName(t *testing.T) {
+	for folder, want := range map[string]string{"s.com": "s.com", "s.com_5000_": "s.com:5000", "s.com:5000": "s.com:5000", "_default": "_default", "_": "_", "a_": "a_"} {
+		if got := certsd.HostOf(folder); got != want {
+			t.Errorf("%s: got %s, want %s", folder, got, want)
+		}
+	}
+}
+
+func TestReasonsNameWhatIsInTheWay(t *testing.T) {
+	tree := projectOn(t, certsd.Node{}, "a: *.t.com -> m.com [Never]\na: s.com -> m.com\na: s.com/x -> m.com")
+	for i, want := range []string{"--allow-default-host", "redirector does not run"} {
+		if !strings.Contains(tree.Pending[i].Reason, want) {
+			t.Errorf("%s: got %s, want %s", tree.Pending[i].Host, tree.Pending[i].Reason, want)
+		}
+	}
+}

@@ -1,0 +1,197 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package certsd_test
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
+	"github.com/mirrorset/mirrorset/internal/certsd"
+	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/route"
+)
+
+const digest = "@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+// Few parts, so that sources nest, tie and collide.
+var (
+	drawHost     = rapid.SampledFrom([]string{"s.com", "s.com", "t.com", "a.s.com", "s.com:5000", "docker.io", "localhost:5000", "http.com"})
+	drawMirror   = rapid.SampledFrom([]string{"m.com", "m.com/x", "m.com/x/y", "n.com:5000", "n.com:5000/v2", "k.com", "s.com", "t.com/x", "docker.io/x"})
+	drawPath     = rapid.SampledFrom([]string{"", "", "", "/x", "/x/y"})
+	drawWildcard = rapid.SampledFrom([]string{"*.s.com", "*.com"})
+	drawPolicy   = rapid.SampledFrom([]configv1.MirrorSourcePolicy{"", "", configv1.NeverContactSource})
+)
+
+func drawEntry(t *rapid.T) configv1.ImageDigestMirrors {
+	host := drawHost
+	if rapid.IntRange(0, 2).Draw(t, "of mirror") == 0 { // so that mirrors are blocked
+		host = rapid.Map(drawMirror, func(location string) string { name, _, _ := strings.Cut(location, "/"); return name })
+	}
+	entry := configv1.ImageDigestMirrors{Source: host.Draw(t, "host") + drawPath.Draw(t, "path"), MirrorSourcePolicy: drawPolicy.Draw(t, "policy")}
+	if rapid.IntRange(0, 9).Draw(t, "kind") == 0 {
+		entry.Source = drawWildcard.Draw(t, "wildcard")
+	}
+	for range rapid.IntRange(0, 4).Draw(t, "mirrors") {
+		entry.Mirrors = append(entry.Mirrors, configv1.ImageMirror(rapid.OneOf(drawMirror, rapid.Just(entry.Source)).Draw(t, "mirror")))
+	}
+	return entry
+}
+
+func drawRules(t *rapid.T) []mirrors.Rule {
+	var in mirrors.Input
+	for _, name := range []string{"a", "b"} {
+		set := configv1.ImageDigestMirrorSet{}
+		set.Name = name
+		set.Spec.ImageDigestMirrors = rapid.SliceOfN(rapid.Custom(drawEntry), 1, 4).Draw(t, name)
+		in.Sets = append(in.Sets, set)
+	}
+	in.Insecure = parseScopes(t, rapid.SliceOfN(rapid.SampledFrom([]string{"s.com", "m.com/x", "n.com:5000", "docker.io"}), 0, 2).Draw(t, "insecure"))
+	return mirrors.Merge(in).Rules
+}
+
+// implied returns where containerd, with these endpoints, looks for a reference, in our words. The two ways to an insecure
+// place are one place, and a place that is asked twice in a row counts once.
+func implied(hosts []certsd.Endpoint, router *route.Router, host string, ref mirrors.Reference) []string {
+	var all []string
+	way := router.Route(host, strings.TrimPrefix(ref.Name, host+"/"))
+	for _, e := range hosts {
+		location := e.Host + strings.TrimPrefix(e.Path, "/v2") + strings.TrimPrefix(ref.Name, host)
+		if text, ok := strings.CutPrefix(e.Path, route.RedirectorPath); ok {
+			entry := route.Entry(text)
+			switch rank, isRank := entry.Rank(); {
+			case isRank && rank >= len(way.Mirrors), !isRank && way.IsBlocked(), entry == route.InsecureSource && !way.Source.Insecure:
+				continue
+			case isRank:
+				location = way.Mirrors[rank].Host + "/" + way.Mirrors[rank].Repository
+			default:
+				location = way.Source.Host + "/" + way.Source.Repository
+			}
+		}
+		switch {
+		case e.DigestOnly && !ref.ByDigest:
+			continue
+		case e.Host == "":
+			location = ref.Name
+		case strings.HasPrefix(location, "registry-1.docker.io/"):
+			location = strings.Replace(location, "registry-1.", "", 1)
+		}
+		all = append(all, location+ref.Suffix)
+	}
+	return slices.Compact(all)
+}
+
+// TestContainerdPullsFromWhereWeSay is N5 for hosts with a file, for those that the default host's file is for, and for
+// hosts of which nothing is said at all.
+func TestContainerdPullsFromWhereWeSay(t *testing.T) {
+	drawn, compared, redirected, wild, blocked := 0, 0, 0, 0, 0
+	rapid.Check(t, func(t *rapid.T) {
+		rules := drawRules(t)
+		node := certsd.Node{Redirector: redirector, AllowDefaultHost: rapid.Bool().Draw(t, "allow")}
+		tree, index, router := certsd.Project(rules, node), mirrors.NewIndex(rules), route.NewRouter(rules)
+		files, isPending := make(map[string]certsd.File), make(map[string]bool)
+		for _, f := range tree.Files {
+			files[f.Host] = f
+		}
+		for _, p := range tree.Pending {
+			isPending[p.Host] = true
+		}
+		for range 20 {
+			host := rapid.SampledFrom([]string{"m.com", "n.com:5000", "k.com", "a.s.com", "s.com"}).Draw(t, "host")
+			if len(rules) > 0 && rapid.IntRange(0, 3).Draw(t, "free") > 0 {
+				host, _, _ = strings.Cut(rapid.SampledFrom(rules).Draw(t, "rule").Source, "/")
+				host = strings.Replace(host, "*", "b", 1)
+			}
+			// Two components: docker.io/x has another name.
+			path := rapid.SampledFrom([]string{"/x/y", "/x/y/z", "/z/x", "/v2/x"}).Draw(t, "path")
+			ref, err := mirrors.ParseReference(host + path + rapid.SampledFrom([]string{digest, digest, digest, ":1"}).Draw(t, "suffix"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			drawn++
+			resolution := index.Resolve(ref)
+			f, ok := files[host]
+			if !ok {
+				f, ok = files[certsd.DefaultHost]
+			}
+			if resolution.Rule != nil && isPending[resolution.Rule.Source] && f.Host != host {
+				continue
+			}
+			compared++
+			var want []string
+			for _, s := range resolution.PullSources {
+				want = append(want, s.Location)
+			}
+			want, got := slices.Compact(want), []string{ref.String()}
+			if ok {
+				got = implied(parse(t, f.Host, f.Content), router, host, ref)
+			}
+			if !slices.Equal(got, want) {
+				t.Fatalf("%s:\n got  %q\n want %q\n%s", ref, got, want, f.Content)
+			}
+			if strings.Contains(string(f.Content), "_mirrorset") {
+				redirected++
+			}
+			if resolution.Rule != nil && strings.HasPrefix(resolution.Rule.Source, "*") {
+				wild++
+			}
+			if resolution.Blocked {
+				blocked++
+			}
+		}
+	})
+	t.Logf("of %d draws, %d were compared, %d through the redirector, %d of a wildcard, %d of a blocked source", drawn, compared, redirected, wild, blocked)
+	if !t.Failed() && (compared < drawn*9/10 || redirected < drawn/5 || wild < drawn/100 || blocked < drawn/20) {
+		t.Error("that is too little")
+	}
+}
+
+// TestABlockedSourceStandsNowhere is N4: neither in its own file nor, by Q4, in another.
+func TestABlockedSourceStandsNowhere(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		rules := drawRules(t)
+		tree := certsd.Project(rules, certsd.Node{Redirector: redirector})
+		for i := range rules {
+			rule := &rules[i]
+			if !rule.Blocked || strings.ContainsAny(rule.Source, "*/") {
+				continue
+			}
+			host := rule.Source
+			if host == "docker.io" {
+				host = "registry-1.docker.io"
+			}
+			for _, f := range tree.Files {
+				for _, e := range parse(t, f.Host, f.Content) {
+					if f.Host == rule.Source && (e.Host == host || !e.DigestOnly && e.Host != redirector) {
+						t.Fatalf("the file of %s lets %+v in\n%s", rule.Source, e, f.Content)
+					}
+				}
+			}
+		}
+	})
+}
+
+func TestEveryFileIsWellFormed(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		rules := drawRules(t)
+		node := certsd.Node{Redirector: redirector, AllowDefaultHost: true}
+		tree := certsd.Project(rules, node)
+		for _, f := range tree.Files {
+			if !strings.HasPrefix(string(f.Content), certsd.Marker) {
+				t.Fatalf("%s is not marked as ours", f.Path)
+			}
+			hosts := parse(t, f.Host, f.Content)
+			if again := certsd.Render(hosts); string(again) != string(f.Content) {
+				t.Fatalf("read as %+v, which is written as\n%s\nnot\n%s", hosts, again, f.Content)
+			}
+		}
+		if again := certsd.Project(rapid.Permutation(rules).Draw(t, "shuffled"), node); !reflect.DeepEqual(again, tree) {
+			t.Fatalf("another order of the rules gives\n%+v\nnot\n%+v", again, tree)
+		}
+	})
+}

@@ -1,0 +1,77 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package certsd
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/route"
+)
+
+// redirected returns the endpoints of a host whose images the redirector sends on, given all rules that have a say about
+// them.
+func (p *projection) redirected(host string, rules []*mirrors.Rule) (hosts []Endpoint, reason string) {
+	if p.node.Redirector == "" {
+		return nil, fmt.Sprintf("hosts.toml alone cannot say what sources like %s mean, and the redirector does not run", quote(rules[0].Source))
+	}
+	hosts = p.ranks(rules)
+	if slices.ContainsFunc(rules, isBlocked) {
+		if files := p.certificates(host); !files.isEmpty() {
+			return nil, fmt.Sprintf("containerd would no longer use the certificates that lie beside hosts.toml for source %s, because the redirector has to tell which of its images may come from it; "+
+				"take %s away, with the authority in the system's trust store", quote(host), enumerate(files))
+		}
+		return append(hosts, p.entry(route.Source)), ""
+	}
+	if !slices.ContainsFunc(rules, isSecure) || route.IsLoopback(host) {
+		return append(hosts, p.source(host, true)...), ""
+	}
+	if slices.ContainsFunc(rules, isInsecure) {
+		hosts = append(hosts, p.entry(route.InsecureSource))
+	}
+	return append(hosts, p.source(host, false)...), ""
+}
+
+func isBlocked(rule *mirrors.Rule) bool { return rule.Blocked }
+
+func isInsecure(rule *mirrors.Rule) bool { return rule.Insecure }
+
+func isSecure(rule *mirrors.Rule) bool { return !rule.Insecure }
+
+// ranks are the redirector's entries for mirrors, up to the longest list of these rules; at least one, because containerd
+// 1.6 refuses a file without a host table.
+func (p *projection) ranks(rules []*mirrors.Rule) []Endpoint {
+	longest := 1
+	for _, rule := range rules {
+		longest = max(longest, len(rule.Mirrors))
+	}
+	hosts := make([]Endpoint, 0, longest+2)
+	for place := range longest {
+		hosts = append(hosts, p.entry(route.Rank(place)))
+	}
+	return hosts
+}
+
+// entry is plain HTTP without any TLS setting, which would have containerd try HTTPS first.
+func (p *projection) entry(e route.Entry) Endpoint {
+	_, isRank := e.Rank()
+	return Endpoint{Scheme: "http", Host: p.node.Redirector, Path: route.RedirectorPath + string(e), DigestOnly: isRank}
+}
+
+// projectWildcards returns the endpoints of every registry that has no folder. Where none of the wildcards is blocked, the
+// last of them is the registry itself, as if there were no file.
+func (p *projection) projectWildcards(_ string, rules []*mirrors.Rule) (hosts []Endpoint, reason string) {
+	if p.node.Redirector == "" {
+		return nil, "a wildcard goes through the redirector, and that does not run"
+	}
+	hosts = p.ranks(rules)
+	if slices.ContainsFunc(rules, isBlocked) {
+		return append(hosts, p.entry(route.Source)), ""
+	}
+	if slices.ContainsFunc(rules, isInsecure) {
+		hosts = append(hosts, p.entry(route.InsecureSource))
+	}
+	return append(hosts, Endpoint{}), ""
+}

@@ -1,7 +1,0 @@
-// Copyright The Mirrorset Authors.
-// SPDX-License-Identifier: Apache-2.0
-
-package containerd
-
-// Render is for the fuzz test.
-var Render = render

@@ -1,0 +1,37 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package hostfile
+
+import (
+	"io/fs"
+	"path"
+	"strings"
+)
+
+// maxLinks is how many links one after the other are followed.
+const maxLinks = 40
+
+// Follow returns where a link with an absolute target leads: the target counts from the host's root, which is not ours.
+func Follow(host fs.FS, name string) string {
+	for range maxLinks {
+		target, err := fs.ReadLink(host, name)
+		if err != nil || !path.IsAbs(target) {
+			break
+		}
+		name = strings.TrimPrefix(path.Clean(target), "/")
+	}
+	return name
+}
+
+// ReadDir reads a folder, and never waits for what is none, such as a pipe.
+func ReadDir(files fs.FS, name string) ([]fs.DirEntry, error) {
+	info, err := fs.Stat(files, name)
+	if err == nil && !info.IsDir() {
+		err = fs.ErrNotExist
+	}
+	if err != nil {
+		return nil, err
+	}
+	return fs.ReadDir(files, name)
+}

@@ -1,0 +1,40 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package route
+
+import "strconv"
+
+// APIRoot is the root of a registry's API.
+const APIRoot = "/v2"
+
+// RedirectorPath is the root of all that the redirector serves. No repository begins with an underscore.
+const RedirectorPath = APIRoot + "/_mirrorset/"
+
+// Entry is one of the places that the redirector is for a runtime: the last element of an API root of its own.
+type Entry string
+
+// The entries that are no mirrors.
+const (
+	// Source is for a registry of which some part is blocked: it sends on to the registry, and refuses what is blocked.
+	Source Entry = "source"
+	// InsecureSource streams what the rules call insecure, and knows nothing else: containerd asks the registry itself next.
+	InsecureSource Entry = "insecure"
+)
+
+// Rank is the entry of the mirrors that are at one place, from 0, in the list of their image.
+func Rank(place int) Entry {
+	return Entry(strconv.Itoa(place))
+}
+
+// Rank returns the place of the mirror, for an entry that is one.
+func (e Entry) Rank() (place int, ok bool) {
+	place, err := strconv.Atoi(string(e))
+	return place, err == nil && place >= 0 && Rank(place) == e
+}
+
+// IsValid tells whether the redirector has such an entry.
+func (e Entry) IsValid() bool {
+	_, isRank := e.Rank()
+	return isRank || e == Source || e == InsecureSource
+}

@@ -1,0 +1,90 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package route finds, for a repository and a rank, the mirror that its images come from (M4, Q4 and L4 of docs/semantics.md), and
+// names the entries of the redirector, by which a runtime asks for a rank. Nothing here knows what the runtime is.
+package route
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/mirrorset/mirrorset/internal/mirrors"
+)
+
+// Router answers by longest match over the rules. An answer costs by the depth of a repository's path and not by the number
+// of rules.
+type Router struct {
+	index *mirrors.Index
+}
+
+// NewRouter keeps pointers into the slice.
+func NewRouter(rules []mirrors.Rule) *Router {
+	return &Router{index: mirrors.NewIndex(rules)}
+}
+
+// Target is a repository of a registry.
+type Target struct {
+	// Host is the registry to connect to, and Repository the one there.
+	Host, Repository string
+	// Insecure allows plain HTTP and any certificate.
+	Insecure bool
+}
+
+// Route is where the images of a repository come from, by digest.
+type Route struct {
+	// Rule decides; nil where no source matches.
+	Rule *mirrors.Rule
+	// Mirrors are those that may be contacted, by their rank.
+	Mirrors []Target
+	// Source is where the image's own name leads. It must not be contacted where the rule is blocked.
+	Source Target
+}
+
+// Route returns the way to a repository, whose registry is named as in image references.
+func (r *Router) Route(host, repository string) Route {
+	name := host + "/" + repository
+	resolution := r.index.Resolve(mirrors.Reference{Name: name, ByDigest: true})
+	route := Route{Rule: resolution.Rule, Source: target(name, IsLoopback(host))}
+	sources := resolution.PullSources
+	if !resolution.Blocked { // the last one is the source
+		route.Source.Insecure = route.Source.Insecure || sources[len(sources)-1].Insecure
+		sources = sources[:len(sources)-1]
+	}
+	for _, s := range sources {
+		if slices.ContainsFunc(Aliases(s.Location), r.IsBlockedAt) {
+			continue
+		}
+		route.Mirrors = append(route.Mirrors, target(s.Location, s.Insecure || s.Location == name && IsLoopback(host)))
+	}
+	return route
+}
+
+// Blocks tells whether a registry must not be asked for what is at a path of its API.
+func (r *Router) Blocks(host, path string) bool {
+	return slices.ContainsFunc(Aliases(host+strings.TrimPrefix(path, APIRoot)), r.IsBlockedAt)
+}
+
+// IsBlockedAt tells whether longest match finds a blocked source for a name, under no other name of Docker Hub.
+func (r *Router) IsBlockedAt(name string) bool {
+	rule := r.index.Resolve(mirrors.Reference{Name: name}).Rule
+	return rule != nil && rule.Blocked
+}
+
+// Wildcard returns the wildcard source that decides for what is in no narrower source of a registry; "" for none.
+func (r *Router) Wildcard(host string) string {
+	if rule := r.index.Resolve(mirrors.Reference{Name: host}).Rule; rule != nil && strings.HasPrefix(rule.Source, "*") {
+		return rule.Source
+	}
+	return ""
+}
+
+// IsBlocked tells whether the source must not be contacted.
+func (r Route) IsBlocked() bool {
+	return r.Rule != nil && r.Rule.Blocked
+}
+
+func target(name string, insecure bool) Target {
+	host, path := SplitPath(name)
+	return Target{Host: Registry(host), Repository: strings.TrimPrefix(path, "/"), Insecure: insecure}
+}

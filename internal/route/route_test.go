@@ -1,0 +1,49 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package route_test
+
+import (
+	"reflect"
+	"testing"
+
+	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/mirrors/mirrorstest"
+	"github.com/mirrorset/mirrorset/internal/route"
+)
+
+func TestARankLeadsToTheMirrorAtItsPlace(t *testing.T) {
+	sets, err := mirrorstest.Parse("a: s.com/x -> m.com/y, docker.io/z, shut.com/z, n.com\na: shut.com -> m.com [Never]\na: docker.io/shut -> m.com [Never]\na: *.wild.com -> m.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	router := route.NewRouter(mirrors.Merge(mirrors.Input{Sets: sets}).Rules)
+	got := router.Route("s.com", "x/app").Mirrors
+	if want := []route.Target{{Host: "m.com", Repository: "y/app"}, {Host: "registry-1.docker.io", Repository: "z/app"}, {Host: "n.com", Repository: "app"}}; !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	if way := router.Route("s.com", "other"); way.Rule != nil || len(way.Mirrors) > 0 || way.Source != (route.Target{Host: "s.com", Repository: "other"}) {
+		t.Errorf("what no source matches: got %+v", way)
+	}
+	if way := router.Route("shut.com", "x"); !way.IsBlocked() {
+		t.Errorf("what is blocked: got %+v", way)
+	}
+	for path, want := range map[string]bool{"/v2/shut/x/manifests/1": true, "/v2/shutter/manifests/1": false, "/v2/": false} {
+		if got := router.Blocks("registry-1.docker.io", path); got != want {
+			t.Errorf("%s: blocked %t", path, got)
+		}
+	}
+	for host, want := range map[string]string{"a.wild.com": "*.wild.com", "a.wild.com:5000": "", "wild.com": "", "s.com": ""} {
+		if got := router.Wildcard(host); got != want {
+			t.Errorf("%s: the wildcard is %q", host, got)
+		}
+	}
+}
+
+func TestEntriesAreWrittenInOneWay(t *testing.T) {
+	for entry, want := range map[route.Entry]bool{"0": true, "12": true, route.Source: true, route.InsecureSource: true, "": false, "+1": false, "01": false, "-1": false, "x": false} {
+		if entry.IsValid() != want {
+			t.Errorf("%q: valid %t", entry, !want)
+		}
+	}
+}
