@@ -24,6 +24,7 @@ import (
 	"k8s.io/client-go/tools/pager"
 
 	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/plugin/output"
 )
 
 // asker asks registries for manifests.
@@ -53,7 +54,7 @@ func (a asker) ask(ctx context.Context, images []checkedImage) {
 			}
 		}
 	}
-	live, asked := newLiveLine(a.progress), 0
+	live, asked := output.NewLiveLine(a.progress), 0
 	var mu sync.Mutex
 	var all sync.WaitGroup
 	turns := make(chan struct{}, a.parallel)
@@ -68,11 +69,11 @@ func (a asker) ask(ctx context.Context, images []checkedImage) {
 				p.Result, p.Message = result, message
 			}
 			asked++
-			live.show(fmt.Sprintf("%d of %d places asked", asked, len(questions)))
+			live.Show(fmt.Sprintf("%d of %d places asked", asked, len(questions)))
 		})
 	}
 	all.Wait()
-	live.clear()
+	live.Clear()
 }
 
 // has asks one place whether it has a manifest, as a runtime would: what the answer to HEAD leaves open, GET has to tell.

@@ -13,7 +13,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/spf13/cobra"
 	"sigs.k8s.io/yaml"
+
+	"github.com/mirrorset/mirrorset/internal/plugin/command"
 )
 
 // cases are pairs of files: NAME.cmd has the arguments of one run a line, and NAME.out what the runs print and leave behind.
@@ -79,7 +82,7 @@ func runCase(t *testing.T, file string) string {
 		var stdout, stderr bytes.Buffer
 		cmd.SetOut(&stdout)
 		cmd.SetErr(&stderr)
-		code := Main(cmd)
+		code := run(cmd)
 		fmt.Fprintf(&got, "--- stdout\n%s--- stderr\n%s--- exit code %d\n", stdout.String(), stderr.String(), code)
 	}
 	list(t, &got, dir)
@@ -114,3 +117,5 @@ func serveCase(t *testing.T) (url string) {
 	}
 	return serve(t, objects)
 }
+
+func run(cmd *cobra.Command) int { return command.Run(cmd) }

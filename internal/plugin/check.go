@@ -18,6 +18,8 @@ import (
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/plugin/command"
+	"github.com/mirrorset/mirrorset/internal/plugin/output"
 )
 
 // presence is what is known of a place that an image could be pulled from.
@@ -61,7 +63,7 @@ type checkedPlace struct {
 // checkVerb asks the mirrors whether they have images.
 type checkVerb struct {
 	input
-	listing
+	output.Listing
 	file     string
 	pods     bool
 	parallel int
@@ -82,7 +84,7 @@ func newCheckCommand() *cobra.Command {
 			"nowhere, and 2 after an error.",
 		Example: "  kubectl mirrors check quay.io/prometheus/prometheus@sha256:... -f config/samples/\n" +
 			"  kubectl mirrors check --pods",
-		Annotations:       map[string]string{errorCode: "2"},
+		Annotations:       map[string]string{command.ErrorCode: "2"},
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			v.stdin, v.out, v.stderr = cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr()
@@ -90,18 +92,18 @@ func newCheckCommand() *cobra.Command {
 		},
 	}
 	v.addFlagsOfCluster(cmd)
-	v.listing.addFlags(cmd, "table", "wide", "json", "yaml")
+	v.Listing.AddFlags(cmd, "table", "wide", "json", "yaml")
 	cmd.Flags().StringVar(&v.file, "images", "", "file with an image a line, or - for standard input")
 	cmd.Flags().BoolVar(&v.pods, "pods", false, "check all images that Pods of the cluster run by digest")
 	cmd.Flags().IntVar(&v.parallel, "parallel", 8, "how many requests there are at a time")
 	cmd.Flags().DurationVar(&v.timeout, "registry-timeout", 10*time.Second, "how long to wait for the answer of a mirror, and for that of a credential helper")
-	completeWith(cmd, "parallel", nil)
-	completeWith(cmd, "registry-timeout", nil)
+	command.CompleteWith(cmd, "parallel")
+	command.CompleteWith(cmd, "registry-timeout")
 	return cmd
 }
 
 func (v *checkVerb) run(ctx context.Context, args []string) error {
-	switch err := v.check(); {
+	switch err := v.Check(); {
 	case err != nil:
 		return err
 	case v.parallel < 1:
@@ -131,7 +133,7 @@ func (v *checkVerb) run(ctx context.Context, args []string) error {
 			tags[rule.Source] = true
 		}
 	}
-	printWarnings(v.stderr, slices.DeleteFunc(touching(result.Findings, resolutions...), func(f mirrors.Finding) bool {
+	output.Warn(v.stderr, slices.DeleteFunc(output.Touching(result.Findings, resolutions...), func(f mirrors.Finding) bool {
 		return f.Reason == mirrors.BlocksTagPulls && !tags[f.Source]
 	}))
 	asker{parallel: v.parallel, timeout: v.timeout, progress: v.stderr, logins: newCredentials(v.timeout)}.ask(ctx, images)
@@ -228,25 +230,25 @@ func (i *checkedImage) origin() origin {
 	return fromNowhere
 }
 
-// report prints all, and returns the verdict.
+// report prints all, and returns the command.Verdict.
 func (v *checkVerb) report(images []checkedImage) error {
 	counts := make(map[origin]int)
 	for i := range images {
 		counts[images[i].From]++
 	}
-	if v.isTable() {
-		if err := v.newTable(v.out, imageColumns...).print(imageRows(images, v.value == "wide")...); err != nil {
+	if v.IsTable() {
+		if err := v.NewTable(v.out, imageColumns...).Print(imageRows(images, v.IsWide())...); err != nil {
 			return err
 		}
 		fmt.Fprintf(v.stderr, "%d of %s from a mirror, %d from the source, %d from nowhere.\n",
-			counts[fromMirror], plural(len(images), "image comes", "images come"), counts[fromSource], counts[fromNowhere])
-	} else if err := printValue(v.out, v.value, map[string]any{
+			counts[fromMirror], output.Plural(len(images), "image comes", "images come"), counts[fromSource], counts[fromNowhere])
+	} else if err := output.Value(v.out, v.Name, map[string]any{
 		"fromMirror": counts[fromMirror], "fromSource": counts[fromSource], "fromNowhere": counts[fromNowhere], "images": images,
 	}); err != nil {
 		return err
 	}
 	if counts[fromMirror] < len(images) {
-		return verdict(1)
+		return command.Verdict(1)
 	}
 	return nil
 }

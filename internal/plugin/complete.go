@@ -11,6 +11,8 @@ import (
 	"github.com/spf13/cobra"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
+	"github.com/mirrorset/mirrorset/internal/plugin/command"
 )
 
 // addCompletions has the shell offer what the kubeconfig and the cluster have, and files only where a flag wants one.
@@ -39,7 +41,7 @@ func (f clusterFlags) addCompletions(cmd *cobra.Command) {
 		}
 	}
 	for _, flag := range []string{"as", "as-group", "as-uid", "as-user-extra", "request-timeout", "server", "tls-server-name", "token"} {
-		completeWith(cmd, flag, nil)
+		command.CompleteWith(cmd, flag)
 	}
 }
 

@@ -18,6 +18,8 @@ import (
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/plugin/command"
+	"github.com/mirrorset/mirrorset/internal/plugin/output"
 )
 
 func newConvertCommand() *cobra.Command {
@@ -40,7 +42,7 @@ func newConvertCommand() *cobra.Command {
 				return err
 			}
 			if !c.named {
-				if err := onlyWith(cmd, "a registries.yaml", "name"); err != nil {
+				if err := command.OnlyWith(cmd, "a registries.yaml", "name"); err != nil {
 					return err
 				}
 			}
@@ -48,11 +50,9 @@ func newConvertCommand() *cobra.Command {
 		},
 	}
 	in.addFilenameFlag(cmd)
-	if err := cmd.MarkFlagRequired("filename"); err != nil {
-		panic(err) // the flag is the one above
-	}
+	command.Require(cmd, "filename")
 	cmd.Flags().StringVar(&c.name, "name", "registries", "name of the set that a registries.yaml becomes")
-	completeWith(cmd, "name", nil)
+	command.CompleteWith(cmd, "name")
 	return cmd
 }
 
@@ -78,7 +78,7 @@ type setMetadata struct {
 
 // lose notes what does not carry over.
 func (c *converter) lose(set, format string, args ...any) {
-	c.lost = append(c.lost, fmt.Sprintf("warning: NotConverted: %s: %s", namesOf([]string{set}), fmt.Sprintf(format, args...)))
+	c.lost = append(c.lost, fmt.Sprintf("warning: NotConverted: %s: %s", output.Names([]string{set}), fmt.Sprintf(format, args...)))
 }
 
 // read takes one object, or those of a list, in JSON.
@@ -181,7 +181,7 @@ func (c *converter) print(cmd *cobra.Command) error {
 	if err != nil {
 		return fmt.Errorf("the result is not what an API server takes: %w", err)
 	}
-	printWarnings(cmd.ErrOrStderr(), mirrors.Merge(mirrors.Input{Sets: read.sets}).Findings)
+	output.Warn(cmd.ErrOrStderr(), mirrors.Merge(mirrors.Input{Sets: read.sets}).Findings)
 	_, err = fmt.Fprint(cmd.OutOrStdout(), text)
 	return err
 }

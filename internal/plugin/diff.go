@@ -13,16 +13,18 @@ import (
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/plugin/command"
+	"github.com/mirrorset/mirrorset/internal/plugin/output"
 )
 
-// changed is the verdict of diff where applying would change something; kubectl diff has the same.
-const changed verdict = 1
+// changed is the command.Verdict of diff where applying would change something; kubectl diff has the same.
+const changed command.Verdict = 1
 
 // differ is one run of diff.
 type differ struct {
 	input
-	output
-	from []string
+	format output.Format
+	from   []string
 }
 
 func newDiffCommand() *cobra.Command {
@@ -37,26 +39,22 @@ func newDiffCommand() *cobra.Command {
 		Example: "  kubectl mirrors diff -f sets/\n" +
 			"  git show main:sets.yaml | kubectl mirrors diff --from - -f sets.yaml",
 		Args:              cobra.NoArgs,
-		Annotations:       map[string]string{errorCode: "2"},
+		Annotations:       map[string]string{command.ErrorCode: "2"},
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE:              d.run,
 	}
 	d.addFilenameFlag(cmd)
 	d.cluster = newClusterFlags()
 	d.cluster.addFlags(cmd)
-	d.addFlag(cmd, "table", "json", "yaml")
+	d.format.AddFlag(cmd, "table", "json", "yaml")
 	cmd.Flags().StringArrayVar(&d.from, "from", nil, "file or directory with the manifests to compare with, or - for standard input, instead of the sets of the cluster; may be repeated")
-	for _, err := range []error{cmd.MarkFlagRequired("filename"), cmd.MarkFlagFilename("from", "yaml", "yml", "json")} {
-		if err != nil {
-			panic(err) // the flags are those above
-		}
-	}
+	command.Require(cmd, "filename")
+	command.CompleteManifests(cmd, "from")
 	return cmd
 }
 
 func (d *differ) run(cmd *cobra.Command, _ []string) error {
-	format, err := d.check()
-	if err != nil {
+	if err := d.format.Check(); err != nil {
 		return err
 	}
 	if slices.Contains(d.from, "-") && slices.Contains(d.filenames, "-") {
@@ -72,7 +70,7 @@ func (d *differ) run(cmd *cobra.Command, _ []string) error {
 	}
 	before, after := mirrors.Merge(mirrors.Input{Sets: current}), mirrors.Merge(mirrors.Input{Sets: applied(current, wanted)})
 	found := compareResults(before, after)
-	if err := found.print(cmd.OutOrStdout(), format); err != nil {
+	if err := found.print(cmd.OutOrStdout(), d.format.Name); err != nil {
 		return err
 	}
 	if found.isEmpty() {
@@ -117,7 +115,7 @@ type difference struct {
 type findingChange struct {
 	// Change is Appears or Goes.
 	Change string `json:"change"`
-	finding
+	output.Finding
 }
 
 func compareResults(before, after mirrors.Result) difference {
@@ -141,7 +139,7 @@ func compareFindings(before, after []mirrors.Finding) []findingChange {
 		}
 		for i, f := range side.these {
 			if !known[findingKey(f)] {
-				all = append(all, findingChange{side.change, findingsOf(side.these[i : i+1])[0]})
+				all = append(all, findingChange{side.change, output.FindingsOf(side.these[i : i+1])[0]})
 			}
 		}
 	}
@@ -154,7 +152,7 @@ func findingKey(f mirrors.Finding) string {
 
 func (d *difference) print(out io.Writer, format string) error {
 	if format != "table" {
-		return printValue(out, format, d)
+		return output.Value(out, format, d)
 	}
 	return d.printTables(out)
 }

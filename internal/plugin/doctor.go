@@ -15,6 +15,9 @@ import (
 
 	"github.com/spf13/cobra"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/mirrorset/mirrorset/internal/plugin/command"
+	"github.com/mirrorset/mirrorset/internal/plugin/output"
 )
 
 // health is what a check comes to. The smaller, the worse.
@@ -68,10 +71,10 @@ func (d diagnoses) count(h health) (count int) {
 
 // doctorVerb looks for what is wrong.
 type doctorVerb struct {
-	output
-	flags clusterFlags
-	local bool
-	here  machine
+	format output.Format
+	flags  clusterFlags
+	local  bool
+	here   machine
 
 	out, stderr io.Writer
 }
@@ -88,7 +91,7 @@ func newDoctorCommand() *cobra.Command {
 			"  kubectl mirrors doctor node-1\n" +
 			"  kubectl-mirrors doctor --local",
 		Args:        cobra.MaximumNArgs(1),
-		Annotations: map[string]string{errorCode: "2"},
+		Annotations: map[string]string{command.ErrorCode: "2"},
 		ValidArgsFunction: func(cmd *cobra.Command, args []string, start string) ([]cobra.Completion, cobra.ShellCompDirective) {
 			if len(args) > 0 || v.local {
 				return nil, cobra.ShellCompDirectiveNoFileComp
@@ -98,7 +101,7 @@ func newDoctorCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			v.out, v.stderr = cmd.OutOrStdout(), cmd.ErrOrStderr()
 			if !v.local {
-				if err := onlyWith(cmd, "--local", v.here.flags()...); err != nil {
+				if err := command.OnlyWith(cmd, "--local", v.here.flags()...); err != nil {
 					return err
 				}
 			}
@@ -106,15 +109,14 @@ func newDoctorCommand() *cobra.Command {
 		},
 	}
 	v.flags.addFlags(cmd)
-	v.addFlag(cmd, "text", "json", "yaml")
+	v.format.AddFlag(cmd, "text", "json", "yaml")
 	cmd.Flags().BoolVar(&v.local, "local", false, "look at the runtimes of this machine; no cluster is needed")
 	v.here.addFlags(cmd)
 	return cmd
 }
 
 func (v *doctorVerb) run(ctx context.Context, args []string) error {
-	format, err := v.check()
-	if err != nil {
+	if err := v.format.Check(); err != nil {
 		return err
 	}
 	var found diagnoses
@@ -136,13 +138,14 @@ func (v *doctorVerb) run(ctx context.Context, args []string) error {
 		}
 	}
 	slices.SortStableFunc(found, func(a, b diagnosis) int { return cmp.Compare(a.Health, b.Health) })
-	if format != "text" {
-		err = printValue(v.out, format, map[string]any{"problems": found.count(wrong), "warnings": found.count(odd), "checks": found})
+	var err error
+	if v.format.Name != "text" {
+		err = output.Value(v.out, v.format.Name, map[string]any{"problems": found.count(wrong), "warnings": found.count(odd), "checks": found})
 	} else {
 		err = v.print(found)
 	}
 	if err == nil && found.count(wrong) > 0 {
-		return verdict(1)
+		return command.Verdict(1)
 	}
 	return err
 }
@@ -164,7 +167,7 @@ func (v *doctorVerb) print(found diagnoses) error {
 	problems, warnings := found.count(wrong), found.count(odd)
 	summary := "Nothing is wrong."
 	if problems+warnings > 0 {
-		summary = fmt.Sprintf("%s, %s.", plural(problems, "problem", "problems"), plural(warnings, "warning", "warnings"))
+		summary = fmt.Sprintf("%s, %s.", output.Plural(problems, "problem", "problems"), output.Plural(warnings, "warning", "warnings"))
 	}
 	fmt.Fprintln(v.stderr, summary)
 	return nil

@@ -15,12 +15,14 @@ import (
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 	"github.com/mirrorset/mirrorset/internal/containerd"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/plugin/command"
+	"github.com/mirrorset/mirrorset/internal/plugin/output"
 )
 
 // explainer is one run of explain.
 type explainer struct {
 	input
-	output
+	format           output.Format
 	runtime          string
 	allowDefaultHost bool
 }
@@ -44,9 +46,9 @@ func newExplainCommand() *cobra.Command {
 		RunE:              e.run,
 	}
 	e.addFlagsOfCluster(cmd)
-	e.addFlag(cmd, "table", "wide", "json", "yaml", "name")
+	e.format.AddFlag(cmd, "table", "wide", "json", "yaml", "name")
 	cmd.Flags().StringVar(&e.runtime, "runtime", "", "answer for one runtime with its quirks: crio (Podman too) or containerd; left out, the answer is what the sets mean, with a warning where CRI-O differs")
-	completeWith(cmd, "runtime", []string{crio, containerdName})
+	command.CompleteWith(cmd, "runtime", crio, containerdName)
 	addDefaultHostFlag(cmd, &e.allowDefaultHost)
 	return cmd
 }
@@ -57,8 +59,7 @@ func addDefaultHostFlag(cmd *cobra.Command, allow *bool) {
 }
 
 func (e *explainer) run(cmd *cobra.Command, args []string) error {
-	format, err := e.check()
-	if err != nil {
+	if err := e.format.Check(); err != nil {
 		return err
 	}
 	if !slices.Contains([]string{"", crio, containerdName}, e.runtime) {
@@ -80,8 +81,8 @@ func (e *explainer) run(cmd *cobra.Command, args []string) error {
 	answers := newAnswerer(result.Rules, e.runtime, node)
 	found := answers.answer(ref)
 	stderr := cmd.ErrOrStderr()
-	touched := touching(result.Findings, found.Resolution)
-	printWarnings(stderr, touched)
+	touched := output.Touching(result.Findings, found.Resolution)
+	output.Warn(stderr, touched)
 	answers.warn(stderr, ref, found)
 
 	x := newExplanation(args[0], ref, found, touched)
@@ -89,7 +90,7 @@ func (e *explainer) run(cmd *cobra.Command, args []string) error {
 	if from != nil && found.Rule != nil {
 		x.InForce = countFrom(cmd.Context(), from, stderr, found.Rule, sets)
 	}
-	return x.print(cmd.OutOrStdout(), format)
+	return x.print(cmd.OutOrStdout(), e.format.Name)
 }
 
 // readSets returns the sets of the files, or those of the cluster, with the cluster.
@@ -117,29 +118,6 @@ func countFrom(ctx context.Context, from *cluster, stderr io.Writer, rule *mirro
 		return nil
 	}
 	return countInForce(rule, sets, nodes)
-}
-
-// touching returns the findings about the sources that decide, and about entries that might have: those that are not in
-// force, or not for the images that their author means.
-func touching(findings []mirrors.Finding, resolutions ...mirrors.Resolution) []mirrors.Finding {
-	deciding := make(map[string]bool)
-	for i := range resolutions {
-		if rule := resolutions[i].Rule; rule != nil {
-			deciding[rule.Source] = true
-		}
-	}
-	var touched []mirrors.Finding
-	for _, f := range findings {
-		switch f.Reason {
-		case mirrors.InvalidSource, mirrors.InvalidMirror, mirrors.InvalidPolicy, mirrors.UnmatchableSource:
-			touched = append(touched, f)
-		default:
-			if deciding[f.Source] {
-				touched = append(touched, f)
-			}
-		}
-	}
-	return touched
 }
 
 // warnOfReaders says what CRI-O and Podman do otherwise, by their quirks.

@@ -12,6 +12,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/plugin/output"
 )
 
 // explanation is what explain prints. Its JSON is a promise: fields may be added.
@@ -33,7 +34,7 @@ type explanation struct {
 	// NotInForce says why the runtime does not follow the rule that there is.
 	NotInForce string `json:"notInForce,omitempty"`
 	// Entries are all that have a part in the source's rule.
-	Entries []entry `json:"entries"`
+	Entries []output.Entry `json:"entries"`
 	// Others are the sources that match as well and count for nothing, the most specific first.
 	Others []otherSource `json:"others"`
 	// Content is where containerd pulls from what a tag names, by digest.
@@ -41,7 +42,7 @@ type explanation struct {
 	// InForce is known where the sets are a cluster's.
 	InForce []reach `json:"inForce,omitempty"`
 	// Findings are what is odd about the source, and about entries that cannot decide.
-	Findings []finding `json:"findings"`
+	Findings []output.Finding `json:"findings"`
 
 	ref mirrors.Reference
 	res mirrors.Resolution
@@ -53,46 +54,30 @@ type pullSource struct {
 	// From are the names of the sets that brought it; none for the place that the image's own reference names.
 	From []string `json:"from"`
 	// Entries are those of these sets.
-	Entries []entry `json:"entries"`
+	Entries []output.Entry `json:"entries"`
 	// Insecure allows it to be reached without TLS checks.
 	Insecure bool `json:"insecure,omitempty"`
 }
 
 type otherSource struct {
-	Source  string  `json:"source"`
-	Entries []entry `json:"entries"`
-}
-
-// entry names an element of a set.
-type entry struct {
-	Set string `json:"set"`
-	// Path is as in spec.imageDigestMirrors[0].
-	Path string `json:"path"`
-}
-
-// finding is a warning in JSON.
-type finding struct {
-	Reason string   `json:"reason"`
-	Sets   []string `json:"sets"`
-	// Path is absent where the entries are those of several sets.
-	Path    string `json:"path,omitempty"`
-	Message string `json:"message"`
+	Source  string         `json:"source"`
+	Entries []output.Entry `json:"entries"`
 }
 
 func newExplanation(image string, ref mirrors.Reference, a answer, touched []mirrors.Finding) *explanation {
 	x := &explanation{
 		Image: image, Reference: ref.String(), Blocked: a.Blocked, Fails: a.Fails,
-		PullSources: pullSourcesOf(a.PullSources), Entries: []entry{}, Others: []otherSource{}, Findings: findingsOf(touched),
+		PullSources: pullSourcesOf(a.PullSources), Entries: []output.Entry{}, Others: []otherSource{}, Findings: output.FindingsOf(touched),
 		ref: ref, res: a.Resolution,
 	}
 	if a.Rule != nil {
-		x.Source, x.Entries = a.Rule.Source, entriesOf(a.Rule.From)
+		x.Source, x.Entries = a.Rule.Source, output.EntriesOf(a.Rule.From)
 	}
 	if a.Pending != nil {
 		x.NotInForce = a.Pending.Reason
 	}
 	for _, rule := range a.Others {
-		x.Others = append(x.Others, otherSource{Source: rule.Source, Entries: entriesOf(rule.From)})
+		x.Others = append(x.Others, otherSource{Source: rule.Source, Entries: output.EntriesOf(rule.From)})
 	}
 	if len(a.Content) > 0 {
 		x.Content = pullSourcesOf(a.Content)
@@ -103,29 +88,13 @@ func newExplanation(image string, ref mirrors.Reference, a answer, touched []mir
 func pullSourcesOf(sources []mirrors.PullSource) []pullSource {
 	all := make([]pullSource, len(sources))
 	for i, s := range sources {
-		all[i] = pullSource{Location: s.Location, From: mirrors.Objects(s.From), Entries: entriesOf(s.From), Insecure: s.Insecure}
-	}
-	return all
-}
-
-func entriesOf(from []mirrors.Entry) []entry {
-	all := make([]entry, len(from))
-	for i, e := range from {
-		all[i] = entry{Set: e.Object, Path: mirrors.Finding{Entries: from[i : i+1]}.Path()}
-	}
-	return all
-}
-
-func findingsOf(found []mirrors.Finding) []finding {
-	all := make([]finding, len(found))
-	for i, f := range found {
-		all[i] = finding{Reason: string(f.Reason), Sets: mirrors.Objects(f.Entries), Path: f.Path(), Message: f.Message}
+		all[i] = pullSource{Location: s.Location, From: mirrors.Objects(s.From), Entries: output.EntriesOf(s.From), Insecure: s.Insecure}
 	}
 	return all
 }
 
 // briefly names sets and their entries for people, as in 10-site[1].
-func briefly(from []entry) string {
+func briefly(from []output.Entry) string {
 	const most = 10 // more than these would fill a line for nobody
 	said := make([]string, 0, min(len(from), most))
 	for _, e := range from[:min(len(from), most)] {
@@ -141,7 +110,7 @@ func briefly(from []entry) string {
 func (x *explanation) print(out io.Writer, format string) error {
 	switch format {
 	case "json", "yaml":
-		return printValue(out, format, x)
+		return output.Value(out, format, x)
 	case "name":
 		return printSetNames(out, mirrors.Objects(x.ruleEntries()))
 	}
@@ -199,7 +168,7 @@ func (x *explanation) head(text io.Writer) {
 		fmt.Fprintf(text, "Not:     %s (%s), which matches too but is %s\n", other.Source, briefly(other.Entries), x.whyNot(other.Source))
 	}
 	if x.Blocked {
-		fmt.Fprintf(text, "Blocked: the source is never contacted, says %s\n", briefly(entriesOf(x.res.Rule.BlockedBy)))
+		fmt.Fprintf(text, "Blocked: the source is never contacted, says %s\n", briefly(output.EntriesOf(x.res.Rule.BlockedBy)))
 	}
 	if x.Source != "" && !x.ref.ByDigest {
 		fmt.Fprintln(text, "Mirrors: none are used, because the image is not named by digest")
@@ -248,7 +217,7 @@ func tlsOf(s pullSource) string {
 }
 
 // atLength names sets and their entries as a JSON path does.
-func atLength(from []entry) string {
+func atLength(from []output.Entry) string {
 	said := make([]string, len(from))
 	for i, e := range from {
 		said[i] = mirrors.Names([]mirrors.Entry{{Object: e.Set}}) + " " + e.Path

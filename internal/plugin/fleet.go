@@ -13,6 +13,7 @@ import (
 
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
 	"github.com/mirrorset/mirrorset/internal/payload"
+	"github.com/mirrorset/mirrorset/internal/plugin/output"
 	"github.com/mirrorset/mirrorset/internal/standing"
 )
 
@@ -98,9 +99,9 @@ func (f fleet) String() string {
 	case f.Published == nil:
 		text = "Nothing is published that nodes could have in force"
 	case f.InForce == f.Total:
-		text = fmt.Sprintf("%s revision %d in force", plural(f.Total, "node has", "nodes have"), f.Published.Revision)
+		text = fmt.Sprintf("%s revision %d in force", output.Plural(f.Total, "node has", "nodes have"), f.Published.Revision)
 	default:
-		text = fmt.Sprintf("%d of %s revision %d in force", f.InForce, plural(f.Total, "node has", "nodes have"), f.Published.Revision)
+		text = fmt.Sprintf("%d of %s revision %d in force", f.InForce, output.Plural(f.Total, "node has", "nodes have"), f.Published.Revision)
 	}
 	counts := make(map[standing.Standing]int)
 	for i := range f.Nodes {
@@ -114,12 +115,4 @@ func (f fleet) String() string {
 		}
 	}
 	return text + "."
-}
-
-// plural counts things.
-func plural(count int, one, more string) string {
-	if count == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", count, more)
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/mirrorset/mirrorset/internal/containerd"
 	"github.com/mirrorset/mirrorset/internal/hostfile"
+	"github.com/mirrorset/mirrorset/internal/plugin/output"
 )
 
 // folder is where render puts containerd's files, in the way of the agent: whole, and over nothing of anybody else's.
@@ -25,11 +26,11 @@ type folder struct {
 // openFolder makes the folder if there is none.
 func openFolder(name string) (*folder, error) {
 	if err := os.MkdirAll(name, 0o755); err != nil { //nolint:gosec // containerd's folder is readable by all
-		return nil, printablePath(err)
+		return nil, output.PrintablePath(err)
 	}
 	host, err := hostfile.Open(name)
 	if err != nil {
-		return nil, printablePath(err)
+		return nil, output.PrintablePath(err)
 	}
 	return &folder{name: name, host: host}, nil
 }
@@ -39,7 +40,7 @@ func (f *folder) close() {
 }
 
 func (f *folder) place(file string) string {
-	return printable(filepath.Join(f.name, filepath.FromSlash(file)))
+	return output.Printable(filepath.Join(f.name, filepath.FromSlash(file)))
 }
 
 // refuseForeign fails before anything is written if some file could not be.
@@ -47,7 +48,7 @@ func (f *folder) refuseForeign(files []containerd.File) error {
 	for _, file := range files {
 		_, err := f.host.Read(hostfile.File{Path: file.Path, Marker: containerd.Marker})
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("%s: %w; nothing was written", printable(f.name), err)
+			return fmt.Errorf("%s: %w; nothing was written", output.Printable(f.name), err)
 		}
 	}
 	return nil
@@ -58,7 +59,7 @@ func (f *folder) write(out io.Writer, files []containerd.File) error {
 	for _, file := range files {
 		changed, err := f.host.Replace(hostfile.File{Path: file.Path, Marker: containerd.Marker}, file.Content)
 		if err != nil {
-			return fmt.Errorf("%s: %w", printable(f.name), err)
+			return fmt.Errorf("%s: %w", output.Printable(f.name), err)
 		}
 		what := "unchanged"
 		if changed {

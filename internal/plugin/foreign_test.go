@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/mirrorset/mirrorset/internal/plugin/command"
 )
 
 // rendered runs render into a folder that others have put files into.
@@ -73,7 +75,7 @@ func TestAnOutputThatTakesNoMoreIsAnError(t *testing.T) {
 	cmd.SetArgs([]string{"render", "-f", "../../config/samples/10-site.yaml", "-o", "certs.d", "--output-dir", t.TempDir()})
 	cmd.SetOut(full)
 	cmd.SetErr(&stderr)
-	if code := Main(cmd); code != 1 || !strings.Contains(stderr.String(), "no space left on device") {
+	if code := command.Run(cmd); code != 1 || !strings.Contains(stderr.String(), "no space left on device") {
 		t.Errorf("exit code %d, stderr %q", code, stderr.String())
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"io"
 	"os"
 	"strings"
+
+	"github.com/mirrorset/mirrorset/internal/plugin/output"
 )
 
 // linesOf reads a file of images, or standard input for "-". Empty lines and those that begin with # are passed over.
@@ -17,10 +19,10 @@ func linesOf(name string, stdin io.Reader) (lines []string, err error) {
 	if name != "-" {
 		file, err := os.Open(name)
 		if err != nil {
-			return nil, printablePath(err)
+			return nil, output.PrintablePath(err)
 		}
 		defer func() { _ = file.Close() }() // it was only read
-		in, shown = file, printable(name)
+		in, shown = file, output.Printable(name)
 	}
 	scanner, number := bufio.NewScanner(in), 1
 	for ; scanner.Scan(); number++ {

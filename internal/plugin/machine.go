@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mirrorset/mirrorset/internal/nodecheck"
+	"github.com/mirrorset/mirrorset/internal/plugin/command"
 )
 
 // machine is a node to be looked at by its own files.
@@ -30,12 +31,9 @@ func (m *machine) addFlags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&m.containerdConfig, "containerd-config", "/"+nodecheck.DefaultContainerdConfig, "with --local, containerd's configuration file, as the manager is told")
 	cmd.Flags().StringVar(&m.certsDir, "containerd-certs-dir", nodecheck.DefaultCertsDir, "with --local, the folder that config_path is to name, as the manager is told")
 	cmd.Flags().StringVar(&m.runtimeVersion, "runtime-version", "", "with --local, what kubectl get nodes -o wide says of the runtime, as in containerd://2.1.4; else what runs is looked for")
-	completeWith(cmd, "runtime-version", nil)
-	for _, folder := range []string{"host-root", "containerd-certs-dir"} {
-		if err := cmd.MarkFlagDirname(folder); err != nil {
-			panic(err) // the flag is one of those above
-		}
-	}
+	command.CompleteWith(cmd, "runtime-version")
+	command.CompleteFolders(cmd, "host-root")
+	command.CompleteFolders(cmd, "containerd-certs-dir")
 }
 
 // flags are the names of all of them.

@@ -14,7 +14,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 
 	yamlv2 "go.yaml.in/yaml/v2"
@@ -25,6 +24,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
+	"github.com/mirrorset/mirrorset/internal/plugin/output"
 )
 
 const setKind = configv1.KindImageDigestMirrorSet
@@ -46,7 +46,7 @@ func readManifests(paths []string, stdin io.Reader) (*manifests, error) {
 		return nil, err
 	}
 	if len(m.sets) == 0 {
-		note := fmt.Sprintf("note: no %s in %s; objects of other kinds passed over: %d", setKind, printable(strings.Join(paths, ", ")), m.passedOver)
+		note := fmt.Sprintf("note: no %s in %s; objects of other kinds passed over: %d", setKind, output.Printable(strings.Join(paths, ", ")), m.passedOver)
 		if m.policies {
 			note += "; kubectl mirrors convert makes sets of each " + policyKind
 		}
@@ -72,9 +72,9 @@ func eachDocument(paths []string, stdin io.Reader, read func(place string, data 
 		for _, file := range files {
 			data, err := os.ReadFile(file)
 			if err != nil {
-				return printablePath(err)
+				return output.PrintablePath(err)
 			}
-			if err := eachInStream(printable(file), bytes.NewReader(data), read); err != nil {
+			if err := eachInStream(output.Printable(file), bytes.NewReader(data), read); err != nil {
 				return err
 			}
 		}
@@ -86,14 +86,14 @@ func eachDocument(paths []string, stdin io.Reader, read func(place string, data 
 func filesOf(path string) ([]string, error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil, printablePath(err)
+		return nil, output.PrintablePath(err)
 	}
 	if !info.IsDir() {
 		return []string{path}, nil
 	}
 	entries, err := os.ReadDir(path)
 	if err != nil {
-		return nil, printablePath(err)
+		return nil, output.PrintablePath(err)
 	}
 	var files []string
 	for _, entry := range entries {
@@ -103,33 +103,16 @@ func filesOf(path string) ([]string, error) {
 		}
 		target, err := os.Stat(file)
 		if err != nil {
-			return nil, printablePath(err)
+			return nil, output.PrintablePath(err)
 		}
 		if target.Mode()&fs.ModeType == 0 {
 			files = append(files, file)
 		}
 	}
 	if len(files) == 0 {
-		return nil, fmt.Errorf("%s: no file in this directory ends in .yaml, .yml or .json", printable(path))
+		return nil, fmt.Errorf("%s: no file in this directory ends in .yaml, .yml or .json", output.Printable(path))
 	}
 	return files, nil
-}
-
-// printable quotes a file's name that could do something to a terminal.
-func printable(name string) string {
-	if quoted := strconv.Quote(name); quoted != `"`+name+`"` {
-		return quoted
-	}
-	return name
-}
-
-// printablePath does the same for the name in an error of the file system.
-func printablePath(err error) error {
-	var pathError *fs.PathError
-	if !errors.As(err, &pathError) {
-		return err
-	}
-	return fmt.Errorf("%s: %w", printable(pathError.Path), pathError.Err)
 }
 
 func eachInStream(name string, in io.Reader, read func(place string, data []byte) error) error {

@@ -20,12 +20,14 @@ import (
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
 	"github.com/mirrorset/mirrorset/internal/payload"
+	"github.com/mirrorset/mirrorset/internal/plugin/command"
+	"github.com/mirrorset/mirrorset/internal/plugin/output"
 	"github.com/mirrorset/mirrorset/internal/standing"
 )
 
 // nodesVerb prints where nodes are.
 type nodesVerb struct {
-	listing
+	output.Listing
 	flags   clusterFlags
 	names   []string // of the nodes to print; all where there are none
 	watch   bool
@@ -46,16 +48,16 @@ func newNodesCommand() *cobra.Command {
 		ValidArgsFunction: v.flags.completeNodes,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			v.names, v.out, v.stderr = args, cmd.OutOrStdout(), cmd.ErrOrStderr()
-			if err := v.check(); err != nil {
+			if err := v.Check(); err != nil {
 				return err
 			}
 			if !v.watch {
-				if err := onlyWith(cmd, "--watch", "timeout"); err != nil {
+				if err := command.OnlyWith(cmd, "--watch", "timeout"); err != nil {
 					return err
 				}
 			}
-			if v.watch && !v.isTable() {
-				return fmt.Errorf("--output %q: --watch prints tables only", v.value)
+			if v.watch && !v.IsTable() {
+				return fmt.Errorf("--output %q: --watch prints tables only", v.Name)
 			}
 			c, err := v.flags.connect()
 			if err != nil {
@@ -65,10 +67,10 @@ func newNodesCommand() *cobra.Command {
 		},
 	}
 	v.flags.addFlags(cmd)
-	v.addFlags(cmd, "table", "wide", "json", "yaml", "name")
+	v.AddFlags(cmd, "table", "wide", "json", "yaml", "name")
 	cmd.Flags().BoolVarP(&v.watch, "watch", "w", false, "print what changes, until all nodes have in force what the sets say now")
 	cmd.Flags().DurationVar(&v.timeout, "timeout", 0, "with --watch, how long to wait before giving up with exit code 1; 0 is for ever")
-	completeWith(cmd, "timeout", nil)
+	command.CompleteWith(cmd, "timeout")
 	return cmd
 }
 
@@ -83,16 +85,16 @@ func (v *nodesVerb) run(ctx context.Context, c *cluster) error {
 	if err != nil {
 		return err
 	}
-	switch v.value {
+	switch v.Name {
 	case "json", "yaml":
-		return printValue(v.out, v.value, f)
+		return output.Value(v.out, v.Name, f)
 	case "name":
 		for i := range f.Nodes {
 			fmt.Fprintf(v.out, "mirrornode.%s/%s\n", mirrorsetv1alpha1.GroupVersion.Group, f.Nodes[i].Name)
 		}
 		return nil
 	}
-	if err := v.newTable(v.out, nodeColumns...).print(nodeRows(f.Nodes, time.Now())...); err != nil {
+	if err := v.NewTable(v.out, nodeColumns...).Print(nodeRows(f.Nodes, time.Now())...); err != nil {
 		return err
 	}
 	fmt.Fprintln(v.stderr, f)
@@ -190,7 +192,7 @@ func (v *nodesVerb) follow(ctx context.Context, c *cluster) error {
 		}
 		return err // what a mistake in the flags, or a missing right, leads to is no reason to try again
 	}
-	p := progress{verb: v, table: v.newTable(v.out, nodeColumns...), live: newLiveLine(v.stderr), shown: make(map[string]fleetNode)}
+	p := progress{verb: v, table: v.NewTable(v.out, nodeColumns...), live: output.NewLiveLine(v.stderr), shown: make(map[string]fleetNode)}
 	show := func(s state) (bool, error) {
 		f := survey(s.nodes, s.published)
 		if err := v.only(&f); err != nil {
@@ -219,8 +221,8 @@ func (v *nodesVerb) follow(ctx context.Context, c *cluster) error {
 // progress prints what differs from what was printed last.
 type progress struct {
 	verb  *nodesVerb
-	table *table
-	live  *liveLine // tells how far it is
+	table *output.Table
+	live  *output.LiveLine // tells how far it is
 	shown map[string]fleetNode
 	last  string
 	said  string // what it waits for, where no line can be written again
@@ -239,25 +241,25 @@ func (p *progress) update(f fleet, pending string) (bool, error) {
 	if pending != "" {
 		p.last = "Waiting: " + pending + ". " + p.last
 	}
-	if p.live.columns == nil && pending != p.said {
+	if p.live.Columns == nil && pending != p.said {
 		p.said = pending
 		if pending != "" {
 			fmt.Fprintf(p.verb.stderr, "Waiting: %s. If that stays so, kubectl mirrors doctor says what to do.\n", pending)
 		}
 	}
 	if len(changed) > 0 {
-		p.live.clear()
-		if err := p.table.print(nodeRows(changed, time.Now())...); err != nil {
+		p.live.Clear()
+		if err := p.table.Print(nodeRows(changed, time.Now())...); err != nil {
 			return false, err
 		}
 	}
-	p.live.show(p.last)
+	p.live.Show(p.last)
 	return f.done() && pending == "", nil
 }
 
 // end leaves the last word in a line of its own.
 func (p *progress) end() {
-	p.live.clear()
+	p.live.Clear()
 	if p.last != "" {
 		fmt.Fprintln(p.verb.stderr, p.last)
 	}

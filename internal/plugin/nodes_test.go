@@ -15,6 +15,8 @@ import (
 
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
 	"github.com/mirrorset/mirrorset/internal/payload"
+	"github.com/mirrorset/mirrorset/internal/plugin/command"
+	"github.com/mirrorset/mirrorset/internal/plugin/output"
 	"github.com/mirrorset/mirrorset/internal/standing"
 )
 
@@ -34,7 +36,7 @@ func runMain(t *testing.T, stdin string, args ...string) ran {
 	cmd.SetOut(&stdout)
 	cmd.SetErr(&stderr)
 	cmd.SetContext(t.Context())
-	code := Main(cmd)
+	code := command.Run(cmd)
 	return ran{stdout.String(), stderr.String(), code}
 }
 
@@ -229,7 +231,7 @@ func TestTheSummaryCounts(t *testing.T) {
 func TestAWatchPrintsEachChangeOnceAndEndsWhenAllAreThere(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	v := &nodesVerb{out: &stdout, stderr: &stderr}
-	p := progress{verb: v, table: v.newTable(&stdout, nodeColumns...), live: &liveLine{out: &stderr, columns: func() int { return 100 }}, shown: make(map[string]fleetNode)}
+	p := progress{verb: v, table: v.NewTable(&stdout, nodeColumns...), live: &output.LiveLine{Out: &stderr, Columns: func() int { return 100 }}, shown: make(map[string]fleetNode)}
 	wide, narrow := nodeAt("node-with-a-long-name", currentRevision-1), nodeAt("node-2", currentRevision)
 	step := func(want bool, pending string, nodes ...mirrorsetv1alpha1.MirrorNode) {
 		t.Helper()
@@ -255,8 +257,8 @@ node-with-a-long-name   containerd   1795573438818   InForce   3m30s
 		t.Errorf("stdout:\n%s\nwant:\n%s", &stdout, want)
 	}
 	const part, all = "1 of 2 nodes have revision 1795573438818 in force; 1 behind.", "2 nodes have revision 1795573438818 in force."
-	lines := eraseLine + "There is no node with an agent." + eraseLine + eraseLine + part + eraseLine + eraseLine + part +
-		eraseLine + eraseLine + "Waiting: the manager. " + all + eraseLine + all + eraseLine + all + "\n"
+	lines := output.EraseLine + "There is no node with an agent." + output.EraseLine + output.EraseLine + part + output.EraseLine + output.EraseLine + part +
+		output.EraseLine + output.EraseLine + "Waiting: the manager. " + all + output.EraseLine + all + output.EraseLine + all + "\n"
 	if stderr.String() != lines {
 		t.Errorf("stderr %q, want %q", &stderr, lines)
 	}

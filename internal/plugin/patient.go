@@ -21,6 +21,7 @@ import (
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/payload"
+	"github.com/mirrorset/mirrorset/internal/plugin/output"
 	"github.com/mirrorset/mirrorset/internal/registriesconf"
 	"github.com/mirrorset/mirrorset/internal/standing"
 )
@@ -65,7 +66,7 @@ func (p *patient) lookAtManager(ctx context.Context) error {
 	case d.Status.AvailableReplicas == 0:
 		p.found.add(wrong, subject, "no manager is available, so changes of the sets may not be published", fmt.Sprintf("kubectl -n %s describe deployment/%s\nkubectl -n %[1]s logs deployment/%s", p.namespace, managerDeployment, managerDeployment))
 	default:
-		p.found.add(fine, subject, plural(int(d.Status.AvailableReplicas), "manager is available", "managers are available"), "")
+		p.found.add(fine, subject, output.Plural(int(d.Status.AvailableReplicas), "manager is available", "managers are available"), "")
 	}
 	return nil
 }
@@ -83,14 +84,14 @@ func (p *patient) lookAtAgents(ctx context.Context) error {
 	}
 	have, want := cleanNodes(d), d.Status.DesiredNumberScheduled
 	if d.Status.ObservedGeneration >= d.Generation && have == want {
-		p.found.add(fine, subject, plural(int(want), "agent is ready", "agents are ready"), "")
+		p.found.add(fine, subject, output.Plural(int(want), "agent is ready", "agents are ready"), "")
 		return nil
 	}
 	pods, err := p.client.CoreV1().Pods(p.namespace).List(ctx, metav1.ListOptions{LabelSelector: "app.kubernetes.io/name=mirrorset,app.kubernetes.io/component=agent"})
 	if err != nil {
 		return err
 	}
-	message := fmt.Sprintf("%d of %s ready in the latest version", have, plural(int(want), "agent is", "agents are"))
+	message := fmt.Sprintf("%d of %s ready in the latest version", have, output.Plural(int(want), "agent is", "agents are"))
 	if names := notReady(pods.Items); len(names) > 0 {
 		message += "; not ready on " + firstOf(names)
 	}
@@ -154,7 +155,7 @@ func (p *patient) lookAtConfigMap(ctx context.Context) error {
 	case got.Provisional:
 		p.found.add(odd, subject, fmt.Sprintf("revision %d has no rules and may prove a mistake, so nodes keep the rules that they have", got.Revision), "If there are to be no sets, wait: it is confirmed when the sets have stayed away. Else bring them back.")
 	default:
-		p.found.add(fine, subject, fmt.Sprintf("revision %d is whole, with %s", got.Revision, plural(len(rules), "source", "sources")), "")
+		p.found.add(fine, subject, fmt.Sprintf("revision %d is whole, with %s", got.Revision, output.Plural(len(rules), "source", "sources")), "")
 	}
 	return nil
 }
@@ -188,9 +189,9 @@ func (p *patient) lookAtNodes(ctx context.Context, only []string) error {
 	case len(nodes) == 0:
 		p.found.add(wrong, "nodes", "there is no node with an agent", "Agents run on Linux nodes that --agent-node-selector and --agent-tolerations of the manager allow; see kubectl -n "+p.namespace+" get daemonset/"+agentDaemonSet)
 	case healthy > 0 && p.payload == nil:
-		p.found.add(odd, "nodes", fmt.Sprintf("%s something in force; whether that is what is published cannot be told", plural(healthy, "node has", "nodes have")), "")
+		p.found.add(odd, "nodes", fmt.Sprintf("%s something in force; whether that is what is published cannot be told", output.Plural(healthy, "node has", "nodes have")), "")
 	case healthy > 0:
-		p.found.add(fine, "nodes", fmt.Sprintf("%s revision %d in force", plural(healthy, "node has", "nodes have"), p.payload.Revision), "")
+		p.found.add(fine, "nodes", fmt.Sprintf("%s revision %d in force", output.Plural(healthy, "node has", "nodes have"), p.payload.Revision), "")
 	}
 	return nil
 }
@@ -260,7 +261,7 @@ func (p *patient) lookAtSets(ctx context.Context) error {
 		p.found.add(h, "idms/"+where, message, "docs/semantics.md says what it means. To change it: kubectl edit idms "+strings.Join(mirrors.Objects(f.Entries), " "))
 	}
 	if len(p.found) == before {
-		p.found.add(fine, "sets", plural(len(sets), "set says", "sets say")+" what can be done", "")
+		p.found.add(fine, "sets", output.Plural(len(sets), "set says", "sets say")+" what can be done", "")
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/plugin/command"
 	"github.com/mirrorset/mirrorset/internal/version"
 )
 
@@ -31,6 +32,11 @@ func NewCommand() *cobra.Command {
 	return cmd
 }
 
+// Main runs the program and returns its exit code.
+func Main() int {
+	return command.Run(NewCommand())
+}
+
 // input is what the verbs that read sets have in common.
 type input struct {
 	filenames []string
@@ -40,22 +46,18 @@ type input struct {
 
 func (in *input) addFlags(cmd *cobra.Command) {
 	in.addOptionalFlags(cmd)
-	if err := cmd.MarkFlagRequired("filename"); err != nil {
-		panic(err) // the flag is the one above
-	}
+	command.Require(cmd, "filename")
 }
 
 func (in *input) addOptionalFlags(cmd *cobra.Command) {
 	in.addFilenameFlag(cmd)
 	cmd.Flags().StringArrayVar(&in.insecure, "insecure-registry", nil, "scope (host[:port][/path] or *.host) to reach without TLS checks; may be repeated")
-	completeWith(cmd, "insecure-registry", nil)
+	command.CompleteWith(cmd, "insecure-registry")
 }
 
 func (in *input) addFilenameFlag(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVarP(&in.filenames, "filename", "f", nil, "file or directory with manifests, or - for standard input; may be repeated")
-	if err := cmd.MarkFlagFilename("filename", "yaml", "yml", "json"); err != nil {
-		panic(err) // the flag is the one above
-	}
+	command.CompleteManifests(cmd, "filename")
 }
 
 // addFlagsOfCluster has the verb read from a cluster where no file is named.

@@ -13,6 +13,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/plugin/output"
 )
 
 // The ways in which the pulls of a source change.
@@ -182,7 +183,7 @@ func (d *difference) printTables(out io.Writer) error {
 		fmt.Fprintln(table, "FINDING\tCHANGE\tSETS\tMESSAGE")
 	}
 	for _, f := range d.Findings {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", f.Reason, words[f.Change], namesOf(f.Sets), f.Message)
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", f.Reason, words[f.Change], output.Names(f.Sets), f.Message)
 	}
 	if err := table.Flush(); err != nil {
 		return err
@@ -234,12 +235,4 @@ func at(values []string, i int) string {
 		return values[i]
 	}
 	return ""
-}
-
-func namesOf(sets []string) string {
-	entries := make([]mirrors.Entry, len(sets))
-	for i, name := range sets {
-		entries[i] = mirrors.Entry{Object: name}
-	}
-	return mirrors.Names(entries)
 }

@@ -14,6 +14,7 @@ import (
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/plugin/output"
 )
 
 // registries is the registries.yaml of k3s and RKE2.
@@ -168,7 +169,7 @@ func (c *converter) mirrorOf(host, endpoint string) (mirror string, ok bool) {
 		return "", false
 	}
 	if u.Scheme == "http" {
-		c.lose(c.name, "http of endpoint %q: have the manager run with --insecure-registry=%s", endpoint, printable(u.Host))
+		c.lose(c.name, "http of endpoint %q: have the manager run with --insecure-registry=%s", endpoint, output.Printable(u.Host))
 	}
 	return below(u.Host, strings.TrimPrefix(path, "/")), true
 }

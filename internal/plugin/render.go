@@ -6,13 +6,14 @@ package plugin
 import (
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/mirrorset/mirrorset/internal/containerd"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/plugin/command"
+	"github.com/mirrorset/mirrorset/internal/plugin/output"
 	"github.com/mirrorset/mirrorset/internal/registriesconf"
 )
 
@@ -25,7 +26,7 @@ const (
 // renderer is one run of render.
 type renderer struct {
 	input
-	output
+	format           output.Format
 	dir              string
 	port             int
 	allowDefaultHost bool
@@ -52,22 +53,21 @@ func newRenderCommand() *cobra.Command {
 		RunE:              r.run,
 	}
 	r.addFlags(cmd)
-	r.addFlag(cmd, registriesConf, certsD)
+	r.format.AddFlag(cmd, registriesConf, certsD)
 	cmd.Flags().StringVar(&r.dir, "output-dir", "", "for certs.d: the folder to write to; files in it that are not Mirrorset's are never changed")
 	cmd.Flags().IntVar(&r.port, "redirector-port", defaultRedirectorPort, "for certs.d: port of 127.0.0.1 on which containerd finds the redirector")
-	if err := cmd.MarkFlagDirname("output-dir"); err != nil {
-		panic(err) // the flag is the one above
-	}
-	completeWith(cmd, "redirector-port", nil)
+	command.CompleteFolders(cmd, "output-dir")
+	command.CompleteWith(cmd, "redirector-port")
 	addDefaultHostFlag(cmd, &r.allowDefaultHost)
 	return cmd
 }
 
 func (r *renderer) run(cmd *cobra.Command, _ []string) error {
-	format, err := r.check()
-	switch {
-	case err != nil:
+	if err := r.format.Check(); err != nil {
 		return err
+	}
+	format := r.format.Name
+	switch {
 	case format == certsD && r.dir == "":
 		return errors.New("-o certs.d: name the folder to write to with --output-dir")
 	case format != certsD && r.dir != "":
@@ -86,7 +86,7 @@ func (r *renderer) run(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
-	printWarnings(cmd.ErrOrStderr(), result.Findings)
+	output.Warn(cmd.ErrOrStderr(), result.Findings)
 	_, err = cmd.OutOrStdout().Write(text)
 	return err
 }
@@ -103,7 +103,7 @@ func (r *renderer) writeTree(cmd *cobra.Command, result mirrors.Result) error {
 	if err := folder.refuseForeign(tree.Files); err != nil {
 		return err
 	}
-	printWarnings(cmd.ErrOrStderr(), result.Findings)
+	output.Warn(cmd.ErrOrStderr(), result.Findings)
 	for _, p := range tree.Pending {
 		fmt.Fprintf(cmd.ErrOrStderr(), "warning: NotInForce: %s: %q has no file: %s\n", mirrors.Names(entriesOfHost(result.Rules, p.Host)), p.Host, p.Reason)
 	}
@@ -126,14 +126,4 @@ func entriesOfHost(rules []mirrors.Rule, host string) []mirrors.Entry {
 		}
 	}
 	return from
-}
-
-func printWarnings(stderr io.Writer, findings []mirrors.Finding) {
-	for _, f := range findings {
-		where := ""
-		if path := f.Path(); path != "" {
-			where = path + ": "
-		}
-		fmt.Fprintf(stderr, "warning: %s: %s: %s%s\n", f.Reason, mirrors.Names(f.Entries), where, f.Message)
-	}
 }

@@ -1,7 +1,7 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package plugin
+package output_test
 
 import (
 	"fmt"
@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mirrorset/mirrorset/internal/plugin/output"
 )
 
 // newTerminal returns both ends of a terminal of so many columns.
@@ -41,13 +43,13 @@ func newTerminal(t *testing.T, columns uint16) (keeper, terminal *os.File) {
 func TestTheLiveLineStaysInOneRowAndIsWrittenOnceAChange(t *testing.T) {
 	t.Setenv("TERM", "xterm")
 	keeper, terminal := newTerminal(t, 80)
-	live := newLiveLine(terminal)
+	live := output.NewLiveLine(terminal)
 	long := "12 of 51 nodes have revision 1795573438818 in force; 1 failing, 2 silent, 36 behind, 0 ahead."
 	for _, line := range []string{long, long, "short"} {
-		live.show(line)
+		live.Show(line)
 	}
-	live.clear()
-	live.clear()
+	live.Clear()
+	live.Clear()
 	if _, err := terminal.WriteString("end"); err != nil {
 		t.Fatal(err)
 	}
@@ -59,11 +61,11 @@ func TestTheLiveLineStaysInOneRowAndIsWrittenOnceAChange(t *testing.T) {
 		}
 		got += string(chunk[:n])
 	}
-	if want := eraseLine + long[:76] + "..." + eraseLine + "short" + eraseLine + "end"; got != want {
+	if want := output.EraseLine + long[:76] + "..." + output.EraseLine + "short" + output.EraseLine + "end"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 	t.Setenv("TERM", "dumb")
-	if newLiveLine(terminal).columns != nil {
+	if output.NewLiveLine(terminal).Columns != nil {
 		t.Error("a dumb terminal has a live line")
 	}
 }

@@ -1,7 +1,7 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package plugin
+package command_test
 
 import (
 	"bytes"
@@ -9,10 +9,12 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+
+	"github.com/mirrorset/mirrorset/internal/plugin/command"
 )
 
 func TestVerdictsAreExitCodesAndErrorsArePrinted(t *testing.T) {
-	answers := map[string]string{errorCode: "2"}
+	answers := map[string]string{command.ErrorCode: "2"}
 	for _, tt := range []struct {
 		name        string
 		annotations map[string]string
@@ -22,8 +24,8 @@ func TestVerdictsAreExitCodesAndErrorsArePrinted(t *testing.T) {
 	}{
 		{"no error", nil, nil, 0, ""},
 		{"an error", nil, errors.New("broken"), 1, "error: broken\n"},
-		{"a verdict", answers, verdict(1), 1, ""},
-		{"another verdict", nil, verdict(3), 3, ""},
+		{"a verdict", answers, command.Verdict(1), 1, ""},
+		{"another verdict", nil, command.Verdict(3), 3, ""},
 		{"an error of a verb whose 1 is an answer", answers, errors.New("broken"), 2, "error: broken\n"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -32,7 +34,7 @@ func TestVerdictsAreExitCodesAndErrorsArePrinted(t *testing.T) {
 			root.SetArgs([]string{"verb"})
 			var stderr bytes.Buffer
 			root.SetErr(&stderr)
-			if code := Main(root); code != tt.code || stderr.String() != tt.stderr {
+			if code := command.Run(root); code != tt.code || stderr.String() != tt.stderr {
 				t.Errorf("code %d, stderr %q; want %d, %q", code, stderr.String(), tt.code, tt.stderr)
 			}
 		})

@@ -1,7 +1,7 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package plugin
+package command
 
 import (
 	"errors"
@@ -13,25 +13,25 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// verdict is an exit code that is the answer to a question, and no error to print.
-type verdict int
+// Verdict is an exit code that is the answer to a question, and no error to print.
+type Verdict int
 
 // Error makes it something that a verb can return.
-func (v verdict) Error() string {
+func (v Verdict) Error() string {
 	return fmt.Sprintf("exit code %d", int(v))
 }
 
-// errorCode annotates a verb whose exit code 1 is an answer, with the one that its errors have instead.
-const errorCode = "mirrorset.io/error-code"
+// ErrorCode annotates a verb whose exit code 1 is an answer, with the one that its errors have instead.
+const ErrorCode = "mirrorset.io/error-code"
 
 // silence keeps off the terminal what client-go says of requests that it makes again.
 var silence = sync.OnceFunc(func() { klog.SetLogger(logr.Discard()) })
 
-// Main runs the command, prints its error, if any, and returns the exit code.
-func Main(cmd *cobra.Command) int {
+// Run executes the command, prints its error, if any, and returns the exit code.
+func Run(cmd *cobra.Command) int {
 	silence()
 	verb, err := cmd.ExecuteC()
-	var answer verdict
+	var answer Verdict
 	switch {
 	case err == nil:
 		return 0
@@ -40,7 +40,7 @@ func Main(cmd *cobra.Command) int {
 	}
 	fmt.Fprintln(cmd.ErrOrStderr(), "error:", err)
 	code := 1
-	if text, ok := verb.Annotations[errorCode]; ok {
+	if text, ok := verb.Annotations[ErrorCode]; ok {
 		if _, scanErr := fmt.Sscan(text, &code); scanErr != nil {
 			panic(scanErr) // it is a constant of ours
 		}
