@@ -11,5 +11,5 @@ import (
 )
 
 func main() {
-	os.Exit(plugin.Main(plugin.NewCommand()))
+	os.Exit(plugin.Main())
 }

@@ -6,19 +6,29 @@ package plugin_test
 import (
 	"bytes"
 	"errors"
+	"io"
+	"net/http"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/mirrorset/mirrorset/internal/plugin/plugintest"
 )
 
-func TestTheProgramExitsWithZeroOrOne(t *testing.T) {
+func TestTheProgram(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "kubectl-mirrors")
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", program, "../../cmd/kubectl-mirrors")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	blocked := never("a", "s.com", "m.local")
+	t.Run("exits with zero or one", func(t *testing.T) { exitsWithZeroOrOne(t, program) })
+	t.Run("lets only its own words reach the terminal", func(t *testing.T) { saysOnlyItsOwnWords(t, program) })
+}
+
+func exitsWithZeroOrOne(t *testing.T, program string) {
+	setA := plugintest.Set("a", "s.com", "m.local")
+	blocked := plugintest.Never("a", "s.com", "m.local")
 	for _, tt := range []struct {
 		name, stdin            string
 		args                   []string
@@ -51,5 +61,32 @@ func TestTheProgramExitsWithZeroOrOne(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// What client-go has to say of a watch that it begins again would stand between the rows.
+func saysOnlyItsOwnWords(t *testing.T, program string) {
+	configMap := plugintest.ConfigMapOf(t, plugintest.Current)
+	objects := map[string]any{plugintest.ConfigMapPath: configMap}
+	for path, list := range map[string]any{
+		plugintest.SetsPath: plugintest.SetList(), plugintest.NodesPath: plugintest.NodeList(plugintest.NodeAt("node-1", plugintest.CurrentRevision-1)),
+		"/api/v1/namespaces/mirrorset-system/configmaps": map[string]any{"apiVersion": "v1", "kind": "ConfigMapList", "items": []any{configMap}},
+	} {
+		answers := plugintest.Lists(t, list, func() any { return list })
+		objects[path] = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if q := r.URL.Query(); !q.Has("watch") || q.Has("sendInitialEvents") {
+				answers(w, r)
+				return
+			}
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(w, "no event\n") // the client says so
+		})
+	}
+	var stderr bytes.Buffer
+	cmd := exec.CommandContext(t.Context(), program, "nodes", "--watch", "--timeout=1s", "--server", plugintest.Serve(t, objects))
+	cmd.Stderr = &stderr
+	const want = "0 of 1 node has revision 1795573438818 in force; 1 behind.\nerror: not all nodes have in force what the sets say after 1s\n"
+	if err := cmd.Run(); err == nil || stderr.String() != want {
+		t.Errorf("%v, stderr:\n%s\nwant:\n%s", err, &stderr, want)
 	}
 }

@@ -1,7 +1,7 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package plugin
+package plugin_test
 
 import (
 	"path/filepath"
@@ -9,6 +9,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/mirrorset/mirrorset/internal/plugin/plugintest"
 )
 
 const kubeconfig = `apiVersion: v1
@@ -25,8 +27,8 @@ users:
 
 func TestTheShellIsOfferedTheValuesOfFlags(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "config")
-	put(t, file, kubeconfig, 0o600)
-	url := serve(t, map[string]any{"/api/v1/namespaces": corev1.NamespaceList{
+	plugintest.WriteFile(t, file, kubeconfig, 0o600)
+	url := plugintest.Serve(t, map[string]any{"/api/v1/namespaces": corev1.NamespaceList{
 		TypeMeta: metav1.TypeMeta{Kind: "NamespaceList", APIVersion: "v1"},
 		Items:    []corev1.Namespace{{ObjectMeta: metav1.ObjectMeta{Name: "default"}}, {ObjectMeta: metav1.ObjectMeta{Name: "mirrorset-system"}}},
 	}})
@@ -46,8 +48,8 @@ func TestTheShellIsOfferedTheValuesOfFlags(t *testing.T) {
 		{none, []string{"doctor", "--local", "--runtime-version", ""}},
 		{":16\n", []string{"doctor", "--local", "--host-root", ""}},
 	} {
-		if r := runMain(t, "", append([]string{"__complete"}, tt.args...)...); r.stdout != tt.want {
-			t.Errorf("%q: %q, want %q", tt.args, r.stdout, tt.want)
+		if r := run(t, "", append([]string{"__complete"}, tt.args...)...); r.Stdout != tt.want {
+			t.Errorf("%q: %q, want %q", tt.args, r.Stdout, tt.want)
 		}
 	}
 }

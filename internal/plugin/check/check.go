@@ -1,0 +1,128 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package check is the verb that asks the mirrors whether they have images.
+package check
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/plugin/cluster"
+	"github.com/mirrorset/mirrorset/internal/plugin/command"
+	"github.com/mirrorset/mirrorset/internal/plugin/manifests"
+	"github.com/mirrorset/mirrorset/internal/plugin/output"
+)
+
+// options are those of one run.
+type options struct {
+	files    manifests.Flags
+	cluster  cluster.Flags
+	listing  output.Listing
+	images   string
+	pods     bool
+	parallel int
+	timeout  time.Duration
+}
+
+// Command returns the verb.
+func Command() *cobra.Command {
+	o := &options{cluster: cluster.NewFlags()}
+	cmd := &cobra.Command{
+		Use:   "check [IMAGE...] [-f FILE|DIR|-]",
+		Short: "Ask the mirrors whether they have images",
+		Long: "Ask the mirrors whether they have images: those named, those in a file, or all that Pods of the cluster run by digest. " +
+			"Without -f the sets are those of the cluster. Each mirror is asked with the credentials that podman login and docker login left; " +
+			"sources are not asked. The exit code is 0 if a mirror has each image, 1 if one would come from its source or from " +
+			"nowhere, and 2 after an error.",
+		Example: "  kubectl mirrors check quay.io/prometheus/prometheus@sha256:... -f config/samples/\n" +
+			"  kubectl mirrors check --pods",
+		Annotations:       map[string]string{command.ErrorCode: "2"},
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE:              o.run,
+	}
+	o.files.AddFilename(cmd)
+	o.files.AddInsecure(cmd)
+	o.cluster.Add(cmd)
+	o.listing.AddFlags(cmd, "table", "wide", "json", "yaml")
+	cmd.Flags().StringVar(&o.images, "images", "", "file with an image a line, or - for standard input")
+	cmd.Flags().BoolVar(&o.pods, "pods", false, "check all images that Pods of the cluster run by digest")
+	cmd.Flags().IntVar(&o.parallel, "parallel", 8, "how many requests there are at a time")
+	cmd.Flags().DurationVar(&o.timeout, "registry-timeout", 10*time.Second, "how long to wait for the answer of a mirror, and for that of a credential helper")
+	command.CompleteWith(cmd, "parallel")
+	command.CompleteWith(cmd, "registry-timeout")
+	return cmd
+}
+
+func (o *options) run(cmd *cobra.Command, args []string) error {
+	switch err := o.listing.Check(); {
+	case err != nil:
+		return err
+	case o.parallel < 1:
+		return fmt.Errorf("--parallel %d: want 1 or more", o.parallel)
+	case o.timeout <= 0:
+		return fmt.Errorf("--registry-timeout %s: want more than 0", o.timeout)
+	case o.images == "-" && slices.Contains(o.files.Filenames, "-"):
+		return errors.New("-f and --images cannot both read standard input")
+	}
+	sets, _, err := o.cluster.Sets(cmd, &o.files)
+	if err != nil {
+		return err
+	}
+	result, err := o.files.Merge(sets)
+	if err != nil {
+		return err
+	}
+	references, err := o.references(cmd, args)
+	if err != nil {
+		return err
+	}
+	index := mirrors.NewIndex(result.Rules)
+	images, resolutions := make([]checkedImage, len(references)), make([]mirrors.Resolution, len(references))
+	for i, ref := range references {
+		resolutions[i] = index.Resolve(ref)
+		images[i] = placesOf(ref, resolutions[i])
+	}
+	tags := make(map[string]bool) // the sources of images that are named by tag
+	for i, ref := range references {
+		if rule := resolutions[i].Rule; rule != nil && !ref.ByDigest {
+			tags[rule.Source] = true
+		}
+	}
+	output.Warn(cmd.ErrOrStderr(), slices.DeleteFunc(output.Touching(result.Findings, resolutions...), func(f mirrors.Finding) bool {
+		return f.Reason == mirrors.BlocksTagPulls && !tags[f.Source]
+	}))
+	o.ask(cmd, images)
+	for i := range images {
+		images[i].From = images[i].origin()
+	}
+	return o.report(cmd, images)
+}
+
+// report prints all, and returns the verdict.
+func (o *options) report(cmd *cobra.Command, images []checkedImage) error {
+	counts := make(map[origin]int)
+	for i := range images {
+		counts[images[i].From]++
+	}
+	if o.listing.IsTable() {
+		if err := o.listing.NewTable(cmd.OutOrStdout(), imageColumns...).Print(imageRows(images, o.listing.IsWide())...); err != nil {
+			return err
+		}
+		fmt.Fprintf(cmd.ErrOrStderr(), "%d of %s from a mirror, %d from the source, %d from nowhere.\n",
+			counts[fromMirror], output.Plural(len(images), "image comes", "images come"), counts[fromSource], counts[fromNowhere])
+	} else if err := output.Value(cmd.OutOrStdout(), o.listing.Name, map[string]any{
+		"fromMirror": counts[fromMirror], "fromSource": counts[fromSource], "fromNowhere": counts[fromNowhere], "images": images,
+	}); err != nil {
+		return err
+	}
+	if counts[fromMirror] < len(images) {
+		return command.Verdict(1)
+	}
+	return nil
+}

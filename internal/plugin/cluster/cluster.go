@@ -1,0 +1,159 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package cluster is what the verbs of kubectl mirrors see of a cluster that Mirrorset is installed in: sets, nodes, and what is
+// published, as the user of the kubeconfig may read them.
+package cluster
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/pager"
+
+	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
+	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
+	"github.com/mirrorset/mirrorset/internal/payload"
+	"github.com/mirrorset/mirrorset/internal/plugin/manifests"
+)
+
+// The resources of Mirrorset.
+var (
+	SetResource  = configv1.GroupVersion.WithResource("imagedigestmirrorsets")
+	NodeResource = mirrorsetv1alpha1.GroupVersion.WithResource("mirrornodes")
+)
+
+// Flags are those that every kubectl command has to find a cluster by. The namespace is that of Mirrorset.
+type Flags struct {
+	*genericclioptions.ConfigFlags
+}
+
+// NewFlags returns them with the namespace that config/default installs Mirrorset in.
+func NewFlags() Flags {
+	flags := genericclioptions.NewConfigFlags(true)
+	*flags.Namespace = Namespace
+	return Flags{flags}
+}
+
+// Add adds them, with what the shell offers for them.
+func (f Flags) Add(cmd *cobra.Command) {
+	f.AddFlags(cmd.Flags())
+	cmd.Flags().Lookup("namespace").Usage = "namespace that Mirrorset is installed in"
+	f.addCompletions(cmd)
+}
+
+// Connect returns the cluster that the flags and the kubeconfig name. Nothing is asked of it yet.
+func (f Flags) Connect() (*Cluster, error) {
+	config, err := f.ToRESTConfig()
+	if err != nil {
+		return nil, err
+	}
+	c := &Cluster{Namespace: *f.Namespace}
+	if c.Client, err = kubernetes.NewForConfig(config); err != nil {
+		return nil, err
+	}
+	if c.Dynamic, err = dynamic.NewForConfig(config); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// Sets returns the sets of the files if there are any, and else those of the cluster, which it returns with them.
+func (f Flags) Sets(cmd *cobra.Command, files *manifests.Flags) ([]configv1.ImageDigestMirrorSet, *Cluster, error) {
+	if len(files.Filenames) > 0 {
+		sets, err := files.Read(cmd)
+		return sets, nil, err
+	}
+	c, err := f.Connect()
+	var sets []configv1.ImageDigestMirrorSet
+	if err == nil {
+		sets, err = c.Sets(cmd.Context())
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("without -f, the sets are those of a cluster: %w", err)
+	}
+	return sets, c, nil
+}
+
+// Cluster is one that Mirrorset is installed in, as the user of the kubeconfig may see it.
+type Cluster struct {
+	Namespace string
+	Client    kubernetes.Interface
+	Dynamic   dynamic.Interface
+}
+
+// Sets returns all sets, in the order of their names.
+func (c *Cluster) Sets(ctx context.Context) (sets []configv1.ImageDigestMirrorSet, err error) {
+	err = c.list(ctx, SetResource, func(object map[string]any) error {
+		var set configv1.ImageDigestMirrorSet
+		err := runtime.DefaultUnstructuredConverter.FromUnstructured(object, &set)
+		sets = append(sets, set)
+		return err
+	})
+	return sets, err
+}
+
+// Nodes returns what all nodes say of themselves, in the order of their names.
+func (c *Cluster) Nodes(ctx context.Context) (nodes []mirrorsetv1alpha1.MirrorNode, err error) {
+	err = c.list(ctx, NodeResource, func(object map[string]any) error {
+		var node mirrorsetv1alpha1.MirrorNode
+		err := runtime.DefaultUnstructuredConverter.FromUnstructured(object, &node)
+		nodes = append(nodes, node)
+		return err
+	})
+	return nodes, err
+}
+
+// ConfigMap returns the one that the agents follow.
+func (c *Cluster) ConfigMap(ctx context.Context) (*corev1.ConfigMap, error) {
+	cm, err := c.Client.CoreV1().ConfigMaps(c.Namespace).Get(ctx, payload.ConfigMapName, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil, fmt.Errorf("there is no ConfigMap %s in namespace %s, so nothing is published; where is Mirrorset installed? See --namespace: %w", payload.ConfigMapName, c.Namespace, err)
+	}
+	return cm, err
+}
+
+// Published returns what the ConfigMap holds. Its text is for registriesconf.Decode.
+func (c *Cluster) Published(ctx context.Context) (payload.Payload, error) {
+	cm, err := c.ConfigMap(ctx)
+	if err != nil {
+		return payload.Payload{}, err
+	}
+	return payload.Read(cm)
+}
+
+// list reads a resource in pages, so that a large fleet is no burden to the API server.
+func (c *Cluster) list(ctx context.Context, resource schema.GroupVersionResource, each func(object map[string]any) error) error {
+	page := func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
+		return c.Dynamic.Resource(resource).List(ctx, options)
+	}
+	err := pager.New(page).EachListItem(ctx, metav1.ListOptions{}, func(object runtime.Object) error {
+		item, ok := object.(*unstructured.Unstructured)
+		if !ok {
+			return fmt.Errorf("%s: a list of %T", resource.GroupResource(), object)
+		}
+		if err := each(item.Object); err != nil {
+			return fmt.Errorf("%s %s: %w", resource.GroupResource(), item.GetName(), err)
+		}
+		return nil
+	})
+	return NotServed(resource, err)
+}
+
+// NotServed says what it means that a resource is not found.
+func NotServed(resource schema.GroupVersionResource, err error) error {
+	if apierrors.IsNotFound(err) {
+		return fmt.Errorf("the cluster does not serve %s; is Mirrorset installed there? %w", resource.GroupResource(), err)
+	}
+	return err
+}

@@ -1,0 +1,162 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package diff is the verb that tells how images would be pulled otherwise once manifests are applied.
+package diff
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
+	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/plugin/cluster"
+	"github.com/mirrorset/mirrorset/internal/plugin/command"
+	"github.com/mirrorset/mirrorset/internal/plugin/manifests"
+	"github.com/mirrorset/mirrorset/internal/plugin/output"
+)
+
+// changed is the verdict of diff where applying would change something; kubectl diff has the same.
+const changed command.Verdict = 1
+
+// options are those of one run.
+type options struct {
+	files   manifests.Flags
+	cluster cluster.Flags
+	format  output.Format
+	from    []string
+}
+
+// Command returns the verb.
+func Command() *cobra.Command {
+	o := &options{cluster: cluster.NewFlags()}
+	cmd := &cobra.Command{
+		Use:   "diff -f FILE|DIR|- [--from FILE|DIR|-]",
+		Short: "Print how images would be pulled otherwise once manifests are applied",
+		Long: "Print how images would be pulled otherwise once manifests are applied: which sources have other places to pull from, " +
+			"and which findings appear or go. The sets of the manifests replace those of the same names in the cluster, or in " +
+			"the files of --from; the others stay as they are.\n\n" +
+			"The exit code is 0 without changes, 1 with changes, and 2 after an error.",
+		Example: "  kubectl mirrors diff -f sets/\n" +
+			"  git show main:sets.yaml | kubectl mirrors diff --from - -f sets.yaml",
+		Args:              cobra.NoArgs,
+		Annotations:       map[string]string{command.ErrorCode: "2"},
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE:              o.run,
+	}
+	o.files.AddFilename(cmd)
+	command.Require(cmd, "filename")
+	o.cluster.Add(cmd)
+	o.format.AddFlag(cmd, "table", "json", "yaml")
+	cmd.Flags().StringArrayVar(&o.from, "from", nil, "file or directory with the manifests to compare with, or - for standard input, instead of the sets of the cluster; may be repeated")
+	command.CompleteManifests(cmd, "from")
+	return cmd
+}
+
+func (o *options) run(cmd *cobra.Command, _ []string) error {
+	if err := o.format.Check(); err != nil {
+		return err
+	}
+	if slices.Contains(o.from, "-") && slices.Contains(o.files.Filenames, "-") {
+		return errors.New("--from and -f cannot both be standard input")
+	}
+	wanted, err := o.files.Read(cmd)
+	if err != nil {
+		return err
+	}
+	current, err := o.current(cmd)
+	if err != nil {
+		return err
+	}
+	before, after := mirrors.Merge(mirrors.Input{Sets: current}), mirrors.Merge(mirrors.Input{Sets: applied(current, wanted)})
+	found := compareResults(before, after)
+	if err := found.print(cmd.OutOrStdout(), o.format.Name); err != nil {
+		return err
+	}
+	if found.isEmpty() {
+		return nil
+	}
+	return changed
+}
+
+// current returns the sets to compare with.
+func (o *options) current(cmd *cobra.Command) ([]configv1.ImageDigestMirrorSet, error) {
+	if len(o.from) > 0 {
+		files := manifests.Flags{Filenames: o.from}
+		return files.Read(cmd)
+	}
+	c, err := o.cluster.Connect()
+	if err != nil {
+		return nil, err
+	}
+	sets, err := c.Sets(cmd.Context())
+	if err != nil {
+		return nil, fmt.Errorf("without --from, the sets to compare with are those of a cluster: %w", err)
+	}
+	return sets, nil
+}
+
+// applied returns the sets that there are once some are applied.
+func applied(current, wanted []configv1.ImageDigestMirrorSet) []configv1.ImageDigestMirrorSet {
+	all := slices.DeleteFunc(slices.Clone(current), func(c configv1.ImageDigestMirrorSet) bool {
+		return slices.ContainsFunc(wanted, func(w configv1.ImageDigestMirrorSet) bool { return w.Name == c.Name })
+	})
+	return append(all, wanted...)
+}
+
+// difference is what diff prints. Its JSON is a promise: fields may be added.
+type difference struct {
+	// Sources are in byte order.
+	Sources []sourceChange `json:"sources"`
+	// Findings are those that appear and those that go, each sorted as warnings are.
+	Findings []findingChange `json:"findings"`
+}
+
+type findingChange struct {
+	// Change is Appears or Goes.
+	Change string `json:"change"`
+	output.Finding
+}
+
+func compareResults(before, after mirrors.Result) difference {
+	return difference{Sources: compareRules(before.Rules, after.Rules), Findings: compareFindings(before.Findings, after.Findings)}
+}
+
+func (d *difference) isEmpty() bool {
+	return len(d.Sources) == 0 && len(d.Findings) == 0
+}
+
+// compareFindings takes findings that differ in the place of their entries alone for the same.
+func compareFindings(before, after []mirrors.Finding) []findingChange {
+	all := []findingChange{}
+	for _, side := range []struct {
+		change       string
+		these, those []mirrors.Finding
+	}{{"Appears", after, before}, {"Goes", before, after}} {
+		known := make(map[string]bool, len(side.those))
+		for _, f := range side.those {
+			known[findingKey(f)] = true
+		}
+		for i, f := range side.these {
+			if !known[findingKey(f)] {
+				all = append(all, findingChange{side.change, output.FindingsOf(side.these[i : i+1])[0]})
+			}
+		}
+	}
+	return all
+}
+
+func findingKey(f mirrors.Finding) string {
+	return fmt.Sprintf("%q %q %q %q", f.Reason, f.Source, mirrors.Objects(f.Entries), f.Message)
+}
+
+func (d *difference) print(out io.Writer, format string) error {
+	if format != "table" {
+		return output.Value(out, format, d)
+	}
+	return d.printTables(out)
+}

@@ -1,0 +1,89 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package diff
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/mirrors/mirrorstest"
+	"github.com/mirrorset/mirrorset/test/conformance"
+)
+
+// TestDiffPullsAsExplainDoes holds that what diff says of a source is what is resolved for an image of it.
+func TestDiffPullsAsExplainDoes(t *testing.T) {
+	cases, err := conformance.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	checked := 0
+	for _, c := range cases {
+		sets, err := mirrorstest.Parse(c.Sets)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := newSide(mirrors.Merge(mirrors.Input{Sets: sets}).Rules)
+		for source := range s.sources {
+			name := representative(source, s.sources)
+			res := s.index.Resolve(mirrors.Reference{Name: name + "/nobody/s", ByDigest: true})
+			want := []string{}
+			for _, p := range res.PullSources {
+				want = append(want, strings.Replace(strings.TrimSuffix(p.Location, "/nobody/s"), name, source, 1))
+			}
+			got := s.pullsOf(source, name)
+			if !slices.Equal(got.PullSources, want) || got.By != res.Rule.Source || got.Blocked != res.Blocked {
+				t.Errorf("%s: source %s: got %+v, want %q from %q", c.Name, source, got, want, res.Rule.Source)
+			}
+			checked++
+		}
+	}
+	if checked < 100 {
+		t.Errorf("only %d sources", checked)
+	}
+}
+
+func TestChangesAreNamedByWhatTheyDoToAPull(t *testing.T) {
+	const base = "a: s.com -> a.com/1, b.com/1, c.com/1\n"
+	for _, tt := range []struct{ name, before, after, want string }{
+		{"nothing", base, base, ""},
+		{"another set says the same", base, strings.Replace(base, "a:", "b:", 1), ""},
+		{"a mirror more", base, base + "b: s.com -> d.com/1\n", "s.com MirrorsAdded"},
+		{"a mirror less", base, "a: s.com -> a.com/1, c.com/1\n", "s.com MirrorsRemoved"},
+		{"another order", base, "a: s.com -> b.com/1, a.com/1, c.com/1\n", "s.com MirrorsReordered"},
+		{"a mirror for another", base, "a: s.com -> a.com/1, b.com/1, d.com/1\n", "s.com MirrorsAdded MirrorsRemoved"},
+		{"blocked", base, strings.TrimSpace(base) + " [Never]\n", "s.com Blocked"},
+		{"opened", strings.TrimSpace(base) + " [Never]\n", base, "s.com Opened"},
+		{"gained", "", base, "s.com Gained MirrorsAdded"},
+		{"lost", base, "", "s.com Lost MirrorsRemoved"},
+		{"a carve-out", base, base + "b: s.com/x -> (none)\n", "s.com/x Gained MirrorsRemoved"},
+		{"a carve-out of nothing", "", "b: s.com/x -> (none)\n", ""},
+		{"the same as the broader source", base, base + "b: s.com/x -> a.com/1/x, b.com/1/x, c.com/1/x\n", ""},
+		{"blocked by losing its opening", strings.TrimSpace(base) + " [Never]\nb: s.com/x -> (none)\n", strings.TrimSpace(base) + " [Never]\n", "s.com/x Lost MirrorsAdded Blocked"},
+		{"a mirror that is blocked elsewhere", base, base + "b: b.com -> d.com/1 [Never]\n", "b.com Gained MirrorsAdded Blocked; s.com MirrorsRemoved"},
+		{"a wildcard in a wildcard", "a: *.s.com -> a.com/1\n", "a: *.s.com -> a.com/1\nb: *.t.s.com -> b.com/1\n", "*.t.s.com Gained MirrorsAdded MirrorsRemoved"},
+		{"a wildcard beside a host that is called any", "a: *.s.com -> a.com/1\na: any.s.com -> b.com/1\n", "a: any.s.com -> b.com/1\n", "*.s.com Lost MirrorsRemoved"},
+		{"the source among its mirrors", base, "a: s.com -> a.com/1, s.com, b.com/1, c.com/1\n", "s.com MirrorsAdded"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var said []string
+			for _, c := range compareRules(rulesOf(t, tt.before), rulesOf(t, tt.after)) {
+				said = append(said, strings.Join(append([]string{c.Source}, c.Changes...), " "))
+			}
+			if got := strings.Join(said, "; "); got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func rulesOf(t *testing.T, text string) []mirrors.Rule {
+	t.Helper()
+	sets, err := mirrorstest.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return mirrors.Merge(mirrors.Input{Sets: sets}).Rules
+}

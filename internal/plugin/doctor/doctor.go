@@ -1,0 +1,98 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package doctor is the verb that looks for what is wrong, in a cluster or on a machine, and says what to do.
+package doctor
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mirrorset/mirrorset/internal/plugin/cluster"
+	"github.com/mirrorset/mirrorset/internal/plugin/command"
+	"github.com/mirrorset/mirrorset/internal/plugin/output"
+)
+
+// options are those of one run.
+type options struct {
+	cluster cluster.Flags
+	format  output.Format
+	local   bool
+	here    machine
+}
+
+// Command returns the verb.
+func Command() *cobra.Command {
+	o := &options{cluster: cluster.NewFlags()}
+	cmd := &cobra.Command{
+		Use:   "doctor [NODE]",
+		Short: "Look for what is wrong with Mirrorset in the cluster, on a node or on this machine, and say what to do",
+		Long: "Look for what is wrong with Mirrorset, and say what to do about it: in the whole cluster, on one node by what its agent " +
+			"reports, or with --local on this machine by its own files, for which no cluster is needed. The exit code is 0 if nothing " +
+			"is wrong, 1 if something is or cannot be told, and 2 after an error.",
+		Example: "  kubectl mirrors doctor\n" +
+			"  kubectl mirrors doctor node-1\n" +
+			"  kubectl-mirrors doctor --local",
+		Args:        cobra.MaximumNArgs(1),
+		Annotations: map[string]string{command.ErrorCode: "2"},
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, start string) ([]cobra.Completion, cobra.ShellCompDirective) {
+			if len(args) > 0 || o.local {
+				return nil, cobra.ShellCompDirectiveNoFileComp
+			}
+			return o.cluster.CompleteNodes(cmd, args, start)
+		},
+		RunE: o.run,
+	}
+	o.cluster.Add(cmd)
+	o.format.AddFlag(cmd, "text", "json", "yaml")
+	cmd.Flags().BoolVar(&o.local, "local", false, "look at the runtimes of this machine; no cluster is needed")
+	o.here.addFlags(cmd)
+	return cmd
+}
+
+func (o *options) run(cmd *cobra.Command, args []string) error {
+	if !o.local {
+		if err := command.OnlyWith(cmd, "--local", o.here.flags()...); err != nil {
+			return err
+		}
+	}
+	if err := o.format.Check(); err != nil {
+		return err
+	}
+	found, err := o.look(cmd.Context(), args)
+	if err != nil {
+		return err
+	}
+	slices.SortStableFunc(found, func(a, b diagnosis) int { return cmp.Compare(a.Health, b.Health) })
+	if o.format.Name != "text" {
+		err = output.Value(cmd.OutOrStdout(), o.format.Name, map[string]any{"problems": found.count(wrong), "warnings": found.count(odd), "checks": found})
+	} else {
+		err = found.print(cmd.OutOrStdout(), cmd.ErrOrStderr())
+	}
+	if err == nil && found.count(wrong) > 0 {
+		return command.Verdict(1)
+	}
+	return err
+}
+
+// look has what is to be looked at diagnosed.
+func (o *options) look(ctx context.Context, args []string) (diagnoses, error) {
+	switch {
+	case o.local && len(args) > 0:
+		return nil, fmt.Errorf("--local looks at this machine, and not at node %q", args[0])
+	case o.local:
+		if err := o.here.check(); err != nil {
+			return nil, err
+		}
+		return o.here.diagnose(), nil
+	}
+	c, err := o.cluster.Connect()
+	if err != nil {
+		return nil, err
+	}
+	return diagnose(ctx, c, args)
+}

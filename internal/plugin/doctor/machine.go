@@ -1,0 +1,146 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package doctor
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mirrorset/mirrorset/internal/nodecheck"
+	"github.com/mirrorset/mirrorset/internal/plugin/command"
+)
+
+// machine is a node to be looked at by its own files.
+type machine struct {
+	root             string
+	containerdConfig string
+	certsDir         string
+	runtimeVersion   string
+}
+
+func (m *machine) addFlags(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&m.root, "host-root", "/", "with --local, where the machine's files are")
+	cmd.Flags().StringVar(&m.containerdConfig, "containerd-config", "/"+nodecheck.DefaultContainerdConfig, "with --local, containerd's configuration file, as the manager is told")
+	cmd.Flags().StringVar(&m.certsDir, "containerd-certs-dir", nodecheck.DefaultCertsDir, "with --local, the folder that config_path is to name, as the manager is told")
+	cmd.Flags().StringVar(&m.runtimeVersion, "runtime-version", "", "with --local, what kubectl get nodes -o wide says of the runtime, as in containerd://2.1.4; else what runs is looked for")
+	command.CompleteWith(cmd, "runtime-version")
+	command.CompleteFolders(cmd, "host-root")
+	command.CompleteFolders(cmd, "containerd-certs-dir")
+}
+
+// flags are the names of all of them.
+func (m *machine) flags() []string {
+	return []string{"host-root", "containerd-config", "containerd-certs-dir", "runtime-version"}
+}
+
+// check wants a folder to look into.
+func (m *machine) check() error {
+	info, err := os.Stat(m.root)
+	switch {
+	case err != nil:
+		return fmt.Errorf("--host-root %q: %w", m.root, errors.Unwrap(err))
+	case !info.IsDir():
+		return fmt.Errorf("--host-root %q: not a folder", m.root)
+	}
+	return nil
+}
+
+// diagnose looks at the machine's runtimes.
+func (m *machine) diagnose() (found diagnoses) {
+	files := os.DirFS(m.root)
+	started := startTimes(files)
+	node := nodecheck.Node{
+		Root: files, ContainerdConfig: m.containerdConfig, CertsDir: m.certsDir, RuntimeVersion: m.runtimeVersion,
+		Booted: bootTime(files), DropInsBorn: born(files, nodecheck.DropInsDir),
+		ContainerdStarted: started["containerd"], CRIOStarted: started["crio"],
+	}
+	if node.RuntimeVersion == "" && len(started) == 1 {
+		node.RuntimeVersion = "containerd://"
+		if _, ok := started["crio"]; ok {
+			node.RuntimeVersion = "cri-o://"
+		}
+	}
+	report := nodecheck.Check(node)
+	for _, p := range report.Problems {
+		h := wrong
+		if p.Effect == nodecheck.Mild {
+			h = odd
+		}
+		found.add(h, fmt.Sprintf("%s: %s", p.Runtime, p.Reason), p.Message, p.Remedy)
+	}
+	for _, runtime := range report.Runtimes {
+		if report.Effect(runtime) == nodecheck.Mild {
+			found.add(fine, string(runtime), "it reads what Mirrorset writes"+since(started, runtime), "")
+		}
+	}
+	if len(report.Runtimes) == 0 && len(report.Problems) == 0 {
+		found.add(wrong, "machine", "there is neither containerd nor CRI-O to be seen below "+m.root, "If a runtime is here, name its configuration with --containerd-config, or look as root.")
+	}
+	return found
+}
+
+func since(started map[string]time.Time, runtime nodecheck.Runtime) string {
+	at, ok := started[map[nodecheck.Runtime]string{nodecheck.Containerd: "containerd", nodecheck.CRIO: "crio"}[runtime]]
+	if !ok {
+		return "; its process cannot be seen"
+	}
+	return "; it runs since " + at.UTC().Format(time.RFC3339)
+}
+
+// ticks is how the kernel counts time in /proc: in hundredths of a second, on all that Go runs on.
+const ticks = time.Second / 100
+
+// startTimes returns when the processes of the runtimes were started, by their names. Of several, the last one counts.
+func startTimes(files fs.FS) map[string]time.Time {
+	started := make(map[string]time.Time)
+	booted := bootTime(files)
+	if booted.IsZero() {
+		return started
+	}
+	stats, _ := fs.Glob(files, "proc/[0-9]*/stat") // the pattern is a good one
+	for _, name := range stats {
+		text, err := fs.ReadFile(files, name)
+		if err != nil {
+			continue // it has ended
+		}
+		command, age, ok := parseStat(string(text))
+		if at := booted.Add(age); ok && (command == "containerd" || command == "crio") && at.After(started[command]) {
+			started[command] = at
+		}
+	}
+	return started
+}
+
+// parseStat reads a process's stat (proc_pid_stat(5)): its command, and how long after the boot it was started. A command
+// may have anything in it, closing parentheses too.
+func parseStat(text string) (command string, start time.Duration, ok bool) {
+	opens, closes := strings.IndexByte(text, '('), strings.LastIndexByte(text, ')')
+	if opens < 0 || closes < opens {
+		return "", 0, false
+	}
+	rest := strings.Fields(text[closes+1:]) // from the third field on
+	if len(rest) < 20 {
+		return "", 0, false
+	}
+	count, err := strconv.ParseInt(rest[19], 10, 64)
+	return text[opens+1 : closes], time.Duration(count) * ticks, err == nil
+}
+
+// bootTime returns when the machine was started, to a hundredth of a second; zero if that cannot be told.
+func bootTime(files fs.FS) time.Time {
+	text, err := fs.ReadFile(files, "proc/uptime")
+	uptime, _, _ := strings.Cut(string(text), " ")
+	age, parseErr := time.ParseDuration(uptime + "s")
+	if err != nil || parseErr != nil {
+		return time.Time{}
+	}
+	return time.Now().Add(-age)
+}

@@ -1,0 +1,85 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
+	"github.com/mirrorset/mirrorset/internal/plugin/cluster"
+	"github.com/mirrorset/mirrorset/internal/plugin/output"
+	"github.com/mirrorset/mirrorset/internal/standing"
+)
+
+// lookAtNodes wants all nodes, or the ones named, to have in force what is published.
+func (p *patient) lookAtNodes(ctx context.Context, only []string) error {
+	nodes, err := p.Nodes(ctx)
+	if err != nil {
+		return err
+	}
+	if len(only) > 0 {
+		nodes = slices.DeleteFunc(nodes, func(n mirrorsetv1alpha1.MirrorNode) bool { return !slices.Contains(only, n.Name) })
+		if len(nodes) == 0 {
+			return fmt.Errorf("there is no MirrorNode %q", only[0])
+		}
+	}
+	f := cluster.Survey(nodes, p.payload)
+	healthy := 0
+	for i := range f.Nodes {
+		d := p.diagnose(&f.Nodes[i], nodes)
+		if d.Health == fine && len(only) > 0 && p.payload == nil {
+			d.Health, d.Message = odd, fmt.Sprintf("revision %d is in force; whether that is what is published cannot be told", f.Nodes[i].Revision)
+		}
+		if d.Health == fine && len(only) == 0 {
+			healthy++
+			continue
+		}
+		p.found = append(p.found, d)
+	}
+	switch {
+	case len(nodes) == 0:
+		p.found.add(wrong, "nodes", "there is no node with an agent", "Agents run on Linux nodes that --agent-node-selector and --agent-tolerations of the manager allow; see kubectl -n "+p.Namespace+" get daemonset/"+cluster.AgentDaemonSet)
+	case healthy > 0 && p.payload == nil:
+		p.found.add(odd, "nodes", fmt.Sprintf("%s something in force; whether that is what is published cannot be told", output.Plural(healthy, "node has", "nodes have")), "")
+	case healthy > 0:
+		p.found.add(fine, "nodes", fmt.Sprintf("%s revision %d in force", output.Plural(healthy, "node has", "nodes have"), p.payload.Revision), "")
+	}
+	return nil
+}
+
+// readyMessage is what an agent says of a node that has nothing to be mended.
+const readyMessage = "nothing on the node keeps a runtime from the rules"
+
+// diagnose tells what is to be done about a node.
+func (p *patient) diagnose(n *cluster.Node, nodes []mirrorsetv1alpha1.MirrorNode) diagnosis {
+	at := slices.IndexFunc(nodes, func(m mirrorsetv1alpha1.MirrorNode) bool { return m.Name == n.Name })
+	d := diagnosis{Health: wrong, Subject: "node/" + n.Name, Message: n.Message}
+	agent := fmt.Sprintf("kubectl -n %s get pods -l app.kubernetes.io/component=agent --field-selector spec.nodeName=%s", p.Namespace, n.Name)
+	runtime := standing.Condition(&nodes[at].Status, mirrorsetv1alpha1.ConditionRuntimeReady)
+	switch n.Standing {
+	case standing.Failing:
+	case standing.Silent:
+		d.Remedy = "Look at its agent:\n" + agent
+	case standing.Behind, standing.Ahead:
+		d.Health = odd
+		if d.Message == "" {
+			d.Message = fmt.Sprintf("it has revision %d in force, and is about to follow to %d", n.Revision, p.payload.Revision)
+		}
+		d.Remedy = "If it stays so for a minute, look at its agent:\n" + agent
+	default:
+		switch {
+		case runtime.Status != metav1.ConditionTrue && runtime.Message != "":
+			d.Message = runtime.Message
+		case runtime.Message != "" && runtime.Message != readyMessage:
+			d.Health, d.Message = odd, runtime.Message
+		default:
+			d.Health, d.Message = fine, fmt.Sprintf("all of revision %d is in force", n.Revision)
+		}
+	}
+	return d
+}

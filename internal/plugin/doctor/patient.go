@@ -1,0 +1,233 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
+	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/payload"
+	"github.com/mirrorset/mirrorset/internal/plugin/cluster"
+	"github.com/mirrorset/mirrorset/internal/plugin/output"
+	"github.com/mirrorset/mirrorset/internal/registriesconf"
+	"github.com/mirrorset/mirrorset/internal/standing"
+)
+
+// patient is a cluster, and what was found about it so far.
+type patient struct {
+	*cluster.Cluster
+	payload *payload.Payload // what is published, once that was looked at; nil if it cannot be read
+	found   diagnoses
+}
+
+// diagnose looks at a cluster, or at one of its nodes. An error is for a cluster that does not answer.
+func diagnose(ctx context.Context, c *cluster.Cluster, only []string) (diagnoses, error) {
+	p := patient{Cluster: c}
+	atNodes := func(ctx context.Context) error { return p.lookAtNodes(ctx, only) }
+	looks := []func(context.Context) error{p.lookAtAPIs, p.lookAtManager, p.lookAtAgents, p.lookAtConfigMap, atNodes, p.lookAtSets}
+	if len(only) > 0 {
+		looks = []func(context.Context) error{p.lookAtAPIs, p.lookAtConfigMap, p.forgetFine, atNodes}
+	}
+	for _, look := range looks {
+		if err := p.unlessRefused(look(ctx)); err != nil {
+			return nil, err
+		}
+	}
+	return p.found, nil
+}
+
+// forgetFine keeps what is not as it should be, for one who asks about something else.
+func (p *patient) forgetFine(context.Context) error {
+	p.found = slices.DeleteFunc(p.found, func(d diagnosis) bool { return d.Health == fine })
+	return nil
+}
+
+// unlessRefused takes what the API server refused for a finding.
+func (p *patient) unlessRefused(err error) error {
+	switch {
+	case apierrors.IsForbidden(err), apierrors.IsUnauthorized(err):
+		p.found.add(wrong, "access", err.Error(), "Ask as somebody who may read this: see --context and --as.")
+	case apierrors.IsNotFound(err) && p.found.count(wrong) > 0: // the APIs were looked at, and are what is not there
+	default:
+		return err
+	}
+	return nil
+}
+
+// lookAtAPIs wants the resources of Mirrorset served.
+func (p *patient) lookAtAPIs(context.Context) error {
+	served := 0
+	for _, resource := range []schema.GroupVersionResource{cluster.SetResource, cluster.NodeResource} {
+		list, err := p.Client.Discovery().ServerResourcesForGroupVersion(resource.GroupVersion().String())
+		if err != nil && !apierrors.IsNotFound(err) {
+			return err
+		}
+		if err == nil && slices.ContainsFunc(list.APIResources, func(r metav1.APIResource) bool { return r.Name == resource.Resource }) {
+			served++
+			continue
+		}
+		p.found.add(wrong, "crd/"+resource.GroupResource().String(), "the cluster does not serve it in version "+resource.Version,
+			"Install Mirrorset again. If the CRD is there, look at its conditions:\nkubectl get crd "+resource.GroupResource().String()+" -o yaml")
+	}
+	if served == 2 {
+		p.found.add(fine, "crds", "ImageDigestMirrorSets and MirrorNodes are served", "")
+	}
+	return nil
+}
+
+// lookAtManager wants one manager at work; the others, if any, stand by.
+func (p *patient) lookAtManager(ctx context.Context) error {
+	subject := "deployment/" + cluster.ManagerDeployment
+	d, err := p.Client.AppsV1().Deployments(p.Namespace).Get(ctx, cluster.ManagerDeployment, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+		p.found.add(wrong, subject, "it is not in namespace "+p.Namespace, "Name the namespace that Mirrorset is installed in with --namespace, or install it.")
+	case err != nil:
+		return err
+	case d.Status.AvailableReplicas == 0:
+		p.found.add(wrong, subject, "no manager is available, so changes of the sets may not be published", fmt.Sprintf("kubectl -n %s describe deployment/%s\nkubectl -n %[1]s logs deployment/%s", p.Namespace, cluster.ManagerDeployment, cluster.ManagerDeployment))
+	default:
+		p.found.add(fine, subject, output.Plural(int(d.Status.AvailableReplicas), "manager is available", "managers are available"), "")
+	}
+	return nil
+}
+
+// lookAtAgents wants a ready agent on each node that is to have one.
+func (p *patient) lookAtAgents(ctx context.Context) error {
+	subject := "daemonset/" + cluster.AgentDaemonSet
+	d, err := p.Client.AppsV1().DaemonSets(p.Namespace).Get(ctx, cluster.AgentDaemonSet, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+		p.found.add(wrong, subject, "it is not in namespace "+p.Namespace, "The manager makes it; look at why it does not:\nkubectl -n "+p.Namespace+" logs deployment/"+cluster.ManagerDeployment)
+		return nil
+	case err != nil:
+		return err
+	}
+	have, want := cluster.ReadyAgents(d), d.Status.DesiredNumberScheduled
+	if d.Status.ObservedGeneration >= d.Generation && have == want {
+		p.found.add(fine, subject, output.Plural(int(want), "agent is ready", "agents are ready"), "")
+		return nil
+	}
+	pods, err := p.Client.CoreV1().Pods(p.Namespace).List(ctx, metav1.ListOptions{LabelSelector: cluster.AgentPods})
+	if err != nil {
+		return err
+	}
+	message := fmt.Sprintf("%d of %s ready in the latest version", have, output.Plural(int(want), "agent is", "agents are"))
+	if names := notReady(pods.Items); len(names) > 0 {
+		message += "; not ready on " + firstOf(names)
+	}
+	remedy := "kubectl -n " + p.Namespace + " get pods -l app.kubernetes.io/component=agent -o wide\nkubectl -n " + p.Namespace + " describe daemonset/" + cluster.AgentDaemonSet
+	p.found.add(wrong, subject, message+p.refusal(ctx, d), remedy)
+	return nil
+}
+
+// refusal says why the cluster refuses the agents' Pods, if it does. Where the user may not see events, there is nothing to add.
+func (p *patient) refusal(ctx context.Context, d *appsv1.DaemonSet) string {
+	all, err := p.Client.CoreV1().Events(p.Namespace).List(ctx, metav1.ListOptions{FieldSelector: standing.EventsOf(cluster.AgentDaemonSet)})
+	if err != nil {
+		return ""
+	}
+	if refusal := standing.Refused(d, all.Items, metav1.Time{Time: time.Now().Add(-standing.RefusalMinutes * time.Minute)}); refusal != nil {
+		return "; " + refusal.String()
+	}
+	return ""
+}
+
+func notReady(pods []corev1.Pod) (nodes []string) {
+	for i := range pods {
+		if !cluster.IsReady(&pods[i]) && pods[i].Spec.NodeName != "" {
+			nodes = append(nodes, pods[i].Spec.NodeName)
+		}
+	}
+	slices.Sort(nodes)
+	return slices.Compact(nodes)
+}
+
+// firstOf names ten, and counts the others.
+func firstOf(names []string) string {
+	if len(names) <= 10 {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:10], ", "), len(names)-10)
+}
+
+// lookAtConfigMap wants what agents can take.
+func (p *patient) lookAtConfigMap(ctx context.Context) error {
+	subject := "configmap/" + payload.ConfigMapName
+	restore := "The manager mends it at once if it runs; look at why it does not:\nkubectl -n " + p.Namespace + " logs deployment/" + cluster.ManagerDeployment
+	cm, err := p.ConfigMap(ctx)
+	switch {
+	case apierrors.IsNotFound(err):
+		p.found.add(wrong, subject, "it is not in namespace "+p.Namespace+", so nothing is published", restore)
+		return nil
+	case err != nil:
+		return err
+	}
+	got, err := payload.Read(cm)
+	if err != nil {
+		p.found.add(wrong, subject, err.Error()+"; agents keep what they have", restore)
+		return nil
+	}
+	p.payload = &got
+	rules, err := registriesconf.Decode(got.Text)
+	switch {
+	case err != nil:
+		p.found.add(wrong, subject, fmt.Sprintf("revision %d cannot be read: %v", got.Revision, err), restore)
+	case got.Provisional:
+		p.found.add(odd, subject, fmt.Sprintf("revision %d has no rules and may prove a mistake, so nodes keep the rules that they have", got.Revision), "If there are to be no sets, wait: it is confirmed when the sets have stayed away. Else bring them back.")
+	default:
+		p.found.add(fine, subject, fmt.Sprintf("revision %d is whole, with %s", got.Revision, output.Plural(len(rules), "source", "sources")), "")
+	}
+	return nil
+}
+
+// lookAtSets wants sets that are used whole and say what they mean.
+func (p *patient) lookAtSets(ctx context.Context) error {
+	sets, err := p.Sets(ctx)
+	if err != nil {
+		return err
+	}
+	before := len(p.found)
+	if p.payload != nil {
+		if why := cluster.Pending(sets, *p.payload); why != "" {
+			p.found.add(odd, "sets", why, "If it stays so for a minute, look at the manager:\nkubectl -n "+p.Namespace+" logs deployment/"+cluster.ManagerDeployment)
+		}
+	}
+	for i := range sets {
+		if c := meta.FindStatusCondition(sets[i].Status.Conditions, configv1.ConditionApplied); c != nil && c.Reason == configv1.ReasonNotPublished {
+			p.found.add(wrong, "idms/"+sets[i].Name, c.Message, "")
+		}
+	}
+	for _, f := range mirrors.Merge(mirrors.Input{Sets: sets}).Findings {
+		if f.Reason == mirrors.BlocksTagPulls || f.Reason == mirrors.WildcardCollapse {
+			continue // that is what was asked for
+		}
+		h := odd
+		if f.Reason == mirrors.InvalidSource || f.Reason == mirrors.InvalidMirror || f.Reason == mirrors.InvalidPolicy {
+			h = wrong // part of the set is left out
+		}
+		where := f.Entries[0].Object
+		message := fmt.Sprintf("%s: %s", f.Reason, f.Message)
+		if path := f.Path(); path != "" {
+			message = fmt.Sprintf("%s: %s: %s", f.Reason, path, f.Message)
+		}
+		p.found.add(h, "idms/"+where, message, "docs/semantics.md says what it means. To change it: kubectl edit idms "+strings.Join(mirrors.Objects(f.Entries), " "))
+	}
+	if len(p.found) == before {
+		p.found.add(fine, "sets", output.Plural(len(sets), "set says", "sets say")+" what can be done", "")
+	}
+	return nil
+}

@@ -1,0 +1,147 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package explain is the verb that tells where an image is pulled from, and which set says so.
+package explain
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
+	"github.com/mirrorset/mirrorset/internal/certsd"
+	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/plugin/cluster"
+	"github.com/mirrorset/mirrorset/internal/plugin/command"
+	"github.com/mirrorset/mirrorset/internal/plugin/manifests"
+	"github.com/mirrorset/mirrorset/internal/plugin/output"
+	"github.com/mirrorset/mirrorset/internal/plugin/runtimes"
+)
+
+// options are those of one run.
+type options struct {
+	files            manifests.Flags
+	cluster          cluster.Flags
+	format           output.Format
+	runtime          string
+	allowDefaultHost bool
+}
+
+// Command returns the verb.
+func Command() *cobra.Command {
+	o := &options{cluster: cluster.NewFlags()}
+	cmd := &cobra.Command{
+		Use:   "explain IMAGE [-f FILE|DIR|-]",
+		Short: "Print where an image is pulled from, in order, and which set says so",
+		Long: "Print where an image is pulled from, in order, and which entry of which set says so. Without -f the sets are those " +
+			"of the cluster, and each set that has a part in the answer comes with the number of nodes where it is in force.",
+		Example: "  kubectl mirrors explain quay.io/libpod/busybox@sha256:... -f config/samples/\n" +
+			"  kubectl mirrors explain alpine:3.22 --runtime containerd",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return fmt.Errorf("want one image to explain, got %d", len(args))
+			}
+			return nil
+		},
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE:              o.run,
+	}
+	o.files.AddFilename(cmd)
+	o.files.AddInsecure(cmd)
+	o.cluster.Add(cmd)
+	o.format.AddFlag(cmd, "table", "wide", "json", "yaml", "name")
+	cmd.Flags().StringVar(&o.runtime, "runtime", "", "answer for one runtime with its quirks: crio (Podman too) or containerd; left out, the answer is what the sets mean, with a warning where CRI-O differs")
+	command.CompleteWith(cmd, "runtime", runtimes.CRIO, runtimes.Containerd)
+	runtimes.AddDefaultHostFlag(cmd, &o.allowDefaultHost)
+	return cmd
+}
+
+func (o *options) run(cmd *cobra.Command, args []string) error {
+	if err := o.format.Check(); err != nil {
+		return err
+	}
+	if !slices.Contains([]string{"", runtimes.CRIO, runtimes.Containerd}, o.runtime) {
+		return fmt.Errorf("--runtime %q: want %s or %s, or leave it out", o.runtime, runtimes.CRIO, runtimes.Containerd)
+	}
+	ref, err := mirrors.ParseReference(args[0])
+	if err != nil {
+		return err
+	}
+	sets, from, err := o.cluster.Sets(cmd, &o.files)
+	if err != nil {
+		return err
+	}
+	result, err := o.files.Merge(sets)
+	if err != nil {
+		return err
+	}
+	node := certsd.Node{Redirector: runtimes.RedirectorAddress(runtimes.DefaultRedirectorPort), AllowDefaultHost: o.allowDefaultHost}
+	found := runtimes.New(result.Rules, o.runtime, node).Answer(ref)
+	stderr := cmd.ErrOrStderr()
+	touched := output.Touching(result.Findings, found.Resolution)
+	output.Warn(stderr, touched)
+	switch {
+	case found.Pending != nil:
+		fmt.Fprintf(stderr, "warning: NotInForce: image %s: containerd does not follow the rules of %q: %s\n", ref, found.Pending.Host, found.Pending.Reason)
+	case o.runtime == "":
+		warnOfReaders(stderr, ref, found.Resolution, mirrors.NewIndex(result.Rules).ResolveByReaders(ref))
+	}
+
+	x := newExplanation(args[0], ref, found, touched)
+	x.Runtime = o.runtime
+	if from != nil && found.Rule != nil {
+		x.InForce = countFrom(cmd.Context(), from, stderr, found.Rule, sets)
+	}
+	return x.print(cmd.OutOrStdout(), o.format.Name)
+}
+
+// countFrom counts on the nodes. Who may read sets may not be allowed to read nodes, and gets the rest of the answer.
+func countFrom(ctx context.Context, from *cluster.Cluster, stderr io.Writer, rule *mirrors.Rule, sets []configv1.ImageDigestMirrorSet) []reach {
+	nodes, err := from.Nodes(ctx)
+	if err != nil {
+		fmt.Fprintf(stderr, "warning: on how many nodes this is in force is not known: %v\n", err)
+		return nil
+	}
+	return countInForce(rule, sets, nodes)
+}
+
+// warnOfReaders says what CRI-O and Podman do otherwise, by their quirks.
+func warnOfReaders(stderr io.Writer, ref mirrors.Reference, res, readers mirrors.Resolution) {
+	if !res.Differs(readers) {
+		return
+	}
+	var from []mirrors.Entry
+	for _, r := range []mirrors.Resolution{res, readers} {
+		if r.Rule != nil {
+			from = append(from, r.Rule.From...)
+		}
+	}
+	by := "no source"
+	if readers.Rule != nil {
+		by = fmt.Sprintf("source %q", readers.Rule.Source)
+	}
+	fmt.Fprintf(stderr, "warning: RuntimesDiffer: %s: image %s: CRI-O and Podman find %s and %s\n", mirrors.Names(from), ref, by, outcome(readers))
+}
+
+func outcome(res mirrors.Resolution) string {
+	switch {
+	case res.Fails != "":
+		return "fail to pull it, because " + res.Fails
+	case len(res.PullSources) == 0:
+		return "refuse it"
+	}
+	return "pull it from " + locations(res.PullSources)
+}
+
+func locations(sources []mirrors.PullSource) string {
+	all := make([]string, len(sources))
+	for i, s := range sources {
+		all[i] = s.Location
+	}
+	return strings.Join(all, ", then ")
+}

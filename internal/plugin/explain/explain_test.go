@@ -1,0 +1,154 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package explain
+
+import (
+	"encoding/json"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/mirrorset/mirrorset/internal/plugin/plugintest"
+)
+
+const digest = "@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+// explained is the JSON that explain has always promised.
+type explained struct {
+	Image       string            `json:"image"`
+	Source      string            `json:"source"`
+	Blocked     bool              `json:"blocked"`
+	PullSources []explainedSource `json:"pullSources"`
+}
+
+type explainedSource struct {
+	Location string   `json:"location"`
+	From     []string `json:"from"`
+}
+
+func explainJSON(t *testing.T, manifests, image string) explained {
+	t.Helper()
+	out := run(t, manifests, "explain", image, "-f", "-", "-o", "json").MustSucceed(t).Stdout
+	var e explained
+	if err := json.Unmarshal([]byte(out), &e); err != nil {
+		t.Fatalf("%v in:\n%s", err, out)
+	}
+	if strings.Contains(out, "null") {
+		t.Errorf("lists are never null, but:\n%s", out)
+	}
+	return e
+}
+
+// by returns the pull source that the named sets brought; none stands for the image reference itself.
+func by(location string, sets ...string) explainedSource {
+	return explainedSource{Location: location, From: append([]string{}, sets...)}
+}
+
+// The worked cases of docs/semantics.md, section 6.
+var (
+	nested  = plugintest.Documents(plugintest.Set("a", "quay.io", "m1.local/q"), plugintest.Set("b", "quay.io/libpod", "m2.local/l"))
+	merged  = plugintest.Documents(plugintest.Set("a", "s.com", "a.local", "b.local", "c.local"), plugintest.Set("b", "s.com", "c.local", "d.local", "e.local"))
+	closed  = plugintest.Never("a", "s.com", "m.local/s")
+	carved  = plugintest.Documents(plugintest.Set("a", "s.com", "m.local/s"), plugintest.Set("b", "s.com/free"))
+	star    = plugintest.Set("a", "*.redhat.io", "mirror.local/redhat")
+	between = plugintest.Set("a", "s.com", "m1.local", "s.com", "m2.local")
+)
+
+func TestWorkedCasesOfTheContractAreExplained(t *testing.T) {
+	for _, tt := range []struct {
+		name, manifests, image, source string
+		blocked                        bool
+		want                           []explainedSource
+	}{
+		{"the namespace wins over its registry", nested, "quay.io/libpod/busybox" + digest, "quay.io/libpod", false,
+			[]explainedSource{by("m2.local/l/busybox"+digest, "b"), by("quay.io/libpod/busybox" + digest)}},
+		{"the registry serves what the namespace does not", nested, "quay.io/other/x" + digest, "quay.io", false,
+			[]explainedSource{by("m1.local/q/other/x"+digest, "a"), by("quay.io/other/x" + digest)}},
+		{"lists of one source merge in order", merged, "s.com/x" + digest, "s.com", false,
+			[]explainedSource{by("a.local/x"+digest, "a"), by("b.local/x"+digest, "a"), by("c.local/x"+digest, "a", "b"),
+				by("d.local/x"+digest, "b"), by("e.local/x"+digest, "b"), by("s.com/x" + digest)}},
+		{"a blocked source is not tried", closed, "s.com/x" + digest, "s.com", true,
+			[]explainedSource{by("m.local/s/x"+digest, "a")}},
+		{"a blocked source plugintest.Refuse a tag", closed, "s.com/x:1", "s.com", true, []explainedSource{}},
+		{"a carve-out goes to the source", carved, "s.com/free/x" + digest, "s.com/free", false,
+			[]explainedSource{by("s.com/free/x" + digest)}},
+		{"a wildcard replaces the host", star, "registry.redhat.io/product/repo" + digest, "*.redhat.io", false,
+			[]explainedSource{by("mirror.local/redhat/product/repo"+digest, "a"), by("registry.redhat.io/product/repo" + digest)}},
+		{"the source between mirrors stays there", between, "s.com/x" + digest, "s.com", false,
+			[]explainedSource{by("m1.local/x"+digest, "a"), by("s.com/x"+digest, "a"), by("m2.local/x"+digest, "a"), by("s.com/x" + digest)}},
+
+		// Beyond the table.
+		{"a component matches whole", nested, "quay.io/libpods/x" + digest, "quay.io", false,
+			[]explainedSource{by("m1.local/q/libpods/x"+digest, "a"), by("quay.io/libpods/x" + digest)}},
+		{"a wildcard does not match its own domain", star, "redhat.io/x" + digest, "", false, []explainedSource{by("redhat.io/x" + digest)}},
+		{"a tag beside a digest plays no part", closed, "s.com/x:1" + digest, "s.com", true, []explainedSource{by("m.local/s/x"+digest, "a")}},
+		{"a tag goes to the source", merged, "s.com/x:1", "s.com", false, []explainedSource{by("s.com/x:1")}},
+		{"an image without a tag is the latest", merged, "s.com/x", "s.com", false, []explainedSource{by("s.com/x:latest")}},
+		{"a short name is one of docker.io", plugintest.Set("a", "docker.io/library", "m.local/hub"), "alpine" + digest, "docker.io/library", false,
+			[]explainedSource{by("m.local/hub/alpine"+digest, "a"), by("docker.io/library/alpine" + digest)}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			want := explained{Image: tt.image, Source: tt.source, Blocked: tt.blocked, PullSources: tt.want}
+			if got := explainJSON(t, tt.manifests, tt.image); !reflect.DeepEqual(got, want) {
+				t.Errorf("got  %+v\nwant %+v", got, want)
+			}
+		})
+	}
+}
+
+func TestExplainWarnsAboutTheDecidingSourceOnly(t *testing.T) {
+	manifests := plugintest.Documents(plugintest.Never("a", "s.com", "m.local/s"), plugintest.Set("b", "*.t.com", "m.local/t"))
+	for _, tt := range []struct {
+		name, image, want string
+	}{
+		{"the blocked one", "s.com/x:1", "warning: BlocksTagPulls: a: spec.imageDigestMirrors[0]: source \"s.com\""},
+		{"the wildcard", "x.t.com/x:1", "warning: WildcardCollapse: b: spec.imageDigestMirrors[0]: images"},
+		{"none", "u.com/x:1", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got := run(t, manifests, "explain", tt.image, "-f", "-").MustSucceed(t).Stderr
+			lines := strings.Count(got, "\n")
+			if !strings.HasPrefix(got, tt.want) || (tt.want == "") != (lines == 0) || lines > 1 {
+				t.Errorf("stderr %q, want one line %q or nothing", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestExplainSaysWhereRuntimesDiffer(t *testing.T) {
+	manifest := plugintest.Documents(plugintest.Set("a", "example.com", "m.example.org"), plugintest.Never("b", "*.example.net", "m.example.org"),
+		plugintest.Set("c", "example.com:6000", "m.example.org"), plugintest.Never("d", "example.io", "example.io:5000/m"), plugintest.Set("e", "example.de", "m.example.org/e"))
+	const digest = "@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+	for image, want := range map[string]string{
+		"example.com:5000/x" + digest:          `a: image example.com:5000/x` + digest + `: CRI-O and Podman find source "example.com" and pull it from m.example.org:5000/x`,
+		"example.com:5000/x:1":                 "",
+		"a.example.net:5000/x:1":               `b: image a.example.net:5000/x:1: CRI-O and Podman find source "*.example.net" and refuse it`,
+		"a.example.net.example.net/x" + digest: `CRI-O and Podman find no source and pull it from a.example.net.example.net/x`,
+		"example.com:6000/x" + digest:          "",
+		"example.com/x" + digest:               "",
+		"example.io/x" + digest:                `d: image example.io/x` + digest + `: CRI-O and Podman find source "example.io" and refuse it`,
+		"example.de:5000/x" + digest:           `CRI-O and Podman find source "example.de" and fail to pull it, because mirror "m.example.org/e" makes it`,
+	} {
+		r := run(t, manifest, "explain", image, "-f", "-", "-o", "json").MustSucceed(t)
+		if got := strings.Contains(r.Stderr, "RuntimesDiffer"); got != (want != "") || !strings.Contains(r.Stderr, want) {
+			t.Errorf("%s: want %q in %q", image, want, r.Stderr)
+		}
+	}
+}
+
+func TestExplainSaysWhichEntriesCannotDecide(t *testing.T) {
+	manifest := plugintest.Documents(plugintest.Never("a", "docker.io/alpine", "m.example.org/alpine"), plugintest.Never("b", "https://quay.io", "m.example.org"), plugintest.Set("c", "quay.io", "mirror"))
+	r := run(t, manifest, "explain", "quay.io/x:1", "-f", "-").MustSucceed(t)
+	for _, want := range []string{"UnmatchableSource: a: spec.imageDigestMirrors[0]: ", "InvalidSource: b: spec.imageDigestMirrors[0]: ", "InvalidMirror: c: spec.imageDigestMirrors[0]: "} {
+		if !strings.Contains(r.Stderr, "warning: "+want) {
+			t.Errorf("want %q in %q", want, r.Stderr)
+		}
+	}
+}
+
+// run runs the verb as the program does.
+func run(t *testing.T, stdin string, args ...string) plugintest.Result {
+	t.Helper()
+	return plugintest.Run(t, plugintest.Program(Command()), stdin, args...)
+}

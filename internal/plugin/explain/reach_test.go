@@ -1,0 +1,30 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package explain
+
+import (
+	"slices"
+	"testing"
+
+	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
+	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
+	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/plugin/plugintest"
+)
+
+// The count is that of the set's own status, which the manager writes: of a list of sources that is full, nobody knows what would follow.
+func TestANodeWhoseListIsFullIsNotCountedForWhatMayBeMissingThere(t *testing.T) {
+	full := func(source string) func(*mirrorsetv1alpha1.MirrorNode) {
+		return func(n *mirrorsetv1alpha1.MirrorNode) {
+			n.Status.NotInForce = slices.Repeat([]string{source}, mirrorsetv1alpha1.MaxNotInForce)
+		}
+	}
+	set := configv1.ImageDigestMirrorSet{}
+	set.Name, set.Status.Revision = "a", plugintest.CurrentRevision
+	rule := mirrors.Rule{Source: "s.com", From: []mirrors.Entry{{Object: "a"}}}
+	nodes := []mirrorsetv1alpha1.MirrorNode{plugintest.NodeAt("node-1", plugintest.CurrentRevision, full("a.com")), plugintest.NodeAt("node-2", plugintest.CurrentRevision, full("z.com")), plugintest.NodeAt("node-3", plugintest.CurrentRevision)}
+	if got := sayInForce(countInForce(&rule, []configv1.ImageDigestMirrorSet{set}, nodes)); got != "a on 2 of 3 nodes" {
+		t.Error(got)
+	}
+}

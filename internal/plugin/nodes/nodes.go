@@ -1,0 +1,149 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package nodes is the verb that lists which rules the nodes have in force, and waits until all have those of now.
+package nodes
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/duration"
+
+	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
+	"github.com/mirrorset/mirrorset/internal/plugin/cluster"
+	"github.com/mirrorset/mirrorset/internal/plugin/command"
+	"github.com/mirrorset/mirrorset/internal/plugin/output"
+	"github.com/mirrorset/mirrorset/internal/standing"
+)
+
+// options are those of one run.
+type options struct {
+	cluster cluster.Flags
+	listing output.Listing
+	watch   bool
+	timeout time.Duration
+}
+
+// Command returns the verb.
+func Command() *cobra.Command {
+	o := &options{cluster: cluster.NewFlags()}
+	cmd := &cobra.Command{
+		Use:   "nodes [NODE...]",
+		Short: "List which rules the nodes have in force, those with trouble first",
+		Long: "List which rules the nodes have in force, those with trouble first. With --watch, go on with what changes, and end " +
+			"once all have the sets in force as they are now, with every change and every deletion.",
+		Example: "  kubectl mirrors nodes -o wide\n" +
+			"  kubectl apply -f sets/ && kubectl mirrors nodes --watch --timeout=2m",
+		ValidArgsFunction: o.cluster.CompleteNodes,
+		RunE:              o.run,
+	}
+	o.cluster.Add(cmd)
+	o.listing.AddFlags(cmd, "table", "wide", "json", "yaml", "name")
+	cmd.Flags().BoolVarP(&o.watch, "watch", "w", false, "print what changes, until all nodes have in force what the sets say now")
+	cmd.Flags().DurationVar(&o.timeout, "timeout", 0, "with --watch, how long to wait before giving up with exit code 1; 0 is for ever")
+	command.CompleteWith(cmd, "timeout")
+	return cmd
+}
+
+func (o *options) run(cmd *cobra.Command, args []string) error {
+	if err := o.listing.Check(); err != nil {
+		return err
+	}
+	if !o.watch {
+		if err := command.OnlyWith(cmd, "--watch", "timeout"); err != nil {
+			return err
+		}
+	}
+	if o.watch && !o.listing.IsTable() {
+		return fmt.Errorf("--output %q: --watch prints tables only", o.listing.Name)
+	}
+	c, err := o.cluster.Connect()
+	if err != nil {
+		return err
+	}
+	if o.watch {
+		return o.follow(cmd, watcher{c}, args)
+	}
+	f, err := c.Fleet(cmd.Context())
+	if err == nil {
+		err = only(&f, args)
+	}
+	if err != nil {
+		return err
+	}
+	return o.print(cmd, f)
+}
+
+func (o *options) print(cmd *cobra.Command, f cluster.Fleet) error {
+	out := cmd.OutOrStdout()
+	switch o.listing.Name {
+	case "json", "yaml":
+		return output.Value(out, o.listing.Name, f)
+	case "name":
+		for i := range f.Nodes {
+			fmt.Fprintf(out, "mirrornode.%s/%s\n", mirrorsetv1alpha1.GroupVersion.Group, f.Nodes[i].Name)
+		}
+		return nil
+	}
+	if err := o.listing.NewTable(out, nodeColumns...).Print(nodeRows(f.Nodes, time.Now())...); err != nil {
+		return err
+	}
+	fmt.Fprintln(cmd.ErrOrStderr(), f)
+	return nil
+}
+
+// only keeps the nodes of these names, and all where there are none.
+func only(f *cluster.Fleet, names []string) error {
+	if len(names) == 0 {
+		return nil
+	}
+	for _, name := range names {
+		if !slices.ContainsFunc(f.Nodes, func(n cluster.Node) bool { return n.Name == name }) {
+			return fmt.Errorf("there is no MirrorNode %q", name)
+		}
+	}
+	f.Nodes = slices.DeleteFunc(f.Nodes, func(n cluster.Node) bool { return !slices.Contains(names, n.Name) })
+	f.Total, f.InForce = len(f.Nodes), 0
+	for i := range f.Nodes {
+		if f.Nodes[i].Standing == standing.InForce {
+			f.InForce++
+		}
+	}
+	return nil
+}
+
+var nodeColumns = []metav1.TableColumnDefinition{
+	{Name: "Node", Type: "string", Format: "name"},
+	{Name: "Runtime", Type: "string"},
+	{Name: "Revision", Type: "string"},
+	{Name: "State", Type: "string"},
+	{Name: "Age", Type: "string"},
+	{Name: "Message", Type: "string", Priority: 1},
+}
+
+func nodeRows(nodes []cluster.Node, now time.Time) [][]any {
+	rows := make([][]any, 0, len(nodes))
+	for i := range nodes {
+		n := &nodes[i]
+		runtime, revision, age, message := "<unknown>", "<none>", "<none>", "<none>"
+		if n.Runtime != "" {
+			runtime = n.Runtime
+		}
+		if n.Revision != 0 {
+			revision = strconv.FormatInt(n.Revision, 10)
+		}
+		if n.AppliedAt != nil {
+			age = duration.HumanDuration(now.Sub(n.AppliedAt.Time))
+		}
+		if n.Message != "" {
+			message = n.Message
+		}
+		rows = append(rows, []any{n.Name, runtime, revision, string(n.Standing), age, message})
+	}
+	return rows
+}

@@ -1,0 +1,155 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package nodes
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
+	"github.com/mirrorset/mirrorset/internal/payload"
+	"github.com/mirrorset/mirrorset/internal/plugin/cluster"
+	"github.com/mirrorset/mirrorset/internal/plugin/output"
+	"github.com/mirrorset/mirrorset/internal/plugin/plugintest"
+)
+
+func mixedFleet() mirrorsetv1alpha1.MirrorNodeList {
+	return plugintest.NodeList(
+		plugintest.NodeAt("node-1", plugintest.CurrentRevision),
+		plugintest.NodeAt("node-2", plugintest.CurrentRevision-1),
+		plugintest.NodeAt("node-3", plugintest.CurrentRevision, plugintest.Says("Applied", metav1.ConditionFalse, "NotInForce", "first line\nsecond line")),
+		plugintest.NodeAt("node-4", 0, plugintest.SaysNothing),
+		plugintest.NodeAt("node-5", plugintest.CurrentRevision, plugintest.Says("RuntimeReady", metav1.ConditionUnknown, "NotReady", "nobody knows")),
+	)
+}
+
+func TestNodesAreListedWithTheWorstFirst(t *testing.T) {
+	url := plugintest.Serve(t, map[string]any{plugintest.NodesPath: mixedFleet(), plugintest.ConfigMapPath: plugintest.ConfigMapOf(t, plugintest.Current)})
+	summary := "2 of 5 nodes have revision 1795573438818 in force; 1 failing, 1 silent, 1 behind.\n"
+	for _, tt := range []struct {
+		name, stdout, stderr string
+		args                 []string
+	}{
+		{"as a table", `NODE     RUNTIME      REVISION        STATE     AGE
+node-3   containerd   1795573438818   Failing   3m30s
+node-4   CRI-O        <none>          Silent    <none>
+node-2   containerd   1795573438817   Behind    3m30s
+node-1   containerd   1795573438818   InForce   3m30s
+node-5   containerd   1795573438818   InForce   3m30s
+`, summary, nil},
+		{"wide", `NODE     RUNTIME      REVISION        STATE     AGE      MESSAGE
+node-3   containerd   1795573438818   Failing   3m30s    first line...
+node-4   CRI-O        <none>          Silent    <none>   no agent has reported from this node
+node-2   containerd   1795573438817   Behind    3m30s    <none>
+node-1   containerd   1795573438818   InForce   3m30s    <none>
+node-5   containerd   1795573438818   InForce   3m30s    nobody knows
+`, summary, []string{"-o", "wide"}},
+		{"without headers, one of them", "node-1   containerd   1795573438818   InForce   3m30s\n", "1 node has revision 1795573438818 in force.\n", []string{"--no-headers", "node-1"}},
+		{"by name", "mirrornode.mirrorset.io/node-2\nmirrornode.mirrorset.io/node-1\n", "", []string{"-o", "name", "node-1", "node-2"}},
+		{"as YAML", `inForce: 0
+nodes:
+- message: no agent has reported from this node
+  name: node-4
+  runtime: CRI-O
+  state: Silent
+published:
+  digest: ` + plugintest.Current.Digest + `
+  revision: 1795573438818
+total: 1
+`, "", []string{"-o", "yaml", "node-4"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			run(t, "", append([]string{"nodes", "--server", url}, tt.args...)...).Want(t, 0, tt.stdout, tt.stderr)
+		})
+	}
+}
+
+func TestTheFleetAsJSONHasAllThatTheTableHas(t *testing.T) {
+	url := plugintest.Serve(t, map[string]any{plugintest.NodesPath: mixedFleet(), plugintest.ConfigMapPath: plugintest.ConfigMapOf(t, plugintest.Current)})
+	r := run(t, "", "nodes", "--server", url, "-o", "json")
+	var got cluster.Fleet
+	if err := json.Unmarshal([]byte(r.Stdout), &got); err != nil || r.Code != 0 || r.Stderr != "" {
+		t.Fatalf("%v, exit code %d, stderr %q", err, r.Code, r.Stderr)
+	}
+	if got.InForce != 2 || got.Total != 5 || got.Published.Revision != plugintest.CurrentRevision || got.Nodes[0].Name != "node-3" || got.Nodes[0].Message != "first line\nsecond line" || got.Nodes[0].AppliedAt == nil {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestNodesWithoutAnswersAreErrors(t *testing.T) {
+	url := plugintest.Serve(t, map[string]any{plugintest.NodesPath: mixedFleet(), plugintest.ConfigMapPath: plugintest.ConfigMapOf(t, plugintest.Current)})
+	damaged := plugintest.ConfigMapOf(t, plugintest.Current)
+	damaged["data"] = map[string]string{payload.Key: "other"}
+	for _, tt := range []struct {
+		name, want string
+		args       []string
+	}{
+		{"a node that is none", "error: there is no MirrorNode \"node-9\"\n", []string{"--server", url, "node-1", "node-9"}},
+		{"a format that is none", "error: --output \"xml\": want one of table, wide, json, yaml, name\n", []string{"--server", url, "-o", "xml"}},
+		{"a stream of JSON", "error: --output \"json\": --watch prints tables only\n", []string{"--server", url, "-o", "json", "-w"}},
+		{"a cluster without Mirrorset", "error: the cluster does not serve mirrornodes.mirrorset.io; is Mirrorset installed there? ", []string{"--server", plugintest.Serve(t, nil)}},
+		{"a cluster without Mirrorset, watched", "error: the cluster does not serve mirrornodes.mirrorset.io; is Mirrorset installed there? ", []string{"--server", plugintest.Serve(t, nil), "-w"}},
+		{"a damaged ConfigMap", "error: ConfigMap mirrorset-system/containers-registries.conf: ", []string{"--server", plugintest.Serve(t, map[string]any{plugintest.NodesPath: mixedFleet(), plugintest.ConfigMapPath: damaged})}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := run(t, "", append([]string{"nodes"}, tt.args...)...)
+			if r.Code != 1 || r.Stdout != "" || !strings.HasPrefix(r.Stderr, tt.want) {
+				t.Errorf("exit code %d, stdout %q, stderr %q; want %q", r.Code, r.Stdout, r.Stderr, tt.want)
+			}
+		})
+	}
+}
+
+func TestAWatchPrintsEachChangeOnceAndEndsWhenAllAreThere(t *testing.T) {
+	var stdout, stderr bytes.Buffer
+	p := progress{table: (&output.Listing{}).NewTable(&stdout, nodeColumns...), stderr: &stderr, live: &output.LiveLine{Out: &stderr, Columns: func() int { return 100 }}, shown: make(map[string]cluster.Node)}
+	wide, narrow := plugintest.NodeAt("node-with-a-long-name", plugintest.CurrentRevision-1), plugintest.NodeAt("node-2", plugintest.CurrentRevision)
+	step := func(want bool, pending string, nodes ...mirrorsetv1alpha1.MirrorNode) {
+		t.Helper()
+		done, err := p.update(cluster.Survey(nodes, &plugintest.Current), pending)
+		if err != nil || done != want {
+			t.Errorf("done: %t, %v; want %t", done, err, want)
+		}
+	}
+	step(false, "")
+	step(false, "", plugintest.NodeAt("node-with-a-long-name", plugintest.CurrentRevision-2), narrow)
+	step(false, "", wide, narrow)
+	step(false, "", wide, narrow)
+	step(false, "the manager", plugintest.NodeAt("node-with-a-long-name", plugintest.CurrentRevision), narrow)
+	step(true, "", plugintest.NodeAt("node-with-a-long-name", plugintest.CurrentRevision), narrow)
+	p.end()
+	const want = `NODE                    RUNTIME      REVISION        STATE     AGE
+node-with-a-long-name   containerd   1795573438816   Behind    3m30s
+node-2                  containerd   1795573438818   InForce   3m30s
+node-with-a-long-name   containerd   1795573438817   Behind    3m30s
+node-with-a-long-name   containerd   1795573438818   InForce   3m30s
+`
+	if stdout.String() != want {
+		t.Errorf("stdout:\n%s\nwant:\n%s", &stdout, want)
+	}
+	const part, all = "1 of 2 nodes have revision 1795573438818 in force; 1 behind.", "2 nodes have revision 1795573438818 in force."
+	lines := output.EraseLine + "There is no node with an agent." + output.EraseLine + output.EraseLine + part + output.EraseLine + output.EraseLine + part +
+		output.EraseLine + output.EraseLine + "Waiting: the manager. " + all + output.EraseLine + all + output.EraseLine + all + "\n"
+	if stderr.String() != lines {
+		t.Errorf("stderr %q, want %q", &stderr, lines)
+	}
+}
+
+func TestTheShellIsOfferedTheNodesThatAreNotYetGiven(t *testing.T) {
+	url := plugintest.Serve(t, map[string]any{plugintest.NodesPath: mixedFleet()})
+	r := run(t, "", "__complete", "nodes", "--server", url, "node-2", "")
+	if want := "node-1\nnode-3\nnode-4\nnode-5\n:4\n"; r.Stdout != want {
+		t.Errorf("%q, want %q", r.Stdout, want)
+	}
+}
+
+// run runs the verb as the program does.
+func run(t *testing.T, stdin string, args ...string) plugintest.Result {
+	t.Helper()
+	return plugintest.Run(t, plugintest.Program(Command()), stdin, args...)
+}

@@ -1,0 +1,135 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package nodes
+
+import (
+	"errors"
+	"net/http"
+	"regexp"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
+	"github.com/mirrorset/mirrorset/internal/payload"
+	"github.com/mirrorset/mirrorset/internal/plugin/plugintest"
+)
+
+// After a break the watches come back one by one: with the sets and the ConfigMap of now and the nodes of before, or the other way
+// round, all may seem to be in force.
+func TestAWatchDoesNotTakeOldObjectsForTheEnd(t *testing.T) {
+	behind, there := plugintest.NodeList(plugintest.NodeAt("node-1", plugintest.CurrentRevision-1)), plugintest.NodeList(plugintest.NodeAt("node-1", plugintest.CurrentRevision))
+	var asked atomic.Int32
+	nodes := plugintest.Lists(t, there, func() any {
+		if asked.Add(1) <= 3 { // the first two are before the watch
+			return behind
+		}
+		return there
+	})
+	sets, configMap := plugintest.SetList(), plugintest.ConfigMapOf(t, plugintest.Current)
+	configMaps := map[string]any{"apiVersion": "v1", "kind": "ConfigMapList", "items": []any{configMap}}
+	url := plugintest.Serve(t, map[string]any{
+		plugintest.NodesPath: nodes, plugintest.SetsPath: plugintest.Lists(t, sets, func() any { return sets }), plugintest.ConfigMapPath: configMap,
+		"/api/v1/namespaces/mirrorset-system/configmaps": plugintest.Lists(t, configMaps, func() any { return configMaps }),
+	})
+	r := run(t, "", "nodes", "--server", url, "--watch", "--no-headers", "--timeout=20s")
+	if r.Code != 0 || !regexp.MustCompile(`^node-1 .* InForce .*\nnode-1 .* Behind .*\nnode-1 .* InForce .*\n$`).MatchString(r.Stdout) {
+		t.Errorf("exit code %d:\n%s%s", r.Code, r.Stdout, r.Stderr)
+	}
+}
+
+// Each right that is missing is named at once, and not waited for.
+func TestAWatchThatMayNotBeHeldIsAnError(t *testing.T) {
+	sets, nodes, configMap := plugintest.SetList(), plugintest.NodeList(plugintest.NodeAt("node-1", plugintest.CurrentRevision-1)), plugintest.ConfigMapOf(t, plugintest.Current)
+	configMaps := map[string]any{"apiVersion": "v1", "kind": "ConfigMapList", "items": []any{configMap}}
+	const configMapsPath = "/api/v1/namespaces/mirrorset-system/configmaps"
+	for _, path := range []string{plugintest.SetsPath, plugintest.NodesPath, configMapsPath} {
+		for _, watch := range []bool{false, true} {
+			objects := map[string]any{plugintest.ConfigMapPath: configMap}
+			for at, list := range map[string]any{plugintest.SetsPath: sets, plugintest.NodesPath: nodes, configMapsPath: configMaps} {
+				allowed := plugintest.Lists(t, list, func() any { return list })
+				objects[at] = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					if at == path && r.URL.Query().Has("watch") == watch {
+						plugintest.Refuse(w, r)
+						return
+					}
+					allowed(w, r)
+				})
+			}
+			r := run(t, "", "nodes", "--server", plugintest.Serve(t, objects), "--watch", "--timeout=10s")
+			if r.Code != 1 || !strings.Contains(r.Stderr, "forbidden") {
+				t.Errorf("%s, watch %t: exit code %d: %s%s", path, watch, r.Code, r.Stdout, r.Stderr)
+			}
+		}
+	}
+}
+
+func TestAnAPIServerThatDoesNotAnswerIsNotWaitedForLongerThanTold(t *testing.T) {
+	hangs := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	url := plugintest.Serve(t, map[string]any{plugintest.NodesPath: hangs})
+	run(t, "", "nodes", "--server", url, "--watch", "--timeout=100ms").Want(t, 1, "", "error: the API server has not answered after 100ms\n")
+	run(t, "", "nodes", "--server", url, "--timeout=1s").Want(t, 1, "", "error: --timeout is for --watch only\n")
+}
+
+func TestEveryChangeThatTheManagerHasYetToPublishIsWaitedFor(t *testing.T) {
+	made := func(name, uid string, generation int64) configv1.ImageDigestMirrorSet {
+		return configv1.ImageDigestMirrorSet{ObjectMeta: metav1.ObjectMeta{Name: name, UID: types.UID(uid), Generation: generation}}
+	}
+	sets := []configv1.ImageDigestMirrorSet{made("b", "2", 1), made("a", "1", 2)}
+	p := payload.New(1, nil)
+	p.Sets = payload.DigestOfSets([]payload.SetState{{Kind: "ImageDigestMirrorSet", Name: "a", UID: "1", Generation: 2}, {Kind: "ImageDigestMirrorSet", Name: "b", UID: "2", Generation: 1}})
+	older := payload.New(1, nil)
+	const change = "the manager has yet to publish the latest change or deletion of a set"
+	for _, tt := range []struct {
+		name string
+		now  state
+		want string
+	}{
+		{"all are published", state{sets: sets, published: &p}, ""},
+		{"one was changed", state{sets: []configv1.ImageDigestMirrorSet{made("b", "2", 2), made("a", "1", 2)}, published: &p}, change},
+		{"one was made anew", state{sets: []configv1.ImageDigestMirrorSet{made("b", "3", 1), made("a", "1", 2)}, published: &p}, change},
+		{"one was deleted", state{sets: sets[:1], published: &p}, change},
+		{"all were deleted", state{published: &p}, change},
+		{"one was made", state{sets: append(sets, made("c", "3", 1)), published: &p}, change},
+		{"nothing is published", state{}, "there is no ConfigMap containers-registries.conf, so nothing is published"},
+		{"what is published is damaged", state{damage: errors.New("it is damaged")}, "it is damaged"},
+		{"the manager is older", state{published: &older}, "what is published does not say which sets it is of, as that of a manager older than this plugin"},
+	} {
+		if got := tt.now.pending(); got != tt.want {
+			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
+		}
+	}
+}
+
+// A script that waits for a manager that never comes has to be told, or it hangs without a word.
+func TestWhatAWatchWaitsForIsSaidWhereNoLineCanBeWrittenAgain(t *testing.T) {
+	older := payload.New(plugintest.CurrentRevision, []byte("text"))
+	damaged := plugintest.ConfigMapOf(t, plugintest.Current)
+	damaged["data"] = map[string]any{payload.Key: "another text"}
+	set := configv1.ImageDigestMirrorSet{ObjectMeta: metav1.ObjectMeta{Name: "a", UID: "1", Generation: 1}}
+	for _, tt := range []struct {
+		name      string
+		sets      any
+		configMap any
+		want      string
+	}{
+		{"a set is not published", plugintest.SetList(set), plugintest.ConfigMapOf(t, plugintest.Current), "Waiting: the manager has yet to publish the latest change or deletion of a set. If that"},
+		{"the manager is older", plugintest.SetList(), plugintest.ConfigMapOf(t, older), "Waiting: what is published does not say which sets it is of, as that of a manager older than this plugin. If that"},
+		{"the ConfigMap was damaged meanwhile", plugintest.SetList(), damaged, "Waiting: ConfigMap mirrorset-system/containers-registries.conf: the digest of the text is "},
+	} {
+		configMaps := map[string]any{"apiVersion": "v1", "kind": "ConfigMapList", "items": []any{tt.configMap}}
+		nodes := plugintest.NodeList(plugintest.NodeAt("node-1", plugintest.CurrentRevision))
+		url := plugintest.Serve(t, map[string]any{
+			plugintest.NodesPath: plugintest.Lists(t, nodes, func() any { return nodes }), plugintest.SetsPath: plugintest.Lists(t, tt.sets, func() any { return tt.sets }), plugintest.ConfigMapPath: plugintest.ConfigMapOf(t, plugintest.Current),
+			"/api/v1/namespaces/mirrorset-system/configmaps": plugintest.Lists(t, configMaps, func() any { return configMaps }),
+		})
+		r := run(t, "", "nodes", "--server", url, "--watch", "--timeout=1500ms")
+		if r.Code != 1 || !strings.HasPrefix(r.Stderr, tt.want) || strings.Count(r.Stderr, "kubectl mirrors doctor") != 1 {
+			t.Errorf("%s: exit code %d:\n%s%s\nwant %q, once", tt.name, r.Code, r.Stdout, r.Stderr, tt.want)
+		}
+	}
+}

@@ -1,0 +1,36 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package output
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"strconv"
+)
+
+// Printable quotes a file's name that could do something to a terminal.
+func Printable(name string) string {
+	if quoted := strconv.Quote(name); quoted != `"`+name+`"` {
+		return quoted
+	}
+	return name
+}
+
+// PrintablePath does the same for the name in an error of the file system.
+func PrintablePath(err error) error {
+	var pathError *fs.PathError
+	if !errors.As(err, &pathError) {
+		return err
+	}
+	return fmt.Errorf("%s: %w", Printable(pathError.Path), pathError.Err)
+}
+
+// Plural counts things.
+func Plural(count int, one, more string) string {
+	if count == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", count, more)
+}

@@ -1,0 +1,96 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package registry
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	dockerconfig "github.com/docker/cli/cli/config"
+	"github.com/google/go-containerregistry/pkg/authn"
+	"go.podman.io/image/v5/pkg/docker/config"
+	"go.podman.io/image/v5/types"
+)
+
+// credentials are those that podman login and docker login left, as podman finds them: by the longest path that they are for.
+// Each repository is looked up once, and a credential helper gets as long as a registry to answer.
+type credentials struct {
+	timeout time.Duration
+
+	mu     sync.Mutex
+	known  map[string]func() (authn.AuthConfig, error)
+	silent map[string]error // the registries whose credential helpers do not answer
+}
+
+func newCredentials(timeout time.Duration) *credentials {
+	return &credentials{timeout: timeout, known: make(map[string]func() (authn.AuthConfig, error)), silent: make(map[string]error)}
+}
+
+// of returns the credentials for a repository; none are no error.
+func (c *credentials) of(ctx context.Context, repository string) (authn.AuthConfig, error) {
+	c.mu.Lock()
+	found := c.known[repository]
+	if found == nil {
+		found = sync.OnceValues(func() (authn.AuthConfig, error) { return c.lookUp(ctx, repository) })
+		c.known[repository] = found
+	}
+	c.mu.Unlock()
+	return found()
+}
+
+// lookUp gives up on a credential helper that does not answer, and does not ask it for other repositories. What reads the files
+// and runs the helpers knows no context.
+func (c *credentials) lookUp(ctx context.Context, repository string) (authn.AuthConfig, error) {
+	registry, _, _ := strings.Cut(repository, "/")
+	c.mu.Lock()
+	err := c.silent[registry]
+	c.mu.Unlock()
+	if err != nil {
+		return authn.AuthConfig{}, err
+	}
+	type answer struct {
+		found authn.AuthConfig
+		err   error
+	}
+	answers := make(chan answer, 1)
+	go func() {
+		found, err := leftCredentials(registry, repository)
+		answers <- answer{found, err}
+	}()
+	select {
+	case a := <-answers:
+		if a.err != nil {
+			return authn.AuthConfig{}, fmt.Errorf("credentials for %s: %w", registry, a.err)
+		}
+		return a.found, nil
+	case <-ctx.Done():
+		return authn.AuthConfig{}, context.Cause(ctx)
+	case <-time.After(c.timeout):
+	}
+	err = fmt.Errorf("the credential helper for %s has not answered within %s", registry, c.timeout)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.silent[registry] = err
+	return authn.AuthConfig{}, err
+}
+
+// leftCredentials reads podman's files and then docker's. The one store that docker can have for all registries is nothing that
+// podman's library knows.
+func leftCredentials(registry, repository string) (authn.AuthConfig, error) {
+	file := os.Getenv("REGISTRY_AUTH_FILE")
+	found, err := config.GetCredentials(&types.SystemContext{AuthFilePath: file}, repository)
+	if err != nil || found != (types.DockerAuthConfig{}) || file != "" {
+		return authn.AuthConfig{Username: found.Username, Password: found.Password, IdentityToken: found.IdentityToken}, err
+	}
+	docker, err := dockerconfig.Load(os.Getenv("DOCKER_CONFIG"))
+	if err != nil || docker.CredentialsStore == "" {
+		return authn.AuthConfig{}, err
+	}
+	stored, err := docker.GetAuthConfig(registry)
+	return authn.AuthConfig{Username: stored.Username, Password: stored.Password, IdentityToken: stored.IdentityToken}, err
+}

@@ -1,0 +1,102 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package registry asks registries whether they have an image, as a runtime would that pulls it.
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+)
+
+// Presence is what is known of a place that an image could be pulled from.
+type Presence string
+
+// The answers of registries.
+const (
+	Present  Presence = "OK"
+	Missing  Presence = "Missing"
+	NoAnswer Presence = "Error"
+)
+
+// Client asks registries for manifests, with the credentials that podman login and docker login left.
+type Client struct {
+	timeout time.Duration // of one question
+	logins  *credentials
+}
+
+// NewClient returns a client that waits so long for the answer to each question, and for that of a credential helper.
+func NewClient(timeout time.Duration) *Client {
+	return &Client{timeout: timeout, logins: newCredentials(timeout)}
+}
+
+// Has asks one place whether it has a manifest, as a runtime would: what the answer to HEAD leaves open, GET has to tell. The
+// message says why there is no answer.
+func (c *Client) Has(ctx context.Context, location string, insecure bool) (Presence, string) {
+	var options []name.Option
+	if insecure {
+		options = append(options, name.Insecure)
+	}
+	ref, err := name.ParseReference(location, options...)
+	if err != nil {
+		return NoAnswer, err.Error()
+	}
+	repository, _, _ := strings.Cut(location, "@")
+	login, err := c.logins.of(ctx, repository)
+	if err != nil {
+		return NoAnswer, err.Error()
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, c.timeout, fmt.Errorf("no answer within %s", c.timeout))
+	defer cancel()
+	through := newTransport(insecure)
+	// Once, because a second try would hide in the timeout what the first one came to.
+	puller, err := remote.NewPuller(remote.WithAuth(authn.FromConfig(login)), remote.WithTransport(through),
+		remote.WithRetryBackoff(remote.Backoff{Steps: 1}), remote.WithRetryStatusCodes())
+	if err != nil {
+		return NoAnswer, err.Error()
+	}
+	if _, err = puller.Head(ctx, ref); err != nil && isOpen(err) {
+		_, err = puller.Get(ctx, ref)
+	}
+	var status *transport.Error
+	switch {
+	case err == nil:
+		return Present, ""
+	case errors.As(err, &status) && status.StatusCode == http.StatusNotFound && isOfManifest(status):
+		return Missing, ""
+	case errors.As(err, &status) && isRefusal(status):
+		return NoAnswer, http.StatusText(status.StatusCode) + ": it takes none of the credentials that podman login and docker login left"
+	case ctx.Err() != nil:
+		return NoAnswer, context.Cause(ctx).Error()
+	}
+	return NoAnswer, through.reason(err).Error()
+}
+
+// isOpen tells whether GET could have what HEAD did not: a registry need not answer HEAD, or not with all headers.
+func isOpen(err error) bool {
+	var unanswered *url.Error
+	var status *transport.Error
+	if errors.As(err, &status) {
+		return isOfManifest(status) && !isRefusal(status)
+	}
+	return !errors.As(err, &unanswered)
+}
+
+// isOfManifest tells whether the answer is about the image, and not one of what is asked before.
+func isOfManifest(status *transport.Error) bool {
+	return status.Request != nil && strings.Contains(status.Request.URL.Path, "/manifests/")
+}
+
+func isRefusal(status *transport.Error) bool {
+	return status.StatusCode == http.StatusUnauthorized || status.StatusCode == http.StatusForbidden
+}

@@ -1,0 +1,95 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package render
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+
+	"github.com/mirrorset/mirrorset/internal/certsd"
+	"github.com/mirrorset/mirrorset/internal/hostfile"
+	"github.com/mirrorset/mirrorset/internal/plugin/output"
+)
+
+// folder is where render puts containerd's files, in the way of the agent: whole, and over nothing of anybody else's.
+type folder struct {
+	name string
+	host *hostfile.Host
+}
+
+// openFolder makes the folder if there is none.
+func openFolder(name string) (*folder, error) {
+	if err := os.MkdirAll(name, 0o755); err != nil { //nolint:gosec // containerd's folder is readable by all
+		return nil, output.PrintablePath(err)
+	}
+	host, err := hostfile.Open(name)
+	if err != nil {
+		return nil, output.PrintablePath(err)
+	}
+	return &folder{name: name, host: host}, nil
+}
+
+func (f *folder) close() {
+	_ = f.host.Close() // it was only a handle; each file is closed by itself
+}
+
+func (f *folder) place(file string) string {
+	return output.Printable(filepath.Join(f.name, filepath.FromSlash(file)))
+}
+
+// refuseForeign fails before anything is written if some file could not be.
+func (f *folder) refuseForeign(files []certsd.File) error {
+	for _, file := range files {
+		_, err := f.host.Read(hostfile.File{Path: file.Path, Marker: certsd.Marker})
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("%s: %w; nothing was written", output.Printable(f.name), err)
+		}
+	}
+	return nil
+}
+
+// write says of each file whether it is new.
+func (f *folder) write(out io.Writer, files []certsd.File) error {
+	for _, file := range files {
+		changed, err := f.host.Replace(hostfile.File{Path: file.Path, Marker: certsd.Marker}, file.Content)
+		if err != nil {
+			return fmt.Errorf("%s: %w", output.Printable(f.name), err)
+		}
+		what := "unchanged"
+		if changed {
+			what = "written"
+		}
+		if _, err := fmt.Fprintf(out, "%s %s\n", f.place(file.Path), what); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// nameStale warns of files from an earlier run, which containerd would go on to follow. What to delete is up to the user.
+func (f *folder) nameStale(stderr io.Writer, files []certsd.File) error {
+	current := make(map[string]bool, len(files))
+	for _, file := range files {
+		current[file.Path] = true
+	}
+	found, err := fs.Glob(f.host.FS(), "*/hosts.toml")
+	if err != nil {
+		return err
+	}
+	for _, name := range found {
+		if _, err := f.host.Read(hostfile.File{Path: name, Marker: certsd.Marker}); err == nil && !current[name] {
+			what := certsd.HostOf(path.Dir(name))
+			if what == certsd.DefaultHost {
+				what = "wildcards"
+			}
+			fmt.Fprintf(stderr, "warning: StaleFile: %s is from an earlier run, and the sets have nothing more for %s; delete it\n", f.place(name), what)
+		}
+	}
+	return nil
+}

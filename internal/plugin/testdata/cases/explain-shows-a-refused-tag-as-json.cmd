@@ -1,0 +1,1 @@
+explain ghcr.io/example/app:v1 -f ../../config/samples -o json

@@ -1,0 +1,1 @@
+explain alpine@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef -f ../../config/samples

@@ -1,0 +1,1 @@
+explain alpine:3.22 -f ../../config/samples

@@ -1,0 +1,1 @@
+render -f ../../config/samples --insecure-registry registry.site.example:5000 --insecure-registry *.redhat.io

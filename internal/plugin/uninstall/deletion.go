@@ -1,0 +1,138 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package uninstall
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
+)
+
+var crdResource = schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
+
+const (
+	// forOLM is the value of componentLabel on CRDs that the manager made for OLM, which looks for them as long as the cluster serves
+	// anything of OpenShift's configuration.
+	forOLM          = "olm"
+	componentLabel  = "app.kubernetes.io/component"
+	openShiftConfig = ".config.openshift.io"
+)
+
+// deleteAll deletes the namespace and all that is labelled as part of Mirrorset outside of it. What Helm installed is left to Helm.
+func (u *uninstaller) deleteAll(ctx context.Context) error {
+	for _, resource := range []schema.GroupVersionResource{
+		crdResource,
+		{Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "clusterrolebindings"},
+		{Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "clusterroles"},
+		{Group: "admissionregistration.k8s.io", Version: "v1", Resource: "validatingadmissionpolicybindings"},
+		{Group: "admissionregistration.k8s.io", Version: "v1", Resource: "validatingadmissionpolicies"},
+	} {
+		list, err := u.Dynamic.Resource(resource).List(ctx, metav1.ListOptions{LabelSelector: installedSelector})
+		if err != nil {
+			return err
+		}
+		for i := range list.Items {
+			if err := u.deleteOne(ctx, resource, &list.Items[i]); err != nil {
+				return err
+			}
+		}
+	}
+	if err := u.deleteForOLM(ctx); err != nil {
+		return err
+	}
+	if u.release != "" {
+		u.say("The rest is Helm's. To delete it: helm uninstall --namespace %s %s && kubectl delete namespace %[1]s", u.Namespace, u.release)
+		return nil
+	}
+	return u.deleteNamespace(ctx)
+}
+
+func (u *uninstaller) deleteOne(ctx context.Context, resource schema.GroupVersionResource, object *unstructured.Unstructured) error {
+	switch {
+	case configv1.KeptByOpenShift(object):
+		u.say("Left %s %s, which belongs to OpenShift", resource.Resource, object.GetName())
+		return nil
+	case object.GetLabels()[componentLabel] == forOLM: // comes last
+		return nil
+	case object.GetAnnotations()["meta.helm.sh/release-name"] != "":
+		return nil
+	}
+	if err := u.Dynamic.Resource(resource).Delete(ctx, object.GetName(), metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
+		return err
+	}
+	u.say("Deleted %s %s", resource.Resource, object.GetName())
+	return nil
+}
+
+// deleteForOLM deletes the CRDs that the manager made for OLM, once nothing else is served that has OLM look for them.
+func (u *uninstaller) deleteForOLM(ctx context.Context) error {
+	crds := u.Dynamic.Resource(crdResource)
+	made, err := crds.List(ctx, metav1.ListOptions{LabelSelector: installedSelector + "," + componentLabel + "=" + forOLM})
+	if err != nil || len(made.Items) == 0 {
+		return err
+	}
+	staying := ""
+	err = await(ctx, "the deleted CRDs to be gone", func(ctx context.Context) (bool, error) {
+		list, err := crds.List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return false, err
+		}
+		for i := range list.Items {
+			crd := &list.Items[i]
+			ours := crd.GetLabels()[partOfLabel] == partOf && crd.GetLabels()[componentLabel] == forOLM
+			if ours || !strings.HasSuffix(crd.GetName(), openShiftConfig) {
+				continue
+			}
+			if crd.GetDeletionTimestamp() != nil {
+				return false, nil
+			}
+			staying = crd.GetName()
+		}
+		return true, nil
+	})
+	if err != nil {
+		return err
+	}
+	for i := range made.Items {
+		name := made.Items[i].GetName()
+		if staying != "" {
+			u.say("Left customresourcedefinitions %s, which OLM needs as long as there is %s", name, staying)
+			continue
+		}
+		if err := crds.Delete(ctx, name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
+			return err
+		}
+		u.say("Deleted customresourcedefinitions %s", name)
+	}
+	return nil
+}
+
+func (u *uninstaller) deleteNamespace(ctx context.Context) error {
+	namespaces := u.Client.CoreV1().Namespaces()
+	namespace, err := namespaces.Get(ctx, u.Namespace, metav1.GetOptions{})
+	if err == nil && namespace.Labels[partOfLabel] != partOf {
+		return fmt.Errorf("namespace %s is not labelled %s, so it may hold more than Mirrorset and was not deleted; delete what config/default installs in it by hand", u.Namespace, installedSelector)
+	}
+	if err := namespaces.Delete(ctx, u.Namespace, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
+		return err
+	}
+	err = await(ctx, "namespace "+u.Namespace+" to be gone", func(ctx context.Context) (bool, error) {
+		_, err := namespaces.Get(ctx, u.Namespace, metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			return true, nil
+		}
+		return false, err
+	})
+	if err == nil {
+		u.say("Deleted namespace %s", u.Namespace)
+	}
+	return err
+}

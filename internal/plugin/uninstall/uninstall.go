@@ -1,0 +1,240 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package uninstall is the verb that takes Mirrorset off the nodes and out of the cluster.
+package uninstall
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+	appsv1 "k8s.io/api/apps/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
+	appsv1ac "k8s.io/client-go/applyconfigurations/apps/v1"
+	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
+
+	"github.com/mirrorset/mirrorset/internal/payload"
+	"github.com/mirrorset/mirrorset/internal/plugin/cluster"
+	"github.com/mirrorset/mirrorset/internal/registriesconf"
+)
+
+// What config/default installs.
+const (
+	partOfLabel       = "app.kubernetes.io/part-of"
+	partOf            = "mirrorset"
+	installedSelector = partOfLabel + "=" + partOf
+)
+
+// pollEvery is how often the cluster is looked at while something is waited for.
+const pollEvery = time.Second
+
+// cleanProbe makes an agent's Pod ready only once there is no file of Mirrorset on its node.
+func cleanProbe() *corev1ac.ProbeApplyConfiguration {
+	return corev1ac.Probe().WithPeriodSeconds(1).WithTimeoutSeconds(5).
+		WithExec(corev1ac.ExecAction().WithCommand("/agent", "--host-root=/host", "--check-clean"))
+}
+
+// options are those of one run.
+type options struct {
+	cluster cluster.Flags
+	timeout time.Duration
+}
+
+// Command returns the verb.
+func Command() *cobra.Command {
+	o := &options{cluster: cluster.NewFlags()}
+	cmd := &cobra.Command{
+		Use:   "uninstall",
+		Short: "Take Mirrorset's files off all nodes, and then Mirrorset and its CRDs off the cluster",
+		Long: "Take Mirrorset's files off all nodes, and then Mirrorset and its CRDs off the cluster. The manager is stopped, a " +
+			"revision without rules is published, and only when no node has a file of Mirrorset left is anything deleted; the " +
+			"ImageDigestMirrorSets go with their CRD. An interrupted run can be repeated.",
+		Args: cobra.NoArgs,
+		RunE: o.run,
+	}
+	o.cluster.Add(cmd)
+	cmd.Flags().DurationVar(&o.timeout, "timeout", 5*time.Minute, "how long to wait for everything together")
+	return cmd
+}
+
+func (o *options) run(cmd *cobra.Command, _ []string) error {
+	c, err := o.cluster.Connect()
+	if err != nil {
+		return err
+	}
+	u := &uninstaller{Cluster: c, out: cmd.OutOrStdout()}
+	ctx, cancel := context.WithTimeout(cmd.Context(), o.timeout)
+	defer cancel()
+	for _, step := range []func(context.Context) error{u.stopManager, u.publishNothing, u.awaitCleanNodes, u.deleteAll} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// uninstaller takes Mirrorset out of a cluster.
+type uninstaller struct {
+	*cluster.Cluster
+
+	out     io.Writer
+	release string // of Helm, where that installed it
+}
+
+// stopManager scales the manager to zero, which would restore what the next steps change.
+func (u *uninstaller) stopManager(ctx context.Context) error {
+	deployments := u.Client.AppsV1().Deployments(u.Namespace)
+	manager, err := deployments.Get(ctx, cluster.ManagerDeployment, metav1.GetOptions{})
+	if err == nil {
+		err = u.refuseOLM(manager)
+	}
+	if err == nil {
+		u.say("Stopping the manager")
+		_, err = deployments.Patch(ctx, cluster.ManagerDeployment, types.MergePatchType, []byte(`{"spec":{"replicas":0}}`), metav1.PatchOptions{})
+	}
+	if apierrors.IsNotFound(err) {
+		return fmt.Errorf("there is no Deployment %s in namespace %s; where is Mirrorset installed? See --namespace", cluster.ManagerDeployment, u.Namespace)
+	}
+	if err != nil {
+		return err
+	}
+	return await(ctx, "the manager's Pods to end", func(ctx context.Context) (bool, error) {
+		pods, err := u.Client.CoreV1().Pods(u.Namespace).List(ctx, metav1.ListOptions{LabelSelector: cluster.ManagerPods})
+		return err == nil && len(pods.Items) == 0, err
+	})
+}
+
+// refuseOLM is for a manager that OLM would start again.
+func (u *uninstaller) refuseOLM(manager *appsv1.Deployment) error {
+	csv, extension := manager.Labels["olm.owner"], manager.Labels["olm.operatorframework.io/owner-name"] // of v0, and of v1
+	var last string
+	switch {
+	case csv != "":
+		last = fmt.Sprintf("the Subscription and ClusterServiceVersion %s in namespace %s", csv, u.Namespace)
+	case extension != "":
+		last = "ClusterExtension " + extension
+	default:
+		u.release = manager.Annotations["meta.helm.sh/release-name"]
+		return nil
+	}
+	return fmt.Errorf("OLM keeps Mirrorset installed in namespace %s and would start the manager again, so nothing was changed. To take it away: kubectl delete imagedigestmirrorsets --all; "+
+		"kubectl mirrors nodes --watch; then delete %s (docs/uninstall.md)", u.Namespace, last)
+}
+
+// publishNothing publishes a revision without rules above all that were published.
+func (u *uninstaller) publishNothing(ctx context.Context) error {
+	configMaps := u.Client.CoreV1().ConfigMaps(u.Namespace)
+	next := payload.NextRevision(time.Now().UnixMilli())
+	current, err := configMaps.Get(ctx, payload.ConfigMapName, metav1.GetOptions{})
+	if err != nil && !apierrors.IsNotFound(err) {
+		return err
+	}
+	if err == nil {
+		if p, err := payload.Read(current); err == nil && payload.Plausible(p.Revision, 0) {
+			next = payload.NextRevision(time.Now().UnixMilli(), p.Revision)
+		}
+	}
+	text, err := registriesconf.Encode(nil)
+	if err != nil {
+		return err
+	}
+	p := payload.New(next, text)
+	data, _, err := p.Data()
+	if err != nil {
+		return err
+	}
+	_, err = configMaps.Apply(ctx, corev1ac.ConfigMap(payload.ConfigMapName, u.Namespace).WithAnnotations(p.Annotations()).WithData(data),
+		metav1.ApplyOptions{FieldManager: payload.FieldManager, Force: true})
+	if err == nil {
+		u.say("Published revision %d, which has no rules", p.Revision)
+	}
+	return err
+}
+
+// awaitCleanNodes rolls the agents out once more, with a probe that is content only with a clean node, and waits for all.
+func (u *uninstaller) awaitCleanNodes(ctx context.Context) error {
+	daemonSets := u.Client.AppsV1().DaemonSets(u.Namespace)
+	d, err := daemonSets.Get(ctx, cluster.AgentDaemonSet, metav1.GetOptions{})
+	if err == nil {
+		d, err = u.addProbe(ctx, d)
+	}
+	if apierrors.IsNotFound(err) {
+		return fmt.Errorf("there is no DaemonSet %s in namespace %s, so nothing can take the files off the nodes; docs/uninstall.md says how to do it by hand", cluster.AgentDaemonSet, u.Namespace)
+	}
+	if err != nil {
+		return err
+	}
+	generation, said := d.Generation, ""
+	err = await(ctx, "all nodes to be clean", func(ctx context.Context) (bool, error) {
+		d, err := daemonSets.Get(ctx, cluster.AgentDaemonSet, metav1.GetOptions{})
+		if err != nil || d.Status.ObservedGeneration < generation {
+			return false, err
+		}
+		clean := cluster.ReadyAgents(d)
+		if now := fmt.Sprintf("%d of %d nodes are clean", clean, d.Status.DesiredNumberScheduled); now != said {
+			said = now
+			u.say("%s", now)
+		}
+		return clean == d.Status.DesiredNumberScheduled, nil
+	})
+	if err != nil {
+		return errors.Join(err, u.hint(ctx))
+	}
+	return nil
+}
+
+// addProbe applies the manager's own DaemonSet with the probe, in the manager's name: were the manager to run again, it
+// would drop the probe by itself.
+func (u *uninstaller) addProbe(ctx context.Context, d *appsv1.DaemonSet) (*appsv1.DaemonSet, error) {
+	apply, err := appsv1ac.ExtractDaemonSet(d, payload.FieldManager)
+	if err != nil {
+		return nil, err
+	}
+	if apply.Spec == nil || len(apply.Spec.Template.Spec.Containers) == 0 {
+		return nil, fmt.Errorf("DaemonSet %s in namespace %s was not applied by Mirrorset's manager", cluster.AgentDaemonSet, u.Namespace)
+	}
+	apply.Spec.Template.Spec.Containers[0].WithReadinessProbe(cleanProbe())
+	return u.Client.AppsV1().DaemonSets(u.Namespace).Apply(ctx, apply, metav1.ApplyOptions{FieldManager: payload.FieldManager, Force: true})
+}
+
+// hint names the nodes that are not clean.
+func (u *uninstaller) hint(context.Context) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	pods, err := u.Client.CoreV1().Pods(u.Namespace).List(ctx, metav1.ListOptions{LabelSelector: cluster.AgentPods})
+	if err != nil {
+		return err
+	}
+	var nodes []string
+	for i := range pods.Items {
+		if !cluster.IsReady(&pods.Items[i]) {
+			nodes = append(nodes, pods.Items[i].Spec.NodeName)
+		}
+	}
+	return fmt.Errorf("nothing was deleted. Agents that are not ready are on nodes %q; look at them with kubectl -n %s get pods -o wide, and run this again", nodes, u.Namespace)
+}
+
+// await polls until the condition holds; errors of the API server are retried until the time is over.
+func await(ctx context.Context, what string, condition wait.ConditionWithContextFunc) error {
+	var last error
+	err := wait.PollUntilContextCancel(ctx, pollEvery, true, func(ctx context.Context) (bool, error) {
+		var done bool
+		done, last = condition(ctx)
+		return done && last == nil, nil
+	})
+	if err != nil {
+		return fmt.Errorf("waiting for %s: %w", what, errors.Join(err, last))
+	}
+	return nil
+}
+
+func (u *uninstaller) say(format string, args ...any) {
+	fmt.Fprintf(u.out, format+"\n", args...)
+}
