@@ -122,7 +122,7 @@ func (d Folder) Ours() (folders []string, err error) {
 			continue
 		}
 		switch _, err := d.Read(entry.Name()); {
-		case err == nil || errors.Is(err, fs.ErrNotExist) && d.isBegun(entry.Name()):
+		case err == nil || errors.Is(err, fs.ErrNotExist) && isBegun(d.host.FS(), path.Join(d.dir, entry.Name())):
 			folders = append(folders, entry.Name())
 		case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, hostfile.ErrForeign):
 			failed = append(failed, err)
@@ -197,7 +197,7 @@ func (d Folder) names(folder string) (names []string) {
 }
 
 // isBegun tells whether a folder has nothing but what a killed process began to write.
-func (d Folder) isBegun(folder string) bool {
-	entries, err := fs.ReadDir(d.host.FS(), path.Join(d.dir, folder))
+func isBegun(files fs.FS, folder string) bool {
+	entries, err := fs.ReadDir(files, folder)
 	return err == nil && len(entries) > 0 && !slices.ContainsFunc(entries, func(entry fs.DirEntry) bool { return !hostfile.IsTemporary(entry.Name()) })
 }
