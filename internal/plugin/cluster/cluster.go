@@ -10,6 +10,7 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -31,6 +32,19 @@ import (
 var (
 	SetResource  = configv1.GroupVersion.WithResource("imagedigestmirrorsets")
 	NodeResource = mirrorsetv1alpha1.GroupVersion.WithResource("mirrornodes")
+)
+
+// What config/default installs.
+const (
+	Namespace         = "mirrorset-system"
+	ManagerDeployment = "mirrorset-manager"
+	AgentDaemonSet    = "mirrorset-agent"
+)
+
+// Selectors of the Pods.
+const (
+	ManagerPods = "app.kubernetes.io/name=mirrorset,app.kubernetes.io/component=manager"
+	AgentPods   = "app.kubernetes.io/name=mirrorset,app.kubernetes.io/component=agent"
 )
 
 // Flags are those that every kubectl command has to find a cluster by. The namespace is that of Mirrorset.
@@ -154,4 +168,19 @@ func NotServed(resource schema.GroupVersionResource, err error) error {
 		return fmt.Errorf("the cluster does not serve %s; is Mirrorset installed there? %w", resource.GroupResource(), err)
 	}
 	return err
+}
+
+// ReadyAgents counts the nodes whose agent is of the latest version and ready.
+func ReadyAgents(d *appsv1.DaemonSet) int32 {
+	return min(d.Status.UpdatedNumberScheduled, d.Status.NumberAvailable, d.Status.NumberReady)
+}
+
+// IsReady tells whether a Pod says so.
+func IsReady(pod *corev1.Pod) bool {
+	for _, c := range pod.Status.Conditions {
+		if c.Type == corev1.PodReady {
+			return c.Status == corev1.ConditionTrue
+		}
+	}
+	return false
 }

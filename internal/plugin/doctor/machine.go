@@ -119,7 +119,7 @@ func startTimes(files fs.FS) map[string]time.Time {
 	return started
 }
 
-// parseStat reads a process's stat (proc_pid_stat(5)): its program, and how long after the boot it was started. A program
+// parseStat reads a process's stat (proc_pid_stat(5)): its command, and how long after the boot it was started. A command
 // may have anything in it, closing parentheses too.
 func parseStat(text string) (program string, start time.Duration, ok bool) {
 	opens, closes := strings.IndexByte(text, '('), strings.LastIndexByte(text, ')')
