@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"os"
 	"path"
 	"path/filepath"
 	"sync"
@@ -43,8 +44,9 @@ type loop struct {
 	informer cache.SharedIndexInformer
 	files    *fsnotify.Watcher // nil where there is none
 	hostRoot string
-	unseen   string // the last error of a watch, so that each is logged once
-	failed   string // the last error, so that each is logged once
+	watched  map[string]fs.FileInfo // the folders by name, as they were when the watch of each began
+	unseen   string                 // the last error of a watch, so that each is logged once
+	failed   string                 // the last error, so that each is logged once
 }
 
 func watch(ctx context.Context, config Config, n *node) error {
@@ -166,7 +168,11 @@ func (l *loop) next(ctx context.Context) bool {
 func (l *loop) pass(ctx context.Context) error {
 	l.node.sinks.serve(ctx)
 	l.watchFolders()
-	defer l.watchFolders() // those that this pass makes
+	defer func() {
+		if l.watchFolders() { // those that this pass made: nothing tells what happened in them before the watch began
+			l.queue.Add(struct{}{})
+		}
+	}()
 	var refused error
 	if cm := l.published(); cm != nil {
 		p, err := payload.Read(cm)
@@ -191,17 +197,29 @@ func (l *loop) published() *corev1.ConfigMap {
 	return nil
 }
 
-// watchFolders watches the folders that there are now; to watch one twice is no error, and those that are missing are
-// found by the watch on their parent or by the next rescan.
-func (l *loop) watchFolders() {
+// watchFolders watches the folders that there are now, and returns whether the watch of one began; to watch one twice is no error, and
+// those that are missing are found by the watch on their parent or by the next rescan.
+func (l *loop) watchFolders() (began bool) {
 	if l.files == nil {
-		return
+		return false
 	}
+	still := make(map[string]fs.FileInfo, len(l.watched))
+	for _, name := range l.files.WatchList() {
+		still[name] = l.watched[name]
+	}
+	l.watched = still
 	for _, folder := range append([]string{path.Dir(statePath)}, l.node.sinks.watched()...) {
-		err := l.files.Add(filepath.Join(l.hostRoot, folder))
+		name := filepath.Join(l.hostRoot, folder)
+		err := l.files.Add(name)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) && err.Error() != l.unseen {
 			l.unseen = err.Error()
 			l.log.Error(err, "A folder cannot be watched, so changes of others in it are seen only when all files are looked at again", "path", "/"+folder)
 		}
+		now, lost := l.node.state.host.Lstat(folder)
+		if err == nil && lost == nil && !os.SameFile(l.watched[name], now) { // another one may have come into its place
+			began = true
+			l.watched[name] = now
+		}
 	}
+	return began
 }

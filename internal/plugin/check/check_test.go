@@ -7,9 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"log"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,74 +15,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/name"
-	"github.com/google/go-containerregistry/pkg/registry"
-	"github.com/google/go-containerregistry/pkg/v1/random"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/mirrorset/mirrorset/internal/plugin/plugintest"
 )
-
-// mirror is a registry in this process.
-type mirror struct {
-	handler http.Handler
-	host    string
-	asked   atomic.Int32
-	slow    atomic.Bool // to greet
-}
-
-func newMirror(t *testing.T) *mirror {
-	t.Helper()
-	m := &mirror{handler: registry.New(registry.Logger(log.New(io.Discard, "", 0)))}
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if strings.Contains(r.URL.Path, "/manifests/") && r.Method == http.MethodHead {
-			m.asked.Add(1)
-		}
-		if m.slow.Load() && r.URL.Path == "/v2/" {
-			time.Sleep(350 * time.Millisecond)
-		}
-		m.handler.ServeHTTP(w, r)
-	}))
-	t.Cleanup(server.Close)
-	m.host = strings.TrimPrefix(server.URL, "http://")
-	return m
-}
-
-// answers replaces what follows the registry's greeting.
-func (m *mirror) answers(handler http.HandlerFunc) {
-	greets := m.handler
-	m.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/v2/" {
-			greets.ServeHTTP(w, r)
-			return
-		}
-		handler(w, r)
-	})
-}
-
-// push puts a new image in and returns its digest.
-func (m *mirror) push(t *testing.T, repository string) string {
-	t.Helper()
-	image, err := random.Image(16, 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ref, err := name.ParseReference(m.host+"/"+repository+":latest", name.Insecure)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := remote.Write(ref, image); err != nil {
-		t.Fatal(err)
-	}
-	m.asked.Store(0)
-	digest, err := image.Digest()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return digest.String()
-}
 
 // checked runs "check -o json", and returns what it says of its one image, as "result result ... => origin".
 func checked(t *testing.T, manifest, image string, insecure ...string) (summary string, messages string, code int) {
@@ -106,17 +41,17 @@ func checked(t *testing.T, manifest, image string, insecure ...string) (summary 
 }
 
 func TestMirrorsAreAskedWhetherTheyHaveAnImage(t *testing.T) {
-	isolate(t)
-	full, empty, hanging, lying := newMirror(t), newMirror(t), newMirror(t), newMirror(t)
-	digest := full.push(t, "q/app")
-	hanging.answers(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
-	lying.answers(func(w http.ResponseWriter, _ *http.Request) {
+	plugintest.Isolate(t)
+	full, empty, hanging, lying := plugintest.NewMirror(t), plugintest.NewMirror(t), plugintest.NewMirror(t), plugintest.NewMirror(t)
+	digest := full.Push(t, "q/app")
+	hanging.Answers(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	lying.Answers(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/vnd.oci.image.manifest.v1+json")
 		w.Header().Set("Docker-Content-Digest", "sha256:"+strings.Repeat("0", 64))
 		_, _ = io.WriteString(w, "{}") // the client says so
 	})
 	gone := "127.0.0.1:1"
-	all := []string{full.host, empty.host, hanging.host, lying.host, gone}
+	all := []string{full.Host, empty.Host, hanging.Host, lying.Host, gone}
 	at := func(hosts ...string) (locations []string) {
 		for _, host := range hosts {
 			locations = append(locations, host+"/q")
@@ -130,19 +65,19 @@ func TestMirrorsAreAskedWhetherTheyHaveAnImage(t *testing.T) {
 		want, message         string
 		code                  int
 	}{
-		{"the first has it", plugintest.Set("a", "quay.io", at(full.host, empty.host)...), image, all, "OK Missing NotAsked => Mirror", "", 0},
-		{"the second has it", plugintest.Set("a", "quay.io", at(empty.host, full.host)...), image, all, "Missing OK NotAsked => Mirror", "", 0},
-		{"none has it", plugintest.Set("a", "quay.io", at(empty.host)...), image, all, "Missing NotAsked => Source", "", 1},
-		{"none has it, and the source is blocked", plugintest.Never("a", "quay.io", at(empty.host)...), image, all, "Missing => Nowhere", "", 1},
-		{"the source comes before the one that has it", plugintest.Set("a", "quay.io", empty.host+"/q", "quay.io", full.host+"/q"), image, all, "Missing NotAsked OK NotAsked => Source", "", 1},
-		{"one hangs", plugintest.Never("a", "quay.io", at(hanging.host)...), image, all, "Error => Nowhere", "\nno answer within 300ms\n", 1},
-		{"one hangs, and the next has it", plugintest.Never("a", "quay.io", at(hanging.host, full.host)...), image, all, "Error OK => Mirror", "\nno answer within 300ms\n", 0},
-		{"one has something else", plugintest.Never("a", "quay.io", at(lying.host)...), image, all, "Error => Nowhere", "does not match requested digest", 1},
+		{"the first has it", plugintest.Set("a", "quay.io", at(full.Host, empty.Host)...), image, all, "OK Missing NotAsked => Mirror", "", 0},
+		{"the second has it", plugintest.Set("a", "quay.io", at(empty.Host, full.Host)...), image, all, "Missing OK NotAsked => Mirror", "", 0},
+		{"none has it", plugintest.Set("a", "quay.io", at(empty.Host)...), image, all, "Missing NotAsked => Source", "", 1},
+		{"none has it, and the source is blocked", plugintest.Never("a", "quay.io", at(empty.Host)...), image, all, "Missing => Nowhere", "", 1},
+		{"the source comes before the one that has it", plugintest.Set("a", "quay.io", empty.Host+"/q", "quay.io", full.Host+"/q"), image, all, "Missing NotAsked OK NotAsked => Source", "", 1},
+		{"one hangs", plugintest.Never("a", "quay.io", at(hanging.Host)...), image, all, "Error => Nowhere", "\nno answer within 300ms\n", 1},
+		{"one hangs, and the next has it", plugintest.Never("a", "quay.io", at(hanging.Host, full.Host)...), image, all, "Error OK => Mirror", "\nno answer within 300ms\n", 0},
+		{"one has something else", plugintest.Never("a", "quay.io", at(lying.Host)...), image, all, "Error => Nowhere", "does not match requested digest", 1},
 		{"one is not there", plugintest.Never("a", "quay.io", at(gone)...), image, all, "Error => Nowhere", "connection refused", 1},
-		{"plain HTTP was not allowed", plugintest.Never("a", "quay.io", at(full.host)...), image, nil, "Error => Nowhere", "", 1},
-		{"the image is named by tag", plugintest.Set("a", "quay.io", at(full.host)...), "quay.io/app:latest", all, "NotAsked => Source", "", 1},
-		{"the image is named by tag, and blocked", plugintest.Never("a", "quay.io", at(full.host)...), "quay.io/app:latest", all, "=> Nowhere", "", 1},
-		{"no source matches", plugintest.Never("a", "quay.io", at(full.host)...), "ghcr.io/app@" + digest, all, "NotAsked => Source", "", 1},
+		{"plain HTTP was not allowed", plugintest.Never("a", "quay.io", at(full.Host)...), image, nil, "Error => Nowhere", "", 1},
+		{"the image is named by tag", plugintest.Set("a", "quay.io", at(full.Host)...), "quay.io/app:latest", all, "NotAsked => Source", "", 1},
+		{"the image is named by tag, and blocked", plugintest.Never("a", "quay.io", at(full.Host)...), "quay.io/app:latest", all, "=> Nowhere", "", 1},
+		{"no source matches", plugintest.Never("a", "quay.io", at(full.Host)...), "ghcr.io/app@" + digest, all, "NotAsked => Source", "", 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			summary, messages, code := checked(t, tt.manifest, tt.image, tt.insecure...)
@@ -154,17 +89,17 @@ func TestMirrorsAreAskedWhetherTheyHaveAnImage(t *testing.T) {
 }
 
 func TestEachImageIsOneRowAPlace(t *testing.T) {
-	isolate(t)
-	m := newMirror(t)
-	there := m.push(t, "q/app")
+	plugintest.Isolate(t)
+	m := plugintest.NewMirror(t)
+	there := m.Push(t, "q/app")
 	missing := "sha256:" + strings.Repeat("f", 64)
 	file := filepath.Join(t.TempDir(), "images")
 	if err := os.WriteFile(file, []byte("\ufeff# what we ship\n\n  quay.io/app@"+missing+"\nquay.io/app@"+there+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	manifest := plugintest.Never("a", "quay.io", m.host+"/q")
-	r := run(t, manifest, "check", "-f", "-", "--insecure-registry", m.host, "--images", file, "quay.io/app@"+there, "quay.io/app:v1")
-	rows := []string{"quay.io/app:v1|<none>|Refused", "quay.io/app@" + there[:19] + "|" + m.host + "/q/app@" + there[:19] + "|OK", "quay.io/app@" + missing[:19] + "|" + m.host + "/q/app@" + missing[:19] + "|Missing"}
+	manifest := plugintest.Never("a", "quay.io", m.Host+"/q")
+	r := run(t, manifest, "check", "-f", "-", "--insecure-registry", m.Host, "--images", file, "quay.io/app@"+there, "quay.io/app:v1")
+	rows := []string{"quay.io/app:v1|<none>|Refused", "quay.io/app@" + there[:19] + "|" + m.Host + "/q/app@" + there[:19] + "|OK", "quay.io/app@" + missing[:19] + "|" + m.Host + "/q/app@" + missing[:19] + "|Missing"}
 	if rows[1] > rows[2] {
 		t.Fatal("digests begin with fewer than 64 f")
 	}
@@ -174,8 +109,8 @@ func TestEachImageIsOneRowAPlace(t *testing.T) {
 	if r.Code != 1 || !strings.HasPrefix(r.Stderr, "warning: BlocksTagPulls: a: ") || !strings.HasSuffix(r.Stderr, "pulled at all\n1 of 3 images come from a mirror, 0 from the source, 2 from nowhere.\n") {
 		t.Errorf("exit code %d, stderr %q", r.Code, r.Stderr)
 	}
-	if m.asked.Load() != 2 {
-		t.Errorf("the mirror was asked %d times about 2 images", m.asked.Load())
+	if m.Asked.Load() != 2 {
+		t.Errorf("the mirror was asked %d times about 2 images", m.Asked.Load())
 	}
 }
 
@@ -188,13 +123,13 @@ func TestAWideTableHasWholeDigests(t *testing.T) {
 }
 
 func TestAPlaceOfTwoImagesIsAskedOnce(t *testing.T) {
-	isolate(t)
-	m := newMirror(t)
-	digest := m.push(t, "all/app")
-	manifest := plugintest.Never("a", "quay.io", m.host+"/all") + "  - source: ghcr.io\n    mirrors: [" + m.host + "/all]\n"
-	r := run(t, manifest, "check", "-f", "-", "--insecure-registry", m.host, "quay.io/app@"+digest, "ghcr.io/app@"+digest)
-	if r.Code != 0 || m.asked.Load() != 1 {
-		t.Errorf("exit code %d, asked %d times; stdout:\n%s", r.Code, m.asked.Load(), r.Stdout)
+	plugintest.Isolate(t)
+	m := plugintest.NewMirror(t)
+	digest := m.Push(t, "all/app")
+	manifest := plugintest.Never("a", "quay.io", m.Host+"/all") + "  - source: ghcr.io\n    mirrors: [" + m.Host + "/all]\n"
+	r := run(t, manifest, "check", "-f", "-", "--insecure-registry", m.Host, "quay.io/app@"+digest, "ghcr.io/app@"+digest)
+	if r.Code != 0 || m.Asked.Load() != 1 {
+		t.Errorf("exit code %d, asked %d times; stdout:\n%s", r.Code, m.Asked.Load(), r.Stdout)
 	}
 }
 
@@ -213,9 +148,9 @@ func columns(text string) (lines string) {
 }
 
 func TestTheImagesOfPodsAreThoseWithDigests(t *testing.T) {
-	isolate(t)
-	m := newMirror(t)
-	first, second, third := m.push(t, "q/app"), m.push(t, "q/app"), m.push(t, "q/app")
+	plugintest.Isolate(t)
+	m := plugintest.NewMirror(t)
+	first, second, third := m.Push(t, "q/app"), m.Push(t, "q/app"), m.Push(t, "q/app")
 	pod := corev1.Pod{
 		Spec: corev1.PodSpec{
 			InitContainers: []corev1.Container{{Image: "quay.io/app@" + first}},
@@ -225,17 +160,17 @@ func TestTheImagesOfPodsAreThoseWithDigests(t *testing.T) {
 		Status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{{ImageID: "docker-pullable://quay.io/app@" + second}, {ImageID: second}, {ImageID: "quay.io/app@" + first}}},
 	}
 	objects := map[string]any{"/api/v1/pods": corev1.PodList{TypeMeta: metav1.TypeMeta{Kind: "PodList", APIVersion: "v1"}, Items: []corev1.Pod{pod}}}
-	r := run(t, plugintest.Never("a", "quay.io", m.host+"/q"), "check", "-f", "-", "--pods", "--server", plugintest.Serve(t, objects), "--insecure-registry", m.host)
+	r := run(t, plugintest.Never("a", "quay.io", m.Host+"/q"), "check", "-f", "-", "--pods", "--server", plugintest.Serve(t, objects), "--insecure-registry", m.Host)
 	if r.Code != 0 || r.Stderr != "3 of 3 images come from a mirror, 0 from the source, 0 from nowhere.\n" {
 		t.Errorf("exit code %d, stderr %q, stdout:\n%s", r.Code, r.Stderr, r.Stdout)
 	}
 }
 
 func TestNoMoreRequestsAreMadeAtATimeThanAllowed(t *testing.T) {
-	isolate(t)
-	m := newMirror(t)
+	plugintest.Isolate(t)
+	m := plugintest.NewMirror(t)
 	var now, most atomic.Int32
-	m.answers(func(w http.ResponseWriter, _ *http.Request) {
+	m.Answers(func(w http.ResponseWriter, _ *http.Request) {
 		if n := now.Add(1); n > most.Load() {
 			most.Store(n)
 		}
@@ -243,13 +178,52 @@ func TestNoMoreRequestsAreMadeAtATimeThanAllowed(t *testing.T) {
 		now.Add(-1)
 		w.WriteHeader(http.StatusNotFound)
 	})
-	args := []string{"check", "-f", "-", "--insecure-registry", m.host, "--parallel=3"}
+	args := []string{"check", "-f", "-", "--insecure-registry", m.Host, "--parallel=3"}
 	for i := range 12 {
 		args = append(args, fmt.Sprintf("quay.io/app@sha256:%064d", i))
 	}
-	r := run(t, plugintest.Never("a", "quay.io", m.host+"/q"), args...)
-	if r.Code != 1 || m.asked.Load() != 12 || most.Load() != 3 {
-		t.Errorf("exit code %d, asked %d times, %d at a time", r.Code, m.asked.Load(), most.Load())
+	r := run(t, plugintest.Never("a", "quay.io", m.Host+"/q"), args...)
+	if r.Code != 1 || m.Asked.Load() != 12 || most.Load() != 3 {
+		t.Errorf("exit code %d, asked %d times, %d at a time", r.Code, m.Asked.Load(), most.Load())
+	}
+}
+
+func TestWhyAMirrorIsNotAskedIsTold(t *testing.T) {
+	image := "quay.io/app@sha256:" + strings.Repeat("f", 64)
+	r := run(t, plugintest.Set("a", "quay.io", "mirror"), "check", "-f", "-", image)
+	if r.Code != 1 || !strings.HasPrefix(r.Stderr, "warning: InvalidMirror: a: spec.imageDigestMirrors[0]: mirror \"mirror\" of source ") {
+		t.Errorf("exit code %d, stderr %q", r.Code, r.Stderr)
+	}
+	r = run(t, plugintest.Never("a", "quay.io", "m.local/q")+"  - source: ghcr.io\n    mirrors: [m.local]\n    mirrorSourcePolicy: NeverContactSource\n", "check", "-f", "-", "quay.io/app:v1")
+	if strings.Count(r.Stderr, "warning: ") != 1 || !strings.HasPrefix(r.Stderr, "warning: BlocksTagPulls: a: spec.imageDigestMirrors[0]: ") {
+		t.Errorf("stderr %q", r.Stderr)
+	}
+}
+
+func TestWhatCannotBeCheckedIsAnError(t *testing.T) {
+	manifest := plugintest.Set("a", "quay.io", "m.local/q")
+	long := filepath.Join(t.TempDir(), "long")
+	plugintest.WriteFile(t, long, "\n"+strings.Repeat("a", 70000)+"\n", 0o600)
+	for _, tt := range []struct {
+		want string
+		args []string
+	}{
+		{"there is no image to check", []string{"-f", "-"}},
+		{`image "UPPER"`, []string{"-f", "-", "UPPER"}},
+		{"none: no such file or directory", []string{"-f", "-", "--images", "none"}},
+		{long + ": line 2: bufio.Scanner: token too long", []string{"-f", "-", "--images", long}},
+		{"-f and --images cannot both read standard input", []string{"-f", "-", "--images", "-"}},
+		{"--parallel 0: want 1 or more", []string{"-f", "-", "--parallel=0", "a"}},
+		{"--registry-timeout 0s: want more than 0", []string{"-f", "-", "--registry-timeout=0s", "a"}},
+		{"--registry-timeout -1s: want more than 0", []string{"-f", "-", "--registry-timeout=-1s", "a"}},
+		{`--output "name": want one of table, wide, json, yaml`, []string{"-f", "-", "-o", "name", "a"}},
+		{`--insecure-registry: scope "http://m"`, []string{"-f", "-", "--insecure-registry", "http://m", "a"}},
+		{"without -f, the sets are those of a cluster: the cluster does not serve imagedigestmirrorsets.config.openshift.io", []string{"--server", plugintest.Serve(t, nil), "a"}},
+	} {
+		r := run(t, manifest, append([]string{"check"}, tt.args...)...)
+		if r.Code != 2 || r.Stdout != "" || !strings.HasPrefix(r.Stderr, "error: "+tt.want) {
+			t.Errorf("%q: exit code %d, stdout %q, stderr %q", tt.args, r.Code, r.Stdout, r.Stderr)
+		}
 	}
 }
 

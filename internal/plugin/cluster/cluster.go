@@ -10,6 +10,7 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -31,6 +32,19 @@ import (
 var (
 	SetResource  = configv1.GroupVersion.WithResource("imagedigestmirrorsets")
 	NodeResource = mirrorsetv1alpha1.GroupVersion.WithResource("mirrornodes")
+)
+
+// What config/default installs.
+const (
+	Namespace         = "mirrorset-system"
+	ManagerDeployment = "mirrorset-manager"
+	AgentDaemonSet    = "mirrorset-agent"
+)
+
+// Selectors of the Pods.
+const (
+	ManagerPods = "app.kubernetes.io/name=mirrorset,app.kubernetes.io/component=manager"
+	AgentPods   = "app.kubernetes.io/name=mirrorset,app.kubernetes.io/component=agent"
 )
 
 // Flags are those that every kubectl command has to find a cluster by. The namespace is that of Mirrorset.
@@ -93,25 +107,13 @@ type Cluster struct {
 }
 
 // Sets returns all sets, in the order of their names.
-func (c *Cluster) Sets(ctx context.Context) (sets []configv1.ImageDigestMirrorSet, err error) {
-	err = c.list(ctx, SetResource, func(object map[string]any) error {
-		var set configv1.ImageDigestMirrorSet
-		err := runtime.DefaultUnstructuredConverter.FromUnstructured(object, &set)
-		sets = append(sets, set)
-		return err
-	})
-	return sets, err
+func (c *Cluster) Sets(ctx context.Context) ([]configv1.ImageDigestMirrorSet, error) {
+	return list[configv1.ImageDigestMirrorSet](ctx, c, SetResource)
 }
 
 // Nodes returns what all nodes say of themselves, in the order of their names.
-func (c *Cluster) Nodes(ctx context.Context) (nodes []mirrorsetv1alpha1.MirrorNode, err error) {
-	err = c.list(ctx, NodeResource, func(object map[string]any) error {
-		var node mirrorsetv1alpha1.MirrorNode
-		err := runtime.DefaultUnstructuredConverter.FromUnstructured(object, &node)
-		nodes = append(nodes, node)
-		return err
-	})
-	return nodes, err
+func (c *Cluster) Nodes(ctx context.Context) ([]mirrorsetv1alpha1.MirrorNode, error) {
+	return list[mirrorsetv1alpha1.MirrorNode](ctx, c, NodeResource)
 }
 
 // ConfigMap returns the one that the agents follow.
@@ -133,21 +135,31 @@ func (c *Cluster) Published(ctx context.Context) (payload.Payload, error) {
 }
 
 // list reads a resource in pages, so that a large fleet is no burden to the API server.
-func (c *Cluster) list(ctx context.Context, resource schema.GroupVersionResource, each func(object map[string]any) error) error {
+func list[T any](ctx context.Context, c *Cluster, resource schema.GroupVersionResource) (items []T, err error) {
 	page := func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
 		return c.Dynamic.Resource(resource).List(ctx, options)
 	}
-	err := pager.New(page).EachListItem(ctx, metav1.ListOptions{}, func(object runtime.Object) error {
-		item, ok := object.(*unstructured.Unstructured)
-		if !ok {
-			return fmt.Errorf("%s: a list of %T", resource.GroupResource(), object)
+	err = pager.New(page).EachListItem(ctx, metav1.ListOptions{}, func(object runtime.Object) error {
+		item, err := As[T](object)
+		if err != nil {
+			return fmt.Errorf("%s %w", resource.GroupResource(), err)
 		}
-		if err := each(item.Object); err != nil {
-			return fmt.Errorf("%s %s: %w", resource.GroupResource(), item.GetName(), err)
-		}
+		items = append(items, item)
 		return nil
 	})
-	return NotServed(resource, err)
+	return items, NotServed(resource, err)
+}
+
+// As converts what the dynamic client returned. An error names the object.
+func As[T any](object any) (item T, err error) {
+	u, ok := object.(*unstructured.Unstructured)
+	if !ok {
+		return item, fmt.Errorf("cannot convert a %T", object)
+	}
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(u.Object, &item); err != nil {
+		return item, fmt.Errorf("%s: %w", u.GetName(), err)
+	}
+	return item, nil
 }
 
 // NotServed says what it means that a resource is not found.
@@ -156,4 +168,19 @@ func NotServed(resource schema.GroupVersionResource, err error) error {
 		return fmt.Errorf("the cluster does not serve %s; is Mirrorset installed there? %w", resource.GroupResource(), err)
 	}
 	return err
+}
+
+// ReadyAgents counts the nodes whose agent is of the latest version and ready.
+func ReadyAgents(d *appsv1.DaemonSet) int32 {
+	return min(d.Status.UpdatedNumberScheduled, d.Status.NumberAvailable, d.Status.NumberReady)
+}
+
+// IsReady tells whether a Pod says so.
+func IsReady(pod *corev1.Pod) bool {
+	for _, c := range pod.Status.Conditions {
+		if c.Type == corev1.PodReady {
+			return c.Status == corev1.ConditionTrue
+		}
+	}
+	return false
 }

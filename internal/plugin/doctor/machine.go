@@ -111,9 +111,9 @@ func startTimes(files fs.FS) map[string]time.Time {
 		if err != nil {
 			continue // it has ended
 		}
-		command, age, ok := parseStat(string(text))
-		if at := booted.Add(age); ok && (command == "containerd" || command == "crio") && at.After(started[command]) {
-			started[command] = at
+		program, age, ok := parseStat(string(text))
+		if at := booted.Add(age); ok && (program == "containerd" || program == "crio") && at.After(started[program]) {
+			started[program] = at
 		}
 	}
 	return started
@@ -121,7 +121,7 @@ func startTimes(files fs.FS) map[string]time.Time {
 
 // parseStat reads a process's stat (proc_pid_stat(5)): its command, and how long after the boot it was started. A command
 // may have anything in it, closing parentheses too.
-func parseStat(text string) (command string, start time.Duration, ok bool) {
+func parseStat(text string) (program string, start time.Duration, ok bool) {
 	opens, closes := strings.IndexByte(text, '('), strings.LastIndexByte(text, ')')
 	if opens < 0 || closes < opens {
 		return "", 0, false

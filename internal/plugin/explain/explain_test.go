@@ -70,7 +70,7 @@ func TestWorkedCasesOfTheContractAreExplained(t *testing.T) {
 				by("d.local/x"+digest, "b"), by("e.local/x"+digest, "b"), by("s.com/x" + digest)}},
 		{"a blocked source is not tried", closed, "s.com/x" + digest, "s.com", true,
 			[]explainedSource{by("m.local/s/x"+digest, "a")}},
-		{"a blocked source plugintest.Refuse a tag", closed, "s.com/x:1", "s.com", true, []explainedSource{}},
+		{"a blocked source refuses a tag", closed, "s.com/x:1", "s.com", true, []explainedSource{}},
 		{"a carve-out goes to the source", carved, "s.com/free/x" + digest, "s.com/free", false,
 			[]explainedSource{by("s.com/free/x" + digest)}},
 		{"a wildcard replaces the host", star, "registry.redhat.io/product/repo" + digest, "*.redhat.io", false,

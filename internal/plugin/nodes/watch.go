@@ -5,14 +5,11 @@ package nodes
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic/dynamicinformer"
 	"k8s.io/client-go/tools/cache"
@@ -195,12 +192,9 @@ func itemsOf[T any](informer cache.SharedIndexInformer) ([]T, error) {
 	objects := informer.GetStore().List()
 	items := make([]T, len(objects))
 	for i, object := range objects {
-		u, ok := object.(*unstructured.Unstructured)
-		if !ok {
-			return nil, fmt.Errorf("a cache of %T", object)
-		}
-		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(u.Object, &items[i]); err != nil {
-			return nil, fmt.Errorf("%s: %w", u.GetName(), err)
+		var err error
+		if items[i], err = cluster.As[T](object); err != nil {
+			return nil, err
 		}
 	}
 	return items, nil
