@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 
 	"github.com/mirrorset/mirrorset/internal/certsd"
+	"github.com/mirrorset/mirrorset/internal/certsd/ondisk"
 	"github.com/mirrorset/mirrorset/internal/hostfile"
 	"github.com/mirrorset/mirrorset/internal/plugin/output"
 )
@@ -21,6 +22,7 @@ import (
 type folder struct {
 	name string
 	host *hostfile.Host
+	tree ondisk.Folder
 }
 
 // openFolder makes the folder if there is none.
@@ -32,7 +34,7 @@ func openFolder(name string) (*folder, error) {
 	if err != nil {
 		return nil, output.PrintablePath(err)
 	}
-	return &folder{name: name, host: host}, nil
+	return &folder{name: name, host: host, tree: ondisk.At(host, ".")}, nil
 }
 
 func (f *folder) close() {
@@ -46,7 +48,7 @@ func (f *folder) place(file string) string {
 // refuseForeign fails before anything is written if some file could not be.
 func (f *folder) refuseForeign(files []certsd.File) error {
 	for _, file := range files {
-		_, err := f.host.Read(hostfile.File{Path: file.Path, Marker: certsd.Marker})
+		_, err := f.tree.Read(path.Dir(file.Path))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("%s: %w; nothing was written", output.Printable(f.name), err)
 		}
@@ -57,7 +59,7 @@ func (f *folder) refuseForeign(files []certsd.File) error {
 // write says of each file whether it is new.
 func (f *folder) write(out io.Writer, files []certsd.File) error {
 	for _, file := range files {
-		changed, err := f.host.Replace(hostfile.File{Path: file.Path, Marker: certsd.Marker}, file.Content)
+		changed, err := f.tree.Write(file)
 		if err != nil {
 			return fmt.Errorf("%s: %w", output.Printable(f.name), err)
 		}
@@ -83,7 +85,7 @@ func (f *folder) nameStale(stderr io.Writer, files []certsd.File) error {
 		return err
 	}
 	for _, name := range found {
-		if _, err := f.host.Read(hostfile.File{Path: name, Marker: certsd.Marker}); err == nil && !current[name] {
+		if _, err := f.tree.Read(path.Dir(name)); err == nil && !current[name] {
 			what := certsd.HostOf(path.Dir(name))
 			if what == certsd.DefaultHost {
 				what = "wildcards"

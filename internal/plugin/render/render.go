@@ -107,7 +107,7 @@ func (o *options) writeTree(cmd *cobra.Command, result mirrors.Result) error {
 	}
 	defer folder.close()
 	tree := certsd.Project(result.Rules, certsd.Node{
-		Redirector: runtimes.RedirectorAddress(o.port), AllowDefaultHost: o.allowDefaultHost, Certificates: folder.certificates,
+		Redirector: runtimes.RedirectorAddress(o.port), AllowDefaultHost: o.allowDefaultHost, Certificates: folder.tree.Certificates,
 	})
 	if err := folder.refuseForeign(tree.Files); err != nil {
 		return err
