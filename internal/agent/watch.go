@@ -6,6 +6,7 @@ package agent
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path"
@@ -181,6 +182,9 @@ func (l *loop) pass(ctx context.Context) error {
 			if taken, err = l.node.take(p); taken {
 				return err
 			}
+		}
+		if errors.Is(err, payload.ErrNewer) {
+			err = fmt.Errorf("this agent is older than the manager, and waits to be upgraded: %w", err)
 		}
 		refused = err
 	}

@@ -27,6 +27,8 @@ const (
 	Key = "registries.conf"
 	// CompressedKey holds the gzipped text, in binaryData, where the text alone would be too large for a ConfigMap.
 	CompressedKey = "registries.conf.gz"
+	// FormatAnnotation holds the format of the ConfigMap, in decimal. Without it the format is 1.
+	FormatAnnotation = "mirrorset.io/format"
 	// RevisionAnnotation holds the revision, in decimal.
 	RevisionAnnotation = "mirrorset.io/revision"
 	// FieldManager owns the fields of the ConfigMap, in server-side apply.
@@ -40,6 +42,10 @@ const (
 	DigestAnnotation = "mirrorset.io/digest"
 )
 
+// Format is the newest format that this program reads, and the one that it writes. It grows with each change of the ConfigMap that an
+// agent which does not know of it would misread.
+const Format = 1
+
 const (
 	// maxPlain is the size in bytes up to which the text is stored as it is; a ConfigMap holds 1 MiB.
 	maxPlain = 900 << 10
@@ -52,11 +58,16 @@ const (
 	lastPossible = farFuture + 2*century
 )
 
+// ErrNewer is returned for a payload of a format that a newer version of Mirrorset wrote.
+var ErrNewer = errors.New("a newer version of Mirrorset wrote it")
+
 // ErrTooLarge is returned for a text that does not fit a ConfigMap even when it is compressed.
 var ErrTooLarge = errors.New("the registries.conf is too large for a ConfigMap")
 
 // Payload is one published state of the rules.
 type Payload struct {
+	// Format is that of the other fields; 0 stands for 1.
+	Format int `json:"format,omitempty"`
 	// Revision orders payloads; each is larger than those before it.
 	Revision int64 `json:"revision"`
 	// Digest is that of the text.
@@ -71,7 +82,7 @@ type Payload struct {
 
 // New returns a payload of the text.
 func New(revision int64, text []byte) Payload {
-	return Payload{Revision: revision, Digest: digest(text), Text: text}
+	return Payload{Format: Format, Revision: revision, Digest: digest(text), Text: text}
 }
 
 func digest(text []byte) string {
@@ -97,8 +108,12 @@ func NextRevision(unixMilli int64, known ...int64) int64 {
 	return next
 }
 
-// Check tells whether the payload is complete: the digest is that of the text, and the revision a possible one.
+// Check tells whether the payload is complete: the digest is that of the text, and the revision a possible one. It fails with [ErrNewer]
+// where this program cannot tell.
 func (p Payload) Check() error {
+	if p.Format > Format {
+		return fmt.Errorf("format %d, where %d is the newest that is known: %w", p.Format, Format, ErrNewer)
+	}
 	if p.Revision <= 0 || p.Revision > lastPossible {
 		return fmt.Errorf("revision %d is out of range", p.Revision)
 	}
@@ -111,6 +126,7 @@ func (p Payload) Check() error {
 // Annotations returns what [Read] wants in the ConfigMap's annotations.
 func (p Payload) Annotations() map[string]string {
 	annotations := map[string]string{
+		FormatAnnotation:   strconv.Itoa(max(1, p.Format)),
 		RevisionAnnotation: strconv.FormatInt(p.Revision, 10),
 		DigestAnnotation:   p.Digest,
 	}
@@ -156,6 +172,14 @@ func Read(cm *corev1.ConfigMap) (Payload, error) {
 
 // read takes the text that the digest is about, so that a key which somebody else added does no harm.
 func read(cm *corev1.ConfigMap) (p Payload, err error) {
+	if format, ok := cm.Annotations[FormatAnnotation]; ok {
+		if p.Format, err = strconv.Atoi(format); err != nil {
+			return Payload{}, fmt.Errorf("annotation %s: %w", FormatAnnotation, err)
+		}
+	}
+	if p.Format > Format {
+		return p, nil // which [Payload.Check] refuses; nothing is known of the rest
+	}
 	if p.Revision, err = strconv.ParseInt(cm.Annotations[RevisionAnnotation], 10, 64); err != nil {
 		return Payload{}, fmt.Errorf("annotation %s: %w", RevisionAnnotation, err)
 	}

@@ -117,6 +117,8 @@ func TestAChangedConfigMapIsRefused(t *testing.T) {
 		"the revision is negative":          {small, annotate(payload.RevisionAnnotation, "-1"), outOfRange},
 		"the revision is absurd":            {small, annotate(payload.RevisionAnnotation, "9223372036854775807"), outOfRange},
 		"there are no annotations":          {small, func(cm *corev1.ConfigMap) { cm.Annotations = nil }, payload.RevisionAnnotation},
+		"the format is newer":               {small, annotate(payload.FormatAnnotation, "2"), payload.ErrNewer.Error()},
+		"the format is no number":           {small, annotate(payload.FormatAnnotation, "two"), payload.FormatAnnotation},
 		"the compressed text is no gzip":    {large, compressed(small), payload.CompressedKey},
 		"the compressed text is empty":      {large, compressed(nil), payload.CompressedKey},
 		"the compressed text is another":    {large, compressed(pack(t, small)), digest},
@@ -247,5 +249,28 @@ func TestADamagedStateIsRefused(t *testing.T) {
 		if _, err := payload.Unmarshal(data); err == nil {
 			t.Errorf("%s: no error", name)
 		}
+	}
+}
+
+func TestTheFormatBeforeThereWereFormatsIsRead(t *testing.T) {
+	want := payload.New(revision, small)
+	cm := published(t, want)
+	delete(cm.Annotations, payload.FormatAnnotation)
+	got, err := payload.Read(cm)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantSame(t, got, want)
+}
+
+func TestAnAgentDoesNotBeginWithAStateOfANewerFormat(t *testing.T) {
+	p := payload.New(revision, small)
+	p.Format++
+	state, err := p.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := payload.Unmarshal(state); !errors.Is(err, payload.ErrNewer) {
+		t.Errorf("error %v", err)
 	}
 }

@@ -12,10 +12,13 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/util/retry"
 	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
+	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
 	"github.com/mirrorset/mirrorset/internal/payload"
 )
 
@@ -143,9 +146,18 @@ var _ = Describe("The ConfigMap", func() {
 			{overwrite(payload.New(before.Revision, other)), "was published with digest"},
 			{overwrite(payload.New(before.Revision+1, []byte("[[registry"))), "registries.conf:"},
 			{annotate(payload.RevisionAnnotation, "x"), payload.RevisionAnnotation},
+			{func(cm *corev1.ConfigMap) {
+				overwrite(payload.New(before.Revision+1, other))(cm)
+				annotate(payload.FormatAnnotation, "2")(cm)
+			}, "this agent is older than the manager"},
 		} {
 			edit(ctx, tc.edit)
 			Eventually(agent.Log).Should(ContainSubstring(tc.want))
+			Eventually(func(g Gomega) {
+				var node mirrorsetv1alpha1.MirrorNode
+				g.Expect(admin.Get(ctx, client.ObjectKey{Name: "node-1"}, &node)).To(Succeed())
+				g.Expect(node.Status.Conditions).To(ContainElement(And(HaveField("Type", mirrorsetv1alpha1.ConditionApplied), HaveField("Status", metav1.ConditionFalse), HaveField("Message", ContainSubstring(tc.want)))))
+			}).Should(Succeed())
 			Consistently(n.rules, "300ms").Should(Equal(rendered(s)))
 		}
 		Expect(admin.Delete(ctx, &corev1.ConfigMap{ObjectMeta: configMapMeta})).To(Succeed())
