@@ -164,7 +164,7 @@ var _ = Describe("The ConfigMap", func() {
 		n.keepsRules(s)
 		Expect(lost()).To(BeEmpty())
 
-		Expect(strings.Count(agent.Log(), "is older than")).To(Equal(1), "an error is logged once")
+		Expect(strings.Count(agent.Log(), ", which is in force: refused")).To(Equal(1), "an error is logged once")
 		startManager(ctx, alone)
 		change(ctx, s, entry("quay.io", "m3.local"))
 		n.wantRules(s)
