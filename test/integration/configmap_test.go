@@ -132,6 +132,8 @@ var _ = Describe("The ConfigMap", func() {
 		manager := startManager(ctx, alone)
 		agent := startAgent(ctx, n)
 		before := inForce(ctx)
+		var node mirrorsetv1alpha1.MirrorNode
+		Eventually(func() error { return admin.Get(ctx, client.ObjectKey{Name: "node-1"}, &node) }).Should(Succeed()) // which a manager creates
 		Expect(manager.Stop()).To(Succeed())
 		lost := n.guard()
 		other := []byte(rendered(set("other", entry("s.com", "m.local"))))
@@ -154,8 +156,7 @@ var _ = Describe("The ConfigMap", func() {
 			edit(ctx, tc.edit)
 			Eventually(agent.Log).Should(ContainSubstring(tc.want))
 			Eventually(func(g Gomega) {
-				var node mirrorsetv1alpha1.MirrorNode
-				g.Expect(admin.Get(ctx, client.ObjectKey{Name: "node-1"}, &node)).To(Succeed())
+				g.Expect(admin.Get(ctx, client.ObjectKeyFromObject(&node), &node)).To(Succeed())
 				g.Expect(node.Status.Conditions).To(ContainElement(And(HaveField("Type", mirrorsetv1alpha1.ConditionApplied), HaveField("Status", metav1.ConditionFalse), HaveField("Message", ContainSubstring(tc.want)))))
 			}).Should(Succeed())
 			Consistently(n.rules, "300ms").Should(Equal(rendered(s)))
