@@ -207,11 +207,6 @@ func (l *loop) watchFolders() (began bool) {
 	if l.files == nil {
 		return false
 	}
-	still := make(map[string]fs.FileInfo, len(l.watched))
-	for _, name := range l.files.WatchList() {
-		still[name] = l.watched[name]
-	}
-	l.watched = still
 	for _, folder := range append([]string{path.Dir(statePath)}, l.node.sinks.watched()...) {
 		name := filepath.Join(l.hostRoot, folder)
 		err := l.files.Add(name)
@@ -219,11 +214,16 @@ func (l *loop) watchFolders() (began bool) {
 			l.unseen = err.Error()
 			l.log.Error(err, "A folder cannot be watched, so changes of others in it are seen only when all files are looked at again", "path", "/"+folder)
 		}
-		now, lost := l.node.state.host.Lstat(folder)
-		if err == nil && lost == nil && !os.SameFile(l.watched[name], now) { // another one may have come into its place
-			began = true
-			l.watched[name] = now
-		}
 	}
+	watched := make(map[string]fs.FileInfo)
+	for _, name := range l.files.WatchList() { // one folder by two names is in it once
+		now, err := os.Stat(name)
+		if err != nil {
+			continue
+		}
+		watched[name] = now
+		began = began || !os.SameFile(l.watched[name], now) // another one may have come into its place
+	}
+	l.watched = watched
 	return began
 }

@@ -76,3 +76,31 @@ func TestARegistryThatCannotBeWrittenIsTriedAgain(t *testing.T) {
 		}
 	}
 }
+
+func TestTheWatchOfOneFolderByTwoNamesBeginsOnce(t *testing.T) {
+	n, root, _ := newHost(t, sinktest.Files{"etc/containers/registries.conf.d/10-theirs.conf": ""})
+	offer(t, n, 1, "s.com")
+	sinktest.Symlink(t, "registries.conf.d", root, "etc/containers/registries.rootful.conf.d")
+	watcher, err := fsnotify.NewWatcher()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = watcher.Close() }()
+	l := &loop{node: n.node, log: logr.Discard(), files: watcher, hostRoot: root}
+	if !l.watchFolders() {
+		t.Error("no watch began")
+	}
+	if l.watchFolders() {
+		t.Error("a watch began again, and each pass would lead to another")
+	}
+	dir := filepath.Join(root, "etc/containers/registries.conf.d")
+	if err := os.Rename(dir, dir+".old"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(dir, 0o750); err != nil {
+		t.Fatal(err)
+	}
+	if !l.watchFolders() {
+		t.Error("the watch of a folder in the place of another did not begin")
+	}
+}
