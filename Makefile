@@ -181,12 +181,14 @@ bundle-images: generate $(KUSTOMIZE) ## Write the same as OCI archives into dist
 	cp dist/olm/catalog/mirrorset/catalog.yaml dist/
 
 # The catalogs that the release goes to: "latest" is that of OperatorHub.io, and OpenShift has one a version, as "v4.17 v4.18".
+# OPERATORHUB_FIRST=1 is for the first release that a repository gets.
 OPERATORHUB_CATALOGS ?= latest
+OPERATORHUB_FIRST ?=
 
 .PHONY: operatorhub
 operatorhub: generate $(KUSTOMIZE) ## Write to dist/operatorhub what a pull request to a repository of community operators adds for VERSION, with the image IMG.
 	rm -rf dist/operatorhub
-	$(call write-bundle,$(BUNDLE_IMG),dist/operatorhub,-operatorhub "$(OPERATORHUB_CATALOGS)")
+	$(call write-bundle,$(BUNDLE_IMG),dist/operatorhub,-operatorhub -catalogs "$(OPERATORHUB_CATALOGS)" $(if $(OPERATORHUB_FIRST),-first))
 
 .PHONY: install
 install: ## Install the CRDs into the cluster of the current context.
@@ -197,7 +199,7 @@ deploy: build-installer ## Install all of Mirrorset, with the image IMG, into th
 	$(KUBECTL) apply --server-side -f dist/install.yaml
 
 .PHONY: undeploy
-undeploy: build-installer ## Delete all of Mirrorset. What nodes have in force stays; see docs/uninstall.md.
+undeploy: build-installer ## Delete all of Mirrorset but the CRDs with the sets. Agents clean their nodes first; see docs/uninstall.md.
 	$(KUBECTL) delete --ignore-not-found -f dist/install.yaml
 
 ##@ Release

@@ -14,6 +14,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -33,7 +34,9 @@ func main() {
 	flag.StringVar(&r.createdAt, "created-at", "", "when the release was made; nothing for a bundle that does not say so")
 	flag.StringVar(&r.sample, "sample", "config/samples/10-site.yaml", "the set that people begin with")
 	flag.StringVar(&r.icon, "icon", "config/manifests/icon.svg", "the operator's icon")
-	flag.StringVar(&r.operatorHub, "operatorhub", "", "catalogs of a repository of community operators, separated by spaces, to write a submission to it")
+	flag.BoolVar(&r.operatorHub, "operatorhub", false, "write a submission to a repository of community operators")
+	flag.StringVar(&r.catalogs, "catalogs", "", "that repository's catalogs, separated by spaces")
+	flag.BoolVar(&r.first, "first", false, "the submission is the first to that repository")
 	flag.StringVar(&r.root, "root", ".", "the checkout to read from")
 	flag.StringVar(&r.out, "out", ".", "the folder to write into; the checkout for what is committed")
 	flag.Parse()
@@ -48,7 +51,8 @@ func main() {
 }
 
 type release struct {
-	version, channels, image, createdAt, sample, icon, operatorHub, root, out string
+	version, channels, image, createdAt, sample, icon, catalogs, root, out string
+	operatorHub, first                                                     bool
 }
 
 func (r release) write(manifests io.Reader) error {
@@ -87,9 +91,8 @@ func (r release) write(manifests io.Reader) error {
 	if files[olm.CatalogFile], err = r.release(catalog, in, files); err != nil {
 		return err
 	}
-	if r.operatorHub != "" {
-		files, err = submission(catalog, in, files, strings.Fields(r.operatorHub))
-		if err != nil {
+	if r.operatorHub {
+		if files, err = r.submission(catalog, in, files); err != nil {
 			return err
 		}
 		return writeAll(r.out, files)
@@ -99,6 +102,9 @@ func (r release) write(manifests io.Reader) error {
 	}
 	return writeAll(r.out, files)
 }
+
+// channelName is narrower than OLM is, which takes a name that a user could not even give to it.
+var channelName = regexp.MustCompile(`^[A-Za-z0-9]([-.A-Za-z0-9]*[A-Za-z0-9])?$`)
 
 // input is what the flags say.
 func (r release) input() (olm.Input, error) {
@@ -114,8 +120,8 @@ func (r release) input() (olm.Input, error) {
 		return in, errors.New("BUNDLE_IMG is empty; want the image of the bundle")
 	}
 	for i, channel := range in.Channels {
-		if channel == "" || strings.TrimSpace(channel) != channel || slices.Contains(in.Channels[:i], channel) {
-			return in, fmt.Errorf("CHANNELS=%s: want names, each once, separated by commas without spaces", r.channels)
+		if !channelName.MatchString(channel) || slices.Contains(in.Channels[:i], channel) {
+			return in, fmt.Errorf("CHANNELS=%s: want names, each once, of letters, digits, - and ., separated by commas without spaces", r.channels)
 		}
 	}
 	if _, err := time.Parse(time.RFC3339, r.createdAt); r.createdAt != "" && err != nil {

@@ -22,6 +22,7 @@ func TestWhatIsNoReleaseIsRefused(t *testing.T) {
 		"no image":           {func(r *release) { r.image = "" }, "BUNDLE_IMG is empty"},
 		"no channel":         {func(r *release) { r.channels = "" }, "CHANNELS=: want names"},
 		"a space":            {func(r *release) { r.channels = "candidate, fast" }, "CHANNELS=candidate, fast: want names"},
+		"an odd channel":     {func(r *release) { r.channels = "../x" }, "CHANNELS=../x: want names"},
 		"a channel twice":    {func(r *release) { r.channels = "fast,fast" }, "CHANNELS=fast,fast: want names, each once"},
 		"a time that is not": {func(r *release) { r.createdAt = "yesterday" }, "CREATED_AT=yesterday: want a time"},
 	} {

@@ -4,7 +4,9 @@
 package main
 
 import (
+	"fmt"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -43,9 +45,16 @@ type catalogMapping struct {
 	Type         string   `json:"type"`
 }
 
-// submission is what a pull request to a repository of community operators adds: the bundle, and its place in the channels. That of
-// the first release also has the files that the pipeline keeps up to date afterwards.
-func submission(catalog *olm.Catalog, in olm.Input, files map[string][]byte, catalogs []string) (map[string][]byte, error) {
+// catalogName is that of a catalog of such a repository: "latest", or an OpenShift version.
+var catalogName = regexp.MustCompile(`^(latest|v[0-9]+[.][0-9]+)$`)
+
+// submission is what a pull request to a repository of community operators adds: the bundle, and its place in the channels. The first
+// one replaces nothing, and has the files that the pipeline keeps up to date afterwards.
+func (r release) submission(catalog *olm.Catalog, in olm.Input, files map[string][]byte) (map[string][]byte, error) {
+	catalogs := strings.Fields(r.catalogs)
+	if len(catalogs) == 0 || slices.ContainsFunc(catalogs, func(name string) bool { return !catalogName.MatchString(name) }) {
+		return nil, fmt.Errorf("OPERATORHUB_CATALOGS=%s: want latest, or versions of OpenShift as v4.17, separated by spaces", r.catalogs)
+	}
 	root := path.Join("operators", olm.PackageName)
 	submitted := map[string][]byte{}
 	for name, content := range files {
@@ -53,8 +62,11 @@ func submission(catalog *olm.Catalog, in olm.Input, files map[string][]byte, cat
 			submitted[path.Join(root, in.Version.String(), inBundle)] = content
 		}
 	}
-	documents := map[string]any{path.Join(root, in.Version.String(), "release-config.yaml"): place(catalog, in)}
-	if len(catalog.Bundles) == 1 {
+	documents := map[string]any{path.Join(root, in.Version.String(), "release-config.yaml"): place(catalog, in, r.first)}
+	if r.first {
+		if len(in.Version.Pre) > 0 || !slices.Contains(in.Channels, catalog.Package.DefaultChannel) {
+			return nil, fmt.Errorf("OPERATORHUB_FIRST with VERSION=%s and CHANNELS=%s: the first submission sets the default channel for good; want a release that is no candidate, in %s", r.version, r.channels, catalog.Package.DefaultChannel)
+		}
 		var config operatorConfig
 		config.FBC.Enabled = true
 		config.FBC.Mapping = []catalogMapping{{TemplateName: templateFile, Names: catalogs, Type: "olm.template.basic"}}
@@ -72,12 +84,15 @@ func submission(catalog *olm.Catalog, in olm.Input, files map[string][]byte, cat
 }
 
 // place says what the bundle replaces in each of its channels, as the catalog does. The pipeline takes one replaced bundle an item.
-func place(catalog *olm.Catalog, in olm.Input) (config releaseConfig) {
+func place(catalog *olm.Catalog, in olm.Input, first bool) (config releaseConfig) {
 	for _, channel := range catalog.Channels {
 		if !slices.Contains(in.Channels, channel.Name) {
 			continue
 		}
 		replaces := channel.Entries[len(channel.Entries)-1].Replaces // catalog.Add put the bundle there
+		if first {
+			replaces = "" // that repository has none of those before
+		}
 		i := slices.IndexFunc(config.Templates, func(t templateRelease) bool { return t.Replaces == replaces })
 		if i < 0 {
 			i = len(config.Templates)

@@ -6,6 +6,7 @@ package controller
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -46,9 +47,12 @@ func (p *Publisher) current(ctx context.Context) (published, error) {
 		return published{}, err
 	}
 	current := published{configMap: &cm}
-	if content, err := payload.Read(&cm); err != nil {
+	switch content, err := payload.Read(&cm); {
+	case errors.Is(err, payload.ErrNewer):
+		ctrl.LoggerFrom(ctx).Info("What a newer manager published is published anew, as this one does", "cause", err.Error())
+	case err != nil:
 		ctrl.LoggerFrom(ctx).Info("What is published was damaged and is published again", "cause", err.Error())
-	} else {
+	default:
 		current.payload = &content
 	}
 	return current, nil

@@ -66,8 +66,9 @@ var ErrTooLarge = errors.New("the registries.conf is too large for a ConfigMap")
 
 // Payload is one published state of the rules.
 type Payload struct {
-	// Format is that of the other fields; 0 stands for 1.
-	Format int `json:"format,omitempty"`
+	// Format is that of the ConfigMap; 0 stands for 1. What a node keeps has none, so that an agent which was rolled back begins with
+	// the rules in force, if it can read them.
+	Format int `json:"-"`
 	// Revision orders payloads; each is larger than those before it.
 	Revision int64 `json:"revision"`
 	// Digest is that of the text.

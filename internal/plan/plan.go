@@ -95,9 +95,9 @@ func (f InForce) AheadOf(revision int64, digest string) bool {
 type History struct {
 	// Revision is the highest that it published.
 	Revision int64
-	// Changed is when it last published something else.
+	// Changed is when it last set out to publish something else.
 	Changed time.Time
-	// Overtook is when it last published the same text again because of what nodes report.
+	// Overtook is when it last set out to publish the same text again because of what nodes report.
 	Overtook time.Time
 }
 
@@ -131,6 +131,7 @@ func Decide(seen Seen, history History) (Decision, History) {
 	}
 	var decision Decision
 	var revision int64
+	before := history // an overtaking counts where it is published
 	revision, decision.Again, history = seen.revision(history)
 	decision.Payload = payload.New(revision, seen.Text)
 	decision.Payload.Sets = seen.SetsDigest
@@ -140,13 +141,13 @@ func Decide(seen Seen, history History) (Decision, History) {
 		}
 		if seen.Published.Exists && !seen.Published.isEmpty() {
 			decision.Why = "the CRD was replaced and has no sets; they have until " + seen.Now.Add(wait).UTC().Format(time.RFC3339) + " to come back"
-			return decision, history
+			return decision, before
 		}
 		decision.Payload.Provisional = true
 	}
 	if have := seen.Published.Payload; have == nil || have.Revision != revision || have.Sets != seen.SetsDigest {
 		if left := history.Changed.Add(betweenChanges).Sub(seen.Now); left > 0 && have != nil {
-			return Decision{Do: Wait, Again: left}, history // with what comes meanwhile
+			return Decision{Do: Wait, Again: left}, before // with what comes meanwhile
 		}
 		history.Changed = seen.Now
 	}

@@ -136,6 +136,13 @@ func TestDecide(t *testing.T) {
 
 func TestHistoryRemembersChangesAndOvertaking(t *testing.T) {
 	before := plan.History{Revision: published1, Changed: now.Add(-time.Hour), Overtook: now.Add(-2 * time.Hour)}
+	soon := before
+	soon.Changed = now.Add(-300 * time.Millisecond)
+	s := seen()
+	s.Nodes = []plan.InForce{{published1, "x"}}
+	if d, got := plan.Decide(s, soon); d.Do != plan.Wait || got != soon {
+		t.Errorf("a node ahead, just after a change: %+v, history %+v", d, got)
+	}
 	for name, c := range map[string]struct {
 		change func(*plan.Seen)
 		want   plan.History

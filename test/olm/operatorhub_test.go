@@ -30,15 +30,25 @@ type community struct {
 // The catalog that comes of the submissions of several releases has the same upgrades as our own.
 func TestOperatorHubOffersWhatOurCatalogDoes(t *testing.T) {
 	c := newCommunity(t)
-	for _, release := range []struct{ version, channels string }{
-		{"0.1.0-rc.0", "candidate"},
-		{"0.1.0-rc.1", "candidate"},
+	c.bundle("0.1.0-rc.0", "candidate", "-out", c.dir) // which is not submitted
+	if out, err := c.run("0.1.0-rc.1", "candidate", "-operatorhub", "-first", "-catalogs", "latest", "-out", t.TempDir()); err == nil || !strings.Contains(out, "want a release that is no candidate") {
+		t.Errorf("a candidate as the first submission: %v: %s", err, out)
+	}
+	for _, catalogs := range []string{"", " ", "v4.17,v4.18"} {
+		if out, err := c.run("0.1.0", "stable", "-operatorhub", "-catalogs", catalogs, "-out", t.TempDir()); err == nil || !strings.Contains(out, "OPERATORHUB_CATALOGS="+catalogs+": want") {
+			t.Errorf("catalogs %q: %v: %s", catalogs, err, out)
+		}
+	}
+	for i, release := range []struct{ version, channels string }{
 		{"0.1.0", "candidate,fast,stable"},
+		{"0.2.0-rc.0", "candidate"},
 		{"0.2.0", "candidate,fast"},
+		{"0.2.1", "candidate,fast,stable"},
 	} {
-		c.submit(release.version, release.channels)
+		c.submit(release.version, release.channels, i == 0)
 		c.bundle(release.version, release.channels, "-out", c.dir)
 		ours := c.catalog()
+		dropUnsubmitted(ours)
 		theirs := &declcfg.DeclarativeConfig{Packages: []declcfg.Package{c.Package}, Channels: c.Channels, Bundles: ours.Bundles}
 		if !reflect.DeepEqual(c.Channels, ours.Channels) {
 			t.Errorf("after %s their channels are\n%+v\nand ours\n%+v", release.version, c.Channels, ours.Channels)
@@ -51,11 +61,24 @@ func TestOperatorHubOffersWhatOurCatalogDoes(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, "catalog.yaml"), text.Bytes(), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		// The default channel is that of the package as it was first submitted, which the maintainers of the template change.
 		if said, err := opm(t, "validate", dir); err != nil {
 			t.Errorf("after %s: %s", release.version, said)
 		}
 	}
+}
+
+// dropUnsubmitted takes the candidate before the first submission out of our catalog.
+func dropUnsubmitted(ours *declcfg.DeclarativeConfig) {
+	const candidate = "mirrorset.v0.1.0-rc.0"
+	for i := range ours.Channels {
+		ours.Channels[i].Entries = slices.DeleteFunc(ours.Channels[i].Entries, func(e declcfg.ChannelEntry) bool { return e.Name == candidate })
+		for j := range ours.Channels[i].Entries {
+			if e := &ours.Channels[i].Entries[j]; e.Replaces == candidate {
+				e.Replaces = ""
+			}
+		}
+	}
+	ours.Bundles = slices.DeleteFunc(ours.Bundles, func(b declcfg.Bundle) bool { return b.Name == candidate })
 }
 
 func newCommunity(t *testing.T) *community {
@@ -81,8 +104,8 @@ func newCommunity(t *testing.T) *community {
 	return c
 }
 
-// bundle runs what make bundle and make operatorhub run.
-func (c *community) bundle(version, channels string, args ...string) {
+// run runs what make bundle and make operatorhub run.
+func (c *community) run(version, channels string, args ...string) (out string, err error) {
 	c.t.Helper()
 	manifests, err := os.ReadFile(filepath.Join(c.dir, "manifests.yaml"))
 	if err != nil {
@@ -90,16 +113,25 @@ func (c *community) bundle(version, channels string, args ...string) {
 	}
 	cmd := exec.CommandContext(c.t.Context(), filepath.Join(c.dir, "program"), append([]string{"-root", c.dir, "-version", "v" + version, "-channels", channels, "-image", "registry.example/bundle:" + version}, args...)...)
 	cmd.Dir, cmd.Stdin = c.dir, bytes.NewReader(manifests)
-	if out, err := cmd.CombinedOutput(); err != nil {
+	said, err := cmd.CombinedOutput()
+	return string(said), err
+}
+
+func (c *community) bundle(version, channels string, args ...string) {
+	c.t.Helper()
+	if out, err := c.run(version, channels, args...); err != nil {
 		c.t.Fatalf("%v: %s", err, out)
 	}
 }
 
 // submit adds a release to the repository, as the pull request would, and has the pipeline merge it.
-func (c *community) submit(version, channels string) {
+func (c *community) submit(version, channels string, first bool) {
 	c.t.Helper()
-	first := c.Package.Name == ""
-	c.bundle(version, channels, "-operatorhub", "v4.17 v4.18", "-out", c.repo)
+	args := []string{"-operatorhub", "-catalogs", "v4.17 v4.18", "-out", c.repo}
+	if first {
+		args = append(args, "-first")
+	}
+	c.bundle(version, channels, args...)
 	root := filepath.Join(c.repo, "operators/mirrorset")
 	c.read(filepath.Join(root, version, "metadata/annotations.yaml"), &map[string]any{})
 	if errs, _ := judge(c.t, filepath.Join(root, version)); len(errs) > 0 {

@@ -222,7 +222,7 @@ func (c *Catalog) enter(channel, name string) error {
 	}
 	if head != "" && !unreleased(version) { // what is no release follows a candidate of its version too, and goes before the next one
 		if higher, err := isHigher(name, head); err != nil || !higher {
-			return errors.Join(err, fmt.Errorf("%s: channel %s has %s at its head, which %s is no upgrade of; give a higher VERSION", CatalogFile, channel, head, name))
+			return errors.Join(err, fmt.Errorf("%s: channel %s has %s at its head, which %s is no upgrade of; give other CHANNELS, or a higher VERSION", CatalogFile, channel, head, name))
 		}
 	}
 	i := slices.IndexFunc(c.Channels, func(c Channel) bool { return c.Name == channel })

@@ -108,7 +108,7 @@ func TestReleasesFollowEachOther(t *testing.T) {
 	if _, err := release(t, catalog, "0.3.0", "candidate", "stable"); err == nil || !strings.Contains(err.Error(), followed) {
 		t.Errorf("the error is %v; want one with %s", err, followed)
 	}
-	const want = "channel stable has mirrorset.v0.3.0 at its head, which mirrorset.v0.1.1 is no upgrade of; give a higher VERSION"
+	const want = "channel stable has mirrorset.v0.3.0 at its head, which mirrorset.v0.1.1 is no upgrade of; give other CHANNELS, or a higher VERSION"
 	if _, err := release(t, catalog, "0.1.1", "stable"); err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("the error is %v; want one with %s", err, want)
 	}

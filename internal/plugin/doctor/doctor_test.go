@@ -145,6 +145,8 @@ func TestWhatIsMissingIsNamed(t *testing.T) {
 	unreadable := plugintest.ConfigMapOf(t, payload.New(plugintest.CurrentRevision, []byte("[[registry")))
 	provisional := rulesAt(plugintest.CurrentRevision)
 	provisional.Provisional = true
+	newer := rulesAt(plugintest.CurrentRevision)
+	newer.Format++
 	for _, tt := range []struct {
 		name, path string
 		object     any // nil for none
@@ -155,6 +157,7 @@ func TestWhatIsMissingIsNamed(t *testing.T) {
 		{"no DaemonSet", daemonSetPath, nil, 1, "PROBLEM  daemonset/mirrorset-agent: it is not in namespace mirrorset-system\n"},
 		{"no ConfigMap", plugintest.ConfigMapPath, nil, 1, "PROBLEM  configmap/containers-registries.conf: it is not in namespace mirrorset-system, so nothing is published\n"},
 		{"another digest", plugintest.ConfigMapPath, damaged, 1, "PROBLEM  configmap/containers-registries.conf: ConfigMap mirrorset-system/containers-registries.conf: the digest of the text is "},
+		{"a newer format", plugintest.ConfigMapPath, plugintest.ConfigMapOf(t, newer), 1, "a newer version of Mirrorset wrote it, so nothing can be said of it\n    Upgrade kubectl mirrors"},
 		{"no TOML", plugintest.ConfigMapPath, unreadable, 1, "PROBLEM  configmap/containers-registries.conf: revision 1795573438818 cannot be read: "},
 		{"a provisional payload", plugintest.ConfigMapPath, plugintest.ConfigMapOf(t, provisional), 0, "WARNING  configmap/containers-registries.conf: revision 1795573438818 has no rules and may prove a mistake"},
 		{"no nodes", plugintest.NodesPath, plugintest.NodeList(), 1, "PROBLEM  nodes: there is no node with an agent\n"},

@@ -5,6 +5,7 @@ package doctor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -177,7 +178,11 @@ func (p *patient) lookAtConfigMap(ctx context.Context) error {
 		return err
 	}
 	got, err := payload.Read(cm)
-	if err != nil {
+	switch {
+	case errors.Is(err, payload.ErrNewer):
+		p.found.add(wrong, subject, err.Error()+", so nothing can be said of it", "Upgrade kubectl mirrors to the version of the manager.")
+		return nil
+	case err != nil:
 		p.found.add(wrong, subject, err.Error()+"; agents keep what they have", restore)
 		return nil
 	}

@@ -5,6 +5,8 @@ package nodes
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -180,7 +182,10 @@ func stateOf(sets, nodes, configMaps cache.SharedIndexInformer) (s state, err er
 		return s, err
 	}
 	p, err := payload.Read(&found[0])
-	if err != nil {
+	switch {
+	case errors.Is(err, payload.ErrNewer):
+		return s, fmt.Errorf("%w; upgrade kubectl mirrors to the version of the manager", err)
+	case err != nil:
 		s.damage = err // until the manager mends it
 		return s, nil
 	}

@@ -105,6 +105,20 @@ func TestEveryChangeThatTheManagerHasYetToPublishIsWaitedFor(t *testing.T) {
 	}
 }
 
+func TestAWatchOfANewerFormatEnds(t *testing.T) {
+	newer := plugintest.Current
+	newer.Format++
+	configMaps := map[string]any{"apiVersion": "v1", "kind": "ConfigMapList", "items": []any{plugintest.ConfigMapOf(t, newer)}}
+	nodes, sets := plugintest.NodeList(plugintest.NodeAt("node-1", plugintest.CurrentRevision)), plugintest.SetList()
+	url := plugintest.Serve(t, map[string]any{
+		plugintest.NodesPath: plugintest.Lists(t, nodes, func() any { return nodes }), plugintest.SetsPath: plugintest.Lists(t, sets, func() any { return sets }), plugintest.ConfigMapPath: plugintest.ConfigMapOf(t, plugintest.Current),
+		"/api/v1/namespaces/mirrorset-system/configmaps": plugintest.Lists(t, configMaps, func() any { return configMaps }),
+	})
+	if r := run(t, "", "nodes", "--server", url, "--watch", "--timeout=10s"); r.Code != 1 || !strings.Contains(r.Stderr, "upgrade kubectl mirrors to the version of the manager") {
+		t.Errorf("exit code %d: %s", r.Code, r.Stderr)
+	}
+}
+
 // A script that waits for a manager that never comes has to be told, or it hangs without a word.
 func TestWhatAWatchWaitsForIsSaidWhereNoLineCanBeWrittenAgain(t *testing.T) {
 	older := payload.New(plugintest.CurrentRevision, []byte("text"))
