@@ -119,10 +119,10 @@ var _ = Describe("The bundle, as OLM installs it", func() {
 
 		By("leaving what the documents have people delete, and nothing else")
 		installer.Remove(ctx)
-		commands := regexp.MustCompile(`(?m)^kubectl (delete \w+ -l .*|-n operators delete .*)$`).FindAllStringSubmatch(installation(), -1)
+		commands := regexp.MustCompile(`(?m)^kubectl (delete \w+ -l .*|-n "\$namespace" delete .*)$`).FindAllStringSubmatch(installation(), -1)
 		Expect(commands).To(HaveLen(5))
 		for _, command := range commands {
-			kubectl(ctx, strings.Fields(command[1])...)
+			kubectl(ctx, strings.Fields(strings.ReplaceAll(command[1], `"$namespace"`, namespace))...)
 		}
 		const clusterScoped = "customresourcedefinitions,clusterroles,clusterrolebindings,validatingadmissionpolicies,validatingadmissionpolicybindings"
 		Expect(kubectl(ctx, "get", clusterScoped, "-o", "name")).NotTo(ContainSubstring("mirrorset"))
