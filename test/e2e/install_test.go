@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -109,33 +110,36 @@ var _ = Describe("Mirrorset that was installed", func() {
 		expectMainJob(ctx, s)
 		out, err := s.shell(ctx, "kubectl mirrors uninstall").CombinedOutput()
 		Expect(err).To(HaveOccurred(), "%s", out)
-		documented(ctx, s, "install.md", "kubectl delete imagedigestmirrorsets --all", "kubectl mirrors nodes --watch")
+		documented(ctx, s, "kubectl delete imagedigestmirrorsets", "kubectl mirrors nodes")
 		Eventually(s.remains).WithContext(ctx).WithTimeout(convergeTimeout).Should(BeEmpty())
 		olmInstaller.Remove(ctx)
 		s.kubectl(ctx, "get", "crd", "proxies.config.openshift.io", "apiservers.config.openshift.io")
-		documented(ctx, s, "install.md", "kubectl delete clusterrole -l app.kubernetes.io/part-of=mirrorset",
-			"kubectl delete crd -l app.kubernetes.io/part-of=mirrorset,app.kubernetes.io/component!=olm")
-		const last = "kubectl get crd -o name | grep -vE '/(apiservers|proxies)[.]' | grep -q '[.]config[.]openshift[.]io$' || kubectl delete crd -l app.kubernetes.io/part-of=mirrorset"
+		documented(ctx, s, "kubectl delete clusterrole", "kubectl delete crd")
 		s.kubectl(ctx, "apply", "-f", "../integration/testdata/openshift-idms-crd.yaml")
-		documented(ctx, s, "install.md", last)
+		documented(ctx, s, "crds=", "[ -z")
 		s.kubectl(ctx, "get", "crd", "proxies.config.openshift.io", "apiservers.config.openshift.io") // which OLM needs as long as the other is there
 		s.kubectl(ctx, "delete", "-f", "../integration/testdata/openshift-idms-crd.yaml")
-		documented(ctx, s, "install.md", last, "kubectl delete namespace mirrorset-system")
+		documented(ctx, s, "crds=", "kubectl delete namespace")
 		installed = nil
 		s.expectNothingInCluster(ctx)
 		Expect(s.remains()).To(BeEmpty())
 	}, nodeTimeout)
 })
 
-// documented runs commands, which the document has to have.
-func documented(ctx context.Context, s *scene, document string, commands ...string) {
+// documented runs lines of what docs/install.md says uninstalls what OLM installed, from the first that begins as the one says to the first
+// after it that begins as the other does.
+func documented(ctx context.Context, s *scene, from, to string) {
 	GinkgoHelper()
-	text, err := os.ReadFile("../../docs/" + document)
-	Expect(err).NotTo(HaveOccurred())
-	for _, command := range commands {
-		Expect(string(text)).To(ContainSubstring("\n" + command + "\n"))
-		run(s.shell(ctx, command))
+	lines := strings.Split(uninstallByOLM(), "\n")
+	begins := func(prefix string) func(string) bool {
+		return func(line string) bool { return strings.HasPrefix(line, prefix) }
 	}
+	first := slices.IndexFunc(lines, begins(from))
+	Expect(first).To(BeNumerically(">", 0), "docs/install.md has %q", from)
+	last := slices.IndexFunc(lines[first:], begins(to))
+	Expect(last).To(BeNumerically(">", 0), "docs/install.md has %q after %q", to, from)
+	settings := slices.IndexFunc(lines, begins("kubectl"))
+	run(s.shell(ctx, strings.Join(append(lines[:settings:settings], lines[first:first+last+1]...), "\n")))
 }
 
 // helm runs Helm in the folder of the checkout.
