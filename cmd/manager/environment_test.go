@@ -13,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/mirrorset/mirrorset/internal/controller"
+	"github.com/mirrorset/mirrorset/internal/mirrors"
 )
 
 // parse returns the settings that a command line and an environment come to.
@@ -38,7 +39,7 @@ func TestTheEnvironmentSetsEachSetting(t *testing.T) {
 		"MIRRORSET_AGENT_METRICS_BIND_ADDRESS=:291", "MIRRORSET_AGENT_NODE_SELECTOR=d=e", `MIRRORSET_AGENT_TOLERATIONS=[{"key": "k"}]`, "OTHER=x",
 	})
 	want := settings{
-		namespace: "n", insecure: []string{"*.a.example", "b.example:5000/c"}, probeAddress: "0", metricsAddress: ":1",
+		namespace: "n", insecure: mirrors.Scopes{"*.a.example", "b.example:5000/c"}, probeAddress: "0", metricsAddress: ":1",
 		agent: controller.AgentSettings{
 			ContainersDir: "/a", CertsDir: "/b", ContainerdConfig: "/c", RedirectorPort: 290, AllowDefaultHost: true, ReloadCRIO: true,
 			MetricsAddress: ":291", NodeSelector: map[string]string{"d": "e"}, Tolerations: []corev1.Toleration{{Key: "k"}},
@@ -52,7 +53,7 @@ func TestTheEnvironmentSetsEachSetting(t *testing.T) {
 func TestWhatIsGivenWinsOverTheEnvironment(t *testing.T) {
 	got, err := parse(t, []string{"--insecure-registry=a", "--insecure-registry=b,c", "--redirector-port=290"},
 		[]string{"MIRRORSET_INSECURE_REGISTRY=d", "MIRRORSET_REDIRECTOR_PORT=291", "MIRRORSET_CONTAINERS_DIR="})
-	if err != nil || !reflect.DeepEqual([]string(got.insecure), []string{"a", "b", "c"}) || got.agent.RedirectorPort != 290 || got.agent.ContainersDir != "/etc/containers" {
+	if err != nil || !reflect.DeepEqual(got.insecure, mirrors.Scopes{"a", "b", "c"}) || got.agent.RedirectorPort != 290 || got.agent.ContainersDir != "/etc/containers" {
 		t.Errorf("the settings are %+v, error %v; want what is given, and the default where a variable is empty", got, err)
 	}
 }

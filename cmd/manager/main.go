@@ -38,6 +38,7 @@ import (
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
 	"github.com/mirrorset/mirrorset/internal/controller"
+	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/payload"
 	"github.com/mirrorset/mirrorset/internal/rewatch"
@@ -238,7 +239,7 @@ func (s settings) options() (ctrl.Options, error) {
 				Field:      fields.OneTermEqualSelector("metadata.name", controller.AgentName),
 			},
 			&apiextensionsv1.CustomResourceDefinition{}: {
-				Field: fields.OneTermEqualSelector("metadata.name", controller.CRDName),
+				Field: fields.OneTermEqualSelector("metadata.name", kinds.Digest.CRDName()),
 			},
 			&corev1.Node{}: {Transform: controller.Slim},
 		}},

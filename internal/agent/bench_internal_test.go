@@ -20,9 +20,9 @@ func text10000(b *testing.B, source string) []byte {
 	b.Helper()
 	rules := make([]mirrors.Rule, 10000)
 	for i := range rules {
-		rules[i] = mirrors.Rule{Source: fmt.Sprintf(source, i)}
+		rules[i] = mirrors.Rule{Source: mirrors.Scope(fmt.Sprintf(source, i))}
 		for j := range 3 {
-			rules[i].Mirrors = append(rules[i].Mirrors, mirrors.Mirror{Location: fmt.Sprintf("m%d.local:5000/%05d", j, i)})
+			rules[i].Mirrors = append(rules[i].Mirrors, mirrors.Mirror{Location: mirrors.Scope(fmt.Sprintf("m%d.local:5000/%05d", j, i)), Modes: mirrors.ByDigest})
 		}
 	}
 	text, err := registriesconf.Encode(rules)

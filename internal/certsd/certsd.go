@@ -70,7 +70,7 @@ type Pending struct {
 
 // Folder returns the one below config_path that the file of a pending host would be in.
 func (p Pending) Folder() string {
-	if isWildcard(p.Host) {
+	if mirrors.Scope(p.Host).IsWildcard() {
 		return DefaultHost
 	}
 	return Folders(p.Host)[0]
@@ -82,7 +82,7 @@ func Project(rules []mirrors.Rule, node Node) Tree {
 	p := newProjection(rules, node)
 	var tree Tree
 	for _, host := range slices.Sorted(maps.Keys(p.byHost)) {
-		if isWildcard(host) {
+		if mirrors.Scope(host).IsWildcard() {
 			continue
 		}
 		tree.add(host, p.byHost[host], p.rulesOf(host), p.project)
@@ -129,7 +129,7 @@ func pending(host string, rules []*mirrors.Rule, reason string) []Pending {
 	}
 	var all []Pending
 	for _, rule := range rules {
-		all = append(all, Pending{Host: rule.Source, Reason: reason, Blocked: rule.Blocked})
+		all = append(all, Pending{Host: string(rule.Source), Reason: reason, Blocked: rule.Blocked})
 	}
 	return all
 }
@@ -160,14 +160,14 @@ type projection struct {
 	router *route.Router
 	byHost map[string][]*mirrors.Rule
 	// blocked and open are all sources in byte order.
-	blocked, open []string
+	blocked, open []mirrors.Scope
 }
 
 func newProjection(rules []mirrors.Rule, node Node) *projection {
 	p := &projection{node: node, router: route.NewRouter(rules), byHost: make(map[string][]*mirrors.Rule)}
 	for i := range rules {
 		rule := &rules[i]
-		host, _ := route.SplitPath(rule.Source)
+		host := rule.Source.Host()
 		p.byHost[host] = append(p.byHost[host], rule)
 		if rule.Blocked {
 			p.blocked = append(p.blocked, rule.Source)
@@ -187,7 +187,7 @@ func newProjection(rules []mirrors.Rule, node Node) *projection {
 // wildcard that decides for what is in none of them.
 func (p *projection) rulesOf(host string) []*mirrors.Rule {
 	if wildcard := p.router.Wildcard(host); wildcard != "" {
-		return append(slices.Clone(p.byHost[host]), p.byHost[wildcard]...)
+		return append(slices.Clone(p.byHost[host]), p.byHost[string(wildcard)]...)
 	}
 	return p.byHost[host]
 }
@@ -195,7 +195,7 @@ func (p *projection) rulesOf(host string) []*mirrors.Rule {
 // project returns where containerd asks for images of a host, or the reason why it cannot be told. Neither means that
 // nothing is to be said: containerd goes to the source by itself.
 func (p *projection) project(host string, rules []*mirrors.Rule) (hosts []Endpoint, reason string) {
-	if rule := rules[0]; len(rules) == 1 && rule.Source == host {
+	if rule := rules[0]; len(rules) == 1 && rule.Source == mirrors.Scope(host) {
 		usable, needsRedirector := p.usable(rule)
 		switch {
 		case needsRedirector:
@@ -212,8 +212,7 @@ func (p *projection) project(host string, rules []*mirrors.Rule) (hosts []Endpoi
 // is tried anyhow (M4). Where hosts.toml alone cannot say how to use one, the redirector is needed.
 func (p *projection) usable(rule *mirrors.Rule) (usable []mirrors.Mirror, needsRedirector bool) {
 	for _, m := range rule.Mirrors {
-		host, _ := route.SplitPath(m.Location)
-		ownTLS := p.node.OwnTLS != nil && p.node.OwnTLS(host)
+		ownTLS := p.node.OwnTLS != nil && p.node.OwnTLS(m.Location.Host())
 		switch access := p.access(m.Location); {
 		case access == partly, access == open && (ownTLS || !mirrors.RewritesAll(rule.Source, m.Location)):
 			return nil, true
@@ -232,7 +231,7 @@ func (p *projection) wildcards(tree *Tree) []*mirrors.Rule {
 	var all []*mirrors.Rule
 	for _, host := range slices.Sorted(maps.Keys(p.byHost)) {
 		switch rule := p.byHost[host][0]; {
-		case !isWildcard(host):
+		case !rule.Source.IsWildcard():
 		case rule.Blocked && !p.node.AllowDefaultHost:
 			tree.Pending = append(tree.Pending, Pending{Host: host, Blocked: true, Unwanted: true, Reason: "to block a wildcard makes every registry that has no folder of its own depend on the redirector; " +
 				"have the manager run with --allow-default-host if that is wanted, or name the registries one by one"})
@@ -254,14 +253,14 @@ const (
 
 // access tells what longest match says of all that lies below a mirror (Q4). Docker Hub is judged by both of its names:
 // as a registry it is the same place, and a blocked source is not contacted under another name either.
-func (p *projection) access(location string) access {
+func (p *projection) access(location mirrors.Scope) access {
 	strictest := open
 	for _, name := range route.Aliases(location) {
 		here, opposite := open, p.blocked
 		if p.router.IsBlockedAt(name) {
 			here, opposite = blocked, p.open
 		}
-		if anyBelow(opposite, name) {
+		if _, ok := mirrors.FirstBelow(opposite, name); ok {
 			here = partly
 		}
 		strictest = max(strictest, here)
@@ -269,19 +268,9 @@ func (p *projection) access(location string) access {
 	return strictest
 }
 
-// anyBelow tells whether one of the sorted sources lies below the name.
-func anyBelow(sources []string, name string) bool {
-	i, _ := slices.BinarySearch(sources, name+"/")
-	return i < len(sources) && strings.HasPrefix(sources[i], name+"/")
-}
-
-func isWildcard(source string) bool {
-	return strings.HasPrefix(source, "*")
-}
-
 // maxQuoted bounds a value in a reason.
 const maxQuoted = 100
 
-func quote(value string) string {
-	return fmt.Sprintf("%.*q", maxQuoted, value)
+func quote[Text ~string](value Text) string {
+	return fmt.Sprintf("%.*q", maxQuoted, string(value))
 }

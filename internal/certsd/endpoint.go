@@ -79,11 +79,12 @@ func enumerate(c Certificates) string {
 // a lone mirror of a blocked source is asked twice.
 func (p *projection) direct(rule *mirrors.Rule, usable []mirrors.Mirror) []Endpoint {
 	var all []Endpoint
+	host := rule.Source.Host()
 	for _, m := range usable {
 		isSource := m.Location == rule.Source
-		ways := endpointsOf(m.Location, m.Insecure || isSource && route.IsLoopback(rule.Source))
+		ways := endpointsOf(m.Location, m.Insecure || isSource && route.IsLoopback(host))
 		if isSource {
-			ways = p.source(rule.Source, m.Insecure || route.IsLoopback(rule.Source))
+			ways = p.source(host, m.Insecure || route.IsLoopback(host))
 		}
 		for _, e := range ways {
 			e.DigestOnly = true // L4
@@ -91,7 +92,7 @@ func (p *projection) direct(rule *mirrors.Rule, usable []mirrors.Mirror) []Endpo
 		}
 	}
 	if !rule.Blocked {
-		all = append(all, p.source(rule.Source, rule.Insecure || route.IsLoopback(rule.Source))...)
+		all = append(all, p.source(host, rule.Insecure || route.IsLoopback(host))...)
 	}
 	if len(all) == 1 {
 		all = append(all, all[0])
@@ -102,7 +103,7 @@ func (p *projection) direct(rule *mirrors.Rule, usable []mirrors.Mirror) []Endpo
 
 // source returns the ways to a registry itself, with the certificates that lie beside its hosts.toml.
 func (p *projection) source(host string, insecure bool) []Endpoint {
-	ways := endpointsOf(host, insecure)
+	ways := endpointsOf(mirrors.Scope(host), insecure)
 	ways[0].Certificates = p.certificates(host)
 	return ways
 }
@@ -118,8 +119,8 @@ func (p *projection) certificates(host string) Certificates {
 // and plain HTTP where that fails. hosts.toml could say it in one table (http with skip_verify), but what containerd makes
 // of that depends on its version and on the port: plain HTTP only in 1.6, and in 1.7 without a port. Two tables mean the
 // same everywhere.
-func endpointsOf(location string, insecure bool) []Endpoint {
-	host, path := route.SplitPath(location)
+func endpointsOf(location mirrors.Scope, insecure bool) []Endpoint {
+	host, path := location.Host(), location.Path()
 	tls := Endpoint{Scheme: "https", Host: route.Registry(host), Path: route.APIRoot + path, SkipVerify: insecure}
 	if !insecure {
 		return []Endpoint{tls}

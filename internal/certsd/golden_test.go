@@ -20,7 +20,9 @@ import (
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 	"github.com/mirrorset/mirrorset/internal/certsd"
+	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/mirrors/mirrorstest"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -28,18 +30,32 @@ var update = flag.Bool("update", false, "write the golden files anew")
 // insecurePrefix begins a first line that lists the insecure scopes of a case.
 const insecurePrefix = "# insecure: "
 
-func readInput(t *testing.T, path string) mirrors.Input {
+// input is what rules are made of.
+type input struct {
+	sets     []configv1.ImageDigestMirrorSet
+	insecure mirrors.Scopes
+}
+
+func (in input) rules(t interface{ Fatal(...any) }) []mirrors.Rule {
+	sets, err := mirrorstest.Of(in.sets...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return kinds.Merge(sets, in.insecure).Rules
+}
+
+func readInput(t *testing.T, path string) input {
 	t.Helper()
-	text, in := string(readFile(t, path)), mirrors.Input{}
+	text, in := string(readFile(t, path)), input{}
 	if first, rest, _ := strings.Cut(text, "\n"); strings.HasPrefix(first, insecurePrefix) {
-		in.Insecure, text = parseScopes(t, strings.Split(first[len(insecurePrefix):], ", ")), rest
+		in.insecure, text = parseScopes(t, strings.Split(first[len(insecurePrefix):], ", ")), rest
 	}
 	for document := range strings.SplitSeq(text, "---\n") {
 		var set configv1.ImageDigestMirrorSet
 		if err := yaml.UnmarshalStrict([]byte(document), &set); err != nil {
 			t.Fatal(err)
 		}
-		in.Sets = append(in.Sets, set)
+		in.sets = append(in.sets, set)
 	}
 	return in
 }
@@ -119,7 +135,7 @@ func TestSetsAreWrittenAsTheGoldenTreesSay(t *testing.T) {
 		used[name+".in.yaml"], used[name+".out"] = true, true
 		t.Run(name, func(t *testing.T) {
 			in, out := readInput(t, path), filepath.Join("testdata", name+".out")
-			tree := certsd.Project(mirrors.Merge(in).Rules, certsd.Node{Redirector: redirector})
+			tree := certsd.Project(in.rules(t), certsd.Node{Redirector: redirector})
 			got := contents(t, tree)
 			if *update {
 				writeTree(t, out, got)
@@ -153,11 +169,11 @@ func TestTheTreeDoesNotDependOnTheOrderOfRules(t *testing.T) {
 	if err != nil || len(inputs) == 0 {
 		t.Fatalf("found no cases, error %v", err)
 	}
-	var in mirrors.Input
+	var in input
 	for _, path := range inputs {
-		in.Sets = append(in.Sets, readInput(t, path).Sets...)
+		in.sets = append(in.sets, readInput(t, path).sets...)
 	}
-	rules := mirrors.Merge(in).Rules
+	rules := in.rules(t)
 	want := certsd.Project(rules, certsd.Node{Redirector: redirector})
 	if len(want.Files) < 10 || len(want.Pending) < 1 {
 		t.Fatalf("there is too little to order: %d files, %d pending", len(want.Files), len(want.Pending))

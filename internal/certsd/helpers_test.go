@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/mirrorset/mirrorset/internal/certsd"
+	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/mirrors/mirrorstest"
 	"github.com/mirrorset/mirrorset/internal/route"
@@ -51,7 +52,7 @@ func rules(t *testing.T, text string, insecure ...string) []mirrors.Rule {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return mirrors.Merge(mirrors.Input{Sets: sets, Insecure: parseScopes(t, insecure)}).Rules
+	return kinds.Merge(sets, parseScopes(t, insecure)).Rules
 }
 
 func parse(t failer, host string, content []byte) []certsd.Endpoint {

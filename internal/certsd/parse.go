@@ -147,7 +147,7 @@ func (e *Endpoint) parseURL(url string, overridePath bool) error {
 	if !ok || scheme != "https" && scheme != "http" {
 		return errors.New("it is neither https:// nor http://")
 	}
-	host, path := route.SplitPath(location)
+	host, path := mirrors.Scope(location).Host(), mirrors.Scope(location).Path()
 	e.Scheme, e.Host = scheme, host
 	if overridePath {
 		e.Path = path
@@ -183,7 +183,7 @@ func (e *Endpoint) check(resolves bool) error {
 
 // checkLocation holds the location against the grammar (section 0), in which a URL means just what it says.
 func checkLocation(location string) error {
-	rule := mirrors.Rule{Source: location}
+	rule := mirrors.Rule{Source: mirrors.Scope(location)}
 	if strings.HasPrefix(location, "*") || rule.Validate() != nil {
 		return fmt.Errorf("%s is not host[:port][/path]", quote(location))
 	}

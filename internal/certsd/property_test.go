@@ -44,15 +44,15 @@ func drawEntry(t *rapid.T) configv1.ImageDigestMirrors {
 }
 
 func drawRules(t *rapid.T) []mirrors.Rule {
-	var in mirrors.Input
+	var in input
 	for _, name := range []string{"a", "b"} {
 		set := configv1.ImageDigestMirrorSet{}
 		set.Name = name
 		set.Spec.ImageDigestMirrors = rapid.SliceOfN(rapid.Custom(drawEntry), 1, 4).Draw(t, name)
-		in.Sets = append(in.Sets, set)
+		in.sets = append(in.sets, set)
 	}
-	in.Insecure = parseScopes(t, rapid.SliceOfN(rapid.SampledFrom([]string{"s.com", "m.com/x", "n.com:5000", "docker.io"}), 0, 2).Draw(t, "insecure"))
-	return mirrors.Merge(in).Rules
+	in.insecure = parseScopes(t, rapid.SliceOfN(rapid.SampledFrom([]string{"s.com", "m.com/x", "n.com:5000", "docker.io"}), 0, 2).Draw(t, "insecure"))
+	return in.rules(t)
 }
 
 // implied returns where containerd, with these endpoints, looks for a reference, in our words. The two ways to an insecure
@@ -74,7 +74,7 @@ func implied(hosts []certsd.Endpoint, router *route.Router, host string, ref mir
 			}
 		}
 		switch {
-		case e.DigestOnly && !ref.ByDigest:
+		case e.DigestOnly && ref.Mode == mirrors.ByTag:
 			continue
 		case e.Host == "":
 			location = ref.Name
@@ -104,7 +104,7 @@ func TestContainerdPullsFromWhereWeSay(t *testing.T) {
 		for range 20 {
 			host := rapid.SampledFrom([]string{"m.com", "n.com:5000", "k.com", "a.s.com", "s.com"}).Draw(t, "host")
 			if len(rules) > 0 && rapid.IntRange(0, 3).Draw(t, "free") > 0 {
-				host, _, _ = strings.Cut(rapid.SampledFrom(rules).Draw(t, "rule").Source, "/")
+				host = rapid.SampledFrom(rules).Draw(t, "rule").Source.Host()
 				host = strings.Replace(host, "*", "b", 1)
 			}
 			// Two components: docker.io/x has another name.
@@ -119,7 +119,7 @@ func TestContainerdPullsFromWhereWeSay(t *testing.T) {
 			if !ok {
 				f, ok = files[certsd.DefaultHost]
 			}
-			if resolution.Rule != nil && isPending[resolution.Rule.Source] && f.Host != host {
+			if resolution.Rule != nil && isPending[string(resolution.Rule.Source)] && f.Host != host {
 				continue
 			}
 			compared++
@@ -137,7 +137,7 @@ func TestContainerdPullsFromWhereWeSay(t *testing.T) {
 			if strings.Contains(string(f.Content), "_mirrorset") {
 				redirected++
 			}
-			if resolution.Rule != nil && strings.HasPrefix(resolution.Rule.Source, "*") {
+			if resolution.Rule != nil && resolution.Rule.Source.IsWildcard() {
 				wild++
 			}
 			if resolution.Blocked {
@@ -158,16 +158,16 @@ func TestABlockedSourceStandsNowhere(t *testing.T) {
 		tree := certsd.Project(rules, certsd.Node{Redirector: redirector})
 		for i := range rules {
 			rule := &rules[i]
-			if !rule.Blocked || strings.ContainsAny(rule.Source, "*/") {
+			if !rule.Blocked || strings.ContainsAny(string(rule.Source), "*/") {
 				continue
 			}
-			host := rule.Source
+			host := string(rule.Source)
 			if host == "docker.io" {
 				host = "registry-1.docker.io"
 			}
 			for _, f := range tree.Files {
 				for _, e := range parse(t, f.Host, f.Content) {
-					if f.Host == rule.Source && (e.Host == host || !e.DigestOnly && e.Host != redirector) {
+					if f.Host == string(rule.Source) && (e.Host == host || !e.DigestOnly && e.Host != redirector) {
 						t.Fatalf("the file of %s lets %+v in\n%s", rule.Source, e, f.Content)
 					}
 				}

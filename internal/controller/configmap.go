@@ -8,21 +8,22 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/payload"
 	"github.com/mirrorset/mirrorset/internal/plan"
 )
 
-// crdAnnotation holds the UID of the CRD that the published sets came from.
+// crdAnnotation holds the UIDs of the CRDs that the published sets came from (see [writeUIDs]).
 const crdAnnotation = "mirrorset.io/crd-uid"
 
 var labels = map[string]string{
@@ -63,18 +64,18 @@ func (c published) seen() plan.Published {
 	if c.configMap == nil {
 		return plan.Published{}
 	}
-	return plan.Published{Exists: true, Payload: c.payload, SourceUID: c.configMap.Annotations[crdAnnotation]}
+	return plan.Published{Exists: true, Payload: c.payload, Sources: readUIDs(c.configMap.Annotations[crdAnnotation])}
 }
 
 // publish applies the ConfigMap unless it is as it should be. The resource version of the live read goes along, so that a
 // manager that lost its lease meanwhile cannot overwrite its successor.
-func (p *Publisher) publish(ctx context.Context, c published, next payload.Payload, crd *apiextensionsv1.CustomResourceDefinition) error {
+func (p *Publisher) publish(ctx context.Context, c published, next payload.Payload, sources []plan.Source) error {
 	data, binaryData, err := next.Data()
 	if err != nil {
 		return err
 	}
 	annotations := next.Annotations()
-	annotations[crdAnnotation] = string(crd.UID)
+	annotations[crdAnnotation] = writeUIDs(sources)
 	p.history.Revision = next.Revision
 	if c.says(annotations, data, binaryData) {
 		return nil
@@ -127,4 +128,34 @@ func hasAll(have, want map[string]string) bool {
 		}
 	}
 	return true
+}
+
+// writeUIDs writes down which CRDs sets came from: that of ImageDigestMirrorSets by its UID alone, as ever, and those of other kinds as
+// Kind=UID, where there are sets of them.
+func writeUIDs(sources []plan.Source) string {
+	var all []string
+	for _, s := range sources {
+		switch {
+		case s.Kind == kinds.Digest.Name:
+			all = append(all, s.UID)
+		case s.Sets > 0:
+			all = append(all, s.Kind+"="+s.UID)
+		}
+	}
+	return strings.Join(all, ",")
+}
+
+// readUIDs reads what [writeUIDs] wrote.
+func readUIDs(text string) map[string]string {
+	uids := make(map[string]string)
+	for part := range strings.SplitSeq(text, ",") {
+		kind, uid, ok := strings.Cut(part, "=")
+		if !ok {
+			kind, uid = kinds.Digest.Name, part
+		}
+		if uid != "" {
+			uids[kind] = uid
+		}
+	}
+	return uids
 }

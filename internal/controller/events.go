@@ -20,6 +20,7 @@ import (
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
+	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 )
 
@@ -29,9 +30,6 @@ const (
 	actionApply = "Apply"
 )
 
-// informational are the findings that ask for nothing to be done; no event is about them.
-var informational = map[mirrors.Reason]bool{mirrors.BlocksTagPulls: true, mirrors.WildcardCollapse: true}
-
 // Events tells of what changed, once: an event is about the difference between two states.
 type Events struct {
 	Recorder events.EventRecorder
@@ -40,7 +38,7 @@ type Events struct {
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
 // ofSet tells of new findings about a set, and of its having come into force or its failing to.
-func (e *Events) ofSet(set *configv1.ImageDigestMirrorSet, before, after configv1.ImageDigestMirrorSetStatus) {
+func (e *Events) ofSet(set *kinds.Set, before, after configv1.MirrorSetStatus) {
 	known := make(map[string]bool, len(before.Findings))
 	for _, f := range before.Findings {
 		known[f.Reason+f.Message] = true
@@ -48,7 +46,7 @@ func (e *Events) ofSet(set *configv1.ImageDigestMirrorSet, before, after configv
 	var reasons []string
 	messages := make(map[string][]string) // by reason: the API takes events of one reason for repetitions, whatever they say
 	for _, f := range after.Findings {
-		if known[f.Reason+f.Message] || informational[mirrors.Reason(f.Reason)] {
+		if known[f.Reason+f.Message] || mirrors.Reason(f.Reason).Class() == mirrors.Informational {
 			continue
 		}
 		if messages[f.Reason] == nil {
@@ -57,14 +55,14 @@ func (e *Events) ofSet(set *configv1.ImageDigestMirrorSet, before, after configv
 		messages[f.Reason] = append(messages[f.Reason], f.Message)
 	}
 	for _, reason := range reasons {
-		e.Recorder.Eventf(set, nil, corev1.EventTypeWarning, reason, actionMerge, "%s", note(strings.Join(messages[reason], "; ")))
+		e.Recorder.Eventf(set.Object, nil, corev1.EventTypeWarning, reason, actionMerge, "%s", note(strings.Join(messages[reason], "; ")))
 	}
 	if c, changed := change(before.Conditions, after.Conditions, configv1.ConditionApplied); changed {
 		switch c.Reason {
 		case configv1.ReasonAppliedOnAllNodes:
-			e.Recorder.Eventf(set, nil, corev1.EventTypeNormal, c.Reason, actionApply, "generation %d is %s", set.Generation, c.Message)
+			e.Recorder.Eventf(set.Object, nil, corev1.EventTypeNormal, c.Reason, actionApply, "generation %d is %s", set.GetGeneration(), c.Message)
 		case configv1.ReasonNodesFailing:
-			e.Recorder.Eventf(set, nil, corev1.EventTypeWarning, c.Reason, actionApply, "%s", note(c.Message))
+			e.Recorder.Eventf(set.Object, nil, corev1.EventTypeWarning, c.Reason, actionApply, "%s", note(c.Message))
 		}
 	}
 }

@@ -22,9 +22,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
-	configv1ac "github.com/mirrorset/mirrorset/api/config/v1/applyconfiguration/config/v1"
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
 	mirrorsetv1alpha1ac "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1/applyconfiguration/mirrorset/v1alpha1"
+	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/standing"
 )
@@ -83,7 +83,7 @@ func NewMetrics(board *Board, nodes client.Reader, settings AgentSettings) *Metr
 		board: board, nodes: nodes, settings: settings,
 		sets:     prometheus.NewDesc("mirrorset_sets", "ImageDigestMirrorSets that there are.", nil, nil),
 		rules:    prometheus.NewDesc("mirrorset_rules", "Sources that the sets have rules for once they are merged.", nil, nil),
-		findings: prometheus.NewDesc("mirrorset_findings", "Findings about the sets by their reason.", []string{"reason"}, nil),
+		findings: prometheus.NewDesc("mirrorset_findings", "Findings about the sets by their reason.", []string{"reason", "class"}, nil),
 		revision: prometheus.NewDesc("mirrorset_revision", "Revision that is published; 0 while there is none.", nil, nil),
 		byState:  prometheus.NewDesc("mirrorset_nodes", "Nodes that are to have an agent, by where they are with what is published.", []string{"state"}, nil),
 		render: prometheus.NewHistogram(prometheus.HistogramOpts{
@@ -137,7 +137,7 @@ func (m *Metrics) Collect(metrics chan<- prometheus.Metric) {
 		byReason[f.Reason]++
 	}
 	for _, reason := range mirrors.Reasons() { // 0 where there is none any more
-		gauge(m.findings, float64(byReason[reason]), string(reason))
+		gauge(m.findings, float64(byReason[reason]), string(reason), string(reason.Class()))
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), listTime)
 	defer cancel()
@@ -233,11 +233,13 @@ func (m *Metrics) wrote(object any, err error) error {
 	if err != nil {
 		return err
 	}
-	switch object.(type) {
+	switch written := object.(type) {
 	case *corev1.ConfigMap, *corev1ac.ConfigMapApplyConfiguration:
 		m.writes.WithLabelValues(configMapWrites).Inc()
-	case *configv1ac.ImageDigestMirrorSetApplyConfiguration:
-		m.writes.WithLabelValues(setStatusWrites).Inc()
+	case interface{ GetKind() string }: // what is applied without a type, such as the status of a set
+		if kinds.Named(written.GetKind()) != nil {
+			m.writes.WithLabelValues(setStatusWrites).Inc()
+		}
 	case *mirrorsetv1alpha1.MirrorNode, *mirrorsetv1alpha1ac.MirrorNodeApplyConfiguration:
 		m.writes.WithLabelValues(mirrorNodeWrites).Inc()
 	case *appsv1ac.DaemonSetApplyConfiguration:

@@ -19,13 +19,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	appsv1ac "k8s.io/client-go/applyconfigurations/apps/v1"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 
-	configv1ac "github.com/mirrorset/mirrorset/api/config/v1/applyconfiguration/config/v1"
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
 	mirrorsetv1alpha1ac "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1/applyconfiguration/mirrorset/v1alpha1"
 )
@@ -133,9 +133,9 @@ func TestASnapshotIsMeasured(t *testing.T) {
 	m := NewMetrics(board, &cached{}, AgentSettings{})
 	wantLines(t, "before there is one", scrape(t, m), "!mirrorset_sets", "!mirrorset_revision", "!mirrorset_findings", "!mirrorset_nodes", `mirrorset_writes_total{kind="configmap"} 0`)
 	board.put(*snapshotOf(t, "a: https://wrong -> m.com\nb: https://wrong -> m.com\nb: s.com -> m.com"))
-	wantLines(t, "with findings", scrape(t, m), "mirrorset_sets 2\n", "mirrorset_rules 1\n", "mirrorset_revision 20\n", `mirrorset_findings{reason="InvalidSource"} 2`, `mirrorset_findings{reason="WildcardTie"} 0`)
+	wantLines(t, "with findings", scrape(t, m), "mirrorset_sets 2\n", "mirrorset_rules 1\n", "mirrorset_revision 20\n", `mirrorset_findings{class="LeftOut",reason="InvalidSource"} 2`, `mirrorset_findings{class="Attention",reason="WildcardTie"} 0`)
 	board.put(*snapshotOf(t, "b: s.com -> m.com"))
-	wantLines(t, "once they are gone", scrape(t, m), "mirrorset_sets 1\n", `mirrorset_findings{reason="InvalidSource"} 0`)
+	wantLines(t, "once they are gone", scrape(t, m), "mirrorset_sets 1\n", `mirrorset_findings{class="LeftOut",reason="InvalidSource"} 0`)
 	board.put(Snapshot{})
 	wantLines(t, "with nothing at all", scrape(t, m), "mirrorset_sets 0\n", "mirrorset_rules 0\n", "mirrorset_revision 0\n", `mirrorset_nodes{state="in_force"} 0`)
 	wantLines(t, "without a cache", scrape(t, NewMetrics(board, &cached{err: errors.New("no")}, AgentSettings{})), "mirrorset_sets 0\n", "!mirrorset_nodes")
@@ -246,11 +246,13 @@ func TestWritesAreCountedByTheirKind(t *testing.T) {
 	for _, failure := range []error{nil, errors.New("no")} {
 		m := NewMetrics(&Board{}, &cached{}, AgentSettings{})
 		c, ctx := m.Counting(&server{err: failure}), t.Context()
+		set := &unstructured.Unstructured{}
+		set.SetKind("ImageDigestMirrorSet")
 		for _, err := range []error{
 			c.Apply(ctx, corev1ac.ConfigMap("c", "n")), c.Delete(ctx, &corev1.ConfigMap{}),
 			c.Apply(ctx, appsv1ac.DaemonSet("d", "n")),
 			c.Create(ctx, &mirrorsetv1alpha1.MirrorNode{}), c.Delete(ctx, &mirrorsetv1alpha1.MirrorNode{}), c.Apply(ctx, mirrorsetv1alpha1ac.MirrorNode("m")), c.Status().Apply(ctx, mirrorsetv1alpha1ac.MirrorNode("m")),
-			c.Status().Apply(ctx, configv1ac.ImageDigestMirrorSet("s")),
+			c.Status().Apply(ctx, client.ApplyConfigurationFromUnstructured(set)),
 		} {
 			if !errors.Is(err, failure) {
 				t.Errorf("error %v", err)

@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -24,16 +25,13 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
-	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
+	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/payload"
 	"github.com/mirrorset/mirrorset/internal/plan"
 	"github.com/mirrorset/mirrorset/internal/registriesconf"
 )
-
-// CRDName is the name of the CustomResourceDefinition that the sets come from.
-const CRDName = "imagedigestmirrorsets.config.openshift.io"
 
 // crdBack is how often the manager looks for sets after their CRD came back, besides the events.
 const crdBack = time.Second
@@ -56,14 +54,14 @@ type Publisher struct {
 	// Metrics, if they are not nil, are told what was published, and how long it took to make.
 	Metrics *Metrics
 
-	watchSets  func(context.Context) error // starts the watch of the sets
-	watching   bool
+	watchSets  func(context.Context, *kinds.Kind) error // starts the watch of the sets of a kind
+	watching   map[*kinds.Kind]bool
 	history    plan.History
-	lastCRD    types.UID // the CRD of the last pass
-	pollUntil  time.Time // while the watch of the sets of a new CRD may still be starting
-	logged     string    // the last findings, so that each is logged once
-	held       string    // why nothing was published, likewise
-	unreported string    // why what nodes report cannot be read, likewise
+	lastCRDs   map[string]string // the UIDs of the CRDs of the last pass, by kind
+	pollUntil  time.Time         // while the watch of the sets of a new CRD may still be starting
+	logged     string            // the last findings, so that each is logged once
+	held       string            // why nothing was published, likewise
+	unreported string            // why what nodes report cannot be read, likewise
 }
 
 // +kubebuilder:rbac:groups=config.openshift.io,resources=imagedigestmirrorsets,verbs=list;watch
@@ -88,13 +86,13 @@ func (p *Publisher) SetupWithManager(mgr ctrl.Manager) error {
 		return err
 	}
 	changed := predicate.Funcs{UpdateFunc: setChanged}
-	p.watchSets = func(ctx context.Context) error {
+	p.watchSets = func(ctx context.Context, kind *kinds.Kind) error {
 		ctx, cancel := context.WithTimeout(ctx, watchStart)
 		defer cancel()
 		sets := &metav1.PartialObjectMetadata{}
-		sets.SetGroupVersionKind(configv1.GroupVersion.WithKind(configv1.KindImageDigestMirrorSet))
+		sets.SetGroupVersionKind(kind.GroupVersionKind())
 		if _, err := mgr.GetCache().GetInformer(ctx, sets); err != nil { // returns once it is in step
-			return fmt.Errorf("watching sets: %w", err)
+			return fmt.Errorf("watching %s: %w", kind.Resource, err)
 		}
 		return c.Watch(source.Kind[client.Object](mgr.GetCache(), sets, one, changed))
 	}
@@ -104,11 +102,19 @@ func (p *Publisher) SetupWithManager(mgr ctrl.Manager) error {
 // Reconcile publishes, and has the sets watched from when they are served.
 func (p *Publisher) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Result, error) {
 	result, served, err := p.Publish(ctx)
-	if served && !p.watching {
-		watched := p.watchSets(ctx)
-		p.watching = watched == nil
-		err = errors.Join(err, watched)
-		result.RequeueAfter = 1 // for what happened between the list and the start of the watch
+	if served {
+		for _, kind := range kinds.All {
+			if p.watching[kind] {
+				continue
+			}
+			watched := p.watchSets(ctx, kind)
+			if p.watching == nil {
+				p.watching = make(map[*kinds.Kind]bool)
+			}
+			p.watching[kind] = watched == nil
+			err = errors.Join(err, watched)
+			result.RequeueAfter = 1 // for what happened between the list and the start of the watch
+		}
 	}
 	if errors.Is(err, payload.ErrTooLarge) {
 		return ctrl.Result{}, reconcile.TerminalError(err)
@@ -119,23 +125,24 @@ func (p *Publisher) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Result,
 // Publish makes the ConfigMap say what the sets say now, if it does not. Served tells whether there are sets to be had.
 func (p *Publisher) Publish(ctx context.Context) (result ctrl.Result, served bool, err error) {
 	listed := time.Now()
-	sets, crd, err := p.listSets(ctx)
+	sets, crds, err := p.listSets(ctx)
 	if err != nil {
 		return result, false, err
 	}
-	if crd == nil {
+	if crds == nil {
 		decision, _ := plan.Decide(plan.Seen{}, p.history)
 		p.hold(ctx, decision.Why)
 		return ctrl.Result{RequeueAfter: decision.Again}, false, nil
 	}
 	now := time.Now()
-	snapshot := Snapshot{Sets: sets, HasStatus: hasStatus(crd), Listed: listed}
+	snapshot := Snapshot{Sets: sets, HasStatus: crds.haveStatus(), Listed: listed}
+	sources := crds.sources(sets)
 	began := time.Now()
-	snapshot.Result = mirrors.Merge(mirrors.Input{Sets: sets, Insecure: p.Insecure})
+	snapshot.Result = kinds.Merge(sets, p.Insecure)
 	text, err := registriesconf.Encode(snapshot.Result.Rules)
 	p.Metrics.rendered(time.Since(began))
 	p.logFindings(ctx, snapshot.Result.Findings)
-	result = p.poll(crd, now)
+	result = p.poll(sources, now)
 	if err != nil {
 		return result, true, err
 	}
@@ -148,8 +155,7 @@ func (p *Publisher) Publish(ctx context.Context) (result ctrl.Result, served boo
 	}
 	var decision plan.Decision
 	decision, p.history = plan.Decide(plan.Seen{
-		Now: now, Source: sourceOf(crd), Published: current.seen(), Nodes: p.reports(ctx), Text: text,
-		Sets: len(sets), SetsDigest: payload.DigestOfSets(payload.StatesOf(configv1.KindImageDigestMirrorSet, sets)),
+		Now: now, Sources: sources, Published: current.seen(), Nodes: p.reports(ctx), Text: text, SetsDigest: kinds.DigestOf(sets),
 	}, p.history)
 	if result.RequeueAfter == 0 || decision.Do == plan.Wait {
 		result.RequeueAfter = decision.Again
@@ -165,12 +171,12 @@ func (p *Publisher) Publish(ctx context.Context) (result ctrl.Result, served boo
 		return result, true, nil
 	}
 	p.held = ""
-	return result, true, p.publishAndTell(ctx, current, decision.Payload, crd, snapshot)
+	return result, true, p.publishAndTell(ctx, current, decision.Payload, sources, snapshot)
 }
 
 // publishAndTell has the snapshot say what came of it.
-func (p *Publisher) publishAndTell(ctx context.Context, current published, next payload.Payload, crd *apiextensionsv1.CustomResourceDefinition, snapshot Snapshot) error {
-	err := p.publish(ctx, current, next, crd)
+func (p *Publisher) publishAndTell(ctx context.Context, current published, next payload.Payload, sources []plan.Source, snapshot Snapshot) error {
+	err := p.publish(ctx, current, next, sources)
 	switch {
 	case apierrors.IsConflict(err):
 		return err // which the next pass settles
@@ -219,58 +225,18 @@ func (p *Publisher) isAhead(object client.Object) bool {
 func (p *Publisher) hold(ctx context.Context, why string) {
 	if p.held != why {
 		p.held = why
-		ctrl.LoggerFrom(ctx).Info("What is published stays as it is: "+why, "crd", CRDName)
+		ctrl.LoggerFrom(ctx).Info("What is published stays as it is: "+why, "crds", crdNames())
 	}
 }
 
-// listSets lists all sets. It returns no CRD where the list cannot be believed.
-func (p *Publisher) listSets(ctx context.Context) ([]configv1.ImageDigestMirrorSet, *apiextensionsv1.CustomResourceDefinition, error) {
-	before, err := p.crd(ctx)
-	if err != nil || plan.Believable(sourceOf(before), sourceOf(before)) == nil {
-		return nil, nil, err
-	}
-	var list configv1.ImageDigestMirrorSetList
-	if err := p.Live.List(ctx, &list); err != nil {
-		if apierrors.IsNotFound(err) {
-			return nil, nil, nil
-		}
-		return nil, nil, fmt.Errorf("listing sets: %w", err)
-	}
-	after, err := p.crd(ctx)
-	if err != nil || plan.Believable(sourceOf(before), sourceOf(after)) == nil {
-		return nil, nil, err
-	}
-	return list.Items, after, nil
-}
-
-// crd returns the CRD of the sets; nil where there is none.
-func (p *Publisher) crd(ctx context.Context) (*apiextensionsv1.CustomResourceDefinition, error) {
-	var crd apiextensionsv1.CustomResourceDefinition
-	if err := p.Live.Get(ctx, types.NamespacedName{Name: CRDName}, &crd); err != nil {
-		return nil, client.IgnoreNotFound(err)
-	}
-	return &crd, nil
-}
-
-// sourceOf is what a decision takes of the CRD.
-func sourceOf(crd *apiextensionsv1.CustomResourceDefinition) *plan.Source {
-	if crd == nil {
-		return nil
-	}
-	seen := &plan.Source{UID: string(crd.UID), Created: crd.CreationTimestamp.Time, Leaving: crd.DeletionTimestamp != nil}
-	for _, c := range crd.Status.Conditions {
-		seen.Established = seen.Established || c.Type == apiextensionsv1.Established && c.Status == apiextensionsv1.ConditionTrue
-	}
-	return seen
-}
-
-// poll has sets looked for every second for a minute after the CRD came back, because the watch that broke with the old
+// poll has sets looked for every second for a minute after a CRD came back, because the watch that broke with the old
 // one takes its time to start again.
-func (p *Publisher) poll(crd *apiextensionsv1.CustomResourceDefinition, now time.Time) ctrl.Result {
-	if p.lastCRD != "" && p.lastCRD != crd.UID {
+func (p *Publisher) poll(sources []plan.Source, now time.Time) ctrl.Result {
+	crds := uidsOf(sources)
+	if p.lastCRDs != nil && !maps.Equal(p.lastCRDs, crds) {
 		p.pollUntil = now.Add(time.Minute)
 	}
-	p.lastCRD = crd.UID
+	p.lastCRDs = crds
 	if now.Before(p.pollUntil) {
 		return ctrl.Result{RequeueAfter: crdBack}
 	}

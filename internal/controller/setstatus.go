@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
+	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/standing"
 )
@@ -22,20 +23,17 @@ const (
 	maxNote          = 1024
 )
 
-// leavesOut are the findings about parts of a set that are not used.
-var leavesOut = map[mirrors.Reason]bool{mirrors.InvalidSource: true, mirrors.InvalidMirror: true, mirrors.InvalidPolicy: true}
-
-// judged is what all sets come to, by the name of the set.
+// judged is what all sets come to.
 type judged struct {
-	findings map[string][]mirrors.Finding
-	used     map[string]bool // sets of which at least one entry is in a rule
+	findings map[mirrors.Object][]mirrors.Finding
+	used     map[mirrors.Object]bool // sets of which at least one entry is in a rule
 }
 
 func judge(result mirrors.Result) judged {
-	j := judged{findings: make(map[string][]mirrors.Finding), used: make(map[string]bool)}
+	j := judged{findings: make(map[mirrors.Object][]mirrors.Finding), used: make(map[mirrors.Object]bool)}
 	for _, f := range result.Findings {
-		for _, name := range mirrors.Objects(f.Entries) {
-			j.findings[name] = append(j.findings[name], f)
+		for _, set := range mirrors.Objects(f.Entries) {
+			j.findings[set] = append(j.findings[set], f)
 		}
 	}
 	for i := range result.Rules {
@@ -47,14 +45,14 @@ func judge(result mirrors.Result) judged {
 }
 
 // setStatus is what a set's status is to be, given what it was and where the nodes are.
-func setStatus(set *configv1.ImageDigestMirrorSet, before configv1.ImageDigestMirrorSetStatus, j judged, fleet []member, published *Snapshot, now metav1.Time) configv1.ImageDigestMirrorSetStatus {
-	status := configv1.ImageDigestMirrorSetStatus{ObservedGeneration: set.Generation}
+func setStatus(set *kinds.Set, before configv1.MirrorSetStatus, j judged, fleet []member, published *Snapshot, now metav1.Time) configv1.MirrorSetStatus {
+	status := configv1.MirrorSetStatus{ObservedGeneration: set.GetGeneration()}
 	for _, c := range before.Conditions { // those of others are not ours to keep
 		if c.Type == configv1.ConditionAccepted || c.Type == configv1.ConditionApplied {
 			status.Conditions = append(status.Conditions, c)
 		}
 	}
-	if before.ObservedGeneration == set.Generation {
+	if before.ObservedGeneration == set.GetGeneration() {
 		status.Revision = before.Revision
 	}
 	if status.Revision == 0 && published.Held == "" {
@@ -62,14 +60,14 @@ func setStatus(set *configv1.ImageDigestMirrorSet, before configv1.ImageDigestMi
 	}
 	sources, mirrorsNamed := namedBy(set)
 	status.Sources, status.Mirrors = number(len(sources)), number(mirrorsNamed)
-	findings := j.findings[set.Name]
+	findings := j.findings[set.Ref()]
 	for _, f := range findings[:min(len(findings), configv1.MaxFindings)] {
-		status.Findings = append(status.Findings, configv1.Finding{Reason: string(f.Reason), Message: f.Message, Entry: entryOf(f, set.Name)})
+		status.Findings = append(status.Findings, configv1.Finding{Reason: string(f.Reason), Message: f.Message, Entry: entryOf(f, set.Ref())})
 	}
-	accepted := acceptance(set, findings, j.used[set.Name])
+	accepted := acceptance(set, findings, j.used[set.Ref()])
 	applied := application(before, status, sources, fleet, published)
 	for _, c := range []metav1.Condition{accepted, applied} {
-		c.ObservedGeneration, c.LastTransitionTime = set.Generation, now
+		c.ObservedGeneration, c.LastTransitionTime = set.GetGeneration(), now
 		meta.SetStatusCondition(&status.Conditions, c)
 	}
 	return status
@@ -81,12 +79,12 @@ func number(n int) *int32 {
 }
 
 // namedBy returns the sources that a set names, and how many different mirrors.
-func namedBy(set *configv1.ImageDigestMirrorSet) (sources map[string]bool, mirrorsNamed int) {
+func namedBy(set *kinds.Set) (sources map[string]bool, mirrorsNamed int) {
 	sources = make(map[string]bool)
-	named := make(map[configv1.ImageMirror]bool)
-	for i := range set.Spec.ImageDigestMirrors {
-		sources[set.Spec.ImageDigestMirrors[i].Source] = true
-		for _, m := range set.Spec.ImageDigestMirrors[i].Mirrors {
+	named := make(map[string]bool)
+	for _, e := range set.Entries {
+		sources[e.Source] = true
+		for _, m := range e.Mirrors {
 			named[m] = true
 		}
 	}
@@ -94,7 +92,7 @@ func namedBy(set *configv1.ImageDigestMirrorSet) (sources map[string]bool, mirro
 }
 
 // entryOf returns the entry of the set that a finding is about; nil where it is about several.
-func entryOf(f mirrors.Finding, set string) *int32 {
+func entryOf(f mirrors.Finding, set mirrors.Object) *int32 {
 	var entry *int32
 	for _, e := range f.Entries {
 		if e.Object != set {
@@ -109,17 +107,17 @@ func entryOf(f mirrors.Finding, set string) *int32 {
 }
 
 // acceptance tells whether every entry of a set is used, or which are not and why.
-func acceptance(set *configv1.ImageDigestMirrorSet, findings []mirrors.Finding, used bool) metav1.Condition {
+func acceptance(set *kinds.Set, findings []mirrors.Finding, used bool) metav1.Condition {
 	condition := metav1.Condition{Type: configv1.ConditionAccepted, Status: metav1.ConditionTrue, Reason: configv1.ReasonAllEntriesAccepted, Message: "every entry is used"}
 	var left []string
 	for _, f := range findings {
-		if leavesOut[f.Reason] {
+		if f.Class() == mirrors.LeftOut {
 			left = append(left, f.Message)
 		}
 	}
 	if len(left) > 0 {
 		condition.Status, condition.Reason = metav1.ConditionFalse, configv1.ReasonPartsLeftOut
-		if !used && len(set.Spec.ImageDigestMirrors) > 0 {
+		if !used && len(set.Entries) > 0 {
 			condition.Reason = configv1.ReasonNothingAccepted
 		}
 		condition.Message = strings.Join(left[:min(len(left), maxFindingsNamed)], "\n")
@@ -135,7 +133,7 @@ func acceptance(set *configv1.ImageDigestMirrorSet, findings []mirrors.Finding, 
 
 // application tells on how many nodes this generation of a set is in force. Once it was on all, it stays so: a node that joins
 // starts with the set.
-func application(before, status configv1.ImageDigestMirrorSetStatus, sources map[string]bool, fleet []member, published *Snapshot) metav1.Condition {
+func application(before, status configv1.MirrorSetStatus, sources map[string]bool, fleet []member, published *Snapshot) metav1.Condition {
 	if was := meta.FindStatusCondition(before.Conditions, configv1.ConditionApplied); was != nil && was.Status == metav1.ConditionTrue && was.ObservedGeneration == status.ObservedGeneration {
 		return *was
 	}

@@ -18,7 +18,7 @@ import (
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
 	"github.com/mirrorset/mirrorset/config"
-	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors/mirrorstest"
 )
 
@@ -30,9 +30,9 @@ func snapshotOf(t *testing.T, sets string) *Snapshot {
 		t.Fatal(err)
 	}
 	for i := range parsed {
-		parsed[i].Generation = 1
+		parsed[i].SetGeneration(1)
 	}
-	return &Snapshot{Sets: parsed, Result: mirrors.Merge(mirrors.Input{Sets: parsed}), Revision: 20, Digest: "d"}
+	return &Snapshot{Sets: parsed, Result: kinds.Merge(parsed, nil), Revision: 20, Digest: "d"}
 }
 
 func fleetOf(statuses ...mirrorsetv1alpha1.MirrorNodeStatus) (fleet []member) {
@@ -43,11 +43,11 @@ func fleetOf(statuses ...mirrorsetv1alpha1.MirrorNodeStatus) (fleet []member) {
 }
 
 // statusOf is what the first set's status becomes.
-func statusOf(s *Snapshot, before configv1.ImageDigestMirrorSetStatus, fleet []member) configv1.ImageDigestMirrorSetStatus {
+func statusOf(s *Snapshot, before configv1.MirrorSetStatus, fleet []member) configv1.MirrorSetStatus {
 	return setStatus(&s.Sets[0], before, judge(s.Result), fleet, s, metav1.Now())
 }
 
-func wantCondition(t *testing.T, what string, status configv1.ImageDigestMirrorSetStatus, kind string, is metav1.ConditionStatus, reason string, parts ...string) {
+func wantCondition(t *testing.T, what string, status configv1.MirrorSetStatus, kind string, is metav1.ConditionStatus, reason string, parts ...string) {
 	t.Helper()
 	c := meta.FindStatusCondition(status.Conditions, kind)
 	if c == nil || c.Status != is || c.Reason != reason || c.ObservedGeneration != status.ObservedGeneration {
@@ -80,7 +80,7 @@ func TestASetSaysOnHowManyNodesItIsInForce(t *testing.T) {
 		{"all but a source of another set", fleetOf(reported(20, without("t.com"))), metav1.ConditionTrue, configv1.ReasonAppliedOnAllNodes, nil},
 		{"all but a source of its own", fleetOf(reported(20, without("s.com/x"))), metav1.ConditionFalse, configv1.ReasonNodesFailing, []string{"node-0 (because)"}},
 	} {
-		status := statusOf(s, configv1.ImageDigestMirrorSetStatus{}, c.fleet)
+		status := statusOf(s, configv1.MirrorSetStatus{}, c.fleet)
 		wantCondition(t, c.name, status, configv1.ConditionApplied, c.is, c.reason, c.parts...)
 		if status.Revision != 20 || *status.Sources != 2 || *status.Mirrors != 2 || status.ObservedGeneration != 1 {
 			t.Errorf("%s: got %+v", c.name, status)
@@ -90,12 +90,12 @@ func TestASetSaysOnHowManyNodesItIsInForce(t *testing.T) {
 	for range 30 {
 		many = append(many, reported(19, failed))
 	}
-	wantCondition(t, "many", statusOf(s, configv1.ImageDigestMirrorSetStatus{}, fleetOf(many...)), configv1.ConditionApplied, metav1.ConditionFalse, configv1.ReasonNodesFailing, "node-9 (the disk is full) and 20 more")
+	wantCondition(t, "many", statusOf(s, configv1.MirrorSetStatus{}, fleetOf(many...)), configv1.ConditionApplied, metav1.ConditionFalse, configv1.ReasonNodesFailing, "node-9 (the disk is full) and 20 more")
 }
 
 func TestOnceAppliedAGenerationStaysSo(t *testing.T) {
 	s := snapshotOf(t, "a: s.com -> m.com")
-	applied := statusOf(s, configv1.ImageDigestMirrorSetStatus{}, fleetOf(reported(20)))
+	applied := statusOf(s, configv1.MirrorSetStatus{}, fleetOf(reported(20)))
 	joined := fleetOf(reported(20), mirrorsetv1alpha1.MirrorNodeStatus{})
 	if after := statusOf(s, applied, joined); !equality.Semantic.DeepEqual(after, applied) {
 		t.Errorf("a node that joins changes the set: %+v", after)
@@ -104,7 +104,7 @@ func TestOnceAppliedAGenerationStaysSo(t *testing.T) {
 	if after := statusOf(s, applied, fleetOf(reported(20))); !equality.Semantic.DeepEqual(after, applied) {
 		t.Errorf("another set's change changes this one: %+v", after)
 	}
-	s.Sets[0].Generation = 2
+	s.Sets[0].SetGeneration(2)
 	after := statusOf(s, applied, fleetOf(reported(20)))
 	wantCondition(t, "the next generation", after, configv1.ConditionApplied, metav1.ConditionFalse, configv1.ReasonProgressing)
 	if after.Revision != 30 {
@@ -115,7 +115,7 @@ func TestOnceAppliedAGenerationStaysSo(t *testing.T) {
 
 func TestTheFirstRevisionOfAGenerationIsKept(t *testing.T) {
 	s := snapshotOf(t, "a: s.com -> m.com")
-	before := statusOf(s, configv1.ImageDigestMirrorSetStatus{}, fleetOf(reported(19)))
+	before := statusOf(s, configv1.MirrorSetStatus{}, fleetOf(reported(19)))
 	s.Revision = 30
 	after := statusOf(s, before, fleetOf(reported(25)))
 	if after.Revision != 20 {
@@ -127,7 +127,7 @@ func TestTheFirstRevisionOfAGenerationIsKept(t *testing.T) {
 func TestWhatIsHeldBackIsNotPublished(t *testing.T) {
 	s := snapshotOf(t, "a: s.com -> m.com")
 	s.Held = "too large"
-	status := statusOf(s, configv1.ImageDigestMirrorSetStatus{}, fleetOf(reported(20)))
+	status := statusOf(s, configv1.MirrorSetStatus{}, fleetOf(reported(20)))
 	wantCondition(t, "held", status, configv1.ConditionApplied, metav1.ConditionFalse, configv1.ReasonNotPublished, "too large")
 	if status.Revision != 0 {
 		t.Errorf("got revision %d", status.Revision)
@@ -150,7 +150,7 @@ func TestASetSaysWhatIsLeftOutOfIt(t *testing.T) {
 		{"nothing, but two entries contradict", "a: s.com -> m.com, n.com\na: s.com -> n.com, m.com", metav1.ConditionTrue, configv1.ReasonAllEntriesAccepted, nil, "OrderConflict -"},
 		{"another set's entry", "a: s.com -> m.com\nb: t.com -> mirror", metav1.ConditionTrue, configv1.ReasonAllEntriesAccepted, nil, ""},
 	} {
-		status := statusOf(snapshotOf(t, c.sets), configv1.ImageDigestMirrorSetStatus{}, nil)
+		status := statusOf(snapshotOf(t, c.sets), configv1.MirrorSetStatus{}, nil)
 		wantCondition(t, c.name, status, configv1.ConditionAccepted, c.is, c.reason, c.parts...)
 		findings := ""
 		if len(status.Findings) > 0 {
@@ -170,7 +170,7 @@ func TestAStatusHasRoomForSoManyFindings(t *testing.T) {
 	for i := range 500 {
 		fmt.Fprintf(&sets, "a: s%d.com -> mirror, m.com\n", i)
 	}
-	status := statusOf(snapshotOf(t, sets.String()), configv1.ImageDigestMirrorSetStatus{}, nil)
+	status := statusOf(snapshotOf(t, sets.String()), configv1.MirrorSetStatus{}, nil)
 	if len(status.Findings) != configv1.MaxFindings {
 		t.Errorf("%d findings", len(status.Findings))
 	}
@@ -179,19 +179,19 @@ func TestAStatusHasRoomForSoManyFindings(t *testing.T) {
 
 func TestOnlyTheCountOfNodesIsWorthWaitingWith(t *testing.T) {
 	s := snapshotOf(t, "a: s.com -> m.com")
-	before := statusOf(s, configv1.ImageDigestMirrorSetStatus{}, fleetOf(reported(20), reported(19), reported(19)))
+	before := statusOf(s, configv1.MirrorSetStatus{}, fleetOf(reported(20), reported(19), reported(19)))
 	for name, c := range map[string]struct {
-		after configv1.ImageDigestMirrorSetStatus
+		after configv1.MirrorSetStatus
 		want  bool
 	}{
 		"another count": {statusOf(s, before, fleetOf(reported(20), reported(20), reported(19))), true},
 		"all nodes":     {statusOf(s, before, fleetOf(reported(20), reported(20), reported(20))), false},
-		"other findings": {func() configv1.ImageDigestMirrorSetStatus {
+		"other findings": {func() configv1.MirrorSetStatus {
 			after := before
 			after.Findings = []configv1.Finding{{Reason: "X", Message: "x"}}
 			return after
 		}(), false},
-		"the first one": {configv1.ImageDigestMirrorSetStatus{}, false},
+		"the first one": {configv1.MirrorSetStatus{}, false},
 	} {
 		if got := onlyProgressed(before, c.after); got != c.want {
 			t.Errorf("%s: got %t", name, got)
@@ -206,7 +206,7 @@ func TestACRDThatLacksAFieldOfTheStatusHasNoRoomForIt(t *testing.T) {
 	}
 	var crd apiextensionsv1.CustomResourceDefinition
 	for _, c := range crds {
-		if c.GetName() == CRDName {
+		if c.GetName() == kinds.Digest.CRDName() {
 			err = runtime.DefaultUnstructuredConverter.FromUnstructured(c.Object, &crd)
 		}
 	}

@@ -16,14 +16,14 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
-	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
+	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 )
 
 // Snapshot is what the publisher last made of all sets. It is not changed any more.
 type Snapshot struct {
 	// Sets are those that were listed.
-	Sets []configv1.ImageDigestMirrorSet
+	Sets []kinds.Set
 	// Result is what they were merged to.
 	Result mirrors.Result
 	// Revision and Digest are those of what is published; 0 and empty while nothing is.
@@ -33,8 +33,8 @@ type Snapshot struct {
 	Provisional bool
 	// Held is why what is published is not what the sets say; empty where it is.
 	Held string
-	// HasStatus tells whether the CRD has room for our status. That of OpenShift has not.
-	HasStatus bool
+	// HasStatus has the kinds whose CRD has room for our status. That of OpenShift has not.
+	HasStatus map[*kinds.Kind]bool
 	// Listed is when the sets were listed.
 	Listed time.Time
 }

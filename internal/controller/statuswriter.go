@@ -5,18 +5,18 @@ package controller
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -24,7 +24,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
-	configv1ac "github.com/mirrorset/mirrorset/api/config/v1/applyconfiguration/config/v1"
+	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/payload"
 )
 
@@ -41,12 +41,12 @@ type StatusWriter struct {
 	Events   *Events
 
 	written map[types.UID]written // what this process wrote last
-	pruned  bool                  // it was said that the CRD has no room for a status
+	pruned  map[*kinds.Kind]bool  // it was said that the CRD has no room for a status
 }
 
 // written is a status, and when its write had ended.
 type written struct {
-	status configv1.ImageDigestMirrorSetStatus
+	status configv1.MirrorSetStatus
 	at     time.Time
 }
 
@@ -71,10 +71,7 @@ func (w *StatusWriter) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Resu
 	if published == nil {
 		return ctrl.Result{}, nil
 	}
-	if !published.HasStatus && !w.pruned {
-		ctrl.LoggerFrom(ctx).Info("The CRD, which something else installed, has no room for a status, so sets do not show one; events and MirrorNodes do", "crd", CRDName)
-	}
-	w.pruned = !published.HasStatus
+	w.sayPruned(ctx, published)
 	nodes, reports, err := listFleet(ctx, w.Client)
 	if err != nil && !meta.IsNoMatchError(err) {
 		return ctrl.Result{}, err
@@ -88,7 +85,7 @@ func (w *StatusWriter) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Resu
 		set := &published.Sets[i]
 		before := w.before(set, published)
 		after := setStatus(set, before.status, j, fleet, published, metav1.Time{Time: now.Truncate(time.Second)})
-		kept[set.UID] = before
+		kept[set.GetUID()] = before
 		if equality.Semantic.DeepEqual(before.status, after) {
 			continue
 		}
@@ -98,45 +95,38 @@ func (w *StatusWriter) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Resu
 			}
 			continue
 		}
-		if published.HasStatus {
+		if published.HasStatus[set.Kind] {
 			if err := w.write(ctx, set, after); err != nil {
 				failed = append(failed, err)
 				continue
 			}
 		}
 		w.Events.ofSet(set, before.status, after)
-		kept[set.UID] = written{status: after, at: time.Now()}
+		kept[set.GetUID()] = written{status: after, at: time.Now()}
 	}
 	w.written = kept
 	return result, errors.Join(failed...)
 }
 
-// before returns the status that a set has: what was written last, unless the set was listed since, when somebody else may
-// have written it.
-func (w *StatusWriter) before(set *configv1.ImageDigestMirrorSet, published *Snapshot) written {
-	last, ok := w.written[set.UID]
-	if ok && (!published.HasStatus || !published.Listed.After(last.at)) {
-		return last
-	}
-	return written{status: set.Status, at: last.at}
-}
-
-// hasStatus tells whether the API server keeps the status that we write, all of it: an apply with a field that a CRD does not have
-// fails. OpenShift's CRD has the status as an object without fields.
-func hasStatus(crd *apiextensionsv1.CustomResourceDefinition) bool {
-	for i := range crd.Spec.Versions {
-		v := &crd.Spec.Versions[i]
-		if v.Name == configv1.GroupVersion.Version && v.Subresources != nil && v.Subresources.Status != nil && v.Schema != nil && v.Schema.OpenAPIV3Schema != nil {
-			has := v.Schema.OpenAPIV3Schema.Properties["status"].Properties
-			for _, field := range []string{"observedGeneration", "revision", "sources", "mirrors", "conditions", "findings"} {
-				if _, ok := has[field]; !ok {
-					return false
-				}
-			}
-			return true
+// sayPruned says, once, that a CRD has no room for a status.
+func (w *StatusWriter) sayPruned(ctx context.Context, published *Snapshot) {
+	pruned := make(map[*kinds.Kind]bool)
+	for _, kind := range kinds.All {
+		if pruned[kind] = !published.HasStatus[kind]; pruned[kind] && !w.pruned[kind] {
+			ctrl.LoggerFrom(ctx).Info("The CRD, which something else installed, has no room for a status, so sets do not show one; events and MirrorNodes do", "crd", kind.CRDName())
 		}
 	}
-	return false
+	w.pruned = pruned
+}
+
+// before returns the status that a set has: what was written last, unless the set was listed since, when somebody else may
+// have written it.
+func (w *StatusWriter) before(set *kinds.Set, published *Snapshot) written {
+	last, ok := w.written[set.GetUID()]
+	if ok && (!published.HasStatus[set.Kind] || !published.Listed.After(last.at)) {
+		return last
+	}
+	return written{status: *set.Status, at: last.at}
 }
 
 // setChanged tells of another spec, of another set under the same name, and of a status that somebody took. A watch that was
@@ -165,7 +155,7 @@ func statusTaken(e event.UpdateEvent) bool {
 var underWay = map[string]bool{configv1.ReasonProgressing: true, configv1.ReasonNodesFailing: true}
 
 // onlyProgressed tells whether nothing changed but how many nodes have followed, or fail to.
-func onlyProgressed(before, after configv1.ImageDigestMirrorSetStatus) bool {
+func onlyProgressed(before, after configv1.MirrorSetStatus) bool {
 	was, is := meta.FindStatusCondition(before.Conditions, configv1.ConditionApplied), meta.FindStatusCondition(after.Conditions, configv1.ConditionApplied)
 	if was == nil || is == nil || !underWay[was.Reason] || !underWay[is.Reason] || was.ObservedGeneration != is.ObservedGeneration {
 		return false
@@ -175,21 +165,21 @@ func onlyProgressed(before, after configv1.ImageDigestMirrorSetStatus) bool {
 }
 
 // write applies the status to that very set, and not to another one that has its name by now.
-func (w *StatusWriter) write(ctx context.Context, set *configv1.ImageDigestMirrorSet, status configv1.ImageDigestMirrorSetStatus) error {
-	content, err := json.Marshal(status)
+func (w *StatusWriter) write(ctx context.Context, set *kinds.Set, status configv1.MirrorSetStatus) error {
+	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&status)
 	if err != nil {
 		return err
 	}
-	ac := configv1ac.ImageDigestMirrorSetStatus()
-	if err := json.Unmarshal(content, ac); err != nil {
-		return err
-	}
-	err = w.Client.Status().Apply(ctx, configv1ac.ImageDigestMirrorSet(set.Name).WithUID(set.UID).WithStatus(ac), client.FieldOwner(payload.FieldManager), client.ForceOwnership)
+	apply := &unstructured.Unstructured{Object: map[string]any{"status": content}}
+	apply.SetGroupVersionKind(set.Kind.GroupVersionKind())
+	apply.SetName(set.GetName())
+	apply.SetUID(set.GetUID())
+	err = w.Client.Status().Apply(ctx, client.ApplyConfigurationFromUnstructured(apply), client.FieldOwner(payload.FieldManager), client.ForceOwnership)
 	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
 		return nil // it went meanwhile, and the next list shows what came in its place
 	}
 	if err != nil {
-		return fmt.Errorf("writing the status of ImageDigestMirrorSet %s: %w", set.Name, err)
+		return fmt.Errorf("writing the status of %s %s: %w", set.Kind.Name, set.GetName(), err)
 	}
 	return nil
 }

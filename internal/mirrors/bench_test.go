@@ -14,7 +14,7 @@ func BenchmarkResolve(b *testing.B) {
 	for _, n := range []int{100, 10_000} {
 		rules := make([]mirrors.Rule, n)
 		for i := range rules {
-			rules[i] = mirrors.Rule{Source: fmt.Sprintf("r%d.example.com/team", i), Mirrors: []mirrors.Mirror{{Location: "m1.local/team"}, {Location: "m2.local/team"}}}
+			rules[i] = mirrors.Rule{Source: mirrors.Scope(fmt.Sprintf("r%d.example.com/team", i)), Mirrors: []mirrors.Mirror{{Location: "m1.local/team", Modes: mirrors.ByDigest}, {Location: "m2.local/team", Modes: mirrors.ByDigest}}}
 		}
 		index := mirrors.NewIndex(rules)
 		ref, err := mirrors.ParseReference("r42.example.com/team/app/server" + digest)

@@ -4,38 +4,33 @@
 package mirrors
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
-
-	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 )
 
 // statement is what one entry says once the rules E1 to E5 have been applied to it.
 type statement struct {
 	entry   Entry
-	source  string
-	mirrors []string // checked, each once; none in a carve-out
-	blocks  bool     // NeverContactSource, with mirrors or by failing closed
-	allows  bool     // has mirrors, and lets the source be contacted
+	source  Scope
+	mirrors []Scope // checked, each once; none in a carve-out
+	blocks  bool    // NeverContactSource, with mirrors or by failing closed
+	allows  bool    // has mirrors, and lets the source be contacted
 }
 
 // reader applies the rules about single entries, and collects what it finds.
 type reader struct {
 	findings []Finding
-	blockers map[string]string // by source, see blockedBy
+	blockers map[Scope]string // by source, see blockedBy
 }
 
 // read returns the statements of all sets by source, each source's in the order of objects and entries (M2).
-func (r *reader) read(sets []configv1.ImageDigestMirrorSet) map[string][]statement {
-	byName := slices.SortedStableFunc(slices.Values(sets), func(a, b configv1.ImageDigestMirrorSet) int {
-		return cmp.Compare(a.Name, b.Name)
-	})
-	bySource := make(map[string][]statement)
+func (r *reader) read(sets []Set) map[Scope][]statement {
+	byName := slices.SortedStableFunc(slices.Values(sets), func(a, b Set) int { return compareObjects(a.Object, b.Object) })
+	bySource := make(map[Scope][]statement)
 	for i := range byName {
-		for j := range byName[i].Spec.ImageDigestMirrors {
-			entry := Entry{Object: byName[i].Name, Index: j}
-			if s, ok := r.readEntry(entry, &byName[i].Spec.ImageDigestMirrors[j]); ok {
+		for j := range byName[i].Entries {
+			entry := Entry{Object: byName[i].Object, Index: j}
+			if s, ok := r.readEntry(entry, &byName[i].Entries[j]); ok {
 				bySource[s.source] = append(bySource[s.source], s)
 			}
 		}
@@ -44,10 +39,10 @@ func (r *reader) read(sets []configv1.ImageDigestMirrorSet) map[string][]stateme
 }
 
 // readEntry applies E1 to E5, in the order of E6. It returns false for an entry that is left out whole.
-func (r *reader) readEntry(entry Entry, in *configv1.ImageDigestMirrors) (statement, bool) {
-	s := statement{entry: entry, source: in.Source}
+func (r *reader) readEntry(entry Entry, in *SetEntry) (statement, bool) {
+	s := statement{entry: entry, source: Scope(in.Source)}
 	if !sourceRegexp.MatchString(in.Source) {
-		r.find(InvalidSource, in.Source, []Entry{entry}, "source %s is neither host[:port][/path] nor *.host; the entry is left out", quote(in.Source))
+		r.find(InvalidSource, s.source, []Entry{entry}, "source %s is neither host[:port][/path] nor *.host; the entry is left out", quote(in.Source))
 		return s, false
 	}
 	never, known := r.readPolicy(entry, in)
@@ -64,54 +59,53 @@ func (r *reader) readEntry(entry Entry, in *configv1.ImageDigestMirrors) (statem
 		s.blocks, s.allows = never, !never
 	case lost && never:
 		s.blocks = true
-		r.find(InvalidMirror, in.Source, []Entry{entry}, "no usable mirror is left of this entry, and its policy is NeverContactSource: source %s is blocked", quote(s.source))
+		r.find(InvalidMirror, s.source, []Entry{entry}, "no usable mirror is left of this entry, and its policy is NeverContactSource: source %s is blocked", quote(s.source))
 	case lost && !onlySource:
-		r.find(InvalidMirror, in.Source, []Entry{entry}, "no usable mirror is left of this entry, which is left out: source %s", quote(s.source))
+		r.find(InvalidMirror, s.source, []Entry{entry}, "no usable mirror is left of this entry, which is left out: source %s", quote(s.source))
 		return s, false
-	case known && in.MirrorSourcePolicy != "":
-		r.find(PolicyWithoutMirrors, in.Source, []Entry{entry}, "policy %s of source %s has no effect, because the entry names no mirror other than the source", quote(string(in.MirrorSourcePolicy)), quote(s.source))
+	case known && in.Policy != "":
+		r.find(PolicyWithoutMirrors, s.source, []Entry{entry}, "policy %s of source %s has no effect, because the entry names no mirror other than the source", quote(in.Policy), quote(s.source))
 	}
 	return s, true
 }
 
-func (r *reader) readPolicy(entry Entry, in *configv1.ImageDigestMirrors) (never, known bool) {
-	switch in.MirrorSourcePolicy {
-	case "", configv1.AllowContactingSource:
+func (r *reader) readPolicy(entry Entry, in *SetEntry) (never, known bool) {
+	switch in.Policy {
+	case "", AllowContactingSource:
 		return false, true
-	case configv1.NeverContactSource:
+	case NeverContactSource:
 		return true, true
 	default:
-		r.find(InvalidPolicy, in.Source, []Entry{entry}, "policy %s of source %s is not one of NeverContactSource, AllowContactingSource; it counts as none", quote(string(in.MirrorSourcePolicy)), quote(in.Source))
+		r.find(InvalidPolicy, Scope(in.Source), []Entry{entry}, "policy %s of source %s is not one of NeverContactSource, AllowContactingSource; it counts as none", quote(in.Policy), quote(in.Source))
 		return false, false
 	}
 }
 
 // readMirrors returns the mirrors that pass E1 and E3.
-func (r *reader) readMirrors(entry Entry, in *configv1.ImageDigestMirrors) []string {
-	kept := make([]string, 0, len(in.Mirrors))
+func (r *reader) readMirrors(entry Entry, in *SetEntry) []Scope {
+	kept := make([]Scope, 0, len(in.Mirrors))
 	for _, m := range in.Mirrors {
-		mirror := string(m)
 		why := "want host[:port][/path]"
-		if mirrorRegexp.MatchString(mirror) {
-			why = poisons(in.Source, mirror)
+		if mirrorRegexp.MatchString(m) {
+			why = poisons(Scope(in.Source), Scope(m))
 		}
 		if why != "" {
-			r.find(InvalidMirror, in.Source, []Entry{entry}, "mirror %s of source %s is left out: %s", quote(mirror), quote(in.Source), why)
+			r.find(InvalidMirror, Scope(in.Source), []Entry{entry}, "mirror %s of source %s is left out: %s", quote(m), quote(in.Source), why)
 			continue
 		}
-		kept = append(kept, mirror)
+		kept = append(kept, Scope(m))
 	}
 	return kept
 }
 
-func (r *reader) find(reason Reason, source string, entries []Entry, format string, args ...any) {
+func (r *reader) find(reason Reason, source Scope, entries []Entry, format string, args ...any) {
 	r.findings = append(r.findings, Finding{Reason: reason, Source: source, Entries: entries, Message: fmt.Sprintf(format, args...)})
 }
 
 // unique keeps the first of each value (E2).
-func unique(values []string) []string {
-	seen := make(map[string]bool, len(values))
-	kept := make([]string, 0, len(values))
+func unique(values []Scope) []Scope {
+	seen := make(map[Scope]bool, len(values))
+	kept := make([]Scope, 0, len(values))
 	for _, v := range values {
 		if !seen[v] {
 			seen[v] = true

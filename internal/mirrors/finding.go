@@ -5,12 +5,24 @@ package mirrors
 
 import (
 	"cmp"
-	"fmt"
-	"regexp"
+	"maps"
 	"slices"
 	"strconv"
-	"strings"
-	"unicode/utf8"
+)
+
+// Class is what a finding asks of an administrator.
+type Class string
+
+// The classes.
+const (
+	// LeftOut: a part of a set is not used.
+	LeftOut Class = "LeftOut"
+	// NoEffect: an entry is used, and no image is in its source.
+	NoEffect Class = "NoEffect"
+	// Attention: all is in force, and part of it may not be what was meant.
+	Attention Class = "Attention"
+	// Informational: nothing is to be done.
+	Informational Class = "Informational"
 )
 
 // Reason is the machine-readable name of what is odd, in the form that conditions and events use.
@@ -48,16 +60,32 @@ const (
 	UnmatchableSource Reason = "UnmatchableSource"
 )
 
-// Entry names one element of spec.imageDigestMirrors of one object.
-type Entry struct {
-	// Object is the name of the ImageDigestMirrorSet.
-	Object string
-	// Index counts from 0, as in a JSON path.
-	Index int
+// classes has each reason once. Whatever treats reasons differently goes by these classes.
+var classes = map[Reason]Class{
+	InvalidSource:        LeftOut,
+	InvalidMirror:        LeftOut,
+	InvalidPolicy:        LeftOut,
+	UnmatchableSource:    NoEffect,
+	PolicyWithoutMirrors: Attention,
+	CarveOutOpensBlocked: Attention,
+	OrderConflict:        Attention,
+	PolicyConflict:       Attention,
+	SourceInOwnMirrors:   Attention,
+	WildcardTie:          Attention,
+	InvalidRewrite:       Attention,
+	MirrorBlocked:        Attention,
+	WildcardCollapse:     Informational,
+	BlocksTagPulls:       Informational,
 }
 
-func compareEntries(a, b Entry) int {
-	return cmp.Or(cmp.Compare(a.Object, b.Object), cmp.Compare(a.Index, b.Index))
+// Reasons returns all reasons that there are, in byte order, so that each can be counted when there is none.
+func Reasons() []Reason {
+	return slices.Sorted(maps.Keys(classes))
+}
+
+// Class returns what findings with this reason ask for. A reason that a later version wrote asks for attention.
+func (r Reason) Class() Class {
+	return cmp.Or(classes[r], Attention)
 }
 
 // Finding is one thing that an administrator should know about the sets. It feeds warnings, conditions, events and
@@ -65,12 +93,17 @@ func compareEntries(a, b Entry) int {
 type Finding struct {
 	Reason Reason
 	// Source is the source concerned, as written.
-	Source string
+	Source Scope
 	// Entries are those concerned, in the order of objects and entries; never empty.
 	Entries []Entry
 	// Message is a sentence without the name of the object, unless it is about several. Values in it are quoted and cut to
 	// a sane length.
 	Message string
+}
+
+// Class returns what the finding asks for.
+func (f Finding) Class() Class {
+	return f.Reason.Class()
 }
 
 // Path names the entries concerned as a JSON path does, where they are those of one object.
@@ -82,20 +115,7 @@ func (f Finding) Path() string {
 		}
 		indexes = append(indexes, strconv.Itoa(e.Index))
 	}
-	return "spec.imageDigestMirrors[" + enumerate(indexes) + "]"
-}
-
-// Objects returns the names of the objects that the entries stand in, each once, in the entries' order.
-func Objects(entries []Entry) []string {
-	seen := make(map[string]bool, len(entries))
-	names := make([]string, 0, len(entries))
-	for _, e := range entries {
-		if !seen[e.Object] {
-			seen[e.Object] = true
-			names = append(names, e.Object)
-		}
-	}
-	return names
+	return f.Entries[0].Kind.path(enumerate(indexes))
 }
 
 func sortFindings(findings []Finding) {
@@ -106,51 +126,4 @@ func sortFindings(findings []Finding) {
 			cmp.Compare(a.Source, b.Source),
 			cmp.Compare(a.Message, b.Message))
 	})
-}
-
-// The bounds keep a message readable, whatever the input.
-const (
-	maxQuoted = 100
-	maxNamed  = 10
-)
-
-// quote makes any value safe to print on one line.
-func quote(value string) string {
-	quoted := fmt.Sprintf("%.*q", maxQuoted, value)
-	if utf8.RuneCountInString(value) > maxQuoted {
-		quoted += "..."
-	}
-	return quoted
-}
-
-// enumerate joins the first values, and counts the others.
-func enumerate(values []string) string {
-	text := strings.Join(values[:min(len(values), maxNamed)], ", ")
-	if more := len(values) - maxNamed; more > 0 {
-		text += fmt.Sprintf(" and %d more", more)
-	}
-	return text
-}
-
-// quoteAll quotes the values that [enumerate] will name.
-func quoteAll(values []string) []string {
-	quoted := slices.Clone(values)
-	for i := range quoted[:min(len(values), maxNamed)] {
-		quoted[i] = quote(values[i])
-	}
-	return quoted
-}
-
-// plainName is what the API server lets an object be called.
-var plainName = regexp.MustCompile(`^[a-z0-9.-]{1,253}$`)
-
-// Names returns the names of the objects that the entries stand in for people to read, on one line and not too many.
-func Names(entries []Entry) string {
-	objects := Objects(entries)
-	for i := range objects[:min(len(objects), maxNamed)] {
-		if !plainName.MatchString(objects[i]) {
-			objects[i] = quote(objects[i])
-		}
-	}
-	return enumerate(objects)
 }

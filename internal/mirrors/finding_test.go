@@ -139,14 +139,16 @@ func TestMessagesNameTheValueOnOneLineOfBoundedLength(t *testing.T) {
 }
 
 func TestObjectsNamesEachOnceInOrder(t *testing.T) {
-	entries := []mirrors.Entry{{Object: "b"}, {Object: "a"}, {Object: "b", Index: 1}}
-	expect(t, "objects", mirrors.Objects(entries), []string{"b", "a"})
+	entries := []mirrors.Entry{in("b", 0), in("a", 0), in("b", 1)}
+	if got := mirrors.Objects(entries); !slices.Equal(got, []mirrors.Object{in("b", 0).Object, in("a", 0).Object}) {
+		t.Errorf("got %v", got)
+	}
 }
 
 func TestNamesAreBoundedAndPlain(t *testing.T) {
-	entries := []mirrors.Entry{{Object: "a\x1b[2J"}}
+	entries := []mirrors.Entry{in("a\x1b[2J", 0)}
 	for i := range 20 {
-		entries = append(entries, mirrors.Entry{Object: fmt.Sprintf("o%02d", i)})
+		entries = append(entries, in(fmt.Sprintf("o%02d", i), 0))
 	}
 	if got, want := mirrors.Names(entries), `"a\x1b[2J", o00, o01, o02, o03, o04, o05, o06, o07, o08 and 11 more`; got != want {
 		t.Errorf("got %s, want %s", got, want)
@@ -154,8 +156,8 @@ func TestNamesAreBoundedAndPlain(t *testing.T) {
 }
 
 func TestAFindingSaysWhichEntriesOfItsObject(t *testing.T) {
-	one := mirrors.Finding{Entries: []mirrors.Entry{{Object: "a", Index: 3}, {Object: "a", Index: 5}}}
-	two := mirrors.Finding{Entries: []mirrors.Entry{{Object: "a", Index: 3}, {Object: "b", Index: 5}}}
+	one := mirrors.Finding{Entries: []mirrors.Entry{in("a", 3), in("a", 5)}}
+	two := mirrors.Finding{Entries: []mirrors.Entry{in("a", 3), in("b", 5)}}
 	if one.Path() != "spec.imageDigestMirrors[3, 5]" || two.Path() != "" {
 		t.Errorf("got %q and %q", one.Path(), two.Path())
 	}

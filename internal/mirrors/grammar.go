@@ -29,17 +29,6 @@ const MaxNameLength = 255
 
 const dockerHub = "docker.io"
 
-// split cuts a name or a scope into its host, port included, and its path.
-func split(name string) (host, path string) {
-	host, path, _ = strings.Cut(name, "/")
-	return host, path
-}
-
-// wildcardDomain returns the part behind "*." of a wildcard source.
-func wildcardDomain(source string) (domain string, ok bool) {
-	return strings.CutPrefix(source, "*.")
-}
-
 // isShortName tells whether the runtimes read the host as the first component of a Docker Hub repository: a single label
 // without a port, other than localhost.
 func isShortName(host string) bool {
@@ -48,22 +37,22 @@ func isShortName(host string) bool {
 
 // isCanonical tells whether a name, of locations that follow the grammar joined by slashes, is its own canonical form.
 // The consumer refuses to pull anything once a mirror rewrites the reference to a name that is not.
-func isCanonical(name string) bool {
-	host, path := split(name)
+func isCanonical(name Scope) bool {
+	host, path := name.Host(), name.Path()
 	switch {
 	case path == "", len(name) > MaxNameLength, isShortName(host), host == "index.docker.io":
 		return false
 	case host == dockerHub:
-		return strings.Contains(path, "/")
+		return strings.Count(path, "/") > 1
 	}
 	return true
 }
 
 // poisons tells why no pull of the source at all can be rewritten to this mirror (E3), or "".
-func poisons(source, mirror string) string {
-	host, _ := split(mirror)
+func poisons(source, mirror Scope) string {
+	host := mirror.Host()
 	shortest := len(mirror)
-	if !strings.Contains(source, "/") || !strings.Contains(mirror, "/") {
+	if source.Path() == "" || mirror.Path() == "" {
 		shortest += len("/x") // a reference has a path, if not from the mirror then from what is below the source
 	}
 	switch {
@@ -81,12 +70,11 @@ func poisons(source, mirror string) string {
 const roomForNames = 128
 
 // invalidRewrites tells which references of the source the mirror cannot serve (E3, Q3), or "".
-func invalidRewrites(source, mirror string) string {
-	_, sourcePath := split(source)
+func invalidRewrites(source, mirror Scope) string {
 	switch {
 	case len(mirror) > MaxNameLength-roomForNames:
 		return fmt.Sprintf("it leaves %d of the %d characters of an image name; CRI-O and Podman fail every pull of an image that grows longer", MaxNameLength-len(mirror), MaxNameLength)
-	case sourcePath != "" && !isCanonical(mirror):
+	case source.Path() != "" && !isCanonical(mirror):
 		return fmt.Sprintf("CRI-O and Podman fail every pull of %s itself, because %s is not the name of a repository; where it is one that you mean, give the mirror a longer path", quote(source), quote(mirror))
 	case !isCanonical(mirror + "/x"):
 		return fmt.Sprintf("CRI-O and Podman fail every pull of images one component below %s, because they read docker.io/x as docker.io/library/x; write docker.io/library where that is meant", quote(source))
@@ -96,61 +84,24 @@ func invalidRewrites(source, mirror string) string {
 
 // RewritesAll tells whether none of a source's references is passed over because it cannot be rewritten to the mirror (E3,
 // Q3).
-func RewritesAll(source, mirror string) bool {
+func RewritesAll(source, mirror Scope) bool {
 	return source == mirror || invalidRewrites(source, mirror) == ""
 }
 
 // unmatchable tells why no canonical reference, or not the one the administrator means, matches the source (Q5), or "".
-func unmatchable(source string) string {
-	host, path := split(source)
-	_, isWildcard := wildcardDomain(source)
+func unmatchable(source Scope) string {
+	host, path := source.Host(), source.Path()
 	switch {
 	case host == "index.docker.io", host == "registry-1.docker.io":
 		return "references to Docker Hub are written docker.io; use that as the source"
 	case len(source) > MaxNameLength:
 		return fmt.Sprintf("no image name is longer than %d characters", MaxNameLength)
-	case !isWildcard && isShortName(host):
+	case !source.IsWildcard() && isShortName(host):
 		return fmt.Sprintf("%s is read as a repository of docker.io; write the source with its registry", quote(source))
-	case host == dockerHub && path != "" && path != "library" && !strings.Contains(path, "/"):
-		return fmt.Sprintf("the image %s is called \"docker.io/library/%s\"; only repositories below %s match", quote(source), path, quote(source))
+	case host == dockerHub && path != "" && path != "/library" && strings.Count(path, "/") == 1:
+		return fmt.Sprintf("the image %s is called \"docker.io/library%s\"; only repositories below %s match", quote(source), path, quote(source))
 	case strings.ToLower(host) != host:
 		return fmt.Sprintf("hosts are compared byte by byte, and images usually write %s", quote(strings.ToLower(host)))
 	}
 	return ""
-}
-
-// Scopes are parts of the image namespace, such as the registries that may be reached without TLS.
-type Scopes []string
-
-// ParseScopes checks scopes against the grammar of sources; the error names the first one outside it.
-func ParseScopes(scopes []string) (Scopes, error) {
-	for _, s := range scopes {
-		if !sourceRegexp.MatchString(s) {
-			return nil, fmt.Errorf("scope %s: want host[:port][/path] or *.host", quote(s))
-		}
-	}
-	return scopes, nil
-}
-
-// contains tells whether the location, or a wildcard source, lies in one of the scopes.
-func (s Scopes) contains(location string) bool {
-	for _, scope := range s {
-		if within(location, scope) {
-			return true
-		}
-	}
-	return false
-}
-
-// within tells whether the scope matches all of a location by L1 and L2; a scope is within itself.
-func within(location, scope string) bool {
-	if location == scope {
-		return true
-	}
-	domain, ok := wildcardDomain(scope)
-	if !ok {
-		return strings.HasPrefix(location, scope) && location[len(scope)] == '/'
-	}
-	host, _ := split(location)
-	return strings.HasSuffix(host, "."+domain)
 }

@@ -87,7 +87,7 @@ func TestANameIsCanonicalWhereTheRuntimesTakeItAsItIs(t *testing.T) {
 			t.Fatalf("%s is outside the grammar", name)
 		}
 		_, err := reference.ParseNamed(name + digest)
-		if got := isCanonical(name); got != (err == nil) {
+		if got := isCanonical(Scope(name)); got != (err == nil) {
 			t.Errorf("isCanonical(%q) is %v; the runtimes say %v", name, got, err)
 		}
 	})
@@ -95,7 +95,7 @@ func TestANameIsCanonicalWhereTheRuntimesTakeItAsItIs(t *testing.T) {
 
 func TestAMirrorPoisonsOnlyWhereNoReferenceCanBeRewritten(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		mirror := drawLocation(t)
+		mirror := Scope(drawLocation(t))
 		belowHost := isCanonical(mirror+"/x") || isCanonical(mirror+"/x/x")
 		if poisoned := poisons("s.com", mirror) != ""; poisoned == belowHost {
 			t.Errorf("for a host, poisons(%q) is %v, but some reference can be rewritten: %v", mirror, poisoned, belowHost)

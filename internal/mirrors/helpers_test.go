@@ -9,12 +9,18 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/mirrors/mirrorstest"
 )
 
 // digest ends a reference by digest.
 const digest = "@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+// in names an entry of an ImageDigestMirrorSet.
+func in(object string, index int) mirrors.Entry {
+	return mirrors.Entry{Object: mirrors.Object{Kind: &kinds.Digest.Kind, Name: object}, Index: index}
+}
 
 // merge merges sets in the notation of mirrorstest.
 func merge(t *testing.T, text string, insecure ...string) mirrors.Result {
@@ -27,14 +33,14 @@ func merge(t *testing.T, text string, insecure ...string) mirrors.Result {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return mirrors.Merge(mirrors.Input{Sets: sets, Insecure: scopes})
+	return kinds.Merge(sets, scopes)
 }
 
 // describe writes a rule as "source -> mirror, mirror [blocked]", without mirrors as "(none)".
 func describe(rule *mirrors.Rule) string {
-	text := rule.Source + " -> (none)"
+	text := string(rule.Source) + " -> (none)"
 	if len(rule.Mirrors) > 0 {
-		text = rule.Source + " -> " + strings.Join(locations(rule), ", ")
+		text = string(rule.Source) + " -> " + strings.Join(locations(rule), ", ")
 	}
 	if rule.Blocked {
 		text += " [blocked]"
@@ -53,16 +59,16 @@ func describeAll(rules []mirrors.Rule) []string {
 func locations(rule *mirrors.Rule) []string {
 	var all []string
 	for _, m := range rule.Mirrors {
-		all = append(all, m.Location)
+		all = append(all, string(m.Location))
 	}
 	return all
 }
 
 // label writes a finding as "Reason source object/index object/index".
 func label(f mirrors.Finding) string {
-	text := string(f.Reason) + " " + f.Source
+	text := string(f.Reason) + " " + string(f.Source)
 	for _, e := range f.Entries {
-		text += fmt.Sprintf(" %s/%d", e.Object, e.Index)
+		text += fmt.Sprintf(" %s/%d", e.Name, e.Index)
 	}
 	return text
 }

@@ -8,15 +8,15 @@ import "strings"
 // Index finds the rule of an image by longest match (L1, L2). A look-up costs by the depth of the name, not by the number
 // of rules.
 type Index struct {
-	bySource map[string]*Rule
-	byDomain map[string]*Rule // wildcards, without "*."
+	bySource map[Scope]*Rule
+	byDomain map[Scope]*Rule // wildcards, without "*."
 }
 
 // NewIndex returns an index over rules with different sources. It keeps pointers into the slice.
 func NewIndex(rules []Rule) *Index {
-	x := &Index{bySource: make(map[string]*Rule, len(rules)), byDomain: make(map[string]*Rule)}
+	x := &Index{bySource: make(map[Scope]*Rule, len(rules)), byDomain: make(map[Scope]*Rule)}
 	for i := range rules {
-		if domain, ok := wildcardDomain(rules[i].Source); ok {
+		if domain, ok := rules[i].Source.domain(); ok {
 			x.byDomain[domain] = &rules[i]
 		} else {
 			x.bySource[rules[i].Source] = &rules[i]
@@ -28,21 +28,20 @@ func NewIndex(rules []Rule) *Index {
 // find returns the rule with the most specific source that matches a name or scope: the name itself and each of its
 // parents up to the host, then the wildcards above the host, the longest first; nil where none does. A host with a port is
 // another registry, which no wildcard matches.
-func (x *Index) find(name string) *Rule {
+func (x *Index) find(name Scope) *Rule {
 	if rule := x.findExact(name); rule != nil {
 		return rule
 	}
-	host, _ := split(name)
-	return x.findWildcard(host)
+	return x.findWildcard(name.Host())
 }
 
 // findExact looks at the name and its parents only.
-func (x *Index) findExact(name string) *Rule {
+func (x *Index) findExact(name Scope) *Rule {
 	for {
 		if rule := x.bySource[name]; rule != nil {
 			return rule
 		}
-		slash := strings.LastIndexByte(name, '/')
+		slash := strings.LastIndexByte(string(name), '/')
 		if slash < 0 {
 			return nil
 		}
@@ -57,7 +56,7 @@ func (x *Index) findWildcard(host string) *Rule {
 		if !ok {
 			return nil
 		}
-		if rule := x.byDomain[domain]; rule != nil {
+		if rule := x.byDomain[Scope(domain)]; rule != nil {
 			return rule
 		}
 		host = domain
@@ -65,22 +64,22 @@ func (x *Index) findWildcard(host string) *Rule {
 }
 
 // enclosing returns the rule that would decide for a source if the source had none of its own.
-func (x *Index) enclosing(source string) *Rule {
-	if domain, ok := wildcardDomain(source); ok {
-		return x.findWildcard(domain)
+func (x *Index) enclosing(source Scope) *Rule {
+	if domain, ok := source.domain(); ok {
+		return x.findWildcard(string(domain))
 	}
-	if slash := strings.LastIndexByte(source, '/'); slash >= 0 {
+	if slash := strings.LastIndexByte(string(source), '/'); slash >= 0 {
 		return x.find(source[:slash])
 	}
-	return x.findWildcard(source)
+	return x.findWildcard(string(source))
 }
 
 // tiedWildcard returns the rule of the wildcard that is as long as a bare host below it, which takes a first label of one
 // character (Q1).
-func (x *Index) tiedWildcard(source string) *Rule {
-	first, domain, ok := strings.Cut(source, ".")
+func (x *Index) tiedWildcard(source Scope) *Rule {
+	first, domain, ok := strings.Cut(string(source), ".")
 	if !ok || len(first) != 1 || first == "*" {
 		return nil
 	}
-	return x.byDomain[domain]
+	return x.byDomain[Scope(domain)]
 }

@@ -72,7 +72,7 @@ func TestTheMostSpecificSourceDecidesAlone(t *testing.T) { // L1
 		t.Run(image, func(t *testing.T) {
 			got := ""
 			if rule := resolve(t, merge(t, sets).Rules, image).Rule; rule != nil {
-				got = rule.Source
+				got = string(rule.Source)
 			}
 			if got != decides {
 				t.Errorf("source %q decides, want %q", got, decides)
@@ -141,7 +141,7 @@ func TestPullSourcesSayWhatIsInsecureAndWhoBroughtThem(t *testing.T) {
 		from     string
 	}{{true, "a b"}, {false, "b"}, {true, ""}} {
 		got := res.PullSources[i]
-		if from := strings.Join(mirrors.Objects(got.From), " "); got.Insecure != want.insecure || from != want.from {
+		if from := strings.ReplaceAll(mirrors.Names(got.From), ", ", " "); got.Insecure != want.insecure || from != want.from {
 			t.Errorf("%s: insecure %v from %q, want %v from %q", got.Location, got.Insecure, from, want.insecure, want.from)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"testing"
 
+	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/mirrors/mirrorstest"
 )
@@ -50,13 +51,13 @@ func TestMirrorListsOfOneSourceMerge(t *testing.T) {
 
 func TestMergeNamesTheEntriesThatARuleComesFrom(t *testing.T) {
 	result := merge(t, "a: s.com -> m1.m, m2.m\nb: x.com -> m1.m\nb: s.com -> m2.m, m3.m [Never]\nc: s.com -> (none)")
-	a, b, c := mirrors.Entry{Object: "a"}, mirrors.Entry{Object: "b", Index: 1}, mirrors.Entry{Object: "c"}
+	a, b, c := in("a", 0), in("b", 1), in("c", 0)
 	want := mirrors.Rule{
 		Source: "s.com", Blocked: true, From: []mirrors.Entry{a, b, c}, BlockedBy: []mirrors.Entry{b},
 		Mirrors: []mirrors.Mirror{
-			{Location: "m1.m", From: []mirrors.Entry{a}},
-			{Location: "m2.m", From: []mirrors.Entry{a, b}},
-			{Location: "m3.m", From: []mirrors.Entry{b}},
+			{Location: "m1.m", Modes: mirrors.ByDigest, From: []mirrors.Entry{a}},
+			{Location: "m2.m", Modes: mirrors.ByDigest, From: []mirrors.Entry{a, b}},
+			{Location: "m3.m", Modes: mirrors.ByDigest, From: []mirrors.Entry{b}},
 		},
 	}
 	if got := result.Rules[0]; !reflect.DeepEqual(got, want) {
@@ -81,11 +82,11 @@ func TestInsecureScopesMarkSourcesAndMirrors(t *testing.T) {
 			var got []string
 			for _, rule := range result.Rules {
 				if rule.Insecure {
-					got = append(got, rule.Source)
+					got = append(got, string(rule.Source))
 				}
 				for _, m := range rule.Mirrors {
 					if m.Insecure {
-						got = append([]string{m.Location}, got...)
+						got = append([]string{string(m.Location)}, got...)
 					}
 				}
 			}
@@ -102,10 +103,10 @@ func TestTheOrderOfTheListCallDoesNotMatter(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := mirrors.Merge(mirrors.Input{Sets: sets})
+	want := kinds.Merge(sets, nil)
 	for range 100 {
 		rand.Shuffle(len(sets), func(i, j int) { sets[i], sets[j] = sets[j], sets[i] })
-		if got := mirrors.Merge(mirrors.Input{Sets: sets}); !reflect.DeepEqual(got, want) {
+		if got := kinds.Merge(sets, nil); !reflect.DeepEqual(got, want) {
 			t.Fatalf("got  %+v\nwant %+v", got, want)
 		}
 	}

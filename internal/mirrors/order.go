@@ -14,7 +14,7 @@ import (
 // that fall back to first appearance among themselves and are returned as conflicts (M3). The source, where a list names
 // it, takes part like any mirror; behind the lists that do not name it, it stands implicitly, which yields to whatever
 // was said explicitly (M4).
-func mergeLists(source string, lists [][]string) (merged []string, conflicts [][]string) {
+func mergeLists(source Scope, lists [][]Scope) (merged []Scope, conflicts [][]Scope) {
 	g := newOrderGraph(lists)
 	g.addImplicitSource(source, lists)
 	groups := g.components()
@@ -29,13 +29,13 @@ func mergeLists(source string, lists [][]string) (merged []string, conflicts [][
 // orderGraph has a node a mirror, numbered by first appearance, and an edge from each mirror to those that a list puts
 // right behind it.
 type orderGraph struct {
-	number map[string]int
-	name   []string
+	number map[Scope]int
+	name   []Scope
 	edges  [][]int
 }
 
-func newOrderGraph(lists [][]string) *orderGraph {
-	g := &orderGraph{number: make(map[string]int)}
+func newOrderGraph(lists [][]Scope) *orderGraph {
+	g := &orderGraph{number: make(map[Scope]int)}
 	for _, list := range lists {
 		for i, m := range list {
 			if _, ok := g.number[m]; !ok {
@@ -55,8 +55,8 @@ func (g *orderGraph) addEdge(from, to int) {
 	g.edges[from] = append(g.edges[from], to)
 }
 
-func (g *orderGraph) names(nodes []int) []string {
-	names := make([]string, len(nodes))
+func (g *orderGraph) names(nodes []int) []Scope {
+	names := make([]Scope, len(nodes))
 	for i, n := range nodes {
 		names[i] = g.name[n]
 	}
@@ -65,7 +65,7 @@ func (g *orderGraph) names(nodes []int) []string {
 
 // addImplicitSource puts the source behind the mirrors of every list that does not name it, but for the mirrors that come
 // behind the source by what lists say explicitly; so it can never close a cycle.
-func (g *orderGraph) addImplicitSource(source string, lists [][]string) {
+func (g *orderGraph) addImplicitSource(source Scope, lists [][]Scope) {
 	s, explicit := g.number[source]
 	if !explicit {
 		return

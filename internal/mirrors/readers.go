@@ -15,7 +15,7 @@ import (
 // [Index.Resolve] by their quirks (Q1 to Q4), and says so in Fails where one mirror makes the whole pull fail.
 func (x *Index) ResolveByReaders(ref Reference) Resolution {
 	self := PullSource{Location: ref.String()}
-	rule := x.findByReaders(ref.Name)
+	rule := x.findByReaders(Scope(ref.Name))
 	if rule == nil {
 		return Resolution{PullSources: []PullSource{self}}
 	}
@@ -23,16 +23,16 @@ func (x *Index) ResolveByReaders(ref Reference) Resolution {
 	res := Resolution{Rule: rule, Blocked: rule.Blocked}
 	for i := range rule.Mirrors {
 		m := &rule.Mirrors[i]
-		if !ref.ByDigest {
-			break
+		if m.Modes&ref.Mode == 0 {
+			continue
 		}
 		// What is behind the match, a port included (Q2), is put behind the mirror as text.
-		location := m.Location + ref.String()[matchedByReaders(rule, ref.Name):]
+		location := string(m.Location) + ref.String()[matchedByReaders(rule, Scope(ref.Name)):]
 		named, err := reference.ParseNamed(location)
 		if err != nil {
 			return Resolution{Rule: rule, Blocked: rule.Blocked, Fails: fmt.Sprintf("mirror %s makes it %s, which is no image", quote(m.Location), quote(location))}
 		}
-		if by := x.findByReaders(named.Name()); by == nil || !by.Blocked {
+		if by := x.findByReaders(Scope(named.Name())); by == nil || !by.Blocked {
 			res.PullSources = append(res.PullSources, PullSource{Location: location, Insecure: m.Insecure, From: slices.Clone(m.From)})
 		}
 	}
@@ -44,12 +44,11 @@ func (x *Index) ResolveByReaders(ref Reference) Resolution {
 
 // findByReaders returns the rule with the longest source that the readers match with a name; of two equally long ones the
 // wildcard (Q1).
-func (x *Index) findByReaders(name string) *Rule {
-	host, _ := split(name)
-	domain, _, hasPort := strings.Cut(host, ":")
+func (x *Index) findByReaders(name Scope) *Rule {
+	domain, _, hasPort := strings.Cut(name.Host(), ":")
 	exact := x.findExact(name)
 	if exact == nil && hasPort {
-		exact = x.bySource[domain] // Q2
+		exact = x.bySource[Scope(domain)] // Q2
 	}
 	wildcard := x.findWildcardByReaders(domain)
 	if exact == nil || wildcard != nil && len(wildcard.Source) >= len(exact.Source) {
@@ -65,7 +64,7 @@ func (x *Index) findWildcardByReaders(host string) *Rule {
 		if !ok {
 			return nil
 		}
-		if rule := x.byDomain[domain]; rule != nil && strings.Index(host, "."+domain) == len(host)-len(domain)-1 {
+		if rule := x.byDomain[Scope(domain)]; rule != nil && strings.Index(host, "."+domain) == len(host)-len(domain)-1 {
 			return rule
 		}
 		rest = domain
@@ -73,12 +72,11 @@ func (x *Index) findWildcardByReaders(host string) *Rule {
 }
 
 // matchedByReaders is the length of what the readers replace of a name by a mirror.
-func matchedByReaders(rule *Rule, name string) int {
-	if _, ok := wildcardDomain(rule.Source); !ok {
+func matchedByReaders(rule *Rule, name Scope) int {
+	if !rule.Source.IsWildcard() {
 		return len(rule.Source)
 	}
-	host, _ := split(name)
-	domain, _, _ := strings.Cut(host, ":")
+	domain, _, _ := strings.Cut(name.Host(), ":")
 	return len(domain)
 }
 

@@ -16,8 +16,8 @@ type Reference struct {
 	Name string
 	// Suffix is what names the image in the repository: "@sha256:..." or ":tag".
 	Suffix string
-	// ByDigest says that the suffix is a digest, so that mirrors are used.
-	ByDigest bool
+	// Mode is that of the suffix: only mirrors of this mode are used. It is 0 for a name alone, which has no mirrors.
+	Mode Mode
 }
 
 // ParseReference reads an image reference in any form that the runtimes take. Docker Hub's short names are completed, a
@@ -27,8 +27,11 @@ func ParseReference(image string) (Reference, error) {
 	if err != nil {
 		return Reference{}, fmt.Errorf("image %s: %w", quote(image), err)
 	}
-	_, byDigest := named.(reference.Canonical)
-	return Reference{Name: named.Name(), Suffix: named.String()[len(named.Name()):], ByDigest: byDigest}, nil
+	ref := Reference{Name: named.Name(), Suffix: named.String()[len(named.Name()):], Mode: ByTag}
+	if _, byDigest := named.(reference.Canonical); byDigest {
+		ref.Mode = ByDigest
+	}
+	return ref, nil
 }
 
 // String returns the full reference.
@@ -62,15 +65,15 @@ type Resolution struct {
 // lies in a blocked source (Q4), is passed over.
 func (x *Index) Resolve(ref Reference) Resolution {
 	self := PullSource{Location: ref.String()}
-	rule := x.find(ref.Name)
+	rule := x.find(Scope(ref.Name))
 	if rule == nil {
 		return Resolution{PullSources: []PullSource{self}}
 	}
 	self.Insecure = rule.Insecure
 	res := Resolution{Rule: rule, Blocked: rule.Blocked}
-	if ref.ByDigest {
-		for i := range rule.Mirrors {
-			if source, ok := x.rewrite(ref, rule, &rule.Mirrors[i]); ok {
+	for i := range rule.Mirrors {
+		if m := &rule.Mirrors[i]; m.Modes&ref.Mode != 0 {
+			if source, ok := x.rewrite(ref, rule, m); ok {
 				res.PullSources = append(res.PullSources, source)
 			}
 		}
@@ -83,17 +86,12 @@ func (x *Index) Resolve(ref Reference) Resolution {
 
 // rewrite replaces the part of the reference that the rule's source matched by the mirror (L3).
 func (x *Index) rewrite(ref Reference, rule *Rule, m *Mirror) (PullSource, bool) {
-	matched := len(rule.Source)
-	if _, ok := wildcardDomain(rule.Source); ok {
-		host, _ := split(ref.Name)
-		matched = len(host)
-	}
-	name := m.Location + ref.Name[matched:]
+	name := m.Location + Scope(rule.Source.Rest(Scope(ref.Name)))
 	if !isCanonical(name) {
 		return PullSource{}, false
 	}
 	if by := x.find(name); by != nil && by.Blocked {
 		return PullSource{}, false
 	}
-	return PullSource{Location: name + ref.Suffix, Insecure: m.Insecure, From: slices.Clone(m.From)}, true
+	return PullSource{Location: string(name) + ref.Suffix, Insecure: m.Insecure, From: slices.Clone(m.From)}, true
 }

@@ -14,13 +14,13 @@ import (
 
 func TestParseReferenceGivesTheCanonicalForm(t *testing.T) {
 	for image, want := range map[string]mirrors.Reference{
-		"alpine":                   {Name: "docker.io/library/alpine", Suffix: ":latest"},
-		"alpine:3":                 {Name: "docker.io/library/alpine", Suffix: ":3"},
-		"user/app" + digest:        {Name: "docker.io/user/app", Suffix: digest, ByDigest: true},
-		"user/app:1" + digest:      {Name: "docker.io/user/app", Suffix: digest, ByDigest: true},
-		"s.com:5000/a/b_c:1":       {Name: "s.com:5000/a/b_c", Suffix: ":1"},
-		"localhost/x":              {Name: "localhost/x", Suffix: ":latest"},
-		"registry-1.docker.io/x/y": {Name: "registry-1.docker.io/x/y", Suffix: ":latest"},
+		"alpine":                   {Name: "docker.io/library/alpine", Suffix: ":latest", Mode: mirrors.ByTag},
+		"alpine:3":                 {Name: "docker.io/library/alpine", Suffix: ":3", Mode: mirrors.ByTag},
+		"user/app" + digest:        {Name: "docker.io/user/app", Suffix: digest, Mode: mirrors.ByDigest},
+		"user/app:1" + digest:      {Name: "docker.io/user/app", Suffix: digest, Mode: mirrors.ByDigest},
+		"s.com:5000/a/b_c:1":       {Name: "s.com:5000/a/b_c", Suffix: ":1", Mode: mirrors.ByTag},
+		"localhost/x":              {Name: "localhost/x", Suffix: ":latest", Mode: mirrors.ByTag},
+		"registry-1.docker.io/x/y": {Name: "registry-1.docker.io/x/y", Suffix: ":latest", Mode: mirrors.ByTag},
 	} {
 		got, err := mirrors.ParseReference(image)
 		if err != nil || got != want {

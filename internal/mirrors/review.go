@@ -3,15 +3,10 @@
 
 package mirrors
 
-import (
-	"slices"
-	"strings"
-)
-
 // review finds what is odd about rules in the light of each other and of the runtimes' quirks (Q1 to Q5).
 func (r *reader) review(rules []Rule) {
 	x := NewIndex(rules)
-	var blocked []string
+	var blocked []Scope
 	for i := range rules {
 		if rules[i].Blocked {
 			blocked = append(blocked, rules[i].Source)
@@ -31,7 +26,7 @@ func (r *reader) reviewSource(rule *Rule, x *Index) {
 	if why := unmatchable(rule.Source); why != "" {
 		r.find(UnmatchableSource, rule.Source, rule.From, "source %s matches no image, or not those meant: %s", source, why)
 	}
-	domain, isWildcard := wildcardDomain(rule.Source)
+	domain, isWildcard := rule.Source.domain()
 	if isWildcard && len(rule.Mirrors) > 0 {
 		r.find(WildcardCollapse, rule.Source, rule.From, "images of different subdomains of %s with the same path meet at one place on a mirror of source %s", quote(domain), source)
 	}
@@ -50,7 +45,7 @@ func (r *reader) reviewSource(rule *Rule, x *Index) {
 }
 
 // reviewMirror looks at one mirror of a rule; blocked are all blocked sources in byte order.
-func (r *reader) reviewMirror(rule *Rule, m *Mirror, x *Index, blocked []string) {
+func (r *reader) reviewMirror(rule *Rule, m *Mirror, x *Index, blocked []Scope) {
 	if m.Location == rule.Source {
 		return
 	}
@@ -65,9 +60,8 @@ func (r *reader) reviewMirror(rule *Rule, m *Mirror, x *Index, blocked []string)
 		r.find(MirrorBlocked, rule.Source, m.From, "mirror %s of source %s is not contacted by CRI-O and Podman, which take it for part of source %s, blocked by %s", quote(m.Location), quote(rule.Source), quote(by.Source), r.blockedBy(by))
 		return
 	}
-	below := m.Location + "/"
-	if at, _ := slices.BinarySearch(blocked, below); at < len(blocked) && strings.HasPrefix(blocked[at], below) {
-		r.find(MirrorBlocked, rule.Source, m.From, "part of mirror %s of source %s is not contacted, because source %s is blocked", quote(m.Location), quote(rule.Source), quote(blocked[at]))
+	if below, ok := FirstBelow(blocked, m.Location); ok {
+		r.find(MirrorBlocked, rule.Source, m.From, "part of mirror %s of source %s is not contacted, because source %s is blocked", quote(m.Location), quote(rule.Source), quote(below))
 	}
 }
 

@@ -1,7 +1,7 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package mirrors is the meaning of ImageDigestMirrorSets: [Merge] turns all sets of a cluster into the rules that are in
+// Package mirrors is the meaning of sets of mirrors: [Merge] turns all sets of a cluster into the rules that are in
 // force and findings about what is odd, and an [Index] over rules answers where an image is pulled from. It is pure: the
 // same objects give the same result, in whatever order they come.
 //
@@ -12,14 +12,11 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-
-	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 )
 
 // Rule is what is in force for one source: the merged will of all entries that name it.
 type Rule struct {
-	// Source is a host with an optional port and path, or "*." and a host, as written.
-	Source string
+	Source Scope
 	// Mirrors are tried in this order before the source. The source itself may be among them (M4).
 	Mirrors []Mirror
 	// Blocked says that the source is never contacted, whether by digest or by tag.
@@ -35,13 +32,13 @@ type Rule struct {
 // Validate tells what about the rule could not have come out of [Merge]: a source or mirror outside the grammar, a mirror
 // that fails every pull (E3), or one that stands there twice.
 func (rule *Rule) Validate() error {
-	if !sourceRegexp.MatchString(rule.Source) {
+	if !sourceRegexp.MatchString(string(rule.Source)) {
 		return fmt.Errorf("source %s is neither host[:port][/path] nor *.host", quote(rule.Source))
 	}
-	seen := make(map[string]bool, len(rule.Mirrors))
+	seen := make(map[Scope]bool, len(rule.Mirrors))
 	for _, m := range rule.Mirrors {
 		switch {
-		case !mirrorRegexp.MatchString(m.Location):
+		case !mirrorRegexp.MatchString(string(m.Location)):
 			return fmt.Errorf("mirror %s of source %s is not host[:port][/path]", quote(m.Location), quote(rule.Source))
 		case poisons(rule.Source, m.Location) != "":
 			return fmt.Errorf("mirror %s of source %s: %s", quote(m.Location), quote(rule.Source), poisons(rule.Source, m.Location))
@@ -58,7 +55,9 @@ func (rule *Rule) Validate() error {
 // Mirror is one place that stands in for a source.
 type Mirror struct {
 	// Location replaces the part of a reference that the source matched.
-	Location string
+	Location Scope
+	// Modes are those of the references that the mirror is used for.
+	Modes Mode
 	// Insecure allows the mirror to be contacted over plain HTTP or without a certificate check.
 	Insecure bool
 	// From are the entries that list the mirror, in the order of objects and entries.
@@ -67,7 +66,7 @@ type Mirror struct {
 
 // Input is all that rules depend on.
 type Input struct {
-	Sets []configv1.ImageDigestMirrorSet
+	Sets []Set
 	// Insecure are the scopes whose sources and mirrors are contacted without TLS checks.
 	Insecure Scopes
 }
@@ -83,7 +82,7 @@ type Result struct {
 // Merge applies sections 1 and 2 of the semantics to all sets, and looks over the rules that come out. It never fails:
 // what cannot be used is left out and becomes a finding, and the rest stays in force.
 func Merge(in Input) Result {
-	r := &reader{blockers: make(map[string]string)}
+	r := &reader{blockers: make(map[Scope]string)}
 	bySource := r.read(in.Sets)
 	rules := make([]Rule, 0, len(bySource))
 	for _, source := range slices.Sorted(maps.Keys(bySource)) {
@@ -95,10 +94,10 @@ func Merge(in Input) Result {
 }
 
 // mergeSource makes the one rule of a source (M1 to M5).
-func (r *reader) mergeSource(source string, statements []statement, insecure Scopes) Rule {
-	rule := Rule{Source: source, Insecure: insecure.contains(source)}
+func (r *reader) mergeSource(source Scope, statements []statement, insecure Scopes) Rule {
+	rule := Rule{Source: source, Insecure: insecure.contain(source)}
 	var allowedBy, withMirrors []Entry
-	var lists [][]string
+	var lists [][]Scope
 	for _, s := range statements {
 		rule.From = append(rule.From, s.entry)
 		if s.blocks {
@@ -125,7 +124,7 @@ func (r *reader) mergeSource(source string, statements []statement, insecure Sco
 }
 
 // withoutSource takes a blocked source off the mirror lists (M5).
-func (r *reader) withoutSource(source string, entries []Entry, lists [][]string) {
+func (r *reader) withoutSource(source Scope, entries []Entry, lists [][]Scope) {
 	for i, list := range lists {
 		if at := slices.Index(list, source); at >= 0 {
 			lists[i] = slices.Concat(list[:at], list[at+1:])
@@ -135,12 +134,12 @@ func (r *reader) withoutSource(source string, entries []Entry, lists [][]string)
 }
 
 // mergeMirrors joins the lists, which stand in the entries of the same index.
-func (r *reader) mergeMirrors(source string, entries []Entry, lists [][]string, insecure Scopes) []Mirror {
+func (r *reader) mergeMirrors(source Scope, entries []Entry, lists [][]Scope, insecure Scopes) []Mirror {
 	order, conflicts := mergeLists(source, lists)
 	if n := len(order); n > 0 && order[n-1] == source {
 		order = order[:n-1] // the source is tried last anyhow (M4)
 	}
-	from := make(map[string][]Entry, len(order))
+	from := make(map[Scope][]Entry, len(order))
 	for i, list := range lists {
 		for _, m := range list {
 			from[m] = append(from[m], entries[i])
@@ -156,15 +155,15 @@ func (r *reader) mergeMirrors(source string, entries []Entry, lists [][]string, 
 	}
 	mirrors := make([]Mirror, len(order))
 	for i, m := range order {
-		mirrors[i] = Mirror{Location: m, Insecure: insecure.contains(m), From: from[m]}
+		mirrors[i] = Mirror{Location: m, Modes: ByDigest, Insecure: insecure.contain(m), From: from[m]}
 	}
 	return mirrors
 }
 
 // involvedIn returns the entries whose lists say something about the order of the mirrors.
-func involvedIn(mirrors []string, entries []Entry, lists [][]string) []Entry {
+func involvedIn(mirrors []Scope, entries []Entry, lists [][]Scope) []Entry {
 	var involved []Entry
-	member := make(map[string]bool, len(mirrors))
+	member := make(map[Scope]bool, len(mirrors))
 	for _, m := range mirrors {
 		member[m] = true
 	}

@@ -7,6 +7,7 @@ package plan
 
 import (
 	"bytes"
+	"slices"
 	"time"
 
 	"github.com/mirrorset/mirrorset/internal/payload"
@@ -29,8 +30,10 @@ const (
 	overtakes = time.Minute
 )
 
-// Source is the CRD that sets are listed from.
+// Source is the CRD that sets of one kind are listed from.
 type Source struct {
+	// Kind is that of the sets.
+	Kind string
 	// UID tells a CRD from another one of its name.
 	UID string
 	// Created is when the API server created it.
@@ -39,6 +42,8 @@ type Source struct {
 	Established bool
 	// Leaving says that the CRD is being deleted, and its sets with it.
 	Leaving bool
+	// Sets is how many there are.
+	Sets int
 }
 
 // Believable returns the source of a list of sets; nil where the list cannot be believed: sets that are missing because their CRD is
@@ -56,10 +61,9 @@ func Believable(before, after *Source) *Source {
 type Seen struct {
 	// Now is when that was.
 	Now time.Time
-	// Source is where the sets are from; nil where the list of them cannot be believed.
-	Source *Source
-	// Sets is how many sets there are, and SetsDigest names them (see [payload.DigestOfSets]).
-	Sets       int
+	// Sources are where the sets are from, one a kind; none where the list of any kind cannot be believed.
+	Sources []Source
+	// SetsDigest names all sets (see [kinds.DigestOf]).
 	SetsDigest string
 	// Text is what the sets were merged to.
 	Text []byte
@@ -75,8 +79,8 @@ type Published struct {
 	Exists bool
 	// Payload is what it says; nil where that is not complete.
 	Payload *payload.Payload
-	// SourceUID is that of the CRD that the published sets came from.
-	SourceUID string
+	// Sources are the UIDs of the CRDs that the published sets came from, by kind. A kind of which there were no sets may be missing.
+	Sources map[string]string
 }
 
 // InForce is what one node reports.
@@ -126,7 +130,7 @@ type Decision struct {
 
 // Decide returns what to do now, and the history with it, which leaves the revision to the one who publishes it.
 func Decide(seen Seen, history History) (Decision, History) {
-	if seen.Source == nil {
+	if len(seen.Sources) == 0 {
 		return Decision{Do: Hold, Why: "the CRD is missing, being deleted or not yet served", Again: sourceAway}, history
 	}
 	var decision Decision
@@ -155,16 +159,33 @@ func Decide(seen Seen, history History) (Decision, History) {
 	return decision, history
 }
 
-// distrust is how long to wait before there being no sets may replace what is published, or what nodes may have in force where
-// nothing is published: a CRD that was replaced must not open every block. It is 0 or less where that is believed.
+// distrust is how long to wait before there being no sets of a kind may replace what is published, or what nodes may have in force
+// where nothing is published: a CRD that was replaced must not open every block. It is 0 or less where that is believed.
 func (s Seen) distrust() time.Duration {
-	switch {
-	case s.Sets > 0, s.Published.isEmpty() && !s.Published.Payload.Provisional:
-		return 0
-	case s.Published.Exists && !s.Published.isEmpty() && s.Published.SourceUID == s.Source.UID:
+	if s.Published.isEmpty() && !s.Published.Payload.Provisional {
 		return 0
 	}
-	return s.Source.Created.Add(sourceReplaced).Sub(s.Now)
+	hasRules, hasSets := s.Published.Exists && !s.Published.isEmpty(), slices.ContainsFunc(s.Sources, Source.hasSets)
+	var longest time.Duration
+	for _, source := range s.Sources {
+		switch {
+		case source.hasSets():
+		case hasRules && !s.Published.replaced(source):
+		case !hasRules && hasSets: // of another kind, which are not to wait
+		default:
+			longest = max(longest, source.Created.Add(sourceReplaced).Sub(s.Now))
+		}
+	}
+	return longest
+}
+
+func (s Source) hasSets() bool { return s.Sets > 0 }
+
+// replaced tells whether published sets came from another CRD than this one. Where nothing tells which they came from, any may have been
+// replaced.
+func (p Published) replaced(by Source) bool {
+	uid, known := p.Sources[by.Kind]
+	return known && uid != by.UID || len(p.Sources) == 0
 }
 
 // isEmpty tells whether what is published is known to have no rules.

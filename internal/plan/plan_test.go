@@ -15,14 +15,14 @@ import (
 
 var (
 	now     = time.UnixMilli(1_800_000_000_000)
-	old     = &plan.Source{UID: "crd-1", Created: now.Add(-time.Hour), Established: true}
+	old     = &plan.Source{Kind: "D", UID: "crd-1", Created: now.Add(-time.Hour), Established: true, Sets: 1}
 	rules   = []byte(registriesconf.Header + "\n[[registry]]\nlocation = \"s.com\"\n")
 	noRules = []byte(registriesconf.Header)
 )
 
 // seen is a cluster at rest: what is published is what its one set says.
 func seen() plan.Seen {
-	return plan.Seen{Now: now, Source: old, Sets: 1, SetsDigest: "sets-1", Text: rules, Published: published(rules, "sets-1")}
+	return plan.Seen{Now: now, Sources: []plan.Source{*old}, SetsDigest: "sets-1", Text: rules, Published: published(rules, "sets-1")}
 }
 
 const published1 = int64(1_799_999_000_000)
@@ -30,13 +30,13 @@ const published1 = int64(1_799_999_000_000)
 func published(text []byte, sets string) plan.Published {
 	p := payload.New(published1, text)
 	p.Sets = sets
-	return plan.Published{Exists: true, Payload: &p, SourceUID: "crd-1"}
+	return plan.Published{Exists: true, Payload: &p, Sources: map[string]string{"D": "crd-1"}}
 }
 
 func TestDecide(t *testing.T) {
 	const held = "the CRD was replaced and has no sets; they have until 2027-01-15T08:07:00Z to come back"
-	replaced := &plan.Source{UID: "crd-2", Created: now.Add(-3 * time.Minute), Established: true}
-	emptied := func(s *plan.Seen) { s.Sets, s.SetsDigest, s.Text = 0, "none", noRules }
+	replaced := plan.Source{Kind: "D", UID: "crd-2", Created: now.Add(-3 * time.Minute), Established: true}
+	emptied := func(s *plan.Seen) { s.Sources[0].Sets, s.SetsDigest, s.Text = 0, "none", noRules }
 	type want struct {
 		do          plan.Action
 		why         string
@@ -50,7 +50,7 @@ func TestDecide(t *testing.T) {
 		want    want
 	}{
 		"nothing changed":                        {func(*plan.Seen) {}, plan.History{}, want{do: plan.Publish, revision: published1}},
-		"a list that cannot be believed":         {func(s *plan.Seen) { s.Source = nil }, plan.History{}, want{do: plan.Hold, why: "the CRD is missing, being deleted or not yet served", again: time.Second}},
+		"a list that cannot be believed":         {func(s *plan.Seen) { s.Sources = nil }, plan.History{}, want{do: plan.Hold, why: "the CRD is missing, being deleted or not yet served", again: time.Second}},
 		"another text":                           {func(s *plan.Seen) { s.Text = append(rules, "# more\n"...) }, plan.History{}, want{do: plan.Publish, revision: now.UnixMilli()}},
 		"nothing is published yet":               {func(s *plan.Seen) { s.Published = plan.Published{} }, plan.History{}, want{do: plan.Publish, revision: now.UnixMilli()}},
 		"what is published is damaged":           {func(s *plan.Seen) { s.Published.Payload = nil }, plan.History{Revision: now.UnixMilli()}, want{do: plan.Publish, revision: now.UnixMilli() + 1}},
@@ -64,28 +64,28 @@ func TestDecide(t *testing.T) {
 		"nothing changed at once":                {func(*plan.Seen) {}, plan.History{Revision: published1, Changed: now}, want{do: plan.Publish, revision: published1}},
 		"the ConfigMap was deleted at once":      {func(s *plan.Seen) { s.Published = plan.Published{} }, plan.History{Revision: published1, Changed: now}, want{do: plan.Publish, revision: now.UnixMilli()}},
 		"the last set was deleted":               {emptied, plan.History{}, want{do: plan.Publish, revision: now.UnixMilli()}},
-		"a new CRD has sets":                     {func(s *plan.Seen) { s.Source, s.Text = replaced, noRules }, plan.History{}, want{do: plan.Publish, revision: now.UnixMilli()}},
-		"a new CRD has no sets":                  {func(s *plan.Seen) { emptied(s); s.Source = replaced }, plan.History{}, want{do: plan.Hold, why: held, again: 7 * time.Minute}},
+		"a new CRD has sets":                     {func(s *plan.Seen) { s.Sources[0], s.Text = plan.Source{Kind: "D", UID: "crd-2", Sets: 1}, noRules }, plan.History{}, want{do: plan.Publish, revision: now.UnixMilli()}},
+		"a new CRD has no sets":                  {func(s *plan.Seen) { emptied(s); s.Sources[0] = replaced }, plan.History{}, want{do: plan.Hold, why: held, again: 7 * time.Minute}},
 		"a new CRD has had no sets for long": {func(s *plan.Seen) {
 			emptied(s)
-			s.Source = &plan.Source{UID: "crd-2", Created: now.Add(-10 * time.Minute)}
+			s.Sources[0] = plan.Source{Kind: "D", UID: "crd-2", Created: now.Add(-10 * time.Minute)}
 		}, plan.History{}, want{do: plan.Publish, revision: now.UnixMilli()}},
-		"a new CRD, none published":               {func(s *plan.Seen) { emptied(s); s.Source, s.Published = replaced, plan.Published{} }, plan.History{}, want{do: plan.Publish, revision: now.UnixMilli(), provisional: true, again: 7 * time.Minute}},
-		"a new CRD, what is published is damaged": {func(s *plan.Seen) { emptied(s); s.Source, s.Published.Payload = replaced, nil }, plan.History{}, want{do: plan.Hold, why: held, again: 7 * time.Minute}},
+		"a new CRD, none published":               {func(s *plan.Seen) { emptied(s); s.Sources[0], s.Published = replaced, plan.Published{} }, plan.History{}, want{do: plan.Publish, revision: now.UnixMilli(), provisional: true, again: 7 * time.Minute}},
+		"a new CRD, what is published is damaged": {func(s *plan.Seen) { emptied(s); s.Sources[0], s.Published.Payload = replaced, nil }, plan.History{}, want{do: plan.Hold, why: held, again: 7 * time.Minute}},
 		"the same CRD, what is published is damaged": {func(s *plan.Seen) {
 			emptied(s)
-			s.Source = &plan.Source{UID: "crd-1", Created: replaced.Created}
+			s.Sources[0] = plan.Source{Kind: "D", UID: "crd-1", Created: replaced.Created}
 			s.Published.Payload = nil
 		}, plan.History{}, want{do: plan.Publish, revision: now.UnixMilli()}},
-		"a new CRD, no rules before": {func(s *plan.Seen) { emptied(s); s.Source, s.Published = replaced, published(noRules, "none") }, plan.History{}, want{do: plan.Publish, revision: published1}},
+		"a new CRD, no rules before": {func(s *plan.Seen) { emptied(s); s.Sources[0], s.Published = replaced, published(noRules, "none") }, plan.History{}, want{do: plan.Publish, revision: published1}},
 		"a new CRD, a provisional payload stays so": {func(s *plan.Seen) {
 			emptied(s)
-			s.Source, s.Published = replaced, published(noRules, "none")
+			s.Sources[0], s.Published = replaced, published(noRules, "none")
 			s.Published.Payload.Provisional = true
 		}, plan.History{}, want{do: plan.Publish, revision: published1, provisional: true, again: 7 * time.Minute}},
 		"the same young CRD, a provisional payload stays so": {func(s *plan.Seen) {
 			emptied(s)
-			s.Source = &plan.Source{UID: "crd-1", Created: replaced.Created}
+			s.Sources[0] = plan.Source{Kind: "D", UID: "crd-1", Created: replaced.Created}
 			s.Published = published(noRules, "none")
 			s.Published.Payload.Provisional = true
 		}, plan.History{}, want{do: plan.Publish, revision: published1, provisional: true, again: 7 * time.Minute}},
@@ -101,13 +101,13 @@ func TestDecide(t *testing.T) {
 		"a node ahead, overtaken long ago": {func(s *plan.Seen) { s.Nodes = []plan.InForce{{published1, "x"}} }, plan.History{Overtook: now.Add(-time.Minute)}, want{do: plan.Publish, revision: now.UnixMilli()}},
 		"a node ahead of a new CRD's sets": {func(s *plan.Seen) {
 			emptied(s)
-			s.Source, s.Published = replaced, published(noRules, "none")
+			s.Sources[0], s.Published = replaced, published(noRules, "none")
 			s.Published.Payload.Provisional = true
 			s.Nodes = []plan.InForce{{published1, "x"}}
 		}, plan.History{Overtook: now.Add(-20 * time.Second)}, want{do: plan.Publish, revision: published1, provisional: true, again: 40 * time.Second}},
 		"a node ahead of a CRD's sets that are soon believed": {func(s *plan.Seen) {
 			emptied(s)
-			s.Source, s.Published = &plan.Source{UID: "crd-2", Created: now.Add(10*time.Second - 10*time.Minute)}, published(noRules, "none")
+			s.Sources[0], s.Published = plan.Source{Kind: "D", UID: "crd-2", Created: now.Add(10*time.Second - 10*time.Minute)}, published(noRules, "none")
 			s.Published.Payload.Provisional = true
 			s.Nodes = []plan.InForce{{published1, "x"}}
 		}, plan.History{Overtook: now.Add(-20 * time.Second)}, want{do: plan.Publish, revision: published1, provisional: true, again: 10 * time.Second}},
@@ -156,8 +156,8 @@ func TestHistoryRemembersChangesAndOvertaking(t *testing.T) {
 			s.Nodes = []plan.InForce{{published1, "x"}}
 		}, plan.History{Revision: published1, Changed: now, Overtook: before.Overtook}},
 		"held": {func(s *plan.Seen) {
-			s.Sets, s.Text = 0, noRules
-			s.Source = &plan.Source{UID: "crd-2", Created: now}
+			s.Text = noRules
+			s.Sources[0] = plan.Source{Kind: "D", UID: "crd-2", Created: now}
 		}, before},
 	} {
 		s := seen()

@@ -17,6 +17,7 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/opencontainers/go-digest"
 
+	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/mirrors/mirrorstest"
 	"github.com/mirrorset/mirrorset/internal/registriesconf"
@@ -49,7 +50,7 @@ func setRules(t testing.TB, s *Server, sets string, insecure ...string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rules := mirrors.Merge(mirrors.Input{Sets: parsed, Insecure: scopes}).Rules
+	rules := kinds.Merge(parsed, scopes).Rules
 	text, err := registriesconf.Encode(rules)
 	if err != nil {
 		t.Fatal(err)

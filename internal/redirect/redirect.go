@@ -160,7 +160,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) Result {
 	case isRank:
 		return s.serveMirror(w, r, q, way, rank)
 	case way.IsBlocked():
-		message := s.refusal(q, way, rules.Blockers[way.Rule.Source])
+		message := s.refusal(q, way, rules.Blockers[string(way.Rule.Source)])
 		s.config.Log.V(1).Info("Refused", "image", q.host+"/"+q.repository, "object", q.object, "why", message)
 		fail(w, http.StatusForbidden, "DENIED", message)
 		return Refused

@@ -8,7 +8,8 @@ import (
 	"testing"
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
-	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/kinds"
+	"github.com/mirrorset/mirrorset/internal/mirrors/mirrorstest"
 	"github.com/mirrorset/mirrorset/internal/registriesconf"
 )
 
@@ -28,7 +29,7 @@ func BenchmarkMerge1000Sets(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		result := mirrors.Merge(mirrors.Input{Sets: sets})
+		result := kinds.Merge(of(b, sets), nil)
 		text, err := registriesconf.Encode(result.Rules)
 		if err != nil || len(result.Rules) != 5000 {
 			b.Fatalf("%d rules, error %v", len(result.Rules), err)
@@ -54,8 +55,17 @@ func BenchmarkMergeHostileSets(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if result := mirrors.Merge(mirrors.Input{Sets: sets}); len(result.Findings) < 27000 {
+		if result := kinds.Merge(of(b, sets), nil); len(result.Findings) < 27000 {
 			b.Fatalf("found only %d things", len(result.Findings))
 		}
 	}
+}
+
+func of(tb testing.TB, objects []configv1.ImageDigestMirrorSet) []kinds.Set {
+	tb.Helper()
+	sets, err := mirrorstest.Of(objects...)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return sets
 }

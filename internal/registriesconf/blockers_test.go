@@ -7,7 +7,7 @@ import (
 	"maps"
 	"testing"
 
-	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors/mirrorstest"
 	"github.com/mirrorset/mirrorset/internal/registriesconf"
 )
@@ -18,7 +18,7 @@ func TestTheObjectsThatBlockASourceAreReadBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := registriesconf.Encode(mirrors.Merge(mirrors.Input{Sets: sets}).Rules)
+	text, err := registriesconf.Encode(kinds.Merge(sets, nil).Rules)
 	if err != nil {
 		t.Fatal(err)
 	}

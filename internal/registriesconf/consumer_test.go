@@ -14,6 +14,7 @@ import (
 	"go.podman.io/image/v5/pkg/sysregistriesv2"
 	"go.podman.io/image/v5/types"
 
+	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/mirrors/mirrorstest"
 	"github.com/mirrorset/mirrorset/internal/registriesconf"
@@ -120,7 +121,7 @@ func readers(rules []mirrors.Rule, ref mirrors.Reference) answer {
 func answerOf(res mirrors.Resolution) answer {
 	got := answer{Blocked: res.Blocked, Fails: res.Fails != ""}
 	if res.Rule != nil {
-		got.Prefix = res.Rule.Source
+		got.Prefix = string(res.Rule.Source)
 	}
 	for _, s := range res.PullSources {
 		got.Tried = append(got.Tried, place{s.Location, s.Insecure})
@@ -135,7 +136,7 @@ func (c consumer) encode(t *testing.T, text string) mirrors.Result {
 	if err != nil {
 		t.Fatal(err)
 	}
-	result := mirrors.Merge(mirrors.Input{Sets: sets})
+	result := kinds.Merge(sets, nil)
 	data, err := registriesconf.Encode(result.Rules)
 	if err != nil {
 		t.Fatal(err)

@@ -79,7 +79,11 @@ func TestARuleWithoutProvenanceHasNoComment(t *testing.T) {
 }
 
 func TestProvenanceIsAlwaysOneComment(t *testing.T) {
-	odd := []mirrors.Entry{{Object: "a\n[[registry]]\nlocation = \"evil.com\"\n"}, {Object: ""}, {Object: "\x7f\u2028\xff"}}
+	odd := []mirrors.Entry{
+		{Object: mirrors.Object{Name: "a\n[[registry]]\nlocation = \"evil.com\"\n"}},
+		{Object: mirrors.Object{Name: ""}},
+		{Object: mirrors.Object{Name: "\x7f\u2028\xff"}},
+	}
 	for name, rule := range map[string]mirrors.Rule{
 		"odd names":          {Source: "s.com", From: odd},
 		"odd blocking names": {Source: "s.com", Blocked: true, From: odd, BlockedBy: odd},

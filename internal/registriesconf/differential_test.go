@@ -12,7 +12,9 @@ import (
 	"pgregory.net/rapid"
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
+	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/mirrors/mirrorstest"
 	"github.com/mirrorset/mirrorset/internal/registriesconf"
 )
 
@@ -67,28 +69,31 @@ func drawEntry(t *rapid.T) configv1.ImageDigestMirrors {
 	return entry
 }
 
-func drawInput(t *rapid.T) mirrors.Input {
-	var in mirrors.Input
+func drawInput(t *rapid.T) ([]kinds.Set, mirrors.Scopes) {
+	var list []configv1.ImageDigestMirrorSet
 	for _, name := range []string{"a", "b", "c"} {
 		set := configv1.ImageDigestMirrorSet{}
 		set.Name = name
 		set.Spec.ImageDigestMirrors = rapid.SliceOfN(rapid.Custom(drawEntry), 0, 4).Draw(t, name)
-		in.Sets = append(in.Sets, set)
+		list = append(list, set)
 	}
 	scopes := rapid.SliceOfN(rapid.SampledFrom([]string{"s.com", "*.s.com", "m.com", "m.com:5000/x", "docker.io/library"}), 0, 2).Draw(t, "insecure")
 	insecure, err := mirrors.ParseScopes(scopes)
 	if err != nil {
 		t.Fatal(err)
 	}
-	in.Insecure = insecure
-	return in
+	sets, err := mirrorstest.Of(list...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sets, insecure
 }
 
 // drawReference draws a canonical reference, mostly one below a source.
 func drawReference(t *rapid.T, rules []mirrors.Rule) mirrors.Reference {
 	name := drawHost.Draw(t, "host")
 	if len(rules) > 0 && rapid.IntRange(0, 3).Draw(t, "free") > 0 {
-		name = strings.Replace(rapid.SampledFrom(rules).Draw(t, "rule").Source, "*.", rapid.SampledFrom([]string{"a.", "bb.", "c.d."}).Draw(t, "label"), 1)
+		name = strings.Replace(string(rapid.SampledFrom(rules).Draw(t, "rule").Source), "*.", rapid.SampledFrom([]string{"a.", "bb.", "c.d."}).Draw(t, "label"), 1)
 	}
 	path := rapid.SampledFrom([]string{"", "/x", "/x", "/x/y", "/x/y/z", "/xy", "/library/x", "/a.s.com/x", "/z"}).Draw(t, "path")
 	suffix := rapid.SampledFrom([]string{digest, digest, digest, ":1"}).Draw(t, "suffix")
@@ -105,7 +110,7 @@ func TestTheConsumerPullsFromWhereWeSay(t *testing.T) {
 	c := newConsumer(t)
 	drawn, decided, byQuirk := 0, 0, make(map[string]int)
 	rapid.Check(t, func(t *rapid.T) {
-		rules := mirrors.Merge(drawInput(t)).Rules
+		rules := kinds.Merge(drawInput(t)).Rules
 		text, err := registriesconf.Encode(rules)
 		if err != nil {
 			t.Fatal(err)
@@ -143,10 +148,9 @@ func TestTheConsumerPullsFromWhereWeSay(t *testing.T) {
 
 func TestTextDoesNotDependOnTheOrderOfObjects(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		in := drawInput(t)
-		want := mirrors.Merge(in)
-		in.Sets = rapid.Permutation(in.Sets).Draw(t, "shuffled")
-		got := mirrors.Merge(in)
+		sets, insecure := drawInput(t)
+		want := kinds.Merge(sets, insecure)
+		got := kinds.Merge(rapid.Permutation(sets).Draw(t, "shuffled"), insecure)
 		if !reflect.DeepEqual(got, want) {
 			t.Fatalf("got  %+v\nwant %+v", got, want)
 		}
@@ -162,7 +166,7 @@ func TestTextDoesNotDependOnTheOrderOfObjects(t *testing.T) {
 
 func TestTextDecodesToTheSameRules(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		rules := mirrors.Merge(drawInput(t)).Rules
+		rules := kinds.Merge(drawInput(t)).Rules
 		text, err := registriesconf.Encode(rules)
 		if err != nil {
 			t.Fatal(err)

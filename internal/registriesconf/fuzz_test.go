@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"testing"
 
+	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/mirrors/mirrorstest"
 	"github.com/mirrorset/mirrorset/internal/registriesconf"
@@ -30,11 +31,11 @@ func FuzzMerge(f *testing.F) {
 		if err != nil {
 			return
 		}
-		in := mirrors.Input{Sets: sets}
-		if insecure, err := mirrors.ParseScopes([]string{scope}); err == nil {
-			in.Insecure = insecure
+		insecure, err := mirrors.ParseScopes([]string{scope})
+		if err != nil {
+			insecure = nil
 		}
-		rules := mirrors.Merge(in).Rules
+		rules := kinds.Merge(sets, insecure).Rules
 		data, err := registriesconf.Encode(rules)
 		if err != nil {
 			t.Fatal(err)

@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
+	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/registriesconf"
 )
@@ -28,7 +29,8 @@ const insecurePrefix = "# insecure: "
 
 // golden is one case of testdata: what is put in, and the files that say what comes out.
 type golden struct {
-	in            mirrors.Input
+	sets          []configv1.ImageDigestMirrorSet
+	insecure      mirrors.Scopes
 	out, findings string
 }
 
@@ -42,7 +44,7 @@ func readGolden(t *testing.T, path string) golden {
 		if err != nil {
 			t.Fatal(err)
 		}
-		g.in.Insecure, text = scopes, rest
+		g.insecure, text = scopes, rest
 	}
 	for document := range strings.SplitSeq(text, "---\n") {
 		var set configv1.ImageDigestMirrorSet
@@ -52,7 +54,7 @@ func readGolden(t *testing.T, path string) golden {
 		if want := configv1.GroupVersion.String(); set.Kind != "ImageDigestMirrorSet" || set.APIVersion != want || set.Name == "" {
 			t.Fatalf("%s: %s %s %q, want a named ImageDigestMirrorSet of %s", path, set.APIVersion, set.Kind, set.Name, want)
 		}
-		g.in.Sets = append(g.in.Sets, set)
+		g.sets = append(g.sets, set)
 	}
 	return g
 }
@@ -110,7 +112,7 @@ func TestSetsAreWrittenAsTheGoldenFilesSay(t *testing.T) {
 }
 
 func checkGolden(t *testing.T, g golden) {
-	result := mirrors.Merge(g.in)
+	result := kinds.Merge(of(t, g.sets), g.insecure)
 	text, err := registriesconf.Encode(result.Rules)
 	if err != nil {
 		t.Fatal(err)
@@ -126,8 +128,8 @@ func checkGolden(t *testing.T, g golden) {
 		t.Errorf("decoded with error %v:\n got  %+v\n want %+v", err, decoded, want)
 	}
 	for range 50 {
-		rand.Shuffle(len(g.in.Sets), func(i, j int) { g.in.Sets[i], g.in.Sets[j] = g.in.Sets[j], g.in.Sets[i] })
-		again, err := registriesconf.Encode(mirrors.Merge(g.in).Rules)
+		rand.Shuffle(len(g.sets), func(i, j int) { g.sets[i], g.sets[j] = g.sets[j], g.sets[i] })
+		again, err := registriesconf.Encode(kinds.Merge(of(t, g.sets), g.insecure).Rules)
 		if err != nil || !bytes.Equal(again, text) {
 			t.Fatalf("another order of the objects gives other text, error %v:\n%s", err, again)
 		}

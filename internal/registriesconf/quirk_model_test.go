@@ -59,17 +59,17 @@ func winner(rules []mirrors.Rule, name string) (rule *mirrors.Rule, quirks []str
 	for i := range rules {
 		candidate := &rules[i]
 		index := mirrors.NewIndex(rules[i : i+1])
-		matches := index.Resolve(mirrors.Reference{Name: name}).Rule != nil || leaksPort(candidate.Source, name)
-		if !matches || isLostTwice(candidate.Source, name) {
+		matches := index.Resolve(mirrors.Reference{Name: name}).Rule != nil || leaksPort(string(candidate.Source), name)
+		if !matches || isLostTwice(string(candidate.Source), name) {
 			continue
 		}
-		if rule == nil || len(candidate.Source) > len(rule.Source) || tiesWith(candidate.Source, rule.Source) {
+		if rule == nil || len(candidate.Source) > len(rule.Source) || tiesWith(string(candidate.Source), string(rule.Source)) {
 			rule = candidate
 		}
 	}
 	switch {
 	case own == rule:
-	case own != nil && rule != nil && tiesWith(rule.Source, own.Source):
+	case own != nil && rule != nil && tiesWith(string(rule.Source), string(own.Source)):
 		quirks = append(quirks, "Q1")
 	default:
 		quirks = append(quirks, "Q2")
@@ -83,17 +83,17 @@ func withQuirks(rules []mirrors.Rule, ref mirrors.Reference) (answer, []string) 
 	if rule == nil {
 		return answer{Tried: []place{{Location: ref.String()}}}, quirks
 	}
-	want := answer{Prefix: rule.Source, Blocked: rule.Blocked}
+	want := answer{Prefix: string(rule.Source), Blocked: rule.Blocked}
 	matched := len(rule.Source)
-	if isWildcard(rule.Source) {
+	if rule.Source.IsWildcard() {
 		domain, _ := hostOf(ref.Name)
 		matched = len(domain)
 	}
 	places := []place{{ref.String(), rule.Insecure}}
-	if ref.ByDigest {
+	if ref.Mode == mirrors.ByDigest {
 		places = nil
 		for _, m := range rule.Mirrors {
-			places = append(places, place{m.Location + ref.String()[matched:], m.Insecure})
+			places = append(places, place{string(m.Location) + ref.String()[matched:], m.Insecure})
 		}
 		places = append(places, place{ref.String(), rule.Insecure})
 	}
@@ -105,7 +105,7 @@ func withQuirks(rules []mirrors.Rule, ref mirrors.Reference) (answer, []string) 
 	}
 	for _, p := range places {
 		name, _, _ := strings.Cut(p.Location, "@")
-		if !ref.ByDigest {
+		if ref.Mode == mirrors.ByTag {
 			name = ref.Name
 		}
 		by, more := winner(rules, name)

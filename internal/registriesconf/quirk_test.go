@@ -144,8 +144,8 @@ func TestE3OneMirrorThatIsNoRegistryWouldFailEveryPull(t *testing.T) {
 
 func TestQ6TheTextNeedsNoReaderNewerThanPullFromMirror(t *testing.T) {
 	rules := []mirrors.Rule{
-		{Source: "*.s.com", Blocked: true, Insecure: true, Mirrors: []mirrors.Mirror{{Location: "m.com", Insecure: true}, {Location: "n.com"}}},
-		{Source: "s.com", Blocked: true, Insecure: true, Mirrors: []mirrors.Mirror{{Location: "m.com"}}},
+		{Source: "*.s.com", Blocked: true, Insecure: true, Mirrors: []mirrors.Mirror{{Location: "m.com", Modes: mirrors.ByDigest, Insecure: true}, {Location: "n.com", Modes: mirrors.ByDigest}}},
+		{Source: "s.com", Blocked: true, Insecure: true, Mirrors: []mirrors.Mirror{{Location: "m.com", Modes: mirrors.ByDigest}}},
 	}
 	text, err := registriesconf.Encode(rules)
 	if err != nil {

@@ -23,8 +23,8 @@ import (
 // Header begins every text that [Encode] writes. By it a file is known to be ours.
 const Header = "# Written by Mirrorset from the ImageDigestMirrorSets of this cluster. Do not edit: changes are undone.\n"
 
-// digestOnly makes readers use a mirror for references by digest only (L4).
-const digestOnly = "digest-only"
+// pulls are the values of pull-from-mirror, which say for which references readers use a mirror (L4).
+var pulls = map[mirrors.Mode]text{mirrors.ByDigest: "digest-only"}
 
 type document struct {
 	Registries []registry `toml:"registry"`
@@ -62,25 +62,32 @@ func Encode(rules []mirrors.Rule) ([]byte, error) {
 	out.WriteString(Header)
 	for i := range rules {
 		out.WriteString("\n" + provenance(&rules[i]))
-		table := document{Registries: []registry{encodeRule(&rules[i])}}
-		if err := toml.NewEncoder(&out).SetIndentTables(true).SetIndentSymbol("").EnableMarshalerInterface().Encode(table); err != nil {
+		table, err := encodeRule(&rules[i])
+		if err != nil {
+			return nil, err
+		}
+		if err := toml.NewEncoder(&out).SetIndentTables(true).SetIndentSymbol("").EnableMarshalerInterface().Encode(document{Registries: []registry{table}}); err != nil {
 			return nil, fmt.Errorf("writing source %q: %w", rules[i].Source, err)
 		}
 	}
 	return out.Bytes(), nil
 }
 
-func encodeRule(rule *mirrors.Rule) registry {
+func encodeRule(rule *mirrors.Rule) (registry, error) {
 	r := registry{Insecure: rule.Insecure, Blocked: rule.Blocked}
-	if strings.HasPrefix(rule.Source, "*.") {
+	if rule.Source.IsWildcard() {
 		r.Prefix = text(rule.Source)
 	} else {
 		r.Location = text(rule.Source)
 	}
 	for _, m := range rule.Mirrors {
-		r.Mirrors = append(r.Mirrors, mirror{Location: text(m.Location), Insecure: m.Insecure, PullFromMirror: digestOnly})
+		pull, ok := pulls[m.Modes]
+		if !ok {
+			return r, fmt.Errorf("mirror %q of source %q is for no references that registries.conf can name", m.Location, rule.Source)
+		}
+		r.Mirrors = append(r.Mirrors, mirror{Location: text(m.Location), Insecure: m.Insecure, PullFromMirror: pull})
 	}
-	return r
+	return r, nil
 }
 
 // blockedBy begins the last part of a provenance.
@@ -174,25 +181,36 @@ func checkTable(kind string, table map[string]any) error {
 }
 
 func decodeRule(r *registry) (mirrors.Rule, error) {
-	rule := mirrors.Rule{Source: string(r.Location), Insecure: r.Insecure, Blocked: r.Blocked}
-	isWildcard := strings.HasPrefix(string(r.Prefix), "*.")
+	rule := mirrors.Rule{Source: mirrors.Scope(r.Location), Insecure: r.Insecure, Blocked: r.Blocked}
+	isWildcard := mirrors.Scope(r.Prefix).IsWildcard()
 	switch {
 	case r.Prefix != "" && r.Location != "":
 		return rule, errors.New("prefix and location are both set")
 	case r.Prefix != "" && !isWildcard:
 		return rule, fmt.Errorf("prefix %q is not a wildcard", string(r.Prefix))
 	case isWildcard:
-		rule.Source = string(r.Prefix)
-	case strings.HasPrefix(rule.Source, "*"):
+		rule.Source = mirrors.Scope(r.Prefix)
+	case strings.HasPrefix(string(rule.Source), "*"):
 		return rule, fmt.Errorf("location %q is a wildcard, which must be a prefix", rule.Source)
 	}
 	for _, m := range r.Mirrors {
-		if m.PullFromMirror != digestOnly {
-			return rule, fmt.Errorf("mirror %q: pull-from-mirror is %q, want %q", string(m.Location), string(m.PullFromMirror), digestOnly)
+		modes := modesOf(m.PullFromMirror)
+		if modes == 0 {
+			return rule, fmt.Errorf("mirror %q: pull-from-mirror is %q, want %q", string(m.Location), string(m.PullFromMirror), pulls[mirrors.ByDigest])
 		}
-		rule.Mirrors = append(rule.Mirrors, mirrors.Mirror{Location: string(m.Location), Insecure: m.Insecure})
+		rule.Mirrors = append(rule.Mirrors, mirrors.Mirror{Location: mirrors.Scope(m.Location), Modes: modes, Insecure: m.Insecure})
 	}
 	return rule, rule.Validate()
+}
+
+// modesOf returns what a value of pull-from-mirror means; 0 for none that [Encode] writes.
+func modesOf(value text) mirrors.Mode {
+	for modes, written := range pulls {
+		if written == value {
+			return modes
+		}
+	}
+	return 0
 }
 
 // Blockers returns, by blocked source, the names of the objects that block it, as the comments of [Encode] say them. They

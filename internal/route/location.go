@@ -5,7 +5,8 @@ package route
 
 import (
 	"regexp"
-	"strings"
+
+	"github.com/mirrorset/mirrorset/internal/mirrors"
 )
 
 // Docker Hub's name in references, and as a registry.
@@ -23,21 +24,15 @@ func Registry(host string) string {
 }
 
 // Aliases returns the location and, on Docker Hub, what it is by the other name.
-func Aliases(location string) []string {
-	host, path := SplitPath(location)
-	switch host {
+func Aliases(location mirrors.Scope) []mirrors.Scope {
+	path := mirrors.Scope(location.Path())
+	switch location.Host() {
 	case dockerHub:
-		return []string{location, dockerHubRegistry + path}
+		return []mirrors.Scope{location, dockerHubRegistry + path}
 	case dockerHubRegistry:
-		return []string{location, dockerHub + path}
+		return []mirrors.Scope{location, dockerHub + path}
 	}
-	return []string{location}
-}
-
-// SplitPath cuts a location into its host and its path, which keeps its slash.
-func SplitPath(location string) (host, path string) {
-	host, _, _ = strings.Cut(location, "/")
-	return host, location[len(host):]
+	return []mirrors.Scope{location}
 }
 
 var loopback = regexp.MustCompile(`^(?:localhost|127(?:\.[0-9]{1,3}){3})(?::[0-9]+)?$`)

@@ -44,7 +44,7 @@ type Route struct {
 // Route returns the way to a repository, whose registry is named as in image references.
 func (r *Router) Route(host, repository string) Route {
 	name := host + "/" + repository
-	resolution := r.index.Resolve(mirrors.Reference{Name: name, ByDigest: true})
+	resolution := r.index.Resolve(mirrors.Reference{Name: name, Mode: mirrors.ByDigest})
 	route := Route{Rule: resolution.Rule, Source: target(name, IsLoopback(host))}
 	sources := resolution.PullSources
 	if !resolution.Blocked { // the last one is the source
@@ -52,7 +52,7 @@ func (r *Router) Route(host, repository string) Route {
 		sources = sources[:len(sources)-1]
 	}
 	for _, s := range sources {
-		if slices.ContainsFunc(Aliases(s.Location), r.IsBlockedAt) {
+		if slices.ContainsFunc(Aliases(mirrors.Scope(s.Location)), r.IsBlockedAt) {
 			continue
 		}
 		route.Mirrors = append(route.Mirrors, target(s.Location, s.Insecure || s.Location == name && IsLoopback(host)))
@@ -62,18 +62,18 @@ func (r *Router) Route(host, repository string) Route {
 
 // Blocks tells whether a registry must not be asked for what is at a path of its API.
 func (r *Router) Blocks(host, path string) bool {
-	return slices.ContainsFunc(Aliases(host+strings.TrimPrefix(path, APIRoot)), r.IsBlockedAt)
+	return slices.ContainsFunc(Aliases(mirrors.Scope(host+strings.TrimPrefix(path, APIRoot))), r.IsBlockedAt)
 }
 
 // IsBlockedAt tells whether longest match finds a blocked source for a name, under no other name of Docker Hub.
-func (r *Router) IsBlockedAt(name string) bool {
-	rule := r.index.Resolve(mirrors.Reference{Name: name}).Rule
+func (r *Router) IsBlockedAt(name mirrors.Scope) bool {
+	rule := r.index.Resolve(mirrors.Reference{Name: string(name)}).Rule
 	return rule != nil && rule.Blocked
 }
 
 // Wildcard returns the wildcard source that decides for what is in no narrower source of a registry; "" for none.
-func (r *Router) Wildcard(host string) string {
-	if rule := r.index.Resolve(mirrors.Reference{Name: host}).Rule; rule != nil && strings.HasPrefix(rule.Source, "*") {
+func (r *Router) Wildcard(host string) mirrors.Scope {
+	if rule := r.index.Resolve(mirrors.Reference{Name: host}).Rule; rule != nil && rule.Source.IsWildcard() {
 		return rule.Source
 	}
 	return ""
@@ -85,6 +85,6 @@ func (r Route) IsBlocked() bool {
 }
 
 func target(name string, insecure bool) Target {
-	host, path := SplitPath(name)
-	return Target{Host: Registry(host), Repository: strings.TrimPrefix(path, "/"), Insecure: insecure}
+	place := mirrors.Scope(name)
+	return Target{Host: Registry(place.Host()), Repository: strings.TrimPrefix(place.Path(), "/"), Insecure: insecure}
 }

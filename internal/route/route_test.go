@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"testing"
 
+	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/mirrors/mirrorstest"
 	"github.com/mirrorset/mirrorset/internal/route"
@@ -17,7 +18,7 @@ func TestARankLeadsToTheMirrorAtItsPlace(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	router := route.NewRouter(mirrors.Merge(mirrors.Input{Sets: sets}).Rules)
+	router := route.NewRouter(kinds.Merge(sets, nil).Rules)
 	got := router.Route("s.com", "x/app").Mirrors
 	if want := []route.Target{{Host: "m.com", Repository: "y/app"}, {Host: "registry-1.docker.io", Repository: "z/app"}, {Host: "n.com", Repository: "app"}}; !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
@@ -33,7 +34,7 @@ func TestARankLeadsToTheMirrorAtItsPlace(t *testing.T) {
 			t.Errorf("%s: blocked %t", path, got)
 		}
 	}
-	for host, want := range map[string]string{"a.wild.com": "*.wild.com", "a.wild.com:5000": "", "wild.com": "", "s.com": ""} {
+	for host, want := range map[string]mirrors.Scope{"a.wild.com": "*.wild.com", "a.wild.com:5000": "", "wild.com": "", "s.com": ""} {
 		if got := router.Wildcard(host); got != want {
 			t.Errorf("%s: the wildcard is %q", host, got)
 		}

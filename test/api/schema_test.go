@@ -15,7 +15,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
+	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/mirrors/mirrorstest"
 )
 
 // The locations of semantics.md section 0: what sources, other than wildcards, and mirrors have in common.
@@ -91,7 +93,9 @@ func found(rule configv1.ImageDigestMirrors, reason mirrors.Reason) []string {
 		Spec:       configv1.ImageDigestMirrorSetSpec{ImageDigestMirrors: []configv1.ImageDigestMirrors{rule}},
 	}
 	messages := []string{}
-	for _, f := range mirrors.Merge(mirrors.Input{Sets: []configv1.ImageDigestMirrorSet{set}}).Findings {
+	sets, err := mirrorstest.Of(set)
+	Expect(err).NotTo(HaveOccurred())
+	for _, f := range kinds.Merge(sets, nil).Findings {
 		if f.Reason == reason {
 			messages = append(messages, f.Message)
 		}

@@ -28,8 +28,8 @@ func condition(kind, value, reason, message string) metav1.Condition {
 }
 
 // statusOf is the manager's half of a set: two of its three rules are in force, and one node is still to follow.
-func statusOf() configv1.ImageDigestMirrorSetStatus {
-	return configv1.ImageDigestMirrorSetStatus{
+func statusOf() configv1.MirrorSetStatus {
+	return configv1.MirrorSetStatus{
 		ObservedGeneration: 1, Revision: 1795572622184, Sources: ptr.To[int32](3), Mirrors: ptr.To[int32](0),
 		Conditions: []metav1.Condition{
 			condition(configv1.ConditionAccepted, "False", configv1.ReasonPartsLeftOut, "1 of 3 entries is left out"),
@@ -70,7 +70,7 @@ var _ = Describe("the status of a set", func() {
 		r := w.prepare("{}")
 		r.query += "&fieldValidation=Strict"
 		Expect(send(r).expect(http.StatusOK).warnings()).To(BeEmpty())
-		Expect(get(named).set().Status).To(Equal(configv1.ImageDigestMirrorSetStatus{}))
+		Expect(get(named).set().Status).To(Equal(configv1.MirrorSetStatus{}))
 	}, statusWritesTable())
 
 	It("is accepted, and dropped, in a manifest that was exported from OpenShift", func(ctx SpecContext) {
@@ -92,23 +92,23 @@ var _ = Describe("the status of a set", func() {
 	})
 
 	// Kubernetes 1.30 names what schemas refuse without the "status." before it.
-	DescribeTable("is refused with", func(change func(*configv1.ImageDigestMirrorSetStatus), field string) {
+	DescribeTable("is refused with", func(change func(*configv1.MirrorSetStatus), field string) {
 		s := statusOf()
 		change(&s)
 		r := mergeStatus.prepare(asJSON(s))
 		unchanged(func() { send(r).refused(http.StatusUnprocessableEntity, field) })
 	},
-		Entry("more findings than the bound", func(s *configv1.ImageDigestMirrorSetStatus) {
+		Entry("more findings than the bound", func(s *configv1.MirrorSetStatus) {
 			s.Findings = make([]configv1.Finding, configv1.MaxFindings+1)
 			for i := range s.Findings {
 				s.Findings[i] = configv1.Finding{Reason: "A", Message: "b"}
 			}
 		}, "findings: Too many"),
-		Entry("a finding without a reason", func(s *configv1.ImageDigestMirrorSetStatus) { s.Findings[0].Reason = "" }, "findings[0].reason: Required"),
-		Entry("a finding without a message", func(s *configv1.ImageDigestMirrorSetStatus) { s.Findings[0].Message = "" }, "findings[0].message: Required"),
-		Entry("a finding before the first entry", func(s *configv1.ImageDigestMirrorSetStatus) { s.Findings[0].Entry = ptr.To[int32](-1) }, "findings[0].entry"),
-		Entry("two conditions of a type", func(s *configv1.ImageDigestMirrorSetStatus) { s.Conditions[1].Type = s.Conditions[0].Type }, "status.conditions[1]: Duplicate"),
-		Entry("a negative revision", func(s *configv1.ImageDigestMirrorSetStatus) { s.Revision = -1 }, "revision"),
+		Entry("a finding without a reason", func(s *configv1.MirrorSetStatus) { s.Findings[0].Reason = "" }, "findings[0].reason: Required"),
+		Entry("a finding without a message", func(s *configv1.MirrorSetStatus) { s.Findings[0].Message = "" }, "findings[0].message: Required"),
+		Entry("a finding before the first entry", func(s *configv1.MirrorSetStatus) { s.Findings[0].Entry = ptr.To[int32](-1) }, "findings[0].entry"),
+		Entry("two conditions of a type", func(s *configv1.MirrorSetStatus) { s.Conditions[1].Type = s.Conditions[0].Type }, "status.conditions[1]: Duplicate"),
+		Entry("a negative revision", func(s *configv1.MirrorSetStatus) { s.Revision = -1 }, "revision"),
 	)
 
 	It("takes as many findings as the bound says", func() {
@@ -124,7 +124,7 @@ var _ = Describe("the status of a set", func() {
 	It("lets two managers have a condition each", func() {
 		apply := func(manager string, c metav1.Condition) {
 			GinkgoHelper()
-			s := asJSON(configv1.ImageDigestMirrorSetStatus{Conditions: []metav1.Condition{c}})
+			s := asJSON(configv1.MirrorSetStatus{Conditions: []metav1.Condition{c}})
 			body := strings.ReplaceAll(applyStatus.body, "$VALUE", s)
 			patch := request{method: http.MethodPatch, path: status, query: "fieldManager=" + manager, body: body, contentType: applyPatch}
 			send(patch).expect(http.StatusOK)
@@ -185,8 +185,8 @@ var _ = Describe("the status under a CRD whose status has no fields", Ordered, f
 	DescribeTable("is taken, and pruned", func(w write) {
 		r := w.prepare(asJSON(statusOf()))
 		res := send(r).expect(http.StatusOK)
-		Expect(res.set().Status).To(Equal(configv1.ImageDigestMirrorSetStatus{}))
-		Expect(get(named).set().Status).To(Equal(configv1.ImageDigestMirrorSetStatus{}))
+		Expect(res.set().Status).To(Equal(configv1.MirrorSetStatus{}))
+		Expect(get(named).set().Status).To(Equal(configv1.MirrorSetStatus{}))
 	}, statusWritesTable())
 
 	It("does not keep a set from being written", func(ctx SpecContext) {

@@ -16,10 +16,8 @@ import (
 	"slices"
 	"strings"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
-	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/mirrors/mirrorstest"
 )
@@ -178,8 +176,8 @@ func (c *Case) Manifests() (string, error) {
 	}
 	var all strings.Builder
 	for i := range sets {
-		sets[i].TypeMeta = metav1.TypeMeta{APIVersion: configv1.GroupVersion.String(), Kind: "ImageDigestMirrorSet"}
-		text, err := yaml.Marshal(sets[i])
+		sets[i].GetObjectKind().SetGroupVersionKind(sets[i].Kind.GroupVersionKind())
+		text, err := yaml.Marshal(sets[i].Object)
 		if err != nil {
 			return "", err
 		}
@@ -208,11 +206,8 @@ func (c *Case) Hosts() ([]string, error) {
 	}
 	names := append([]string{repository}, slices.Concat(c.Pull, c.Content)...)
 	for _, set := range sets {
-		for _, entry := range set.Spec.ImageDigestMirrors {
-			names = append(names, entry.Source)
-			for _, mirror := range entry.Mirrors {
-				names = append(names, string(mirror))
-			}
+		for _, entry := range set.Entries {
+			names = append(append(names, entry.Source), entry.Mirrors...)
 		}
 	}
 	var hosts []string

@@ -13,14 +13,14 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/mirrorset/mirrorset/internal/controller"
+	"github.com/mirrorset/mirrorset/internal/kinds"
 )
 
 // deleteCRD returns once the CRD, and with it every set, is gone.
 func deleteCRD(ctx context.Context) {
 	GinkgoHelper()
 	crd := &apiextensionsv1.CustomResourceDefinition{}
-	crd.Name = controller.CRDName
+	crd.Name = kinds.Digest.CRDName()
 	Expect(admin.Delete(ctx, crd)).To(Succeed())
 	Eventually(func() bool {
 		return apierrors.IsNotFound(admin.Get(ctx, types.NamespacedName{Name: crd.Name}, crd))

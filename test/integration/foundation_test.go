@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/mirrorset/mirrorset/internal/controller"
+	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/test/controlplane"
 )
 
@@ -83,7 +84,7 @@ var _ = Describe("What the manager brings before the agents", func() {
 	})
 
 	It("are the CRDs and the policies, on a cluster that has but config/default", func(ctx SpecContext) {
-		takeAway(ctx, "crd/"+controller.CRDName, "crd/"+nodesCRD,
+		takeAway(ctx, "crd/"+kinds.Digest.CRDName(), "crd/"+nodesCRD,
 			"validatingadmissionpolicy/"+guard, "validatingadmissionpolicy/"+warnings,
 			"validatingadmissionpolicybinding/"+guard, "validatingadmissionpolicybinding/"+warnings)
 		Expect(plane.Install(ctx)).To(Succeed())
@@ -101,7 +102,7 @@ var _ = Describe("What the manager brings before the agents", func() {
 			g.Expect(binding.OwnerReferences[0].Kind + "/" + binding.OwnerReferences[0].Name).To(Equal("Namespace/" + controlplane.Namespace))
 			g.Expect(admin.Get(ctx, client.ObjectKey{Name: warnings}, binding)).To(Succeed())
 			g.Expect(crd(ctx, g, nodesCRD).Labels).To(HaveKeyWithValue("app.kubernetes.io/part-of", "mirrorset"))
-			g.Expect(crd(ctx, g, controller.CRDName).Labels).To(HaveKeyWithValue("app.kubernetes.io/part-of", "mirrorset"))
+			g.Expect(crd(ctx, g, kinds.Digest.CRDName()).Labels).To(HaveKeyWithValue("app.kubernetes.io/part-of", "mirrorset"))
 		}).Should(Succeed())
 
 		By("putting back a policy that somebody changed or deleted")
@@ -126,7 +127,7 @@ var _ = Describe("What the manager brings before the agents", func() {
 		short := func() {
 			GinkgoHelper()
 			Expect(retry.RetryOnConflict(retry.DefaultRetry, func() error {
-				old := crd(ctx, Default, controller.CRDName)
+				old := crd(ctx, Default, kinds.Digest.CRDName())
 				old.Spec.Names.ShortNames = []string{"old"}
 				old.Spec.Versions[0].AdditionalPrinterColumns = nil
 				return admin.Update(ctx, old)
@@ -135,41 +136,41 @@ var _ = Describe("What the manager brings before the agents", func() {
 		short()
 		manager := startManager(ctx, alone)
 		Eventually(func(g Gomega) {
-			now := crd(ctx, g, controller.CRDName)
+			now := crd(ctx, g, kinds.Digest.CRDName())
 			g.Expect(now.Spec.Names.ShortNames).To(ConsistOf("idms"))
 			g.Expect(now.Spec.Versions[0].AdditionalPrinterColumns).NotTo(BeEmpty())
 		}).Should(Succeed())
 		Eventually(manager.Log).Should(ContainSubstring(`"controller":"operand"`))
 		short() // as a later manager may
-		generation := crd(ctx, Default, controller.CRDName).Generation
+		generation := crd(ctx, Default, kinds.Digest.CRDName()).Generation
 		takeAway(ctx, "validatingadmissionpolicybinding/"+guard)
 		Eventually(func() error {
 			return admin.Get(ctx, client.ObjectKey{Name: guard}, &admissionregistrationv1.ValidatingAdmissionPolicyBinding{})
 		}, "1m").Should(Succeed()) // so it has looked again
-		Expect(crd(ctx, Default, controller.CRDName).Generation).To(Equal(generation))
+		Expect(crd(ctx, Default, kinds.Digest.CRDName()).Generation).To(Equal(generation))
 	})
 
 	It("are never over a CRD of OpenShift, by whatever way they are installed", func(ctx SpecContext) {
-		takeAway(ctx, "crd/"+controller.CRDName)
+		takeAway(ctx, "crd/"+kinds.Digest.CRDName())
 		openShifts, err := os.ReadFile("testdata/openshift-idms-crd.yaml")
 		Expect(err).NotTo(HaveOccurred())
 		object := &apiextensionsv1.CustomResourceDefinition{}
 		Expect(yaml.UnmarshalStrict(openShifts, object)).To(Succeed())
 		Expect(admin.Create(ctx, object)).To(Succeed())
-		DeferCleanup(func(ctx SpecContext) { takeAway(ctx, "crd/"+controller.CRDName) })
+		DeferCleanup(func(ctx SpecContext) { takeAway(ctx, "crd/"+kinds.Digest.CRDName()) })
 		Eventually(func(g Gomega) {
-			g.Expect(crd(ctx, g, controller.CRDName).Status.Conditions).To(ContainElement(HaveField("Type", apiextensionsv1.Established)))
+			g.Expect(crd(ctx, g, kinds.Digest.CRDName()).Status.Conditions).To(ContainElement(HaveField("Type", apiextensionsv1.Established)))
 		}).Should(Succeed())
-		before := crd(ctx, Default, controller.CRDName)
+		before := crd(ctx, Default, kinds.Digest.CRDName())
 
 		for _, args := range [][]string{{"apply", "-k", "config/default"}, {"apply", "--server-side", "--force-conflicts", "-k", "config/default"}} {
 			out, err := plane.Kubectl(ctx, args...).CombinedOutput()
 			Expect(err).NotTo(HaveOccurred(), "%s", out)
 		}
-		Expect(writers(crd(ctx, Default, controller.CRDName))).To(Equal(writers(before)))
-		out, err := plane.Kubectl(ctx, "label", "crd/"+controller.CRDName, "app.kubernetes.io/part-of=mirrorset").CombinedOutput() // as kubectl apply -k config/crd would
+		Expect(writers(crd(ctx, Default, kinds.Digest.CRDName()))).To(Equal(writers(before)))
+		out, err := plane.Kubectl(ctx, "label", "crd/"+kinds.Digest.CRDName(), "app.kubernetes.io/part-of=mirrorset").CombinedOutput() // as kubectl apply -k config/crd would
 		Expect(err).NotTo(HaveOccurred(), "%s", out)
-		before = crd(ctx, Default, controller.CRDName)
+		before = crd(ctx, Default, kinds.Digest.CRDName())
 		n := newNode()
 		manager := startManager(ctx, alone)
 		startAgent(ctx, n)
@@ -177,7 +178,7 @@ var _ = Describe("What the manager brings before the agents", func() {
 		create(ctx, s)
 		n.wantRules(s)
 		Eventually(manager.Log).Should(ContainSubstring("The CRD is left as it is"))
-		after := crd(ctx, Default, controller.CRDName)
+		after := crd(ctx, Default, kinds.Digest.CRDName())
 		// The API server itself goes on writing the status for a while.
 		Expect(after.Spec).To(Equal(before.Spec))
 		Expect(after.Generation).To(Equal(before.Generation))
@@ -195,7 +196,7 @@ var _ = Describe("What the manager brings before the agents", func() {
 		}
 		DeferCleanup(func(ctx SpecContext) { Expect(release(ctx)).To(Succeed()) })
 		object := &apiextensionsv1.CustomResourceDefinition{}
-		object.Name = controller.CRDName
+		object.Name = kinds.Digest.CRDName()
 		Expect(admin.Delete(ctx, object)).To(Succeed())
 		takeAway(ctx, "crd/"+nodesCRD, "--namespace="+controlplane.Namespace)
 		takeAway(ctx, "--namespace="+controlplane.Namespace, "daemonset/"+controller.AgentName)
@@ -207,7 +208,7 @@ var _ = Describe("What the manager brings before the agents", func() {
 		}).Should(Succeed())
 		Expect(release(ctx)).To(Succeed())
 		Eventually(func(g Gomega) {
-			g.Expect(crd(ctx, g, controller.CRDName).DeletionTimestamp).To(BeNil())
+			g.Expect(crd(ctx, g, kinds.Digest.CRDName()).DeletionTimestamp).To(BeNil())
 		}, "1m").Should(Succeed())
 	})
 

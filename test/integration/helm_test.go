@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mirrorset/mirrorset/internal/controller"
+	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/standing"
 	"github.com/mirrorset/mirrorset/test/controlplane"
 )
@@ -126,6 +127,6 @@ var _ = Describe("The Helm chart", func() {
 		roles := &rbacv1.ClusterRoleList{}
 		Expect(admin.List(ctx, roles, client.MatchingLabels{"app.kubernetes.io/part-of": "mirrorset"})).To(Succeed())
 		Expect(roles.Items).To(BeEmpty())
-		Expect(crd(ctx, Default, controller.CRDName).Name).To(Equal(controller.CRDName))
+		Expect(crd(ctx, Default, kinds.Digest.CRDName()).Name).To(Equal(kinds.Digest.CRDName()))
 	})
 })

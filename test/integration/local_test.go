@@ -34,8 +34,8 @@ var _ = Describe("Files of others on the node", func() {
 	// without returns the drop-in with nothing but the rules that are left; these are written without their origin.
 	only := func(source string) string {
 		var kept []mirrors.Rule
-		for _, rule := range mirrors.Merge(mirrors.Input{Sets: []configv1.ImageDigestMirrorSet{*s}}).Rules {
-			if rule.Source == source {
+		for _, rule := range mergedWith(nil, s) {
+			if string(rule.Source) == source {
 				kept = append(kept, mirrors.Rule{Source: rule.Source, Mirrors: rule.Mirrors})
 			}
 		}

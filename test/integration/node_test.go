@@ -22,6 +22,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
+	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/payload"
 	"github.com/mirrorset/mirrorset/internal/registriesconf"
@@ -119,19 +120,26 @@ func rendered(sets ...*configv1.ImageDigestMirrorSet) string {
 
 func renderedWith(insecure []string, sets ...*configv1.ImageDigestMirrorSet) string {
 	GinkgoHelper()
-	scopes, err := mirrors.ParseScopes(insecure)
-	Expect(err).NotTo(HaveOccurred())
-	in := mirrors.Input{Insecure: scopes}
-	for _, s := range sets {
-		in.Sets = append(in.Sets, *s)
-	}
-	rules := mirrors.Merge(in).Rules
+	rules := mergedWith(insecure, sets...)
 	if len(rules) == 0 {
 		return ""
 	}
 	text, err := registriesconf.Encode(rules)
 	Expect(err).NotTo(HaveOccurred())
 	return string(text)
+}
+
+func mergedWith(insecure []string, sets ...*configv1.ImageDigestMirrorSet) []mirrors.Rule {
+	GinkgoHelper()
+	scopes, err := mirrors.ParseScopes(insecure)
+	Expect(err).NotTo(HaveOccurred())
+	var list configv1.ImageDigestMirrorSetList
+	for _, s := range sets {
+		list.Items = append(list.Items, *s)
+	}
+	of, err := kinds.Digest.FromList(&list)
+	Expect(err).NotTo(HaveOccurred())
+	return kinds.Merge(of, scopes).Rules
 }
 
 // set returns one that is not yet created.

@@ -14,6 +14,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/mirrorset/mirrorset/internal/controller"
+	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/payload"
 	"github.com/mirrorset/mirrorset/test/controlplane"
 )
@@ -51,7 +52,7 @@ var asks = []authorizationv1.ResourceAttributes{
 	{Group: "mirrorset.io", Resource: "mirrornodes"},
 	{Group: "mirrorset.io", Resource: "mirrornodes", Subresource: "status"},
 	{Group: "mirrorset.io", Resource: "others"},
-	{Group: "apiextensions.k8s.io", Resource: "customresourcedefinitions", Name: controller.CRDName},
+	{Group: "apiextensions.k8s.io", Resource: "customresourcedefinitions", Name: kinds.Digest.CRDName()},
 	{Group: "apiextensions.k8s.io", Resource: "customresourcedefinitions", Name: nodesCRD},
 	{Group: "apiextensions.k8s.io", Resource: "customresourcedefinitions", Name: proxiesCRD},
 	{Group: "apiextensions.k8s.io", Resource: "customresourcedefinitions", Name: apiServersCRD},
@@ -106,10 +107,10 @@ var _ = Describe("The service account of", func() {
 		events    = controlplane.Namespace + "/events"
 		lease     = controlplane.Namespace + "/leases/mirrorset-manager"
 		crds      = "customresourcedefinitions/"
-		crd       = crds + controller.CRDName
 		policy    = "validatingadmissionpolicies/" + guard
 		binding   = "validatingadmissionpolicybindings/" + guard
 	)
+	crd := crds + kinds.Digest.CRDName()
 	DescribeTable("may do what it must and no more", func(ctx SpecContext, account string, want []string) {
 		Expect(granted(ctx, account)).To(ConsistOf(want))
 	},

@@ -17,7 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
-	"github.com/mirrorset/mirrorset/internal/controller"
+	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/registriesconf"
 )
 
@@ -123,7 +123,7 @@ func relaxCRD(ctx context.Context) {
 		GinkgoHelper()
 		Expect(retry.RetryOnConflict(retry.DefaultRetry, func() error {
 			var crd apiextensionsv1.CustomResourceDefinition
-			if err := admin.Get(ctx, types.NamespacedName{Name: controller.CRDName}, &crd); err != nil {
+			if err := admin.Get(ctx, types.NamespacedName{Name: kinds.Digest.CRDName()}, &crd); err != nil {
 				return err
 			}
 			change(&crd, crd.Spec.Versions[0].Schema.OpenAPIV3Schema)

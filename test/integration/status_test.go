@@ -20,7 +20,7 @@ import (
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
-	"github.com/mirrorset/mirrorset/internal/controller"
+	"github.com/mirrorset/mirrorset/internal/kinds"
 )
 
 // varying is what is another one each time: ages, revisions, and the width of their columns.
@@ -68,7 +68,7 @@ var _ = Describe("The status of a set", func() {
 		startNode(ctx)
 		s := set("a", entry("quay.io", "m1.local/q"))
 		create(ctx, s)
-		said := func() (configv1.ImageDigestMirrorSetStatus, error) {
+		said := func() (configv1.MirrorSetStatus, error) {
 			err := admin.Get(ctx, client.ObjectKeyFromObject(s), s)
 			return s.Status, err
 		}
@@ -90,7 +90,7 @@ var _ = Describe("A CRD that has no room for a status, as OpenShift's", func() {
 		DeferCleanup(install)
 		var crd apiextensionsv1.CustomResourceDefinition
 		Expect(retry.RetryOnConflict(retry.DefaultRetry, func() error {
-			if err := admin.Get(ctx, client.ObjectKey{Name: controller.CRDName}, &crd); err != nil {
+			if err := admin.Get(ctx, client.ObjectKey{Name: kinds.Digest.CRDName()}, &crd); err != nil {
 				return err
 			}
 			crd.Spec.Versions[0].Schema.OpenAPIV3Schema.Properties["status"] = apiextensionsv1.JSONSchemaProps{Type: "object"}
@@ -114,7 +114,7 @@ var _ = Describe("A CRD that has no room for a status, as OpenShift's", func() {
 		}).Should(Succeed())
 		Expect(strings.Count(manager.Log(), "has no room for a status")).To(Equal(1))
 		var after apiextensionsv1.CustomResourceDefinition
-		Expect(admin.Get(ctx, client.ObjectKey{Name: controller.CRDName}, &after)).To(Succeed())
+		Expect(admin.Get(ctx, client.ObjectKey{Name: kinds.Digest.CRDName()}, &after)).To(Succeed())
 		Expect(after.Generation).To(Equal(crd.Generation))
 
 		install(ctx)

@@ -15,7 +15,7 @@ import (
 	openshiftv1 "github.com/openshift/api/config/v1"
 	"github.com/openshift/runtime-utils/pkg/registries"
 
-	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
+	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/mirrors/mirrorstest"
 )
@@ -35,34 +35,34 @@ type fatal interface {
 }
 
 // ours are the rules that we make of sets, by source.
-func ours(t fatal, sets []configv1.ImageDigestMirrorSet, insecure []string) map[string]rule {
+func ours(t fatal, sets []kinds.Set, insecure []string) map[string]rule {
 	t.Helper()
 	scopes, err := mirrors.ParseScopes(insecure)
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
 	rules := make(map[string]rule)
-	for _, merged := range mirrors.Merge(mirrors.Input{Sets: sets, Insecure: scopes}).Rules {
+	for _, merged := range kinds.Merge(sets, scopes).Rules {
 		r := rule{blocked: merged.Blocked, open: merged.Insecure}
 		for _, mirror := range merged.Mirrors {
-			r.mirrors = append(r.mirrors, mirror.Location)
+			r.mirrors = append(r.mirrors, string(mirror.Location))
 			if mirror.Insecure {
-				r.insecure = append(r.insecure, mirror.Location)
+				r.insecure = append(r.insecure, string(mirror.Location))
 			}
 		}
-		rules[merged.Source] = r
+		rules[string(merged.Source)] = r
 	}
 	return rules
 }
 
 // theirs are those that OpenShift makes of them.
-func theirs(t fatal, sets []configv1.ImageDigestMirrorSet, insecure []string) map[string]rule {
+func theirs(t fatal, sets []kinds.Set, insecure []string) map[string]rule {
 	t.Helper()
 	var objects []*openshiftv1.ImageDigestMirrorSet
 	for _, set := range sets {
 		object := &openshiftv1.ImageDigestMirrorSet{}
-		for _, entry := range set.Spec.ImageDigestMirrors {
-			same := openshiftv1.ImageDigestMirrors{Source: entry.Source, MirrorSourcePolicy: openshiftv1.MirrorSourcePolicy(entry.MirrorSourcePolicy)}
+		for _, entry := range set.Entries {
+			same := openshiftv1.ImageDigestMirrors{Source: entry.Source, MirrorSourcePolicy: openshiftv1.MirrorSourcePolicy(entry.Policy)}
 			for _, mirror := range entry.Mirrors {
 				same.Mirrors = append(same.Mirrors, openshiftv1.ImageMirror(mirror))
 			}

@@ -10,6 +10,8 @@ import (
 	"pgregory.net/rapid"
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
+	"github.com/mirrorset/mirrorset/internal/kinds"
+	"github.com/mirrorset/mirrorset/internal/mirrors/mirrorstest"
 )
 
 var (
@@ -20,7 +22,7 @@ var (
 )
 
 // drawSets draws sets that the API server accepts: no mirror twice in one entry.
-func drawSets(t *rapid.T) []configv1.ImageDigestMirrorSet {
+func drawSets(t *rapid.T) []kinds.Set {
 	var sets []configv1.ImageDigestMirrorSet
 	for _, name := range []string{"a", "b", "c"} {
 		set := configv1.ImageDigestMirrorSet{}
@@ -34,20 +36,20 @@ func drawSets(t *rapid.T) []configv1.ImageDigestMirrorSet {
 		}
 		sets = append(sets, set)
 	}
-	return sets
+	of, err := mirrorstest.Of(sets...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return of
 }
 
 // listsOf are the mirror lists of a source that name more than the source itself.
-func listsOf(sets []configv1.ImageDigestMirrorSet, source string) [][]string {
+func listsOf(sets []kinds.Set, source string) [][]string {
 	var lists [][]string
 	for _, set := range sets {
-		for _, entry := range set.Spec.ImageDigestMirrors {
-			var list []string
-			for _, mirror := range entry.Mirrors {
-				list = append(list, string(mirror))
-			}
-			if entry.Source == source && slices.ContainsFunc(list, func(m string) bool { return m != source }) {
-				lists = append(lists, list)
+		for _, entry := range set.Entries {
+			if entry.Source == source && slices.ContainsFunc(entry.Mirrors, func(m string) bool { return m != source }) {
+				lists = append(lists, entry.Mirrors)
 			}
 		}
 	}

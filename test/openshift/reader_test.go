@@ -14,6 +14,7 @@ import (
 	"github.com/containers/image/v5/types"
 	"pgregory.net/rapid"
 
+	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/registriesconf"
 )
@@ -85,7 +86,7 @@ func TestTheOldestReaderPullsFromWhereTheNewestDoes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		rules := mirrors.Merge(mirrors.Input{Sets: drawSets(t), Insecure: scopes}).Rules
+		rules := kinds.Merge(drawSets(t), scopes).Rules
 		text, err := registriesconf.Encode(rules)
 		if err != nil {
 			t.Fatal(err)

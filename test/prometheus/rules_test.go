@@ -221,7 +221,7 @@ func quiet(except ...string) []string {
 	all := []string{
 		`manager: up 1x120`, `node-1: up 1x120`, `node-2: up 1x120`,
 		`manager: mirrorset_nodes{state="in_force"} 2x120`, `manager: mirrorset_nodes{state="behind"} 0x120`, `manager: mirrorset_nodes{state="failing"} 0x120`, `manager: mirrorset_nodes{state="silent"} 0x120`,
-		`manager: mirrorset_findings{reason="InvalidMirror"} 0x120`, `manager: mirrorset_findings{reason="BlocksTagPulls"} 3x120`, `manager: mirrorset_findings{reason="WildcardCollapse"} 1x120`,
+		`manager: mirrorset_findings{reason="InvalidMirror",class="LeftOut"} 0x120`, `manager: mirrorset_findings{reason="BlocksTagPulls",class="Informational"} 3x120`, `manager: mirrorset_findings{reason="WildcardCollapse",class="Informational"} 1x120`,
 		`node-1: mirrorset_agent_redirector_requests_total{result="refused"} 7x120`, `node-1: mirrorset_agent_redirector_requests_total{result="redirected"} 0+5x120`,
 		`node-2: mirrorset_agent_redirector_requests_total{result="refused"} 0x120`, `node-2: mirrorset_agent_redirector_requests_total{result="passed_over"} 0+5x120`,
 	}
@@ -249,8 +249,8 @@ func TestAlertsFireWhenTheyShouldAndNotBefore(t *testing.T) {
 		{"a node fails", quiet(`manager: mirrorset_nodes{state="failing"} 0x9 1x110`, `manager: mirrorset_nodes{state="in_force"} 2x9 1x110`), 14 * time.Minute, nil},
 		{"a node fails for ten minutes", quiet(`manager: mirrorset_nodes{state="failing"} 0x9 1x110`, `manager: mirrorset_nodes{state="in_force"} 2x9 1x110`), 16 * time.Minute, []string{"MirrorsetNodeFailing"}},
 
-		{"an entry is left out", quiet(`manager: mirrorset_findings{reason="InvalidMirror"} 0x9 2x110`), 16 * time.Minute, []string{"MirrorsetFindings InvalidMirror"}},
-		{"it is mended", quiet(`manager: mirrorset_findings{reason="InvalidMirror"} 0x9 2x15 0x95`), 25 * time.Minute, nil},
+		{"an entry is left out", quiet(`manager: mirrorset_findings{reason="InvalidMirror",class="LeftOut"} 0x9 2x110`), 16 * time.Minute, []string{"MirrorsetFindings InvalidMirror"}},
+		{"it is mended", quiet(`manager: mirrorset_findings{reason="InvalidMirror",class="LeftOut"} 0x9 2x15 0x95`), 25 * time.Minute, nil},
 
 		{"an agent does not answer", quiet(`node-2: up 1x9 0x110`), 14 * time.Minute, nil},
 		{"an agent does not answer for ten minutes", quiet(`node-2: up 1x9 0x110`), 16 * time.Minute, []string{"MirrorsetAgentDown node-2"}},

@@ -6,7 +6,6 @@
 //
 // +kubebuilder:object:generate=true
 // +groupName=config.openshift.io
-// +kubebuilder:ac:generate=true
 package v1
 
 import (

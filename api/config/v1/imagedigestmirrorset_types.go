@@ -32,7 +32,7 @@ type ImageDigestMirrorSet struct {
 
 	// status is what the cluster made of this set.
 	// +optional
-	Status ImageDigestMirrorSetStatus `json:"status,omitzero"` //nolint:kubeapilinter // a value upstream
+	Status MirrorSetStatus `json:"status,omitzero"` //nolint:kubeapilinter // a value upstream
 }
 
 // ImageDigestMirrorSetSpec is what an administrator asks for.
@@ -87,9 +87,9 @@ const (
 	AllowContactingSource MirrorSourcePolicy = "AllowContactingSource"
 )
 
-// ImageDigestMirrorSetStatus is what the cluster made of a set. Upstream it is an object without fields, so a set written
+// MirrorSetStatus is what the cluster made of a set. Upstream it is an object without fields, so a set written
 // for OpenShift has none of these and loses nothing here.
-type ImageDigestMirrorSetStatus struct {
+type MirrorSetStatus struct {
 	// observedGeneration is the generation of the set that this status is about.
 	// +optional
 	// +kubebuilder:validation:Minimum=1

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
-	"strings"
 
 	"github.com/mirrorset/mirrorset/internal/agent/sink"
 	"github.com/mirrorset/mirrorset/internal/certsd"
@@ -50,7 +49,7 @@ func (p *pass) write() error {
 		if p.env.Runtime() == nodecheck.Containerd {
 			var all []string
 			for i := range p.rules {
-				all = append(all, p.rules[i].Source)
+				all = append(all, string(p.rules[i].Source))
 			}
 			p.find(NotInForce, all, "this node runs containerd, and %s is not there; make that folder", p.settings.dir)
 		}
@@ -131,9 +130,9 @@ func (p *pass) reportHidden(router *route.Router) {
 // sources are those that a registry's file would put in force.
 func (p *pass) sources(registry string) (sources []string) {
 	for i := range p.rules {
-		host, _, _ := strings.Cut(p.rules[i].Source, "/")
-		if host == registry || registry == certsd.DefaultHost && strings.HasPrefix(host, "*") {
-			sources = append(sources, p.rules[i].Source)
+		source := p.rules[i].Source
+		if source.Host() == registry || registry == certsd.DefaultHost && source.IsWildcard() {
+			sources = append(sources, string(source))
 		}
 	}
 	return sources

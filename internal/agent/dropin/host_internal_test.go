@@ -54,7 +54,7 @@ func sources(t *testing.T, text []byte) []string {
 	}
 	var found []string
 	for _, rule := range decoded {
-		found = append(found, rule.Source)
+		found = append(found, string(rule.Source))
 	}
 	return found
 }

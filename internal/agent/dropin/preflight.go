@@ -86,7 +86,7 @@ func preflight(host *hostfile.Host, a *sink.Accepted) (candidate, error) {
 // have a table. It reports what the rules hide.
 func (c *candidate) withhold(rules []mirrors.Rule, theirs *consumer) (kept []mirrors.Rule, shared []string, err error) {
 	for i := range rules {
-		source := rules[i].Source
+		source := string(rules[i].Source)
 		t, err := theirs.covering(source)
 		if err != nil {
 			return nil, nil, err
@@ -129,8 +129,8 @@ func (c *candidate) narrower(rules []mirrors.Rule, theirs *consumer) error {
 	for i := range tables {
 		prefix := tables[i].Prefix
 		rule := index.Resolve(mirrors.Reference{Name: prefix}).Rule
-		if rule != nil && rule.Blocked && rule.Source != prefix && !tables[i].Blocked {
-			c.find(ShadowsLocal, []string{rule.Source}, "source %q is blocked, but not below %q on this node, for which a file of this host has a table; take that table away", rule.Source, prefix)
+		if rule != nil && rule.Blocked && string(rule.Source) != prefix && !tables[i].Blocked {
+			c.find(ShadowsLocal, []string{string(rule.Source)}, "source %q is blocked, but not below %q on this node, for which a file of this host has a table; take that table away", rule.Source, prefix)
 		}
 	}
 	return nil

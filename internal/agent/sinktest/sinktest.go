@@ -21,7 +21,6 @@ import (
 	"github.com/go-logr/logr/funcr"
 	"github.com/prometheus/client_golang/prometheus"
 
-	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 	"github.com/mirrorset/mirrorset/internal/agent/sink"
 	"github.com/mirrorset/mirrorset/internal/certsd"
 	"github.com/mirrorset/mirrorset/internal/hostfile"
@@ -88,21 +87,20 @@ func Symlink(t testing.TB, target, root, name string) {
 // Text renders one rule a source, with one mirror each; a "!" before a source blocks it.
 func Text(t testing.TB, sources ...string) []byte {
 	t.Helper()
-	var set configv1.ImageDigestMirrorSet
-	set.Name = "test"
+	set := mirrors.Set{Object: mirrors.Object{Kind: &mirrors.Kind{Mode: mirrors.ByDigest}, Name: "test"}}
 	for _, source := range sources {
 		source, blocked := strings.CutPrefix(source, "!")
-		entry := configv1.ImageDigestMirrors{Source: source, Mirrors: []configv1.ImageMirror{"mirror.local:5000/x"}}
+		entry := mirrors.SetEntry{Source: source, Mirrors: []string{"mirror.local:5000/x"}}
 		if blocked {
-			entry.MirrorSourcePolicy = configv1.NeverContactSource
+			entry.Policy = mirrors.NeverContactSource
 		}
-		set.Spec.ImageDigestMirrors = append(set.Spec.ImageDigestMirrors, entry)
+		set.Entries = append(set.Entries, entry)
 	}
 	insecure, err := mirrors.ParseScopes([]string{"insecure.com"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	encoded, err := registriesconf.Encode(mirrors.Merge(mirrors.Input{Sets: []configv1.ImageDigestMirrorSet{set}, Insecure: insecure}).Rules)
+	encoded, err := registriesconf.Encode(mirrors.Merge(mirrors.Input{Sets: []mirrors.Set{set}, Insecure: insecure}).Rules)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -151,7 +151,7 @@ func (d Folder) Hidden(router *route.Router) (all []Hidden, err error) {
 	folders, err := fs.ReadDir(d.host.FS(), d.dir)
 	for _, folder := range folders {
 		host := certsd.HostOf(folder.Name())
-		wildcard := router.Wildcard(host)
+		wildcard := string(router.Wildcard(host))
 		if wildcard == "" || hostfile.IsTemporary(folder.Name()) {
 			continue
 		}

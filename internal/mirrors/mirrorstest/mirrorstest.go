@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
+	"github.com/mirrorset/mirrorset/internal/kinds"
 )
 
 // policies are the short names of policies.
@@ -23,8 +24,8 @@ var policies = map[string]configv1.MirrorSourcePolicy{
 // Parse reads one entry a line, "object: source -> mirror, mirror [Policy]", into sets in the order in which their names
 // first appear. Without mirrors it is "(none)"; Never and Allow are short for the policies; any value may stand in double
 // quotes with Go's escapes.
-func Parse(text string) ([]configv1.ImageDigestMirrorSet, error) {
-	var sets []configv1.ImageDigestMirrorSet
+func Parse(text string) ([]kinds.Set, error) {
+	var list configv1.ImageDigestMirrorSetList
 	at := make(map[string]int)
 	for line := range strings.Lines(text) {
 		line = strings.TrimSpace(line)
@@ -36,13 +37,18 @@ func Parse(text string) ([]configv1.ImageDigestMirrorSet, error) {
 			return nil, fmt.Errorf("line %q: %w", line, err)
 		}
 		if _, ok := at[name]; !ok {
-			at[name] = len(sets)
-			sets = append(sets, configv1.ImageDigestMirrorSet{ObjectMeta: metav1.ObjectMeta{Name: name}})
+			at[name] = len(list.Items)
+			list.Items = append(list.Items, configv1.ImageDigestMirrorSet{ObjectMeta: metav1.ObjectMeta{Name: name}})
 		}
-		spec := &sets[at[name]].Spec
+		spec := &list.Items[at[name]].Spec
 		spec.ImageDigestMirrors = append(spec.ImageDigestMirrors, entry)
 	}
-	return sets, nil
+	return Of(list.Items...)
+}
+
+// Of returns the sets that objects are.
+func Of(objects ...configv1.ImageDigestMirrorSet) ([]kinds.Set, error) {
+	return kinds.Digest.FromList(&configv1.ImageDigestMirrorSetList{Items: objects})
 }
 
 func parseLine(line string) (name string, entry configv1.ImageDigestMirrors, err error) {

@@ -90,9 +90,9 @@ func (o *options) run(cmd *cobra.Command, args []string) error {
 		resolutions[i] = index.Resolve(ref)
 		images[i] = placesOf(ref, resolutions[i])
 	}
-	tags := make(map[string]bool) // the sources of images that are named by tag
+	tags := make(map[mirrors.Scope]bool) // the sources of images that are named by tag
 	for i, ref := range references {
-		if rule := resolutions[i].Rule; rule != nil && !ref.ByDigest {
+		if rule := resolutions[i].Rule; rule != nil && ref.Mode == mirrors.ByTag {
 			tags[rule.Source] = true
 		}
 	}

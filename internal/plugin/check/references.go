@@ -104,7 +104,7 @@ func runningImages(ctx context.Context, c *cluster.Cluster) (images []mirrors.Re
 		}
 		for _, image := range imagesOf(pod) {
 			ref, err := mirrors.ParseReference(image)
-			if err == nil && ref.ByDigest { // an image ID need be no reference
+			if err == nil && ref.Mode == mirrors.ByDigest { // an image ID need be no reference
 				images = append(images, ref)
 			}
 		}

@@ -22,15 +22,14 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/pager"
 
-	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
+	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/payload"
 	"github.com/mirrorset/mirrorset/internal/plugin/manifests"
 )
 
 // The resources of Mirrorset.
 var (
-	SetResource  = configv1.GroupVersion.WithResource("imagedigestmirrorsets")
 	NodeResource = mirrorsetv1alpha1.GroupVersion.WithResource("mirrornodes")
 )
 
@@ -83,13 +82,13 @@ func (f Flags) Connect() (*Cluster, error) {
 }
 
 // Sets returns the sets of the files if there are any, and else those of the cluster, which it returns with them.
-func (f Flags) Sets(cmd *cobra.Command, files *manifests.Flags) ([]configv1.ImageDigestMirrorSet, *Cluster, error) {
+func (f Flags) Sets(cmd *cobra.Command, files *manifests.Flags) ([]kinds.Set, *Cluster, error) {
 	if len(files.Filenames) > 0 {
 		sets, err := files.Read(cmd)
 		return sets, nil, err
 	}
 	c, err := f.Connect()
-	var sets []configv1.ImageDigestMirrorSet
+	var sets []kinds.Set
 	if err == nil {
 		sets, err = c.Sets(cmd.Context())
 	}
@@ -106,14 +105,28 @@ type Cluster struct {
 	Dynamic   dynamic.Interface
 }
 
-// Sets returns all sets, in the order of their names.
-func (c *Cluster) Sets(ctx context.Context) ([]configv1.ImageDigestMirrorSet, error) {
-	return list[configv1.ImageDigestMirrorSet](ctx, c, SetResource)
+// Sets returns all sets of all kinds, those of each in the order of their names.
+func (c *Cluster) Sets(ctx context.Context) (all []kinds.Set, err error) {
+	for _, kind := range kinds.All {
+		these, err := list(ctx, c, kind.GroupVersionResource(), AsSet(kind))
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, these...)
+	}
+	return all, nil
+}
+
+// AsSet returns what converts an object that the dynamic client returned to a set.
+func AsSet(kind *kinds.Kind) func(object any) (kinds.Set, error) {
+	return func(object any) (kinds.Set, error) {
+		return kind.Decode(func(empty any) error { return convert(object, empty) })
+	}
 }
 
 // Nodes returns what all nodes say of themselves, in the order of their names.
 func (c *Cluster) Nodes(ctx context.Context) ([]mirrorsetv1alpha1.MirrorNode, error) {
-	return list[mirrorsetv1alpha1.MirrorNode](ctx, c, NodeResource)
+	return list(ctx, c, NodeResource, As[mirrorsetv1alpha1.MirrorNode])
 }
 
 // ConfigMap returns the one that the agents follow.
@@ -135,12 +148,12 @@ func (c *Cluster) Published(ctx context.Context) (payload.Payload, error) {
 }
 
 // list reads a resource in pages, so that a large fleet is no burden to the API server.
-func list[T any](ctx context.Context, c *Cluster, resource schema.GroupVersionResource) (items []T, err error) {
+func list[T any](ctx context.Context, c *Cluster, resource schema.GroupVersionResource, as func(any) (T, error)) (items []T, err error) {
 	page := func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
 		return c.Dynamic.Resource(resource).List(ctx, options)
 	}
 	err = pager.New(page).EachListItem(ctx, metav1.ListOptions{}, func(object runtime.Object) error {
-		item, err := As[T](object)
+		item, err := as(object)
 		if err != nil {
 			return fmt.Errorf("%s %w", resource.GroupResource(), err)
 		}
@@ -152,14 +165,18 @@ func list[T any](ctx context.Context, c *Cluster, resource schema.GroupVersionRe
 
 // As converts what the dynamic client returned. An error names the object.
 func As[T any](object any) (item T, err error) {
+	return item, convert(object, &item)
+}
+
+func convert(object, into any) error {
 	u, ok := object.(*unstructured.Unstructured)
 	if !ok {
-		return item, fmt.Errorf("cannot convert a %T", object)
+		return fmt.Errorf("cannot convert a %T", object)
 	}
-	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(u.Object, &item); err != nil {
-		return item, fmt.Errorf("%s: %w", u.GetName(), err)
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(u.Object, into); err != nil {
+		return fmt.Errorf("%s: %w", u.GetName(), err)
 	}
-	return item, nil
+	return nil
 }
 
 // NotServed says what it means that a resource is not found.

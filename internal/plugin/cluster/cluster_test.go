@@ -44,7 +44,7 @@ func TestAClusterIsRead(t *testing.T) {
 	c := connected(t, plugintest.Serve(t, map[string]any{plugintest.SetsPath: plugintest.SetList(set), plugintest.NodesPath: plugintest.NodeList(node), plugintest.ConfigMapPath: plugintest.ConfigMapOf(t, p)}))
 
 	sets, err := c.Sets(t.Context())
-	if err != nil || len(sets) != 1 || sets[0].Name != "a" || !slices.Equal(sets[0].Spec.ImageDigestMirrors[0].Mirrors, []configv1.ImageMirror{"m.local"}) {
+	if err != nil || len(sets) != 1 || sets[0].GetName() != "a" || !slices.Equal(sets[0].Entries[0].Mirrors, []string{"m.local"}) {
 		t.Errorf("sets %v, error %v", sets, err)
 	}
 	nodes, err := c.Nodes(t.Context())

@@ -13,8 +13,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
+	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/payload"
 	"github.com/mirrorset/mirrorset/internal/plugin/output"
 	"github.com/mirrorset/mirrorset/internal/standing"
@@ -137,11 +137,11 @@ func (c *Cluster) Fleet(ctx context.Context) (Fleet, error) {
 }
 
 // Pending says why what is published is not known to be of these very sets; "" where it is.
-func Pending(sets []configv1.ImageDigestMirrorSet, p payload.Payload) string {
+func Pending(sets []kinds.Set, p payload.Payload) string {
 	switch p.Sets {
 	case "":
 		return "what is published does not say which sets it is of, as that of a manager older than this plugin"
-	case payload.DigestOfSets(payload.StatesOf(configv1.KindImageDigestMirrorSet, sets)):
+	case kinds.DigestOf(sets):
 		return ""
 	}
 	return "the manager has yet to publish the latest change or deletion of a set"

@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
+	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/plugin/command"
 	"github.com/mirrorset/mirrorset/internal/plugin/manifests"
@@ -161,7 +162,7 @@ func (c *converter) add(metadata setMetadata, entries []configv1.ImageDigestMirr
 func (c *converter) usable(set string, entry configv1.ImageDigestMirrors) []configv1.ImageMirror {
 	var kept []configv1.ImageMirror
 	for _, m := range entry.Mirrors {
-		rule := mirrors.Rule{Source: entry.Source, Mirrors: []mirrors.Mirror{{Location: string(m)}}}
+		rule := mirrors.Rule{Source: mirrors.Scope(entry.Source), Mirrors: []mirrors.Mirror{{Location: mirrors.Scope(m)}}}
 		if err := rule.Validate(); err != nil {
 			c.lose(set, "%v", err)
 		} else if !slices.Contains(kept, m) {
@@ -192,7 +193,7 @@ func (c *converter) print(cmd *cobra.Command) error {
 	if err != nil {
 		return fmt.Errorf("the result is not what an API server takes: %w", err)
 	}
-	output.Warn(cmd.ErrOrStderr(), mirrors.Merge(mirrors.Input{Sets: read.Sets}).Findings)
+	output.Warn(cmd.ErrOrStderr(), kinds.Merge(read.Sets, nil).Findings)
 	_, err = fmt.Fprint(cmd.OutOrStdout(), text)
 	return err
 }

@@ -12,7 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
+	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/plugin/cluster"
 	"github.com/mirrorset/mirrorset/internal/plugin/command"
@@ -72,7 +72,7 @@ func (o *options) run(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
-	before, after := mirrors.Merge(mirrors.Input{Sets: current}), mirrors.Merge(mirrors.Input{Sets: applied(current, wanted)})
+	before, after := kinds.Merge(current, nil), kinds.Merge(applied(current, wanted), nil)
 	found := compareResults(before, after)
 	if err := found.print(cmd.OutOrStdout(), o.format.Name); err != nil {
 		return err
@@ -84,7 +84,7 @@ func (o *options) run(cmd *cobra.Command, _ []string) error {
 }
 
 // current returns the sets to compare with.
-func (o *options) current(cmd *cobra.Command) ([]configv1.ImageDigestMirrorSet, error) {
+func (o *options) current(cmd *cobra.Command) ([]kinds.Set, error) {
 	if len(o.from) > 0 {
 		files := manifests.Flags{Filenames: o.from}
 		return files.Read(cmd)
@@ -101,9 +101,9 @@ func (o *options) current(cmd *cobra.Command) ([]configv1.ImageDigestMirrorSet, 
 }
 
 // applied returns the sets that there are once some are applied.
-func applied(current, wanted []configv1.ImageDigestMirrorSet) []configv1.ImageDigestMirrorSet {
-	all := slices.DeleteFunc(slices.Clone(current), func(c configv1.ImageDigestMirrorSet) bool {
-		return slices.ContainsFunc(wanted, func(w configv1.ImageDigestMirrorSet) bool { return w.Name == c.Name })
+func applied(current, wanted []kinds.Set) []kinds.Set {
+	all := slices.DeleteFunc(slices.Clone(current), func(c kinds.Set) bool {
+		return kinds.Find(wanted, c.Ref()) != nil
 	})
 	return append(all, wanted...)
 }

@@ -29,7 +29,7 @@ const (
 
 // sourceChange is a source whose images are pulled otherwise.
 type sourceChange struct {
-	Source string `json:"source"`
+	Source mirrors.Scope `json:"source"`
 	// Changes are Gained or Lost where the source has a rule on one side only, then what that means for a pull.
 	Changes []string `json:"changes"`
 	Before  pulls    `json:"before"`
@@ -39,13 +39,13 @@ type sourceChange struct {
 // pulls is where the images of a source come from, by digest.
 type pulls struct {
 	// By is the source whose rule decides: a broader one where it has none of its own; empty where there is none either.
-	By string `json:"by"`
+	By mirrors.Scope `json:"by"`
 	// Sets are those that the rule is from.
 	Sets []string `json:"sets"`
 	// Blocked says that the source is never contacted.
 	Blocked bool `json:"blocked"`
 	// PullSources stand in for the source, in order; it is the last of them itself unless it is blocked.
-	PullSources []string `json:"pullSources"`
+	PullSources []mirrors.Scope `json:"pullSources"`
 }
 
 // compareRules compares the pulls of every source that has a rule.
@@ -73,14 +73,13 @@ func compareRules(before, after []mirrors.Rule) []sourceChange {
 }
 
 // representative is a name that the source matches, and nothing that is narrower.
-func representative(source string, sources map[string]bool) string {
-	domain, isWildcard := strings.CutPrefix(source, "*.")
-	if !isWildcard {
+func representative(source mirrors.Scope, sources map[mirrors.Scope]bool) mirrors.Scope {
+	if !source.IsWildcard() {
 		return source
 	}
-	name := "any." + domain
+	name := "any" + source[1:]
 	for n := 2; sources[name]; n++ {
-		name = fmt.Sprintf("any%d.%s", n, domain)
+		name = mirrors.Scope(fmt.Sprintf("any%d%s", n, source[1:]))
 	}
 	return name
 }
@@ -88,11 +87,11 @@ func representative(source string, sources map[string]bool) string {
 // side is the rules before or after.
 type side struct {
 	index   *mirrors.Index
-	sources map[string]bool
+	sources map[mirrors.Scope]bool
 }
 
 func newSide(rules []mirrors.Rule) side {
-	s := side{index: mirrors.NewIndex(rules), sources: make(map[string]bool, len(rules))}
+	s := side{index: mirrors.NewIndex(rules), sources: make(map[mirrors.Scope]bool, len(rules))}
 	for i := range rules {
 		s.sources[rules[i].Source] = true
 	}
@@ -100,20 +99,15 @@ func newSide(rules []mirrors.Rule) side {
 }
 
 // pullsOf answers for all of a source, of which the name is an example.
-func (s side) pullsOf(source, name string) pulls {
-	rule := s.index.Resolve(mirrors.Reference{Name: name}).Rule
+func (s side) pullsOf(source, name mirrors.Scope) pulls {
+	rule := s.index.Resolve(mirrors.Reference{Name: string(name)}).Rule
 	if rule == nil {
-		return pulls{Sets: []string{}, PullSources: []string{source}}
+		return pulls{Sets: []string{}, PullSources: []mirrors.Scope{source}}
 	}
-	found := pulls{By: rule.Source, Sets: mirrors.Objects(rule.From), Blocked: rule.Blocked, PullSources: []string{}}
-	rest := source[min(len(source), len(rule.Source)):]
-	if strings.HasPrefix(rule.Source, "*.") {
-		host, _, _ := strings.Cut(source, "/")
-		rest = source[len(host):] // a wildcard replaces the whole host (L3)
-	}
+	found := pulls{By: rule.Source, Sets: output.SetsOf(rule.From), Blocked: rule.Blocked, PullSources: []mirrors.Scope{}}
 	for _, m := range rule.Mirrors {
-		place := m.Location + rest
-		if !s.index.Resolve(mirrors.Reference{Name: place}).Blocked { // Q4
+		place := m.Location + mirrors.Scope(rule.Source.Rest(source))
+		if !s.index.Resolve(mirrors.Reference{Name: string(place)}).Blocked { // Q4
 			found.PullSources = append(found.PullSources, place)
 		}
 	}
@@ -124,7 +118,7 @@ func (s side) pullsOf(source, name string) pulls {
 }
 
 // mirrors returns the pull sources without the source at the end.
-func (p pulls) mirrors() []string {
+func (p pulls) mirrors() []mirrors.Scope {
 	if p.Blocked {
 		return p.PullSources
 	}
@@ -153,8 +147,8 @@ func changesOf(before, after pulls) []string {
 }
 
 // without returns the values that are not among others.
-func without(values, others []string) []string {
-	return slices.DeleteFunc(slices.Clone(values), func(v string) bool { return slices.Contains(others, v) })
+func without(values, others []mirrors.Scope) []mirrors.Scope {
+	return slices.DeleteFunc(slices.Clone(values), func(v mirrors.Scope) bool { return slices.Contains(others, v) })
 }
 
 // words are the changes for people.
@@ -200,7 +194,7 @@ func (d *difference) printTables(out io.Writer) error {
 // printRows prints what is before and after side by side, a pull source a row.
 func (c *sourceChange) printRows(table io.Writer) {
 	before, after := c.Before.rows(), c.After.rows()
-	first := [2]string{c.Source, say(c.Changes)}
+	first := [2]string{string(c.Source), say(c.Changes)}
 	for i := range max(len(before), len(after)) {
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", first[0], first[1], at(before, i), at(after, i))
 		first = [2]string{}
@@ -224,14 +218,14 @@ func say(changes []string) string {
 }
 
 // rows are the pull sources, and what happens where all of them fail and more could have been tried.
-func (p pulls) rows() []string {
+func (p pulls) rows() []mirrors.Scope {
 	if p.Blocked {
 		return append(slices.Clone(p.PullSources), "<refused>")
 	}
 	return p.PullSources
 }
 
-func at(values []string, i int) string {
+func at(values []mirrors.Scope, i int) mirrors.Scope {
 	if i < len(values) {
 		return values[i]
 	}

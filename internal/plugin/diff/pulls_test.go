@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/mirrors/mirrorstest"
 	"github.com/mirrorset/mirrorset/test/conformance"
@@ -25,13 +26,13 @@ func TestDiffPullsAsExplainDoes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := newSide(mirrors.Merge(mirrors.Input{Sets: sets}).Rules)
+		s := newSide(kinds.Merge(sets, nil).Rules)
 		for source := range s.sources {
 			name := representative(source, s.sources)
-			res := s.index.Resolve(mirrors.Reference{Name: name + "/nobody/s", ByDigest: true})
-			want := []string{}
+			res := s.index.Resolve(mirrors.Reference{Name: string(name) + "/nobody/s", Mode: mirrors.ByDigest})
+			want := []mirrors.Scope{}
 			for _, p := range res.PullSources {
-				want = append(want, strings.Replace(strings.TrimSuffix(p.Location, "/nobody/s"), name, source, 1))
+				want = append(want, mirrors.Scope(strings.Replace(strings.TrimSuffix(p.Location, "/nobody/s"), string(name), string(source), 1)))
 			}
 			got := s.pullsOf(source, name)
 			if !slices.Equal(got.PullSources, want) || got.By != res.Rule.Source || got.Blocked != res.Blocked {
@@ -70,7 +71,7 @@ func TestChangesAreNamedByWhatTheyDoToAPull(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			var said []string
 			for _, c := range compareRules(rulesOf(t, tt.before), rulesOf(t, tt.after)) {
-				said = append(said, strings.Join(append([]string{c.Source}, c.Changes...), " "))
+				said = append(said, strings.Join(append([]string{string(c.Source)}, c.Changes...), " "))
 			}
 			if got := strings.Join(said, "; "); got != tt.want {
 				t.Errorf("got %q, want %q", got, tt.want)
@@ -85,5 +86,5 @@ func rulesOf(t *testing.T, text string) []mirrors.Rule {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return mirrors.Merge(mirrors.Input{Sets: sets}).Rules
+	return kinds.Merge(sets, nil).Rules
 }

@@ -14,6 +14,8 @@ import (
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
+	"github.com/mirrorset/mirrorset/internal/kinds"
+	"github.com/mirrorset/mirrorset/internal/mirrors/mirrorstest"
 	"github.com/mirrorset/mirrorset/internal/payload"
 	"github.com/mirrorset/mirrorset/internal/plugin/plugintest"
 )
@@ -21,7 +23,11 @@ import (
 // rulesAt is a payload of a registries.conf without rules, which is what came of the sets.
 func rulesAt(revision int64, sets ...configv1.ImageDigestMirrorSet) payload.Payload {
 	p := payload.New(revision, []byte("# nothing\n"))
-	p.Sets = payload.DigestOfSets(payload.StatesOf(configv1.KindImageDigestMirrorSet, sets))
+	of, err := mirrorstest.Of(sets...)
+	if err != nil {
+		panic(err)
+	}
+	p.Sets = kinds.DigestOf(of)
 	return p
 }
 

@@ -19,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
+	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/payload"
 	"github.com/mirrorset/mirrorset/internal/plugin/cluster"
@@ -71,7 +72,11 @@ func (p *patient) unlessRefused(err error) error {
 // lookAtAPIs wants the resources of Mirrorset served.
 func (p *patient) lookAtAPIs(context.Context) error {
 	served := 0
-	for _, resource := range []schema.GroupVersionResource{cluster.SetResource, cluster.NodeResource} {
+	var resources []schema.GroupVersionResource
+	for _, kind := range kinds.All {
+		resources = append(resources, kind.GroupVersionResource())
+	}
+	for _, resource := range append(resources, cluster.NodeResource) {
 		list, err := p.Client.Discovery().ServerResourcesForGroupVersion(resource.GroupVersion().String())
 		if err != nil && !apierrors.IsNotFound(err) {
 			return err
@@ -213,23 +218,22 @@ func (p *patient) lookAtSets(ctx context.Context) error {
 	}
 	for i := range sets {
 		if c := meta.FindStatusCondition(sets[i].Status.Conditions, configv1.ConditionApplied); c != nil && c.Reason == configv1.ReasonNotPublished {
-			p.found.add(wrong, "idms/"+sets[i].Name, c.Message, "")
+			p.found.add(wrong, sets[i].Ref().Arg(), c.Message, "")
 		}
 	}
-	for _, f := range mirrors.Merge(mirrors.Input{Sets: sets}).Findings {
-		if f.Reason == mirrors.BlocksTagPulls || f.Reason == mirrors.WildcardCollapse {
-			continue // that is what was asked for
-		}
+	for _, f := range kinds.Merge(sets, nil).Findings {
 		h := odd
-		if f.Reason == mirrors.InvalidSource || f.Reason == mirrors.InvalidMirror || f.Reason == mirrors.InvalidPolicy {
-			h = wrong // part of the set is left out
+		switch f.Class() {
+		case mirrors.Informational:
+			continue
+		case mirrors.LeftOut:
+			h = wrong
 		}
-		where := f.Entries[0].Object
 		message := fmt.Sprintf("%s: %s", f.Reason, f.Message)
 		if path := f.Path(); path != "" {
 			message = fmt.Sprintf("%s: %s: %s", f.Reason, path, f.Message)
 		}
-		p.found.add(h, "idms/"+where, message, "docs/semantics.md says what it means. To change it: kubectl edit idms "+strings.Join(mirrors.Objects(f.Entries), " "))
+		p.found.add(h, f.Entries[0].Arg(), message, "docs/semantics.md says what it means. To change it: kubectl edit "+f.Entries[0].Kind.ShortName+" "+strings.Join(output.SetsOf(f.Entries), " "))
 	}
 	if len(p.found) == before {
 		p.found.add(fine, "sets", output.Plural(len(sets), "set says", "sets say")+" what can be done", "")

@@ -13,8 +13,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 	"github.com/mirrorset/mirrorset/internal/certsd"
+	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/plugin/cluster"
 	"github.com/mirrorset/mirrorset/internal/plugin/command"
@@ -101,7 +101,7 @@ func (o *options) run(cmd *cobra.Command, args []string) error {
 }
 
 // countFrom counts on the nodes. Who may read sets may not be allowed to read nodes, and gets the rest of the answer.
-func countFrom(ctx context.Context, from *cluster.Cluster, stderr io.Writer, rule *mirrors.Rule, sets []configv1.ImageDigestMirrorSet) []reach {
+func countFrom(ctx context.Context, from *cluster.Cluster, stderr io.Writer, rule *mirrors.Rule, sets []kinds.Set) []reach {
 	nodes, err := from.Nodes(ctx)
 	if err != nil {
 		fmt.Fprintf(stderr, "warning: on how many nodes this is in force is not known: %v\n", err)

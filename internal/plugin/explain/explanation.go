@@ -72,13 +72,13 @@ func newExplanation(image string, ref mirrors.Reference, a runtimes.Answer, touc
 		ref: ref, res: a.Resolution,
 	}
 	if a.Rule != nil {
-		x.Source, x.Entries = a.Rule.Source, output.EntriesOf(a.Rule.From)
+		x.Source, x.Entries = string(a.Rule.Source), output.EntriesOf(a.Rule.From)
 	}
 	if a.Pending != nil {
 		x.NotInForce = a.Pending.Reason
 	}
 	for _, rule := range a.Others {
-		x.Others = append(x.Others, otherSource{Source: rule.Source, Entries: output.EntriesOf(rule.From)})
+		x.Others = append(x.Others, otherSource{Source: string(rule.Source), Entries: output.EntriesOf(rule.From)})
 	}
 	if len(a.Content) > 0 {
 		x.Content = pullSourcesOf(a.Content)
@@ -89,7 +89,7 @@ func newExplanation(image string, ref mirrors.Reference, a runtimes.Answer, touc
 func pullSourcesOf(sources []mirrors.PullSource) []pullSource {
 	all := make([]pullSource, len(sources))
 	for i, s := range sources {
-		all[i] = pullSource{Location: s.Location, From: mirrors.Objects(s.From), Entries: output.EntriesOf(s.From), Insecure: s.Insecure}
+		all[i] = pullSource{Location: s.Location, From: output.SetsOf(s.From), Entries: output.EntriesOf(s.From), Insecure: s.Insecure}
 	}
 	return all
 }
@@ -99,7 +99,7 @@ func briefly(from []output.Entry) string {
 	const most = 10 // more than these would fill a line for nobody
 	said := make([]string, 0, min(len(from), most))
 	for _, e := range from[:min(len(from), most)] {
-		said = append(said, mirrors.Names([]mirrors.Entry{{Object: e.Set}})+strings.TrimPrefix(e.Path, "spec.imageDigestMirrors"))
+		said = append(said, output.Names([]string{e.Set})+e.Path[strings.IndexByte(e.Path, '['):])
 	}
 	text := strings.Join(said, ", ")
 	if len(from) > most {
@@ -145,9 +145,9 @@ func (x *explanation) ruleEntries() []mirrors.Entry {
 }
 
 // printSetNames prints sets as kubectl takes them for arguments.
-func printSetNames(out io.Writer, names []string) error {
-	for _, name := range names {
-		if _, err := fmt.Fprintf(out, "imagedigestmirrorset.config.openshift.io/%s\n", name); err != nil {
+func printSetNames(out io.Writer, objects []mirrors.Object) error {
+	for _, o := range objects {
+		if _, err := fmt.Fprintf(out, "%s.config.openshift.io/%s\n", strings.ToLower(o.Kind.Name), o.Name); err != nil {
 			return err
 		}
 	}
@@ -171,7 +171,7 @@ func (x *explanation) head(text io.Writer) {
 	if x.Blocked {
 		fmt.Fprintf(text, "Blocked: the source is never contacted, says %s\n", briefly(output.EntriesOf(x.res.Rule.BlockedBy)))
 	}
-	if x.Source != "" && !x.ref.ByDigest {
+	if x.Source != "" && x.ref.Mode != mirrors.ByDigest {
 		fmt.Fprintln(text, "Mirrors: none are used, because the image is not named by digest")
 	}
 	if len(x.InForce) > 0 {
@@ -221,7 +221,7 @@ func tlsOf(s pullSource) string {
 func atLength(from []output.Entry) string {
 	said := make([]string, len(from))
 	for i, e := range from {
-		said[i] = mirrors.Names([]mirrors.Entry{{Object: e.Set}}) + " " + e.Path
+		said[i] = output.Names([]string{e.Set}) + " " + e.Path
 	}
 	return strings.Join(said, ", ")
 }

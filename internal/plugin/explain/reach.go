@@ -5,11 +5,10 @@ package explain
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
-	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
+	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/standing"
 )
@@ -23,15 +22,15 @@ type reach struct {
 }
 
 // countInForce counts for each set that has a part in a rule.
-func countInForce(rule *mirrors.Rule, sets []configv1.ImageDigestMirrorSet, nodes []mirrorsetv1alpha1.MirrorNode) []reach {
+func countInForce(rule *mirrors.Rule, sets []kinds.Set, nodes []mirrorsetv1alpha1.MirrorNode) []reach {
 	var counts []reach
-	for _, name := range mirrors.Objects(rule.From) {
-		count := reach{Set: name, Of: len(nodes)}
-		at := slices.IndexFunc(sets, func(s configv1.ImageDigestMirrorSet) bool { return s.Name == name })
-		if status := sets[at].Status; status.Revision > 0 && status.ObservedGeneration == sets[at].Generation {
+	for _, of := range mirrors.Objects(rule.From) {
+		count := reach{Set: of.Name, Of: len(nodes)}
+		set := kinds.Find(sets, of)
+		if status := set.Status; status.Revision > 0 && status.ObservedGeneration == set.GetGeneration() {
 			have := 0
 			for i := range nodes {
-				if where, _ := standing.OfSources(&nodes[i].Status, status.Revision, map[string]bool{rule.Source: true}, nil); where == standing.InForce {
+				if where, _ := standing.OfSources(&nodes[i].Status, status.Revision, map[string]bool{string(rule.Source): true}, nil); where == standing.InForce {
 					have++
 				}
 			}

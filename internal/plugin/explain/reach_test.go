@@ -10,6 +10,7 @@ import (
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/mirrors/mirrorstest"
 	"github.com/mirrorset/mirrorset/internal/plugin/plugintest"
 )
 
@@ -22,9 +23,13 @@ func TestANodeWhoseListIsFullIsNotCountedForWhatMayBeMissingThere(t *testing.T) 
 	}
 	set := configv1.ImageDigestMirrorSet{}
 	set.Name, set.Status.Revision = "a", plugintest.CurrentRevision
-	rule := mirrors.Rule{Source: "s.com", From: []mirrors.Entry{{Object: "a"}}}
+	sets, err := mirrorstest.Of(set)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rule := mirrors.Rule{Source: "s.com", From: []mirrors.Entry{{Object: sets[0].Ref()}}}
 	nodes := []mirrorsetv1alpha1.MirrorNode{plugintest.NodeAt("node-1", plugintest.CurrentRevision, full("a.com")), plugintest.NodeAt("node-2", plugintest.CurrentRevision, full("z.com")), plugintest.NodeAt("node-3", plugintest.CurrentRevision)}
-	if got := sayInForce(countInForce(&rule, []configv1.ImageDigestMirrorSet{set}, nodes)); got != "a on 2 of 3 nodes" {
+	if got := sayInForce(countInForce(&rule, sets, nodes)); got != "a on 2 of 3 nodes" {
 		t.Error(got)
 	}
 }

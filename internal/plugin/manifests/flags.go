@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
+	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/plugin/command"
 )
@@ -36,7 +36,7 @@ func (f *Flags) AddInsecure(cmd *cobra.Command) {
 }
 
 // Read returns the sets of the files. Notes about the manifests themselves go to standard error.
-func (f *Flags) Read(cmd *cobra.Command) ([]configv1.ImageDigestMirrorSet, error) {
+func (f *Flags) Read(cmd *cobra.Command) ([]kinds.Set, error) {
 	if _, err := f.scopes(); err != nil {
 		return nil, err
 	}
@@ -51,12 +51,12 @@ func (f *Flags) Read(cmd *cobra.Command) ([]configv1.ImageDigestMirrorSet, error
 }
 
 // Merge merges sets, which need not be those of the files.
-func (f *Flags) Merge(sets []configv1.ImageDigestMirrorSet) (mirrors.Result, error) {
+func (f *Flags) Merge(sets []kinds.Set) (mirrors.Result, error) {
 	insecure, err := f.scopes()
 	if err != nil {
 		return mirrors.Result{}, err
 	}
-	return mirrors.Merge(mirrors.Input{Sets: sets, Insecure: insecure}), nil
+	return kinds.Merge(sets, insecure), nil
 }
 
 func (f *Flags) scopes() (mirrors.Scopes, error) {

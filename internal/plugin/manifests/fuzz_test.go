@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/plugin/manifests"
 	"github.com/mirrorset/mirrorset/internal/registriesconf"
 )
@@ -42,12 +42,12 @@ func FuzzManifests(f *testing.F) {
 		}
 		named := make(map[string]bool)
 		for i := range m.Sets {
-			if name := m.Sets[i].Name; name == "" || named[name] {
+			if name := m.Sets[i].GetName(); name == "" || named[name] {
 				t.Fatalf("set %d is called %q", i, name)
 			}
-			named[m.Sets[i].Name] = true
+			named[m.Sets[i].GetName()] = true
 		}
-		conf, err := registriesconf.Encode(mirrors.Merge(mirrors.Input{Sets: m.Sets}).Rules)
+		conf, err := registriesconf.Encode(kinds.Merge(m.Sets, nil).Rules)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/api/validation"
@@ -17,33 +16,33 @@ import (
 	kjson "sigs.k8s.io/json"
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
+	"github.com/mirrorset/mirrorset/internal/kinds"
+	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/plugin/output"
 )
-
-const setKind = configv1.KindImageDigestMirrorSet
 
 // PolicyKind is what OpenShift had before sets.
 const PolicyKind = "ImageContentSourcePolicy"
 
 // Manifests are the sets read from files, as an API server would hold them once the files were applied in order.
 type Manifests struct {
-	Sets []configv1.ImageDigestMirrorSet
+	Sets []kinds.Set
 	// Notes are for standard error, one a line.
 	Notes []string
 
-	passedOver int               // objects of other kinds
-	policies   bool              // some of these are what OpenShift had before sets
-	places     map[string]string // where each set was read, by its name
+	passedOver int                       // objects of other kinds
+	policies   bool                      // some of these are what OpenShift had before sets
+	places     map[mirrors.Object]string // where each set was read
 }
 
 // Read reads the sets of files. Every error names the file and the document.
 func Read(paths []string, stdin io.Reader) (*Manifests, error) {
-	m := &Manifests{places: make(map[string]string)}
+	m := &Manifests{places: make(map[mirrors.Object]string)}
 	if err := EachDocument(paths, stdin, m.readObject); err != nil {
 		return nil, err
 	}
 	if len(m.Sets) == 0 {
-		note := fmt.Sprintf("note: no %s in %s; objects of other kinds passed over: %d", setKind, output.Printable(strings.Join(paths, ", ")), m.passedOver)
+		note := fmt.Sprintf("note: no %s in %s; objects of other kinds passed over: %d", kindNames(), output.Printable(strings.Join(paths, ", ")), m.passedOver)
 		if m.policies {
 			note += "; kubectl mirrors convert makes sets of each " + PolicyKind
 		}
@@ -65,23 +64,24 @@ func (m *Manifests) readObject(place string, data []byte) error {
 		return err
 	}
 	ours := configv1.GroupVersion.String()
+	kind := kinds.Named(strings.TrimSuffix(object.Kind, "List"))
 	switch {
 	case object.Kind == "" || object.APIVersion == "":
 		return errors.New("not a Kubernetes object: apiVersion and kind are required")
-	case (object.Kind == setKind || object.Kind == setKind+"List") && object.APIVersion != ours:
+	case kind != nil && object.APIVersion != ours:
 		return fmt.Errorf("apiVersion %q does not have kind %s; want %s", object.APIVersion, object.Kind, ours)
-	case object.Kind == setKind:
-		return m.readSet(place, data)
-	case object.Kind == setKind+"List", object.Kind == "List" && object.APIVersion == "v1":
-		return m.readList(place, data, object)
+	case kind != nil && object.Kind == kind.Name:
+		return m.readSet(kind, place, data)
+	case kind != nil, object.Kind == "List" && object.APIVersion == "v1":
+		return m.readList(kind, place, data)
 	}
 	m.passedOver++
 	m.policies = m.policies || object.Kind == PolicyKind
 	return nil
 }
 
-// readList takes the items of a list. Those of a typed list may go without apiVersion and kind.
-func (m *Manifests) readList(place string, data []byte, list metav1.TypeMeta) error {
+// readList takes the items of a list. Those of a list of one kind may go without apiVersion and kind.
+func (m *Manifests) readList(kind *kinds.Kind, place string, data []byte) error {
 	var content struct {
 		metav1.TypeMeta `json:",inline"`
 		Metadata        metav1.ListMeta   `json:"metadata"`
@@ -96,21 +96,24 @@ func (m *Manifests) readList(place string, data []byte, list metav1.TypeMeta) er
 		if err := json.Unmarshal(item, &object); err != nil {
 			return fmt.Errorf("%s: %w", at, err)
 		}
-		read := m.readObject
-		if list.Kind != "List" && object == (metav1.TypeMeta{}) {
-			read = m.readSet
+		var err error
+		if kind != nil && object == (metav1.TypeMeta{}) {
+			err = m.readSet(kind, place+", "+at, item)
+		} else {
+			err = m.readObject(place+", "+at, item)
 		}
-		if err := read(place+", "+at, item); err != nil {
+		if err != nil {
 			return fmt.Errorf("%s: %w", at, err)
 		}
 	}
 	return nil
 }
 
-func (m *Manifests) readSet(place string, data []byte) error {
-	var set configv1.ImageDigestMirrorSet
-	if err := UnmarshalStrict(data, &set); err != nil {
-		return fmt.Errorf("%s %q: %w", setKind, set.Name, err)
+func (m *Manifests) readSet(kind *kinds.Kind, place string, data []byte) error {
+	set, err := kind.Decode(func(object any) error { return UnmarshalStrict(data, object) })
+	name := set.GetName()
+	if err != nil {
+		return fmt.Errorf("%s %q: %w", kind.Name, name, err)
 	}
 	var required struct {
 		Spec *json.RawMessage `json:"spec"`
@@ -118,28 +121,36 @@ func (m *Manifests) readSet(place string, data []byte) error {
 	if err := kjson.UnmarshalCaseSensitivePreserveInts(data, &required); err != nil {
 		return err
 	}
-	if set.Name == "" {
-		return fmt.Errorf("%s: metadata.name: required", setKind)
+	if name == "" {
+		return fmt.Errorf("%s: metadata.name: required", kind.Name)
 	}
-	if reasons := validation.NameIsDNSSubdomain(set.Name, false); len(reasons) > 0 {
-		return fmt.Errorf("%s: metadata.name %q: %s", setKind, set.Name, strings.Join(reasons, "; "))
+	if reasons := validation.NameIsDNSSubdomain(name, false); len(reasons) > 0 {
+		return fmt.Errorf("%s: metadata.name %q: %s", kind.Name, name, strings.Join(reasons, "; "))
 	}
 	if required.Spec == nil {
-		return fmt.Errorf("%s %q: spec: required", setKind, set.Name)
+		return fmt.Errorf("%s %q: spec: required", kind.Name, name)
 	}
 	m.add(place, set)
 	return nil
 }
 
 // add takes the later one of two sets with one name, as applying both would.
-func (m *Manifests) add(place string, set configv1.ImageDigestMirrorSet) {
-	earlier, again := m.places[set.Name]
-	m.places[set.Name] = place
+func (m *Manifests) add(place string, set kinds.Set) {
+	earlier, again := m.places[set.Ref()]
+	m.places[set.Ref()] = place
 	if !again {
 		m.Sets = append(m.Sets, set)
 		return
 	}
-	m.Notes = append(m.Notes, fmt.Sprintf("warning: DuplicateObject: %s: %s replaces %s", set.Name, place, earlier))
-	at := slices.IndexFunc(m.Sets, func(s configv1.ImageDigestMirrorSet) bool { return s.Name == set.Name })
-	m.Sets[at] = set
+	m.Notes = append(m.Notes, fmt.Sprintf("warning: DuplicateObject: %s: %s replaces %s", set.Ref(), place, earlier))
+	*kinds.Find(m.Sets, set.Ref()) = set
+}
+
+// kindNames are the kinds of sets, for people.
+func kindNames() string {
+	names := make([]string, len(kinds.All))
+	for i, kind := range kinds.All {
+		names[i] = kind.Name
+	}
+	return strings.Join(names, " or ")
 }

@@ -16,15 +16,15 @@ import (
 	"k8s.io/client-go/dynamic/dynamicinformer"
 	"k8s.io/client-go/tools/cache"
 
-	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
+	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/payload"
 	"github.com/mirrorset/mirrorset/internal/plugin/cluster"
 )
 
 // state is what a cluster has.
 type state struct {
-	sets      []configv1.ImageDigestMirrorSet
+	sets      []kinds.Set
 	nodes     []mirrorsetv1alpha1.MirrorNode
 	published *payload.Payload
 	damage    error // which makes nothing of what is published
@@ -92,16 +92,17 @@ type followed struct {
 	tweak     dynamicinformer.TweakListOptionsFunc
 }
 
-func (w watcher) followed() [3]followed {
+func (w watcher) followed() []followed {
 	all := func(*metav1.ListOptions) {}
 	one := func(o *metav1.ListOptions) {
 		o.FieldSelector = fields.OneTermEqualSelector("metadata.name", payload.ConfigMapName).String()
 	}
-	return [...]followed{
-		{cluster.SetResource, metav1.NamespaceAll, all},
-		{cluster.NodeResource, metav1.NamespaceAll, all},
-		{corev1.SchemeGroupVersion.WithResource("configmaps"), w.Namespace, one},
+	var resources []followed
+	for _, kind := range kinds.All {
+		resources = append(resources, followed{kind.GroupVersionResource(), metav1.NamespaceAll, all})
 	}
+	return append(resources, followed{cluster.NodeResource, metav1.NamespaceAll, all},
+		followed{corev1.SchemeGroupVersion.WithResource("configmaps"), w.Namespace, one})
 }
 
 // settle is how long changes are waited for that would be shown at once.
@@ -113,20 +114,21 @@ func (w watcher) watch(ctx context.Context, each func(state) (done bool, err err
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	changed := make(chan struct{}, 1)
-	var copies [3]cache.SharedIndexInformer
-	for i, f := range w.followed() {
+	var copies []cache.SharedIndexInformer
+	for _, f := range w.followed() {
 		informer, err := w.follow(ctx, f, changed)
 		if err != nil {
 			return err
 		}
-		copies[i] = informer
+		copies = append(copies, informer)
 	}
-	sets, nodes, configMaps := copies[0], copies[1], copies[2]
-	if !cache.WaitForCacheSync(ctx.Done(), sets.HasSynced, nodes.HasSynced, configMaps.HasSynced) {
-		return context.Cause(ctx)
+	for _, informer := range copies {
+		if !cache.WaitForCacheSync(ctx.Done(), informer.HasSynced) {
+			return context.Cause(ctx)
+		}
 	}
 	for {
-		s, err := stateOf(sets, nodes, configMaps)
+		s, err := stateOf(copies)
 		if err != nil {
 			return err
 		}
@@ -169,15 +171,20 @@ func (w watcher) follow(ctx context.Context, f followed, changed chan<- struct{}
 	return informer, nil
 }
 
-// stateOf reads the copies.
-func stateOf(sets, nodes, configMaps cache.SharedIndexInformer) (s state, err error) {
-	if s.sets, err = itemsOf[configv1.ImageDigestMirrorSet](sets); err != nil {
+// stateOf reads the copies, which are in the order of what is followed.
+func stateOf(copies []cache.SharedIndexInformer) (s state, err error) {
+	for i, kind := range kinds.All {
+		these, err := itemsOf(copies[i], cluster.AsSet(kind))
+		if err != nil {
+			return s, err
+		}
+		s.sets = append(s.sets, these...)
+	}
+	nodes, configMaps := copies[len(kinds.All)], copies[len(kinds.All)+1]
+	if s.nodes, err = itemsOf(nodes, cluster.As[mirrorsetv1alpha1.MirrorNode]); err != nil {
 		return s, err
 	}
-	if s.nodes, err = itemsOf[mirrorsetv1alpha1.MirrorNode](nodes); err != nil {
-		return s, err
-	}
-	found, err := itemsOf[corev1.ConfigMap](configMaps)
+	found, err := itemsOf(configMaps, cluster.As[corev1.ConfigMap])
 	if err != nil || len(found) == 0 {
 		return s, err
 	}
@@ -193,12 +200,12 @@ func stateOf(sets, nodes, configMaps cache.SharedIndexInformer) (s state, err er
 	return s, nil
 }
 
-func itemsOf[T any](informer cache.SharedIndexInformer) ([]T, error) {
+func itemsOf[T any](informer cache.SharedIndexInformer, as func(any) (T, error)) ([]T, error) {
 	objects := informer.GetStore().List()
 	items := make([]T, len(objects))
 	for i, object := range objects {
 		var err error
-		if items[i], err = cluster.As[T](object); err != nil {
+		if items[i], err = as(object); err != nil {
 			return nil, err
 		}
 	}

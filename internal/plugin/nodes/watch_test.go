@@ -15,6 +15,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
+	"github.com/mirrorset/mirrorset/internal/kinds"
+	"github.com/mirrorset/mirrorset/internal/mirrors/mirrorstest"
 	"github.com/mirrorset/mirrorset/internal/payload"
 	"github.com/mirrorset/mirrorset/internal/plugin/plugintest"
 )
@@ -76,12 +78,16 @@ func TestAnAPIServerThatDoesNotAnswerIsNotWaitedForLongerThanTold(t *testing.T) 
 }
 
 func TestEveryChangeThatTheManagerHasYetToPublishIsWaitedFor(t *testing.T) {
-	made := func(name, uid string, generation int64) configv1.ImageDigestMirrorSet {
-		return configv1.ImageDigestMirrorSet{ObjectMeta: metav1.ObjectMeta{Name: name, UID: types.UID(uid), Generation: generation}}
+	made := func(name, uid string, generation int64) kinds.Set {
+		sets, err := mirrorstest.Of(configv1.ImageDigestMirrorSet{ObjectMeta: metav1.ObjectMeta{Name: name, UID: types.UID(uid), Generation: generation}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return sets[0]
 	}
-	sets := []configv1.ImageDigestMirrorSet{made("b", "2", 1), made("a", "1", 2)}
+	sets := []kinds.Set{made("b", "2", 1), made("a", "1", 2)}
 	p := payload.New(1, nil)
-	p.Sets = payload.DigestOfSets([]payload.SetState{{Kind: "ImageDigestMirrorSet", Name: "a", UID: "1", Generation: 2}, {Kind: "ImageDigestMirrorSet", Name: "b", UID: "2", Generation: 1}})
+	p.Sets = kinds.DigestOf([]kinds.Set{made("a", "1", 2), made("b", "2", 1)})
 	older := payload.New(1, nil)
 	const change = "the manager has yet to publish the latest change or deletion of a set"
 	for _, tt := range []struct {
@@ -90,8 +96,8 @@ func TestEveryChangeThatTheManagerHasYetToPublishIsWaitedFor(t *testing.T) {
 		want string
 	}{
 		{"all are published", state{sets: sets, published: &p}, ""},
-		{"one was changed", state{sets: []configv1.ImageDigestMirrorSet{made("b", "2", 2), made("a", "1", 2)}, published: &p}, change},
-		{"one was made anew", state{sets: []configv1.ImageDigestMirrorSet{made("b", "3", 1), made("a", "1", 2)}, published: &p}, change},
+		{"one was changed", state{sets: []kinds.Set{made("b", "2", 2), made("a", "1", 2)}, published: &p}, change},
+		{"one was made anew", state{sets: []kinds.Set{made("b", "3", 1), made("a", "1", 2)}, published: &p}, change},
 		{"one was deleted", state{sets: sets[:1], published: &p}, change},
 		{"all were deleted", state{published: &p}, change},
 		{"one was made", state{sets: append(sets, made("c", "3", 1)), published: &p}, change},

@@ -40,7 +40,7 @@ func Warn(stderr io.Writer, findings []mirrors.Finding) {
 // Touching returns the findings about the sources that decide, and about entries that might have: those that are not in
 // force, or not for the images that their author means.
 func Touching(findings []mirrors.Finding, resolutions ...mirrors.Resolution) []mirrors.Finding {
-	deciding := make(map[string]bool)
+	deciding := make(map[mirrors.Scope]bool)
 	for i := range resolutions {
 		if rule := resolutions[i].Rule; rule != nil {
 			deciding[rule.Source] = true
@@ -48,8 +48,8 @@ func Touching(findings []mirrors.Finding, resolutions ...mirrors.Resolution) []m
 	}
 	var touched []mirrors.Finding
 	for _, f := range findings {
-		switch f.Reason {
-		case mirrors.InvalidSource, mirrors.InvalidMirror, mirrors.InvalidPolicy, mirrors.UnmatchableSource:
+		switch f.Class() {
+		case mirrors.LeftOut, mirrors.NoEffect:
 			touched = append(touched, f)
 		default:
 			if deciding[f.Source] {
@@ -64,7 +64,7 @@ func Touching(findings []mirrors.Finding, resolutions ...mirrors.Resolution) []m
 func EntriesOf(from []mirrors.Entry) []Entry {
 	all := make([]Entry, len(from))
 	for i, e := range from {
-		all[i] = Entry{Set: e.Object, Path: mirrors.Finding{Entries: from[i : i+1]}.Path()}
+		all[i] = Entry{Set: e.Name, Path: e.Path()}
 	}
 	return all
 }
@@ -73,16 +73,26 @@ func EntriesOf(from []mirrors.Entry) []Entry {
 func FindingsOf(found []mirrors.Finding) []Finding {
 	all := make([]Finding, len(found))
 	for i, f := range found {
-		all[i] = Finding{Reason: string(f.Reason), Sets: mirrors.Objects(f.Entries), Path: f.Path(), Message: f.Message}
+		all[i] = Finding{Reason: string(f.Reason), Sets: SetsOf(f.Entries), Path: f.Path(), Message: f.Message}
 	}
 	return all
 }
 
+// SetsOf returns the names of the sets that the entries stand in, as they are printed.
+func SetsOf(from []mirrors.Entry) []string {
+	objects := mirrors.Objects(from)
+	names := make([]string, len(objects))
+	for i, o := range objects {
+		names[i] = o.Name
+	}
+	return names
+}
+
 // Names names sets for people.
 func Names(sets []string) string {
-	entries := make([]mirrors.Entry, len(sets))
+	objects := make([]mirrors.Object, len(sets))
 	for i, name := range sets {
-		entries[i] = mirrors.Entry{Object: name}
+		objects[i].Name = name
 	}
-	return mirrors.Names(entries)
+	return mirrors.NamesOf(objects)
 }

@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
+	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/payload"
 )
 
@@ -19,7 +20,7 @@ const CurrentRevision = 1795573438818
 // Current is what is published of no set.
 var Current = func() payload.Payload {
 	p := payload.New(CurrentRevision, []byte("text"))
-	p.Sets = payload.DigestOfSets(nil)
+	p.Sets = kinds.DigestOf(nil)
 	return p
 }()
 

@@ -34,7 +34,7 @@ func (f *folder) leaveForeign(stderr io.Writer, rules []mirrors.Rule, files []ce
 func (f *folder) nameHiding(stderr io.Writer, rules []mirrors.Rule) error {
 	hidden, err := f.tree.Hidden(route.NewRouter(rules))
 	for _, h := range hidden {
-		at := slices.IndexFunc(rules, func(r mirrors.Rule) bool { return r.Source == h.Wildcard })
+		at := slices.IndexFunc(rules, func(r mirrors.Rule) bool { return string(r.Source) == h.Wildcard })
 		fmt.Fprintf(stderr, "warning: ForeignFolder: %s: %s is not ours and hides source %q, which is not in force for it; take it away, or name the registry in a set\n",
 			mirrors.Names(rules[at].From), f.place(h.Path), h.Wildcard)
 	}

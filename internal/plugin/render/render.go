@@ -7,7 +7,6 @@ package render
 import (
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -130,7 +129,7 @@ func (o *options) writeTree(cmd *cobra.Command, result mirrors.Result) error {
 func entriesOfHost(rules []mirrors.Rule, host string) []mirrors.Entry {
 	var from []mirrors.Entry
 	for i := range rules {
-		if of, _, _ := strings.Cut(rules[i].Source, "/"); of == host || host == certsd.DefaultHost && strings.HasPrefix(of, "*") {
+		if s := rules[i].Source; s.Host() == host || host == certsd.DefaultHost && s.IsWildcard() {
 			from = append(from, rules[i].From...)
 		}
 	}

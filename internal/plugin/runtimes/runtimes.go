@@ -105,8 +105,8 @@ func (a *Answerer) byContainerd(ref mirrors.Reference) Answer {
 		found.Resolution = mirrors.Resolution{PullSources: []mirrors.PullSource{{Location: ref.String()}}}
 		return found
 	}
-	if !ref.ByDigest && found.Rule != nil && !found.Blocked && len(found.Rule.Mirrors) > 0 {
-		found.Content = a.reachable(mirrors.Reference{Name: ref.Name, ByDigest: true}).PullSources
+	if ref.Mode == mirrors.ByTag && found.Rule != nil && !found.Blocked && len(found.Rule.Mirrors) > 0 {
+		found.Content = a.reachable(mirrors.Reference{Name: ref.Name, Mode: mirrors.ByDigest}).PullSources
 	}
 	return found
 }
@@ -116,8 +116,8 @@ func (a *Answerer) reachable(ref mirrors.Reference) mirrors.Resolution {
 	res := a.index.Resolve(ref)
 	router := route.NewRouter(a.rules)
 	res.PullSources = slices.DeleteFunc(res.PullSources, func(s mirrors.PullSource) bool {
-		host, path, _ := strings.Cut(strings.TrimSuffix(s.Location, ref.Suffix), "/")
-		return len(s.From) > 0 && router.Blocks(host, "/v2/"+path)
+		place := mirrors.Scope(strings.TrimSuffix(s.Location, ref.Suffix))
+		return len(s.From) > 0 && router.Blocks(place.Host(), route.APIRoot+place.Path())
 	})
 	return res
 }
@@ -125,12 +125,12 @@ func (a *Answerer) reachable(ref mirrors.Reference) mirrors.Resolution {
 // pending returns why containerd goes to the registry of an image by itself, whatever rule there is for it; nil where it
 // does not.
 func (a *Answerer) pending(ref mirrors.Reference, rule *mirrors.Rule) *certsd.Pending {
-	host, _, _ := strings.Cut(ref.Name, "/")
+	host := mirrors.Scope(ref.Name).Host()
 	if rule == nil || slices.ContainsFunc(a.tree.Files, func(f certsd.File) bool { return f.Host == host }) {
 		return nil
 	}
 	for i := range a.tree.Pending {
-		if p := &a.tree.Pending[i]; p.Host == host || p.Host == rule.Source {
+		if p := &a.tree.Pending[i]; p.Host == host || p.Host == string(rule.Source) {
 			return p
 		}
 	}

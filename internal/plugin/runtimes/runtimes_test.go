@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/mirrorset/mirrorset/internal/certsd"
+	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/mirrors/mirrorstest"
 	"github.com/mirrorset/mirrorset/test/conformance"
@@ -58,7 +59,7 @@ func answerCase(t *testing.T, c *conformance.Case, runtime string) (mirrors.Refe
 	if err != nil {
 		t.Fatal(err)
 	}
-	rules := mirrors.Merge(mirrors.Input{Sets: sets, Insecure: insecure}).Rules
+	rules := kinds.Merge(sets, insecure).Rules
 	return ref, New(rules, runtime, certsd.Node{Redirector: RedirectorAddress(DefaultRedirectorPort), AllowDefaultHost: true}).Answer(ref)
 }
 
@@ -85,7 +86,7 @@ func TestSourcesThatMatchAndLoseAreNamedMostSpecificFirst(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rules := mirrors.Merge(mirrors.Input{Sets: parsed}).Rules
+	rules := kinds.Merge(parsed, nil).Rules
 	for _, tt := range []struct{ runtime, image, winner, others string }{
 		{"", "quay.io/libpod/busybox", "quay.io/libpod/busybox", "quay.io/libpod quay.io"},
 		{"", "quay.io/other/x", "quay.io", ""},
@@ -102,9 +103,9 @@ func TestSourcesThatMatchAndLoseAreNamedMostSpecificFirst(t *testing.T) {
 		found := New(rules, tt.runtime, certsd.Node{Redirector: "127.0.0.1:1"}).Answer(ref)
 		var others []string
 		for _, rule := range found.Others {
-			others = append(others, rule.Source)
+			others = append(others, string(rule.Source))
 		}
-		if got := strings.Join(others, " "); found.Rule == nil || found.Rule.Source != tt.winner || got != tt.others {
+		if got := strings.Join(others, " "); found.Rule == nil || string(found.Rule.Source) != tt.winner || got != tt.others {
 			t.Errorf("%s by %q: rule %+v, others %q; want %s, %q", tt.image, tt.runtime, found.Rule, got, tt.winner, tt.others)
 		}
 	}

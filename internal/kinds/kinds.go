@@ -1,0 +1,152 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package kinds turns the API's objects, of whatever kind, into the sets that rules are merged of. Who works with sets does so by
+// this package, so that a kind is known here and in the API alone.
+package kinds
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
+	"github.com/mirrorset/mirrorset/internal/mirrors"
+)
+
+// Object is one object of the API.
+type Object interface {
+	metav1.Object
+	runtime.Object
+}
+
+// List is a list of objects of the API.
+type List interface {
+	metav1.ListInterface
+	runtime.Object
+}
+
+// Set is one set, with the object that it was read from.
+type Set struct {
+	Object
+	Kind *Kind
+	// Entries are what it says.
+	Entries []mirrors.SetEntry
+	// Status is the object's.
+	Status *configv1.MirrorSetStatus
+}
+
+// Kind is a kind of set.
+type Kind struct {
+	mirrors.Kind
+	// Resource is the name that the API serves it under, in the plural.
+	Resource string
+
+	newObject func() Object
+	newList   func() List
+	// read returns what an object of this kind says.
+	read func(Object) ([]mirrors.SetEntry, *configv1.MirrorSetStatus)
+}
+
+// All are the kinds that there are.
+var All = []*Kind{Digest}
+
+// Named returns the kind of a name; nil for one that is none of sets.
+func Named(name string) *Kind {
+	at := slices.IndexFunc(All, func(k *Kind) bool { return k.Name == name })
+	if at < 0 {
+		return nil
+	}
+	return All[at]
+}
+
+// GroupVersionKind names the kind as objects do.
+func (k *Kind) GroupVersionKind() schema.GroupVersionKind {
+	return configv1.GroupVersion.WithKind(k.Name)
+}
+
+// GroupVersionResource names the kind as the API's paths do.
+func (k *Kind) GroupVersionResource() schema.GroupVersionResource {
+	return configv1.GroupVersion.WithResource(k.Resource)
+}
+
+// CRDName is the name of its CustomResourceDefinition.
+func (k *Kind) CRDName() string {
+	return k.Resource + "." + configv1.GroupVersion.Group
+}
+
+// NewList returns an empty list, to be filled by a client.
+func (k *Kind) NewList() List {
+	return k.newList()
+}
+
+// FromList returns the sets of a list.
+func (k *Kind) FromList(list List) ([]Set, error) {
+	all := make([]Set, 0, meta.LenList(list))
+	err := meta.EachListItem(list, func(object runtime.Object) error {
+		item, ok := object.(Object)
+		if !ok {
+			return fmt.Errorf("a list of %s has a %T", k.Name, object)
+		}
+		all = append(all, k.from(item))
+		return nil
+	})
+	return all, err
+}
+
+// Decode returns the set that a function fills an empty object with.
+func (k *Kind) Decode(fill func(object any) error) (Set, error) {
+	object := k.newObject()
+	err := fill(object)
+	return k.from(object), err
+}
+
+func (k *Kind) from(object Object) Set {
+	entries, status := k.read(object)
+	return Set{Object: object, Kind: k, Entries: entries, Status: status}
+}
+
+// Ref names the set as findings do.
+func (s *Set) Ref() mirrors.Object {
+	return mirrors.Object{Kind: &s.Kind.Kind, Name: s.GetName()}
+}
+
+// Merge makes rules of sets.
+func Merge(all []Set, insecure mirrors.Scopes) mirrors.Result {
+	in := mirrors.Input{Sets: make([]mirrors.Set, len(all)), Insecure: insecure}
+	for i := range all {
+		in.Sets[i] = mirrors.Set{Object: all[i].Ref(), Entries: all[i].Entries}
+	}
+	return mirrors.Merge(in)
+}
+
+// Find returns the set that a finding or an entry names; nil where it is none of these.
+func Find(all []Set, ref mirrors.Object) *Set {
+	at := slices.IndexFunc(all, func(s Set) bool { return s.Ref() == ref })
+	if at < 0 {
+		return nil
+	}
+	return &all[at]
+}
+
+// DigestOf names these very sets, in whatever order they come, as in "sha256:<hex>". Two digests are the same only where no set was
+// made, changed or deleted in between.
+func DigestOf(all []Set) string {
+	sorted := slices.SortedFunc(slices.Values(all), func(a, b Set) int {
+		return cmp.Or(cmp.Compare(a.Kind.Name, b.Kind.Name), cmp.Compare(a.GetName(), b.GetName()))
+	})
+	var text strings.Builder
+	for _, s := range sorted {
+		fmt.Fprintf(&text, "%s/%s %s %d\n", s.Kind.Name, s.GetName(), s.GetUID(), s.GetGeneration())
+	}
+	sum := sha256.Sum256([]byte(text.String()))
+	return "sha256:" + hex.EncodeToString(sum[:])
+}

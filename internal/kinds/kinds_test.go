@@ -1,0 +1,50 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package kinds_test
+
+import (
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
+	"github.com/mirrorset/mirrorset/internal/kinds"
+	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/mirrors/mirrorstest"
+)
+
+func made(t *testing.T, name, uid string, generation int64) kinds.Set {
+	t.Helper()
+	sets, err := mirrorstest.Of(configv1.ImageDigestMirrorSet{ObjectMeta: metav1.ObjectMeta{Name: name, UID: types.UID(uid), Generation: generation}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sets[0]
+}
+
+func TestTheDigestOfSetsIsOfTheirStatesInWhateverOrder(t *testing.T) {
+	a, b := made(t, "a", "1", 1), made(t, "b", "2", 1)
+	sets := []kinds.Set{b, a}
+	digest := kinds.DigestOf(sets)
+	if sets[0].GetName() != "b" {
+		t.Error("the sets were sorted in place")
+	}
+	if kinds.DigestOf([]kinds.Set{a, b}) != digest {
+		t.Error("the order counts")
+	}
+	other := made(t, "b", "2", 1)
+	other.Kind = &kinds.Kind{Kind: mirrors.Kind{Name: "ImageTagMirrorSet"}}
+	seen := map[string]string{digest: "both"}
+	for what, sets := range map[string][]kinds.Set{
+		"none": nil, "one": {a}, "the other": {b}, "one changed": {a, made(t, "b", "2", 2)}, "one made anew": {a, made(t, "b", "3", 1)},
+		"one of another kind": {a, other}, "one more": {a, b, other},
+	} {
+		d := kinds.DigestOf(sets)
+		if as, ok := seen[d]; ok {
+			t.Errorf("%s and %s have the same digest", what, as)
+		}
+		seen[d] = what
+	}
+}
