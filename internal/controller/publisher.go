@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package controller has the manager's reconcilers: the [Publisher], from all ImageDigestMirrorSets to the one ConfigMap that
-// the agents follow; the [Operand], the agents themselves; the [FleetKeeper], one MirrorNode for each node; and the
-// [StatusWriter], back from the nodes to each set. Each has one request, on which it looks at everything.
+// the agents follow, and the [StatusWriter], back from the nodes to each set. In rooms of their own are the agents themselves, and
+// one MirrorNode for each node. Each has one request, on which it looks at everything.
 package controller
 
 import (
@@ -26,6 +26,7 @@ import (
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
+	"github.com/mirrorset/mirrorset/internal/controller/fleet"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/payload"
 	"github.com/mirrorset/mirrorset/internal/plan"
@@ -82,7 +83,7 @@ func (p *Publisher) SetupWithManager(mgr ctrl.Manager) error {
 		WatchesMetadata(&corev1.ConfigMap{}, one).
 		Build(p)
 	if err == nil {
-		err = watchNodes(mgr, c, one, predicate.NewPredicateFuncs(p.isAhead))
+		err = fleet.WatchMirrorNodes(mgr, c, one, predicate.NewPredicateFuncs(p.isAhead))
 	}
 	if err != nil {
 		return err
