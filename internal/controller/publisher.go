@@ -33,9 +33,6 @@ import (
 	"github.com/mirrorset/mirrorset/internal/registriesconf"
 )
 
-// CRDName is the name of the CustomResourceDefinition that the sets come from.
-const CRDName = "imagedigestmirrorsets.config.openshift.io"
-
 // crdBack is how often the manager looks for sets after their CRD came back, besides the events.
 const crdBack = time.Second
 
@@ -120,7 +117,7 @@ func (p *Publisher) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Result,
 // Publish makes the ConfigMap say what the sets say now, if it does not. Served tells whether there are sets to be had.
 func (p *Publisher) Publish(ctx context.Context) (result ctrl.Result, served bool, err error) {
 	listed := time.Now()
-	sets, crd, err := p.listSets(ctx)
+	sets, crd, err := listSets(ctx, p.Live)
 	if err != nil {
 		return result, false, err
 	}
@@ -140,7 +137,7 @@ func (p *Publisher) Publish(ctx context.Context) (result ctrl.Result, served boo
 	if err != nil {
 		return result, true, err
 	}
-	current, err := p.current(ctx)
+	current, err := readPublished(ctx, p.Live, p.Namespace)
 	if err != nil {
 		return result, true, err
 	}
@@ -222,47 +219,6 @@ func (p *Publisher) hold(ctx context.Context, why string) {
 		p.held = why
 		ctrl.LoggerFrom(ctx).Info("What is published stays as it is: "+why, "crd", CRDName)
 	}
-}
-
-// listSets lists all sets. It returns no CRD where the list cannot be believed.
-func (p *Publisher) listSets(ctx context.Context) ([]configv1.ImageDigestMirrorSet, *apiextensionsv1.CustomResourceDefinition, error) {
-	before, err := p.crd(ctx)
-	if err != nil || plan.Believable(sourceOf(before), sourceOf(before)) == nil {
-		return nil, nil, err
-	}
-	var list configv1.ImageDigestMirrorSetList
-	if err := p.Live.List(ctx, &list); err != nil {
-		if apierrors.IsNotFound(err) {
-			return nil, nil, nil
-		}
-		return nil, nil, fmt.Errorf("listing sets: %w", err)
-	}
-	after, err := p.crd(ctx)
-	if err != nil || plan.Believable(sourceOf(before), sourceOf(after)) == nil {
-		return nil, nil, err
-	}
-	return list.Items, after, nil
-}
-
-// crd returns the CRD of the sets; nil where there is none.
-func (p *Publisher) crd(ctx context.Context) (*apiextensionsv1.CustomResourceDefinition, error) {
-	var crd apiextensionsv1.CustomResourceDefinition
-	if err := p.Live.Get(ctx, types.NamespacedName{Name: CRDName}, &crd); err != nil {
-		return nil, client.IgnoreNotFound(err)
-	}
-	return &crd, nil
-}
-
-// sourceOf is what a decision takes of the CRD.
-func sourceOf(crd *apiextensionsv1.CustomResourceDefinition) *plan.Source {
-	if crd == nil {
-		return nil
-	}
-	seen := &plan.Source{UID: string(crd.UID), Created: crd.CreationTimestamp.Time, Leaving: crd.DeletionTimestamp != nil}
-	for _, c := range crd.Status.Conditions {
-		seen.Established = seen.Established || c.Type == apiextensionsv1.Established && c.Status == apiextensionsv1.ConditionTrue
-	}
-	return seen
 }
 
 // poll has sets looked for every second for a minute after the CRD came back, because the watch that broke with the old
