@@ -12,7 +12,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/mirrorset/mirrorset/internal/controller"
+	"github.com/mirrorset/mirrorset/internal/controller/operand"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 )
 
@@ -40,7 +40,7 @@ func TestTheEnvironmentSetsEachSetting(t *testing.T) {
 	})
 	want := settings{
 		namespace: "n", insecure: mirrors.Scopes{"*.a.example", "b.example:5000/c"}, probeAddress: "0", metricsAddress: ":1",
-		agent: controller.AgentSettings{
+		agent: operand.AgentSettings{
 			ContainersDir: "/a", CertsDir: "/b", ContainerdConfig: "/c", RedirectorPort: 290, AllowDefaultHost: true, ReloadCRIO: true,
 			MetricsAddress: ":291", NodeSelector: map[string]string{"d": "e"}, Tolerations: []corev1.Toleration{{Key: "k"}},
 		},

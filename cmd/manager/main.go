@@ -28,6 +28,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
@@ -38,6 +39,8 @@ import (
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
 	"github.com/mirrorset/mirrorset/internal/controller"
+	"github.com/mirrorset/mirrorset/internal/controller/fleet"
+	"github.com/mirrorset/mirrorset/internal/controller/operand"
 	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/payload"
@@ -51,7 +54,7 @@ type settings struct {
 	leaderElect    bool
 	probeAddress   string
 	metricsAddress string
-	agent          controller.AgentSettings
+	agent          operand.AgentSettings
 }
 
 func main() {
@@ -188,14 +191,14 @@ func run(s settings) error {
 	writer := measured.Counting(mgr.GetClient())
 	events := &controller.Events{Recorder: mgr.GetEventRecorder("mirrorset-manager")}
 	publisher := &controller.Publisher{Client: writer, Live: mgr.GetAPIReader(), Namespace: s.namespace, Insecure: s.insecure, Board: board, Metrics: measured}
-	foundation := &controller.Foundation{Client: writer, Live: mgr.GetAPIReader(), Namespace: s.namespace}
-	admission := &controller.Admission{Live: mgr.GetAPIReader(), Namespace: s.namespace, Recorder: events.Recorder, Elected: mgr.Elected()}
-	operand := &controller.Operand{Client: writer, Live: mgr.GetAPIReader(), Namespace: s.namespace, Settings: s.agent, Foundation: foundation, Admission: admission}
-	keeper := &controller.FleetKeeper{Client: writer, Board: board, Settings: s.agent, Events: events, Metrics: measured}
+	foundation := &operand.Foundation{Client: writer, Live: mgr.GetAPIReader(), Namespace: s.namespace}
+	admission := &operand.Admission{Live: mgr.GetAPIReader(), Namespace: s.namespace, Tell: events.OfRefusal, Elected: mgr.Elected()}
+	agents := &operand.Operand{Client: writer, Live: mgr.GetAPIReader(), Namespace: s.namespace, Settings: s.agent, Foundation: foundation, Admission: admission}
+	keeper := &fleet.Keeper{Client: writer, Board: board, Settings: s.agent, Told: []handler.EventHandler{events.OfNodes(), measured.OfNodes()}}
 	status := &controller.StatusWriter{Client: writer, Board: board, Settings: s.agent, Events: events}
 	err = errors.Join(
 		publisher.SetupWithManager(mgr),
-		operand.SetupWithManager(mgr),
+		agents.SetupWithManager(mgr),
 		keeper.SetupWithManager(mgr),
 		status.SetupWithManager(mgr),
 		metrics.Registry.Register(buildInfo()),
@@ -232,16 +235,16 @@ func (s settings) options() (ctrl.Options, error) {
 			},
 			&appsv1.Deployment{}: {
 				Namespaces: map[string]cache.Config{s.namespace: {}},
-				Field:      fields.OneTermEqualSelector("metadata.name", controller.ManagerName),
+				Field:      fields.OneTermEqualSelector("metadata.name", operand.ManagerName),
 			},
 			&appsv1.DaemonSet{}: {
 				Namespaces: map[string]cache.Config{s.namespace: {}},
-				Field:      fields.OneTermEqualSelector("metadata.name", controller.AgentName),
+				Field:      fields.OneTermEqualSelector("metadata.name", operand.AgentName),
 			},
 			&apiextensionsv1.CustomResourceDefinition{}: {
 				Field: fields.OneTermEqualSelector("metadata.name", kinds.Digest.CRDName()),
 			},
-			&corev1.Node{}: {Transform: controller.Slim},
+			&corev1.Node{}: {Transform: fleet.Slim},
 		}},
 	}, err
 }

@@ -38,9 +38,10 @@ type published struct {
 	payload   *payload.Payload  // nil where the ConfigMap is not a complete one
 }
 
-func (p *Publisher) current(ctx context.Context) (published, error) {
+// readPublished reads the ConfigMap. One that is damaged counts for nothing but its being there.
+func readPublished(ctx context.Context, live client.Reader, namespace string) (published, error) {
 	var cm corev1.ConfigMap
-	err := p.Live.Get(ctx, types.NamespacedName{Namespace: p.Namespace, Name: payload.ConfigMapName}, &cm)
+	err := live.Get(ctx, types.NamespacedName{Namespace: namespace, Name: payload.ConfigMapName}, &cm)
 	if apierrors.IsNotFound(err) {
 		return published{}, nil
 	}
@@ -81,7 +82,7 @@ func (p *Publisher) publish(ctx context.Context, c published, next payload.Paylo
 		return nil
 	}
 	if c.configMap != nil && c.configMap.Immutable != nil && *c.configMap.Immutable {
-		if err := p.discard(ctx, c.configMap); err != nil {
+		if err := discard(ctx, p.Client, c.configMap); err != nil {
 			return err
 		}
 		c.configMap = nil
@@ -102,9 +103,9 @@ func (p *Publisher) publish(ctx context.Context, c published, next payload.Paylo
 }
 
 // discard deletes the ConfigMap that was read, which somebody made immutable.
-func (p *Publisher) discard(ctx context.Context, cm *corev1.ConfigMap) error {
+func discard(ctx context.Context, c client.Writer, cm *corev1.ConfigMap) error {
 	ctrl.LoggerFrom(ctx).Info("What is published was made immutable, so it is deleted and made anew")
-	err := p.Client.Delete(ctx, cm, client.Preconditions{UID: &cm.UID, ResourceVersion: &cm.ResourceVersion})
+	err := c.Delete(ctx, cm, client.Preconditions{UID: &cm.UID, ResourceVersion: &cm.ResourceVersion})
 	if err != nil {
 		return fmt.Errorf("deleting the immutable ConfigMap: %w", err)
 	}

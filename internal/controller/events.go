@@ -22,6 +22,7 @@ import (
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
 	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/standing"
 )
 
 // The actions that events name.
@@ -29,6 +30,9 @@ const (
 	actionMerge = "Merge"
 	actionApply = "Apply"
 )
+
+// reasonAgentsRefused is that of the event about the manager.
+const reasonAgentsRefused = "AgentsRefused"
 
 // Events tells of what changed, once: an event is about the difference between two states.
 type Events struct {
@@ -67,8 +71,8 @@ func (e *Events) ofSet(set *kinds.Set, before, after configv1.MirrorSetStatus) {
 	}
 }
 
-// ofNodes returns a handler that tells of nodes which begin to fail, or do so no more. It queues nothing.
-func (e *Events) ofNodes() handler.EventHandler {
+// OfNodes returns a handler that tells of nodes which begin to fail, or do so no more. It queues nothing.
+func (e *Events) OfNodes() handler.EventHandler {
 	return handler.TypedFuncs[client.Object, reconcile.Request]{
 		UpdateFunc: func(_ context.Context, update event.UpdateEvent, _ workqueue.TypedRateLimitingInterface[ctrl.Request]) {
 			before, isNode := update.ObjectOld.(*mirrorsetv1alpha1.MirrorNode)
@@ -91,6 +95,11 @@ func (e *Events) ofNode(before, after *mirrorsetv1alpha1.MirrorNode) {
 			e.Recorder.Eventf(after, nil, corev1.EventTypeNormal, c.Reason, actionApply, "%s", note(c.Message))
 		}
 	}
+}
+
+// OfRefusal tells that the cluster refuses the agents, by an event about the manager.
+func (e *Events) OfRefusal(manager *corev1.ObjectReference, refusal *standing.Refusal) {
+	e.Recorder.Eventf(manager, nil, corev1.EventTypeWarning, reasonAgentsRefused, actionApply, "%s", note(refusal.String()))
 }
 
 // change returns a condition, and whether its status or reason, or the generation that it is about, is another one.

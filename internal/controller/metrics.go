@@ -24,6 +24,8 @@ import (
 
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
 	mirrorsetv1alpha1ac "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1/applyconfiguration/mirrorset/v1alpha1"
+	"github.com/mirrorset/mirrorset/internal/controller/fleet"
+	"github.com/mirrorset/mirrorset/internal/controller/operand"
 	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/standing"
@@ -58,7 +60,7 @@ const (
 type Metrics struct {
 	board    *Board
 	nodes    client.Reader
-	settings AgentSettings
+	settings operand.AgentSettings
 
 	sets, rules, findings, revision, byState *prometheus.Desc
 
@@ -78,7 +80,7 @@ type publication struct {
 }
 
 // NewMetrics returns metrics of what is on the board and of the nodes and MirrorNodes that the reader has in its cache.
-func NewMetrics(board *Board, nodes client.Reader, settings AgentSettings) *Metrics {
+func NewMetrics(board *Board, nodes client.Reader, settings operand.AgentSettings) *Metrics {
 	m := &Metrics{
 		board: board, nodes: nodes, settings: settings,
 		sets:     prometheus.NewDesc("mirrorset_sets", "ImageDigestMirrorSets that there are.", nil, nil),
@@ -141,30 +143,30 @@ func (m *Metrics) Collect(metrics chan<- prometheus.Metric) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), listTime)
 	defer cancel()
-	nodes, reports, err := listFleet(ctx, m.nodes)
+	nodes, reports, err := fleet.List(ctx, m.nodes)
 	if err != nil { // the cache cannot be read; the rest is served
 		return
 	}
 	byState := make(map[string]int)
-	for _, node := range members(nodes, reports, m.settings) {
-		byState[node.state(published)]++
+	for _, node := range fleet.Members(nodes, reports, m.settings) {
+		byState[stateOf(&node, published)]++
 	}
 	for _, state := range []string{nodeInForce, nodeBehind, nodeFailing, nodeSilent} {
 		gauge(m.byState, float64(byState[state]), state)
 	}
 }
 
-// state tells where a node is with what is published as a whole.
-func (m member) state(published *Snapshot) string {
-	applied := m.applied()
+// stateOf tells where a node is with what is published as a whole.
+func stateOf(m *fleet.Member, published *Snapshot) string {
+	applied := m.Applied()
 	if applied.Status != metav1.ConditionTrue && applied.Status != metav1.ConditionFalse {
 		return nodeSilent
 	}
-	where, _ := m.stands(published.Revision, nil, published)
+	where, _ := standing.OfSources(&m.Status, published.Revision, nil, published.published())
 	switch {
 	case where == standing.Behind:
 		return nodeBehind
-	case where == standing.Failing, len(m.status.NotInForce) > 0, applied.Reason == mirrorsetv1alpha1.ReasonFailed:
+	case where == standing.Failing, len(m.Status.NotInForce) > 0, applied.Reason == mirrorsetv1alpha1.ReasonFailed:
 		return nodeFailing
 	}
 	return nodeInForce
@@ -192,7 +194,7 @@ func (m *Metrics) publishing(revision int64, digest string, at time.Time) {
 
 // seen takes note of what a node reports. A node that came after a revision was published says nothing about that one's way.
 func (m *Metrics) seen(node *mirrorsetv1alpha1.MirrorNode, at time.Time) {
-	if m == nil || (member{status: node.Status}).applied().Status != metav1.ConditionTrue {
+	if m == nil || (fleet.Member{Status: node.Status}).Applied().Status != metav1.ConditionTrue {
 		return
 	}
 	m.mu.Lock()
@@ -206,8 +208,8 @@ func (m *Metrics) seen(node *mirrorsetv1alpha1.MirrorNode, at time.Time) {
 	}
 }
 
-// ofNodes returns a handler that takes note of every report. It queues nothing.
-func (m *Metrics) ofNodes() handler.EventHandler {
+// OfNodes returns a handler that takes note of every report. It queues nothing.
+func (m *Metrics) OfNodes() handler.EventHandler {
 	saw := func(object client.Object) {
 		if node, ok := object.(*mirrorsetv1alpha1.MirrorNode); ok {
 			m.seen(node, time.Now())

@@ -28,6 +28,7 @@ import (
 
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
 	mirrorsetv1alpha1ac "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1/applyconfiguration/mirrorset/v1alpha1"
+	"github.com/mirrorset/mirrorset/internal/controller/operand"
 )
 
 var update = flag.Bool("update", false, "write testdata/metrics.prom from what is served")
@@ -54,9 +55,7 @@ func (c *cached) List(_ context.Context, list client.ObjectList, _ ...client.Lis
 func (c *cached) add(node corev1.Node, status *mirrorsetv1alpha1.MirrorNodeStatus) {
 	c.nodes = append(c.nodes, node)
 	if status != nil {
-		report := mirrorNode(&node)
-		report.Status = *status
-		c.reports = append(c.reports, report)
+		c.reports = append(c.reports, mirrorsetv1alpha1.MirrorNode{ObjectMeta: metav1.ObjectMeta{Name: node.Name}, Status: *status})
 	}
 }
 
@@ -90,9 +89,9 @@ func TestMetricsAreServedAsTheyAreDocumented(t *testing.T) {
 		fleet.add(newNode(name), &status)
 	}
 	fleet.add(newNode("new"), nil)
-	fleet.add(newNode("opted", labelled(optOutLabel, "disabled")), nil)
+	fleet.add(newNode("opted", labelled("mirrorset.io/agent", "disabled")), nil)
 	board := &Board{}
-	m := NewMetrics(board, fleet, AgentSettings{})
+	m := NewMetrics(board, fleet, operand.AgentSettings{})
 	board.put(*snapshotOf(t, "a: s.com/x -> m.com/x [Never]\nb: https://wrong -> m.com\nb: t.com -> m.com"))
 	m.rendered(3 * time.Millisecond)
 	m.publishing(20, "d", time.Now())
@@ -130,7 +129,7 @@ func wantLines(t *testing.T, what, served string, lines ...string) {
 
 func TestASnapshotIsMeasured(t *testing.T) {
 	board := &Board{}
-	m := NewMetrics(board, &cached{}, AgentSettings{})
+	m := NewMetrics(board, &cached{}, operand.AgentSettings{})
 	wantLines(t, "before there is one", scrape(t, m), "!mirrorset_sets", "!mirrorset_revision", "!mirrorset_findings", "!mirrorset_nodes", `mirrorset_writes_total{kind="configmap"} 0`)
 	board.put(*snapshotOf(t, "a: https://wrong -> m.com\nb: https://wrong -> m.com\nb: s.com -> m.com"))
 	wantLines(t, "with findings", scrape(t, m), "mirrorset_sets 2\n", "mirrorset_rules 1\n", "mirrorset_revision 20\n", `mirrorset_findings{class="LeftOut",reason="InvalidSource"} 2`, `mirrorset_findings{class="Attention",reason="WildcardTie"} 0`)
@@ -138,7 +137,7 @@ func TestASnapshotIsMeasured(t *testing.T) {
 	wantLines(t, "once they are gone", scrape(t, m), "mirrorset_sets 1\n", `mirrorset_findings{class="LeftOut",reason="InvalidSource"} 0`)
 	board.put(Snapshot{})
 	wantLines(t, "with nothing at all", scrape(t, m), "mirrorset_sets 0\n", "mirrorset_rules 0\n", "mirrorset_revision 0\n", `mirrorset_nodes{state="in_force"} 0`)
-	wantLines(t, "without a cache", scrape(t, NewMetrics(board, &cached{err: errors.New("no")}, AgentSettings{})), "mirrorset_sets 0\n", "!mirrorset_nodes")
+	wantLines(t, "without a cache", scrape(t, NewMetrics(board, &cached{err: errors.New("no")}, operand.AgentSettings{})), "mirrorset_sets 0\n", "!mirrorset_nodes")
 }
 
 func TestTheStateOfANode(t *testing.T) {
@@ -165,14 +164,14 @@ func TestTheStateOfANode(t *testing.T) {
 		{"without any report", published, mirrorsetv1alpha1.MirrorNodeStatus{}, nodeSilent},
 		{"while nothing is published", &Snapshot{Held: "because"}, reported(20), nodeInForce},
 	} {
-		if got := (member{status: c.status}).state(c.published); got != c.want {
+		if got := stateOf(&fleetOf(c.status)[0], c.published); got != c.want {
 			t.Errorf("%s: got %s, want %s", c.name, got, c.want)
 		}
 	}
 }
 
 func TestTheWayToEachNodeIsMeasuredOnceARevision(t *testing.T) {
-	m := NewMetrics(&Board{}, &cached{}, AgentSettings{})
+	m := NewMetrics(&Board{}, &cached{}, operand.AgentSettings{})
 	start := time.Now()
 	seen := func(name string, after time.Duration, status mirrorsetv1alpha1.MirrorNodeStatus, created time.Time) {
 		node := &mirrorsetv1alpha1.MirrorNode{ObjectMeta: metav1.ObjectMeta{Name: name, CreationTimestamp: metav1.Time{Time: created}}, Status: status}
@@ -202,12 +201,12 @@ func TestTheWayToEachNodeIsMeasuredOnceARevision(t *testing.T) {
 }
 
 func TestEveryReportIsSeen(t *testing.T) {
-	m := NewMetrics(&Board{}, &cached{}, AgentSettings{})
+	m := NewMetrics(&Board{}, &cached{}, operand.AgentSettings{})
 	m.publishing(20, "d", time.Now())
 	node := func(name string) *mirrorsetv1alpha1.MirrorNode {
 		return &mirrorsetv1alpha1.MirrorNode{ObjectMeta: metav1.ObjectMeta{Name: name}, Status: reported(20)}
 	}
-	handler := m.ofNodes()
+	handler := m.OfNodes()
 	handler.Create(t.Context(), event.CreateEvent{Object: node("a")}, nil)
 	handler.Update(t.Context(), event.UpdateEvent{ObjectOld: &mirrorsetv1alpha1.MirrorNode{}, ObjectNew: node("b")}, nil)
 	handler.Delete(t.Context(), event.DeleteEvent{Object: node("c")}, nil)
@@ -215,7 +214,7 @@ func TestEveryReportIsSeen(t *testing.T) {
 }
 
 func TestARenderingIsMeasured(t *testing.T) {
-	m := NewMetrics(&Board{}, &cached{}, AgentSettings{})
+	m := NewMetrics(&Board{}, &cached{}, operand.AgentSettings{})
 	m.rendered(3 * time.Millisecond)
 	wantLines(t, "one of 3 ms", scrape(t, m), "mirrorset_render_duration_seconds_count 1\n", `mirrorset_render_duration_seconds_bucket{le="0.0025"} 0`, `mirrorset_render_duration_seconds_bucket{le="0.005"} 1`)
 }
@@ -244,7 +243,7 @@ func (s *statusServer) Apply(context.Context, runtime.ApplyConfiguration, ...cli
 
 func TestWritesAreCountedByTheirKind(t *testing.T) {
 	for _, failure := range []error{nil, errors.New("no")} {
-		m := NewMetrics(&Board{}, &cached{}, AgentSettings{})
+		m := NewMetrics(&Board{}, &cached{}, operand.AgentSettings{})
 		c, ctx := m.Counting(&server{err: failure}), t.Context()
 		set := &unstructured.Unstructured{}
 		set.SetKind("ImageDigestMirrorSet")

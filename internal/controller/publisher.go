@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package controller has the manager's reconcilers: the [Publisher], from all ImageDigestMirrorSets to the one ConfigMap that
-// the agents follow; the [Operand], the agents themselves; the [FleetKeeper], one MirrorNode for each node; and the
-// [StatusWriter], back from the nodes to each set. Each has one request, on which it looks at everything.
+// the agents follow, and the [StatusWriter], back from the nodes to each set. In rooms of their own are the agents themselves, and
+// one MirrorNode for each node. Each has one request, on which it looks at everything.
 package controller
 
 import (
@@ -26,6 +26,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
+	"github.com/mirrorset/mirrorset/internal/controller/fleet"
 	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/payload"
@@ -80,7 +81,7 @@ func (p *Publisher) SetupWithManager(mgr ctrl.Manager) error {
 		WatchesMetadata(&corev1.ConfigMap{}, one).
 		Build(p)
 	if err == nil {
-		err = watchNodes(mgr, c, one, predicate.NewPredicateFuncs(p.isAhead))
+		err = fleet.WatchMirrorNodes(mgr, c, one, predicate.NewPredicateFuncs(p.isAhead))
 	}
 	if err != nil {
 		return err
@@ -125,7 +126,7 @@ func (p *Publisher) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Result,
 // Publish makes the ConfigMap say what the sets say now, if it does not. Served tells whether there are sets to be had.
 func (p *Publisher) Publish(ctx context.Context) (result ctrl.Result, served bool, err error) {
 	listed := time.Now()
-	sets, crds, err := p.listSets(ctx)
+	sets, crds, err := listSets(ctx, p.Live)
 	if err != nil {
 		return result, false, err
 	}
@@ -146,7 +147,7 @@ func (p *Publisher) Publish(ctx context.Context) (result ctrl.Result, served boo
 	if err != nil {
 		return result, true, err
 	}
-	current, err := p.current(ctx)
+	current, err := readPublished(ctx, p.Live, p.Namespace)
 	if err != nil {
 		return result, true, err
 	}

@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
+	"github.com/mirrorset/mirrorset/internal/controller/fleet"
 	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/standing"
@@ -45,7 +46,7 @@ func judge(result mirrors.Result) judged {
 }
 
 // setStatus is what a set's status is to be, given what it was and where the nodes are.
-func setStatus(set *kinds.Set, before configv1.MirrorSetStatus, j judged, fleet []member, published *Snapshot, now metav1.Time) configv1.MirrorSetStatus {
+func setStatus(set *kinds.Set, before configv1.MirrorSetStatus, j judged, members []fleet.Member, published *Snapshot, now metav1.Time) configv1.MirrorSetStatus {
 	status := configv1.MirrorSetStatus{ObservedGeneration: set.GetGeneration()}
 	for _, c := range before.Conditions { // those of others are not ours to keep
 		if c.Type == configv1.ConditionAccepted || c.Type == configv1.ConditionApplied {
@@ -65,7 +66,7 @@ func setStatus(set *kinds.Set, before configv1.MirrorSetStatus, j judged, fleet 
 		status.Findings = append(status.Findings, configv1.Finding{Reason: string(f.Reason), Message: f.Message, Entry: entryOf(f, set.Ref())})
 	}
 	accepted := acceptance(set, findings, j.used[set.Ref()])
-	applied := application(before, status, sources, fleet, published)
+	applied := application(before, status, sources, members, published)
 	for _, c := range []metav1.Condition{accepted, applied} {
 		c.ObservedGeneration, c.LastTransitionTime = set.GetGeneration(), now
 		meta.SetStatusCondition(&status.Conditions, c)
@@ -133,7 +134,7 @@ func acceptance(set *kinds.Set, findings []mirrors.Finding, used bool) metav1.Co
 
 // application tells on how many nodes this generation of a set is in force. Once it was on all, it stays so: a node that joins
 // starts with the set.
-func application(before, status configv1.MirrorSetStatus, sources map[string]bool, fleet []member, published *Snapshot) metav1.Condition {
+func application(before, status configv1.MirrorSetStatus, sources map[string]bool, members []fleet.Member, published *Snapshot) metav1.Condition {
 	if was := meta.FindStatusCondition(before.Conditions, configv1.ConditionApplied); was != nil && was.Status == metav1.ConditionTrue && was.ObservedGeneration == status.ObservedGeneration {
 		return *was
 	}
@@ -144,9 +145,9 @@ func application(before, status configv1.MirrorSetStatus, sources map[string]boo
 	}
 	var late, broken []string
 	reached := 0
-	for _, m := range fleet {
-		where, why := m.stands(status.Revision, sources, published)
-		named := m.name
+	for _, m := range members {
+		where, why := standing.OfSources(&m.Status, status.Revision, sources, published.published())
+		named := m.Name
 		if why != "" {
 			named += " (" + cut(why) + ")"
 		}
@@ -159,9 +160,9 @@ func application(before, status configv1.MirrorSetStatus, sources map[string]boo
 			broken = append(broken, named)
 		}
 	}
-	condition.Message = fmt.Sprintf("in force on %d of %d nodes", reached, len(fleet))
+	condition.Message = fmt.Sprintf("in force on %d of %d nodes", reached, len(members))
 	switch {
-	case len(fleet) == 0:
+	case len(members) == 0:
 		condition.Reason, condition.Message = configv1.ReasonNoNodes, "there is no node with an agent"
 	case len(broken) > 0:
 		condition.Reason = configv1.ReasonNodesFailing
@@ -173,7 +174,7 @@ func application(before, status configv1.MirrorSetStatus, sources map[string]boo
 		}
 	default:
 		condition.Status, condition.Reason = metav1.ConditionTrue, configv1.ReasonAppliedOnAllNodes
-		condition.Message = fmt.Sprintf("in force on all %d nodes", len(fleet))
+		condition.Message = fmt.Sprintf("in force on all %d nodes", len(members))
 	}
 	return condition
 }

@@ -13,13 +13,21 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/yaml"
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
 	"github.com/mirrorset/mirrorset/config"
+	"github.com/mirrorset/mirrorset/internal/controller/fleet"
+	"github.com/mirrorset/mirrorset/internal/controller/fleet/fleettest"
 	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors/mirrorstest"
+)
+
+// Short names of what these tests make nodes of.
+var (
+	newNode, labelled                = fleettest.Node, fleettest.Labelled
+	reported, withCondition, without = fleettest.Reported, fleettest.WithCondition, fleettest.Without
 )
 
 // snapshotOf returns a snapshot of sets in the notation of mirrorstest, each of generation 1, at revision 20.
@@ -35,16 +43,16 @@ func snapshotOf(t *testing.T, sets string) *Snapshot {
 	return &Snapshot{Sets: parsed, Result: kinds.Merge(parsed, nil), Revision: 20, Digest: "d"}
 }
 
-func fleetOf(statuses ...mirrorsetv1alpha1.MirrorNodeStatus) (fleet []member) {
+func fleetOf(statuses ...mirrorsetv1alpha1.MirrorNodeStatus) (members []fleet.Member) {
 	for i, s := range statuses {
-		fleet = append(fleet, member{name: fmt.Sprintf("node-%d", i), status: s})
+		members = append(members, fleet.Member{Name: fmt.Sprintf("node-%d", i), Status: s})
 	}
-	return fleet
+	return members
 }
 
 // statusOf is what the first set's status becomes.
-func statusOf(s *Snapshot, before configv1.MirrorSetStatus, fleet []member) configv1.MirrorSetStatus {
-	return setStatus(&s.Sets[0], before, judge(s.Result), fleet, s, metav1.Now())
+func statusOf(s *Snapshot, before configv1.MirrorSetStatus, members []fleet.Member) configv1.MirrorSetStatus {
+	return setStatus(&s.Sets[0], before, judge(s.Result), members, s, metav1.Now())
 }
 
 func wantCondition(t *testing.T, what string, status configv1.MirrorSetStatus, kind string, is metav1.ConditionStatus, reason string, parts ...string) {
@@ -66,7 +74,7 @@ func TestASetSaysOnHowManyNodesItIsInForce(t *testing.T) {
 	failed := withCondition(mirrorsetv1alpha1.ConditionApplied, metav1.ConditionFalse, mirrorsetv1alpha1.ReasonFailed, "the disk is full\nand more")
 	for _, c := range []struct {
 		name   string
-		fleet  []member
+		fleet  []fleet.Member
 		is     metav1.ConditionStatus
 		reason string
 		parts  []string
@@ -200,17 +208,12 @@ func TestOnlyTheCountOfNodesIsWorthWaitingWith(t *testing.T) {
 }
 
 func TestACRDThatLacksAFieldOfTheStatusHasNoRoomForIt(t *testing.T) {
-	crds, err := manifests(config.CRDs)
+	manifest, err := config.CRDs.ReadFile("crd/bases/config.openshift.io_imagedigestmirrorsets.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
 	var crd apiextensionsv1.CustomResourceDefinition
-	for _, c := range crds {
-		if c.GetName() == kinds.Digest.CRDName() {
-			err = runtime.DefaultUnstructuredConverter.FromUnstructured(c.Object, &crd)
-		}
-	}
-	if err != nil || !hasStatus(&crd) {
+	if err := yaml.Unmarshal(manifest, &crd); err != nil || !hasStatus(&crd) {
 		t.Fatalf("ours: error %v", err)
 	}
 	status := crd.Spec.Versions[0].Schema.OpenAPIV3Schema.Properties["status"].Properties

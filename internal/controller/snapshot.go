@@ -4,20 +4,16 @@
 package controller
 
 import (
-	"context"
 	"sync"
 	"time"
 
-	"k8s.io/client-go/util/workqueue"
-	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
-	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/standing"
 )
 
 // Snapshot is what the publisher last made of all sets. It is not changed any more.
@@ -37,6 +33,11 @@ type Snapshot struct {
 	HasStatus map[*kinds.Kind]bool
 	// Listed is when the sets were listed.
 	Listed time.Time
+}
+
+// published names what nodes are to have in force.
+func (s *Snapshot) published() *standing.Published {
+	return &standing.Published{Revision: s.Revision, Digest: s.Digest, Provisional: s.Provisional}
 }
 
 // Board is where the publisher puts its snapshots, for the other reconcilers to see.
@@ -66,30 +67,19 @@ func (b *Board) Get() *Snapshot {
 	return b.snapshot
 }
 
-// watch returns a source of the one request that there is, soon after each new snapshot.
-func (b *Board) watch(one reconcile.Request, soon time.Duration) source.Source {
+// Published names what nodes are to have in force; nil before there is a snapshot.
+func (b *Board) Published() *standing.Published {
+	if s := b.Get(); s != nil {
+		return s.published()
+	}
+	return nil
+}
+
+// Watch returns a source of what the handler makes of each new snapshot.
+func (b *Board) Watch(handle handler.EventHandler) source.Source {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	w := make(chan event.GenericEvent, 1)
 	b.watchers = append(b.watchers, w)
-	return source.Channel(w, onEvery(one, soon))
-}
-
-// onEvery has every event, of whatever object, lead to one request. Those that come within a short time become one.
-func onEvery(one reconcile.Request, soon time.Duration) handler.EventHandler {
-	add := func(queue workqueue.TypedRateLimitingInterface[ctrl.Request]) { queue.AddAfter(one, soon) }
-	return handler.TypedFuncs[client.Object, reconcile.Request]{
-		CreateFunc: func(_ context.Context, _ event.CreateEvent, q workqueue.TypedRateLimitingInterface[ctrl.Request]) {
-			add(q)
-		},
-		UpdateFunc: func(_ context.Context, _ event.UpdateEvent, q workqueue.TypedRateLimitingInterface[ctrl.Request]) {
-			add(q)
-		},
-		DeleteFunc: func(_ context.Context, _ event.DeleteEvent, q workqueue.TypedRateLimitingInterface[ctrl.Request]) {
-			add(q)
-		},
-		GenericFunc: func(_ context.Context, _ event.GenericEvent, q workqueue.TypedRateLimitingInterface[ctrl.Request]) {
-			add(q)
-		},
-	}
+	return source.Channel(w, handle)
 }

@@ -22,15 +22,15 @@ import (
 type crds map[*kinds.Kind]*apiextensionsv1.CustomResourceDefinition
 
 // listSets lists all sets of all kinds. It returns no CRDs where a list cannot be believed.
-func (p *Publisher) listSets(ctx context.Context) ([]kinds.Set, crds, error) {
-	before, err := p.crds(ctx)
+func listSets(ctx context.Context, live client.Reader) ([]kinds.Set, crds, error) {
+	before, err := readCRDs(ctx, live)
 	if err != nil || !before.believable(before) {
 		return nil, nil, err
 	}
 	var sets []kinds.Set
 	for _, kind := range kinds.All {
 		list := kind.NewList()
-		if err := p.Live.List(ctx, list); err != nil {
+		if err := live.List(ctx, list); err != nil {
 			if apierrors.IsNotFound(err) {
 				return nil, nil, nil
 			}
@@ -42,18 +42,18 @@ func (p *Publisher) listSets(ctx context.Context) ([]kinds.Set, crds, error) {
 		}
 		sets = append(sets, these...)
 	}
-	after, err := p.crds(ctx)
+	after, err := readCRDs(ctx, live)
 	if err != nil || !before.believable(after) {
 		return nil, nil, err
 	}
 	return sets, after, nil
 }
 
-func (p *Publisher) crds(ctx context.Context) (crds, error) {
+func readCRDs(ctx context.Context, live client.Reader) (crds, error) {
 	found := make(crds)
 	for _, kind := range kinds.All {
 		var crd apiextensionsv1.CustomResourceDefinition
-		err := p.Live.Get(ctx, types.NamespacedName{Name: kind.CRDName()}, &crd)
+		err := live.Get(ctx, types.NamespacedName{Name: kind.CRDName()}, &crd)
 		if client.IgnoreNotFound(err) != nil {
 			return nil, err
 		}

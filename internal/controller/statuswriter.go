@@ -24,6 +24,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
+	"github.com/mirrorset/mirrorset/internal/controller/fleet"
+	"github.com/mirrorset/mirrorset/internal/controller/operand"
 	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/payload"
 )
@@ -37,7 +39,7 @@ type StatusWriter struct {
 	// Client reads nodes and MirrorNodes from a cache, and writes the status of sets.
 	Client   client.Client
 	Board    *Board
-	Settings AgentSettings
+	Settings operand.AgentSettings
 	Events   *Events
 
 	written map[types.UID]written // what this process wrote last
@@ -54,15 +56,15 @@ type written struct {
 
 // SetupWithManager has every change of a node, a MirrorNode or what is published lead to the one request there is.
 func (w *StatusWriter) SetupWithManager(mgr ctrl.Manager) error {
-	one := reconcile.Request{NamespacedName: types.NamespacedName{Name: "sets"}}
+	one := fleet.OnEvery(reconcile.Request{NamespacedName: types.NamespacedName{Name: "sets"}})
 	c, err := ctrl.NewControllerManagedBy(mgr).Named("status").
-		Watches(&corev1.Node{}, onEvery(one, soon), nodeChanged).
-		WatchesRawSource(w.Board.watch(one, soon)).
+		Watches(&corev1.Node{}, one, fleet.NodeChanged).
+		WatchesRawSource(w.Board.Watch(one)).
 		Build(w)
 	if err != nil {
 		return err
 	}
-	return watchNodes(mgr, c, onEvery(one, soon))
+	return fleet.WatchMirrorNodes(mgr, c, one)
 }
 
 // Reconcile brings all sets of the last snapshot up to date. A set that cannot be written does not stop the others.
@@ -72,11 +74,11 @@ func (w *StatusWriter) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, nil
 	}
 	w.sayPruned(ctx, published)
-	nodes, reports, err := listFleet(ctx, w.Client)
+	nodes, reports, err := fleet.List(ctx, w.Client)
 	if err != nil && !meta.IsNoMatchError(err) {
 		return ctrl.Result{}, err
 	}
-	fleet := members(nodes, reports, w.Settings)
+	members := fleet.Members(nodes, reports, w.Settings)
 	now, j := time.Now(), judge(published.Result)
 	var result ctrl.Result
 	var failed []error
@@ -84,7 +86,7 @@ func (w *StatusWriter) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Resu
 	for i := range published.Sets {
 		set := &published.Sets[i]
 		before := w.before(set, published)
-		after := setStatus(set, before.status, j, fleet, published, metav1.Time{Time: now.Truncate(time.Second)})
+		after := setStatus(set, before.status, j, members, published, metav1.Time{Time: now.Truncate(time.Second)})
 		kept[set.GetUID()] = before
 		if equality.Semantic.DeepEqual(before.status, after) {
 			continue

@@ -58,9 +58,9 @@ func BenchmarkRequest(b *testing.B) {
 			for b.Loop() {
 				started := time.Now()
 				if c.forget {
-					s.scout.mu.Lock()
-					clear(s.scout.verdicts)
-					s.scout.mu.Unlock()
+					s.scout.memory.mu.Lock()
+					clear(s.scout.memory.verdicts)
+					s.scout.memory.mu.Unlock()
 				}
 				fetch(b, runtime, c.url, int64(len(manifest)))
 				took = append(took, time.Since(started))

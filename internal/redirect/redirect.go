@@ -187,12 +187,12 @@ func (s *Server) serveMirror(w http.ResponseWriter, r *http.Request, q question,
 	switch {
 	case err != nil:
 		v = verdict{why: fmt.Sprintf("the node's TLS settings for %s cannot be used: %v", mirror.Host, err)}
-		s.scout.remember(q, mirror, v)
+		s.scout.memory.remember(q, mirror, v)
 	case own != nil:
 		if v = s.relay.serveMirror(w, r, q, mirror, own, isLast); v.ok {
 			return Streamed
 		}
-		s.scout.remember(q, mirror, v)
+		s.scout.memory.remember(q, mirror, v)
 	default:
 		v = s.scout.ask(r, q, mirror)
 		if v.ok || v.silent && isLast {
@@ -227,7 +227,7 @@ func (s *Server) refusal(q question, way route.Route, by string) string {
 		text.WriteString("; no mirror may be contacted")
 	}
 	for _, m := range way.Mirrors {
-		if v, ok := s.scout.recall(q, m); ok && v.why != "" {
+		if v, ok := s.scout.memory.recall(q, m); ok && v.why != "" {
 			fmt.Fprintf(&text, "; mirror %s: %s", name(m), v.why)
 		}
 	}

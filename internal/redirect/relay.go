@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/mirrorset/mirrorset/internal/route"
@@ -35,18 +34,21 @@ const (
 // settings where CRI-O looks for them. It asks without credentials and passes no challenge on, which containerd would answer
 // to this server and so to whoever stands in its place.
 type relay struct {
-	ownTLS   func(host string) (*tls.Config, error)
-	scout    *scout
-	refuses  func(to *url.URL) bool
-	buffered chan struct{}
-
-	mu      sync.Mutex
-	clients map[string]*relayClient // by registry
-	streams int
+	ownTLS      func(host string) (*tls.Config, error)
+	scout       *scout
+	connections connections
+	streams     chan struct{} // those that run
+	buffered    chan struct{} // the manifests that are held in memory
 }
 
 func newRelay(ownTLS func(host string) (*tls.Config, error), scout *scout, refuses func(to *url.URL) bool) *relay {
-	return &relay{ownTLS: ownTLS, scout: scout, refuses: refuses, buffered: make(chan struct{}, maxBuffered), clients: make(map[string]*relayClient)}
+	return &relay{
+		ownTLS:      ownTLS,
+		scout:       scout,
+		connections: connections{refuses: refuses, clients: make(map[string]*relayClient)},
+		streams:     make(chan struct{}, maxStreams),
+		buffered:    make(chan struct{}, maxBuffered),
+	}
 }
 
 // tlsFor returns the settings by which a mirror is to be streamed; nil for one that containerd can reach.
@@ -71,14 +73,14 @@ func (s *relay) tlsFor(t route.Target) (*tls.Config, error) {
 // been answered yet. Whether a manifest is the one can only be told from its content, so it is asked for whole, where containerd
 // wants no more than its headers too.
 func (s *relay) serveMirror(w http.ResponseWriter, r *http.Request, q question, mirror route.Target, own *tls.Config, isLast bool) verdict {
-	if v, ok := s.scout.distrusts(q, mirror); ok {
+	if v, ok := s.scout.memory.distrusts(q, mirror); ok {
 		return v
 	}
 	again := r.Clone(context.WithoutCancel(r.Context()))
 	patience := lastDeadline
 	if !isLast {
 		patience = s.scout.deadline
-		if s.scout.isSilent(mirror, func() bool { return s.answers(again, q, mirror, own) }) {
+		if s.scout.silences.isSilent(mirror, func() bool { return s.answers(again, q, mirror, own) }) {
 			return verdict{silent: true, why: silentFor(patience)}
 		}
 	}
@@ -89,12 +91,12 @@ func (s *relay) serveMirror(w http.ResponseWriter, r *http.Request, q question, 
 	resp, body, err := s.open(r, q, mirror, own, patience) //nolint:bodyclose // the stream closes it
 	if err != nil {
 		if errors.Is(err, errSilent) {
-			s.scout.noteSilent(mirror)
+			s.scout.silences.noteSilent(mirror)
 		}
 		return verdict{silent: errors.Is(err, errSilent), why: err.Error()}
 	}
 	defer body.Close()
-	s.scout.note(name(mirror), true)
+	s.scout.silences.note(name(mirror), true)
 	switch {
 	case resp.StatusCode == http.StatusUnauthorized, resp.StatusCode == http.StatusForbidden:
 		return verdict{why: "it answered " + resp.Status + ", and a mirror that is insecure, or has TLS settings of the node's own, is asked without credentials"}

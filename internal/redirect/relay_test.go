@@ -252,7 +252,7 @@ func TestALayerIsStreamedWhole(t *testing.T) {
 		t.Errorf("cut off: got %d, %d bytes, and no error", code, len(body))
 	}
 	server.Close() // waits for all requests
-	if n := s.relay.streams; n != 0 {
+	if n := len(s.relay.streams); n != 0 {
 		t.Errorf("%d streams are still counted", n)
 	}
 }

@@ -23,18 +23,8 @@ import (
 const (
 	// deadline is how long a mirror may take before containerd is sent to the next one.
 	deadline = 10 * time.Second
-	// fresh is how long an answer is good for, so that a HEAD and the GET behind it ask once.
-	fresh = 15 * time.Second
-	// distrusted is how long blobs are not taken from a repository with a manifest that is another one.
-	distrusted = time.Minute
-	// again is how soon a mirror that did not answer is tried again, while requests go past it.
-	again = 5 * time.Second
-	// forgotten is how long a mirror that did not answer is passed over without anybody waiting for it.
-	forgotten = 10 * time.Minute
 	// maxAsked bounds the requests to one registry at once.
 	maxAsked = 16
-	// maxVerdicts bounds what is remembered, of each kind.
-	maxVerdicts = 4096
 	// maxManifest is the most that containerd takes for a manifest, in bytes.
 	maxManifest = 4 << 20
 )
@@ -46,21 +36,15 @@ type scout struct {
 	client   *http.Client
 	deadline time.Duration
 
-	mu       sync.Mutex
-	verdicts map[string]verdict
-	slots    map[string]chan struct{} // by registry
-	silent   map[string]*silence      // by registry, and by repository of one that is not known to be silent as a whole
-	checking map[string]bool          // registries that are being asked whether they answer at all
-}
+	memory   memory
+	silences silences
 
-// silence is what does not answer.
-type silence struct {
-	tried  time.Time
-	trying bool
+	mu    sync.Mutex
+	slots map[string]chan struct{} // by registry
 }
 
 func newScout() *scout {
-	return &scout{
+	s := &scout{
 		client: &http.Client{
 			Transport: &http.Transport{
 				Proxy:               http.ProxyFromEnvironment,
@@ -73,85 +57,34 @@ func newScout() *scout {
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 		deadline: deadline,
-		verdicts: make(map[string]verdict),
+		memory:   memory{verdicts: make(map[string]verdict)},
 		slots:    make(map[string]chan struct{}),
-		silent:   make(map[string]*silence),
-		checking: make(map[string]bool),
 	}
+	s.silences = silences{answers: s.answers, silent: make(map[string]*silence), checking: make(map[string]bool)}
+	return s
 }
 
 // ask returns whether a mirror has what is asked for, as far as can be told without credentials.
 func (s *scout) ask(r *http.Request, q question, mirror route.Target) verdict {
-	if v, ok := s.recall(q, mirror); ok && !v.silent {
+	if v, ok := s.memory.recall(q, mirror); ok && !v.silent {
 		return v
 	}
-	if v, ok := s.distrusts(q, mirror); ok {
+	if v, ok := s.memory.distrusts(q, mirror); ok {
 		return v
 	}
 	accept := r.Header.Values("Accept")
 	v := verdict{silent: true, why: silentFor(s.deadline)}
-	if !s.isSilent(mirror, func() bool { return !s.try(context.Background(), q, mirror, accept).silent }) {
+	if !s.silences.isSilent(mirror, func() bool { return !s.try(context.Background(), q, mirror, accept).silent }) {
 		v = s.try(r.Context(), q, mirror, accept)
 	}
 	if r.Context().Err() == nil { // else who asked did not wait for the answer, and it is none
-		s.remember(q, mirror, v)
+		s.memory.remember(q, mirror, v)
 	}
 	return v
 }
 
 func silentFor(d time.Duration) string {
 	return fmt.Sprintf("it does not answer within %s", d)
-}
-
-// isSilent tells whether a mirror did not answer lately. It has such a one tried again behind the scenes, from time to time.
-func (s *scout) isSilent(mirror route.Target, answers func() bool) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	host := s.again(mirror.Host, func() bool { return s.answers(mirror.Host) })
-	return s.again(name(mirror), answers) || host
-}
-
-// again tells whether one is silent, and tries it again if it is time. The lock is held.
-func (s *scout) again(what string, answers func() bool) bool {
-	silence := s.silent[what]
-	if silence == nil || time.Since(silence.tried) > forgotten {
-		return false
-	}
-	if !silence.trying && time.Since(silence.tried) > again {
-		silence.trying = true
-		go func() { s.note(what, answers()) }()
-	}
-	return true
-}
-
-// note keeps whether a registry or a repository answers.
-func (s *scout) note(what string, answers bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.silent, what)
-	if len(s.silent) >= maxVerdicts {
-		clear(s.silent)
-	}
-	if !answers {
-		s.silent[what] = &silence{tried: time.Now()}
-	}
-}
-
-// noteSilent keeps that a mirror did not answer, and finds out whether that goes for all of its registry: there may be just
-// one image that it is slow to fetch from elsewhere.
-func (s *scout) noteSilent(mirror route.Target) {
-	s.note(name(mirror), false)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.checking[mirror.Host] {
-		s.checking[mirror.Host] = true
-		go func() {
-			s.note(mirror.Host, s.answers(mirror.Host))
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			delete(s.checking, mirror.Host)
-		}()
-	}
 }
 
 // answers tells whether a registry answers anything at all, an error included.
@@ -186,9 +119,9 @@ func (s *scout) try(parent context.Context, q question, mirror route.Target, acc
 	switch {
 	case parent.Err() != nil: // who asked is gone, which says nothing about the mirror
 	case v.silent:
-		s.noteSilent(mirror)
+		s.silences.noteSilent(mirror)
 	default:
-		s.note(name(mirror), true)
+		s.silences.note(name(mirror), true)
 	}
 	return v
 }

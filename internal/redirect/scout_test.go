@@ -127,14 +127,14 @@ func eventually(t *testing.T, what string, is func() bool) {
 }
 
 // knows tells whether a registry or a repository is held for silent.
-func (s *scout) knows(what string) bool {
+func (s *silences) knows(what string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.silent[what] != nil
 }
 
 // age makes it time for another try of what is silent.
-func (s *scout) age() {
+func (s *silences) age() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, silence := range s.silent {
@@ -172,11 +172,11 @@ func TestAMirrorThatHangsIsWaitedForOnce(t *testing.T) {
 		if took := time.Since(began); took > 150*time.Millisecond {
 			t.Errorf("streamed %t: it was waited for again, %s", streamed, took)
 		}
-		eventually(t, "the whole registry is known for silent", func() bool { return s.scout.knows(mirror.host) })
+		eventually(t, "the whole registry is known for silent", func() bool { return s.scout.silences.knows(mirror.host) })
 		passedOver(pathTo("0", "s.com", "x/other", otherDigest))
 
 		hangs.Store(false)
-		s.scout.age()
+		s.scout.silences.age()
 		eventually(t, "a mirror that answers again is used", func() bool {
 			code := ask(t, s, http.MethodGet, pathTo("0", "s.com", "x/y", manifestDigest)).Code
 			return code == http.StatusTemporaryRedirect || code == http.StatusOK
@@ -200,7 +200,7 @@ func TestOneSlowImageDoesNotSilenceItsRegistry(t *testing.T) {
 			t.Errorf("got %d %s", w.Code, w.Body)
 		}
 		time.Sleep(s.scout.deadline)
-		s.scout.age()
+		s.scout.silences.age()
 	}
 }
 
@@ -208,7 +208,7 @@ func TestABadAnswerIsNotRememberedForLongerBecauseItIsAskedFor(t *testing.T) {
 	mirror := startRegistry(t, false, has)
 	s := newServer(t, "a: s.com/x -> "+mirror.host+"/m")
 	q, m := question{kind: manifests, object: manifestDigest}, s.rules.Load().Router.Route("s.com", "x/y").Mirrors[0]
-	s.scout.rememberFor(100*time.Millisecond, q, m, verdict{why: "it answered 503"})
+	s.scout.memory.rememberFor(100*time.Millisecond, q, m, verdict{why: "it answered 503"})
 	eventually(t, "the mirror is asked again", func() bool {
 		return ask(t, s, http.MethodGet, pathTo("0", "s.com", "x/y", manifestDigest)).Code == http.StatusTemporaryRedirect
 	})
@@ -280,10 +280,10 @@ func TestWhatIsRememberedIsBounded(t *testing.T) {
 	s := newServer(t, "a: s.com/x -> m.com")
 	for i := range 3 * maxVerdicts {
 		route := s.rules.Load().Router.Route("s.com", fmt.Sprintf("x/%d", i))
-		s.scout.remember(question{kind: manifests, object: manifestDigest}, route.Mirrors[0], verdict{ok: true})
-		s.scout.note(name(route.Mirrors[0]), false)
+		s.scout.memory.remember(question{kind: manifests, object: manifestDigest}, route.Mirrors[0], verdict{ok: true})
+		s.scout.silences.note(name(route.Mirrors[0]), false)
 	}
-	if verdicts, silent := len(s.scout.verdicts), len(s.scout.silent); verdicts > maxVerdicts || silent > maxVerdicts {
+	if verdicts, silent := len(s.scout.memory.verdicts), len(s.scout.silences.silent); verdicts > maxVerdicts || silent > maxVerdicts {
 		t.Errorf("%d verdicts are kept, and %d silent mirrors", verdicts, silent)
 	}
 }

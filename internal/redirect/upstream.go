@@ -9,8 +9,11 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/mirrorset/mirrorset/internal/route"
@@ -20,7 +23,7 @@ import (
 type relayClient struct {
 	tls    *tls.Config
 	client *http.Client
-	plain  bool // an insecure registry that answered over plain HTTP last
+	plain  atomic.Bool // an insecure registry that answered over plain HTTP last
 }
 
 // errSilent is for a registry that does not answer in time.
@@ -29,27 +32,29 @@ var errSilent = errors.New("it does not answer")
 // open sends the request on, over TLS, and for an insecure registry over plain HTTP where that fails; the way that worked last
 // is tried first.
 func (s *relay) open(r *http.Request, q question, t route.Target, own *tls.Config, patience time.Duration) (*http.Response, *stream, error) {
-	if !s.begin() {
+	select {
+	case s.streams <- struct{}{}:
+	default:
 		return nil, nil, errors.New("too many streams run already")
 	}
 	ctx, cancel := context.WithCancelCause(r.Context())
-	body := &stream{end: func() { cancel(nil); s.finish() }, timer: time.AfterFunc(patience, func() { cancel(errSilent) })}
-	c := s.client(t.Host, own)
+	body := &stream{end: func() { cancel(nil); <-s.streams }, timer: time.AfterFunc(patience, func() { cancel(errSilent) })}
+	c := s.connections.to(t.Host, own)
 	schemes := []string{"https"}
 	if t.Insecure {
 		schemes = append(schemes, "http")
-		if s.isPlain(c) {
+		if c.plain.Load() {
 			schemes = []string{"http", "https"}
 		}
 	}
 	var failed []error
 	for i, scheme := range schemes {
-		resp, err := s.send(ctx, r, c.client, urlOf(scheme, t, q), patience/time.Duration(len(schemes)-i))
+		resp, err := send(ctx, r, c.client, urlOf(scheme, t, q), patience/time.Duration(len(schemes)-i))
 		if err == nil && scheme == "http" && resp.StatusCode == http.StatusBadRequest { // so answers a server that wants TLS
 			err = errors.Join(errors.New("it answered "+resp.Status+" over plain HTTP"), resp.Body.Close())
 		}
 		if err == nil {
-			s.setPlain(c, scheme == "http")
+			c.plain.Store(scheme == "http")
 			body.from = resp.Body
 			return resp, body, nil
 		}
@@ -64,7 +69,7 @@ func (s *relay) open(r *http.Request, q question, t route.Target, own *tls.Confi
 }
 
 // send gives up if the headers of an answer take longer than so long.
-func (s *relay) send(parent context.Context, r *http.Request, client *http.Client, to string, patience time.Duration) (*http.Response, error) {
+func send(parent context.Context, r *http.Request, client *http.Client, to string, patience time.Duration) (*http.Response, error) {
 	ctx, cancel := context.WithCancelCause(parent)
 	timer := time.AfterFunc(patience, func() { cancel(errSilent) })
 	req, err := http.NewRequestWithContext(ctx, r.Method, to, nil)
@@ -91,30 +96,27 @@ func (s *relay) send(parent context.Context, r *http.Request, client *http.Clien
 	return resp, nil
 }
 
-func (s *relay) isPlain(c *relayClient) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return c.plain
-}
-
-func (s *relay) setPlain(c *relayClient, plain bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	c.plain = plain
-}
-
 // maxClients bounds the registries that connections are kept to.
 const maxClients = 256
 
-// client returns the one of a registry, which is a new one if the TLS settings have changed.
-func (s *relay) client(host string, own *tls.Config) *relayClient {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if c := s.clients[host]; c != nil {
-		if equal(c.tls, own) {
-			return c
+// connections are those that are kept to registries.
+type connections struct {
+	// refuses tells whether a registry must not send on to a place.
+	refuses func(to *url.URL) bool
+
+	mu      sync.Mutex
+	clients map[string]*relayClient // by registry
+}
+
+// to returns the client for a registry, which is a new one if the TLS settings have changed.
+func (c *connections) to(host string, own *tls.Config) *relayClient {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if kept := c.clients[host]; kept != nil {
+		if equal(kept.tls, own) {
+			return kept
 		}
-		c.client.CloseIdleConnections()
+		kept.client.CloseIdleConnections()
 	}
 	transport := &http.Transport{
 		Proxy:               http.ProxyFromEnvironment,
@@ -124,24 +126,24 @@ func (s *relay) client(host string, own *tls.Config) *relayClient {
 		DisableCompression:  true, // what is passed on must be what the digest is of
 		ReadBufferSize:      chunk,
 	}
-	if len(s.clients) >= maxClients { // whoever is on the node can name registries on the loopback address
-		for _, c := range s.clients {
-			c.client.CloseIdleConnections()
+	if len(c.clients) >= maxClients { // whoever is on the node can name registries on the loopback address
+		for _, kept := range c.clients {
+			kept.client.CloseIdleConnections()
 		}
-		clear(s.clients)
+		clear(c.clients)
 	}
-	s.clients[host] = &relayClient{tls: own, client: &http.Client{Transport: transport, CheckRedirect: s.checkRedirect}}
-	return s.clients[host]
+	c.clients[host] = &relayClient{tls: own, client: &http.Client{Transport: transport, CheckRedirect: c.checkRedirect}}
+	return c.clients[host]
 }
 
 // maxRedirects is how often a registry may send on.
 const maxRedirects = 10
 
-func (s *relay) checkRedirect(req *http.Request, via []*http.Request) error {
+func (c *connections) checkRedirect(req *http.Request, via []*http.Request) error {
 	switch {
 	case len(via) >= maxRedirects:
 		return fmt.Errorf("it sends on more than %d times", maxRedirects)
-	case s.refuses(req.URL):
+	case c.refuses(req.URL):
 		return fmt.Errorf("it sends on to %s, which must not be contacted", req.URL.Host)
 	}
 	return nil
@@ -154,20 +156,4 @@ func equal(a, b *tls.Config) bool {
 		slices.EqualFunc(a.Certificates, b.Certificates, func(x, y tls.Certificate) bool {
 			return slices.EqualFunc(x.Certificate, y.Certificate, slices.Equal)
 		})
-}
-
-func (s *relay) begin() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.streams >= maxStreams {
-		return false
-	}
-	s.streams++
-	return true
-}
-
-func (s *relay) finish() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.streams--
 }

@@ -58,7 +58,7 @@ func TestRegistriesThatConnectionsAreKeptToAreBounded(t *testing.T) {
 			t.Fatalf("got %d %s", w.Code, w.Body)
 		}
 	}
-	if n := len(s.relay.clients); n > maxClients {
+	if n := len(s.relay.connections.clients); n > maxClients {
 		t.Errorf("connections to %d registries are kept", n)
 	}
 }
@@ -66,11 +66,13 @@ func TestRegistriesThatConnectionsAreKeptToAreBounded(t *testing.T) {
 func TestStreamsAreBounded(t *testing.T) {
 	mirror := startRegistry(t, true, has)
 	s := newServer(t, "a: s.com/x -> "+mirror.host+"/m", mirror.host)
-	s.relay.streams = maxStreams
+	for range maxStreams {
+		s.relay.streams <- struct{}{}
+	}
 	if w := ask(t, s, http.MethodGet, pathTo("0", "s.com", "x/y", manifestDigest)); w.Code != http.StatusNotFound || !strings.Contains(message(t, w), "too many streams") {
 		t.Errorf("got %d %s", w.Code, w.Body)
 	}
-	s.relay.finish()
+	<-s.relay.streams
 	if w := ask(t, s, http.MethodGet, pathTo("0", "s.com", "x/y", manifestDigest)); w.Code != http.StatusOK {
 		t.Errorf("got %d %s", w.Code, w.Body)
 	}

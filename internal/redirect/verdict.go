@@ -4,9 +4,20 @@
 package redirect
 
 import (
+	"sync"
 	"time"
 
 	"github.com/mirrorset/mirrorset/internal/route"
+)
+
+// The bounds of what is remembered.
+const (
+	// fresh is how long an answer is good for, so that a HEAD and the GET behind it ask once.
+	fresh = 15 * time.Second
+	// distrusted is how long blobs are not taken from a repository with a manifest that is another one.
+	distrusted = time.Minute
+	// maxVerdicts bounds what is remembered, of each kind.
+	maxVerdicts = 4096
 )
 
 // verdict is whether a mirror is worth the way for an image.
@@ -19,6 +30,12 @@ type verdict struct {
 	until time.Time
 }
 
+// memory is what was found out about mirrors a moment ago.
+type memory struct {
+	mu       sync.Mutex
+	verdicts map[string]verdict
+}
+
 func key(q question, mirror route.Target) string {
 	return q.kind + " " + name(mirror) + "@" + q.object
 }
@@ -27,35 +44,35 @@ func key(q question, mirror route.Target) string {
 var anyBlob = question{kind: blobs}
 
 // remember keeps a verdict for a moment. Where a manifest is another one, whose the blobs are cannot be told from here.
-func (s *scout) remember(q question, mirror route.Target, v verdict) {
-	s.rememberFor(fresh, q, mirror, v)
+func (m *memory) remember(q question, mirror route.Target, v verdict) {
+	m.rememberFor(fresh, q, mirror, v)
 	if v.wrong {
-		s.rememberFor(distrusted, anyBlob, mirror, v)
+		m.rememberFor(distrusted, anyBlob, mirror, v)
 	}
 }
 
-func (s *scout) rememberFor(d time.Duration, q question, mirror route.Target, v verdict) {
+func (m *memory) rememberFor(d time.Duration, q question, mirror route.Target, v verdict) {
 	v.until = time.Now().Add(d)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.verdicts) >= maxVerdicts {
-		clear(s.verdicts)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.verdicts) >= maxVerdicts {
+		clear(m.verdicts)
 	}
-	s.verdicts[key(q, mirror)] = v
+	m.verdicts[key(q, mirror)] = v
 }
 
 // recall returns what was remembered about a mirror.
-func (s *scout) recall(q question, mirror route.Target) (verdict, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	v, ok := s.verdicts[key(q, mirror)]
+func (m *memory) recall(q question, mirror route.Target) (verdict, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	v, ok := m.verdicts[key(q, mirror)]
 	return v, ok && time.Now().Before(v.until)
 }
 
 // distrusts tells whether blobs are not taken from a mirror.
-func (s *scout) distrusts(q question, mirror route.Target) (verdict, bool) {
+func (m *memory) distrusts(q question, mirror route.Target) (verdict, bool) {
 	if q.kind != blobs {
 		return verdict{}, false
 	}
-	return s.recall(anyBlob, mirror)
+	return m.recall(anyBlob, mirror)
 }

@@ -16,6 +16,7 @@ import (
 
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
 	"github.com/mirrorset/mirrorset/internal/controller"
+	"github.com/mirrorset/mirrorset/internal/controller/fleet"
 )
 
 // lateReader has something happen after MirrorNodes were listed, as where a cache is behind.
@@ -37,7 +38,7 @@ var _ = Describe("The keeper of MirrorNodes", func() {
 		node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "node-1", Labels: map[string]string{corev1.LabelOSStable: "linux"}}}
 		Expect(admin.Create(ctx, node)).To(Succeed())
 		reader := &lateReader{Client: admin, meanwhile: func() {}}
-		keeper := &controller.FleetKeeper{Client: reader, Board: &controller.Board{}}
+		keeper := &fleet.Keeper{Client: reader, Board: &controller.Board{}}
 		mn := &mirrorsetv1alpha1.MirrorNode{ObjectMeta: metav1.ObjectMeta{Name: "node-1"}}
 		pass := func(g Gomega) string {
 			_, err := keeper.Reconcile(ctx, ctrl.Request{})

@@ -19,7 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
-	"github.com/mirrorset/mirrorset/internal/controller"
+	"github.com/mirrorset/mirrorset/internal/controller/operand"
 	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/test/controlplane"
 )
@@ -199,12 +199,12 @@ var _ = Describe("What the manager brings before the agents", func() {
 		object.Name = kinds.Digest.CRDName()
 		Expect(admin.Delete(ctx, object)).To(Succeed())
 		takeAway(ctx, "crd/"+nodesCRD, "--namespace="+controlplane.Namespace)
-		takeAway(ctx, "--namespace="+controlplane.Namespace, "daemonset/"+controller.AgentName)
+		takeAway(ctx, "--namespace="+controlplane.Namespace, "daemonset/"+operand.AgentName)
 		manager := startManager(ctx, alone)
 		Eventually(manager.Log).Should(ContainSubstring("will be made anew once it is gone"))
 		Eventually(func(g Gomega) {
 			g.Expect(crd(ctx, g, nodesCRD).UID).NotTo(BeEmpty())
-			g.Expect(admin.Get(ctx, client.ObjectKey{Namespace: controlplane.Namespace, Name: controller.AgentName}, &appsv1.DaemonSet{})).To(Succeed())
+			g.Expect(admin.Get(ctx, client.ObjectKey{Namespace: controlplane.Namespace, Name: operand.AgentName}, &appsv1.DaemonSet{})).To(Succeed())
 		}).Should(Succeed())
 		Expect(release(ctx)).To(Succeed())
 		Eventually(func(g Gomega) {

@@ -19,7 +19,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/mirrorset/mirrorset/internal/controller"
+	"github.com/mirrorset/mirrorset/internal/controller/operand"
 	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/standing"
 	"github.com/mirrorset/mirrorset/test/controlplane"
@@ -49,7 +49,7 @@ func mustHelm(ctx context.Context, args ...string) string {
 func managerDeployment(ctx context.Context) *appsv1.Deployment {
 	GinkgoHelper()
 	d := &appsv1.Deployment{}
-	Expect(admin.Get(ctx, client.ObjectKey{Namespace: controlplane.Namespace, Name: controller.ManagerName}, d)).To(Succeed())
+	Expect(admin.Get(ctx, client.ObjectKey{Namespace: controlplane.Namespace, Name: operand.ManagerName}, d)).To(Succeed())
 	return d
 }
 
@@ -62,7 +62,7 @@ var _ = Describe("The Helm chart", func() {
 			"crd,validatingadmissionpolicies,validatingadmissionpolicybindings,clusterroles,clusterrolebindings,roles,rolebindings,serviceaccounts,services,deployments,networkpolicies")
 		DeferCleanup(func(ctx SpecContext) {
 			mustHelm(ctx, "uninstall", "mirrorset", "--ignore-not-found", "--namespace", controlplane.Namespace)
-			takeAway(ctx, "--namespace="+controlplane.Namespace, "daemonset/"+controller.AgentName) // nobody collects garbage here
+			takeAway(ctx, "--namespace="+controlplane.Namespace, "daemonset/"+operand.AgentName) // nobody collects garbage here
 			Expect(plane.InstallAll(ctx)).To(Succeed())
 		})
 	})
@@ -84,7 +84,7 @@ var _ = Describe("The Helm chart", func() {
 
 		daemonSet := &appsv1.DaemonSet{}
 		Eventually(func() error {
-			return admin.Get(ctx, client.ObjectKey{Namespace: controlplane.Namespace, Name: controller.AgentName}, daemonSet)
+			return admin.Get(ctx, client.ObjectKey{Namespace: controlplane.Namespace, Name: operand.AgentName}, daemonSet)
 		}).Should(Succeed())
 		pod := daemonSet.Spec.Template.Spec
 		Expect(pod.Containers[0].Args).To(ContainElements("--redirector-port=1289", "--containerd-certs-dir=/d/e", "--containerd-config=/f/g",
@@ -108,7 +108,7 @@ var _ = Describe("The Helm chart", func() {
 		}
 
 		Expect(*managerDeployment(ctx).Spec.Replicas).To(BeEquivalentTo(1))
-		policy := client.ObjectKey{Namespace: controlplane.Namespace, Name: controller.ManagerName}
+		policy := client.ObjectKey{Namespace: controlplane.Namespace, Name: operand.ManagerName}
 		Expect(admin.Get(ctx, policy, &networkingv1.NetworkPolicy{})).To(Succeed())
 		manager := startManager(ctx, alone)
 		Expect(plane.AwaitSets(ctx)).To(Succeed())

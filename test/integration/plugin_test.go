@@ -21,7 +21,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/mirrorset/mirrorset/internal/controller"
+	"github.com/mirrorset/mirrorset/internal/controller/operand"
 	"github.com/mirrorset/mirrorset/test/controlplane"
 )
 
@@ -218,7 +218,7 @@ func revisionIn(text string) string {
 
 var _ = Describe("kubectl mirrors uninstall", func() {
 	DescribeTable("changes nothing where OLM would start the manager again", func(ctx SpecContext, mark, owner, last string) {
-		key := client.ObjectKey{Namespace: controlplane.Namespace, Name: controller.ManagerName}
+		key := client.ObjectKey{Namespace: controlplane.Namespace, Name: operand.ManagerName}
 		label := func(ctx context.Context, value any) *appsv1.Deployment {
 			manager := &appsv1.Deployment{}
 			Expect(admin.Get(ctx, key, manager)).To(Succeed())

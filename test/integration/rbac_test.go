@@ -13,7 +13,7 @@ import (
 	authorizationv1 "k8s.io/api/authorization/v1"
 	"k8s.io/client-go/rest"
 
-	"github.com/mirrorset/mirrorset/internal/controller"
+	"github.com/mirrorset/mirrorset/internal/controller/operand"
 	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/payload"
 	"github.com/mirrorset/mirrorset/test/controlplane"
@@ -40,10 +40,10 @@ var asks = []authorizationv1.ResourceAttributes{
 	{Resource: "events", Namespace: "default"},
 	{Group: "events.k8s.io", Resource: "events", Namespace: "default"},
 	{Group: "apps", Resource: "daemonsets", Namespace: controlplane.Namespace},
-	{Group: "apps", Resource: "daemonsets", Name: controller.AgentName, Namespace: controlplane.Namespace},
-	{Group: "apps", Resource: "daemonsets", Name: controller.AgentName, Namespace: "default"},
+	{Group: "apps", Resource: "daemonsets", Name: operand.AgentName, Namespace: controlplane.Namespace},
+	{Group: "apps", Resource: "daemonsets", Name: operand.AgentName, Namespace: "default"},
 	{Group: "apps", Resource: "deployments", Namespace: controlplane.Namespace},
-	{Group: "apps", Resource: "deployments", Name: controller.ManagerName, Namespace: controlplane.Namespace},
+	{Group: "apps", Resource: "deployments", Name: operand.ManagerName, Namespace: controlplane.Namespace},
 	{Group: "coordination.k8s.io", Resource: "leases", Name: "mirrorset-manager", Namespace: controlplane.Namespace},
 	{Group: "coordination.k8s.io", Resource: "leases", Name: "another", Namespace: controlplane.Namespace},
 	{Group: "config.openshift.io", Resource: "imagedigestmirrorsets"},
@@ -102,8 +102,8 @@ func granted(ctx context.Context, account string) []string {
 var _ = Describe("The service account of", func() {
 	const (
 		configMap = controlplane.Namespace + "/configmaps/" + payload.ConfigMapName
-		daemonSet = controlplane.Namespace + "/daemonsets/" + controller.AgentName
-		manager   = controlplane.Namespace + "/deployments/" + controller.ManagerName
+		daemonSet = controlplane.Namespace + "/daemonsets/" + operand.AgentName
+		manager   = controlplane.Namespace + "/deployments/" + operand.ManagerName
 		events    = controlplane.Namespace + "/events"
 		lease     = controlplane.Namespace + "/leases/mirrorset-manager"
 		crds      = "customresourcedefinitions/"
@@ -148,7 +148,7 @@ var _ = Describe("The service account of", func() {
 			if namespace == controlplane.Namespace {
 				want = append(want,
 					authorizationv1.ResourceRule{Verbs: []string{"list", "watch"}, APIGroups: []string{""}, Resources: []string{"configmaps"}, ResourceNames: []string{payload.ConfigMapName}},
-					authorizationv1.ResourceRule{Verbs: []string{"get", "list", "watch"}, APIGroups: []string{"apps"}, Resources: []string{"deployments"}, ResourceNames: []string{controller.ManagerName}},
+					authorizationv1.ResourceRule{Verbs: []string{"get", "list", "watch"}, APIGroups: []string{"apps"}, Resources: []string{"deployments"}, ResourceNames: []string{operand.ManagerName}},
 					authorizationv1.ResourceRule{Verbs: []string{"get"}, APIGroups: []string{""}, Resources: []string{"namespaces"}},
 				)
 			}

@@ -18,7 +18,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/mirrorset/mirrorset/internal/controller"
+	"github.com/mirrorset/mirrorset/internal/controller/operand"
 	"github.com/mirrorset/mirrorset/internal/standing"
 	"github.com/mirrorset/mirrorset/test/controlplane"
 )
@@ -32,7 +32,7 @@ var _ = Describe("A manager whose agents the cluster refuses", func() {
 		GinkgoHelper()
 		Eventually(func(g Gomega) {
 			daemonSet = &appsv1.DaemonSet{}
-			g.Expect(admin.Get(ctx, client.ObjectKey{Namespace: controlplane.Namespace, Name: controller.AgentName}, daemonSet)).To(Succeed())
+			g.Expect(admin.Get(ctx, client.ObjectKey{Namespace: controlplane.Namespace, Name: operand.AgentName}, daemonSet)).To(Succeed())
 			daemonSet.Status = appsv1.DaemonSetStatus{ObservedGeneration: daemonSet.Generation, DesiredNumberScheduled: desired, CurrentNumberScheduled: current, UpdatedNumberScheduled: current}
 			g.Expect(admin.Status().Update(ctx, daemonSet)).To(Succeed())
 		}).Should(Succeed())
@@ -65,10 +65,10 @@ var _ = Describe("A manager whose agents the cluster refuses", func() {
 	}
 
 	BeforeEach(func(ctx SpecContext) {
-		takeAway(ctx, "--namespace="+controlplane.Namespace, "daemonset/"+controller.AgentName)
+		takeAway(ctx, "--namespace="+controlplane.Namespace, "daemonset/"+operand.AgentName)
 		DeferCleanup(func(ctx SpecContext) {
 			Expect(admin.DeleteAllOf(ctx, &corev1.Event{}, client.InNamespace(controlplane.Namespace))).To(Succeed())
-			takeAway(ctx, "--namespace="+controlplane.Namespace, "daemonset/"+controller.AgentName)
+			takeAway(ctx, "--namespace="+controlplane.Namespace, "daemonset/"+operand.AgentName)
 		})
 	})
 
@@ -94,7 +94,7 @@ var _ = Describe("A manager whose agents the cluster refuses", func() {
 			g.Expect(admin.List(ctx, &all, client.InNamespace(controlplane.Namespace), client.MatchingFields{"reason": "AgentsRefused"})).To(Succeed())
 			g.Expect(all.Items).NotTo(BeEmpty())
 			for _, event := range all.Items {
-				g.Expect(event.Regarding.Kind + "/" + event.Regarding.Name).To(Equal("Deployment/" + controller.ManagerName))
+				g.Expect(event.Regarding.Kind + "/" + event.Regarding.Name).To(Equal("Deployment/" + operand.ManagerName))
 				g.Expect(event.Note).To(ContainSubstring(standing.AllowAgents(controlplane.Namespace)))
 			}
 		}).Should(Succeed())

@@ -17,7 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
-	"github.com/mirrorset/mirrorset/internal/controller"
+	"github.com/mirrorset/mirrorset/internal/controller/operand"
 	"github.com/mirrorset/mirrorset/test/controlplane"
 )
 
@@ -37,7 +37,7 @@ var _ = Describe("An agent that is told to end", func() {
 		s = set("a", configv1.ImageDigestMirrors{Source: "quay.io", Mirrors: []configv1.ImageMirror{"m.local"}, MirrorSourcePolicy: configv1.NeverContactSource})
 		create(ctx, s)
 		startManager(ctx, alone)
-		agent = startAgent(ctx, n, "--manager="+controller.ManagerName)
+		agent = startAgent(ctx, n, "--manager="+operand.ManagerName)
 		n.wantRules(s)
 		Eventually(n.path).WithArguments(hosts).Should(BeAnExistingFile())
 		DeferCleanup(func(ctx SpecContext) { Expect(plane.Install(ctx)).To(Succeed()) })
@@ -118,7 +118,7 @@ var _ = Describe("An agent that is told to end", func() {
 	})
 
 	It("cleans the node after its predecessor, if it was still waiting for that", func(ctx SpecContext) {
-		successor := startAgent(ctx, n, "--manager="+controller.ManagerName)
+		successor := startAgent(ctx, n, "--manager="+operand.ManagerName)
 		Consistently(successor.Log, "1s").ShouldNot(ContainSubstring("This is the agent that writes"))
 		deleteManager(ctx)
 		Expect(successor.Send(syscall.SIGTERM)).To(Succeed())
@@ -129,4 +129,4 @@ var _ = Describe("An agent that is told to end", func() {
 	})
 })
 
-var managerMeta = metav1.ObjectMeta{Namespace: controlplane.Namespace, Name: controller.ManagerName}
+var managerMeta = metav1.ObjectMeta{Namespace: controlplane.Namespace, Name: operand.ManagerName}

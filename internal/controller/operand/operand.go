@@ -1,7 +1,9 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package controller
+// Package operand runs the agents: the [Operand] keeps their DaemonSet as the [AgentSettings] say, lays the [Foundation] that it stands on,
+// the CRDs and the admission policies, and the [Admission] looks whether the cluster lets the agents in.
+package operand
 
 import (
 	"context"
@@ -46,33 +48,6 @@ const triedAnnotation = "mirrorset.io/tried-again"
 
 //go:embed agent.yaml
 var agentManifest []byte
-
-// AgentSettings are what an administrator may choose about the agents.
-type AgentSettings struct {
-	// Image is the agent's; where it is empty, that of the manager's Deployment.
-	Image string
-	// NodeSelector narrows the nodes, as for a canary.
-	NodeSelector map[string]string
-	// Tolerations say which tainted nodes get an agent.
-	Tolerations []corev1.Toleration
-	// ContainersDir is the host's folder of containers/image, /etc/containers on every known distribution.
-	ContainersDir string
-	// CertsDir is the host's folder that containerd's config_path names.
-	CertsDir string
-	// ContainerdConfig is containerd's configuration file on the host.
-	ContainerdConfig string
-	// RedirectorPort is the one of 127.0.0.1 on which containerd finds the redirector.
-	RedirectorPort int
-	// AllowDefaultHost lets blocked wildcards be put in force for containerd.
-	AllowDefaultHost bool
-	// ReloadCRIO has CRI-O told of each change by a signal, for which the agents join the host's PID namespace.
-	ReloadCRIO bool
-	// MetricsAddress is where each agent serves its metrics, host:port, without a host at its node's own address; 0 or nothing
-	// for nowhere.
-	MetricsAddress string
-	// Proxy are the environment variables by which registries are reached.
-	Proxy []corev1.EnvVar
-}
 
 // Operand keeps the agents' DaemonSet, and what has to be there before it, as they should be. The DaemonSet belongs to the manager's
 // Deployment and goes with it.
@@ -182,21 +157,6 @@ func (o *Operand) daemonSet(manager *appsv1.Deployment) (*appsv1ac.DaemonSetAppl
 		}
 	}
 	return d, nil
-}
-
-// arguments are those that the manifest does not have.
-func (s AgentSettings) arguments() []string {
-	arguments := []string{
-		"--containerd-certs-dir=" + s.CertsDir,
-		"--containerd-config=" + s.ContainerdConfig,
-		fmt.Sprintf("--redirector-port=%d", s.RedirectorPort),
-		fmt.Sprintf("--allow-default-host=%t", s.AllowDefaultHost),
-		fmt.Sprintf("--crio-reload=%t", s.ReloadCRIO),
-	}
-	if s.MetricsAddress != "" && s.MetricsAddress != "0" {
-		arguments = append(arguments, "--metrics-bind-address="+s.MetricsAddress)
-	}
-	return arguments
 }
 
 func toleration(t corev1.Toleration) *corev1ac.TolerationApplyConfiguration {

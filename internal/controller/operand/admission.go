@@ -1,7 +1,7 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package controller
+package operand
 
 import (
 	"context"
@@ -15,7 +15,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -32,25 +31,22 @@ const (
 // ready without knowing.
 const unknownAtMost = time.Minute
 
-// reasonAgentsRefused is that of the event.
-const reasonAgentsRefused = "AgentsRefused"
-
 // Admission looks whether the cluster lets the agents' Pods in. Each manager looks for itself, be it the leader or not.
 type Admission struct {
 	// Live reads from the API server and not from a cache.
 	Live client.Reader
 	// Namespace is the manager's.
 	Namespace string
-	// Recorder records an event where the cluster refuses the agents.
-	Recorder events.EventRecorder
-	// Elected is closed once this manager leads: the leader alone tells by an event.
+	// Tell has an event about the manager's Deployment say that the cluster refuses the agents.
+	Tell func(manager *corev1.ObjectReference, refusal *standing.Refusal)
+	// Elected is closed once this manager leads: the leader alone tells.
 	Elected <-chan struct{}
 
 	started  time.Time
 	known    atomic.Bool
 	refused  atomic.Pointer[standing.Refusal]
 	complete time.Time        // when all agents had a Pod; refusals from before are over
-	told     standing.Refusal // the last one that there was an event of
+	told     standing.Refusal // the last one that was told
 }
 
 // Start looks until the manager ends.
@@ -145,8 +141,7 @@ func (a *Admission) settle(ctx context.Context, d *appsv1.DaemonSet, refusal *st
 	case <-a.Elected:
 		if owner := metav1.GetControllerOf(d); owner != nil && a.told != *refusal {
 			a.told = *refusal
-			manager := &corev1.ObjectReference{APIVersion: owner.APIVersion, Kind: owner.Kind, Namespace: d.Namespace, Name: owner.Name, UID: owner.UID}
-			a.Recorder.Eventf(manager, nil, corev1.EventTypeWarning, reasonAgentsRefused, actionApply, "%s", note(refusal.String()))
+			a.Tell(&corev1.ObjectReference{APIVersion: owner.APIVersion, Kind: owner.Kind, Namespace: d.Namespace, Name: owner.Name, UID: owner.UID}, refusal)
 		}
 	default:
 	}

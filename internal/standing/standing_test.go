@@ -1,0 +1,89 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package standing_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
+	"github.com/mirrorset/mirrorset/internal/controller/fleet/fleettest"
+	"github.com/mirrorset/mirrorset/internal/standing"
+)
+
+func TestANodeStandsWhereTheManagerSeesIt(t *testing.T) {
+	says := func(is metav1.ConditionStatus, reason, message string) func(*mirrorsetv1alpha1.MirrorNodeStatus) {
+		return fleettest.WithCondition(mirrorsetv1alpha1.ConditionApplied, is, reason, message)
+	}
+	p, provisional := &standing.Published{Revision: 20, Digest: "d"}, &standing.Published{Revision: 20, Digest: "d", Provisional: true}
+	for _, tt := range []struct {
+		name   string
+		status mirrorsetv1alpha1.MirrorNodeStatus
+		p      *standing.Published
+		where  standing.Standing
+		why    string
+	}{
+		{"all is in force", fleettest.Reported(20), p, standing.InForce, ""},
+		{"no report", mirrorsetv1alpha1.MirrorNodeStatus{}, p, standing.Silent, "no agent has reported"},
+		{"it failed with an older one", fleettest.Reported(19, says(metav1.ConditionFalse, mirrorsetv1alpha1.ReasonFailed, "disk full")), p, standing.Failing, "disk full"},
+		{"it was marked as silent", fleettest.Reported(19, says(metav1.ConditionUnknown, mirrorsetv1alpha1.ReasonAgentSilent, "its agent has not followed")), p, standing.Silent, "its agent has not followed"},
+		{"an older one", fleettest.Reported(19), p, standing.Behind, ""},
+		{"an older one, not all of it", fleettest.Reported(19, says(metav1.ConditionFalse, mirrorsetv1alpha1.ReasonNotInForce, "x")), p, standing.Behind, ""},
+		{"an older one, before what may be a mistake", fleettest.Reported(19), provisional, standing.Behind, "may prove a mistake"},
+		{"a later one", fleettest.Reported(21), p, standing.Ahead, "publishes again above it"},
+		{"another content", fleettest.Reported(20, func(s *mirrorsetv1alpha1.MirrorNodeStatus) { s.Digest = "e" }), p, standing.Behind, "other content"},
+		{"not all", fleettest.Reported(20, says(metav1.ConditionFalse, mirrorsetv1alpha1.ReasonNotInForce, "quay.io is foreign")), p, standing.Failing, "quay.io is foreign"},
+		{"a doubt about the runtime", fleettest.Reported(20, fleettest.WithCondition(mirrorsetv1alpha1.ConditionRuntimeReady, metav1.ConditionUnknown, mirrorsetv1alpha1.ReasonNotReady, "unseen")), p, standing.InForce, "unseen"},
+		{"nothing is published, and something in force", fleettest.Reported(5), nil, standing.InForce, ""},
+		{"nothing is published, and nothing in force", fleettest.Reported(0, says(metav1.ConditionFalse, mirrorsetv1alpha1.ReasonNotInForce, "nothing was published")), nil, standing.Failing, "nothing was published"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			where, why := standing.Of(&tt.status, tt.p)
+			if where != tt.where || !strings.Contains(why, tt.why) || (why == "") != (tt.why == "") {
+				t.Errorf("%s, %q; want %s, %q", where, why, tt.where, tt.why)
+			}
+		})
+	}
+}
+
+func TestWhereANodeStandsWithTheSourcesOfASet(t *testing.T) {
+	applied := func(is metav1.ConditionStatus, reason string) func(*mirrorsetv1alpha1.MirrorNodeStatus) {
+		return fleettest.WithCondition(mirrorsetv1alpha1.ConditionApplied, is, reason, "because")
+	}
+	for _, c := range []struct {
+		name   string
+		status mirrorsetv1alpha1.MirrorNodeStatus
+		want   standing.Standing
+		why    string
+	}{
+		{"at the first revision", fleettest.Reported(10), standing.InForce, ""},
+		{"at a later one", fleettest.Reported(15), standing.InForce, ""},
+		{"at what is published", fleettest.Reported(20), standing.InForce, ""},
+		{"ahead of it", fleettest.Reported(30), standing.Behind, "it has a later revision than 20, which is published; the manager publishes again above it"},
+		{"ahead of it, and refusing it", fleettest.Reported(30, applied(metav1.ConditionFalse, mirrorsetv1alpha1.ReasonFailed)), standing.Failing, "because"},
+		{"behind", fleettest.Reported(9), standing.Behind, ""},
+		{"never reported", mirrorsetv1alpha1.MirrorNodeStatus{}, standing.Behind, ""},
+		{"marked as never reported", mirrorsetv1alpha1.MirrorNodeStatus{Conditions: fleettest.Reported(0, applied(metav1.ConditionUnknown, mirrorsetv1alpha1.ReasonNeverReported)).Conditions}, standing.Behind, "because"},
+		{"silent, and behind", fleettest.Reported(9, applied(metav1.ConditionUnknown, mirrorsetv1alpha1.ReasonAgentSilent)), standing.Behind, "because"},
+		{"silent since, but far enough", fleettest.Reported(10, applied(metav1.ConditionUnknown, mirrorsetv1alpha1.ReasonAgentSilent)), standing.InForce, ""},
+		{"with another digest", fleettest.Reported(20, func(s *mirrorsetv1alpha1.MirrorNodeStatus) { s.Digest = "e" }), standing.Behind, "it has other content under the same revision"},
+		{"failing, and behind", fleettest.Reported(9, applied(metav1.ConditionFalse, mirrorsetv1alpha1.ReasonFailed)), standing.Failing, "because"},
+		{"failing with a later one", fleettest.Reported(10, applied(metav1.ConditionFalse, mirrorsetv1alpha1.ReasonFailed)), standing.InForce, ""},
+		{"without more sources than there is room for", fleettest.Reported(20, fleettest.Without(slices.Repeat([]string{"a.com"}, mirrorsetv1alpha1.MaxNotInForce)...)), standing.Failing, "because"},
+		{"without that many, all behind", fleettest.Reported(20, fleettest.Without(slices.Repeat([]string{"z.com"}, mirrorsetv1alpha1.MaxNotInForce)...)), standing.InForce, ""},
+		{"without one of the sources", fleettest.Reported(20, fleettest.Without("a.com", "s.com")), standing.Failing, "because"},
+		{"without other sources", fleettest.Reported(20, fleettest.Without("a.com")), standing.InForce, ""},
+		{"with a runtime that does not read", fleettest.Reported(20, applied(metav1.ConditionFalse, mirrorsetv1alpha1.ReasonNotInForce),
+			fleettest.WithCondition(mirrorsetv1alpha1.ConditionRuntimeReady, metav1.ConditionFalse, mirrorsetv1alpha1.ReasonNotReady, "set config_path")), standing.Failing, "set config_path"},
+		{"with a runtime of which that is not known", fleettest.Reported(20, fleettest.WithCondition(mirrorsetv1alpha1.ConditionRuntimeReady, metav1.ConditionUnknown, mirrorsetv1alpha1.ReasonNotReady, "")), standing.InForce, ""},
+	} {
+		where, why := standing.OfSources(&c.status, 10, map[string]bool{"s.com": true}, &standing.Published{Revision: 20, Digest: "d"})
+		if where != c.want || why != c.why {
+			t.Errorf("%s: got %s %q", c.name, where, why)
+		}
+	}
+}
