@@ -1,5 +1,5 @@
 # The image with the manager and the agent. It holds nothing but the two static programs, which `make image-programs` builds
-# for each architecture beforehand; `make image` reads this file too, and needs no container engine.
+# for each architecture beforehand. `make image` makes the same by hack/image, without a container engine.
 FROM scratch
 ARG TARGETARCH
 ARG VERSION

@@ -87,7 +87,7 @@ export IMG ?= ghcr.io/mirrorset/mirrorset:$(VERSION)
 
 .PHONY: image
 image: image-programs ## Write the image IMG as the OCI archive dist/mirrorset.tar, and its digest beside it, without a container engine.
-	go run ./hack/image -name $(IMG) -arg VERSION=$(VERSION) -arg REVISION=$(COMMIT) \
+	go run ./hack/image -of manager -name $(IMG) -version $(VERSION) -revision $(COMMIT) \
 	  -architectures $(subst $(space),$(comma),$(ARCHITECTURES)) -out dist/mirrorset.tar
 
 .PHONY: generate
@@ -175,9 +175,9 @@ bundle: generate $(KUSTOMIZE) ## Write the OLM bundle of VERSION, with the image
 .PHONY: bundle-images
 bundle-images: generate $(KUSTOMIZE) ## Write the same as OCI archives into dist/, with the bundle's image by digest in the catalog's, and nothing into the checkout.
 	$(call write-bundle,$(BUNDLE_IMG),dist/olm)
-	go run ./hack/image -dockerfile dist/olm/bundle.Dockerfile -context dist/olm -name $(BUNDLE_IMG) -out dist/mirrorset-bundle.tar
+	go run ./hack/image -of bundle -root dist/olm -name $(BUNDLE_IMG) -out dist/mirrorset-bundle.tar
 	$(call write-bundle,$${BUNDLE_IMG%:*}@$$(cat dist/mirrorset-bundle.digest),dist/olm)
-	go run ./hack/image -dockerfile catalog.Dockerfile -context dist/olm -name $(CATALOG_IMG) -out dist/mirrorset-catalog.tar
+	go run ./hack/image -of catalog -root dist/olm -name $(CATALOG_IMG) -out dist/mirrorset-catalog.tar
 	cp dist/olm/catalog/mirrorset/catalog.yaml dist/
 
 # The catalogs that the release goes to: "latest" is that of OperatorHub.io, and OpenShift has one a version, as "v4.17 v4.18".

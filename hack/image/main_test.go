@@ -19,11 +19,11 @@ import (
 
 func TestArchiveAndDigest(t *testing.T) {
 	out := t.TempDir()
-	src := source{dockerfile: string(read(t, root+"/Dockerfile")), context: programs(t), arguments: map[string]string{"VERSION": "v1", "REVISION": "abc"}}
+	src := source{root: programs(t), version: "v1", revision: "abc"}
 	var archives [2][]byte
 	for i := range archives {
 		path := filepath.Join(out, "image.tar")
-		if err := src.write("registry.example/mirrorset:v1", []string{"amd64", "arm64"}, path); err != nil {
+		if err := src.write("manager", "registry.example/mirrorset:v1", []string{"amd64", "arm64"}, path); err != nil {
 			t.Fatal(err)
 		}
 		archives[i] = read(t, path)
@@ -57,7 +57,7 @@ func TestArchiveAndDigest(t *testing.T) {
 // An image for all architectures is no list, in which nodes of others would find nothing.
 func TestAnImageForAllArchitectures(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "image.tar")
-	if err := (source{dockerfile: "FROM scratch\nCOPY main.go /\n", context: "."}).write("registry.example/files:v1", nil, out); err != nil {
+	if err := (source{root: root}).write("catalog", "registry.example/files:v1", nil, out); err != nil {
 		t.Fatal(err)
 	}
 	archive := read(t, out)
@@ -78,10 +78,20 @@ func TestAnImageForAllArchitectures(t *testing.T) {
 func TestANameWithoutATagIsRefused(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "image.tar")
 	for _, name := range []string{"", "files", "registry.example:5000/files", "registry.example/files@sha256:" + strings.Repeat("0", 64), "registry.example/files:v1+a"} {
-		err := source{dockerfile: "FROM scratch\nCOPY main.go /\n", context: "."}.write(name, nil, out)
+		err := source{root: root}.write("catalog", name, nil, out)
 		if err == nil || err.Error() != "-name "+name+": want NAME:TAG" {
 			t.Errorf("%q: the error is %v", name, err)
 		}
+	}
+}
+
+func TestAnImageThatThereIsNotIsRefused(t *testing.T) {
+	out := filepath.Join(t.TempDir(), "image.tar")
+	if err := (source{root: root}).write("other", "registry.example/other:v1", nil, out); err == nil || err.Error() != `-of: want one of ["bundle" "catalog" "manager"]` {
+		t.Errorf("the error is %v", err)
+	}
+	if err := (source{root: root}).write("manager", "registry.example/manager:v1", []string{"none"}, out); err == nil || !strings.Contains(err.Error(), "none: ") {
+		t.Errorf("the error is %v; want one with the architecture", err)
 	}
 }
 

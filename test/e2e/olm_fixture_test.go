@@ -215,7 +215,7 @@ func copyCheckout() string {
 	for _, name := range []string{"api", "catalog", "config", "hack"} {
 		Expect(os.CopyFS(filepath.Join(folder, name), os.DirFS("../../"+name))).To(Succeed())
 	}
-	for _, name := range []string{"Makefile", "catalog.Dockerfile", "go.mod", "go.sum"} {
+	for _, name := range []string{"Makefile", "go.mod", "go.sum"} {
 		content, err := os.ReadFile("../../" + name)
 		Expect(err).NotTo(HaveOccurred())
 		put(filepath.Join(folder, name), string(content))

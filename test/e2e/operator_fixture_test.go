@@ -99,8 +99,8 @@ func (m *operator) importImage(ctx context.Context, tag string) {
 func packImage(ctx context.Context, tag, folder string) (archive string) {
 	GinkgoHelper()
 	archive = filepath.Join(GinkgoT().TempDir(), "image.tar")
-	cmd := exec.CommandContext(ctx, "go", "run", "./hack/image", "-name", imageName+":"+tag, "-arg", "VERSION="+tag, "-arg", "REVISION=e2e",
-		"-context", folder, "-architectures", runtime.GOARCH, "-out", archive)
+	cmd := exec.CommandContext(ctx, "go", "run", "./hack/image", "-of", "manager", "-name", imageName+":"+tag, "-version", tag, "-revision", "e2e",
+		"-root", folder, "-architectures", runtime.GOARCH, "-out", archive)
 	cmd.Dir = "../.."
 	out, err := cmd.CombinedOutput()
 	Expect(err).NotTo(HaveOccurred(), "%s", out)

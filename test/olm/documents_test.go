@@ -43,12 +43,4 @@ func TestTheDocumentedObjectsAreOLMs(t *testing.T) {
 	if group.Namespace != namespace.Name || subscription.Namespace != namespace.Name || len(group.Spec.TargetNamespaces) > 0 {
 		t.Errorf("the OperatorGroup is in %s, for %q, and the Subscription in %s; want both in %s, and all namespaces", group.Namespace, group.Spec.TargetNamespaces, subscription.Namespace, namespace.Name)
 	}
-	catalog, err := os.ReadFile("../../catalog.Dockerfile")
-	if err != nil {
-		t.Fatal(err)
-	}
-	extract := source.Spec.GrpcPodConfig.ExtractContent
-	if extract == nil || !strings.Contains(string(catalog), "LABEL operators.operatorframework.io.index.configs.v1="+extract.CatalogDir+"\n") {
-		t.Errorf("the CatalogSource looks for the catalog by %+v, and catalog.Dockerfile has it elsewhere", extract)
-	}
 }

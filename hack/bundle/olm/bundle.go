@@ -22,10 +22,6 @@ type Bundle struct {
 	CSV *CSV
 	// Manifests are what OLM applies beside what it makes of the CSV.
 	Manifests []*unstructured.Unstructured
-	// Annotations are what the bundle says about itself.
-	Annotations map[string]string
-	// Labels are those of the bundle's image.
-	Labels map[string]string
 
 	raw map[string]any // the CSV
 }
@@ -85,7 +81,7 @@ type Permissions struct {
 
 // Load reads the bundle in a checkout.
 func Load(root fs.FS) (*Bundle, error) {
-	b := &Bundle{Labels: map[string]string{}}
+	b := &Bundle{}
 	files, err := fs.Glob(root, manifestsFolder+"/*")
 	if err != nil {
 		return nil, err
@@ -98,23 +94,7 @@ func Load(root fs.FS) (*Bundle, error) {
 	if b.CSV == nil {
 		return nil, fmt.Errorf("%s: there is no ClusterServiceVersion", manifestsFolder)
 	}
-	content, err := fs.ReadFile(root, annotationsFile)
-	if err != nil {
-		return nil, err
-	}
-	var about struct{ Annotations map[string]string }
-	if err := yaml.UnmarshalStrict(content, &about); err != nil {
-		return nil, fmt.Errorf("%s: %w", annotationsFile, err)
-	}
-	b.Annotations = about.Annotations
-	content, err = fs.ReadFile(root, dockerfile)
-	for line := range strings.Lines(string(content)) {
-		if label, ok := strings.CutPrefix(strings.TrimSpace(line), "LABEL "); ok {
-			key, value, _ := strings.Cut(label, "=")
-			b.Labels[key] = value
-		}
-	}
-	return b, err
+	return b, nil
 }
 
 func (b *Bundle) load(root fs.FS, file string) error {
@@ -129,9 +109,6 @@ func (b *Bundle) load(root fs.FS, file string) error {
 	if object.GetKind() != "ClusterServiceVersion" {
 		b.Manifests = append(b.Manifests, object)
 		return nil
-	}
-	if b.CSV != nil {
-		return errors.New("there is a second ClusterServiceVersion, and a bundle has one")
 	}
 	b.CSV, b.raw = &CSV{}, object.Object
 	return yaml.Unmarshal(content, b.CSV)

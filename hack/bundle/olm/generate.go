@@ -203,7 +203,7 @@ func (g *generator) files() (map[string][]byte, error) {
 		return nil, err
 	}
 	facts := facts(strings.Join(g.in.Channels, ","), g.in.DefaultChannel, openShifts)
-	files := map[string][]byte{annotationsFile: annotations(facts), scorecardFile: scorecard, dockerfile: bundleDockerfile(facts)}
+	files := map[string][]byte{annotationsFile: annotations(facts), scorecardFile: scorecard}
 	for _, object := range append(g.manifests, g.csv) {
 		object.SetNamespace("") // OLM sets it
 		content, err := yaml.Marshal(object.Object)
@@ -241,12 +241,8 @@ func images(object *unstructured.Unstructured) ([]RelatedImage, error) {
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, &d); err != nil {
 		return nil, err
 	}
-	return imagesOf(&d.Spec), nil
-}
-
-func imagesOf(d *appsv1.DeploymentSpec) []RelatedImage {
 	var found []RelatedImage
-	for _, container := range slices.Concat(d.Template.Spec.Containers, d.Template.Spec.InitContainers) {
+	for _, container := range slices.Concat(d.Spec.Template.Spec.Containers, d.Spec.Template.Spec.InitContainers) {
 		found = append(found, RelatedImage{container.Name, container.Image})
 		for _, variable := range container.Env {
 			if name, ok := strings.CutPrefix(variable.Name, "RELATED_IMAGE_"); ok {
@@ -254,7 +250,7 @@ func imagesOf(d *appsv1.DeploymentSpec) []RelatedImage {
 			}
 		}
 	}
-	return found
+	return found, nil
 }
 
 func asAny(labels map[string]string) map[string]any {

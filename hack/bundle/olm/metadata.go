@@ -10,17 +10,16 @@ import (
 	"github.com/blang/semver/v4"
 )
 
-// Where the bundle's files are, below the folder that the Dockerfile is in.
+// Where the bundle's files are in a checkout.
 const (
 	manifestsFolder = "bundle/manifests"
 	annotationsFile = "bundle/metadata/annotations.yaml"
 	scorecardFile   = "bundle/tests/scorecard/config.yaml"
-	dockerfile      = "bundle.Dockerfile"
 )
 
 const factPrefix = "operators.operatorframework.io.bundle."
 
-// fact is something that a bundle says about itself, in a file and again as a label of its image.
+// fact is something that a bundle says about itself, in a file whose content hack/image has as labels of its image too.
 type fact struct{ key, value string }
 
 // facts are in the order in which they are written.
@@ -56,15 +55,5 @@ func annotations(facts []fact) []byte {
 	for _, f := range facts {
 		fmt.Fprintf(&text, "  %s: %s\n", f.key, f.value)
 	}
-	return []byte(text.String())
-}
-
-func bundleDockerfile(facts []fact) []byte {
-	var text strings.Builder
-	text.WriteString("# The image with the OLM bundle. `make bundle` writes this file.\nFROM scratch\n")
-	for _, f := range facts {
-		fmt.Fprintf(&text, "LABEL %s=%s\n", f.key, f.value)
-	}
-	text.WriteString("COPY bundle/manifests /manifests/\nCOPY bundle/metadata /metadata/\nCOPY bundle/tests/scorecard /tests/scorecard/\n")
 	return []byte(text.String())
 }

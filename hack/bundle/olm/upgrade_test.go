@@ -35,10 +35,6 @@ func release(t *testing.T, catalog []byte, version string, channels ...string) (
 		text = strings.Replace(text, "\n  version: ", "\n  replaces: "+replaces+"\n  version: ", 1)
 	}
 	files[csv] = &fstest.MapFile{Data: []byte(text)}
-	for _, file := range []string{annotations, dockerfile} {
-		said := strings.NewReplacer("candidate,fast,stable", strings.Join(channels, ","), "default.v1: stable", "default.v1: "+defaultChannel, "default.v1=stable", "default.v1="+defaultChannel)
-		files[file] = &fstest.MapFile{Data: []byte(said.Replace(string(files[file].Data)))}
-	}
 	bundle, err := olm.Load(files)
 	if err != nil {
 		t.Fatal(err)
