@@ -88,7 +88,7 @@ func (o outcome) runtimeReady(runtime nodecheck.Runtime) metav1.Condition {
 		}
 	}
 	if len(messages) > 0 {
-		condition.Message = shorten(strings.Join(messages, "\n"))
+		condition.Reason, condition.Message = mirrorsetv1alpha1.ReasonReadyWithProblems, shorten(strings.Join(messages, "\n"))
 	}
 	switch worst {
 	case nodecheck.Mild:

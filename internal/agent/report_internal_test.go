@@ -83,6 +83,22 @@ func TestARuntimeCountsAsServedIfItReadsTheRules(t *testing.T) {
 	}
 }
 
+func TestTheReasonOfRuntimeReadySaysWhatToThinkOfTheProblems(t *testing.T) {
+	for effect, want := range map[nodecheck.Effect]string{
+		nodecheck.Mild: mirrorsetv1alpha1.ReasonReadyWithProblems, nodecheck.Late: mirrorsetv1alpha1.ReasonNotReady,
+		nodecheck.Unsure: mirrorsetv1alpha1.ReasonNotReady, nodecheck.Unread: mirrorsetv1alpha1.ReasonNotReady,
+	} {
+		if got := (outcome{revision: 1, checked: found(nodecheck.Containerd, effect)}).runtimeReady(nodecheck.Containerd).Reason; got != want {
+			t.Errorf("%s: got %s, want %s", effect, got, want)
+		}
+	}
+	for name, o := range map[string]outcome{"nothing": {revision: 1}, "another runtime's": {revision: 1, checked: found(nodecheck.CRIO, nodecheck.Mild)}} {
+		if got := o.runtimeReady(nodecheck.Containerd).Reason; got != mirrorsetv1alpha1.ReasonReady {
+			t.Errorf("%s: got %s", name, got)
+		}
+	}
+}
+
 func TestWhatStaysTheSameKeepsItsTime(t *testing.T) {
 	then := time.Now().Add(-time.Hour)
 	before := outcome{revision: 1, digest: "d"}.status(then, mirrorsetv1alpha1.MirrorNodeStatus{}, "")

@@ -110,6 +110,8 @@ const (
 const (
 	// ReasonReady: nothing on the node keeps a runtime from the rules.
 	ReasonReady = "Ready"
+	// ReasonReadyWithProblems: the runtimes follow the rules, and the message says what to change on the node all the same.
+	ReasonReadyWithProblems = "ReadyWithProblems"
 	// ReasonNotReady: a runtime does not follow the rules, or will not after its next start.
 	ReasonNotReady = "NotReady"
 )

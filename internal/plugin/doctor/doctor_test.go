@@ -96,7 +96,7 @@ func TestAllThatIsWrongIsToldAtOnceWithTheWorstFirst(t *testing.T) {
 	objects[plugintest.NodesPath] = plugintest.NodeList(
 		inForceAt("node-1", p), plugintest.NodeAt("node-2", 0, plugintest.SaysNothing), inForceAt("node-3", rulesAt(plugintest.CurrentRevision-1)),
 		inForceAt("node-4", p, plugintest.Says("Applied", "False", "NotInForce", "config.toml sets no config_path: In config.toml set this:\n\n  config_path = \"x\"\n\nThen run: systemctl restart containerd")),
-		inForceAt("node-5", p, plugintest.Says("RuntimeReady", "True", "Ready", "the drop-in is late: systemctl reload crio")),
+		inForceAt("node-5", p, plugintest.Says("RuntimeReady", "True", "ReadyWithProblems", "the drop-in is late: systemctl reload crio")),
 		inForceAt("node-6", p, plugintest.Says("RuntimeReady", "Unknown", "NotReady", "nothing tells: Mend it")),
 	)
 	s := configv1.ImageDigestMirrorSet{ObjectMeta: metav1.ObjectMeta{Name: "b"}}

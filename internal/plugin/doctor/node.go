@@ -52,9 +52,6 @@ func (p *patient) lookAtNodes(ctx context.Context, only []string) error {
 	return nil
 }
 
-// readyMessage is what an agent says of a node that has nothing to be mended.
-const readyMessage = "nothing on the node keeps a runtime from the rules"
-
 // diagnose tells what is to be done about a node.
 func (p *patient) diagnose(n *cluster.Node, nodes []mirrorsetv1alpha1.MirrorNode) diagnosis {
 	at := slices.IndexFunc(nodes, func(m mirrorsetv1alpha1.MirrorNode) bool { return m.Name == n.Name })
@@ -75,7 +72,7 @@ func (p *patient) diagnose(n *cluster.Node, nodes []mirrorsetv1alpha1.MirrorNode
 		switch {
 		case runtime.Status != metav1.ConditionTrue && runtime.Message != "":
 			d.Message = runtime.Message
-		case runtime.Message != "" && runtime.Message != readyMessage:
+		case runtime.Reason == mirrorsetv1alpha1.ReasonReadyWithProblems:
 			d.Health, d.Message = odd, runtime.Message
 		default:
 			d.Health, d.Message = fine, fmt.Sprintf("all of revision %d is in force", n.Revision)

@@ -35,7 +35,7 @@ func rulesAt(revision int64, sets ...configv1.ImageDigestMirrorSet) payload.Payl
 func inForceAt(name string, p payload.Payload, changes ...func(*mirrorsetv1alpha1.MirrorNode)) mirrorsetv1alpha1.MirrorNode {
 	return plugintest.NodeAt(name, p.Revision, append([]func(*mirrorsetv1alpha1.MirrorNode){
 		func(n *mirrorsetv1alpha1.MirrorNode) { n.Status.Digest = p.Digest },
-		plugintest.Says("RuntimeReady", metav1.ConditionTrue, "Ready", readyMessage),
+		plugintest.Says("RuntimeReady", metav1.ConditionTrue, "Ready", "nothing keeps it"),
 	}, changes...)...)
 }
 
