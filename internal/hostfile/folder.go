@@ -20,76 +20,54 @@ const maxName = 255
 // empty, or holds nothing but what a killed process left, appears with the file in it; in any other the file is replaced.
 // It fails with [ErrForeign] also where something else, such as a link, stands in the folder's place.
 func (h *Host) ReplaceInFolder(f File, content []byte) (changed bool, err error) {
-	folder := path.Dir(f.Path)
-	found, err := h.look(folder, f)
+	in := folderOf(h, f)
+	found, err := in.look()
 	if err != nil {
 		return false, err
 	}
-	if err := h.removeAside(folder, f); err != nil {
+	if err := in.clearAside(); err != nil {
 		return false, err
 	}
 	if found.file || found.others {
-		if err := h.removeTemp(f.Path + tempSuffix); err != nil {
+		if err := h.root.removeTemp(f.Path + tempSuffix); err != nil {
 			return false, err
 		}
 		return h.Replace(f, content)
 	}
-	if err := h.moveIn(folder, f, content, found.ours); err != nil {
-		return false, errors.Join(fmt.Errorf("making the folder %s: %w", folder, err), h.removeAside(folder, f))
+	if err := in.moveIn(content, found.ours); err != nil {
+		return false, errors.Join(fmt.Errorf("making the folder %s: %w", in.path, err), in.clearAside())
 	}
-	return true, h.syncDir(path.Dir(folder))
-}
-
-// moveIn makes the folder with the file in it aside, and renames it into its place. An empty folder that is in the way goes
-// first, because [os.Root.Rename] replaces none; until then there is no folder, which hides nothing.
-func (h *Host) moveIn(folder string, f File, content []byte, ours []string) error {
-	made := File{Path: path.Join(aside(folder), path.Base(f.Path)), Marker: f.Marker}
-	if _, err := h.Replace(made, content); err != nil {
-		return err
-	}
-	if err := h.removeFolder(folder, ours); err != nil {
-		return err
-	}
-	return h.root.Rename(aside(folder), folder)
+	return true, h.root.syncDir(path.Dir(in.path))
 }
 
 // RemoveWithFolder is [Host.Remove] for such a file. A folder that holds nothing but what is ours leaves its place before it is
 // emptied; only a reader that has found the folder and not yet read the file can miss both. From a folder that also holds
 // what others put there, only the file is removed. An empty one stays, because nothing tells whose it is.
 func (h *Host) RemoveWithFolder(f File) (changed bool, err error) {
-	folder := path.Dir(f.Path)
-	found, err := h.look(folder, f)
+	in := folderOf(h, f)
+	found, err := in.look()
 	if err != nil {
 		return false, err
 	}
-	if err := h.removeAside(folder, f); err != nil {
+	if err := in.clearAside(); err != nil {
 		return false, err
 	}
 	if found.others || len(found.ours) == 0 {
 		return h.Remove(f)
 	}
-	if err := h.root.Rename(folder, aside(folder)); err != nil {
+	if err := h.root.Rename(in.path, in.aside().path); err != nil {
 		return false, err
 	}
-	if err := h.syncDir(path.Dir(folder)); err != nil { // else a crash may keep what follows, and lose this
+	if err := h.root.syncDir(path.Dir(in.path)); err != nil { // else a crash may keep what follows, and lose this
 		return false, err
 	}
-	switch err := h.removeAside(folder, f); {
+	switch err := in.clearAside(); {
 	case errors.Is(err, ErrForeign) || errors.Is(err, syscall.ENOTEMPTY): // others were there at the last moment
-		return found.file, h.putBack(folder, f)
+		return found.file, in.putBack()
 	case err != nil:
 		return false, err
 	}
-	return found.file, h.syncDir(path.Dir(folder))
-}
-
-// putBack gives others their folder back, without the file.
-func (h *Host) putBack(folder string, f File) error {
-	if err := h.root.Rename(aside(folder), folder); err != nil {
-		return err
-	}
-	_, err := h.Remove(f)
-	return errors.Join(err, h.syncDir(path.Dir(folder)))
+	return found.file, h.root.syncDir(path.Dir(in.path))
 }
 
 // RemoveLeftovers removes the temporary folders directly below a directory that a killed [Host.ReplaceInFolder] or
@@ -108,18 +86,57 @@ func (h *Host) RemoveLeftovers(dir, name, marker string) error {
 		if !strings.HasPrefix(entry.Name(), ".") || !IsTemporary(entry.Name()) {
 			continue
 		}
-		folder := path.Join(dir, entry.Name())
-		if err := h.removeOurs(folder, File{Path: path.Join(folder, name), Marker: marker}); !errors.Is(err, ErrForeign) {
+		leftover := folderOf(h, File{Path: path.Join(dir, entry.Name(), name), Marker: marker})
+		if err := leftover.remove(); !errors.Is(err, ErrForeign) {
 			failed = append(failed, err)
 		}
 	}
 	return errors.Join(failed...)
 }
 
-// aside is the temporary name of a folder, beside its place: hidden, so that it is the name of no registry's host.
-func aside(folder string) string {
-	dir, name := path.Split(folder)
-	return dir + "." + name[:min(len(name), maxName-len(".")-len(tempSuffix))] + tempSuffix
+// folder is the folder of one file of ours, by whatever name it has at the moment.
+type folder struct {
+	host *Host
+	path string
+	// name and marker are the file's.
+	name, marker string
+}
+
+func folderOf(h *Host, f File) folder {
+	return folder{host: h, path: path.Dir(f.Path), name: path.Base(f.Path), marker: f.Marker}
+}
+
+// aside is the folder under its temporary name, beside its place: hidden, so that it is the name of no registry's host.
+func (d folder) aside() folder {
+	dir, name := path.Split(d.path)
+	d.path = dir + "." + name[:min(len(name), maxName-len(".")-len(tempSuffix))] + tempSuffix
+	return d
+}
+
+func (d folder) file() File {
+	return File{Path: path.Join(d.path, d.name), Marker: d.marker}
+}
+
+// moveIn makes the folder with the file in it aside, and renames it into its place. An empty folder that is in the way goes
+// first, because [os.Root.Rename] replaces none; until then there is no folder, which hides nothing.
+func (d folder) moveIn(content []byte, ours []string) error {
+	made := d.aside()
+	if _, err := d.host.Replace(made.file(), content); err != nil {
+		return err
+	}
+	if err := d.removeFiles(ours); err != nil {
+		return err
+	}
+	return d.host.root.Rename(made.path, d.path)
+}
+
+// putBack gives others their folder back, without the file.
+func (d folder) putBack() error {
+	if err := d.host.root.Rename(d.aside().path, d.path); err != nil {
+		return err
+	}
+	_, err := d.host.Remove(d.file())
+	return errors.Join(err, d.host.root.syncDir(path.Dir(d.path)))
 }
 
 // contents are what is in a folder.
@@ -130,9 +147,9 @@ type contents struct {
 	file, others bool
 }
 
-// look tells what is in a folder, which may be missing. It fails with [ErrForeign] if it is no folder, or the file is not ours.
-func (h *Host) look(folder string, f File) (contents, error) {
-	info, err := h.root.Lstat(folder)
+// look tells what is in the folder, which may be missing. It fails with [ErrForeign] if it is no folder, or the file is not ours.
+func (d folder) look() (contents, error) {
+	info, err := d.host.root.Lstat(d.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return contents{}, nil
 	}
@@ -140,21 +157,21 @@ func (h *Host) look(folder string, f File) (contents, error) {
 		return contents{}, err
 	}
 	if !info.IsDir() {
-		return contents{}, fmt.Errorf("%s: %w: not a folder", folder, ErrForeign)
+		return contents{}, fmt.Errorf("%s: %w: not a folder", d.path, ErrForeign)
 	}
-	entries, err := fs.ReadDir(h.root.FS(), folder)
+	entries, err := fs.ReadDir(d.host.root.FS(), d.path)
 	if err != nil {
 		return contents{}, err
 	}
 	var in contents
 	for _, entry := range entries {
-		switch name := path.Base(f.Path); {
-		case entry.Name() == name:
-			if _, err := h.Read(File{Path: path.Join(folder, name), Marker: f.Marker}); err != nil {
+		switch {
+		case entry.Name() == d.name:
+			if _, err := d.host.Read(d.file()); err != nil {
 				return contents{}, err
 			}
 			in.file = true
-		case entry.Name() != name+tempSuffix:
+		case entry.Name() != d.name+tempSuffix:
 			in.others = true
 			continue
 		}
@@ -163,33 +180,33 @@ func (h *Host) look(folder string, f File) (contents, error) {
 	return in, nil
 }
 
-// removeAside frees the temporary name of a folder, by the rule of [Host.removeTemp] and [Host.removeOurs].
-func (h *Host) removeAside(folder string, f File) error {
-	err := h.removeTemp(aside(folder))
+// clearAside frees the folder's temporary name, of which only what is ours is removed.
+func (d folder) clearAside() error {
+	err := d.host.root.removeTemp(d.aside().path)
 	if errors.Is(err, syscall.ENOTEMPTY) {
-		err = h.removeOurs(aside(folder), f)
+		err = d.aside().remove()
 	}
 	return err
 }
 
-// removeOurs removes a folder that holds nothing but what is ours.
-func (h *Host) removeOurs(folder string, f File) error {
-	in, err := h.look(folder, f)
+// remove removes the folder, which must hold nothing but what is ours.
+func (d folder) remove() error {
+	in, err := d.look()
 	if err != nil {
 		return err
 	}
 	if in.others {
-		return fmt.Errorf("%s: %w", folder, ErrForeign)
+		return fmt.Errorf("%s: %w", d.path, ErrForeign)
 	}
-	return h.removeFolder(folder, in.ours)
+	return d.removeFiles(in.ours)
 }
 
-// removeFolder removes these files and the folder, which must then be empty.
-func (h *Host) removeFolder(folder string, names []string) error {
+// removeFiles removes these files and the folder, which must then be empty.
+func (d folder) removeFiles(names []string) error {
 	for _, name := range names {
-		if err := h.removeTemp(path.Join(folder, name)); err != nil {
+		if err := d.host.root.removeTemp(path.Join(d.path, name)); err != nil {
 			return err
 		}
 	}
-	return h.removeTemp(folder)
+	return d.host.root.removeTemp(d.path)
 }

@@ -25,17 +25,12 @@ const tempSuffix = ".mirrorset-tmp"
 // maxOwn bounds what is read of a file of ours, in bytes.
 const maxOwn = 256 << 20
 
-const (
-	fileMode = 0o644
-	dirMode  = 0o755
-)
-
 // ErrForeign is returned for a file that is not ours, which is never changed.
 var ErrForeign = errors.New("there is something that Mirrorset did not write, which is left as it is")
 
 // Host is the root directory of a host.
 type Host struct {
-	root *os.Root
+	root disk
 }
 
 // Open opens the directory.
@@ -44,7 +39,7 @@ func Open(dir string) (*Host, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the host's root: %w", err)
 	}
-	return &Host{root: root}, nil
+	return &Host{root: disk{root}}, nil
 }
 
 // Close releases the directory.
@@ -75,22 +70,22 @@ func (h *Host) Replace(f File, content []byte) (changed bool, err error) {
 	case bytes.Equal(current, content) && mode == fileMode:
 		return false, nil
 	}
-	if err := h.makeDir(path.Dir(f.Path)); err != nil {
+	if err := h.root.makeDir(path.Dir(f.Path)); err != nil {
 		return false, err
 	}
 	temp := f.Path + tempSuffix
-	if err := h.writeTemp(temp, content); err != nil {
-		return false, errors.Join(fmt.Errorf("writing %s: %w", temp, err), h.removeTemp(temp))
+	if err := h.root.writeTemp(temp, content); err != nil {
+		return false, errors.Join(fmt.Errorf("writing %s: %w", temp, err), h.root.removeTemp(temp))
 	}
 	if err := h.root.Rename(temp, f.Path); err != nil {
-		return false, errors.Join(err, h.removeTemp(temp))
+		return false, errors.Join(err, h.root.removeTemp(temp))
 	}
-	return true, h.syncDir(path.Dir(f.Path))
+	return true, h.root.syncDir(path.Dir(f.Path))
 }
 
 // Remove removes the file if it is ours, and what a killed [Host.Replace] left of it. It reports whether there was a file.
 func (h *Host) Remove(f File) (changed bool, err error) {
-	if err := h.removeTemp(f.Path + tempSuffix); err != nil {
+	if err := h.root.removeTemp(f.Path + tempSuffix); err != nil {
 		return false, err
 	}
 	switch _, _, err := h.read(f); {
@@ -102,7 +97,7 @@ func (h *Host) Remove(f File) (changed bool, err error) {
 	if err := h.root.Remove(f.Path); err != nil {
 		return false, err
 	}
-	return true, h.syncDir(path.Dir(f.Path))
+	return true, h.root.syncDir(path.Dir(f.Path))
 }
 
 // Lstat describes what stands at a path, which may be a link.
@@ -159,59 +154,4 @@ func (h *Host) ReadRegular(name string, max int64) (content []byte, err error) {
 // [Host.ReplaceInFolder] or [Host.RemoveWithFolder] has aside.
 func IsTemporary(name string) bool {
 	return strings.HasSuffix(name, tempSuffix)
-}
-
-// writeTemp writes a new file, never through a link that stands in its place, and waits until it is on disk.
-func (h *Host) writeTemp(name string, content []byte) error {
-	if err := h.removeTemp(name); err != nil {
-		return err
-	}
-	file, err := h.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode)
-	if err != nil {
-		return err
-	}
-	_, err = file.Write(content)
-	if err == nil {
-		err = file.Chmod(fileMode) // whatever the umask
-	}
-	if err == nil {
-		err = file.Sync()
-	}
-	return errors.Join(err, file.Close())
-}
-
-func (h *Host) removeTemp(name string) error {
-	if err := h.root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
-}
-
-// makeDir makes the directory and its parents, and waits until each new name is on disk.
-func (h *Host) makeDir(dir string) error {
-	if _, err := h.root.Stat(dir); err == nil {
-		return nil
-	}
-	parent := path.Dir(dir)
-	if parent != dir {
-		if err := h.makeDir(parent); err != nil {
-			return err
-		}
-	}
-	err := h.root.Mkdir(dir, dirMode)
-	if err == nil {
-		err = h.root.Chmod(dir, dirMode) // whatever the umask
-	}
-	if err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	return h.syncDir(parent)
-}
-
-func (h *Host) syncDir(dir string) error {
-	d, err := h.root.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

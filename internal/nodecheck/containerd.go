@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/mirrorset/mirrorset/internal/nodecheck/hostview"
 )
 
 // verdict is what the containerd of some versions makes of the folder that is written to. Without a reason, it reads the
@@ -24,51 +26,75 @@ type verdict struct {
 	path   string // config_path as it is in force
 }
 
-// checkContainerd finds out whether containerd reads the folder. Where it is not known to be the kubelet's runtime, its
-// configuration file is the evidence.
-func (c *checker) checkContainerd(known bool) {
+// containerdCheck finds out whether containerd reads the folder that is written to.
+type containerdCheck struct {
+	Node
+	distribution distribution
+	found        *Report
+}
+
+func newContainerdCheck(node Node, found *Report) *containerdCheck {
+	return &containerdCheck{node, distributionOf(node.ContainerdConfig), found}
+}
+
+// run looks at everything. Where containerd is not known to be the kubelet's runtime, its configuration file is the evidence.
+func (c *containerdCheck) run(known bool) {
 	if _, err := fs.Stat(c.Root, c.ContainerdConfig); errors.Is(err, fs.ErrNotExist) {
 		c.missing(known)
 		return
 	}
-	before := len(c.report.Problems)
-	l := c.loadContainerd()
+	before := len(c.found.Problems)
+	l := c.load()
 	if len(l.files) == 0 || l.files[0].path != c.ContainerdConfig {
-		c.runs(Containerd)
+		c.found.runs(Containerd)
 		return
 	}
-	verdicts, all := c.judge(l.files)
-	disabled := len(verdicts) > 0 && !slices.ContainsFunc(verdicts, func(v verdict) bool { return v.reason != ContainerdCRIDisabled })
-	if disabled && len(c.report.Runtimes) > 0 {
-		c.report.Problems = c.report.Problems[:before] // another program's containerd, beside CRI-O
+	j := c.judge(l.files)
+	disabled := len(j.verdicts) > 0 && !slices.ContainsFunc(j.verdicts, func(v verdict) bool { return v.reason != ContainerdCRIDisabled })
+	if disabled && len(c.found.Runtimes) > 0 {
+		c.found.Problems = c.found.Problems[:before] // another program's containerd, beside CRI-O
 		return
 	}
 	if !disabled || known {
-		c.runs(Containerd)
+		c.found.runs(Containerd)
 	}
-	for _, reason := range reasons(verdicts) {
-		c.find(c.containerdProblem(reason, verdicts, all, l.files))
+	for _, reason := range j.reasons() {
+		c.found.find(j.problem(reason))
 	}
-	c.checkTransfer(l.files, all)
-	c.checkContainerdStart(l.changed)
+	j.checkTransfer()
+	c.checkStart(l.changed)
 }
 
-func (c *checker) missing(known bool) {
+func (c *containerdCheck) load() loaded {
+	l := loader{root: c.Root, main: c.ContainerdConfig, restart: c.distribution.restart, found: c.found}
+	return l.load()
+}
+
+func (c *containerdCheck) missing(known bool) {
 	if known {
-		c.runs(Containerd)
-	} else if _, err := fs.Stat(c.Root, relative(c.CertsDir)); err != nil || len(c.report.Runtimes) > 0 {
+		c.found.runs(Containerd)
+	} else if _, err := fs.Stat(c.Root, hostview.Path(c.CertsDir)); err != nil || len(c.found.Runtimes) > 0 {
 		return // no containerd here
 	}
-	c.find(Problem{
+	c.found.find(Problem{
 		Reason: ContainerdConfigMissing, Runtime: Containerd, Effect: Unread,
 		Message: fmt.Sprintf("/%s is not there, and without a configuration file containerd reads no hosts.toml", c.ContainerdConfig),
 		Remedy: fmt.Sprintf("If containerd has its configuration elsewhere, start the manager with --containerd-config=PATH; else write /%s with\n\n%s\nand run: %s",
-			c.ContainerdConfig, lines(0, c.CertsDir), c.distribution().restart),
+			c.ContainerdConfig, lines(0, c.CertsDir), c.distribution.restart),
 	})
 }
 
-// judge returns one verdict for each dialect that starts with the files, and these dialects.
-func (c *checker) judge(files []file) (verdicts []verdict, all []dialect) {
+// judgement is what each containerd that the node can have makes of its files.
+type judgement struct {
+	*containerdCheck
+	files    []file
+	dialects []dialect // those that start with the files
+	verdicts []verdict // one for each
+}
+
+// judge has each containerd that the node can have judge the files.
+func (c *containerdCheck) judge(files []file) *judgement {
+	j := &judgement{containerdCheck: c, files: files}
 	var refusal error
 	for _, d := range candidates(c.RuntimeVersion) {
 		s, err := d.read(files)
@@ -76,17 +102,16 @@ func (c *checker) judge(files []file) (verdicts []verdict, all []dialect) {
 			refusal = err
 			continue
 		}
-		verdicts, all = append(verdicts, c.judgeOne(&d, &s)), append(all, d)
+		j.verdicts, j.dialects = append(j.verdicts, c.judgeOne(&d, &s)), append(j.dialects, d)
 	}
-	if len(all) > 0 {
-		return verdicts, all
+	if len(j.dialects) == 0 {
+		c.found.find(Problem{
+			Reason: ContainerdConfigRefused, Runtime: Containerd, Effect: Unsure,
+			Message: fmt.Sprintf("/%s is a configuration that containerd does not start with: %s", c.ContainerdConfig, refusal),
+			Remedy:  fmt.Sprintf("Mend the configuration; `containerd config dump` says whether containerd can read it. Then run: %s", c.distribution.restart),
+		})
 	}
-	c.find(Problem{
-		Reason: ContainerdConfigRefused, Runtime: Containerd, Effect: Unsure,
-		Message: fmt.Sprintf("/%s is a configuration that containerd does not start with: %s", c.ContainerdConfig, refusal),
-		Remedy:  fmt.Sprintf("Mend the configuration; `containerd config dump` says whether containerd can read it. Then run: %s", c.distribution().restart),
-	})
-	return nil, nil
+	return j
 }
 
 // The tables that containerd had before config_path, as far as they are in its way.
@@ -96,7 +121,7 @@ const (
 )
 
 // judgeOne says what one containerd does when the kubelet has it pull.
-func (c *checker) judgeOne(d *dialect, s *settings) verdict {
+func (c *containerdCheck) judgeOne(d *dialect, s *settings) verdict {
 	r := s.pull.Registry
 	unread := func(reason Reason, detail string) verdict {
 		return verdict{reason: reason, effect: Unread, detail: detail, path: s.configPath(d)}
@@ -158,7 +183,7 @@ func (r *registry) hasTLS() bool {
 var snapRevision = regexp.MustCompile(`^/var/snap/([^/]+)/x?[0-9]+/`)
 
 // isCertsDir tells whether a folder, as the host names it, is the one that is written to.
-func (c *checker) isCertsDir(folder string) bool {
+func (c *containerdCheck) isCertsDir(folder string) bool {
 	plain := func(name string) string {
 		return snapRevision.ReplaceAllString(path.Clean(name), "/var/snap/$1/current/")
 	}
@@ -168,31 +193,31 @@ func (c *checker) isCertsDir(folder string) bool {
 	if plain(folder) == plain(c.CertsDir) {
 		return true
 	}
-	a, err := fs.Stat(c.Root, relative(folder))
+	a, err := fs.Stat(c.Root, hostview.Path(folder))
 	if err != nil {
 		return false
 	}
-	b, err := fs.Stat(c.Root, relative(c.CertsDir))
+	b, err := fs.Stat(c.Root, hostview.Path(c.CertsDir))
 	return err == nil && os.SameFile(a, b)
 }
 
 // checkTransfer compares the transfer service's own config_path.
-func (c *checker) checkTransfer(files []file, all []dialect) {
-	if len(all) == 0 {
+func (j *judgement) checkTransfer() {
+	if len(j.dialects) == 0 {
 		return
 	}
-	d := &all[len(all)-1]
-	s, err := d.read(files)
+	d := &j.dialects[len(j.dialects)-1]
+	s, err := d.read(j.files)
 	value := s.configPath(d)
-	if err != nil || s.transfer == "" || path.Clean(s.transfer) == path.Clean(value) || c.isCertsDir(s.transfer) && c.isCertsDir(value) {
+	if err != nil || s.transfer == "" || path.Clean(s.transfer) == path.Clean(value) || j.isCertsDir(s.transfer) && j.isCertsDir(value) {
 		return
 	}
-	c.find(Problem{
+	j.found.find(Problem{
 		Reason: ContainerdTransferDiffers, Runtime: Containerd, Effect: Mild,
 		Message: fmt.Sprintf("/%s sets config_path = %s for the transfer service and %s for the kubelet's pulls, which alone counts for them",
-			c.ContainerdConfig, quote(s.transfer), orNone(value)),
+			j.ContainerdConfig, quote(s.transfer), orNone(value)),
 		Remedy: fmt.Sprintf("Set the same in both places, or remove the former; `ctr images pull` wants --hosts-dir %s in any case:\n\n[plugins.%q]\n  config_path = %q\n\nThen run: %s",
-			c.CertsDir, "io.containerd.transfer.v1.local", c.CertsDir, c.distribution().restart),
+			j.CertsDir, "io.containerd.transfer.v1.local", j.CertsDir, j.distribution.restart),
 	})
 }
 
@@ -203,18 +228,17 @@ func orNone(value string) string {
 	return quote(value)
 }
 
-// checkContainerdStart compares the time of the configuration with that of the process.
-func (c *checker) checkContainerdStart(changed time.Time) {
-	d := c.distribution()
-	start := c.started(c.ContainerdStarted, d.socket)
+// checkStart compares the time of the configuration with that of the process.
+func (c *containerdCheck) checkStart(changed time.Time) {
+	start := started(c.Root, c.ContainerdStarted, c.distribution.socket)
 	if start.IsZero() || !changed.After(start) {
 		return
 	}
-	c.find(Problem{
+	c.found.find(Problem{
 		Reason: ContainerdNotRestarted, Runtime: Containerd, Effect: Unsure,
 		Message: fmt.Sprintf("containerd was started at %s, before its configuration was changed at %s, so it may not have read what is there now",
 			stamp(start), stamp(changed)),
-		Remedy: "Run: " + d.restart,
+		Remedy: "Run: " + c.distribution.restart,
 	})
 }
 

@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"strconv"
 	"time"
+
+	"github.com/mirrorset/mirrorset/internal/nodecheck/hostview"
 )
 
 // Where CRI-O keeps its configuration and its socket.
@@ -28,32 +30,37 @@ type crioTables struct {
 	} `toml:"crio"`
 }
 
-// checkCRIO finds out whether CRI-O follows the drop-ins. Where it is not known to be the kubelet's runtime, a configuration
-// file is the evidence.
-func (c *checker) checkCRIO(known bool) {
-	files := c.crioFiles()
+// crioCheck finds out whether CRI-O follows the drop-ins.
+type crioCheck struct {
+	Node
+	found *Report
+}
+
+// run looks at everything. Where CRI-O is not known to be the kubelet's runtime, a configuration file is the evidence.
+func (c *crioCheck) run(known bool) {
+	files := c.files()
 	if len(files) == 0 && !known {
 		return
 	}
-	c.runs(CRIO)
-	follows, by, changed := c.readCRIO(files)
-	start := c.started(c.CRIOStarted, crioSocket)
+	c.found.runs(CRIO)
+	follows, by, changed := c.read(files)
+	start := started(c.Root, c.CRIOStarted, crioSocket)
 	switch {
-	case c.isOldCRIO():
-		c.find(Problem{
+	case isOldCRIO(c.RuntimeVersion):
+		c.found.find(Problem{
 			Reason: CRIOAutoReloadOff, Runtime: CRIO, Effect: Late,
 			Message: fmt.Sprintf("%s does not know auto_reload_registries, which came with 1.30, so it reads changed rules only when it is reloaded", clip(c.RuntimeVersion)),
 			Remedy:  "Run after each change: systemctl reload crio\nOr have the manager run with --crio-reload",
 		})
 	case !follows:
-		c.find(autoReloadOff(by))
+		c.found.find(autoReloadOff(by))
 	case !start.IsZero():
 		c.startedBeforeFolder(start, Late, "CRI-O was started at %s, before /%s was created at %s, so it does not follow the files there")
 	default:
 		c.startedBeforeFolder(c.Booted, Unsure, "the machine was started at %s, and /%s created at %s, so CRI-O may have been started before it and then does not follow the files there")
 	}
 	if !start.IsZero() && changed.After(start) {
-		c.find(Problem{
+		c.found.find(Problem{
 			Reason: CRIONotRestarted, Runtime: CRIO, Effect: Unsure,
 			Message: fmt.Sprintf("CRI-O was started at %s, before its configuration was changed at %s, so it may not have read what is there now", stamp(start), stamp(changed)),
 			Remedy:  "Run: systemctl restart crio",
@@ -64,8 +71,8 @@ func (c *checker) checkCRIO(known bool) {
 var crioVersion = regexp.MustCompile(`^cri-o://v?(\d{1,6})\.(\d{1,6})\.`)
 
 // isOldCRIO tells whether CRI-O is known to be from before 1.30.
-func (c *checker) isOldCRIO() bool {
-	match := crioVersion.FindStringSubmatch(c.RuntimeVersion)
+func isOldCRIO(runtimeVersion string) bool {
+	match := crioVersion.FindStringSubmatch(runtimeVersion)
 	if match == nil {
 		return false
 	}
@@ -73,8 +80,8 @@ func (c *checker) isOldCRIO() bool {
 	return match[1] == "1" && minor < 30
 }
 
-// crioFiles returns the files that count, the later ones more: of the folder every file, whatever its name.
-func (c *checker) crioFiles() (files []string) {
+// files returns the files that count, the later ones more: of the folder every file, whatever its name.
+func (c *crioCheck) files() (files []string) {
 	if _, err := fs.Stat(c.Root, crioConfig); !errors.Is(err, fs.ErrNotExist) {
 		files = append(files, crioConfig)
 	}
@@ -89,18 +96,18 @@ func (c *checker) crioFiles() (files []string) {
 		return nil
 	})
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		c.crioUnreadable(crioDropIns, err)
+		c.unreadable(crioDropIns, err)
 	}
 	return files
 }
 
-// readCRIO returns the setting, the file that has it, and when one of the files was changed last.
-func (c *checker) readCRIO(files []string) (follows bool, by string, changed time.Time) {
+// read returns the setting, the file that has it, and when one of the files was changed last.
+func (c *crioCheck) read(files []string) (follows bool, by string, changed time.Time) {
 	for _, name := range files {
 		var t crioTables
-		at, err := readTOML(c.Root, name, &t)
+		at, err := hostview.ReadTOML(c.Root, name, &t)
 		if err != nil {
-			c.crioUnreadable(name, err)
+			c.unreadable(name, err)
 			continue
 		}
 		if at.After(changed) {
@@ -113,8 +120,8 @@ func (c *checker) readCRIO(files []string) (follows bool, by string, changed tim
 	return follows, by, changed
 }
 
-func (c *checker) crioUnreadable(name string, err error) {
-	c.find(Problem{
+func (c *crioCheck) unreadable(name string, err error) {
+	c.found.find(Problem{
 		Reason: CRIOConfigUnreadable, Runtime: CRIO, Effect: Unsure,
 		Message: fmt.Sprintf("/%s cannot be read (%s), so nothing tells whether CRI-O starts again and what it does then", clip(name), why(err)),
 		Remedy:  fmt.Sprintf("Mend /%s, then run: systemctl restart crio", clip(name)),
@@ -138,11 +145,11 @@ func autoReloadOff(by string) Problem {
 	}
 }
 
-func (c *checker) startedBeforeFolder(start time.Time, effect Effect, format string) {
+func (c *crioCheck) startedBeforeFolder(start time.Time, effect Effect, format string) {
 	if start.IsZero() || !c.DropInsBorn.After(start) {
 		return
 	}
-	c.find(Problem{
+	c.found.find(Problem{
 		Reason: CRIOStartedBeforeFolder, Runtime: CRIO, Effect: effect,
 		Message: fmt.Sprintf(format, stamp(start), DropInsDir, stamp(c.DropInsBorn)),
 		Remedy:  "Run: systemctl restart crio",

@@ -78,8 +78,8 @@ type reading struct {
 }
 
 func readings(files fstest.MapFS) (all []reading) {
-	c := &checker{Node: Node{Root: files, ContainerdConfig: DefaultContainerdConfig, CertsDir: DefaultCertsDir}}
-	l := c.loadContainerd()
+	c := newContainerdCheck(Node{Root: files, ContainerdConfig: DefaultContainerdConfig, CertsDir: DefaultCertsDir}, &Report{})
+	l := c.load()
 	for _, d := range dialects {
 		s, err := d.read(l.files)
 		if err != nil {

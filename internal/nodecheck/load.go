@@ -10,6 +10,8 @@ import (
 	"path"
 	"strings"
 	"time"
+
+	"github.com/mirrorset/mirrorset/internal/nodecheck/hostview"
 )
 
 // file is one of containerd's configuration files.
@@ -24,10 +26,18 @@ type loaded struct {
 	changed time.Time // the latest change of any of them
 }
 
-// loadContainerd reads the configuration as containerd does, but for files that cannot be read: these become problems.
-func (c *checker) loadContainerd() loaded {
-	var l loaded
-	pending, seen := []string{c.ContainerdConfig}, make(map[string]bool)
+// loader reads containerd's configuration.
+type loader struct {
+	root    fs.FS
+	main    string // the file that imports the others
+	restart string // how containerd is started again
+	found   *Report
+}
+
+// load reads the configuration as containerd does, but for files that cannot be read: these become problems.
+func (l *loader) load() loaded {
+	var all loaded
+	pending, seen := []string{l.main}, make(map[string]bool)
 	for len(pending) > 0 {
 		name := pending[0]
 		pending = pending[1:]
@@ -36,45 +46,45 @@ func (c *checker) loadContainerd() loaded {
 		}
 		seen[name] = true
 		if len(seen) > maxFiles {
-			c.unreadable(c.ContainerdConfig, fmt.Errorf("it imports more than %d files", maxFiles))
+			l.unreadable(l.main, fmt.Errorf("it imports more than %d files", maxFiles))
 			break
 		}
 		f := file{path: name}
-		changed, err := readTOML(c.Root, name, &f.tables)
+		changed, err := hostview.ReadTOML(l.root, name, &f.tables)
 		switch {
-		case errors.Is(err, fs.ErrNotExist) && len(l.files) > 0:
-			c.unseen(name)
+		case errors.Is(err, fs.ErrNotExist) && len(all.files) > 0:
+			l.unseen(name)
 			continue
 		case err != nil:
-			c.unreadable(name, err)
+			l.unreadable(name, err)
 			continue
 		}
-		if changed.After(l.changed) {
-			l.changed = changed
+		if changed.After(all.changed) {
+			all.changed = changed
 		}
-		l.files = append(l.files, f)
-		pending = append(pending, c.imports(f)...)
+		all.files = append(all.files, f)
+		pending = append(pending, l.imports(f)...)
 	}
-	return l
+	return all
 }
 
 // imports returns the files that a file names. Only a star makes a pattern.
-func (c *checker) imports(f file) (names []string) {
+func (l *loader) imports(f file) (names []string) {
 	for _, name := range f.Imports {
 		if !path.IsAbs(name) {
 			name = path.Join("/", path.Dir(f.path), name)
 		}
-		name = relative(name)
+		name = hostview.Path(name)
 		if !strings.Contains(name, "*") {
 			names = append(names, name)
 			continue
 		}
-		matches, err := fs.Glob(c.Root, name)
+		matches, err := fs.Glob(l.root, name)
 		if err != nil {
-			c.unreadable(f.path, fmt.Errorf("imports %s: %w", quote(name), err))
+			l.unreadable(f.path, fmt.Errorf("imports %s: %w", quote(name), err))
 		}
-		if len(matches) == 0 && !c.within(name) {
-			c.unseen(name)
+		if len(matches) == 0 && !l.within(name) {
+			l.unseen(name)
 		}
 		names = append(names, matches...)
 	}
@@ -82,28 +92,28 @@ func (c *checker) imports(f file) (names []string) {
 }
 
 // within tells whether the folder of a pattern is one that can be seen: then no match means that there is none.
-func (c *checker) within(pattern string) bool {
+func (l *loader) within(pattern string) bool {
 	folder, _, _ := strings.Cut(pattern, "*")
 	folder = path.Dir(folder + "x")
-	if strings.HasPrefix(folder, path.Dir(c.ContainerdConfig)+"/") {
+	if strings.HasPrefix(folder, path.Dir(l.main)+"/") {
 		return true
 	}
-	_, err := fs.Stat(c.Root, folder)
+	_, err := fs.Stat(l.root, folder)
 	return err == nil
 }
 
-func (c *checker) unreadable(name string, err error) {
-	c.find(Problem{
+func (l *loader) unreadable(name string, err error) {
+	l.found.find(Problem{
 		Reason: ContainerdConfigUnreadable, Runtime: Containerd, Effect: Unsure,
 		Message: fmt.Sprintf("/%s cannot be read (%s), so nothing tells what containerd reads, and whether it starts again", clip(name), why(err)),
-		Remedy:  fmt.Sprintf("Mend /%s, then run: %s", clip(name), c.distribution().restart),
+		Remedy:  fmt.Sprintf("Mend /%s, then run: %s", clip(name), l.restart),
 	})
 }
 
-func (c *checker) unseen(name string) {
-	c.find(Problem{
+func (l *loader) unseen(name string) {
+	l.found.find(Problem{
 		Reason: ContainerdImportUnseen, Runtime: Containerd, Effect: Unsure,
 		Message: fmt.Sprintf("/%s is imported by containerd's configuration, but is not there or cannot be seen from here, and it could set another config_path", clip(name)),
-		Remedy:  fmt.Sprintf("Take it off the imports, or move it to /%s, then run: %s", path.Dir(c.ContainerdConfig), c.distribution().restart),
+		Remedy:  fmt.Sprintf("Take it off the imports, or move it to /%s, then run: %s", path.Dir(l.main), l.restart),
 	})
 }

@@ -11,8 +11,8 @@ import (
 )
 
 // reasons returns those of the verdicts, each once, in their order.
-func reasons(verdicts []verdict) (found []Reason) {
-	for _, v := range verdicts {
+func (j *judgement) reasons() (found []Reason) {
+	for _, v := range j.verdicts {
 		if v.reason != "" && !slices.Contains(found, v.reason) {
 			found = append(found, v.reason)
 		}
@@ -20,12 +20,12 @@ func reasons(verdicts []verdict) (found []Reason) {
 	return found
 }
 
-// containerdProblem makes one problem out of the verdicts that have a reason. Where not all have it, the version decides.
-func (c *checker) containerdProblem(reason Reason, verdicts []verdict, all []dialect, files []file) Problem {
+// problem makes one problem out of the verdicts that have a reason. Where not all have it, the version decides.
+func (j *judgement) problem(reason Reason) Problem {
 	p := Problem{Reason: reason, Runtime: Containerd, Effect: Mild}
-	unread, holds := make([]bool, len(all)), make([]bool, len(all))
+	unread, holds := make([]bool, len(j.dialects)), make([]bool, len(j.dialects))
 	var worst verdict
-	for i, v := range verdicts {
+	for i, v := range j.verdicts {
 		holds[i] = v.reason == reason
 		unread[i] = holds[i] && v.effect == Unread
 		if holds[i] && (worst.reason == "" || v.effect >= worst.effect) {
@@ -34,38 +34,38 @@ func (c *checker) containerdProblem(reason Reason, verdicts []verdict, all []dia
 	}
 	if worst.effect == Unread {
 		holds, p.Effect = unread, Unsure
-		if !slices.ContainsFunc(verdicts, func(v verdict) bool { return v.effect != Unread }) {
+		if !slices.ContainsFunc(j.verdicts, func(v verdict) bool { return v.effect != Unread }) {
 			p.Effect = Unread
 		}
 	}
-	if p.Effect == Unread && slices.ContainsFunc(verdicts, func(v verdict) bool { return v.path == "" }) {
+	if p.Effect == Unread && slices.ContainsFunc(j.verdicts, func(v verdict) bool { return v.path == "" }) {
 		worst.detail = cmp.Or(worst.detail, "none") // some have no default
 	}
-	p.Message, p.Remedy = c.message(&worst, files), c.remedy(&worst, all, files)
-	if versions := among(all, holds); versions != "" {
+	p.Message, p.Remedy = j.message(&worst), j.remedy(&worst)
+	if versions := among(j.dialects, holds); versions != "" {
 		p.Message += fmt.Sprintf(" (containerd %s)", versions)
 	}
 	return p
 }
 
 // message is one sentence about what the versions concerned do.
-func (c *checker) message(v *verdict, files []file) string {
-	at := where(files)
+func (j *judgement) message(v *verdict) string {
+	at := where(j.files)
 	in := "/" + clip(at.path)
 	switch v.reason {
 	case ContainerdCRIDisabled:
-		return fmt.Sprintf("/%s disables the CRI plugin, so the kubelet cannot pull by containerd", c.ContainerdConfig)
+		return fmt.Sprintf("/%s disables the CRI plugin, so the kubelet cannot pull by containerd", j.ContainerdConfig)
 	case ContainerdRegistryConflict:
-		return fmt.Sprintf("/%s sets registry.%s beside config_path = %s, with which containerd does not load its CRI plugin", clip(olderSettings(files).path), v.detail, quote(v.path))
+		return fmt.Sprintf("/%s sets registry.%s beside config_path = %s, with which containerd does not load its CRI plugin", clip(olderSettings(j.files).path), v.detail, quote(v.path))
 	case ContainerdConfigPathElsewhere:
-		return fmt.Sprintf("%s sets config_path = %s, which is not %s, where hosts.toml files are written to", in, quote(v.path), quote(c.CertsDir))
+		return fmt.Sprintf("%s sets config_path = %s, which is not %s, where hosts.toml files are written to", in, quote(v.path), quote(j.CertsDir))
 	case ContainerdConfigPathJoined:
 		return fmt.Sprintf("%s sets config_path = %s, %s", in, quote(v.path), joined(v))
 	}
 	switch {
 	case strings.Join(at.Plugins.paths(), "") != "" && at.Version < 2:
 		return fmt.Sprintf("%s sets a config_path, but has no version = 2 or later, without which it is not in force, so containerd reads no hosts.toml", in)
-	case slices.ContainsFunc(files, func(f file) bool { return strings.Join(f.Plugins.paths(), "") != "" }):
+	case slices.ContainsFunc(j.files, func(f file) bool { return strings.Join(f.Plugins.paths(), "") != "" }):
 		return fmt.Sprintf("%s sets a config_path that is not in force, by the versions of the files and the order of their imports, so containerd reads no hosts.toml", in)
 	case v.detail == mirrorTables:
 		return fmt.Sprintf("%s sets registry.%s and no config_path, so containerd reads no hosts.toml", in, mirrorTables)

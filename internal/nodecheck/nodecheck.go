@@ -8,10 +8,11 @@ package nodecheck
 import (
 	"cmp"
 	"io/fs"
-	"path"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/mirrorset/mirrorset/internal/nodecheck/hostview"
 )
 
 // The defaults of [Node].
@@ -19,6 +20,9 @@ const (
 	DefaultContainerdConfig = "etc/containerd/config.toml"
 	DefaultCertsDir         = "/etc/containerd/certs.d"
 )
+
+// maxFiles bounds the configuration files of one runtime that are read.
+const maxFiles = 200
 
 // DropInsDir is the folder that CRI-O watches, below the host's root.
 const DropInsDir = "etc/containers/registries.conf.d"
@@ -48,23 +52,23 @@ type Node struct {
 
 // Check reads the configuration of the node's runtimes.
 func Check(node Node) Report {
-	node.ContainerdConfig = relative(cmp.Or(node.ContainerdConfig, DefaultContainerdConfig))
+	node.ContainerdConfig = hostview.Path(cmp.Or(node.ContainerdConfig, DefaultContainerdConfig))
 	node.CertsDir = cmp.Or(node.CertsDir, DefaultCertsDir)
-	c := &checker{Node: node}
-	c.Root = newView(node.Root, node.Mounts)
+	node.Root = hostview.New(node.Root, node.Mounts)
+	var found Report
 	switch RuntimeOf(node.RuntimeVersion) {
 	case Containerd:
-		c.checkContainerd(true)
+		newContainerdCheck(node, &found).run(true)
 	case CRIO:
-		c.checkCRIO(true)
+		(&crioCheck{node, &found}).run(true)
 	default:
-		c.checkCRIO(false)
-		c.checkContainerd(false)
+		(&crioCheck{node, &found}).run(false)
+		newContainerdCheck(node, &found).run(false)
 	}
 	if node.ReloadsCRIO {
-		c.report.Problems = slices.DeleteFunc(c.report.Problems, func(p Problem) bool { return p.Runtime == CRIO && p.Effect == Late })
+		found.Problems = slices.DeleteFunc(found.Problems, func(p Problem) bool { return p.Runtime == CRIO && p.Effect == Late })
 	}
-	return c.report
+	return found
 }
 
 // RuntimeOf returns the runtime that the kubelet uses by what status.nodeInfo.containerRuntimeVersion of a Node says, as in
@@ -79,31 +83,12 @@ func RuntimeOf(version string) Runtime {
 	return ""
 }
 
-// checker collects what is found.
-type checker struct {
-	Node
-	report Report
-}
-
-func (c *checker) find(p Problem) {
-	c.report.Problems = append(c.report.Problems, p)
-}
-
-func (c *checker) runs(r Runtime) {
-	c.report.Runtimes = append(c.report.Runtimes, r)
-}
-
-// relative returns the path of a host's file below its root.
-func relative(name string) string {
-	return cmp.Or(strings.TrimPrefix(path.Clean("/"+name), "/"), ".")
-}
-
 // started returns when a runtime was started: the given time, else that of its socket, which it creates then.
-func (c *checker) started(given time.Time, socket string) time.Time {
+func started(root fs.FS, given time.Time, socket string) time.Time {
 	if !given.IsZero() {
 		return given
 	}
-	info, err := fs.Stat(c.Root, socket)
+	info, err := fs.Stat(root, socket)
 	if err != nil || info.Mode().Type() != fs.ModeSocket {
 		return time.Time{}
 	}

@@ -95,6 +95,14 @@ type Report struct {
 	Problems []Problem
 }
 
+func (r *Report) find(p Problem) {
+	r.Problems = append(r.Problems, p)
+}
+
+func (r *Report) runs(runtime Runtime) {
+	r.Runtimes = append(r.Runtimes, runtime)
+}
+
 // Effect returns what the problems of a runtime come to. Rules count as applied only where it is [Mild], or [Late] after a
 // reload that succeeded.
 func (r Report) Effect(runtime Runtime) Effect {

@@ -19,23 +19,23 @@ type distribution struct {
 	template func(version int) string
 }
 
-// distribution tells by the path of the configuration file.
-func (c *checker) distribution() distribution {
+// distributionOf tells by the path of the configuration file.
+func distributionOf(config string) distribution {
 	rancher := func(version int) string {
 		name := "config-v3.toml.tmpl"
 		if version < 3 {
 			name = "config.toml.tmpl"
 		}
-		return "/" + path.Join(path.Dir(c.ContainerdConfig), name)
+		return "/" + path.Join(path.Dir(config), name)
 	}
 	switch {
-	case strings.Contains(c.ContainerdConfig, "/k3s/agent/"):
+	case strings.Contains(config, "/k3s/agent/"):
 		return distribution{"systemctl restart k3s (on agents: k3s-agent)", "run/k3s/containerd/containerd.sock", rancher}
-	case strings.Contains(c.ContainerdConfig, "/rke2/agent/"):
+	case strings.Contains(config, "/rke2/agent/"):
 		return distribution{"systemctl restart rke2-server (on agents: rke2-agent)", "run/k3s/containerd/containerd.sock", rancher}
-	case strings.Contains(c.ContainerdConfig, "/microk8s/"):
+	case strings.Contains(config, "/microk8s/"):
 		return distribution{"snap restart microk8s.daemon-containerd", "var/snap/microk8s/common/run/containerd.sock", func(int) string {
-			return "/" + path.Join(path.Dir(c.ContainerdConfig), "containerd-template.toml")
+			return "/" + path.Join(path.Dir(config), "containerd-template.toml")
 		}}
 	}
 	return distribution{"systemctl restart containerd", "run/containerd/containerd.sock", nil}
@@ -83,28 +83,29 @@ func olderSettings(files []file) *file {
 }
 
 // remedy says what to change.
-func (c *checker) remedy(v *verdict, all []dialect, files []file) string {
-	d := c.distribution()
+func (j *judgement) remedy(v *verdict) string {
+	d := j.distribution
 	switch {
 	case v.reason == ContainerdCRIDisabled:
-		return fmt.Sprintf("Remove %q, %q and %q from disabled_plugins in /%s or the files that it imports, then run: %s", criName1, criName2, imagesName, c.ContainerdConfig, d.restart)
-	case v.reason == ContainerdRegistryConflict && c.isCertsDir(v.path):
-		return remove(all, files) + "Then run: " + d.restart
+		return fmt.Sprintf("Remove %q, %q and %q from disabled_plugins in /%s or the files that it imports, then run: %s", criName1, criName2, imagesName, j.ContainerdConfig, d.restart)
+	case v.reason == ContainerdRegistryConflict && j.isCertsDir(v.path):
+		return j.remove() + "Then run: " + d.restart
 	case v.reason == ContainerdConfigPathElsewhere && path.IsAbs(v.path) && !strings.Contains(v.path, ":"):
-		return fmt.Sprintf("If that is where hosts.toml files belong on this node, start the manager with --containerd-certs-dir=%s. Else: %s", clip(v.path), c.setPath(all, files))
+		return fmt.Sprintf("If that is where hosts.toml files belong on this node, start the manager with --containerd-certs-dir=%s. Else: %s", clip(v.path), j.setPath())
 	}
-	return c.setPath(all, files)
+	return j.setPath()
 }
 
 // setPath says where to put which lines, what has to go, and what to run then.
-func (c *checker) setPath(all []dialect, files []file) string {
-	at, d := where(files), c.distribution()
+func (j *judgement) setPath() string {
+	files, d := j.files, j.distribution
+	at := where(files)
 	version := cmp.Or(at.Version, files[0].Version)
 	in := "/" + clip(at.path)
 	if d.template != nil {
 		in = d.template(version) + ", which /" + clip(at.path) + " is made out of,"
 	}
-	text := remove(all, files) + fmt.Sprintf("In %s set this, each table once:\n\n%s\n", in, lines(version, c.CertsDir))
+	text := j.remove() + fmt.Sprintf("In %s set this, each table once:\n\n%s\n", in, lines(version, j.CertsDir))
 	if version < 2 {
 		text += fmt.Sprintf("With version 2 the names of plugins are written in full there: %q for %q.\n", criName2, criName1)
 	}
@@ -114,7 +115,7 @@ func (c *checker) setPath(all []dialect, files []file) string {
 	if slices.ContainsFunc(files, func(f file) bool { return f.Version != 0 && f.Version != files[0].Version }) {
 		text += "Write all files that are imported in one version.\n"
 	}
-	if last, several := lastTable(files); several && all[0].max < 3 {
+	if last, several := lastTable(files); several && j.dialects[0].max < 3 {
 		text += fmt.Sprintf("containerd 1 takes this plugin's table as a whole from the last file that has one, /%s, so all that belongs in it has to stand there.\n", clip(last.path))
 	}
 	return text + "Then run: " + d.restart
@@ -132,12 +133,12 @@ func lastTable(files []file) (last *file, several bool) {
 }
 
 // remove says which tables config_path cannot stand beside.
-func remove(all []dialect, files []file) (text string) {
+func (j *judgement) remove() (text string) {
 	var mirrors, tls bool
-	for i := range files {
-		for _, r := range files[i].Plugins.registries() {
+	for i := range j.files {
+		for _, r := range j.files[i].Plugins.registries() {
 			mirrors = mirrors || len(r.Mirrors) > 0
-			tls = tls || r.hasTLS() && all[0].max < 3
+			tls = tls || r.hasTLS() && j.dialects[0].max < 3
 		}
 	}
 	for _, t := range []struct {
@@ -145,7 +146,7 @@ func remove(all []dialect, files []file) (text string) {
 		name  string
 	}{{mirrors, mirrorTables}, {tls, tlsTables}} {
 		if t.there {
-			text += fmt.Sprintf("Remove the tables registry.%s from /%s; hosts.toml files can say the same.\n", t.name, clip(olderSettings(files).path))
+			text += fmt.Sprintf("Remove the tables registry.%s from /%s; hosts.toml files can say the same.\n", t.name, clip(olderSettings(j.files).path))
 		}
 	}
 	return text

@@ -1,7 +1,7 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package nodecheck
+package hostview
 
 import (
 	"errors"
@@ -10,20 +10,15 @@ import (
 	"io/fs"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/pelletier/go-toml/v2"
 )
 
-// The bounds of what is read.
-const (
-	maxSize  = 4 << 20
-	maxFiles = 200
-)
+// maxSize bounds a file that is read, in bytes.
+const maxSize = 4 << 20
 
-// readTOML decodes one file, as far as the value asks for it, and returns when it was changed.
-func readTOML(root fs.FS, name string, into any) (changed time.Time, err error) {
+// ReadTOML decodes one file, as far as the value asks for it, and returns when it was changed.
+func ReadTOML(root fs.FS, name string, into any) (changed time.Time, err error) {
 	data, changed, err := readFile(root, name)
 	if err != nil {
 		return changed, err
@@ -57,38 +52,4 @@ func readFile(root fs.FS, name string) (data []byte, changed time.Time, err erro
 		err = fmt.Errorf("it has more than %d MiB", maxSize>>20)
 	}
 	return data, info.ModTime(), err
-}
-
-// why returns an error's text without the path, which the message names already.
-func why(err error) string {
-	var p *fs.PathError
-	if errors.As(err, &p) {
-		err = p.Err
-	}
-	return clip(err.Error())
-}
-
-const maxText = 150
-
-// clip keeps a text from elsewhere on one line of a sane length.
-func clip(text string) string {
-	printable := func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return ' '
-	}
-	return fmt.Sprintf("%.*s", maxText, strings.Map(printable, text)) + more(text)
-}
-
-// quote makes any value safe to print on one line.
-func quote(value string) string {
-	return fmt.Sprintf("%.*q", maxText, value) + more(value)
-}
-
-func more(text string) string {
-	if utf8.RuneCountInString(text) > maxText {
-		return "..."
-	}
-	return ""
 }

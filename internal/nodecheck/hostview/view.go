@@ -1,10 +1,14 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package nodecheck
+// Package hostview shows a host's files, wherever its folders are mounted, and reads those that are configuration: never what is no
+// regular file, and never without a bound.
+package hostview
 
 import (
+	"cmp"
 	"io/fs"
+	"path"
 	"strings"
 )
 
@@ -14,10 +18,12 @@ type view struct {
 	mounts map[string]string // both below a root
 }
 
-func newView(root fs.FS, mounts map[string]string) fs.FS {
+// New returns the files below a root. The mounts say where folders are there that are not in their own places, by what the host calls
+// them; of one in another, the inner one counts.
+func New(root fs.FS, mounts map[string]string) fs.FS {
 	v := view{root: root, mounts: make(map[string]string, len(mounts))}
 	for folder, at := range mounts {
-		v.mounts[relative(folder)] = relative(at)
+		v.mounts[Path(folder)] = Path(at)
 	}
 	return v
 }
@@ -37,3 +43,8 @@ func (v view) at(name string) string {
 func (v view) Open(name string) (fs.File, error)          { return v.root.Open(v.at(name)) }
 func (v view) Stat(name string) (fs.FileInfo, error)      { return fs.Stat(v.root, v.at(name)) }
 func (v view) ReadDir(name string) ([]fs.DirEntry, error) { return fs.ReadDir(v.root, v.at(name)) }
+
+// Path returns where the host's file of a name is below its root.
+func Path(name string) string {
+	return cmp.Or(strings.TrimPrefix(path.Clean("/"+name), "/"), ".")
+}

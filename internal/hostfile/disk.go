@@ -1,0 +1,78 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package hostfile
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path"
+)
+
+const (
+	fileMode = 0o644
+	dirMode  = 0o755
+)
+
+// disk is a host's root directory, with the steps that a change which outlives a crash is made of.
+type disk struct {
+	*os.Root
+}
+
+// writeTemp writes a new file, never through a link that stands in its place, and waits until it is on disk.
+func (d disk) writeTemp(name string, content []byte) error {
+	if err := d.removeTemp(name); err != nil {
+		return err
+	}
+	file, err := d.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(content)
+	if err == nil {
+		err = file.Chmod(fileMode) // whatever the umask
+	}
+	if err == nil {
+		err = file.Sync()
+	}
+	return errors.Join(err, file.Close())
+}
+
+// removeTemp removes a file, or a folder that is empty, if there is one.
+func (d disk) removeTemp(name string) error {
+	if err := d.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// makeDir makes the directory and its parents, and waits until each new name is on disk.
+func (d disk) makeDir(dir string) error {
+	if _, err := d.Stat(dir); err == nil {
+		return nil
+	}
+	parent := path.Dir(dir)
+	if parent != dir {
+		if err := d.makeDir(parent); err != nil {
+			return err
+		}
+	}
+	err := d.Mkdir(dir, dirMode)
+	if err == nil {
+		err = d.Chmod(dir, dirMode) // whatever the umask
+	}
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return d.syncDir(parent)
+}
+
+// syncDir waits until the names in a directory are on disk.
+func (d disk) syncDir(dir string) error {
+	opened, err := d.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(opened.Sync(), opened.Close())
+}
