@@ -223,12 +223,12 @@ func TestAFileClosesARegistryIfNothingInItLeadsThere(t *testing.T) {
 
 func TestRulesThatNobodyChecksAreNotWritten(t *testing.T) {
 	for _, rule := range []mirrors.Rule{
-		{Source: "../../etc", Mirrors: []mirrors.Mirror{{Location: "m.com"}}},
-		{Source: "..", Mirrors: []mirrors.Mirror{{Location: "m.com"}}},
-		{Source: "", Mirrors: []mirrors.Mirror{{Location: "m.com"}}},
-		{Source: "_default", Mirrors: []mirrors.Mirror{{Location: "m.com"}}},
-		{Source: "s.com", Mirrors: []mirrors.Mirror{{Location: "m.com\"]\n[host.\"x"}}},
-		{Source: "s.com", Mirrors: []mirrors.Mirror{{Location: "m.com"}, {Location: "m.com"}}, Blocked: true},
+		{Source: "../../etc", Mirrors: []mirrors.Mirror{{Location: "m.com", Modes: mirrors.ByDigest}}},
+		{Source: "..", Mirrors: []mirrors.Mirror{{Location: "m.com", Modes: mirrors.ByDigest}}},
+		{Source: "", Mirrors: []mirrors.Mirror{{Location: "m.com", Modes: mirrors.ByDigest}}},
+		{Source: "_default", Mirrors: []mirrors.Mirror{{Location: "m.com", Modes: mirrors.ByDigest}}},
+		{Source: "s.com", Mirrors: []mirrors.Mirror{{Location: "m.com\"]\n[host.\"x", Modes: mirrors.ByDigest}}},
+		{Source: "s.com", Mirrors: []mirrors.Mirror{{Location: "m.com", Modes: mirrors.ByDigest}, {Location: "m.com", Modes: mirrors.ByDigest}}, Blocked: true},
 	} {
 		tree := certsd.Project([]mirrors.Rule{rule}, certsd.Node{Redirector: redirector})
 		if len(tree.Files) != 0 || len(tree.Pending) != 1 || tree.Pending[0].Reason == "" || tree.Pending[0].Blocked != rule.Blocked {

@@ -57,7 +57,7 @@ type Kind struct {
 }
 
 // All are the kinds that there are.
-var All = []*Kind{Digest}
+var All = []*Kind{Digest, Tag}
 
 // Named returns the kind of a name; nil for one that is none of sets.
 func Named(name string) *Kind {

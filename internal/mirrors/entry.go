@@ -23,15 +23,19 @@ type reader struct {
 	blockers map[Scope]string // by source, see blockedBy
 }
 
-// read returns the statements of all sets by source, each source's in the order of objects and entries (M2).
-func (r *reader) read(sets []Set) map[Scope][]statement {
+// read returns the statements of all sets by source and mode, in the order of objects and entries (M2).
+func (r *reader) read(sets []Set) map[Scope]*said {
 	byName := slices.SortedStableFunc(slices.Values(sets), func(a, b Set) int { return compareObjects(a.Object, b.Object) })
-	bySource := make(map[Scope][]statement)
+	bySource := make(map[Scope]*said)
 	for i := range byName {
 		for j := range byName[i].Entries {
 			entry := Entry{Object: byName[i].Object, Index: j}
 			if s, ok := r.readEntry(entry, &byName[i].Entries[j]); ok {
-				bySource[s.source] = append(bySource[s.source], s)
+				if bySource[s.source] == nil {
+					bySource[s.source] = &said{}
+				}
+				o := &bySource[s.source][slices.Index(modes[:], entry.Kind.Mode)]
+				o.statements = append(o.statements, s)
 			}
 		}
 	}

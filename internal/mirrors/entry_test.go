@@ -86,8 +86,8 @@ func TestAnEntryThatLosesAllItsMirrorsIsLeftOutOrFailsClosed(t *testing.T) { // 
 		{"left out whole", "a: s.com -> mirror, B", nil, []string{"InvalidMirror s.com a/0", "InvalidMirror s.com a/0", "InvalidMirror s.com a/0"}},
 		{"left out beside another entry", "a: s.com -> mirror\nb: s.com -> m.com", []string{"s.com -> m.com"}, []string{"InvalidMirror s.com a/0", "InvalidMirror s.com a/0"}},
 		{"an explicit Allow is left out too", "a: s.com -> mirror [Allow]", nil, []string{"InvalidMirror s.com a/0", "InvalidMirror s.com a/0"}},
-		{"Never blocks", "a: s.com -> mirror [Never]", []string{"s.com -> (none) [blocked]"}, []string{"BlocksTagPulls s.com a/0", "InvalidMirror s.com a/0", "InvalidMirror s.com a/0"}},
-		{"Never blocks where only the source is kept", "a: s.com -> s.com, mirror [Never]", []string{"s.com -> (none) [blocked]"}, []string{"BlocksTagPulls s.com a/0", "InvalidMirror s.com a/0", "InvalidMirror s.com a/0"}},
+		{"Never blocks", "a: s.com -> mirror [Never]", []string{"s.com -> (none) [blocked]"}, []string{"BlocksDigestPulls s.com a/0", "BlocksTagPulls s.com a/0", "InvalidMirror s.com a/0", "InvalidMirror s.com a/0"}},
+		{"Never blocks where only the source is kept", "a: s.com -> s.com, mirror [Never]", []string{"s.com -> (none) [blocked]"}, []string{"BlocksDigestPulls s.com a/0", "BlocksTagPulls s.com a/0", "InvalidMirror s.com a/0", "InvalidMirror s.com a/0"}},
 		{"Never blocks what another entry mirrors", "a: s.com -> mirror [Never]\nb: s.com -> m.com", []string{"s.com -> m.com [blocked]"}, []string{"BlocksTagPulls s.com a/0", "InvalidMirror s.com a/0", "InvalidMirror s.com a/0", "PolicyConflict s.com a/0 b/0"}},
 		{"the source kept is a carve-out without Never", "a: s.com -> s.com, mirror", []string{"s.com -> (none)"}, []string{"InvalidMirror s.com a/0"}},
 	})

@@ -48,8 +48,10 @@ const (
 	SourceInOwnMirrors Reason = "SourceInOwnMirrors"
 	// WildcardCollapse: different hosts meet at one place on the mirror; informational (L3).
 	WildcardCollapse Reason = "WildcardCollapse"
-	// BlocksTagPulls: a blocked source refuses tags as well; informational (L4).
+	// BlocksTagPulls: a blocked source refuses tags as well, because it has no mirrors for them; informational (L4, T6).
 	BlocksTagPulls Reason = "BlocksTagPulls"
+	// BlocksDigestPulls: a blocked source refuses digests as well, because it has no mirrors for them; informational (T6).
+	BlocksDigestPulls Reason = "BlocksDigestPulls"
 	// WildcardTie: registries.conf readers prefer a wildcard to a host of equal length (Q1).
 	WildcardTie Reason = "WildcardTie"
 	// InvalidRewrite: a mirror that makes some references of its source invalid (E3, Q3).
@@ -76,6 +78,7 @@ var classes = map[Reason]Class{
 	MirrorBlocked:        Attention,
 	WildcardCollapse:     Informational,
 	BlocksTagPulls:       Informational,
+	BlocksDigestPulls:    Informational,
 }
 
 // Reasons returns all reasons that there are, in byte order, so that each can be counted when there is none.

@@ -4,7 +4,7 @@
 package mirrors
 
 // review finds what is odd about rules in the light of each other and of the runtimes' quirks (Q1 to Q5).
-func (r *reader) review(rules []Rule) {
+func (r *reader) review(rules []Rule, all map[Scope]said) {
 	x := NewIndex(rules)
 	var blocked []Scope
 	for i := range rules {
@@ -14,14 +14,16 @@ func (r *reader) review(rules []Rule) {
 	}
 	for i := range rules {
 		rule := &rules[i]
-		r.reviewSource(rule, x)
+		r.reviewSource(rule, x, all)
 		for j := range rule.Mirrors {
-			r.reviewMirror(rule, &rule.Mirrors[j], x, blocked)
+			if m := &rule.Mirrors[j]; !rule.inherits(m.Modes) {
+				r.reviewMirror(rule, m, x, blocked)
+			}
 		}
 	}
 }
 
-func (r *reader) reviewSource(rule *Rule, x *Index) {
+func (r *reader) reviewSource(rule *Rule, x *Index, all map[Scope]said) {
 	source := quote(rule.Source)
 	if why := unmatchable(rule.Source); why != "" {
 		r.find(UnmatchableSource, rule.Source, rule.From, "source %s matches no image, or not those meant: %s", source, why)
@@ -34,13 +36,25 @@ func (r *reader) reviewSource(rule *Rule, x *Index) {
 		r.find(WildcardTie, rule.Source, joined(rule.From, wildcard.From), "CRI-O and Podman use source %s for images of %s, because both are equally long; name the repositories below the host instead", quote(wildcard.Source), source)
 	}
 	if rule.Blocked {
-		r.find(BlocksTagPulls, rule.Source, rule.BlockedBy, "source %s is blocked, so images below it that are named by tag cannot be pulled at all", source)
-	}
-	if len(rule.Mirrors) > 0 || rule.Blocked {
+		r.reviewBlocked(rule)
 		return
 	}
-	if outer := x.enclosing(rule.Source); outer != nil && outer.Blocked {
-		r.find(CarveOutOpensBlocked, rule.Source, rule.From, "the entry for source %s names no mirror, which opens this part of source %s, blocked by %s", source, quote(outer.Source), r.blockedBy(outer))
+	outer := x.enclosing(rule.Source)
+	for i, o := range all[rule.Source] {
+		if outer != nil && o.isCarveOut() && all[outer.Source][i].blocks() {
+			r.find(CarveOutOpensBlocked, rule.Source, o.entries(anyOf), "the entry for source %s names no mirror, which opens this part of source %s, blocked by %s", source, quote(outer.Source), r.blockedBy(outer))
+		}
+	}
+}
+
+// reviewBlocked finds which pulls a blocked source leaves no place for (L4, T6).
+func (r *reader) reviewBlocked(rule *Rule) {
+	const text = "source %s is blocked, so images below it that are named by %s cannot be pulled at all"
+	if len(rule.MirrorsFor(ByTag)) == 0 {
+		r.find(BlocksTagPulls, rule.Source, rule.BlockedBy, text, quote(rule.Source), "tag")
+	}
+	if len(rule.MirrorsFor(ByDigest)) == 0 {
+		r.find(BlocksDigestPulls, rule.Source, rule.BlockedBy, text, quote(rule.Source), "digest")
 	}
 }
 

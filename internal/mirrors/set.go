@@ -8,17 +8,6 @@ import (
 	"strconv"
 )
 
-// Mode is how a reference names an image. A mirror may serve one mode or both.
-type Mode uint8
-
-// The modes.
-const (
-	// ByDigest is a reference with a digest, with or without a tag beside it.
-	ByDigest Mode = 1 << iota
-	// ByTag is any other reference.
-	ByTag
-)
-
 // Policy says whether the source may be contacted where no mirror has an image.
 type Policy string
 

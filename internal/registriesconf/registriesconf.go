@@ -23,8 +23,8 @@ import (
 // Header begins every text that [Encode] writes. By it a file is known to be ours.
 const Header = "# Written by Mirrorset from the ImageDigestMirrorSets of this cluster. Do not edit: changes are undone.\n"
 
-// pulls are the values of pull-from-mirror, which say for which references readers use a mirror (L4).
-var pulls = map[mirrors.Mode]text{mirrors.ByDigest: "digest-only"}
+// pulls are the values of pull-from-mirror, which say for which references readers use a mirror (L4, T7); without one it is for all.
+var pulls = map[mirrors.Mode]text{mirrors.ByDigest: "digest-only", mirrors.ByTag: "tag-only", mirrors.ByDigest | mirrors.ByTag: ""}
 
 type document struct {
 	Registries []registry `toml:"registry"`
@@ -41,7 +41,7 @@ type registry struct {
 type mirror struct {
 	Location       text `toml:"location"`
 	Insecure       bool `toml:"insecure,omitempty"`
-	PullFromMirror text `toml:"pull-from-mirror"`
+	PullFromMirror text `toml:"pull-from-mirror,omitempty"`
 }
 
 // text is a string that is written in double quotes, as every example of registries.conf has it.
@@ -96,8 +96,8 @@ const blockedBy = "blocked by "
 // provenance is a comment line for people who read the file on a node.
 func provenance(rule *mirrors.Rule) string {
 	var parts []string
-	if len(rule.From) > 0 {
-		parts = append(parts, mirrors.Names(rule.From))
+	if from := rule.Entries(); len(from) > 0 {
+		parts = append(parts, mirrors.Names(from))
 	}
 	if len(rule.BlockedBy) > 0 {
 		parts = append(parts, blockedBy+mirrors.Names(rule.BlockedBy))
@@ -109,7 +109,7 @@ func provenance(rule *mirrors.Rule) string {
 }
 
 // Decode reads text that [Encode] wrote into rules without provenance. It is strict: whatever Encode would not have
-// written, such as a key it does not know or a mirror that serves tags, is an error, so that no reader of ours understands
+// written, such as a key it does not know or mirrors in another order (T7), is an error, so that no reader of ours understands
 // less than the runtimes do.
 func Decode(data []byte) ([]mirrors.Rule, error) {
 	var doc document
@@ -196,7 +196,7 @@ func decodeRule(r *registry) (mirrors.Rule, error) {
 	for _, m := range r.Mirrors {
 		modes := modesOf(m.PullFromMirror)
 		if modes == 0 {
-			return rule, fmt.Errorf("mirror %q: pull-from-mirror is %q, want %q", string(m.Location), string(m.PullFromMirror), pulls[mirrors.ByDigest])
+			return rule, fmt.Errorf("mirror %q: pull-from-mirror is %q, want %q, %q or none", string(m.Location), string(m.PullFromMirror), pulls[mirrors.ByDigest], pulls[mirrors.ByTag])
 		}
 		rule.Mirrors = append(rule.Mirrors, mirrors.Mirror{Location: mirrors.Scope(m.Location), Modes: modes, Insecure: m.Insecure})
 	}

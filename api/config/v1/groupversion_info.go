@@ -1,8 +1,8 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package v1 has the ImageDigestMirrorSet resource of the config.openshift.io/v1 API: the types that its CRD is
-// generated from.
+// Package v1 has the ImageDigestMirrorSet and ImageTagMirrorSet resources of the config.openshift.io/v1 API: the types that
+// their CRDs are generated from.
 //
 // +kubebuilder:object:generate=true
 // +groupName=config.openshift.io
@@ -29,10 +29,13 @@ var (
 )
 
 func addKnownTypes(scheme *runtime.Scheme) error {
-	scheme.AddKnownTypes(GroupVersion, &ImageDigestMirrorSet{}, &ImageDigestMirrorSetList{})
+	scheme.AddKnownTypes(GroupVersion, &ImageDigestMirrorSet{}, &ImageDigestMirrorSetList{}, &ImageTagMirrorSet{}, &ImageTagMirrorSetList{})
 	metav1.AddToGroupVersion(scheme, GroupVersion)
 	return nil
 }
 
-// KindImageDigestMirrorSet is the kind of an [ImageDigestMirrorSet], for what names objects by it.
-const KindImageDigestMirrorSet = "ImageDigestMirrorSet"
+// The kinds of sets, for what names objects by them.
+const (
+	KindImageDigestMirrorSet = "ImageDigestMirrorSet"
+	KindImageTagMirrorSet    = "ImageTagMirrorSet"
+)

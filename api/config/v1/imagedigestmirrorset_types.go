@@ -37,8 +37,8 @@ type ImageDigestMirrorSet struct {
 
 // ImageDigestMirrorSetSpec is what an administrator asks for.
 type ImageDigestMirrorSetSpec struct {
-	// imageDigestMirrors are the rules, one a source. A rule applies to references by digest; a pull by tag goes to
-	// the source. Only the rules with the most specific matching source are used for an image, so a rule for
+	// imageDigestMirrors are the rules, one a source. A rule applies to references by digest; for images that are
+	// named by tag there are ImageTagMirrorSets. Only the rules with the most specific matching source are used for an image, so a rule for
 	// quay.io/libpod/busybox replaces, for that repository, whatever is said about quay.io/libpod. Rules with equal
 	// sources, here or in other sets, are merged: lists "a, b, c" and "c, d, e" become "a, b, c, d, e". Lists that
 	// contradict each other are accepted; give one list where the order matters.
@@ -81,7 +81,7 @@ type ImageMirror string
 type MirrorSourcePolicy string
 
 const (
-	// NeverContactSource fails the pull: the source is blocked, for tags too.
+	// NeverContactSource fails the pull: the source is blocked, for digests and tags alike.
 	NeverContactSource MirrorSourcePolicy = "NeverContactSource"
 	// AllowContactingSource goes on to the source; it is what an absent policy means.
 	AllowContactingSource MirrorSourcePolicy = "AllowContactingSource"
@@ -140,7 +140,7 @@ type Finding struct {
 	// +kubebuilder:validation:MaxLength=32768
 	Message string `json:"message,omitempty"`
 
-	// entry is where in spec.imageDigestMirrors it was found, counted from 0. It is absent where it concerns several
+	// entry is which entry of the spec it was found in, counted from 0. It is absent where it concerns several
 	// entries.
 	// +optional
 	// +kubebuilder:validation:Minimum=0

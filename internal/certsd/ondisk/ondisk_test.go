@@ -43,7 +43,7 @@ func newFolder(t *testing.T, dir string, have map[string]string) (ondisk.Folder,
 }
 
 func TestOnlyWhatOthersPutThereIsInTheWay(t *testing.T) {
-	file := certsd.Project([]mirrors.Rule{{Source: registry, Mirrors: []mirrors.Mirror{{Location: "m.com"}}}}, certsd.Node{}).Files[0]
+	file := certsd.Project([]mirrors.Rule{{Source: registry, Mirrors: []mirrors.Mirror{{Location: "m.com", Modes: mirrors.ByDigest}}}}, certsd.Node{}).Files[0]
 	for name, c := range map[string]struct {
 		have    map[string]string
 		foreign string

@@ -1,11 +1,12 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package mirrorstest writes ImageDigestMirrorSets in the short notation of docs/semantics.md section 6, for tests.
+// Package mirrorstest writes sets in the short notation of docs/semantics.md section 6, for tests.
 package mirrorstest
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -22,28 +23,46 @@ var policies = map[string]configv1.MirrorSourcePolicy{
 }
 
 // Parse reads one entry a line, "object: source -> mirror, mirror [Policy]", into sets in the order in which their names
-// first appear. Without mirrors it is "(none)"; Never and Allow are short for the policies; any value may stand in double
-// quotes with Go's escapes.
+// first appear. An object is an ImageDigestMirrorSet, or with "T " before its name an ImageTagMirrorSet ("D " says the former).
+// Without mirrors it is "(none)"; Never and Allow are short for the policies; any value may stand in double quotes with Go's
+// escapes.
 func Parse(text string) ([]kinds.Set, error) {
-	var list configv1.ImageDigestMirrorSetList
-	at := make(map[string]int)
+	var digests configv1.ImageDigestMirrorSetList
+	var tags configv1.ImageTagMirrorSetList
 	for line := range strings.Lines(text) {
 		line = strings.TrimSpace(line)
 		if line == "" {
 			continue
 		}
-		name, entry, err := parseLine(line)
+		rest, isTag := strings.CutPrefix(line, "T ")
+		name, entry, err := parseLine(strings.TrimPrefix(rest, "D "))
 		if err != nil {
 			return nil, fmt.Errorf("line %q: %w", line, err)
 		}
-		if _, ok := at[name]; !ok {
-			at[name] = len(list.Items)
-			list.Items = append(list.Items, configv1.ImageDigestMirrorSet{ObjectMeta: metav1.ObjectMeta{Name: name}})
+		if isTag {
+			at := slices.IndexFunc(tags.Items, func(s configv1.ImageTagMirrorSet) bool { return s.Name == name })
+			if at < 0 {
+				at = len(tags.Items)
+				tags.Items = append(tags.Items, configv1.ImageTagMirrorSet{ObjectMeta: metav1.ObjectMeta{Name: name}})
+			}
+			spec := &tags.Items[at].Spec
+			spec.ImageTagMirrors = append(spec.ImageTagMirrors, configv1.ImageTagMirrors(entry))
+			continue
 		}
-		spec := &list.Items[at[name]].Spec
+		at := slices.IndexFunc(digests.Items, func(s configv1.ImageDigestMirrorSet) bool { return s.Name == name })
+		if at < 0 {
+			at = len(digests.Items)
+			digests.Items = append(digests.Items, configv1.ImageDigestMirrorSet{ObjectMeta: metav1.ObjectMeta{Name: name}})
+		}
+		spec := &digests.Items[at].Spec
 		spec.ImageDigestMirrors = append(spec.ImageDigestMirrors, entry)
 	}
-	return Of(list.Items...)
+	sets, err := Of(digests.Items...)
+	if err != nil {
+		return nil, err
+	}
+	byTag, err := kinds.Tag.FromList(&tags)
+	return append(sets, byTag...), err
 }
 
 // Of returns the sets that objects are.

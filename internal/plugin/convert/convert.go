@@ -162,7 +162,7 @@ func (c *converter) add(metadata setMetadata, entries []configv1.ImageDigestMirr
 func (c *converter) usable(set string, entry configv1.ImageDigestMirrors) []configv1.ImageMirror {
 	var kept []configv1.ImageMirror
 	for _, m := range entry.Mirrors {
-		rule := mirrors.Rule{Source: mirrors.Scope(entry.Source), Mirrors: []mirrors.Mirror{{Location: mirrors.Scope(m)}}}
+		rule := mirrors.Rule{Source: mirrors.Scope(entry.Source), Mirrors: []mirrors.Mirror{{Location: mirrors.Scope(m), Modes: mirrors.ByDigest}}}
 		if err := rule.Validate(); err != nil {
 			c.lose(set, "%v", err)
 		} else if !slices.Contains(kept, m) {

@@ -1,0 +1,131 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package mirrors
+
+import "slices"
+
+// mergeSource makes the one rule of a source (M1 to M5, T2 to T5).
+func (r *reader) mergeSource(source Scope, all said, insecure Scopes) Rule {
+	rule := Rule{Source: source, Insecure: insecure.contain(source)}
+	for i, o := range all {
+		if o.from == "" {
+			rule.From = append(rule.From, o.entries(anyOf)...)
+		} else {
+			rule.Inherited = append(rule.Inherited, Inheritance{Mode: modes[i], Source: o.from, From: o.entries(anyOf)})
+		}
+		rule.BlockedBy = append(rule.BlockedBy, o.entries(blocking)...)
+		rule.Blocked = rule.Blocked || o.blocks()
+	}
+	slices.SortFunc(rule.From, compareEntries)
+	slices.SortFunc(rule.BlockedBy, compareEntries)
+	r.findPolicyConflicts(source, all)
+	var byMode [len(modes)][]Mirror
+	for i, o := range all {
+		byMode[i] = r.mergeMirrors(source, o, rule.Blocked, insecure)
+	}
+	rule.Mirrors = sideBySide(byMode[0], byMode[1])
+	if len(rule.Mirrors) == 0 {
+		rule.Mirrors = nil
+	}
+	return rule
+}
+
+// findPolicyConflicts finds entries of one mode that forbid what others allow (M5), and modes of which one forbids it (T5).
+func (r *reader) findPolicyConflicts(source Scope, all said) {
+	const text = "source %s is blocked by the policy NeverContactSource of %s, although %s would allow contacting it"
+	for i, o := range all {
+		blockedBy := o.entries(blocking)
+		if len(blockedBy) == 0 {
+			continue
+		}
+		if allowedBy := o.entries(allowing); len(allowedBy) > 0 && o.from == "" {
+			r.find(PolicyConflict, source, joined(blockedBy, allowedBy), text, quote(source), Names(blockedBy), Names(allowedBy))
+		}
+		other := all[len(modes)-1-i]
+		if len(other.statements) == 0 || other.blocks() {
+			continue
+		}
+		allowedBy := other.entries(anyOf)
+		remedy := ""
+		if o.from != "" {
+			remedy = "; an " + blockedBy[0].Kind.Name + " that names mirrors for it with the policy AllowContactingSource opens it"
+		}
+		r.find(PolicyConflict, source, joined(blockedBy, allowedBy), text+"%s", quote(source), Names(blockedBy), Names(allowedBy), remedy)
+	}
+}
+
+// mergeMirrors joins the lists of one mode. What is odd about inherited ones is found where they are from.
+func (r *reader) mergeMirrors(source Scope, o opinion, blocked bool, insecure Scopes) []Mirror {
+	var entries []Entry
+	var lists [][]Scope
+	for _, s := range o.statements {
+		if len(s.mirrors) > 0 {
+			entries, lists = append(entries, s.entry), append(lists, s.mirrors)
+		}
+	}
+	if blocked {
+		r.withoutSource(source, o.from != "", entries, lists)
+	}
+	order, conflicts := mergeLists(source, lists)
+	if n := len(order); n > 0 && order[n-1] == source {
+		order = order[:n-1] // the source is tried last anyhow (M4)
+	}
+	from := make(map[Scope][]Entry, len(order))
+	for i, list := range lists {
+		for _, m := range list {
+			from[m] = append(from[m], entries[i])
+		}
+	}
+	for _, members := range conflicts {
+		if o.from != "" {
+			break
+		}
+		involved := involvedIn(members, entries, lists)
+		r.find(OrderConflict, source, involved, "the mirror lists for source %s contradict each other about the order of %s (in %s); they are tried in the order in which they first appear",
+			quote(source), enumerate(quoteAll(members)), Names(involved))
+	}
+	mirrors := make([]Mirror, len(order))
+	for i, m := range order {
+		mirrors[i] = Mirror{Location: m, Insecure: insecure.contain(m), From: from[m]}
+	}
+	return mirrors
+}
+
+// withoutSource takes a blocked source off the mirror lists (M5).
+func (r *reader) withoutSource(source Scope, inherited bool, entries []Entry, lists [][]Scope) {
+	for i, list := range lists {
+		if at := slices.Index(list, source); at >= 0 {
+			lists[i] = slices.Concat(list[:at], list[at+1:])
+			if !inherited {
+				r.find(SourceInOwnMirrors, source, []Entry{entries[i]}, "source %s is blocked, so it is left out of its own mirrors", quote(source))
+			}
+		}
+	}
+}
+
+// involvedIn returns the entries whose lists say something about the order of the mirrors.
+func involvedIn(mirrors []Scope, entries []Entry, lists [][]Scope) []Entry {
+	var involved []Entry
+	member := make(map[Scope]bool, len(mirrors))
+	for _, m := range mirrors {
+		member[m] = true
+	}
+	for i, list := range lists {
+		named := 0
+		for _, m := range list {
+			if member[m] {
+				named++
+			}
+		}
+		if named > 1 {
+			involved = append(involved, entries[i])
+		}
+	}
+	return involved
+}
+
+// joined returns the entries of both, in the order of objects and entries.
+func joined(a, b []Entry) []Entry {
+	return slices.SortedFunc(slices.Values(slices.Concat(a, b)), compareEntries)
+}

@@ -1,0 +1,104 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package mirrors
+
+import "slices"
+
+// Mode is how a reference names an image. A mirror may serve one mode or both.
+type Mode uint8
+
+// The modes.
+const (
+	// ByDigest is a reference with a digest, with or without a tag beside it.
+	ByDigest Mode = 1 << iota
+	// ByTag is any other reference.
+	ByTag
+)
+
+// modes are all there are, in the order in which mirrors stand (T7).
+var modes = [...]Mode{ByDigest, ByTag}
+
+// said is what all entries say of one source, by mode.
+type said [len(modes)]opinion
+
+// opinion is what entries say of a source in one mode.
+type opinion struct {
+	statements []statement
+	// from is the broader source that the statements are inherited from; empty for those of the source's own.
+	from Scope
+}
+
+// blocks tells whether the policy is Never (T3).
+func (o opinion) blocks() bool {
+	return slices.ContainsFunc(o.statements, blocking)
+}
+
+// isCarveOut reports whether the source's own entries take the mirrors of broader ones away (E5).
+func (o opinion) isCarveOut() bool {
+	return o.from == "" && len(o.statements) > 0 && !slices.ContainsFunc(o.statements, func(s statement) bool { return len(s.mirrors) > 0 })
+}
+
+// What [opinion.entries] takes.
+func anyOf(statement) bool      { return true }
+func blocking(s statement) bool { return s.blocks }
+func allowing(s statement) bool { return s.allows }
+
+// entries returns those of the statements that a function takes.
+func (o opinion) entries(take func(statement) bool) (all []Entry) {
+	for _, s := range o.statements {
+		if take(s) {
+			all = append(all, s.entry)
+		}
+	}
+	return all
+}
+
+// inherit returns what counts for each source: where it has no entry of a mode, what the nearest broader source with one says (T4).
+func inherit(bySource map[Scope]*said) map[Scope]said {
+	all := make(map[Scope]said, len(bySource))
+	for source, own := range bySource {
+		all[source] = *own
+	}
+	for i := range modes {
+		own := make([]Rule, 0, len(bySource))
+		for source, s := range bySource {
+			if len(s[i].statements) > 0 {
+				own = append(own, Rule{Source: source})
+			}
+		}
+		if len(own) == len(bySource) || len(own) == 0 {
+			continue
+		}
+		x := NewIndex(own)
+		for source := range bySource {
+			if len(bySource[source][i].statements) > 0 {
+				continue
+			}
+			if broader := x.enclosing(source); broader != nil {
+				counts := all[source]
+				counts[i] = bySource[broader.Source][i].narrowed(broader.Source, source)
+				all[source] = counts
+			}
+		}
+	}
+	return all
+}
+
+// narrowed is what is said of a broader source as it counts for a narrower one: each mirror has the rest of the path appended.
+func (o opinion) narrowed(broader, source Scope) opinion {
+	narrow := opinion{from: broader, statements: make([]statement, len(o.statements))}
+	for i, s := range o.statements {
+		s.mirrors = make([]Scope, 0, len(o.statements[i].mirrors))
+		for _, m := range o.statements[i].mirrors {
+			if m == broader {
+				s.mirrors = append(s.mirrors, source)
+			} else if m += Scope(broader.Rest(source)); poisons(source, m) == "" {
+				s.mirrors = append(s.mirrors, m)
+			}
+		}
+		s.mirrors = unique(s.mirrors)
+		narrow.statements[i] = s
+	}
+	return narrow
+}
