@@ -195,7 +195,7 @@ func (p *projection) rulesOf(host string) []*mirrors.Rule {
 // project returns where containerd asks for images of a host, or the reason why it cannot be told. Neither means that
 // nothing is to be said: containerd goes to the source by itself.
 func (p *projection) project(host string, rules []*mirrors.Rule) (hosts []Endpoint, reason string) {
-	if rule := rules[0]; len(rules) == 1 && rule.Source == mirrors.Scope(host) {
+	if rule := rules[0]; len(rules) == 1 && rule.Source == mirrors.Scope(host) && sameForAll(rule) {
 		usable, needsRedirector := p.usable(rule)
 		switch {
 		case needsRedirector:
@@ -206,6 +206,16 @@ func (p *projection) project(host string, rules []*mirrors.Rule) (hosts []Endpoi
 		}
 	}
 	return p.redirected(host, rules)
+}
+
+// sameForAll tells whether a rule has no mirrors for tags, or the same as for digests, so that hosts.toml can say it (T11).
+func sameForAll(rule *mirrors.Rule) bool {
+	for _, m := range rule.Mirrors {
+		if m.Modes != rule.Mirrors[0].Modes || m.Modes == mirrors.ByTag {
+			return false
+		}
+	}
+	return true
 }
 
 // usable returns the mirrors of a bare host that do not lie in a blocked source (Q4), without a source at the end, where it

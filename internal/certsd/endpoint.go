@@ -24,6 +24,8 @@ type Endpoint struct {
 	// DigestOnly is the capability "pull" alone: manifests and blobs by digest. Without it, tags are resolved and images are
 	// pushed there as well.
 	DigestOnly bool `json:"digestOnly,omitempty"`
+	// NoPush are the capabilities "pull" and "resolve": whatever is pulled, by digest or by tag, and nothing is pushed there.
+	NoPush bool `json:"noPush,omitempty"`
 	// SkipVerify takes any certificate.
 	SkipVerify bool `json:"skipVerify,omitempty"`
 	Certificates
@@ -87,7 +89,7 @@ func (p *projection) direct(rule *mirrors.Rule, usable []mirrors.Mirror) []Endpo
 			ways = p.source(host, m.Insecure || route.IsLoopback(host))
 		}
 		for _, e := range ways {
-			e.DigestOnly = true // L4
+			e.DigestOnly, e.NoPush = m.Modes == mirrors.ByDigest, m.Modes != mirrors.ByDigest && !isSource // L4, T11
 			all = append(all, e)
 		}
 	}
@@ -136,7 +138,7 @@ func unique(endpoints []Endpoint) []Endpoint {
 	kept := make([]Endpoint, 0, len(endpoints)+1)
 	for _, e := range endpoints {
 		if i, ok := at[e.url()]; ok {
-			kept[i].DigestOnly = kept[i].DigestOnly && e.DigestOnly
+			kept[i].DigestOnly, kept[i].NoPush = kept[i].DigestOnly && e.DigestOnly, kept[i].NoPush && e.NoPush
 			continue
 		}
 		at[e.url()] = len(kept)
@@ -178,7 +180,7 @@ func (e Endpoint) renderSettings(out *bytes.Buffer, indent string) {
 	switch {
 	case e.DigestOnly:
 		out.WriteString(indent + "capabilities = [\"pull\"]\n")
-	case e.isRedirector(): // nothing can be pushed through it
+	case e.NoPush, e.isRedirector(): // nothing can be pushed through it
 		out.WriteString(indent + "capabilities = [\"pull\", \"resolve\"]\n")
 	}
 	if e.Path != route.APIRoot {

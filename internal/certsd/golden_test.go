@@ -33,6 +33,7 @@ const insecurePrefix = "# insecure: "
 // input is what rules are made of.
 type input struct {
 	sets     []configv1.ImageDigestMirrorSet
+	tags     []configv1.ImageTagMirrorSet
 	insecure mirrors.Scopes
 }
 
@@ -41,7 +42,11 @@ func (in input) rules(t interface{ Fatal(...any) }) []mirrors.Rule {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return kinds.Merge(sets, in.insecure).Rules
+	tags, err := kinds.Tag.FromList(&configv1.ImageTagMirrorSetList{Items: in.tags})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return kinds.Merge(append(sets, tags...), in.insecure).Rules
 }
 
 func readInput(t *testing.T, path string) input {
@@ -52,10 +57,14 @@ func readInput(t *testing.T, path string) input {
 	}
 	for document := range strings.SplitSeq(text, "---\n") {
 		var set configv1.ImageDigestMirrorSet
-		if err := yaml.UnmarshalStrict([]byte(document), &set); err != nil {
+		var tags configv1.ImageTagMirrorSet
+		if err := yaml.UnmarshalStrict([]byte(document), &set); err == nil {
+			in.sets = append(in.sets, set)
+		} else if err := yaml.UnmarshalStrict([]byte(document), &tags); err == nil {
+			in.tags = append(in.tags, tags)
+		} else {
 			t.Fatal(err)
 		}
-		in.sets = append(in.sets, set)
 	}
 	return in
 }

@@ -164,14 +164,12 @@ func (e *Endpoint) check(resolves bool) error {
 	}
 	if text, ok := strings.CutPrefix(e.Path, route.RedirectorPath); ok {
 		_, isRank := route.Entry(text).Rank()
-		if !route.Entry(text).IsValid() || e.Scheme != "http" || !route.IsLoopback(e.Host) || isRank != e.DigestOnly || isRank == resolves {
+		if !route.Entry(text).IsValid() || e.Scheme != "http" || !route.IsLoopback(e.Host) || e.DigestOnly == resolves || e.DigestOnly && !isRank {
 			return errors.New("it is not an entry of the redirector as we write it")
 		}
 		return nil
 	}
-	if resolves {
-		return errors.New("its capabilities are not those that we write")
-	}
+	e.NoPush = resolves
 	if below, ok := strings.CutPrefix(e.Path, route.APIRoot+"/"); ok {
 		return checkLocation(e.Host + "/" + below)
 	}

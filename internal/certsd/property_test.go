@@ -51,6 +51,12 @@ func drawRules(t *rapid.T) []mirrors.Rule {
 		set.Spec.ImageDigestMirrors = rapid.SliceOfN(rapid.Custom(drawEntry), 1, 4).Draw(t, name)
 		in.sets = append(in.sets, set)
 	}
+	tags := configv1.ImageTagMirrorSet{}
+	tags.Name = "c"
+	for _, e := range rapid.SliceOfN(rapid.Custom(drawEntry), 0, 3).Draw(t, "tags") {
+		tags.Spec.ImageTagMirrors = append(tags.Spec.ImageTagMirrors, configv1.ImageTagMirrors(e))
+	}
+	in.tags = append(in.tags, tags)
 	in.insecure = parseScopes(t, rapid.SliceOfN(rapid.SampledFrom([]string{"s.com", "m.com/x", "n.com:5000", "docker.io"}), 0, 2).Draw(t, "insecure"))
 	return in.rules(t)
 }
@@ -59,7 +65,7 @@ func drawRules(t *rapid.T) []mirrors.Rule {
 // place are one place, and a place that is asked twice in a row counts once.
 func implied(hosts []certsd.Endpoint, router *route.Router, host string, ref mirrors.Reference) []string {
 	var all []string
-	way := router.Route(host, strings.TrimPrefix(ref.Name, host+"/"))
+	way := router.Route(host, strings.TrimPrefix(ref.Name, host+"/"), ref.Mode)
 	for _, e := range hosts {
 		location := e.Host + strings.TrimPrefix(e.Path, "/v2") + strings.TrimPrefix(ref.Name, host)
 		if text, ok := strings.CutPrefix(e.Path, route.RedirectorPath); ok {
@@ -109,7 +115,7 @@ func TestContainerdPullsFromWhereWeSay(t *testing.T) {
 			}
 			// Two components: docker.io/x has another name.
 			path := rapid.SampledFrom([]string{"/x/y", "/x/y/z", "/z/x", "/v2/x"}).Draw(t, "path")
-			ref, err := mirrors.ParseReference(host + path + rapid.SampledFrom([]string{digest, digest, digest, ":1"}).Draw(t, "suffix"))
+			ref, err := mirrors.ParseReference(host + path + rapid.SampledFrom([]string{digest, digest, ":1"}).Draw(t, "suffix"))
 			if err != nil {
 				t.Fatal(err)
 			}

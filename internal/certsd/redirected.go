@@ -41,23 +41,32 @@ func isInsecure(rule *mirrors.Rule) bool { return rule.Insecure }
 func isSecure(rule *mirrors.Rule) bool { return !rule.Insecure }
 
 // ranks are the redirector's entries for mirrors, up to the longest list of these rules; at least one, because containerd
-// 1.6 refuses a file without a host table.
+// 1.6 refuses a file without a host table. For a digest, the mirrors that a tag may have been found at stand behind those for
+// digests (T10). Tags are asked for at the ranks that some rule has a mirror for tags at (T9).
 func (p *projection) ranks(rules []*mirrors.Rule) []Endpoint {
-	longest := 1
+	longest, forTags := 1, 0
 	for _, rule := range rules {
-		longest = max(longest, len(rule.Mirrors))
+		digests, tags := rule.MirrorsFor(mirrors.ByDigest), rule.MirrorsFor(mirrors.ByTag)
+		forTags = max(forTags, len(tags))
+		for _, tag := range tags {
+			if !slices.ContainsFunc(digests, func(m mirrors.Mirror) bool { return m.Location == tag.Location }) {
+				digests = append(digests, tag)
+			}
+		}
+		longest = max(longest, len(digests), len(tags))
 	}
 	hosts := make([]Endpoint, 0, longest+2)
 	for place := range longest {
-		hosts = append(hosts, p.entry(route.Rank(place)))
+		e := p.entry(route.Rank(place))
+		e.DigestOnly = place >= forTags
+		hosts = append(hosts, e)
 	}
 	return hosts
 }
 
 // entry is plain HTTP without any TLS setting, which would have containerd try HTTPS first.
 func (p *projection) entry(e route.Entry) Endpoint {
-	_, isRank := e.Rank()
-	return Endpoint{Scheme: "http", Host: p.node.Redirector, Path: route.RedirectorPath + string(e), DigestOnly: isRank}
+	return Endpoint{Scheme: "http", Host: p.node.Redirector, Path: route.RedirectorPath + string(e)}
 }
 
 // projectWildcards returns the endpoints of every registry that has no folder. Where none of the wildcards is blocked, the

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/mirrors/mirrorstest"
 )
 
@@ -120,7 +121,7 @@ func BenchmarkRoute(b *testing.B) {
 			}
 			s := newServer(b, sets.String())
 			for b.Loop() {
-				if route := s.rules.Load().Router.Route("s.com", "team50/app/deep/image"); len(route.Mirrors) != 2 {
+				if route := s.rules.Load().Router.Route("s.com", "team50/app/deep/image", mirrors.ByDigest); len(route.Mirrors) != 2 {
 					b.Fatalf("%+v", route)
 				}
 			}

@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -51,11 +52,12 @@ type Server struct {
 	rules  atomic.Pointer[Rules]
 	scout  *scout
 	relay  *relay
+	finds  finds
 }
 
 // New returns a redirector that knows no rules yet, and so cannot tell what is blocked: it sends nobody anywhere.
 func New(config Config) *Server {
-	s := &Server{config: config, scout: newScout()}
+	s := &Server{config: config, scout: newScout(), finds: finds{byRepository: make(map[string]find)}}
 	s.relay = newRelay(config.OwnTLS, s.scout, s.refuses)
 	return s
 }
@@ -90,6 +92,14 @@ func (q question) digest() digest.Digest {
 	return ""
 }
 
+// mode tells how the image is named.
+func (q question) mode() mirrors.Mode {
+	if q.digest() == "" {
+		return mirrors.ByTag
+	}
+	return mirrors.ByDigest
+}
+
 // parse understands GET and HEAD of a manifest or a blob, and nothing else. The registry stands in the query, where
 // containerd puts it for every host that is not the registry itself.
 func parse(r *http.Request) (q question, ok bool) {
@@ -107,10 +117,10 @@ func parse(r *http.Request) (q question, ok bool) {
 		return q, false
 	}
 	separator := "@"
-	if q.digest() == "" {
+	if q.mode() == mirrors.ByTag {
 		separator = ":"
-		if _, isRank := q.entry.Rank(); isRank || q.kind != manifests {
-			return q, false // L4
+		if q.kind != manifests {
+			return q, false
 		}
 	}
 	ref, err := mirrors.ParseReference(q.host + "/" + q.repository + separator + q.object)
@@ -154,7 +164,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) Result {
 		fail(w, http.StatusServiceUnavailable, "UNAVAILABLE", "the rules of this node are not known yet")
 		return Failed
 	}
-	way := rules.Router.Route(q.host, q.repository)
+	way := s.route(rules.Router, q)
 	rank, isRank := q.entry.Rank()
 	switch {
 	case isRank:
@@ -174,6 +184,22 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) Result {
 	return ToSource
 }
 
+// route returns the way to what is asked for. Behind the mirrors for digests stand those that a tag of the repository was found at
+// (T10): what a tag names has to come from there.
+func (s *Server) route(router *route.Router, q question) route.Route {
+	way := router.Route(q.host, q.repository, q.mode())
+	found := s.finds.of(q)
+	if q.mode() == mirrors.ByTag || len(found) == 0 {
+		return way
+	}
+	for _, m := range router.Route(q.host, q.repository, mirrors.ByTag).Mirrors { // those that the rules still have
+		if slices.Contains(found, m) && !slices.Contains(way.Mirrors, m) {
+			way.Mirrors = append(way.Mirrors, m)
+		}
+	}
+	return way
+}
+
 // serveMirror sends containerd to the mirror of a rank if that one is worth the way.
 func (s *Server) serveMirror(w http.ResponseWriter, r *http.Request, q question, way route.Route, rank int) Result {
 	if rank >= len(way.Mirrors) {
@@ -190,6 +216,7 @@ func (s *Server) serveMirror(w http.ResponseWriter, r *http.Request, q question,
 		s.scout.memory.remember(q, mirror, v)
 	case own != nil:
 		if v = s.relay.serveMirror(w, r, q, mirror, own, isLast); v.ok {
+			s.finds.note(q, mirror)
 			return Streamed
 		}
 		s.scout.memory.remember(q, mirror, v)
@@ -197,6 +224,7 @@ func (s *Server) serveMirror(w http.ResponseWriter, r *http.Request, q question,
 		v = s.scout.ask(r, q, mirror)
 		if v.ok || v.silent && isLast {
 			redirect(w, q, mirror)
+			s.finds.note(q, mirror)
 			return Redirected
 		}
 	}
@@ -217,13 +245,12 @@ func (s *Server) refusal(q question, way route.Route, by string) string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "source %s is blocked by policy NeverContactSource", way.Rule.Source)
 	if by != "" {
-		fmt.Fprintf(&text, " of ImageDigestMirrorSet %s", by)
+		fmt.Fprintf(&text, " of set %s", by)
 	}
-	if q.digest() == "" {
-		text.WriteString("; mirrors are for images by digest only")
-		return text.String()
-	}
-	if len(way.Mirrors) == 0 {
+	switch {
+	case len(way.Rule.MirrorsFor(q.mode())) == 0 && q.mode() == mirrors.ByTag:
+		text.WriteString("; it has no mirror for images by tag, which an ImageTagMirrorSet could name")
+	case len(way.Mirrors) == 0:
 		text.WriteString("; no mirror may be contacted")
 	}
 	for _, m := range way.Mirrors {

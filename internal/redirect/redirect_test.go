@@ -85,16 +85,16 @@ func TestWhoIsRefusedReadsByWhomAndWhatBecameOfTheMirrors(t *testing.T) {
 	if w.Code != http.StatusForbidden {
 		t.Errorf("got %d", w.Code)
 	}
-	for _, want := range []string{"source s.com/x is blocked", "NeverContactSource of ImageDigestMirrorSet 30-airgap",
+	for _, want := range []string{"source s.com/x is blocked", "NeverContactSource of set 30-airgap",
 		gone.host + "/m/y: it answered 404 Not Found", wrong.host + "/n/y: its manifest is another one"} {
 		if got := message(t, w); !strings.Contains(got, want) {
 			t.Errorf("%q is not in %s", want, got)
 		}
 	}
-	if got := message(t, ask(t, s, http.MethodGet, pathTo("source", "s.com", "x/y", "latest"))); !strings.Contains(got, "30-airgap; mirrors are for images by digest only") {
+	if got := message(t, ask(t, s, http.MethodGet, pathTo("source", "s.com", "x/y", "latest"))); !strings.Contains(got, "30-airgap; it has no mirror for images by tag") {
 		t.Errorf("got %s", got)
 	}
-	if got := message(t, ask(t, s, http.MethodGet, pathTo("source", "deep.a.t.com", "y", "latest"))); !strings.Contains(got, "source *.t.com is blocked by policy NeverContactSource of ImageDigestMirrorSet a") {
+	if got := message(t, ask(t, s, http.MethodGet, pathTo("source", "deep.a.t.com", "y", "latest"))); !strings.Contains(got, "source *.t.com is blocked by policy NeverContactSource of set a") {
 		t.Errorf("got %s", got)
 	}
 }
@@ -107,7 +107,7 @@ func TestNothingElseIsServed(t *testing.T) {
 		"the API's version":                    "/v2/",
 		"the redirector's root":                route.RedirectorPath,
 		"an entry alone":                       route.RedirectorPath + "0",
-		"a tag of a mirror":                    pathTo("0", "s.com", "x/y", "latest"),
+		"a tag that has no mirror":             pathTo("0", "s.com", "x/y", "latest"),
 		"a blob by another name than a digest": strings.Replace(pathTo("source", "s.com", "x/y", "latest"), manifests, blobs, 1),
 		"a list of tags":                       route.RedirectorPath + "source/x/y/tags/list?ns=s.com",
 		"referrers":                            route.RedirectorPath + "source/x/y/referrers/" + manifestDigest + "?ns=s.com",

@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/route"
 )
 
@@ -70,8 +71,8 @@ func (s *relay) tlsFor(t route.Target) (*tls.Config, error) {
 }
 
 // serveMirror streams from a mirror, which is waited for longer if it is the last one. Where the verdict is not ok, nothing has
-// been answered yet. Whether a manifest is the one can only be told from its content, so it is asked for whole, where containerd
-// wants no more than its headers too.
+// been answered yet. Whether a manifest is the one that a digest names can only be told from its content, so it is asked for whole,
+// where containerd wants no more than its headers too.
 func (s *relay) serveMirror(w http.ResponseWriter, r *http.Request, q question, mirror route.Target, own *tls.Config, isLast bool) verdict {
 	if v, ok := s.scout.memory.distrusts(q, mirror); ok {
 		return v
@@ -84,7 +85,8 @@ func (s *relay) serveMirror(w http.ResponseWriter, r *http.Request, q question, 
 			return verdict{silent: true, why: silentFor(patience)}
 		}
 	}
-	if q.kind == manifests {
+	isManifest := q.kind == manifests && q.mode() == mirrors.ByDigest
+	if isManifest {
 		r = r.Clone(r.Context())
 		r.Method = http.MethodGet
 	}
@@ -102,7 +104,7 @@ func (s *relay) serveMirror(w http.ResponseWriter, r *http.Request, q question, 
 		return verdict{why: "it answered " + resp.Status + ", and a mirror that is insecure, or has TLS settings of the node's own, is asked without credentials"}
 	case resp.StatusCode >= 300:
 		return verdict{why: "it answered " + resp.Status}
-	case q.kind == manifests && resp.StatusCode == http.StatusOK:
+	case isManifest && resp.StatusCode == http.StatusOK:
 		return s.passManifest(w, r, q, resp, body)
 	}
 	pass(w, resp, body)

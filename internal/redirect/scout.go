@@ -16,6 +16,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/route"
 )
 
@@ -137,10 +138,10 @@ func (s *scout) slot(host string) chan struct{} {
 }
 
 // request asks for a manifest whole, because only its content tells whether it is the one; of a blob, containerd sees that
-// for itself.
+// for itself, and what a tag names nobody knows but the mirror (T12).
 func (s *scout) request(ctx context.Context, q question, mirror route.Target, accept []string) verdict {
-	method := http.MethodHead
-	if q.kind == manifests {
+	method, isManifest := http.MethodHead, q.kind == manifests && q.mode() == mirrors.ByDigest
+	if isManifest {
 		method = http.MethodGet
 	}
 	req, err := http.NewRequestWithContext(ctx, method, urlOf("https", mirror, q), nil)
@@ -157,7 +158,7 @@ func (s *scout) request(ctx context.Context, q question, mirror route.Target, ac
 	switch {
 	case resp.StatusCode == http.StatusNotFound, resp.StatusCode == http.StatusGone, resp.StatusCode == http.StatusTooManyRequests, resp.StatusCode >= 500:
 		return verdict{why: "it answered " + resp.Status}
-	case resp.StatusCode != http.StatusOK, q.kind != manifests: // such as one that wants to know who asks
+	case resp.StatusCode != http.StatusOK, !isManifest: // such as one that wants to know who asks
 		return verdict{ok: true}
 	}
 	got := q.digest().Algorithm().Hash()

@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/mirrorset/mirrorset/internal/mirrors"
 )
 
 func TestAMirrorThatIsNoGoodIsPassedOver(t *testing.T) {
@@ -207,7 +209,7 @@ func TestOneSlowImageDoesNotSilenceItsRegistry(t *testing.T) {
 func TestABadAnswerIsNotRememberedForLongerBecauseItIsAskedFor(t *testing.T) {
 	mirror := startRegistry(t, false, has)
 	s := newServer(t, "a: s.com/x -> "+mirror.host+"/m")
-	q, m := question{kind: manifests, object: manifestDigest}, s.rules.Load().Router.Route("s.com", "x/y").Mirrors[0]
+	q, m := question{kind: manifests, object: manifestDigest}, s.rules.Load().Router.Route("s.com", "x/y", mirrors.ByDigest).Mirrors[0]
 	s.scout.memory.rememberFor(100*time.Millisecond, q, m, verdict{why: "it answered 503"})
 	eventually(t, "the mirror is asked again", func() bool {
 		return ask(t, s, http.MethodGet, pathTo("0", "s.com", "x/y", manifestDigest)).Code == http.StatusTemporaryRedirect
@@ -279,7 +281,7 @@ func TestTheLastMirrorOfABlockedSourceIsNotPassedOverForBeingSlow(t *testing.T) 
 func TestWhatIsRememberedIsBounded(t *testing.T) {
 	s := newServer(t, "a: s.com/x -> m.com")
 	for i := range 3 * maxVerdicts {
-		route := s.rules.Load().Router.Route("s.com", fmt.Sprintf("x/%d", i))
+		route := s.rules.Load().Router.Route("s.com", fmt.Sprintf("x/%d", i), mirrors.ByDigest)
 		s.scout.memory.remember(question{kind: manifests, object: manifestDigest}, route.Mirrors[0], verdict{ok: true})
 		s.scout.silences.note(name(route.Mirrors[0]), false)
 	}

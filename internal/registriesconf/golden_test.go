@@ -14,9 +14,9 @@ import (
 	"strings"
 	"testing"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
-	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/registriesconf"
@@ -29,7 +29,7 @@ const insecurePrefix = "# insecure: "
 
 // golden is one case of testdata: what is put in, and the files that say what comes out.
 type golden struct {
-	sets          []configv1.ImageDigestMirrorSet
+	sets          []kinds.Set
 	insecure      mirrors.Scopes
 	out, findings string
 }
@@ -47,16 +47,27 @@ func readGolden(t *testing.T, path string) golden {
 		g.insecure, text = scopes, rest
 	}
 	for document := range strings.SplitSeq(text, "---\n") {
-		var set configv1.ImageDigestMirrorSet
-		if err := yaml.UnmarshalStrict([]byte(document), &set); err != nil {
-			t.Fatal(err)
-		}
-		if want := configv1.GroupVersion.String(); set.Kind != "ImageDigestMirrorSet" || set.APIVersion != want || set.Name == "" {
-			t.Fatalf("%s: %s %s %q, want a named ImageDigestMirrorSet of %s", path, set.APIVersion, set.Kind, set.Name, want)
+		set := decode(t, []byte(document))
+		if want := set.Kind.GroupVersionKind(); set.GetObjectKind().GroupVersionKind() != want || set.GetName() == "" {
+			t.Fatalf("%s: %s %q, want a named %s", path, set.GetObjectKind().GroupVersionKind(), set.GetName(), want)
 		}
 		g.sets = append(g.sets, set)
 	}
 	return g
+}
+
+// decode reads a set of either kind.
+func decode(t *testing.T, document []byte) kinds.Set {
+	t.Helper()
+	var object metav1.TypeMeta
+	if err := yaml.Unmarshal(document, &object); err != nil || kinds.Named(object.Kind) == nil {
+		t.Fatalf("kind %s, error %v", object.Kind, err)
+	}
+	set, err := kinds.Named(object.Kind).Decode(func(into any) error { return yaml.UnmarshalStrict(document, into) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return set
 }
 
 func readFile(t *testing.T, path string) []byte {
@@ -112,7 +123,7 @@ func TestSetsAreWrittenAsTheGoldenFilesSay(t *testing.T) {
 }
 
 func checkGolden(t *testing.T, g golden) {
-	result := kinds.Merge(of(t, g.sets), g.insecure)
+	result := kinds.Merge(g.sets, g.insecure)
 	text, err := registriesconf.Encode(result.Rules)
 	if err != nil {
 		t.Fatal(err)
@@ -129,7 +140,7 @@ func checkGolden(t *testing.T, g golden) {
 	}
 	for range 50 {
 		rand.Shuffle(len(g.sets), func(i, j int) { g.sets[i], g.sets[j] = g.sets[j], g.sets[i] })
-		again, err := registriesconf.Encode(kinds.Merge(of(t, g.sets), g.insecure).Rules)
+		again, err := registriesconf.Encode(kinds.Merge(g.sets, g.insecure).Rules)
 		if err != nil || !bytes.Equal(again, text) {
 			t.Fatalf("another order of the objects gives other text, error %v:\n%s", err, again)
 		}

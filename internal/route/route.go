@@ -31,7 +31,7 @@ type Target struct {
 	Insecure bool
 }
 
-// Route is where the images of a repository come from, by digest.
+// Route is where the images of a repository come from that are named in one mode.
 type Route struct {
 	// Rule decides; nil where no source matches.
 	Rule *mirrors.Rule
@@ -41,10 +41,10 @@ type Route struct {
 	Source Target
 }
 
-// Route returns the way to a repository, whose registry is named as in image references.
-func (r *Router) Route(host, repository string) Route {
+// Route returns the way to a repository, whose registry is named as in image references, for references of a mode.
+func (r *Router) Route(host, repository string, mode mirrors.Mode) Route {
 	name := host + "/" + repository
-	resolution := r.index.Resolve(mirrors.Reference{Name: name, Mode: mirrors.ByDigest})
+	resolution := r.index.Resolve(mirrors.Reference{Name: name, Mode: mode})
 	route := Route{Rule: resolution.Rule, Source: target(name, IsLoopback(host))}
 	sources := resolution.PullSources
 	if !resolution.Blocked { // the last one is the source

@@ -19,14 +19,14 @@ func TestARankLeadsToTheMirrorAtItsPlace(t *testing.T) {
 		t.Fatal(err)
 	}
 	router := route.NewRouter(kinds.Merge(sets, nil).Rules)
-	got := router.Route("s.com", "x/app").Mirrors
+	got := router.Route("s.com", "x/app", mirrors.ByDigest).Mirrors
 	if want := []route.Target{{Host: "m.com", Repository: "y/app"}, {Host: "registry-1.docker.io", Repository: "z/app"}, {Host: "n.com", Repository: "app"}}; !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
-	if way := router.Route("s.com", "other"); way.Rule != nil || len(way.Mirrors) > 0 || way.Source != (route.Target{Host: "s.com", Repository: "other"}) {
+	if way := router.Route("s.com", "other", mirrors.ByDigest); way.Rule != nil || len(way.Mirrors) > 0 || way.Source != (route.Target{Host: "s.com", Repository: "other"}) {
 		t.Errorf("what no source matches: got %+v", way)
 	}
-	if way := router.Route("shut.com", "x"); !way.IsBlocked() {
+	if way := router.Route("shut.com", "x", mirrors.ByDigest); !way.IsBlocked() {
 		t.Errorf("what is blocked: got %+v", way)
 	}
 	for path, want := range map[string]bool{"/v2/shut/x/manifests/1": true, "/v2/shutter/manifests/1": false, "/v2/": false} {

@@ -65,7 +65,7 @@ var _ = Describe("containerd through the redirector", func() {
 		s.expectAsked(s.source)
 		other, digest := newImage(ctx)
 		s.source.push(ctx, "app", other)
-		s.expectRefusedWith(ctx, s.source.host+"/app"+digest, "NeverContactSource of ImageDigestMirrorSet 30-airgap", s.first.host+"/all/app: it answered 404 Not Found")
+		s.expectRefusedWith(ctx, s.source.host+"/app"+digest, "NeverContactSource of set 30-airgap", s.first.host+"/all/app: it answered 404 Not Found")
 		s.expectUntouched(s.source)
 	}, nodeTimeout)
 
@@ -76,7 +76,7 @@ var _ = Describe("containerd through the redirector", func() {
 		s.apply(ctx, []string{mirrored("source")}, never("30-airgap", s.source.host+"/shut", s.first.host+"/shut"), set("20-global", s.source.host+"/open", s.second.host+"/open"))
 		s.expectPulled(ctx, s.source.host+"/open/tagged:1")
 		Expect(s.seen.asked()).To(HaveExactElements(s.source.name, s.second.name), "the content by digest may come from the mirror (N5)")
-		s.expectRefusedWith(ctx, s.source.host+"/shut/tagged:1", "NeverContactSource of ImageDigestMirrorSet 30-airgap", "mirrors are for images by digest only")
+		s.expectRefusedWith(ctx, s.source.host+"/shut/tagged:1", "NeverContactSource of set 30-airgap", "it has no mirror for images by tag")
 		s.expectUntouched(s.source, s.first)
 	}, nodeTimeout)
 
@@ -129,7 +129,7 @@ var _ = Describe("containerd through the redirector", func() {
 			set("20-global", s.source.host+"/team", s.first.host+"/a", s.second.host+"/b"), never("30-airgap", s.source.host+"/shut", s.first.host+"/a", s.second.host+"/b"))
 		s.first.stop()
 		s.second.stop()
-		s.expectRefusedWith(ctx, s.source.host+"/shut/app"+digest, "NeverContactSource of ImageDigestMirrorSet 30-airgap", s.second.host+"/b/app: ", "connection refused")
+		s.expectRefusedWith(ctx, s.source.host+"/shut/app"+digest, "NeverContactSource of set 30-airgap", s.second.host+"/b/app: ", "connection refused")
 		s.expectUntouched(s.source)
 		s.expectPulled(ctx, s.source.host+"/team/app"+digest)
 		s.expectAsked(s.source)

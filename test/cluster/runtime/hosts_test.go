@@ -29,6 +29,7 @@ type endpoint struct {
 	Host       string `json:"host"`
 	Path       string `json:"path"`
 	DigestOnly bool   `json:"digestOnly"`
+	NoPush     bool   `json:"noPush"`
 	SkipVerify bool   `json:"skipVerify"`
 }
 
@@ -46,15 +47,17 @@ func load(t *testing.T, root, host string) []endpoint {
 		if !ok {
 			t.Fatalf("%s://%s goes through a %T, which tries another scheme", h.Scheme, h.Host, h.Client.Transport)
 		}
-		want := all
-		if strings.HasSuffix(h.Path, "/_mirrorset/source") {
-			want = docker.HostCapabilityPull | docker.HostCapabilityResolve
-		}
-		if h.Capabilities != docker.HostCapabilityPull && h.Capabilities != want {
+		e := endpoint{Scheme: h.Scheme, Host: h.Host, Path: h.Path, SkipVerify: transport.TLSClientConfig.InsecureSkipVerify}
+		isRedirector := strings.Contains(h.Path, "/_mirrorset/")
+		switch {
+		case h.Capabilities == docker.HostCapabilityPull:
+			e.DigestOnly = true
+		case h.Capabilities == docker.HostCapabilityPull|docker.HostCapabilityResolve:
+			e.NoPush = !isRedirector // through which nothing can be pushed anyhow
+		case h.Capabilities != all || isRedirector:
 			t.Fatalf("%s://%s%s has capabilities %b", h.Scheme, h.Host, h.Path, h.Capabilities)
 		}
-		read = append(read, endpoint{Scheme: h.Scheme, Host: h.Host, Path: h.Path,
-			DigestOnly: h.Capabilities == docker.HostCapabilityPull, SkipVerify: transport.TLSClientConfig.InsecureSkipVerify})
+		read = append(read, e)
 	}
 	return read
 }

@@ -1,0 +1,122 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package redirect
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mirrorset/mirrorset/internal/route"
+)
+
+// led is where containerd is led by one entry after the other, up to the first that answers otherwise.
+func led(t *testing.T, s *Server, host, repository, object string) (to []string) {
+	t.Helper()
+	for _, entry := range []string{"0", "1", "2", "3", "source"} {
+		w := ask(t, s, http.MethodHead, pathTo(entry, host, repository, object))
+		switch w.Code {
+		case http.StatusTemporaryRedirect:
+			to = append(to, strings.TrimPrefix(w.Header().Get("Location"), "https://"))
+		case http.StatusForbidden:
+			to = append(to, "refused")
+		}
+	}
+	return to
+}
+
+func TestATagIsSentToTheMirrorsForTags(t *testing.T) {
+	digests, tags, empty := startRegistry(t, false, has), startRegistry(t, false, has), startRegistry(t, false, status(http.StatusNotFound))
+	s := newServer(t, fmt.Sprintf("D a: s.com/x -> %s/d [Never]\nT a: s.com/x -> %s/t, %s/t [Never]", digests.host, empty.host, tags.host))
+	if got, want := led(t, s, "s.com", "x/y", "1"), []string{tags.host + "/v2/t/y/manifests/1", "refused"}; !slices.Equal(got, want) {
+		t.Errorf("a tag: led to %q, want %q", got, want)
+	}
+	for _, r := range append(tags.requests(), empty.requests()...) {
+		if r.Method != http.MethodHead || r.URL.Path != "/v2/t/y/manifests/1" {
+			t.Errorf("asked for %s %s", r.Method, r.URL.Path)
+		}
+	}
+	if n := len(digests.requests()); n > 0 {
+		t.Errorf("the mirror for digests was asked %d times for a tag", n)
+	}
+}
+
+func TestWhatATagNamesIsFetchedWhereTheTagWasFound(t *testing.T) { // T10
+	digests, tags, empty := startRegistry(t, false, has), startRegistry(t, false, has), startRegistry(t, false, status(http.StatusNotFound))
+	sets := fmt.Sprintf("D a: s.com/x -> %s/d [Never]\nT a: s.com/x -> %s/t, %s/t [Never]", digests.host, empty.host, tags.host)
+	s := newServer(t, sets)
+	content := func(repository string) []string { return led(t, s, "s.com", repository, manifestDigest) }
+	alone := []string{digests.host + "/v2/d/y/manifests/" + manifestDigest, "refused"}
+	if got := content("x/y"); !slices.Equal(got, alone) {
+		t.Errorf("before any tag: led to %q, want %q", got, alone)
+	}
+	led(t, s, "s.com", "x/y", "1")
+	behind := []string{alone[0], tags.host + "/v2/t/y/manifests/" + manifestDigest, "refused"}
+	if got := content("x/y"); !slices.Equal(got, behind) {
+		t.Errorf("behind a tag: led to %q, want %q", got, behind)
+	}
+	if got := content("x/z"); len(got) != 2 {
+		t.Errorf("of another repository: led to %q", got)
+	}
+	setRules(t, s, fmt.Sprintf("D a: s.com/x -> %s/d [Never]\nT a: s.com/x -> %s/t [Never]", digests.host, empty.host))
+	if got := content("x/y"); !slices.Equal(got, alone) {
+		t.Errorf("once no set names the mirror for tags: led to %q, want %q", got, alone)
+	}
+	setRules(t, s, sets)
+	if got := content("x/y"); !slices.Equal(got, behind) {
+		t.Errorf("once a set names it again: led to %q, want %q", got, behind)
+	}
+	s.finds.byRepository["s.com/x/y"] = find{s.finds.byRepository["s.com/x/y"].mirrors, time.Now().Add(-time.Second)}
+	if got := content("x/y"); !slices.Equal(got, alone) {
+		t.Errorf("long after: led to %q, want %q", got, alone)
+	}
+}
+
+func TestARepositoryIsRememberedForAsLongAsItIsAskedFor(t *testing.T) {
+	f := finds{byRepository: make(map[string]find)}
+	tag, blob := question{host: "s.com", repository: "x", kind: manifests, object: "1"}, question{host: "s.com", repository: "x", kind: blobs, object: manifestDigest}
+	m, n := route.Target{Host: "m.com", Repository: "x"}, route.Target{Host: "n.com", Repository: "x"}
+	for _, found := range []route.Target{m, n, m} {
+		f.note(tag, found)
+	}
+	f.note(blob, route.Target{Host: "d.com"})
+	soon := time.Now().Add(time.Second)
+	f.byRepository["s.com/x"] = find{f.byRepository["s.com/x"].mirrors, soon}
+	if got := f.of(blob); !slices.Equal(got, []route.Target{m, n}) {
+		t.Errorf("got %v", got)
+	}
+	if until := f.byRepository["s.com/x"].until; until.Before(soon.Add(pulling / 2)) {
+		t.Errorf("it is forgotten at %s, although it was just asked for", until)
+	}
+}
+
+func TestWhatIsRememberedOfTagsIsBounded(t *testing.T) {
+	f := finds{byRepository: make(map[string]find)}
+	of := func(i int) question {
+		return question{host: "s.com", repository: fmt.Sprint(i), kind: manifests, object: "1"}
+	}
+	for i := range maxFinds {
+		f.note(of(i), route.Target{Host: "m.com"})
+	}
+	f.of(of(0)) // which is now the one that was asked for last
+	f.note(of(maxFinds), route.Target{Host: "m.com"})
+	if n := len(f.byRepository); n != maxFinds || f.of(of(0)) == nil || f.of(of(1)) != nil || f.of(of(maxFinds)) == nil {
+		t.Errorf("%d are remembered: the first %v, the second %v, the last %v", n, f.of(of(0)), f.of(of(1)), f.of(of(maxFinds)))
+	}
+}
+
+func TestATagIsStreamedFromAMirrorThatContainerdCannotReach(t *testing.T) {
+	plain := startRegistry(t, true, has)
+	s := newServer(t, fmt.Sprintf("T a: s.com/x -> %s/t", plain.host), plain.host)
+	w := ask(t, s, http.MethodGet, pathTo("0", "s.com", "x/y", "1"))
+	if w.Code != http.StatusOK || w.Body.String() != manifest {
+		t.Errorf("got %d %s", w.Code, w.Body)
+	}
+	if w := ask(t, s, http.MethodGet, pathTo("0", "s.com", "x/y", manifestDigest)); w.Code != http.StatusOK || w.Body.String() != manifest {
+		t.Errorf("what it names: got %d %s", w.Code, w.Body)
+	}
+}
