@@ -24,6 +24,7 @@ import (
 	"k8s.io/apimachinery/pkg/fields"
 	k8slabels "k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/rest"
 	toolscache "k8s.io/client-go/tools/cache"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -174,7 +175,7 @@ func run(s settings) error {
 			s.agent.Proxy = append(s.agent.Proxy, corev1.EnvVar{Name: name, Value: value})
 		}
 	}
-	rest, err := ctrl.GetConfig()
+	config, err := ctrl.GetConfig()
 	if err != nil {
 		return err
 	}
@@ -182,13 +183,18 @@ func run(s settings) error {
 	if err != nil {
 		return err
 	}
-	mgr, err := ctrl.NewManager(rest, options)
+	var direct client.WithWatch // the manager's client, as it can be intercepted
+	options.NewClient = func(config *rest.Config, options client.Options) (_ client.Client, err error) {
+		direct, err = client.NewWithWatch(config, options)
+		return direct, err
+	}
+	mgr, err := ctrl.NewManager(config, options)
 	if err != nil {
 		return err
 	}
 	board := &controller.Board{}
 	measured := controller.NewMetrics(board, mgr.GetClient(), s.agent)
-	writer := measured.Counting(mgr.GetClient())
+	writer := measured.Counting(direct)
 	events := &controller.Events{Recorder: mgr.GetEventRecorder("mirrorset-manager")}
 	publisher := &controller.Publisher{Client: writer, Live: mgr.GetAPIReader(), Namespace: s.namespace, Insecure: s.insecure, Board: board, Metrics: measured}
 	foundation := &operand.Foundation{Client: writer, Live: mgr.GetAPIReader(), Namespace: s.namespace}

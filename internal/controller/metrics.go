@@ -18,6 +18,7 @@ import (
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -225,9 +226,22 @@ func (m *Metrics) OfNodes() handler.EventHandler {
 	}
 }
 
-// Counting returns the client with all that it writes counted.
-func (m *Metrics) Counting(c client.Client) client.Client {
-	return &countingClient{Client: c, metrics: m}
+// Counting returns the client with all that it writes counted, by those of its methods that the reconcilers write with.
+func (m *Metrics) Counting(c client.WithWatch) client.Client {
+	return interceptor.NewClient(c, interceptor.Funcs{
+		Create: func(ctx context.Context, c client.WithWatch, object client.Object, options ...client.CreateOption) error {
+			return m.wrote(object, c.Create(ctx, object, options...))
+		},
+		Delete: func(ctx context.Context, c client.WithWatch, object client.Object, options ...client.DeleteOption) error {
+			return m.wrote(object, c.Delete(ctx, object, options...))
+		},
+		Apply: func(ctx context.Context, c client.WithWatch, object runtime.ApplyConfiguration, options ...client.ApplyOption) error {
+			return m.wrote(object, c.Apply(ctx, object, options...))
+		},
+		SubResourceApply: func(ctx context.Context, c client.Client, name string, object runtime.ApplyConfiguration, options ...client.SubResourceApplyOption) error {
+			return m.wrote(object, c.SubResource(name).Apply(ctx, object, options...))
+		},
+	})
 }
 
 // wrote counts a write that did not fail.
@@ -248,35 +262,4 @@ func (m *Metrics) wrote(object any, err error) error {
 		m.writes.WithLabelValues(daemonSetWrites).Inc()
 	}
 	return nil
-}
-
-// countingClient counts by those of a client's methods that the reconcilers write with.
-type countingClient struct {
-	client.Client
-	metrics *Metrics
-}
-
-func (c *countingClient) Create(ctx context.Context, object client.Object, options ...client.CreateOption) error {
-	return c.metrics.wrote(object, c.Client.Create(ctx, object, options...))
-}
-
-func (c *countingClient) Delete(ctx context.Context, object client.Object, options ...client.DeleteOption) error {
-	return c.metrics.wrote(object, c.Client.Delete(ctx, object, options...))
-}
-
-func (c *countingClient) Apply(ctx context.Context, object runtime.ApplyConfiguration, options ...client.ApplyOption) error {
-	return c.metrics.wrote(object, c.Client.Apply(ctx, object, options...))
-}
-
-func (c *countingClient) Status() client.SubResourceWriter {
-	return &countingStatus{SubResourceWriter: c.Client.Status(), metrics: c.metrics}
-}
-
-type countingStatus struct {
-	client.SubResourceWriter
-	metrics *Metrics
-}
-
-func (c *countingStatus) Apply(ctx context.Context, object runtime.ApplyConfiguration, options ...client.SubResourceApplyOption) error {
-	return c.metrics.wrote(object, c.SubResourceWriter.Apply(ctx, object, options...))
 }

@@ -221,7 +221,7 @@ func TestARenderingIsMeasured(t *testing.T) {
 
 // server answers each write with an error, or with none.
 type server struct {
-	client.Client
+	client.WithWatch
 	err error
 }
 
@@ -230,10 +230,10 @@ func (s *server) Delete(context.Context, client.Object, ...client.DeleteOption) 
 func (s *server) Apply(context.Context, runtime.ApplyConfiguration, ...client.ApplyOption) error {
 	return s.err
 }
-func (s *server) Status() client.SubResourceWriter { return &statusServer{err: s.err} }
+func (s *server) SubResource(string) client.SubResourceClient { return &statusServer{err: s.err} }
 
 type statusServer struct {
-	client.SubResourceWriter
+	client.SubResourceClient
 	err error
 }
 
