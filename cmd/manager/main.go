@@ -14,7 +14,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap/zapcore"
@@ -25,7 +24,6 @@ import (
 	k8slabels "k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
-	toolscache "k8s.io/client-go/tools/cache"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -42,7 +40,6 @@ import (
 	"github.com/mirrorset/mirrorset/internal/controller"
 	"github.com/mirrorset/mirrorset/internal/controller/fleet"
 	"github.com/mirrorset/mirrorset/internal/controller/operand"
-	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/payload"
 	"github.com/mirrorset/mirrorset/internal/rewatch"
@@ -234,7 +231,7 @@ func (s settings) options() (ctrl.Options, error) {
 			FilterProvider: filters.WithAuthenticationAndAuthorization,
 		},
 		// Only these objects may be read, and no others of their kinds are needed.
-		Cache: cache.Options{NewInformer: newInformer, ByObject: map[client.Object]cache.ByObject{
+		Cache: cache.Options{NewInformer: rewatch.NewInformer, ByObject: map[client.Object]cache.ByObject{
 			&corev1.ConfigMap{}: {
 				Namespaces: map[string]cache.Config{s.namespace: {}},
 				Field:      fields.OneTermEqualSelector("metadata.name", payload.ConfigMapName),
@@ -246,9 +243,6 @@ func (s settings) options() (ctrl.Options, error) {
 			&appsv1.DaemonSet{}: {
 				Namespaces: map[string]cache.Config{s.namespace: {}},
 				Field:      fields.OneTermEqualSelector("metadata.name", operand.AgentName),
-			},
-			&apiextensionsv1.CustomResourceDefinition{}: {
-				Field: fields.OneTermEqualSelector("metadata.name", kinds.Digest.CRDName()),
 			},
 			&corev1.Node{}: {Transform: fleet.Slim},
 		}},
@@ -262,9 +256,4 @@ func buildInfo() prometheus.Collector {
 		Help:        "Always 1; the labels tell which build the manager is.",
 		ConstLabels: prometheus.Labels{"version": version.Version, "commit": version.Commit},
 	}, func() float64 { return 1 })
-}
-
-// newInformer returns one that goes on after etcd was restored.
-func newInformer(lw toolscache.ListerWatcher, object runtime.Object, resync time.Duration, indexers toolscache.Indexers) toolscache.SharedIndexInformer {
-	return toolscache.NewSharedIndexInformer(rewatch.Wrap(lw), object, resync, indexers)
 }

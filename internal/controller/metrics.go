@@ -84,7 +84,7 @@ type publication struct {
 func NewMetrics(board *Board, nodes client.Reader, settings operand.AgentSettings) *Metrics {
 	m := &Metrics{
 		board: board, nodes: nodes, settings: settings,
-		sets:     prometheus.NewDesc("mirrorset_sets", "ImageDigestMirrorSets that there are.", nil, nil),
+		sets:     prometheus.NewDesc("mirrorset_sets", "Sets that there are, by their kind.", []string{"kind"}, nil),
 		rules:    prometheus.NewDesc("mirrorset_rules", "Sources that the sets have rules for once they are merged.", nil, nil),
 		findings: prometheus.NewDesc("mirrorset_findings", "Findings about the sets by their reason.", []string{"reason", "class"}, nil),
 		revision: prometheus.NewDesc("mirrorset_revision", "Revision that is published; 0 while there is none.", nil, nil),
@@ -132,7 +132,9 @@ func (m *Metrics) Collect(metrics chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
 		metrics <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
 	}
-	gauge(m.sets, float64(len(published.Sets)))
+	for kind, n := range countByKind(published.Sets) {
+		gauge(m.sets, float64(n), kind.Name)
+	}
 	gauge(m.rules, float64(len(published.Result.Rules)))
 	gauge(m.revision, float64(published.Revision))
 	byReason := make(map[mirrors.Reason]int)

@@ -132,12 +132,12 @@ func TestASnapshotIsMeasured(t *testing.T) {
 	m := NewMetrics(board, &cached{}, operand.AgentSettings{})
 	wantLines(t, "before there is one", scrape(t, m), "!mirrorset_sets", "!mirrorset_revision", "!mirrorset_findings", "!mirrorset_nodes", `mirrorset_writes_total{kind="configmap"} 0`)
 	board.put(*snapshotOf(t, "a: https://wrong -> m.com\nb: https://wrong -> m.com\nb: s.com -> m.com"))
-	wantLines(t, "with findings", scrape(t, m), "mirrorset_sets 2\n", "mirrorset_rules 1\n", "mirrorset_revision 20\n", `mirrorset_findings{class="LeftOut",reason="InvalidSource"} 2`, `mirrorset_findings{class="Attention",reason="WildcardTie"} 0`)
+	wantLines(t, "with findings", scrape(t, m), `mirrorset_sets{kind="ImageDigestMirrorSet"} 2`, "mirrorset_rules 1\n", "mirrorset_revision 20\n", `mirrorset_findings{class="LeftOut",reason="InvalidSource"} 2`, `mirrorset_findings{class="Attention",reason="WildcardTie"} 0`)
 	board.put(*snapshotOf(t, "b: s.com -> m.com"))
-	wantLines(t, "once they are gone", scrape(t, m), "mirrorset_sets 1\n", `mirrorset_findings{class="LeftOut",reason="InvalidSource"} 0`)
+	wantLines(t, "once they are gone", scrape(t, m), `mirrorset_sets{kind="ImageDigestMirrorSet"} 1`, `mirrorset_findings{class="LeftOut",reason="InvalidSource"} 0`)
 	board.put(Snapshot{})
-	wantLines(t, "with nothing at all", scrape(t, m), "mirrorset_sets 0\n", "mirrorset_rules 0\n", "mirrorset_revision 0\n", `mirrorset_nodes{state="in_force"} 0`)
-	wantLines(t, "without a cache", scrape(t, NewMetrics(board, &cached{err: errors.New("no")}, operand.AgentSettings{})), "mirrorset_sets 0\n", "!mirrorset_nodes")
+	wantLines(t, "with nothing at all", scrape(t, m), `mirrorset_sets{kind="ImageDigestMirrorSet"} 0`, "mirrorset_rules 0\n", "mirrorset_revision 0\n", `mirrorset_nodes{state="in_force"} 0`)
+	wantLines(t, "without a cache", scrape(t, NewMetrics(board, &cached{err: errors.New("no")}, operand.AgentSettings{})), `mirrorset_sets{kind="ImageDigestMirrorSet"} 0`, "!mirrorset_nodes")
 }
 
 func TestTheStateOfANode(t *testing.T) {

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -65,11 +64,11 @@ type Publisher struct {
 	unreported string            // why what nodes report cannot be read, likewise
 }
 
-// +kubebuilder:rbac:groups=config.openshift.io,resources=imagedigestmirrorsets,verbs=list;watch
-// +kubebuilder:rbac:groups=apiextensions.k8s.io,resources=customresourcedefinitions,resourceNames=imagedigestmirrorsets.config.openshift.io,verbs=get;list;watch
+// +kubebuilder:rbac:groups=config.openshift.io,resources=imagedigestmirrorsets;imagetagmirrorsets,verbs=list;watch
+// +kubebuilder:rbac:groups=apiextensions.k8s.io,resources=customresourcedefinitions,resourceNames=imagedigestmirrorsets.config.openshift.io;imagetagmirrorsets.config.openshift.io,verbs=get;list;watch
 // +kubebuilder:rbac:groups="",namespace=mirrorset-system,resources=configmaps,resourceNames=containers-registries.conf,verbs=get;list;watch;create;patch;delete
 
-// SetupWithManager has every event about a set, the CRD or the ConfigMap lead to the one request there is. The sets are
+// SetupWithManager has every event about a set, a CRD or the ConfigMap lead to the one request there is. The sets are
 // watched from when they are served, so that a manager can start while their CRD is away.
 func (p *Publisher) SetupWithManager(mgr ctrl.Manager) error {
 	toOne := func(context.Context, client.Object) []reconcile.Request {
@@ -77,9 +76,11 @@ func (p *Publisher) SetupWithManager(mgr ctrl.Manager) error {
 	}
 	one := handler.EnqueueRequestsFromMapFunc(toOne)
 	c, err := ctrl.NewControllerManagedBy(mgr).Named("publisher").
-		WatchesMetadata(&apiextensionsv1.CustomResourceDefinition{}, one).
 		WatchesMetadata(&corev1.ConfigMap{}, one).
 		Build(p)
+	if err == nil {
+		err = watchCRDs(mgr, c, one)
+	}
 	if err == nil {
 		err = fleet.WatchMirrorNodes(mgr, c, one, predicate.NewPredicateFuncs(p.isAhead))
 	}
@@ -127,11 +128,12 @@ func (p *Publisher) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Result,
 func (p *Publisher) Publish(ctx context.Context) (result ctrl.Result, served bool, err error) {
 	listed := time.Now()
 	sets, crds, err := listSets(ctx, p.Live)
-	if err != nil {
+	var missing *missingError
+	if err != nil && !errors.As(err, &missing) {
 		return result, false, err
 	}
-	if crds == nil {
-		decision, _ := plan.Decide(plan.Seen{}, p.history)
+	if missing != nil {
+		decision, _ := plan.Decide(plan.Seen{Missing: missing.kind.Name}, p.history)
 		p.hold(ctx, decision.Why)
 		return ctrl.Result{RequeueAfter: decision.Again}, false, nil
 	}
@@ -156,7 +158,7 @@ func (p *Publisher) Publish(ctx context.Context) (result ctrl.Result, served boo
 	}
 	var decision plan.Decision
 	decision, p.history = plan.Decide(plan.Seen{
-		Now: now, Sources: sources, Published: current.seen(), Nodes: p.reports(ctx), Text: text, SetsDigest: kinds.DigestOf(sets),
+		Now: now, Sources: sources, Published: current.seen(), Nodes: p.reports(ctx), Text: text, Format: formatOf(snapshot.Result.Rules), SetsDigest: kinds.DigestOf(sets),
 	}, p.history)
 	if result.RequeueAfter == 0 || decision.Do == plan.Wait {
 		result.RequeueAfter = decision.Again
@@ -173,6 +175,16 @@ func (p *Publisher) Publish(ctx context.Context) (result ctrl.Result, served boo
 	}
 	p.held = ""
 	return result, true, p.publishAndTell(ctx, current, decision.Payload, sources, snapshot)
+}
+
+// formatOf returns the oldest format that can say the rules.
+func formatOf(rules []mirrors.Rule) int {
+	for i := range rules {
+		if len(rules[i].MirrorsFor(mirrors.ByTag)) > 0 {
+			return payload.FormatTags
+		}
+	}
+	return payload.FormatDigests
 }
 
 // publishAndTell has the snapshot say what came of it.
@@ -226,7 +238,7 @@ func (p *Publisher) isAhead(object client.Object) bool {
 func (p *Publisher) hold(ctx context.Context, why string) {
 	if p.held != why {
 		p.held = why
-		ctrl.LoggerFrom(ctx).Info("What is published stays as it is: "+why, "crds", crdNames())
+		ctrl.LoggerFrom(ctx).Info("What is published stays as it is: " + why)
 	}
 }
 

@@ -52,7 +52,7 @@ type written struct {
 	at     time.Time
 }
 
-// +kubebuilder:rbac:groups=config.openshift.io,resources=imagedigestmirrorsets/status,verbs=patch
+// +kubebuilder:rbac:groups=config.openshift.io,resources=imagedigestmirrorsets/status;imagetagmirrorsets/status,verbs=patch
 
 // SetupWithManager has every change of a node, a MirrorNode or what is published lead to the one request there is.
 func (w *StatusWriter) SetupWithManager(mgr ctrl.Manager) error {

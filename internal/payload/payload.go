@@ -42,9 +42,16 @@ const (
 	DigestAnnotation = "mirrorset.io/digest"
 )
 
-// Format is the newest format that this program reads, and the one that it writes. It grows with each change of the ConfigMap that an
-// agent which does not know of it would misread.
-const Format = 1
+// The formats of the ConfigMap. There is a new one for each change that an agent which does not know of it would misread, and what is
+// published is in the oldest that can say it, so that an upgrade changes no node.
+const (
+	// FormatDigests has mirrors for digests only.
+	FormatDigests = 1
+	// FormatTags has mirrors for tags too.
+	FormatTags = 2
+	// Format is the newest that this program reads.
+	Format = FormatTags
+)
 
 const (
 	// maxPlain is the size in bytes up to which the text is stored as it is; a ConfigMap holds 1 MiB.
@@ -81,9 +88,9 @@ type Payload struct {
 	Provisional bool `json:"-"`
 }
 
-// New returns a payload of the text.
+// New returns a payload of the text, in the oldest format.
 func New(revision int64, text []byte) Payload {
-	return Payload{Format: Format, Revision: revision, Digest: digest(text), Text: text}
+	return Payload{Format: FormatDigests, Revision: revision, Digest: digest(text), Text: text}
 }
 
 func digest(text []byte) string {

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"math"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -117,7 +118,7 @@ func TestAChangedConfigMapIsRefused(t *testing.T) {
 		"the revision is negative":          {small, annotate(payload.RevisionAnnotation, "-1"), outOfRange},
 		"the revision is absurd":            {small, annotate(payload.RevisionAnnotation, "9223372036854775807"), outOfRange},
 		"there are no annotations":          {small, func(cm *corev1.ConfigMap) { cm.Annotations = nil }, payload.RevisionAnnotation},
-		"the format is newer":               {small, annotate(payload.FormatAnnotation, "2"), payload.ErrNewer.Error()},
+		"the format is newer":               {small, annotate(payload.FormatAnnotation, strconv.Itoa(payload.Format+1)), payload.ErrNewer.Error()},
 		"the format is no number":           {small, annotate(payload.FormatAnnotation, "two"), payload.FormatAnnotation},
 		"the compressed text is no gzip":    {large, compressed(small), payload.CompressedKey},
 		"the compressed text is empty":      {large, compressed(nil), payload.CompressedKey},
@@ -265,7 +266,7 @@ func TestTheFormatBeforeThereWereFormatsIsRead(t *testing.T) {
 
 func TestAnAgentBeginsWithWhatANewerOneKept(t *testing.T) {
 	want := payload.New(revision, small)
-	want.Format++
+	want.Format = payload.Format + 1
 	state, err := want.Marshal()
 	if err != nil {
 		t.Fatal(err)

@@ -61,12 +61,15 @@ func Believable(before, after *Source) *Source {
 type Seen struct {
 	// Now is when that was.
 	Now time.Time
-	// Sources are where the sets are from, one a kind; none where the list of any kind cannot be believed.
+	// Sources are where the sets are from, one a kind.
 	Sources []Source
+	// Missing is a kind of set whose list cannot be believed; empty where there is none. Nothing else is known then.
+	Missing string
 	// SetsDigest names all sets (see [kinds.DigestOf]).
 	SetsDigest string
-	// Text is what the sets were merged to.
-	Text []byte
+	// Text is what the sets were merged to, and Format the one that it needs.
+	Text   []byte
+	Format int
 	// Published is what the ConfigMap says.
 	Published Published
 	// Nodes is what nodes report.
@@ -130,21 +133,21 @@ type Decision struct {
 
 // Decide returns what to do now, and the history with it, which leaves the revision to the one who publishes it.
 func Decide(seen Seen, history History) (Decision, History) {
-	if len(seen.Sources) == 0 {
-		return Decision{Do: Hold, Why: "the CRD is missing, being deleted or not yet served", Again: sourceAway}, history
+	if seen.Missing != "" {
+		return Decision{Do: Hold, Why: "the CRD of " + seen.Missing + " is missing, being deleted or not yet served", Again: sourceAway}, history
 	}
 	var decision Decision
 	var revision int64
 	before := history // an overtaking counts where it is published
 	revision, decision.Again, history = seen.revision(history)
 	decision.Payload = payload.New(revision, seen.Text)
-	decision.Payload.Sets = seen.SetsDigest
-	if wait := seen.distrust(); wait > 0 {
+	decision.Payload.Sets, decision.Payload.Format = seen.SetsDigest, seen.Format
+	if wait, kind := seen.distrust(); wait > 0 {
 		if decision.Again == 0 || wait < decision.Again {
 			decision.Again = wait
 		}
 		if seen.Published.Exists && !seen.Published.isEmpty() {
-			decision.Why = "the CRD was replaced and has no sets; they have until " + seen.Now.Add(wait).UTC().Format(time.RFC3339) + " to come back"
+			decision.Why = "the CRD of " + kind + " was replaced and has no sets; they have until " + seen.Now.Add(wait).UTC().Format(time.RFC3339) + " to come back"
 			return decision, before
 		}
 		decision.Payload.Provisional = true
@@ -160,23 +163,24 @@ func Decide(seen Seen, history History) (Decision, History) {
 }
 
 // distrust is how long to wait before there being no sets of a kind may replace what is published, or what nodes may have in force
-// where nothing is published: a CRD that was replaced must not open every block. It is 0 or less where that is believed.
-func (s Seen) distrust() time.Duration {
+// where nothing is published: a CRD that was replaced must not open every block. It is 0 where that is believed.
+func (s Seen) distrust() (longest time.Duration, of string) {
 	if s.Published.isEmpty() && !s.Published.Payload.Provisional {
-		return 0
+		return 0, ""
 	}
 	hasRules, hasSets := s.Published.Exists && !s.Published.isEmpty(), slices.ContainsFunc(s.Sources, Source.hasSets)
-	var longest time.Duration
 	for _, source := range s.Sources {
 		switch {
 		case source.hasSets():
 		case hasRules && !s.Published.replaced(source):
 		case !hasRules && hasSets: // of another kind, which are not to wait
 		default:
-			longest = max(longest, source.Created.Add(sourceReplaced).Sub(s.Now))
+			if wait := source.Created.Add(sourceReplaced).Sub(s.Now); wait > longest {
+				longest, of = wait, source.Kind
+			}
 		}
 	}
-	return longest
+	return longest, of
 }
 
 func (s Source) hasSets() bool { return s.Sets > 0 }

@@ -34,7 +34,7 @@ func published(text []byte, sets string) plan.Published {
 }
 
 func TestDecide(t *testing.T) {
-	const held = "the CRD was replaced and has no sets; they have until 2027-01-15T08:07:00Z to come back"
+	const held = "the CRD of D was replaced and has no sets; they have until 2027-01-15T08:07:00Z to come back"
 	replaced := plan.Source{Kind: "D", UID: "crd-2", Created: now.Add(-3 * time.Minute), Established: true}
 	emptied := func(s *plan.Seen) { s.Sources[0].Sets, s.SetsDigest, s.Text = 0, "none", noRules }
 	type want struct {
@@ -50,7 +50,7 @@ func TestDecide(t *testing.T) {
 		want    want
 	}{
 		"nothing changed":                        {func(*plan.Seen) {}, plan.History{}, want{do: plan.Publish, revision: published1}},
-		"a list that cannot be believed":         {func(s *plan.Seen) { s.Sources = nil }, plan.History{}, want{do: plan.Hold, why: "the CRD is missing, being deleted or not yet served", again: time.Second}},
+		"a list that cannot be believed":         {func(s *plan.Seen) { s.Missing = "D" }, plan.History{}, want{do: plan.Hold, why: "the CRD of D is missing, being deleted or not yet served", again: time.Second}},
 		"another text":                           {func(s *plan.Seen) { s.Text = append(rules, "# more\n"...) }, plan.History{}, want{do: plan.Publish, revision: now.UnixMilli()}},
 		"nothing is published yet":               {func(s *plan.Seen) { s.Published = plan.Published{} }, plan.History{}, want{do: plan.Publish, revision: now.UnixMilli()}},
 		"what is published is damaged":           {func(s *plan.Seen) { s.Published.Payload = nil }, plan.History{Revision: now.UnixMilli()}, want{do: plan.Publish, revision: now.UnixMilli() + 1}},
@@ -89,6 +89,34 @@ func TestDecide(t *testing.T) {
 			s.Published = published(noRules, "none")
 			s.Published.Payload.Provisional = true
 		}, plan.History{}, want{do: plan.Publish, revision: published1, provisional: true, again: 7 * time.Minute}},
+		"the sets of another kind have gone with their CRD": {func(s *plan.Seen) {
+			s.Sources = append(s.Sources, plan.Source{Kind: "T", UID: "crd-9", Created: now.Add(-3 * time.Minute), Established: true})
+			s.Published.Sources = map[string]string{"D": "crd-1", "T": "crd-8"}
+		}, plan.History{}, want{do: plan.Hold, why: "the CRD of T was replaced and has no sets; they have until 2027-01-15T08:07:00Z to come back", again: 7 * time.Minute}},
+		"the last set of another kind was deleted": {func(s *plan.Seen) {
+			s.Sources = append(s.Sources, plan.Source{Kind: "T", UID: "crd-8", Created: now.Add(-3 * time.Minute), Established: true})
+			s.Published.Sources = map[string]string{"D": "crd-1", "T": "crd-8"}
+		}, plan.History{}, want{do: plan.Publish, revision: published1}},
+		"a kind that had no sets has a new CRD": {func(s *plan.Seen) {
+			s.Sources = append(s.Sources, plan.Source{Kind: "T", UID: "crd-9", Created: now, Established: true})
+		}, plan.History{}, want{do: plan.Publish, revision: published1}},
+		"a new kind does not make the first sets wait": {func(s *plan.Seen) {
+			s.Sources, s.Published = append(s.Sources, plan.Source{Kind: "T", UID: "crd-9", Created: now, Established: true}), plan.Published{}
+		}, plan.History{}, want{do: plan.Publish, revision: now.UnixMilli()}},
+		"nor what follows a provisional payload": {func(s *plan.Seen) {
+			s.Sources, s.Published = append(s.Sources, plan.Source{Kind: "T", UID: "crd-9", Created: now, Established: true}), published(noRules, "none")
+			s.Published.Payload.Provisional = true
+		}, plan.History{}, want{do: plan.Publish, revision: now.UnixMilli()}},
+		"two new CRDs, the younger one counts": {func(s *plan.Seen) {
+			emptied(s)
+			s.Sources = []plan.Source{replaced, {Kind: "T", UID: "crd-9", Created: now.Add(-time.Minute), Established: true}}
+			s.Published.Sources["T"] = "crd-8"
+		}, plan.History{}, want{do: plan.Hold, why: "the CRD of T was replaced and has no sets; they have until 2027-01-15T08:09:00Z to come back", again: 9 * time.Minute}},
+		"nothing tells where the published sets came from": {func(s *plan.Seen) {
+			emptied(s)
+			s.Sources[0] = replaced
+			s.Published.Sources = nil
+		}, plan.History{}, want{do: plan.Hold, why: held, again: 7 * time.Minute}},
 		"nodes that follow": {func(s *plan.Seen) {
 			s.Nodes = []plan.InForce{{published1, s.Published.Payload.Digest}, {1, "old"}, {}}
 		}, plan.History{}, want{do: plan.Publish, revision: published1}},

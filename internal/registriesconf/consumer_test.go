@@ -164,7 +164,7 @@ func parse(t logger, image string) mirrors.Reference {
 func withoutProvenance(rules []mirrors.Rule) []mirrors.Rule {
 	bare := make([]mirrors.Rule, len(rules))
 	for i, rule := range rules {
-		rule.From, rule.BlockedBy, rule.Mirrors = nil, nil, slices.Clone(rule.Mirrors)
+		rule.From, rule.BlockedBy, rule.Inherited, rule.Mirrors = nil, nil, nil, slices.Clone(rule.Mirrors)
 		for j := range rule.Mirrors {
 			rule.Mirrors[j].From = nil
 		}

@@ -10,6 +10,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -18,6 +19,11 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
 )
+
+// NewInformer returns an informer that notices it, for a cache that makes its own.
+func NewInformer(lw cache.ListerWatcher, object runtime.Object, resync time.Duration, indexers cache.Indexers) cache.SharedIndexInformer {
+	return cache.NewSharedIndexInformer(Wrap(lw), object, resync, indexers)
+}
 
 // Wrap returns a ListerWatcher that refuses to watch on from a resource version that is still to come, so that its informer
 // lists anew. It asks with a list of one item each time a watch begins, which is once in minutes.

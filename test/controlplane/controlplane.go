@@ -26,6 +26,8 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
+
+	"github.com/mirrorset/mirrorset/internal/kinds"
 )
 
 // Namespace is where config/default installs Mirrorset.
@@ -118,9 +120,13 @@ func (c *ControlPlane) InstallAll(ctx context.Context) error {
 
 // AwaitSets waits until sets are served.
 func (c *ControlPlane) AwaitSets(ctx context.Context) error {
-	const crd = "crd/imagedigestmirrorsets.config.openshift.io"
-	return errors.Join(c.kubectl(ctx, "wait", "--for=create", "--timeout=60s", crd),
-		c.kubectl(ctx, "wait", "--for=condition=Established", "--timeout=60s", crd))
+	var failed []error
+	for _, kind := range kinds.All {
+		crd := "crd/" + kind.CRDName()
+		failed = append(failed, c.kubectl(ctx, "wait", "--for=create", "--timeout=60s", crd),
+			c.kubectl(ctx, "wait", "--for=condition=Established", "--timeout=60s", crd))
+	}
+	return errors.Join(failed...)
 }
 
 func (c *ControlPlane) kubectl(ctx context.Context, args ...string) error {

@@ -44,11 +44,11 @@ var _ = Describe("A CRD that is deleted", func() {
 
 		deleteCRD(ctx)
 		// For so long that the broken watch of the sets is tried again but rarely.
-		Eventually(manager.Log).Should(ContainSubstring("the CRD is missing"))
+		Eventually(manager.Log).Should(ContainSubstring("the CRD of ImageDigestMirrorSet is missing"))
 		Eventually(func() int { return strings.Count(manager.Log(), "Failed to watch") }, "1m").Should(BeNumerically(">", 3))
 		n.keepsRules(a, b)
 		Expect(plane.InstallAll(ctx)).To(Succeed())
-		Eventually(manager.Log).Should(ContainSubstring("the CRD was replaced and has no sets"))
+		Eventually(manager.Log).Should(ContainSubstring("the CRD of ImageDigestMirrorSet was replaced and has no sets"))
 		n.keepsRules(a, b)
 		Expect(mustPublished(ctx)).To(Equal(before))
 		Expect(lost()).To(BeEmpty())
@@ -75,7 +75,7 @@ var _ = Describe("A CRD that is deleted", func() {
 		deleteCRD(ctx)
 		Expect(plane.InstallAll(ctx)).To(Succeed())
 		manager = startManager(ctx, alone)
-		Eventually(manager.Log).Should(ContainSubstring("the CRD was replaced and has no sets"))
+		Eventually(manager.Log).Should(ContainSubstring("the CRD of ImageDigestMirrorSet was replaced and has no sets"))
 		n.keepsRules(a)
 		b := set("b", entry("ghcr.io", "m1.local"))
 		create(ctx, b)

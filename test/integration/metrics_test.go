@@ -192,7 +192,7 @@ var _ = Describe("Metrics", func() {
 		}
 		revision := fmt.Sprintf("%g", float64(mustPublished(ctx).Revision))
 		revision = regexp.QuoteMeta(revision)
-		expect(manager, `mirrorset_sets 1`, `mirrorset_rules 1`, "mirrorset_revision "+revision, `mirrorset_nodes\{state="in_force"\} 1`, `mirrorset_nodes\{state="silent"\} 0`,
+		expect(manager, `mirrorset_sets\{kind="ImageDigestMirrorSet"\} 1`, `mirrorset_rules 1`, "mirrorset_revision "+revision, `mirrorset_nodes\{state="in_force"\} 1`, `mirrorset_nodes\{state="silent"\} 0`,
 			`mirrorset_findings\{reason="InvalidMirror"\} 0`, `mirrorset_render_duration_seconds_count [1-9]\d*`,
 			`mirrorset_writes_total\{kind="configmap"\} [1-9]\d*`, `mirrorset_writes_total\{kind="mirrornode"\} [1-9]\d*`, `mirrorset_writes_total\{kind="set_status"\} [1-9]\d*`, `mirrorset_writes_total\{kind="daemonset"\} [1-9]\d*`)
 		expect(agent, "mirrorset_agent_revision "+revision, `mirrorset_agent_drift_repairs_total\{file="drop_in"\} 0`)
@@ -270,13 +270,13 @@ var _ = Describe("Metrics", func() {
 		Expect(plane.InstallAll(ctx)).To(Succeed())
 		address := freeAddress()
 		manager = startManager(ctx, alone, "--metrics-bind-address="+address)
-		Eventually(manager.Log).Should(ContainSubstring("the CRD was replaced and has no sets"))
+		Eventually(manager.Log).Should(ContainSubstring("the CRD of ImageDigestMirrorSet was replaced and has no sets"))
 		reader := tokenOf(ctx, prometheusAccount)
 		Eventually(func(g Gomega) {
 			_, body, err := scrape(address, reader)
 			g.Expect(err).NotTo(HaveOccurred())
 			g.Expect(body).To(ContainSubstring("\nmirrorset_revision %g\n", float64(mustPublished(ctx).Revision)))
-			g.Expect(body).To(ContainSubstring("\nmirrorset_sets 0\n"))
+			g.Expect(body).To(ContainSubstring("\nmirrorset_sets{kind=\"ImageDigestMirrorSet\"} 0\n"))
 		}).Should(Succeed())
 	})
 })

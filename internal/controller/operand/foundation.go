@@ -59,7 +59,7 @@ type state struct {
 	generation int64
 }
 
-// +kubebuilder:rbac:groups=apiextensions.k8s.io,resources=customresourcedefinitions,resourceNames=imagedigestmirrorsets.config.openshift.io;mirrornodes.mirrorset.io;apiservers.config.openshift.io;proxies.config.openshift.io,verbs=get;create;patch
+// +kubebuilder:rbac:groups=apiextensions.k8s.io,resources=customresourcedefinitions,resourceNames=imagedigestmirrorsets.config.openshift.io;imagetagmirrorsets.config.openshift.io;mirrornodes.mirrorset.io;apiservers.config.openshift.io;proxies.config.openshift.io,verbs=get;create;patch
 // +kubebuilder:rbac:groups=apiextensions.k8s.io,resources=customresourcedefinitions,resourceNames=clusterserviceversions.operators.coreos.com,verbs=get
 // +kubebuilder:rbac:groups=admissionregistration.k8s.io,resources=validatingadmissionpolicies;validatingadmissionpolicybindings,resourceNames=mirrorset-agent-guard;mirrorset-set-warnings,verbs=get;create;patch
 // +kubebuilder:rbac:groups="",namespace=mirrorset-system,resources=namespaces,verbs=get

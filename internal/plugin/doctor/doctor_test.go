@@ -146,7 +146,7 @@ func TestWhatIsMissingIsNamed(t *testing.T) {
 	provisional := rulesAt(plugintest.CurrentRevision)
 	provisional.Provisional = true
 	newer := rulesAt(plugintest.CurrentRevision)
-	newer.Format++
+	newer.Format = payload.Format + 1
 	for _, tt := range []struct {
 		name, path string
 		object     any // nil for none

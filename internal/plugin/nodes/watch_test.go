@@ -113,7 +113,7 @@ func TestEveryChangeThatTheManagerHasYetToPublishIsWaitedFor(t *testing.T) {
 
 func TestAWatchOfANewerFormatEnds(t *testing.T) {
 	newer := plugintest.Current
-	newer.Format++
+	newer.Format = payload.Format + 1
 	configMaps := map[string]any{"apiVersion": "v1", "kind": "ConfigMapList", "items": []any{plugintest.ConfigMapOf(t, newer)}}
 	nodes, sets := plugintest.NodeList(plugintest.NodeAt("node-1", plugintest.CurrentRevision)), plugintest.SetList()
 	url := plugintest.Serve(t, map[string]any{
