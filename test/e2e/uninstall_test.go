@@ -95,7 +95,7 @@ var _ = Describe("a node with blocked sources, when Mirrorset is deleted without
 		Entry("by the manager's Deployment alone", "kubectl delete -n mirrorset-system deployment mirrorset-manager", SpecTimeout(40*time.Minute)),
 		Entry("with the rights in the cluster first", "kubectl delete clusterrolebinding,clusterrole -l app.kubernetes.io/part-of=mirrorset; kubectl delete namespace mirrorset-system", SpecTimeout(40*time.Minute)),
 		Entry("with the CRDs first", "kubectl delete crd -l app.kubernetes.io/part-of=mirrorset; "+manifests, SpecTimeout(40*time.Minute)),
-		Entry("by the documented commands", "kubectl delete imagedigestmirrorsets --all; kubectl mirrors nodes --watch --timeout=60s; "+manifests, SpecTimeout(40*time.Minute)),
+		Entry("by the documented commands", "kubectl delete imagedigestmirrorsets,imagetagmirrorsets --all; kubectl mirrors nodes --watch --timeout=60s; "+manifests, SpecTimeout(40*time.Minute)),
 		Entry("by kubectl mirrors uninstall", "kubectl mirrors uninstall", SpecTimeout(40*time.Minute)),
 	)
 })
