@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"slices"
 
 	"github.com/go-logr/logr"
@@ -163,6 +164,8 @@ func (n *node) isNews(p payload.Payload) (bool, error) {
 		return true, nil
 	}
 	switch have := n.accepted; {
+	case p.Digest == have.Digest && p.Revision == have.Revision && len(p.Blockers) > 0 && !maps.Equal(p.Blockers, have.Blockers):
+		return true, nil // as after an upgrade: the rules are the same, and the sets that block them have names now
 	case p.Digest == have.Digest && p.Revision <= have.Revision:
 		return false, nil
 	case p.Provisional && len(have.Rules) > 0:

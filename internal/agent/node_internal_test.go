@@ -104,6 +104,24 @@ func TestTheSamePayloadIsNotTakenTwice(t *testing.T) {
 	}
 }
 
+func TestTheNamesOfTheSetsThatBlockAreTakenForTheSameRules(t *testing.T) {
+	n, root, _ := took(t, nil)
+	p := sinktest.Payload(t, 0, "old.com")
+	p.Blockers = map[string]string{"old.com": "10-a"}
+	for _, want := range []bool{true, false} {
+		if taken, err := n.take(p); taken != want || err != nil {
+			t.Errorf("taken = %t, error %v; want %t", taken, err, want)
+		}
+	}
+	if got := n.accepted.Blockers["old.com"]; got != "10-a" {
+		t.Errorf("got %q", got)
+	}
+	wantDropIn(t, root, sinktest.Text(t, "old.com"))
+	if taken, err := n.take(sinktest.Payload(t, 0, "old.com")); taken || err != nil {
+		t.Errorf("without names: taken = %t, error %v", taken, err)
+	}
+}
+
 func TestAPayloadThatCannotBeTriedIsRefused(t *testing.T) {
 	n, root, _ := took(t, nil)
 	t.Setenv("TMPDIR", filepath.Join(root, "missing"))

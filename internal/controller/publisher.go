@@ -158,7 +158,7 @@ func (p *Publisher) Publish(ctx context.Context) (result ctrl.Result, served boo
 	}
 	var decision plan.Decision
 	decision, p.history = plan.Decide(plan.Seen{
-		Now: now, Sources: sources, Published: current.seen(), Nodes: p.reports(ctx), Text: text, Format: formatOf(snapshot.Result.Rules), SetsDigest: kinds.DigestOf(sets),
+		Now: now, Sources: sources, Published: current.seen(), Nodes: p.reports(ctx), Text: text, Format: formatOf(snapshot.Result.Rules), Blockers: blockersOf(snapshot.Result.Rules), SetsDigest: kinds.DigestOf(sets),
 	}, p.history)
 	if result.RequeueAfter == 0 || decision.Do == plan.Wait {
 		result.RequeueAfter = decision.Again
@@ -185,6 +185,17 @@ func formatOf(rules []mirrors.Rule) int {
 		}
 	}
 	return payload.FormatDigests
+}
+
+// blockersOf names the sets that block sources.
+func blockersOf(rules []mirrors.Rule) map[string]string {
+	blockers := make(map[string]string)
+	for i := range rules {
+		if rules[i].Blocked {
+			blockers[string(rules[i].Source)] = mirrors.Names(rules[i].BlockedBy)
+		}
+	}
+	return blockers
 }
 
 // publishAndTell has the snapshot say what came of it.

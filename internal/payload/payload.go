@@ -27,6 +27,8 @@ const (
 	Key = "registries.conf"
 	// CompressedKey holds the gzipped text, in binaryData, where the text alone would be too large for a ConfigMap.
 	CompressedKey = "registries.conf.gz"
+	// BlockersKey holds, in data, the payload's Blockers in JSON. It is no part of what the digest is of, and may be missing.
+	BlockersKey = "blockers.json"
 	// FormatAnnotation holds the format of the ConfigMap, in decimal. Without it the format is 1.
 	FormatAnnotation = "mirrorset.io/format"
 	// RevisionAnnotation holds the revision, in decimal.
@@ -58,6 +60,8 @@ const (
 	maxPlain = 900 << 10
 	// maxText bounds the text in bytes, and so what an agent unpacks into memory.
 	maxText = 64 << 20
+	// maxBlockers bounds the names of the sets that block sources, in bytes. Larger ones are left out: they are for people only.
+	maxBlockers = 64 << 10
 	// farFuture and century, in Unix milliseconds, bound what is taken for a revision (see Plausible).
 	farFuture = 1 << 43
 	century   = 100 * 366 * 24 * 60 * 60 * 1000
@@ -82,6 +86,8 @@ type Payload struct {
 	Digest string `json:"digest"`
 	// Text is a registries.conf.
 	Text []byte `json:"text"`
+	// Blockers name, by blocked source, the sets that block it, for people who are refused an image.
+	Blockers map[string]string `json:"blockers,omitempty"`
 	// Sets is the digest of the sets that the text is of; empty where that is not known.
 	Sets string `json:"-"`
 	// Provisional payloads have no rules and replace none (see ProvisionalAnnotation).
@@ -149,8 +155,13 @@ func (p Payload) Annotations() map[string]string {
 
 // Data returns what [Read] wants in the ConfigMap's data and binaryData. It fails with [ErrTooLarge].
 func (p Payload) Data() (data map[string]string, binaryData map[string][]byte, err error) {
+	data = make(map[string]string)
+	if blockers, err := json.Marshal(p.Blockers); err == nil && len(p.Blockers) > 0 && len(blockers) <= maxBlockers {
+		data[BlockersKey] = string(blockers)
+	}
 	if len(p.Text) <= maxPlain {
-		return map[string]string{Key: string(p.Text)}, nil, nil
+		data[Key] = string(p.Text)
+		return data, nil, nil
 	}
 	var packed bytes.Buffer
 	w := gzip.NewWriter(&packed)
@@ -163,7 +174,7 @@ func (p Payload) Data() (data map[string]string, binaryData map[string][]byte, e
 	if len(p.Text) > maxText || packed.Len() > maxPlain {
 		return nil, nil, fmt.Errorf("%w: %d bytes, compressed %d of at most %d", ErrTooLarge, len(p.Text), packed.Len(), maxPlain)
 	}
-	return nil, map[string][]byte{CompressedKey: packed.Bytes()}, nil
+	return data, map[string][]byte{CompressedKey: packed.Bytes()}, nil
 }
 
 // Read returns the payload of a ConfigMap once [Payload.Check] has passed.
@@ -193,6 +204,9 @@ func read(cm *corev1.ConfigMap) (p Payload, err error) {
 	}
 	p.Digest, p.Sets = cm.Annotations[DigestAnnotation], cm.Annotations[SetsAnnotation]
 	p.Provisional = cm.Annotations[ProvisionalAnnotation] == "true"
+	if blockers, ok := cm.Data[BlockersKey]; ok && json.Unmarshal([]byte(blockers), &p.Blockers) != nil {
+		p.Blockers = nil // whoever changed it, the rules count
+	}
 	if text, ok := cm.Data[Key]; ok {
 		if p.Text = []byte(text); digest(p.Text) == p.Digest {
 			return p, nil

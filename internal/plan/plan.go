@@ -70,6 +70,8 @@ type Seen struct {
 	// Text is what the sets were merged to, and Format the one that it needs.
 	Text   []byte
 	Format int
+	// Blockers name the sets that block sources (see [payload.Payload]).
+	Blockers map[string]string
 	// Published is what the ConfigMap says.
 	Published Published
 	// Nodes is what nodes report.
@@ -141,7 +143,7 @@ func Decide(seen Seen, history History) (Decision, History) {
 	before := history // an overtaking counts where it is published
 	revision, decision.Again, history = seen.revision(history)
 	decision.Payload = payload.New(revision, seen.Text)
-	decision.Payload.Sets, decision.Payload.Format = seen.SetsDigest, seen.Format
+	decision.Payload.Sets, decision.Payload.Format, decision.Payload.Blockers = seen.SetsDigest, seen.Format, seen.Blockers
 	if wait, kind := seen.distrust(); wait > 0 {
 		if decision.Again == 0 || wait < decision.Again {
 			decision.Again = wait

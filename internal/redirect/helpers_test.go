@@ -20,7 +20,6 @@ import (
 	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/mirrors/mirrorstest"
-	"github.com/mirrorset/mirrorset/internal/registriesconf"
 	"github.com/mirrorset/mirrorset/internal/route"
 )
 
@@ -51,11 +50,13 @@ func setRules(t testing.TB, s *Server, sets string, insecure ...string) {
 		t.Fatal(err)
 	}
 	rules := kinds.Merge(parsed, scopes).Rules
-	text, err := registriesconf.Encode(rules)
-	if err != nil {
-		t.Fatal(err)
+	blockers := make(map[string]string)
+	for i := range rules {
+		if rules[i].Blocked {
+			blockers[string(rules[i].Source)] = mirrors.Names(rules[i].BlockedBy)
+		}
 	}
-	s.SetRules(Rules{Router: route.NewRouter(rules), Blockers: registriesconf.Blockers(text)})
+	s.SetRules(Rules{Router: route.NewRouter(rules), Blockers: blockers})
 }
 
 // ask sends a request as containerd does, and returns status, Location and body.

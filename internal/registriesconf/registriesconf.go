@@ -90,9 +90,6 @@ func encodeRule(rule *mirrors.Rule) (registry, error) {
 	return r, nil
 }
 
-// blockedBy begins the last part of a provenance.
-const blockedBy = "blocked by "
-
 // provenance is a comment line for people who read the file on a node.
 func provenance(rule *mirrors.Rule) string {
 	var parts []string
@@ -100,7 +97,7 @@ func provenance(rule *mirrors.Rule) string {
 		parts = append(parts, mirrors.Names(from))
 	}
 	if len(rule.BlockedBy) > 0 {
-		parts = append(parts, blockedBy+mirrors.Names(rule.BlockedBy))
+		parts = append(parts, "blocked by "+mirrors.Names(rule.BlockedBy))
 	}
 	if len(parts) == 0 {
 		return ""
@@ -211,22 +208,4 @@ func modesOf(value text) mirrors.Mode {
 		}
 	}
 	return 0
-}
-
-// Blockers returns, by blocked source, the names of the objects that block it, as the comments of [Encode] say them. They
-// are for people: whatever else stands in the text, nothing depends on them.
-func Blockers(data []byte) map[string]string {
-	blockers := make(map[string]string)
-	by := ""
-	for line := range strings.Lines(string(data)) {
-		key, value, _ := strings.Cut(strings.TrimSpace(line), " = ")
-		switch comment, isComment := strings.CutPrefix(line, "# "); {
-		case isComment:
-			_, by, _ = strings.Cut(strings.TrimSpace(", "+comment), ", "+blockedBy)
-		case by != "" && value != "" && (key == "location" || key == "prefix"):
-			blockers[strings.Trim(value, `"`)] = by
-			by = "" // what follows are mirrors
-		}
-	}
-	return blockers
 }

@@ -11,7 +11,6 @@ import (
 
 	"github.com/mirrorset/mirrorset/internal/agent/sink"
 	"github.com/mirrorset/mirrorset/internal/redirect"
-	"github.com/mirrorset/mirrorset/internal/registriesconf"
 	"github.com/mirrorset/mirrorset/internal/route"
 )
 
@@ -47,7 +46,7 @@ func newRedirector(env sink.Env, port int) redirector {
 
 // Follow has the redirector answer by these rules.
 func (r *redirector) Follow(rules *sink.Accepted) {
-	r.server.SetRules(redirect.Rules{Router: route.NewRouter(rules.Rules), Blockers: registriesconf.Blockers(rules.Text)})
+	r.server.SetRules(redirect.Rules{Router: route.NewRouter(rules.Rules), Blockers: rules.Blockers})
 }
 
 // serve has the redirector listen if it is wanted and does not.
