@@ -40,7 +40,8 @@ type Case struct {
 	// Pull are the places, host/repository, that are tried in this order when none of them has the image. Empty, the pull is
 	// refused.
 	Pull []string `json:"pull"`
-	// Content are the places that containerd tries for what it found by tag at the source, in order (N5); by default Pull.
+	// Content are the places that have by digest what a tag of the image names, in order; by default Pull. containerd tries these for
+	// what it found by tag (N5), and behind those that are mirrors the one where it found the tag (T10).
 	Content []string `json:"content,omitempty"`
 	// CRIO says what CRI-O and Podman do otherwise, and Containerd what containerd does.
 	CRIO       *Deviation `json:"crio,omitempty"`

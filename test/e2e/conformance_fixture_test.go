@@ -44,7 +44,8 @@ type judges struct {
 	agent      *cluster.Process
 	containerd map[string]*containerdClient // by the name of a judge
 
-	inForce  string // the name of a case
+	inForce  string   // the name of a case
+	found    []string // where it found tags so far
 	revision int64
 	pulls    int
 }
@@ -160,7 +161,7 @@ func (j *judges) putInForce(ctx context.Context, c *conformance.Case) {
 		g.Expect(err).NotTo(HaveOccurred())
 		g.Expect(string(got)).To(Equal(text))
 	}).WithContext(ctx).WithTimeout(30 * time.Second).WithPolling(5 * time.Millisecond).Should(Succeed())
-	j.inForce = c.Name
+	j.inForce, j.found = c.Name, nil
 }
 
 // publish does as the manager does.

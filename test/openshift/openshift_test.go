@@ -7,6 +7,7 @@ package openshift_test
 
 import (
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -20,7 +21,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/mirrors/mirrorstest"
 )
 
-// rule is what either makes of one source.
+// rule is what either makes of one source, for references of one mode.
 type rule struct {
 	mirrors  []string
 	insecure []string // the mirrors that are contacted without TLS checks
@@ -28,14 +29,17 @@ type rule struct {
 	open     bool // the source is contacted without TLS checks
 }
 
+// modes are how OpenShift's library calls what mirrors are for.
+var modes = map[mirrors.Mode]string{mirrors.ByDigest: sysregistriesv2.MirrorByDigestOnly, mirrors.ByTag: sysregistriesv2.MirrorByTagOnly}
+
 // fatal is what failures are told to, a test or a draw of a property.
 type fatal interface {
 	Helper()
 	Fatalf(format string, args ...any)
 }
 
-// ours are the rules that we make of sets, by source.
-func ours(t fatal, sets []kinds.Set, insecure []string) map[string]rule {
+// ours are the rules that we make of sets for a mode, by source.
+func ours(t fatal, sets []kinds.Set, insecure []string, mode mirrors.Mode) map[string]rule {
 	t.Helper()
 	scopes, err := mirrors.ParseScopes(insecure)
 	if err != nil {
@@ -44,7 +48,7 @@ func ours(t fatal, sets []kinds.Set, insecure []string) map[string]rule {
 	rules := make(map[string]rule)
 	for _, merged := range kinds.Merge(sets, scopes).Rules {
 		r := rule{blocked: merged.Blocked, open: merged.Insecure}
-		for _, mirror := range merged.Mirrors {
+		for _, mirror := range merged.MirrorsFor(mode) {
 			r.mirrors = append(r.mirrors, string(mirror.Location))
 			if mirror.Insecure {
 				r.insecure = append(r.insecure, string(mirror.Location))
@@ -56,28 +60,20 @@ func ours(t fatal, sets []kinds.Set, insecure []string) map[string]rule {
 }
 
 // theirs are those that OpenShift makes of them.
-func theirs(t fatal, sets []kinds.Set, insecure []string) map[string]rule {
+func theirs(t fatal, sets []kinds.Set, insecure []string, mode mirrors.Mode) map[string]rule {
 	t.Helper()
-	var objects []*openshiftv1.ImageDigestMirrorSet
-	for _, set := range sets {
-		object := &openshiftv1.ImageDigestMirrorSet{}
-		for _, entry := range set.Entries {
-			same := openshiftv1.ImageDigestMirrors{Source: entry.Source, MirrorSourcePolicy: openshiftv1.MirrorSourcePolicy(entry.Policy)}
-			for _, mirror := range entry.Mirrors {
-				same.Mirrors = append(same.Mirrors, openshiftv1.ImageMirror(mirror))
-			}
-			object.Spec.ImageDigestMirrors = append(object.Spec.ImageDigestMirrors, same)
-		}
-		objects = append(objects, object)
-	}
+	digests, tags := objectsOf(sets)
 	var conf sysregistriesv2.V2RegistriesConf
-	if err := registries.EditRegistriesConfig(&conf, insecure, nil, nil, objects, nil); err != nil {
+	if err := registries.EditRegistriesConfig(&conf, insecure, nil, nil, digests, tags); err != nil {
 		t.Fatalf("OpenShift's merge: %v", err)
 	}
 	rules := make(map[string]rule)
 	for _, registry := range conf.Registries {
 		r := rule{blocked: registry.Blocked, open: registry.Insecure}
 		for _, mirror := range registry.Mirrors {
+			if mirror.PullFromMirror != modes[mode] {
+				continue
+			}
 			r.mirrors = append(r.mirrors, mirror.Location)
 			if mirror.Insecure {
 				r.insecure = append(r.insecure, mirror.Location)
@@ -88,14 +84,44 @@ func theirs(t fatal, sets []kinds.Set, insecure []string) map[string]rule {
 	return rules
 }
 
-// mirrorsOf are the mirrors of s.com that each makes of sets in the notation of mirrorstest.
-func mirrorsOf(t *testing.T, text string) (our, their []string) {
+// objectsOf are sets as OpenShift has them.
+func objectsOf(sets []kinds.Set) (digests []*openshiftv1.ImageDigestMirrorSet, tags []*openshiftv1.ImageTagMirrorSet) {
+	for _, set := range sets {
+		var entries []openshiftv1.ImageDigestMirrors
+		for _, entry := range set.Entries {
+			same := openshiftv1.ImageDigestMirrors{Source: entry.Source, MirrorSourcePolicy: openshiftv1.MirrorSourcePolicy(entry.Policy)}
+			for _, mirror := range entry.Mirrors {
+				same.Mirrors = append(same.Mirrors, openshiftv1.ImageMirror(mirror))
+			}
+			entries = append(entries, same)
+		}
+		if set.Kind == kinds.Digest {
+			digests = append(digests, &openshiftv1.ImageDigestMirrorSet{Spec: openshiftv1.ImageDigestMirrorSetSpec{ImageDigestMirrors: entries}})
+			continue
+		}
+		object := &openshiftv1.ImageTagMirrorSet{}
+		for _, entry := range entries {
+			object.Spec.ImageTagMirrors = append(object.Spec.ImageTagMirrors, openshiftv1.ImageTagMirrors(entry))
+		}
+		tags = append(tags, object)
+	}
+	return digests, tags
+}
+
+func parse(t *testing.T, text string) []kinds.Set {
 	t.Helper()
 	sets, err := mirrorstest.Parse(text)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return ours(t, sets, nil)["s.com"].mirrors, theirs(t, sets, nil)["s.com"].mirrors
+	return sets
+}
+
+// mirrorsOf are the mirrors of s.com that each makes of sets in the notation of mirrorstest, for a mode.
+func mirrorsOf(t *testing.T, text string, mode mirrors.Mode) (our, their []string) {
+	t.Helper()
+	sets := parse(t, text)
+	return ours(t, sets, nil, mode)["s.com"].mirrors, theirs(t, sets, nil, mode)["s.com"].mirrors
 }
 
 func TestTheTwoAgree(t *testing.T) {
@@ -105,9 +131,48 @@ func TestTheTwoAgree(t *testing.T) {
 		"a: s.com -> a.com, s.com, b.com":                                  {"a.com", "s.com", "b.com"}, // M4
 		"a: s.com -> a.com, b.com, s.com":                                  {"a.com", "b.com"},
 	} {
-		our, their := mirrorsOf(t, text)
-		if !slices.Equal(our, want) || !slices.Equal(their, want) {
-			t.Errorf("%s: ours %v, theirs %v, want %v", text, our, their, want)
+		for mode, as := range map[mirrors.Mode]string{mirrors.ByDigest: text, mirrors.ByTag: "T " + strings.ReplaceAll(text, "\n", "\nT ")} {
+			our, their := mirrorsOf(t, as, mode)
+			if !slices.Equal(our, want) || !slices.Equal(their, want) {
+				t.Errorf("%s: ours %v, theirs %v, want %v", as, our, their, want)
+			}
+		}
+	}
+}
+
+func TestTheTwoKeepTheKindsApart(t *testing.T) { // T2, T5
+	for text, want := range map[string]map[mirrors.Mode]rule{
+		"D a: s.com -> d.com\nT a: s.com -> t.com":                        {mirrors.ByDigest: {mirrors: []string{"d.com"}}, mirrors.ByTag: {mirrors: []string{"t.com"}}},
+		"D a: s.com -> d.com, e.com\nT a: s.com -> e.com, d.com":          {mirrors.ByDigest: {mirrors: []string{"d.com", "e.com"}}, mirrors.ByTag: {mirrors: []string{"e.com", "d.com"}}},
+		"D a: s.com -> d.com\nT a: s.com -> d.com":                        {mirrors.ByDigest: {mirrors: []string{"d.com"}}, mirrors.ByTag: {mirrors: []string{"d.com"}}},
+		"D a: s.com -> d.com [Never]\nT a: s.com -> t.com":                {mirrors.ByDigest: {mirrors: []string{"d.com"}, blocked: true}, mirrors.ByTag: {mirrors: []string{"t.com"}, blocked: true}},
+		"D a: s.com -> d.com [Allow]\nT a: s.com -> t.com, d.com [Never]": {mirrors.ByDigest: {mirrors: []string{"d.com"}, blocked: true}, mirrors.ByTag: {mirrors: []string{"t.com", "d.com"}, blocked: true}},
+		"T a: s.com -> t.com [Never]":                                     {mirrors.ByDigest: {blocked: true}, mirrors.ByTag: {mirrors: []string{"t.com"}, blocked: true}},
+	} {
+		for mode, want := range want {
+			our, their := ours(t, parse(t, text), nil, mode)["s.com"], theirs(t, parse(t, text), nil, mode)["s.com"]
+			if !reflect.DeepEqual(our, want) || !reflect.DeepEqual(their, want) {
+				t.Errorf("%s, %s: ours %+v, theirs %+v, want %+v", text, modes[mode], our, their, want)
+			}
+		}
+	}
+}
+
+// The examples of docs/semantics.md section 7 for what only we do (T4).
+func TestInheritanceIsOursOnly(t *testing.T) {
+	for _, c := range []struct {
+		text       string
+		mode       mirrors.Mode
+		our, their rule
+	}{
+		{"D a: s.com/a -> d.com/a\nT b: s.com -> t.com", mirrors.ByTag, rule{mirrors: []string{"t.com/a"}}, rule{}},
+		{"D a: s.com/a -> d.com/a\nT b: s.com -> t.com [Never]", mirrors.ByTag, rule{mirrors: []string{"t.com/a"}, blocked: true}, rule{}},
+		{"T a: s.com/a -> t.com/a\nD b: s.com -> d.com [Never]", mirrors.ByDigest, rule{mirrors: []string{"d.com/a"}, blocked: true}, rule{}},
+		{"T a: s.com/a -> t.com/a\nD b: s.com -> d.com [Never]", mirrors.ByTag, rule{mirrors: []string{"t.com/a"}, blocked: true}, rule{mirrors: []string{"t.com/a"}}},
+	} {
+		our, their := ours(t, parse(t, c.text), nil, c.mode)["s.com/a"], theirs(t, parse(t, c.text), nil, c.mode)["s.com/a"]
+		if !reflect.DeepEqual(our, c.our) || !reflect.DeepEqual(their, c.their) {
+			t.Errorf("%s, %s: ours %+v, theirs %+v", c.text, modes[c.mode], our, their)
 		}
 	}
 }
@@ -129,7 +194,7 @@ func TestWhereTheTwoDiffer(t *testing.T) {
 		if len(cells) != 4 || cells[0] == "rule" {
 			continue
 		}
-		our, their := mirrorsOf(t, strings.ReplaceAll(cells[1], "; ", "\n"))
+		our, their := mirrorsOf(t, strings.ReplaceAll(cells[1], "; ", "\n"), mirrors.ByDigest)
 		if !slices.Equal(our, list(cells[2])) || !slices.Equal(their, list(cells[3])) {
 			t.Errorf("%s\n ours   %v\n theirs %v", line, our, their)
 		}
@@ -141,16 +206,15 @@ func TestWhereTheTwoDiffer(t *testing.T) {
 }
 
 func TestAnEntryWithoutMirrorsIsOursOnly(t *testing.T) {
-	sets, err := mirrorstest.Parse("a: s.com -> m.com\na: s.com/x -> (none)\na: s.com/y -> s.com/y [Never]")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, source := range []string{"s.com/x", "s.com/y"} { // E5, E2
-		if got, is := ours(t, sets, nil)[source]; !is || len(got.mirrors) > 0 || got.blocked {
-			t.Errorf("%s, ours: got %+v, want a rule without mirrors", source, got)
-		}
-		if got, is := theirs(t, sets, nil)[source]; is {
-			t.Errorf("%s, theirs: got %+v, want nothing", source, got)
+	const digests = "a: s.com -> m.com\na: s.com/x -> (none)\na: s.com/y -> s.com/y [Never]"
+	for mode, text := range map[mirrors.Mode]string{mirrors.ByDigest: digests, mirrors.ByTag: "T " + strings.ReplaceAll(digests, "\n", "\nT ")} {
+		for _, source := range []string{"s.com/x", "s.com/y"} { // E5, E2
+			if got, is := ours(t, parse(t, text), nil, mode)[source]; !is || len(got.mirrors) > 0 || got.blocked {
+				t.Errorf("%s, ours: got %+v, want a rule without mirrors", source, got)
+			}
+			if got, is := theirs(t, parse(t, text), nil, mode)[source]; is {
+				t.Errorf("%s, theirs: got %+v, want nothing", source, got)
+			}
 		}
 	}
 }

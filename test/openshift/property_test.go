@@ -11,46 +11,71 @@ import (
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 	"github.com/mirrorset/mirrorset/internal/kinds"
+	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/mirrors/mirrorstest"
 )
 
 var (
-	drawSource = rapid.SampledFrom([]string{"s.com", "s.com/x", "s.com/x/y", "s.com:5000", "*.s.com", "a.s.com"})
+	drawSource = rapid.SampledFrom([]string{"s.com", "s.com/x", "s.com/x/y", "s.com:5000", "*.s.com", "a.s.com", "a.s.com/x"})
 	drawMirror = rapid.SampledFrom([]configv1.ImageMirror{"s.com", "s.com/x", "a.com", "b.com/p", "c.com:5000", "d.com", "e.com", "f.a.s.com"})
 	drawPolicy = rapid.SampledFrom([]configv1.MirrorSourcePolicy{"", "", "", configv1.AllowContactingSource, configv1.NeverContactSource})
 	drawScope  = rapid.SampledFrom([]string{"s.com", "*.s.com", "b.com", "c.com:5000", "c.com", "b.com/p", "s.com/x"})
 )
 
-// drawSets draws sets that the API server accepts: no mirror twice in one entry.
+// drawSets draws sets of both kinds that the API server accepts: no mirror twice in one entry.
 func drawSets(t *rapid.T) []kinds.Set {
-	var sets []configv1.ImageDigestMirrorSet
+	var digests []configv1.ImageDigestMirrorSet
+	var tags configv1.ImageTagMirrorSetList
 	for _, name := range []string{"a", "b", "c"} {
-		set := configv1.ImageDigestMirrorSet{}
-		set.Name = name
-		for range rapid.IntRange(0, 3).Draw(t, name) {
-			set.Spec.ImageDigestMirrors = append(set.Spec.ImageDigestMirrors, configv1.ImageDigestMirrors{
-				Source:             drawSource.Draw(t, "source"),
-				Mirrors:            rapid.SliceOfNDistinct(drawMirror, 0, 4, rapid.ID[configv1.ImageMirror]).Draw(t, "mirrors"),
-				MirrorSourcePolicy: drawPolicy.Draw(t, "policy"),
-			})
+		digest, tag := configv1.ImageDigestMirrorSet{}, configv1.ImageTagMirrorSet{}
+		digest.Name, tag.Name = name, name
+		digest.Spec.ImageDigestMirrors = drawEntries(t, name)
+		for _, entry := range drawEntries(t, name+" for tags") {
+			tag.Spec.ImageTagMirrors = append(tag.Spec.ImageTagMirrors, configv1.ImageTagMirrors(entry))
 		}
-		sets = append(sets, set)
+		digests, tags.Items = append(digests, digest), append(tags.Items, tag)
 	}
-	of, err := mirrorstest.Of(sets...)
+	of, err := mirrorstest.Of(digests...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return of
+	forTags, err := kinds.Tag.FromList(&tags)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append(of, forTags...)
 }
 
-// listsOf are the mirror lists of a source that name more than the source itself.
-func listsOf(sets []kinds.Set, source string) [][]string {
-	var lists [][]string
+func drawEntries(t *rapid.T, of string) []configv1.ImageDigestMirrors {
+	var entries []configv1.ImageDigestMirrors
+	for range rapid.IntRange(0, 3).Draw(t, of) {
+		entries = append(entries, configv1.ImageDigestMirrors{
+			Source:             drawSource.Draw(t, "source"),
+			Mirrors:            rapid.SliceOfNDistinct(drawMirror, 0, 4, rapid.ID[configv1.ImageMirror]).Draw(t, "mirrors"),
+			MirrorSourcePolicy: drawPolicy.Draw(t, "policy"),
+		})
+	}
+	return entries
+}
+
+// entriesOf are the entries of a source and a mode.
+func entriesOf(sets []kinds.Set, source string, mode mirrors.Mode) (entries []mirrors.SetEntry) {
 	for _, set := range sets {
 		for _, entry := range set.Entries {
-			if entry.Source == source && slices.ContainsFunc(entry.Mirrors, func(m string) bool { return m != source }) {
-				lists = append(lists, entry.Mirrors)
+			if entry.Source == source && set.Kind.Mode == mode {
+				entries = append(entries, entry)
 			}
+		}
+	}
+	return entries
+}
+
+// listsOf are the mirror lists of a source that name more than the source itself, for a mode.
+func listsOf(sets []kinds.Set, source string, mode mirrors.Mode) [][]string {
+	var lists [][]string
+	for _, entry := range entriesOf(sets, source, mode) {
+		if slices.ContainsFunc(entry.Mirrors, func(m string) bool { return m != source }) {
+			lists = append(lists, entry.Mirrors)
 		}
 	}
 	return lists
@@ -147,32 +172,34 @@ func compare(t fatal, source string, lists [][]string, our, their rule) string {
 	return difference
 }
 
-// TestTheTwoMergesAreTheSameButForOurRules draws sets and insecure scopes.
+// TestTheTwoMergesAreTheSameButForOurRules draws sets and insecure scopes. What sources inherit here (T4) is written out for OpenShift.
 func TestTheTwoMergesAreTheSameButForOurRules(t *testing.T) {
 	seen := map[string]int{}
 	rapid.Check(t, func(t *rapid.T) {
 		sets := drawSets(t)
 		insecure := rapid.SliceOfNDistinct(drawScope, 0, 2, rapid.ID[string]).Draw(t, "insecure")
-		our, their := ours(t, sets, insecure), theirs(t, sets, insecure)
-		for source, rule := range our {
-			lists := listsOf(sets, source)
-			if len(lists) > 0 {
-				seen[compare(t, source, lists, rule, their[source])]++
-				continue
+		written := writeOut(sets)
+		for mode := range modes {
+			our, their, plain := ours(t, sets, insecure, mode), theirs(t, written, insecure, mode), theirs(t, sets, insecure, mode)
+			for source, rule := range our {
+				for _, difference := range differences(t, source, mode, sets, written, rule, their[source], plain[source]) {
+					seen[difference]++
+				}
 			}
-			seen["E5"]++
-			if len(rule.mirrors) > 0 || rule.blocked {
-				t.Fatalf("%s has no mirrors: ours %+v", source, rule)
-			}
-		}
-		for source, rule := range their {
-			if _, is := our[source]; !is && !slices.Contains(insecure, source) {
-				t.Fatalf("%s: theirs %+v, ours none", source, rule)
+			for source, rule := range plain {
+				if _, is := our[source]; !is && !slices.Contains(insecure, source) {
+					t.Fatalf("%s: theirs %+v, ours none", source, rule)
+				}
 			}
 		}
 	})
-	t.Logf("sources by the rule in which the two differ: %v", seen)
+	t.Logf("sources by the rule in which the two differ, for digests and for tags: %v", seen)
 	if seen[""] < 10*seen["M3"] || seen[""] == 0 {
 		t.Errorf("the two hardly ever agree: %v", seen)
+	}
+	for _, rule := range []string{"M2", "M3", "M4", "M5", "E5", "T4"} {
+		if seen[rule] == 0 {
+			t.Errorf("no difference by %s was drawn: %v", rule, seen)
+		}
 	}
 }

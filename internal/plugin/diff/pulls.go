@@ -105,7 +105,7 @@ func (s side) pullsOf(source, name mirrors.Scope) pulls {
 		return pulls{Sets: []string{}, PullSources: []mirrors.Scope{source}}
 	}
 	found := pulls{By: rule.Source, Sets: output.SetsOf(rule.From), Blocked: rule.Blocked, PullSources: []mirrors.Scope{}}
-	for _, m := range rule.Mirrors {
+	for _, m := range rule.MirrorsFor(mirrors.ByDigest) {
 		place := m.Location + mirrors.Scope(rule.Source.Rest(source))
 		if !s.index.Resolve(mirrors.Reference{Name: string(place)}).Blocked { // Q4
 			found.PullSources = append(found.PullSources, place)

@@ -105,7 +105,7 @@ func (a *Answerer) byContainerd(ref mirrors.Reference) Answer {
 		found.Resolution = mirrors.Resolution{PullSources: []mirrors.PullSource{{Location: ref.String()}}}
 		return found
 	}
-	if ref.Mode == mirrors.ByTag && found.Rule != nil && !found.Blocked && len(found.Rule.Mirrors) > 0 {
+	if ref.Mode == mirrors.ByTag && found.Rule != nil && len(found.PullSources) > 0 && len(found.Rule.Mirrors) > 0 {
 		found.Content = a.reachable(mirrors.Reference{Name: ref.Name, Mode: mirrors.ByDigest}).PullSources
 	}
 	return found
