@@ -10,6 +10,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 )
 
@@ -152,6 +153,20 @@ func TestNamesAreBoundedAndPlain(t *testing.T) {
 	}
 	if got, want := mirrors.Names(entries), `"a\x1b[2J", o00, o01, o02, o03, o04, o05, o06, o07, o08 and 11 more`; got != want {
 		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+// Sets of two kinds may have one name.
+func TestASetAboutTagsIsNamedWithItsKind(t *testing.T) {
+	tags := func(name string) mirrors.Entry {
+		return mirrors.Entry{Object: mirrors.Object{Kind: &kinds.Tag.Kind, Name: name}}
+	}
+	entries := []mirrors.Entry{in("a", 0), tags("a"), tags("b\n")}
+	if got, want := mirrors.Names(entries), `a, itms/a, "itms/b\n"`; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if got := entries[2].Label(); got != "itms/b\n" {
+		t.Errorf("label %q", got)
 	}
 }
 

@@ -60,10 +60,10 @@ func NamesOf(objects []Object) string {
 	return enumerate(names)
 }
 
-// String names the object for people, on one line.
+// String is the label of the object for people, on one line.
 func (o Object) String() string {
 	if !plainName.MatchString(o.Name) {
-		return quote(o.Name)
+		return quote(o.Label())
 	}
-	return o.Name
+	return o.Label()
 }

@@ -54,6 +54,14 @@ func (o Object) Arg() string {
 	return o.Kind.ShortName + "/" + o.Name
 }
 
+// Label names the object among those of all kinds: one about digests by its name alone, and any other as [Object.Arg] does.
+func (o Object) Label() string {
+	if o.Kind == nil || o.Kind.Mode == ByDigest {
+		return o.Name
+	}
+	return o.Arg()
+}
+
 func compareObjects(a, b Object) int {
 	if order := cmp.Compare(a.Name, b.Name); order != 0 || a.Kind == b.Kind {
 		return order

@@ -95,6 +95,7 @@ func (f Flags) Sets(cmd *cobra.Command, files *manifests.Flags) ([]kinds.Set, *C
 	if err != nil {
 		return nil, nil, fmt.Errorf("without -f, the sets are those of a cluster: %w", err)
 	}
+	c.WarnOfLacks(cmd.ErrOrStderr())
 	return sets, c, nil
 }
 
@@ -103,25 +104,8 @@ type Cluster struct {
 	Namespace string
 	Client    kubernetes.Interface
 	Dynamic   dynamic.Interface
-}
 
-// Sets returns all sets of all kinds, those of each in the order of their names.
-func (c *Cluster) Sets(ctx context.Context) (all []kinds.Set, err error) {
-	for _, kind := range kinds.All {
-		these, err := list(ctx, c, kind.GroupVersionResource(), AsSet(kind))
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, these...)
-	}
-	return all, nil
-}
-
-// AsSet returns what converts an object that the dynamic client returned to a set.
-func AsSet(kind *kinds.Kind) func(object any) (kinds.Set, error) {
-	return func(object any) (kinds.Set, error) {
-		return kind.Decode(func(empty any) error { return convert(object, empty) })
-	}
+	lacks []*kinds.Kind // as it was when the sets were read last
 }
 
 // Nodes returns what all nodes say of themselves, in the order of their names.

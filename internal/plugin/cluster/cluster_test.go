@@ -39,13 +39,18 @@ func TestAClusterIsRead(t *testing.T) {
 	set, node := configv1.ImageDigestMirrorSet{}, mirrorsetv1alpha1.MirrorNode{}
 	set.Name, node.Name = "a", "node-1"
 	set.Spec.ImageDigestMirrors = []configv1.ImageDigestMirrors{{Source: "s.com", Mirrors: []configv1.ImageMirror{"m.local"}}}
+	tags := configv1.ImageTagMirrorSet{}
+	tags.Name = "a"
+	tags.Spec.ImageTagMirrors = []configv1.ImageTagMirrors{{Source: "s.com", Mirrors: []configv1.ImageMirror{"t.local"}}}
 	node.Status.Revision = 7
 	p := payload.New(7, []byte("x"))
-	c := connected(t, plugintest.Serve(t, map[string]any{plugintest.SetsPath: plugintest.SetList(set), plugintest.NodesPath: plugintest.NodeList(node), plugintest.ConfigMapPath: plugintest.ConfigMapOf(t, p)}))
+	c := connected(t, plugintest.Serve(t, map[string]any{plugintest.SetsPath: plugintest.SetList(set), plugintest.TagSetsPath: plugintest.TagSetList(tags), plugintest.NodesPath: plugintest.NodeList(node), plugintest.ConfigMapPath: plugintest.ConfigMapOf(t, p)}))
 
 	sets, err := c.Sets(t.Context())
-	if err != nil || len(sets) != 1 || sets[0].GetName() != "a" || !slices.Equal(sets[0].Entries[0].Mirrors, []string{"m.local"}) {
+	if err != nil || len(sets) != 2 || sets[0].GetName() != "a" || !slices.Equal(sets[0].Entries[0].Mirrors, []string{"m.local"}) {
 		t.Errorf("sets %v, error %v", sets, err)
+	} else if sets[1].Ref().String() != "itms/a" || !slices.Equal(sets[1].Entries[0].Mirrors, []string{"t.local"}) {
+		t.Errorf("the second set is %v", sets[1])
 	}
 	nodes, err := c.Nodes(t.Context())
 	if err != nil || len(nodes) != 1 || nodes[0].Name != "node-1" || nodes[0].Status.Revision != 7 {
@@ -54,6 +59,41 @@ func TestAClusterIsRead(t *testing.T) {
 	got, err := c.Published(t.Context())
 	if err != nil || got.Revision != 7 || string(got.Text) != "x" {
 		t.Errorf("published %v, error %v", got, err)
+	}
+}
+
+// An older manager installs no CRD for tags. Sets about digests can be read all the same, and nothing is kept quiet.
+func TestAClusterWithoutTagSetsHasTheOthers(t *testing.T) {
+	set := configv1.ImageDigestMirrorSet{}
+	set.Name = "a"
+	tagSets := http.HandlerFunc(plugintest.Refuse)
+	for _, tt := range []struct {
+		name    string
+		objects map[string]any
+		sets    int
+		warning string
+		failed  bool
+	}{
+		{"none of them", map[string]any{plugintest.SetsPath: plugintest.SetList(set)}, 1, "warning: NotServed: the cluster does not serve imagetagmirrorsets.config.openshift.io, " +
+			"as with a manager older than this plugin: it has no ImageTagMirrorSets, and none can be applied\n", false},
+		{"both", map[string]any{plugintest.SetsPath: plugintest.SetList(set), plugintest.TagSetsPath: plugintest.TagSetList()}, 1, "", false},
+		{"tag sets that may not be read", map[string]any{plugintest.SetsPath: plugintest.SetList(set), plugintest.TagSetsPath: tagSets}, 0, "", true},
+		{"tag sets alone", map[string]any{plugintest.TagSetsPath: plugintest.TagSetList()}, 0, "", true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := connected(t, plugintest.Serve(t, tt.objects))
+			for range 2 { // each time anew
+				sets, err := c.Sets(t.Context())
+				if len(sets) != tt.sets || (err != nil) != tt.failed {
+					t.Errorf("%d sets, error %v", len(sets), err)
+				}
+			}
+			var stderr strings.Builder
+			c.WarnOfLacks(&stderr)
+			if stderr.String() != tt.warning {
+				t.Errorf("%q, want %q", stderr.String(), tt.warning)
+			}
+		})
 	}
 }
 

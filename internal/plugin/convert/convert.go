@@ -90,7 +90,7 @@ type setMetadata struct {
 
 // lose notes what does not carry over.
 func (c *converter) lose(set, format string, args ...any) {
-	c.lost = append(c.lost, fmt.Sprintf("warning: NotConverted: %s: %s", output.Names([]string{set}), fmt.Sprintf(format, args...)))
+	c.lost = append(c.lost, fmt.Sprintf("warning: NotConverted: %s: %s", mirrors.Object{Name: set}, fmt.Sprintf(format, args...)))
 }
 
 // read takes one object, or those of a list, in JSON.

@@ -97,6 +97,7 @@ func (o *options) current(cmd *cobra.Command) ([]kinds.Set, error) {
 	if err != nil {
 		return nil, fmt.Errorf("without --from, the sets to compare with are those of a cluster: %w", err)
 	}
+	c.WarnOfLacks(cmd.ErrOrStderr())
 	return sets, nil
 }
 

@@ -178,7 +178,7 @@ func (d *difference) printTables(out io.Writer) error {
 		fmt.Fprintln(table, "FINDING\tCHANGE\tSETS\tMESSAGE")
 	}
 	for _, f := range d.Findings {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", f.Reason, words[f.Change], output.Names(f.Sets), f.Message)
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", f.Reason, words[f.Change], f.SetNames(), f.Message)
 	}
 	if err := table.Flush(); err != nil {
 		return err

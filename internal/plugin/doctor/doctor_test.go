@@ -32,14 +32,18 @@ const (
 // healthy are the objects of a cluster that has nothing wrong.
 func healthy(t *testing.T) map[string]any {
 	t.Helper()
-	apis := func(version, name string) metav1.APIResourceList {
-		return metav1.APIResourceList{TypeMeta: metav1.TypeMeta{Kind: "APIResourceList", APIVersion: "v1"}, GroupVersion: version, APIResources: []metav1.APIResource{{Name: name}}}
+	apis := func(version string, names ...string) metav1.APIResourceList {
+		list := metav1.APIResourceList{TypeMeta: metav1.TypeMeta{Kind: "APIResourceList", APIVersion: "v1"}, GroupVersion: version}
+		for _, name := range names {
+			list.APIResources = append(list.APIResources, metav1.APIResource{Name: name})
+		}
+		return list
 	}
 	s := configv1.ImageDigestMirrorSet{ObjectMeta: metav1.ObjectMeta{Name: "a"}}
 	s.Spec.ImageDigestMirrors = []configv1.ImageDigestMirrors{{Source: "s.com", Mirrors: []configv1.ImageMirror{"m.local"}, MirrorSourcePolicy: configv1.NeverContactSource}}
 	p := rulesAt(plugintest.CurrentRevision, s)
 	return map[string]any{
-		"/apis/config.openshift.io/v1": apis("config.openshift.io/v1", "imagedigestmirrorsets"),
+		"/apis/config.openshift.io/v1": apis("config.openshift.io/v1", "imagedigestmirrorsets", "imagetagmirrorsets"),
 		"/apis/mirrorset.io/v1alpha1":  apis("mirrorset.io/v1alpha1", "mirrornodes"),
 		deploymentPath: appsv1.Deployment{TypeMeta: metav1.TypeMeta{Kind: "Deployment", APIVersion: "apps/v1"},
 			Status: appsv1.DeploymentStatus{AvailableReplicas: 1}},
@@ -48,11 +52,12 @@ func healthy(t *testing.T) map[string]any {
 		plugintest.ConfigMapPath: plugintest.ConfigMapOf(t, p),
 		plugintest.NodesPath:     plugintest.NodeList(inForceAt("node-1", p), inForceAt("node-2", p)),
 		plugintest.SetsPath:      plugintest.SetList(s),
+		plugintest.TagSetsPath:   plugintest.TagSetList(),
 	}
 }
 
 func TestAHealthyClusterIsFine(t *testing.T) {
-	run(t, "", "doctor", "--server", plugintest.Serve(t, healthy(t))).Want(t, 0, `OK       crds: ImageDigestMirrorSets and MirrorNodes are served
+	run(t, "", "doctor", "--server", plugintest.Serve(t, healthy(t))).Want(t, 0, `OK       crds: ImageDigestMirrorSets, ImageTagMirrorSets and MirrorNodes are served
 OK       deployment/mirrorset-manager: 1 manager is available
 OK       daemonset/mirrorset-agent: 2 agents are ready
 OK       configmap/containers-registries.conf: revision 1795573438818 is whole, with 0 sources

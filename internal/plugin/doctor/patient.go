@@ -14,13 +14,8 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 
-	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
-	"github.com/mirrorset/mirrorset/internal/kinds"
-	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/payload"
 	"github.com/mirrorset/mirrorset/internal/plugin/cluster"
 	"github.com/mirrorset/mirrorset/internal/plugin/output"
@@ -65,31 +60,6 @@ func (p *patient) unlessRefused(err error) error {
 	case apierrors.IsNotFound(err) && p.found.count(wrong) > 0: // the APIs were looked at, and are what is not there
 	default:
 		return err
-	}
-	return nil
-}
-
-// lookAtAPIs wants the resources of Mirrorset served.
-func (p *patient) lookAtAPIs(context.Context) error {
-	served := 0
-	var resources []schema.GroupVersionResource
-	for _, kind := range kinds.All {
-		resources = append(resources, kind.GroupVersionResource())
-	}
-	for _, resource := range append(resources, cluster.NodeResource) {
-		list, err := p.Client.Discovery().ServerResourcesForGroupVersion(resource.GroupVersion().String())
-		if err != nil && !apierrors.IsNotFound(err) {
-			return err
-		}
-		if err == nil && slices.ContainsFunc(list.APIResources, func(r metav1.APIResource) bool { return r.Name == resource.Resource }) {
-			served++
-			continue
-		}
-		p.found.add(wrong, "crd/"+resource.GroupResource().String(), "the cluster does not serve it in version "+resource.Version,
-			"Install Mirrorset again. If the CRD is there, look at its conditions:\nkubectl get crd "+resource.GroupResource().String()+" -o yaml")
-	}
-	if served == 2 {
-		p.found.add(fine, "crds", "ImageDigestMirrorSets and MirrorNodes are served", "")
 	}
 	return nil
 }
@@ -200,43 +170,6 @@ func (p *patient) lookAtConfigMap(ctx context.Context) error {
 		p.found.add(odd, subject, fmt.Sprintf("revision %d has no rules and may prove a mistake, so nodes keep the rules that they have", got.Revision), "If there are to be no sets, wait: it is confirmed when the sets have stayed away. Else bring them back.")
 	default:
 		p.found.add(fine, subject, fmt.Sprintf("revision %d is whole, with %s", got.Revision, output.Plural(len(rules), "source", "sources")), "")
-	}
-	return nil
-}
-
-// lookAtSets wants sets that are used whole and say what they mean.
-func (p *patient) lookAtSets(ctx context.Context) error {
-	sets, err := p.Sets(ctx)
-	if err != nil {
-		return err
-	}
-	before := len(p.found)
-	if p.payload != nil {
-		if why := cluster.Pending(sets, *p.payload); why != "" {
-			p.found.add(odd, "sets", why, "If it stays so for a minute, look at the manager:\nkubectl -n "+p.Namespace+" logs deployment/"+cluster.ManagerDeployment)
-		}
-	}
-	for i := range sets {
-		if c := meta.FindStatusCondition(sets[i].Status.Conditions, configv1.ConditionApplied); c != nil && c.Reason == configv1.ReasonNotPublished {
-			p.found.add(wrong, sets[i].Ref().Arg(), c.Message, "")
-		}
-	}
-	for _, f := range kinds.Merge(sets, nil).Findings {
-		h := odd
-		switch f.Class() {
-		case mirrors.Informational:
-			continue
-		case mirrors.LeftOut:
-			h = wrong
-		}
-		message := fmt.Sprintf("%s: %s", f.Reason, f.Message)
-		if path := f.Path(); path != "" {
-			message = fmt.Sprintf("%s: %s: %s", f.Reason, path, f.Message)
-		}
-		p.found.add(h, f.Entries[0].Arg(), message, "docs/semantics.md says what it means. To change it: kubectl edit "+f.Entries[0].Kind.ShortName+" "+strings.Join(output.SetsOf(f.Entries), " "))
-	}
-	if len(p.found) == before {
-		p.found.add(fine, "sets", output.Plural(len(sets), "set says", "sets say")+" what can be done", "")
 	}
 	return nil
 }

@@ -99,7 +99,7 @@ func briefly(from []output.Entry) string {
 	const most = 10 // more than these would fill a line for nobody
 	said := make([]string, 0, min(len(from), most))
 	for _, e := range from[:min(len(from), most)] {
-		said = append(said, output.Names([]string{e.Set})+e.Path[strings.IndexByte(e.Path, '['):])
+		said = append(said, e.SetName()+e.Path[strings.IndexByte(e.Path, '['):])
 	}
 	text := strings.Join(said, ", ")
 	if len(from) > most {
@@ -221,7 +221,7 @@ func tlsOf(s pullSource) string {
 func atLength(from []output.Entry) string {
 	said := make([]string, len(from))
 	for i, e := range from {
-		said[i] = output.Names([]string{e.Set}) + " " + e.Path
+		said[i] = e.SetName() + " " + e.Path
 	}
 	return strings.Join(said, ", ")
 }

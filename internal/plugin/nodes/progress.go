@@ -30,6 +30,7 @@ func (o *options) follow(cmd *cobra.Command, w watcher, names []string) error {
 		}
 		return err // what a mistake in the flags, or a missing right, leads to is no reason to try again
 	}
+	w.WarnOfLacks(stderr)
 	p := progress{table: o.listing.NewTable(cmd.OutOrStdout(), nodeColumns...), stderr: stderr, live: output.NewLiveLine(stderr), shown: make(map[string]cluster.Node)}
 	show := func(s state) (bool, error) {
 		f := cluster.Survey(s.nodes, s.published)
@@ -42,7 +43,7 @@ func (o *options) follow(cmd *cobra.Command, w watcher, names []string) error {
 		if done, err := show(s); !done || err != nil {
 			return false, err
 		}
-		// The three kinds of objects are watched each for itself, and after a break the sets may be back long before the nodes.
+		// The kinds of objects are watched each for itself, and after a break the sets may be back long before the nodes.
 		now, err := w.state(ctx)
 		if err != nil {
 			return false, nil //nolint:nilerr // the cluster is away, and is waited for

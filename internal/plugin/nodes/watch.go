@@ -67,6 +67,9 @@ func (w watcher) canBeWatched(ctx context.Context) error {
 	if _, err := w.Fleet(ctx); err != nil {
 		return err
 	}
+	if _, err := w.Sets(ctx); err != nil {
+		return err
+	}
 	for _, f := range w.followed() {
 		options := metav1.ListOptions{Limit: 1}
 		f.tweak(&options)
@@ -98,7 +101,7 @@ func (w watcher) followed() []followed {
 		o.FieldSelector = fields.OneTermEqualSelector("metadata.name", payload.ConfigMapName).String()
 	}
 	var resources []followed
-	for _, kind := range kinds.All {
+	for _, kind := range w.Served() {
 		resources = append(resources, followed{kind.GroupVersionResource(), metav1.NamespaceAll, all})
 	}
 	return append(resources, followed{cluster.NodeResource, metav1.NamespaceAll, all},
@@ -114,6 +117,7 @@ func (w watcher) watch(ctx context.Context, each func(state) (done bool, err err
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	changed := make(chan struct{}, 1)
+	served := w.Served()
 	var copies []cache.SharedIndexInformer
 	for _, f := range w.followed() {
 		informer, err := w.follow(ctx, f, changed)
@@ -128,7 +132,7 @@ func (w watcher) watch(ctx context.Context, each func(state) (done bool, err err
 		}
 	}
 	for {
-		s, err := stateOf(copies)
+		s, err := stateOf(served, copies)
 		if err != nil {
 			return err
 		}
@@ -171,16 +175,16 @@ func (w watcher) follow(ctx context.Context, f followed, changed chan<- struct{}
 	return informer, nil
 }
 
-// stateOf reads the copies, which are in the order of what is followed.
-func stateOf(copies []cache.SharedIndexInformer) (s state, err error) {
-	for i, kind := range kinds.All {
+// stateOf reads the copies, which are in the order of what is followed: first the kinds of sets.
+func stateOf(served []*kinds.Kind, copies []cache.SharedIndexInformer) (s state, err error) {
+	for i, kind := range served {
 		these, err := itemsOf(copies[i], cluster.AsSet(kind))
 		if err != nil {
 			return s, err
 		}
 		s.sets = append(s.sets, these...)
 	}
-	nodes, configMaps := copies[len(kinds.All)], copies[len(kinds.All)+1]
+	nodes, configMaps := copies[len(served)], copies[len(served)+1]
 	if s.nodes, err = itemsOf(nodes, cluster.As[mirrorsetv1alpha1.MirrorNode]); err != nil {
 		return s, err
 	}

@@ -21,6 +21,13 @@ import (
 	"github.com/mirrorset/mirrorset/internal/plugin/plugintest"
 )
 
+// noTagSets answers as an API server does that serves tag sets and has none.
+func noTagSets(t *testing.T) http.HandlerFunc {
+	t.Helper()
+	none := plugintest.TagSetList()
+	return plugintest.Lists(t, none, func() any { return none })
+}
+
 // After a break the watches come back one by one: with the sets and the ConfigMap of now and the nodes of before, or the other way
 // round, all may seem to be in force.
 func TestAWatchDoesNotTakeOldObjectsForTheEnd(t *testing.T) {
@@ -35,11 +42,25 @@ func TestAWatchDoesNotTakeOldObjectsForTheEnd(t *testing.T) {
 	sets, configMap := plugintest.SetList(), plugintest.ConfigMapOf(t, plugintest.Current)
 	configMaps := map[string]any{"apiVersion": "v1", "kind": "ConfigMapList", "items": []any{configMap}}
 	url := plugintest.Serve(t, map[string]any{
-		plugintest.NodesPath: nodes, plugintest.SetsPath: plugintest.Lists(t, sets, func() any { return sets }), plugintest.ConfigMapPath: configMap,
+		plugintest.NodesPath: nodes, plugintest.SetsPath: plugintest.Lists(t, sets, func() any { return sets }), plugintest.TagSetsPath: noTagSets(t), plugintest.ConfigMapPath: configMap,
 		"/api/v1/namespaces/mirrorset-system/configmaps": plugintest.Lists(t, configMaps, func() any { return configMaps }),
 	})
 	r := run(t, "", "nodes", "--server", url, "--watch", "--no-headers", "--timeout=20s")
 	if r.Code != 0 || !regexp.MustCompile(`^node-1 .* InForce .*\nnode-1 .* Behind .*\nnode-1 .* InForce .*\n$`).MatchString(r.Stdout) {
+		t.Errorf("exit code %d:\n%s%s", r.Code, r.Stdout, r.Stderr)
+	}
+}
+
+// Where tag sets are not served, what there is can be waited for.
+func TestAClusterOfAnOlderManagerIsWatched(t *testing.T) {
+	sets, nodes, configMap := plugintest.SetList(), plugintest.NodeList(plugintest.NodeAt("node-1", plugintest.CurrentRevision)), plugintest.ConfigMapOf(t, plugintest.Current)
+	configMaps := map[string]any{"apiVersion": "v1", "kind": "ConfigMapList", "items": []any{configMap}}
+	url := plugintest.Serve(t, map[string]any{
+		plugintest.NodesPath: plugintest.Lists(t, nodes, func() any { return nodes }), plugintest.SetsPath: plugintest.Lists(t, sets, func() any { return sets }), plugintest.ConfigMapPath: configMap,
+		"/api/v1/namespaces/mirrorset-system/configmaps": plugintest.Lists(t, configMaps, func() any { return configMaps }),
+	})
+	r := run(t, "", "nodes", "--server", url, "--watch", "--no-headers", "--timeout=20s")
+	if r.Code != 0 || strings.Count(r.Stderr, "warning: NotServed: ") != 1 || !strings.HasSuffix(r.Stderr, "\n1 node has revision 1795573438818 in force.\n") {
 		t.Errorf("exit code %d:\n%s%s", r.Code, r.Stdout, r.Stderr)
 	}
 }
@@ -51,7 +72,7 @@ func TestAWatchThatMayNotBeHeldIsAnError(t *testing.T) {
 	const configMapsPath = "/api/v1/namespaces/mirrorset-system/configmaps"
 	for _, path := range []string{plugintest.SetsPath, plugintest.NodesPath, configMapsPath} {
 		for _, watch := range []bool{false, true} {
-			objects := map[string]any{plugintest.ConfigMapPath: configMap}
+			objects := map[string]any{plugintest.ConfigMapPath: configMap, plugintest.TagSetsPath: noTagSets(t)}
 			for at, list := range map[string]any{plugintest.SetsPath: sets, plugintest.NodesPath: nodes, configMapsPath: configMaps} {
 				allowed := plugintest.Lists(t, list, func() any { return list })
 				objects[at] = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -117,7 +138,7 @@ func TestAWatchOfANewerFormatEnds(t *testing.T) {
 	configMaps := map[string]any{"apiVersion": "v1", "kind": "ConfigMapList", "items": []any{plugintest.ConfigMapOf(t, newer)}}
 	nodes, sets := plugintest.NodeList(plugintest.NodeAt("node-1", plugintest.CurrentRevision)), plugintest.SetList()
 	url := plugintest.Serve(t, map[string]any{
-		plugintest.NodesPath: plugintest.Lists(t, nodes, func() any { return nodes }), plugintest.SetsPath: plugintest.Lists(t, sets, func() any { return sets }), plugintest.ConfigMapPath: plugintest.ConfigMapOf(t, plugintest.Current),
+		plugintest.NodesPath: plugintest.Lists(t, nodes, func() any { return nodes }), plugintest.SetsPath: plugintest.Lists(t, sets, func() any { return sets }), plugintest.TagSetsPath: noTagSets(t), plugintest.ConfigMapPath: plugintest.ConfigMapOf(t, plugintest.Current),
 		"/api/v1/namespaces/mirrorset-system/configmaps": plugintest.Lists(t, configMaps, func() any { return configMaps }),
 	})
 	if r := run(t, "", "nodes", "--server", url, "--watch", "--timeout=10s"); r.Code != 1 || !strings.Contains(r.Stderr, "upgrade kubectl mirrors to the version of the manager") {
@@ -144,7 +165,7 @@ func TestWhatAWatchWaitsForIsSaidWhereNoLineCanBeWrittenAgain(t *testing.T) {
 		configMaps := map[string]any{"apiVersion": "v1", "kind": "ConfigMapList", "items": []any{tt.configMap}}
 		nodes := plugintest.NodeList(plugintest.NodeAt("node-1", plugintest.CurrentRevision))
 		url := plugintest.Serve(t, map[string]any{
-			plugintest.NodesPath: plugintest.Lists(t, nodes, func() any { return nodes }), plugintest.SetsPath: plugintest.Lists(t, tt.sets, func() any { return tt.sets }), plugintest.ConfigMapPath: plugintest.ConfigMapOf(t, plugintest.Current),
+			plugintest.NodesPath: plugintest.Lists(t, nodes, func() any { return nodes }), plugintest.SetsPath: plugintest.Lists(t, tt.sets, func() any { return tt.sets }), plugintest.TagSetsPath: noTagSets(t), plugintest.ConfigMapPath: plugintest.ConfigMapOf(t, plugintest.Current),
 			"/api/v1/namespaces/mirrorset-system/configmaps": plugintest.Lists(t, configMaps, func() any { return configMaps }),
 		})
 		r := run(t, "", "nodes", "--server", url, "--watch", "--timeout=1500ms")

@@ -13,8 +13,17 @@ import (
 // Entry names an element of a set.
 type Entry struct {
 	Set string `json:"set"`
+	// Kind is that of the set, as in ImageTagMirrorSet.
+	Kind string `json:"kind"`
 	// Path is as in spec.imageDigestMirrors[0].
 	Path string `json:"path"`
+
+	of mirrors.Object
+}
+
+// SetName names the entry's set for people.
+func (e Entry) SetName() string {
+	return e.of.String()
 }
 
 // Finding is a warning in JSON.
@@ -24,6 +33,13 @@ type Finding struct {
 	// Path is absent where the entries are those of several sets.
 	Path    string `json:"path,omitempty"`
 	Message string `json:"message"`
+
+	from []mirrors.Entry
+}
+
+// SetNames names the sets concerned for people.
+func (f Finding) SetNames() string {
+	return mirrors.Names(f.from)
 }
 
 // Warn prints a line for each finding.
@@ -64,7 +80,7 @@ func Touching(findings []mirrors.Finding, resolutions ...mirrors.Resolution) []m
 func EntriesOf(from []mirrors.Entry) []Entry {
 	all := make([]Entry, len(from))
 	for i, e := range from {
-		all[i] = Entry{Set: e.Name, Path: e.Path()}
+		all[i] = Entry{Set: e.Name, Kind: e.Kind.Name, Path: e.Path(), of: e.Object}
 	}
 	return all
 }
@@ -73,26 +89,17 @@ func EntriesOf(from []mirrors.Entry) []Entry {
 func FindingsOf(found []mirrors.Finding) []Finding {
 	all := make([]Finding, len(found))
 	for i, f := range found {
-		all[i] = Finding{Reason: string(f.Reason), Sets: SetsOf(f.Entries), Path: f.Path(), Message: f.Message}
+		all[i] = Finding{Reason: string(f.Reason), Sets: SetsOf(f.Entries), Path: f.Path(), Message: f.Message, from: f.Entries}
 	}
 	return all
 }
 
-// SetsOf returns the names of the sets that the entries stand in, as they are printed.
+// SetsOf returns the labels of the sets that the entries stand in, as they are printed.
 func SetsOf(from []mirrors.Entry) []string {
 	objects := mirrors.Objects(from)
 	names := make([]string, len(objects))
 	for i, o := range objects {
-		names[i] = o.Name
+		names[i] = o.Label()
 	}
 	return names
-}
-
-// Names names sets for people.
-func Names(sets []string) string {
-	objects := make([]mirrors.Object, len(sets))
-	for i, name := range sets {
-		objects[i].Name = name
-	}
-	return mirrors.NamesOf(objects)
 }

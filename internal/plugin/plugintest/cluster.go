@@ -22,6 +22,7 @@ import (
 // The paths of what is read.
 const (
 	SetsPath      = "/apis/config.openshift.io/v1/imagedigestmirrorsets"
+	TagSetsPath   = "/apis/config.openshift.io/v1/imagetagmirrorsets"
 	NodesPath     = "/apis/mirrorset.io/v1alpha1/mirrornodes"
 	ConfigMapPath = "/api/v1/namespaces/mirrorset-system/configmaps/containers-registries.conf"
 )
@@ -87,6 +88,15 @@ func SetList(sets ...configv1.ImageDigestMirrorSet) configv1.ImageDigestMirrorSe
 	list := configv1.ImageDigestMirrorSetList{TypeMeta: metav1.TypeMeta{APIVersion: "config.openshift.io/v1", Kind: "ImageDigestMirrorSetList"}, Items: sets}
 	for i := range list.Items {
 		list.Items[i].TypeMeta = metav1.TypeMeta{APIVersion: "config.openshift.io/v1", Kind: "ImageDigestMirrorSet"}
+	}
+	return list
+}
+
+// TagSetList is the list of the sets as an API server returns it.
+func TagSetList(sets ...configv1.ImageTagMirrorSet) configv1.ImageTagMirrorSetList {
+	list := configv1.ImageTagMirrorSetList{TypeMeta: metav1.TypeMeta{APIVersion: "config.openshift.io/v1", Kind: "ImageTagMirrorSetList"}, Items: sets}
+	for i := range list.Items {
+		list.Items[i].TypeMeta = metav1.TypeMeta{APIVersion: "config.openshift.io/v1", Kind: "ImageTagMirrorSet"}
 	}
 	return list
 }

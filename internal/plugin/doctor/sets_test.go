@@ -1,0 +1,52 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package doctor
+
+import (
+	"strings"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
+	"github.com/mirrorset/mirrorset/internal/plugin/plugintest"
+)
+
+// A manager of an earlier version is no problem to those who have sets about digests only.
+func TestAnOlderManagerIsWorthAWarning(t *testing.T) {
+	objects := healthy(t)
+	objects["/apis/config.openshift.io/v1"] = metav1.APIResourceList{TypeMeta: metav1.TypeMeta{Kind: "APIResourceList", APIVersion: "v1"}, GroupVersion: "config.openshift.io/v1", APIResources: []metav1.APIResource{{Name: "imagedigestmirrorsets"}}}
+	delete(objects, plugintest.TagSetsPath)
+	const warning = `WARNING  crd/imagetagmirrorsets.config.openshift.io: the cluster does not serve imagetagmirrorsets.config.openshift.io, as with a manager older than this plugin: it has no ImageTagMirrorSets, and none can be applied
+    To use ImageTagMirrorSets, upgrade Mirrorset. If its version has them, look at the conditions of the CRD:
+    kubectl get crd imagetagmirrorsets.config.openshift.io -o yaml
+`
+	url := plugintest.Serve(t, objects)
+	run(t, "", "doctor", "--server", url).Want(t, 0, warning+`OK       deployment/mirrorset-manager: 1 manager is available
+OK       daemonset/mirrorset-agent: 2 agents are ready
+OK       configmap/containers-registries.conf: revision 1795573438818 is whole, with 0 sources
+OK       nodes: 2 nodes have revision 1795573438818 in force
+OK       sets: 1 set says what can be done
+`, "0 problems, 1 warning.\n")
+	run(t, "", "doctor", "node-2", "--server", url).Want(t, 0, warning+"OK       node/node-2: all of revision 1795573438818 is in force\n", "0 problems, 1 warning.\n")
+}
+
+func TestWhatIsOddAboutSetsOfBothKindsIsToldWithCommandsThatWork(t *testing.T) {
+	objects := healthy(t)
+	s := configv1.ImageTagMirrorSet{ObjectMeta: metav1.ObjectMeta{Name: "a"}}
+	s.Spec.ImageTagMirrors = []configv1.ImageTagMirrors{{Source: "s.com", Mirrors: []configv1.ImageMirror{"t.local"}}, {Source: "//"}}
+	s.Status.Conditions = []metav1.Condition{{Type: configv1.ConditionApplied, Status: "False", Reason: configv1.ReasonNotPublished, Message: "the rules are too large"}}
+	objects[plugintest.TagSetsPath] = plugintest.TagSetList(s)
+	r := run(t, "", "doctor", "--server", plugintest.Serve(t, objects))
+	for _, want := range []string{
+		"PROBLEM  itms/a: the rules are too large\n",
+		"PROBLEM  itms/a: InvalidSource: spec.imageTagMirrors[1]: source \"//\" is neither host[:port][/path] nor *.host; the entry is left out\n    docs/semantics.md says what it means. To change it: kubectl edit itms a\n",
+		`WARNING  idms/a: PolicyConflict: source "s.com" is blocked by the policy NeverContactSource of a, although itms/a would allow contacting it` +
+			"\n    docs/semantics.md says what it means. To change it: kubectl edit idms/a itms/a\n",
+	} {
+		if !strings.Contains(r.Stdout, want) {
+			t.Errorf("exit code %d:\n%s\nwant %q", r.Code, r.Stdout, want)
+		}
+	}
+}
