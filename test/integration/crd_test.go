@@ -16,11 +16,11 @@ import (
 	"github.com/mirrorset/mirrorset/internal/kinds"
 )
 
-// deleteCRD returns once the CRD, and with it every set, is gone.
-func deleteCRD(ctx context.Context) {
+// deleteCRD returns once the CRD of a kind, and with it every set, is gone.
+func deleteCRD(ctx context.Context, kind *kinds.Kind) {
 	GinkgoHelper()
 	crd := &apiextensionsv1.CustomResourceDefinition{}
-	crd.Name = kinds.Digest.CRDName()
+	crd.Name = kind.CRDName()
 	Expect(admin.Delete(ctx, crd)).To(Succeed())
 	Eventually(func() bool {
 		return apierrors.IsNotFound(admin.Get(ctx, types.NamespacedName{Name: crd.Name}, crd))
@@ -42,7 +42,7 @@ var _ = Describe("A CRD that is deleted", func() {
 		n.wantRules(a, b)
 		before, lost := mustPublished(ctx), n.guard()
 
-		deleteCRD(ctx)
+		deleteCRD(ctx, kinds.Digest)
 		// For so long that the broken watch of the sets is tried again but rarely.
 		Eventually(manager.Log).Should(ContainSubstring("the CRD of ImageDigestMirrorSet is missing"))
 		Eventually(func() int { return strings.Count(manager.Log(), "Failed to watch") }, "1m").Should(BeNumerically(">", 3))
@@ -72,7 +72,7 @@ var _ = Describe("A CRD that is deleted", func() {
 		create(ctx, a)
 		n.wantRules(a)
 		manager.Kill()
-		deleteCRD(ctx)
+		deleteCRD(ctx, kinds.Digest)
 		Expect(plane.InstallAll(ctx)).To(Succeed())
 		manager = startManager(ctx, alone)
 		Eventually(manager.Log).Should(ContainSubstring("the CRD of ImageDigestMirrorSet was replaced and has no sets"))

@@ -62,6 +62,7 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 var _ = BeforeEach(func() {
 	DeferCleanup(func(ctx SpecContext) {
 		Expect(admin.DeleteAllOf(ctx, &configv1.ImageDigestMirrorSet{})).To(Succeed())
+		Expect(admin.DeleteAllOf(ctx, &configv1.ImageTagMirrorSet{})).To(Succeed())
 		cm := &corev1.ConfigMap{ObjectMeta: configMapMeta}
 		Expect(client.IgnoreNotFound(admin.Delete(ctx, cm))).To(Succeed())
 		Expect(admin.DeleteAllOf(ctx, &coordinationv1.Lease{}, client.InNamespace(controlplane.Namespace))).To(Succeed())

@@ -25,6 +25,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
+	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/test/controlplane"
 )
 
@@ -266,7 +267,7 @@ var _ = Describe("Metrics", func() {
 		create(ctx, s)
 		n.wantRules(s)
 		manager.Kill()
-		deleteCRD(ctx)
+		deleteCRD(ctx, kinds.Digest)
 		Expect(plane.InstallAll(ctx)).To(Succeed())
 		address := freeAddress()
 		manager = startManager(ctx, alone, "--metrics-bind-address="+address)

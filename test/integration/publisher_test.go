@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mirrorset/mirrorset/internal/controller"
+	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/payload"
 	"github.com/mirrorset/mirrorset/test/controlplane"
@@ -73,7 +74,7 @@ var _ = Describe("The manager", func() {
 
 	It("waits for a CRD that is away when it starts", func(ctx SpecContext) {
 		DeferCleanup(func(ctx SpecContext) { Expect(plane.InstallAll(ctx)).To(Succeed()) })
-		deleteCRD(ctx)
+		deleteCRD(ctx, kinds.Digest)
 		n := newNode()
 		manager := startManager(ctx, alone)
 		startAgent(ctx, n)
@@ -97,7 +98,7 @@ var _ = Describe("The manager", func() {
 		create(ctx, s)
 		n.wantRules(s)
 		manager.Kill()
-		deleteCRD(ctx)
+		deleteCRD(ctx, kinds.Digest)
 		Expect(admin.Delete(ctx, &corev1.ConfigMap{ObjectMeta: configMapMeta})).To(Succeed())
 		lost := n.guard()
 		Expect(plane.InstallAll(ctx)).To(Succeed())
