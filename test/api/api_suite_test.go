@@ -1,7 +1,7 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package api holds a real kube-apiserver, with the CRD installed, against the API's reference page: every endpoint, verb,
+// Package api holds a real kube-apiserver, with the CRDs installed, against the API's reference page: every endpoint, verb,
 // parameter and response code there, and what the schema accepts.
 package api
 
@@ -15,6 +15,7 @@ import (
 	. "github.com/onsi/gomega"
 	"k8s.io/client-go/rest"
 
+	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/test/controlplane"
 )
 
@@ -29,7 +30,7 @@ var (
 func TestAPI(t *testing.T) {
 	SetDefaultEventuallyTimeout(30 * time.Second)
 	RegisterFailHandler(Fail)
-	RunSpecs(t, "The ImageDigestMirrorSet API")
+	RunSpecs(t, "The APIs of sets")
 }
 
 var _ = BeforeSuite(func(ctx SpecContext) {
@@ -49,19 +50,23 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 	forged.BearerToken = "forged"
 	stranger = clientFor(forged)
 	admin = clientFor(plane.Config)
-	Eventually(func() int { return get(collection).status }).Should(Equal(http.StatusOK))
+	for _, kind = range kinds.All {
+		Eventually(func() int { return get(collection).status }).Should(Equal(http.StatusOK))
+	}
 })
 
 // Every spec starts without sets. Where the control plane did not start there is nothing to clean.
 var _ = AfterEach(func() {
-	send(request{method: http.MethodDelete, path: collection}).expect(http.StatusOK)
-	for _, left := range get(collection).list().Items { // those with a finalizer
-		send(request{
-			method: http.MethodPatch, path: collection + "/" + left.Name, contentType: mergePatch,
-			body: `{"metadata":{"finalizers":null}}`,
-		}).expect(http.StatusOK)
+	for _, kind = range kinds.All {
+		send(request{method: http.MethodDelete, path: collection}).expect(http.StatusOK)
+		for _, left := range get(collection).list().Items { // those with a finalizer
+			send(request{
+				method: http.MethodPatch, path: collection + "/" + left.Name, contentType: mergePatch,
+				body: `{"metadata":{"finalizers":null}}`,
+			}).expect(http.StatusOK)
+		}
+		Expect(get(collection).list().Items).To(BeEmpty())
 	}
-	Expect(get(collection).list().Items).To(BeEmpty())
 })
 
 func clientFor(config *rest.Config) *http.Client {

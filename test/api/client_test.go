@@ -21,7 +21,7 @@ import (
 
 // The endpoints of the page, for the set that most specs are about.
 const (
-	collection = "/apis/config.openshift.io/v1/imagedigestmirrorsets"
+	collection = "/apis/config.openshift.io/v1/$RESOURCE"
 	named      = collection + "/" + name
 	status     = named + "/status"
 
@@ -60,7 +60,7 @@ type response struct {
 // open sends a request and returns the response with its body unread.
 func open(client *http.Client, r request) *http.Response {
 	GinkgoHelper()
-	req, err := http.NewRequestWithContext(GinkgoT().Context(), r.method, host+r.path+"?"+r.query, strings.NewReader(r.body))
+	req, err := http.NewRequestWithContext(GinkgoT().Context(), r.method, host+fill(r.path)+"?"+r.query, strings.NewReader(fill(r.body)))
 	Expect(err).NotTo(HaveOccurred())
 	if r.contentType == "" {
 		r.contentType = plainJSON
@@ -105,7 +105,7 @@ func (r response) refused(code int, parts ...string) {
 	r.expect(code)
 	s := decode[metav1.Status](r)
 	Expect(s.Status).To(Equal(metav1.StatusFailure), r.to.String())
-	for _, part := range parts {
+	for _, part := range fillAll(parts) {
 		Expect(s.Message).To(ContainSubstring(part), r.to.String())
 	}
 }
@@ -120,17 +120,19 @@ func decode[T any](r response) T {
 	return into
 }
 
-func (r response) set() configv1.ImageDigestMirrorSet {
+func (r response) set() set {
 	GinkgoHelper()
-	s := decode[configv1.ImageDigestMirrorSet](r)
-	Expect(s.TypeMeta).To(Equal(metav1.TypeMeta{APIVersion: "config.openshift.io/v1", Kind: "ImageDigestMirrorSet"}))
+	s, err := read(r.body, true)
+	Expect(err).NotTo(HaveOccurred(), "%s\n%s", r.to, r.body)
+	Expect(s.TypeMeta).To(Equal(typeMeta("")))
 	return s
 }
 
 func (r response) list() configv1.ImageDigestMirrorSetList {
 	GinkgoHelper()
-	l := decode[configv1.ImageDigestMirrorSetList](r.expect(http.StatusOK))
-	Expect(l.TypeMeta).To(Equal(metav1.TypeMeta{APIVersion: "config.openshift.io/v1", Kind: "ImageDigestMirrorSetList"}))
+	l, err := readList(r.expect(http.StatusOK).body)
+	Expect(err).NotTo(HaveOccurred(), "%s\n%s", r.to, r.body)
+	Expect(l.TypeMeta).To(Equal(typeMeta("List")))
 	return l
 }
 
@@ -155,13 +157,13 @@ func (r response) warnings() []string {
 
 // setJSON is a set as a client sends it. Meta goes behind the name, as more of the metadata's JSON.
 func setJSON(name, meta, spec string) string {
-	return fmt.Sprintf(`{"apiVersion":"config.openshift.io/v1","kind":"ImageDigestMirrorSet","metadata":{"name":%q%s},"spec":%s}`, name, meta, spec)
+	return fmt.Sprintf(`{"apiVersion":"config.openshift.io/v1","kind":"$KIND","metadata":{"name":%q%s},"spec":%s}`, name, meta, spec)
 }
 
 // create makes a set with one rule.
-func create(name, meta string) configv1.ImageDigestMirrorSet {
+func create(name, meta string) set {
 	GinkgoHelper()
-	body := setJSON(name, meta, `{"imageDigestMirrors":[{"source":"old.example.com","mirrors":["m.example.com"]}]}`)
+	body := setJSON(name, meta, `{"$FIELD":[{"source":"old.example.com","mirrors":["m.example.com"]}]}`)
 	return send(request{method: http.MethodPost, path: collection, body: body}).expect(http.StatusCreated).set()
 }
 
@@ -172,7 +174,7 @@ func catchUp() {
 	get(collection, "resourceVersionMatch=NotOlderThan", "resourceVersion="+now).expect(http.StatusOK)
 }
 
-func namesOf(sets []configv1.ImageDigestMirrorSet) []string {
+func namesOf(sets []set) []string {
 	names := make([]string, 0, len(sets))
 	for i := range sets {
 		names = append(names, sets[i].Name)
@@ -180,10 +182,10 @@ func namesOf(sets []configv1.ImageDigestMirrorSet) []string {
 	return names
 }
 
-func sourcesOf(set configv1.ImageDigestMirrorSet) []string {
-	sources := make([]string, 0, len(set.Spec.ImageDigestMirrors))
-	for i := range set.Spec.ImageDigestMirrors {
-		sources = append(sources, set.Spec.ImageDigestMirrors[i].Source)
+func sourcesOf(s set) []string {
+	sources := make([]string, 0, len(s.Spec.ImageDigestMirrors))
+	for i := range s.Spec.ImageDigestMirrors {
+		sources = append(sources, s.Spec.ImageDigestMirrors[i].Source)
 	}
 	return sources
 }

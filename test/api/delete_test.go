@@ -18,7 +18,7 @@ type deletion struct {
 	finalizer   string // that the set waits for; without one it is gone at once
 }
 
-var _ = Describe("deleting a set", func() {
+var _ = describe("deleting a set", func() {
 	DescribeTable("takes the page's options", func(d deletion) {
 		made := create(name, "")
 		res := send(request{method: http.MethodDelete, path: named, query: d.query, body: d.body}).expect(http.StatusOK)
@@ -84,7 +84,7 @@ func options(fields string) string {
 	return `{"apiVersion":"v1","kind":"DeleteOptions",` + fields + `}`
 }
 
-var _ = Describe("deleting the collection", func() {
+var _ = describe("deleting the collection", func() {
 	DescribeTable("deletes what the page's parameters select, and returns it", func(query, deleted, left string) {
 		for _, n := range []string{"a", "b", "c"} {
 			create(n, `,"labels":{"has":"`+n+`"}`)

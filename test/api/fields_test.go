@@ -16,12 +16,12 @@ import (
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 )
 
-var _ = Describe("the fields of the page", func() {
+var _ = describe("the fields of the page", func() {
 	DescribeTable("are described by the server with the page's types", func(path, kind, required string) {
 		described := func(g Gomega) {
 			document := served(g)
-			schema := document.Components.Schemas["io.openshift.config.v1.ImageDigestMirrorSet"]
-			for _, step := range strings.Fields(path) {
+			schema := document.Components.Schemas[fill("io.openshift.config.v1.$KIND")]
+			for _, step := range strings.Fields(fill(path)) {
 				if step == "[]" {
 					schema = object(schema["items"])
 				} else {
@@ -48,17 +48,17 @@ var _ = Describe("the fields of the page", func() {
 		Entry("metadata", "metadata", "", ""),
 		Entry("spec", "spec", "object", ""),
 		Entry("status", "status", "object", ""),
-		Entry("spec.imageDigestMirrors", "spec imageDigestMirrors", "array", ""),
-		Entry("spec.imageDigestMirrors[]", "spec imageDigestMirrors []", "object", "source"),
-		Entry("spec.imageDigestMirrors[].source", "spec imageDigestMirrors [] source", "string", ""),
-		Entry("spec.imageDigestMirrors[].mirrors", "spec imageDigestMirrors [] mirrors", "array", ""),
-		Entry("spec.imageDigestMirrors[].mirrors[]", "spec imageDigestMirrors [] mirrors []", "string", ""),
-		Entry("spec.imageDigestMirrors[].mirrorSourcePolicy", "spec imageDigestMirrors [] mirrorSourcePolicy", "string", ""),
+		Entry("spec.$FIELD", "spec $FIELD", "array", ""),
+		Entry("spec.$FIELD[]", "spec $FIELD []", "object", "source"),
+		Entry("spec.$FIELD[].source", "spec $FIELD [] source", "string", ""),
+		Entry("spec.$FIELD[].mirrors", "spec $FIELD [] mirrors", "array", ""),
+		Entry("spec.$FIELD[].mirrors[]", "spec $FIELD [] mirrors []", "string", ""),
+		Entry("spec.$FIELD[].mirrorSourcePolicy", "spec $FIELD [] mirrorSourcePolicy", "string", ""),
 	)
 
 	const (
-		rule = "spec.imageDigestMirrors[0]"
-		from = `{"imageDigestMirrors":[{"source":"s.com"`
+		rule = "spec.$FIELD[0]"
+		from = `{"$FIELD":[{"source":"s.com"`
 	)
 
 	DescribeTable("are accepted", func(spec string, entries int) {
@@ -67,8 +67,8 @@ var _ = Describe("the fields of the page", func() {
 		Expect(get(named).set()).To(Equal(set))
 	},
 		Entry("an empty spec", `{}`, 0),
-		Entry("no rules", `{"imageDigestMirrors":[]}`, 0),
-		Entry("null for the rules", `{"imageDigestMirrors":null}`, 0),
+		Entry("no rules", `{"$FIELD":[]}`, 0),
+		Entry("null for the rules", `{"$FIELD":null}`, 0),
 		Entry("a source alone", from+`}]}`, 1),
 		Entry("no mirrors", from+`,"mirrors":[]}]}`, 1),
 		Entry("null for the mirrors", from+`,"mirrors":null}]}`, 1),
@@ -80,7 +80,7 @@ var _ = Describe("the fields of the page", func() {
 		Entry("equal sources, with other mirrors and policies", from+`,"mirrors":["m.com"]},{"source":"s.com","mirrorSourcePolicy":"NeverContactSource"}]}`, 2),
 		Entry("equal rules", from+`},{"source":"s.com"}]}`, 2),
 		Entry("mirrors that differ in case only", from+`,"mirrors":["m.com","M.com"]}]}`, 1),
-		Entry("a thousand rules", `{"imageDigestMirrors":[`+strings.Repeat(`{"source":"s.com","mirrors":["m.com"]},`, 999)+`{"source":"s.com"}]}`, 1000),
+		Entry("a thousand rules", `{"$FIELD":[`+strings.Repeat(`{"source":"s.com","mirrors":["m.com"]},`, 999)+`{"source":"s.com"}]}`, 1000),
 	)
 
 	DescribeTable("are refused, with the name of each faulty field", func(spec string, fields ...string) {
@@ -92,19 +92,19 @@ var _ = Describe("the fields of the page", func() {
 				causes = append(causes, cause.Field)
 			}
 		}
-		Expect(causes).To(ConsistOf(fields))
+		Expect(causes).To(ConsistOf(fillAll(fields)))
 		get(named).refused(http.StatusNotFound)
 	},
 		Entry("null for the spec", `null`, "spec"),
 		Entry("a list for the spec", `[]`, "spec"),
-		Entry("an object for the rules", `{"imageDigestMirrors":{}}`, "spec.imageDigestMirrors"),
-		Entry("text for a rule", `{"imageDigestMirrors":["s.com"]}`, rule),
-		Entry("null for a rule", `{"imageDigestMirrors":[null]}`, rule),
-		Entry("an empty rule", `{"imageDigestMirrors":[{}]}`, rule+".source"),
-		Entry("no source", `{"imageDigestMirrors":[{"mirrors":["m.com"]}]}`, rule+".source"),
-		Entry("no source in the second rule", from+`},{"mirrors":["m.com"]}]}`, "spec.imageDigestMirrors[1].source"),
-		Entry("null for the source", `{"imageDigestMirrors":[{"source":null}]}`, rule+".source"),
-		Entry("a number for the source", `{"imageDigestMirrors":[{"source":1}]}`, rule+".source"),
+		Entry("an object for the rules", `{"$FIELD":{}}`, "spec.$FIELD"),
+		Entry("text for a rule", `{"$FIELD":["s.com"]}`, rule),
+		Entry("null for a rule", `{"$FIELD":[null]}`, rule),
+		Entry("an empty rule", `{"$FIELD":[{}]}`, rule+".source"),
+		Entry("no source", `{"$FIELD":[{"mirrors":["m.com"]}]}`, rule+".source"),
+		Entry("no source in the second rule", from+`},{"mirrors":["m.com"]}]}`, "spec.$FIELD[1].source"),
+		Entry("null for the source", `{"$FIELD":[{"source":null}]}`, rule+".source"),
+		Entry("a number for the source", `{"$FIELD":[{"source":1}]}`, rule+".source"),
 		Entry("text for the mirrors", from+`,"mirrors":"m.com"}]}`, rule+".mirrors"),
 		Entry("null for a mirror", from+`,"mirrors":[null]}]}`, rule+".mirrors[0]"),
 		Entry("a number for a mirror", from+`,"mirrors":["m.com",1]}]}`, rule+".mirrors[1]"),
@@ -114,11 +114,11 @@ var _ = Describe("the fields of the page", func() {
 		Entry("an unknown policy", from+`,"mirrorSourcePolicy":"Sometimes"}]}`, rule+".mirrorSourcePolicy"),
 		Entry("a policy in another case", from+`,"mirrorSourcePolicy":"neverContactSource"}]}`, rule+".mirrorSourcePolicy"),
 		Entry("a number for the policy", from+`,"mirrorSourcePolicy":1}]}`, rule+".mirrorSourcePolicy"),
-		Entry("several faults", `{"imageDigestMirrors":[{"source":"S_"},{"source":"s.com","mirrors":["m.com","M/X"],"mirrorSourcePolicy":"x"}]}`, rule+".source", "spec.imageDigestMirrors[1].mirrors[1]", "spec.imageDigestMirrors[1].mirrorSourcePolicy"),
+		Entry("several faults", `{"$FIELD":[{"source":"S_"},{"source":"s.com","mirrors":["m.com","M/X"],"mirrorSourcePolicy":"x"}]}`, rule+".source", "spec.$FIELD[1].mirrors[1]", "spec.$FIELD[1].mirrorSourcePolicy"),
 	)
 
 	It("include a spec, always", func() {
-		body := `{"apiVersion":"config.openshift.io/v1","kind":"ImageDigestMirrorSet","metadata":{"name":"set"}}`
+		body := `{"apiVersion":"config.openshift.io/v1","kind":"$KIND","metadata":{"name":"set"}}`
 		send(request{method: http.MethodPost, path: collection, body: body}).refused(http.StatusUnprocessableEntity, "spec: Required value")
 	})
 

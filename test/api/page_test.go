@@ -5,11 +5,14 @@ package api
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/mirrorset/mirrorset/internal/kinds"
 )
 
 // operation is one endpoint and verb of the page, with what it lists there.
@@ -69,11 +72,11 @@ func (o operation) prepare() string {
 	return create(name, "").ResourceVersion
 }
 
-var _ = Describe("the operations of the page", func() {
+var _ = describe("the operations of the page", func() {
 	DescribeTable("are described by the server with the page's parameters and codes", func(o operation) {
 		described := func(g Gomega) {
 			document := served(g)
-			endpoint := document.Paths[o.path]
+			endpoint := document.Paths[fill(o.path)]
 			g.Expect(endpoint).NotTo(BeNil())
 			verb := object(endpoint[strings.ToLower(o.method)])
 			parameters := append(parameterNames(endpoint["parameters"]), parameterNames(verb["parameters"])...)
@@ -188,18 +191,19 @@ func parameterNames(value any) []string {
 	return names
 }
 
-var _ = Describe("discovery", func() {
+var _ = describe("discovery", func() {
 	It("lists the resource and its status, cluster scoped, with the short name", func() {
 		resources := decode[metav1.APIResourceList](get("/apis/config.openshift.io/v1").expect(http.StatusOK)).APIResources
-		Expect(resources).To(HaveLen(2))
-		set, sub := resources[0], resources[1]
-		Expect(set.Name).To(Equal("imagedigestmirrorsets"))
-		Expect(set.SingularName).To(Equal("imagedigestmirrorset"))
-		Expect(set.ShortNames).To(Equal([]string{"idms"}))
-		Expect(set.Kind).To(Equal("ImageDigestMirrorSet"))
+		Expect(resources).To(HaveLen(2 * len(kinds.All)))
+		at := slices.IndexFunc(resources, func(r metav1.APIResource) bool { return r.Name == kind.Resource })
+		Expect(at).NotTo(Equal(-1))
+		set, sub := resources[at], resources[at+1]
+		Expect(set.SingularName).To(Equal(strings.ToLower(kind.Name)))
+		Expect(set.ShortNames).To(Equal([]string{kind.ShortName}))
+		Expect(set.Kind).To(Equal(kind.Name))
 		Expect(set.Namespaced).To(BeFalse())
 		Expect([]string(set.Verbs)).To(ConsistOf("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"))
-		Expect(sub.Name).To(Equal("imagedigestmirrorsets/status"))
+		Expect(sub.Name).To(Equal(kind.Resource + "/status"))
 		Expect(sub.Namespaced).To(BeFalse())
 		Expect([]string(sub.Verbs)).To(ConsistOf("get", "patch", "update"))
 	})
@@ -211,18 +215,18 @@ var _ = Describe("discovery", func() {
 	})
 
 	It("has the resource in no namespace", func() {
-		get("/apis/config.openshift.io/v1/namespaces/default/imagedigestmirrorsets").expect(http.StatusNotFound)
+		get("/apis/config.openshift.io/v1/namespaces/default/$RESOURCE").expect(http.StatusNotFound)
 	})
 
 	DescribeTable("lets kubectl find sets by each name", func(ctx SpecContext, resource string) {
 		create(name, "")
-		out, err := plane.Kubectl(ctx, "get", resource, name, "--output=name").CombinedOutput()
+		out, err := kubectl(ctx, "get", strings.ToLower(fill(resource)), name, "--output=name").CombinedOutput()
 		Expect(err).NotTo(HaveOccurred(), string(out))
-		Expect(strings.TrimSpace(string(out))).To(Equal("imagedigestmirrorset.config.openshift.io/" + name))
+		Expect(strings.TrimSpace(string(out))).To(Equal(strings.ToLower(kind.Name) + ".config.openshift.io/" + name))
 	},
-		Entry("short", "idms"),
-		Entry("singular", "imagedigestmirrorset"),
-		Entry("plural", "imagedigestmirrorsets"),
-		Entry("with its group", "imagedigestmirrorsets.config.openshift.io"),
+		Entry("short", "$SHORT"),
+		Entry("singular", "$KIND"),
+		Entry("plural", "$RESOURCE"),
+		Entry("with its group", "$RESOURCE.config.openshift.io"),
 	)
 })

@@ -17,7 +17,7 @@ func patched(contentType, query, body string) response {
 	return send(request{method: http.MethodPatch, path: named, query: query, body: body, contentType: contentType})
 }
 
-var _ = Describe("patching a set", func() {
+var _ = describe("patching a set", func() {
 	BeforeEach(func() {
 		create(name, `,"labels":{"a":"1","b":"2"}`)
 	})
@@ -28,12 +28,12 @@ var _ = Describe("patching a set", func() {
 		Expect(set.Labels).To(Equal(labels))
 		Expect(get(named).set()).To(Equal(set))
 	},
-		Entry("JSON patch: add to the list", jsonPatch, `[{"op":"add","path":"/spec/imageDigestMirrors/-","value":{"source":"b.com"}}]`, []string{"old.example.com", "b.com"}, map[string]string{"a": "1", "b": "2"}),
-		Entry("JSON patch: add in front of the list", jsonPatch, `[{"op":"add","path":"/spec/imageDigestMirrors/0","value":{"source":"b.com"}}]`, []string{"b.com", "old.example.com"}, map[string]string{"a": "1", "b": "2"}),
-		Entry("JSON patch: replace", jsonPatch, `[{"op":"replace","path":"/spec/imageDigestMirrors/0/source","value":"b.com"}]`, []string{"b.com"}, map[string]string{"a": "1", "b": "2"}),
-		Entry("JSON patch: remove", jsonPatch, `[{"op":"remove","path":"/spec/imageDigestMirrors"},{"op":"remove","path":"/metadata/labels/a"}]`, []string{}, map[string]string{"b": "2"}),
+		Entry("JSON patch: add to the list", jsonPatch, `[{"op":"add","path":"/spec/$FIELD/-","value":{"source":"b.com"}}]`, []string{"old.example.com", "b.com"}, map[string]string{"a": "1", "b": "2"}),
+		Entry("JSON patch: add in front of the list", jsonPatch, `[{"op":"add","path":"/spec/$FIELD/0","value":{"source":"b.com"}}]`, []string{"b.com", "old.example.com"}, map[string]string{"a": "1", "b": "2"}),
+		Entry("JSON patch: replace", jsonPatch, `[{"op":"replace","path":"/spec/$FIELD/0/source","value":"b.com"}]`, []string{"b.com"}, map[string]string{"a": "1", "b": "2"}),
+		Entry("JSON patch: remove", jsonPatch, `[{"op":"remove","path":"/spec/$FIELD"},{"op":"remove","path":"/metadata/labels/a"}]`, []string{}, map[string]string{"b": "2"}),
 		Entry("JSON patch: test and move", jsonPatch, `[{"op":"test","path":"/metadata/labels/a","value":"1"},{"op":"move","from":"/metadata/labels/a","path":"/metadata/labels/c"}]`, []string{"old.example.com"}, map[string]string{"b": "2", "c": "1"}),
-		Entry("merge patch: lists are replaced", mergePatch, `{"spec":{"imageDigestMirrors":[{"source":"b.com"}]}}`, []string{"b.com"}, map[string]string{"a": "1", "b": "2"}),
+		Entry("merge patch: lists are replaced", mergePatch, `{"spec":{"$FIELD":[{"source":"b.com"}]}}`, []string{"b.com"}, map[string]string{"a": "1", "b": "2"}),
 		Entry("merge patch: maps are merged, null removes", mergePatch, `{"metadata":{"labels":{"a":null,"c":"3"}}}`, []string{"old.example.com"}, map[string]string{"b": "2", "c": "3"}),
 		Entry("merge patch: nothing", mergePatch, `{}`, []string{"old.example.com"}, map[string]string{"a": "1", "b": "2"}),
 	)
@@ -41,7 +41,7 @@ var _ = Describe("patching a set", func() {
 	DescribeTable("refuses, and stores nothing", func(contentType, query, body string, code int, says string) {
 		unchanged(func() { patched(contentType, query, body).refused(code, says) })
 	},
-		Entry("a JSON patch whose test fails", jsonPatch, "", `[{"op":"test","path":"/metadata/labels/a","value":"2"},{"op":"remove","path":"/spec/imageDigestMirrors"}]`, 422, "the server rejected our request"),
+		Entry("a JSON patch whose test fails", jsonPatch, "", `[{"op":"test","path":"/metadata/labels/a","value":"2"},{"op":"remove","path":"/spec/$FIELD"}]`, 422, "the server rejected our request"),
 		Entry("a JSON patch of nothing", jsonPatch, "", `[{"op":"remove","path":"/spec/other"}]`, 422, "the server rejected our request"),
 		Entry("a JSON patch that is none", jsonPatch, "", `{}`, 400, "error decoding patch"),
 		Entry("a JSON patch that removes the spec", jsonPatch, "", `[{"op":"remove","path":"/spec"}]`, 422, "spec: Required value"),
@@ -63,22 +63,22 @@ var _ = Describe("patching a set", func() {
 	})
 })
 
-var _ = Describe("applying a set", func() {
+var _ = describe("applying a set", func() {
 	apply := func(manager, force, spec string) response {
 		GinkgoHelper()
 		return patched(applyPatch, "fieldManager="+manager+"&force="+force, setJSON(name, "", spec))
 	}
 	const (
-		first  = `{"imageDigestMirrors":[{"source":"first.com"}]}`
-		second = `{"imageDigestMirrors":[{"source":"second.com"}]}`
+		first  = `{"$FIELD":[{"source":"first.com"}]}`
+		second = `{"$FIELD":[{"source":"second.com"}]}`
 	)
 
 	It("is a conflict where another manager has another value, unless forced", func() {
 		apply("one", "false", first).expect(http.StatusCreated)
 		unchanged(func() {
 			res := apply("two", "false", second)
-			res.refused(http.StatusConflict, `conflict with "one": .spec.imageDigestMirrors`)
-			Expect(decode[metav1.Status](res).Details.Causes).To(ConsistOf(HaveField("Field", ".spec.imageDigestMirrors")))
+			res.refused(http.StatusConflict, `conflict with "one": .spec.$FIELD`)
+			Expect(decode[metav1.Status](res).Details.Causes).To(ConsistOf(HaveField("Field", fill(".spec.$FIELD"))))
 		})
 		forced := apply("two", "true", second).expect(http.StatusOK).set()
 		Expect(sourcesOf(forced)).To(Equal([]string{"second.com"}))
@@ -91,7 +91,7 @@ var _ = Describe("applying a set", func() {
 		Expect(sourcesOf(apply("one", "false", "{}").expect(http.StatusOK).set())).To(Equal([]string{"first.com"}))
 		// The server makes null of a spec that loses all its fields, and then finds that it is not an object.
 		apply("two", "false", "{}").refused(http.StatusUnprocessableEntity, `spec: Invalid value: "null"`)
-		Expect(sourcesOf(apply("two", "false", `{"imageDigestMirrors":[]}`).expect(http.StatusOK).set())).To(BeEmpty())
+		Expect(sourcesOf(apply("two", "false", `{"$FIELD":[]}`).expect(http.StatusOK).set())).To(BeEmpty())
 	})
 
 	It("is a conflict with a manager that updated", func() {
@@ -101,7 +101,7 @@ var _ = Describe("applying a set", func() {
 	})
 
 	It("takes YAML, as the type says", func() {
-		res := patched(applyPatch, "fieldManager=one", "apiVersion: config.openshift.io/v1\nkind: ImageDigestMirrorSet\nmetadata: {name: set}\nspec:\n  imageDigestMirrors:\n  - source: yaml.com\n")
+		res := patched(applyPatch, "fieldManager=one", "apiVersion: config.openshift.io/v1\nkind: $KIND\nmetadata: {name: set}\nspec:\n  $FIELD:\n  - source: yaml.com\n")
 		Expect(sourcesOf(res.expect(http.StatusCreated).set())).To(Equal([]string{"yaml.com"}))
 	})
 })

@@ -15,7 +15,7 @@ import (
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 )
 
-var _ = Describe("reading a set", func() {
+var _ = describe("reading a set", func() {
 	DescribeTable("returns what was created", func(query string) {
 		made := create(name, `,"labels":{"tier":"site"},"annotations":{"why":"test"}`)
 		catchUp()
@@ -51,7 +51,7 @@ var _ = Describe("reading a set", func() {
 	)
 })
 
-var _ = Describe("listing sets", func() {
+var _ = describe("listing sets", func() {
 	BeforeEach(func() {
 		for i, tier := range []string{"site", "site", "global", "global", "global", "none", "none"} {
 			create(fmt.Sprintf("set-%d", i), `,"labels":{"tier":"`+tier+`"}`)

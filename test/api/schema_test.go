@@ -17,7 +17,6 @@ import (
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
-	"github.com/mirrorset/mirrorset/internal/mirrors/mirrorstest"
 )
 
 // The locations of semantics.md section 0: what sources, other than wildcards, and mirrors have in common.
@@ -69,9 +68,7 @@ func cases(valid bool, tables ...map[string]string) []TableEntry {
 // post tries to create a set with one rule.
 func post(rule configv1.ImageDigestMirrors) response {
 	GinkgoHelper()
-	spec, err := json.Marshal(configv1.ImageDigestMirrorSetSpec{ImageDigestMirrors: []configv1.ImageDigestMirrors{rule}})
-	Expect(err).NotTo(HaveOccurred())
-	return send(request{method: http.MethodPost, path: collection, query: "dryRun=All", body: setJSON(name, "", string(spec))})
+	return send(request{method: http.MethodPost, path: collection, query: "dryRun=All", body: setJSON(name, "", specJSON(rule))})
 }
 
 // judged fails the spec unless the server takes the rule, or refuses it for nothing but the pattern of the field.
@@ -83,19 +80,16 @@ func judged(rule configv1.ImageDigestMirrors, valid bool, field string) {
 		return
 	}
 	res.refused(http.StatusUnprocessableEntity, field+": Invalid value", field+" in body should match '^")
-	Expect(decode[metav1.Status](res).Details.Causes).To(ConsistOf(HaveField("Field", field)))
+	Expect(decode[metav1.Status](res).Details.Causes).To(ConsistOf(HaveField("Field", fill(field))))
 }
 
 // found are the findings of internal/mirrors about a rule, with this reason.
 func found(rule configv1.ImageDigestMirrors, reason mirrors.Reason) []string {
-	set := configv1.ImageDigestMirrorSet{
-		ObjectMeta: metav1.ObjectMeta{Name: name},
-		Spec:       configv1.ImageDigestMirrorSetSpec{ImageDigestMirrors: []configv1.ImageDigestMirrors{rule}},
-	}
-	messages := []string{}
-	sets, err := mirrorstest.Of(set)
+	GinkgoHelper()
+	s, err := kind.Decode(func(object any) error { return json.Unmarshal([]byte(fill(setJSON(name, "", specJSON(rule)))), object) })
 	Expect(err).NotTo(HaveOccurred())
-	for _, f := range kinds.Merge(sets, nil).Findings {
+	messages := []string{}
+	for _, f := range kinds.Merge([]kinds.Set{s}, nil).Findings {
 		if f.Reason == reason {
 			messages = append(messages, f.Message)
 		}
@@ -103,10 +97,10 @@ func found(rule configv1.ImageDigestMirrors, reason mirrors.Reason) []string {
 	return messages
 }
 
-var _ = Describe("the schema and internal/mirrors", func() {
+var _ = describe("the schema and internal/mirrors", func() {
 	DescribeTable("agree on sources", func(_, value string, valid bool) {
 		rule := configv1.ImageDigestMirrors{Source: value, Mirrors: []configv1.ImageMirror{"m.example.com/x"}}
-		judged(rule, valid, "spec.imageDigestMirrors[0].source")
+		judged(rule, valid, "spec.$FIELD[0].source")
 		if valid {
 			Expect(found(rule, mirrors.InvalidSource)).To(BeEmpty())
 		} else {
@@ -116,7 +110,7 @@ var _ = Describe("the schema and internal/mirrors", func() {
 
 	DescribeTable("agree on mirrors", func(what, value string, valid bool) {
 		rule := configv1.ImageDigestMirrors{Source: "s.example.com", Mirrors: []configv1.ImageMirror{"m.example.com/x", configv1.ImageMirror(value)}}
-		judged(rule, valid, "spec.imageDigestMirrors[0].mirrors[1]")
+		judged(rule, valid, "spec.$FIELD[0].mirrors[1]")
 		const outside = "want host[:port][/path]"
 		switch messages := found(rule, mirrors.InvalidMirror); {
 		case !valid:

@@ -56,7 +56,7 @@ func statusWritesTable() []TableEntry {
 	}
 }
 
-var _ = Describe("the status of a set", func() {
+var _ = describe("the status of a set", func() {
 	DescribeTable("has what the manager writes", func(w write) {
 		r := w.prepare(asJSON(statusOf()))
 		r.query += "&fieldValidation=Strict"
@@ -74,7 +74,7 @@ var _ = Describe("the status of a set", func() {
 	}, statusWritesTable())
 
 	It("is accepted, and dropped, in a manifest that was exported from OpenShift", func(ctx SpecContext) {
-		manifest := setJSON(name, `,"creationTimestamp":null`, `{"imageDigestMirrors":[{"source":"s.com","mirrors":["m.com"]}]},"status":{}`)
+		manifest := setJSON(name, `,"creationTimestamp":null`, `{"$FIELD":[{"source":"s.com","mirrors":["m.com"]}]},"status":{}`)
 		for _, flags := range [][]string{nil, {"--server-side", "--force-conflicts"}, {"--validate=strict"}} {
 			Expect(kubectlApply(ctx, manifest, flags...)).To(BeEmpty())
 			Expect(get(named).has("status")).To(BeFalse())
@@ -83,7 +83,7 @@ var _ = Describe("the status of a set", func() {
 
 	It("is not emptied by who applies or replaces a manifest with an empty one", func(ctx SpecContext) {
 		send(mergeStatus.prepare(asJSON(statusOf()))).expect(http.StatusOK)
-		manifest := setJSON(name, "", `{"imageDigestMirrors":[{"source":"s.com"}]},"status":{}`)
+		manifest := setJSON(name, "", `{"$FIELD":[{"source":"s.com"}]},"status":{}`)
 		Expect(kubectlApply(ctx, manifest)).NotTo(ContainElement(ContainSubstring("status")))
 		Expect(kubectlApply(ctx, manifest, "--server-side", "--force-conflicts")).To(BeEmpty())
 		set := get(named).set()
@@ -138,7 +138,7 @@ var _ = Describe("the status of a set", func() {
 	It("can be waited for", func(ctx SpecContext) {
 		create(name, "")
 		s := statusOf()
-		waiting := plane.Kubectl(ctx, "wait", "--for=condition=Applied", "idms/"+name, "--timeout=30s")
+		waiting := kubectl(ctx, "wait", "--for=condition=Applied", "$SHORT/"+name, "--timeout=30s")
 		Expect(waiting.Start()).To(Succeed())
 		r := mergeStatus.request
 		r.body = strings.ReplaceAll(r.body, "$VALUE", asJSON(s))
@@ -151,8 +151,8 @@ var _ = Describe("the status of a set", func() {
 })
 
 // OpenShift's CRD has a status without fields, which is what this one is made into.
-var _ = Describe("the status under a CRD whose status has no fields", Ordered, func() {
-	const crd = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/imagedigestmirrorsets.config.openshift.io"
+var _ = describe("the status under a CRD whose status has no fields", Ordered, func() {
+	const crd = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/$RESOURCE.config.openshift.io"
 	// written is what is left of a status that is written; empty while the API server changes over to another schema.
 	written := func() string {
 		GinkgoHelper()
@@ -190,14 +190,14 @@ var _ = Describe("the status under a CRD whose status has no fields", Ordered, f
 	}, statusWritesTable())
 
 	It("does not keep a set from being written", func(ctx SpecContext) {
-		Expect(kubectlApply(ctx, setJSON(name, "", `{"imageDigestMirrors":[{"source":"s.com"}]}`))).To(BeEmpty())
+		Expect(kubectlApply(ctx, setJSON(name, "", `{"$FIELD":[{"source":"s.com"}]}`))).To(BeEmpty())
 	})
 })
 
 // table is what kubectl get prints, in words.
 func table(ctx context.Context, args ...string) [][]string {
 	GinkgoHelper()
-	out, err := plane.Kubectl(ctx, append([]string{"get"}, args...)...).CombinedOutput()
+	out, err := kubectl(ctx, append([]string{"get"}, args...)...).CombinedOutput()
 	Expect(err).NotTo(HaveOccurred(), string(out))
 	rows := [][]string{}
 	for line := range strings.Lines(string(out)) {
@@ -209,12 +209,12 @@ func table(ctx context.Context, args ...string) [][]string {
 // beAge matches the last column.
 var beAge = MatchRegexp(`^[0-9]+s$`)
 
-var _ = Describe("kubectl get idms", func() {
+var _ = describe("kubectl get", func() {
 	It("prints how much a set has and whether it is in force", func(ctx SpecContext) {
-		Expect(table(ctx, "idms")).To(Equal([][]string{{"No", "resources", "found"}}))
+		Expect(table(ctx, "$SHORT")).To(Equal([][]string{{"No", "resources", "found"}}))
 		send(mergeStatus.prepare(asJSON(statusOf()))).expect(http.StatusOK)
 		create("without", "")
-		for _, flags := range [][]string{{"idms"}, {"imagedigestmirrorsets", "-o", "wide"}} {
+		for _, flags := range [][]string{{"$SHORT"}, {"$RESOURCE", "-o", "wide"}} {
 			rows := table(ctx, flags...)
 			Expect(rows).To(HaveLen(3))
 			Expect(rows[0]).To(Equal([]string{"NAME", "SOURCES", "MIRRORS", "ACCEPTED", "APPLIED", "AGE"}))

@@ -5,7 +5,6 @@ package api
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"path/filepath"
@@ -21,9 +20,9 @@ import (
 // kubectlApply applies a manifest, and returns the warnings that kubectl prints.
 func kubectlApply(ctx context.Context, manifest string, flags ...string) []string {
 	GinkgoHelper()
-	cmd := plane.Kubectl(ctx, append([]string{"apply", "-f", "-"}, flags...)...)
+	cmd := kubectl(ctx, append([]string{"apply", "-f", "-"}, flags...)...)
 	var stderr strings.Builder
-	cmd.Stdin, cmd.Stderr = strings.NewReader(manifest), &stderr
+	cmd.Stdin, cmd.Stderr = strings.NewReader(fill(manifest)), &stderr
 	Expect(cmd.Run()).To(Succeed(), stderr.String())
 	warnings := []string{}
 	for line := range strings.Lines(stderr.String()) {
@@ -51,7 +50,7 @@ type doubtful struct {
 	warnings []string
 }
 
-var _ = Describe("warnings about a set", func() {
+var _ = describe("warnings about a set", func() {
 	BeforeEach(awaitWarnings)
 
 	DescribeTable("are printed by kubectl apply, which applies it", func(ctx SpecContext, d doubtful) {
@@ -59,7 +58,7 @@ var _ = Describe("warnings about a set", func() {
 		for _, w := range d.warnings {
 			expected = append(expected, warningPrefix+w)
 		}
-		manifest := setJSON(name, "", `{"imageDigestMirrors":[`+d.rules+`]}`)
+		manifest := setJSON(name, "", `{"$FIELD":[`+d.rules+`]}`)
 		Expect(kubectlApply(ctx, manifest)).To(Equal(expected))
 		get(named).expect(http.StatusOK)
 		Expect(kubectlApply(ctx, manifest, "--server-side", "--force-conflicts")).To(Equal(expected))
@@ -119,7 +118,7 @@ var _ = Describe("warnings about a set", func() {
 			"validatingadmissionpolicy":        "{.spec.failurePolicy}",
 			"validatingadmissionpolicybinding": "{.spec.validationActions[*]}",
 		} {
-			out, err := plane.Kubectl(ctx, "get", resource, "mirrorset-set-warnings", "-o", "jsonpath="+path).Output()
+			out, err := kubectl(ctx, "get", resource, "mirrorset-set-warnings", "-o", "jsonpath="+path).Output()
 			Expect(err).NotTo(HaveOccurred())
 			Expect(string(out)).To(BeElementOf("Ignore", "Warn"))
 		}
@@ -129,7 +128,7 @@ var _ = Describe("warnings about a set", func() {
 		samples, err := filepath.Glob("../../config/samples/*.yaml")
 		Expect(err).NotTo(HaveOccurred())
 		Expect(samples).NotTo(BeEmpty())
-		cmd := plane.Kubectl(ctx, "apply", "-f", "config/samples")
+		cmd := kubectl(ctx, "apply", "-f", "config/samples")
 		out, err := cmd.CombinedOutput()
 		Expect(err).NotTo(HaveOccurred(), string(out))
 		Expect(strings.Count(string(out), "\n")).To(Equal(len(samples)))
@@ -187,12 +186,12 @@ func agreementTable() []TableEntry {
 	return entries
 }
 
-var _ = Describe("a large set", func() {
+var _ = describe("a large set", func() {
 	BeforeEach(awaitWarnings)
 
 	// spec returns n rules of some length, each doubtful where odd says so.
 	spec := func(n int, odd func(i int) bool) string {
-		s := configv1.ImageDigestMirrorSetSpec{}
+		rules := []configv1.ImageDigestMirrors{}
 		for i := range n {
 			rule := configv1.ImageDigestMirrors{Source: fmt.Sprintf("registry-%d.example.com/namespace/repository", i)}
 			for j := range 5 {
@@ -202,11 +201,9 @@ var _ = Describe("a large set", func() {
 				rule.Mirrors[2] = configv1.ImageMirror(fmt.Sprintf("mirror/odd-%d", i))
 				rule.Source = fmt.Sprintf("docker.io/official-%d", i)
 			}
-			s.ImageDigestMirrors = append(s.ImageDigestMirrors, rule)
+			rules = append(rules, rule)
 		}
-		text, err := json.Marshal(s)
-		Expect(err).NotTo(HaveOccurred())
-		return string(text)
+		return specJSON(rules...)
 	}
 	send := func(spec string) []string {
 		GinkgoHelper()

@@ -13,8 +13,6 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
-	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 )
 
 // event is one line of a watch.
@@ -23,10 +21,11 @@ type event struct {
 	Object json.RawMessage
 }
 
-func (e event) set() (set configv1.ImageDigestMirrorSet) {
+func (e event) set() set {
 	GinkgoHelper()
-	Expect(json.Unmarshal(e.Object, &set)).To(Succeed())
-	return set
+	s, err := read(e.Object, false)
+	Expect(err).NotTo(HaveOccurred())
+	return s
 }
 
 // watchAll watches until the server ends it, and returns what came.
@@ -60,7 +59,7 @@ func labels(events []event) []string {
 	return all
 }
 
-var _ = Describe("watching sets", func() {
+var _ = describe("watching sets", func() {
 	It("sends what is there and then what changes, while it changes", func() {
 		create("before", "")
 		res := open(admin, request{method: http.MethodGet, path: collection, query: "watch=true&timeoutSeconds=30"})
@@ -120,7 +119,7 @@ var _ = Describe("watching sets", func() {
 			}
 			bookmarks++
 			bookmark := e.set()
-			Expect(bookmark.Kind).To(Equal("ImageDigestMirrorSet"))
+			Expect(bookmark.Kind).To(Equal(kind.Name))
 			Expect(bookmark.Name).To(BeEmpty())
 			Expect(bookmark.Spec.ImageDigestMirrors).To(BeEmpty())
 			Expect(version(bookmark.ResourceVersion)).To(BeNumerically(">=", version(since)))

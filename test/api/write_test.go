@@ -34,7 +34,7 @@ var (
 	replaceStatus   = update(http.MethodPut, status, "", setJSON(name, `,"resourceVersion":"$RV"`, `{},"status":$VALUE`))
 	jsonPatchStatus = update(http.MethodPatch, status, jsonPatch, `[{"op":"add","path":"/status","value":$VALUE}]`)
 	mergeStatus     = update(http.MethodPatch, status, mergePatch, `{"status":$VALUE}`)
-	applyStatus     = update(http.MethodPatch, status, applyPatch, `{"apiVersion":"config.openshift.io/v1","kind":"ImageDigestMirrorSet","metadata":{"name":"set"},"status":$VALUE}`)
+	applyStatus     = update(http.MethodPatch, status, applyPatch, `{"apiVersion":"config.openshift.io/v1","kind":"$KIND","metadata":{"name":"set"},"status":$VALUE}`)
 )
 
 func update(method, path, contentType, body string) write {
@@ -100,7 +100,7 @@ func unchanged(act func()) {
 	Expect(string(get(named).body)).To(Equal(string(before)))
 }
 
-var _ = Describe("writing a set", func() {
+var _ = describe("writing a set", func() {
 	DescribeTable("stores the change, and who made it", func(w write) {
 		res := send(w.prepare(w.value())).expect(w.code)
 		w.shows(res)
@@ -145,7 +145,7 @@ var _ = Describe("writing a set", func() {
 	}, writesTable())
 })
 
-var _ = Describe("replacing", func() {
+var _ = describe("replacing", func() {
 	DescribeTable("takes the newest resource version only", func(w write) {
 		r := w.prepare(w.value())
 		send(request{method: http.MethodPatch, path: named, body: `{"metadata":{"labels":{"a":"b"}}}`, contentType: mergePatch}).expect(http.StatusOK)
@@ -178,7 +178,7 @@ var _ = Describe("replacing", func() {
 	})
 })
 
-var _ = Describe("the status and the rest of a set", func() {
+var _ = describe("the status and the rest of a set", func() {
 	DescribeTable("do not change through each other", func(w write) {
 		create(name, "")
 		send(request{method: http.MethodPatch, path: status, body: `{"status":{}}`, contentType: mergePatch}).expect(http.StatusOK)
@@ -203,7 +203,7 @@ var _ = Describe("the status and the rest of a set", func() {
 		Entry("apply patch of the status", update(http.MethodPatch, status, applyPatch, setJSON(name, "", newSpec+`,"status":{}`))),
 		Entry("merge patch of the set", update(http.MethodPatch, named, mergePatch, `{"status":null}`)),
 		Entry("JSON patch of the set", update(http.MethodPatch, named, jsonPatch, `[{"op":"remove","path":"/status"}]`)),
-		Entry("replace of the set", update(http.MethodPut, named, "", setJSON(name, `,"resourceVersion":"$RV"`, `{"imageDigestMirrors":[{"source":"old.example.com","mirrors":["m.example.com"]}]}`))),
+		Entry("replace of the set", update(http.MethodPut, named, "", setJSON(name, `,"resourceVersion":"$RV"`, `{"$FIELD":[{"source":"old.example.com","mirrors":["m.example.com"]}]}`))),
 	)
 
 	It("drops the status of a set that is created", func() {
@@ -220,4 +220,4 @@ var _ = Describe("the status and the rest of a set", func() {
 	})
 })
 
-const newSpec = `{"imageDigestMirrors":[{"source":"new.example.com"}]}`
+const newSpec = `{"$FIELD":[{"source":"new.example.com"}]}`

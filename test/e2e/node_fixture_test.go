@@ -86,18 +86,17 @@ func newImage(ctx context.Context) (image v1.Image, digest string) {
 // createPod makes a Pod that is deleted after the spec.
 func createPod(ctx context.Context, c *cluster.Cluster, image string, hostNetwork bool) *corev1.Pod {
 	GinkgoHelper()
-	_, err := name.ParseReference(image)
+	return createPodOf(ctx, c, corev1.PodSpec{HostNetwork: hostNetwork, Containers: []corev1.Container{{Name: "main", Image: image}}})
+}
+
+// createPodOf is [createPod] with a specification, of one container.
+func createPodOf(ctx context.Context, c *cluster.Cluster, spec corev1.PodSpec) *corev1.Pod {
+	GinkgoHelper()
+	_, err := name.ParseReference(spec.Containers[0].Image)
 	Expect(err).NotTo(HaveOccurred())
+	spec.AutomountServiceAccountToken, spec.TerminationGracePeriodSeconds = new(bool), new(int64)
 	pods := c.Client.CoreV1().Pods(metav1.NamespaceDefault)
-	pod, err := pods.Create(ctx, &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{GenerateName: "e2e-"},
-		Spec: corev1.PodSpec{
-			HostNetwork:                   hostNetwork,
-			AutomountServiceAccountToken:  new(bool),
-			TerminationGracePeriodSeconds: new(int64),
-			Containers:                    []corev1.Container{{Name: "main", Image: image}},
-		},
-	}, metav1.CreateOptions{})
+	pod, err := pods.Create(ctx, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{GenerateName: "e2e-"}, Spec: spec}, metav1.CreateOptions{})
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(func(ctx SpecContext) {
 		Expect(pods.Delete(ctx, pod.Name, metav1.DeleteOptions{})).To(Succeed())

@@ -157,8 +157,17 @@ func newRegistry(registryName, address string, t *traffic) *countedRegistry {
 	return r
 }
 
-// push puts the image at host/repository:1, by a door of its own that nobody counts or guards.
+// reference is where an image is put.
+type reference = name.Reference
+
+// push puts the image at host/repository:1.
 func (r *countedRegistry) push(ctx context.Context, repository string, image v1.Image) {
+	GinkgoHelper()
+	r.pushBy(ctx, repository, func(ref reference, options ...remote.Option) error { return remote.Write(ref, image, options...) })
+}
+
+// pushBy writes to host/repository:1, by a door of its own that nobody counts or guards.
+func (r *countedRegistry) pushBy(ctx context.Context, repository string, write func(reference, ...remote.Option) error) {
 	GinkgoHelper()
 	door := httptest.NewServer(r.content)
 	defer door.Close()
@@ -166,7 +175,7 @@ func (r *countedRegistry) push(ctx context.Context, repository string, image v1.
 	Expect(err).NotTo(HaveOccurred())
 	transport := &http.Transport{}
 	defer transport.CloseIdleConnections()
-	Expect(remote.Write(ref, image, remote.WithContext(ctx), remote.WithTransport(transport))).To(Succeed())
+	Expect(write(ref, remote.WithContext(ctx), remote.WithTransport(transport))).To(Succeed())
 }
 
 // stop closes the server, so that connections are refused.

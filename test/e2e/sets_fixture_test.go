@@ -62,7 +62,7 @@ func (s *scene) apply(ctx context.Context, containerdAsks []string, manifests ..
 // deleteSets deletes all sets, and waits until the node has no file of ours.
 func (s *scene) deleteSets(ctx context.Context) {
 	GinkgoHelper()
-	s.kubectl(ctx, "delete", "imagedigestmirrorsets", "--all")
+	s.kubectl(ctx, "delete", "imagedigestmirrorsets,imagetagmirrorsets", "--all")
 	Eventually(s.remains).WithContext(ctx).WithTimeout(convergeTimeout).WithPolling(50 * time.Millisecond).Should(BeEmpty())
 }
 
@@ -70,7 +70,7 @@ func (s *scene) deleteSets(ctx context.Context) {
 func (s *scene) expectFollowed(ctx context.Context, containerdAsks []string) {
 	GinkgoHelper()
 	file := filepath.Join(GinkgoT().TempDir(), "sets.yaml")
-	put(file, s.kubectl(ctx, "get", "idms", "-o", "yaml"))
+	put(file, s.kubectl(ctx, "get", "idms,itms", "-o", "yaml"))
 	args := []string{"render", "-f", file}
 	for _, host := range s.hosts {
 		args = append(args, "--insecure-registry", host)
