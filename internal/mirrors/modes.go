@@ -16,6 +16,17 @@ const (
 	ByTag
 )
 
+// String names it for people, as what an image is named by.
+func (m Mode) String() string {
+	switch m {
+	case ByDigest:
+		return "digest"
+	case ByTag:
+		return "tag"
+	}
+	return "digest or tag"
+}
+
 // modes are all there are, in the order in which mirrors stand (T7).
 var modes = [...]Mode{ByDigest, ByTag}
 

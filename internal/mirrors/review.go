@@ -51,10 +51,10 @@ func (r *reader) reviewSource(rule *Rule, x *Index, all map[Scope]said) {
 func (r *reader) reviewBlocked(rule *Rule) {
 	const text = "source %s is blocked, so images below it that are named by %s cannot be pulled at all"
 	if len(rule.MirrorsFor(ByTag)) == 0 {
-		r.find(BlocksTagPulls, rule.Source, rule.BlockedBy, text, quote(rule.Source), "tag")
+		r.find(BlocksTagPulls, rule.Source, rule.BlockedBy, text, quote(rule.Source), ByTag)
 	}
 	if len(rule.MirrorsFor(ByDigest)) == 0 {
-		r.find(BlocksDigestPulls, rule.Source, rule.BlockedBy, text, quote(rule.Source), "digest")
+		r.find(BlocksDigestPulls, rule.Source, rule.BlockedBy, text, quote(rule.Source), ByDigest)
 	}
 }
 

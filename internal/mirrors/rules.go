@@ -58,6 +58,11 @@ func (rule *Rule) inherits(these Mode) bool {
 	return these == 0
 }
 
+// EntriesFor returns the entries that what the rule says of a mode comes from, be it that there are no mirrors.
+func (rule *Rule) EntriesFor(mode Mode) []Entry {
+	return slices.DeleteFunc(slices.Clone(rule.Entries()), func(e Entry) bool { return e.Kind.Mode != mode })
+}
+
 // MirrorsFor returns the mirrors that are used for references of a mode.
 func (rule *Rule) MirrorsFor(mode Mode) []Mirror {
 	return slices.DeleteFunc(slices.Clone(rule.Mirrors), func(m Mirror) bool { return m.Modes&mode == 0 })

@@ -38,7 +38,7 @@ func Command() *cobra.Command {
 		Use:   "diff -f FILE|DIR|- [--from FILE|DIR|-]",
 		Short: "Print how images would be pulled otherwise once manifests are applied",
 		Long: "Print how images would be pulled otherwise once manifests are applied: which sources have other places to pull from, " +
-			"and which findings appear or go. The sets of the manifests replace those of the same names in the cluster, or in " +
+			"by digest or by tag, and which findings appear or go. The sets of the manifests replace those of the same names in the cluster, or in " +
 			"the files of --from; the others stay as they are.\n\n" +
 			"The exit code is 0 without changes, 1 with changes, and 2 after an error.",
 		Example: "  kubectl mirrors diff -f sets/\n" +

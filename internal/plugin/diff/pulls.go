@@ -4,13 +4,9 @@
 package diff
 
 import (
-	"bytes"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
-	"strings"
-	"text/tabwriter"
 
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/plugin/output"
@@ -30,13 +26,24 @@ const (
 // sourceChange is a source whose images are pulled otherwise.
 type sourceChange struct {
 	Source mirrors.Scope `json:"source"`
-	// Changes are Gained or Lost where the source has a rule on one side only, then what that means for a pull.
+	// Changes are Gained or Lost where the source has a rule on one side only, then what that means for a pull by digest.
+	Changes []string `json:"changes"`
+	Before  pulls    `json:"before"`
+	After   pulls    `json:"after"`
+	// ByTag is there where a pull by tag has other mirrors.
+	ByTag *tagChange `json:"byTag,omitempty"`
+
+	byDigest bool // a pull by digest changes
+}
+
+// tagChange is what changes for images that are named by tag.
+type tagChange struct {
 	Changes []string `json:"changes"`
 	Before  pulls    `json:"before"`
 	After   pulls    `json:"after"`
 }
 
-// pulls is where the images of a source come from, by digest.
+// pulls is where the images of a source come from that are named in one way.
 type pulls struct {
 	// By is the source whose rule decides: a broader one where it has none of its own; empty where there is none either.
 	By mirrors.Scope `json:"by"`
@@ -56,9 +63,11 @@ func compareRules(before, after []mirrors.Rule) []sourceChange {
 	changes := []sourceChange{}
 	for _, source := range slices.Sorted(maps.Keys(sources)) {
 		name := representative(source, sources)
-		change := sourceChange{Source: source, Before: old.pullsOf(source, name), After: current.pullsOf(source, name)}
+		change := sourceChange{Source: source, Changes: []string{}, ByTag: compareTags(old, current, source, name)}
+		change.Before, change.After = old.pullsOf(source, name, mirrors.ByDigest), current.pullsOf(source, name, mirrors.ByDigest)
 		pulled := changesOf(change.Before, change.After)
-		if len(pulled) == 0 {
+		change.byDigest = len(pulled) > 0
+		if !change.byDigest && change.ByTag == nil {
 			continue // a rule that says what was so before
 		}
 		if !current.sources[source] {
@@ -70,6 +79,17 @@ func compareRules(before, after []mirrors.Rule) []sourceChange {
 		changes = append(changes, change)
 	}
 	return changes
+}
+
+// compareTags returns nil where tags have the mirrors that they had. That a source is blocked or opened is said of digests, and
+// holds for tags too (T5).
+func compareTags(old, current side, source, name mirrors.Scope) *tagChange {
+	change := tagChange{Before: old.pullsOf(source, name, mirrors.ByTag), After: current.pullsOf(source, name, mirrors.ByTag)}
+	if slices.Equal(change.Before.mirrors(), change.After.mirrors()) {
+		return nil
+	}
+	change.Changes = changesOf(change.Before, change.After)
+	return &change
 }
 
 // representative is a name that the source matches, and nothing that is narrower.
@@ -98,14 +118,14 @@ func newSide(rules []mirrors.Rule) side {
 	return s
 }
 
-// pullsOf answers for all of a source, of which the name is an example.
-func (s side) pullsOf(source, name mirrors.Scope) pulls {
+// pullsOf answers for all of a source, of which the name is an example, as far as it is named in one way.
+func (s side) pullsOf(source, name mirrors.Scope, mode mirrors.Mode) pulls {
 	rule := s.index.Resolve(mirrors.Reference{Name: string(name)}).Rule
 	if rule == nil {
 		return pulls{Sets: []string{}, PullSources: []mirrors.Scope{source}}
 	}
-	found := pulls{By: rule.Source, Sets: output.SetsOf(rule.From), Blocked: rule.Blocked, PullSources: []mirrors.Scope{}}
-	for _, m := range rule.MirrorsFor(mirrors.ByDigest) {
+	found := pulls{By: rule.Source, Sets: output.SetsOf(rule.Entries()), Blocked: rule.Blocked, PullSources: []mirrors.Scope{}}
+	for _, m := range rule.MirrorsFor(mode) {
 		place := m.Location + mirrors.Scope(rule.Source.Rest(source))
 		if !s.index.Resolve(mirrors.Reference{Name: string(place)}).Blocked { // Q4
 			found.PullSources = append(found.PullSources, place)
@@ -149,85 +169,4 @@ func changesOf(before, after pulls) []string {
 // without returns the values that are not among others.
 func without(values, others []mirrors.Scope) []mirrors.Scope {
 	return slices.DeleteFunc(slices.Clone(values), func(v mirrors.Scope) bool { return slices.Contains(others, v) })
-}
-
-// words are the changes for people.
-var words = map[string]string{
-	sourceGained: "gained", sourceLost: "lost", sourceBlocked: "blocked", sourceOpened: "opened",
-	mirrorsAdded: "mirrors added", mirrorsRemoved: "mirrors removed", mirrorsReordered: "mirrors reordered",
-	"Appears": "appears", "Goes": "goes",
-}
-
-// printTables prints a table of sources and one of findings, each unless it is empty.
-func (d *difference) printTables(out io.Writer) error {
-	var text bytes.Buffer
-	table := tabwriter.NewWriter(&text, 0, 0, 3, ' ', 0)
-	if len(d.Sources) > 0 {
-		fmt.Fprintln(table, "SOURCE\tCHANGE\tBEFORE\tAFTER")
-	}
-	for _, change := range d.Sources {
-		change.printRows(table)
-	}
-	if err := table.Flush(); err != nil {
-		return err
-	}
-	if len(d.Sources) > 0 && len(d.Findings) > 0 {
-		fmt.Fprintln(&text)
-	}
-	if len(d.Findings) > 0 {
-		fmt.Fprintln(table, "FINDING\tCHANGE\tSETS\tMESSAGE")
-	}
-	for _, f := range d.Findings {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", f.Reason, words[f.Change], f.SetNames(), f.Message)
-	}
-	if err := table.Flush(); err != nil {
-		return err
-	}
-	for line := range strings.Lines(text.String()) {
-		if _, err := fmt.Fprintln(out, strings.TrimRight(line, " \n")); err != nil { // a last cell may be empty
-			return err
-		}
-	}
-	return nil
-}
-
-// printRows prints what is before and after side by side, a pull source a row.
-func (c *sourceChange) printRows(table io.Writer) {
-	before, after := c.Before.rows(), c.After.rows()
-	first := [2]string{string(c.Source), say(c.Changes)}
-	for i := range max(len(before), len(after)) {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", first[0], first[1], at(before, i), at(after, i))
-		first = [2]string{}
-	}
-}
-
-// say joins changes for people, with "mirrors" once.
-func say(changes []string) string {
-	said := make([]string, len(changes))
-	ofMirrors := false
-	for i, change := range changes {
-		said[i] = words[change]
-		if verb, is := strings.CutPrefix(said[i], "mirrors "); is {
-			if ofMirrors {
-				said[i] = verb
-			}
-			ofMirrors = true
-		}
-	}
-	return strings.Join(said, ", ")
-}
-
-// rows are the pull sources, and what happens where all of them fail and more could have been tried.
-func (p pulls) rows() []mirrors.Scope {
-	if p.Blocked {
-		return append(slices.Clone(p.PullSources), "<refused>")
-	}
-	return p.PullSources
-}
-
-func at(values []mirrors.Scope, i int) mirrors.Scope {
-	if i < len(values) {
-		return values[i]
-	}
-	return ""
 }

@@ -29,14 +29,16 @@ func TestDiffPullsAsExplainDoes(t *testing.T) {
 		s := newSide(kinds.Merge(sets, nil).Rules)
 		for source := range s.sources {
 			name := representative(source, s.sources)
-			res := s.index.Resolve(mirrors.Reference{Name: string(name) + "/nobody/s", Mode: mirrors.ByDigest})
-			want := []mirrors.Scope{}
-			for _, p := range res.PullSources {
-				want = append(want, mirrors.Scope(strings.Replace(strings.TrimSuffix(p.Location, "/nobody/s"), string(name), string(source), 1)))
-			}
-			got := s.pullsOf(source, name)
-			if !slices.Equal(got.PullSources, want) || got.By != res.Rule.Source || got.Blocked != res.Blocked {
-				t.Errorf("%s: source %s: got %+v, want %q from %q", c.Name, source, got, want, res.Rule.Source)
+			for _, mode := range []mirrors.Mode{mirrors.ByDigest, mirrors.ByTag} {
+				res := s.index.Resolve(mirrors.Reference{Name: string(name) + "/nobody/s", Mode: mode})
+				want := []mirrors.Scope{}
+				for _, p := range res.PullSources {
+					want = append(want, mirrors.Scope(strings.Replace(strings.TrimSuffix(p.Location, "/nobody/s"), string(name), string(source), 1)))
+				}
+				got := s.pullsOf(source, name, mode)
+				if !slices.Equal(got.PullSources, want) || got.By != res.Rule.Source || got.Blocked != res.Blocked {
+					t.Errorf("%s: source %s by %s: got %+v, want %q from %q", c.Name, source, mode, got, want, res.Rule.Source)
+				}
 			}
 			checked++
 		}
@@ -67,11 +69,24 @@ func TestChangesAreNamedByWhatTheyDoToAPull(t *testing.T) {
 		{"a wildcard in a wildcard", "a: *.s.com -> a.com/1\n", "a: *.s.com -> a.com/1\nb: *.t.s.com -> b.com/1\n", "*.t.s.com Gained MirrorsAdded MirrorsRemoved"},
 		{"a wildcard beside a host that is called any", "a: *.s.com -> a.com/1\na: any.s.com -> b.com/1\n", "a: any.s.com -> b.com/1\n", "*.s.com Lost MirrorsRemoved"},
 		{"the source among its mirrors", base, "a: s.com -> a.com/1, s.com, b.com/1, c.com/1\n", "s.com MirrorsAdded"},
+		{"tag mirrors", base, base + "T a: s.com -> t.com/1\n", "s.com tags: MirrorsAdded"},
+		{"tag mirrors of a source of their own", "", "T a: s.com -> t.com/1\n", "s.com Gained tags: MirrorsAdded"},
+		{"another order of tag mirrors", "T a: s.com -> t.com/1, u.com/1\n", "T a: s.com -> u.com/1, t.com/1\n", "s.com tags: MirrorsReordered"},
+		{"both", base, "a: s.com -> a.com/1\nT a: s.com -> a.com/1\n", "s.com MirrorsRemoved tags: MirrorsAdded"},
+		{"tag mirrors that block", base, base + "T a: s.com -> t.com/1 [Never]\n", "s.com Blocked tags: MirrorsAdded Blocked"},
+		{"tag mirrors that are inherited", base + "T a: s.com -> t.com/1\n", base + "T a: s.com -> t.com/1\nb: s.com/x -> x.com/1\n", "s.com/x Gained MirrorsAdded MirrorsRemoved"},
+		{"tag mirrors that narrower sources inherit", base + "b: s.com/x -> x.com/1\n", base + "b: s.com/x -> x.com/1\nT a: s.com -> t.com/1\n", "s.com tags: MirrorsAdded; s.com/x tags: MirrorsAdded"},
+		{"a carve-out for tags", "T a: s.com -> t.com/1\n", "T a: s.com -> t.com/1\nT b: s.com/x -> (none)\n", "s.com/x Gained tags: MirrorsRemoved"},
+		{"a set of the other kind", base, strings.Replace(base, "a:", "T a:", 1), "s.com MirrorsRemoved tags: MirrorsAdded"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var said []string
 			for _, c := range compareRules(rulesOf(t, tt.before), rulesOf(t, tt.after)) {
-				said = append(said, strings.Join(append([]string{string(c.Source)}, c.Changes...), " "))
+				words := append([]string{string(c.Source)}, c.Changes...)
+				if c.ByTag != nil {
+					words = append(append(words, "tags:"), c.ByTag.Changes...)
+				}
+				said = append(said, strings.Join(words, " "))
 			}
 			if got := strings.Join(said, "; "); got != tt.want {
 				t.Errorf("got %q, want %q", got, tt.want)

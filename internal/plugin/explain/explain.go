@@ -118,7 +118,7 @@ func warnOfReaders(stderr io.Writer, ref mirrors.Reference, res, readers mirrors
 	var from []mirrors.Entry
 	for _, r := range []mirrors.Resolution{res, readers} {
 		if r.Rule != nil {
-			from = append(from, r.Rule.From...)
+			from = append(from, r.Rule.Entries()...)
 		}
 	}
 	by := "no source"

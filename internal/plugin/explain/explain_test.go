@@ -147,6 +147,35 @@ func TestExplainSaysWhichEntriesCannotDecide(t *testing.T) {
 	}
 }
 
+// What is odd about the mirrors that a source inherits is found where they are from (T4), and concerns its images all the same.
+func TestExplainSaysWhatIsOddAboutInheritedMirrors(t *testing.T) {
+	manifest := plugintest.Documents(plugintest.TagSet("a", "s.com", "a.local", "b.local"), plugintest.TagSet("b", "s.com", "b.local", "a.local"),
+		plugintest.Set("c", "s.com", "c.local", "d.local"), plugintest.Set("d", "s.com", "d.local", "c.local"), plugintest.Set("e", "s.com/x", "e.local/x"))
+	r := run(t, manifest, "explain", "s.com/x/y:1", "-f", "-").MustSucceed(t)
+	if !strings.HasPrefix(r.Stderr, "warning: OrderConflict: itms/a, itms/b: the mirror lists for source \"s.com\"") || strings.Count(r.Stderr, "\n") != 1 {
+		t.Errorf("stderr %q", r.Stderr)
+	}
+	for _, want := range []string{
+		"And:     s.com (itms/a[0], itms/b[0]) for tags, because no entry for s.com/x is about tags\n",
+		"Not:     s.com (c[0], d[0]), which matches too but is less specific\n",
+	} {
+		if !strings.Contains(r.Stdout, want) {
+			t.Errorf("want %q in\n%s", want, r.Stdout)
+		}
+	}
+}
+
+// Nothing compares what a mirror has by a tag (T12), which is worth a word only where a mirror is used.
+func TestWhoIsTrustedWithATagIsTold(t *testing.T) {
+	manifest := plugintest.Documents(plugintest.TagSet("a", "s.com", "m.local"), plugintest.TagSet("c", "t.com", "u.com/t"), plugintest.Never("b", "u.com", "m.local"))
+	for image, want := range map[string]bool{"s.com/x:1": true, "s.com/x" + digest: false, "t.com/x:1": false, "v.com/x:1": false} {
+		r := run(t, manifest, "explain", image, "-f", "-").MustSucceed(t)
+		if got := strings.Contains(r.Stdout, "Trust: "); got != want {
+			t.Errorf("%s: %t, want %t:\n%s", image, got, want, r.Stdout)
+		}
+	}
+}
+
 // run runs the verb as the program does.
 func run(t *testing.T, stdin string, args ...string) plugintest.Result {
 	t.Helper()

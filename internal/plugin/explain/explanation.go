@@ -7,10 +7,10 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"strconv"
+	"slices"
 	"strings"
-	"text/tabwriter"
 
+	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/plugin/output"
 	"github.com/mirrorset/mirrorset/internal/plugin/runtimes"
@@ -34,8 +34,10 @@ type explanation struct {
 	Fails string `json:"fails,omitempty"`
 	// NotInForce says why the runtime does not follow the rule that there is.
 	NotInForce string `json:"notInForce,omitempty"`
-	// Entries are all that have a part in the source's rule.
+	// Entries are all about the source that have a part in its rule.
 	Entries []output.Entry `json:"entries"`
+	// Inherited is what the rule has of broader sources, because there is no entry of that kind about the source itself (T4).
+	Inherited []inheritance `json:"inherited,omitempty"`
 	// Others are the sources that match as well and count for nothing, the most specific first.
 	Others []otherSource `json:"others"`
 	// Content is where containerd pulls from what a tag names, by digest.
@@ -58,6 +60,15 @@ type pullSource struct {
 	Entries []output.Entry `json:"entries"`
 	// Insecure allows it to be reached without TLS checks.
 	Insecure bool `json:"insecure,omitempty"`
+	// IfTagFound says that it is tried only if the tag was found there (T10).
+	IfTagFound bool `json:"ifTagFound,omitempty"`
+}
+
+type inheritance struct {
+	// Mode is what images are named by that the entries count for: digest or tag.
+	Mode    string         `json:"mode"`
+	Source  string         `json:"source"`
+	Entries []output.Entry `json:"entries"`
 }
 
 type otherSource struct {
@@ -77,13 +88,28 @@ func newExplanation(image string, ref mirrors.Reference, a runtimes.Answer, touc
 	if a.Pending != nil {
 		x.NotInForce = a.Pending.Reason
 	}
-	for _, rule := range a.Others {
-		x.Others = append(x.Others, otherSource{Source: string(rule.Source), Entries: output.EntriesOf(rule.From)})
-	}
-	if len(a.Content) > 0 {
-		x.Content = pullSourcesOf(a.Content)
-	}
+	x.addOthers(a)
+	x.Content = contentOf(a)
 	return x
+}
+
+// addOthers tells what counts of broader sources and what does not.
+func (x *explanation) addOthers(a runtimes.Answer) {
+	counts := make(map[mirrors.Entry]bool)
+	if a.Rule != nil {
+		for _, i := range a.Rule.Inherited {
+			x.Inherited = append(x.Inherited, inheritance{Mode: i.Mode.String(), Source: string(i.Source), Entries: output.EntriesOf(i.From)})
+			for _, e := range i.From {
+				counts[e] = true
+			}
+		}
+	}
+	for _, rule := range a.Others {
+		lost := slices.DeleteFunc(slices.Clone(rule.From), func(e mirrors.Entry) bool { return counts[e] })
+		if len(lost) > 0 {
+			x.Others = append(x.Others, otherSource{Source: string(rule.Source), Entries: output.EntriesOf(lost)})
+		}
+	}
 }
 
 func pullSourcesOf(sources []mirrors.PullSource) []pullSource {
@@ -128,7 +154,11 @@ func (x *explanation) print(out io.Writer, format string) error {
 		}
 	}
 	if len(x.Content) > 0 {
-		fmt.Fprintln(&text, "\nThe tag is resolved there; what it names is then pulled by digest:")
+		where := "there"
+		if len(x.PullSources) > 1 {
+			where = "at the first of these that has it"
+		}
+		fmt.Fprintf(&text, "\nThe tag is resolved %s; what it names is then pulled by digest:\n", where)
 		if err := printPullSources(&text, x.Content, format == "wide"); err != nil {
 			return err
 		}
@@ -141,7 +171,7 @@ func (x *explanation) ruleEntries() []mirrors.Entry {
 	if x.res.Rule == nil {
 		return nil
 	}
-	return x.res.Rule.From
+	return x.res.Rule.Entries()
 }
 
 // printSetNames prints sets as kubectl takes them for arguments.
@@ -165,19 +195,35 @@ func (x *explanation) head(text io.Writer) {
 	default:
 		fmt.Fprintf(text, "Source:  %s (%s)\n", x.Source, briefly(x.Entries))
 	}
+	for _, i := range x.Inherited {
+		fmt.Fprintf(text, "And:     %s (%s) for %ss, because no entry for %s is about %[3]ss\n", i.Source, briefly(i.Entries), i.Mode, x.Source)
+	}
 	for _, other := range x.Others {
 		fmt.Fprintf(text, "Not:     %s (%s), which matches too but is %s\n", other.Source, briefly(other.Entries), x.whyNot(other.Source))
 	}
 	if x.Blocked {
 		fmt.Fprintf(text, "Blocked: the source is never contacted, says %s\n", briefly(output.EntriesOf(x.res.Rule.BlockedBy)))
 	}
-	if x.Source != "" && x.ref.Mode != mirrors.ByDigest {
-		fmt.Fprintln(text, "Mirrors: none are used, because the image is not named by digest")
+	switch rule := x.res.Rule; {
+	case rule == nil:
+	case len(rule.MirrorsFor(x.ref.Mode)) == 0:
+		fmt.Fprintf(text, "Mirrors: none for %ss%s\n", x.ref.Mode, whyNone(rule, x.ref.Mode))
+	case x.ref.Mode == mirrors.ByTag && slices.ContainsFunc(x.PullSources, func(s pullSource) bool { return len(s.From) > 0 }): // T12
+		fmt.Fprintln(text, "Trust:   what a mirror has by this tag is pulled as it is; kubectl mirrors check --source compares it with the source")
 	}
 	if len(x.InForce) > 0 {
 		fmt.Fprintf(text, "Nodes:   in force from %s\n", sayInForce(x.InForce))
 	}
 	fmt.Fprintln(text)
+}
+
+// whyNone says why a rule has no mirrors for a mode.
+func whyNone(rule *mirrors.Rule, mode mirrors.Mode) string {
+	if from := rule.EntriesFor(mode); len(from) > 0 {
+		return " in " + briefly(output.EntriesOf(from))
+	}
+	at := slices.IndexFunc(kinds.All, func(k *kinds.Kind) bool { return k.Mode == mode })
+	return "; an " + kinds.All[at].Name + " can name some"
 }
 
 // whyNot says why a source that matches lost.
@@ -186,42 +232,4 @@ func (x *explanation) whyNot(source string) string {
 		return "equally long, and of these CRI-O takes the wildcard" // Q1
 	}
 	return "less specific"
-}
-
-func printPullSources(out io.Writer, sources []pullSource, wide bool) error {
-	table := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
-	heading := "ORDER\tPULL SOURCE\tFROM"
-	if wide {
-		heading = "ORDER\tPULL SOURCE\tTLS\tFROM"
-	}
-	fmt.Fprintln(table, heading)
-	for i, s := range sources {
-		columns := []string{strconv.Itoa(i + 1), s.Location}
-		from := briefly(s.Entries)
-		if wide {
-			columns = append(columns, tlsOf(s))
-			from = atLength(s.Entries)
-		}
-		if from == "" {
-			from = "<image reference>"
-		}
-		fmt.Fprintln(table, strings.Join(append(columns, from), "\t"))
-	}
-	return table.Flush()
-}
-
-func tlsOf(s pullSource) string {
-	if s.Insecure {
-		return "unchecked"
-	}
-	return "checked"
-}
-
-// atLength names sets and their entries as a JSON path does.
-func atLength(from []output.Entry) string {
-	said := make([]string, len(from))
-	for i, e := range from {
-		said[i] = e.SetName() + " " + e.Path
-	}
-	return strings.Join(said, ", ")
 }

@@ -15,17 +15,20 @@ import (
 
 // reach is on how many nodes what a set says of a source counts.
 type reach struct {
-	Set string `json:"set"`
+	Set  string `json:"set"`
+	Kind string `json:"kind"`
 	// Nodes is absent where nobody says since when the nodes know the set.
 	Nodes *int `json:"nodes,omitempty"`
 	Of    int  `json:"of"`
+
+	of mirrors.Object
 }
 
 // countInForce counts for each set that has a part in a rule.
 func countInForce(rule *mirrors.Rule, sets []kinds.Set, nodes []mirrorsetv1alpha1.MirrorNode) []reach {
 	var counts []reach
-	for _, of := range mirrors.Objects(rule.From) {
-		count := reach{Set: of.Name, Of: len(nodes)}
+	for _, of := range mirrors.Objects(rule.Entries()) {
+		count := reach{Set: of.Name, Kind: of.Kind.Name, Of: len(nodes), of: of}
 		set := kinds.Find(sets, of)
 		if status := set.Status; status.Revision > 0 && status.ObservedGeneration == set.GetGeneration() {
 			have := 0
@@ -45,10 +48,10 @@ func sayInForce(counts []reach) string {
 	said := make([]string, len(counts))
 	for i, c := range counts {
 		if c.Nodes == nil {
-			said[i] = fmt.Sprintf("%s on an unknown number of %d nodes", c.Set, c.Of)
+			said[i] = fmt.Sprintf("%s on an unknown number of %d nodes", c.of, c.Of)
 			continue
 		}
-		said[i] = fmt.Sprintf("%s on %d of %d nodes", c.Set, *c.Nodes, c.Of)
+		said[i] = fmt.Sprintf("%s on %d of %d nodes", c.of, *c.Nodes, c.Of)
 	}
 	return strings.Join(said, ", ")
 }

@@ -6,6 +6,7 @@ package output
 import (
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 )
@@ -54,12 +55,18 @@ func Warn(stderr io.Writer, findings []mirrors.Finding) {
 }
 
 // Touching returns the findings about the sources that decide, and about entries that might have: those that are not in
-// force, or not for the images that their author means.
+// force, or not for the images that their author means. What is odd about mirrors that a source inherits is found at the broader
+// source (T4).
 func Touching(findings []mirrors.Finding, resolutions ...mirrors.Resolution) []mirrors.Finding {
-	deciding := make(map[mirrors.Scope]bool)
+	deciding, inherited := make(map[mirrors.Scope]bool), make(map[mirrors.Entry]bool)
 	for i := range resolutions {
 		if rule := resolutions[i].Rule; rule != nil {
 			deciding[rule.Source] = true
+			for _, from := range rule.Inherited {
+				for _, e := range from.From {
+					inherited[e] = true
+				}
+			}
 		}
 	}
 	var touched []mirrors.Finding
@@ -67,6 +74,10 @@ func Touching(findings []mirrors.Finding, resolutions ...mirrors.Resolution) []m
 		switch f.Class() {
 		case mirrors.LeftOut, mirrors.NoEffect:
 			touched = append(touched, f)
+		case mirrors.Attention:
+			if deciding[f.Source] || slices.ContainsFunc(f.Entries, func(e mirrors.Entry) bool { return inherited[e] }) {
+				touched = append(touched, f)
+			}
 		default:
 			if deciding[f.Source] {
 				touched = append(touched, f)

@@ -16,6 +16,11 @@ func Set(name, source string, mirrors ...string) string {
 		"\nspec:\n  imageDigestMirrors:\n  - source: '" + source + "'\n    mirrors: [" + strings.Join(mirrors, ", ") + "]\n"
 }
 
+// TagSet is an ImageTagMirrorSet of one entry.
+func TagSet(name, source string, mirrors ...string) string {
+	return strings.NewReplacer("ImageDigestMirrorSet", "ImageTagMirrorSet", "imageDigestMirrors", "imageTagMirrors").Replace(Set(name, source, mirrors...))
+}
+
 // Never is [Set] with the policy NeverContactSource.
 func Never(name, source string, mirrors ...string) string {
 	return Set(name, source, mirrors...) + "    mirrorSourcePolicy: NeverContactSource\n"

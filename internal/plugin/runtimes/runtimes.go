@@ -41,8 +41,10 @@ type Answer struct {
 	mirrors.Resolution
 	// Others are the rules that match as well and count for nothing, the most specific first.
 	Others []*mirrors.Rule
-	// Content is where that which a tag names is pulled from once the tag is resolved, as repositories.
+	// Content is where that which a tag names is pulled from once the tag is resolved at the source, as repositories.
 	Content []mirrors.PullSource
+	// TagMirrors are those that the tag can be resolved at. The one where it was found comes behind the mirrors of Content (T10).
+	TagMirrors []mirrors.PullSource
 	// Pending says why rules for the image are not in force.
 	Pending *certsd.Pending
 }
@@ -107,6 +109,17 @@ func (a *Answerer) byContainerd(ref mirrors.Reference) Answer {
 	}
 	if ref.Mode == mirrors.ByTag && found.Rule != nil && len(found.PullSources) > 0 && len(found.Rule.Mirrors) > 0 {
 		found.Content = a.reachable(mirrors.Reference{Name: ref.Name, Mode: mirrors.ByDigest}).PullSources
+		found.TagMirrors = tagMirrors(ref, found.PullSources)
+	}
+	return found
+}
+
+// tagMirrors returns the pull sources of a tag but for its own source, as repositories.
+func tagMirrors(ref mirrors.Reference, sources []mirrors.PullSource) (found []mirrors.PullSource) {
+	for _, s := range sources {
+		if s.Location = strings.TrimSuffix(s.Location, ref.Suffix); s.Location != ref.Name {
+			found = append(found, s)
+		}
 	}
 	return found
 }

@@ -73,6 +73,28 @@ func places(t *testing.T, ref mirrors.Reference, sources []mirrors.PullSource) [
 	return all
 }
 
+// T10: the one of them where a tag was found is asked for what the tag names.
+func TestATagCanBeFoundAtItsMirrors(t *testing.T) {
+	for _, tt := range []struct{ name, sets, image, content, mirrors string }{
+		{"tag mirrors alone", "T a: s.com -> m.net/s", "s.com/x:1", "s.com/x", "m.net/s/x"},
+		{"beside digest mirrors", "D a: s.com -> d.net\nT a: s.com -> t.net, u.net", "s.com/x:1", "d.net/x s.com/x", "t.net/x u.net/x"},
+		{"of a blocked source", "D a: s.com -> d.net [Never]\nT a: s.com -> t.net", "s.com/x:1", "d.net/x", "t.net/x"},
+		{"of a blocked source, alone", "T a: s.com -> t.net [Never]", "s.com/x:1", "", "t.net/x"},
+		{"none of a blocked source", "D a: s.com -> d.net [Never]", "s.com/x:1", "", ""},
+		{"none", "D a: s.com -> d.net", "s.com/x:1", "d.net/x s.com/x", ""},
+		{"the source between them", "T a: s.com -> t.net, s.com, u.net", "s.com/x:1", "s.com/x", "t.net/x u.net/x"},
+		{"by digest", "D a: s.com -> d.net\nT a: s.com -> t.net", "s.com/x@" + someDigest, "", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, found := answerCase(t, &conformance.Case{Sets: tt.sets, Image: tt.image}, Containerd)
+			content := strings.Join(places(t, mirrors.Reference{}, found.Content), " ")
+			if at := strings.Join(places(t, mirrors.Reference{}, found.TagMirrors), " "); content != tt.content || at != tt.mirrors {
+				t.Errorf("content %q at %q, want %q at %q", content, at, tt.content, tt.mirrors)
+			}
+		})
+	}
+}
+
 func TestSourcesThatMatchAndLoseAreNamedMostSpecificFirst(t *testing.T) {
 	const sets = `a: quay.io -> m.local/q
 		a: quay.io/libpod -> m.local/l

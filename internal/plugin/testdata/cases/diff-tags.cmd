@@ -1,0 +1,1 @@
+diff -f testdata/cases/tags.yaml --from testdata/cases/tags-before.yaml

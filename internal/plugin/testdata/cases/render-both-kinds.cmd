@@ -1,0 +1,1 @@
+render -f testdata/cases/tags.yaml
