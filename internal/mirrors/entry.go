@@ -17,20 +17,19 @@ type statement struct {
 	allows  bool    // has mirrors, and lets the source be contacted
 }
 
-// reader applies the rules about single entries, and collects what it finds.
-type reader struct {
+// merger applies the rules to sets, and collects what it finds.
+type merger struct {
 	findings []Finding
-	blockers map[Scope]string // by source, see blockedBy
 }
 
 // read returns the statements of all sets by source and mode, in the order of objects and entries (M2).
-func (r *reader) read(sets []Set) map[Scope]*said {
+func (m *merger) read(sets []Set) map[Scope]*said {
 	byName := slices.SortedStableFunc(slices.Values(sets), func(a, b Set) int { return compareObjects(a.Object, b.Object) })
 	bySource := make(map[Scope]*said)
 	for i := range byName {
 		for j := range byName[i].Entries {
 			entry := Entry{Object: byName[i].Object, Index: j}
-			if s, ok := r.readEntry(entry, &byName[i].Entries[j]); ok {
+			if s, ok := m.readEntry(entry, &byName[i].Entries[j]); ok {
 				if bySource[s.source] == nil {
 					bySource[s.source] = &said{}
 				}
@@ -43,14 +42,14 @@ func (r *reader) read(sets []Set) map[Scope]*said {
 }
 
 // readEntry applies E1 to E5, in the order of E6. It returns false for an entry that is left out whole.
-func (r *reader) readEntry(entry Entry, in *SetEntry) (statement, bool) {
+func (m *merger) readEntry(entry Entry, in *SetEntry) (statement, bool) {
 	s := statement{entry: entry, source: Scope(in.Source)}
 	if !sourceRegexp.MatchString(in.Source) {
-		r.find(InvalidSource, s.source, []Entry{entry}, "source %s is neither host[:port][/path] nor *.host; the entry is left out", quote(in.Source))
+		m.find(InvalidSource, s.source, []Entry{entry}, "source %s is neither host[:port][/path] nor *.host; the entry is left out", quote(in.Source))
 		return s, false
 	}
-	never, known := r.readPolicy(entry, in)
-	kept := r.readMirrors(entry, in)
+	never, known := m.readPolicy(entry, in)
+	kept := m.readMirrors(entry, in)
 	lost := len(kept) < len(in.Mirrors)
 
 	s.mirrors = unique(kept)
@@ -63,47 +62,47 @@ func (r *reader) readEntry(entry Entry, in *SetEntry) (statement, bool) {
 		s.blocks, s.allows = never, !never
 	case lost && never:
 		s.blocks = true
-		r.find(InvalidMirror, s.source, []Entry{entry}, "no usable mirror is left of this entry, and its policy is NeverContactSource: source %s is blocked", quote(s.source))
+		m.find(InvalidMirror, s.source, []Entry{entry}, "no usable mirror is left of this entry, and its policy is NeverContactSource: source %s is blocked", quote(s.source))
 	case lost && !onlySource:
-		r.find(InvalidMirror, s.source, []Entry{entry}, "no usable mirror is left of this entry, which is left out: source %s", quote(s.source))
+		m.find(InvalidMirror, s.source, []Entry{entry}, "no usable mirror is left of this entry, which is left out: source %s", quote(s.source))
 		return s, false
 	case known && in.Policy != "":
-		r.find(PolicyWithoutMirrors, s.source, []Entry{entry}, "policy %s of source %s has no effect, because the entry names no mirror other than the source", quote(in.Policy), quote(s.source))
+		m.find(PolicyWithoutMirrors, s.source, []Entry{entry}, "policy %s of source %s has no effect, because the entry names no mirror other than the source", quote(in.Policy), quote(s.source))
 	}
 	return s, true
 }
 
-func (r *reader) readPolicy(entry Entry, in *SetEntry) (never, known bool) {
+func (m *merger) readPolicy(entry Entry, in *SetEntry) (never, known bool) {
 	switch in.Policy {
 	case "", AllowContactingSource:
 		return false, true
 	case NeverContactSource:
 		return true, true
 	default:
-		r.find(InvalidPolicy, Scope(in.Source), []Entry{entry}, "policy %s of source %s is not one of NeverContactSource, AllowContactingSource; it counts as none", quote(in.Policy), quote(in.Source))
+		m.find(InvalidPolicy, Scope(in.Source), []Entry{entry}, "policy %s of source %s is not one of NeverContactSource, AllowContactingSource; it counts as none", quote(in.Policy), quote(in.Source))
 		return false, false
 	}
 }
 
 // readMirrors returns the mirrors that pass E1 and E3.
-func (r *reader) readMirrors(entry Entry, in *SetEntry) []Scope {
+func (m *merger) readMirrors(entry Entry, in *SetEntry) []Scope {
 	kept := make([]Scope, 0, len(in.Mirrors))
-	for _, m := range in.Mirrors {
+	for _, location := range in.Mirrors {
 		why := "want host[:port][/path]"
-		if mirrorRegexp.MatchString(m) {
-			why = poisons(Scope(in.Source), Scope(m))
+		if mirrorRegexp.MatchString(location) {
+			why = poisons(Scope(in.Source), Scope(location))
 		}
 		if why != "" {
-			r.find(InvalidMirror, Scope(in.Source), []Entry{entry}, "mirror %s of source %s is left out: %s", quote(m), quote(in.Source), why)
+			m.find(InvalidMirror, Scope(in.Source), []Entry{entry}, "mirror %s of source %s is left out: %s", quote(location), quote(in.Source), why)
 			continue
 		}
-		kept = append(kept, Scope(m))
+		kept = append(kept, Scope(location))
 	}
 	return kept
 }
 
-func (r *reader) find(reason Reason, source Scope, entries []Entry, format string, args ...any) {
-	r.findings = append(r.findings, Finding{Reason: reason, Source: source, Entries: entries, Message: fmt.Sprintf(format, args...)})
+func (m *merger) find(reason Reason, source Scope, entries []Entry, format string, args ...any) {
+	m.findings = append(m.findings, Finding{Reason: reason, Source: source, Entries: entries, Message: fmt.Sprintf(format, args...)})
 }
 
 // unique keeps the first of each value (E2).

@@ -6,7 +6,7 @@ package mirrors
 import "slices"
 
 // mergeSource makes the one rule of a source (M1 to M5, T2 to T5).
-func (r *reader) mergeSource(source Scope, all said, insecure Scopes) Rule {
+func (m *merger) mergeSource(source Scope, all said, insecure Scopes) Rule {
 	rule := Rule{Source: source, Insecure: insecure.contain(source)}
 	for i, o := range all {
 		if o.from == "" {
@@ -19,10 +19,10 @@ func (r *reader) mergeSource(source Scope, all said, insecure Scopes) Rule {
 	}
 	slices.SortFunc(rule.From, compareEntries)
 	slices.SortFunc(rule.BlockedBy, compareEntries)
-	r.findPolicyConflicts(source, all)
+	m.findPolicyConflicts(source, all)
 	var byMode [len(modes)][]Mirror
 	for i, o := range all {
-		byMode[i] = r.mergeMirrors(source, o, rule.Blocked, insecure)
+		byMode[i] = m.mergeMirrors(source, o, rule.Blocked, insecure)
 	}
 	rule.Mirrors = sideBySide(byMode[0], byMode[1])
 	if len(rule.Mirrors) == 0 {
@@ -32,7 +32,7 @@ func (r *reader) mergeSource(source Scope, all said, insecure Scopes) Rule {
 }
 
 // findPolicyConflicts finds entries of one mode that forbid what others allow (M5), and modes of which one forbids it (T5).
-func (r *reader) findPolicyConflicts(source Scope, all said) {
+func (m *merger) findPolicyConflicts(source Scope, all said) {
 	const text = "source %s is blocked by the policy NeverContactSource of %s, although %s would allow contacting it"
 	for i, o := range all {
 		blockedBy := o.entries(blocking)
@@ -40,7 +40,7 @@ func (r *reader) findPolicyConflicts(source Scope, all said) {
 			continue
 		}
 		if allowedBy := o.entries(allowing); len(allowedBy) > 0 && o.from == "" {
-			r.find(PolicyConflict, source, joined(blockedBy, allowedBy), text, quote(source), Names(blockedBy), Names(allowedBy))
+			m.find(PolicyConflict, source, joined(blockedBy, allowedBy), text, quote(source), Names(blockedBy), Names(allowedBy))
 		}
 		other := all[len(modes)-1-i]
 		if len(other.statements) == 0 || other.blocks() {
@@ -51,12 +51,12 @@ func (r *reader) findPolicyConflicts(source Scope, all said) {
 		if o.from != "" {
 			remedy = "; an " + blockedBy[0].Kind.Name + " that names mirrors for it with the policy AllowContactingSource opens it"
 		}
-		r.find(PolicyConflict, source, joined(blockedBy, allowedBy), text+"%s", quote(source), Names(blockedBy), Names(allowedBy), remedy)
+		m.find(PolicyConflict, source, joined(blockedBy, allowedBy), text+"%s", quote(source), Names(blockedBy), Names(allowedBy), remedy)
 	}
 }
 
 // mergeMirrors joins the lists of one mode. What is odd about inherited ones is found where they are from.
-func (r *reader) mergeMirrors(source Scope, o opinion, blocked bool, insecure Scopes) []Mirror {
+func (m *merger) mergeMirrors(source Scope, o opinion, blocked bool, insecure Scopes) []Mirror {
 	var entries []Entry
 	var lists [][]Scope
 	for _, s := range o.statements {
@@ -65,7 +65,7 @@ func (r *reader) mergeMirrors(source Scope, o opinion, blocked bool, insecure Sc
 		}
 	}
 	if blocked {
-		r.withoutSource(source, o.from != "", entries, lists)
+		m.withoutSource(source, o.from != "", entries, lists)
 	}
 	order, conflicts := mergeLists(source, lists)
 	if n := len(order); n > 0 && order[n-1] == source {
@@ -82,7 +82,7 @@ func (r *reader) mergeMirrors(source Scope, o opinion, blocked bool, insecure Sc
 			break
 		}
 		involved := involvedIn(members, entries, lists)
-		r.find(OrderConflict, source, involved, "the mirror lists for source %s contradict each other about the order of %s (in %s); they are tried in the order in which they first appear",
+		m.find(OrderConflict, source, involved, "the mirror lists for source %s contradict each other about the order of %s (in %s); they are tried in the order in which they first appear",
 			quote(source), enumerate(quoteAll(members)), Names(involved))
 	}
 	mirrors := make([]Mirror, len(order))
@@ -93,12 +93,12 @@ func (r *reader) mergeMirrors(source Scope, o opinion, blocked bool, insecure Sc
 }
 
 // withoutSource takes a blocked source off the mirror lists (M5).
-func (r *reader) withoutSource(source Scope, inherited bool, entries []Entry, lists [][]Scope) {
+func (m *merger) withoutSource(source Scope, inherited bool, entries []Entry, lists [][]Scope) {
 	for i, list := range lists {
 		if at := slices.Index(list, source); at >= 0 {
 			lists[i] = slices.Concat(list[:at], list[at+1:])
 			if !inherited {
-				r.find(SourceInOwnMirrors, source, []Entry{entries[i]}, "source %s is blocked, so it is left out of its own mirrors", quote(source))
+				m.find(SourceInOwnMirrors, source, []Entry{entries[i]}, "source %s is blocked, so it is left out of its own mirrors", quote(source))
 			}
 		}
 	}

@@ -3,27 +3,37 @@
 
 package mirrors
 
-// review finds what is odd about rules in the light of each other and of the runtimes' quirks (Q1 to Q5).
-func (r *reader) review(rules []Rule, all map[Scope]said) {
-	x := NewIndex(rules)
-	var blocked []Scope
+// review looks at rules in the light of each other and of the runtimes' quirks (Q1 to Q5).
+type review struct {
+	*merger
+	index *Index
+	// said is what entries say of each source.
+	said map[Scope]said
+	// blocked are all blocked sources in byte order.
+	blocked []Scope
+	// blockers name the objects that block a source, because many findings may name the same many.
+	blockers map[Scope]string
+}
+
+func (m *merger) review(rules []Rule, all map[Scope]said) {
+	r := review{merger: m, index: NewIndex(rules), said: all, blockers: make(map[Scope]string)}
 	for i := range rules {
 		if rules[i].Blocked {
-			blocked = append(blocked, rules[i].Source)
+			r.blocked = append(r.blocked, rules[i].Source)
 		}
 	}
 	for i := range rules {
 		rule := &rules[i]
-		r.reviewSource(rule, x, all)
+		r.reviewSource(rule)
 		for j := range rule.Mirrors {
 			if m := &rule.Mirrors[j]; !rule.inherits(m.Modes) {
-				r.reviewMirror(rule, m, x, blocked)
+				r.reviewMirror(rule, m)
 			}
 		}
 	}
 }
 
-func (r *reader) reviewSource(rule *Rule, x *Index, all map[Scope]said) {
+func (r *review) reviewSource(rule *Rule) {
 	source := quote(rule.Source)
 	if why := unmatchable(rule.Source); why != "" {
 		r.find(UnmatchableSource, rule.Source, rule.From, "source %s matches no image, or not those meant: %s", source, why)
@@ -32,23 +42,23 @@ func (r *reader) reviewSource(rule *Rule, x *Index, all map[Scope]said) {
 	if isWildcard && len(rule.Mirrors) > 0 {
 		r.find(WildcardCollapse, rule.Source, rule.From, "images of different subdomains of %s with the same path meet at one place on a mirror of source %s", quote(domain), source)
 	}
-	if wildcard := x.tiedWildcard(rule.Source); wildcard != nil {
+	if wildcard := r.index.tiedWildcard(rule.Source); wildcard != nil {
 		r.find(WildcardTie, rule.Source, joined(rule.From, wildcard.From), "CRI-O and Podman use source %s for images of %s, because both are equally long; name the repositories below the host instead", quote(wildcard.Source), source)
 	}
 	if rule.Blocked {
 		r.reviewBlocked(rule)
 		return
 	}
-	outer := x.enclosing(rule.Source)
-	for i, o := range all[rule.Source] {
-		if outer != nil && o.isCarveOut() && all[outer.Source][i].blocks() {
+	outer := r.index.enclosing(rule.Source)
+	for i, o := range r.said[rule.Source] {
+		if outer != nil && o.isCarveOut() && r.said[outer.Source][i].blocks() {
 			r.find(CarveOutOpensBlocked, rule.Source, o.entries(anyOf), "the entry for source %s names no mirror, which opens this part of source %s, blocked by %s", source, quote(outer.Source), r.blockedBy(outer))
 		}
 	}
 }
 
 // reviewBlocked finds which pulls a blocked source leaves no place for (L4, T6).
-func (r *reader) reviewBlocked(rule *Rule) {
+func (r *review) reviewBlocked(rule *Rule) {
 	const text = "source %s is blocked, so images below it that are named by %s cannot be pulled at all"
 	if len(rule.MirrorsFor(ByTag)) == 0 {
 		r.find(BlocksTagPulls, rule.Source, rule.BlockedBy, text, quote(rule.Source), ByTag)
@@ -58,29 +68,29 @@ func (r *reader) reviewBlocked(rule *Rule) {
 	}
 }
 
-// reviewMirror looks at one mirror of a rule; blocked are all blocked sources in byte order.
-func (r *reader) reviewMirror(rule *Rule, m *Mirror, x *Index, blocked []Scope) {
+// reviewMirror looks at one mirror of a rule.
+func (r *review) reviewMirror(rule *Rule, m *Mirror) {
 	if m.Location == rule.Source {
 		return
 	}
 	if why := invalidRewrites(rule.Source, m.Location); why != "" {
 		r.find(InvalidRewrite, rule.Source, m.From, "mirror %s of source %s: %s", quote(m.Location), quote(rule.Source), why)
 	}
-	if by := x.find(m.Location); by != nil && by.Blocked {
+	if by := r.index.find(m.Location); by != nil && by.Blocked {
 		r.find(MirrorBlocked, rule.Source, m.From, "mirror %s of source %s is not contacted, because it lies in source %s, blocked by %s", quote(m.Location), quote(rule.Source), quote(by.Source), r.blockedBy(by))
 		return
 	}
-	if by := x.findByReaders(m.Location); by != nil && by.Blocked {
+	if by := r.index.findByReaders(m.Location); by != nil && by.Blocked {
 		r.find(MirrorBlocked, rule.Source, m.From, "mirror %s of source %s is not contacted by CRI-O and Podman, which take it for part of source %s, blocked by %s", quote(m.Location), quote(rule.Source), quote(by.Source), r.blockedBy(by))
 		return
 	}
-	if below, ok := FirstBelow(blocked, m.Location); ok {
+	if below, ok := FirstBelow(r.blocked, m.Location); ok {
 		r.find(MirrorBlocked, rule.Source, m.From, "part of mirror %s of source %s is not contacted, because source %s is blocked", quote(m.Location), quote(rule.Source), quote(below))
 	}
 }
 
-// blockedBy names the objects that block a rule's source; many findings may name the same many.
-func (r *reader) blockedBy(rule *Rule) string {
+// blockedBy names the objects that block a rule's source.
+func (r *review) blockedBy(rule *Rule) string {
 	names, ok := r.blockers[rule.Source]
 	if !ok {
 		names = Names(rule.BlockedBy)

@@ -149,14 +149,14 @@ type Result struct {
 // Merge applies sections 1 and 2 of the semantics to all sets, and looks over the rules that come out. It never fails:
 // what cannot be used is left out and becomes a finding, and the rest stays in force.
 func Merge(in Input) Result {
-	r := &reader{blockers: make(map[Scope]string)}
-	bySource := r.read(in.Sets)
+	var m merger
+	bySource := m.read(in.Sets)
 	all := inherit(bySource)
 	rules := make([]Rule, 0, len(bySource))
 	for _, source := range slices.Sorted(maps.Keys(bySource)) {
-		rules = append(rules, r.mergeSource(source, all[source], in.Insecure))
+		rules = append(rules, m.mergeSource(source, all[source], in.Insecure))
 	}
-	r.review(rules, all)
-	sortFindings(r.findings)
-	return Result{Rules: rules, Findings: r.findings}
+	m.review(rules, all)
+	sortFindings(m.findings)
+	return Result{Rules: rules, Findings: m.findings}
 }
