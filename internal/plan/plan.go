@@ -174,7 +174,7 @@ func (s Seen) distrust() (longest time.Duration, of string) {
 	for _, source := range s.Sources {
 		switch {
 		case source.hasSets():
-		case hasRules && !s.Published.replaced(source):
+		case hasRules && !s.Published.replaced(source) && (len(s.Published.Sources) > 0 || hasSets):
 		case !hasRules && hasSets: // of another kind, which are not to wait
 		default:
 			if wait := source.Created.Add(sourceReplaced).Sub(s.Now); wait > longest {
@@ -187,11 +187,10 @@ func (s Seen) distrust() (longest time.Duration, of string) {
 
 func (s Source) hasSets() bool { return s.Sets > 0 }
 
-// replaced tells whether published sets came from another CRD than this one. Where nothing tells which they came from, any may have been
-// replaced.
+// replaced tells whether published sets came from another CRD than this one.
 func (p Published) replaced(by Source) bool {
 	uid, known := p.Sources[by.Kind]
-	return known && uid != by.UID || len(p.Sources) == 0
+	return known && uid != by.UID
 }
 
 // isEmpty tells whether what is published is known to have no rules.

@@ -112,6 +112,10 @@ func TestDecide(t *testing.T) {
 			s.Sources = []plan.Source{replaced, {Kind: "T", UID: "crd-9", Created: now.Add(-time.Minute), Established: true}}
 			s.Published.Sources["T"] = "crd-8"
 		}, plan.History{}, want{do: plan.Hold, why: "the CRD of T was replaced and has no sets; they have until 2027-01-15T08:09:00Z to come back", again: 9 * time.Minute}},
+		"nothing tells where the published sets came from, and there are some": {func(s *plan.Seen) {
+			s.Sources = append(s.Sources, plan.Source{Kind: "T", UID: "crd-9", Created: now, Established: true})
+			s.Published.Sources = nil
+		}, plan.History{}, want{do: plan.Publish, revision: published1}},
 		"nothing tells where the published sets came from": {func(s *plan.Seen) {
 			emptied(s)
 			s.Sources[0] = replaced

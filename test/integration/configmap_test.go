@@ -150,7 +150,7 @@ var _ = Describe("The ConfigMap", func() {
 			{annotate(payload.RevisionAnnotation, "x"), payload.RevisionAnnotation},
 			{func(cm *corev1.ConfigMap) {
 				overwrite(payload.New(before.Revision+1, other))(cm)
-				annotate(payload.FormatAnnotation, "2")(cm)
+				annotate(payload.FormatAnnotation, strconv.Itoa(payload.Format+1))(cm)
 			}, "this agent is older than the manager"},
 		} {
 			edit(ctx, tc.edit)

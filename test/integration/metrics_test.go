@@ -194,7 +194,7 @@ var _ = Describe("Metrics", func() {
 		revision := fmt.Sprintf("%g", float64(mustPublished(ctx).Revision))
 		revision = regexp.QuoteMeta(revision)
 		expect(manager, `mirrorset_sets\{kind="ImageDigestMirrorSet"\} 1`, `mirrorset_rules 1`, "mirrorset_revision "+revision, `mirrorset_nodes\{state="in_force"\} 1`, `mirrorset_nodes\{state="silent"\} 0`,
-			`mirrorset_findings\{reason="InvalidMirror"\} 0`, `mirrorset_render_duration_seconds_count [1-9]\d*`,
+			`mirrorset_findings\{class="LeftOut",reason="InvalidMirror"\} 0`, `mirrorset_render_duration_seconds_count [1-9]\d*`,
 			`mirrorset_writes_total\{kind="configmap"\} [1-9]\d*`, `mirrorset_writes_total\{kind="mirrornode"\} [1-9]\d*`, `mirrorset_writes_total\{kind="set_status"\} [1-9]\d*`, `mirrorset_writes_total\{kind="daemonset"\} [1-9]\d*`)
 		expect(agent, "mirrorset_agent_revision "+revision, `mirrorset_agent_drift_repairs_total\{file="drop_in"\} 0`)
 
@@ -202,7 +202,7 @@ var _ = Describe("Metrics", func() {
 		expect(manager, `mirrorset_findings\{reason="InvalidMirror"\} 1`)
 		change(ctx, s, entry("quay.io", "m2.local"))
 		n.wantRules(s)
-		expect(manager, `mirrorset_findings\{reason="InvalidMirror"\} 0`, `mirrorset_propagation_seconds_count [2-9]`, `mirrorset_propagation_seconds_bucket\{le="5"\} [2-9]`)
+		expect(manager, `mirrorset_findings\{class="LeftOut",reason="InvalidMirror"\} 0`, `mirrorset_propagation_seconds_count [2-9]`, `mirrorset_propagation_seconds_bucket\{le="5"\} [2-9]`)
 		n.remove(dropIn)
 		n.wantRules(s)
 		expect(agent, `mirrorset_agent_drift_repairs_total\{file="drop_in"\} 1`)

@@ -182,7 +182,7 @@ var _ = Describe("kubectl mirrors nodes --watch", func() {
 				})
 			}
 		}
-		bind("watch-objects", "--verb=get,list,watch", "--resource=mirrornodes.mirrorset.io,imagedigestmirrorsets.config.openshift.io")
+		bind("watch-objects", "--verb=get,list,watch", "--resource=mirrornodes.mirrorset.io,imagedigestmirrorsets.config.openshift.io,imagetagmirrorsets.config.openshift.io")
 		bind("get-configmap", "--verb=get", "--resource=configmaps")
 		Eventually(func(g Gomega) {
 			text, status := runMirrors(ctx, "nodes", who)

@@ -49,10 +49,13 @@ var asks = []authorizationv1.ResourceAttributes{
 	{Group: "config.openshift.io", Resource: "imagedigestmirrorsets"},
 	{Group: "config.openshift.io", Resource: "imagedigestmirrorsets", Subresource: "status"},
 	{Group: "config.openshift.io", Resource: "imagetagmirrorsets"},
+	{Group: "config.openshift.io", Resource: "imagetagmirrorsets", Subresource: "status"},
+	{Group: "config.openshift.io", Resource: "imagecontentpolicies"},
 	{Group: "mirrorset.io", Resource: "mirrornodes"},
 	{Group: "mirrorset.io", Resource: "mirrornodes", Subresource: "status"},
 	{Group: "mirrorset.io", Resource: "others"},
 	{Group: "apiextensions.k8s.io", Resource: "customresourcedefinitions", Name: kinds.Digest.CRDName()},
+	{Group: "apiextensions.k8s.io", Resource: "customresourcedefinitions", Name: kinds.Tag.CRDName()},
 	{Group: "apiextensions.k8s.io", Resource: "customresourcedefinitions", Name: nodesCRD},
 	{Group: "apiextensions.k8s.io", Resource: "customresourcedefinitions", Name: proxiesCRD},
 	{Group: "apiextensions.k8s.io", Resource: "customresourcedefinitions", Name: apiServersCRD},
@@ -110,7 +113,7 @@ var _ = Describe("The service account of", func() {
 		policy    = "validatingadmissionpolicies/" + guard
 		binding   = "validatingadmissionpolicybindings/" + guard
 	)
-	crd := crds + kinds.Digest.CRDName()
+	crd, tagCRD := crds+kinds.Digest.CRDName(), crds+kinds.Tag.CRDName()
 	DescribeTable("may do what it must and no more", func(ctx SpecContext, account string, want []string) {
 		Expect(granted(ctx, account)).To(ConsistOf(want))
 	},
@@ -125,14 +128,15 @@ var _ = Describe("The service account of", func() {
 			"get " + daemonSet, "list " + daemonSet, "watch " + daemonSet, "create " + daemonSet, "patch " + daemonSet,
 			"get " + manager, "list " + manager, "watch " + manager,
 			"create " + events, "patch " + events, "list " + events,
-			"list imagedigestmirrorsets", "watch imagedigestmirrorsets",
+			"list imagedigestmirrorsets", "watch imagedigestmirrorsets", "list imagetagmirrorsets", "watch imagetagmirrorsets",
+			"get " + tagCRD, "list " + tagCRD, "watch " + tagCRD, "create " + tagCRD, "patch " + tagCRD,
 			"get " + crd, "list " + crd, "watch " + crd, "create " + crd, "patch " + crd, "get " + crds + olmCRD,
 			"get " + crds + nodesCRD, "create " + crds + nodesCRD, "patch " + crds + nodesCRD,
 			"get " + crds + proxiesCRD, "create " + crds + proxiesCRD, "patch " + crds + proxiesCRD,
 			"get " + crds + apiServersCRD, "create " + crds + apiServersCRD, "patch " + crds + apiServersCRD,
 			"get " + policy, "create " + policy, "patch " + policy, "get " + binding, "create " + binding, "patch " + binding,
 			"get " + controlplane.Namespace + "/namespaces/" + controlplane.Namespace,
-			"patch imagedigestmirrorsets/status", "list nodes", "watch nodes",
+			"patch imagedigestmirrorsets/status", "patch imagetagmirrorsets/status", "list nodes", "watch nodes",
 			"list mirrornodes", "watch mirrornodes", "create mirrornodes", "patch mirrornodes", "delete mirrornodes", "patch mirrornodes/status",
 			"create default/events", "patch default/events", // of events.k8s.io; those of cluster-scoped objects are there
 			"create tokenreviews", "create subjectaccessreviews",
