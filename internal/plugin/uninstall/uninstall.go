@@ -54,8 +54,8 @@ func Command() *cobra.Command {
 		Use:   "uninstall",
 		Short: "Take Mirrorset's files off all nodes, and then Mirrorset and its CRDs off the cluster",
 		Long: "Take Mirrorset's files off all nodes, and then Mirrorset and its CRDs off the cluster. The manager is stopped, a " +
-			"revision without rules is published, and only when no node has a file of Mirrorset left is anything deleted; the " +
-			"ImageDigestMirrorSets go with their CRD. An interrupted run can be repeated.",
+			"revision without rules is published, and only when no node has a file of Mirrorset left is anything deleted; the sets " +
+			"of mirrors go with their CRDs. An interrupted run can be repeated.",
 		Args: cobra.NoArgs,
 		RunE: o.run,
 	}
@@ -124,7 +124,7 @@ func (u *uninstaller) refuseOLM(manager *appsv1.Deployment) error {
 		u.release = manager.Annotations["meta.helm.sh/release-name"]
 		return nil
 	}
-	return fmt.Errorf("OLM keeps Mirrorset installed in namespace %s and would start the manager again, so nothing was changed. To take it away: kubectl delete imagedigestmirrorsets --all; "+
+	return fmt.Errorf("OLM keeps Mirrorset installed in namespace %s and would start the manager again, so nothing was changed. To take it away: kubectl delete imagedigestmirrorsets,imagetagmirrorsets --all; "+
 		"kubectl mirrors nodes --watch; then delete %s (docs/uninstall.md)", u.Namespace, last)
 }
 
