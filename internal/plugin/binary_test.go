@@ -69,7 +69,8 @@ func saysOnlyItsOwnWords(t *testing.T, program string) {
 	configMap := plugintest.ConfigMapOf(t, plugintest.Current)
 	objects := map[string]any{plugintest.ConfigMapPath: configMap}
 	for path, list := range map[string]any{
-		plugintest.SetsPath: plugintest.SetList(), plugintest.NodesPath: plugintest.NodeList(plugintest.NodeAt("node-1", plugintest.CurrentRevision-1)),
+		plugintest.SetsPath: plugintest.SetList(), plugintest.TagSetsPath: plugintest.TagSetList(),
+		plugintest.NodesPath:                             plugintest.NodeList(plugintest.NodeAt("node-1", plugintest.CurrentRevision-1)),
 		"/api/v1/namespaces/mirrorset-system/configmaps": map[string]any{"apiVersion": "v1", "kind": "ConfigMapList", "items": []any{configMap}},
 	} {
 		answers := plugintest.Lists(t, list, func() any { return list })

@@ -23,9 +23,9 @@ import (
 func NewCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "kubectl-mirrors",
-		Short: "See what ImageDigestMirrorSets mean",
-		Long: "See what ImageDigestMirrorSets mean: the registries.conf they become, and the places that an image is pulled " +
-			"from.",
+		Short: "See what ImageDigestMirrorSets and ImageTagMirrorSets mean",
+		Long: "See what ImageDigestMirrorSets and ImageTagMirrorSets mean: the registries.conf they become, the places that an image " +
+			"is pulled from by digest or by tag, and where the rules are in force.",
 		Version:       version.String(),
 		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl mirrors"},
 		SilenceErrors: true,

@@ -28,8 +28,11 @@ type options struct {
 	listing  output.Listing
 	images   string
 	pods     bool
+	source   bool
 	parallel int
 	timeout  time.Duration
+
+	tagsOfPods []mirrors.Reference // which are not checked
 }
 
 // Command returns the verb.
@@ -40,9 +43,10 @@ func Command() *cobra.Command {
 		Short: "Ask the mirrors whether they have images",
 		Long: "Ask the mirrors whether they have images: those named, those in a file, or all that Pods of the cluster run by digest. " +
 			"Without -f the sets are those of the cluster. Each mirror is asked with the credentials that podman login and docker login left; " +
-			"sources are not asked. The exit code is 0 if a mirror has each image, 1 if one would come from its source or from " +
-			"nowhere, and 2 after an error.",
+			"sources are asked with --source only. By a tag, places may have different images; that is warned of as TagDiffers. The exit " +
+			"code is 0 if a mirror has each image, 1 if one would come from its source or from nowhere, and 2 after an error.",
 		Example: "  kubectl mirrors check quay.io/prometheus/prometheus@sha256:... -f config/samples/\n" +
+			"  kubectl mirrors check quay.io/prometheus/prometheus:v3.7.0 --source\n" +
 			"  kubectl mirrors check --pods",
 		Annotations:       map[string]string{command.ErrorCode: "2"},
 		ValidArgsFunction: cobra.NoFileCompletions,
@@ -54,6 +58,7 @@ func Command() *cobra.Command {
 	o.listing.AddFlags(cmd, "table", "wide", "json", "yaml")
 	cmd.Flags().StringVar(&o.images, "images", "", "file with an image a line, or - for standard input")
 	cmd.Flags().BoolVar(&o.pods, "pods", false, "check all images that Pods of the cluster run by digest")
+	cmd.Flags().BoolVar(&o.source, "source", false, "ask the sources too, but for those that are blocked")
 	cmd.Flags().IntVar(&o.parallel, "parallel", 8, "how many requests there are at a time")
 	cmd.Flags().DurationVar(&o.timeout, "registry-timeout", 10*time.Second, "how long to wait for the answer of a mirror, and for that of a credential helper")
 	command.CompleteWith(cmd, "parallel")
@@ -88,22 +93,35 @@ func (o *options) run(cmd *cobra.Command, args []string) error {
 	images, resolutions := make([]checkedImage, len(references)), make([]mirrors.Resolution, len(references))
 	for i, ref := range references {
 		resolutions[i] = index.Resolve(ref)
-		images[i] = placesOf(ref, resolutions[i])
+		images[i] = placesOf(ref, resolutions[i], o.source)
 	}
-	tags := make(map[mirrors.Scope]bool) // the sources of images that are named by tag
-	for i, ref := range references {
-		if rule := resolutions[i].Rule; rule != nil && ref.Mode == mirrors.ByTag {
-			tags[rule.Source] = true
-		}
-	}
-	output.Warn(cmd.ErrOrStderr(), slices.DeleteFunc(output.Touching(result.Findings, resolutions...), func(f mirrors.Finding) bool {
-		return f.Reason == mirrors.BlocksTagPulls && !tags[f.Source]
-	}))
+	output.Warn(cmd.ErrOrStderr(), concerning(output.Touching(result.Findings, resolutions...), references, resolutions))
+	noteTagsOfPods(cmd.ErrOrStderr(), index, o.tagsOfPods)
 	o.ask(cmd, images)
 	for i := range images {
 		images[i].From = images[i].origin()
+		images[i].compareDigests(cmd.ErrOrStderr())
 	}
 	return o.report(cmd, images)
+}
+
+// concerning leaves out what is found of pulls by tag, or by digest, where no image of the source is named so.
+func concerning(findings []mirrors.Finding, references []mirrors.Reference, resolutions []mirrors.Resolution) []mirrors.Finding {
+	named := make(map[mirrors.Scope]mirrors.Mode)
+	for i, ref := range references {
+		if rule := resolutions[i].Rule; rule != nil {
+			named[rule.Source] |= ref.Mode
+		}
+	}
+	return slices.DeleteFunc(findings, func(f mirrors.Finding) bool {
+		switch f.Reason {
+		case mirrors.BlocksTagPulls:
+			return named[f.Source]&mirrors.ByTag == 0
+		case mirrors.BlocksDigestPulls:
+			return named[f.Source]&mirrors.ByDigest == 0
+		}
+		return false
+	})
 }
 
 // ask fills in the results that are still open. The places are asked at the same time, and each one once.
@@ -112,7 +130,11 @@ func (o *options) ask(cmd *cobra.Command, images []checkedImage) {
 		location string
 		insecure bool
 	}
-	open := make(map[question][]*checkedPlace)
+	type asker struct {
+		image *checkedImage
+		place *checkedPlace
+	}
+	open := make(map[question][]asker)
 	var questions []question
 	for i := range images {
 		for j := range images[i].Places {
@@ -121,7 +143,7 @@ func (o *options) ask(cmd *cobra.Command, images []checkedImage) {
 				if open[q] == nil {
 					questions = append(questions, q)
 				}
-				open[q] = append(open[q], p)
+				open[q] = append(open[q], asker{&images[i], p})
 			}
 		}
 	}
@@ -133,12 +155,12 @@ func (o *options) ask(cmd *cobra.Command, images []checkedImage) {
 	for _, q := range questions {
 		turns <- struct{}{}
 		all.Go(func() {
-			result, message := client.Has(cmd.Context(), q.location, q.insecure)
+			answer := client.Has(cmd.Context(), q.location, q.insecure)
 			<-turns
 			mu.Lock()
 			defer mu.Unlock()
-			for _, p := range open[q] {
-				p.Result, p.Message = result, message
+			for _, a := range open[q] {
+				a.image.take(a.place, answer)
 			}
 			asked++
 			live.Show(fmt.Sprintf("%d of %d places asked", asked, len(questions)))
@@ -155,7 +177,7 @@ func (o *options) report(cmd *cobra.Command, images []checkedImage) error {
 		counts[images[i].From]++
 	}
 	if o.listing.IsTable() {
-		if err := o.listing.NewTable(cmd.OutOrStdout(), imageColumns...).Print(imageRows(images, o.listing.IsWide())...); err != nil {
+		if err := o.listing.NewTable(cmd.OutOrStdout(), columnsOf(images)...).Print(imageRows(images, o.listing.IsWide())...); err != nil {
 			return err
 		}
 		fmt.Fprintf(cmd.ErrOrStderr(), "%d of %s from a mirror, %d from the source, %d from nowhere.\n",

@@ -29,15 +29,29 @@ func checked(t *testing.T, manifest, image string, insecure ...string) (summary 
 		args = append(args, "--insecure-registry", scope)
 	}
 	r := run(t, manifest, args...)
-	var got struct{ Images []checkedImage }
-	if err := json.Unmarshal([]byte(r.Stdout), &got); err != nil || len(got.Images) != 1 {
-		t.Fatalf("%v; stdout %q, stderr %q", err, r.Stdout, r.Stderr)
-	}
-	for _, p := range got.Images[0].Places {
-		summary += string(p.Result) + " "
+	got := decode(t, r.Stdout)
+	for _, p := range got.Places {
 		messages += p.Message + "\n"
 	}
-	return summary + "=> " + string(got.Images[0].From), messages, r.Code
+	return got.summary(), messages, r.Code
+}
+
+// decode returns the one image that check was asked about.
+func decode(t *testing.T, stdout string) *checkedImage {
+	t.Helper()
+	var got struct{ Images []checkedImage }
+	if err := json.Unmarshal([]byte(stdout), &got); err != nil || len(got.Images) != 1 {
+		t.Fatalf("%v; stdout %q", err, stdout)
+	}
+	return &got.Images[0]
+}
+
+// summary is "result result ... => origin".
+func (i *checkedImage) summary() (text string) {
+	for _, p := range i.Places {
+		text += string(p.Result) + " "
+	}
+	return text + "=> " + string(i.From)
 }
 
 func TestMirrorsAreAskedWhetherTheyHaveAnImage(t *testing.T) {

@@ -4,6 +4,8 @@
 package check
 
 import (
+	"cmp"
+	"slices"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -33,6 +35,10 @@ type checkedImage struct {
 	Image  string         `json:"image"`
 	From   origin         `json:"from"`
 	Places []checkedPlace `json:"pullSources"`
+	// TagDiffers says that not all places have the same by the tag.
+	TagDiffers bool `json:"tagDiffers,omitempty"`
+
+	mode mirrors.Mode
 }
 
 // checkedPlace is one of them.
@@ -40,16 +46,20 @@ type checkedPlace struct {
 	Location string            `json:"location"`
 	Result   registry.Presence `json:"result"`
 	Message  string            `json:"message,omitempty"`
+	// Digest is what the place has by the image's tag.
+	Digest string `json:"digest,omitempty"`
 
+	isSource bool // the one that the image's own reference names
 	insecure bool
+	from     []mirrors.Entry
 }
 
-// placesOf lists where an image could be pulled from.
-func placesOf(ref mirrors.Reference, res mirrors.Resolution) checkedImage {
-	image := checkedImage{Image: ref.String(), Places: []checkedPlace{}}
+// placesOf lists where an image could be pulled from. The source is asked only where that is asked for.
+func placesOf(ref mirrors.Reference, res mirrors.Resolution, askSource bool) checkedImage {
+	image := checkedImage{Image: ref.String(), Places: []checkedPlace{}, mode: ref.Mode}
 	for _, s := range res.PullSources {
-		place := checkedPlace{Location: s.Location, insecure: s.Insecure}
-		if s.Location == ref.String() {
+		place := checkedPlace{Location: s.Location, isSource: s.Location == ref.String(), insecure: s.Insecure, from: s.From}
+		if place.isSource && !askSource {
 			place.Result = notAsked
 		}
 		image.Places = append(image.Places, place)
@@ -57,24 +67,42 @@ func placesOf(ref mirrors.Reference, res mirrors.Resolution) checkedImage {
 	return image
 }
 
-// origin returns where the image would come from: the first place that has it, or the source, which is not asked.
+// take notes what a place says of the image.
+func (i *checkedImage) take(p *checkedPlace, a registry.Answer) {
+	p.Result, p.Message = a.Presence, a.Message
+	if i.mode == mirrors.ByTag {
+		p.Digest = a.Digest
+	}
+}
+
+// origin returns where the image would come from: the first place that has it, be it the source, which may not have been asked.
 func (i *checkedImage) origin() origin {
 	for _, p := range i.Places {
-		switch p.Result {
-		case registry.Present:
-			return fromMirror
-		case notAsked:
+		switch {
+		case p.isSource && (p.Result == notAsked || p.Result == registry.Present):
 			return fromSource
+		case p.Result == registry.Present:
+			return fromMirror
 		}
 	}
 	return fromNowhere
 }
 
-var imageColumns = []metav1.TableColumnDefinition{
-	{Name: "Image", Type: "string", Format: "name"},
-	{Name: "Pull source", Type: "string"},
-	{Name: "Result", Type: "string"},
-	{Name: "Message", Type: "string", Priority: 1},
+// columnsOf are those of a table of images. What a tag names is a column only where there are tags.
+func columnsOf(images []checkedImage) []metav1.TableColumnDefinition {
+	columns := []metav1.TableColumnDefinition{
+		{Name: "Image", Type: "string", Format: "name"},
+		{Name: "Pull source", Type: "string"},
+		{Name: "Result", Type: "string"},
+	}
+	if haveTags(images) {
+		columns = append(columns, metav1.TableColumnDefinition{Name: "Digest", Type: "string", Priority: 1})
+	}
+	return append(columns, metav1.TableColumnDefinition{Name: "Message", Type: "string", Priority: 1})
+}
+
+func haveTags(images []checkedImage) bool {
+	return slices.ContainsFunc(images, func(i checkedImage) bool { return i.mode == mirrors.ByTag })
 }
 
 func imageRows(images []checkedImage, full bool) (rows [][]any) {
@@ -84,16 +112,18 @@ func imageRows(images []checkedImage, full bool) (rows [][]any) {
 		}
 		return location
 	}
+	tags := haveTags(images)
 	for i := range images {
-		if len(images[i].Places) == 0 {
-			rows = append(rows, []any{short(images[i].Image), "<none>", string(refused), "<none>"})
+		places := images[i].Places
+		if len(places) == 0 {
+			places = []checkedPlace{{Location: "<none>", Result: refused}}
 		}
-		for _, p := range images[i].Places {
-			message := p.Message
-			if message == "" {
-				message = "<none>"
+		for _, p := range places {
+			row := []any{short(images[i].Image), short(p.Location), string(p.Result)}
+			if tags {
+				row = append(row, cmp.Or(p.Digest, "<none>"))
 			}
-			rows = append(rows, []any{short(images[i].Image), short(p.Location), string(p.Result), message})
+			rows = append(rows, append(row, cmp.Or(p.Message, "<none>")))
 		}
 	}
 	return rows

@@ -52,8 +52,14 @@ func (o *options) references(cmd *cobra.Command, images []string) ([]mirrors.Ref
 			return nil, err
 		}
 		for _, ref := range running {
-			byName[ref.String()] = ref
+			if ref.Mode == mirrors.ByDigest {
+				byName[ref.String()] = ref
+			}
 		}
+		o.tagsOfPods = slices.DeleteFunc(running, func(ref mirrors.Reference) bool {
+			_, checked := byName[ref.String()]
+			return checked
+		})
 	}
 	if len(byName) == 0 {
 		return nil, errors.New("there is no image to check: name some, or see --images and --pods")
@@ -92,7 +98,7 @@ func linesOf(name string, stdin io.Reader) (lines []string, err error) {
 	return lines, nil
 }
 
-// runningImages returns what Pods of all namespaces run by digest: as their specs name it, and as the runtimes report it.
+// runningImages returns what Pods of all namespaces run: as their specs name it, and by digest as the runtimes report it.
 func runningImages(ctx context.Context, c *cluster.Cluster) (images []mirrors.Reference, err error) {
 	page := func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
 		return c.Client.CoreV1().Pods(metav1.NamespaceAll).List(ctx, options)
@@ -102,9 +108,13 @@ func runningImages(ctx context.Context, c *cluster.Cluster) (images []mirrors.Re
 		if !ok {
 			return fmt.Errorf("a list of %T", object)
 		}
-		for _, image := range imagesOf(pod) {
-			ref, err := mirrors.ParseReference(image)
-			if err == nil && ref.Mode == mirrors.ByDigest { // an image ID need be no reference
+		for _, image := range namedIn(&pod.Spec) {
+			if ref, err := mirrors.ParseReference(image); err == nil { // what a Pod names need be no reference
+				images = append(images, ref)
+			}
+		}
+		for _, image := range reportedIn(&pod.Status) {
+			if ref, err := mirrors.ParseReference(image); err == nil && ref.Mode == mirrors.ByDigest { // nor need an image ID
 				images = append(images, ref)
 			}
 		}
@@ -113,22 +123,27 @@ func runningImages(ctx context.Context, c *cluster.Cluster) (images []mirrors.Re
 	return images, err
 }
 
-// imagesOf returns all that can be the reference of an image.
-func imagesOf(pod *corev1.Pod) (images []string) {
-	for _, containers := range [][]corev1.Container{pod.Spec.InitContainers, pod.Spec.Containers} {
+// namedIn returns all that a Pod is to run.
+func namedIn(spec *corev1.PodSpec) (images []string) {
+	for _, containers := range [][]corev1.Container{spec.InitContainers, spec.Containers} {
 		for i := range containers {
 			images = append(images, containers[i].Image)
 		}
 	}
-	for i := range pod.Spec.Volumes {
-		if volume := pod.Spec.Volumes[i].Image; volume != nil {
+	for i := range spec.Volumes {
+		if volume := spec.Volumes[i].Image; volume != nil {
 			images = append(images, volume.Reference)
 		}
 	}
-	for i := range pod.Spec.EphemeralContainers {
-		images = append(images, pod.Spec.EphemeralContainers[i].Image)
+	for i := range spec.EphemeralContainers {
+		images = append(images, spec.EphemeralContainers[i].Image)
 	}
-	for _, statuses := range [][]corev1.ContainerStatus{pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses, pod.Status.EphemeralContainerStatuses} {
+	return images
+}
+
+// reportedIn returns all that a Pod runs.
+func reportedIn(status *corev1.PodStatus) (images []string) {
+	for _, statuses := range [][]corev1.ContainerStatus{status.InitContainerStatuses, status.ContainerStatuses, status.EphemeralContainerStatuses} {
 		for i := range statuses {
 			images = append(images, strings.TrimPrefix(statuses[i].ImageID, "docker-pullable://"))
 		}

@@ -1,7 +1,7 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package convert is the verb that makes ImageDigestMirrorSets of what was there before them.
+// Package convert is the verb that makes sets of what was there before them.
 package convert
 
 import (
@@ -36,9 +36,10 @@ func Command() *cobra.Command {
 	o := &options{}
 	cmd := &cobra.Command{
 		Use:   "convert -f FILE|DIR|-",
-		Short: "Print ImageContentSourcePolicies, or a registries.yaml of k3s, as ImageDigestMirrorSets",
-		Long: "Print ImageContentSourcePolicies of OpenShift, or a registries.yaml of k3s and RKE2, as ImageDigestMirrorSets. What " +
-			"does not carry over goes to standard error, as \"warning: NotConverted: <set>: <text>\".",
+		Short: "Print ImageContentSourcePolicies, or a registries.yaml of k3s, as sets of mirrors",
+		Long: "Print ImageContentSourcePolicies of OpenShift as ImageDigestMirrorSets, or a registries.yaml of k3s and RKE2, whose mirrors " +
+			"are for tags too, as an ImageDigestMirrorSet and an ImageTagMirrorSet. What does not carry over goes to standard error, " +
+			"as \"warning: NotConverted: <set>: <text>\".",
 		Example: "  kubectl get imagecontentsourcepolicies -o yaml | kubectl mirrors convert -f -\n" +
 			"  kubectl mirrors convert -f /etc/rancher/k3s/registries.yaml --name 10-site",
 		Args:              cobra.NoArgs,
@@ -47,7 +48,7 @@ func Command() *cobra.Command {
 	}
 	o.files.AddFilename(cmd)
 	command.Require(cmd, "filename")
-	cmd.Flags().StringVar(&o.name, "name", "registries", "name of the set that a registries.yaml becomes")
+	cmd.Flags().StringVar(&o.name, "name", "registries", "name of the sets that a registries.yaml becomes")
 	command.CompleteWith(cmd, "name")
 	return cmd
 }
@@ -79,8 +80,9 @@ type converter struct {
 // setManifest is a set as people write it.
 type setManifest struct {
 	metav1.TypeMeta `json:",inline"`
-	Metadata        setMetadata                       `json:"metadata"`
-	Spec            configv1.ImageDigestMirrorSetSpec `json:"spec"`
+	Metadata        setMetadata `json:"metadata"`
+	// Spec has the entries in the field that its kind has for them. Those of all kinds have the same fields.
+	Spec map[string][]configv1.ImageDigestMirrors `json:"spec"`
 }
 
 type setMetadata struct {
@@ -137,23 +139,29 @@ func (c *converter) readItems(data []byte) error {
 	return nil
 }
 
-// add takes the entries, as far as an API server and the runtimes would, for a set.
-func (c *converter) add(metadata setMetadata, entries []configv1.ImageDigestMirrors) error {
+// add takes the entries, as far as an API server and the runtimes would, for a set of each of some kinds.
+func (c *converter) add(metadata setMetadata, entries []configv1.ImageDigestMirrors, of ...*kinds.Kind) error {
 	if slices.ContainsFunc(c.sets, func(s setManifest) bool { return s.Metadata.Name == metadata.Name }) {
 		return fmt.Errorf("a second set would be called %q; convert one of them by itself, or with --name", metadata.Name)
 	}
-	set := setManifest{TypeMeta: metav1.TypeMeta{APIVersion: configv1.GroupVersion.String(), Kind: configv1.KindImageDigestMirrorSet}, Metadata: metadata}
+	var kept []configv1.ImageDigestMirrors
 	for _, entry := range entries {
 		entry.Mirrors = c.usable(metadata.Name, entry)
 		if len(entry.Mirrors) > 0 {
-			set.Spec.ImageDigestMirrors = append(set.Spec.ImageDigestMirrors, entry)
+			kept = append(kept, entry)
 			continue
 		}
 		// Without mirrors it would switch off those of a broader source, which it did not do before.
 		c.lose(metadata.Name, "source %q: no mirror is left, so that there is no entry for it", entry.Source)
 	}
-	if len(set.Spec.ImageDigestMirrors) > 0 {
-		c.sets = append(c.sets, set)
+	if len(kept) == 0 {
+		return nil
+	}
+	for _, kind := range of {
+		apiVersion, name := kind.GroupVersionKind().ToAPIVersionAndKind()
+		c.sets = append(c.sets, setManifest{
+			TypeMeta: metav1.TypeMeta{APIVersion: apiVersion, Kind: name}, Metadata: metadata, Spec: map[string][]configv1.ImageDigestMirrors{kind.Field: kept},
+		})
 	}
 	return nil
 }
@@ -162,7 +170,7 @@ func (c *converter) add(metadata setMetadata, entries []configv1.ImageDigestMirr
 func (c *converter) usable(set string, entry configv1.ImageDigestMirrors) []configv1.ImageMirror {
 	var kept []configv1.ImageMirror
 	for _, m := range entry.Mirrors {
-		rule := mirrors.Rule{Source: mirrors.Scope(entry.Source), Mirrors: []mirrors.Mirror{{Location: mirrors.Scope(m), Modes: mirrors.ByDigest}}}
+		rule := mirrors.Rule{Source: mirrors.Scope(entry.Source), Mirrors: []mirrors.Mirror{{Location: mirrors.Scope(m), Modes: mirrors.ByDigest | mirrors.ByTag}}}
 		if err := rule.Validate(); err != nil {
 			c.lose(set, "%v", err)
 		} else if !slices.Contains(kept, m) {
@@ -201,7 +209,7 @@ func (c *converter) print(cmd *cobra.Command) error {
 // policyVersion is the apiVersion of an ImageContentSourcePolicy.
 const policyVersion = "operator.openshift.io/v1alpha1"
 
-// policy is an ImageContentSourcePolicy. It has mirrors for digests only, as a set does.
+// policy is an ImageContentSourcePolicy. It has mirrors for digests only.
 type policy struct {
 	metav1.TypeMeta `json:",inline"`
 	Metadata        metav1.ObjectMeta `json:"metadata"`
@@ -226,5 +234,5 @@ func (c *converter) readPolicy(data []byte) error {
 	for _, m := range p.Spec.RepositoryDigestMirrors {
 		entries = append(entries, configv1.ImageDigestMirrors{Source: m.Source, Mirrors: m.Mirrors})
 	}
-	return c.add(setMetadata{Name: p.Metadata.Name, Labels: p.Metadata.Labels}, entries)
+	return c.add(setMetadata{Name: p.Metadata.Name, Labels: p.Metadata.Labels}, entries, kinds.Digest)
 }

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
+	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/plugin/manifests"
 	"github.com/mirrorset/mirrorset/internal/plugin/output"
@@ -41,7 +42,7 @@ type registryConfig struct {
 	} `json:"tls"`
 }
 
-// registriesConverter makes entries of a registries.yaml for the set that has no name of its own.
+// registriesConverter makes entries of a registries.yaml for sets that have no name of their own.
 type registriesConverter struct {
 	*converter
 }
@@ -61,16 +62,13 @@ func (c registriesConverter) read(data []byte) error {
 	for _, host := range slices.Sorted(maps.Keys(r.Mirrors)) {
 		entries = append(entries, c.entriesOf(host, r.Mirrors[host])...)
 	}
-	if len(entries) > 0 {
-		c.lose("pulls by tag: k3s asks the mirrors for those too; with a set they go to the source")
-	}
 	for _, host := range slices.Sorted(maps.Keys(r.Auths)) {
 		c.loseCredentials(host)
 	}
 	for _, host := range slices.Sorted(maps.Keys(r.Configs)) {
 		c.loseConfig(host, r.Configs[host])
 	}
-	return c.add(setMetadata{Name: c.name}, entries)
+	return c.add(setMetadata{Name: c.name}, entries, kinds.Digest, kinds.Tag) // k3s asks its mirrors for both
 }
 
 func (c registriesConverter) loseCredentials(host string) {

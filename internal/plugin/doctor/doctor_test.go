@@ -32,19 +32,12 @@ const (
 // healthy are the objects of a cluster that has nothing wrong.
 func healthy(t *testing.T) map[string]any {
 	t.Helper()
-	apis := func(version string, names ...string) metav1.APIResourceList {
-		list := metav1.APIResourceList{TypeMeta: metav1.TypeMeta{Kind: "APIResourceList", APIVersion: "v1"}, GroupVersion: version}
-		for _, name := range names {
-			list.APIResources = append(list.APIResources, metav1.APIResource{Name: name})
-		}
-		return list
-	}
 	s := configv1.ImageDigestMirrorSet{ObjectMeta: metav1.ObjectMeta{Name: "a"}}
 	s.Spec.ImageDigestMirrors = []configv1.ImageDigestMirrors{{Source: "s.com", Mirrors: []configv1.ImageMirror{"m.local"}, MirrorSourcePolicy: configv1.NeverContactSource}}
 	p := rulesAt(plugintest.CurrentRevision, s)
 	return map[string]any{
-		"/apis/config.openshift.io/v1": apis("config.openshift.io/v1", "imagedigestmirrorsets", "imagetagmirrorsets"),
-		"/apis/mirrorset.io/v1alpha1":  apis("mirrorset.io/v1alpha1", "mirrornodes"),
+		"/apis/config.openshift.io/v1": apisOf("config.openshift.io/v1", "imagedigestmirrorsets", "imagetagmirrorsets"),
+		"/apis/mirrorset.io/v1alpha1":  apisOf("mirrorset.io/v1alpha1", "mirrornodes"),
 		deploymentPath: appsv1.Deployment{TypeMeta: metav1.TypeMeta{Kind: "Deployment", APIVersion: "apps/v1"},
 			Status: appsv1.DeploymentStatus{AvailableReplicas: 1}},
 		daemonSetPath: appsv1.DaemonSet{TypeMeta: metav1.TypeMeta{Kind: "DaemonSet", APIVersion: "apps/v1"},

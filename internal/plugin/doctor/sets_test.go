@@ -13,10 +13,19 @@ import (
 	"github.com/mirrorset/mirrorset/internal/plugin/plugintest"
 )
 
+// apisOf is what discovery says of a version of a group.
+func apisOf(version string, names ...string) metav1.APIResourceList {
+	list := metav1.APIResourceList{TypeMeta: metav1.TypeMeta{Kind: "APIResourceList", APIVersion: "v1"}, GroupVersion: version}
+	for _, name := range names {
+		list.APIResources = append(list.APIResources, metav1.APIResource{Name: name})
+	}
+	return list
+}
+
 // A manager of an earlier version is no problem to those who have sets about digests only.
 func TestAnOlderManagerIsWorthAWarning(t *testing.T) {
 	objects := healthy(t)
-	objects["/apis/config.openshift.io/v1"] = metav1.APIResourceList{TypeMeta: metav1.TypeMeta{Kind: "APIResourceList", APIVersion: "v1"}, GroupVersion: "config.openshift.io/v1", APIResources: []metav1.APIResource{{Name: "imagedigestmirrorsets"}}}
+	objects["/apis/config.openshift.io/v1"] = apisOf("config.openshift.io/v1", "imagedigestmirrorsets")
 	delete(objects, plugintest.TagSetsPath)
 	const warning = `WARNING  crd/imagetagmirrorsets.config.openshift.io: the cluster does not serve imagetagmirrorsets.config.openshift.io, as with a manager older than this plugin: it has no ImageTagMirrorSets, and none can be applied
     To use ImageTagMirrorSets, upgrade Mirrorset. If its version has them, look at the conditions of the CRD:

@@ -38,8 +38,9 @@ func Command() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "explain IMAGE [-f FILE|DIR|-]",
 		Short: "Print where an image is pulled from, in order, and which set says so",
-		Long: "Print where an image is pulled from, in order, and which entry of which set says so. Without -f the sets are those " +
-			"of the cluster, and each set that has a part in the answer comes with the number of nodes where it is in force.",
+		Long: "Print where an image is pulled from, in order, and which entry of which set says so: for an image by digest, entries of " +
+			"ImageDigestMirrorSets, and for one by tag, those of ImageTagMirrorSets, which are called itms/NAME. What a mirror has by a " +
+			"tag is pulled as it is, so the mirror is trusted with it. Without -f the sets are those of the cluster, and each set that has a part in the answer comes with the number of nodes where it is in force.",
 		Example: "  kubectl mirrors explain quay.io/libpod/busybox@sha256:... -f config/samples/\n" +
 			"  kubectl mirrors explain alpine:3.22 --runtime containerd",
 		Args: func(_ *cobra.Command, args []string) error {

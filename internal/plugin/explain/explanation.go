@@ -209,7 +209,11 @@ func (x *explanation) head(text io.Writer) {
 	case len(rule.MirrorsFor(x.ref.Mode)) == 0:
 		fmt.Fprintf(text, "Mirrors: none for %ss%s\n", x.ref.Mode, whyNone(rule, x.ref.Mode))
 	case x.ref.Mode == mirrors.ByTag && slices.ContainsFunc(x.PullSources, func(s pullSource) bool { return len(s.From) > 0 }): // T12
-		fmt.Fprintln(text, "Trust:   what a mirror has by this tag is pulled as it is; kubectl mirrors check --source compares it with the source")
+		compare := ""
+		if !x.Blocked {
+			compare = "; kubectl mirrors check --source compares it with the source"
+		}
+		fmt.Fprintf(text, "Trust:   what a mirror has by this tag is pulled as it is%s\n", compare)
 	}
 	if len(x.InForce) > 0 {
 		fmt.Fprintf(text, "Nodes:   in force from %s\n", sayInForce(x.InForce))

@@ -1,7 +1,7 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package manifests reads the ImageDigestMirrorSets that the verbs of kubectl mirrors are given in files, as an API server would
+// Package manifests reads the sets that the verbs of kubectl mirrors are given in files, as an API server would
 // take them, and merges them as the manager does.
 package manifests
 

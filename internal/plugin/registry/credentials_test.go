@@ -74,9 +74,11 @@ func TestMirrorsAreAskedWithWhatLoginsLeft(t *testing.T) {
 				}
 			}
 			helper(t, "good", `echo '{"ServerURL": "x", "Username": "me", "Secret": "secret"}'`)
-			got, message := registry.NewClient(timeout).Has(t.Context(), m.Host+"/q/app@"+digest, true)
-			if got != tt.want || got != registry.Present && message != "Unauthorized: it takes none of the credentials that podman login and docker login left" {
-				t.Errorf("%s, message %q; want %s", got, message, tt.want)
+			for _, place := range []string{"/q/app@" + digest, "/q/app:latest"} {
+				got := registry.NewClient(timeout).Has(t.Context(), m.Host+place, true)
+				if got.Presence != tt.want || got.Presence != registry.Present && got.Message != "Unauthorized: it takes none of the credentials that podman login and docker login left" {
+					t.Errorf("%s: %+v; want %s", place, got, tt.want)
+				}
 			}
 		})
 	}
@@ -107,8 +109,8 @@ func TestACredentialHelperIsGivenTimeOnce(t *testing.T) {
 	check := func(timeout time.Duration) (answers string) {
 		client := registry.NewClient(timeout)
 		for _, place := range []string{"/q/app@" + digest, "/q/app@sha256:" + strings.Repeat("f", 64), "/q/other@" + digest} {
-			got, message := client.Has(t.Context(), m.Host+place, true)
-			answers += fmt.Sprintf("%s %s\n", got, message)
+			got := client.Has(t.Context(), m.Host+place, true)
+			answers += fmt.Sprintf("%s %s\n", got.Presence, got.Message)
 		}
 		return answers
 	}

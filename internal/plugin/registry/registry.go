@@ -29,6 +29,15 @@ const (
 	NoAnswer Presence = "Error"
 )
 
+// Answer is what one place says of an image.
+type Answer struct {
+	Presence Presence
+	// Digest is that of the manifest, where the place has it.
+	Digest string
+	// Message says why there is no answer.
+	Message string
+}
+
 // Client asks registries for manifests, with the credentials that podman login and docker login left.
 type Client struct {
 	timeout time.Duration // of one question
@@ -40,21 +49,19 @@ func NewClient(timeout time.Duration) *Client {
 	return &Client{timeout: timeout, logins: newCredentials(timeout)}
 }
 
-// Has asks one place whether it has a manifest, as a runtime would: what the answer to HEAD leaves open, GET has to tell. The
-// message says why there is no answer.
-func (c *Client) Has(ctx context.Context, location string, insecure bool) (Presence, string) {
+// Has asks one place whether it has a manifest, as a runtime would: what the answer to HEAD leaves open, GET has to tell.
+func (c *Client) Has(ctx context.Context, location string, insecure bool) Answer {
 	var options []name.Option
 	if insecure {
 		options = append(options, name.Insecure)
 	}
 	ref, err := name.ParseReference(location, options...)
 	if err != nil {
-		return NoAnswer, err.Error()
+		return noAnswer(err)
 	}
-	repository, _, _ := strings.Cut(location, "@")
-	login, err := c.logins.of(ctx, repository)
+	login, err := c.logins.of(ctx, strings.TrimRight(strings.TrimSuffix(location, ref.Identifier()), "@:"))
 	if err != nil {
-		return NoAnswer, err.Error()
+		return noAnswer(err)
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, c.timeout, fmt.Errorf("no answer within %s", c.timeout))
 	defer cancel()
@@ -63,23 +70,41 @@ func (c *Client) Has(ctx context.Context, location string, insecure bool) (Prese
 	puller, err := remote.NewPuller(remote.WithAuth(authn.FromConfig(login)), remote.WithTransport(through),
 		remote.WithRetryBackoff(remote.Backoff{Steps: 1}), remote.WithRetryStatusCodes())
 	if err != nil {
-		return NoAnswer, err.Error()
+		return noAnswer(err)
 	}
-	if _, err = puller.Head(ctx, ref); err != nil && isOpen(err) {
-		_, err = puller.Get(ctx, ref)
-	}
+	digest, err := digestOf(ctx, puller, ref)
 	var status *transport.Error
 	switch {
 	case err == nil:
-		return Present, ""
+		return Answer{Presence: Present, Digest: digest}
 	case errors.As(err, &status) && status.StatusCode == http.StatusNotFound && isOfManifest(status):
-		return Missing, ""
+		return Answer{Presence: Missing}
 	case errors.As(err, &status) && isRefusal(status):
-		return NoAnswer, http.StatusText(status.StatusCode) + ": it takes none of the credentials that podman login and docker login left"
+		return Answer{Presence: NoAnswer, Message: http.StatusText(status.StatusCode) + ": it takes none of the credentials that podman login and docker login left"}
 	case ctx.Err() != nil:
-		return NoAnswer, context.Cause(ctx).Error()
+		return noAnswer(context.Cause(ctx))
 	}
-	return NoAnswer, through.reason(err).Error()
+	return noAnswer(through.reason(err))
+}
+
+func noAnswer(why error) Answer {
+	return Answer{Presence: NoAnswer, Message: why.Error()}
+}
+
+// digestOf returns the digest of a manifest.
+func digestOf(ctx context.Context, puller *remote.Puller, ref name.Reference) (string, error) {
+	head, err := puller.Head(ctx, ref)
+	switch {
+	case err == nil:
+		return head.Digest.String(), nil
+	case !isOpen(err):
+		return "", err
+	}
+	got, err := puller.Get(ctx, ref)
+	if err != nil {
+		return "", err
+	}
+	return got.Digest.String(), nil
 }
 
 // isOpen tells whether GET could have what HEAD did not: a registry need not answer HEAD, or not with all headers.

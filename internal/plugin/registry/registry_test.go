@@ -59,9 +59,17 @@ func TestWhatHeadDoesNotTellIsAskedWithGet(t *testing.T) {
 				greets.ServeHTTP(recorded, r)
 				tt.get(w, recorded.Body.Bytes())
 			})
-			got, message := registry.NewClient(timeout).Has(t.Context(), m.Host+"/q/app@"+digest, true)
-			if got != tt.want || !strings.Contains(message, tt.said) {
-				t.Errorf("%s, message %q; want %s, %q", got, message, tt.want, tt.said)
+			for _, location := range []string{m.Host + "/q/app@" + digest, m.Host + "/q/app:latest"} {
+				if tt.name == "another manifest" && strings.HasSuffix(location, ":latest") {
+					continue // a tag can be anything
+				}
+				got := registry.NewClient(timeout).Has(t.Context(), location, true)
+				if got.Presence != tt.want || !strings.Contains(got.Message, tt.said) {
+					t.Errorf("%s: %+v; want %s, %q", location, got, tt.want, tt.said)
+				}
+				if (got.Digest == digest) != (got.Presence == registry.Present) {
+					t.Errorf("%s: digest %q, want %s where it is there", location, got.Digest, digest)
+				}
 			}
 		})
 	}
@@ -96,9 +104,9 @@ func TestWhyThereIsNoAnswerIsTold(t *testing.T) {
 			server := httptest.NewServer(tt.answer)
 			t.Cleanup(server.Close)
 			host := strings.TrimPrefix(server.URL, "http://")
-			got, message := registry.NewClient(timeout).Has(t.Context(), host+image, true)
-			if got != registry.NoAnswer || !strings.Contains(message, tt.message) {
-				t.Errorf("%s, message %q; want %q", got, message, tt.message)
+			got := registry.NewClient(timeout).Has(t.Context(), host+image, true)
+			if got.Presence != registry.NoAnswer || !strings.Contains(got.Message, tt.message) {
+				t.Errorf("%+v; want %q", got, tt.message)
 			}
 		})
 	}
@@ -125,9 +133,9 @@ func TestWhatIsWrongWithTLSIsToldAlone(t *testing.T) {
 		plain.URL:  "http: server gave HTTP response to HTTPS client; plain HTTP is for --insecure-registry only",
 	} {
 		_, host, _ := strings.Cut(url, "://")
-		_, message := registry.NewClient(timeout).Has(t.Context(), host+image, false)
-		if want = `GET "https://` + host + `/v2/": ` + want; message != want {
-			t.Errorf("%q, want %q", message, want)
+		got := registry.NewClient(timeout).Has(t.Context(), host+image, false)
+		if want = `GET "https://` + host + `/v2/": ` + want; got.Message != want {
+			t.Errorf("%q, want %q", got.Message, want)
 		}
 	}
 }

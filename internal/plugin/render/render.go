@@ -44,7 +44,7 @@ func Command() *cobra.Command {
 			"containerd is configured with below --output-dir. What is odd about the sets goes to standard error as " +
 			"\"warning: <Reason>: <object>: <text>\".",
 		Example: "  kubectl mirrors render -f config/samples/\n" +
-			"  kubectl get idms -o yaml | kubectl mirrors render -f -\n" +
+			"  kubectl get idms,itms -o yaml | kubectl mirrors render -f -\n" +
 			"  kubectl mirrors render -f config/samples/ -o certs.d --output-dir certs.d",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {

@@ -54,8 +54,8 @@ func Command() *cobra.Command {
 		Use:   "uninstall",
 		Short: "Take Mirrorset's files off all nodes, and then Mirrorset and its CRDs off the cluster",
 		Long: "Take Mirrorset's files off all nodes, and then Mirrorset and its CRDs off the cluster. The manager is stopped, a " +
-			"revision without rules is published, and only when no node has a file of Mirrorset left is anything deleted; the " +
-			"sets go with their CRDs. An interrupted run can be repeated.",
+			"revision without rules is published, and only when no node has a file of Mirrorset left is anything deleted; the sets " +
+			"of mirrors go with their CRDs. An interrupted run can be repeated.",
 		Args: cobra.NoArgs,
 		RunE: o.run,
 	}
