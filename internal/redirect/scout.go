@@ -67,8 +67,8 @@ func newScout() *scout {
 
 // ask returns whether a mirror has what is asked for, as far as can be told without credentials.
 func (s *scout) ask(r *http.Request, q question, mirror route.Target) verdict {
-	if v, ok := s.memory.recall(q, mirror); ok && !v.silent {
-		return v
+	if v, ok := s.memory.recall(q, mirror); ok && !v.silent && (v.ok || q.mode() == mirrors.ByDigest) {
+		return v // of a tag that a mirror lacks, not even this: it may have been pushed a moment ago
 	}
 	if v, ok := s.memory.distrusts(q, mirror); ok {
 		return v

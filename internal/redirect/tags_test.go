@@ -76,6 +76,28 @@ func TestWhatATagNamesIsFetchedWhereTheTagWasFound(t *testing.T) { // T10
 	}
 }
 
+func TestATagThatAMirrorLackedIsAskedForAgain(t *testing.T) {
+	pushed := false
+	mirror := startRegistry(t, false, func(w http.ResponseWriter, r *http.Request) {
+		if !pushed {
+			w.WriteHeader(http.StatusNotFound)
+			return
+		}
+		has(w, r)
+	})
+	s := newServer(t, fmt.Sprintf("T a: s.com/x -> %s/t [Never]", mirror.host))
+	if got := led(t, s, "s.com", "x/y", "1"); !slices.Equal(got, []string{"refused"}) {
+		t.Errorf("before it is pushed: led to %q", got)
+	}
+	if got := message(t, ask(t, s, http.MethodGet, pathTo("source", "s.com", "x/y", "1"))); !strings.Contains(got, "it answered 404 Not Found") {
+		t.Errorf("refused with %s", got)
+	}
+	pushed = true
+	if got := led(t, s, "s.com", "x/y", "1"); len(got) != 2 {
+		t.Errorf("once it is pushed: led to %q", got)
+	}
+}
+
 func TestARepositoryIsRememberedForAsLongAsItIsAskedFor(t *testing.T) {
 	f := finds{byRepository: make(map[string]find)}
 	tag, blob := question{host: "s.com", repository: "x", kind: manifests, object: "1"}, question{host: "s.com", repository: "x", kind: blobs, object: manifestDigest}

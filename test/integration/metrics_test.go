@@ -199,7 +199,7 @@ var _ = Describe("Metrics", func() {
 		expect(agent, "mirrorset_agent_revision "+revision, `mirrorset_agent_drift_repairs_total\{file="drop_in"\} 0`)
 
 		change(ctx, s, entry("quay.io", "m1.local"), entry("ghcr.io/team", "mirror", "m1.local"))
-		expect(manager, `mirrorset_findings\{reason="InvalidMirror"\} 1`)
+		expect(manager, `mirrorset_findings\{class="LeftOut",reason="InvalidMirror"\} 1`)
 		change(ctx, s, entry("quay.io", "m2.local"))
 		n.wantRules(s)
 		expect(manager, `mirrorset_findings\{class="LeftOut",reason="InvalidMirror"\} 0`, `mirrorset_propagation_seconds_count [2-9]`, `mirrorset_propagation_seconds_bucket\{le="5"\} [2-9]`)
