@@ -156,6 +156,9 @@ func (r *recorder) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	r.requests = append(r.requests, asked)
 	image := r.images[asked.place]
 	r.mu.Unlock()
+	if req.URL.Path == "/v2/" { // who asks whether this is a registry at all, as Podman does
+		return
+	}
 	content, mediaType := find(image, asked)
 	if content == nil {
 		w.Header().Set("Content-Type", "application/json")

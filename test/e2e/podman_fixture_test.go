@@ -71,12 +71,19 @@ func (p podman) in(ctx context.Context, folder string, args ...string) *exec.Cmd
 	return cmd
 }
 
-// expectPulledOn has the Podman pull an image on the node, into a storage that no other Podman uses.
-func (p podman) expectPulledOn(ctx context.Context, c *cluster.Cluster, reference string, image v1.Image) {
+// pullOn has the Podman pull an image on the node, into a storage that no other Podman uses, and returns the image's identity.
+func (p podman) pullOn(ctx context.Context, c *cluster.Cluster, reference string, flags ...string) (id string, err error) {
 	GinkgoHelper()
 	path := p.path()
 	folder := filepath.Base(filepath.Dir(path))
-	id, err := c.Exec(ctx, path, "--log-level", "error", "--root", "/var/lib/containers/"+folder, "--runroot", "/run/containers/"+folder, "--tmpdir", "/run/libpod/"+folder, "pull", "--quiet", reference)
+	args := []string{"--log-level", "error", "--root", "/var/lib/containers/" + folder, "--runroot", "/run/containers/" + folder, "--tmpdir", "/run/libpod/" + folder, "pull", "--quiet"}
+	return c.Exec(ctx, path, append(append(args, flags...), reference)...)
+}
+
+// expectPulledOn is [podman.pullOn] for an image that must come.
+func (p podman) expectPulledOn(ctx context.Context, c *cluster.Cluster, reference string, image v1.Image) {
+	GinkgoHelper()
+	id, err := p.pullOn(ctx, c, reference)
 	Expect(err).NotTo(HaveOccurred())
 	want, err := image.ConfigName()
 	Expect(err).NotTo(HaveOccurred())
