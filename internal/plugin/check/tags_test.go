@@ -97,6 +97,16 @@ func TestASourceThatIsAskedAndHasItNotIsNowhere(t *testing.T) {
 	}
 }
 
+// The digest of an image by digest stands in its name.
+func TestADigestIsToldOfTagsOnly(t *testing.T) {
+	plugintest.Isolate(t)
+	m := plugintest.NewMirror(t)
+	r := run(t, plugintest.Set("a", "quay.io", m.Host+"/q"), "check", "-f", "-", "-o", "json", "--insecure-registry", m.Host, "quay.io/app@"+m.Push(t, "q/app"))
+	if got := decode(t, r.Stdout); got.summary() != "OK NotAsked => Mirror" || strings.Contains(r.Stdout, `"digest"`) {
+		t.Errorf("exit code %d:\n%s", r.Code, r.Stdout)
+	}
+}
+
 func TestAWideTableHasWhatATagNames(t *testing.T) {
 	plugintest.Isolate(t)
 	m := plugintest.NewMirror(t)

@@ -9,6 +9,7 @@ import (
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
+	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/mirrors/mirrorstest"
 	"github.com/mirrorset/mirrorset/internal/plugin/plugintest"
@@ -30,6 +31,18 @@ func TestANodeWhoseListIsFullIsNotCountedForWhatMayBeMissingThere(t *testing.T) 
 	rule := mirrors.Rule{Source: "s.com", From: []mirrors.Entry{{Object: sets[0].Ref()}}}
 	nodes := []mirrorsetv1alpha1.MirrorNode{plugintest.NodeAt("node-1", plugintest.CurrentRevision, full("a.com")), plugintest.NodeAt("node-2", plugintest.CurrentRevision, full("z.com")), plugintest.NodeAt("node-3", plugintest.CurrentRevision)}
 	if got := sayInForce(countInForce(&rule, sets, nodes)); got != "a on 2 of 3 nodes" {
+		t.Error(got)
+	}
+}
+
+// A set about the broader source has a part in the answer (T4).
+func TestSetsThatASourceInheritsFromAreCounted(t *testing.T) {
+	sets, err := mirrorstest.Parse("D a: s.com/x -> d.com/x\nT a: s.com -> t.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rule := kinds.Merge(sets, nil).Rules[1]
+	if got := sayInForce(countInForce(&rule, sets, nil)); got != "a on an unknown number of 0 nodes, itms/a on an unknown number of 0 nodes" {
 		t.Error(got)
 	}
 }
