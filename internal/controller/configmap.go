@@ -135,13 +135,17 @@ func hasAll(have, want map[string]string) bool {
 // Kind=UID, where there are sets of them.
 func writeUIDs(sources []plan.Source) string {
 	var all []string
+	others, hasDigests := false, true
 	for _, s := range sources {
 		switch {
 		case s.Kind == kinds.Digest.Name:
-			all = append(all, s.UID)
+			all, hasDigests = append(all, s.UID), s.Sets > 0
 		case s.Sets > 0:
-			all = append(all, s.Kind+"="+s.UID)
+			all, others = append(all, s.Kind+"="+s.UID), true
 		}
+	}
+	if others && !hasDigests { // whose CRD may be replaced without a loss
+		all = append(all, kinds.Digest.Name+"=")
 	}
 	return strings.Join(all, ",")
 }
@@ -154,8 +158,8 @@ func readUIDs(text string) map[string]string {
 		if !ok {
 			kind, uid = kinds.Digest.Name, part
 		}
-		if uid != "" {
-			uids[kind] = uid
+		if uids[kind] = uid; uid == "" {
+			delete(uids, kind)
 		}
 	}
 	return uids

@@ -45,6 +45,11 @@ func (o opinion) blocks() bool {
 	return slices.ContainsFunc(o.statements, blocking)
 }
 
+// hasOwnMirrors reports whether the source's own entries name mirrors.
+func (s said) hasOwnMirrors() bool {
+	return slices.ContainsFunc(s[:], func(o opinion) bool { return o.from == "" && len(o.statements) > 0 && !o.isCarveOut() })
+}
+
 // isCarveOut reports whether the source's own entries take the mirrors of broader ones away (E5).
 func (o opinion) isCarveOut() bool {
 	return o.from == "" && len(o.statements) > 0 && !slices.ContainsFunc(o.statements, func(s statement) bool { return len(s.mirrors) > 0 })

@@ -3,6 +3,8 @@
 
 package mirrors
 
+import "slices"
+
 // review looks at rules in the light of each other and of the runtimes' quirks (Q1 to Q5).
 type review struct {
 	*merger
@@ -39,7 +41,7 @@ func (r *review) reviewSource(rule *Rule) {
 		r.find(UnmatchableSource, rule.Source, rule.From, "source %s matches no image, or not those meant: %s", source, why)
 	}
 	domain, isWildcard := rule.Source.domain()
-	if isWildcard && len(rule.Mirrors) > 0 {
+	if isWildcard && r.said[rule.Source].hasOwnMirrors() {
 		r.find(WildcardCollapse, rule.Source, rule.From, "images of different subdomains of %s with the same path meet at one place on a mirror of source %s", quote(domain), source)
 	}
 	if wildcard := r.index.tiedWildcard(rule.Source); wildcard != nil {
@@ -70,22 +72,23 @@ func (r *review) reviewBlocked(rule *Rule) {
 
 // reviewMirror looks at one mirror of a rule.
 func (r *review) reviewMirror(rule *Rule, m *Mirror) {
+	from := slices.DeleteFunc(slices.Clone(m.From), func(e Entry) bool { return rule.inherits(e.Kind.Mode) })
 	if m.Location == rule.Source {
 		return
 	}
 	if why := invalidRewrites(rule.Source, m.Location); why != "" {
-		r.find(InvalidRewrite, rule.Source, m.From, "mirror %s of source %s: %s", quote(m.Location), quote(rule.Source), why)
+		r.find(InvalidRewrite, rule.Source, from, "mirror %s of source %s: %s", quote(m.Location), quote(rule.Source), why)
 	}
 	if by := r.index.find(m.Location); by != nil && by.Blocked {
-		r.find(MirrorBlocked, rule.Source, m.From, "mirror %s of source %s is not contacted, because it lies in source %s, blocked by %s", quote(m.Location), quote(rule.Source), quote(by.Source), r.blockedBy(by))
+		r.find(MirrorBlocked, rule.Source, from, "mirror %s of source %s is not contacted, because it lies in source %s, blocked by %s", quote(m.Location), quote(rule.Source), quote(by.Source), r.blockedBy(by))
 		return
 	}
 	if by := r.index.findByReaders(m.Location); by != nil && by.Blocked {
-		r.find(MirrorBlocked, rule.Source, m.From, "mirror %s of source %s is not contacted by CRI-O and Podman, which take it for part of source %s, blocked by %s", quote(m.Location), quote(rule.Source), quote(by.Source), r.blockedBy(by))
+		r.find(MirrorBlocked, rule.Source, from, "mirror %s of source %s is not contacted by CRI-O and Podman, which take it for part of source %s, blocked by %s", quote(m.Location), quote(rule.Source), quote(by.Source), r.blockedBy(by))
 		return
 	}
 	if below, ok := FirstBelow(r.blocked, m.Location); ok {
-		r.find(MirrorBlocked, rule.Source, m.From, "part of mirror %s of source %s is not contacted, because source %s is blocked", quote(m.Location), quote(rule.Source), quote(below))
+		r.find(MirrorBlocked, rule.Source, from, "part of mirror %s of source %s is not contacted, because source %s is blocked", quote(m.Location), quote(rule.Source), quote(below))
 	}
 }
 

@@ -48,6 +48,9 @@ func TestTagsAndDigestsHaveMirrorsOfTheirOwn(t *testing.T) {
 			[]string{"BlocksTagPulls s.com a/0", "BlocksTagPulls s.com/x a/0", "PolicyConflict s.com/x a/0 b/0"}},
 		{"a carve-out opens one of its own", "D a: s.com -> d.net [Never]\nT a: s.com -> t.net [Never]\nD b: s.com/x -> (none)\nT b: s.com/x -> t.net/x [Allow]",
 			[]string{"s.com -> d.net, t.net [blocked]", "s.com/x -> t.net/x"}, []string{"CarveOutOpensBlocked s.com/x b/0"}},
+		{"an entry answers for no mirror of the other kind", "D a: s.com/a -> docker.io/a\nT b: s.com -> docker.io", []string{"s.com -> docker.io", "s.com/a -> docker.io/a"},
+			[]string{"InvalidRewrite s.com/a a/0", "InvalidRewrite s.com b/0"}},
+		{"nor for mirrors that it takes away", "D a: *.quay.io -> (none)\nT b: *.io -> t.net/x", []string{"*.io -> t.net/x", "*.quay.io -> t.net/x"}, []string{"WildcardCollapse *.io b/0"}},
 		{"contradictions are found once, and in one mode", "T a: s.com -> a.m, b.m\nT b: s.com -> b.m, a.m\nD c: s.com/x -> b.m/x, c.m/x", []string{"s.com -> a.m, b.m", "s.com/x -> b.m/x, c.m/x, a.m/x, b.m/x"},
 			[]string{"OrderConflict s.com a/0 b/0"}},
 	})

@@ -13,8 +13,9 @@ import (
 
 // The bounds of what is remembered of tags.
 const (
-	// pulling is how long a repository may go without a request before a pull of it is over.
-	pulling = 10 * time.Minute
+	// pulling is how long a repository may go without a request before a pull of it is over. A layer goes from the mirror straight to
+	// containerd, and may take hours, before the next one is asked for.
+	pulling = 24 * time.Hour
 	// maxFinds bounds the repositories that are remembered.
 	maxFinds = 4096
 )

@@ -164,11 +164,11 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) Result {
 		fail(w, http.StatusServiceUnavailable, "UNAVAILABLE", "the rules of this node are not known yet")
 		return Failed
 	}
-	way := s.route(rules.Router, q)
+	way, named := s.route(rules.Router, q)
 	rank, isRank := q.entry.Rank()
 	switch {
 	case isRank:
-		return s.serveMirror(w, r, q, way, rank)
+		return s.serveMirror(w, r, q, way, rank, named)
 	case way.IsBlocked():
 		message := s.refusal(q, way, rules.Blockers[string(way.Rule.Source)])
 		s.config.Log.V(1).Info("Refused", "image", q.host+"/"+q.repository, "object", q.object, "why", message)
@@ -184,30 +184,31 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) Result {
 	return ToSource
 }
 
-// route returns the way to what is asked for. Behind the mirrors for digests stand those that a tag of the repository was found at
+// route returns the way to what is asked for, and how many mirrors the rule names for it. Behind the mirrors for digests stand those that a tag of the repository was found at
 // (T10): what a tag names has to come from there.
-func (s *Server) route(router *route.Router, q question) route.Route {
-	way := router.Route(q.host, q.repository, q.mode())
+func (s *Server) route(router *route.Router, q question) (way route.Route, named int) {
+	way = router.Route(q.host, q.repository, q.mode())
+	named = len(way.Mirrors)
 	found := s.finds.of(q)
 	if q.mode() == mirrors.ByTag || len(found) == 0 {
-		return way
+		return way, named
 	}
 	for _, m := range router.Route(q.host, q.repository, mirrors.ByTag).Mirrors { // those that the rules still have
 		if slices.Contains(found, m) && !slices.Contains(way.Mirrors, m) {
 			way.Mirrors = append(way.Mirrors, m)
 		}
 	}
-	return way
+	return way, named
 }
 
 // serveMirror sends containerd to the mirror of a rank if that one is worth the way.
-func (s *Server) serveMirror(w http.ResponseWriter, r *http.Request, q question, way route.Route, rank int) Result {
+func (s *Server) serveMirror(w http.ResponseWriter, r *http.Request, q question, way route.Route, rank, named int) Result {
 	if rank >= len(way.Mirrors) {
 		fail(w, http.StatusNotFound, "NAME_UNKNOWN", "there is no mirror of this rank")
 		return NoMirror
 	}
 	mirror := way.Mirrors[rank]
-	isLast := way.IsBlocked() && rank == len(way.Mirrors)-1 // nothing would be gained by passing over it for being slow
+	isLast := way.IsBlocked() && rank >= named-1 // nothing would be gained by passing over it for being slow
 	own, err := s.relay.tlsFor(mirror)
 	var v verdict
 	switch {

@@ -76,6 +76,17 @@ func TestWhatATagNamesIsFetchedWhereTheTagWasFound(t *testing.T) { // T10
 	}
 }
 
+func TestAFindDoesNotMakeASlowMirrorOfABlockedSourcePassedOver(t *testing.T) {
+	slow, tags := startRegistry(t, false, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }), startRegistry(t, false, has)
+	s := newServer(t, fmt.Sprintf("D a: s.com/x -> %s/d [Never]\nT a: s.com/x -> %s/t [Never]", slow.host, tags.host))
+	s.scout.deadline = 50 * time.Millisecond
+	led(t, s, "s.com", "x/y", "1")
+	w := ask(t, s, http.MethodHead, pathTo("0", "s.com", "x/y", manifestDigest))
+	if want := "https://" + slow.host + "/v2/d/y/manifests/" + manifestDigest; w.Code != http.StatusTemporaryRedirect || w.Header().Get("Location") != want {
+		t.Errorf("got %d %q, want the one mirror that the set names for digests", w.Code, w.Header().Get("Location"))
+	}
+}
+
 func TestATagThatAMirrorLackedIsAskedForAgain(t *testing.T) {
 	pushed := false
 	mirror := startRegistry(t, false, func(w http.ResponseWriter, r *http.Request) {
