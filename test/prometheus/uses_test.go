@@ -166,16 +166,16 @@ func TestTheDocumentHasAllMetrics(t *testing.T) {
 	_, all := served(t)
 	var want []string
 	for _, f := range all {
-		own := ""
+		var own []string
+		separator := "; "
 		for _, label := range f.ownLabels() {
-			own += "`" + label + "`"
-			if f.name != "mirrorset_build_info" {
-				own += ": `" + strings.Join(f.values(label), "`, `") + "`"
-			} else if label == "commit" {
-				own += ", "
+			if f.name == "mirrorset_build_info" { // with values of every build's own
+				own, separator = append(own, "`"+label+"`"), ", "
+				continue
 			}
+			own = append(own, "`"+label+"`: `"+strings.Join(f.values(label), "`, `")+"`")
 		}
-		want = append(want, strings.TrimSpace("`"+f.name+"` "+f.kind+" "+own))
+		want = append(want, strings.TrimSpace("`"+f.name+"` "+f.kind+" "+strings.Join(own, separator)))
 	}
 	for i := range documented {
 		documented[i] = strings.TrimSpace(documented[i])
