@@ -148,7 +148,7 @@ func Decide(seen Seen, history History) (Decision, History) {
 		if decision.Again == 0 || wait < decision.Again {
 			decision.Again = wait
 		}
-		if seen.Published.Exists && !seen.Published.isEmpty() || slices.ContainsFunc(seen.Sources, Source.hasSets) {
+		if seen.Published.Exists && !seen.Published.isEmpty() {
 			decision.Why = "the CRD of " + kind + " was replaced and has no sets; they have until " + seen.Now.Add(wait).UTC().Format(time.RFC3339) + " to come back"
 			return decision, before
 		}
@@ -170,11 +170,11 @@ func (s Seen) distrust() (longest time.Duration, of string) {
 	if s.Published.isEmpty() && !s.Published.Payload.Provisional {
 		return 0, ""
 	}
-	hasRules, hasSets := s.Published.Exists && !s.Published.isEmpty() || s.nodesHaveRules(), slices.ContainsFunc(s.Sources, Source.hasSets)
+	hasRules, hasSets := s.Published.Exists && !s.Published.isEmpty(), slices.ContainsFunc(s.Sources, Source.hasSets)
 	for _, source := range s.Sources {
 		switch {
 		case source.hasSets():
-		case s.Published.Exists && !s.Published.isEmpty() && !s.Published.replaced(source) && (len(s.Published.Sources) > 0 || hasSets):
+		case hasRules && !s.Published.replaced(source) && (len(s.Published.Sources) > 0 || hasSets):
 		case !hasRules && hasSets: // of another kind, which are not to wait
 		default:
 			if wait := source.Created.Add(sourceReplaced).Sub(s.Now); wait > longest {
@@ -186,12 +186,6 @@ func (s Seen) distrust() (longest time.Duration, of string) {
 }
 
 func (s Source) hasSets() bool { return s.Sets > 0 }
-
-// nodesHaveRules tells whether some node reports rules, which what is published need not say any more.
-func (s Seen) nodesHaveRules() bool {
-	none := payload.New(1, []byte(registriesconf.Header)).Digest
-	return slices.ContainsFunc(s.Nodes, func(n InForce) bool { return n.Digest != "" && n.Digest != none })
-}
 
 // replaced tells whether published sets came from another CRD than this one.
 func (p Published) replaced(by Source) bool {

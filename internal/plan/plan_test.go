@@ -107,14 +107,6 @@ func TestDecide(t *testing.T) {
 			s.Sources, s.Published = append(s.Sources, plan.Source{Kind: "T", UID: "crd-9", Created: now, Established: true}), published(noRules, "none")
 			s.Published.Payload.Provisional = true
 		}, plan.History{}, want{do: plan.Publish, revision: now.UnixMilli()}},
-		"but it does where nodes have rules": {func(s *plan.Seen) {
-			s.Sources, s.Published = append(s.Sources, plan.Source{Kind: "T", UID: "crd-9", Created: now.Add(-3 * time.Minute), Established: true}), plan.Published{}
-			s.Nodes = []plan.InForce{{published1, "rules for tags"}}
-		}, plan.History{}, want{do: plan.Hold, why: "the CRD of T was replaced and has no sets; they have until 2027-01-15T08:07:00Z to come back", again: 7 * time.Minute}},
-		"nodes without rules make nothing wait": {func(s *plan.Seen) {
-			s.Sources, s.Published = append(s.Sources, plan.Source{Kind: "T", UID: "crd-9", Created: now, Established: true}), plan.Published{}
-			s.Nodes = []plan.InForce{{published1, payload.New(1, noRules).Digest}, {}}
-		}, plan.History{}, want{do: plan.Publish, revision: now.UnixMilli()}},
 		"two new CRDs, the younger one counts": {func(s *plan.Seen) {
 			emptied(s)
 			s.Sources = []plan.Source{replaced, {Kind: "T", UID: "crd-9", Created: now.Add(-time.Minute), Established: true}}
