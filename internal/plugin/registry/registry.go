@@ -6,6 +6,7 @@ package registry
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -17,6 +18,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
 // Presence is what is known of a place that an image could be pulled from.
@@ -91,20 +93,32 @@ func noAnswer(why error) Answer {
 	return Answer{Presence: NoAnswer, Message: why.Error()}
 }
 
-// digestOf returns the digest of a manifest.
+// digestOf returns the digest of a manifest. What a digest names is compared with that; a tag is compared with nothing, so that only what is
+// a manifest counts, and not a page that answers every question.
 func digestOf(ctx context.Context, puller *remote.Puller, ref name.Reference) (string, error) {
+	_, isTag := ref.(name.Tag)
 	head, err := puller.Head(ctx, ref)
 	switch {
-	case err == nil:
+	case err == nil && (!isTag || isManifest(head.MediaType)):
 		return head.Digest.String(), nil
-	case !isOpen(err):
+	case err != nil && !isOpen(err):
 		return "", err
 	}
 	got, err := puller.Get(ctx, ref)
 	if err != nil {
 		return "", err
 	}
+	var content struct {
+		SchemaVersion int `json:"schemaVersion"`
+	}
+	if isTag && !isManifest(got.MediaType) && (json.Unmarshal(got.Manifest, &content) != nil || content.SchemaVersion == 0) {
+		return "", fmt.Errorf("it answered with %q, which is no manifest", string(got.MediaType))
+	}
 	return got.Digest.String(), nil
+}
+
+func isManifest(t types.MediaType) bool {
+	return t.IsImage() || t.IsIndex() || t.IsSchema1()
 }
 
 // isOpen tells whether GET could have what HEAD did not: a registry need not answer HEAD, or not with all headers.

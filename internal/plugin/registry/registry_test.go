@@ -80,6 +80,22 @@ func code(status int) http.HandlerFunc {
 }
 
 // A registry that says nothing about the image has not said that it has it not, and why it says nothing is told at once.
+func TestAPageThatAnswersEveryQuestionHasNoTag(t *testing.T) {
+	plugintest.Isolate(t)
+	for _, kind := range []string{"text/html", "application/json"} {
+		m := plugintest.NewMirror(t)
+		m.Answers(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", kind)
+			w.Header().Set("Docker-Content-Digest", strings.TrimPrefix(image, "/q/app@"))
+			_, _ = io.WriteString(w, "{}") // the client says so
+		})
+		got := registry.NewClient(timeout).Has(t.Context(), m.Host+"/q/app:latest", true)
+		if got.Presence != registry.NoAnswer || got.Digest != "" {
+			t.Errorf("%s: %+v", kind, got)
+		}
+	}
+}
+
 func TestWhyThereIsNoAnswerIsTold(t *testing.T) {
 	plugintest.Isolate(t)
 	for _, tt := range []struct {
