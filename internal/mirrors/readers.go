@@ -33,7 +33,7 @@ func (x *Index) ResolveByReaders(ref Reference) Resolution {
 			return Resolution{Rule: rule, Blocked: rule.Blocked, Fails: fmt.Sprintf("mirror %s makes it %s, which is no image", quote(m.Location), quote(location))}
 		}
 		if by := x.findByReaders(Scope(named.Name())); by == nil || !by.Blocked {
-			res.PullSources = append(res.PullSources, PullSource{Location: location, Insecure: m.Insecure, From: slices.Clone(m.From)})
+			res.PullSources = append(res.PullSources, PullSource{Location: location, Insecure: m.Insecure, From: m.listedFor(ref.Mode)})
 		}
 	}
 	if !rule.Blocked {

@@ -93,5 +93,10 @@ func (x *Index) rewrite(ref Reference, rule *Rule, m *Mirror) (PullSource, bool)
 	if by := x.find(name); by != nil && by.Blocked {
 		return PullSource{}, false
 	}
-	return PullSource{Location: string(name) + ref.Suffix, Insecure: m.Insecure, From: slices.Clone(m.From)}, true
+	return PullSource{Location: string(name) + ref.Suffix, Insecure: m.Insecure, From: m.listedFor(ref.Mode)}, true
+}
+
+// listedFor returns the entries that list the mirror for references of a mode.
+func (m *Mirror) listedFor(mode Mode) []Entry {
+	return slices.DeleteFunc(slices.Clone(m.From), func(e Entry) bool { return e.Kind.Mode != mode })
 }

@@ -3,7 +3,11 @@
 
 package mirrors_test
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/mirrorset/mirrorset/internal/mirrors"
+)
 
 // The worked cases of docs/semantics.md, and what is beside them.
 func TestTagsAndDigestsHaveMirrorsOfTheirOwn(t *testing.T) {
@@ -54,4 +58,13 @@ func TestTagsAndDigestsHaveMirrorsOfTheirOwn(t *testing.T) {
 		{"contradictions are found once, and in one mode", "T a: s.com -> a.m, b.m\nT b: s.com -> b.m, a.m\nD c: s.com/x -> b.m/x, c.m/x", []string{"s.com -> a.m, b.m", "s.com/x -> b.m/x, c.m/x, a.m/x, b.m/x"},
 			[]string{"OrderConflict s.com a/0 b/0"}},
 	})
+}
+
+func TestAMirrorOfBothKindsIsBroughtByTheOneThatCounts(t *testing.T) {
+	rules := merge(t, "D d: s.com -> m.net, n.net\nT t: s.com -> m.net, n.net").Rules
+	for image, want := range map[string]string{"s.com/x@d": "d", "s.com/x:1": "itms/t"} {
+		if got := mirrors.Names(resolve(t, rules, image).PullSources[0].From); got != want {
+			t.Errorf("%s: from %s, want %s", image, got, want)
+		}
+	}
 }
