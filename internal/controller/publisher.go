@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -158,7 +159,8 @@ func (p *Publisher) Publish(ctx context.Context) (result ctrl.Result, served boo
 	}
 	var decision plan.Decision
 	decision, p.history = plan.Decide(plan.Seen{
-		Now: now, Sources: sources, Published: current.seen(), Nodes: p.reports(ctx), Text: text, Format: formatOf(snapshot.Result.Rules), Blockers: blockersOf(snapshot.Result.Rules), SetsDigest: kinds.DigestOf(sets),
+		Now: now, Sources: sources, SetsDigest: kinds.DigestOf(sets), Published: current.seen(), Nodes: p.reports(ctx),
+		Text: text, Format: formatOf(snapshot.Result.Rules), Blockers: blockersOf(snapshot.Result.Rules),
 	}, p.history)
 	if result.RequeueAfter == 0 || decision.Do == plan.Wait {
 		result.RequeueAfter = decision.Again
@@ -179,8 +181,9 @@ func (p *Publisher) Publish(ctx context.Context) (result ctrl.Result, served boo
 
 // formatOf returns the oldest format that can say the rules.
 func formatOf(rules []mirrors.Rule) int {
+	forTags := func(m mirrors.Mirror) bool { return m.Modes&mirrors.ByTag != 0 }
 	for i := range rules {
-		if len(rules[i].MirrorsFor(mirrors.ByTag)) > 0 {
+		if slices.ContainsFunc(rules[i].Mirrors, forTags) {
 			return payload.FormatTags
 		}
 	}

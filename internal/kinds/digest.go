@@ -23,12 +23,3 @@ var Digest = &Kind{
 		return entries, &set.Status
 	},
 }
-
-// entry is what an entry of any kind says.
-func entry(source string, places []configv1.ImageMirror, policy configv1.MirrorSourcePolicy) mirrors.SetEntry {
-	e := mirrors.SetEntry{Source: source, Policy: mirrors.Policy(policy)}
-	for _, m := range places {
-		e.Mirrors = append(e.Mirrors, string(m))
-	}
-	return e
-}

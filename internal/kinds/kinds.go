@@ -114,6 +114,15 @@ func (k *Kind) from(object Object) Set {
 	return Set{Object: object, Kind: k, Entries: entries, Status: status}
 }
 
+// entry is what an entry of any kind says.
+func entry(source string, places []configv1.ImageMirror, policy configv1.MirrorSourcePolicy) mirrors.SetEntry {
+	e := mirrors.SetEntry{Source: source, Policy: mirrors.Policy(policy)}
+	for _, m := range places {
+		e.Mirrors = append(e.Mirrors, string(m))
+	}
+	return e
+}
+
 // Ref names the set as findings do.
 func (s *Set) Ref() mirrors.Object {
 	return mirrors.Object{Kind: &s.Kind.Kind, Name: s.GetName()}

@@ -38,7 +38,7 @@ const (
 	// ProvisionalAnnotation is "true" on a payload without rules that may yet prove to be a mistake, as that of a cluster
 	// whose sets are still being brought back. A node with rules in force waits for what follows it.
 	ProvisionalAnnotation = "mirrorset.io/provisional"
-	// SetsAnnotation holds the digest of the sets that the text is of (see DigestOfSets). It can change while the text stays.
+	// SetsAnnotation holds the digest of the sets that the text is of (see kinds.DigestOf). It can change while the text stays.
 	SetsAnnotation = "mirrorset.io/sets"
 	// DigestAnnotation holds the digest of the text, as in "sha256:<hex>".
 	DigestAnnotation = "mirrorset.io/digest"
