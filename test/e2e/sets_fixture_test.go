@@ -23,8 +23,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// convergeTimeout is how long a change may take to arrive, on a busy machine and with parts that were just killed.
-const convergeTimeout = time.Minute
+// convergeTimeout is when a spec gives a change up. It is no promise of speed: a manager that was just killed waits 15 seconds for the
+// lease, and on a machine whose disk stalls it can lose that again and be held back by the kubelet.
+const convergeTimeout = 2 * time.Minute
 
 // scene is Mirrorset and three registries that it takes for insecure, for one spec.
 type scene struct {
