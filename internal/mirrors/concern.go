@@ -30,3 +30,9 @@ func (s Scope) CannotExist() bool {
 	host, _, _ := strings.Cut(strings.ToLower(s.Host()), ":")
 	return host == "invalid" || strings.HasSuffix(host, ".invalid")
 }
+
+// CannotBeServed tells whether a rule blocks its source and names no mirror but some that cannot exist, which is how to block a
+// source for good.
+func (rule *Rule) CannotBeServed() bool {
+	return rule.Blocked && len(rule.Mirrors) > 0 && !slices.ContainsFunc(rule.Mirrors, func(m Mirror) bool { return !m.Location.CannotExist() })
+}

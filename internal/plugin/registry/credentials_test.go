@@ -75,7 +75,7 @@ func TestMirrorsAreAskedWithWhatLoginsLeft(t *testing.T) {
 			}
 			helper(t, "good", `echo '{"ServerURL": "x", "Username": "me", "Secret": "secret"}'`)
 			for _, place := range []string{"/q/app@" + digest, "/q/app:latest"} {
-				got := registry.NewClient(timeout).Has(t.Context(), m.Host+place, true)
+				got := newClient(t, registry.Options{Timeout: timeout}).Has(t.Context(), m.Host+place, true)
 				if got.Presence != tt.want || got.Presence != registry.Present && got.Message != "Unauthorized: it takes none of the credentials that podman login and docker login left" {
 					t.Errorf("%s: %+v; want %s", place, got, tt.want)
 				}
@@ -107,7 +107,7 @@ func TestACredentialHelperIsGivenTimeOnce(t *testing.T) {
 	}
 	t.Setenv("ASKED", asked)
 	check := func(timeout time.Duration) (answers string) {
-		client := registry.NewClient(timeout)
+		client := newClient(t, registry.Options{Timeout: timeout})
 		for _, place := range []string{"/q/app@" + digest, "/q/app@sha256:" + strings.Repeat("f", 64), "/q/other@" + digest} {
 			got := client.Has(t.Context(), m.Host+place, true)
 			answers += fmt.Sprintf("%s %s\n", got.Presence, got.Message)
