@@ -16,7 +16,7 @@ func ParsePlatform(text string) (ocispec.Platform, error) {
 
 // Platform is one for people.
 func Platform(p ocispec.Platform) string {
-	return platforms.Format(p)
+	return platforms.FormatAll(p)
 }
 
 // bestFor returns the manifest of an index that containerd takes on a machine: the best match by its rules for variants, and else one

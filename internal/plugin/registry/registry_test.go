@@ -4,10 +4,12 @@
 package registry_test
 
 import (
+	"encoding/pem"
 	"io"
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -163,4 +165,23 @@ func newClient(t *testing.T, o registry.Options) *registry.Client {
 		t.Fatal(err)
 	}
 	return c
+}
+
+func TestCertificatesOfAFileAreTrusted(t *testing.T) {
+	home := plugintest.Isolate(t)
+	m := plugintest.NewMirror(t)
+	digest := m.Push(t, "q/app")
+	secure := httptest.NewUnstartedServer(m.Handler)
+	secure.Config.ErrorLog = log.New(io.Discard, "", 0)
+	secure.StartTLS()
+	t.Cleanup(secure.Close)
+	file := filepath.Join(home, "ca.pem")
+	plugintest.WriteFile(t, file, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: secure.Certificate().Raw})), 0o600)
+	location := strings.TrimPrefix(secure.URL, "https://") + "/q/app@" + digest
+	if got := newClient(t, registry.Options{Timeout: timeout, CAFile: file}).Has(t.Context(), location, false); got.Presence != registry.Present {
+		t.Errorf("%+v", got)
+	}
+	if got := newClient(t, registry.Options{Timeout: timeout}).Has(t.Context(), location, false); got.Presence != registry.NoAnswer {
+		t.Errorf("without the file: %+v", got)
+	}
 }
