@@ -29,11 +29,9 @@ func imagesOfPods(ctx context.Context, c *cluster.Cluster) (pods map[string][]st
 		if !ok {
 			return errors.New("the list of Pods has something else in it")
 		}
-		name, named := pod.Namespace+"/"+pod.Name, make(map[string]bool)
 		for _, image := range namedIn(&pod.Spec) {
-			if image != "" && !named[image] {
-				named[image] = true
-				pods[image] = append(pods[image], name)
+			if image != "" {
+				pods[image] = append(pods[image], pod.Namespace+"/"+pod.Name)
 			}
 		}
 		return nil
