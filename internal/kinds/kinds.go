@@ -146,6 +146,12 @@ func Find(all []Set, ref mirrors.Object) *Set {
 	return &all[at]
 }
 
+// Applied returns the sets that there are once some are applied: each replaces the one of its kind and name.
+func Applied(current, wanted []Set) []Set {
+	all := slices.DeleteFunc(slices.Clone(current), func(s Set) bool { return Find(wanted, s.Ref()) != nil })
+	return append(all, wanted...)
+}
+
 // DigestOf names these very sets, in whatever order they come, as in "sha256:<hex>". Two digests are the same only where no set was
 // made, changed or deleted in between.
 func DigestOf(all []Set) string {

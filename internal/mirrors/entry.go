@@ -45,7 +45,7 @@ func (m *merger) read(sets []Set) map[Scope]*said {
 func (m *merger) readEntry(entry Entry, in *SetEntry) (statement, bool) {
 	s := statement{entry: entry, source: Scope(in.Source)}
 	if !sourceRegexp.MatchString(in.Source) {
-		m.find(InvalidSource, s.source, []Entry{entry}, "source %s is neither host[:port][/path] nor *.host; the entry is left out", quote(in.Source))
+		m.find(InvalidSource, s.source, []Entry{entry}, "source %s is neither host[:port][/path] nor *.host; the entry is left out", quote(in.Source)).Blocks = in.Policy == NeverContactSource
 		return s, false
 	}
 	never, known := m.readPolicy(entry, in)
@@ -62,7 +62,7 @@ func (m *merger) readEntry(entry Entry, in *SetEntry) (statement, bool) {
 		s.blocks, s.allows = never, !never
 	case lost && never:
 		s.blocks = true
-		m.find(InvalidMirror, s.source, []Entry{entry}, "no usable mirror is left of this entry, and its policy is NeverContactSource: source %s is blocked", quote(s.source))
+		m.find(InvalidMirror, s.source, []Entry{entry}, "no usable mirror is left of this entry, and its policy is NeverContactSource: source %s is blocked", quote(s.source)).Blocks = true
 	case lost && !onlySource:
 		m.find(InvalidMirror, s.source, []Entry{entry}, "no usable mirror is left of this entry, which is left out: source %s", quote(s.source))
 		return s, false
@@ -101,8 +101,9 @@ func (m *merger) readMirrors(entry Entry, in *SetEntry) []Scope {
 	return kept
 }
 
-func (m *merger) find(reason Reason, source Scope, entries []Entry, format string, args ...any) {
+func (m *merger) find(reason Reason, source Scope, entries []Entry, format string, args ...any) *Finding {
 	m.findings = append(m.findings, Finding{Reason: reason, Source: source, Entries: entries, Message: fmt.Sprintf(format, args...)})
+	return &m.findings[len(m.findings)-1]
 }
 
 // unique keeps the first of each value (E2).

@@ -102,6 +102,8 @@ type Finding struct {
 	// Message is a sentence without the name of the object, unless it is about several. Values in it are quoted and cut to
 	// a sane length.
 	Message string
+	// Blocks says that the entries block the source, or would if they could be used. That counts for both modes (T5).
+	Blocks bool
 }
 
 // Class returns what the finding asks for.

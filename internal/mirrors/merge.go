@@ -7,7 +7,7 @@ import "slices"
 
 // mergeSource makes the one rule of a source (M1 to M5, T2 to T5).
 func (m *merger) mergeSource(source Scope, all said, insecure Scopes) Rule {
-	rule := Rule{Source: source, Insecure: insecure.contain(source)}
+	rule := Rule{Source: source, Insecure: insecure.Contain(source)}
 	for i, o := range all {
 		if o.from == "" {
 			rule.From = append(rule.From, o.entries(anyOf)...)
@@ -87,7 +87,7 @@ func (m *merger) mergeMirrors(source Scope, o opinion, blocked bool, insecure Sc
 	}
 	mirrors := make([]Mirror, len(order))
 	for i, m := range order {
-		mirrors[i] = Mirror{Location: m, Insecure: insecure.contain(m), From: from[m]}
+		mirrors[i] = Mirror{Location: m, Insecure: insecure.Contain(m), From: from[m]}
 	}
 	return mirrors
 }

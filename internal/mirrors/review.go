@@ -38,7 +38,7 @@ func (m *merger) review(rules []Rule, all map[Scope]said) {
 func (r *review) reviewSource(rule *Rule) {
 	source := quote(rule.Source)
 	if why := unmatchable(rule.Source); why != "" {
-		r.find(UnmatchableSource, rule.Source, rule.From, "source %s matches no image, or not those meant: %s", source, why)
+		r.find(UnmatchableSource, rule.Source, rule.From, "source %s matches no image, or not those meant: %s", source, why).Blocks = rule.Blocked
 	}
 	domain, isWildcard := rule.Source.domain()
 	if isWildcard && r.said[rule.Source].hasOwnMirrors() {

@@ -144,6 +144,8 @@ type Result struct {
 	Rules []Rule
 	// Findings are sorted by the entries that they are about.
 	Findings []Finding
+	// Insecure are the scopes of the input, for images that no rule is about.
+	Insecure Scopes
 }
 
 // Merge applies sections 1 and 2 of the semantics to all sets, and looks over the rules that come out. It never fails:
@@ -158,5 +160,5 @@ func Merge(in Input) Result {
 	}
 	m.review(rules, all)
 	sortFindings(m.findings)
-	return Result{Rules: rules, Findings: m.findings}
+	return Result{Rules: rules, Findings: m.findings, Insecure: in.Insecure}
 }

@@ -80,7 +80,7 @@ func ParseScopes(scopes []string) (Scopes, error) {
 	return parsed, nil
 }
 
-// contain reports whether one of the scopes contains the other.
-func (s Scopes) contain(other Scope) bool {
+// Contain reports whether one of the scopes contains the other.
+func (s Scopes) Contain(other Scope) bool {
 	return slices.ContainsFunc(s, func(scope Scope) bool { return scope.Contains(other) })
 }

@@ -7,13 +7,13 @@ package check
 import (
 	"errors"
 	"fmt"
+	"io"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/plugin/cluster"
 	"github.com/mirrorset/mirrorset/internal/plugin/command"
 	"github.com/mirrorset/mirrorset/internal/plugin/manifests"
@@ -23,16 +23,16 @@ import (
 
 // options are those of one run.
 type options struct {
-	files    manifests.Flags
-	cluster  cluster.Flags
-	listing  output.Listing
-	images   string
-	pods     bool
-	source   bool
-	parallel int
-	timeout  time.Duration
-
-	tagsOfPods []mirrors.Reference // which are not checked
+	files     manifests.Flags
+	cluster   cluster.Flags
+	listing   output.Listing
+	registry  registry.Options
+	images    string
+	pods      bool
+	whatIf    bool
+	source    bool
+	platforms []string
+	parallel  int
 }
 
 // Command returns the verb.
@@ -41,13 +41,22 @@ func Command() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check [IMAGE...] [-f FILE|DIR|-]",
 		Short: "Ask the mirrors whether they have images",
-		Long: "Ask the mirrors whether they have images: those named, those in a file, or all that Pods of the cluster run by digest. " +
-			"Without -f the sets are those of the cluster. Each mirror is asked with the credentials that podman login and docker login left; " +
-			"sources are asked with --source only. By a tag, places may have different images; that is warned of as TagDiffers. The exit " +
-			"code is 0 if a mirror has each image, 1 if one would come from its source or from nowhere, and 2 after an error.",
+		Long: `Ask the mirrors whether they have images: those named, those in a file, or all that the specs of Pods of the cluster name.
+
+Without -f the sets are those of the cluster. With -f they are those of the files; --what-if adds these to the cluster's, in place of those
+with the same kind and name. Sources are asked with --source only.
+
+A place has an image if it has the manifest, and where that is an index, also the manifests for the platforms: those of --platform,
+else those of the cluster's Nodes, else all that the index lists. --layers asks for the config and all layers, too. Nothing is pulled, so
+content is not compared with digests.
+
+Pods are judged by what their specs name, whatever their phase, as if no node had the image: what runs, and imagePullPolicy, do not count.
+
+The exit code is 0 if a mirror has each image, 1 if one would come from its source or from nowhere, and 2 after an error.`,
 		Example: "  kubectl mirrors check quay.io/prometheus/prometheus@sha256:... -f config/samples/\n" +
 			"  kubectl mirrors check quay.io/prometheus/prometheus:v3.7.0 --source\n" +
-			"  kubectl mirrors check --pods",
+			"  kubectl mirrors check --images mapping.txt --layers\n" +
+			"  kubectl mirrors check --pods --what-if -f new-sets/",
 		Annotations:       map[string]string{command.ErrorCode: "2"},
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE:              o.run,
@@ -56,118 +65,142 @@ func Command() *cobra.Command {
 	o.files.AddInsecure(cmd)
 	o.cluster.Add(cmd)
 	o.listing.AddFlags(cmd, "table", "wide", "json", "yaml")
-	cmd.Flags().StringVar(&o.images, "images", "", "file with an image a line, or - for standard input")
-	cmd.Flags().BoolVar(&o.pods, "pods", false, "check all images that Pods of the cluster run by digest")
-	cmd.Flags().BoolVar(&o.source, "source", false, "ask the sources too, but for those that are blocked")
-	cmd.Flags().IntVar(&o.parallel, "parallel", 8, "how many requests there are at a time")
-	cmd.Flags().DurationVar(&o.timeout, "registry-timeout", 10*time.Second, "how long to wait for the answer of a mirror, and for that of a credential helper")
-	command.CompleteWith(cmd, "parallel")
-	command.CompleteWith(cmd, "registry-timeout")
+	o.addFlags(cmd)
 	return cmd
 }
 
-func (o *options) run(cmd *cobra.Command, args []string) error {
+func (o *options) addFlags(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&o.images, "images", "", "file with an image a line, such as oc-mirror's mapping.txt, or - for standard input")
+	flags.BoolVar(&o.pods, "pods", false, "check all images that the specs of Pods of the cluster name")
+	flags.BoolVar(&o.whatIf, "what-if", false, "judge as if the sets of -f were applied to the cluster")
+	flags.BoolVar(&o.source, "source", false, "ask the sources too, but for those that are blocked")
+	flags.StringSliceVar(&o.platforms, "platform", nil, "OS/ARCH[/VARIANT] whose manifests an index has to have; may be repeated (default: those of the cluster's Nodes, or without a cluster all)")
+	flags.BoolVar(&o.registry.Layers, "layers", false, "ask for the config and the layers of each image, too")
+	flags.StringVar(&o.registry.CAFile, "ca-file", "", "file with certificates in PEM format to trust beside those of the system")
+	flags.StringVar(&o.registry.AuthFile, "authfile", "", "file with the credentials to use, as podman login writes it (default: those that podman login and docker login left)")
+	flags.IntVar(&o.parallel, "parallel", 8, "how many requests there are at a time")
+	flags.DurationVar(&o.registry.Timeout, "registry-timeout", 10*time.Second, "how long to wait for the answer to each request, and for that of a credential helper")
+	for _, name := range []string{"platform", "parallel", "registry-timeout"} {
+		command.CompleteWith(cmd, name)
+	}
+}
+
+func (o *options) check() error {
 	switch err := o.listing.Check(); {
 	case err != nil:
 		return err
 	case o.parallel < 1:
 		return fmt.Errorf("--parallel %d: want 1 or more", o.parallel)
-	case o.timeout <= 0:
-		return fmt.Errorf("--registry-timeout %s: want more than 0", o.timeout)
+	case o.registry.Timeout <= 0:
+		return fmt.Errorf("--registry-timeout %s: want more than 0", o.registry.Timeout)
 	case o.images == "-" && slices.Contains(o.files.Filenames, "-"):
 		return errors.New("-f and --images cannot both read standard input")
+	case o.whatIf && len(o.files.Filenames) == 0:
+		return errors.New("--what-if: want the sets to judge with -f")
 	}
-	sets, _, err := o.cluster.Sets(cmd, &o.files)
+	for _, text := range o.platforms {
+		p, err := registry.ParsePlatform(text)
+		if err != nil {
+			return fmt.Errorf("--platform %q: want OS/ARCH or OS/ARCH/VARIANT, as linux/arm64", text)
+		}
+		o.registry.Platforms = append(o.registry.Platforms, p)
+	}
+	return nil
+}
+
+func (o *options) run(cmd *cobra.Command, args []string) error {
+	if err := o.check(); err != nil {
+		return err
+	}
+	today, then, c, err := o.sets(cmd)
 	if err != nil {
 		return err
 	}
-	result, err := o.files.Merge(sets)
+	result, err := o.files.Merge(then)
 	if err != nil {
 		return err
 	}
-	references, err := o.references(cmd, args)
+	wants, err := o.all(cmd, args, c)
 	if err != nil {
 		return err
 	}
-	index := mirrors.NewIndex(result.Rules)
-	images, resolutions := make([]checkedImage, len(references)), make([]mirrors.Resolution, len(references))
-	for i, ref := range references {
-		resolutions[i] = index.Resolve(ref)
-		images[i] = placesOf(ref, resolutions[i], o.source)
+	forward := o.learnMachines(cmd, c)
+	client, err := registry.NewClient(o.registry)
+	if err != nil {
+		return err
 	}
-	output.Warn(cmd.ErrOrStderr(), concerning(output.Touching(result.Findings, resolutions...), references, resolutions))
-	noteTagsOfPods(cmd.ErrOrStderr(), index, o.tagsOfPods)
-	o.ask(cmd, images)
+	j := judge{client: client, answers: make(map[question]registry.Answer), parallel: o.parallel, askSource: o.source, forward: forward}
+	images, pulls := j.placesOfAll(result, wants)
+	output.Warn(cmd.ErrOrStderr(), output.Touching(result.Findings, pulls...))
+	if err := o.learnToday(cmd, j, today, wants, images); err != nil {
+		return err
+	}
+	j.settle(cmd.Context(), cmd.ErrOrStderr(), images)
 	for i := range images {
-		images[i].From = images[i].origin()
 		images[i].compareDigests(cmd.ErrOrStderr())
 	}
 	return o.report(cmd, images)
 }
 
-// concerning leaves out what is found of pulls by tag, or by digest, where no image of the source is named so.
-func concerning(findings []mirrors.Finding, references []mirrors.Reference, resolutions []mirrors.Resolution) []mirrors.Finding {
-	named := make(map[mirrors.Scope]mirrors.Mode)
-	for i, ref := range references {
-		if rule := resolutions[i].Rule; rule != nil {
-			named[rule.Source] |= ref.Mode
+// sets returns the sets to judge by, and those of today where these are compared. The cluster is nil where nothing is asked of one.
+func (o *options) sets(cmd *cobra.Command) (today, then []kinds.Set, c *cluster.Cluster, err error) {
+	if !o.whatIf {
+		if then, c, err = o.cluster.Sets(cmd, &o.files); err == nil && c == nil && o.pods {
+			c, err = o.cluster.Connect()
 		}
+		return nil, then, c, err
 	}
-	return slices.DeleteFunc(findings, func(f mirrors.Finding) bool {
-		switch f.Reason {
-		case mirrors.BlocksTagPulls:
-			return named[f.Source]&mirrors.ByTag == 0
-		case mirrors.BlocksDigestPulls:
-			return named[f.Source]&mirrors.ByDigest == 0
-		}
-		return false
-	})
+	applied, err := o.files.Read(cmd)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if c, err = o.cluster.Connect(); err == nil {
+		today, err = c.Sets(cmd.Context())
+	}
+	if err != nil {
+		return nil, nil, nil, fmt.Errorf("--what-if: the sets that those of -f are added to are those of a cluster: %w", err)
+	}
+	c.WarnOfLacks(cmd.ErrOrStderr())
+	return today, kinds.Applied(today, applied), c, nil
 }
 
-// ask fills in the results that are still open. The places are asked at the same time, and each one once.
-func (o *options) ask(cmd *cobra.Command, images []checkedImage) {
-	type question struct {
-		location string
-		insecure bool
+// learnMachines takes the platforms from the Nodes of the cluster, if there is one and none are named, and tells whether all runtimes
+// there are containerd.
+func (o *options) learnMachines(cmd *cobra.Command, c *cluster.Cluster) (forward bool) {
+	if c == nil {
+		return false
 	}
-	type asker struct {
-		image *checkedImage
-		place *checkedPlace
-	}
-	open := make(map[question][]asker)
-	var questions []question
-	for i := range images {
-		for j := range images[i].Places {
-			if p := &images[i].Places[j]; p.Result == "" {
-				q := question{p.Location, p.insecure}
-				if open[q] == nil {
-					questions = append(questions, q)
-				}
-				open[q] = append(open[q], asker{&images[i], p})
-			}
+	machines, err := c.Machines(cmd.Context())
+	if err != nil {
+		all := ", so each index has to have the manifests for all platforms that it lists; --platform names those that count"
+		if len(o.registry.Platforms) > 0 {
+			all = ""
 		}
+		fmt.Fprintf(cmd.ErrOrStderr(), "warning: the Nodes of the cluster cannot be listed%s: %v\n", all, err)
+		return false
 	}
-	live, asked := output.NewLiveLine(cmd.ErrOrStderr()), 0
-	client := registry.NewClient(o.timeout)
-	var mu sync.Mutex
-	var all sync.WaitGroup
-	turns := make(chan struct{}, o.parallel)
-	for _, q := range questions {
-		turns <- struct{}{}
-		all.Go(func() {
-			answer := client.Has(cmd.Context(), q.location, q.insecure)
-			<-turns
-			mu.Lock()
-			defer mu.Unlock()
-			for _, a := range open[q] {
-				a.image.take(a.place, answer)
-			}
-			asked++
-			live.Show(fmt.Sprintf("%d of %d places asked", asked, len(questions)))
-		})
+	if len(o.registry.Platforms) == 0 {
+		o.registry.Platforms = machines.Platforms
 	}
-	all.Wait()
-	live.Clear()
+	return slices.Equal(machines.Runtimes, []string{"containerd"})
+}
+
+// learnToday finds out where images come from without the sets of --what-if.
+func (o *options) learnToday(cmd *cobra.Command, j judge, today []kinds.Set, wants []wanted, images []checkedImage) error {
+	if !o.whatIf {
+		return nil
+	}
+	result, err := o.files.Merge(today)
+	if err != nil {
+		return err
+	}
+	now, _ := j.placesOfAll(result, wants)
+	j.settle(cmd.Context(), cmd.ErrOrStderr(), now)
+	for i := range images {
+		images[i].Before = now[i].From
+	}
+	return nil
 }
 
 // report prints all, and returns the verdict.
@@ -177,9 +210,11 @@ func (o *options) report(cmd *cobra.Command, images []checkedImage) error {
 		counts[images[i].From]++
 	}
 	if o.listing.IsTable() {
-		if err := o.listing.NewTable(cmd.OutOrStdout(), columnsOf(images)...).Print(imageRows(images, o.listing.IsWide())...); err != nil {
+		t := newTable(images, o.listing.IsWide(), o.pods)
+		if err := o.listing.NewTable(cmd.OutOrStdout(), t.columns()...).Print(t.rows()...); err != nil {
 			return err
 		}
+		sayChanges(cmd.ErrOrStderr(), images)
 		fmt.Fprintf(cmd.ErrOrStderr(), "%d of %s from a mirror, %d from the source, %d from nowhere.\n",
 			counts[fromMirror], output.Plural(len(images), "image comes", "images come"), counts[fromSource], counts[fromNowhere])
 	} else if err := output.Value(cmd.OutOrStdout(), o.listing.Name, map[string]any{
@@ -191,4 +226,18 @@ func (o *options) report(cmd *cobra.Command, images []checkedImage) error {
 		return command.Verdict(1)
 	}
 	return nil
+}
+
+// sayChanges names the images that come from somewhere else once the sets of --what-if are applied.
+func sayChanges(stderr io.Writer, images []checkedImage) {
+	names := map[origin]string{fromMirror: "a mirror", fromSource: "the source", fromNowhere: "nowhere"}
+	for i := range images {
+		if image := &images[i]; image.Before != "" && image.Before != image.From {
+			by := ""
+			if len(image.Pods) > 0 {
+				by = " (Pods " + sayPods(image.Pods, 10) + ")"
+			}
+			fmt.Fprintf(stderr, "changed: %s%s comes from %s with these sets, and from %s without\n", image.Image, by, names[image.From], names[image.Before])
+		}
+	}
 }

@@ -15,9 +15,6 @@ import (
 	"testing"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	"github.com/mirrorset/mirrorset/internal/plugin/plugintest"
 )
 
@@ -113,11 +110,11 @@ func TestEachImageIsOneRowAPlace(t *testing.T) {
 	}
 	manifest := plugintest.Never("a", "quay.io", m.Host+"/q")
 	r := run(t, manifest, "check", "-f", "-", "--insecure-registry", m.Host, "--images", file, "quay.io/app@"+there, "quay.io/app:v1")
-	rows := []string{"quay.io/app:v1|<none>|Refused", "quay.io/app@" + there[:19] + "|" + m.Host + "/q/app@" + there[:19] + "|OK", "quay.io/app@" + missing[:19] + "|" + m.Host + "/q/app@" + missing[:19] + "|Missing"}
+	rows := []string{"quay.io/app:v1|<none>|Refused|source \"quay.io\" is blocked by a, and no set names a mirror of it for tags", "quay.io/app@" + there[:19] + "|" + m.Host + "/q/app@" + there[:19] + "|OK|<none>", "quay.io/app@" + missing[:19] + "|" + m.Host + "/q/app@" + missing[:19] + "|Missing|<none>"}
 	if rows[1] > rows[2] {
 		t.Fatal("digests begin with fewer than 64 f")
 	}
-	if got := columns(r.Stdout); got != "IMAGE|PULL SOURCE|RESULT\n"+strings.Join(rows, "\n")+"\n" {
+	if got := columns(r.Stdout); got != "IMAGE|PULL SOURCE|RESULT|MESSAGE\n"+strings.Join(rows, "\n")+"\n" {
 		t.Errorf("stdout:\n%s", got)
 	}
 	if r.Code != 1 || !strings.HasPrefix(r.Stderr, "warning: BlocksTagPulls: a: ") || !strings.HasSuffix(r.Stderr, "pulled at all\n1 of 3 images come from a mirror, 0 from the source, 2 from nowhere.\n") {
@@ -159,25 +156,6 @@ func columns(text string) (lines string) {
 		lines += strings.Join(cells, "|") + "\n"
 	}
 	return lines
-}
-
-func TestTheImagesOfPodsAreThoseWithDigests(t *testing.T) {
-	plugintest.Isolate(t)
-	m := plugintest.NewMirror(t)
-	first, second, third := m.Push(t, "q/app"), m.Push(t, "q/app"), m.Push(t, "q/app")
-	pod := corev1.Pod{
-		Spec: corev1.PodSpec{
-			InitContainers: []corev1.Container{{Image: "quay.io/app@" + first}},
-			Containers:     []corev1.Container{{Image: "quay.io/app:v1"}},
-			Volumes:        []corev1.Volume{{Name: "none"}, {Name: "model", VolumeSource: corev1.VolumeSource{Image: &corev1.ImageVolumeSource{Reference: "quay.io/app@" + third}}}},
-		},
-		Status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{{ImageID: "docker-pullable://quay.io/app@" + second}, {ImageID: second}, {ImageID: "quay.io/app@" + first}}},
-	}
-	objects := map[string]any{"/api/v1/pods": corev1.PodList{TypeMeta: metav1.TypeMeta{Kind: "PodList", APIVersion: "v1"}, Items: []corev1.Pod{pod}}}
-	r := run(t, plugintest.Never("a", "quay.io", m.Host+"/q"), "check", "-f", "-", "--pods", "--server", plugintest.Serve(t, objects), "--insecure-registry", m.Host)
-	if r.Code != 0 || r.Stderr != "3 of 3 images come from a mirror, 0 from the source, 0 from nowhere.\n" {
-		t.Errorf("exit code %d, stderr %q, stdout:\n%s", r.Code, r.Stderr, r.Stdout)
-	}
 }
 
 func TestNoMoreRequestsAreMadeAtATimeThanAllowed(t *testing.T) {
@@ -225,8 +203,13 @@ func TestWhatCannotBeCheckedIsAnError(t *testing.T) {
 		{"there is no image to check", []string{"-f", "-"}},
 		{`image "UPPER"`, []string{"-f", "-", "UPPER"}},
 		{"none: no such file or directory", []string{"-f", "-", "--images", "none"}},
-		{long + ": line 2: bufio.Scanner: token too long", []string{"-f", "-", "--images", long}},
+		{long + ": line 2: more than 65536 characters", []string{"-f", "-", "--images", long}},
 		{"-f and --images cannot both read standard input", []string{"-f", "-", "--images", "-"}},
+		{"--what-if: want the sets to judge with -f", []string{"--what-if", "a"}},
+		{"--what-if: the sets that those of -f are added to are those of a cluster: ", []string{"--what-if", "-f", "-", "a", "--server", plugintest.Serve(t, nil)}},
+		{`--platform "linux/amd64/v1/x/y": want OS/ARCH or OS/ARCH/VARIANT`, []string{"-f", "-", "--platform", "linux/amd64/v1/x/y", "a"}},
+		{"--ca-file none: no such file or directory", []string{"-f", "-", "--ca-file", "none", "a"}},
+		{"--authfile none: no such file or directory", []string{"-f", "-", "--authfile", "none", "a"}},
 		{"--parallel 0: want 1 or more", []string{"-f", "-", "--parallel=0", "a"}},
 		{"--registry-timeout 0s: want more than 0", []string{"-f", "-", "--registry-timeout=0s", "a"}},
 		{"--registry-timeout -1s: want more than 0", []string{"-f", "-", "--registry-timeout=-1s", "a"}},

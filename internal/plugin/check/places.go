@@ -5,10 +5,8 @@ package check
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
-	"strings"
-
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/plugin/registry"
@@ -17,7 +15,8 @@ import (
 // What is known of places that are not asked.
 const (
 	notAsked registry.Presence = "NotAsked" // it is the image's own source
-	refused  registry.Presence = "Refused"  // there is no place
+	refused  registry.Presence = "Refused"  // the source is blocked, and no mirror is asked
+	invalid  registry.Presence = "Invalid"  // what a Pod names is no image
 )
 
 // origin is where an image would come from.
@@ -32,13 +31,22 @@ const (
 
 // checkedImage is one image with all places that it could be pulled from, in order.
 type checkedImage struct {
-	Image  string         `json:"image"`
-	From   origin         `json:"from"`
+	Image string `json:"image"`
+	From  origin `json:"from"`
+	// Before is where it comes from without the sets of --what-if.
+	Before origin `json:"before,omitempty"`
+	// Pods are those that name it, as namespace/name.
+	Pods   []string       `json:"pods,omitempty"`
 	Places []checkedPlace `json:"pullSources"`
+	// Message says why there is no place.
+	Message string `json:"message,omitempty"`
 	// TagDiffers says that not all places have the same by the tag.
 	TagDiffers bool `json:"tagDiffers,omitempty"`
 
-	mode mirrors.Mode
+	ref     mirrors.Reference
+	invalid bool
+	// elsewhere is where that comes from which the deciding place lacks.
+	elsewhere origin
 }
 
 // checkedPlace is one of them.
@@ -52,79 +60,51 @@ type checkedPlace struct {
 	isSource bool // the one that the image's own reference names
 	insecure bool
 	from     []mirrors.Entry
+	has      string // the digest of what is there
+	lacks    []registry.Part
 }
 
-// placesOf lists where an image could be pulled from. The source is asked only where that is asked for.
-func placesOf(ref mirrors.Reference, res mirrors.Resolution, askSource bool) checkedImage {
-	image := checkedImage{Image: ref.String(), Places: []checkedPlace{}, mode: ref.Mode}
-	for _, s := range res.PullSources {
-		place := checkedPlace{Location: s.Location, isSource: s.Location == ref.String(), insecure: s.Insecure, from: s.From}
-		if place.isSource && !askSource {
-			place.Result = notAsked
-		}
-		image.Places = append(image.Places, place)
+// whyRefused says why a blocked source leaves no place for an image.
+func whyRefused(ref mirrors.Reference, rule *mirrors.Rule) string {
+	text := fmt.Sprintf("source %q is blocked by %s", string(rule.Source), mirrors.Names(rule.BlockedBy))
+	switch {
+	case rule.CannotBeServed():
+		return fmt.Sprintf("source %q is blocked, and no mirror can serve it, says %s", string(rule.Source), mirrors.Names(rule.BlockedBy))
+	case len(rule.MirrorsFor(ref.Mode)) == 0:
+		return text + fmt.Sprintf(", and no set names a mirror of it for %ss", ref.Mode)
 	}
-	return image
+	return text + ", and no mirror of it can be used for this image"
 }
 
 // take notes what a place says of the image.
 func (i *checkedImage) take(p *checkedPlace, a registry.Answer) {
-	p.Result, p.Message = a.Presence, a.Message
-	if i.mode == mirrors.ByTag {
+	p.Result, p.Message, p.has, p.lacks = a.Presence, a.Message, a.Digest, a.Lacks
+	if i.ref.Mode == mirrors.ByTag {
 		p.Digest = a.Digest
 	}
 }
 
-// origin returns where the image would come from: the first place that has it, be it the source, which may not have been asked.
+// origin returns where the image would come from: the first place that has it, be it the source, which may not have been asked. The
+// first place that has its manifest decides, and what it lacks of the image has to come from elsewhere.
 func (i *checkedImage) origin() origin {
-	for _, p := range i.Places {
-		switch {
-		case p.isSource && (p.Result == notAsked || p.Result == registry.Present):
-			return fromSource
-		case p.Result == registry.Present:
-			return fromMirror
-		}
+	switch p := i.deciding(); {
+	case p == nil:
+		return fromNowhere
+	case p.Result == registry.Incomplete:
+		return cmp.Or(i.elsewhere, fromNowhere)
+	case p.isSource:
+		return fromSource
 	}
-	return fromNowhere
+	return fromMirror
 }
 
-// columnsOf are those of a table of images. What a tag names is a column only where there are tags.
-func columnsOf(images []checkedImage) []metav1.TableColumnDefinition {
-	columns := []metav1.TableColumnDefinition{
-		{Name: "Image", Type: "string", Format: "name"},
-		{Name: "Pull source", Type: "string"},
-		{Name: "Result", Type: "string"},
+// deciding returns the first place that has the image's manifest, or may have it; nil where there is none.
+func (i *checkedImage) deciding() *checkedPlace {
+	at := slices.IndexFunc(i.Places, func(p checkedPlace) bool {
+		return p.Result == registry.Present || p.Result == registry.Incomplete || p.Result == notAsked
+	})
+	if at < 0 {
+		return nil
 	}
-	if haveTags(images) {
-		columns = append(columns, metav1.TableColumnDefinition{Name: "Digest", Type: "string", Priority: 1})
-	}
-	return append(columns, metav1.TableColumnDefinition{Name: "Message", Type: "string", Priority: 1})
-}
-
-func haveTags(images []checkedImage) bool {
-	return slices.ContainsFunc(images, func(i checkedImage) bool { return i.mode == mirrors.ByTag })
-}
-
-func imageRows(images []checkedImage, full bool) (rows [][]any) {
-	short := func(location string) string {
-		if name, digest, ok := strings.Cut(location, "@sha256:"); ok && !full && len(digest) > 12 {
-			return name + "@sha256:" + digest[:12]
-		}
-		return location
-	}
-	tags := haveTags(images)
-	for i := range images {
-		places := images[i].Places
-		if len(places) == 0 {
-			places = []checkedPlace{{Location: "<none>", Result: refused}}
-		}
-		for _, p := range places {
-			row := []any{short(images[i].Image), short(p.Location), string(p.Result)}
-			if tags {
-				row = append(row, cmp.Or(p.Digest, "<none>"))
-			}
-			rows = append(rows, append(row, cmp.Or(p.Message, "<none>")))
-		}
-	}
-	return rows
+	return &i.Places[at]
 }

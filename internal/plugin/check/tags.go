@@ -6,53 +6,47 @@ package check
 import (
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 
 	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/plugin/registry"
 )
 
-// compareDigests says where places have other images by the tag than the one that a pull gets (T12).
+// compareDigests says where places have other images by the tag than the first one that has it (T12). A pull gets the tag of that one
+// only where each place before it has said that it has it not.
 func (i *checkedImage) compareDigests(stderr io.Writer) {
 	var first *checkedPlace
 	var from []mirrors.Entry
-	var others []string
+	var others, unknown []string
+	named := make(map[string]bool)
 	for j := range i.Places {
 		p := &i.Places[j]
 		from = append(from, p.from...)
+		again := named[p.Location]
+		named[p.Location] = true
 		switch {
-		case p.Digest == "":
-		case first == nil:
+		case again:
+		case p.Digest != "" && first == nil:
 			first = p
-		case p.Digest != first.Digest && p.Location != first.Location:
+		case p.Digest != "" && p.Digest != first.Digest:
 			others = append(others, p.Location+" has "+p.Digest)
+		case first == nil && p.Result == notAsked:
+			unknown = append(unknown, p.Location+" was not asked")
+		case first == nil && p.Result == registry.NoAnswer:
+			unknown = append(unknown, p.Location+" did not answer")
 		}
 	}
 	if len(others) == 0 {
 		return
 	}
 	i.TagDiffers = true
-	fmt.Fprintf(stderr, "warning: TagDiffers: %s: image %s: the first place that has the tag, %s, has %s, but %s\n",
-		mirrors.Names(from), i.Image, first.Location, first.Digest, strings.Join(slices.Compact(others), ", and "))
-}
-
-// noteTagsOfPods says which images Pods name by tag that could come from a mirror by that tag. Only what runs of them is checked.
-func noteTagsOfPods(stderr io.Writer, index *mirrors.Index, tags []mirrors.Reference) {
-	var images []string
-	for _, ref := range tags {
-		if rule := index.Resolve(ref).Rule; rule != nil && len(rule.MirrorsFor(mirrors.ByTag)) > 0 {
-			images = append(images, ref.String())
-		}
+	text := fmt.Sprintf("the first place that has the tag, %s, has %s", first.Location, first.Digest)
+	if len(unknown) > 0 {
+		text = fmt.Sprintf("%s has %s", first.Location, first.Digest)
 	}
-	if len(images) == 0 {
-		return
+	text += ", but " + strings.Join(others, ", and ")
+	if len(unknown) > 0 {
+		text += "; which of them a pull gets is not known, because an earlier place may have the tag: " + strings.Join(unknown, ", and ")
 	}
-	slices.Sort(images)
-	images = slices.Compact(images)
-	const most = 10
-	text := strings.Join(images[:min(len(images), most)], ", ")
-	if more := len(images) - most; more > 0 {
-		text += fmt.Sprintf(" and %d more", more)
-	}
-	fmt.Fprintf(stderr, "note: Pods name images by tag that have mirrors for tags: %s; only what runs was checked, by digest. To check a tag, name the image\n", text)
+	fmt.Fprintf(stderr, "warning: TagDiffers: %s: image %s: %s\n", mirrors.Names(from), i.Image, text)
 }

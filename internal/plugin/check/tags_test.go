@@ -7,9 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	"github.com/mirrorset/mirrorset/internal/plugin/plugintest"
 )
 
@@ -23,10 +20,15 @@ func TestTagsAreResolvedAtTheirMirrors(t *testing.T) {
 	plugintest.Isolate(t)
 	first, second, empty, source := plugintest.NewMirror(t), plugintest.NewMirror(t), plugintest.NewMirror(t), plugintest.NewMirror(t)
 	digests := map[*plugintest.Mirror]string{first: first.Push(t, "q/app"), second: second.Push(t, "q/app"), source: source.Push(t, "app")}
-	all := []string{first.Host, byOtherName(first), second.Host, empty.Host, source.Host}
+	all := []string{first.Host, byOtherName(first), second.Host, empty.Host, source.Host, "127.0.0.1:1"}
 	image := source.Host + "/app:latest"
 	tags := func(mirrors ...string) string { return plugintest.TagSet("a", source.Host, mirrors...) }
 	never := func(manifest string) string { return manifest + "    mirrorSourcePolicy: NeverContactSource\n" }
+	unsure := func(at, has, other, why string) string {
+		return "warning: TagDiffers: itms/a: image " + image + ": " + at + " has " + has + ", but " + other +
+			"; which of them a pull gets is not known, because an earlier place may have the tag: " + why + "\n"
+	}
+	const gone = "127.0.0.1:1"
 	differs := func(at, has string, others ...string) string {
 		return "warning: TagDiffers: itms/a: image " + image + ": the first place that has the tag, " + at + ", has " + has + ", but " + strings.Join(others, ", and ") + "\n"
 	}
@@ -48,6 +50,16 @@ func TestTagsAreResolvedAtTheirMirrors(t *testing.T) {
 			differs(first.Host+app, digests[first], second.Host+app+" has "+digests[second], image+" has "+digests[source])},
 		{"the source alone has it", tags(empty.Host + "/q"), true, "Missing OK => Source", 1, ""},
 		{"the source comes first", tags(source.Host, first.Host+"/q"), true, "OK OK OK => Source", 1, differs(image, digests[source], first.Host+app+" has "+digests[first])},
+		{"the source comes first and between, and differs", tags(source.Host, first.Host+"/q", source.Host, second.Host+"/q"), true, "OK OK OK OK => Source", 1,
+			differs(image, digests[source], first.Host+app+" has "+digests[first], second.Host+app+" has "+digests[second])},
+		{"the source stands between, and is named once", tags(first.Host+"/q", source.Host, byOtherName(first)+"/q"), true, "OK OK OK OK => Mirror", 0,
+			differs(first.Host+app, digests[first], image+" has "+digests[source])},
+		{"the first does not answer", tags(gone+"/q", first.Host+"/q", second.Host+"/q"), false, "Error OK OK NotAsked => Mirror", 0,
+			unsure(first.Host+app, digests[first], second.Host+app+" has "+digests[second], gone+app+" did not answer")},
+		{"the source comes first and is not asked", tags(source.Host, first.Host+"/q", second.Host+"/q"), false, "NotAsked OK OK NotAsked => Source", 1,
+			unsure(first.Host+app, digests[first], second.Host+app+" has "+digests[second], image+" was not asked")},
+		{"a later one does not answer", tags(first.Host+"/q", gone+"/q", second.Host+"/q"), false, "OK Error OK NotAsked => Mirror", 0,
+			differs(first.Host+app, digests[first], second.Host+app+" has "+digests[second])},
 		{"mirrors for digests do not count", plugintest.Set("a", source.Host, first.Host+"/q"), true, "OK => Source", 1, ""},
 		{"the source is blocked", never(tags(first.Host + "/q")), true, "OK => Mirror", 0, ""},
 		{"the source is blocked, and no mirror has it", never(tags(empty.Host + "/q")), true, "Missing => Nowhere", 1, ""},
@@ -117,28 +129,6 @@ func TestAWideTableHasWhatATagNames(t *testing.T) {
 		missing + "|" + missing + "|NotAsked|<none>|<none>\n"
 	if got := columns(r.Stdout); got != want {
 		t.Errorf("stdout:\n%s\nwant:\n%s", got, want)
-	}
-}
-
-// What runs may be another image than the one that the tag has now.
-func TestTagsOfPodsAreNamedAsNotChecked(t *testing.T) {
-	plugintest.Isolate(t)
-	m := plugintest.NewMirror(t)
-	digest := m.Push(t, "q/app")
-	pod := corev1.Pod{
-		Spec:   corev1.PodSpec{Containers: []corev1.Container{{Image: "quay.io/app:v1"}, {Image: "quay.io/app:v1"}, {Image: "quay.io/app:v2"}, {Image: "other.io/app:v1"}, {Image: "NONE"}}},
-		Status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{{ImageID: "quay.io/app@" + digest}, {ImageID: "quay.io/app:v3"}}},
-	}
-	url := plugintest.Serve(t, map[string]any{"/api/v1/pods": corev1.PodList{TypeMeta: metav1.TypeMeta{Kind: "PodList", APIVersion: "v1"}, Items: []corev1.Pod{pod}}})
-	manifest := plugintest.Documents(plugintest.Set("a", "quay.io", m.Host+"/q"), plugintest.TagSet("b", "quay.io", m.Host+"/q"))
-	const note = "note: Pods name images by tag that have mirrors for tags: quay.io/app:v1, quay.io/app:v2; only what runs was checked, by digest. To check a tag, name the image\n"
-	r := run(t, manifest, "check", "-f", "-", "--pods", "--server", url, "--insecure-registry", m.Host)
-	if want := note + "1 of 1 image comes from a mirror, 0 from the source, 0 from nowhere.\n"; r.Code != 0 || r.Stderr != want {
-		t.Errorf("exit code %d, stderr %q, want %q", r.Code, r.Stderr, want)
-	}
-	r = run(t, manifest, "check", "-f", "-", "--pods", "--server", url, "--insecure-registry", m.Host, "quay.io/app:v1", "quay.io/app:v2")
-	if strings.Contains(r.Stderr, "note: ") {
-		t.Errorf("those that are checked are named too: %q", r.Stderr)
 	}
 }
 

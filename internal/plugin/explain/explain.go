@@ -18,6 +18,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/plugin/cluster"
 	"github.com/mirrorset/mirrorset/internal/plugin/command"
+	"github.com/mirrorset/mirrorset/internal/plugin/images"
 	"github.com/mirrorset/mirrorset/internal/plugin/manifests"
 	"github.com/mirrorset/mirrorset/internal/plugin/output"
 	"github.com/mirrorset/mirrorset/internal/plugin/runtimes"
@@ -69,7 +70,7 @@ func (o *options) run(cmd *cobra.Command, args []string) error {
 	if !slices.Contains([]string{"", runtimes.CRIO, runtimes.Containerd}, o.runtime) {
 		return fmt.Errorf("--runtime %q: want %s or %s, or leave it out", o.runtime, runtimes.CRIO, runtimes.Containerd)
 	}
-	ref, err := mirrors.ParseReference(args[0])
+	ref, err := images.Parse(args[0])
 	if err != nil {
 		return err
 	}
@@ -84,7 +85,7 @@ func (o *options) run(cmd *cobra.Command, args []string) error {
 	node := certsd.Node{Redirector: runtimes.RedirectorAddress(runtimes.DefaultRedirectorPort), AllowDefaultHost: o.allowDefaultHost}
 	found := runtimes.New(result.Rules, o.runtime, node).Answer(ref)
 	stderr := cmd.ErrOrStderr()
-	touched := output.Touching(result.Findings, found.Resolution)
+	touched := output.Touching(result.Findings, output.Pull{Mode: ref.Mode, Resolution: found.Resolution})
 	output.Warn(stderr, touched)
 	switch {
 	case found.Pending != nil:

@@ -103,7 +103,9 @@ func TestExplainWarnsAboutTheDecidingSourceOnly(t *testing.T) {
 		name, image, want string
 	}{
 		{"the blocked one", "s.com/x:1", "warning: BlocksTagPulls: a: spec.imageDigestMirrors[0]: source \"s.com\""},
-		{"the wildcard", "x.t.com/x:1", "warning: WildcardCollapse: b: spec.imageDigestMirrors[0]: images"},
+		{"the wildcard by tag, which no entry is about", "x.t.com/x:1", ""},
+		{"the blocked one by digest", "s.com/x@sha256:" + strings.Repeat("f", 64), ""},
+		{"the wildcard", "x.t.com/x@sha256:" + strings.Repeat("f", 64), "warning: WildcardCollapse: b: spec.imageDigestMirrors[0]: images"},
 		{"none", "u.com/x:1", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -139,10 +141,28 @@ func TestExplainSaysWhereRuntimesDiffer(t *testing.T) {
 
 func TestExplainSaysWhichEntriesCannotDecide(t *testing.T) {
 	manifest := plugintest.Documents(plugintest.Never("a", "docker.io/alpine", "m.example.org/alpine"), plugintest.Never("b", "https://quay.io", "m.example.org"), plugintest.Set("c", "quay.io", "mirror"))
-	r := run(t, manifest, "explain", "quay.io/x:1", "-f", "-").MustSucceed(t)
-	for _, want := range []string{"UnmatchableSource: a: spec.imageDigestMirrors[0]: ", "InvalidSource: b: spec.imageDigestMirrors[0]: ", "InvalidMirror: c: spec.imageDigestMirrors[0]: "} {
-		if !strings.Contains(r.Stderr, "warning: "+want) {
-			t.Errorf("want %q in %q", want, r.Stderr)
+	const invalidMirror = "InvalidMirror: c: spec.imageDigestMirrors[0]: "
+	both := []string{"UnmatchableSource: a: spec.imageDigestMirrors[0]: ", "InvalidSource: b: spec.imageDigestMirrors[0]: "} // they were to be blocked, for both
+	for image, wanted := range map[string][]string{"quay.io/x@sha256:" + strings.Repeat("f", 64): append(both, invalidMirror), "quay.io/x:1": both} {
+		r := run(t, manifest, "explain", image, "-f", "-").MustSucceed(t)
+		for _, want := range wanted {
+			if !strings.Contains(r.Stderr, "warning: "+want) {
+				t.Errorf("%s: want %q in %q", image, want, r.Stderr)
+			}
+		}
+		if strings.Contains(image, ":1") && strings.Contains(r.Stderr, invalidMirror) {
+			t.Errorf("%s: what is found of digests is shown for a tag: %q", image, r.Stderr)
+		}
+	}
+}
+
+// Images may be written as other tools do.
+func TestExplainTakesImagesOfOtherTools(t *testing.T) {
+	manifest := plugintest.Set("a", "quay.io", "m.local/q")
+	want := run(t, manifest, "explain", "quay.io/x:1", "-f", "-").MustSucceed(t).Stdout
+	for _, image := range []string{"docker://quay.io/x:1", "quay.io/x:1=m.local/other:1"} {
+		if got := run(t, manifest, "explain", image, "-f", "-").MustSucceed(t).Stdout; got != want {
+			t.Errorf("%s: stdout:\n%s\nwant:\n%s", image, got, want)
 		}
 	}
 }

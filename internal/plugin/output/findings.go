@@ -54,37 +54,43 @@ func Warn(stderr io.Writer, findings []mirrors.Finding) {
 	}
 }
 
-// Touching returns the findings about the sources that decide, and about entries that might have: those that are not in
-// force, or not for the images that their author means. What is odd about mirrors that a source inherits is found at the broader
-// source (T4).
-func Touching(findings []mirrors.Finding, resolutions ...mirrors.Resolution) []mirrors.Finding {
-	deciding, inherited := make(map[mirrors.Scope]bool), make(map[mirrors.Entry]bool)
-	for i := range resolutions {
-		if rule := resolutions[i].Rule; rule != nil {
-			deciding[rule.Source] = true
-			for _, from := range rule.Inherited {
-				for _, e := range from.From {
-					inherited[e] = true
-				}
-			}
-		}
-	}
-	var touched []mirrors.Finding
+// Pull is one image with what was found of it.
+type Pull struct {
+	Mode mirrors.Mode
+	mirrors.Resolution
+}
+
+// Touching returns the findings about pulls: about the sources that decide, and about entries that might have, those that are not in
+// force, or not for the images that their author means. What is found of tags is left out where no image is named by tag, and so for
+// digests. What is odd about mirrors that a source inherits is found at the broader source (T4).
+func Touching(findings []mirrors.Finding, pulls ...Pull) (touched []mirrors.Finding) {
 	for _, f := range findings {
-		switch f.Class() {
-		case mirrors.LeftOut, mirrors.NoEffect:
+		if slices.ContainsFunc(pulls, func(p Pull) bool { return p.concerns(f) }) {
 			touched = append(touched, f)
-		case mirrors.Attention:
-			if deciding[f.Source] || slices.ContainsFunc(f.Entries, func(e mirrors.Entry) bool { return inherited[e] }) {
-				touched = append(touched, f)
-			}
-		default:
-			if deciding[f.Source] {
-				touched = append(touched, f)
-			}
 		}
 	}
 	return touched
+}
+
+func (p *Pull) concerns(f mirrors.Finding) bool {
+	if !f.Concerns(p.Mode) {
+		return false
+	}
+	switch f.Class() {
+	case mirrors.LeftOut, mirrors.NoEffect:
+		return true
+	case mirrors.Attention:
+		return p.isDecidedBy(f.Source) || slices.ContainsFunc(f.Entries, p.inherits)
+	}
+	return p.isDecidedBy(f.Source)
+}
+
+func (p *Pull) isDecidedBy(source mirrors.Scope) bool {
+	return p.Rule != nil && p.Rule.Source == source
+}
+
+func (p *Pull) inherits(e mirrors.Entry) bool {
+	return p.Rule != nil && slices.ContainsFunc(p.Rule.Inherited, func(i mirrors.Inheritance) bool { return slices.Contains(i.From, e) })
 }
 
 // EntriesOf returns them as they are printed.

@@ -5,6 +5,7 @@ package registry
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"strings"
@@ -15,20 +16,26 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 	"go.podman.io/image/v5/pkg/docker/config"
 	"go.podman.io/image/v5/types"
+
+	"github.com/mirrorset/mirrorset/internal/plugin/output"
 )
 
 // credentials are those that podman login and docker login left, as podman finds them: by the longest path that they are for.
 // Each repository is looked up once, and a credential helper gets as long as a registry to answer.
 type credentials struct {
 	timeout time.Duration
+	file    string // to be used alone; empty where there is none
 
 	mu     sync.Mutex
 	known  map[string]func() (authn.AuthConfig, error)
 	silent map[string]error // the registries whose credential helpers do not answer
 }
 
-func newCredentials(timeout time.Duration) *credentials {
-	return &credentials{timeout: timeout, known: make(map[string]func() (authn.AuthConfig, error)), silent: make(map[string]error)}
+func newCredentials(timeout time.Duration, file string) *credentials {
+	if file == "" {
+		file = os.Getenv("REGISTRY_AUTH_FILE")
+	}
+	return &credentials{timeout: timeout, file: file, known: make(map[string]func() (authn.AuthConfig, error)), silent: make(map[string]error)}
 }
 
 // of returns the credentials for a repository; none are no error.
@@ -59,7 +66,7 @@ func (c *credentials) lookUp(ctx context.Context, repository string) (authn.Auth
 	}
 	answers := make(chan answer, 1)
 	go func() {
-		found, err := leftCredentials(registry, repository)
+		found, err := leftCredentials(c.file, registry, repository)
 		answers <- answer{found, err}
 	}()
 	select {
@@ -80,9 +87,8 @@ func (c *credentials) lookUp(ctx context.Context, repository string) (authn.Auth
 }
 
 // leftCredentials reads podman's files and then docker's. The one store that docker can have for all registries is nothing that
-// podman's library knows.
-func leftCredentials(registry, repository string) (authn.AuthConfig, error) {
-	file := os.Getenv("REGISTRY_AUTH_FILE")
+// podman's library knows. A file that is named is read alone.
+func leftCredentials(file, registry, repository string) (authn.AuthConfig, error) {
 	found, err := config.GetCredentials(&types.SystemContext{AuthFilePath: file}, repository)
 	if err != nil || found != (types.DockerAuthConfig{}) || file != "" {
 		return authn.AuthConfig{Username: found.Username, Password: found.Password, IdentityToken: found.IdentityToken}, err
@@ -93,4 +99,31 @@ func leftCredentials(registry, repository string) (authn.AuthConfig, error) {
 	}
 	stored, err := docker.GetAuthConfig(registry)
 	return authn.AuthConfig{Username: stored.Username, Password: stored.Password, IdentityToken: stored.IdentityToken}, err
+}
+
+// whence names for people where the credentials are from.
+func (c *credentials) whence() string {
+	if c.file != "" {
+		return "in " + output.Printable(c.file)
+	}
+	return "that podman login and docker login left"
+}
+
+// checkAuthFile tells what is wrong with a file of credentials. That of the environment may be absent, as Podman has it.
+func checkAuthFile(file string) error {
+	if file == "" {
+		return nil
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return fmt.Errorf("--authfile %w", output.PrintablePath(err))
+	}
+	var content struct {
+		Auths       map[string]json.RawMessage `json:"auths"`
+		CredHelpers map[string]string          `json:"credHelpers"`
+	}
+	if json.Unmarshal(text, &content) != nil || content.Auths == nil && content.CredHelpers == nil {
+		return fmt.Errorf("--authfile %s: want JSON with auths or credHelpers, as podman login writes it, or the .dockerconfigjson of a pull secret", output.Printable(file))
+	}
+	return nil
 }

@@ -75,7 +75,7 @@ func TestMirrorsAreAskedWithWhatLoginsLeft(t *testing.T) {
 			}
 			helper(t, "good", `echo '{"ServerURL": "x", "Username": "me", "Secret": "secret"}'`)
 			for _, place := range []string{"/q/app@" + digest, "/q/app:latest"} {
-				got := registry.NewClient(timeout).Has(t.Context(), m.Host+place, true)
+				got := newClient(t, registry.Options{Timeout: timeout}).Has(t.Context(), m.Host+place, true)
 				if got.Presence != tt.want || got.Presence != registry.Present && got.Message != "Unauthorized: it takes none of the credentials that podman login and docker login left" {
 					t.Errorf("%s: %+v; want %s", place, got, tt.want)
 				}
@@ -107,7 +107,7 @@ func TestACredentialHelperIsGivenTimeOnce(t *testing.T) {
 	}
 	t.Setenv("ASKED", asked)
 	check := func(timeout time.Duration) (answers string) {
-		client := registry.NewClient(timeout)
+		client := newClient(t, registry.Options{Timeout: timeout})
 		for _, place := range []string{"/q/app@" + digest, "/q/app@sha256:" + strings.Repeat("f", 64), "/q/other@" + digest} {
 			got := client.Has(t.Context(), m.Host+place, true)
 			answers += fmt.Sprintf("%s %s\n", got.Presence, got.Message)
@@ -123,5 +123,64 @@ func TestACredentialHelperIsGivenTimeOnce(t *testing.T) {
 	m.Slow.Store(true)
 	if answers = check(600 * time.Millisecond); answers != "OK \nMissing \nMissing \n" || count() != 3 {
 		t.Errorf("%d times asked, answers:\n%s", count(), answers)
+	}
+}
+
+// A file that is named is read alone, whatever logins left.
+func TestAFileOfCredentialsIsUsedAlone(t *testing.T) {
+	m, digest := locked(t)
+	for _, tt := range []struct {
+		name, named, environment, left string
+		want                           registry.Presence
+		message                        string
+	}{
+		{"the file's", logins(login(m.Host, "secret")), "", logins(login(m.Host, "wrong")), registry.Present, ""},
+		{"the file's for a path, as in a pull secret", logins(login(m.Host+"/q", "secret"), login(m.Host, "wrong")), "", "", registry.Present, ""},
+		{"the file's before that of the environment", logins(login(m.Host, "secret")), logins(login(m.Host, "wrong")), "", registry.Present, ""},
+		{"a wrong one, and a right one that was left", logins(login(m.Host, "wrong")), "", logins(login(m.Host, "secret")), registry.NoAnswer, "Unauthorized: it takes none of the credentials in "},
+		{"none for it, and a right one that was left", logins(), "", logins(login(m.Host, "secret")), registry.NoAnswer, "Unauthorized: it takes none of the credentials in "},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			home := plugintest.Isolate(t)
+			named := filepath.Join(home, "named.json")
+			plugintest.WriteFile(t, named, tt.named, 0o600)
+			if tt.environment != "" {
+				plugintest.WriteFile(t, filepath.Join(home, "environment.json"), tt.environment, 0o600)
+				t.Setenv("REGISTRY_AUTH_FILE", filepath.Join(home, "environment.json"))
+			}
+			if tt.left != "" {
+				plugintest.WriteFile(t, filepath.Join(home, "run", "containers", "auth.json"), tt.left, 0o600)
+			}
+			got := newClient(t, registry.Options{Timeout: timeout, AuthFile: named}).Has(t.Context(), m.Host+"/q/app@"+digest, true)
+			if tt.message != "" {
+				tt.message += named
+			}
+			if got.Presence != tt.want || got.Message != tt.message {
+				t.Errorf("%+v; want %s, %q", got, tt.want, tt.message)
+			}
+		})
+	}
+}
+
+func TestAFileThatIsOfNoUseIsAnError(t *testing.T) {
+	home := plugintest.Isolate(t)
+	file := filepath.Join(home, "file")
+	for text, want := range map[string]string{
+		"":                       "want JSON with auths or credHelpers",
+		"auths: {}":              "want JSON with auths or credHelpers",
+		"{}":                     "want JSON with auths or credHelpers",
+		`{"auths": []}`:          "want JSON with auths or credHelpers",
+		`{"quay.io":{"auth":1}}`: "want JSON with auths or credHelpers",
+	} {
+		plugintest.WriteFile(t, file, text, 0o600)
+		if _, err := registry.NewClient(registry.Options{AuthFile: file}); err == nil || !strings.HasPrefix(err.Error(), "--authfile "+file+": "+want) {
+			t.Errorf("%q: error %v", text, err)
+		}
+	}
+	plugintest.WriteFile(t, file, "no certificate", 0o600)
+	for _, o := range []registry.Options{{CAFile: file}, {CAFile: home + "/none"}, {AuthFile: home + "/none"}, {CAFile: home}} {
+		if _, err := registry.NewClient(o); err == nil || !strings.HasPrefix(err.Error(), "--") || !strings.Contains(err.Error(), home) {
+			t.Errorf("%+v: error %v", o, err)
+		}
 	}
 }

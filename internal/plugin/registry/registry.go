@@ -6,11 +6,10 @@ package registry
 
 import (
 	"context"
-	"encoding/json"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
@@ -18,7 +17,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
-	"github.com/google/go-containerregistry/pkg/v1/types"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 // Presence is what is known of a place that an image could be pulled from.
@@ -26,109 +25,152 @@ type Presence string
 
 // The answers of registries.
 const (
-	Present  Presence = "OK"
-	Missing  Presence = "Missing"
-	NoAnswer Presence = "Error"
+	Present Presence = "OK"
+	Missing Presence = "Missing"
+	// Incomplete is a place that has the image's manifest, or its index, and not all that belongs to it.
+	Incomplete Presence = "Incomplete"
+	NoAnswer   Presence = "Error"
 )
 
 // Answer is what one place says of an image.
 type Answer struct {
 	Presence Presence
-	// Digest is that of the manifest, where the place has it.
+	// Digest is that of the manifest or index, where the place has it.
 	Digest string
-	// Message says why there is no answer.
+	// Message says why there is no answer, or what is not there.
 	Message string
+	// Lacks are the parts that an incomplete place does not have.
+	Lacks []Part
 }
 
-// Client asks registries for manifests, with the credentials that podman login and docker login left.
+// Options are how registries are asked, and for what.
+type Options struct {
+	// Timeout is for the answer to each request, and for that of a credential helper.
+	Timeout time.Duration
+	// CAFile has certificates that are trusted beside those of the system; empty for none.
+	CAFile string
+	// AuthFile has the credentials, in the format that podman login writes; empty for those that logins left.
+	AuthFile string
+	// Platforms are those whose manifests an index has to have there; none for all that it lists.
+	Platforms []ocispec.Platform
+	// Layers asks for the config and the layers of each image, too.
+	Layers bool
+}
+
+// Client asks registries for images, with the credentials that podman login and docker login left, or those of a file.
 type Client struct {
-	timeout time.Duration // of one question
-	logins  *credentials
+	Options
+
+	roots  *x509.CertPool // nil for those of the system
+	logins *credentials
 }
 
-// NewClient returns a client that waits so long for the answer to each question, and for that of a credential helper.
-func NewClient(timeout time.Duration) *Client {
-	return &Client{timeout: timeout, logins: newCredentials(timeout)}
+// NewClient reads the files of the options. An error names the one that is of no use.
+func NewClient(o Options) (*Client, error) {
+	roots, err := readRoots(o.CAFile)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkAuthFile(o.AuthFile); err != nil {
+		return nil, err
+	}
+	return &Client{Options: o, roots: roots, logins: newCredentials(o.Timeout, o.AuthFile)}, nil
 }
 
-// Has asks one place whether it has a manifest, as a runtime would: what the answer to HEAD leaves open, GET has to tell.
+// Has asks one place whether it has an image, as a runtime would: the manifest; where that is an index, the manifests for the
+// platforms; and if asked for, config and layers.
 func (c *Client) Has(ctx context.Context, location string, insecure bool) Answer {
+	v, ref, err := c.visit(ctx, location, insecure)
+	if err != nil {
+		return Answer{Presence: NoAnswer, Message: err.Error()}
+	}
+	defer v.through.close()
+	top, err := v.manifest(ctx, ref)
+	switch {
+	case isMissing(err):
+		return Answer{Presence: Missing}
+	case err != nil:
+		return Answer{Presence: NoAnswer, Message: v.why(err)}
+	}
+	lacks := v.lacks(ctx, top)
+	if len(lacks) == 0 {
+		return Answer{Presence: Present, Digest: top.digest}
+	}
+	return Answer{Presence: Incomplete, Digest: top.digest, Message: sayLacks(lacks), Lacks: lacks}
+}
+
+// HasPart asks one place, a repository, for a part of an image alone.
+func (c *Client) HasPart(ctx context.Context, repository string, insecure bool, part Part) bool {
+	v, ref, err := c.visit(ctx, repository+"@"+part.Digest, insecure)
+	if err != nil {
+		return false
+	}
+	defer v.through.close()
+	if part.blob {
+		return v.blob(ctx, part.Digest) == nil
+	}
+	found, err := v.manifest(ctx, ref)
+	return err == nil && len(v.lacks(ctx, found)) == 0
+}
+
+// visit is what one place is asked, one request after the other.
+type visit struct {
+	*Client
+
+	puller     *remote.Puller
+	through    *registryTransport
+	repository name.Repository
+}
+
+func (c *Client) visit(ctx context.Context, location string, insecure bool) (*visit, name.Reference, error) {
 	var options []name.Option
 	if insecure {
 		options = append(options, name.Insecure)
 	}
 	ref, err := name.ParseReference(location, options...)
 	if err != nil {
-		return noAnswer(err)
+		return nil, nil, err
 	}
 	login, err := c.logins.of(ctx, strings.TrimRight(strings.TrimSuffix(location, ref.Identifier()), "@:"))
 	if err != nil {
-		return noAnswer(err)
+		return nil, nil, err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, c.timeout, fmt.Errorf("no answer within %s", c.timeout))
-	defer cancel()
-	through := newTransport(insecure)
+	through := newTransport(insecure, c.roots)
 	// Once, because a second try would hide in the timeout what the first one came to.
 	puller, err := remote.NewPuller(remote.WithAuth(authn.FromConfig(login)), remote.WithTransport(through),
 		remote.WithRetryBackoff(remote.Backoff{Steps: 1}), remote.WithRetryStatusCodes())
 	if err != nil {
-		return noAnswer(err)
+		return nil, nil, err
 	}
-	digest, err := digestOf(ctx, puller, ref)
+	return &visit{Client: c, puller: puller, through: through, repository: ref.Context()}, ref, nil
+}
+
+// within makes one request, or the few that belong to it.
+func (v *visit) within(ctx context.Context, request func(context.Context) error) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, v.Timeout, fmt.Errorf("no answer within %s", v.Timeout))
+	defer cancel()
+	v.through.reset()
+	err := request(ctx)
 	var status *transport.Error
-	switch {
-	case err == nil:
-		return Answer{Presence: Present, Digest: digest}
-	case errors.As(err, &status) && status.StatusCode == http.StatusNotFound && isOfManifest(status):
-		return Answer{Presence: Missing}
-	case errors.As(err, &status) && isRefusal(status):
-		return Answer{Presence: NoAnswer, Message: http.StatusText(status.StatusCode) + ": it takes none of the credentials that podman login and docker login left"}
-	case ctx.Err() != nil:
-		return noAnswer(context.Cause(ctx))
+	if err != nil && ctx.Err() != nil && !errors.As(err, &status) {
+		return context.Cause(ctx)
 	}
-	return noAnswer(through.reason(err))
+	return err
 }
 
-func noAnswer(why error) Answer {
-	return Answer{Presence: NoAnswer, Message: why.Error()}
-}
-
-// digestOf returns the digest of a manifest. What a digest names is compared with that; a tag is compared with nothing, so that only what is
-// a manifest counts, and not a page that answers every question.
-func digestOf(ctx context.Context, puller *remote.Puller, ref name.Reference) (string, error) {
-	_, isTag := ref.(name.Tag)
-	head, err := puller.Head(ctx, ref)
-	switch {
-	case err == nil && (!isTag || isManifest(head.MediaType)):
-		return head.Digest.String(), nil
-	case err != nil && !isOpen(err):
-		return "", err
-	}
-	got, err := puller.Get(ctx, ref)
-	if err != nil {
-		return "", err
-	}
-	var content struct {
-		SchemaVersion int `json:"schemaVersion"`
-	}
-	if isTag && !isManifest(got.MediaType) && (json.Unmarshal(got.Manifest, &content) != nil || content.SchemaVersion == 0) {
-		return "", fmt.Errorf("it answered with %q, which is no manifest", string(got.MediaType))
-	}
-	return got.Digest.String(), nil
-}
-
-func isManifest(t types.MediaType) bool {
-	return t.IsImage() || t.IsIndex() || t.IsSchema1()
-}
-
-// isOpen tells whether GET could have what HEAD did not: a registry need not answer HEAD, or not with all headers.
-func isOpen(err error) bool {
-	var unanswered *url.Error
+// why says for people why there is no answer.
+func (v *visit) why(err error) string {
 	var status *transport.Error
-	if errors.As(err, &status) {
-		return isOfManifest(status) && !isRefusal(status)
+	if errors.As(err, &status) && isRefusal(status) {
+		return http.StatusText(status.StatusCode) + ": it takes none of the credentials " + v.logins.whence()
 	}
-	return !errors.As(err, &unanswered)
+	return v.through.reason(err).Error()
+}
+
+// isMissing tells whether the answer is that there is no such manifest.
+func isMissing(err error) bool {
+	var status *transport.Error
+	return errors.As(err, &status) && status.StatusCode == http.StatusNotFound && isOfManifest(status)
 }
 
 // isOfManifest tells whether the answer is about the image, and not one of what is asked before.

@@ -4,10 +4,12 @@
 package registry_test
 
 import (
+	"encoding/pem"
 	"io"
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -63,7 +65,7 @@ func TestWhatHeadDoesNotTellIsAskedWithGet(t *testing.T) {
 				if tt.name == "another manifest" && strings.HasSuffix(location, ":latest") {
 					continue // a tag can be anything
 				}
-				got := registry.NewClient(timeout).Has(t.Context(), location, true)
+				got := newClient(t, registry.Options{Timeout: timeout}).Has(t.Context(), location, true)
 				if got.Presence != tt.want || !strings.Contains(got.Message, tt.said) {
 					t.Errorf("%s: %+v; want %s, %q", location, got, tt.want, tt.said)
 				}
@@ -89,7 +91,7 @@ func TestAPageThatAnswersEveryQuestionHasNoTag(t *testing.T) {
 			w.Header().Set("Docker-Content-Digest", strings.TrimPrefix(image, "/q/app@"))
 			_, _ = io.WriteString(w, "{}") // the client says so
 		})
-		got := registry.NewClient(timeout).Has(t.Context(), m.Host+"/q/app:latest", true)
+		got := newClient(t, registry.Options{Timeout: timeout}).Has(t.Context(), m.Host+"/q/app:latest", true)
 		if got.Presence != registry.NoAnswer || got.Digest != "" {
 			t.Errorf("%s: %+v", kind, got)
 		}
@@ -120,7 +122,7 @@ func TestWhyThereIsNoAnswerIsTold(t *testing.T) {
 			server := httptest.NewServer(tt.answer)
 			t.Cleanup(server.Close)
 			host := strings.TrimPrefix(server.URL, "http://")
-			got := registry.NewClient(timeout).Has(t.Context(), host+image, true)
+			got := newClient(t, registry.Options{Timeout: timeout}).Has(t.Context(), host+image, true)
 			if got.Presence != registry.NoAnswer || !strings.Contains(got.Message, tt.message) {
 				t.Errorf("%+v; want %q", got, tt.message)
 			}
@@ -146,12 +148,40 @@ func TestWhatIsWrongWithTLSIsToldAlone(t *testing.T) {
 	t.Cleanup(plain.Close)
 	for url, want := range map[string]string{
 		secure.URL: "tls: failed to verify certificate: x509: certificate signed by unknown authority",
-		plain.URL:  "http: server gave HTTP response to HTTPS client; plain HTTP is for --insecure-registry only",
+		plain.URL:  "http: server gave HTTP response to HTTPS client; plain HTTP is spoken only with a registry in a scope of --insecure-registry",
 	} {
 		_, host, _ := strings.Cut(url, "://")
-		got := registry.NewClient(timeout).Has(t.Context(), host+image, false)
+		got := newClient(t, registry.Options{Timeout: timeout}).Has(t.Context(), host+image, false)
 		if want = `GET "https://` + host + `/v2/": ` + want; got.Message != want {
 			t.Errorf("%q, want %q", got.Message, want)
 		}
+	}
+}
+
+func newClient(t *testing.T, o registry.Options) *registry.Client {
+	t.Helper()
+	c, err := registry.NewClient(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestCertificatesOfAFileAreTrusted(t *testing.T) {
+	home := plugintest.Isolate(t)
+	m := plugintest.NewMirror(t)
+	digest := m.Push(t, "q/app")
+	secure := httptest.NewUnstartedServer(m.Handler)
+	secure.Config.ErrorLog = log.New(io.Discard, "", 0)
+	secure.StartTLS()
+	t.Cleanup(secure.Close)
+	file := filepath.Join(home, "ca.pem")
+	plugintest.WriteFile(t, file, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: secure.Certificate().Raw})), 0o600)
+	location := strings.TrimPrefix(secure.URL, "https://") + "/q/app@" + digest
+	if got := newClient(t, registry.Options{Timeout: timeout, CAFile: file}).Has(t.Context(), location, false); got.Presence != registry.Present {
+		t.Errorf("%+v", got)
+	}
+	if got := newClient(t, registry.Options{Timeout: timeout}).Has(t.Context(), location, false); got.Presence != registry.NoAnswer {
+		t.Errorf("without the file: %+v", got)
 	}
 }

@@ -5,35 +5,64 @@ package registry
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"sync"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+
+	"github.com/mirrorset/mirrorset/internal/plugin/output"
 )
 
-// registryTransport is for one question to one registry. It checks certificates, and speaks no plain HTTP, as the runtimes do but
+// registryTransport is for what one registry is asked, one request after the other. It checks certificates, and speaks no plain HTTP, as the runtimes do but
 // for insecure places.
 type registryTransport struct {
 	http.RoundTripper
 	insecure bool
+	close    func()
 
 	mu        sync.Mutex
 	failed    error // why HTTPS got no answer
 	redirects int
 }
 
-func newTransport(insecure bool) *registryTransport {
+func newTransport(insecure bool, roots *x509.CertPool) *registryTransport {
 	t := remote.DefaultTransport.(*http.Transport).Clone()
-	if insecure {
-		t.TLSClientConfig = &tls.Config{InsecureSkipVerify: true} //nolint:gosec // the user says so with --insecure-registry
+	t.TLSClientConfig = &tls.Config{RootCAs: roots, InsecureSkipVerify: insecure} //nolint:gosec // the user says so with --insecure-registry
+	return &registryTransport{RoundTripper: t, insecure: insecure, close: t.CloseIdleConnections}
+}
+
+// readRoots returns the certificates of the system with those of a file; nil without a file.
+func readRoots(file string) (*x509.CertPool, error) {
+	if file == "" {
+		return nil, nil //nolint:nilnil // which crypto/tls takes for the certificates of the system
 	}
-	return &registryTransport{RoundTripper: t, insecure: insecure}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("--ca-file %w", output.PrintablePath(err))
+	}
+	roots, err := x509.SystemCertPool()
+	if err != nil {
+		roots = x509.NewCertPool() // a machine without any
+	}
+	if !roots.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("--ca-file %s: it has no certificate in PEM format", output.Printable(file))
+	}
+	return roots, nil
+}
+
+// reset begins a new request.
+func (t *registryTransport) reset() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.failed, t.redirects = nil, 0
 }
 
 var (
-	errPlainHTTP = errors.New("plain HTTP is for --insecure-registry only")
+	errPlainHTTP = errors.New("plain HTTP is spoken only with a registry in a scope of --insecure-registry")
 	errCircle    = errors.New("more than 10 redirects")
 )
 

@@ -1,0 +1,105 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package check
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/mirrorset/mirrorset/internal/plugin/plugintest"
+)
+
+// An index is there if the manifests for the cluster's platforms are.
+func TestThePlatformsAreThoseOfTheNodes(t *testing.T) {
+	plugintest.Isolate(t)
+	m, x := plugintest.NewMirror(t), plugintest.NewIndex(t, "linux/amd64", "linux/arm64", "linux/s390x")
+	m.Put(t, "q/app", x, x.Images["linux/arm64"], x.Images["linux/s390x"])
+	amd, arm := nodeOf("linux/amd64", "containerd"), nodeOf("linux/arm64", "containerd")
+	refused := served(t, nil)
+	refused["/api/v1/nodes"] = http.HandlerFunc(plugintest.Refuse)
+	for _, tt := range []struct {
+		name   string
+		server map[string]any
+		args   []string
+		lacks  string
+	}{
+		{"one platform", served(t, nil, amd, amd), nil, ""},
+		{"two platforms", served(t, nil, amd, arm, corev1.Node{}), nil, "it lacks the manifest for linux/arm64 " + x.Images["linux/arm64"]},
+		{"platforms that are named count alone", served(t, nil, amd, arm), []string{"--platform=linux/amd64"}, ""},
+		{"nodes that cannot be listed", refused, nil, "it lacks the manifest for linux/arm64 " + x.Images["linux/arm64"] + ", the manifest for linux/s390x " + x.Images["linux/s390x"]},
+		{"no cluster", nil, nil, "it lacks the manifest for linux/arm64 " + x.Images["linux/arm64"] + ", the manifest for linux/s390x " + x.Images["linux/s390x"]},
+		{"no cluster, and a platform", nil, []string{"--platform", "linux/amd64,linux/s390x"}, "it lacks the manifest for linux/s390x " + x.Images["linux/s390x"]},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			args := append([]string{"-f", "-", "quay.io/app@" + x.Digest, "--insecure-registry", m.Host}, tt.args...)
+			if tt.server != nil {
+				tt.server["/api/v1/pods"] = corev1.PodList{TypeMeta: metav1.TypeMeta{Kind: "PodList", APIVersion: "v1"}, Items: []corev1.Pod{podNamed("a", "b", "quay.io/app@"+x.Digest)}}
+				args = append(args, "--pods", "--server", plugintest.Serve(t, tt.server))
+			}
+			got, r := runJSON(t, plugintest.Never("a", "quay.io", m.Host+"/q"), args...)
+			place, want := got.Images[0].Places[0], "OK"
+			if tt.lacks != "" {
+				want = "Incomplete"
+			}
+			if string(place.Result) != want || !strings.HasPrefix(place.Message, tt.lacks) || (r.Code == 0) != (tt.lacks == "") {
+				t.Errorf("%s, %q, exit code %d; want %s, %q", place.Result, place.Message, r.Code, want, tt.lacks)
+			}
+			if warned := strings.Contains(r.Stderr, "warning: the Nodes of the cluster cannot be listed, so each index"); warned != strings.HasPrefix(tt.name, "nodes") {
+				t.Errorf("stderr %q", r.Stderr)
+			}
+		})
+	}
+}
+
+// CRI-O and Podman stay at the first place that has the manifest; containerd asks each place for each part.
+func TestWhatAPlaceLacksMayBeElsewhere(t *testing.T) {
+	plugintest.Isolate(t)
+	first, second, third, source := plugintest.NewMirror(t), plugintest.NewMirror(t), plugintest.NewMirror(t), plugintest.NewMirror(t)
+	x := plugintest.NewIndex(t, "linux/amd64", "linux/arm64")
+	first.Put(t, "q/app", x, x.Layer, x.Images["linux/arm64"])
+	second.Put(t, "q/app", x)
+	third.Put(t, "q/app", x, x.Layer)
+	source.Put(t, "app", x)
+	cluster := func(runtimes ...string) string {
+		nodes := []corev1.Node{nodeOf("linux/arm64", runtimes[0])}
+		for _, r := range runtimes {
+			nodes = append(nodes, nodeOf("linux/amd64", r))
+		}
+		return plugintest.Serve(t, served(t, []corev1.Pod{podNamed("a", "by-digest", source.Host+"/app@"+x.Digest), podNamed("a", "by-tag", source.Host+"/app")}, nodes...))
+	}
+	never := "    mirrorSourcePolicy: NeverContactSource\n"
+	both := func(end string, places ...string) string {
+		return plugintest.Documents(plugintest.Set("a", source.Host, places...)+end, plugintest.TagSet("a", source.Host, places...)+end)
+	}
+	for _, tt := range []struct {
+		name, manifest, runtimes string
+		digest, tag              origin
+	}{
+		{"containerd, and the second has the rest", both(never, first.Host+"/q", second.Host+"/q"), "containerd", fromMirror, fromMirror},
+		{"CRI-O, and the second has the rest", both(never, first.Host+"/q", second.Host+"/q"), "cri-o", fromNowhere, fromNowhere},
+		{"both", both(never, first.Host+"/q", second.Host+"/q"), "containerd cri-o", fromNowhere, fromNowhere},
+		{"containerd, and nobody has the layer", both(never, first.Host+"/q", third.Host+"/q"), "containerd", fromNowhere, fromNowhere},
+		{"containerd, and the source may have it", both("", first.Host+"/q", third.Host+"/q"), "containerd", fromSource, fromSource},
+		{"CRI-O, and the source may have it", both("", first.Host+"/q"), "cri-o", fromNowhere, fromNowhere},
+		{"containerd: a tag's content comes from mirrors for digests too", plugintest.Documents(plugintest.Set("a", source.Host, second.Host+"/q")+never, plugintest.TagSet("a", source.Host, first.Host+"/q")), "containerd", fromMirror, fromMirror},
+		{"containerd: and not from other mirrors for tags", plugintest.Documents(plugintest.Set("a", source.Host, third.Host+"/q")+never, plugintest.TagSet("a", source.Host, first.Host+"/q", second.Host+"/q")), "containerd", fromNowhere, fromNowhere},
+		{"a whole one before it", both(never, second.Host+"/q", first.Host+"/q"), "cri-o", fromMirror, fromMirror},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			args := []string{"-f", "-", "--pods", "--layers", "--server", cluster(strings.Fields(tt.runtimes)...)}
+			for _, m := range []*plugintest.Mirror{first, second, third, source} {
+				args = append(args, "--insecure-registry", m.Host)
+			}
+			got, r := runJSON(t, tt.manifest, args...)
+			digest, tag := got.of(t, source.Host+"/app@"+x.Digest), got.of(t, source.Host+"/app:latest")
+			if digest.From != tt.digest || tag.From != tt.tag || (r.Code == 0) != (tt.digest == fromMirror && tt.tag == fromMirror) {
+				t.Errorf("by digest %s, by tag %s, exit code %d; want %s, %s; stdout:\n%s", digest.From, tag.From, r.Code, tt.digest, tt.tag, r.Stdout)
+			}
+		})
+	}
+}

@@ -1,0 +1,70 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package check
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/tools/pager"
+
+	"github.com/mirrorset/mirrorset/internal/plugin/cluster"
+)
+
+// imagesOfPods returns what the specs of Pods in all namespaces name, whatever their phase, as written, and the Pods that name each. It
+// is what a kubelet pulls once the Pod starts on another node; what runs now may be something else.
+func imagesOfPods(ctx context.Context, c *cluster.Cluster) (pods map[string][]string, err error) {
+	pods = make(map[string][]string)
+	page := func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
+		return c.Client.CoreV1().Pods(metav1.NamespaceAll).List(ctx, options)
+	}
+	err = pager.New(page).EachListItem(ctx, metav1.ListOptions{}, func(object runtime.Object) error {
+		pod, ok := object.(*corev1.Pod)
+		if !ok {
+			return errors.New("the list of Pods has something else in it")
+		}
+		for _, image := range namedIn(&pod.Spec) {
+			if image != "" {
+				pods[image] = append(pods[image], pod.Namespace+"/"+pod.Name)
+			}
+		}
+		return nil
+	})
+	return pods, err
+}
+
+// namedIn returns all images that a Pod needs, those of volumes too.
+func namedIn(spec *corev1.PodSpec) (images []string) {
+	for _, containers := range [][]corev1.Container{spec.InitContainers, spec.Containers} {
+		for i := range containers {
+			images = append(images, containers[i].Image)
+		}
+	}
+	for i := range spec.Volumes {
+		if volume := spec.Volumes[i].Image; volume != nil {
+			images = append(images, volume.Reference)
+		}
+	}
+	for i := range spec.EphemeralContainers {
+		images = append(images, spec.EphemeralContainers[i].Image)
+	}
+	return images
+}
+
+// sayPods names the first Pods, and counts the others.
+func sayPods(pods []string, most int) string {
+	if len(pods) == 0 {
+		return "<none>"
+	}
+	text := strings.Join(pods[:min(len(pods), most)], ", ")
+	if more := len(pods) - most; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
+}
