@@ -4,10 +4,12 @@
 package mirrorfiles
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
+	"strings"
 
 	kjson "sigs.k8s.io/json"
 )
@@ -36,7 +38,54 @@ func readable(data []byte, into any, err error) error {
 	if !ok {
 		is = "something else"
 	}
-	return fmt.Errorf("field %q is %s; it has to be %s", wrong.Field, is, wanted(wrong.Type))
+	return fmt.Errorf("field %q is %s; it has to be %s", fieldAt(data, wrong.Offset), is, wanted(wrong.Type))
+}
+
+// fieldAt names the field whose value is being read at an offset, with the keys and indexes that lead there.
+func fieldAt(data []byte, offset int64) string {
+	type level struct {
+		key   string
+		index int
+		list  bool
+	}
+	var levels []level
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	for isKey := false; ; {
+		token, err := decoder.Token()
+		if err != nil {
+			break
+		}
+		last := len(levels) - 1
+		delim, isDelim := token.(json.Delim)
+		if isDelim && (delim == '}' || delim == ']') {
+			levels = levels[:last]
+			isKey = last > 0 && !levels[last-1].list
+			continue
+		}
+		if text, ok := token.(string); ok && isKey {
+			levels[last].key, isKey = text, false
+			continue
+		}
+		if last >= 0 && levels[last].list {
+			levels[last].index++
+		}
+		if decoder.InputOffset() >= offset {
+			break
+		}
+		if isDelim {
+			levels = append(levels, level{list: delim == '[', index: -1})
+		}
+		isKey = len(levels) > 0 && !levels[len(levels)-1].list
+	}
+	var field strings.Builder
+	for _, l := range levels {
+		if l.list {
+			fmt.Fprintf(&field, "[%d]", l.index)
+		} else {
+			fmt.Fprintf(&field, ".%s", l.key)
+		}
+	}
+	return strings.TrimPrefix(field.String(), ".")
 }
 
 func wanted(t reflect.Type) string {

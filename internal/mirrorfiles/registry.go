@@ -152,7 +152,7 @@ func (r registry) asked(mode mirrors.Mode) []endpoint {
 func (r registry) places(mode mirrors.Mode, from string) (places []string) {
 	for _, e := range r.asked(mode) {
 		place := e.location
-		if at := slices.IndexFunc(e.rewrites, func(w rewrite) bool { return w.covers(from) && !(w.only && w.from != from) }); at >= 0 {
+		if at := slices.IndexFunc(e.rewrites, func(w rewrite) bool { return w.covers(from) && (!w.only || w.from == from) }); at >= 0 {
 			place = below(place, e.rewrites[at].at(from))
 		} else {
 			place = below(place, from)

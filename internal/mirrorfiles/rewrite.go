@@ -28,13 +28,13 @@ func (r rewrite) String() string {
 }
 
 // at returns what a path below from, or from itself, becomes.
-func (r rewrite) at(path string) string {
-	return below(r.to, strings.TrimPrefix(strings.TrimPrefix(path, r.from), "/"))
+func (r rewrite) at(place string) string {
+	return below(r.to, strings.TrimPrefix(strings.TrimPrefix(place, r.from), "/"))
 }
 
 // covers tells whether a path is from or below it.
-func (r rewrite) covers(path string) bool {
-	return r.from == "" || path == r.from || strings.HasPrefix(path, r.from+"/")
+func (r rewrite) covers(place string) bool {
+	return r.from == "" || place == r.from || strings.HasPrefix(place, r.from+"/")
 }
 
 // readRewrites returns the rewrites of one endpoint, the narrower ones first. The containerd of k3s tries them in no fixed order, and
@@ -88,7 +88,7 @@ func parseRewrite(pattern, replacement string) (*rewrite, error) {
 		return nil, err
 	}
 	r := &rewrite{from: strings.TrimSuffix(shape.literal, "/"), only: shape.end && !shape.rest, pattern: pattern, replacement: replacement}
-	if r.from != "" && !isPath(r.from) || r.only && (r.from == "" || r.from != shape.literal) {
+	if strings.HasPrefix(shape.literal, "/") || r.from != "" && !isPath(r.from) || r.only && (r.from == "" || r.from != shape.literal) {
 		return nil, errNever
 	}
 	to, err := r.target(exp, shape.literal)
@@ -99,7 +99,7 @@ func parseRewrite(pattern, replacement string) (*rewrite, error) {
 		return nil, nil
 	}
 	r.to = strings.TrimPrefix(path.Clean("/"+to), "/") // as containerd cleans the path of a request
-	if r.to != "" && !isPath(r.to) {
+	if r.to != "" && !isPath(r.to) || slices.Contains(strings.Split(to, "/"), "..") {
 		return nil, fmt.Errorf("makes %q, which is no path that a set can name", to)
 	}
 	return r, nil
