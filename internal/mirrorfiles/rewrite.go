@@ -61,7 +61,7 @@ func readRewrites(all map[string]string) ([]rewrite, error) {
 			case !same && narrow.from == wide.from && narrow.only != wide.only:
 				return nil, fmt.Errorf("%s and %s part the repository %q from what is below it, and a set cannot", narrow, wide, narrow.from)
 			case !same:
-				return nil, fmt.Errorf("%s and %s are both about %q, and k3s takes either one: keep one of the two", narrow, wide, below(narrow.from, "..."))
+				return nil, fmt.Errorf("%s and %s are both about %q, and k3s takes either one: keep one of the two", narrow, wide, below(narrow.from, "*"))
 			case i < j && narrow.from == wide.from: // one has the repository itself, the other one what is below it
 				read[i].only, read[j].only = narrow.only && wide.only, narrow.only && wide.only
 			}
@@ -88,6 +88,9 @@ func parseRewrite(pattern, replacement string) (*rewrite, error) {
 		return nil, err
 	}
 	r := &rewrite{from: strings.TrimSuffix(shape.literal, "/"), only: shape.end && !shape.rest, pattern: pattern, replacement: replacement}
+	if !r.only && shape.literal != r.from+"/" && shape.literal != "" {
+		return nil, errShape
+	}
 	if strings.HasPrefix(shape.literal, "/") || r.from != "" && !isPath(r.from) || r.only && (r.from == "" || r.from != shape.literal) {
 		return nil, errNever
 	}
@@ -109,9 +112,6 @@ func parseRewrite(pattern, replacement string) (*rewrite, error) {
 func (r *rewrite) target(exp *regexp.Regexp, literal string) (to string, err error) {
 	if r.only {
 		return exp.ReplaceAllString(literal, r.replacement), nil
-	}
-	if literal != "" && !strings.HasSuffix(literal, "/") {
-		return "", errShape
 	}
 	// What is behind the literal has to stay as it is, whatever it is.
 	for i, rest := range []string{"probe-a/one_1/x", "probe-b/two.2"} {

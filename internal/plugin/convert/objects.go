@@ -64,7 +64,8 @@ func (c *converter) read(place string, data []byte) error {
 	case object.APIVersion == mirrorfiles.TalosVersion && slices.Contains(mirrorfiles.TalosKinds, object.Kind):
 		return c.takeRead(place, data, mirrorfiles.TalosDocument)
 	case looksLikeMirrors(object.Kind):
-		c.lose(place, "kind %q of apiVersion %q is none that can be converted; want %s or %s", object.Kind, object.APIVersion, manifests.PolicyKind, kindNames())
+		c.lose(place, "kind %q of apiVersion %q is none that can be converted; want %s", object.Kind, object.APIVersion, kindNames())
+		return nil
 	}
 	c.passedOver = append(c.passedOver, object.Kind)
 	return nil
@@ -76,11 +77,11 @@ func looksLikeMirrors(kind string) bool {
 	return slices.ContainsFunc([]string{"mirrorset", "contentsourcepolicy", "imagecontentpolicy"}, func(part string) bool { return strings.Contains(lower, part) })
 }
 
-// kindNames are the kinds of sets, for people.
+// kindNames are the kinds that can be converted, for people.
 func kindNames() string {
-	names := make([]string, len(kinds.All))
-	for i, kind := range kinds.All {
-		names[i] = kind.Name
+	names := []string{manifests.PolicyKind}
+	for _, kind := range kinds.All {
+		names = append(names, kind.Name)
 	}
 	return strings.Join(names, " or ")
 }

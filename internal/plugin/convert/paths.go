@@ -46,7 +46,7 @@ func (c *converter) readPath(path string, stdin io.Reader) error {
 	switch {
 	case err != nil: // an address, or an error that is said there
 	case info.IsDir():
-		if found, err := c.readFolder(path); found || err != nil {
+		if found, err := c.readFolder(path); err != nil || found && !hasManifests(path) {
 			return err
 		}
 	default:
@@ -118,6 +118,14 @@ func (c *converter) readFolder(path string) (found bool, err error) {
 	return len(hosts) > 0, nil
 }
 
+// hasManifests tells whether a folder has files for kubectl beside those of runtimes.
+func hasManifests(path string) bool {
+	entries, err := os.ReadDir(path)
+	return err != nil || slices.ContainsFunc(entries, func(e os.DirEntry) bool {
+		return slices.Contains([]string{".json", ".yaml", ".yml"}, filepath.Ext(e.Name()))
+	})
+}
+
 // existing returns those of the paths that are there.
 func existing(paths ...string) []string {
 	return slices.DeleteFunc(paths, func(path string) bool { _, err := os.Stat(path); return err != nil })
@@ -135,7 +143,15 @@ func (c *converter) readHosts(path, folder string, text []byte) error {
 		fmt.Fprintf(c.stderr, "note: %s: Mirrorset wrote it from sets, so it is passed over\n", place)
 		return nil
 	}
-	return c.take(place, mirrorfiles.Hosts(mirrorfiles.HostOf(folder), text))
+	return at(place, c.take(place, mirrorfiles.Hosts(mirrorfiles.HostOf(folder), text)))
+}
+
+// at puts the place before an error.
+func at(place string, err error) error {
+	if err != nil {
+		err = fmt.Errorf("%s: %w", place, err)
+	}
+	return err
 }
 
 // dropIn is one file of registries.conf.
@@ -198,5 +214,5 @@ func (c *converter) readTables(place string, files ...dropIn) (err error) {
 	if err != nil {
 		return fmt.Errorf("%s: CRI-O and Podman cannot read it: %s", place, strings.ReplaceAll(err.Error(), dir+"/", ""))
 	}
-	return c.take(place, mirrorfiles.Tables(tables))
+	return at(place, c.take(place, mirrorfiles.Tables(tables)))
 }

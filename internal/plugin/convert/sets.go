@@ -30,11 +30,17 @@ type converter struct {
 	stderr io.Writer
 
 	sets       []setManifest
-	nameless   []mirrorfiles.Entry                // of files, which have no names
-	saidIn     map[mirrors.Mode]map[string]string // where each source of these was read
+	nameless   []mirrorfiles.Entry // of files, which have no names
+	saidIn     map[source]string   // where each source of these was read
 	lost       bool
 	passedOver []string // kinds that are none of mirrors
 	k3s        int      // registries.yaml files
+}
+
+// source is one that an entry is for.
+type source struct {
+	mode mirrors.Mode
+	name string
 }
 
 // setManifest is a set as people write it.
@@ -71,14 +77,16 @@ func (c *converter) take(place string, content *mirrorfiles.Content) error {
 	for _, text := range content.Ignored {
 		fmt.Fprintf(c.stderr, "note: %s: %s\n", place, text)
 	}
+	for _, e := range content.Entries {
+		if earlier, again := c.saidIn[source{e.Mode, e.Source}]; again {
+			return fmt.Errorf("source %q has an entry of %s already; convert one of the two by itself", e.Source, earlier)
+		}
+	}
 	if c.saidIn == nil {
-		c.saidIn = map[mirrors.Mode]map[string]string{mirrors.ByDigest: {}, mirrors.ByTag: {}}
+		c.saidIn = make(map[source]string)
 	}
 	for _, e := range content.Entries {
-		if earlier, again := c.saidIn[e.Mode][e.Source]; again && earlier != place {
-			return fmt.Errorf("%s: source %q has mirrors in %s too, and only one of the two is in force on a node; convert one of them by itself", place, e.Source, earlier)
-		}
-		c.saidIn[e.Mode][e.Source] = place
+		c.saidIn[source{e.Mode, e.Source}] = place
 	}
 	c.nameless = append(c.nameless, content.Entries...)
 	return nil
@@ -182,6 +190,9 @@ func (c *converter) print(cmd *cobra.Command) error {
 	read, err := manifests.Read([]string{"-"}, strings.NewReader(text))
 	if err != nil {
 		return fmt.Errorf("the result is not what an API server takes: %w", err)
+	}
+	for _, note := range read.Notes {
+		fmt.Fprintln(c.stderr, note)
 	}
 	output.Warn(c.stderr, kinds.Merge(read.Sets, nil).Findings)
 	if _, err := fmt.Fprint(cmd.OutOrStdout(), text); err != nil {
