@@ -31,14 +31,13 @@ func Command() *cobra.Command {
 		Long: "Print as ImageDigestMirrorSets and ImageTagMirrorSets what is said of mirrors by ImageContentSourcePolicies and the install-config.yaml of OpenShift, " +
 			"the registries.yaml of k3s and RKE2, the machine configuration of Talos, a registries.conf with its drop-ins, and a folder of hosts.toml files of containerd. " +
 			"The sets have the same mirrors in the same order for each image, or the source is left out: standard error then says \"warning: NotConverted: <where>: <text>\", " +
-			"and the exit code is 1. It is 2 after an error, which leaves nothing to print.",
+			"and the exit code is 1, as after an error.",
 		Example: "  kubectl get imagecontentsourcepolicies -o yaml | kubectl mirrors convert -f -\n" +
 			"  kubectl mirrors convert -f /etc/rancher/k3s/registries.yaml --name 10-site\n" +
 			"  kubectl mirrors convert -f /etc/containers/registries.conf\n" +
 			"  kubectl mirrors convert -f /etc/containerd/certs.d",
 		Args:              cobra.NoArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
-		Annotations:       map[string]string{command.ErrorCode: "2"},
 		RunE:              o.run,
 	}
 	o.files.AddFilename(cmd)
@@ -53,7 +52,7 @@ func (o *options) run(cmd *cobra.Command, _ []string) error {
 	if reasons := validation.NameIsDNSSubdomain(o.name, false); len(reasons) > 0 {
 		return fmt.Errorf("--name %q: want a name that an API server takes, such as %q: lower-case letters, digits, \"-\" and \".\", with a letter or a digit at each end", o.name, repaired(o.name))
 	}
-	c := &converter{never: o.never, stderr: cmd.ErrOrStderr()}
+	c := &converter{never: o.never}
 	for _, path := range o.files.Filenames {
 		if err := c.readPath(path, cmd.InOrStdin()); err != nil {
 			return err

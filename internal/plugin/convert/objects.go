@@ -99,7 +99,7 @@ func (c *converter) readFile(place string, data []byte, fields map[string]json.R
 	case has("mirrors", "configs", "auths"):
 		c.k3s++
 		if !c.never {
-			fmt.Fprintf(c.stderr, "note: %s: where the nodes run with disable-default-registry-endpoint, give --never-contact-source, or their sources are opened\n", place)
+			c.say("note: %s: where the nodes run with disable-default-registry-endpoint, give --never-contact-source, or their sources are opened", place)
 		}
 		return c.takeRead(place, data, func(data []byte) (*mirrorfiles.Content, error) { return mirrorfiles.K3s(data, c.never) })
 	case mirrorfiles.DisablesDefaultEndpoint(fields) && !c.never:
@@ -191,7 +191,7 @@ func (c *converter) readPolicy(place string, data []byte) error {
 			// Without mirrors it would switch off those of a broader source, which it did not do before.
 			c.lose(place, "source %q: no mirror is left, so there is no entry for it", m.Source)
 		default:
-			fmt.Fprintf(c.stderr, "note: %s: source %q has no mirror and no effect, so there is no entry for it\n", place, m.Source)
+			c.say("note: %s: source %q has no mirror and no effect, so there is no entry for it", place, m.Source)
 		}
 	}
 	if len(entries) > 0 {

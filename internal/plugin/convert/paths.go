@@ -140,7 +140,7 @@ func globEscape(path string) string {
 func (c *converter) readHosts(path, folder string, text []byte) error {
 	place := output.Printable(path)
 	if bytes.HasPrefix(text, []byte(certsd.Marker)) {
-		fmt.Fprintf(c.stderr, "note: %s: Mirrorset wrote it from sets, so it is passed over\n", place)
+		c.say("note: %s: Mirrorset wrote it from sets, so it is passed over", place)
 		return nil
 	}
 	return at(place, c.take(place, mirrorfiles.Hosts(mirrorfiles.HostOf(folder), text)))
@@ -166,7 +166,7 @@ func (c *converter) readRegistries(place, base, folder string) error {
 	read := func(path string) error {
 		text, err := os.ReadFile(path)
 		if err == nil && bytes.HasPrefix(text, []byte(registriesconf.Header)) {
-			fmt.Fprintf(c.stderr, "note: %s: Mirrorset wrote it from sets, so it is passed over\n", output.Printable(path))
+			c.say("note: %s: Mirrorset wrote it from sets, so it is passed over", output.Printable(path))
 			return nil
 		}
 		files = append(files, dropIn{filepath.Base(path), text})

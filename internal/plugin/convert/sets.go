@@ -6,7 +6,6 @@ package convert
 import (
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
@@ -26,12 +25,12 @@ import (
 
 // converter collects sets, and what is lost on the way to them.
 type converter struct {
-	never  bool
-	stderr io.Writer
+	never bool
 
 	sets       []setManifest
 	nameless   []mirrorfiles.Entry // of files, which have no names
 	saidIn     map[source]string   // where each source of these was read
+	said       []string            // for standard error, once there is no error
 	lost       bool
 	passedOver []string // kinds that are none of mirrors
 	k3s        int      // registries.yaml files
@@ -60,10 +59,15 @@ type setMetadata struct {
 	Annotations map[string]string `json:"annotations,omitempty"`
 }
 
+// say keeps a line for standard error.
+func (c *converter) say(format string, args ...any) {
+	c.said = append(c.said, fmt.Sprintf(format, args...))
+}
+
 // lose notes what does not carry over.
 func (c *converter) lose(place, format string, args ...any) {
 	c.lost = true
-	fmt.Fprintf(c.stderr, "warning: NotConverted: %s: %s\n", place, fmt.Sprintf(format, args...))
+	c.say("warning: NotConverted: %s: %s", place, fmt.Sprintf(format, args...))
 }
 
 // take takes what a file says, and prints what else is to be said of it.
@@ -72,10 +76,10 @@ func (c *converter) take(place string, content *mirrorfiles.Content) error {
 		c.lose(place, "%s", text)
 	}
 	for _, text := range content.Elsewhere {
-		fmt.Fprintf(c.stderr, "warning: NotInSets: %s: %s\n", place, text)
+		c.say("warning: NotInSets: %s: %s", place, text)
 	}
 	for _, text := range content.Ignored {
-		fmt.Fprintf(c.stderr, "note: %s: %s\n", place, text)
+		c.say("note: %s: %s", place, text)
 	}
 	for _, e := range content.Entries {
 		if earlier, again := c.saidIn[source{e.Mode, e.Source}]; again {
@@ -173,7 +177,10 @@ func (c *converter) addNameless(name string) {
 // print prints the sets, once the reader of the other verbs has taken them, and what is odd about them.
 func (c *converter) print(cmd *cobra.Command) error {
 	if len(c.passedOver) > 0 {
-		fmt.Fprintf(c.stderr, "note: objects of other kinds passed over: %d (%s)\n", len(c.passedOver), strings.Join(unique(c.passedOver), ", "))
+		c.say("note: objects of other kinds passed over: %d (%s)", len(c.passedOver), strings.Join(unique(c.passedOver), ", "))
+	}
+	for _, line := range c.said {
+		fmt.Fprintln(cmd.ErrOrStderr(), line)
 	}
 	if len(c.sets) == 0 {
 		return errors.New("nothing is left that could be converted")
@@ -192,9 +199,9 @@ func (c *converter) print(cmd *cobra.Command) error {
 		return fmt.Errorf("the result is not what an API server takes: %w", err)
 	}
 	for _, note := range read.Notes {
-		fmt.Fprintln(c.stderr, note)
+		fmt.Fprintln(cmd.ErrOrStderr(), note)
 	}
-	output.Warn(c.stderr, kinds.Merge(read.Sets, nil).Findings)
+	output.Warn(cmd.ErrOrStderr(), kinds.Merge(read.Sets, nil).Findings)
 	if _, err := fmt.Fprint(cmd.OutOrStdout(), text); err != nil {
 		return err
 	}
