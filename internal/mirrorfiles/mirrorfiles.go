@@ -1,0 +1,104 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package mirrorfiles reads the files in which other programs keep their mirrors, and says in entries of sets what those
+// programs make of them. It is strict about meaning: either the entries have the same places in the same order for each image, or
+// the source has no entry, and the content says why. It is pure: who calls it reads the files.
+package mirrorfiles
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/mirrorset/mirrorset/internal/mirrors"
+)
+
+// Blocked is the mirror of a source that has none and is never to be contacted: a host that cannot exist (RFC 6761, section 6.4),
+// because an entry without mirrors blocks nothing (docs/semantics.md, E5).
+const Blocked = "blocked.invalid"
+
+// Entry is what a file says of one source, for references of one mode.
+type Entry struct {
+	Mode mirrors.Mode
+	mirrors.SetEntry
+}
+
+// Content is what a file says. All texts are for people, and none has a secret in it.
+type Content struct {
+	Entries []Entry
+	// Lost is what the entries lack, with what to do.
+	Lost []string
+	// Elsewhere are settings that no set has, with where they belong.
+	Elsewhere []string
+	// Ignored is what the program that the file is for passes over, and what else is worth a note.
+	Ignored []string
+}
+
+func (c *Content) lose(format string, args ...any) {
+	c.Lost = append(c.Lost, fmt.Sprintf(format, args...))
+}
+
+// elsewhere says each thing once: files repeat one host for many registries.
+func (c *Content) elsewhere(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	if !slices.Contains(c.Elsewhere, text) {
+		c.Elsewhere = append(c.Elsewhere, text)
+	}
+}
+
+func (c *Content) ignore(format string, args ...any) {
+	c.Ignored = append(c.Ignored, fmt.Sprintf(format, args...))
+}
+
+// add takes the entry.
+func (c *Content) add(mode mirrors.Mode, source string, places []string, policy mirrors.Policy) {
+	c.Entries = append(c.Entries, Entry{Mode: mode, SetEntry: mirrors.SetEntry{Source: source, Mirrors: places, Policy: policy}})
+}
+
+// insecure says where a setting belongs that lets a host be reached without TLS checks.
+func (c *Content) insecure(what, host string) {
+	c.elsewhere("%s: have the manager run with --insecure-registry=%s", what, printable(host))
+}
+
+func (c *Content) credentials(host string) {
+	c.elsewhere("credentials for %q: give Pods pull secrets, or the kubelet a credential provider", host)
+}
+
+func (c *Content) tlsFiles(of, host string) {
+	c.elsewhere("TLS files of %q: put them into /etc/containers/certs.d/%s on each node", of, printable(host))
+}
+
+// check tells why a set cannot name these mirrors for the source.
+func check(source string, places []string) error {
+	for _, place := range places {
+		rule := mirrors.Rule{Source: mirrors.Scope(source), Mirrors: []mirrors.Mirror{{Location: mirrors.Scope(place), Modes: mirrors.ByDigest | mirrors.ByTag}}}
+		if err := rule.Validate(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// below joins a place and a path, either of which may be empty.
+func below(place, path string) string {
+	if place == "" || path == "" {
+		return place + path
+	}
+	return place + "/" + path
+}
+
+// isPath tells whether a text is the path of a repository, or of what is above one.
+func isPath(text string) bool {
+	_, err := mirrors.ParseScopes([]string{"host.example/" + text})
+	return err == nil
+}
+
+// printable quotes what could do something to a terminal.
+func printable(text string) string {
+	if quoted := strconv.Quote(text); strings.Trim(quoted, `"`) != text {
+		return quoted
+	}
+	return text
+}

@@ -1,0 +1,119 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package mirrorfiles
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"go.podman.io/image/v5/pkg/sysregistriesv2"
+
+	"github.com/mirrorset/mirrorset/internal/mirrors"
+)
+
+// Tables reads a registries.conf with its drop-ins, as the library of CRI-O and Podman has merged them.
+func Tables(all []sysregistriesv2.Registry) *Content {
+	c := &Content{}
+	for i := range all {
+		c.addTable(&all[i], all)
+	}
+	return c
+}
+
+func (c *Content) addTable(t *sysregistriesv2.Registry, all []sysregistriesv2.Registry) {
+	if _, err := mirrors.ParseScopes([]string{t.Prefix}); err != nil {
+		c.lose("source %q is left out: a set can name host[:port][/path] and *.host only", t.Prefix)
+		return
+	}
+	places := map[mirrors.Mode][]string{mirrors.ByDigest: placesOf(t, mirrors.ByDigest), mirrors.ByTag: placesOf(t, mirrors.ByTag)}
+	policy := mirrors.Policy("")
+	if t.Blocked || isMoved(t) {
+		policy = mirrors.NeverContactSource
+	}
+	switch err := sayable(t, all, slices.Concat(places[mirrors.ByDigest], places[mirrors.ByTag])); {
+	case err != nil && t.Blocked:
+		c.lose("source %q loses its mirrors, and stays blocked: %v; write its entry by hand", t.Prefix, err)
+		clear(places)
+	case err != nil:
+		c.lose("source %q is left out: %v; write its entry by hand, or its images are pulled without a mirror", t.Prefix, err)
+		clear(places)
+		policy = ""
+	}
+	if policy != "" && len(places[mirrors.ByDigest]) == 0 && len(places[mirrors.ByTag]) == 0 {
+		places[mirrors.ByDigest], places[mirrors.ByTag] = []string{Blocked}, []string{Blocked}
+		c.ignore("source %q is blocked and has no mirror; %s, which cannot exist, stands in for one, because an entry without mirrors blocks nothing", t.Prefix, Blocked)
+	}
+	// Without an entry of a mode, the source would have what a broader one has (T4). In registries.conf it has nothing of it.
+	narrow := slices.ContainsFunc(all, func(other sysregistriesv2.Registry) bool {
+		return other.Prefix != t.Prefix && encloses(other.Prefix, t.Prefix)
+	})
+	for _, mode := range []mirrors.Mode{mirrors.ByDigest, mirrors.ByTag} {
+		switch {
+		case len(places[mode]) > 0:
+			c.add(mode, t.Prefix, places[mode], policy)
+		case narrow:
+			c.add(mode, t.Prefix, nil, "")
+		}
+	}
+	c.insecureTable(t)
+}
+
+// isMoved tells whether the images are pulled from another location in place of the source.
+func isMoved(t *sysregistriesv2.Registry) bool {
+	return t.Location != "" && t.Location != t.Prefix
+}
+
+// encloses tells whether the library finds a place below a prefix, with or without the port of its host (Q2).
+func encloses(prefix, place string) bool {
+	host, _, hasPort := strings.Cut(mirrors.Scope(place).Host(), ":")
+	outer := mirrors.Scope(prefix)
+	return outer.Contains(mirrors.Scope(place)) || hasPort && outer.Contains(mirrors.Scope(host))
+}
+
+// sayable tells why a set cannot say what a table says.
+func sayable(t *sysregistriesv2.Registry, all []sysregistriesv2.Registry, places []string) error {
+	if isMoved(t) && !t.Blocked {
+		// A set says so by never contacting the source. In the library, that is about the source alone (Q4).
+		for _, other := range all {
+			for _, e := range append(slices.Clone(other.Mirrors), other.Endpoint) {
+				if (isMoved(&other) || e.Location != other.Prefix) && encloses(t.Prefix, e.Location) {
+					return fmt.Errorf("it was moved to %q, and %q of source %q lies in it, which would then be blocked too", t.Location, e.Location, other.Prefix)
+				}
+			}
+		}
+	}
+	return check(t.Prefix, places)
+}
+
+// placesOf returns the mirrors that the library tries for references of a mode, and where the source was moved to.
+func placesOf(t *sysregistriesv2.Registry, mode mirrors.Mode) (places []string) {
+	skipped := map[mirrors.Mode]string{mirrors.ByDigest: sysregistriesv2.MirrorByTagOnly, mirrors.ByTag: sysregistriesv2.MirrorByDigestOnly}[mode]
+	for _, m := range t.Mirrors {
+		if m.PullFromMirror != skipped && (mode == mirrors.ByDigest || !t.MirrorByDigestOnly) && !slices.Contains(places, m.Location) {
+			places = append(places, m.Location)
+		}
+	}
+	if isMoved(t) && !slices.Contains(places, t.Location) {
+		places = append(places, t.Location)
+	}
+	if t.Blocked { // the library refuses it, wherever it stands
+		return slices.DeleteFunc(places, func(place string) bool { return place == t.Prefix })
+	}
+	for len(places) > 0 && places[len(places)-1] == t.Prefix {
+		places = places[:len(places)-1]
+	}
+	return places
+}
+
+func (c *Content) insecureTable(t *sysregistriesv2.Registry) {
+	for _, e := range append(slices.Clone(t.Mirrors), t.Endpoint) {
+		if place := e.Location; e.Insecure {
+			if place == "" {
+				place = t.Prefix
+			}
+			c.insecure(fmt.Sprintf("%q is insecure", place), place)
+		}
+	}
+}

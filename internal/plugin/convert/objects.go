@@ -1,0 +1,238 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package convert
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
+	"github.com/mirrorset/mirrorset/internal/kinds"
+	"github.com/mirrorset/mirrorset/internal/mirrorfiles"
+	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/plugin/manifests"
+)
+
+// policyVersion is the apiVersion of an ImageContentSourcePolicy.
+const policyVersion = "operator.openshift.io/v1alpha1"
+
+// lastApplied is the annotation that kubectl apply keeps for itself, of the object that was.
+const lastApplied = "kubectl.kubernetes.io/last-applied-configuration"
+
+// read takes one document, or one object of a list, in JSON.
+func (c *converter) read(place string, data []byte) error {
+	if string(data) == "null" {
+		return nil // nothing but comments
+	}
+	if !bytes.HasPrefix(data, []byte("{")) {
+		return errors.New("neither a Kubernetes object nor a file of mirrors, which are mappings")
+	}
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(data, &fields); err != nil {
+		return err
+	}
+	var object metav1.TypeMeta
+	for field, into := range map[string]*string{"kind": &object.Kind, "apiVersion": &object.APIVersion} {
+		if raw, ok := fields[field]; ok && json.Unmarshal(raw, into) != nil {
+			return fmt.Errorf("%s is not a text", field)
+		}
+	}
+	if object.Kind == "" {
+		return c.readFile(place, data, fields)
+	}
+	set, isList := strings.CutSuffix(object.Kind, "List")
+	kind := kinds.Named(set)
+	switch {
+	case set == manifests.PolicyKind && object.APIVersion != policyVersion:
+		return fmt.Errorf("apiVersion %q does not have kind %s; want %s", object.APIVersion, object.Kind, policyVersion)
+	case kind != nil && object.APIVersion != configv1.GroupVersion.String():
+		return fmt.Errorf("apiVersion %q does not have kind %s; want %s", object.APIVersion, object.Kind, configv1.GroupVersion)
+	case isList && (set == "" && object.APIVersion == "v1" || set == manifests.PolicyKind || kind != nil):
+		return c.readItems(place, object, data)
+	case set == manifests.PolicyKind:
+		return c.readPolicy(place, data)
+	case kind != nil:
+		return c.readSet(place, kind, data)
+	case object.APIVersion == mirrorfiles.TalosVersion && slices.Contains(mirrorfiles.TalosKinds, object.Kind):
+		return c.takeRead(place, data, mirrorfiles.TalosDocument)
+	case looksLikeMirrors(object.Kind):
+		c.lose(place, "kind %q of apiVersion %q is none that can be converted; want %s", object.Kind, object.APIVersion, kindNames())
+		return nil
+	}
+	c.passedOver = append(c.passedOver, object.Kind)
+	return nil
+}
+
+// looksLikeMirrors tells whether a kind is ours but for a slip, or one of OpenShift that nothing here reads.
+func looksLikeMirrors(kind string) bool {
+	lower := strings.ToLower(kind)
+	return slices.ContainsFunc([]string{"mirrorset", "contentsourcepolicy", "imagecontentpolicy"}, func(part string) bool { return strings.Contains(lower, part) })
+}
+
+// kindNames are the kinds that can be converted, for people.
+func kindNames() string {
+	names := []string{manifests.PolicyKind}
+	for _, kind := range kinds.All {
+		names = append(names, kind.Name)
+	}
+	return strings.Join(names, " or ")
+}
+
+// readFile takes a file of another program than Kubernetes, which is known by its fields.
+func (c *converter) readFile(place string, data []byte, fields map[string]json.RawMessage) error {
+	has := func(names ...string) bool {
+		return slices.ContainsFunc(names, func(name string) bool { _, ok := fields[name]; return ok })
+	}
+	switch {
+	case has(mirrorfiles.InstallConfigFields...):
+		return c.takeRead(place, data, mirrorfiles.InstallConfig)
+	case has("machine"):
+		return c.takeRead(place, data, mirrorfiles.TalosMachine)
+	case has("mirrors", "configs", "auths"):
+		c.k3s++
+		if !c.never {
+			c.say("note: %s: where the nodes run with disable-default-registry-endpoint, give --never-contact-source, or their sources are opened", place)
+		}
+		return c.takeRead(place, data, func(data []byte) (*mirrorfiles.Content, error) { return mirrorfiles.K3s(data, c.never) })
+	case mirrorfiles.DisablesDefaultEndpoint(fields) && !c.never:
+		return errors.New("disable-default-registry-endpoint is true, so no registry with mirrors may be contacted itself: give --never-contact-source")
+	case has("disable-default-registry-endpoint"):
+		return nil
+	case len(fields) == 0:
+		return nil
+	}
+	c.lose(place, "it has no kind, and none of the fields by which a file of mirrors is known (mirrors, machine, %s); its fields are %s",
+		strings.Join(mirrorfiles.InstallConfigFields, ", "), some(slices.Sorted(maps.Keys(fields))))
+	return nil
+}
+
+// some names the first few.
+func some(names []string) string {
+	const most = 5
+	quoted := make([]string, 0, most)
+	for _, name := range names[:min(len(names), most)] {
+		quoted = append(quoted, fmt.Sprintf("%.40q", name))
+	}
+	if len(names) > most {
+		quoted = append(quoted, fmt.Sprintf("and %d more", len(names)-most))
+	}
+	return strings.Join(quoted, ", ")
+}
+
+func (c *converter) takeRead(place string, data []byte, read func([]byte) (*mirrorfiles.Content, error)) error {
+	content, err := read(data)
+	if err != nil {
+		return err
+	}
+	return c.take(place, content)
+}
+
+// readItems takes the objects of a list. Those of a list of one kind may go without apiVersion and kind.
+func (c *converter) readItems(place string, of metav1.TypeMeta, data []byte) error {
+	var list struct {
+		Items []map[string]json.RawMessage `json:"items"`
+	}
+	if err := json.Unmarshal(data, &list); err != nil {
+		return errors.New("items is not a list of objects")
+	}
+	for i, item := range list.Items {
+		at := fmt.Sprintf("items[%d]", i)
+		if name := strings.TrimSuffix(of.Kind, "List"); name != "" && item["kind"] == nil && item["apiVersion"] == nil {
+			item["kind"], item["apiVersion"] = fmt.Appendf(nil, "%q", name), fmt.Appendf(nil, "%q", of.APIVersion)
+		}
+		if item["kind"] == nil {
+			return fmt.Errorf("%s: not a Kubernetes object: apiVersion and kind are required", at)
+		}
+		object, err := json.Marshal(item)
+		if err != nil {
+			return err
+		}
+		if err := c.read(place+", "+at, object); err != nil {
+			return fmt.Errorf("%s: %w", at, err)
+		}
+	}
+	return nil
+}
+
+// policy is an ImageContentSourcePolicy. It has mirrors for digests only.
+type policy struct {
+	metav1.TypeMeta `json:",inline"`
+	Metadata        metav1.ObjectMeta `json:"metadata"`
+	Spec            struct {
+		RepositoryDigestMirrors []struct {
+			Source  string                 `json:"source"`
+			Mirrors []configv1.ImageMirror `json:"mirrors"`
+		} `json:"repositoryDigestMirrors"`
+	} `json:"spec"`
+	Status json.RawMessage `json:"status"`
+}
+
+func (c *converter) readPolicy(place string, data []byte) error {
+	var p policy
+	if err := manifests.UnmarshalStrict(data, &p); err != nil {
+		return fmt.Errorf("%s %q: %w", manifests.PolicyKind, p.Metadata.Name, err)
+	}
+	place = fmt.Sprintf("%s: %s %q", place, manifests.PolicyKind, p.Metadata.Name)
+	var entries []configv1.ImageDigestMirrors
+	for _, m := range p.Spec.RepositoryDigestMirrors {
+		entry := configv1.ImageDigestMirrors{Source: m.Source, Mirrors: c.usable(place, m.Source, m.Mirrors)}
+		switch {
+		case len(entry.Mirrors) > 0:
+			entries = append(entries, entry)
+		case len(m.Mirrors) > 0:
+			// Without mirrors it would switch off those of a broader source, which it did not do before.
+			c.lose(place, "source %q: no mirror is left, so there is no entry for it", m.Source)
+		default:
+			c.say("note: %s: source %q has no mirror and no effect, so there is no entry for it", place, m.Source)
+		}
+	}
+	if len(entries) > 0 {
+		c.add(place, kinds.Digest, metadataOf(&p.Metadata), entries)
+	}
+	return nil
+}
+
+// readSet takes a set as it is.
+func (c *converter) readSet(place string, kind *kinds.Kind, data []byte) error {
+	set, err := kind.Decode(func(object any) error { return manifests.UnmarshalStrict(data, object) })
+	if err != nil {
+		return fmt.Errorf("%s %q: %w", kind.Name, set.GetName(), err)
+	}
+	entries := make([]configv1.ImageDigestMirrors, len(set.Entries))
+	for i, e := range set.Entries {
+		entries[i] = configv1.ImageDigestMirrors{Source: e.Source, MirrorSourcePolicy: configv1.MirrorSourcePolicy(e.Policy)}
+		for _, m := range e.Mirrors {
+			entries[i].Mirrors = append(entries[i].Mirrors, configv1.ImageMirror(m))
+		}
+	}
+	c.add(fmt.Sprintf("%s: %s %q", place, kind.Name, set.GetName()), kind, metadataOf(set.Object), entries)
+	return nil
+}
+
+func metadataOf(object metav1.Object) setMetadata {
+	annotations := maps.Clone(object.GetAnnotations())
+	delete(annotations, lastApplied)
+	return setMetadata{Name: object.GetName(), Labels: object.GetLabels(), Annotations: annotations}
+}
+
+// usable returns the mirrors that a set may name for the source, each once.
+func (c *converter) usable(place, source string, all []configv1.ImageMirror) []configv1.ImageMirror {
+	var kept []configv1.ImageMirror
+	for _, m := range all {
+		rule := mirrors.Rule{Source: mirrors.Scope(source), Mirrors: []mirrors.Mirror{{Location: mirrors.Scope(m), Modes: mirrors.ByDigest | mirrors.ByTag}}}
+		if err := rule.Validate(); err != nil {
+			c.lose(place, "%v", err)
+		} else if !slices.Contains(kept, m) {
+			kept = append(kept, m)
+		}
+	}
+	return kept
+}

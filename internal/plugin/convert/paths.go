@@ -1,0 +1,218 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package convert
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2"
+	"go.podman.io/image/v5/pkg/sysregistriesv2"
+	"go.podman.io/image/v5/types"
+
+	"github.com/mirrorset/mirrorset/internal/certsd"
+	"github.com/mirrorset/mirrorset/internal/mirrorfiles"
+	"github.com/mirrorset/mirrorset/internal/plugin/manifests"
+	"github.com/mirrorset/mirrorset/internal/plugin/output"
+	"github.com/mirrorset/mirrorset/internal/registriesconf"
+)
+
+const (
+	hostsName      = "hosts.toml"
+	registriesName = "registries.conf"
+	dropInsSuffix  = ".d"
+)
+
+// readPath takes a file, a folder, or "-" for standard input. Files of runtimes are in TOML; all else is as with kubectl.
+func (c *converter) readPath(path string, stdin io.Reader) error {
+	if path == "-" {
+		text, err := io.ReadAll(stdin)
+		if err != nil {
+			return err
+		}
+		if fields := tomlFields(text); fields != nil {
+			return c.readTOML("standard input", "", text, fields)
+		}
+		return manifests.EachDocument([]string{"-"}, bytes.NewReader(text), c.read)
+	}
+	info, err := os.Stat(path)
+	switch {
+	case err != nil: // an address, or an error that is said there
+	case info.IsDir():
+		if found, err := c.readFolder(path); err != nil || found && !hasManifests(path) {
+			return err
+		}
+	default:
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return output.PrintablePath(err)
+		}
+		fields, extension := tomlFields(text), filepath.Ext(path)
+		if fields != nil || extension == ".toml" || extension == ".conf" {
+			return c.readTOML(output.Printable(path), path, text, fields)
+		}
+	}
+	return manifests.EachDocument([]string{path}, stdin, c.read)
+}
+
+// tomlFields returns what stands in a file in TOML at the top; nil for a file in another language, or an empty one.
+func tomlFields(text []byte) map[string]any {
+	var fields map[string]any
+	if toml.Unmarshal(text, &fields) != nil || len(fields) == 0 {
+		return nil
+	}
+	return fields
+}
+
+// readTOML takes a file of a runtime. The path is empty for standard input.
+func (c *converter) readTOML(place, path string, text []byte, fields map[string]any) error {
+	has := func(names ...string) bool {
+		return slices.ContainsFunc(names, func(name string) bool { _, ok := fields[name]; return ok })
+	}
+	switch isHosts := filepath.Base(path) == hostsName; {
+	case isHosts || has("host", "server", "capabilities"):
+		folder, err := filepath.Abs(filepath.Dir(path))
+		if err != nil {
+			return err
+		}
+		if !isHosts {
+			return fmt.Errorf("%s: containerd names the registry by the folder that its hosts.toml is in: give that file or folder, as in -f certs.d/docker.io", place)
+		}
+		return c.readHosts(path, filepath.Base(folder), text)
+	case has("plugins", "config_path"):
+		return fmt.Errorf("%s: it is the configuration of containerd itself; give the folder that its config_path names", place)
+	case filepath.Base(path) == registriesName:
+		return c.readRegistries(place, path, path+dropInsSuffix)
+	case path == "":
+		return c.readTables(place, dropIn{registriesName, text})
+	}
+	return c.readTables(place, dropIn{filepath.Base(path), text})
+}
+
+// readFolder takes the files of runtimes in a folder: a certs.d, one folder of it, a registries.conf, or a folder of drop-ins.
+func (c *converter) readFolder(path string) (found bool, err error) {
+	hosts, err := filepath.Glob(filepath.Join(globEscape(path), "*", hostsName))
+	if err != nil {
+		return false, err
+	}
+	hosts = append(hosts, existing(filepath.Join(path, hostsName))...)
+	for _, file := range hosts {
+		if err := c.readPath(file, nil); err != nil {
+			return true, err
+		}
+	}
+	base, dropIns := filepath.Join(path, registriesName), filepath.Join(path, registriesName+dropInsSuffix)
+	switch {
+	case len(existing(base, dropIns)) > 0:
+		return true, c.readRegistries(output.Printable(path), base, dropIns)
+	case strings.HasSuffix(filepath.Clean(path), registriesName+dropInsSuffix):
+		return true, c.readRegistries(output.Printable(path), "", path)
+	}
+	return len(hosts) > 0, nil
+}
+
+// hasManifests tells whether a folder has files for kubectl beside those of runtimes.
+func hasManifests(path string) bool {
+	entries, err := os.ReadDir(path)
+	return err != nil || slices.ContainsFunc(entries, func(e os.DirEntry) bool {
+		return slices.Contains([]string{".json", ".yaml", ".yml"}, filepath.Ext(e.Name()))
+	})
+}
+
+// existing returns those of the paths that are there.
+func existing(paths ...string) []string {
+	return slices.DeleteFunc(paths, func(path string) bool { _, err := os.Stat(path); return err != nil })
+}
+
+// globEscape has a path stand for itself in a pattern.
+func globEscape(path string) string {
+	return strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`).Replace(path)
+}
+
+// readHosts takes the hosts.toml of one registry.
+func (c *converter) readHosts(path, folder string, text []byte) error {
+	place := output.Printable(path)
+	if bytes.HasPrefix(text, []byte(certsd.Marker)) {
+		c.say("note: %s: Mirrorset wrote it from sets, so it is passed over", place)
+		return nil
+	}
+	return at(place, c.take(place, mirrorfiles.Hosts(mirrorfiles.HostOf(folder), text)))
+}
+
+// at puts the place before an error.
+func at(place string, err error) error {
+	if err != nil {
+		err = fmt.Errorf("%s: %w", place, err)
+	}
+	return err
+}
+
+// dropIn is one file of registries.conf.
+type dropIn struct {
+	name string
+	text []byte
+}
+
+// readRegistries takes a registries.conf, where there is one, and its drop-ins, where there are some.
+func (c *converter) readRegistries(place, base, folder string) error {
+	var files []dropIn
+	read := func(path string) error {
+		text, err := os.ReadFile(path)
+		if err == nil && bytes.HasPrefix(text, []byte(registriesconf.Header)) {
+			c.say("note: %s: Mirrorset wrote it from sets, so it is passed over", output.Printable(path))
+			return nil
+		}
+		files = append(files, dropIn{filepath.Base(path), text})
+		return err
+	}
+	if base != "" && len(existing(base)) > 0 {
+		if err := read(base); err != nil {
+			return output.PrintablePath(err)
+		}
+	}
+	paths, err := filepath.Glob(filepath.Join(globEscape(folder), "*.conf"))
+	if err != nil {
+		return err
+	}
+	for _, path := range paths {
+		if err := read(path); err != nil {
+			return output.PrintablePath(err)
+		}
+	}
+	return c.readTables(place, files...)
+}
+
+// readTables has the library of CRI-O and Podman read the files, and takes what it makes of them.
+func (c *converter) readTables(place string, files ...dropIn) (err error) {
+	dir, err := os.MkdirTemp("", "kubectl-mirrors-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	base, dropIns := filepath.Join(dir, registriesName), filepath.Join(dir, registriesName+dropInsSuffix)
+	err = errors.Join(os.WriteFile(base, nil, 0o600), os.Mkdir(dropIns, 0o700))
+	for _, file := range files {
+		path := base
+		if file.name != registriesName {
+			path = filepath.Join(dropIns, file.name)
+		}
+		err = errors.Join(err, os.WriteFile(path, file.text, 0o600))
+	}
+	if err != nil {
+		return err
+	}
+	// Named like this, the paths win over the environment and over the home directory.
+	sys := &types.SystemContext{SystemRegistriesConfPath: base, SystemRegistriesConfDirPath: dropIns}
+	tables, err := sysregistriesv2.GetRegistries(sys)
+	if err != nil {
+		return fmt.Errorf("%s: CRI-O and Podman cannot read it: %s", place, strings.ReplaceAll(err.Error(), dir+"/", ""))
+	}
+	return at(place, c.take(place, mirrorfiles.Tables(tables)))
+}

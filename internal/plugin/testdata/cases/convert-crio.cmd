@@ -1,0 +1,3 @@
+convert -f testdata/cases/convert-crio
+convert -f testdata/cases/convert-crio/registries.conf.d/20-moved.conf
+convert -f testdata/cases/convert-crio/registries.conf.d

@@ -1,0 +1,1 @@
+convert -f testdata/cases/convert-talos.yaml
