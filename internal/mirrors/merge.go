@@ -12,7 +12,7 @@ func (m *merger) mergeSource(source Scope, all said, insecure Scopes) Rule {
 		if o.from == "" {
 			rule.From = append(rule.From, o.entries(anyOf)...)
 		} else {
-			rule.Inherited = append(rule.Inherited, Inheritance{Mode: modes[i], Source: o.from, From: o.entries(anyOf)})
+			rule.Inherited = append(rule.Inherited, Inheritance{Mode: modes[i], Source: o.from, From: o.entries(anyOf), TooLong: unique(o.tooLong)})
 		}
 		rule.BlockedBy = append(rule.BlockedBy, o.entries(blocking)...)
 		rule.Blocked = rule.Blocked || o.blocks()

@@ -38,6 +38,8 @@ type opinion struct {
 	statements []statement
 	// from is the broader source that the statements are inherited from; empty for those of the source's own.
 	from Scope
+	// tooLong are the mirrors that are left out of inherited statements.
+	tooLong []Scope
 }
 
 // blocks tells whether the policy is Never (T3).
@@ -107,10 +109,13 @@ func (o opinion) narrowed(broader, source Scope) opinion {
 	for i, s := range o.statements {
 		s.mirrors = make([]Scope, 0, len(o.statements[i].mirrors))
 		for _, m := range o.statements[i].mirrors {
-			if m == broader {
+			switch narrower := m + Scope(broader.Rest(source)); {
+			case m == broader:
 				s.mirrors = append(s.mirrors, source)
-			} else if m += Scope(broader.Rest(source)); poisons(source, m) == "" {
-				s.mirrors = append(s.mirrors, m)
+			case poisons(source, narrower) == "":
+				s.mirrors = append(s.mirrors, narrower)
+			default: // it is too long, as all else is that of m
+				narrow.tooLong = append(narrow.tooLong, m)
 			}
 		}
 		s.mirrors = unique(s.mirrors)
