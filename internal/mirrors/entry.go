@@ -23,7 +23,10 @@ type statement struct {
 
 // merger applies the rules to sets, and collects what it finds.
 type merger struct {
+	insecure Scopes
 	findings []Finding
+	// broad are the sources that narrower ones inherit from.
+	broad map[inheritedFrom]broad
 }
 
 // read returns the statements of all sets by source and mode, in the order of objects and entries (M2).
@@ -131,17 +134,4 @@ func (s *statement) readMirrors(in *SetEntry) (lost []string) {
 
 func (m *merger) find(reason Reason, source Scope, entries []Entry, format string, args ...any) {
 	m.findings = append(m.findings, Finding{Reason: reason, Source: source, Entries: entries, Message: fmt.Sprintf(format, args...)})
-}
-
-// unique keeps the first of each value (E2).
-func unique(values []Scope) []Scope {
-	seen := make(map[Scope]bool, len(values))
-	kept := make([]Scope, 0, len(values))
-	for _, v := range values {
-		if !seen[v] {
-			seen[v] = true
-			kept = append(kept, v)
-		}
-	}
-	return kept
 }

@@ -161,12 +161,12 @@ type Result struct {
 // Merge applies sections 1 and 2 of the semantics to all sets, and looks over the rules that come out. It never fails:
 // what cannot be used is left out and becomes a finding, and the rest stays in force.
 func Merge(in Input) Result {
-	var m merger
+	m := merger{insecure: in.Insecure, broad: make(map[inheritedFrom]broad)}
 	bySource := m.read(in.Sets)
 	all := inherit(bySource)
 	rules := make([]Rule, 0, len(bySource))
 	for _, source := range slices.Sorted(maps.Keys(bySource)) {
-		rules = append(rules, m.mergeSource(source, all[source], in.Insecure))
+		rules = append(rules, m.mergeSource(source, all[source]))
 	}
 	m.review(rules, all)
 	sortFindings(m.findings)
