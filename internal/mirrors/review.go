@@ -66,14 +66,10 @@ func (r *review) reviewSource(rule *Rule) {
 // reviewBlocked finds which pulls a blocked source leaves no place for (L4, T6).
 func (r *review) reviewBlocked(rule *Rule) {
 	for mode, reason := range map[Mode]Reason{ByTag: BlocksTagPulls, ByDigest: BlocksDigestPulls} {
-		none := ""
-		switch {
-		case rule.NoneServes(mode):
-			none = ", and no mirror can serve it"
-		case len(rule.MirrorsFor(mode)) > 0:
+		if len(rule.MirrorsFor(mode)) > 0 || rule.NoneServes(mode) { // where none serves, that is what was asked for
 			continue
 		}
-		r.find(reason, rule.Source, rule.BlockedBy, "source %s is blocked%s, so images below it that are named by %s cannot be pulled at all", quote(rule.Source), none, mode)
+		r.find(reason, rule.Source, rule.BlockedBy, "source %s is blocked, so images below it that are named by %s cannot be pulled at all", quote(rule.Source), mode)
 	}
 }
 
