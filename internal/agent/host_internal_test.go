@@ -15,10 +15,10 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/mirrorset/mirrorset/internal/agent/dropin"
 	"github.com/mirrorset/mirrorset/internal/agent/runtimes"
 	"github.com/mirrorset/mirrorset/internal/agent/sink"
 	"github.com/mirrorset/mirrorset/internal/agent/sinktest"
+	"github.com/mirrorset/mirrorset/internal/registriesconf/onhost"
 )
 
 const (
@@ -71,7 +71,7 @@ func open(t testing.TB, args ...string) []sink.Open {
 // wantDropIn checks our drop-in, where nil stands for no file.
 func wantDropIn(t *testing.T, root string, want []byte) {
 	t.Helper()
-	got, err := os.ReadFile(filepath.Join(root, dropin.Path))
+	got, err := os.ReadFile(filepath.Join(root, onhost.Path))
 	if errors.Is(err, fs.ErrNotExist) && want == nil {
 		return
 	}

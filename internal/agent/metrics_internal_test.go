@@ -18,8 +18,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
-	"github.com/mirrorset/mirrorset/internal/agent/dropin"
 	"github.com/mirrorset/mirrorset/internal/agent/sinktest"
+	"github.com/mirrorset/mirrorset/internal/registriesconf/onhost"
 )
 
 var update = flag.Bool("update", false, "write testdata/metrics.prom from what is served")
@@ -30,7 +30,7 @@ func TestMetricsAreServedAsTheyAreDocumented(t *testing.T) {
 	n, root, _ := newHost(t, sinktest.Files{other: foreign})
 	n.sinks.serve(t.Context())
 	offer(t, n, 0, "!shut.com/x")
-	if err := os.Remove(filepath.Join(root, dropin.Path)); err != nil {
+	if err := os.Remove(filepath.Join(root, onhost.Path)); err != nil {
 		t.Fatal(err)
 	}
 	if err := n.repair(); err != nil {
@@ -95,7 +95,7 @@ func repairs(t *testing.T, n *host) [2]float64 {
 func TestWhatOthersDoToOurFilesIsCountedWhenItIsPutRight(t *testing.T) {
 	n, root, _ := newHost(t, sinktest.Files{other: foreign})
 	offer(t, n, 0, "old.com", "b.com")
-	dropIn, hosts := filepath.Join(root, dropin.Path), filepath.Join(root, ourFirst)
+	dropIn, hosts := filepath.Join(root, onhost.Path), filepath.Join(root, ourFirst)
 	content, err := os.ReadFile(hosts)
 	if err != nil {
 		t.Fatal(err)
@@ -140,7 +140,7 @@ func TestWhatOthersDoToOurFilesIsCountedWhenItIsPutRight(t *testing.T) {
 
 func TestWhatChangedWhileNoAgentRanIsNotCounted(t *testing.T) {
 	n, root, _ := took(t, sinktest.Files{other: foreign})
-	if err := errors.Join(os.Remove(filepath.Join(root, dropin.Path)), os.Remove(filepath.Join(root, ourFirst))); err != nil {
+	if err := errors.Join(os.Remove(filepath.Join(root, onhost.Path)), os.Remove(filepath.Join(root, ourFirst))); err != nil {
 		t.Fatal(err)
 	}
 	successor := n.successor(t)

@@ -10,11 +10,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/mirrorset/mirrorset/internal/agent/dropin"
 	"github.com/mirrorset/mirrorset/internal/agent/sinktest"
 	"github.com/mirrorset/mirrorset/internal/hostfile"
 	"github.com/mirrorset/mirrorset/internal/payload"
 	"github.com/mirrorset/mirrorset/internal/registriesconf"
+	"github.com/mirrorset/mirrorset/internal/registriesconf/onhost"
 )
 
 // took returns a node that has accepted a payload with a rule for old.com.
@@ -136,7 +136,7 @@ func TestAPayloadThatCannotBeTriedIsRefused(t *testing.T) {
 
 func TestTheStateOutlivesTheAgent(t *testing.T) {
 	n, root, _ := took(t, nil)
-	if err := os.Remove(filepath.Join(root, dropin.Path)); err != nil {
+	if err := os.Remove(filepath.Join(root, onhost.Path)); err != nil {
 		t.Fatal(err)
 	}
 	successor := n.successor(t)
@@ -157,7 +157,7 @@ func TestADamagedStateIsNotUsed(t *testing.T) {
 		"another's digest": `{"revision":1800000000000,"digest":"sha256:00","text":"eA=="}`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			n, root, logged := newHost(t, sinktest.Files{statePath: content, dropin.Path: string(sinktest.Text(t, "old.com"))})
+			n, root, logged := newHost(t, sinktest.Files{statePath: content, onhost.Path: string(sinktest.Text(t, "old.com"))})
 			n.restore()
 			if n.accepted != nil || !strings.Contains(logged.String(), statePath) {
 				t.Errorf("accepted %v, logged %q", n.accepted, logged)
@@ -190,7 +190,7 @@ func TestALostStateIsKeptAgain(t *testing.T) {
 }
 
 func TestAForeignFileIsNeverOverwritten(t *testing.T) {
-	n, root, _ := newHost(t, sinktest.Files{dropin.Path: "# theirs\n"})
+	n, root, _ := newHost(t, sinktest.Files{onhost.Path: "# theirs\n"})
 	taken, err := n.take(sinktest.Payload(t, 0, "s.com"))
 	if !taken || !errors.Is(err, hostfile.ErrForeign) {
 		t.Fatalf("taken = %t, error %v", taken, err)
@@ -202,7 +202,7 @@ func TestAForeignFileIsNeverOverwritten(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 	wantDropIn(t, root, []byte("# theirs\n"))
-	if err := os.Remove(filepath.Join(root, dropin.Path)); err != nil {
+	if err := os.Remove(filepath.Join(root, onhost.Path)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := n.take(payload.New(sinktest.First+2, sinktest.Text(t, "s.com"))); err != nil {

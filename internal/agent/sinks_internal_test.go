@@ -16,8 +16,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
-	"github.com/mirrorset/mirrorset/internal/agent/dropin"
 	"github.com/mirrorset/mirrorset/internal/agent/sinktest"
+	"github.com/mirrorset/mirrorset/internal/registriesconf/onhost"
 )
 
 func TestABrokenFileOfOthersDoesNotStopContainerdsSide(t *testing.T) {
@@ -34,7 +34,7 @@ func TestAHostIsCleanOnceNoFileOfOursIsLeft(t *testing.T) {
 	if err := os.Remove(filepath.Join(root, ourFirst)); err != nil {
 		t.Fatal(err)
 	}
-	if err := CheckClean(root, open(t)); err == nil || !strings.Contains(err.Error(), dropin.Path) {
+	if err := CheckClean(root, open(t)); err == nil || !strings.Contains(err.Error(), onhost.Path) {
 		t.Errorf("error %v", err)
 	}
 	offer(t, n, 1)

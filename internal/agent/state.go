@@ -20,7 +20,7 @@ import (
 
 // Paths below the host's root.
 const (
-	statePath = "var/lib/mirrorset/payload.json"
+	statePath = payload.HostPath
 	lockPath  = "var/lib/mirrorset/lock"
 )
 

@@ -201,6 +201,8 @@ func (p *projection) project(host string, rules []*mirrors.Rule) (hosts []Endpoi
 		case needsRedirector:
 		case len(usable) > 0, rule.Insecure && !rule.Blocked:
 			return p.direct(rule, usable), ""
+		case rule.NoneServes(mirrors.ByDigest) && p.node.Redirector == "": // nobody there to say so: the name that nobody has closes it too
+			return p.direct(rule, rule.Mirrors), ""
 		case !rule.Blocked:
 			return nil, ""
 		}
@@ -265,6 +267,9 @@ const (
 // as a registry it is the same place, and a blocked source is not contacted under another name either.
 func (p *projection) access(location mirrors.Scope) access {
 	strictest := open
+	if location.CannotExist() { // there is nobody to ask (E5)
+		return blocked
+	}
 	for _, name := range route.Aliases(location) {
 		here, opposite := open, p.blocked
 		if p.router.IsBlockedAt(name) {

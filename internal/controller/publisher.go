@@ -119,7 +119,7 @@ func (p *Publisher) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Result,
 			result.RequeueAfter = 1 // for what happened between the list and the start of the watch
 		}
 	}
-	if errors.Is(err, payload.ErrTooLarge) {
+	if errors.Is(err, payload.ErrTooLarge) || errors.Is(err, registriesconf.ErrTooLarge) {
 		return ctrl.Result{}, reconcile.TerminalError(err)
 	}
 	return result, err
@@ -143,19 +143,21 @@ func (p *Publisher) Publish(ctx context.Context) (result ctrl.Result, served boo
 	sources := crds.sources(sets)
 	began := time.Now()
 	snapshot.Result = kinds.Merge(sets, p.Insecure)
-	text, err := registriesconf.Encode(snapshot.Result.Rules)
+	text, encodeErr := registriesconf.Encode(snapshot.Result.Rules)
 	p.Metrics.rendered(time.Since(began))
 	p.logFindings(ctx, snapshot.Result.Findings)
 	result = p.poll(sources, now)
-	if err != nil {
-		return result, true, err
-	}
 	current, err := readPublished(ctx, p.Live, p.Namespace)
 	if err != nil {
 		return result, true, err
 	}
 	if current.payload != nil { // which stays if nothing else is published
 		snapshot.Revision, snapshot.Digest = current.payload.Revision, current.payload.Digest
+	}
+	if encodeErr != nil {
+		snapshot.Held = encodeErr.Error()
+		p.Board.put(snapshot)
+		return result, true, encodeErr
 	}
 	var decision plan.Decision
 	decision, p.history = plan.Decide(plan.Seen{

@@ -152,7 +152,7 @@ func TestASetSaysWhatIsLeftOutOfIt(t *testing.T) {
 		findings   string
 	}{
 		{"nothing", "a: s.com -> m.com", metav1.ConditionTrue, configv1.ReasonAllEntriesAccepted, nil, ""},
-		{"a mirror", "a: s.com -> mirror, m.com", metav1.ConditionFalse, configv1.ReasonPartsLeftOut, []string{`mirror "mirror" of source "s.com" is left out`}, "InvalidMirror 0"},
+		{"a mirror", "a: s.com -> mirror, m.com", metav1.ConditionFalse, configv1.ReasonPartsLeftOut, []string{`source "s.com": mirrors[0] "mirror" is left out`}, "InvalidMirror 0"},
 		{"an entry", "a: t.com -> m.com\na: \"https://s.com\" -> m.com", metav1.ConditionFalse, configv1.ReasonPartsLeftOut, []string{"https://s.com"}, "InvalidSource 1"},
 		{"every entry", "a: \"https://s.com\" -> m.com", metav1.ConditionFalse, configv1.ReasonNothingAccepted, nil, "InvalidSource 0"},
 		{"nothing, but there is something odd", "a: s.com -> m.com [Never]", metav1.ConditionTrue, configv1.ReasonAllEntriesAccepted, nil, "BlocksTagPulls 0"},

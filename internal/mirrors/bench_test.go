@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 )
 
@@ -26,6 +27,28 @@ func BenchmarkResolve(b *testing.B) {
 			for b.Loop() {
 				if len(index.Resolve(ref).PullSources) != 3 {
 					b.Fatal("resolved to the wrong places")
+				}
+			}
+		})
+	}
+}
+
+// Inheritance multiplies: each source of one kind takes over the mirrors of a broader one of the other kind.
+func BenchmarkMergeOfInheritedMirrors(b *testing.B) {
+	for _, size := range []struct{ sources, mirrors int }{{10_000, 4}, {1_000, 400}, {10_000, 400}} {
+		tags := mirrors.Set{Object: mirrors.Object{Kind: &kinds.Tag.Kind, Name: "t"}, Entries: []mirrors.SetEntry{{Source: "quay.io"}}}
+		for i := range size.mirrors {
+			tags.Entries[0].Mirrors = append(tags.Entries[0].Mirrors, fmt.Sprintf("m%d.example.com/team", i))
+		}
+		digests := mirrors.Set{Object: mirrors.Object{Kind: &kinds.Digest.Kind, Name: "d"}}
+		for i := range size.sources {
+			digests.Entries = append(digests.Entries, mirrors.SetEntry{Source: fmt.Sprintf("quay.io/team-%d/app", i), Mirrors: []string{"m.local/app"}})
+		}
+		b.Run(fmt.Sprintf("sources=%d,mirrors=%d", size.sources, size.mirrors), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if got := len(mirrors.Merge(mirrors.Input{Sets: []mirrors.Set{tags, digests}}).Rules); got != size.sources+1 {
+					b.Fatalf("%d rules", got)
 				}
 			}
 		})

@@ -3,10 +3,7 @@
 
 package mirrors
 
-import (
-	"slices"
-	"strings"
-)
+import "slices"
 
 // ofAllPulls are the reasons of findings about what counts for digests and tags alike, whatever the kinds of the entries: whether the
 // source is blocked (T5), and which source decides (Q1).
@@ -23,16 +20,4 @@ func (f Finding) Concerns(mode Mode) bool {
 		return true
 	}
 	return slices.ContainsFunc(f.Entries, func(e Entry) bool { return e.Kind.Mode == mode })
-}
-
-// CannotExist tells whether the scope lies under a name that no registry can have: "invalid" and all below it (RFC 2606, RFC 6761).
-func (s Scope) CannotExist() bool {
-	host, _, _ := strings.Cut(strings.ToLower(s.Host()), ":")
-	return host == "invalid" || strings.HasSuffix(host, ".invalid")
-}
-
-// CannotBeServed tells whether a rule blocks its source and names no mirror but some that cannot exist, which is how to block a
-// source for good.
-func (rule *Rule) CannotBeServed() bool {
-	return rule.Blocked && len(rule.Mirrors) > 0 && !slices.ContainsFunc(rule.Mirrors, func(m Mirror) bool { return !m.Location.CannotExist() })
 }

@@ -45,14 +45,3 @@ func TestFindingsConcernThePullsOfTheirEntries(t *testing.T) {
 		}
 	}
 }
-
-func TestNoRegistryExistsUnderInvalid(t *testing.T) {
-	for scope, want := range map[mirrors.Scope]bool{
-		"blocked.invalid": true, "a.b.invalid/x/y": true, "blocked.invalid:5000/x": true, "invalid:5000": true, "Blocked.INVALID": true, "*.invalid": true,
-		"invalid.com": false, "m.com/blocked.invalid": false, "notinvalid": false, "m.notinvalid": false, "invalid.example:5000/x": false,
-	} {
-		if got := scope.CannotExist(); got != want {
-			t.Errorf("%s: %t", scope, got)
-		}
-	}
-}

@@ -6,6 +6,9 @@ package mirrors
 import (
 	"fmt"
 	"slices"
+	"strings"
+
+	"github.com/mirrorset/mirrorset/internal/mirrors/value"
 )
 
 // statement is what one entry says once the rules E1 to E5 have been applied to it.
@@ -13,13 +16,17 @@ type statement struct {
 	entry   Entry
 	source  Scope
 	mirrors []Scope // checked, each once; none in a carve-out
+	places  []int   // of the mirrors, in the entry as written
 	blocks  bool    // NeverContactSource, with mirrors or by failing closed
 	allows  bool    // has mirrors, and lets the source be contacted
 }
 
 // merger applies the rules to sets, and collects what it finds.
 type merger struct {
+	insecure Scopes
 	findings []Finding
+	// broad are the sources that narrower ones inherit from.
+	broad map[inheritedFrom]broad
 }
 
 // read returns the statements of all sets by source and mode, in the order of objects and entries (M2).
@@ -45,31 +52,40 @@ func (m *merger) read(sets []Set) map[Scope]*said {
 func (m *merger) readEntry(entry Entry, in *SetEntry) (statement, bool) {
 	s := statement{entry: entry, source: Scope(in.Source)}
 	if !sourceRegexp.MatchString(in.Source) {
-		m.find(InvalidSource, s.source, []Entry{entry}, "source %s is neither host[:port][/path] nor *.host; the entry is left out", quote(in.Source)).Blocks = in.Policy == NeverContactSource
+		m.find(InvalidSource, s.source, []Entry{entry}, "source %s is left out with its mirrors: %s; want host[:port][/path] or *.host", quote(in.Source), value.Mistakes(in.Source, value.Source)).Blocks = in.Policy == NeverContactSource
 		return s, false
 	}
 	never, known := m.readPolicy(entry, in)
-	kept := m.readMirrors(entry, in)
-	lost := len(kept) < len(in.Mirrors)
-
-	s.mirrors = unique(kept)
+	lost := s.readMirrors(in)
 	onlySource := len(s.mirrors) == 1 && s.mirrors[0] == s.source
 	if onlySource {
-		s.mirrors = nil
+		s.mirrors, s.places = nil, nil
 	}
+	leftOut := false
 	switch {
 	case len(s.mirrors) > 0:
 		s.blocks, s.allows = never, !never
-	case lost && never:
+	case len(lost) > 0 && never:
 		s.blocks = true
-		m.find(InvalidMirror, s.source, []Entry{entry}, "no usable mirror is left of this entry, and its policy is NeverContactSource: source %s is blocked", quote(s.source)).Blocks = true
-	case lost && !onlySource:
-		m.find(InvalidMirror, s.source, []Entry{entry}, "no usable mirror is left of this entry, which is left out: source %s", quote(s.source))
-		return s, false
+		lost = append(lost, "no usable mirror is left, and the policy is NeverContactSource, so the source is blocked")
+	case len(lost) > 0 && !onlySource:
+		leftOut = true
+		lost = append(lost, "no usable mirror is left, so the entry is left out")
 	case known && in.Policy != "":
-		m.find(PolicyWithoutMirrors, s.source, []Entry{entry}, "policy %s of source %s has no effect, because the entry names no mirror other than the source", quote(in.Policy), quote(s.source))
+		m.find(PolicyWithoutMirrors, s.source, []Entry{entry}, "policy %s of source %s has no effect, because the entry names no mirror other than the source%s", quote(in.Policy), quote(s.source), howToBlock(in.Policy))
 	}
-	return s, true
+	if len(lost) > 0 {
+		m.find(InvalidMirror, s.source, []Entry{entry}, "source %s: %s", quote(in.Source), strings.Join(lost, "; ")).Blocks = s.blocks && len(s.mirrors) == 0
+	}
+	return s, !leftOut
+}
+
+// howToBlock says what to write who wants a source blocked that has no mirror (E5).
+func howToBlock(policy Policy) string {
+	if policy != NeverContactSource {
+		return ""
+	}
+	return "; to block the source, name a mirror that cannot exist: mirrors: [blocked.invalid]"
 }
 
 func (m *merger) readPolicy(entry Entry, in *SetEntry) (never, known bool) {
@@ -84,37 +100,39 @@ func (m *merger) readPolicy(entry Entry, in *SetEntry) (never, known bool) {
 	}
 }
 
-// readMirrors returns the mirrors that pass E1 and E3.
-func (m *merger) readMirrors(entry Entry, in *SetEntry) []Scope {
-	kept := make([]Scope, 0, len(in.Mirrors))
-	for _, location := range in.Mirrors {
-		why := "want host[:port][/path]"
-		if mirrorRegexp.MatchString(location) {
-			why = poisons(Scope(in.Source), Scope(location))
+// maxExplained is how many mirrors of one entry are explained.
+const maxExplained = 5
+
+// readMirrors takes the mirrors that pass E1 and E3, each once (E2), and says of the others, in order, why they do not.
+func (s *statement) readMirrors(in *SetEntry) (lost []string) {
+	seen := make(map[Scope]bool, len(in.Mirrors))
+	more := 0
+	for i, location := range in.Mirrors {
+		mirror := Scope(location)
+		why := ""
+		if !mirrorRegexp.MatchString(location) {
+			why = value.Mistakes(location, value.Mirror) + "; want host[:port][/path]"
+		} else {
+			why = poisons(s.source, mirror)
 		}
-		if why != "" {
-			m.find(InvalidMirror, Scope(in.Source), []Entry{entry}, "mirror %s of source %s is left out: %s", quote(location), quote(in.Source), why)
-			continue
+		switch {
+		case why == "" && !seen[mirror]:
+			seen[mirror] = true
+			s.mirrors, s.places = append(s.mirrors, mirror), append(s.places, i)
+		case why == "":
+		case len(lost) < maxExplained:
+			lost = append(lost, fmt.Sprintf("mirrors[%d] %s is left out: %s", i, quote(location), why))
+		default:
+			more++
 		}
-		kept = append(kept, Scope(location))
 	}
-	return kept
+	if more > 0 {
+		lost = append(lost, fmt.Sprintf("%d more are left out", more))
+	}
+	return lost
 }
 
 func (m *merger) find(reason Reason, source Scope, entries []Entry, format string, args ...any) *Finding {
 	m.findings = append(m.findings, Finding{Reason: reason, Source: source, Entries: entries, Message: fmt.Sprintf(format, args...)})
 	return &m.findings[len(m.findings)-1]
-}
-
-// unique keeps the first of each value (E2).
-func unique(values []Scope) []Scope {
-	seen := make(map[Scope]bool, len(values))
-	kept := make([]Scope, 0, len(values))
-	for _, v := range values {
-		if !seen[v] {
-			seen[v] = true
-			kept = append(kept, v)
-		}
-	}
-	return kept
 }

@@ -54,8 +54,13 @@ const (
 	BlocksDigestPulls Reason = "BlocksDigestPulls"
 	// WildcardTie: registries.conf readers prefer a wildcard to a host of equal length (Q1).
 	WildcardTie Reason = "WildcardTie"
-	// InvalidRewrite: a mirror that makes some references of its source invalid (E3, Q3).
+	// InvalidRewrite: a mirror that makes references of its source invalid (Q3).
 	InvalidRewrite Reason = "InvalidRewrite"
+	// LongMirror: a mirror that leaves little room for the rest of a name; informational (E3).
+	LongMirror Reason = "LongMirror"
+	// InheritedTooLong: mirrors of a broader source that a narrower one does not get, because its images would have too long names
+	// there (T4).
+	InheritedTooLong Reason = "InheritedTooLong"
 	// MirrorBlocked: a mirror lies in a source that is blocked (Q4).
 	MirrorBlocked Reason = "MirrorBlocked"
 	// UnmatchableSource: a source that no canonical reference matches (Q5).
@@ -75,7 +80,9 @@ var classes = map[Reason]Class{
 	SourceInOwnMirrors:   Attention,
 	WildcardTie:          Attention,
 	InvalidRewrite:       Attention,
+	InheritedTooLong:     Attention,
 	MirrorBlocked:        Attention,
+	LongMirror:           Informational,
 	WildcardCollapse:     Informational,
 	BlocksTagPulls:       Informational,
 	BlocksDigestPulls:    Informational,

@@ -66,14 +66,18 @@ func poisons(source, mirror Scope) string {
 	return ""
 }
 
-// roomForNames is what a mirror must leave, of MaxNameLength, for the rest of a reference to go without a finding.
-const roomForNames = 128
+// What a mirror must leave, of MaxNameLength, for the rest of a reference.
+const (
+	// roomForNames is for hosts.toml to say it all, without anybody who counts.
+	roomForNames = 128
+	// roomForOne goes without a finding: hardly any repository has a longer name below its registry's, and most sources with so long
+	// a mirror are repositories themselves.
+	roomForOne = 64
+)
 
 // invalidRewrites tells which references of the source the mirror cannot serve (E3, Q3), or "".
 func invalidRewrites(source, mirror Scope) string {
 	switch {
-	case len(mirror) > MaxNameLength-roomForNames:
-		return fmt.Sprintf("it leaves %d of the %d characters of an image name; CRI-O and Podman fail every pull of an image that grows longer", MaxNameLength-len(mirror), MaxNameLength)
 	case source.Path() != "" && !isCanonical(mirror):
 		return fmt.Sprintf("CRI-O and Podman fail every pull of %s itself, because %s is not the name of a repository; where it is one that you mean, give the mirror a longer path", quote(source), quote(mirror))
 	case !isCanonical(mirror + "/x"):
@@ -85,7 +89,7 @@ func invalidRewrites(source, mirror Scope) string {
 // RewritesAll tells whether none of a source's references is passed over because it cannot be rewritten to the mirror (E3,
 // Q3).
 func RewritesAll(source, mirror Scope) bool {
-	return source == mirror || invalidRewrites(source, mirror) == ""
+	return source == mirror || len(mirror) <= MaxNameLength-roomForNames && invalidRewrites(source, mirror) == ""
 }
 
 // unmatchable tells why no canonical reference, or not the one the administrator means, matches the source (Q5), or "".

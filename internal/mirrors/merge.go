@@ -6,8 +6,8 @@ package mirrors
 import "slices"
 
 // mergeSource makes the one rule of a source (M1 to M5, T2 to T5).
-func (m *merger) mergeSource(source Scope, all said, insecure Scopes) Rule {
-	rule := Rule{Source: source, Insecure: insecure.Contain(source)}
+func (m *merger) mergeSource(source Scope, all said) Rule {
+	rule := Rule{Source: source, Insecure: m.insecure.Contain(source)}
 	for i, o := range all {
 		if o.from == "" {
 			rule.From = append(rule.From, o.entries(anyOf)...)
@@ -22,7 +22,12 @@ func (m *merger) mergeSource(source Scope, all said, insecure Scopes) Rule {
 	m.findPolicyConflicts(source, all)
 	var byMode [len(modes)][]Mirror
 	for i, o := range all {
-		byMode[i] = m.mergeMirrors(source, o, rule.Blocked, insecure)
+		if o.from == "" {
+			byMode[i] = m.mergeMirrors(source, o.lists(), rule.Blocked)
+			continue
+		}
+		at := slices.IndexFunc(rule.Inherited, func(in Inheritance) bool { return in.Mode == modes[i] })
+		byMode[i], rule.Inherited[at].TooLong = m.inheritMirrors(source, o, rule.Blocked)
 	}
 	rule.Mirrors = sideBySide(byMode[0], byMode[1])
 	if len(rule.Mirrors) == 0 {
@@ -55,53 +60,66 @@ func (m *merger) findPolicyConflicts(source Scope, all said) {
 	}
 }
 
-// mergeMirrors joins the lists of one mode. What is odd about inherited ones is found where they are from.
-func (m *merger) mergeMirrors(source Scope, o opinion, blocked bool, insecure Scopes) []Mirror {
-	var entries []Entry
-	var lists [][]Scope
+// lists are the mirrors that entries name.
+type lists struct {
+	entries []Entry
+	mirrors [][]Scope // of each entry
+}
+
+// lists returns those of the statements that name mirrors.
+func (o opinion) lists() (l lists) {
 	for _, s := range o.statements {
 		if len(s.mirrors) > 0 {
-			entries, lists = append(entries, s.entry), append(lists, s.mirrors)
+			l.entries, l.mirrors = append(l.entries, s.entry), append(l.mirrors, s.mirrors)
 		}
 	}
+	return l
+}
+
+// mergeMirrors joins the lists of one mode that a source has of its own, and finds what is odd about them.
+func (m *merger) mergeMirrors(source Scope, l lists, blocked bool) []Mirror {
 	if blocked {
-		m.withoutSource(source, o.from != "", entries, lists)
+		for _, e := range l.remove(source) {
+			m.find(SourceInOwnMirrors, source, []Entry{e}, "source %s is blocked, so it is left out of its own mirrors", quote(source))
+		}
 	}
-	order, conflicts := mergeLists(source, lists)
+	merged, conflicts := l.merge(source, m.insecure)
+	for _, members := range conflicts {
+		involved := involvedIn(members, l.entries, l.mirrors)
+		m.find(OrderConflict, source, involved, "the mirror lists for source %s contradict each other about the order of %s (in %s); they are tried in the order in which they first appear",
+			quote(source), enumerate(quoteAll(members)), Names(involved))
+	}
+	return merged
+}
+
+// merge joins the lists of a source (M1 to M4).
+func (l lists) merge(source Scope, insecure Scopes) (merged []Mirror, conflicts [][]Scope) {
+	order, conflicts := mergeLists(source, l.mirrors)
 	if n := len(order); n > 0 && order[n-1] == source {
 		order = order[:n-1] // the source is tried last anyhow (M4)
 	}
 	from := make(map[Scope][]Entry, len(order))
-	for i, list := range lists {
+	for i, list := range l.mirrors {
 		for _, m := range list {
-			from[m] = append(from[m], entries[i])
+			from[m] = append(from[m], l.entries[i])
 		}
 	}
-	for _, members := range conflicts {
-		if o.from != "" {
-			break
-		}
-		involved := involvedIn(members, entries, lists)
-		m.find(OrderConflict, source, involved, "the mirror lists for source %s contradict each other about the order of %s (in %s); they are tried in the order in which they first appear",
-			quote(source), enumerate(quoteAll(members)), Names(involved))
-	}
-	mirrors := make([]Mirror, len(order))
+	merged = make([]Mirror, len(order))
 	for i, m := range order {
-		mirrors[i] = Mirror{Location: m, Insecure: insecure.Contain(m), From: from[m]}
+		merged[i] = Mirror{Location: m, Insecure: insecure.Contain(m), From: from[m]}
 	}
-	return mirrors
+	return merged, conflicts
 }
 
-// withoutSource takes a blocked source off the mirror lists (M5).
-func (m *merger) withoutSource(source Scope, inherited bool, entries []Entry, lists [][]Scope) {
-	for i, list := range lists {
+// remove takes a blocked source off the lists (M5), and returns the entries that name it.
+func (l lists) remove(source Scope) (from []Entry) {
+	for i, list := range l.mirrors {
 		if at := slices.Index(list, source); at >= 0 {
-			lists[i] = slices.Concat(list[:at], list[at+1:])
-			if !inherited {
-				m.find(SourceInOwnMirrors, source, []Entry{entries[i]}, "source %s is blocked, so it is left out of its own mirrors", quote(source))
-			}
+			l.mirrors[i] = slices.Concat(list[:at], list[at+1:])
+			from = append(from, l.entries[i])
 		}
 	}
+	return from
 }
 
 // involvedIn returns the entries whose lists say something about the order of the mirrors.

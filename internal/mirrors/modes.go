@@ -36,7 +36,7 @@ type said [len(modes)]opinion
 // opinion is what entries say of a source in one mode.
 type opinion struct {
 	statements []statement
-	// from is the broader source that the statements are inherited from; empty for those of the source's own.
+	// from is the broader source that the statements are inherited from, with its mirrors; empty for those of the source's own.
 	from Scope
 }
 
@@ -93,28 +93,10 @@ func inherit(bySource map[Scope]*said) map[Scope]said {
 			}
 			if broader := x.enclosing(source); broader != nil {
 				counts := all[source]
-				counts[i] = bySource[broader.Source][i].narrowed(broader.Source, source)
+				counts[i] = opinion{statements: bySource[broader.Source][i].statements, from: broader.Source}
 				all[source] = counts
 			}
 		}
 	}
 	return all
-}
-
-// narrowed is what is said of a broader source as it counts for a narrower one: each mirror has the rest of the path appended.
-func (o opinion) narrowed(broader, source Scope) opinion {
-	narrow := opinion{from: broader, statements: make([]statement, len(o.statements))}
-	for i, s := range o.statements {
-		s.mirrors = make([]Scope, 0, len(o.statements[i].mirrors))
-		for _, m := range o.statements[i].mirrors {
-			if m == broader {
-				s.mirrors = append(s.mirrors, source)
-			} else if m += Scope(broader.Rest(source)); poisons(source, m) == "" {
-				s.mirrors = append(s.mirrors, m)
-			}
-		}
-		s.mirrors = unique(s.mirrors)
-		narrow.statements[i] = s
-	}
-	return narrow
 }

@@ -7,23 +7,14 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
-	"unicode/utf8"
+
+	"github.com/mirrorset/mirrorset/internal/mirrors/value"
 )
 
-// The bounds keep a message readable, whatever the input.
-const (
-	maxQuoted = 100
-	maxNamed  = 10
-)
+// maxNamed keeps a message readable, whatever the input.
+const maxNamed = 10
 
-// quote makes any value safe to print on one line.
-func quote[Text ~string](value Text) string {
-	quoted := fmt.Sprintf("%.*q", maxQuoted, string(value))
-	if utf8.RuneCountInString(string(value)) > maxQuoted {
-		quoted += "..."
-	}
-	return quoted
-}
+func quote[Text ~string](text Text) string { return value.Quote(text) }
 
 // enumerate joins the first values, and counts the others.
 func enumerate(values []string) string {

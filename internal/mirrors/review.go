@@ -3,7 +3,10 @@
 
 package mirrors
 
-import "slices"
+import (
+	"slices"
+	"strconv"
+)
 
 // review looks at rules in the light of each other and of the runtimes' quirks (Q1 to Q5).
 type review struct {
@@ -47,6 +50,7 @@ func (r *review) reviewSource(rule *Rule) {
 	if wildcard := r.index.tiedWildcard(rule.Source); wildcard != nil {
 		r.find(WildcardTie, rule.Source, joined(rule.From, wildcard.From), "CRI-O and Podman use source %s for images of %s, because both are equally long; name the repositories below the host instead", quote(wildcard.Source), source)
 	}
+	r.reviewInherited(rule)
 	if rule.Blocked {
 		r.reviewBlocked(rule)
 		return
@@ -61,12 +65,21 @@ func (r *review) reviewSource(rule *Rule) {
 
 // reviewBlocked finds which pulls a blocked source leaves no place for (L4, T6).
 func (r *review) reviewBlocked(rule *Rule) {
-	const text = "source %s is blocked, so images below it that are named by %s cannot be pulled at all"
-	if len(rule.MirrorsFor(ByTag)) == 0 {
-		r.find(BlocksTagPulls, rule.Source, rule.BlockedBy, text, quote(rule.Source), ByTag)
+	for mode, reason := range map[Mode]Reason{ByTag: BlocksTagPulls, ByDigest: BlocksDigestPulls} {
+		if len(rule.MirrorsFor(mode)) > 0 || rule.NoneServes(mode) { // where none serves, that is what was asked for
+			continue
+		}
+		r.find(reason, rule.Source, rule.BlockedBy, "source %s is blocked, so images below it that are named by %s cannot be pulled at all", quote(rule.Source), mode)
 	}
-	if len(rule.MirrorsFor(ByDigest)) == 0 {
-		r.find(BlocksDigestPulls, rule.Source, rule.BlockedBy, text, quote(rule.Source), ByDigest)
+}
+
+// reviewInherited finds the mirrors of broader sources that are lost.
+func (r *review) reviewInherited(rule *Rule) {
+	for _, i := range rule.Inherited {
+		if len(i.TooLong) > 0 {
+			r.find(InheritedTooLong, rule.Source, i.From, "source %s has no use of mirrors of source %s for images by %s, because their names would have more than %d characters there: %s",
+				quote(rule.Source), quote(i.Source), i.Mode, MaxNameLength, enumerate(quoteAll(i.TooLong)))
+		}
 	}
 }
 
@@ -77,19 +90,41 @@ func (r *review) reviewMirror(rule *Rule, m *Mirror) {
 		return
 	}
 	if why := invalidRewrites(rule.Source, m.Location); why != "" {
-		r.find(InvalidRewrite, rule.Source, from, "mirror %s of source %s: %s", quote(m.Location), quote(rule.Source), why)
+		r.find(InvalidRewrite, rule.Source, from, "%s %s of source %s: %s", r.place(rule, m), quote(m.Location), quote(rule.Source), why)
+	}
+	if room := MaxNameLength - len(m.Location); room < roomForOne && len(m.Location) > len(rule.Source) {
+		r.find(LongMirror, rule.Source, from, "%s %s of source %s leaves %d of the %d characters of an image name; CRI-O and Podman fail every pull of an image that has more below the source",
+			r.place(rule, m), quote(m.Location), quote(rule.Source), room, MaxNameLength)
 	}
 	if by := r.index.find(m.Location); by != nil && by.Blocked {
-		r.find(MirrorBlocked, rule.Source, from, "mirror %s of source %s is not contacted, because it lies in source %s, blocked by %s", quote(m.Location), quote(rule.Source), quote(by.Source), r.blockedBy(by))
+		r.find(MirrorBlocked, rule.Source, from, "%s %s of source %s is not contacted, because it lies in source %s, blocked by %s", r.place(rule, m), quote(m.Location), quote(rule.Source), quote(by.Source), r.blockedBy(by))
 		return
 	}
 	if by := r.index.findByReaders(m.Location); by != nil && by.Blocked {
-		r.find(MirrorBlocked, rule.Source, from, "mirror %s of source %s is not contacted by CRI-O and Podman, which take it for part of source %s, blocked by %s", quote(m.Location), quote(rule.Source), quote(by.Source), r.blockedBy(by))
+		r.find(MirrorBlocked, rule.Source, from, "%s %s of source %s is not contacted by CRI-O and Podman, which take it for part of source %s, blocked by %s", r.place(rule, m), quote(m.Location), quote(rule.Source), quote(by.Source), r.blockedBy(by))
 		return
 	}
 	if below, ok := FirstBelow(r.blocked, m.Location); ok {
-		r.find(MirrorBlocked, rule.Source, from, "part of mirror %s of source %s is not contacted, because source %s is blocked", quote(m.Location), quote(rule.Source), quote(below))
+		r.find(MirrorBlocked, rule.Source, from, "part of %s %s of source %s is not contacted, because source %s is blocked", r.place(rule, m), quote(m.Location), quote(rule.Source), quote(below))
 	}
+}
+
+// place says where a mirror stands in the entries of its source that list it, as in mirrors[2].
+func (r *review) place(rule *Rule, m *Mirror) string {
+	var places []int
+	for _, o := range r.said[rule.Source] {
+		for _, s := range o.statements {
+			if at := slices.Index(s.mirrors, m.Location); at >= 0 && o.from == "" {
+				places = append(places, s.places[at])
+			}
+		}
+	}
+	slices.Sort(places)
+	var texts []string
+	for _, place := range slices.Compact(places) {
+		texts = append(texts, strconv.Itoa(place))
+	}
+	return "mirrors[" + enumerate(texts) + "]"
 }
 
 // blockedBy names the objects that block a rule's source.

@@ -39,6 +39,8 @@ type Inheritance struct {
 	Source Scope
 	// From are that one's entries of the mode.
 	From []Entry
+	// TooLong are the mirrors of the broader source that are left out here, because no image has so long a name.
+	TooLong []Scope
 }
 
 // Entries returns all entries that have a part in the rule, those of broader sources too, in the order of objects and entries.
@@ -61,6 +63,16 @@ func (rule *Rule) inherits(these Mode) bool {
 // EntriesFor returns the entries that what the rule says of a mode comes from, be it that there are no mirrors.
 func (rule *Rule) EntriesFor(mode Mode) []Entry {
 	return slices.DeleteFunc(slices.Clone(rule.Entries()), func(e Entry) bool { return e.Kind.Mode != mode })
+}
+
+// NoneServes reports whether the source is blocked and no mirror can ever serve what a mode names, because the only ones that sets
+// name cannot exist ([Scope.CannotExist]): whoever wrote that wants the pull refused (E5).
+func (rule *Rule) NoneServes(mode Mode) bool {
+	named := rule.MirrorsFor(mode)
+	if len(named) == 0 {
+		named = rule.Mirrors
+	}
+	return rule.Blocked && len(named) > 0 && !slices.ContainsFunc(named, func(m Mirror) bool { return !m.Location.CannotExist() })
 }
 
 // MirrorsFor returns the mirrors that are used for references of a mode.
@@ -151,12 +163,12 @@ type Result struct {
 // Merge applies sections 1 and 2 of the semantics to all sets, and looks over the rules that come out. It never fails:
 // what cannot be used is left out and becomes a finding, and the rest stays in force.
 func Merge(in Input) Result {
-	var m merger
+	m := merger{insecure: in.Insecure, broad: make(map[inheritedFrom]broad)}
 	bySource := m.read(in.Sets)
 	all := inherit(bySource)
 	rules := make([]Rule, 0, len(bySource))
 	for _, source := range slices.Sorted(maps.Keys(bySource)) {
-		rules = append(rules, m.mergeSource(source, all[source], in.Insecure))
+		rules = append(rules, m.mergeSource(source, all[source]))
 	}
 	m.review(rules, all)
 	sortFindings(m.findings)

@@ -30,6 +30,13 @@ func (s Scope) IsWildcard() bool {
 	return ok
 }
 
+// CannotExist reports whether no host can ever be there: its top-level domain is the one that RFC 6761 (section 6.4) keeps free for that,
+// as in blocked.invalid. An administrator who blocks a source without a real mirror names such a mirror (E5).
+func (s Scope) CannotExist() bool {
+	host, _, _ := strings.Cut(s.Host(), ":")
+	return strings.EqualFold(host[strings.LastIndexByte(host, '.')+1:], "invalid")
+}
+
 // domain returns the part of a wildcard behind "*.".
 func (s Scope) domain() (domain Scope, ok bool) {
 	text, ok := strings.CutPrefix(string(s), "*.")

@@ -236,6 +236,9 @@ func unpack(packed []byte) ([]byte, error) {
 	return text, nil
 }
 
+// HostPath is where an agent keeps the payload that it accepted last, below the host's root (N6).
+const HostPath = "var/lib/mirrorset/payload.json"
+
 // Marshal returns the payload as an agent keeps it on its node.
 func (p Payload) Marshal() ([]byte, error) {
 	return json.Marshal(p)

@@ -94,7 +94,7 @@ func TestAMirrorThatCannotBeReachedIsLeftForContainerdToSee(t *testing.T) {
 	away := startRegistry(t, false, has)
 	away.Close()
 	plain := startRegistry(t, true, has) // not the scheme that containerd is sent with
-	s := newServer(t, fmt.Sprintf("a: s.com/x -> %s/m, %s/n, no.such.host.invalid/m", away.host, plain.host))
+	s := newServer(t, fmt.Sprintf("a: s.com/x -> %s/m, %s/n, no.such.host.test/m", away.host, plain.host))
 	for _, rank := range []string{"0", "1", "2"} {
 		if w := ask(t, s, http.MethodGet, pathTo(rank, "s.com", "x/y", manifestDigest)); w.Code != http.StatusTemporaryRedirect {
 			t.Errorf("rank %s: got %d %s", rank, w.Code, w.Body)

@@ -94,7 +94,7 @@ func TestQ3ABareMirrorOfARepositoryFailsThatRepository(t *testing.T) {
 		{"s.com/x/y@d", "docker.io/x/y@d s.com/x/y@d", "docker.io/x/y@d s.com/x/y@d"},
 	})
 	long := "m.com/" + strings.Repeat("x", 245)
-	runQuirkCases(t, "a: s.com -> "+long, mirrors.InvalidRewrite, []quirkCase{
+	runQuirkCases(t, "a: s.com -> "+long, mirrors.LongMirror, []quirkCase{
 		{"s.com/xy/z@d", "fails", "s.com/xy/z@d"},
 		{"s.com/xyz@d", long + "/xyz@d s.com/xyz@d", long + "/xyz@d s.com/xyz@d"},
 	})

@@ -23,6 +23,13 @@ import (
 // Header begins every text that [Encode] writes. By it a file is known to be ours.
 const Header = "# Written by Mirrorset from the ImageDigestMirrorSets of this cluster. Do not edit: changes are undone.\n"
 
+// MaxText is the largest text, in bytes, that an agent unpacks. What is larger is never published.
+const MaxText = 64 << 20
+
+// ErrTooLarge is returned for rules whose text would have more than [MaxText] bytes.
+var ErrTooLarge = errors.New("the rules are too large to be published: as a registries.conf they have more than 64 MiB. Each source that has no entry of a kind repeats all mirrors of that kind of the broader source (T4); " +
+	"give that one fewer mirrors, or name fewer sources below it")
+
 // pulls are the values of pull-from-mirror, which say for which references readers use a mirror (L4, T7); without one it is for all.
 var pulls = map[mirrors.Mode]text{mirrors.ByDigest: "digest-only", mirrors.ByTag: "tag-only", mirrors.ByDigest | mirrors.ByTag: ""}
 
@@ -56,7 +63,7 @@ func (t text) MarshalTOML() ([]byte, error) {
 }
 
 // Encode writes the rules in their order, one table a source, each under a comment that names the objects it comes from.
-// The same rules give the same bytes (R1, R2).
+// The same rules give the same bytes (R1, R2). It fails with [ErrTooLarge] as soon as there is too much.
 func Encode(rules []mirrors.Rule) ([]byte, error) {
 	var out bytes.Buffer
 	out.WriteString(Header)
@@ -68,6 +75,9 @@ func Encode(rules []mirrors.Rule) ([]byte, error) {
 		}
 		if err := toml.NewEncoder(&out).SetIndentTables(true).SetIndentSymbol("").EnableMarshalerInterface().Encode(document{Registries: []registry{table}}); err != nil {
 			return nil, fmt.Errorf("writing source %q: %w", rules[i].Source, err)
+		}
+		if out.Len() > MaxText {
+			return nil, ErrTooLarge
 		}
 	}
 	return out.Bytes(), nil

@@ -52,6 +52,9 @@ func (r *Router) Route(host, repository string, mode mirrors.Mode) Route {
 		sources = sources[:len(sources)-1]
 	}
 	for _, s := range sources {
+		if mirrors.Scope(s.Location).CannotExist() {
+			continue // there is nobody to ask (E5)
+		}
 		if slices.ContainsFunc(Aliases(mirrors.Scope(s.Location)), r.IsBlockedAt) {
 			continue
 		}

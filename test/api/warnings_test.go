@@ -14,6 +14,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
+	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 )
 
@@ -44,6 +45,23 @@ func awaitWarnings() {
 	}).ShouldNot(BeEmpty())
 }
 
+// howToBlock ends the warning of a policy that was to block a source.
+const howToBlock = "; to block a source, name a mirror that cannot exist: mirrors: [blocked.invalid]"
+
+// refused is the warning of a block.
+func refused(source string) string {
+	return `NeverContactSource blocks source "` + source + `" for all images: those that are named by $OTHER are refused, unless an $OTHERKIND names mirrors for it`
+}
+
+// fillOther writes what the other kind of sets is about as $OTHER, and its name as $OTHERKIND.
+func fillOther(text string) string {
+	other := kinds.Tag
+	if kind == kinds.Tag {
+		other = kinds.Digest
+	}
+	return strings.NewReplacer("$OTHERKIND", other.Name, "$OTHER", other.Mode.String()).Replace(text)
+}
+
 // doubtful are the rules of a set, and the warnings about it, without their prefix.
 type doubtful struct {
 	rules    string
@@ -56,7 +74,7 @@ var _ = describe("warnings about a set", func() {
 	DescribeTable("are printed by kubectl apply, which applies it", func(ctx SpecContext, d doubtful) {
 		expected := []string{}
 		for _, w := range d.warnings {
-			expected = append(expected, warningPrefix+w)
+			expected = append(expected, warningPrefix+fillOther(w))
 		}
 		manifest := setJSON(name, "", `{"$FIELD":[`+d.rules+`]}`)
 		Expect(kubectlApply(ctx, manifest)).To(Equal(expected))
@@ -67,11 +85,11 @@ var _ = describe("warnings about a set", func() {
 	},
 		Entry("of a policy without mirrors", doubtful{
 			`{"source":"a.com","mirrorSourcePolicy":"NeverContactSource"},{"source":"b.com","mirrors":[],"mirrorSourcePolicy":"AllowContactingSource"},{"source":"c.com"}`,
-			[]string{`a mirrorSourcePolicy has no effect without mirrors: NeverContactSource of source "a.com", AllowContactingSource of source "b.com"`},
+			[]string{`a mirrorSourcePolicy has no effect without mirrors: NeverContactSource of source "a.com", AllowContactingSource of source "b.com"` + howToBlock},
 		}),
 		Entry("of a policy with the source as the only mirror", doubtful{
 			`{"source":"a.com/x","mirrors":["a.com/x"],"mirrorSourcePolicy":"NeverContactSource"}`,
-			[]string{`a mirrorSourcePolicy has no effect without mirrors: NeverContactSource of source "a.com/x"`},
+			[]string{`a mirrorSourcePolicy has no effect without mirrors: NeverContactSource of source "a.com/x"` + howToBlock},
 		}),
 		Entry("of mirrors of a single label", doubtful{
 			`{"source":"a.com","mirrors":["mirror/x","m.com","Mirror","localhost","localhost/x","mirror:5000"]},{"source":"b.com","mirrors":["mirror"]}`,
@@ -99,12 +117,24 @@ var _ = describe("warnings about a set", func() {
 		}),
 		Entry("of a blocked source as its own mirror", doubtful{
 			`{"source":"a.com","mirrors":["m.com","a.com"],"mirrorSourcePolicy":"NeverContactSource"},{"source":"b.com","mirrors":["m.com","b.com"]}`,
-			[]string{`source "a.com" is blocked by NeverContactSource, as a mirror of its own too`},
+			[]string{`source "a.com" is blocked by NeverContactSource, as a mirror of its own too`, refused("a.com")},
+		}),
+		Entry("of a policy that allows, which tells nobody how to block", doubtful{
+			`{"source":"a.com","mirrorSourcePolicy":"AllowContactingSource"}`,
+			[]string{`a mirrorSourcePolicy has no effect without mirrors: AllowContactingSource of source "a.com"`},
+		}),
+		Entry("of blocks that refuse what the other kind names no mirror for", doubtful{
+			`{"source":"a.com","mirrors":["m.com"],"mirrorSourcePolicy":"NeverContactSource"},{"source":"b.com","mirrors":["m.com"]},{"source":"c.com/x","mirrors":["m.com","blocked.invalid"],"mirrorSourcePolicy":"NeverContactSource"}`,
+			[]string{refused(`a.com", "c.com/x`)},
+		}),
+		Entry("but not of one that is wanted, with a mirror that cannot exist", doubtful{
+			`{"source":"a.com","mirrors":["blocked.invalid"],"mirrorSourcePolicy":"NeverContactSource"},{"source":"b.com","mirrors":["x.INVALID:5000/y","b.com"],"mirrorSourcePolicy":"NeverContactSource"}`,
+			[]string{`source "b.com" is blocked by NeverContactSource, as a mirror of its own too`},
 		}),
 		Entry("of several", doubtful{
 			`{"source":"docker.io/alpine","mirrors":["mirror"]},{"source":"foo","mirrorSourcePolicy":"NeverContactSource"}`,
 			[]string{
-				`a mirrorSourcePolicy has no effect without mirrors: NeverContactSource of source "foo"`,
+				`a mirrorSourcePolicy has no effect without mirrors: NeverContactSource of source "foo"` + howToBlock,
 				`a mirror whose host is a single label is left out, because runtimes read it as a repository of docker.io; give it a domain or a port: "mirror" of source "docker.io/alpine"`,
 				`no image matches source "foo": a host that is a single label is read as a repository of docker.io; write the source with its registry`,
 				`no image is called "docker.io/alpine": official images are docker.io/library/<name>, and only repositories below such a source match`,
@@ -124,24 +154,32 @@ var _ = describe("warnings about a set", func() {
 		}
 	})
 
-	It("are not printed for the samples", func(ctx SpecContext) {
+	It("are printed for no sample but the one that blocks", func(ctx SpecContext) {
 		samples, err := filepath.Glob("../../config/samples/*.yaml")
 		Expect(err).NotTo(HaveOccurred())
 		Expect(samples).NotTo(BeEmpty())
 		cmd := kubectl(ctx, "apply", "-f", "config/samples")
 		out, err := cmd.CombinedOutput()
 		Expect(err).NotTo(HaveOccurred(), string(out))
-		Expect(strings.Count(string(out), "\n")).To(Equal(len(samples)))
-		Expect(string(out)).NotTo(ContainSubstring("Warning"))
+		const warning = "Warning: " + warningPrefix + `NeverContactSource blocks source "ghcr.io/example" for all images: those that are named by tag are refused, unless an ImageTagMirrorSet names mirrors for it` + "\n"
+		Expect(string(out)).To(ContainSubstring(warning))
+		rest := strings.ReplaceAll(string(out), warning, "")
+		Expect(strings.Count(rest, "\n")).To(Equal(len(samples)))
+		Expect(rest).NotTo(ContainSubstring("Warning"))
 	})
 
 	DescribeTable("are about what internal/mirrors finds", func(rules ...configv1.ImageDigestMirrors) {
 		for _, rule := range rules {
+			refuses := mirrors.BlocksTagPulls
+			if kind == kinds.Tag {
+				refuses = mirrors.BlocksDigestPulls
+			}
 			about := map[mirrors.Reason][]string{
 				mirrors.PolicyWithoutMirrors: {"a mirrorSourcePolicy has no effect"},
 				mirrors.InvalidMirror:        {"a mirror whose host is a single label", "a mirror at index.docker.io"},
 				mirrors.UnmatchableSource:    {"no image matches source", "no image is called", "hosts are compared byte by byte"},
 				mirrors.SourceInOwnMirrors:   {"is blocked by NeverContactSource"},
+				refuses:                      {"for all images"},
 			}
 			warnings := post(rule).expect(http.StatusCreated).warnings()
 			for reason, texts := range about {
@@ -171,6 +209,7 @@ func agreementTable() []TableEntry {
 		for _, policy := range []configv1.MirrorSourcePolicy{"", configv1.NeverContactSource, configv1.AllowContactingSource} {
 			for _, list := range [][]configv1.ImageMirror{
 				nil, {"m.com"}, {"mirror"}, {"mirror/x", "m.com"}, {"m.com", "Mirror:1"}, {"localhost"}, {"localhost/x"}, {"index.docker.io/x", "m.com"}, {"index.docker.iox"},
+				{"blocked.invalid"}, {"mirror", "a.Invalid:1/x"}, {"invalid:1"}, {"invalid"}, {"m.com", "x.invalid"}, {"not-invalid.com"},
 			} {
 				rules = append(rules, configv1.ImageDigestMirrors{Source: source, Mirrors: list, MirrorSourcePolicy: policy})
 			}

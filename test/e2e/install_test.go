@@ -29,7 +29,7 @@ import (
 var _ = Describe("Mirrorset that was installed", func() {
 	BeforeEach(func(ctx SpecContext) {
 		if m := installed; m != nil {
-			run(m.shell(ctx, "kubectl mirrors uninstall"))
+			run(m.shell(ctx, "kubectl mirrors uninstall --yes"))
 			installed = nil
 		}
 	}, NodeTimeout(2*time.Minute))
@@ -63,7 +63,7 @@ var _ = Describe("Mirrorset that was installed", func() {
 				"--set", fmt.Sprintf("image.repository=%s,image.tag=%s,insecureRegistries={%s}", imageName, m.tag, strings.Join(m.hosts, ",")))
 		})
 		expectMainJob(ctx, s)
-		out := run(s.shell(ctx, "kubectl mirrors uninstall"))
+		out := run(s.shell(ctx, "kubectl mirrors uninstall --yes"))
 		rest := regexp.MustCompile(`(?m)^The rest is Helm's[.] To delete it: helm (.*) && (kubectl .*)$`).FindStringSubmatch(out)
 		Expect(rest).To(HaveLen(3), out)
 		s.helm(ctx, strings.Fields(rest[1])...)
@@ -108,7 +108,7 @@ var _ = Describe("Mirrorset that was installed", func() {
 		})
 		DeferCleanup(func(ctx SpecContext) { s.kubectl(ctx, "delete", "-f", "testdata/olm-crd.yaml") }, NodeTimeout(time.Minute))
 		expectMainJob(ctx, s)
-		out, err := s.shell(ctx, "kubectl mirrors uninstall").CombinedOutput()
+		out, err := s.shell(ctx, "kubectl mirrors uninstall --yes").CombinedOutput()
 		Expect(err).To(HaveOccurred(), "%s", out)
 		documented(ctx, s, "kubectl delete imagedigestmirrorsets", "kubectl mirrors nodes")
 		Eventually(s.remains).WithContext(ctx).WithTimeout(convergeTimeout).Should(BeEmpty())

@@ -36,7 +36,7 @@ var _ = Describe("taking Mirrorset away", func() {
 		}
 		Expect(s.forbidden(ctx)).To(BeEmpty())
 		started := time.Now()
-		out := run(s.shell(ctx, "kubectl mirrors uninstall"))
+		out := run(s.shell(ctx, "kubectl mirrors uninstall --yes"))
 		reportTime("it took", started)
 		installed = nil
 		AddReportEntry("kubectl mirrors uninstall says", out, ReportEntryVisibilityAlways)
@@ -96,7 +96,7 @@ var _ = Describe("a node with blocked sources, when Mirrorset is deleted without
 		Entry("with the rights in the cluster first", "kubectl delete clusterrolebinding,clusterrole -l app.kubernetes.io/part-of=mirrorset; kubectl delete namespace mirrorset-system", SpecTimeout(40*time.Minute)),
 		Entry("with the CRDs first", "kubectl delete crd -l app.kubernetes.io/part-of=mirrorset; "+manifests, SpecTimeout(40*time.Minute)),
 		Entry("by the documented commands", "kubectl delete imagedigestmirrorsets,imagetagmirrorsets --all; kubectl mirrors nodes --watch --timeout=60s; "+manifests, SpecTimeout(40*time.Minute)),
-		Entry("by kubectl mirrors uninstall", "kubectl mirrors uninstall", SpecTimeout(40*time.Minute)),
+		Entry("by kubectl mirrors uninstall", "kubectl mirrors uninstall --yes", SpecTimeout(40*time.Minute)),
 	)
 })
 

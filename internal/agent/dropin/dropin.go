@@ -19,12 +19,10 @@ import (
 	"github.com/mirrorset/mirrorset/internal/hostfile"
 	"github.com/mirrorset/mirrorset/internal/nodecheck"
 	"github.com/mirrorset/mirrorset/internal/registriesconf"
+	"github.com/mirrorset/mirrorset/internal/registriesconf/onhost"
 )
 
-// Path is that of the drop-in, below the host's root.
-const Path = "etc/containers/registries.conf.d/50-mirrorset.conf"
-
-var ours = hostfile.File{Path: Path, Marker: registriesconf.Header}
+var ours = hostfile.File{Path: onhost.Path, Marker: registriesconf.Header}
 
 // Flags adds the sink's flags. It is to be opened once they are parsed.
 func Flags(flags *flag.FlagSet) sink.Open {
@@ -49,28 +47,32 @@ func newSink(env sink.Env, reload bool) *Sink {
 
 // Try refuses rules with which the files of this host could not be read.
 func (s *Sink) Try(rules *sink.Accepted) (apply func() sink.Outcome, err error) {
-	c, err := preflight(s.env.Host, rules)
+	c, err := onhost.Preflight(s.env.Host, rules.Rules, rules.Text)
 	if err != nil {
 		return nil, err
 	}
+	findings := make([]sink.Finding, len(c.Findings))
+	for i, f := range c.Findings {
+		findings[i] = sink.Finding{Reason: sink.Reason(f.Reason), Message: f.Message, Runtime: nodecheck.CRIO, Sources: f.Sources}
+	}
 	return func() sink.Outcome {
-		return sink.Outcome{Findings: c.findings, Problems: c.problems, Err: s.write(&c, rules)}
+		return sink.Outcome{Findings: findings, Problems: c.Problems, Err: s.write(&c, rules)}
 	}, nil
 }
 
 // write replaces the drop-in. No rules: no file.
-func (s *Sink) write(c *candidate, rules *sink.Accepted) (err error) {
+func (s *Sink) write(c *onhost.Candidate, rules *sink.Accepted) (err error) {
 	var changed bool
-	if c.rules == 0 {
+	if c.Rules == 0 {
 		changed, err = s.env.Host.Remove(ours)
 	} else {
-		changed, err = s.env.Host.Replace(ours, c.text)
+		changed, err = s.env.Host.Replace(ours, c.Text)
 	}
 	if err == nil {
-		s.drift.Wrote(Path, c.text, changed)
+		s.drift.Wrote(onhost.Path, c.Text, changed)
 	}
 	if changed {
-		s.env.Log.Info("Wrote the rules", "path", "/"+Path, "rules", c.rules, "revision", rules.Revision, "digest", rules.Digest)
+		s.env.Log.Info("Wrote the rules", "path", "/"+onhost.Path, "rules", c.Rules, "revision", rules.Revision, "digest", rules.Digest)
 		s.reloadOwed = true
 	}
 	return errors.Join(err, s.reload())
@@ -88,14 +90,14 @@ func (s *Sink) Lost() error {
 
 // Files is the drop-in.
 func (s *Sink) Files() string {
-	return Path
+	return onhost.Path
 }
 
 // Owned returns the drop-in if it is ours.
 func (s *Sink) Owned() ([]string, error) {
 	switch _, err := s.env.Host.Read(ours); {
 	case err == nil:
-		return []string{Path}, nil
+		return []string{onhost.Path}, nil
 	case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, hostfile.ErrForeign):
 		return nil, err
 	}
@@ -104,7 +106,7 @@ func (s *Sink) Owned() ([]string, error) {
 
 // Folders are all that the consumers read registries.conf files from, and those of CRI-O's configuration.
 func (s *Sink) Folders() []string {
-	return slices.Concat([]string{"etc/containers", "usr/share/containers"}, dropInDirs, []string{"etc/crio", "etc/crio/crio.conf.d"})
+	return slices.Concat([]string{"etc/containers", "usr/share/containers"}, onhost.DropInDirs, []string{"etc/crio", "etc/crio/crio.conf.d"})
 }
 
 // Clean leaves somebody else's file in the place of the drop-in where it is.

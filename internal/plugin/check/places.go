@@ -68,7 +68,7 @@ type checkedPlace struct {
 func whyRefused(ref mirrors.Reference, rule *mirrors.Rule) string {
 	text := fmt.Sprintf("source %q is blocked by %s", string(rule.Source), mirrors.Names(rule.BlockedBy))
 	switch {
-	case rule.CannotBeServed():
+	case rule.NoneServes(ref.Mode):
 		return fmt.Sprintf("source %q is blocked, and no mirror can serve it, says %s", string(rule.Source), mirrors.Names(rule.BlockedBy))
 	case len(rule.MirrorsFor(ref.Mode)) == 0:
 		return text + fmt.Sprintf(", and no set names a mirror of it for %ss", ref.Mode)

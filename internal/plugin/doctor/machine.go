@@ -69,19 +69,17 @@ func (m *machine) diagnose() (found diagnoses) {
 		}
 	}
 	report := nodecheck.Check(node)
+	l := hostFiles{machine: m, runs: report.Runtimes, found: &found, ill: make(map[nodecheck.Runtime]bool)}
 	for _, p := range report.Problems {
-		h := wrong
-		if p.Effect == nodecheck.Mild {
-			h = odd
-		}
-		found.add(h, fmt.Sprintf("%s: %s", p.Runtime, p.Reason), p.Message, p.Remedy)
+		l.problem(p)
 	}
+	l.look()
 	for _, runtime := range report.Runtimes {
-		if report.Effect(runtime) == nodecheck.Mild {
+		if !l.ill[runtime] {
 			found.add(fine, string(runtime), "it reads what Mirrorset writes"+since(started, runtime), "")
 		}
 	}
-	if len(report.Runtimes) == 0 && len(report.Problems) == 0 {
+	if len(report.Runtimes) == 0 && len(found) == 0 {
 		found.add(wrong, "machine", "there is neither containerd nor CRI-O to be seen below "+m.root, "If a runtime is here, name its configuration with --containerd-config, or look as root.")
 	}
 	return found

@@ -30,6 +30,8 @@ type explanation struct {
 	Reference string `json:"reference"`
 	// Runtime is the one that the answer is for; absent where it is what the sets mean.
 	Runtime string `json:"runtime,omitempty"`
+	// Refused says why nothing can be pulled where the only mirrors of a blocked source cannot exist (E5); absent otherwise.
+	Refused string `json:"refused,omitempty"`
 	// Fails says why the pull fails whatever the mirrors have.
 	Fails string `json:"fails,omitempty"`
 	// NotInForce says why the runtime does not follow the rule that there is.
@@ -85,11 +87,16 @@ func newExplanation(image string, ref mirrors.Reference, a runtimes.Answer, touc
 	if a.Rule != nil {
 		x.Source, x.Entries = string(a.Rule.Source), output.EntriesOf(a.Rule.From)
 	}
+	if a.Rule != nil && a.Rule.NoneServes(ref.Mode) {
+		x.Refused, x.PullSources = "the source is blocked, and no mirror can serve it", []pullSource{}
+	}
 	if a.Pending != nil {
 		x.NotInForce = a.Pending.Reason
 	}
 	x.addOthers(a)
-	x.Content = contentOf(a)
+	if x.Refused == "" {
+		x.Content = contentOf(a)
+	}
 	return x
 }
 
@@ -146,6 +153,8 @@ func (x *explanation) print(out io.Writer, format string) error {
 	switch {
 	case x.Fails != "":
 		fmt.Fprintf(&text, "The pull fails: %s.\n", x.Fails)
+	case x.Refused != "":
+		fmt.Fprintf(&text, "The pull is refused: %s.\n", x.Refused)
 	case len(x.PullSources) == 0:
 		fmt.Fprintln(&text, "The pull is refused.")
 	default:
@@ -206,6 +215,8 @@ func (x *explanation) head(text io.Writer) {
 	}
 	switch rule := x.res.Rule; {
 	case rule == nil:
+	case x.Refused != "":
+		fmt.Fprintf(text, "Mirrors: none that can serve it: %s cannot exist\n", places(rule))
 	case len(rule.MirrorsFor(x.ref.Mode)) == 0:
 		fmt.Fprintf(text, "Mirrors: none for %ss%s\n", x.ref.Mode, whyNone(rule, x.ref.Mode))
 	case x.ref.Mode == mirrors.ByTag && slices.ContainsFunc(x.PullSources, func(s pullSource) bool { return len(s.From) > 0 }): // T12
@@ -221,8 +232,22 @@ func (x *explanation) head(text io.Writer) {
 	fmt.Fprintln(text)
 }
 
+// places names the mirrors of a rule.
+func places(rule *mirrors.Rule) string {
+	var all []string
+	for _, m := range rule.Mirrors {
+		all = append(all, string(m.Location))
+	}
+	return strings.Join(all, ", ")
+}
+
 // whyNone says why a rule has no mirrors for a mode.
 func whyNone(rule *mirrors.Rule, mode mirrors.Mode) string {
+	for _, i := range rule.Inherited {
+		if i.Mode == mode && len(i.TooLong) > 0 {
+			return fmt.Sprintf(": with those of %s, names below %s would have more than %d characters", briefly(output.EntriesOf(i.From)), rule.Source, mirrors.MaxNameLength)
+		}
+	}
 	if from := rule.EntriesFor(mode); len(from) > 0 {
 		return " in " + briefly(output.EntriesOf(from))
 	}

@@ -14,6 +14,12 @@ import (
 // EraseLine takes what stands in a terminal's line off it.
 const EraseLine = "\r\x1b[K"
 
+// IsTerminal reports whether a stream is a terminal, where somebody can be asked.
+func IsTerminal(stream any) bool {
+	file, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(file.Fd()))
+}
+
 // LiveLine is the last line of a terminal, which is written again and again to tell how far something is. Elsewhere, and on a
 // terminal that takes no such commands, it does nothing.
 type LiveLine struct {
@@ -27,7 +33,7 @@ type LiveLine struct {
 // NewLiveLine returns the one of a terminal, if that is where the output goes.
 func NewLiveLine(out io.Writer) *LiveLine {
 	file, ok := out.(*os.File)
-	if !ok || os.Getenv("TERM") == "dumb" || !term.IsTerminal(int(file.Fd())) {
+	if !ok || os.Getenv("TERM") == "dumb" || !IsTerminal(out) {
 		return &LiveLine{}
 	}
 	return &LiveLine{Out: out, Columns: func() int {

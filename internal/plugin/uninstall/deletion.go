@@ -10,10 +10,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-
-	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 )
 
 var crdResource = schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
@@ -28,21 +25,19 @@ const (
 
 // deleteAll deletes the namespace and all that is labelled as part of Mirrorset outside of it. What Helm installed is left to Helm.
 func (u *uninstaller) deleteAll(ctx context.Context) error {
-	for _, resource := range []schema.GroupVersionResource{
-		crdResource,
-		{Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "clusterrolebindings"},
-		{Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "clusterroles"},
-		{Group: "admissionregistration.k8s.io", Version: "v1", Resource: "validatingadmissionpolicybindings"},
-		{Group: "admissionregistration.k8s.io", Version: "v1", Resource: "validatingadmissionpolicies"},
-	} {
-		list, err := u.Dynamic.Resource(resource).List(ctx, metav1.ListOptions{LabelSelector: installedSelector})
-		if err != nil {
-			return err
-		}
-		for i := range list.Items {
-			if err := u.deleteOne(ctx, resource, &list.Items[i]); err != nil {
+	items, err := u.items(ctx)
+	if err != nil {
+		return err
+	}
+	for _, i := range items {
+		switch i.fate {
+		case isOpenShift:
+			u.say("Left %s, which belongs to OpenShift", i)
+		case goes:
+			if err := u.Dynamic.Resource(i.resource).Delete(ctx, i.name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
 				return err
 			}
+			u.say("Deleted %s", i)
 		}
 	}
 	if err := u.deleteForOLM(ctx); err != nil {
@@ -53,23 +48,6 @@ func (u *uninstaller) deleteAll(ctx context.Context) error {
 		return nil
 	}
 	return u.deleteNamespace(ctx)
-}
-
-func (u *uninstaller) deleteOne(ctx context.Context, resource schema.GroupVersionResource, object *unstructured.Unstructured) error {
-	switch {
-	case configv1.KeptByOpenShift(object):
-		u.say("Left %s %s, which belongs to OpenShift", resource.Resource, object.GetName())
-		return nil
-	case object.GetLabels()[componentLabel] == forOLM: // comes last
-		return nil
-	case object.GetAnnotations()["meta.helm.sh/release-name"] != "":
-		return nil
-	}
-	if err := u.Dynamic.Resource(resource).Delete(ctx, object.GetName(), metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
-		return err
-	}
-	u.say("Deleted %s %s", resource.Resource, object.GetName())
-	return nil
 }
 
 // deleteForOLM deletes the CRDs that the manager made for OLM, once nothing else is served that has OLM look for them.

@@ -45,6 +45,8 @@ func cleanProbe() *corev1ac.ProbeApplyConfiguration {
 type options struct {
 	cluster cluster.Flags
 	timeout time.Duration
+	yes     bool
+	dryRun  bool
 }
 
 // Command returns the verb.
@@ -55,11 +57,15 @@ func Command() *cobra.Command {
 		Short: "Take Mirrorset's files off all nodes, and then Mirrorset and its CRDs off the cluster",
 		Long: "Take Mirrorset's files off all nodes, and then Mirrorset and its CRDs off the cluster. The manager is stopped, a " +
 			"revision without rules is published, and only when no node has a file of Mirrorset left is anything deleted; the sets " +
-			"of mirrors go with their CRDs. An interrupted run can be repeated.",
+			"of mirrors go with their CRDs. It says first what it will do, and asks. An interrupted run can be repeated.",
+		Example: "  kubectl mirrors uninstall --dry-run\n" +
+			"  kubectl mirrors uninstall --yes",
 		Args: cobra.NoArgs,
 		RunE: o.run,
 	}
 	o.cluster.Add(cmd)
+	cmd.Flags().BoolVarP(&o.yes, "yes", "y", false, "do not ask")
+	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "only say what would be done")
 	cmd.Flags().DurationVar(&o.timeout, "timeout", 5*time.Minute, "how long to wait for everything together")
 	return cmd
 }
@@ -70,6 +76,19 @@ func (o *options) run(cmd *cobra.Command, _ []string) error {
 		return err
 	}
 	u := &uninstaller{Cluster: c, out: cmd.OutOrStdout()}
+	plan, err := u.plan(cmd.Context())
+	if err != nil {
+		return err
+	}
+	for _, line := range plan {
+		u.say("%s", line)
+	}
+	if o.dryRun {
+		return nil
+	}
+	if err := o.agree(cmd.InOrStdin(), u.out); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(cmd.Context(), o.timeout)
 	defer cancel()
 	for _, step := range []func(context.Context) error{u.stopManager, u.publishNothing, u.awaitCleanNodes, u.deleteAll} {
@@ -88,20 +107,19 @@ type uninstaller struct {
 	release string // of Helm, where that installed it
 }
 
+// manager returns the Deployment of the manager.
+func (u *uninstaller) manager(ctx context.Context) (*appsv1.Deployment, error) {
+	manager, err := u.Client.AppsV1().Deployments(u.Namespace).Get(ctx, cluster.ManagerDeployment, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil, fmt.Errorf("there is no Deployment %s in namespace %s; where is Mirrorset installed? See --namespace", cluster.ManagerDeployment, u.Namespace)
+	}
+	return manager, err
+}
+
 // stopManager scales the manager to zero, which would restore what the next steps change.
 func (u *uninstaller) stopManager(ctx context.Context) error {
-	deployments := u.Client.AppsV1().Deployments(u.Namespace)
-	manager, err := deployments.Get(ctx, cluster.ManagerDeployment, metav1.GetOptions{})
-	if err == nil {
-		err = u.refuseOLM(manager)
-	}
-	if err == nil {
-		u.say("Stopping the manager")
-		_, err = deployments.Patch(ctx, cluster.ManagerDeployment, types.MergePatchType, []byte(`{"spec":{"replicas":0}}`), metav1.PatchOptions{})
-	}
-	if apierrors.IsNotFound(err) {
-		return fmt.Errorf("there is no Deployment %s in namespace %s; where is Mirrorset installed? See --namespace", cluster.ManagerDeployment, u.Namespace)
-	}
+	u.say("Stopping the manager")
+	_, err := u.Client.AppsV1().Deployments(u.Namespace).Patch(ctx, cluster.ManagerDeployment, types.MergePatchType, []byte(`{"spec":{"replicas":0}}`), metav1.PatchOptions{})
 	if err != nil {
 		return err
 	}
@@ -165,11 +183,8 @@ func (u *uninstaller) awaitCleanNodes(ctx context.Context) error {
 	if err == nil {
 		d, err = u.addProbe(ctx, d)
 	}
-	if apierrors.IsNotFound(err) {
-		return fmt.Errorf("there is no DaemonSet %s in namespace %s, so nothing can take the files off the nodes; docs/uninstall.md says how to do it by hand", cluster.AgentDaemonSet, u.Namespace)
-	}
 	if err != nil {
-		return err
+		return u.noAgents(err)
 	}
 	generation, said := d.Generation, ""
 	err = await(ctx, "all nodes to be clean", func(ctx context.Context) (bool, error) {
@@ -188,6 +203,14 @@ func (u *uninstaller) awaitCleanNodes(ctx context.Context) error {
 		return errors.Join(err, u.hint(ctx))
 	}
 	return nil
+}
+
+// noAgents says what it means that there is no DaemonSet.
+func (u *uninstaller) noAgents(err error) error {
+	if !apierrors.IsNotFound(err) {
+		return err
+	}
+	return fmt.Errorf("there is no DaemonSet %s in namespace %s, so nothing can take the files off the nodes; docs/uninstall.md says how to do it by hand", cluster.AgentDaemonSet, u.Namespace)
 }
 
 // addProbe applies the manager's own DaemonSet with the probe, in the manager's name: were the manager to run again, it

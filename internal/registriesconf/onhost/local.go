@@ -1,7 +1,7 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package dropin
+package onhost
 
 import (
 	"errors"
@@ -20,11 +20,14 @@ import (
 	"github.com/mirrorset/mirrorset/internal/hostfile"
 )
 
-// Where CRI-O, Podman, Buildah and Skopeo look on a host, in the order of precedence: the first base file counts, and of
-// drop-ins with one name the first.
+// Path is that of our drop-in, below the host's root.
+const Path = "etc/containers/registries.conf.d/50-mirrorset.conf"
+
+// DropInDirs are the folders of drop-ins that CRI-O, Podman, Buildah and Skopeo read on a host, and baseFiles the files. The first
+// base file counts, and of drop-ins with one name the first.
 var (
 	baseFiles  = []string{"etc/containers/registries.conf", "usr/share/containers/registries.conf"}
-	dropInDirs = []string{
+	DropInDirs = []string{
 		"etc/containers/registries.rootful.conf.d", "etc/containers/registries.conf.d",
 		"usr/share/containers/registries.rootful.conf.d", "usr/share/containers/registries.conf.d",
 	}
@@ -37,16 +40,6 @@ const maxLocal = 16 << 20
 type localFile struct {
 	path    string
 	content []byte
-}
-
-// has tells whether the file, alone, has a table with the prefix.
-func (f localFile) has(prefix string) bool {
-	alone, err := local{base: &f}.load()
-	if err != nil {
-		return false
-	}
-	table, err := alone.covering(prefix)
-	return err == nil && table != nil && table.Prefix == prefix
 }
 
 // local is what others have configured on the host: the base file, if there is one, and the drop-ins by name.
@@ -75,7 +68,7 @@ func readLocal(host *hostfile.Host) (local, []error) {
 			break
 		}
 	}
-	for _, dir := range slices.Backward(dropInDirs) {
+	for _, dir := range slices.Backward(DropInDirs) {
 		at := hostfile.Follow(host.FS(), dir)
 		entries, err := fs.ReadDir(host.FS(), at)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -131,26 +124,31 @@ func (l local) load() (_ *consumer, err error) {
 	return &consumer{sys: sys}, nil
 }
 
-// usable returns the files without those that the consumers' library refuses, and why it refuses them.
-func (l local) usable() (local, []error) {
-	var problems []error
-	good := local{base: l.base, dropIns: maps.Clone(l.dropIns)}
+// usable returns the files without those that the consumers' library refuses, the files by the prefixes of their tables, in the
+// order in which they are read, and why files are refused.
+func (l local) usable() (good local, owners map[string][]localFile, problems []error) {
+	good, owners = local{dropIns: make(map[string]localFile)}, make(map[string][]localFile)
 	check := func(file localFile) bool {
-		_, err := local{base: &file}.load()
+		alone, err := local{base: &file}.load()
 		if err != nil {
 			problems = append(problems, fmt.Errorf("/%s is broken, which fails every pull of CRI-O and Podman until it is mended: %w", file.path, err))
+			return false
 		}
-		return err == nil
+		tables, _ := alone.tables() // they were just loaded
+		for i := range tables {
+			owners[tables[i].Prefix] = append(owners[tables[i].Prefix], file)
+		}
+		return true
 	}
-	if l.base != nil && !check(*l.base) {
-		good.base = nil
+	if l.base != nil && check(*l.base) {
+		good.base = l.base
 	}
 	for _, name := range slices.Sorted(maps.Keys(l.dropIns)) {
-		if !check(l.dropIns[name]) {
-			delete(good.dropIns, name)
+		if file := l.dropIns[name]; check(file) {
+			good.dropIns[name] = file
 		}
 	}
-	return good, problems
+	return good, owners, problems
 }
 
 // with returns the files and our drop-in beside them.

@@ -1,7 +1,7 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package dropin
+package onhost_test
 
 import (
 	"fmt"
@@ -13,6 +13,7 @@ import (
 
 	"github.com/mirrorset/mirrorset/internal/agent/sinktest"
 	"github.com/mirrorset/mirrorset/internal/nodecheck"
+	"github.com/mirrorset/mirrorset/internal/registriesconf/onhost"
 )
 
 // table is a registry table of others.
@@ -29,7 +30,7 @@ const wildcardBlock = "[[registry]]\nprefix = \"*.example.com\"\nblocked = true\
 func TestRulesInABlockedScopeAreWithheld(t *testing.T) {
 	const base, dropIn = "etc/containers/registries.conf", etc + "10-theirs.conf"
 	local := func(block string) []string {
-		return []string{"LocalBlock: ", "a file of this host blocks \"" + block + "\""}
+		return []string{"LocalBlock: ", " blocks \"" + block + "\""}
 	}
 	for name, tc := range map[string]struct {
 		have     sinktest.Files
@@ -62,7 +63,7 @@ func TestRulesInABlockedScopeAreWithheld(t *testing.T) {
 		"but not by a folder":                    {sinktest.Files{etc + "10.conf/x.conf": blocks("example.com")}, []string{"example.com"}, []string{"example.com"}, nil},
 		"but not by a vendor's file that is off": {sinktest.Files{usr + "10.conf": blocks("example.com"), etc + "10.conf": ""}, []string{"example.com"}, []string{"example.com"}, nil},
 		"but not by a base file that is hidden":  {sinktest.Files{"usr/share/containers/registries.conf": blocks("example.com"), base: ""}, []string{"example.com"}, []string{"example.com"}, nil},
-		"but not by our own drop-in":             {sinktest.Files{Path: blocks("example.com")}, []string{"example.com"}, []string{"example.com"}, nil},
+		"but not by our own drop-in":             {sinktest.Files{onhost.Path: blocks("example.com")}, []string{"example.com"}, []string{"example.com"}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			kept, findings := try(t, tc.have, tc.sources...)
@@ -82,16 +83,13 @@ func TestLinksLeadWhereTheyLeadOnTheHost(t *testing.T) {
 		"a link that leads up above the root": {theirs: "/../srv/block.conf"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			n, root := newHost(t, sinktest.Files{"srv/block.conf": blocks("s.com")})
+			host, root := sinktest.NewHost(t, sinktest.Files{"srv/block.conf": blocks("s.com")})
 			for at, target := range links {
 				sinktest.Symlink(t, target, root, at)
 			}
-			c, err := preflight(n.env.Host, sinktest.Accepted(t, 0, "s.com"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if c.rules != 0 || len(c.findings) != 1 || c.findings[0].Reason != LocalBlock {
-				t.Errorf("%d rules are kept, findings %v", c.rules, c.findings)
+			c := preflight(t, host, "s.com")
+			if c.Rules != 0 || len(c.Findings) != 1 || c.Findings[0].Reason != onhost.LocalBlock {
+				t.Errorf("%d rules are kept, findings %v", c.Rules, c.Findings)
 			}
 		})
 	}
@@ -105,14 +103,11 @@ func TestAFileThatCannotBeReadIsReported(t *testing.T) {
 		"a link to what is not mounted":     "/srv/block.conf",
 	} {
 		t.Run(name, func(t *testing.T) {
-			n, root := newHost(t, nil)
+			host, root := sinktest.NewHost(t, nil)
 			sinktest.Symlink(t, target, root, etc+"10-theirs.conf")
-			c, err := preflight(n.env.Host, sinktest.Accepted(t, 0, "s.com"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if c.rules != 1 || len(c.problems) != 1 || c.problems[0].Effect != nodecheck.Unsure || !strings.Contains(c.problems[0].Message, "/"+etc+"10-theirs.conf") {
-				t.Errorf("%d rules are kept, problems %v", c.rules, c.problems)
+			c := preflight(t, host, "s.com")
+			if c.Rules != 1 || len(c.Problems) != 1 || c.Problems[0].Effect != nodecheck.Unsure || !strings.Contains(c.Problems[0].Message, "/"+etc+"10-theirs.conf") {
+				t.Errorf("%d rules are kept, problems %v", c.Rules, c.Problems)
 			}
 		})
 	}
@@ -213,27 +208,27 @@ func TestATableThatOpensABlockedSourceIsReported(t *testing.T) {
 
 func TestWhatIsNoRegularFileIsReportedAndNotWaitedFor(t *testing.T) {
 	for _, name := range []string{"etc/containers/registries.conf", etc + "10-pipe.conf"} {
-		n, root := newHost(t, sinktest.Files{etc + "20-theirs.conf": ""})
+		host, root := sinktest.NewHost(t, sinktest.Files{etc + "20-theirs.conf": ""})
 		if err := syscall.Mkfifo(filepath.Join(root, name), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		outcome := apply(t, n, "s.com")
-		if written, err := os.ReadFile(filepath.Join(root, Path)); err != nil || string(written) != string(sinktest.Text(t, "s.com")) {
-			t.Errorf("%s: got %s, error %v", name, written, err)
+		c := preflight(t, host, "s.com")
+		if string(c.Text) != string(sinktest.Text(t, "s.com")) {
+			t.Errorf("%s: got %s", name, c.Text)
 		}
-		if !strings.Contains(fmt.Sprint(outcome.Problems), "not a regular file") {
-			t.Errorf("%s: problems %v", name, outcome.Problems)
+		if !strings.Contains(fmt.Sprint(c.Problems), "not a regular file") {
+			t.Errorf("%s: problems %v", name, c.Problems)
 		}
 	}
 }
 
 func TestAHugeFileOfOthersIsReportedAndNotRead(t *testing.T) {
-	n, root := newHost(t, sinktest.Files{etc + "10-huge.conf": ""})
+	host, root := sinktest.NewHost(t, sinktest.Files{etc + "10-huge.conf": ""})
 	if err := os.Truncate(filepath.Join(root, etc+"10-huge.conf"), 3<<30); err != nil {
 		t.Fatal(err)
 	}
-	if outcome := apply(t, n, "s.com"); !strings.Contains(fmt.Sprint(outcome.Problems), "more than") {
-		t.Errorf("problems %v", outcome.Problems)
+	if c := preflight(t, host, "s.com"); !strings.Contains(fmt.Sprint(c.Problems), "more than") {
+		t.Errorf("problems %v", c.Problems)
 	}
 }
 
@@ -241,10 +236,10 @@ func TestHostsOfOneProcessDoNotMeet(t *testing.T) {
 	for range 8 { // at once
 		t.Run("", func(t *testing.T) {
 			t.Parallel()
-			n, _ := newHost(t, sinktest.Files{etc + "10-theirs.conf": blocks("example.com")})
+			host, _ := sinktest.NewHost(t, sinktest.Files{etc + "10-theirs.conf": blocks("example.com")})
 			for range 20 {
-				if c, err := preflight(n.env.Host, sinktest.Accepted(t, 0, "example.com", "z.com")); err != nil || c.rules != 1 {
-					t.Fatalf("%d rules, %v", c.rules, err)
+				if c := preflight(t, host, "example.com", "z.com"); c.Rules != 1 {
+					t.Fatalf("%d rules", c.Rules)
 				}
 			}
 		})

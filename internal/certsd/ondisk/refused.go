@@ -1,0 +1,125 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package ondisk
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"net/url"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mirrorset/mirrorset/internal/hostfile"
+	"github.com/mirrorset/mirrorset/internal/nodecheck/hostview"
+)
+
+// endpoint is what containerd 2 reads of the top of a hosts.toml, and of each host table in it.
+type endpoint struct {
+	Capabilities []string       `toml:"capabilities"`
+	CA           any            `toml:"ca"`
+	Client       any            `toml:"client"`
+	SkipVerify   *bool          `toml:"skip_verify"`
+	Header       map[string]any `toml:"header"`
+	OverridePath bool           `toml:"override_path"`
+	DialTimeout  string         `toml:"dial_timeout"`
+}
+
+// Refused tells why containerd does not use the hosts.toml in a registry's folder, whoever wrote it; nil where it does, or there
+// is none. A file that it cannot read counts as none; one that names certificates that are not there fails each pull.
+func (d Folder) Refused(folder string) error {
+	var file struct {
+		endpoint
+		Server string              `toml:"server"`
+		Hosts  map[string]endpoint `toml:"host"`
+	}
+	name := d.Path(folder)
+	switch _, err := hostview.ReadTOML(d.host.FS(), hostfile.Follow(d.host.FS(), name), &file); {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return fmt.Errorf("%w; containerd goes to the registry itself", err)
+	}
+	for server, e := range file.Hosts {
+		if err := e.check(server); err != nil {
+			return fmt.Errorf("host %q: %w; containerd goes to the registry itself", server, err)
+		}
+	}
+	if err := file.check(file.Server); err != nil {
+		return fmt.Errorf("%w; containerd goes to the registry itself", err)
+	}
+	for _, e := range slices.AppendSeq([]endpoint{file.endpoint}, maps.Values(file.Hosts)) {
+		for _, at := range slices.Concat(names(e.CA), names(e.Client)) {
+			if !path.IsAbs(at) {
+				at = "/" + path.Join(path.Dir(name), at)
+			}
+			if _, err := fs.Stat(d.host.FS(), hostfile.Follow(d.host.FS(), hostview.Path(at))); err != nil {
+				return fmt.Errorf("%s, which it names, cannot be read; each pull from the registry fails", at)
+			}
+		}
+	}
+	return nil
+}
+
+// check is what containerd checks of an endpoint before it uses any of the file.
+func (e *endpoint) check(server string) error {
+	if !strings.HasPrefix(server, "http") {
+		server = "https://" + server
+	}
+	if _, err := url.Parse(server); err != nil {
+		return fmt.Errorf("%q is no address", server)
+	}
+	for _, c := range e.Capabilities {
+		if !slices.Contains([]string{"pull", "resolve", "push", "referrers"}, strings.ToLower(c)) {
+			return fmt.Errorf("there is no capability %q", c)
+		}
+	}
+	for setting, value := range map[string]any{"ca": e.CA, "client": e.Client} {
+		if value != nil && !areNames(value, setting == "client") {
+			return fmt.Errorf("%s is no file name and no list of them", setting)
+		}
+	}
+	for key, value := range e.Header {
+		if !areNames(value, false) {
+			return fmt.Errorf("header %q is no text and no list of it", key)
+		}
+	}
+	if _, err := time.ParseDuration(e.DialTimeout); e.DialTimeout != "" && err != nil {
+		return fmt.Errorf("dial_timeout %q is no duration", e.DialTimeout)
+	}
+	return nil
+}
+
+// areNames tells whether a value is one text or a list of texts, or, where that is allowed, has lists of two in it.
+func areNames(value any, pairs bool) bool {
+	list, isList := value.([]any)
+	if !isList {
+		_, isText := value.(string)
+		return isText
+	}
+	return !slices.ContainsFunc(list, func(element any) bool {
+		pair, isPair := element.([]any)
+		if isPair && pairs {
+			return len(pair) != 2 || !areNames(pair, false)
+		}
+		_, isText := element.(string)
+		return !isText
+	})
+}
+
+// names returns all file names in such a value.
+func names(value any) (all []string) {
+	switch v := value.(type) {
+	case string:
+		return []string{v}
+	case []any:
+		for _, element := range v {
+			all = append(all, names(element)...)
+		}
+	}
+	return all
+}

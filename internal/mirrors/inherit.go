@@ -1,0 +1,93 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package mirrors
+
+import (
+	"slices"
+	"strings"
+)
+
+// inheritMirrors returns the mirrors that a source has of a broader one (T4): each of that one's with the rest of the path appended.
+// Those that no image would have a name for are left out. What else is odd about them is found where they are from.
+func (m *merger) inheritMirrors(source Scope, o opinion, blocked bool) (inherited []Mirror, tooLong []Scope) {
+	rest := Scope(o.from.Rest(source))
+	b := m.broader(o)
+	if b.namesItself || slices.ContainsFunc(b.mirrors, func(b Mirror) bool { return changesWith(b.Location, rest, source) }) {
+		return m.inheritOneByOne(source, o, blocked)
+	}
+	inherited = make([]Mirror, len(b.mirrors))
+	for i, from := range b.mirrors { // the order of lists is that of the same lists by other names
+		narrower := from.Location + rest
+		inherited[i] = Mirror{Location: narrower, Insecure: from.Insecure || m.insecure.Contain(narrower), From: from.From}
+	}
+	return inherited, nil
+}
+
+// changesWith tells whether a mirror with the rest of a path may be too long, or the source itself, which stands last (M4).
+func changesWith(mirror, rest, source Scope) bool {
+	length := len(mirror) + len(rest)
+	return length+len("/x") > MaxNameLength || length == len(source) && strings.HasPrefix(string(source), string(mirror))
+}
+
+// broad is what a source hands down to narrower ones.
+type broad struct {
+	mirrors []Mirror
+	// namesItself says that the source is among its own mirrors.
+	namesItself bool
+}
+
+// broader returns the mirrors of the source that an opinion is inherited from. They are merged once for all that inherit them.
+func (m *merger) broader(o opinion) broad {
+	key := inheritedFrom{o.from, o.statements[0].entry.Kind.Mode} // that of all of its statements
+	b, ok := m.broad[key]
+	if !ok {
+		l := o.lists()
+		b.namesItself = slices.ContainsFunc(l.mirrors, func(list []Scope) bool { return slices.Contains(list, o.from) })
+		b.mirrors, _ = l.merge(o.from, m.insecure)
+		m.broad[key] = b
+	}
+	return b
+}
+
+type inheritedFrom struct {
+	source Scope
+	mode   Mode
+}
+
+// inheritOneByOne narrows the lists before it merges them, because narrowing changes what they say about the order.
+func (m *merger) inheritOneByOne(source Scope, o opinion, blocked bool) (inherited []Mirror, tooLong []Scope) {
+	l := o.lists()
+	for i, list := range l.mirrors {
+		narrow := make([]Scope, 0, len(list))
+		for _, location := range list {
+			switch narrower := location + Scope(o.from.Rest(source)); {
+			case location == o.from:
+				narrow = append(narrow, source)
+			case poisons(source, narrower) == "":
+				narrow = append(narrow, narrower)
+			default: // it is too long, as all else is that of the broader one
+				tooLong = append(tooLong, location)
+			}
+		}
+		l.mirrors[i] = unique(narrow)
+	}
+	if blocked {
+		l.remove(source)
+	}
+	inherited, _ = l.merge(source, m.insecure)
+	return inherited, unique(tooLong)
+}
+
+// unique keeps the first of each value.
+func unique(values []Scope) []Scope {
+	seen := make(map[Scope]bool, len(values))
+	kept := make([]Scope, 0, len(values))
+	for _, v := range values {
+		if !seen[v] {
+			seen[v] = true
+			kept = append(kept, v)
+		}
+	}
+	return kept
+}

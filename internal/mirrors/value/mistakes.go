@@ -1,0 +1,183 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package value
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"unicode"
+)
+
+// Kind is what a value stands for.
+type Kind int
+
+// The kinds.
+const (
+	// Mirror has no wildcard.
+	Mirror Kind = iota
+	// Source may be a wildcard, of hosts only.
+	Source
+)
+
+var (
+	scheme    = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*://`)
+	hostLabel = regexp.MustCompile(`^[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?$`)
+	component = regexp.MustCompile(`^[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*$`)
+	port      = regexp.MustCompile(`^[0-9]+$`)
+)
+
+// Mistakes says which parts of a value are wrong, as a clause that begins with "it"; "" where it finds none. It takes each part
+// away and looks at the rest, so that somebody has to mend a value once only.
+func Mistakes(text string, kind Kind) string {
+	if strings.TrimSpace(text) == "" {
+		return "it is empty"
+	}
+	m := mistakes{}
+	rest := m.characters(text)
+	if s := scheme.FindString(rest); s != "" {
+		m.add("it begins with the scheme %s", Quote(s))
+		rest = rest[len(s):]
+	}
+	rest = m.wildcard(rest, kind)
+	rest = m.suffixes(rest)
+	rest = m.slashes(rest)
+	host, path, hasPath := strings.Cut(rest, "/")
+	if hasPath {
+		path = m.tag(path)
+	}
+	m.host(host)
+	m.path(path)
+	return strings.Join(m.found, ", and ")
+}
+
+type mistakes struct{ found []string }
+
+func (m *mistakes) add(format string, args ...any) {
+	m.found = append(m.found, fmt.Sprintf(format, args...))
+}
+
+// characters looks for those that stand nowhere.
+func (m *mistakes) characters(text string) string {
+	if strings.ContainsFunc(text, unicode.IsSpace) {
+		what := "a space"
+		if strings.ContainsAny(text, "\n\r") {
+			what = "a line break"
+		}
+		m.add("it has %s", what)
+	}
+	strange := func(r rune) bool {
+		return !unicode.IsSpace(r) && (r <= ' ' || r > '~' || strings.ContainsRune(`"'\<>|^{}$,;!()`+"`", r))
+	}
+	if at := strings.IndexFunc(text, strange); at >= 0 {
+		m.add("it has the character %s", Quote(string([]rune(text[at:])[:1])))
+	}
+	return strings.Map(func(r rune) rune {
+		if unicode.IsSpace(r) || strange(r) {
+			return -1
+		}
+		return r
+	}, text)
+}
+
+// wildcard looks for stars.
+func (m *mistakes) wildcard(rest string, kind Kind) string {
+	if !strings.Contains(rest, "*") {
+		return rest
+	}
+	below, begins := strings.CutPrefix(rest, "*.")
+	switch {
+	case kind == Mirror:
+		m.add("it has a wildcard, which a mirror cannot have")
+	case !begins || strings.Contains(below, "*"):
+		m.add("it has a wildcard that is not the whole first label, as in *.example.com")
+	case strings.ContainsAny(below, ":/"):
+		m.add("it has a port or a path behind a wildcard, which stands for whole hosts only")
+	}
+	if rest = strings.ReplaceAll(below, "*", "x"); !begins {
+		return rest
+	}
+	return "x." + rest
+}
+
+// suffixes looks for what a reference or a URL ends with, and for a user.
+func (m *mistakes) suffixes(rest string) string {
+	slash := strings.IndexByte(rest, '/')
+	if at := strings.IndexByte(rest, '@'); at >= 0 && at < slash {
+		m.add("it has a user name, %s, before the host", Quote(rest[:at+1]))
+		rest = rest[at+1:]
+	} else if at >= 0 {
+		m.add("it ends with the digest %s", Quote(rest[at:]))
+		rest = rest[:at]
+	}
+	if at := strings.IndexAny(rest, "?#"); at >= 0 {
+		m.add("it ends with %s, as only a URL does", Quote(rest[at:]))
+		rest = rest[:at]
+	}
+	return rest
+}
+
+func (m *mistakes) slashes(rest string) string {
+	if strings.HasPrefix(rest, "/") {
+		m.add("it begins with a slash")
+	}
+	if strings.HasSuffix(rest, "/") && strings.Trim(rest, "/") != "" {
+		m.add("it ends with a slash")
+	}
+	if rest = strings.Trim(rest, "/"); strings.Contains(rest, "//") {
+		m.add("it has two slashes in a row")
+	}
+	return rest
+}
+
+// tag looks for one behind the last component.
+func (m *mistakes) tag(path string) string {
+	at := strings.IndexByte(path, ':')
+	if at < 0 {
+		return path
+	}
+	if at > strings.LastIndexByte(path, '/') {
+		m.add("it ends with the tag %s", Quote(path[at:]))
+		return path[:at]
+	}
+	m.add("it has a colon in its path")
+	return strings.ReplaceAll(path, ":", "")
+}
+
+func (m *mistakes) host(host string) {
+	if strings.HasPrefix(host, "[") || strings.Count(host, ":") > 1 {
+		m.add("it has an IPv6 address where a host name belongs")
+		return
+	}
+	name, number, hasPort := strings.Cut(host, ":")
+	switch {
+	case hasPort && number == "":
+		m.add("it has a colon without a port")
+	case hasPort && !port.MatchString(number):
+		m.add("it has %s where a port number belongs", Quote(number))
+	}
+	if name == "" {
+		m.add("it has no host")
+		return
+	}
+	for label := range strings.SplitSeq(name, ".") {
+		if !hostLabel.MatchString(label) {
+			m.add("its host %s is not made of letters, digits and inner hyphens, joined by single dots", Quote(name))
+			return
+		}
+	}
+}
+
+func (m *mistakes) path(path string) {
+	if strings.ToLower(path) != path {
+		m.add("it has capital letters in its path")
+		path = strings.ToLower(path)
+	}
+	for c := range strings.SplitSeq(path, "/") {
+		if c != "" && !component.MatchString(c) {
+			m.add("its path component %s is not made of letters and digits, joined by one dot, one or two underscores, or hyphens", Quote(c))
+			return
+		}
+	}
+}

@@ -1,0 +1,26 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package value is what messages say of a source or a mirror that somebody wrote: the value itself, on one line and not too long,
+// and each part of it that the grammar of docs/semantics.md, section 0, does not take. It is pure.
+package value
+
+import (
+	"fmt"
+	"strconv"
+	"unicode/utf8"
+)
+
+// maxQuoted bounds, in characters, what is shown of a value.
+const maxQuoted = 100
+
+// Quote makes any value safe to print on one line. A long one is cut in the middle, because long values often differ at their ends.
+func Quote[Text ~string](text Text) string {
+	if utf8.RuneCountInString(string(text)) <= maxQuoted {
+		return strconv.Quote(string(text))
+	}
+	runes := []rune(string(text)) // what is no character becomes the one for that
+	const half = maxQuoted / 2
+	head, tail := strconv.Quote(string(runes[:half])), strconv.Quote(string(runes[len(runes)-half:]))
+	return fmt.Sprintf("%s...%s", head[:len(head)-1], tail[1:])
+}

@@ -1,0 +1,187 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package onhost reads our registries.conf drop-in together with the files of others on a host, by the library that CRI-O,
+// Podman, Buildah and Skopeo read them with, and finds what of the rules does not count there (N1 of docs/semantics.md). The
+// agent does so before it writes, and the plugin on the machine that it runs on.
+package onhost
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+
+	"go.podman.io/image/v5/pkg/sysregistriesv2"
+
+	"github.com/mirrorset/mirrorset/internal/hostfile"
+	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/nodecheck"
+	"github.com/mirrorset/mirrorset/internal/registriesconf"
+)
+
+// The reasons, of semantics.md N1.
+const (
+	// LocalBlock: a file of this host blocks a scope, so the rules in it are not put in force here.
+	LocalBlock nodecheck.Reason = "LocalBlock"
+	// ShadowsLocal: our table hides what a file of this host says, or that file hides ours.
+	ShadowsLocal nodecheck.Reason = "ShadowsLocal"
+	// LocalBroken: a file of this host cannot be read by the consumers.
+	LocalBroken nodecheck.Reason = "LocalBroken"
+)
+
+// Finding is about sources that are not in force on this host for CRI-O and Podman.
+type Finding struct {
+	Reason  nodecheck.Reason
+	Message string
+	// Sources are as they stand in the rules.
+	Sources []string
+}
+
+// Candidate is what is to be written on this host.
+type Candidate struct {
+	// Text is that of the drop-in; nil for no file.
+	Text []byte
+	// Rules is how many are in it.
+	Rules int
+	// Findings are about sources that are not in force.
+	Findings []Finding
+	// Problems are with files of this host, all else.
+	Problems []nodecheck.Problem
+
+	owners map[string][]localFile
+}
+
+// preflights go one after the other: the consumers' library keeps what it read for the whole process, in one place.
+var preflights sync.Mutex
+
+// Preflight makes the drop-in for this host out of rules and their text, and reads it together with the files of others as the
+// consumers will (N1). It writes nothing. It refuses, with an error, only what our file would make worse.
+func Preflight(host *hostfile.Host, rules []mirrors.Rule, text []byte) (Candidate, error) {
+	preflights.Lock()
+	defer preflights.Unlock()
+	var c Candidate
+	others, unseen := readLocal(host)
+	c.broken(nodecheck.Unsure, unseen)
+	others, owners, broken := others.usable()
+	c.owners = owners
+	c.broken(nodecheck.Unread, broken)
+	theirs, err := others.load()
+	if err != nil {
+		return Candidate{}, fmt.Errorf("reading the registries.conf files of this host: %w", err)
+	}
+	kept, shadowed, err := c.withhold(rules, theirs)
+	if err != nil {
+		return Candidate{}, err
+	}
+	if err := c.narrower(kept, theirs); err != nil {
+		return Candidate{}, err
+	}
+	for _, prefix := range shadowed {
+		c.replaced(prefix)
+	}
+	if c.Rules = len(kept); c.Rules == 0 {
+		return c, nil
+	}
+	c.Text = text
+	if len(kept) < len(rules) {
+		if c.Text, err = registriesconf.Encode(kept); err != nil {
+			return Candidate{}, err
+		}
+	}
+	if _, err := others.with(c.Text).load(); err != nil {
+		return Candidate{}, fmt.Errorf("the consumers refuse the new drop-in: %w", err)
+	}
+	return c, nil
+}
+
+// withhold returns the rules without those in a scope that a file of this host blocks, and the prefixes for which both
+// have a table. It reports what the rules hide.
+func (c *Candidate) withhold(rules []mirrors.Rule, theirs *consumer) (kept []mirrors.Rule, shared []string, err error) {
+	for i := range rules {
+		source := string(rules[i].Source)
+		t, err := theirs.covering(source)
+		if err != nil {
+			return nil, nil, err
+		}
+		if t != nil && t.Blocked {
+			c.find(LocalBlock, []string{source}, "source %q is not in force on this node, because %s blocks %q; take that table away, or leave the source to it", source, c.decider(t.Prefix), t.Prefix)
+			continue
+		}
+		kept = append(kept, rules[i])
+		switch {
+		case t == nil:
+		case t.Prefix == source:
+			shared = append(shared, source)
+		default:
+			c.shadow(&rules[i], t)
+		}
+	}
+	return kept, shared, nil
+}
+
+// shadow reports what a broader table of this host says that our narrower one hides.
+func (c *Candidate) shadow(rule *mirrors.Rule, t *sysregistriesv2.Registry) {
+	by := c.decider(t.Prefix)
+	if t.Insecure != rule.Insecure {
+		c.problem(ShadowsLocal, nodecheck.Mild, fmt.Sprintf("source %q hides insecure = %t, which %s says for %q", rule.Source, t.Insecure, by, t.Prefix),
+			"Say the same in both places: for the source, by --insecure-registry of the manager")
+	}
+	if t.Location != "" && t.Location != t.Prefix {
+		c.problem(ShadowsLocal, nodecheck.Mild, fmt.Sprintf("source %q hides location = %q, which %s says for %q", rule.Source, t.Location, by, t.Prefix),
+			"Take that table away, or name the location as a mirror of the source")
+	}
+}
+
+// narrower reports tables of this host that open a part of a source which we block.
+func (c *Candidate) narrower(rules []mirrors.Rule, theirs *consumer) error {
+	tables, err := theirs.tables()
+	if err != nil {
+		return err
+	}
+	index := mirrors.NewIndex(rules)
+	for i := range tables {
+		prefix := tables[i].Prefix
+		rule := index.Resolve(mirrors.Reference{Name: prefix}).Rule
+		if rule != nil && rule.Blocked && string(rule.Source) != prefix && !tables[i].Blocked {
+			c.find(ShadowsLocal, []string{string(rule.Source)}, "source %q is blocked, but not below %q on this node, for which %s has a table; take that table away", rule.Source, prefix, c.decider(prefix))
+		}
+	}
+	return nil
+}
+
+// replaced reports two tables with one prefix, of which the one in the file that is read last counts.
+func (c *Candidate) replaced(prefix string) {
+	if last := c.decider(prefix); path.Base(last) > path.Base(Path) && slices.Contains(DropInDirs, path.Dir(last[1:])) {
+		c.find(ShadowsLocal, []string{prefix}, "source %q is not in force on this node, because %s is read later and has a table with that prefix; take that table away", prefix, last)
+		return
+	}
+	c.problem(ShadowsLocal, nodecheck.Mild, fmt.Sprintf("source %q replaces the table that %s has with that prefix", prefix, c.decider(prefix)),
+		"Take that table away, once a set says what is to stay of it")
+}
+
+// decider is the path of the file of others whose table with a prefix counts: the last one that is read.
+func (c *Candidate) decider(prefix string) string {
+	files := c.owners[prefix]
+	return "/" + files[len(files)-1].path
+}
+
+func (c *Candidate) find(reason nodecheck.Reason, sources []string, format string, args ...any) {
+	c.Findings = append(c.Findings, Finding{Reason: reason, Message: fmt.Sprintf(format, args...), Sources: sources})
+}
+
+// broken reports files of others that cannot be read, by us or by the consumers.
+func (c *Candidate) broken(effect nodecheck.Effect, errs []error) {
+	for _, err := range errs {
+		how := "Mend that file or take it away"
+		if strings.Contains(err.Error(), "v2 format but is in v1") { // in the words of the consumers' library
+			how = "In that file, write in place of [registries.search]: unqualified-search-registries = [...]; in place of [registries.insecure] and [registries.block], a [[registry]] with insecure = true or blocked = true. The two formats cannot stand in one file"
+		}
+		c.problem(LocalBroken, effect, err.Error(), how+". Then run: systemctl reload crio")
+	}
+}
+
+func (c *Candidate) problem(reason nodecheck.Reason, effect nodecheck.Effect, message, remedy string) {
+	c.Problems = append(c.Problems, nodecheck.Problem{Reason: reason, Runtime: nodecheck.CRIO, Effect: effect, Message: message, Remedy: remedy})
+}
