@@ -56,7 +56,7 @@ func (j *judge) placesOf(w wanted) (checkedImage, mirrors.Resolution) {
 	res := j.index.Resolve(w.ref)
 	unserved := res.Rule != nil && res.Rule.NoneServes(w.ref.Mode)
 	for _, s := range res.PullSources {
-		place := checkedPlace{Location: s.Location, isSource: s.Location == w.ref.String(), insecure: s.Insecure, from: s.From}
+		place := checkedPlace{Location: s.Location, isSource: s.Location == w.ref.String(), from: s.From}
 		place.insecure = s.Insecure || res.Rule == nil && j.insecure.Contain(mirrors.Scope(w.ref.Name))
 		switch {
 		case unserved:

@@ -150,6 +150,8 @@ func TestAFileOfCredentialsIsUsedAlone(t *testing.T) {
 			}
 			if tt.left != "" {
 				plugintest.WriteFile(t, filepath.Join(home, "run", "containers", "auth.json"), tt.left, 0o600)
+				plugintest.WriteFile(t, filepath.Join(home, ".docker", "config.json"), `{"auths": {"`+m.Host+`": {}}, "credsStore": "good"}`, 0o600)
+				helper(t, "good", `echo '{"ServerURL": "x", "Username": "me", "Secret": "secret"}'`)
 			}
 			got := newClient(t, registry.Options{Timeout: timeout, AuthFile: named}).Has(t.Context(), m.Host+"/q/app@"+digest, true)
 			if tt.message != "" {
