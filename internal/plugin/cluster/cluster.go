@@ -10,6 +10,7 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -25,6 +26,7 @@ import (
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
 	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/payload"
+	"github.com/mirrorset/mirrorset/internal/plugin/command"
 	"github.com/mirrorset/mirrorset/internal/plugin/manifests"
 )
 
@@ -60,7 +62,10 @@ func NewFlags() Flags {
 
 // Add adds them, with what the shell offers for them.
 func (f Flags) Add(cmd *cobra.Command) {
-	f.AddFlags(cmd.Flags())
+	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
+	f.AddFlags(flags)
+	command.FindsCluster(flags, "namespace")
+	cmd.Flags().AddFlagSet(flags)
 	cmd.Flags().Lookup("namespace").Usage = "namespace that Mirrorset is installed in"
 	f.addCompletions(cmd)
 }
