@@ -7,6 +7,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -160,7 +161,7 @@ func As[T any](object any) (item T, err error) {
 func convert(object, into any) error {
 	u, ok := object.(*unstructured.Unstructured)
 	if !ok {
-		return fmt.Errorf("cannot convert a %T", object)
+		return errors.New("the cluster answered with something that is no object")
 	}
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(u.Object, into); err != nil {
 		return fmt.Errorf("%s: %w", u.GetName(), err)
