@@ -128,7 +128,8 @@ func (s *settings) agentFlags(on *flag.FlagSet) {
 	on.Func("agent-tolerations", "tolerations of the agents, as a JSON list; the default tolerates every taint", func(text string) error {
 		s.agent.Tolerations = nil
 		if err := yaml.UnmarshalStrict([]byte(text), &s.agent.Tolerations); err != nil {
-			return fmt.Errorf(`want a list as [{"key": "k", "operator": "Exists"}]: %w`, err)
+			text, _, _ := strings.Cut(err.Error(), " into Go ") // a type
+			return fmt.Errorf(`want a list as [{"key": "k", "operator": "Exists"}]: %s`, strings.TrimPrefix(text[max(0, strings.LastIndex(text, "json: ")):], "json: "))
 		}
 		return nil
 	})

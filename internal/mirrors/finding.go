@@ -5,7 +5,9 @@ package mirrors
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strconv"
 )
@@ -116,6 +118,14 @@ type Finding struct {
 // Class returns what the finding asks for.
 func (f Finding) Class() Class {
 	return f.Reason.Class()
+}
+
+// mirrorPlace is where a mirror stands in its entry, as messages say it.
+var mirrorPlace = regexp.MustCompile(`mirrors\[[0-9, ]+(and [0-9]+ more)?\]`)
+
+// Key is the same for findings that differ in the places of entries and mirrors alone.
+func (f Finding) Key() string {
+	return fmt.Sprintf("%q %q %q %q", f.Reason, f.Source, Objects(f.Entries), mirrorPlace.ReplaceAllString(f.Message, "mirror"))
 }
 
 // Path names the entries concerned as a JSON path does, where they are those of one object.

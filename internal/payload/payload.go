@@ -247,7 +247,11 @@ func (p Payload) Marshal() ([]byte, error) {
 // Unmarshal reads what [Payload.Marshal] returned once [Payload.Check] has passed.
 func Unmarshal(data []byte) (Payload, error) {
 	var p Payload
-	if err := json.Unmarshal(data, &p); err != nil {
+	var wrong *json.UnmarshalTypeError // whose text names types of ours
+	switch err := json.Unmarshal(data, &p); {
+	case errors.As(err, &wrong):
+		return Payload{}, fmt.Errorf("%q is a %s, and something else belongs there", wrong.Field, wrong.Value)
+	case err != nil:
 		return Payload{}, err
 	}
 	return p, p.Check()

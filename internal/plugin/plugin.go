@@ -5,6 +5,8 @@
 package plugin
 
 import (
+	"fmt"
+
 	"github.com/spf13/cobra"
 
 	"github.com/mirrorset/mirrorset/internal/plugin/check"
@@ -13,6 +15,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/plugin/diff"
 	"github.com/mirrorset/mirrorset/internal/plugin/doctor"
 	"github.com/mirrorset/mirrorset/internal/plugin/explain"
+	"github.com/mirrorset/mirrorset/internal/plugin/findings"
 	"github.com/mirrorset/mirrorset/internal/plugin/nodes"
 	"github.com/mirrorset/mirrorset/internal/plugin/render"
 	"github.com/mirrorset/mirrorset/internal/plugin/uninstall"
@@ -32,8 +35,23 @@ func NewCommand() *cobra.Command {
 		SilenceUsage:  true,
 	}
 	cmd.AddCommand(render.Command(), explain.Command(), diff.Command(), convert.Command(),
-		nodes.Command(), doctor.Command(), check.Command(), uninstall.Command())
+		nodes.Command(), doctor.Command(), check.Command(), findings.Command(), uninstall.Command(), versionCommand())
+	command.SetUp(cmd)
 	return cmd
+}
+
+// versionCommand prints what --version does.
+func versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:               "version",
+		Short:             "Print the version of this program",
+		Args:              cobra.NoArgs,
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "kubectl mirrors version %s\n", version.String())
+			return err
+		},
+	}
 }
 
 // Main runs the program and returns its exit code.

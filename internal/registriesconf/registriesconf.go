@@ -126,7 +126,8 @@ func Decode(data []byte) ([]mirrors.Rule, error) {
 			line, _ := strict.Errors[0].Position()
 			return nil, fmt.Errorf("registries.conf: unknown key %q in line %d", strings.Join(strict.Errors[0].Key(), "."), line)
 		}
-		return nil, fmt.Errorf("registries.conf: %w", err)
+		text, _, _ := strings.Cut(err.Error(), " into ") // a type of ours
+		return nil, errors.New("registries.conf: " + text)
 	}
 	if err := checkTables(data); err != nil {
 		return nil, fmt.Errorf("registries.conf: %w", err)

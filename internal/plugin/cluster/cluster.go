@@ -7,9 +7,11 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -25,6 +27,7 @@ import (
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
 	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/payload"
+	"github.com/mirrorset/mirrorset/internal/plugin/command"
 	"github.com/mirrorset/mirrorset/internal/plugin/manifests"
 )
 
@@ -60,7 +63,10 @@ func NewFlags() Flags {
 
 // Add adds them, with what the shell offers for them.
 func (f Flags) Add(cmd *cobra.Command) {
-	f.AddFlags(cmd.Flags())
+	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
+	f.AddFlags(flags)
+	command.FindsCluster(flags, "namespace")
+	cmd.Flags().AddFlagSet(flags)
 	cmd.Flags().Lookup("namespace").Usage = "namespace that Mirrorset is installed in"
 	f.addCompletions(cmd)
 }
@@ -155,7 +161,7 @@ func As[T any](object any) (item T, err error) {
 func convert(object, into any) error {
 	u, ok := object.(*unstructured.Unstructured)
 	if !ok {
-		return fmt.Errorf("cannot convert a %T", object)
+		return errors.New("the cluster answered with something that is no object")
 	}
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(u.Object, into); err != nil {
 		return fmt.Errorf("%s: %w", u.GetName(), err)

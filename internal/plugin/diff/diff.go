@@ -140,19 +140,15 @@ func compareFindings(before, after []mirrors.Finding) []findingChange {
 	}{{"Appears", after, before}, {"Goes", before, after}} {
 		known := make(map[string]bool, len(side.those))
 		for _, f := range side.those {
-			known[findingKey(f)] = true
+			known[f.Key()] = true
 		}
 		for i, f := range side.these {
-			if !known[findingKey(f)] {
+			if !known[f.Key()] {
 				all = append(all, findingChange{side.change, output.FindingsOf(side.these[i : i+1])[0]})
 			}
 		}
 	}
 	return all
-}
-
-func findingKey(f mirrors.Finding) string {
-	return fmt.Sprintf("%q %q %q %q", f.Reason, f.Source, mirrors.Objects(f.Entries), f.Message)
 }
 
 func (d *difference) print(out io.Writer, format string) error {

@@ -121,8 +121,8 @@ PROBLEM  node/node-2: no agent has reported from this node
     kubectl -n mirrorset-system get pods -l app.kubernetes.io/component=agent --field-selector spec.nodeName=node-2
 PROBLEM  node/node-6: nothing tells: Mend it
 PROBLEM  idms/b: the rules are too large
-PROBLEM  idms/b: InvalidSource: spec.imageDigestMirrors[1]: source "//" is neither host[:port][/path] nor *.host; the entry is left out
-    docs/semantics.md says what it means. To change it: kubectl edit idms b
+PROBLEM  idms/b: InvalidSource: spec.imageDigestMirrors[1]: source "//" is left out with its mirrors: it begins with a slash, and it has no host; want host[:port][/path] or *.host
+    kubectl mirrors explain-finding InvalidSource says what it means. To change it: kubectl edit idms b
 WARNING  node/node-3: it has revision 1795573438817 in force, and is about to follow to 1795573438818
     If it stays so for a minute, look at its agent:
     kubectl -n mirrorset-system get pods -l app.kubernetes.io/component=agent --field-selector spec.nodeName=node-3
@@ -130,8 +130,8 @@ WARNING  node/node-5: the drop-in is late: systemctl reload crio
 WARNING  sets: the manager has yet to publish the latest change or deletion of a set
     If it stays so for a minute, look at the manager:
     kubectl -n mirrorset-system logs deployment/mirrorset-manager
-WARNING  idms/b: PolicyWithoutMirrors: spec.imageDigestMirrors[0]: policy "NeverContactSource" of source "s.com" has no effect, because the entry names no mirror other than the source
-    docs/semantics.md says what it means. To change it: kubectl edit idms b
+WARNING  idms/b: PolicyWithoutMirrors: spec.imageDigestMirrors[0]: policy "NeverContactSource" of source "s.com" has no effect, because the entry names no mirror other than the source; to block the source, name a mirror that cannot exist: mirrors: [blocked.invalid]
+    kubectl mirrors explain-finding PolicyWithoutMirrors says what it means. To change it: kubectl edit idms b
 OK       configmap/containers-registries.conf: revision 1795573438818 is whole, with 0 sources
 OK       nodes: 1 node has revision 1795573438818 in force
 `, "8 problems, 4 warnings.\n")

@@ -101,7 +101,7 @@ func (p *patient) lookAtSets(ctx context.Context) error {
 		if path := f.Path(); path != "" {
 			message = fmt.Sprintf("%s: %s: %s", f.Reason, path, f.Message)
 		}
-		p.found.add(h, f.Entries[0].Arg(), message, "docs/semantics.md says what it means. To change it: "+edit(mirrors.Objects(f.Entries)))
+		p.found.add(h, f.Entries[0].Arg(), message, "kubectl mirrors explain-finding "+string(f.Reason)+" says what it means. To change it: "+edit(mirrors.Objects(f.Entries)))
 	}
 	if len(p.found) == before {
 		p.found.add(fine, "sets", output.Plural(len(sets), "set says", "sets say")+" what can be done", "")

@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
+	"github.com/mirrorset/mirrorset/docs"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 )
 
@@ -34,6 +36,8 @@ type Finding struct {
 	// Path is absent where the entries are those of several sets.
 	Path    string `json:"path,omitempty"`
 	Message string `json:"message"`
+	// Docs is the address of what explains the reason.
+	Docs string `json:"docs"`
 
 	from []mirrors.Entry
 }
@@ -102,11 +106,16 @@ func EntriesOf(from []mirrors.Entry) []Entry {
 	return all
 }
 
+// DocsOf is the address of what explains a reason.
+func DocsOf(reason string) string {
+	return docs.URL + "findings.md#" + strings.ToLower(reason)
+}
+
 // FindingsOf returns them as they are printed.
 func FindingsOf(found []mirrors.Finding) []Finding {
 	all := make([]Finding, len(found))
 	for i, f := range found {
-		all[i] = Finding{Reason: string(f.Reason), Sets: SetsOf(f.Entries), Path: f.Path(), Message: f.Message, from: f.Entries}
+		all[i] = Finding{Reason: string(f.Reason), Sets: SetsOf(f.Entries), Path: f.Path(), Message: f.Message, Docs: DocsOf(string(f.Reason)), from: f.Entries}
 	}
 	return all
 }
