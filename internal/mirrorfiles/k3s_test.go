@@ -117,6 +117,7 @@ var rewritings = []struct {
 	{rewriting{"^rancher/(.*)", "mirrored-$1"}, false},     // joined to a component
 	{rewriting{"^rancher/(.*)", "mirrored"}, false},        // all in one place
 	{rewriting{"^(.*)$", "hub"}, false},                    // all in one place
+	{rewriting{"^(.*)$", "hub$1"}, false},                  // joined to a component
 	{rewriting{"^(.*)$", "$1/hub"}, false},                 // behind it
 	{rewriting{"^(.*)$", "$1x/hub"}, false},                // there is no group 1x
 	{rewriting{"^(.*)$", "hub-$1"}, false},                 // joined to a component
@@ -205,6 +206,21 @@ func TestAnyRegistriesYAMLMeansTheSameOrIsLeftOut(t *testing.T) {
 	})
 	if !t.Failed() && (carried == 0 || leftOut == 0) {
 		t.Errorf("%d carried over and %d were left out", carried, leftOut)
+	}
+}
+
+func TestWhyARewriteIsNotUnderstoodIsSaid(t *testing.T) {
+	for pattern, why := range map[string]string{
+		"(?i)^rancher/(.*)":  "does not just put one path",
+		"rancher/(.*)":       "matches in the middle of a path too",
+		"^/(.*)":             "matches no repository",
+		"^(?!rancher/)(.*)$": "no regular expression that k3s can read",
+	} {
+		content, err := mirrorfiles.K3s(toJSON(t, yamlOf("docker.io", []string{"m.example"}, []rewriting{{pattern, "hub/$1"}})), false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		says(t, content.Lost, pattern, why)
 	}
 }
 
