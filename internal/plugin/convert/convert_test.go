@@ -4,6 +4,8 @@
 package convert_test
 
 import (
+	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -32,6 +34,25 @@ func TestStandardInputIsReadInAnyLanguage(t *testing.T) {
 		if r.Code != 0 || !strings.HasPrefix(r.Stdout, "apiVersion: config.openshift.io/v1\nkind: ImageDigestMirrorSet\nmetadata:\n  name: registries\nspec:\n  imageDigestMirrors:\n  - mirrors:\n    - m.example/quay\n    source: quay.io\n") {
 			t.Errorf("%s: exit code %d\n%s%s", name, r.Code, r.Stdout, r.Stderr)
 		}
+	}
+}
+
+func TestAPipeIsReadOnce(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.WriteString("imageDigestSources: [{source: quay.io, mirrors: [m.example/quay]}]"); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := run(t, "", "-f", fmt.Sprintf("/dev/fd/%d", r.Fd())).MustSucceed(t); !strings.Contains(got.Stdout, "m.example/quay") {
+		t.Error(got)
+	}
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
 	}
 }
 
