@@ -118,6 +118,7 @@ var rewritings = []struct {
 	{rewriting{"^rancher/(.*)", "mirrored"}, false},        // all in one place
 	{rewriting{"^(.*)$", "hub"}, false},                    // all in one place
 	{rewriting{"^(.*)$", "hub$1"}, false},                  // joined to a component
+	{rewriting{"^([a-pr-z0-9._/-]+)$", "hub/$1"}, false},   // not where there is a q
 	{rewriting{"^(.*)$", "$1/hub"}, false},                 // behind it
 	{rewriting{"^(.*)$", "$1x/hub"}, false},                // there is no group 1x
 	{rewriting{"^(.*)$", "hub-$1"}, false},                 // joined to a component
@@ -167,7 +168,8 @@ func wantPlaces(t logger, content *mirrorfiles.Content, endpoints []string, rewr
 			t.Fatalf("%q of %q: no set can say where %q comes from", rewrites, endpoints, repository)
 		}
 		source := "docker.io/" + repository
-		if want[len(want)-1] != source {
+		// An endpoint that is the registry itself stands in for it where it is the last one, rewrites and all.
+		if want[len(want)-1] != source && endpoints[len(endpoints)-1] != "https://registry-1.docker.io" {
 			want = append(want, source)
 		}
 		for _, suffix := range []string{digest, ":1"} {
