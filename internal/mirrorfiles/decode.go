@@ -14,9 +14,9 @@ import (
 	kjson "sigs.k8s.io/json"
 )
 
-// decode fills in what a document in JSON says, and returns the fields that have no place, each as a sentence. Its errors name the
+// Decode fills in what a document in JSON says, and returns the fields that have no place, each as a sentence. Its errors name the
 // field and what belongs there, and no value, which could be a secret.
-func decode(data []byte, into any) (unknown []string, err error) {
+func Decode(data []byte, into any) (unknown []string, err error) {
 	found, err := kjson.UnmarshalStrict(data, into)
 	if err != nil {
 		return nil, readable(data, into, err)

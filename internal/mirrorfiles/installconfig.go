@@ -28,7 +28,7 @@ var InstallConfigFields = []string{"imageDigestSources", "imageContentSources"}
 // InstallConfig reads the mirrors of an install-config.yaml, in JSON.
 func InstallConfig(data []byte) (*Content, error) {
 	var file installConfig
-	if _, err := decode(data, &file); err != nil {
+	if _, err := Decode(data, &file); err != nil {
 		return nil, err
 	}
 	c := &Content{}

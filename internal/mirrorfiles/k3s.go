@@ -52,7 +52,7 @@ func DisablesDefaultEndpoint(fields map[string]json.RawMessage) bool {
 func K3s(data []byte, never bool) (*Content, error) {
 	var file k3s
 	c := &Content{}
-	unknown, err := decode(data, &file)
+	unknown, err := Decode(data, &file)
 	if err != nil {
 		return nil, err
 	}

@@ -117,6 +117,8 @@ var rewritings = []struct {
 	{rewriting{"^rancher/(.*)", "mirrored-$1"}, false},     // joined to a component
 	{rewriting{"^rancher/(.*)", "mirrored"}, false},        // all in one place
 	{rewriting{"^(.*)$", "hub"}, false},                    // all in one place
+	{rewriting{"^(.*)$", "hub$1"}, false},                  // joined to a component
+	{rewriting{"^([a-pr-z0-9._/-]+)$", "hub/$1"}, false},   // not where there is a q
 	{rewriting{"^(.*)$", "$1/hub"}, false},                 // behind it
 	{rewriting{"^(.*)$", "$1x/hub"}, false},                // there is no group 1x
 	{rewriting{"^(.*)$", "hub-$1"}, false},                 // joined to a component
@@ -166,7 +168,8 @@ func wantPlaces(t logger, content *mirrorfiles.Content, endpoints []string, rewr
 			t.Fatalf("%q of %q: no set can say where %q comes from", rewrites, endpoints, repository)
 		}
 		source := "docker.io/" + repository
-		if want[len(want)-1] != source {
+		// An endpoint that is the registry itself stands in for it where it is the last one, rewrites and all.
+		if want[len(want)-1] != source && endpoints[len(endpoints)-1] != "https://registry-1.docker.io" {
 			want = append(want, source)
 		}
 		for _, suffix := range []string{digest, ":1"} {
@@ -205,6 +208,21 @@ func TestAnyRegistriesYAMLMeansTheSameOrIsLeftOut(t *testing.T) {
 	})
 	if !t.Failed() && (carried == 0 || leftOut == 0) {
 		t.Errorf("%d carried over and %d were left out", carried, leftOut)
+	}
+}
+
+func TestWhyARewriteIsNotUnderstoodIsSaid(t *testing.T) {
+	for pattern, why := range map[string]string{
+		"(?i)^rancher/(.*)":  "does not just put one path",
+		"rancher/(.*)":       "matches in the middle of a path too",
+		"^/(.*)":             "matches no repository",
+		"^(?!rancher/)(.*)$": "no regular expression that k3s can read",
+	} {
+		content, err := mirrorfiles.K3s(toJSON(t, yamlOf("docker.io", []string{"m.example"}, []rewriting{{pattern, "hub/$1"}})), false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		says(t, content.Lost, pattern, why)
 	}
 }
 

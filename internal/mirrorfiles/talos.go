@@ -56,7 +56,7 @@ type talosMachine struct {
 // TalosDocument reads one of [TalosKinds], in JSON.
 func TalosDocument(data []byte) (*Content, error) {
 	var d talosDocument
-	if _, err := decode(data, &d); err != nil {
+	if _, err := Decode(data, &d); err != nil {
 		return nil, err
 	}
 	c := &Content{}
@@ -74,7 +74,7 @@ func TalosDocument(data []byte) (*Content, error) {
 // TalosMachine reads a machine configuration, in JSON.
 func TalosMachine(data []byte) (*Content, error) {
 	var m talosMachine
-	if _, err := decode(data, &m); err != nil {
+	if _, err := Decode(data, &m); err != nil {
 		return nil, err
 	}
 	c, registries := &Content{}, m.Machine.Registries

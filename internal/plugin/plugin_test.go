@@ -28,7 +28,7 @@ func TestCommandLineMistakesAreErrors(t *testing.T) {
 		{"an image with a broken digest", []string{"explain", "s.example/x@sha256:1", "-f", "-"}, `image "s.example/x@sha256:1"`},
 		{"an insecure scope that is none", []string{"render", "-f", "-", "--insecure-registry", "http://m"}, `--insecure-registry: scope "http://m"`},
 		{"an unknown verb", []string{"apply"}, "apply"},
-		{"a name for what has one", []string{"convert", "-f", "testdata/cases/convert-policies.yaml", "--name=x"}, "--name is for a registries.yaml only\n"},
+		{"a name for what has one", []string{"convert", "-f", "testdata/cases/convert-policies.yaml", "--name=x"}, "--name is for one object, or for what has no name that an API server takes; these 2 have such names\n"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			run(t, manifest, tt.args...).WantError(t, tt.want)

@@ -53,10 +53,12 @@ func (o *options) run(cmd *cobra.Command, _ []string) error {
 		return fmt.Errorf("--name %q: want a name that an API server takes, such as %q: lower-case letters, digits, \"-\" and \".\", with a letter or a digit at each end", o.name, repaired(o.name))
 	}
 	c := &converter{never: o.never}
-	for _, path := range o.files.Filenames {
-		if err := c.readPath(path, cmd.InOrStdin()); err != nil {
-			return err
-		}
+	manifestPaths, err := c.readRuntimes(cmd, o.files.Filenames)
+	if err != nil {
+		return err
+	}
+	if err := manifests.EachDocument(manifestPaths, cmd.InOrStdin(), c.read); err != nil {
+		return err
 	}
 	if c.k3s == 0 {
 		if err := command.OnlyWith(cmd, "a registries.yaml", "never-contact-source"); err != nil {

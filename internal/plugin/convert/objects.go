@@ -162,6 +162,15 @@ func (c *converter) readItems(place string, of metav1.TypeMeta, data []byte) err
 	return nil
 }
 
+// decodeStrict refuses unknown and repeated fields, as an API server does.
+func decodeStrict(data []byte, into any) error {
+	unknown, err := mirrorfiles.Decode(data, into)
+	if err == nil && len(unknown) > 0 {
+		err = errors.New(strings.Join(unknown, "; "))
+	}
+	return err
+}
+
 // policy is an ImageContentSourcePolicy. It has mirrors for digests only.
 type policy struct {
 	metav1.TypeMeta `json:",inline"`
@@ -177,7 +186,7 @@ type policy struct {
 
 func (c *converter) readPolicy(place string, data []byte) error {
 	var p policy
-	if err := manifests.UnmarshalStrict(data, &p); err != nil {
+	if err := decodeStrict(data, &p); err != nil {
 		return fmt.Errorf("%s %q: %w", manifests.PolicyKind, p.Metadata.Name, err)
 	}
 	place = fmt.Sprintf("%s: %s %q", place, manifests.PolicyKind, p.Metadata.Name)
@@ -202,7 +211,7 @@ func (c *converter) readPolicy(place string, data []byte) error {
 
 // readSet takes a set as it is.
 func (c *converter) readSet(place string, kind *kinds.Kind, data []byte) error {
-	set, err := kind.Decode(func(object any) error { return manifests.UnmarshalStrict(data, object) })
+	set, err := kind.Decode(func(object any) error { return decodeStrict(data, object) })
 	if err != nil {
 		return fmt.Errorf("%s %q: %w", kind.Name, set.GetName(), err)
 	}

@@ -14,12 +14,12 @@ import (
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
+	"github.com/spf13/cobra"
 	"go.podman.io/image/v5/pkg/sysregistriesv2"
 	"go.podman.io/image/v5/types"
 
 	"github.com/mirrorset/mirrorset/internal/certsd"
 	"github.com/mirrorset/mirrorset/internal/mirrorfiles"
-	"github.com/mirrorset/mirrorset/internal/plugin/manifests"
 	"github.com/mirrorset/mirrorset/internal/plugin/output"
 	"github.com/mirrorset/mirrorset/internal/registriesconf"
 )
@@ -30,36 +30,59 @@ const (
 	dropInsSuffix  = ".d"
 )
 
-// readPath takes a file, a folder, or "-" for standard input. Files of runtimes are in TOML; all else is as with kubectl.
-func (c *converter) readPath(path string, stdin io.Reader) error {
-	if path == "-" {
-		text, err := io.ReadAll(stdin)
+// readRuntimes takes the files of runtimes, which are in TOML, and returns the other paths, which are read as kubectl reads them.
+func (c *converter) readRuntimes(cmd *cobra.Command, paths []string) (others []string, err error) {
+	for _, path := range paths {
+		taken := false
+		if path == "-" {
+			taken, err = c.readStdin(cmd)
+		} else {
+			taken, err = c.readPath(path)
+		}
 		if err != nil {
-			return err
+			return nil, err
 		}
-		if fields := tomlFields(text); fields != nil {
-			return c.readTOML("standard input", "", text, fields)
+		if !taken {
+			others = append(others, path)
 		}
-		return manifests.EachDocument([]string{"-"}, bytes.NewReader(text), c.read)
 	}
+	return others, nil
+}
+
+// readStdin takes standard input if it is in TOML, and else leaves it to be read again.
+func (c *converter) readStdin(cmd *cobra.Command) (taken bool, err error) {
+	text, err := io.ReadAll(cmd.InOrStdin())
+	if err != nil {
+		return false, err
+	}
+	if fields := tomlFields(text); fields != nil {
+		return true, c.readTOML("standard input", "", text, fields)
+	}
+	cmd.SetIn(bytes.NewReader(text))
+	return false, nil
+}
+
+// readPath takes a file in TOML, or what is of a runtime in a folder. It returns false where there is more.
+func (c *converter) readPath(path string) (taken bool, err error) {
 	info, err := os.Stat(path)
 	switch {
-	case err != nil: // an address, or an error that is said there
+	case err != nil: // an address, or an error that is said where other files are read
+		return false, nil
 	case info.IsDir():
-		if found, err := c.readFolder(path); err != nil || found && !hasManifests(path) {
-			return err
-		}
-	default:
-		text, err := os.ReadFile(path)
-		if err != nil {
-			return output.PrintablePath(err)
-		}
-		fields, extension := tomlFields(text), filepath.Ext(path)
-		if fields != nil || extension == ".toml" || extension == ".conf" {
-			return c.readTOML(output.Printable(path), path, text, fields)
-		}
+		found, err := c.readFolder(path)
+		return found && !hasManifests(path), err
+	case !info.Mode().IsRegular(): // a pipe can be read once only
+		return false, nil
 	}
-	return manifests.EachDocument([]string{path}, stdin, c.read)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return false, output.PrintablePath(err)
+	}
+	fields, extension := tomlFields(text), filepath.Ext(path)
+	if fields == nil && extension != ".toml" && extension != ".conf" {
+		return false, nil
+	}
+	return true, c.readTOML(output.Printable(path), path, text, fields)
 }
 
 // tomlFields returns what stands in a file in TOML at the top; nil for a file in another language, or an empty one.
@@ -104,7 +127,7 @@ func (c *converter) readFolder(path string) (found bool, err error) {
 	}
 	hosts = append(hosts, existing(filepath.Join(path, hostsName))...)
 	for _, file := range hosts {
-		if err := c.readPath(file, nil); err != nil {
+		if _, err := c.readPath(file); err != nil {
 			return true, err
 		}
 	}
