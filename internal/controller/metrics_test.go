@@ -95,17 +95,17 @@ func applied(is metav1.ConditionStatus, reason string) func(*mirrorsetv1alpha1.M
 // TestMetricsAreServedAsTheyAreDocumented compares with a file that test/prometheus, too, goes by.
 func TestMetricsAreServedAsTheyAreDocumented(t *testing.T) {
 	const golden = "testdata/metrics.prom"
-	fleet := &cached{}
+	all := &cached{}
 	for name, status := range map[string]mirrorsetv1alpha1.MirrorNodeStatus{
 		"one": fleettest.Reported(20), "two": fleettest.Reported(20), "late": fleettest.Reported(19), "lame": fleettest.Reported(20, fleettest.Without("a.com")),
 		"mute": fleettest.Reported(19, applied(metav1.ConditionUnknown, mirrorsetv1alpha1.ReasonAgentSilent)),
 	} {
-		fleet.add(fleettest.Node(name), &status)
+		all.add(fleettest.Node(name), &status)
 	}
-	fleet.add(fleettest.Node("new"), nil)
-	fleet.add(fleettest.Node("opted", fleettest.Labelled("mirrorset.io/agent", "disabled")), nil)
+	all.add(fleettest.Node("new"), nil)
+	all.add(fleettest.Node("opted", fleettest.Labelled("mirrorset.io/agent", "disabled")), nil)
 	board := &Board{}
-	m := NewMetrics(board, fleet, operand.AgentSettings{})
+	m := NewMetrics(board, all, operand.AgentSettings{})
 	board.put(*snapshotOf(t, "a: s.com/x -> m.com/x [Never]\nb: https://wrong -> m.com\nb: t.com -> m.com"))
 	m.rendered(3 * time.Millisecond)
 	m.publishing(20, "d", time.Now())

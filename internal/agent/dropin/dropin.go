@@ -8,6 +8,7 @@ package dropin
 import (
 	"errors"
 	"flag"
+	"fmt"
 	"io/fs"
 	"os"
 	"slices"
@@ -66,8 +67,11 @@ func (s *Sink) write(c *candidate, rules *sink.Accepted) (err error) {
 	} else {
 		changed, err = s.env.Host.Replace(ours, c.text)
 	}
-	if err == nil {
+	switch {
+	case err == nil:
 		s.drift.Wrote(Path, c.text, changed)
+	case errors.Is(err, hostfile.ErrForeign):
+		err = fmt.Errorf("/%s is not ours, so no rule is in force for CRI-O and Podman on this node; take that file away: %w", Path, hostfile.ErrForeign)
 	}
 	if changed {
 		s.env.Log.Info("Wrote the rules", "path", "/"+Path, "rules", c.rules, "revision", rules.Revision, "digest", rules.Digest)

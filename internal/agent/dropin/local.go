@@ -39,16 +39,6 @@ type localFile struct {
 	content []byte
 }
 
-// has tells whether the file, alone, has a table with the prefix.
-func (f localFile) has(prefix string) bool {
-	alone, err := local{base: &f}.load()
-	if err != nil {
-		return false
-	}
-	table, err := alone.covering(prefix)
-	return err == nil && table != nil && table.Prefix == prefix
-}
-
 // local is what others have configured on the host: the base file, if there is one, and the drop-ins by name.
 type local struct {
 	base    *localFile
@@ -151,6 +141,37 @@ func (l local) usable() (local, []error) {
 		}
 	}
 	return good, problems
+}
+
+// tables returns which files have a table, by its prefix, in the order in which they are read. The last one's counts.
+func (l local) tables() map[string][]localFile {
+	var files []localFile
+	if l.base != nil {
+		files = append(files, *l.base)
+	}
+	for _, name := range slices.Sorted(maps.Keys(l.dropIns)) {
+		files = append(files, l.dropIns[name])
+	}
+	having := make(map[string][]localFile)
+	for i := range files {
+		alone, err := local{base: &files[i]}.load()
+		if err != nil {
+			continue // it has none that counts
+		}
+		tables, err := alone.tables()
+		if err != nil {
+			continue
+		}
+		for _, t := range tables {
+			having[t.Prefix] = append(having[t.Prefix], files[i])
+		}
+	}
+	return having
+}
+
+// isLater tells whether a file is read after ours.
+func (f localFile) isLater() bool {
+	return !slices.Contains(baseFiles, f.path) && path.Base(f.path) > path.Base(Path)
 }
 
 // with returns the files and our drop-in beside them.

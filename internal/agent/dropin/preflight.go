@@ -5,9 +5,6 @@ package dropin
 
 import (
 	"fmt"
-	"maps"
-	"path"
-	"slices"
 	"sync"
 
 	"go.podman.io/image/v5/pkg/sysregistriesv2"
@@ -35,6 +32,7 @@ type candidate struct {
 	rules    int
 	findings []sink.Finding      // about sources that are not in force
 	problems []nodecheck.Problem // with files of this host, all else
+	having   map[string][]localFile
 }
 
 // preflights go one after the other: the consumers' library keeps what it read for the whole process, in one place.
@@ -48,14 +46,15 @@ func preflight(host *hostfile.Host, a *sink.Accepted) (candidate, error) {
 	var c candidate
 	others, unseen := readLocal(host)
 	c.broken(nodecheck.Unsure, unseen)
-	theirs, err := others.load()
-	if err != nil {
+	if _, err := others.load(); err != nil {
 		var broken []error
 		others, broken = others.usable()
 		c.broken(nodecheck.Unread, broken)
-		if theirs, err = others.load(); err != nil {
-			return candidate{}, fmt.Errorf("reading the registries.conf files of this host: %w", err)
-		}
+	}
+	c.having = others.tables()
+	theirs, err := others.load()
+	if err != nil {
+		return candidate{}, fmt.Errorf("reading the registries.conf files of this host: %w", err)
 	}
 	kept, shadowed, err := c.withhold(a.Rules, theirs)
 	if err != nil {
@@ -65,7 +64,7 @@ func preflight(host *hostfile.Host, a *sink.Accepted) (candidate, error) {
 		return candidate{}, err
 	}
 	for _, prefix := range shadowed {
-		c.replaced(prefix, others)
+		c.replaced(prefix)
 	}
 	if c.rules = len(kept); c.rules == 0 {
 		return c, nil
@@ -92,7 +91,7 @@ func (c *candidate) withhold(rules []mirrors.Rule, theirs *consumer) (kept []mir
 			return nil, nil, err
 		}
 		if t != nil && t.Blocked {
-			c.find(LocalBlock, []string{source}, "source %q is not in force on this node, because a file of this host blocks %q; take that away, or leave the source to it", source, t.Prefix)
+			c.find(LocalBlock, []string{source}, "%s blocks %q by its [[registry]] table with that prefix, so source %q is not in force on this node; take that table away, or leave the source to it", c.fileOf(t.Prefix), t.Prefix, source)
 			continue
 		}
 		kept = append(kept, rules[i])
@@ -110,11 +109,11 @@ func (c *candidate) withhold(rules []mirrors.Rule, theirs *consumer) (kept []mir
 // shadow reports what a broader table of this host says that our narrower one hides.
 func (c *candidate) shadow(rule *mirrors.Rule, t *sysregistriesv2.Registry) {
 	if t.Insecure != rule.Insecure {
-		c.problem(ShadowsLocal, nodecheck.Mild, fmt.Sprintf("source %q hides insecure = %t, which a file of this host says for %q", rule.Source, t.Insecure, t.Prefix),
+		c.problem(ShadowsLocal, nodecheck.Mild, fmt.Sprintf("source %q hides insecure = %t, which %s says for %q", rule.Source, t.Insecure, c.fileOf(t.Prefix), t.Prefix),
 			"Say the same in both places: for the source, by --insecure-registry of the manager")
 	}
 	if t.Location != "" && t.Location != t.Prefix {
-		c.problem(ShadowsLocal, nodecheck.Mild, fmt.Sprintf("source %q hides location = %q, which a file of this host says for %q", rule.Source, t.Location, t.Prefix),
+		c.problem(ShadowsLocal, nodecheck.Mild, fmt.Sprintf("source %q hides location = %q, which %s says for %q", rule.Source, t.Location, c.fileOf(t.Prefix), t.Prefix),
 			"Take that table away, or name the location as a mirror of the source")
 	}
 }
@@ -130,24 +129,28 @@ func (c *candidate) narrower(rules []mirrors.Rule, theirs *consumer) error {
 		prefix := tables[i].Prefix
 		rule := index.Resolve(mirrors.Reference{Name: prefix}).Rule
 		if rule != nil && rule.Blocked && string(rule.Source) != prefix && !tables[i].Blocked {
-			c.find(ShadowsLocal, []string{string(rule.Source)}, "source %q is blocked, but not below %q on this node, for which a file of this host has a table; take that table away", rule.Source, prefix)
+			c.find(ShadowsLocal, []string{string(rule.Source)}, "%s has a [[registry]] table with the prefix %q, so that part of source %q is not blocked on this node, although the sets block it; take that table away", c.fileOf(prefix), prefix, rule.Source)
 		}
 	}
 	return nil
 }
 
 // replaced reports two tables with one prefix, of which the one in the file that is read last counts.
-func (c *candidate) replaced(prefix string, others local) {
-	for _, name := range slices.Sorted(maps.Keys(others.dropIns)) {
-		file := others.dropIns[name]
-		if name < path.Base(Path) || !file.has(prefix) {
-			continue
-		}
-		c.find(ShadowsLocal, []string{prefix}, "source %q is not in force on this node, because /%s is read later and has a table with that prefix; take that table away", prefix, file.path)
+func (c *candidate) replaced(prefix string) {
+	if files := c.having[prefix]; len(files) > 0 && files[len(files)-1].isLater() {
+		c.find(ShadowsLocal, []string{prefix}, "%s is read later and has a [[registry]] table with the prefix %q, so source %q is not in force on this node; take that table away", c.fileOf(prefix), prefix, prefix)
 		return
 	}
-	c.problem(ShadowsLocal, nodecheck.Mild, fmt.Sprintf("source %q replaces the table that a file of this host has with that prefix", prefix),
+	c.problem(ShadowsLocal, nodecheck.Mild, fmt.Sprintf("source %q replaces the [[registry]] table with that prefix in %s", prefix, c.fileOf(prefix)),
 		"Take that table away, once a set says what is to stay of it")
+}
+
+// fileOf names the file whose table with a prefix counts among those of this host.
+func (c *candidate) fileOf(prefix string) string {
+	if files := c.having[prefix]; len(files) > 0 {
+		return "/" + files[len(files)-1].path
+	}
+	return "a file of this host"
 }
 
 func (c *candidate) find(reason sink.Reason, sources []string, format string, args ...any) {
