@@ -32,7 +32,7 @@ type ImageDigestMirrorSet struct {
 
 	// status is what the cluster made of this set.
 	// +optional
-	// +kubebuilder:default={"observedGeneration":-1}
+	// +kubebuilder:default={}
 	Status MirrorSetStatus `json:"status,omitzero"` //nolint:kubeapilinter // a value upstream
 }
 
@@ -94,6 +94,7 @@ type MirrorSetStatus struct {
 	// observedGeneration is the generation of the set that this status is about; -1 while the manager has not looked at the
 	// set, so that nobody takes a set without a status for one that is in force.
 	// +optional
+	// +default=-1
 	// +kubebuilder:validation:Minimum=-1
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"` //nolint:kubeapilinter // no set has generation 0
 
