@@ -260,6 +260,7 @@ test: build control-plane $(HELM) $(KUSTOMIZE) $(addprefix $(BIN)/olm/,opm score
 	cd test/helm && go test -count 1 ./... # and Helm and kustomize each other
 	cd test/olm && go test -count 1 ./... # and upstream's validators and scorecard the OLM bundle, and opm the catalog
 	cd test/openshift && go test ./... # and OpenShift's merge ours
+	cd test/gitops && go test -count 1 ./... # and kstatus and Argo CD's check the status of sets
 	go test -count 1 -timeout 20m $(TEST_PACKAGES) # they run the programs in bin/, which Go's cache of results does not see
 
 # The oldest Kubernetes that is supported, as setup-envtest names it.
@@ -300,7 +301,7 @@ lint: $(GOLANGCI_LINT) $(ACTIONLINT) ## Run the linters, which hold the import w
 
 .PHONY: verify
 verify: bundle ## Regenerate and tidy everything, then want a clean tree.
-	for dir in . hack/tools test/cluster/kubernetes test/cluster/podman test/cluster/runtime test/prometheus test/helm test/olm test/openshift; do (cd $$dir && go mod tidy); done
+	for dir in . hack/tools test/cluster/kubernetes test/cluster/podman test/cluster/runtime test/prometheus test/helm test/olm test/openshift test/gitops; do (cd $$dir && go mod tidy); done
 	gofmt -l api cmd config hack internal test | (! grep .)
 	@if [ -n "$$(git status --porcelain)" ]; then \
 	  git status --short; git --no-pager diff; \

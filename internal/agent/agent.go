@@ -208,8 +208,8 @@ func (n *node) write(apply []func() sink.Outcome, all bool) error {
 	n.logFindings()
 	err := errors.Join(failed...)
 	switch {
-	case err != nil && n.inForce.Revision == n.accepted.Revision:
-		n.inForce = payload.Payload{} // what was in force is no more
+	case err != nil && (n.inForce.Revision == n.accepted.Revision || errors.Is(err, hostfile.ErrForeign)):
+		n.inForce = payload.Payload{} // what was in force is no more, as where somebody else's file has the place of ours
 	case err == nil && all:
 		n.inForce = payload.Payload{Revision: n.accepted.Revision, Digest: n.accepted.Digest}
 	}

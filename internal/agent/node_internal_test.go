@@ -211,6 +211,18 @@ func TestAForeignFileIsNeverOverwritten(t *testing.T) {
 	wantDropIn(t, root, sinktest.Text(t, "s.com"))
 }
 
+func TestWhereAForeignFileHasThePlaceOfOursNothingIsInForce(t *testing.T) {
+	n, root, _ := newHost(t, nil)
+	if _, err := n.take(sinktest.Payload(t, 0, "s.com")); err != nil || n.outcome(nil).revision != sinktest.First {
+		t.Fatalf("revision %d, error %v", n.outcome(nil).revision, err)
+	}
+	sinktest.Write(t, root, onhost.Path, "# theirs\n")
+	_, err := n.take(sinktest.Payload(t, 1, "s.com", "t.com")) // before any repair has seen it
+	if o := n.outcome(err); err == nil || !strings.Contains(err.Error(), "/"+onhost.Path+" is not ours") || o.revision != 0 {
+		t.Errorf("revision %d, error %v", o.revision, err)
+	}
+}
+
 func TestABlockThatIsLiftedBringsTheRuleBack(t *testing.T) {
 	n, root, logged := took(t, nil)
 	sinktest.Write(t, root, etc+"10.conf", blocks("old.com"))

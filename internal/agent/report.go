@@ -4,6 +4,7 @@
 package agent
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -75,15 +76,23 @@ func (o outcome) status(now time.Time, before mirrorsetv1alpha1.MirrorNodeStatus
 	return status
 }
 
+// weight is how much an effect counts for whether rules are in force: what is known to keep them from it hides what is not known, and
+// comes first in a message, because many show its first line only.
+var weight = map[nodecheck.Effect]int{nodecheck.Mild: 0, nodecheck.Unsure: 1, nodecheck.Late: 2, nodecheck.Unread: 3}
+
 // runtimeReady tells whether the runtime reads what is written for it; with the remedies where it does not.
 func (o outcome) runtimeReady(runtime nodecheck.Runtime) metav1.Condition {
 	condition := metav1.Condition{Type: mirrorsetv1alpha1.ConditionRuntimeReady, Status: metav1.ConditionTrue, Reason: mirrorsetv1alpha1.ReasonReady,
 		Message: "nothing on the node keeps a runtime from the rules"}
 	worst := nodecheck.Mild
 	var messages []string
-	for _, p := range o.checked.Problems {
+	problems := slices.Clone(o.checked.Problems)
+	slices.SortStableFunc(problems, func(a, b nodecheck.Problem) int { return cmp.Compare(weight[b.Effect], weight[a.Effect]) })
+	for _, p := range problems {
 		if runtime == "" || p.Runtime == runtime {
-			worst = max(worst, p.Effect)
+			if weight[p.Effect] > weight[worst] {
+				worst = p.Effect
+			}
 			messages = append(messages, p.Message+": "+p.Remedy)
 		}
 	}

@@ -99,6 +99,30 @@ func TestTheReasonOfRuntimeReadySaysWhatToThinkOfTheProblems(t *testing.T) {
 	}
 }
 
+func TestWhatKeepsTheRulesFromBeingInForceComesFirst(t *testing.T) {
+	all := func(effects ...nodecheck.Effect) (r nodecheck.Report) {
+		for _, e := range effects {
+			r.Problems = append(r.Problems, nodecheck.Problem{Runtime: nodecheck.CRIO, Effect: e, Message: e.String(), Remedy: "do this"})
+		}
+		return r
+	}
+	for _, c := range []struct {
+		problems nodecheck.Report
+		is       metav1.ConditionStatus
+		message  string
+	}{
+		{all(nodecheck.Mild, nodecheck.Unsure), metav1.ConditionUnknown, "Unsure: do this\nMild: do this"},
+		{all(nodecheck.Unsure, nodecheck.Late), metav1.ConditionFalse, "Late: do this\nUnsure: do this"},
+		{all(nodecheck.Mild, nodecheck.Unsure, nodecheck.Unread, nodecheck.Late), metav1.ConditionFalse, "Unread: do this\nLate: do this\nUnsure: do this\nMild: do this"},
+	} {
+		status := outcome{revision: 1, checked: c.problems}.status(time.Now(), mirrorsetv1alpha1.MirrorNodeStatus{}, "cri-o://1.34.0")
+		ready := meta.FindStatusCondition(status.Conditions, mirrorsetv1alpha1.ConditionRuntimeReady)
+		if ready.Status != c.is || ready.Message != c.message {
+			t.Errorf("got %+v, want %s %q", ready, c.is, c.message)
+		}
+	}
+}
+
 func TestWhatStaysTheSameKeepsItsTime(t *testing.T) {
 	then := time.Now().Add(-time.Hour)
 	before := outcome{revision: 1, digest: "d"}.status(then, mirrorsetv1alpha1.MirrorNodeStatus{}, "")

@@ -130,8 +130,8 @@ func TestANodeWhoseCRIOCannotReadItsFilesSaysSo(t *testing.T) {
 		notInForce []string
 	}{
 		"one that is broken":          {"[[registry", metav1.ConditionFalse, true, "is broken", nil},
-		"one that opens what we shut": {table("s.com/open", ""), metav1.ConditionFalse, false, "not below", []string{"s.com"}},
-		"one that is hidden":          {table("t.com", ""), metav1.ConditionTrue, false, "replaces the table", nil},
+		"one that opens what we shut": {table("s.com/open", ""), metav1.ConditionFalse, false, "10-theirs.conf has a [[registry]] table with the prefix \"s.com/open\"", []string{"s.com"}},
+		"one that is hidden":          {table("t.com", ""), metav1.ConditionTrue, false, "replaces the [[registry]] table", nil},
 	} {
 		n, _, _ := newHost(t, sinktest.Files{etc + "10-theirs.conf": c.theirs, "etc/crio/crio.conf": "[crio.image]\nauto_reload_registries = true\n"})
 		n.runtimeVersion = func() string { return "cri-o://1.34.0" }

@@ -31,6 +31,12 @@ const (
 	actionApply = "Apply"
 )
 
+// maxNote bounds the text of an event; the API server takes no more.
+const maxNote = 1024
+
+// reasonRecovered is that of the event that a set which nodes had lost is in force on all of them again.
+const reasonRecovered = "Recovered"
+
 // reasonAgentsRefused is that of the event about the manager.
 const reasonAgentsRefused = "AgentsRefused"
 
@@ -41,7 +47,7 @@ type Events struct {
 
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
-// ofSet tells of new findings about a set, and of its having come into force or its failing to.
+// ofSet tells of new findings about a set, of its having come into force or its failing to, and of its being lost and its recovery.
 func (e *Events) ofSet(set *kinds.Set, before, after configv1.MirrorSetStatus) {
 	known := make(map[string]bool, len(before.Findings))
 	for _, f := range before.Findings {
@@ -62,10 +68,15 @@ func (e *Events) ofSet(set *kinds.Set, before, after configv1.MirrorSetStatus) {
 		e.Recorder.Eventf(set.Object, nil, corev1.EventTypeWarning, reason, actionMerge, "%s", note(strings.Join(messages[reason], "; ")))
 	}
 	if c, changed := change(before.Conditions, after.Conditions, configv1.ConditionApplied); changed {
+		was := meta.FindStatusCondition(before.Conditions, configv1.ConditionApplied)
 		switch c.Reason {
 		case configv1.ReasonAppliedOnAllNodes:
-			e.Recorder.Eventf(set.Object, nil, corev1.EventTypeNormal, c.Reason, actionApply, "generation %d is %s", set.GetGeneration(), c.Message)
-		case configv1.ReasonNodesFailing:
+			reason := c.Reason
+			if was != nil && was.Reason == configv1.ReasonDegraded && was.ObservedGeneration == c.ObservedGeneration {
+				reason = reasonRecovered
+			}
+			e.Recorder.Eventf(set.Object, nil, corev1.EventTypeNormal, reason, actionApply, "generation %d is %s", set.GetGeneration(), c.Message)
+		case configv1.ReasonNodesFailing, configv1.ReasonDegraded:
 			e.Recorder.Eventf(set.Object, nil, corev1.EventTypeWarning, c.Reason, actionApply, "%s", note(c.Message))
 		}
 	}

@@ -28,7 +28,11 @@ import (
 
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
 	mirrorsetv1alpha1ac "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1/applyconfiguration/mirrorset/v1alpha1"
+	"github.com/mirrorset/mirrorset/internal/controller/fleet"
+	"github.com/mirrorset/mirrorset/internal/controller/fleet/fleettest"
 	"github.com/mirrorset/mirrorset/internal/controller/operand"
+	"github.com/mirrorset/mirrorset/internal/kinds"
+	"github.com/mirrorset/mirrorset/internal/mirrors/mirrorstest"
 )
 
 var update = flag.Bool("update", false, "write testdata/metrics.prom from what is served")
@@ -74,28 +78,38 @@ func scrape(t *testing.T, c prometheus.Collector) string {
 	return w.Body.String()
 }
 
+// snapshotOf returns a snapshot of sets in the notation of mirrorstest, at revision 20.
+func snapshotOf(t *testing.T, sets string) *Snapshot {
+	t.Helper()
+	parsed, err := mirrorstest.Parse(sets)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &Snapshot{Sets: parsed, Result: kinds.Merge(parsed, nil), Revision: 20, Digest: "d"}
+}
+
 func applied(is metav1.ConditionStatus, reason string) func(*mirrorsetv1alpha1.MirrorNodeStatus) {
-	return withCondition(mirrorsetv1alpha1.ConditionApplied, is, reason, "because")
+	return fleettest.WithCondition(mirrorsetv1alpha1.ConditionApplied, is, reason, "because")
 }
 
 // TestMetricsAreServedAsTheyAreDocumented compares with a file that test/prometheus, too, goes by.
 func TestMetricsAreServedAsTheyAreDocumented(t *testing.T) {
 	const golden = "testdata/metrics.prom"
-	fleet := &cached{}
+	all := &cached{}
 	for name, status := range map[string]mirrorsetv1alpha1.MirrorNodeStatus{
-		"one": reported(20), "two": reported(20), "late": reported(19), "lame": reported(20, without("a.com")),
-		"mute": reported(19, applied(metav1.ConditionUnknown, mirrorsetv1alpha1.ReasonAgentSilent)),
+		"one": fleettest.Reported(20), "two": fleettest.Reported(20), "late": fleettest.Reported(19), "lame": fleettest.Reported(20, fleettest.Without("a.com")),
+		"mute": fleettest.Reported(19, applied(metav1.ConditionUnknown, mirrorsetv1alpha1.ReasonAgentSilent)),
 	} {
-		fleet.add(newNode(name), &status)
+		all.add(fleettest.Node(name), &status)
 	}
-	fleet.add(newNode("new"), nil)
-	fleet.add(newNode("opted", labelled("mirrorset.io/agent", "disabled")), nil)
+	all.add(fleettest.Node("new"), nil)
+	all.add(fleettest.Node("opted", fleettest.Labelled("mirrorset.io/agent", "disabled")), nil)
 	board := &Board{}
-	m := NewMetrics(board, fleet, operand.AgentSettings{})
+	m := NewMetrics(board, all, operand.AgentSettings{})
 	board.put(*snapshotOf(t, "a: s.com/x -> m.com/x [Never]\nb: https://wrong -> m.com\nb: t.com -> m.com"))
 	m.rendered(3 * time.Millisecond)
 	m.publishing(20, "d", time.Now())
-	m.seen(&mirrorsetv1alpha1.MirrorNode{ObjectMeta: metav1.ObjectMeta{Name: "one"}, Status: reported(20)}, m.publications[0].at.Add(400*time.Millisecond))
+	m.seen(&mirrorsetv1alpha1.MirrorNode{ObjectMeta: metav1.ObjectMeta{Name: "one"}, Status: fleettest.Reported(20)}, m.publications[0].at.Add(400*time.Millisecond))
 	_ = m.wrote(corev1ac.ConfigMap("c", "n"), nil)
 	got := scrape(t, m)
 	if *update {
@@ -148,23 +162,23 @@ func TestTheStateOfANode(t *testing.T) {
 		status    mirrorsetv1alpha1.MirrorNodeStatus
 		want      string
 	}{
-		{"at what is published", published, reported(20), nodeInForce},
-		{"ahead of it", published, reported(30), nodeBehind},
-		{"behind", published, reported(19), nodeBehind},
-		{"with other content", published, reported(20, func(s *mirrorsetv1alpha1.MirrorNodeStatus) { s.Digest = "e" }), nodeBehind},
-		{"behind, with nothing in force yet", published, reported(0, applied(metav1.ConditionFalse, mirrorsetv1alpha1.ReasonNotInForce)), nodeBehind},
-		{"refusing what is published", published, reported(19, applied(metav1.ConditionFalse, mirrorsetv1alpha1.ReasonFailed)), nodeFailing},
-		{"not able to write it", published, reported(20, applied(metav1.ConditionFalse, mirrorsetv1alpha1.ReasonFailed)), nodeFailing},
-		{"without one of the sources", published, reported(20, without("a.com")), nodeFailing},
-		{"with a runtime that does not read", published, reported(20, applied(metav1.ConditionFalse, mirrorsetv1alpha1.ReasonNotInForce),
-			withCondition(mirrorsetv1alpha1.ConditionRuntimeReady, metav1.ConditionFalse, mirrorsetv1alpha1.ReasonNotReady, "")), nodeFailing},
-		{"with a runtime of which that is not known", published, reported(20, withCondition(mirrorsetv1alpha1.ConditionRuntimeReady, metav1.ConditionUnknown, mirrorsetv1alpha1.ReasonNotReady, "")), nodeInForce},
-		{"silent", published, reported(19, applied(metav1.ConditionUnknown, mirrorsetv1alpha1.ReasonAgentSilent)), nodeSilent},
-		{"marked as one that never reported", published, reported(0, applied(metav1.ConditionUnknown, mirrorsetv1alpha1.ReasonNeverReported)), nodeSilent},
+		{"at what is published", published, fleettest.Reported(20), nodeInForce},
+		{"ahead of it", published, fleettest.Reported(30), nodeBehind},
+		{"behind", published, fleettest.Reported(19), nodeBehind},
+		{"with other content", published, fleettest.Reported(20, func(s *mirrorsetv1alpha1.MirrorNodeStatus) { s.Digest = "e" }), nodeBehind},
+		{"behind, with nothing in force yet", published, fleettest.Reported(0, applied(metav1.ConditionFalse, mirrorsetv1alpha1.ReasonNotInForce)), nodeBehind},
+		{"refusing what is published", published, fleettest.Reported(19, applied(metav1.ConditionFalse, mirrorsetv1alpha1.ReasonFailed)), nodeFailing},
+		{"not able to write it", published, fleettest.Reported(20, applied(metav1.ConditionFalse, mirrorsetv1alpha1.ReasonFailed)), nodeFailing},
+		{"without one of the sources", published, fleettest.Reported(20, fleettest.Without("a.com")), nodeFailing},
+		{"with a runtime that does not read", published, fleettest.Reported(20, applied(metav1.ConditionFalse, mirrorsetv1alpha1.ReasonNotInForce),
+			fleettest.WithCondition(mirrorsetv1alpha1.ConditionRuntimeReady, metav1.ConditionFalse, mirrorsetv1alpha1.ReasonNotReady, "")), nodeFailing},
+		{"with a runtime of which that is not known", published, fleettest.Reported(20, fleettest.WithCondition(mirrorsetv1alpha1.ConditionRuntimeReady, metav1.ConditionUnknown, mirrorsetv1alpha1.ReasonNotReady, "")), nodeInForce},
+		{"silent", published, fleettest.Reported(19, applied(metav1.ConditionUnknown, mirrorsetv1alpha1.ReasonAgentSilent)), nodeSilent},
+		{"marked as one that never reported", published, fleettest.Reported(0, applied(metav1.ConditionUnknown, mirrorsetv1alpha1.ReasonNeverReported)), nodeSilent},
 		{"without any report", published, mirrorsetv1alpha1.MirrorNodeStatus{}, nodeSilent},
-		{"while nothing is published", &Snapshot{Held: "because"}, reported(20), nodeInForce},
+		{"while nothing is published", &Snapshot{Held: "because"}, fleettest.Reported(20), nodeInForce},
 	} {
-		if got := stateOf(&fleetOf(c.status)[0], c.published); got != c.want {
+		if got := stateOf(&fleet.Member{Name: "n", Status: c.status}, c.published); got != c.want {
 			t.Errorf("%s: got %s, want %s", c.name, got, c.want)
 		}
 	}
@@ -178,18 +192,18 @@ func TestTheWayToEachNodeIsMeasuredOnceARevision(t *testing.T) {
 		m.seen(node, start.Add(after))
 	}
 	long := start.Add(-time.Hour)
-	seen("n", time.Second, reported(20), long) // another manager's
+	seen("n", time.Second, fleettest.Reported(20), long) // another manager's
 	m.publishing(20, "d", start)
-	seen("n", 60*time.Millisecond, reported(19), long)
-	seen("n", 70*time.Millisecond, reported(20, without("a.com")), long)
-	seen("n", 80*time.Millisecond, reported(20, func(s *mirrorsetv1alpha1.MirrorNodeStatus) { s.Digest = "e" }), long)
-	seen("n", 90*time.Millisecond, reported(20), long)
-	seen("n", 4*time.Second, reported(20), long) // again
-	seen("other", 4*time.Second, reported(20), long)
-	seen("joined", 5*time.Second, reported(20), start.Add(time.Second))
+	seen("n", 60*time.Millisecond, fleettest.Reported(19), long)
+	seen("n", 70*time.Millisecond, fleettest.Reported(20, fleettest.Without("a.com")), long)
+	seen("n", 80*time.Millisecond, fleettest.Reported(20, func(s *mirrorsetv1alpha1.MirrorNodeStatus) { s.Digest = "e" }), long)
+	seen("n", 90*time.Millisecond, fleettest.Reported(20), long)
+	seen("n", 4*time.Second, fleettest.Reported(20), long) // again
+	seen("other", 4*time.Second, fleettest.Reported(20), long)
+	seen("joined", 5*time.Second, fleettest.Reported(20), start.Add(time.Second))
 	m.publishing(21, "d", start.Add(6*time.Second))
-	seen("late", 8*time.Second, reported(20), long) // it is told of the next one only later
-	seen("n", 7*time.Second, reported(21), long)
+	seen("late", 8*time.Second, fleettest.Reported(20), long) // it is told of the next one only later
+	seen("n", 7*time.Second, fleettest.Reported(21), long)
 	wantLines(t, "after all", scrape(t, m), "mirrorset_propagation_seconds_count 4\n", "mirrorset_propagation_seconds_sum 13.09\n",
 		`mirrorset_propagation_seconds_bucket{le="0.05"} 0`, `mirrorset_propagation_seconds_bucket{le="0.1"} 1`, `mirrorset_propagation_seconds_bucket{le="1"} 2`)
 	for i := range int64(100) {
@@ -204,7 +218,7 @@ func TestEveryReportIsSeen(t *testing.T) {
 	m := NewMetrics(&Board{}, &cached{}, operand.AgentSettings{})
 	m.publishing(20, "d", time.Now())
 	node := func(name string) *mirrorsetv1alpha1.MirrorNode {
-		return &mirrorsetv1alpha1.MirrorNode{ObjectMeta: metav1.ObjectMeta{Name: name}, Status: reported(20)}
+		return &mirrorsetv1alpha1.MirrorNode{ObjectMeta: metav1.ObjectMeta{Name: name}, Status: fleettest.Reported(20)}
 	}
 	handler := m.OfNodes()
 	handler.Create(t.Context(), event.CreateEvent{Object: node("a")}, nil)

@@ -210,7 +210,7 @@ func (p *Publisher) publishAndTell(ctx context.Context, current published, next 
 	case apierrors.IsConflict(err):
 		return err // which the next pass settles
 	case err != nil:
-		snapshot.Held = err.Error()
+		snapshot.Held, snapshot.HeldForGood = err.Error(), errors.Is(err, payload.ErrTooLarge)
 	default:
 		snapshot.Revision, snapshot.Digest, snapshot.Provisional = next.Revision, next.Digest, next.Provisional
 	}

@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
+	"github.com/mirrorset/mirrorset/internal/controller/setstatus"
 	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/standing"
@@ -29,6 +30,8 @@ type Snapshot struct {
 	Provisional bool
 	// Held is why what is published is not what the sets say; empty where it is.
 	Held string
+	// HeldForGood says that it stays so until somebody changes the sets.
+	HeldForGood bool
 	// HasStatus has the kinds whose CRD has room for our status. That of OpenShift has not.
 	HasStatus map[*kinds.Kind]bool
 	// Listed is when the sets were listed.
@@ -38,6 +41,11 @@ type Snapshot struct {
 // published names what nodes are to have in force.
 func (s *Snapshot) published() *standing.Published {
 	return &standing.Published{Revision: s.Revision, Digest: s.Digest, Provisional: s.Provisional}
+}
+
+// forSets is what the status of sets takes of it.
+func (s *Snapshot) forSets() *setstatus.Published {
+	return &setstatus.Published{Published: *s.published(), Held: s.Held, HeldForGood: s.HeldForGood}
 }
 
 // Board is where the publisher puts its snapshots, for the other reconcilers to see.

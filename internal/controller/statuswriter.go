@@ -26,12 +26,10 @@ import (
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 	"github.com/mirrorset/mirrorset/internal/controller/fleet"
 	"github.com/mirrorset/mirrorset/internal/controller/operand"
+	"github.com/mirrorset/mirrorset/internal/controller/setstatus"
 	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/payload"
 )
-
-// progress is how often a set is told how many nodes have followed, while they are on their way.
-const progress = 2 * time.Second
 
 // StatusWriter has each set say whether it is used, whether nodes have it in force, and what is odd about it. It writes a
 // set only where that changes, so a change to one set is a write to that one.
@@ -46,10 +44,11 @@ type StatusWriter struct {
 	pruned  map[*kinds.Kind]bool  // it was said that the CRD has no room for a status
 }
 
-// written is a status, and when its write had ended.
+// written is a status, when its write had ended, and when the next may follow.
 type written struct {
 	status configv1.MirrorSetStatus
 	at     time.Time
+	pace   setstatus.Pace
 }
 
 // +kubebuilder:rbac:groups=config.openshift.io,resources=imagedigestmirrorsets/status;imagetagmirrorsets/status,verbs=patch
@@ -78,20 +77,22 @@ func (w *StatusWriter) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Resu
 	if err != nil && !meta.IsNoMatchError(err) {
 		return ctrl.Result{}, err
 	}
-	members := fleet.Members(nodes, reports, w.Settings)
-	now, j := time.Now(), judge(published.Result)
+	members := setstatus.NewFleet(fleet.Members(nodes, reports, w.Settings))
+	members.Unseen = err != nil
+	now, j := time.Now(), setstatus.Judge(published.Result)
 	var result ctrl.Result
 	var failed []error
 	kept := make(map[types.UID]written, len(published.Sets))
 	for i := range published.Sets {
 		set := &published.Sets[i]
 		before := w.before(set, published)
-		after := setStatus(set, before.status, j, members, published, metav1.Time{Time: now.Truncate(time.Second)})
+		after := setstatus.Of(set, before.status, j, members, published.forSets(), metav1.Time{Time: now.Truncate(time.Second)})
+		left, due := before.pace.Hold(before.status, after, now)
 		kept[set.GetUID()] = before
-		if equality.Semantic.DeepEqual(before.status, after) {
+		if !due {
 			continue
 		}
-		if left := before.at.Add(progress).Sub(now); left > 0 && onlyProgressed(before.status, after) {
+		if left > 0 {
 			if result.RequeueAfter == 0 || left < result.RequeueAfter {
 				result.RequeueAfter = left
 			}
@@ -104,7 +105,9 @@ func (w *StatusWriter) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Resu
 			}
 		}
 		w.Events.ofSet(set, before.status, after)
-		kept[set.GetUID()] = written{status: after, at: time.Now()}
+		ended := time.Now()
+		before.pace.Wrote(ended)
+		kept[set.GetUID()] = written{status: after, at: ended, pace: before.pace}
 	}
 	w.written = kept
 	return result, errors.Join(failed...)
@@ -128,7 +131,7 @@ func (w *StatusWriter) before(set *kinds.Set, published *Snapshot) written {
 	if ok && (!published.HasStatus[set.Kind] || !published.Listed.After(last.at)) {
 		return last
 	}
-	return written{status: *set.Status, at: last.at}
+	return written{status: *set.Status, at: last.at, pace: last.pace}
 }
 
 // setChanged tells of another spec, of another set under the same name, and of a status that somebody took. A watch that was
@@ -151,19 +154,6 @@ func statusTaken(e event.UpdateEvent) bool {
 		isKnown := func(b metav1.ManagedFieldsEntry) bool { return equality.Semantic.DeepEqual(b, f) }
 		return f.Subresource == "status" && !isOurs(f) && !slices.ContainsFunc(before, isKnown)
 	})
-}
-
-// underWay are the reasons of a set that is not yet in force everywhere.
-var underWay = map[string]bool{configv1.ReasonProgressing: true, configv1.ReasonNodesFailing: true}
-
-// onlyProgressed tells whether nothing changed but how many nodes have followed, or fail to.
-func onlyProgressed(before, after configv1.MirrorSetStatus) bool {
-	was, is := meta.FindStatusCondition(before.Conditions, configv1.ConditionApplied), meta.FindStatusCondition(after.Conditions, configv1.ConditionApplied)
-	if was == nil || is == nil || !underWay[was.Reason] || !underWay[is.Reason] || was.ObservedGeneration != is.ObservedGeneration {
-		return false
-	}
-	before.Conditions, after.Conditions = nil, nil
-	return equality.Semantic.DeepEqual(before, after)
 }
 
 // write applies the status to that very set, and not to another one that has its name by now.

@@ -7,6 +7,8 @@ package standing
 
 import (
 	"fmt"
+	"strconv"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -82,12 +84,12 @@ func OfSources(node *mirrorsetv1alpha1.MirrorNodeStatus, revision int64, sources
 		return Behind, p.passed()
 	case p.hasOther(node):
 		return Behind, otherContent
-	case applied.Status == metav1.ConditionFalse && ready.Status == metav1.ConditionFalse:
+	case unread(applied, ready):
 		return Failing, ready.Message
 	}
 	for _, source := range node.NotInForce {
 		if sources[source] {
-			return Failing, applied.Message
+			return Failing, about(applied.Message, source)
 		}
 	}
 	if n := len(node.NotInForce); n >= mirrorsetv1alpha1.MaxNotInForce { // what comes behind the last one may be missing
@@ -98,6 +100,30 @@ func OfSources(node *mirrorsetv1alpha1.MirrorNodeStatus, revision int64, sources
 		}
 	}
 	return InForce, ""
+}
+
+// Suspect tells whether [OfSources] can say Failing of a node, for whatever sources.
+func Suspect(node *mirrorsetv1alpha1.MirrorNodeStatus) bool {
+	applied, ready := Condition(node, mirrorsetv1alpha1.ConditionApplied), Condition(node, mirrorsetv1alpha1.ConditionRuntimeReady)
+	return applied.Reason == mirrorsetv1alpha1.ReasonFailed || unread(applied, ready) || len(node.NotInForce) > 0
+}
+
+// unread tells whether the runtime does not read what is written. An agent that went silent afterwards changes nothing about that.
+func unread(applied, ready metav1.Condition) bool {
+	return applied.Status != metav1.ConditionTrue && ready.Status == metav1.ConditionFalse
+}
+
+// about returns the line of a node's message that is about a source, where one can be told; else all of it.
+func about(message, source string) string {
+	registry, _, _ := strings.Cut(source, "/")
+	for _, named := range []string{strconv.Quote(source), "registry " + registry + ":", "source " + source + ","} {
+		for line := range strings.SplitSeq(message, "\n") {
+			if strings.Contains(line, named) {
+				return line
+			}
+		}
+	}
+	return message
 }
 
 // isPassed tells whether a node has a later revision than what is published, with a content that nothing tells any more.

@@ -13,7 +13,7 @@ import (
 // faulty is a value with an unknown field and one that is there twice.
 func (w write) faulty() (value string, faults []string) {
 	if w.ofStatus() {
-		return `{"unknown":1,"twice":1,"twice":2}`, []string{`unknown field "status.unknown"`, `duplicate field "status.twice"`}
+		return `{"revision":7,"unknown":1,"twice":1,"twice":2}`, []string{`unknown field "status.unknown"`, `duplicate field "status.twice"`}
 	}
 	return `{"unknown":1,"$FIELD":[{"source":"first.com","extra":1,"source":"new.example.com"}]}`,
 		[]string{`unknown field "spec.unknown"`, `unknown field "spec.$FIELD[0].extra"`, `duplicate field "spec.$FIELD[0].source"`}

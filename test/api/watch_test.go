@@ -77,7 +77,7 @@ var _ = describe("watching sets", func() {
 		Expect(next()).To(Equal("ADDED set"))
 		send(request{method: http.MethodPatch, path: named, body: `{"metadata":{"labels":{"a":"b"}}}`, contentType: mergePatch}).expect(http.StatusOK)
 		Expect(next()).To(Equal("MODIFIED set"))
-		send(request{method: http.MethodPatch, path: status, body: `{"status":{}}`, contentType: mergePatch}).expect(http.StatusOK)
+		send(request{method: http.MethodPatch, path: status, body: `{"status":{"revision":7}}`, contentType: mergePatch}).expect(http.StatusOK)
 		Expect(next()).To(Equal("MODIFIED set"))
 		send(request{method: http.MethodDelete, path: named}).expect(http.StatusOK)
 		Expect(next()).To(Equal("DELETED set"))

@@ -26,9 +26,13 @@ func (f *fleet) tellState(ctx context.Context) {
 	}
 }
 
-// beApplied, and beProgressing, match the condition of a set.
-func beApplied(message string) types.GomegaMatcher {
-	return HaveValue(And(HaveField("Status", metav1.ConditionTrue), HaveField("Reason", configv1.ReasonAppliedOnAllNodes), HaveField("Message", message)))
+// beApplied, beDegraded and beProgressing match the condition of a set.
+func beApplied() types.GomegaMatcher {
+	return HaveValue(And(HaveField("Status", metav1.ConditionTrue), HaveField("Reason", configv1.ReasonAppliedOnAllNodes), HaveField("Message", HavePrefix("in force: every node"))))
+}
+
+func beDegraded(message types.GomegaMatcher) types.GomegaMatcher {
+	return HaveValue(And(HaveField("Status", metav1.ConditionFalse), HaveField("Reason", configv1.ReasonDegraded), HaveField("Message", message)))
 }
 
 func beProgressing(message string) types.GomegaMatcher {

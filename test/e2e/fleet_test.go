@@ -45,7 +45,7 @@ var _ = Describe("a fleet of 51 nodes", Ordered, ContinueOnFailure, func() {
 			started := time.Now()
 			f.apply(ctx, set("20-global", "registry.example.com", mirror))
 			f.expectRevision(ctx, started)
-			f.expectApplied(ctx, "20-global", beApplied("in force on all 51 nodes"))
+			f.expectApplied(ctx, "20-global", beApplied())
 			reportTime("the set was Applied after", started)
 			f.kubectl(ctx, "wait", "--for=condition=Applied", "--timeout=60s", "idms/20-global")
 			f.expectFollowed(ctx, time.Second)
@@ -75,7 +75,7 @@ var _ = Describe("a fleet of 51 nodes", Ordered, ContinueOnFailure, func() {
 
 		started = time.Now()
 		f.start(stopped)
-		f.expectApplied(ctx, "20-global", beApplied("in force on all 51 nodes"))
+		f.expectApplied(ctx, "20-global", beApplied())
 		reportTime("it was Applied after the agent was back by", started)
 		Expect(f.node(ctx, stopped).Status.Conditions).To(ContainElement(And(HaveField("Type", mirrorsetv1alpha1.ConditionApplied), HaveField("Status", metav1.ConditionTrue))))
 	}, fleetTimeout)
@@ -111,8 +111,47 @@ var _ = Describe("a fleet of 51 nodes", Ordered, ContinueOnFailure, func() {
 
 		Expect(os.Remove(path)).To(Succeed())
 		started := time.Now()
-		f.expectApplied(ctx, "20-global", beApplied("in force on all 51 nodes"))
+		f.expectApplied(ctx, "20-global", beApplied())
 		reportTime("it was Applied after the node was mended by", started)
+	}, fleetTimeout)
+
+	It("says which nodes have lost a set, and by which file, until they have it again, with few writes", func(ctx SpecContext) {
+		const local = "/etc/containers/registries.conf.d/99-local.conf"
+		const table = "[[registry]]\nprefix = \"registry.example.com\"\nlocation = \"registry.example.com\"\nblocked = true\n"
+		lose := func(name string) {
+			put(f.agents[name].root+local, table)
+			DeferCleanup(os.RemoveAll, f.agents[name].root+local)
+		}
+		f.apply(ctx, set("20-global", "registry.example.com", "mirror.example.com"), set("30-other", "other.example.com", "mirror.example.com"))
+		f.kubectl(ctx, "wait", "--for=condition=Ready", "--timeout=60s", "idms", "--all")
+		before := f.writes(ctx)
+		started := time.Now()
+		lose("fleet-21")
+		f.expectApplied(ctx, "20-global", beDegraded(HavePrefix("every node had it in force, and now 1 node has not: fleet-21 ("+local+" blocks \"registry.example.com\"")))
+		reportTime("the loss was told after", started)
+		AddReportEntry("the set says", f.applied(ctx, "20-global").Message, ReportEntryVisibilityAlways)
+		f.kubectl(ctx, "wait", "--for=condition=Stalled", "--timeout=10s", "idms/20-global")
+		Expect(os.Remove(f.agents["fleet-21"].root + local)).To(Succeed())
+		started = time.Now()
+		f.expectApplied(ctx, "20-global", beApplied())
+		reportTime("the recovery was told after", started)
+		spent := f.writes(ctx).since(before)
+		spent.report("one node that lost a set and has it again")
+		Expect(spent.Sets).To(BeNumerically("<=", 2))
+
+		before = f.writes(ctx)
+		for name := range f.agents {
+			lose(name)
+		}
+		f.expectApplied(ctx, "20-global", beDegraded(ContainSubstring(fmt.Sprintf("and now %d nodes have not: ", fleetSize))))
+		for name := range f.agents {
+			Expect(os.Remove(f.agents[name].root + local)).To(Succeed())
+		}
+		f.kubectl(ctx, "wait", "--for=condition=Ready", "--timeout=120s", "idms", "--all")
+		spent = f.writes(ctx).since(before)
+		spent.report(fmt.Sprintf("%d nodes that lost a set and have it again", fleetSize))
+		Expect(spent.Sets).To(BeNumerically("<=", 8), "not one for each node")
+		f.expectApplied(ctx, "30-other", beApplied())
 	}, fleetTimeout)
 
 	It("takes from an agent what it says of its own node, and of no other", func(ctx SpecContext) {

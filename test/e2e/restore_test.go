@@ -67,11 +67,11 @@ func (f *fleet) expectRestored(ctx context.Context) {
 	}).WithContext(ctx).WithTimeout(restoreTimeout).WithPolling(200 * time.Millisecond).Should(Succeed())
 	reportTime("and said so after", started)
 	Expect(f.published(ctx)).To(BeNumerically(">", inForce))
-	f.expectApplied(ctx, "20-global", beApplied(fmt.Sprintf("in force on all %d nodes", len(f.agents)+1)))
+	f.expectApplied(ctx, "20-global", beApplied())
 
 	started = time.Now()
 	f.apply(ctx, set("20-global", "registry.example.com", "mirror.example.com/again"))
 	f.expectFollowed(ctx, convergeTimeout)
-	f.expectApplied(ctx, "20-global", beApplied(fmt.Sprintf("in force on all %d nodes", len(f.agents)+1)))
+	f.expectApplied(ctx, "20-global", beApplied())
 	reportTime("the next change was Applied after", started)
 }

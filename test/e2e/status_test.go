@@ -30,7 +30,7 @@ var _ = Describe("the status of sets and nodes", func() {
 		reportTime("kubectl wait --for=condition=Applied returned after", started)
 		Expect(s.kubectl(ctx, "get", "idms")).To(MatchRegexp(`NAME +SOURCES +MIRRORS +ACCEPTED +APPLIED +AGE\n20-global +1 +2 +True +True +`))
 		Expect(s.kubectl(ctx, "get", "mirrornodes")).To(MatchRegexp(`NAME +RUNTIME +REVISION +APPLIED +AGE\n` + cluster.NodeName + ` +containerd +\d{13} +True +`))
-		Expect(s.kubectl(ctx, "get", "idms/20-global", "-o", "jsonpath={.status.conditions[?(@.type==\"Applied\")].message}")).To(Equal("in force on all 1 nodes"))
+		Expect(s.kubectl(ctx, "get", "idms/20-global", "-o", "jsonpath={.status.conditions[?(@.type==\"Applied\")].message}")).To(HavePrefix("in force: every node"))
 		Eventually(func() string { return s.kubectl(ctx, "get", "events.events.k8s.io", "-A") }).WithContext(ctx).WithTimeout(30 * time.Second).Should(MatchRegexp(`AppliedOnAllNodes +imagedigestmirrorset/20-global`))
 	}, nodeTimeout)
 
@@ -48,6 +48,23 @@ var _ = Describe("the status of sets and nodes", func() {
 		Expect(os.RemoveAll(folder)).To(Succeed())
 		s.kubectl(ctx, "wait", "--for=condition=Applied", "--timeout=30s", "idms/10-foreign")
 		Expect(s.kubectl(ctx, "get", "mirrornodes")).To(MatchRegexp(cluster.NodeName + ` +containerd +\d{13} +True `))
+	}, nodeTimeout)
+
+	It("says that a set is lost where somebody else's file takes the place of ours, and that it is back", func(ctx SpecContext) {
+		s.apply(ctx, nil, set("10-lost", s.source.host, s.mirror.host), set("20-good", s.second.host, s.mirror.host))
+		s.kubectl(ctx, "wait", "--for=condition=Ready", "--timeout=30s", "idms", "--all")
+		folder := s.Path(certsDir + "/" + s.source.host)
+		put(folder+"/hosts.toml", "server = \"https://theirs.example\"\n")
+		DeferCleanup(os.RemoveAll, folder)
+		s.kubectl(ctx, "wait", "--for=condition=Applied=false", "--timeout=30s", "idms/10-lost")
+		Expect(s.kubectl(ctx, "get", "idms/10-lost", "-o", "jsonpath={.status.conditions[?(@.type==\"Ready\")].reason} {.status.conditions[?(@.type==\"Ready\")].message}")).
+			To(And(HavePrefix("Degraded every node had it in force, and now 1 node has not: "+cluster.NodeName+" (registry "+s.source.host), ContainSubstring(certsDir+"/"+s.source.host+"/hosts.toml is not ours")))
+		s.kubectl(ctx, "wait", "--for=condition=Ready", "--timeout=5s", "idms/20-good")
+		Eventually(func() string { return s.kubectl(ctx, "get", "events.events.k8s.io", "-A") }).WithContext(ctx).WithTimeout(30 * time.Second).Should(MatchRegexp(`Degraded +imagedigestmirrorset/10-lost`))
+
+		Expect(os.RemoveAll(folder)).To(Succeed())
+		s.kubectl(ctx, "wait", "--for=condition=Ready", "--timeout=30s", "idms/10-lost")
+		Eventually(func() string { return s.kubectl(ctx, "get", "events.events.k8s.io", "-A") }).WithContext(ctx).WithTimeout(30 * time.Second).Should(MatchRegexp(`Recovered +imagedigestmirrorset/10-lost`))
 	}, nodeTimeout)
 
 	It("says what the node's runtime needs", func(ctx SpecContext) {

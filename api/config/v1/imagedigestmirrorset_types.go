@@ -32,6 +32,7 @@ type ImageDigestMirrorSet struct {
 
 	// status is what the cluster made of this set.
 	// +optional
+	// +kubebuilder:default={}
 	Status MirrorSetStatus `json:"status,omitzero"` //nolint:kubeapilinter // a value upstream
 }
 
@@ -90,9 +91,11 @@ const (
 // MirrorSetStatus is what the cluster made of a set. Upstream it is an object without fields, so a set written
 // for OpenShift has none of these and loses nothing here.
 type MirrorSetStatus struct {
-	// observedGeneration is the generation of the set that this status is about.
+	// observedGeneration is the generation of the set that this status is about; -1 while the manager has not looked at the
+	// set, so that nobody takes a set without a status for one that is in force.
 	// +optional
-	// +kubebuilder:validation:Minimum=1
+	// +default=-1
+	// +kubebuilder:validation:Minimum=-1
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"` //nolint:kubeapilinter // no set has generation 0
 
 	// revision is the first one, of all that the manager published, that holds this generation of the set. A node whose
@@ -111,8 +114,9 @@ type MirrorSetStatus struct {
 	// +kubebuilder:validation:Minimum=0
 	Mirrors *int32 `json:"mirrors,omitempty"`
 
-	// conditions are Accepted, which says whether all of the set is used, and Applied, which says whether all nodes have
-	// it in force. Applied, once true, stays so for this generation: a node that joins later starts with the set.
+	// conditions are Accepted, which says whether all of the set is used; Applied, which says whether nodes have it in force:
+	// it is true once every node has put this generation in force, and false again while a node reports that it has lost it;
+	// Ready, which is true where both are; and Stalled, which is there where somebody has to change something first.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -154,8 +158,14 @@ const MaxFindings = 100
 const (
 	// ConditionAccepted: all of the set is used. Where it is not, the message says what is left out and why.
 	ConditionAccepted = "Accepted"
-	// ConditionApplied: every node that counts has this generation of the set in force.
+	// ConditionApplied: every node that counts has put this generation of the set in force, and none reports that it has it
+	// no more. A node that joins later starts with the set, and is not waited for.
 	ConditionApplied = "Applied"
+	// ConditionReady: the set is accepted and applied. Its reason and message are those of the condition that keeps it from
+	// being ready. The name, and that of Stalled, are those that kstatus reads, and so Flux, Helm and others.
+	ConditionReady = "Ready"
+	// ConditionStalled is there, and true, only where the set does not become ready until somebody changes it or a node.
+	ConditionStalled = "Stalled"
 )
 
 // The reasons of [ConditionAccepted].
@@ -170,11 +180,14 @@ const (
 
 // The reasons of [ConditionApplied].
 const (
-	// ReasonAppliedOnAllNodes: every node that counts has reached the revision.
+	// ReasonAppliedOnAllNodes: every node that counts has reached the revision, and none reports a failure.
 	ReasonAppliedOnAllNodes = "AppliedOnAllNodes"
+	// ReasonDegraded: every node that counted had this generation in force, and since then nodes report that they do not have
+	// it; the message names them.
+	ReasonDegraded = "Degraded"
 	// ReasonProgressing: nodes are still to follow; none has failed.
 	ReasonProgressing = "Progressing"
-	// ReasonNodesFailing: nodes cannot put the revision in force, or do not report; the message names them.
+	// ReasonNodesFailing: nodes report that they cannot put the revision in force; the message names them.
 	ReasonNodesFailing = "NodesFailing"
 	// ReasonNoNodes: there is no node that counts.
 	ReasonNoNodes = "NoNodes"

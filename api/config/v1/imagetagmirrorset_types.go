@@ -33,6 +33,7 @@ type ImageTagMirrorSet struct {
 
 	// status is what the cluster made of this set.
 	// +optional
+	// +kubebuilder:default={}
 	Status MirrorSetStatus `json:"status,omitzero"` //nolint:kubeapilinter // a value upstream
 }
 

@@ -8,6 +8,7 @@ package dropin
 import (
 	"errors"
 	"flag"
+	"fmt"
 	"io/fs"
 	"os"
 	"slices"
@@ -68,8 +69,11 @@ func (s *Sink) write(c *onhost.Candidate, rules *sink.Accepted) (err error) {
 	} else {
 		changed, err = s.env.Host.Replace(ours, c.Text)
 	}
-	if err == nil {
+	switch {
+	case err == nil:
 		s.drift.Wrote(onhost.Path, c.Text, changed)
+	case errors.Is(err, hostfile.ErrForeign):
+		err = fmt.Errorf("/%s is not ours, so no rule is in force for CRI-O and Podman on this node; take that file away: %w", onhost.Path, hostfile.ErrForeign)
 	}
 	if changed {
 		s.env.Log.Info("Wrote the rules", "path", "/"+onhost.Path, "rules", c.Rules, "revision", rules.Revision, "digest", rules.Digest)

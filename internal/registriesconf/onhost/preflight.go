@@ -106,7 +106,7 @@ func (c *Candidate) withhold(rules []mirrors.Rule, theirs *consumer) (kept []mir
 			return nil, nil, err
 		}
 		if t != nil && t.Blocked {
-			c.find(LocalBlock, []string{source}, "source %q is not in force on this node, because %s blocks %q; take that table away, or leave the source to it", source, c.decider(t.Prefix), t.Prefix)
+			c.find(LocalBlock, []string{source}, "%s blocks %q by its [[registry]] table with that prefix, so source %q is not in force on this node; take that table away, or leave the source to it", c.decider(t.Prefix), t.Prefix, source)
 			continue
 		}
 		kept = append(kept, rules[i])
@@ -145,7 +145,7 @@ func (c *Candidate) narrower(rules []mirrors.Rule, theirs *consumer) error {
 		prefix := tables[i].Prefix
 		rule := index.Resolve(mirrors.Reference{Name: prefix}).Rule
 		if rule != nil && rule.Blocked && string(rule.Source) != prefix && !tables[i].Blocked {
-			c.find(ShadowsLocal, []string{string(rule.Source)}, "source %q is blocked, but not below %q on this node, for which %s has a table; take that table away", rule.Source, prefix, c.decider(prefix))
+			c.find(ShadowsLocal, []string{string(rule.Source)}, "%s has a [[registry]] table with the prefix %q, so that part of source %q is not blocked on this node, although the sets block it; take that table away", c.decider(prefix), prefix, rule.Source)
 		}
 	}
 	return nil
@@ -154,10 +154,10 @@ func (c *Candidate) narrower(rules []mirrors.Rule, theirs *consumer) error {
 // replaced reports two tables with one prefix, of which the one in the file that is read last counts.
 func (c *Candidate) replaced(prefix string) {
 	if last := c.decider(prefix); path.Base(last) > path.Base(Path) && slices.Contains(DropInDirs, path.Dir(last[1:])) {
-		c.find(ShadowsLocal, []string{prefix}, "source %q is not in force on this node, because %s is read later and has a table with that prefix; take that table away", prefix, last)
+		c.find(ShadowsLocal, []string{prefix}, "%s is read later and has a [[registry]] table with the prefix %q, so source %q is not in force on this node; take that table away", last, prefix, prefix)
 		return
 	}
-	c.problem(ShadowsLocal, nodecheck.Mild, fmt.Sprintf("source %q replaces the table that %s has with that prefix", prefix, c.decider(prefix)),
+	c.problem(ShadowsLocal, nodecheck.Mild, fmt.Sprintf("source %q replaces the [[registry]] table with that prefix in %s", prefix, c.decider(prefix)),
 		"Take that table away, once a set says what is to stay of it")
 }
 

@@ -30,7 +30,7 @@ const wildcardBlock = "[[registry]]\nprefix = \"*.example.com\"\nblocked = true\
 func TestRulesInABlockedScopeAreWithheld(t *testing.T) {
 	const base, dropIn = "etc/containers/registries.conf", etc + "10-theirs.conf"
 	local := func(block string) []string {
-		return []string{"LocalBlock: ", " blocks \"" + block + "\""}
+		return []string{"LocalBlock: /", " blocks \"" + block + "\" by its [[registry]] table"}
 	}
 	for name, tc := range map[string]struct {
 		have     sinktest.Files
@@ -68,6 +68,34 @@ func TestRulesInABlockedScopeAreWithheld(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			kept, findings := try(t, tc.have, tc.sources...)
 			wantTry(t, kept, findings, tc.kept, tc.findings)
+			for path := range tc.have { // the one that has the block
+				if len(findings) > 0 && !strings.Contains(findings[0], "LocalBlock: /"+path+" blocks ") {
+					t.Errorf("finding %q does not name /%s", findings[0], path)
+				}
+			}
+		})
+	}
+}
+
+func TestOfSeveralFilesTheOneThatCountsIsNamed(t *testing.T) {
+	for name, tc := range map[string]struct {
+		have sinktest.Files
+		want string
+	}{
+		"two block it":               {sinktest.Files{etc + "10.conf": blocks("s.com"), etc + "20.conf": blocks("s.com")}, "LocalBlock: /" + etc + "20.conf blocks \"s.com\""},
+		"and the base file too":      {sinktest.Files{"etc/containers/registries.conf": blocks("s.com"), usr + "20.conf": blocks("s.com")}, "LocalBlock: /" + usr + "20.conf blocks \"s.com\""},
+		"one blocks what it is in":   {sinktest.Files{etc + "10.conf": blocks("s.com"), etc + "99.conf": table("t.com", "")}, "LocalBlock: /" + etc + "10.conf blocks \"s.com\""},
+		"two are read later":         {sinktest.Files{etc + "98.conf": table("s.com/x", ""), etc + "99.conf": table("s.com/x", "")}, "ShadowsLocal: /" + etc + "99.conf is read later"},
+		"one is read later, of many": {sinktest.Files{etc + "10.conf": table("s.com/x", ""), etc + "99.conf": table("s.com/x", "")}, "ShadowsLocal: /" + etc + "99.conf is read later"},
+		"all are read before":        {sinktest.Files{"etc/containers/registries.conf": table("s.com/x", ""), etc + "20.conf": table("s.com/x", "")}, "with that prefix in /" + etc + "20.conf"},
+		"a broken one plays no part": {sinktest.Files{etc + "10.conf": blocks("s.com"), etc + "99.conf": "[[registry"}, "LocalBlock: /" + etc + "10.conf blocks \"s.com\""},
+		"a setting that ours hides":  {sinktest.Files{etc + "10.conf": table("s.com", "insecure = true")}, "insecure = true, which /" + etc + "10.conf says for \"s.com\""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, findings := try(t, tc.have, "s.com/x")
+			if got := strings.Join(findings, "\n"); !strings.Contains(got, tc.want) {
+				t.Errorf("got %q, want %q", got, tc.want)
+			}
 		})
 	}
 }
@@ -203,7 +231,7 @@ func home(t *testing.T, _ string) {
 
 func TestATableThatOpensABlockedSourceIsReported(t *testing.T) {
 	kept, findings := try(t, sinktest.Files{etc + "10-local.conf": "[[registry]]\nlocation = \"ghcr.io/example/sub\"\n"}, "!ghcr.io/example", "quay.io")
-	wantTry(t, kept, findings, []string{"ghcr.io/example", "quay.io"}, [][]string{{"NotInForce ShadowsLocal", `source "ghcr.io/example" is blocked`, "ghcr.io/example/sub"}})
+	wantTry(t, kept, findings, []string{"ghcr.io/example", "quay.io"}, [][]string{{"NotInForce ShadowsLocal", `part of source "ghcr.io/example" is not blocked`, "ghcr.io/example/sub"}})
 }
 
 func TestWhatIsNoRegularFileIsReportedAndNotWaitedFor(t *testing.T) {

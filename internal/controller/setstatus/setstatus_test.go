@@ -1,38 +1,42 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package controller
+package setstatus
 
 import (
 	"fmt"
-	"maps"
 	"strings"
 	"testing"
+	"time"
 
-	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
-	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/yaml"
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
-	"github.com/mirrorset/mirrorset/config"
 	"github.com/mirrorset/mirrorset/internal/controller/fleet"
 	"github.com/mirrorset/mirrorset/internal/controller/fleet/fleettest"
 	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors/mirrorstest"
-	"github.com/mirrorset/mirrorset/internal/plan"
+	"github.com/mirrorset/mirrorset/internal/standing"
 )
 
 // Short names of what these tests make nodes of.
 var (
-	newNode, labelled                = fleettest.Node, fleettest.Labelled
 	reported, withCondition, without = fleettest.Reported, fleettest.WithCondition, fleettest.Without
 )
 
+var now = metav1.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+
+// snapshot is what was made of sets.
+type snapshot struct {
+	Published
+	sets   []kinds.Set
+	judged Judged
+}
+
 // snapshotOf returns a snapshot of sets in the notation of mirrorstest, each of generation 1, at revision 20.
-func snapshotOf(t *testing.T, sets string) *Snapshot {
+func snapshotOf(t *testing.T, sets string) *snapshot {
 	t.Helper()
 	parsed, err := mirrorstest.Parse(sets)
 	if err != nil {
@@ -41,7 +45,7 @@ func snapshotOf(t *testing.T, sets string) *Snapshot {
 	for i := range parsed {
 		parsed[i].SetGeneration(1)
 	}
-	return &Snapshot{Sets: parsed, Result: kinds.Merge(parsed, nil), Revision: 20, Digest: "d"}
+	return &snapshot{Published: Published{Published: standing.Published{Revision: 20, Digest: "d"}}, sets: parsed, judged: Judge(kinds.Merge(parsed, nil))}
 }
 
 func fleetOf(statuses ...mirrorsetv1alpha1.MirrorNodeStatus) (members []fleet.Member) {
@@ -52,8 +56,8 @@ func fleetOf(statuses ...mirrorsetv1alpha1.MirrorNodeStatus) (members []fleet.Me
 }
 
 // statusOf is what the first set's status becomes.
-func statusOf(s *Snapshot, before configv1.MirrorSetStatus, members []fleet.Member) configv1.MirrorSetStatus {
-	return setStatus(&s.Sets[0], before, judge(s.Result), members, s, metav1.Now())
+func statusOf(s *snapshot, before configv1.MirrorSetStatus, members []fleet.Member) configv1.MirrorSetStatus {
+	return Of(&s.sets[0], before, s.judged, NewFleet(members), &s.Published, now)
 }
 
 func wantCondition(t *testing.T, what string, status configv1.MirrorSetStatus, kind string, is metav1.ConditionStatus, reason string, parts ...string) {
@@ -80,7 +84,7 @@ func TestASetSaysOnHowManyNodesItIsInForce(t *testing.T) {
 		reason string
 		parts  []string
 	}{
-		{"all", fleetOf(reported(20), reported(20)), metav1.ConditionTrue, configv1.ReasonAppliedOnAllNodes, []string{"in force on all 2 nodes"}},
+		{"all", fleetOf(reported(20), reported(20)), metav1.ConditionTrue, configv1.ReasonAppliedOnAllNodes, []string{"in force: every node has put it in force"}},
 		{"none", nil, metav1.ConditionFalse, configv1.ReasonNoNodes, nil},
 		{"some", fleetOf(reported(20), reported(19), reported(19)), metav1.ConditionFalse, configv1.ReasonProgressing, []string{"in force on 1 of 3 nodes; waiting for node-1, node-2"}},
 		{"some, others with what is published no more", fleetOf(reported(20), reported(21)), metav1.ConditionFalse, configv1.ReasonProgressing, []string{"in force on 1 of 2 nodes; waiting for node-1 (it has a later revision than 20"}},
@@ -100,26 +104,6 @@ func TestASetSaysOnHowManyNodesItIsInForce(t *testing.T) {
 		many = append(many, reported(19, failed))
 	}
 	wantCondition(t, "many", statusOf(s, configv1.MirrorSetStatus{}, fleetOf(many...)), configv1.ConditionApplied, metav1.ConditionFalse, configv1.ReasonNodesFailing, "node-9 (the disk is full) and 20 more")
-}
-
-func TestOnceAppliedAGenerationStaysSo(t *testing.T) {
-	s := snapshotOf(t, "a: s.com -> m.com")
-	applied := statusOf(s, configv1.MirrorSetStatus{}, fleetOf(reported(20)))
-	joined := fleetOf(reported(20), mirrorsetv1alpha1.MirrorNodeStatus{})
-	if after := statusOf(s, applied, joined); !equality.Semantic.DeepEqual(after, applied) {
-		t.Errorf("a node that joins changes the set: %+v", after)
-	}
-	s.Revision = 30 // another set changed
-	if after := statusOf(s, applied, fleetOf(reported(20))); !equality.Semantic.DeepEqual(after, applied) {
-		t.Errorf("another set's change changes this one: %+v", after)
-	}
-	s.Sets[0].SetGeneration(2)
-	after := statusOf(s, applied, fleetOf(reported(20)))
-	wantCondition(t, "the next generation", after, configv1.ConditionApplied, metav1.ConditionFalse, configv1.ReasonProgressing)
-	if after.Revision != 30 {
-		t.Errorf("got revision %d", after.Revision)
-	}
-	wantCondition(t, "once it is in force", statusOf(s, after, fleetOf(reported(30))), configv1.ConditionApplied, metav1.ConditionTrue, configv1.ReasonAppliedOnAllNodes)
 }
 
 func TestTheFirstRevisionOfAGenerationIsKept(t *testing.T) {
@@ -184,70 +168,4 @@ func TestAStatusHasRoomForSoManyFindings(t *testing.T) {
 		t.Errorf("%d findings", len(status.Findings))
 	}
 	wantCondition(t, "many", status, configv1.ConditionAccepted, metav1.ConditionFalse, configv1.ReasonPartsLeftOut, "and 490 more", "400 findings are not listed")
-}
-
-func TestOnlyTheCountOfNodesIsWorthWaitingWith(t *testing.T) {
-	s := snapshotOf(t, "a: s.com -> m.com")
-	before := statusOf(s, configv1.MirrorSetStatus{}, fleetOf(reported(20), reported(19), reported(19)))
-	for name, c := range map[string]struct {
-		after configv1.MirrorSetStatus
-		want  bool
-	}{
-		"another count": {statusOf(s, before, fleetOf(reported(20), reported(20), reported(19))), true},
-		"all nodes":     {statusOf(s, before, fleetOf(reported(20), reported(20), reported(20))), false},
-		"other findings": {func() configv1.MirrorSetStatus {
-			after := before
-			after.Findings = []configv1.Finding{{Reason: "X", Message: "x"}}
-			return after
-		}(), false},
-		"the first one": {configv1.MirrorSetStatus{}, false},
-	} {
-		if got := onlyProgressed(before, c.after); got != c.want {
-			t.Errorf("%s: got %t", name, got)
-		}
-	}
-}
-
-func TestACRDThatLacksAFieldOfTheStatusHasNoRoomForIt(t *testing.T) {
-	manifest, err := config.CRDs.ReadFile("crd/bases/config.openshift.io_imagedigestmirrorsets.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var crd apiextensionsv1.CustomResourceDefinition
-	if err := yaml.Unmarshal(manifest, &crd); err != nil || !hasStatus(&crd) {
-		t.Fatalf("ours: error %v", err)
-	}
-	status := crd.Spec.Versions[0].Schema.OpenAPIV3Schema.Properties["status"].Properties
-	for field, schema := range maps.Clone(status) {
-		delete(status, field)
-		if hasStatus(&crd) {
-			t.Errorf("without %s", field)
-		}
-		status[field] = schema
-	}
-}
-
-func TestTheCRDsThatSetsCameFromAreWrittenDown(t *testing.T) {
-	digests, tags := plan.Source{Kind: kinds.Digest.Name, UID: "1", Sets: 2}, plan.Source{Kind: kinds.Tag.Name, UID: "2", Sets: 1}
-	none := func(s plan.Source) plan.Source {
-		s.Sets = 0
-		return s
-	}
-	for name, c := range map[string]struct {
-		sources []plan.Source
-		text    string
-		read    map[string]string
-	}{
-		"digests alone, as ever": {[]plan.Source{digests, none(tags)}, "1", map[string]string{kinds.Digest.Name: "1"}},
-		"both":                   {[]plan.Source{digests, tags}, "1,ImageTagMirrorSet=2", map[string]string{kinds.Digest.Name: "1", kinds.Tag.Name: "2"}},
-		"tags alone":             {[]plan.Source{none(digests), tags}, "1,ImageTagMirrorSet=2,ImageDigestMirrorSet=", map[string]string{kinds.Tag.Name: "2"}},
-		"none":                   {[]plan.Source{none(digests), none(tags)}, "1", map[string]string{kinds.Digest.Name: "1"}},
-	} {
-		if got := writeUIDs(c.sources); got != c.text || !maps.Equal(readUIDs(got), c.read) {
-			t.Errorf("%s: wrote %q, read %v", name, got, readUIDs(got))
-		}
-	}
-	if got := readUIDs(""); len(got) > 0 {
-		t.Errorf("of nothing: read %v", got)
-	}
 }

@@ -1,7 +1,9 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package controller
+// Package setstatus is pure: what the status of a set says, given what all sets were merged to and what nodes report, and when a
+// change of it is worth a write. The rules are S1 to S7 of docs/semantics.md.
+package setstatus
 
 import (
 	"fmt"
@@ -11,7 +13,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
-	"github.com/mirrorset/mirrorset/internal/controller/fleet"
 	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/standing"
@@ -21,17 +22,27 @@ import (
 const (
 	maxNodesNamed    = 10
 	maxFindingsNamed = 10
-	maxNote          = 1024
+	maxWhy           = 300 // of what keeps one node
 )
 
-// judged is what all sets come to.
-type judged struct {
+// Published is what nodes are to have in force.
+type Published struct {
+	standing.Published
+	// Held is why that is not what the sets say; empty where it is.
+	Held string
+	// HeldForGood says that it stays so until somebody changes the sets.
+	HeldForGood bool
+}
+
+// Judged is what all sets come to.
+type Judged struct {
 	findings map[mirrors.Object][]mirrors.Finding
 	used     map[mirrors.Object]bool // sets of which at least one entry is in a rule
 }
 
-func judge(result mirrors.Result) judged {
-	j := judged{findings: make(map[mirrors.Object][]mirrors.Finding), used: make(map[mirrors.Object]bool)}
+// Judge sorts what sets were merged to by the set that it is about.
+func Judge(result mirrors.Result) Judged {
+	j := Judged{findings: make(map[mirrors.Object][]mirrors.Finding), used: make(map[mirrors.Object]bool)}
 	for _, f := range result.Findings {
 		for _, set := range mirrors.Objects(f.Entries) {
 			j.findings[set] = append(j.findings[set], f)
@@ -45,19 +56,22 @@ func judge(result mirrors.Result) judged {
 	return j
 }
 
-// setStatus is what a set's status is to be, given what it was and where the nodes are.
-func setStatus(set *kinds.Set, before configv1.MirrorSetStatus, j judged, members []fleet.Member, published *Snapshot, now metav1.Time) configv1.MirrorSetStatus {
+// ours are the conditions that a status has of us.
+var ours = map[string]bool{configv1.ConditionAccepted: true, configv1.ConditionApplied: true, configv1.ConditionReady: true, configv1.ConditionStalled: true}
+
+// Of is what a set's status is to be, given what it was and where the nodes are.
+func Of(set *kinds.Set, before configv1.MirrorSetStatus, j Judged, f Fleet, p *Published, now metav1.Time) configv1.MirrorSetStatus {
 	status := configv1.MirrorSetStatus{ObservedGeneration: set.GetGeneration()}
 	for _, c := range before.Conditions { // those of others are not ours to keep
-		if c.Type == configv1.ConditionAccepted || c.Type == configv1.ConditionApplied {
+		if ours[c.Type] {
 			status.Conditions = append(status.Conditions, c)
 		}
 	}
 	if before.ObservedGeneration == set.GetGeneration() {
 		status.Revision = before.Revision
 	}
-	if status.Revision == 0 && published.Held == "" {
-		status.Revision = published.Revision
+	if status.Revision == 0 && p.Held == "" {
+		status.Revision = p.Revision
 	}
 	sources, mirrorsNamed := namedBy(set)
 	status.Sources, status.Mirrors = number(len(sources)), number(mirrorsNamed)
@@ -65,9 +79,15 @@ func setStatus(set *kinds.Set, before configv1.MirrorSetStatus, j judged, member
 	for _, f := range findings[:min(len(findings), configv1.MaxFindings)] {
 		status.Findings = append(status.Findings, configv1.Finding{Reason: string(f.Reason), Message: f.Message, Entry: entryOf(f, set.Ref())})
 	}
-	accepted := acceptance(set, findings, j.used[set.Ref()])
-	applied := application(before, status, sources, members, published)
-	for _, c := range []metav1.Condition{accepted, applied} {
+	accepted, applied := acceptance(set, findings, j.used[set.Ref()]), f.applied(before, status, sources, p)
+	ready, stalled := ready(accepted, applied, p)
+	conditions := []metav1.Condition{accepted, applied, ready}
+	if stalled == nil {
+		meta.RemoveStatusCondition(&status.Conditions, configv1.ConditionStalled)
+	} else {
+		conditions = append(conditions, *stalled)
+	}
+	for _, c := range conditions {
 		c.ObservedGeneration, c.LastTransitionTime = set.GetGeneration(), now
 		meta.SetStatusCondition(&status.Conditions, c)
 	}
@@ -130,69 +150,4 @@ func acceptance(set *kinds.Set, findings []mirrors.Finding, used bool) metav1.Co
 		condition.Message += fmt.Sprintf("\n%d findings are not listed", more)
 	}
 	return condition
-}
-
-// application tells on how many nodes this generation of a set is in force. Once it was on all, it stays so: a node that joins
-// starts with the set.
-func application(before, status configv1.MirrorSetStatus, sources map[string]bool, members []fleet.Member, published *Snapshot) metav1.Condition {
-	if was := meta.FindStatusCondition(before.Conditions, configv1.ConditionApplied); was != nil && was.Status == metav1.ConditionTrue && was.ObservedGeneration == status.ObservedGeneration {
-		return *was
-	}
-	condition := metav1.Condition{Type: configv1.ConditionApplied, Status: metav1.ConditionFalse}
-	if status.Revision == 0 {
-		condition.Reason, condition.Message = configv1.ReasonNotPublished, published.Held
-		return condition
-	}
-	var late, broken []string
-	reached := 0
-	for _, m := range members {
-		where, why := standing.OfSources(&m.Status, status.Revision, sources, published.published())
-		named := m.Name
-		if why != "" {
-			named += " (" + cut(why) + ")"
-		}
-		switch where {
-		case standing.InForce:
-			reached++
-		case standing.Behind:
-			late = append(late, named)
-		case standing.Failing:
-			broken = append(broken, named)
-		}
-	}
-	condition.Message = fmt.Sprintf("in force on %d of %d nodes", reached, len(members))
-	switch {
-	case len(members) == 0:
-		condition.Reason, condition.Message = configv1.ReasonNoNodes, "there is no node with an agent"
-	case len(broken) > 0:
-		condition.Reason = configv1.ReasonNodesFailing
-		condition.Message += "; failing: " + enumerate(broken)
-	case len(late) > 0:
-		condition.Reason = configv1.ReasonProgressing
-		if len(late) <= maxNodesNamed {
-			condition.Message += "; waiting for " + enumerate(late)
-		}
-	default:
-		condition.Status, condition.Reason = metav1.ConditionTrue, configv1.ReasonAppliedOnAllNodes
-		condition.Message = fmt.Sprintf("in force on all %d nodes", len(members))
-	}
-	return condition
-}
-
-// cut returns the first line of a message, in a length that others leave room for.
-func cut(message string) string {
-	line, _, _ := strings.Cut(message, "\n")
-	if len(line) > 200 {
-		line = strings.ToValidUTF8(line[:200], "") + "..."
-	}
-	return line
-}
-
-// enumerate joins the first names, and counts the others.
-func enumerate(names []string) string {
-	text := strings.Join(names[:min(len(names), maxNodesNamed)], ", ")
-	if more := len(names) - maxNodesNamed; more > 0 {
-		text += fmt.Sprintf(" and %d more", more)
-	}
-	return text
 }
