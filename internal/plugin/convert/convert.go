@@ -47,7 +47,6 @@ func Command() *cobra.Command {
 		RunE:              o.run,
 	}
 	o.files.AddFilename(cmd)
-	command.Require(cmd, "filename")
 	cmd.Flags().StringVar(&o.name, "name", "registries", "name of the sets that a registries.yaml becomes")
 	command.CompleteWith(cmd, "name")
 	return cmd
@@ -58,7 +57,7 @@ func (o *options) run(cmd *cobra.Command, _ []string) error {
 		return fmt.Errorf("--name %q: %s", o.name, strings.Join(reasons, "; "))
 	}
 	c := converter{name: o.name}
-	if err := manifests.EachDocument(o.files.Filenames, cmd.InOrStdin(), c.read); err != nil {
+	if err := o.files.EachDocument(cmd, c.read); err != nil {
 		return err
 	}
 	if !c.named {
