@@ -39,9 +39,9 @@ func exitsWithZeroOrOne(t *testing.T, program string) {
 		{"sets with findings", blocked, []string{"render", "-f", "-"}, 0, "# Written by Mirrorset", "warning: BlocksTagPulls: a: "},
 		{"a refused pull", blocked, []string{"explain", "s.com/x:1", "-f", "-", "-o", "json"}, 0, "{\n", "warning: BlocksTagPulls: a: "},
 		{"no sets", "", []string{"render", "-f", "-"}, 0, "# Written by Mirrorset", "note: no ImageDigestMirrorSet"},
-		{"wrong input", setA + "specs: {}\n", []string{"render", "-f", "-"}, 1, "", "error: standard input: document 1: "},
+		{"wrong input", setA + "specs: {}\n", []string{"render", "-f", "-"}, 1, "", "refused: standard input: document 1: line 9: "},
 		{"a wrong image", setA, []string{"explain", "UPPER", "-f", "-"}, 1, "", "error: image \"UPPER\""},
-		{"a missing flag", "", []string{"render"}, 1, "", "error: required flag(s) \"filename\""},
+		{"a missing flag", "", []string{"render"}, 1, "", "error: name manifests with -f"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			cmd := exec.CommandContext(t.Context(), program, tt.args...)

@@ -249,12 +249,12 @@ var _ = Describe("the MirrorNode API", func() {
 		return `"conditions":` + asJSON([]metav1.Condition{ready, applied})
 	}
 
-	It("is cluster scoped, has a status, and takes no short name from others", func() {
+	It("is cluster scoped, has a status, and a short name", func() {
 		resources := decode[metav1.APIResourceList](get("/apis/mirrorset.io/v1alpha1").expect(http.StatusOK)).APIResources
 		Expect(resources).To(HaveLen(2))
 		Expect(resources[0].Name).To(Equal("mirrornodes"))
 		Expect(resources[0].SingularName).To(Equal("mirrornode"))
-		Expect(resources[0].ShortNames).To(BeEmpty())
+		Expect(resources[0].ShortNames).To(Equal([]string{"mn"}))
 		Expect(resources[0].Kind).To(Equal("MirrorNode"))
 		Expect(resources[0].Namespaced).To(BeFalse())
 		Expect(resources[1].Name).To(Equal("mirrornodes/status"))

@@ -207,6 +207,37 @@ var _ = Describe("kubectl mirrors nodes --watch", func() {
 	})
 })
 
+var _ = Describe("the shipped viewer roles", func() {
+	It("suffice for kubectl mirrors nodes", func(ctx SpecContext) {
+		startManager(ctx, alone)
+		startAgent(ctx, newNode())
+		create(ctx, set("a", entry("s.com", "m1.local/s")))
+		out, code := runMirrors(ctx, "nodes", "--watch", "--timeout=20s")
+		Expect(code).To(Equal(0), out)
+		bind := func(role string) {
+			GinkgoHelper()
+			text, err := plane.Kubectl(ctx, "create", "clusterrolebinding", "viewer-of-"+role, "--clusterrole=mirrorset-"+role+"-viewer", "--user=viewer").CombinedOutput()
+			Expect(err).NotTo(HaveOccurred(), "%s", text)
+			DeferCleanup(func(ctx SpecContext) {
+				Expect(plane.Kubectl(ctx, "delete", "clusterrolebinding", "viewer-of-"+role).Run()).To(Succeed())
+			})
+		}
+		bind("mirrornode")
+		Eventually(func(g Gomega) {
+			text, status := runMirrors(ctx, "nodes", "--as=viewer")
+			g.Expect(status).To(Equal(0), text)
+		}).Should(Succeed())
+		bind("imagedigestmirrorset")
+		bind("imagetagmirrorset")
+		Eventually(func(g Gomega) {
+			text, status := runMirrors(ctx, "nodes", "--as=viewer", "--watch", "--timeout=20s")
+			g.Expect(status).To(Equal(0), text)
+		}).Should(Succeed())
+		text, err := plane.Kubectl(ctx, "get", "configmaps", "--all-namespaces", "--as=viewer").CombinedOutput()
+		Expect(err).To(HaveOccurred(), "%s", text) // the others are none of a viewer's
+	})
+})
+
 // revisionIn returns the last revision that a text names.
 func revisionIn(text string) string {
 	all := regexp.MustCompile(`\d{13}`).FindAllString(text, -1)

@@ -12,7 +12,7 @@ import (
 // the agent does not.
 //
 // +kubebuilder:object:root=true
-// +kubebuilder:resource:path=mirrornodes,singular=mirrornode,scope=Cluster
+// +kubebuilder:resource:path=mirrornodes,singular=mirrornode,scope=Cluster,shortName=mn
 // +kubebuilder:subresource:status
 // +kubebuilder:printcolumn:name="Runtime",type=string,JSONPath=`.status.runtimes[0]`,description="The runtime of the node's Pods"
 // +kubebuilder:printcolumn:name="Revision",type=integer,format=int64,JSONPath=`.status.revision`,description="The revision of the rules that are in force"

@@ -89,7 +89,7 @@ func (f Flags) Connect() (*Cluster, error) {
 
 // Sets returns the sets of the files if there are any, and else those of the cluster, which it returns with them.
 func (f Flags) Sets(cmd *cobra.Command, files *manifests.Flags) ([]kinds.Set, *Cluster, error) {
-	if len(files.Filenames) > 0 {
+	if files.Given() {
 		sets, err := files.Read(cmd)
 		return sets, nil, err
 	}

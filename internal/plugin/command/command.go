@@ -26,11 +26,6 @@ func CompleteFolders(cmd *cobra.Command, flag string) {
 	must(cmd.MarkFlagDirname(flag))
 }
 
-// Require makes it an error to leave out a flag.
-func Require(cmd *cobra.Command, flag string) {
-	must(cmd.MarkFlagRequired(flag))
-}
-
 func must(err error) {
 	if err != nil {
 		panic(err) // the verb has added the flag just before

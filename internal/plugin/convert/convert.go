@@ -41,7 +41,6 @@ func Command() *cobra.Command {
 		RunE:              o.run,
 	}
 	o.files.AddFilename(cmd)
-	command.Require(cmd, "filename")
 	cmd.Flags().StringVar(&o.name, "name", "registries", "name of the sets that a file becomes which has no name, or none that an API server takes")
 	command.CompleteWith(cmd, "name")
 	cmd.Flags().BoolVar(&o.never, "never-contact-source", false, "the nodes of k3s or RKE2 run with disable-default-registry-endpoint: registries that have mirrors are never contacted themselves")
@@ -53,12 +52,15 @@ func (o *options) run(cmd *cobra.Command, _ []string) error {
 		return fmt.Errorf("--name %q: want a name that an API server takes, such as %q: lower-case letters, digits, \"-\" and \".\", with a letter or a digit at each end", o.name, repaired(o.name))
 	}
 	c := &converter{never: o.never}
-	manifestPaths, err := c.readRuntimes(cmd, o.files.Filenames)
+	others, err := c.readRuntimes(cmd, o.files.Filenames)
 	if err != nil {
 		return err
 	}
-	if err := manifests.EachDocument(manifestPaths, cmd.InOrStdin(), c.read); err != nil {
-		return err
+	tookAll := len(o.files.Filenames) > 0 && len(others) == 0
+	if o.files.Filenames = others; !tookAll {
+		if err := o.files.EachDocument(cmd, c.read); err != nil {
+			return err
+		}
 	}
 	if c.k3s == 0 {
 		if err := command.OnlyWith(cmd, "a registries.yaml", "never-contact-source"); err != nil {

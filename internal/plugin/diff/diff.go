@@ -29,19 +29,22 @@ type options struct {
 	cluster cluster.Flags
 	format  output.Format
 	from    []string
+	prune   bool
 }
 
 // Command returns the verb.
 func Command() *cobra.Command {
 	o := &options{cluster: cluster.NewFlags()}
 	cmd := &cobra.Command{
-		Use:   "diff -f FILE|DIR|- [--from FILE|DIR|-]",
+		Use:   "diff -f FILE|DIR|- [--from FILE|DIR|-] [--prune]",
 		Short: "Print how images would be pulled otherwise once manifests are applied",
 		Long: "Print how images would be pulled otherwise once manifests are applied: which sources have other places to pull from, " +
-			"by digest or by tag, and which findings appear or go. The sets of the manifests replace those of the same names in the cluster, or in " +
-			"the files of --from; the others stay as they are.\n\n" +
+			"by digest or by tag, and which findings appear or go. The sets of the manifests replace those of the same names in the cluster, where " +
+			"the others stay as they are, unless --prune says that they go. With --from, the manifests are all that there is afterwards: " +
+			"a set that they have no more is deleted, which is a change too.\n\n" +
 			"The exit code is 0 without changes, 1 with changes, and 2 after an error.",
 		Example: "  kubectl mirrors diff -f sets/\n" +
+			"  kubectl mirrors diff -f sets/ --prune\n" +
 			"  git show main:sets.yaml | kubectl mirrors diff --from - -f sets.yaml",
 		Args:              cobra.NoArgs,
 		Annotations:       map[string]string{command.ErrorCode: "2"},
@@ -49,10 +52,10 @@ func Command() *cobra.Command {
 		RunE:              o.run,
 	}
 	o.files.AddFilename(cmd)
-	command.Require(cmd, "filename")
 	o.cluster.Add(cmd)
 	o.format.AddFlag(cmd, "table", "json", "yaml")
 	cmd.Flags().StringArrayVar(&o.from, "from", nil, "file or directory with the manifests to compare with, or - for standard input, instead of the sets of the cluster; may be repeated")
+	cmd.Flags().BoolVar(&o.prune, "prune", false, "take the manifests for all sets that there are to be, and the others in the cluster for deleted")
 	command.CompleteManifests(cmd, "from")
 	return cmd
 }
@@ -64,6 +67,9 @@ func (o *options) run(cmd *cobra.Command, _ []string) error {
 	if slices.Contains(o.from, "-") && slices.Contains(o.files.Filenames, "-") {
 		return errors.New("--from and -f cannot both be standard input")
 	}
+	if o.prune && len(o.from) > 0 {
+		return errors.New("--prune is about the sets of a cluster; with --from, what the manifests have no more is deleted anyway")
+	}
 	wanted, err := o.files.Read(cmd)
 	if err != nil {
 		return err
@@ -72,8 +78,10 @@ func (o *options) run(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
-	before, after := kinds.Merge(current, nil), kinds.Merge(applied(current, wanted), nil)
+	goes := o.deleted(current, wanted)
+	before, after := kinds.Merge(current, nil), kinds.Merge(applied(current, wanted, goes), nil)
 	found := compareResults(before, after)
+	found.name(goes)
 	if err := found.print(cmd.OutOrStdout(), o.format.Name); err != nil {
 		return err
 	}
@@ -86,8 +94,8 @@ func (o *options) run(cmd *cobra.Command, _ []string) error {
 // current returns the sets to compare with.
 func (o *options) current(cmd *cobra.Command) ([]kinds.Set, error) {
 	if len(o.from) > 0 {
-		files := manifests.Flags{Filenames: o.from}
-		return files.Read(cmd)
+		files := manifests.Flags{Filenames: o.from, Recursive: o.files.Recursive}
+		return files.ReadBefore(cmd)
 	}
 	c, err := o.cluster.Connect()
 	if err != nil {
@@ -101,16 +109,29 @@ func (o *options) current(cmd *cobra.Command) ([]kinds.Set, error) {
 	return sets, nil
 }
 
-// applied returns the sets that there are once some are applied.
-func applied(current, wanted []kinds.Set) []kinds.Set {
+// deleted returns the sets that go. One that the manifests have, but that the API server refuses, stays as it is.
+func (o *options) deleted(current, wanted []kinds.Set) []kinds.Set {
+	if len(o.from) == 0 && !o.prune {
+		return nil
+	}
+	refused := o.files.Refused()
+	return slices.DeleteFunc(slices.Clone(current), func(c kinds.Set) bool {
+		return kinds.Find(wanted, c.Ref()) != nil || slices.Contains(refused, c.Ref())
+	})
+}
+
+// applied returns the sets that there are once some are applied, and some have gone.
+func applied(current, wanted, gone []kinds.Set) []kinds.Set {
 	all := slices.DeleteFunc(slices.Clone(current), func(c kinds.Set) bool {
-		return kinds.Find(wanted, c.Ref()) != nil
+		return kinds.Find(wanted, c.Ref()) != nil || kinds.Find(gone, c.Ref()) != nil
 	})
 	return append(all, wanted...)
 }
 
 // difference is what diff prints. Its JSON is a promise: fields may be added.
 type difference struct {
+	// Deleted are the sets that go, as findings name them, in byte order.
+	Deleted []string `json:"deleted"`
 	// Sources are in byte order.
 	Sources []sourceChange `json:"sources"`
 	// Findings are those that appear and those that go, each sorted as warnings are.
@@ -127,8 +148,17 @@ func compareResults(before, after mirrors.Result) difference {
 	return difference{Sources: compareRules(before.Rules, after.Rules), Findings: compareFindings(before.Findings, after.Findings)}
 }
 
+// name names the sets that go.
+func (d *difference) name(deleted []kinds.Set) {
+	d.Deleted = make([]string, len(deleted))
+	for i := range deleted {
+		d.Deleted[i] = deleted[i].Ref().Label()
+	}
+	slices.Sort(d.Deleted)
+}
+
 func (d *difference) isEmpty() bool {
-	return len(d.Sources) == 0 && len(d.Findings) == 0
+	return len(d.Deleted) == 0 && len(d.Sources) == 0 && len(d.Findings) == 0
 }
 
 // compareFindings takes findings that differ in the place of their entries alone for the same.

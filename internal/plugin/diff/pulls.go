@@ -88,7 +88,7 @@ func compareTags(old, current side, source, name mirrors.Scope) *tagChange {
 	if slices.Equal(change.Before.mirrors(), change.After.mirrors()) {
 		return nil
 	}
-	change.Changes = changesOf(change.Before, change.After)
+	change.Changes = slices.DeleteFunc(changesOf(change.Before, change.After), func(c string) bool { return c == sourceBlocked || c == sourceOpened })
 	return &change
 }
 

@@ -21,24 +21,34 @@ var words = map[string]string{
 	"Appears": "appears", "Goes": "goes",
 }
 
-// printTables prints a table of sources and one of findings, each unless it is empty.
+// printTables prints a table of the sets that go, one of sources and one of findings, each unless it is empty.
 func (d *difference) printTables(out io.Writer) error {
 	var text bytes.Buffer
 	table := tabwriter.NewWriter(&text, 0, 0, 3, ' ', 0)
-	if len(d.Sources) > 0 {
-		fmt.Fprintln(table, "SOURCE\tCHANGE\tBEFORE\tAFTER")
+	begin := func(rows int, header string) error {
+		if err := table.Flush(); err != nil || rows == 0 {
+			return err
+		}
+		if text.Len() > 0 {
+			fmt.Fprintln(&text)
+		}
+		fmt.Fprintln(table, header)
+		return nil
+	}
+	if err := begin(len(d.Deleted), "SET\tCHANGE"); err != nil {
+		return err
+	}
+	for _, set := range d.Deleted {
+		fmt.Fprintf(table, "%s\tdeleted\n", set)
+	}
+	if err := begin(len(d.Sources), "SOURCE\tCHANGE\tBEFORE\tAFTER"); err != nil {
+		return err
 	}
 	for _, change := range d.Sources {
 		change.printRows(table)
 	}
-	if err := table.Flush(); err != nil {
+	if err := begin(len(d.Findings), "FINDING\tCHANGE\tSETS\tMESSAGE"); err != nil {
 		return err
-	}
-	if len(d.Sources) > 0 && len(d.Findings) > 0 {
-		fmt.Fprintln(&text)
-	}
-	if len(d.Findings) > 0 {
-		fmt.Fprintln(table, "FINDING\tCHANGE\tSETS\tMESSAGE")
 	}
 	for _, f := range d.Findings {
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", f.Reason, words[f.Change], f.SetNames(), f.Message)

@@ -16,51 +16,102 @@ import (
 	"github.com/mirrorset/mirrorset/internal/plugin/render"
 )
 
-const more = "more follows the first object of this document"
+const more = "more follows the first object of this document, and kubectl would pass over it"
 
-// mistakes are documents that no API server takes, with what the error says about each.
-var mistakes = []struct {
+// mistake is a document, and what is said about it.
+type mistake struct {
 	name, text, reason string
-}{
-	{"an unknown field of the entry", plugintest.Set("a", "s.com", "m.local") + "    mirror: x\n", `ImageDigestMirrorSet "a": unknown field "spec.imageDigestMirrors[0].mirror"`},
-	{"an unknown field of the object", setA + "specs: {}\n", `ImageDigestMirrorSet "a": unknown field "specs"`},
-	{"two unknown fields", setA + "one: 1\ntwo: 2\n", `unknown field "one"; unknown field "two"`},
-	{"a field in the wrong case", strings.Replace(setA, "imageDigestMirrors", "imagedigestmirrors", 1), `unknown field "spec.imagedigestmirrors"`},
-	{"a kind in the wrong case", strings.Replace(setA, "kind", "Kind", 1), `unknown field "Kind"`},
+}
+
+// refusedDocuments are those that the API server does not take, or kubectl before it.
+var refusedDocuments = []mistake{
+	{"an unknown field of the entry", plugintest.Set("a", "s.com", "m.local") + "    mirror: x\n", `ImageDigestMirrorSet "a": unknown field "spec.imageDigestMirrors[0].mirror"; did you mean "mirrors"?`},
+	{"an unknown field of the object", setA + "specs: {}\n", `ImageDigestMirrorSet "a": unknown field "specs"; did you mean "spec"?`},
+	{"an unknown field that is like no other", setA + "  policy: x\n", `ImageDigestMirrorSet "a": unknown field "spec.policy"; delete it, or write what was meant: imageDigestMirrors`},
+	{"an unknown field of the metadata", strings.Replace(setA, "name: a", "name: a\n  label: x", 1), `unknown field "metadata.label"; delete it`},
+	{"a field in the wrong case", strings.Replace(setA, "imageDigestMirrors", "imagedigestmirrors", 1), `unknown field "spec.imagedigestmirrors"; did you mean "imageDigestMirrors"?`},
+	{"the field of the other kind", strings.Replace(setA, "imageDigestMirrors", "imageTagMirrors", 1), `unknown field "spec.imageTagMirrors"`},
+	{"a key in the wrong case", strings.Replace(setA, "kind", "Kind", 1), "not a Kubernetes object: apiVersion and kind are required"},
+	{"a kind in the wrong case", strings.Replace(setA, "MirrorSet", "Mirrorset", 1), `ImageDigestMirrorset "a": apiVersion "config.openshift.io/v1" does not have kind ImageDigestMirrorset; want config.openshift.io/v1, kind ImageDigestMirrorSet`},
+	{"a kind in the plural", strings.Replace(setA, "MirrorSet", "MirrorSets", 1), `want config.openshift.io/v1, kind ImageDigestMirrorSet`},
+	{"a kind with a letter less", strings.Replace(setA, "ImageDigest", "ImageDigst", 1), `want config.openshift.io/v1, kind ImageDigestMirrorSet`},
+	{"a short name as the kind", strings.Replace(setA, "ImageDigestMirrorSet", "ITMS", 1), `want config.openshift.io/v1, kind ImageTagMirrorSet`},
+	{"a kind that the group does not have", strings.Replace(setA, "ImageDigestMirrorSet", "ImageMirrorConfig", 1), `apiVersion "config.openshift.io/v1" does not have kind ImageMirrorConfig`},
 	{"an alpha version", strings.Replace(setA, "io/v1", "io/v1alpha1", 1), `apiVersion "config.openshift.io/v1alpha1" does not have kind ImageDigestMirrorSet; want config.openshift.io/v1`},
 	{"another group", strings.Replace(setA, "config.", "operator.", 1), `apiVersion "operator.openshift.io/v1" does not have kind ImageDigestMirrorSet`},
+	{"a group of nobody's", strings.Replace(setA, "config.openshift.io", "mirrorset.io", 1), `apiVersion "mirrorset.io/v1" does not have kind ImageDigestMirrorSet`},
 	{"a typed list of another group", "apiVersion: v1\nkind: ImageDigestMirrorSetList\nitems: []\n", `apiVersion "v1" does not have kind ImageDigestMirrorSetList`},
-	{"a field twice", setA + "spec: {}\n", `key "spec" already set in map`},
-	{"mirrors of the wrong type", strings.Replace(setA, "[m.local]", "m.local", 1), "cannot unmarshal string"},
-	{"a name that is a number", strings.Replace(setA, "name: a", "name: 10", 1), "cannot unmarshal number"},
-	{"no name", strings.Replace(setA, "name: a", "labels: {}", 1), `metadata.name: required`},
+	{"mirrors of the wrong type", strings.Replace(setA, "[m.local]", "m.local", 1), `spec.imageDigestMirrors[0].mirrors: want a list, and there is the text "m.local"`},
+	{"a mirror that is a number", strings.Replace(setA, "[m.local]", "[5000]", 1), `spec.imageDigestMirrors[0].mirrors[0]: want text, and there is 5000`},
+	{"an entry that is null", ourType + "metadata:\n  name: a\nspec:\n  imageDigestMirrors: [null]\n", `spec.imageDigestMirrors[0]: want a mapping, and there is null`},
+	{"entries that are no list", ourType + "metadata:\n  name: a\nspec:\n  imageDigestMirrors: {source: s.com}\n", `spec.imageDigestMirrors: want a list, and there is a mapping`},
+	{"a spec that is a list", ourType + "metadata:\n  name: a\nspec: []\n", `spec: want a mapping, and there is a list`},
+	{"a mirror twice", plugintest.Set("a", "s.com", "m.local", "n.local", "m.local"), `spec.imageDigestMirrors[0].mirrors[2]: "m.local" is there for the second time`},
+	{"an entry without a source", ourType + "metadata:\n  name: a\nspec:\n  imageDigestMirrors:\n  - mirrors: [m.local]\n", `spec.imageDigestMirrors[0].source: required, and missing`},
+	{"an empty policy", setA + "    mirrorSourcePolicy: ''\n", `spec.imageDigestMirrors[0].mirrorSourcePolicy "": want one of: "NeverContactSource", "AllowContactingSource", or leave it out`},
+	{"a policy in the wrong case", setA + "    mirrorSourcePolicy: neverContactSource\n", `spec.imageDigestMirrors[0].mirrorSourcePolicy "neverContactSource": want one of`},
+	{"a name that is a number", strings.Replace(setA, "name: a", "name: 10", 1), "metadata.name: want text, in quotes, and there is a number"},
+	{"a label that is a number", strings.Replace(setA, "name: a", "name: a\n  labels: {x: 1}", 1), "metadata.labels: want text, in quotes, and there is a number"},
+	{"a label that no API server takes", strings.Replace(setA, "name: a", "name: a\n  labels: {x: a b}", 1), `metadata.labels "a b": a valid label must`},
+	{"no name", strings.Replace(setA, "name: a", "labels: {}", 1), "metadata.name: required"},
+	{"a name to be made", strings.Replace(setA, "name: a", "generateName: a-", 1), "metadata.name: required, and missing, because kubectl apply finds an object by its name"},
 	{"a name that no API server takes", strings.Replace(setA, "name: a", "name: A_b", 1), `metadata.name "A_b": a lowercase RFC 1123 subdomain`},
 	{"no spec", ourType + "metadata:\n  name: a\n", `ImageDigestMirrorSet "a": spec: required`},
 	{"a null spec", ourType + "metadata:\n  name: a\nspec:\n", `ImageDigestMirrorSet "a": spec: required`},
 	{"no kind", "apiVersion: v1\n", "apiVersion and kind are required"},
 	{"no apiVersion", "kind: ImageDigestMirrorSet\n", "apiVersion and kind are required"},
-	{"a kind that is a number", "apiVersion: v1\nkind: 1\n", "cannot unmarshal number"},
-	{"a sequence", "- a\n", "not a Kubernetes object"},
-	{"a scalar", "hello\n", "not a Kubernetes object"},
+	{"a kind that is a number", "apiVersion: v1\nkind: 1\n", "kind: 1 is not text"},
+	{"a sequence", "- a\n", "not a Kubernetes object, which is a mapping"},
+	{"a scalar", "hello\n", "not a Kubernetes object, which is a mapping"},
+	{"an unknown field in a list", list + indented(setA+"specs: {}\n"), `ImageDigestMirrorSet "a": unknown field "specs"`},
+	{"a scalar in a list", list + "- hello\n", "not a Kubernetes object"},
+	{"an untyped item in a list", list + indented("metadata:\n  name: b\n"+justSpec), "not a Kubernetes object"},
+	{"a null item in a typed list", typedList + "- null\n", "not a Kubernetes object"},
+	{"items that are no sequence", list[:strings.Index(list, "items")] + "items: {}\n", "List without a list of items"},
+	{"items by another name", list[:strings.Index(list, "items")] + "item: []\n", "List without a list of items"},
+}
+
+// wrongLocations are sources and mirrors that no API server takes, with the part that is wrong.
+var wrongLocations = map[string]string{
+	"https://quay.io": `it begins with the scheme "https://"; write "quay.io"`,
+	"quay.io/a@sha256:4032c6d5bfd752342c3e631c2f1de93ba6b86c41db6b167b9a35372c139e7706": `it has the digest "@sha256:4032c6d5bfd752342c3e631c2f1de93ba6b86c41db6b167b9a35372c139e7706"; write "quay.io/a"`,
+	"quay.io:443/a:v1": `it has the tag ":v1"; write "quay.io:443/a"`,
+	"[fe80::1]:5000/a": "it has an IPv6 address",
+	"fe80::1":          "it has an IPv6 address",
+	"quay.io/Team":     `it has capital letters in "Team"`,
+	"quay.io/a/":       "a slash stands between",
+	"quay.io//a":       "a slash stands between",
+	"quay.io/a b":      "it has a space",
+	"":                 "it is empty",
+	"quay_io/a":        "want host[:port][/path]",
+}
+
+func TestTheWrongPartOfALocationIsNamed(t *testing.T) {
+	for location, want := range wrongLocations {
+		wantRefused(t, run(t, plugintest.Set("a", location, "m.local"), "render", "-f", "-"), fmt.Sprintf("line 7: ImageDigestMirrorSet \"a\": spec.imageDigestMirrors[0].source %q: %s", location, want))
+		wantRefused(t, run(t, plugintest.Set("a", "s.com", "'"+location+"'"), "render", "-f", "-"), fmt.Sprintf("spec.imageDigestMirrors[0].mirrors[0] %q: %s", location, want))
+	}
+	r := run(t, plugintest.Set("a", "*.io/x", "'*.m.local'"), "render", "-f", "-")
+	for _, want := range []string{"a mirror has no wildcard", "a wildcard is *. and a host, without port and path"} {
+		if !strings.Contains(r.Stderr, want) {
+			t.Errorf("%q lacks %q", r.Stderr, want)
+		}
+	}
+}
+
+// unreadable are documents that no parser takes, and those of which it would leave a part unread.
+var unreadable = []mistake{
 	{"no YAML", "a: b: c\n", "yaml: mapping values are not allowed"},
-	{"a tab as indentation", "a:\n\tb: c\n", "yaml: line 2: found character that cannot start any token"},
+	{"a tab as indentation", "a:\n\tb: c\n", ": found character that cannot start any token"},
 	{"binary", "\x00\x01\x02", "yaml: control characters are not allowed"},
 	{"broken JSON", strings.TrimSuffix(inJSON, "}"), "yaml: line"},
+	{"a template", "a: {{ .Values.a }}\n{{ if x }}b: c\n", "this looks like a template"},
 	{"content behind a separator", "--- {a: b}\n", "invalid Yaml document separator"},
-	{"an unknown field in a list", list + indented(setB) + indented(setA+"specs: {}\n"), `items[1]: ImageDigestMirrorSet "a": unknown field "specs"`},
-	{"an unknown field of a list", list + indented(setA) + "item: []\n", `unknown field "item"`},
-	{"a scalar in a list", list + "- hello\n", "items[0]: "},
-	{"an untyped item in a list", list + indented("metadata:\n  name: b\n"+justSpec), "items[0]: not a Kubernetes object"},
-	{"a null item in a typed list", typedList + "- null\n", `items[0]: ImageDigestMirrorSet: metadata.name: required`},
-	{"items that are no sequence", list[:strings.Index(list, "items")] + "items: {}\n", "items"},
 
 	// What a YAML parser leaves unread behind the first document would be lost in silence.
 	{"a second object behind an end marker", setA + "...\n" + setB, more},
-	{"two JSON objects in a row", inJSON + "\n" + inJSON, more},
-	{"a brace too many", inJSON + "}\n", more},
 	{"line ends of old Macs", strings.ReplaceAll(both, "\n", "\r"), more},
 	{"a separator between line ends of mainframes", setA + "\u0085---\u0085" + setB, more},
-	{"two documents in UTF-16", utf16(both), more},
 }
 
 // utf16 writes ASCII text as UTF-16 with a byte order mark.
@@ -72,16 +123,64 @@ func utf16(text string) string {
 	return string(out)
 }
 
-func TestMistakesNameFileDocumentAndReason(t *testing.T) {
-	for _, tt := range mistakes {
+// wantRefused checks that nothing is printed but why the one object is refused, with all the texts.
+func wantRefused(t *testing.T, r plugintest.Result, texts ...string) {
+	t.Helper()
+	const end = "error: 1 object would be refused (above), and no set is left\n"
+	if r.Code != 1 || r.Stdout != "" || !strings.HasPrefix(r.Stderr, "refused: ") || !strings.HasSuffix(r.Stderr, end) {
+		t.Fatalf("exit code %d, stdout %q, stderr %q; want a refusal alone", r.Code, r.Stdout, r.Stderr)
+	}
+	for _, text := range texts {
+		if !strings.Contains(r.Stderr, text) {
+			t.Errorf("%q lacks %q", r.Stderr, text)
+		}
+	}
+}
+
+func TestRefusalsNameFileDocumentAndReason(t *testing.T) {
+	for _, tt := range refusedDocuments {
 		t.Run(tt.name, func(t *testing.T) {
 			folder := t.TempDir()
 			file := write(t, folder, "x.yaml", tt.text)
-			run(t, tt.text, "render", "-f", "-").WantError(t, "standard input: document 1: ", tt.reason)
-			run(t, "", "render", "-f", file).WantError(t, file+": document 1: ", tt.reason)
+			wantRefused(t, run(t, tt.text, "render", "-f", "-"), "standard input: document 1", tt.reason)
+			wantRefused(t, run(t, "", "render", "-f", folder), file+": document 1", tt.reason)
+			wantRefused(t, run(t, "", "explain", "s.com/x:1", "-f", file, "-o", "json"), file+": document 1", tt.reason)
+			second := write(t, folder, "second", setB+"---\n# comment\n---\n"+tt.text)
+			r := run(t, "", "render", "-f", second)
+			if got := strings.Join(sourcesIn(r.Stdout), " "); r.Code != 1 || got != "t.com" {
+				t.Errorf("exit code %d, sources %q; want what kubectl apply still applies", r.Code, got)
+			}
+			for _, want := range []string{"refused: " + second + ": document 3", tt.reason, "error: 1 object would be refused (above), so the answer is without it; an older version that is in the cluster stays in force\n"} {
+				if !strings.Contains(r.Stderr, want) {
+					t.Errorf("%q lacks %q", r.Stderr, want)
+				}
+			}
+		})
+	}
+}
+
+func TestARefusalNamesTheLineOfTheField(t *testing.T) {
+	r := run(t, "# one\n---\n---\n# two\n"+setB+"---\n"+plugintest.Set("a", "s.com", "m.local", "m.local")+"    x: 1\n", "render", "-f", "-")
+	for _, want := range []string{`document 3: line 21: ImageDigestMirrorSet "a": spec.imageDigestMirrors[0].mirrors[1]: `, `document 3: line 22: ImageDigestMirrorSet "a": unknown field`} {
+		if !strings.Contains(r.Stderr, want) {
+			t.Errorf("%q lacks %q", r.Stderr, want)
+		}
+	}
+	r = run(t, "\n"+inJSON+"\n"+strings.Replace(inJSON, `"s.com"`, `"s.com/"`, 1), "render", "-f", "-")
+	if want := "document 2: line 5: "; !strings.Contains(r.Stderr, want) {
+		t.Errorf("%q lacks %q", r.Stderr, want)
+	}
+}
+
+func TestUnreadableDocumentsNameFileAndLine(t *testing.T) {
+	for _, tt := range unreadable {
+		t.Run(tt.name, func(t *testing.T) {
+			folder := t.TempDir()
+			file := write(t, folder, "x.yaml", tt.text)
+			run(t, tt.text, "render", "-f", "-").WantError(t, "standard input: document 1: ", "line ", tt.reason)
 			run(t, "", "render", "-f", folder).WantError(t, file+": document 1: ", tt.reason)
 			run(t, "", "explain", "s.com/x:1", "-f", file, "-o", "json").WantError(t, file+": document 1: ", tt.reason)
-			if strings.HasPrefix(tt.text, "---") || tt.text[0] > 0x7F {
+			if strings.HasPrefix(tt.text, "---") {
 				return // has to stand first
 			}
 			second := write(t, folder, "second", setB+"---\n# comment\n---\n"+tt.text)
@@ -89,6 +188,9 @@ func TestMistakesNameFileDocumentAndReason(t *testing.T) {
 			run(t, "", "render", "-f", second).WantError(t, second+": document 3: ", tt.reason)
 		})
 	}
+	third := "{}\n" + inJSON + "\n" + inJSON + "\n{"
+	run(t, third, "render", "-f", "-").WantError(t, "standard input: document 4: line 6: unexpected EOF")
+	run(t, setA+"---\n\n# x\na:\n\tb: c\n", "render", "-f", "-").WantError(t, "document 2: yaml: line 13: found character")
 }
 
 func TestPlacesThatCannotBeReadAreNamed(t *testing.T) {

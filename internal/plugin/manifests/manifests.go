@@ -5,133 +5,198 @@ package manifests
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
-	"k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	utiljson "k8s.io/apimachinery/pkg/util/json"
 	kjson "sigs.k8s.io/json"
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/plugin/output"
+	"github.com/mirrorset/mirrorset/internal/plugin/schema"
 )
-
-// PolicyKind is what OpenShift had before sets.
-const PolicyKind = "ImageContentSourcePolicy"
 
 // Manifests are the sets read from files, as an API server would hold them once the files were applied in order.
 type Manifests struct {
 	Sets []kinds.Set
+	// Refused are the objects that the API server would not take.
+	Refused []Refusal
 	// Notes are for standard error, one a line.
 	Notes []string
 
 	passedOver int                       // objects of other kinds
-	policies   bool                      // some of these are what OpenShift had before sets
 	places     map[mirrors.Object]string // where each set was read
 }
 
-// Read reads the sets of files. Every error names the file and the document.
+// Read reads the sets of files, all of which the API server has to take. Every error names the file and the document.
 func Read(paths []string, stdin io.Reader) (*Manifests, error) {
-	m := &Manifests{places: make(map[mirrors.Object]string)}
-	if err := EachDocument(paths, stdin, m.readObject); err != nil {
+	in := input{filenames: paths, stdin: stdin}
+	m, err := in.read(context.Background())
+	if err != nil {
 		return nil, err
 	}
-	if len(m.Sets) == 0 {
-		note := fmt.Sprintf("note: no %s in %s; objects of other kinds passed over: %d", kindNames(), output.Printable(strings.Join(paths, ", ")), m.passedOver)
-		if m.policies {
-			note += "; kubectl mirrors convert makes sets of each " + PolicyKind
+	if len(m.Refused) > 0 {
+		all := make([]error, len(m.Refused))
+		for i, refusal := range m.Refused {
+			all[i] = refusal
 		}
-		m.Notes = append(m.Notes, note)
+		return nil, errors.Join(all...)
 	}
 	return m, nil
 }
 
-// readObject takes one object, or those of a list, in JSON.
-func (m *Manifests) readObject(place string, data []byte) error {
-	if string(data) == "null" {
-		return nil // nothing but comments
+func (in *input) read(ctx context.Context) (*Manifests, error) {
+	m := &Manifests{places: make(map[mirrors.Object]string)}
+	err := in.each(ctx, func(d document) error {
+		m.readObject(object{place: d.place, data: d.json, positions: positionsOf(d)})
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
-	if !bytes.HasPrefix(data, []byte("{")) {
-		return errors.New("not a Kubernetes object, which is a mapping with apiVersion and kind")
+	if len(m.Sets) == 0 && len(m.Refused) == 0 {
+		m.note("note: no %s in %s; objects of other kinds passed over: %d", kindNames(), output.Printable(in.names()), m.passedOver)
 	}
-	var object metav1.TypeMeta
-	if err := json.Unmarshal(data, &object); err != nil {
-		return err
+	return m, nil
+}
+
+// names are those of all that was read, for people.
+func (in *input) names() string {
+	if in.kustomize != "" {
+		return in.kustomize
 	}
-	ours := configv1.GroupVersion.String()
-	kind := kinds.Named(strings.TrimSuffix(object.Kind, "List"))
+	return strings.Join(in.filenames, ", ")
+}
+
+func (m *Manifests) note(format string, args ...any) {
+	m.Notes = append(m.Notes, fmt.Sprintf(format, args...))
+}
+
+// object is one that a document has, or an item of a list in it.
+type object struct {
+	metav1.TypeMeta
+	place string
+	data  []byte // in JSON
+	positions
+
+	isItem  bool
+	content map[string]any
+}
+
+// name is that in the metadata, if there is one.
+func (o *object) name() string {
+	metadata, _ := o.content["metadata"].(map[string]any)
+	name, _ := metadata["name"].(string)
+	return name
+}
+
+// readObject takes one object, or those of a list.
+func (m *Manifests) readObject(o object) {
+	if string(o.data) == "null" {
+		return // nothing but comments
+	}
+	if !bytes.HasPrefix(o.data, []byte("{")) {
+		m.refuse(o, "not a Kubernetes object, which is a mapping with apiVersion and kind")
+		return
+	}
+	if err := utiljson.Unmarshal(o.data, &o.content); err != nil {
+		m.refuse(o, err.Error())
+		return
+	}
+	version, isText := o.content["apiVersion"].(string)
+	name, alsoText := o.content["kind"].(string)
+	if o.TypeMeta = (metav1.TypeMeta{APIVersion: version, Kind: name}); !isText || !alsoText || version == "" || name == "" {
+		m.readUntyped(o)
+		return
+	}
+	m.noteRepeats(o)
+	kind := kinds.Named(name)
 	switch {
-	case object.Kind == "" || object.APIVersion == "":
-		return errors.New("not a Kubernetes object: apiVersion and kind are required")
-	case kind != nil && object.APIVersion != ours:
-		return fmt.Errorf("apiVersion %q does not have kind %s; want %s", object.APIVersion, object.Kind, ours)
-	case kind != nil && object.Kind == kind.Name:
-		return m.readSet(kind, place, data)
-	case kind != nil, object.Kind == "List" && object.APIVersion == "v1":
-		return m.readList(kind, place, data)
+	case kind != nil && version == configv1.GroupVersion.String():
+		m.readSet(kind, o)
+	case o.isList():
+		m.readList(o)
+	default:
+		m.readForeign(o)
 	}
-	m.passedOver++
-	m.policies = m.policies || object.Kind == PolicyKind
-	return nil
+}
+
+// isList tells whether an object is a list that kubectl applies the items of, and that may have sets.
+func (o *object) isList() bool {
+	if o.APIVersion == "v1" && o.Kind == "List" {
+		return true
+	}
+	return o.APIVersion == configv1.GroupVersion.String() && strings.HasSuffix(o.Kind, "List") && kinds.Named(strings.TrimSuffix(o.Kind, "List")) != nil
+}
+
+// noteRepeats warns of keys that a mapping has twice, of which kubectl sends the last value only. An item of a list has no document of
+// its own.
+func (m *Manifests) noteRepeats(o object) {
+	if o.isItem || !o.isList() && kinds.Named(o.Kind) == nil {
+		return
+	}
+	for _, r := range o.repeats() {
+		m.note("warning: RepeatedField: %s %q: %s: line %d: %q is there for the second time in one mapping; kubectl takes the last one, and what the others say is lost", o.Kind, o.name(), o.place, r.line, r.key)
+	}
 }
 
 // readList takes the items of a list. Those of a list of one kind may go without apiVersion and kind.
-func (m *Manifests) readList(kind *kinds.Kind, place string, data []byte) error {
-	var content struct {
-		metav1.TypeMeta `json:",inline"`
-		Metadata        metav1.ListMeta   `json:"metadata"`
-		Items           []json.RawMessage `json:"items"`
+func (m *Manifests) readList(o object) {
+	items, isList := o.content["items"].([]any)
+	if !isList {
+		m.refuse(o, fmt.Sprintf("%s without a list of items; kubectl would apply nothing of it", o.Kind))
+		return
 	}
-	if err := UnmarshalStrict(data, &content); err != nil {
-		return err
-	}
-	for i, item := range content.Items {
+	for i, content := range items {
 		at := fmt.Sprintf("items[%d]", i)
-		var object metav1.TypeMeta
-		if err := json.Unmarshal(item, &object); err != nil {
-			return fmt.Errorf("%s: %w", at, err)
+		item := object{place: o.place + ", " + at, positions: o.in(at), isItem: true}
+		if fields, ok := content.(map[string]any); ok && o.Kind != "List" && fields["kind"] == nil && fields["apiVersion"] == nil {
+			fields["apiVersion"], fields["kind"] = o.APIVersion, strings.TrimSuffix(o.Kind, "List")
 		}
 		var err error
-		if kind != nil && object == (metav1.TypeMeta{}) {
-			err = m.readSet(kind, place+", "+at, item)
-		} else {
-			err = m.readObject(place+", "+at, item)
+		if item.data, err = json.Marshal(content); err != nil {
+			m.refuse(item, err.Error())
+			continue
 		}
-		if err != nil {
-			return fmt.Errorf("%s: %w", at, err)
+		if content == nil {
+			item.data = []byte("[]") // unlike a document of comments, an error
 		}
+		m.readObject(item)
 	}
-	return nil
 }
 
-func (m *Manifests) readSet(kind *kinds.Kind, place string, data []byte) error {
-	set, err := kind.Decode(func(object any) error { return UnmarshalStrict(data, object) })
-	name := set.GetName()
+// readSet takes a set, if the API server does.
+func (m *Manifests) readSet(kind *kinds.Kind, o object) {
+	judge, err := schema.Of(kind)
 	if err != nil {
-		return fmt.Errorf("%s %q: %w", kind.Name, name, err)
+		panic(err) // the CRD is built in, and a test reads it
 	}
-	var required struct {
-		Spec *json.RawMessage `json:"spec"`
+	verdict := judge.Judge(o.content)
+	if len(verdict.Causes) > 0 {
+		m.refuseSet(kind, o, verdict.Causes)
+		return
 	}
-	if err := kjson.UnmarshalCaseSensitivePreserveInts(data, &required); err != nil {
-		return err
+	for _, cause := range verdict.ServerSide {
+		m.note("warning: RefusedServerSide: %s: %s: line %d: %s; kubectl apply leaves it out, and kubectl apply --server-side, as Flux does it, is refused: delete it, or give it a value",
+			mirrors.Object{Kind: &kind.Kind, Name: o.name()}, o.place, o.lineOf(cause.Field), o.say(cause))
 	}
-	if name == "" {
-		return fmt.Errorf("%s: metadata.name: required", kind.Name)
+	set, err := kind.Decode(func(into any) error {
+		return runtime.DefaultUnstructuredConverter.FromUnstructured(verdict.Stored, into)
+	})
+	if err != nil {
+		m.refuse(o, fmt.Sprintf("%s %q: %v", kind.Name, o.name(), err))
+		return
 	}
-	if reasons := validation.NameIsDNSSubdomain(name, false); len(reasons) > 0 {
-		return fmt.Errorf("%s: metadata.name %q: %s", kind.Name, name, strings.Join(reasons, "; "))
-	}
-	if required.Spec == nil {
-		return fmt.Errorf("%s %q: spec: required", kind.Name, name)
-	}
-	m.add(place, set)
-	return nil
+	m.add(o.place, set)
 }
 
 // add takes the later one of two sets with one name, as applying both would.
@@ -142,7 +207,7 @@ func (m *Manifests) add(place string, set kinds.Set) {
 		m.Sets = append(m.Sets, set)
 		return
 	}
-	m.Notes = append(m.Notes, fmt.Sprintf("warning: DuplicateObject: %s: %s replaces %s", set.Ref(), place, earlier))
+	m.note("warning: DuplicateObject: %s: %s replaces %s", set.Ref(), place, earlier)
 	*kinds.Find(m.Sets, set.Ref()) = set
 }
 
@@ -153,4 +218,21 @@ func kindNames() string {
 		names[i] = kind.Name
 	}
 	return strings.Join(names, " or ")
+}
+
+// UnmarshalStrict refuses unknown and repeated fields, as the API server does with fieldValidation=Strict.
+func UnmarshalStrict(data []byte, into any) error {
+	strictErrs, err := kjson.UnmarshalStrict(data, into)
+	if err != nil {
+		return err
+	}
+	if len(strictErrs) == 0 {
+		return nil
+	}
+	reasons := make([]string, 0, len(strictErrs))
+	for _, e := range strictErrs {
+		reasons = append(reasons, e.Error())
+	}
+	slices.Sort(reasons)
+	return errors.New(strings.Join(reasons, "; "))
 }

@@ -56,7 +56,6 @@ func Command() *cobra.Command {
 		RunE:              o.run,
 	}
 	o.files.AddFilename(cmd)
-	command.Require(cmd, "filename")
 	o.files.AddInsecure(cmd)
 	o.format.AddFlag(cmd, registriesConf, certsD)
 	cmd.Flags().StringVar(&o.dir, "output-dir", "", "for certs.d: the folder to write to; files in it that are not Mirrorset's are never changed")

@@ -1,0 +1,140 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package manifests
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
+	"github.com/mirrorset/mirrorset/internal/kinds"
+)
+
+// PolicyKind is what OpenShift had before sets.
+const PolicyKind = "ImageContentSourcePolicy"
+
+// readForeign passes over an object of another kind. It refuses what was to be a set, and says where an object has or names sets that
+// are passed over with it.
+func (m *Manifests) readForeign(o object) {
+	if meant := meantKind(o.APIVersion, o.Kind); meant != nil {
+		m.refuse(o, fmt.Sprintf("%s %q: apiVersion %q does not have kind %s; want %s, kind %s", o.Kind, o.name(), o.APIVersion, o.Kind, configv1.GroupVersion, meant.Name))
+		return
+	}
+	m.passedOver++
+	if why := whyPassedOver(o); why != "" {
+		m.note("warning: PassedOver: %s %q: %s: %s", o.Kind, o.name(), o.place, why)
+	}
+}
+
+// readUntyped says what an object without a type is.
+func (m *Manifests) readUntyped(o object) {
+	file, _, _ := strings.Cut(o.place, ": document ")
+	if base := path.Base(strings.Trim(file, `"`)); strings.TrimSuffix(strings.TrimSuffix(base, ".yaml"), ".yml") == "kustomization" {
+		m.passedOver++
+		m.note("warning: PassedOver: Kustomization: %s: %s", o.place, useKustomize)
+		return
+	}
+	for _, key := range []string{"apiVersion", "kind"} {
+		if value, there := o.content[key]; there && value != nil {
+			if _, isText := value.(string); !isText {
+				m.refuse(o, fmt.Sprintf("%s: %v is not text", key, value))
+				return
+			}
+		}
+	}
+	m.refuse(o, "not a Kubernetes object: apiVersion and kind are required")
+}
+
+const useKustomize = "kubectl apply -f builds no kustomization, and neither does this; give its directory with -k"
+
+// whyPassedOver returns what to do about an object that has, names or was before sets; "" for one that has nothing to do with them.
+func whyPassedOver(o object) string {
+	group, _, _ := strings.Cut(o.APIVersion, "/")
+	switch {
+	case o.Kind == PolicyKind || o.Kind == PolicyKind+"List":
+		return "it is no set, so its mirrors are not counted; kubectl mirrors convert makes a set of it"
+	case o.Kind == "ImageContentPolicy" && group == configv1.GroupVersion.Group:
+		return "it is no set, so its mirrors are not counted; write them as an ImageDigestMirrorSet, whose entries have the same source and mirrors"
+	case o.Kind == "Kustomization" && group == "kustomize.config.k8s.io":
+		return useKustomize
+	case o.Kind == "Kustomization" && group == "kustomize.toolkit.fluxcd.io":
+		return "what it names is in its source and is not read; give that directory with -k"
+	}
+	at, kind := setWithin(o.content, "")
+	switch {
+	case kind == "":
+		return ""
+	case o.Kind == "Template":
+		return fmt.Sprintf("the %s at %s is not counted; give what oc process -f prints", kind, at)
+	}
+	return fmt.Sprintf("the %s at %s is not counted, because it is not applied from here; give it by itself", kind, at)
+}
+
+// setWithin returns the path and the kind of the first set, or of what was to be one, that stands in an object.
+func setWithin(value any, at string) (where, kind string) {
+	switch value := value.(type) {
+	case map[string]any:
+		name, _ := value["kind"].(string)
+		if at != "" && (kinds.Named(name) != nil || meantKind("", name) != nil) {
+			return strings.TrimPrefix(at, "."), name
+		}
+		fields := make([]string, 0, len(value))
+		for field := range value {
+			fields = append(fields, field)
+		}
+		slices.Sort(fields)
+		for _, field := range fields {
+			if where, kind := setWithin(value[field], at+"."+field); kind != "" {
+				return where, kind
+			}
+		}
+	case []any:
+		for i, item := range value {
+			if where, kind := setWithin(item, fmt.Sprintf("%s[%d]", at, i)); kind != "" {
+				return where, kind
+			}
+		}
+	}
+	return "", ""
+}
+
+// meantKind returns the kind of sets that somebody meant who wrote another kind or apiVersion; nil where it is a kind of its own.
+func meantKind(apiVersion, name string) *kinds.Kind {
+	lower := strings.ToLower(strings.TrimSuffix(strings.TrimSuffix(strings.TrimSpace(name), "List"), "s"))
+	for _, kind := range kinds.All {
+		short := strings.ToLower(strings.TrimSuffix(kind.Name, "Set"))
+		const typos = 2
+		if lower == kind.ShortName || lower == strings.TrimSuffix(kind.ShortName, "s") || lower == short || distance(lower, strings.ToLower(kind.Name)) <= typos {
+			return kind
+		}
+	}
+	if group, _, _ := strings.Cut(apiVersion, "/"); group == configv1.GroupVersion.Group && strings.Contains(lower, "mirror") {
+		return kinds.Digest
+	}
+	return nil
+}
+
+// distance is how many letters one has to add, take away or change to make one word of another (Levenshtein).
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		before := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			above := row[j+1]
+			change := before
+			if a[i] != b[j] {
+				change++
+			}
+			row[j+1] = min(row[j]+1, above+1, change)
+			before = above
+		}
+	}
+	return row[len(b)]
+}

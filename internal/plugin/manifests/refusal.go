@@ -1,0 +1,198 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package manifests
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/mirrorset/mirrorset/internal/kinds"
+	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/plugin/output"
+	"github.com/mirrorset/mirrorset/internal/plugin/schema"
+)
+
+// Refusal is an object that the API server, or kubectl before it, would not take.
+type Refusal struct {
+	// Set is the set that it would be; its kind is nil where it is none.
+	Set mirrors.Object
+	// Place is the file and the document.
+	Place string
+	// Causes are why; there are none where the object is no set at all.
+	Causes []schema.Cause
+
+	said []string // one a cause
+}
+
+// Error says all of it.
+func (r Refusal) Error() string {
+	return r.Place + ": " + strings.Join(r.said, "; ")
+}
+
+// print prints a line for each cause.
+func (r Refusal) print(stderr io.Writer) {
+	for _, text := range r.said {
+		fmt.Fprintf(stderr, "refused: %s: %s\n", r.Place, text)
+	}
+}
+
+func (m *Manifests) refuse(o object, why string) {
+	m.Refused = append(m.Refused, Refusal{Place: o.place, said: []string{fmt.Sprintf("line %d: %s", o.lineOf(""), why)}})
+}
+
+func (m *Manifests) refuseSet(kind *kinds.Kind, o object, causes []schema.Cause) {
+	r := Refusal{Set: mirrors.Object{Kind: &kind.Kind, Name: o.name()}, Place: o.place, Causes: causes}
+	for _, cause := range causes {
+		r.said = append(r.said, fmt.Sprintf("line %d: %s %q: %s", o.lineOf(cause.Field), kind.Name, o.name(), o.say(cause)))
+	}
+	m.Refused = append(m.Refused, r)
+}
+
+// refusals counts them for people.
+func refusals(count int) string {
+	return output.Plural(count, "object", "objects") + " would be refused (above)"
+}
+
+func them(count int) string {
+	if count == 1 {
+		return "it"
+	}
+	return "them"
+}
+
+// say says what is wrong with a field, its value, and what to do.
+func (o *object) say(cause schema.Cause) string {
+	detail := strings.TrimPrefix(cause.Detail, cause.Field+" in body ")
+	switch cause.Type {
+	case schema.UnknownField:
+		return fmt.Sprintf("unknown field %q; %s", cause.Field, insteadOf(cause))
+	case field.ErrorTypeRequired:
+		return fmt.Sprintf("%s: required, and missing%s", cause.Field, because(cause.Detail))
+	case field.ErrorTypeDuplicate:
+		return fmt.Sprintf("%s: %s is there for the second time, and the API server wants each mirror once; delete one of the two", cause.Field, value(cause))
+	case field.ErrorTypeTypeInvalid:
+		there := o.found(cause.Field)
+		if strings.HasPrefix(cause.Field, "metadata") {
+			there = fmt.Sprint(cause.Value) // the field is a mapping with a wrong value, or that value
+		}
+		return fmt.Sprintf("%s: want %s, and there is %s", cause.Field, wantedType(detail), there)
+	case field.ErrorTypeNotSupported:
+		return fmt.Sprintf("%s %s: %s, or leave it out", cause.Field, value(cause), strings.Replace(cause.Detail, "supported values", "want one of", 1))
+	}
+	if strings.HasPrefix(detail, "should match '") {
+		detail = wrongPart(fmt.Sprint(cause.Value), strings.HasSuffix(cause.Field, ".source"))
+	}
+	return fmt.Sprintf("%s %s: %s", cause.Field, value(cause), detail)
+}
+
+func because(detail string) string {
+	if detail == "" {
+		return ""
+	}
+	return ", because " + detail
+}
+
+// wantedType is the type that the API server names, in words of YAML. What a kind of its own is wanted says so already.
+func wantedType(detail string) string {
+	name, _, _ := strings.Cut(strings.TrimPrefix(detail, "must be of type "), ":")
+	words := map[string]string{"array": "a list", "object": "a mapping", "string": "text", "integer": "a whole number", "number": "a number", "boolean": "true or false"}
+	return cmp.Or(words[name], name)
+}
+
+// found is what an object has in a field, for people.
+func (o *object) found(path string) string {
+	var at any = o.content
+	for _, name := range step.FindAllString(path, -1) {
+		switch fields := at.(type) {
+		case map[string]any:
+			at = fields[name]
+		case []any:
+			i, err := strconv.Atoi(name)
+			if err != nil || i >= len(fields) {
+				return "something else"
+			}
+			at = fields[i]
+		}
+	}
+	switch value := at.(type) {
+	case nil:
+		return "null"
+	case map[string]any:
+		return "a mapping"
+	case []any:
+		return "a list"
+	case string:
+		return "the text " + quoted(value)
+	}
+	return fmt.Sprint(at)
+}
+
+// value is the one of a cause.
+func value(cause schema.Cause) string {
+	return quoted(fmt.Sprint(cause.Value))
+}
+
+// quoted has a text in quotes, without its middle where it is too long to be read.
+func quoted(text string) string {
+	const enough = 200
+	if len(text) > enough {
+		return strconv.Quote(text[:enough/2]) + "..." + strconv.Quote(text[len(text)-enough/2:])
+	}
+	return strconv.Quote(text)
+}
+
+// insteadOf names the field that was meant, or all that there are.
+func insteadOf(cause schema.Cause) string {
+	name := cause.Field[strings.LastIndex(cause.Field, ".")+1:]
+	near := slices.SortedFunc(slices.Values(cause.Known), func(a, b string) int {
+		return cmp.Compare(distance(strings.ToLower(name), strings.ToLower(a)), distance(strings.ToLower(name), strings.ToLower(b)))
+	})
+	switch {
+	case len(near) == 0:
+		return "delete it"
+	case distance(strings.ToLower(name), strings.ToLower(near[0])) <= len(name)/3:
+		return fmt.Sprintf("did you mean %q?", near[0])
+	}
+	return "delete it, or write what was meant: " + strings.Join(cause.Known, ", ")
+}
+
+// wrongPart says which part of a source or of a mirror is outside the grammar of semantics.md section 0.
+func wrongPart(text string, isSource bool) string {
+	host, path, hasPath := strings.Cut(text, "/")
+	last := text[strings.LastIndex(text, "/")+1:]
+	switch {
+	case text == "":
+		return "it is empty; name a registry, or a namespace or repository of one"
+	case strings.Contains(text, "://"):
+		scheme, rest, _ := strings.Cut(text, "://")
+		return fmt.Sprintf("it begins with the scheme %q; write %q", scheme+"://", rest)
+	case strings.Contains(text, "@"):
+		name, digest, _ := strings.Cut(text, "@")
+		return fmt.Sprintf("it has the digest %q; write %q, which stands for all images of that repository", "@"+digest, name)
+	case strings.HasPrefix(text, "[") || strings.Count(host, ":") > 1:
+		return "it has an IPv6 address; give the registry a name"
+	case hasPath && strings.Contains(last, ":"):
+		name, tag, _ := strings.Cut(last, ":")
+		return fmt.Sprintf("it has the tag %q; write %q, which stands for all images of that repository", ":"+tag, strings.TrimSuffix(text, last)+name)
+	case strings.ContainsAny(text, " \t\r\n"):
+		return "it has a space or a line break"
+	case strings.Contains(text, "*") && !isSource:
+		return "a mirror has no wildcard; write host[:port][/path]"
+	case strings.Contains(text, "*"):
+		return "a wildcard is *. and a host, without port and path"
+	case strings.HasPrefix(text, "/"), strings.HasSuffix(text, "/"), strings.Contains(text, "//"):
+		return "a slash stands between a registry and the parts of a path, one at a time, and nowhere else"
+	case strings.ToLower(path) != path:
+		return fmt.Sprintf("it has capital letters in %q, and no repository has any", path)
+	case isSource:
+		return "want host[:port][/path] or *.host"
+	}
+	return "want host[:port][/path]"
+}
