@@ -26,6 +26,13 @@ func TestRulesBecomeEndpoints(t *testing.T) {
 			sets: "a: s.com -> m.com [Never]", want: []string{"s.com: https://m.com/v2 [digest], https://m.com/v2 [digest]"}},
 		{name: "a blocked source without usable mirrors is refused by the redirector",
 			sets: "a: s.com -> mirror [Never]", want: []string{"s.com: redirector/0 [digest], redirector/source"}},
+		{name: "so is one whose mirrors cannot exist, so that the user reads why",
+			sets: "a: s.com -> blocked.invalid, x.invalid:5000/y [Never]", want: []string{"s.com: redirector/0 [digest], redirector/1 [digest], redirector/source"}},
+		{name: "a mirror that cannot exist is not asked beside others",
+			sets: "a: s.com -> blocked.invalid, m.com [Never]\na: t.com -> x.invalid, m.com", want: []string{
+				"s.com: https://m.com/v2 [digest], https://m.com/v2 [digest]", "t.com: https://m.com/v2 [digest], https://t.com/v2"}},
+		{name: "nor alone, where the source is open",
+			sets: "a: s.com -> x.invalid"},
 		{name: "Docker Hub as a registry has another name",
 			sets: "a: docker.io -> m.com\na: s.com -> docker.io/s", want: []string{
 				"docker.io: https://m.com/v2 [digest], https://registry-1.docker.io/v2",
@@ -154,6 +161,11 @@ func TestWithoutARedirectorOnlyWhatHostsTOMLCanSayIsWritten(t *testing.T) {
 	tree := projectOn(t, certsd.Node{AllowDefaultHost: true}, "a: s.com -> m.com\na: t.com/x -> m.com\na: t.com/y -> m.com [Never]\na: *.u.com -> m.com\na: *.v.com -> m.com [Never]")
 	expect(t, "tree", describe(t, tree), []string{"s.com: https://m.com/v2 [digest], https://s.com/v2", "*.u.com: pending", "*.v.com: pending [blocked]", "t.com: pending [blocked]"})
 	expect(t, "folders", []string{tree.Pending[0].Folder(), tree.Pending[2].Folder(), certsd.Pending{Host: "s.com:1"}.Folder()}, []string{"_default", "t.com", "s.com_1_"})
+}
+
+func TestWithoutARedirectorASourceStaysClosedByMirrorsThatCannotExist(t *testing.T) {
+	tree := projectOn(t, certsd.Node{}, "a: s.com -> blocked.invalid [Never]")
+	expect(t, "tree", describe(t, tree), []string{"s.com: https://blocked.invalid/v2 [digest], https://blocked.invalid/v2 [digest]"})
 }
 
 func TestAMirrorWithTLSSettingsOnTheNodeIsStreamed(t *testing.T) {

@@ -4,6 +4,7 @@
 package plugin_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/mirrorset/mirrorset/internal/plugin"
@@ -27,12 +28,42 @@ func TestCommandLineMistakesAreErrors(t *testing.T) {
 		{"an image that is none", []string{"explain", "S.example/UPPER", "-f", "-"}, `image "S.example/UPPER"`},
 		{"an image with a broken digest", []string{"explain", "s.example/x@sha256:1", "-f", "-"}, `image "s.example/x@sha256:1"`},
 		{"an insecure scope that is none", []string{"render", "-f", "-", "--insecure-registry", "http://m"}, `--insecure-registry: scope "http://m"`},
-		{"an unknown verb", []string{"apply"}, "apply"},
+		{"an unknown verb", []string{"apply"}, `unknown command "apply" for "kubectl mirrors"`},
+		{"help about an unknown verb", []string{"help", "apply"}, `unknown command "apply" for "kubectl mirrors"`},
+		{"an unknown shell", []string{"completion", "csh"}, `there is no completion for "csh"; want one of bash, fish, powershell, zsh`},
+		{"completion of no shell", []string{"completion"}, "name a shell: bash, fish, powershell, zsh"},
+		{"a version of something", []string{"version", "x"}, `unknown command "x" for "kubectl mirrors version"`},
 		{"a name for what has one", []string{"convert", "-f", "testdata/cases/convert-policies.yaml", "--name=x"}, "--name is for one object, or for what has no name that an API server takes; these 2 have such names\n"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			run(t, manifest, tt.args...).WantError(t, tt.want)
 		})
+	}
+}
+
+func TestHelpHasTheFlagsOfAVerbBeforeThoseOfKubectl(t *testing.T) {
+	for _, args := range [][]string{{"explain", "--help"}, {"help", "explain"}} {
+		text := run(t, "", args...).MustSucceed(t).Stdout
+		own, kubectl, found := strings.Cut(text, "\nFlags of kubectl, to find the cluster:\n")
+		_, own, hasOwn := strings.Cut(own, "\nFlags:\n")
+		if !found || !hasOwn {
+			t.Fatalf("%q: %s", args, text)
+		}
+		for flag, in := range map[string]string{"--runtime": own, "--filename": own, "--namespace": own, "--kubeconfig": kubectl, "--token": kubectl, "--context": kubectl} {
+			if !strings.Contains(in, flag+" ") || strings.Count(text, flag+" string") > 1 {
+				t.Errorf("%q: %s is not where it belongs:\n%s", args, flag, text)
+			}
+		}
+	}
+	if text := run(t, "", "convert", "--help").MustSucceed(t).Stdout; strings.Contains(text, "Flags of kubectl") || !strings.Contains(text, "--name ") {
+		t.Errorf("a verb that asks no cluster: %s", text)
+	}
+}
+
+func TestTheVersionIsAVerbAndAFlag(t *testing.T) {
+	verb, flag := run(t, "", "version").MustSucceed(t), run(t, "", "--version").MustSucceed(t)
+	if verb.Stdout != flag.Stdout || !strings.HasPrefix(verb.Stdout, "kubectl mirrors version v") {
+		t.Errorf("%q and %q", verb.Stdout, flag.Stdout)
 	}
 }
 

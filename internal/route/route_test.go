@@ -14,7 +14,7 @@ import (
 )
 
 func TestARankLeadsToTheMirrorAtItsPlace(t *testing.T) {
-	sets, err := mirrorstest.Parse("a: s.com/x -> m.com/y, docker.io/z, shut.com/z, n.com\na: shut.com -> m.com [Never]\na: docker.io/shut -> m.com [Never]\na: *.wild.com -> m.com")
+	sets, err := mirrorstest.Parse("a: s.com/x -> m.com/y, docker.io/z, shut.com/z, never.invalid, n.com\na: shut.com -> m.com [Never]\na: docker.io/shut -> m.com [Never]\na: *.wild.com -> m.com")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -245,7 +245,7 @@ func places(rule *mirrors.Rule) string {
 func whyNone(rule *mirrors.Rule, mode mirrors.Mode) string {
 	for _, i := range rule.Inherited {
 		if i.Mode == mode && len(i.TooLong) > 0 {
-			return fmt.Sprintf(": with those of %s, names below %s would have more than %d characters", briefly(output.EntriesOf(i.From)), rule.Source, mirrors.MaxNameLength)
+			return fmt.Sprintf(": on those of %s, its name would have more than %d characters", briefly(output.EntriesOf(i.From)), mirrors.MaxNameLength)
 		}
 	}
 	if from := rule.EntriesFor(mode); len(from) > 0 {

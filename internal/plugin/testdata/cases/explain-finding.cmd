@@ -1,0 +1,4 @@
+explain-finding blockstagpulls
+explain-finding
+explain-finding Nonsense
+__complete explain-finding ""
