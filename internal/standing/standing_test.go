@@ -87,3 +87,34 @@ func TestWhereANodeStandsWithTheSourcesOfASet(t *testing.T) {
 		}
 	}
 }
+
+func TestOfSeveralThingsThatANodeSaysTheOneAboutTheSourceCounts(t *testing.T) {
+	const message = "/etc/a.conf blocks \"s.com/x\", so source \"s.com/x\" is not in force\n" +
+		"registry b.com: /etc/containerd/certs.d/b.com/hosts.toml is not ours\n" +
+		"registry c.d.com: /etc/containerd/certs.d/c.d.com is not ours and hides source *.d.com, which is not in force for it\n" +
+		"/etc/b.conf blocks \"s.com\", so source \"s.com\" is not in force"
+	for source, want := range map[string]string{
+		"s.com/x": "/etc/a.conf blocks", "s.com": "/etc/b.conf blocks", "b.com/team/app": "registry b.com: ", "*.d.com": "registry c.d.com: ", "other.com": message,
+	} {
+		node := fleettest.Reported(20, fleettest.Without("a.com", source), fleettest.WithCondition(mirrorsetv1alpha1.ConditionApplied, metav1.ConditionFalse, mirrorsetv1alpha1.ReasonNotInForce, message))
+		where, why := standing.OfSources(&node, 10, map[string]bool{source: true}, &standing.Published{Revision: 20, Digest: "d"})
+		if where != standing.Failing || !strings.HasPrefix(why, want) || want != message && strings.Contains(why, "\n") {
+			t.Errorf("%s: %s %q", source, where, why)
+		}
+	}
+}
+
+func TestOnlyASuspectCanFail(t *testing.T) {
+	for name, node := range map[string]mirrorsetv1alpha1.MirrorNodeStatus{
+		"all is in force": fleettest.Reported(20), "it has yet to follow": fleettest.Reported(0), "nobody has reported": {},
+		"without a source": fleettest.Reported(20, fleettest.Without("s.com")),
+		"it fails":         fleettest.Reported(0, fleettest.WithCondition(mirrorsetv1alpha1.ConditionApplied, metav1.ConditionFalse, mirrorsetv1alpha1.ReasonFailed, "")),
+		"it reads nothing": fleettest.Reported(20, fleettest.WithCondition(mirrorsetv1alpha1.ConditionApplied, metav1.ConditionUnknown, mirrorsetv1alpha1.ReasonAgentSilent, ""),
+			fleettest.WithCondition(mirrorsetv1alpha1.ConditionRuntimeReady, metav1.ConditionFalse, mirrorsetv1alpha1.ReasonNotReady, "")),
+	} {
+		where, _ := standing.OfSources(&node, 10, map[string]bool{"s.com": true}, &standing.Published{Revision: 20, Digest: "d"})
+		if (where == standing.Failing) != standing.Suspect(&node) {
+			t.Errorf("%s: %s, and suspect: %t", name, where, standing.Suspect(&node))
+		}
+	}
+}
