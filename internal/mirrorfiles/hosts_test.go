@@ -61,7 +61,8 @@ func TestHostsFilesMeanTheSameOrAreLeftOut(t *testing.T) {
 			for i, name := range wanted {
 				names[i] = strings.Replace(*name, "registry-1.docker.io", "docker.io", 1)
 			}
-			if got := places(t, rules, image+suffix); !slices.Equal(got, names) {
+			got := slices.DeleteFunc(places(t, rules, image+suffix), func(place string) bool { return strings.HasPrefix(place, mirrorfiles.Blocked+"/") })
+			if !slices.Equal(got, names) {
 				t.Errorf("%s%s comes from %q, want %q", image, suffix, got, names)
 			}
 		}

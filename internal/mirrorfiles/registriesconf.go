@@ -98,9 +98,6 @@ func placesOf(t *sysregistriesv2.Registry, mode mirrors.Mode) (places []string) 
 	if isMoved(t) && !slices.Contains(places, t.Location) {
 		places = append(places, t.Location)
 	}
-	if t.Blocked { // the library refuses it, wherever it stands
-		return slices.DeleteFunc(places, func(place string) bool { return place == t.Prefix })
-	}
 	for len(places) > 0 && places[len(places)-1] == t.Prefix {
 		places = places[:len(places)-1]
 	}
