@@ -201,14 +201,27 @@ func (s *Server) route(router *route.Router, q question) (way route.Route, named
 	return way, named
 }
 
-// serveMirror sends containerd to the mirror of a rank if that one is worth the way.
+// serveMirror sends containerd to the mirror of a rank if that one is worth the way. Behind the last rank of a blocked source there is
+// nothing, so nothing is gained by passing over a mirror for being slow. Where that rank is a find that lacks the content, the mirror to
+// wait for is the last one that the rule names.
 func (s *Server) serveMirror(w http.ResponseWriter, r *http.Request, q question, way route.Route, rank, named int) Result {
 	if rank >= len(way.Mirrors) {
 		fail(w, http.StatusNotFound, "NAME_UNKNOWN", "there is no mirror of this rank")
 		return NoMirror
 	}
-	mirror := way.Mirrors[rank]
-	isLast := way.IsBlocked() && rank >= named-1 // nothing would be gained by passing over it for being slow
+	isLast := way.IsBlocked() && rank == len(way.Mirrors)-1
+	result, why := s.tryMirror(w, r, q, way.Mirrors[rank], isLast)
+	if result == PassedOver && isLast && 0 < named && named <= rank {
+		result, _ = s.tryMirror(w, r, q, way.Mirrors[named-1], true)
+	}
+	if result == PassedOver {
+		fail(w, http.StatusNotFound, "MANIFEST_UNKNOWN", "mirror "+name(way.Mirrors[rank])+": "+why)
+	}
+	return result
+}
+
+// tryMirror answers with a mirror. Where it is passed over, it says why, and nothing has been answered yet.
+func (s *Server) tryMirror(w http.ResponseWriter, r *http.Request, q question, mirror route.Target, isLast bool) (_ Result, why string) {
 	own, err := s.relay.tlsFor(mirror)
 	var v verdict
 	switch {
@@ -218,7 +231,7 @@ func (s *Server) serveMirror(w http.ResponseWriter, r *http.Request, q question,
 	case own != nil:
 		if v = s.relay.serveMirror(w, r, q, mirror, own, isLast); v.ok {
 			s.finds.note(q, mirror)
-			return Streamed
+			return Streamed, ""
 		}
 		s.scout.memory.remember(q, mirror, v)
 	default:
@@ -226,11 +239,10 @@ func (s *Server) serveMirror(w http.ResponseWriter, r *http.Request, q question,
 		if v.ok || v.silent && isLast {
 			redirect(w, q, mirror)
 			s.finds.note(q, mirror)
-			return Redirected
+			return Redirected, ""
 		}
 	}
-	fail(w, http.StatusNotFound, "MANIFEST_UNKNOWN", "mirror "+name(mirror)+": "+v.why)
-	return PassedOver
+	return PassedOver, v.why
 }
 
 // refuses tells whether a streamed registry must not send on to a place: one that is blocked (Q4), or this redirector.

@@ -102,9 +102,9 @@ func (s *relay) serveMirror(w http.ResponseWriter, r *http.Request, q question, 
 	switch {
 	case resp.StatusCode == http.StatusUnauthorized, resp.StatusCode == http.StatusForbidden:
 		return verdict{why: "it answered " + resp.Status + ", and a mirror that is insecure, or has TLS settings of the node's own, is asked without credentials"}
-	case resp.StatusCode >= 300:
+	case resp.StatusCode != http.StatusOK && (q.kind == manifests || resp.StatusCode != http.StatusPartialContent):
 		return verdict{why: "it answered " + resp.Status}
-	case isManifest && resp.StatusCode == http.StatusOK:
+	case isManifest:
 		return s.passManifest(w, r, q, resp, body)
 	}
 	pass(w, resp, body)

@@ -76,14 +76,43 @@ func TestWhatATagNamesIsFetchedWhereTheTagWasFound(t *testing.T) { // T10
 	}
 }
 
-func TestAFindDoesNotMakeASlowMirrorOfABlockedSourcePassedOver(t *testing.T) {
-	slow, tags := startRegistry(t, false, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }), startRegistry(t, false, has)
+func TestAMirrorThatHangsIsPassedOverForAFindBehindIt(t *testing.T) {
+	hangs := func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+	for name, sets := range map[string]string{
+		"both are for tags":         "T a: s.com/x -> %[1]s/t, %[2]s/t [Never]",
+		"the first is for digests":  "D a: s.com/x -> %[1]s/t [Never]\nT a: s.com/x -> %[2]s/t [Never]",
+		"the first is for both":     "D a: s.com/x -> %[1]s/t [Never]\nT a: s.com/x -> %[1]s/t, %[2]s/t [Never]",
+		"the source is not blocked": "T a: s.com/x -> %[1]s/t, %[2]s/t",
+	} {
+		t.Run(name, func(t *testing.T) {
+			hanging, good := startRegistry(t, false, hangs), startRegistry(t, false, has)
+			s := newServer(t, fmt.Sprintf(sets, hanging.host, good.host))
+			s.scout.deadline = 50 * time.Millisecond
+			tag := question{host: "s.com", repository: "x/y", kind: manifests, object: "1"}
+			s.finds.note(tag, route.Target{Host: hanging.host, Repository: "t/y"})
+			s.finds.note(tag, route.Target{Host: good.host, Repository: "t/y"})
+			want := good.host + "/v2/t/y/manifests/" + manifestDigest
+			if got := led(t, s, "s.com", "x/y", manifestDigest); len(got) == 0 || got[0] != want {
+				t.Errorf("led to %q, want %q first", got, want)
+			}
+		})
+	}
+}
+
+func TestTheLastMirrorOfABlockedSourceIsWaitedForWhereFindsLackTheContent(t *testing.T) {
+	slow := startRegistry(t, false, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	tags := startRegistry(t, false, func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/1") {
+			has(w, r)
+			return
+		}
+		w.WriteHeader(http.StatusNotFound)
+	})
 	s := newServer(t, fmt.Sprintf("D a: s.com/x -> %s/d [Never]\nT a: s.com/x -> %s/t [Never]", slow.host, tags.host))
 	s.scout.deadline = 50 * time.Millisecond
 	led(t, s, "s.com", "x/y", "1")
-	w := ask(t, s, http.MethodHead, pathTo("0", "s.com", "x/y", manifestDigest))
-	if want := "https://" + slow.host + "/v2/d/y/manifests/" + manifestDigest; w.Code != http.StatusTemporaryRedirect || w.Header().Get("Location") != want {
-		t.Errorf("got %d %q, want the one mirror that the set names for digests", w.Code, w.Header().Get("Location"))
+	if got, want := led(t, s, "s.com", "x/y", manifestDigest), []string{slow.host + "/v2/d/y/manifests/" + manifestDigest, "refused"}; !slices.Equal(got, want) {
+		t.Errorf("led to %q, want the one mirror that the set names for digests", got)
 	}
 }
 
