@@ -194,3 +194,11 @@ func TestATableOutsideTheGrammarIsLeftOut(t *testing.T) {
 		t.Errorf("gcr.io/a comes from %q", got)
 	}
 }
+
+// The library finds a host with a port below a wildcard too (Q2).
+func TestATableWithoutMirrorsKeepsThoseOfAWildcardFromAHostWithAPort(t *testing.T) {
+	content := mirrorfiles.Tables(newConsumer(t).load(t, "[[registry]]\nprefix = \"*.com\"\n[[registry.mirror]]\nlocation = \"m.example\"\n[[registry]]\nlocation = \"tgt.com:5000\"\n"))
+	if got := sources(content); !slices.Equal(got, []string{"*.com", "tgt.com:5000"}) {
+		t.Errorf("sources %q", got)
+	}
+}
