@@ -183,7 +183,7 @@ func TestNoMoreRequestsAreMadeAtATimeThanAllowed(t *testing.T) {
 func TestWhyAMirrorIsNotAskedIsTold(t *testing.T) {
 	image := "quay.io/app@sha256:" + strings.Repeat("f", 64)
 	r := run(t, plugintest.Set("a", "quay.io", "mirror"), "check", "-f", "-", image)
-	if r.Code != 1 || !strings.HasPrefix(r.Stderr, "warning: InvalidMirror: a: spec.imageDigestMirrors[0]: mirror \"mirror\" of source ") {
+	if r.Code != 1 || !strings.HasPrefix(r.Stderr, "warning: InvalidMirror: a: spec.imageDigestMirrors[0]: source \"quay.io\": mirrors[0] \"mirror\" is left out: ") {
 		t.Errorf("exit code %d, stderr %q", r.Code, r.Stderr)
 	}
 	r = run(t, plugintest.Never("a", "quay.io", "m.local/q")+"  - source: ghcr.io\n    mirrors: [m.local]\n    mirrorSourcePolicy: NeverContactSource\n", "check", "-f", "-", "quay.io/app:v1")

@@ -103,7 +103,7 @@ func TestFilesOfCertificatesAndCredentialsAreUsed(t *testing.T) {
 // A digest is told what is found of digests, and a tag what is found of tags.
 func TestFindingsAreThoseOfTheMode(t *testing.T) {
 	manifest := plugintest.Documents(plugintest.Set("a", "quay.io", "mirror", "127.0.0.1:1"), plugintest.TagSet("b", "quay.io", "mirrorfortags", "127.0.0.1:1"))
-	for image, want := range map[string]string{"quay.io/app@sha256:" + strings.Repeat("f", 64): `mirror "mirror"`, "quay.io/app:v1": `mirror "mirrorfortags"`} {
+	for image, want := range map[string]string{"quay.io/app@sha256:" + strings.Repeat("f", 64): `mirrors[0] "mirror" is`, "quay.io/app:v1": `mirrors[0] "mirrorfortags" is`} {
 		r := run(t, manifest, "check", "-f", "-", image)
 		if strings.Count(r.Stderr, "warning: ") != 1 || !strings.Contains(r.Stderr, want) {
 			t.Errorf("%s: stderr %q", image, r.Stderr)

@@ -50,7 +50,7 @@ func TestTagsAreResolvedAtTheirMirrors(t *testing.T) {
 			differs(first.Host+app, digests[first], second.Host+app+" has "+digests[second], image+" has "+digests[source])},
 		{"the source alone has it", tags(empty.Host + "/q"), true, "Missing OK => Source", 1, ""},
 		{"the source comes first", tags(source.Host, first.Host+"/q"), true, "OK OK OK => Source", 1, differs(image, digests[source], first.Host+app+" has "+digests[first])},
-		{"the source comes first and between, and differs", tags(source.Host, first.Host+"/q", source.Host, second.Host+"/q"), true, "OK OK OK OK => Source", 1,
+		{"the source comes first, and two differ", tags(source.Host, first.Host+"/q", second.Host+"/q"), true, "OK OK OK OK => Source", 1,
 			differs(image, digests[source], first.Host+app+" has "+digests[first], second.Host+app+" has "+digests[second])},
 		{"the source stands between, and is named once", tags(first.Host+"/q", source.Host, byOtherName(first)+"/q"), true, "OK OK OK OK => Mirror", 0,
 			differs(first.Host+app, digests[first], image+" has "+digests[source])},
