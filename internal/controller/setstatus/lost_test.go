@@ -5,6 +5,7 @@ package setstatus
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -14,6 +15,7 @@ import (
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
+	"github.com/mirrorset/mirrorset/internal/kinds"
 )
 
 var (
@@ -144,5 +146,19 @@ func TestManyNodesThatLostASetAreCounted(t *testing.T) {
 	wantCondition(t, "many", status, configv1.ConditionApplied, metav1.ConditionFalse, configv1.ReasonDegraded, "and now 30 nodes have not: node-0 (xyyy", "node-9 (", " and 20 more")
 	if c := meta.FindStatusCondition(status.Conditions, configv1.ConditionApplied); len(c.Message) > 10*(maxWhy+50) {
 		t.Errorf("the message has %d bytes", len(c.Message))
+	}
+}
+
+// A source that inherits a set's mirrors, or its block, has to be in force for the set to be (T4).
+func TestASetIsInForceWhereItsHeirsAre(t *testing.T) {
+	s := snapshotOf(t, "T a: s.com -> t.net [Never]\nD b: s.com/x -> d.net/x\nD b: u.com/x -> d.net/x")
+	tags := slices.IndexFunc(s.sets, func(set kinds.Set) bool { return set.Kind == kinds.Tag })
+	of := func(source string) configv1.MirrorSetStatus {
+		return Of(&s.sets[tags], configv1.MirrorSetStatus{}, s.judged, NewFleet(fleetOf(reported(20, without(source)))), &s.Published, now)
+	}
+	wantCondition(t, "an heir is withheld", of("s.com/x"), configv1.ConditionApplied, metav1.ConditionFalse, configv1.ReasonNodesFailing)
+	wantCondition(t, "a source of another set is withheld", of("u.com/x"), configv1.ConditionApplied, metav1.ConditionTrue, configv1.ReasonAppliedOnAllNodes)
+	if n := *of("s.com/x").Sources; n != 1 {
+		t.Errorf("the set names %d sources, want 1", n)
 	}
 }

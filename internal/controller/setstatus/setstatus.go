@@ -37,12 +37,13 @@ type Published struct {
 // Judged is what all sets come to.
 type Judged struct {
 	findings map[mirrors.Object][]mirrors.Finding
-	used     map[mirrors.Object]bool // sets of which at least one entry is in a rule
+	used     map[mirrors.Object]bool            // sets of which at least one entry is in a rule
+	heirs    map[mirrors.Object][]mirrors.Scope // narrower sources that have mirrors, or a block, of a set (T4)
 }
 
 // Judge sorts what sets were merged to by the set that it is about.
 func Judge(result mirrors.Result) Judged {
-	j := Judged{findings: make(map[mirrors.Object][]mirrors.Finding), used: make(map[mirrors.Object]bool)}
+	j := Judged{findings: make(map[mirrors.Object][]mirrors.Finding), used: make(map[mirrors.Object]bool), heirs: make(map[mirrors.Object][]mirrors.Scope)}
 	for _, f := range result.Findings {
 		for _, set := range mirrors.Objects(f.Entries) {
 			j.findings[set] = append(j.findings[set], f)
@@ -51,6 +52,11 @@ func Judge(result mirrors.Result) Judged {
 	for i := range result.Rules {
 		for _, e := range result.Rules[i].From {
 			j.used[e.Object] = true
+		}
+		for _, inherited := range result.Rules[i].Inherited {
+			for _, set := range mirrors.Objects(inherited.From) {
+				j.heirs[set] = append(j.heirs[set], result.Rules[i].Source)
+			}
 		}
 	}
 	return j
@@ -75,6 +81,9 @@ func Of(set *kinds.Set, before configv1.MirrorSetStatus, j Judged, f Fleet, p *P
 	}
 	sources, mirrorsNamed := namedBy(set)
 	status.Sources, status.Mirrors = number(len(sources)), number(mirrorsNamed)
+	for _, heir := range j.heirs[set.Ref()] { // where the set has to be in force as well
+		sources[string(heir)] = true
+	}
 	findings := j.findings[set.Ref()]
 	for _, f := range findings[:min(len(findings), configv1.MaxFindings)] {
 		status.Findings = append(status.Findings, configv1.Finding{Reason: string(f.Reason), Message: f.Message, Entry: entryOf(f, set.Ref())})

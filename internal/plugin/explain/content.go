@@ -5,9 +5,43 @@ package explain
 
 import (
 	"slices"
+	"strings"
 
+	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/plugin/runtimes"
 )
+
+// otherMode is what counts for images of the repository that are named the other way.
+type otherMode struct {
+	// Mode is what those are named by: digest or tag.
+	Mode string `json:"mode"`
+	// PullSources are repositories, in the order in which they are tried; none where the pull is refused.
+	PullSources []pullSource `json:"pullSources"`
+}
+
+// otherModeOf asks for the repository of an image by the other mode. It returns nil where no set changes how those are pulled.
+func otherModeOf(ref mirrors.Reference, answer func(mirrors.Reference) runtimes.Answer) *otherMode {
+	other := mirrors.Reference{Name: ref.Name, Mode: (mirrors.ByDigest | mirrors.ByTag) &^ ref.Mode}
+	a := answer(other)
+	if a.Rule == nil || a.Rule.NoneServes(other.Mode) || !a.Blocked && len(a.Rule.MirrorsFor(other.Mode)) == 0 {
+		return nil
+	}
+	return &otherMode{Mode: other.Mode.String(), PullSources: pullSourcesOf(a.PullSources)}
+}
+
+// say is for people.
+func (o *otherMode) say() string {
+	if len(o.PullSources) == 0 {
+		return "refused, because no set names a mirror for " + o.Mode + "s that can be used"
+	}
+	places := make([]string, len(o.PullSources))
+	for i, s := range o.PullSources {
+		if places[i] = "the source"; len(s.Entries) > 0 {
+			places[i] = s.Location + " (" + briefly(s.Entries) + ")"
+		}
+	}
+	return strings.Join(places, ", then ")
+}
 
 // contentOf returns where what a tag names is pulled from: the mirrors for digests, the mirror where the tag was found, and the source
 // unless it is blocked (T10).

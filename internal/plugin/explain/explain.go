@@ -83,7 +83,8 @@ func (o *options) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	node := certsd.Node{Redirector: runtimes.RedirectorAddress(runtimes.DefaultRedirectorPort), AllowDefaultHost: o.allowDefaultHost}
-	found := runtimes.New(result.Rules, o.runtime, node).Answer(ref)
+	answerer := runtimes.New(result.Rules, o.runtime, node)
+	found := answerer.Answer(ref)
 	stderr := cmd.ErrOrStderr()
 	touched := output.Touching(result.Findings, output.Pull{Mode: ref.Mode, Resolution: found.Resolution})
 	output.Warn(stderr, touched)
@@ -95,7 +96,7 @@ func (o *options) run(cmd *cobra.Command, args []string) error {
 	}
 
 	x := newExplanation(args[0], ref, found, touched)
-	x.Runtime = o.runtime
+	x.Runtime, x.OtherMode = o.runtime, otherModeOf(ref, answerer.Answer)
 	if from != nil && found.Rule != nil {
 		x.InForce = countFrom(cmd.Context(), from, stderr, found.Rule, sets)
 	}

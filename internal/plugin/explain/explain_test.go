@@ -140,9 +140,9 @@ func TestExplainSaysWhereRuntimesDiffer(t *testing.T) {
 }
 
 func TestExplainSaysWhichEntriesCannotDecide(t *testing.T) {
-	manifest := plugintest.Documents(plugintest.Never("a", "docker.io/alpine", "m.example.org/alpine"), plugintest.Never("b", "https://quay.io", "m.example.org"), plugintest.Set("c", "quay.io", "mirror"))
+	manifest := plugintest.Documents(plugintest.Never("a", "docker.io/alpine", "m.example.org/alpine"), plugintest.Set("c", "quay.io", "mirror"))
 	const invalidMirror = "InvalidMirror: c: spec.imageDigestMirrors[0]: "
-	both := []string{"UnmatchableSource: a: spec.imageDigestMirrors[0]: ", "InvalidSource: b: spec.imageDigestMirrors[0]: "} // they were to be blocked, for both
+	both := []string{"UnmatchableSource: a: spec.imageDigestMirrors[0]: "} // it was to be blocked, for both
 	for image, wanted := range map[string][]string{"quay.io/x@sha256:" + strings.Repeat("f", 64): append(both, invalidMirror), "quay.io/x:1": both} {
 		r := run(t, manifest, "explain", image, "-f", "-").MustSucceed(t)
 		for _, want := range wanted {
@@ -176,11 +176,41 @@ func TestExplainSaysWhatIsOddAboutInheritedMirrors(t *testing.T) {
 		t.Errorf("stderr %q", r.Stderr)
 	}
 	for _, want := range []string{
-		"And:     s.com (itms/a[0], itms/b[0]) for tags, because no entry for s.com/x is about tags\n",
+		"And:     s.com (itms/a[0], itms/b[0]) for tags, because no entry for s.com/x that counts is about tags\n",
 		"Not:     s.com (c[0], d[0]), which matches too but is less specific\n",
 	} {
 		if !strings.Contains(r.Stdout, want) {
 			t.Errorf("want %q in\n%s", want, r.Stdout)
+		}
+	}
+}
+
+// What is found of a source that inherits the same as this one's is not about this one.
+func TestFindingsOfSiblingsAreNotShown(t *testing.T) {
+	manifest := plugintest.Documents(plugintest.Set("d", "s.com/a", "d.local")+"  - source: s.com/b\n    mirrors: [d.local]\n", strings.Replace(plugintest.Never("t", "s.com", "t.local"), "ImageDigest", "ImageTag", 1))
+	manifest = strings.Replace(manifest, "imageDigestMirrors:\n  - source: 's.com'", "imageTagMirrors:\n  - source: 's.com'", 1)
+	r := run(t, manifest, "explain", "s.com/a/x:1", "-f", "-").MustSucceed(t)
+	if strings.Count(r.Stderr, "PolicyConflict") != 1 || !strings.Contains(r.Stderr, `source "s.com/a" is blocked`) {
+		t.Errorf("stderr %q", r.Stderr)
+	}
+}
+
+// One answer shows what a tag has and what a digest has.
+func TestExplainShowsTheOtherModeToo(t *testing.T) {
+	tags, digests := plugintest.TagSet("a", "s.com", "t.local"), plugintest.Set("b", "s.com/x", "d.local/x", "e.local/x")
+	never := digests + "    mirrorSourcePolicy: NeverContactSource\n"
+	const refused = "Tags:    refused, because no set names a mirror for tags that can be used\n"
+	for _, c := range []struct{ manifest, image, want string }{
+		{plugintest.Documents(tags, digests), "s.com/x/y:1", "Digests: d.local/x/y (b[0]), then e.local/x/y (b[0]), then the source\n"},
+		{plugintest.Documents(tags, digests), "s.com/x/y" + digest, "Tags:    t.local/x/y (itms/a[0]), then the source\n"},
+		{never, "s.com/x/y:1", "Digests: d.local/x/y (b[0]), then e.local/x/y (b[0])\n"},
+		{never, "s.com/x/y" + digest, refused},
+		{digests, "s.com/x/y" + digest, ""},
+		{tags, "t.com/x", ""},
+	} {
+		out := run(t, c.manifest, "explain", c.image, "-f", "-").MustSucceed(t).Stdout
+		if got := strings.Contains(out, "\nDigests: ") || strings.Contains(out, "\nTags: "); !strings.Contains(out, c.want) || got != (c.want != "") {
+			t.Errorf("%s: want %q in\n%s", c.image, c.want, out)
 		}
 	}
 }

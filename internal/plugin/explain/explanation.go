@@ -44,6 +44,9 @@ type explanation struct {
 	Others []otherSource `json:"others"`
 	// Content is where containerd pulls from what a tag names, by digest.
 	Content []pullSource `json:"content,omitempty"`
+	// OtherMode is where images of the repository that are named the other way are pulled from, by digest where this one is named by
+	// tag; absent where that is from the source alone.
+	OtherMode *otherMode `json:"otherMode,omitempty"`
 	// InForce is known where the sets are a cluster's.
 	InForce []reach `json:"inForce,omitempty"`
 	// Findings are what is odd about the source, and about entries that cannot decide.
@@ -205,7 +208,7 @@ func (x *explanation) head(text io.Writer) {
 		fmt.Fprintf(text, "Source:  %s (%s)\n", x.Source, briefly(x.Entries))
 	}
 	for _, i := range x.Inherited {
-		fmt.Fprintf(text, "And:     %s (%s) for %ss, because no entry for %s is about %[3]ss\n", i.Source, briefly(i.Entries), i.Mode, x.Source)
+		fmt.Fprintf(text, "And:     %s (%s) for %ss, because no entry for %s that counts is about %[3]ss\n", i.Source, briefly(i.Entries), i.Mode, x.Source)
 	}
 	for _, other := range x.Others {
 		fmt.Fprintf(text, "Not:     %s (%s), which matches too but is %s\n", other.Source, briefly(other.Entries), x.whyNot(other.Source))
@@ -225,6 +228,9 @@ func (x *explanation) head(text io.Writer) {
 			compare = "; kubectl mirrors check --source compares it with the source"
 		}
 		fmt.Fprintf(text, "Trust:   what a mirror has by this tag is pulled as it is%s\n", compare)
+	}
+	if x.OtherMode != nil {
+		fmt.Fprintf(text, "%-9s%s\n", strings.ToUpper(x.OtherMode.Mode[:1])+x.OtherMode.Mode[1:]+"s:", x.OtherMode.say())
 	}
 	if len(x.InForce) > 0 {
 		fmt.Fprintf(text, "Nodes:   in force from %s\n", sayInForce(x.InForce))

@@ -84,9 +84,14 @@ func (p *Pull) concerns(f mirrors.Finding) bool {
 	case mirrors.LeftOut, mirrors.NoEffect:
 		return true
 	case mirrors.Attention:
-		return p.isDecidedBy(f.Source) || slices.ContainsFunc(f.Entries, p.inherits)
+		return p.isDecidedBy(f.Source) || p.isInheritedFrom(f.Source) && slices.ContainsFunc(f.Entries, p.inherits)
 	}
 	return p.isDecidedBy(f.Source)
+}
+
+// isInheritedFrom leaves out what is found of other sources that inherit the same.
+func (p *Pull) isInheritedFrom(source mirrors.Scope) bool {
+	return p.Rule != nil && slices.ContainsFunc(p.Rule.Inherited, func(i mirrors.Inheritance) bool { return i.Source == source })
 }
 
 func (p *Pull) isDecidedBy(source mirrors.Scope) bool {
