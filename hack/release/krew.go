@@ -42,8 +42,8 @@ type krewSelector struct {
 }
 
 const pluginDescription = `Explains from manifests or from a cluster where an image is pulled from under the
-ImageDigestMirrorSets of Mirrorset, shows which nodes follow them, and finds
-what keeps a node from doing so.
+ImageDigestMirrorSets and ImageTagMirrorSets of Mirrorset, shows which nodes
+follow them, and finds what keeps a node from doing so.
 `
 
 // krewManifest returns the plugin's manifest, with the checksums of its archives, which are given by name.

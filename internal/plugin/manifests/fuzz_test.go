@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/mirrorset/mirrorset/internal/kinds"
+	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/plugin/manifests"
 	"github.com/mirrorset/mirrorset/internal/registriesconf"
 )
@@ -40,12 +41,12 @@ func FuzzManifests(f *testing.F) {
 			}
 			return
 		}
-		named := make(map[string]bool)
+		named := make(map[mirrors.Object]bool)
 		for i := range m.Sets {
-			if name := m.Sets[i].GetName(); name == "" || named[name] {
-				t.Fatalf("set %d is called %q", i, name)
+			if set := m.Sets[i].Ref(); set.Name == "" || named[set] {
+				t.Fatalf("set %d is called %s", i, set)
 			}
-			named[m.Sets[i].GetName()] = true
+			named[m.Sets[i].Ref()] = true
 		}
 		conf, err := registriesconf.Encode(kinds.Merge(m.Sets, nil).Rules)
 		if err != nil {
