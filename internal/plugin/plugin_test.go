@@ -17,7 +17,7 @@ func TestCommandLineMistakesAreErrors(t *testing.T) {
 		args []string
 		want string
 	}{
-		{"render without -f", []string{"render"}, `required flag(s) "filename" not set`},
+		{"render without -f", []string{"render"}, "name manifests with -f, or the directory of a kustomization with -k"},
 		{"explain without -f, and no cluster", []string{"explain", "s.example/x:1", "--server", "http://127.0.0.1:1"}, "without -f, the sets are those of a cluster: "},
 		{"an unknown runtime", []string{"explain", "a", "-f", "-", "--runtime", "docker"}, `--runtime "docker": want crio or containerd`},
 		{"explain without an image", []string{"explain", "-f", "-"}, "want one image to explain, got 0"},

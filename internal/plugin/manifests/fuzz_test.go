@@ -40,12 +40,12 @@ func FuzzManifests(f *testing.F) {
 			}
 			return
 		}
-		named := make(map[string]bool)
+		named := make(map[string]bool) // with their kinds
 		for i := range m.Sets {
-			if name := m.Sets[i].GetName(); name == "" || named[name] {
+			if name := m.Sets[i].Ref().Arg(); m.Sets[i].GetName() == "" || named[name] {
 				t.Fatalf("set %d is called %q", i, name)
 			}
-			named[m.Sets[i].GetName()] = true
+			named[m.Sets[i].Ref().Arg()] = true
 		}
 		conf, err := registriesconf.Encode(kinds.Merge(m.Sets, nil).Rules)
 		if err != nil {
