@@ -35,6 +35,7 @@ var refusedDocuments = []mistake{
 	{"a kind in the wrong case", strings.Replace(setA, "MirrorSet", "Mirrorset", 1), `ImageDigestMirrorset "a": apiVersion "config.openshift.io/v1" does not have kind ImageDigestMirrorset; want config.openshift.io/v1, kind ImageDigestMirrorSet`},
 	{"a kind in the plural", strings.Replace(setA, "MirrorSet", "MirrorSets", 1), `want config.openshift.io/v1, kind ImageDigestMirrorSet`},
 	{"a kind with a letter less", strings.Replace(setA, "ImageDigest", "ImageDigst", 1), `want config.openshift.io/v1, kind ImageDigestMirrorSet`},
+	{"a kind with a letter less, of which little is left", strings.Replace(setA, "ImageDigestMirrorSet", "ImageTagMirorSet", 1), `does not have kind ImageTagMirorSet; want config.openshift.io/v1, kind ImageTagMirrorSet`},
 	{"a short name as the kind", strings.Replace(setA, "ImageDigestMirrorSet", "ITMS", 1), `want config.openshift.io/v1, kind ImageTagMirrorSet`},
 	{"a kind that the group does not have", strings.Replace(setA, "ImageDigestMirrorSet", "ImageMirrorConfig", 1), `apiVersion "config.openshift.io/v1" does not have kind ImageMirrorConfig`},
 	{"an alpha version", strings.Replace(setA, "io/v1", "io/v1alpha1", 1), `apiVersion "config.openshift.io/v1alpha1" does not have kind ImageDigestMirrorSet; want config.openshift.io/v1`},
@@ -164,6 +165,12 @@ func TestARefusalNamesTheLineOfTheField(t *testing.T) {
 	for _, want := range []string{`document 3: line 21: ImageDigestMirrorSet "a": spec.imageDigestMirrors[0].mirrors[1]: `, `document 3: line 22: ImageDigestMirrorSet "a": unknown field`} {
 		if !strings.Contains(r.Stderr, want) {
 			t.Errorf("%q lacks %q", r.Stderr, want)
+		}
+	}
+	for _, text := range []string{setA + "x: 1\n---\n" + setB, setA + "x: 1\n---\n", setA + "x: 1\n---", "---\n" + setA + "x: 1"} {
+		want := fmt.Sprintf("line %d: ", 9+strings.Count(text[:4], "-")/3)
+		if r := run(t, text, "render", "-f", "-"); !strings.Contains(r.Stderr, "document 1: "+want) {
+			t.Errorf("%q: %q lacks %q", text, r.Stderr, want)
 		}
 	}
 	r = run(t, "\n"+inJSON+"\n"+strings.Replace(inJSON, `"s.com"`, `"s.com/"`, 1), "render", "-f", "-")

@@ -5,7 +5,7 @@ package manifests
 
 import (
 	"fmt"
-	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -32,7 +32,7 @@ func (m *Manifests) readForeign(o object) {
 // readUntyped says what an object without a type is.
 func (m *Manifests) readUntyped(o object) {
 	file, _, _ := strings.Cut(o.place, ": document ")
-	if base := path.Base(strings.Trim(file, `"`)); strings.TrimSuffix(strings.TrimSuffix(base, ".yaml"), ".yml") == "kustomization" {
+	if base := filepath.Base(strings.Trim(file, `"`)); strings.TrimSuffix(strings.TrimSuffix(base, ".yaml"), ".yml") == "kustomization" {
 		m.passedOver++
 		m.note("warning: PassedOver: Kustomization: %s: %s", o.place, useKustomize)
 		return

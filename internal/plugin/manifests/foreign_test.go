@@ -81,6 +81,14 @@ func TestKeysThatAreThereTwiceAreWarnedOf(t *testing.T) {
 	}
 }
 
+func TestMergeKeysRepeatNothing(t *testing.T) {
+	merged := ourType + "metadata: {name: a}\nspec:\n  imageDigestMirrors:\n  - &one {source: s.com}\n  - &two {mirrors: [m.local]}\n  - <<: *one\n    <<: *two\n    source: t.com\n"
+	r := run(t, merged, "render", "-f", "-")
+	if strings.Contains(r.Stderr, "RepeatedField") {
+		t.Error(r.Stderr)
+	}
+}
+
 func TestWhatServerSideApplyAloneRefusesIsWarnedOf(t *testing.T) {
 	for field, text := range map[string]string{
 		"spec.imageDigestMirrors[0].mirrorSourcePolicy: want text, and there is null": setA + "    mirrorSourcePolicy:\n",
