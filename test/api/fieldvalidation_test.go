@@ -57,7 +57,7 @@ var _ = describe("field validation", func() {
 	}, updatesTable())
 
 	DescribeTable("warns of no field that the page has", func(mode string) {
-		body := setJSON(name, "", `{"$FIELD":[{"source":"a.com","mirrors":["b.com"],"mirrorSourcePolicy":"NeverContactSource"}]},"status":{}`)
+		body := setJSON(name, "", `{"$FIELD":[{"source":"a.com","mirrors":["b.com"],"mirrorSourcePolicy":"AllowContactingSource"}]},"status":{}`)
 		res := send(request{method: http.MethodPost, path: collection, query: "fieldValidation=" + mode, body: body}).expect(http.StatusCreated)
 		Expect(res.warnings()).To(BeEmpty())
 	}, Entry("Warn", "Warn"), Entry("Strict", "Strict"))

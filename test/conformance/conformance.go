@@ -18,8 +18,10 @@ import (
 
 	"sigs.k8s.io/yaml"
 
+	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/mirrors/mirrorstest"
+	"github.com/mirrorset/mirrorset/internal/registriesconf"
 )
 
 //go:embed cases
@@ -185,6 +187,26 @@ func (c *Case) Manifests() (string, error) {
 		all.WriteString("---\n" + string(text))
 	}
 	return all.String(), nil
+}
+
+// Rules returns what the manager makes of the sets, whatever an API server says of them: a CRD may be older, or relaxed (E1).
+func (c *Case) Rules() ([]mirrors.Rule, error) {
+	sets, err := mirrorstest.Parse(c.Sets)
+	if err != nil {
+		return nil, err
+	}
+	insecure, err := mirrors.ParseScopes(c.Insecure)
+	return kinds.Merge(sets, insecure).Rules, err
+}
+
+// Text returns the rules as the manager publishes them.
+func (c *Case) Text() (string, error) {
+	rules, err := c.Rules()
+	if err != nil {
+		return "", err
+	}
+	text, err := registriesconf.Encode(rules)
+	return string(text), err
 }
 
 // Repository returns the full name of the image, without what names it in its repository.

@@ -141,15 +141,8 @@ func (j *judges) putInForce(ctx context.Context, c *conformance.Case) {
 	if j.inForce == c.Name {
 		return
 	}
-	manifests, err := c.Manifests()
+	text, err := c.Text()
 	Expect(err).NotTo(HaveOccurred())
-	file := filepath.Join(GinkgoT().TempDir(), "sets.yaml")
-	put(file, manifests)
-	args := []string{"render", "-f", file}
-	for _, scope := range c.Insecure {
-		args = append(args, "--insecure-registry", scope)
-	}
-	text := runPlugin(ctx, args...)
 	j.publish(ctx, text)
 	Eventually(func(g Gomega) {
 		g.Expect(j.agent.Ended()).NotTo(BeClosed())

@@ -47,16 +47,16 @@ func (o *otherMode) say() string {
 // unless it is blocked (T10).
 func contentOf(a runtimes.Answer) []pullSource {
 	all := pullSourcesOf(a.Content)
-	mirrors := len(all)
-	if mirrors > 0 && !a.Blocked {
-		mirrors-- // the source is the last
+	before := len(all)
+	if before > 0 && !a.Blocked {
+		before-- // the source is the last
 	}
-	content := slices.Clone(all[:mirrors])
+	content := slices.Clone(all[:before])
 	for _, s := range pullSourcesOf(a.TagMirrors) {
 		if !slices.ContainsFunc(content, func(c pullSource) bool { return c.Location == s.Location }) {
 			s.IfTagFound = true
 			content = append(content, s)
 		}
 	}
-	return append(content, all[mirrors:]...)
+	return append(content, all[before:]...)
 }
