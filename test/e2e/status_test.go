@@ -35,7 +35,7 @@ var _ = Describe("the status of sets and nodes", func() {
 	}, nodeTimeout)
 
 	It("says what is not in force on the node, and only of the set concerned", func(ctx SpecContext) {
-		folder := s.Path(certsDir + "/" + s.source.host)
+		folder := s.Path(certsFolder(s.source.host))
 		put(folder+"/hosts.toml", "server = \"https://theirs.example\"\n")
 		DeferCleanup(os.RemoveAll, folder)
 		s.apply(ctx, nil, set("10-foreign", s.source.host, s.mirror.host), set("20-good", s.second.host, s.mirror.host))
@@ -51,14 +51,14 @@ var _ = Describe("the status of sets and nodes", func() {
 	}, nodeTimeout)
 
 	It("says that a set is lost where somebody else's file takes the place of ours, and that it is back", func(ctx SpecContext) {
-		s.apply(ctx, nil, set("10-lost", s.source.host, s.mirror.host), set("20-good", s.second.host, s.mirror.host))
+		s.apply(ctx, []string{s.mirror.host, s.source.host}, set("10-lost", s.source.host, s.mirror.host), set("20-good", s.second.host, s.mirror.host))
 		s.kubectl(ctx, "wait", "--for=condition=Ready", "--timeout=30s", "idms", "--all")
-		folder := s.Path(certsDir + "/" + s.source.host)
+		folder := s.Path(certsFolder(s.source.host))
 		put(folder+"/hosts.toml", "server = \"https://theirs.example\"\n")
 		DeferCleanup(os.RemoveAll, folder)
 		s.kubectl(ctx, "wait", "--for=condition=Applied=false", "--timeout=30s", "idms/10-lost")
 		Expect(s.kubectl(ctx, "get", "idms/10-lost", "-o", "jsonpath={.status.conditions[?(@.type==\"Ready\")].reason} {.status.conditions[?(@.type==\"Ready\")].message}")).
-			To(And(HavePrefix("Degraded every node had it in force, and now 1 node has not: "+cluster.NodeName+" (registry "+s.source.host), ContainSubstring(certsDir+"/"+s.source.host+"/hosts.toml is not ours")))
+			To(And(HavePrefix("Degraded every node had it in force, and now 1 node has not: "+cluster.NodeName+" (registry "+s.source.host), ContainSubstring(certsFolder(s.source.host)+"/hosts.toml is not ours")))
 		s.kubectl(ctx, "wait", "--for=condition=Ready", "--timeout=5s", "idms/20-good")
 		Eventually(func() string { return s.kubectl(ctx, "get", "events.events.k8s.io", "-A") }).WithContext(ctx).WithTimeout(30 * time.Second).Should(MatchRegexp(`Degraded +imagedigestmirrorset/10-lost`))
 
