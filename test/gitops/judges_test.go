@@ -120,7 +120,7 @@ func TestSetsAreJudgedByWhereTheNodesAre(t *testing.T) {
 	c.want(t, digests, "first", current, "in force: every node")
 
 	c.apply(t, digests, "third", "ghcr.io", "mirror")
-	c.want(t, digests, "third", failed, `mirror "mirror" of source "ghcr.io" is left out`)
+	c.want(t, digests, "third", failed, `mirrors[0] "mirror" is left out`)
 
 	c.finalize(t, digests, "first")
 	c.delete(t, digests, "first")
