@@ -101,6 +101,8 @@ func TestAStreamedMirrorThatIsNoGoodIsPassedOver(t *testing.T) {
 		"wants credentials": {status(401), "is asked without credentials"},
 		"lets nobody in":    {status(403), "is asked without credentials"},
 		"has other content": {status(200), "another one"},
+		"has no content":    {status(204), "204 No Content"},
+		"has a part":        {status(206), "206 Partial Content"},
 		"sends on to no end": {func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, r.URL.Path, http.StatusTemporaryRedirect)
 		}, "sends on more than 10 times"},

@@ -35,6 +35,8 @@ type Case struct {
 	Description string `json:"description"`
 	// Sets are in the notation of mirrorstest.
 	Sets string `json:"sets"`
+	// Refused says that an API server with our CRDs refuses one of the sets: they are there where a CRD is older, or relaxed (E1).
+	Refused bool `json:"refused,omitempty"`
 	// Insecure are the scopes that are reached without TLS.
 	Insecure []string `json:"insecure,omitempty"`
 	// Image is what is pulled. One by digest ends in "@digest", because each run has other digests.

@@ -79,7 +79,7 @@ func (o *options) run(cmd *cobra.Command, _ []string) error {
 		return err
 	}
 	goes := o.deleted(current, wanted)
-	before, after := kinds.Merge(current, nil), kinds.Merge(applied(current, wanted, goes), nil)
+	before, after := kinds.Merge(current, nil), kinds.Merge(kinds.Applied(remaining(current, goes), wanted), nil)
 	found := compareResults(before, after)
 	found.name(goes)
 	if err := found.print(cmd.OutOrStdout(), o.format.Name); err != nil {
@@ -120,12 +120,9 @@ func (o *options) deleted(current, wanted []kinds.Set) []kinds.Set {
 	})
 }
 
-// applied returns the sets that there are once some are applied, and some have gone.
-func applied(current, wanted, gone []kinds.Set) []kinds.Set {
-	all := slices.DeleteFunc(slices.Clone(current), func(c kinds.Set) bool {
-		return kinds.Find(wanted, c.Ref()) != nil || kinds.Find(gone, c.Ref()) != nil
-	})
-	return append(all, wanted...)
+// remaining returns the sets that stay once some have gone.
+func remaining(current, gone []kinds.Set) []kinds.Set {
+	return slices.DeleteFunc(slices.Clone(current), func(c kinds.Set) bool { return kinds.Find(gone, c.Ref()) != nil })
 }
 
 // difference is what diff prints. Its JSON is a promise: fields may be added.

@@ -23,8 +23,11 @@ type otherMode struct {
 func otherModeOf(ref mirrors.Reference, answer func(mirrors.Reference) runtimes.Answer) *otherMode {
 	other := mirrors.Reference{Name: ref.Name, Mode: (mirrors.ByDigest | mirrors.ByTag) &^ ref.Mode}
 	a := answer(other)
-	if a.Rule == nil || a.Rule.NoneServes(other.Mode) || !a.Blocked && len(a.Rule.MirrorsFor(other.Mode)) == 0 {
+	if a.Rule == nil || !a.Blocked && len(a.Rule.MirrorsFor(other.Mode)) == 0 {
 		return nil
+	}
+	if a.Rule.NoneServes(other.Mode) {
+		a.PullSources = nil
 	}
 	return &otherMode{Mode: other.Mode.String(), PullSources: pullSourcesOf(a.PullSources)}
 }

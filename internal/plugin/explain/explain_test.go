@@ -205,6 +205,7 @@ func TestExplainShowsTheOtherModeToo(t *testing.T) {
 		{plugintest.Documents(tags, digests), "s.com/x/y" + digest, "Tags:    t.local/x/y (itms/a[0]), then the source\n"},
 		{never, "s.com/x/y:1", "Digests: d.local/x/y (b[0]), then e.local/x/y (b[0])\n"},
 		{never, "s.com/x/y" + digest, refused},
+		{plugintest.Documents(never, plugintest.TagSet("a", "s.com/x", "blocked.invalid")), "s.com/x/y" + digest, refused},
 		{digests, "s.com/x/y" + digest, ""},
 		{tags, "t.com/x", ""},
 	} {

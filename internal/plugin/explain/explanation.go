@@ -229,7 +229,7 @@ func (x *explanation) head(text io.Writer) {
 		}
 		fmt.Fprintf(text, "Trust:   what a mirror has by this tag is pulled as it is%s\n", compare)
 	}
-	if x.OtherMode != nil && len(x.Content) == 0 { // which shows it
+	if x.OtherMode != nil && x.Refused == "" && len(x.Content) == 0 { // which show it
 		fmt.Fprintf(text, "%-9s%s\n", strings.ToUpper(x.OtherMode.Mode[:1])+x.OtherMode.Mode[1:]+"s:", x.OtherMode.say())
 	}
 	if len(x.InForce) > 0 {

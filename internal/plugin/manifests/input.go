@@ -31,12 +31,6 @@ type input struct {
 	stdin     io.Reader
 }
 
-// EachDocument reads what a flag -f names, and passes on each document in JSON, with its place. Errors come to name the place.
-func EachDocument(paths []string, stdin io.Reader, read func(place string, data []byte) error) error {
-	in := input{filenames: paths, stdin: stdin}
-	return in.each(context.Background(), func(d document) error { return read(d.place, d.json) })
-}
-
 // each passes on the documents in the order in which kubectl applies them.
 func (in *input) each(ctx context.Context, read func(document) error) error {
 	if in.kustomize != "" {

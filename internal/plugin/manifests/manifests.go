@@ -10,13 +10,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	utiljson "k8s.io/apimachinery/pkg/util/json"
-	kjson "sigs.k8s.io/json"
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 	"github.com/mirrorset/mirrorset/internal/kinds"
@@ -218,21 +216,4 @@ func kindNames() string {
 		names[i] = kind.Name
 	}
 	return strings.Join(names, " or ")
-}
-
-// UnmarshalStrict refuses unknown and repeated fields, as the API server does with fieldValidation=Strict.
-func UnmarshalStrict(data []byte, into any) error {
-	strictErrs, err := kjson.UnmarshalStrict(data, into)
-	if err != nil {
-		return err
-	}
-	if len(strictErrs) == 0 {
-		return nil
-	}
-	reasons := make([]string, 0, len(strictErrs))
-	for _, e := range strictErrs {
-		reasons = append(reasons, e.Error())
-	}
-	slices.Sort(reasons)
-	return errors.New(strings.Join(reasons, "; "))
 }
