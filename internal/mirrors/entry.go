@@ -51,8 +51,8 @@ func (m *merger) read(sets []Set) map[Scope]*said {
 // readEntry applies E1 to E5, in the order of E6. It returns false for an entry that is left out whole.
 func (m *merger) readEntry(entry Entry, in *SetEntry) (statement, bool) {
 	s := statement{entry: entry, source: Scope(in.Source)}
-	if !sourceRegexp.MatchString(in.Source) {
-		m.find(InvalidSource, s.source, []Entry{entry}, "source %s is left out with its mirrors: %s; want host[:port][/path] or *.host", quote(in.Source), value.Mistakes(in.Source, value.Source)).Blocks = in.Policy == NeverContactSource
+	if !value.Source.Takes(in.Source) {
+		m.find(InvalidSource, s.source, []Entry{entry}, "source %s is left out with its mirrors: %s", quote(in.Source), value.Wrong(in.Source, value.Source)).Blocks = in.Policy == NeverContactSource
 		return s, false
 	}
 	never, known := m.readPolicy(entry, in)
@@ -110,8 +110,8 @@ func (s *statement) readMirrors(in *SetEntry) (lost []string) {
 	for i, location := range in.Mirrors {
 		mirror := Scope(location)
 		why := ""
-		if !mirrorRegexp.MatchString(location) {
-			why = value.Mistakes(location, value.Mirror) + "; want host[:port][/path]"
+		if !value.Mirror.Takes(location) {
+			why = value.Wrong(location, value.Mirror)
 		} else {
 			why = poisons(s.source, mirror)
 		}

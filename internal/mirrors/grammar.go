@@ -5,23 +5,7 @@ package mirrors
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
-)
-
-// The grammar of semantics.md section 0. A test holds these expressions against the patterns of the generated CRD.
-const (
-	label     = `[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?`
-	component = `[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*`
-	location  = label + `(?:\.` + label + `)*(?::[0-9]+)?(?:/` + component + `)*`
-
-	mirrorPattern = `^` + location + `$`
-	sourcePattern = `^(?:\*(?:\.` + label + `)+|` + location + `)$`
-)
-
-var (
-	mirrorRegexp = regexp.MustCompile(mirrorPattern)
-	sourceRegexp = regexp.MustCompile(sourcePattern)
 )
 
 // MaxNameLength is the longest name, host included, that the runtimes' reference parser takes: no image is in a longer source.

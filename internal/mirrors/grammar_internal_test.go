@@ -12,6 +12,8 @@ import (
 	"go.podman.io/image/v5/docker/reference"
 	"pgregory.net/rapid"
 	"sigs.k8s.io/yaml"
+
+	"github.com/mirrorset/mirrorset/internal/mirrors/value"
 )
 
 func TestTheGrammarIsThatOfTheCRD(t *testing.T) {
@@ -29,7 +31,7 @@ func TestTheGrammarIsThatOfTheCRD(t *testing.T) {
 	}
 	patterns := make(map[string]string)
 	collectPatterns(crd, "", patterns)
-	want := map[string]string{"source": sourcePattern, "mirrors.items": mirrorPattern}
+	want := map[string]string{"source": value.Source.Pattern(), "mirrors.items": value.Mirror.Pattern()}
 	for path, pattern := range patterns {
 		for field := range want {
 			if strings.HasSuffix(path, "."+field) {
@@ -83,7 +85,7 @@ func TestANameIsCanonicalWhereTheRuntimesTakeItAsItIs(t *testing.T) {
 	const digest = "@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 	rapid.Check(t, func(t *rapid.T) {
 		name := drawLocation(t)
-		if !mirrorRegexp.MatchString(name) {
+		if !value.Mirror.Takes(name) {
 			t.Fatalf("%s is outside the grammar", name)
 		}
 		_, err := reference.ParseNamed(name + digest)

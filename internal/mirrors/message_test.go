@@ -23,17 +23,17 @@ func messages(result mirrors.Result, reason mirrors.Reason) (all []string) {
 
 func TestAnEntryIsToldOnceOfAllItsMirrorsThatAreLeftOut(t *testing.T) { // E1, E3
 	for sets, want := range map[string]string{
-		"a: s.com -> https://m.com, n.com, m.com/X:v1, mirror": `source "s.com": mirrors[0] "https://m.com" is left out: it begins with the scheme "https://"; want host[:port][/path]; ` +
+		"a: s.com -> https://m.com, n.com, m.com/X:v1, mirror": `source "s.com": mirrors[0] "https://m.com" is left out: it begins with the scheme "https://"; write "m.com"; ` +
 			`mirrors[2] "m.com/X:v1" is left out: it ends with the tag ":v1", and it has capital letters in its path; want host[:port][/path]; ` +
 			`mirrors[3] "mirror" is left out: a single label is not a registry host; give it a domain or a port`,
-		"a: s.com -> m.com/":         `source "s.com": mirrors[0] "m.com/" is left out: it ends with a slash; want host[:port][/path]; no usable mirror is left, so the entry is left out`,
-		"a: s.com -> m.com/ [Never]": `source "s.com": mirrors[0] "m.com/" is left out: it ends with a slash; want host[:port][/path]; no usable mirror is left, and the policy is NeverContactSource, so the source is blocked`,
+		"a: s.com -> m.com/":         `source "s.com": mirrors[0] "m.com/" is left out: it ends with a slash; write "m.com"; no usable mirror is left, so the entry is left out`,
+		"a: s.com -> m.com/ [Never]": `source "s.com": mirrors[0] "m.com/" is left out: it ends with a slash; write "m.com"; no usable mirror is left, and the policy is NeverContactSource, so the source is blocked`,
 	} {
 		if got := messages(merge(t, sets), mirrors.InvalidMirror); !slices.Equal(got, []string{want}) {
 			t.Errorf("%s:\n got  %q\n want %q", sets, got, want)
 		}
 	}
-	const source = `source "https://s.com/x@sha256:1" is left out with its mirrors: it begins with the scheme "https://", and it ends with the digest "@sha256:1"; want host[:port][/path] or *.host`
+	const source = `source "https://s.com/x@sha256:1" is left out with its mirrors: it begins with the scheme "https://", and it ends with the digest "@sha256:1"; write "s.com/x"`
 	if got := messages(merge(t, "a: https://s.com/x@sha256:1 -> m.com"), mirrors.InvalidSource); !slices.Equal(got, []string{source}) {
 		t.Errorf("got %q", got)
 	}

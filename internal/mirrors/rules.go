@@ -12,6 +12,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+
+	"github.com/mirrorset/mirrorset/internal/mirrors/value"
 )
 
 // Rule is what is in force for one source: the merged will of all entries that name it.
@@ -95,13 +97,13 @@ type Mirror struct {
 // Validate tells what about the rule could not have come out of [Merge]: a source or mirror outside the grammar, a mirror
 // that fails every pull (E3), one that stands there twice for the same references, or another order of modes (T7).
 func (rule *Rule) Validate() error {
-	if !sourceRegexp.MatchString(string(rule.Source)) {
+	if !value.Source.Takes(string(rule.Source)) {
 		return fmt.Errorf("source %s is neither host[:port][/path] nor *.host", quote(rule.Source))
 	}
 	seen := make(map[Scope]Mode, len(rule.Mirrors))
 	for _, m := range rule.Mirrors {
 		switch {
-		case !mirrorRegexp.MatchString(string(m.Location)):
+		case !value.Mirror.Takes(string(m.Location)):
 			return fmt.Errorf("mirror %s of source %s is not host[:port][/path]", quote(m.Location), quote(rule.Source))
 		case poisons(rule.Source, m.Location) != "":
 			return fmt.Errorf("mirror %s of source %s: %s", quote(m.Location), quote(rule.Source), poisons(rule.Source, m.Location))

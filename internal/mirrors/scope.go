@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/mirrorset/mirrorset/internal/mirrors/value"
 )
 
 // Scope is a part of the image namespace: host[:port][/path], or "*." and a host for all of that host's subdomains (section 0).
@@ -79,7 +81,7 @@ type Scopes []Scope
 func ParseScopes(scopes []string) (Scopes, error) {
 	parsed := make(Scopes, 0, len(scopes))
 	for _, s := range scopes {
-		if !sourceRegexp.MatchString(s) {
+		if !value.Source.Takes(s) {
 			return nil, fmt.Errorf("scope %s: want host[:port][/path] or *.host", quote(s))
 		}
 		parsed = append(parsed, Scope(s))

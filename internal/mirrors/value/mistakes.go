@@ -10,32 +10,32 @@ import (
 	"unicode"
 )
 
-// Kind is what a value stands for.
-type Kind int
-
-// The kinds.
-const (
-	// Mirror has no wildcard.
-	Mirror Kind = iota
-	// Source may be a wildcard, of hosts only.
-	Source
-)
-
 var (
-	scheme    = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*://`)
-	hostLabel = regexp.MustCompile(`^[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?$`)
-	component = regexp.MustCompile(`^[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*$`)
-	port      = regexp.MustCompile(`^[0-9]+$`)
+	scheme        = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*://`)
+	hostLabel     = regexp.MustCompile(`^` + label + `$`)
+	pathComponent = regexp.MustCompile(`^` + component + `$`)
+	port          = regexp.MustCompile(`^[0-9]+$`)
 )
 
-// Mistakes says which parts of a value are wrong, as a clause that begins with "it"; "" where it finds none. It takes each part
-// away and looks at the rest, so that somebody has to mend a value once only.
-func Mistakes(text string, kind Kind) string {
-	if strings.TrimSpace(text) == "" {
-		return "it is empty"
+// Wrong says what is wrong with a value that the grammar refuses, and what to write instead.
+func Wrong(text string, kind Kind) string {
+	m, rest := look(text, kind)
+	remedy := "want " + kind.form()
+	// Of a value with a star or a strange character, nobody knows what was meant.
+	if kind.Takes(rest) && !strings.Contains(text, "*") && strings.TrimSpace(text) == plain(text) {
+		remedy = "write " + Quote(rest)
 	}
-	m := mistakes{}
-	rest := m.characters(text)
+	return strings.Join(m.found, ", and ") + "; " + remedy
+}
+
+// look finds which parts of a value are wrong, each as a clause that begins with "it". It takes each part away and looks at the rest,
+// so that somebody has to mend a value once only, and returns what is left in the end.
+func look(text string, kind Kind) (m mistakes, rest string) {
+	if strings.TrimSpace(text) == "" {
+		m.add("it is empty")
+		return m, ""
+	}
+	rest = m.characters(text)
 	if s := scheme.FindString(rest); s != "" {
 		m.add("it begins with the scheme %s", Quote(s))
 		rest = rest[len(s):]
@@ -44,12 +44,13 @@ func Mistakes(text string, kind Kind) string {
 	rest = m.suffixes(rest)
 	rest = m.slashes(rest)
 	host, path, hasPath := strings.Cut(rest, "/")
-	if hasPath {
-		path = m.tag(path)
-	}
 	m.host(host)
+	if !hasPath {
+		return m, host
+	}
+	path = m.tag(path)
 	m.path(path)
-	return strings.Join(m.found, ", and ")
+	return m, host + "/" + path
 }
 
 type mistakes struct{ found []string }
@@ -67,12 +68,18 @@ func (m *mistakes) characters(text string) string {
 		}
 		m.add("it has %s", what)
 	}
-	strange := func(r rune) bool {
-		return !unicode.IsSpace(r) && (r <= ' ' || r > '~' || strings.ContainsRune(`"'\<>|^{}$,;!()`+"`", r))
-	}
 	if at := strings.IndexFunc(text, strange); at >= 0 {
 		m.add("it has the character %s", Quote(string([]rune(text[at:])[:1])))
 	}
+	return plain(text)
+}
+
+func strange(r rune) bool {
+	return !unicode.IsSpace(r) && (r <= ' ' || r > '~' || strings.ContainsRune(`"'\<>|^{}$,;!()`+"`", r))
+}
+
+// plain returns a value without the characters that stand nowhere.
+func plain(text string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsSpace(r) || strange(r) {
 			return -1
@@ -175,7 +182,7 @@ func (m *mistakes) path(path string) {
 		path = strings.ToLower(path)
 	}
 	for c := range strings.SplitSeq(path, "/") {
-		if c != "" && !component.MatchString(c) {
+		if c != "" && !pathComponent.MatchString(c) {
 			m.add("its path component %s is not made of letters and digits, joined by one dot, one or two underscores, or hyphens", Quote(c))
 			return
 		}

@@ -8,7 +8,6 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/mirrors/value"
 )
 
@@ -49,9 +48,7 @@ func TestEachPartThatIsWrongIsSaid(t *testing.T) {
 		"m.com:5000/a_b/c.d/e--f/g__h":      "",
 		"Registry.Example.com/lower/0.case": "",
 	} {
-		if got := value.Mistakes(text, value.Mirror); got != want {
-			t.Errorf("%q: %s\nwant %s", text, got, want)
-		}
+		wantWrong(t, text, value.Mirror, want)
 	}
 	for text, want := range map[string]string{
 		"*.s.com":      "",
@@ -63,32 +60,56 @@ func TestEachPartThatIsWrongIsSaid(t *testing.T) {
 		"*":            "it has a wildcard that is not the whole first label, as in *.example.com",
 		"s.com/*":      "it has a wildcard that is not the whole first label, as in *.example.com",
 	} {
-		if got := value.Mistakes(text, value.Source); got != want {
+		wantWrong(t, text, value.Source, want)
+	}
+}
+
+// wantWrong wants a value to be refused for this reason, or, where that is empty, to be taken.
+func wantWrong(t *testing.T, text string, kind value.Kind, want string) {
+	t.Helper()
+	got, _, _ := strings.Cut(value.Wrong(text, kind)+"; ", "; ")
+	if got != want || kind.Takes(text) != (want == "") {
+		t.Errorf("%q: taken: %t, %s\nwant %s", text, kind.Takes(text), got, want)
+	}
+}
+
+func TestWhatToWriteInsteadIsSaid(t *testing.T) {
+	const mirror, source = "want host[:port][/path]", "want host[:port][/path] or *.host"
+	for text, want := range map[string]string{
+		"https://m.com":          `write "m.com"`,
+		"oci://m.com/x:v1":       `write "m.com/x"`,
+		"m.com:5000/x/@sha256:1": `write "m.com:5000/x"`,
+		" m.com/x\n":             `write "m.com/x"`,
+		"me@m.com/x?a=b":         `write "m.com/x"`,
+		"m.com//x":               mirror,
+		"m.com/x y":              mirror,
+		"m.com/X":                mirror,
+		"m_m.com":                mirror,
+		"*.m.com":                mirror,
+		"[::1]:5000":             mirror,
+		"":                       mirror,
+	} {
+		if got := value.Wrong(text, value.Mirror); !strings.HasSuffix(got, "; "+want) {
+			t.Errorf("%q: %s\nwant %s", text, got, want)
+		}
+	}
+	for text, want := range map[string]string{"https://*.s.com": source, "*.s.com/x": source, "s.com/x@sha256:1": `write "s.com/x"`} {
+		if got := value.Wrong(text, value.Source); !strings.HasSuffix(got, "; "+want) {
 			t.Errorf("%q: %s\nwant %s", text, got, want)
 		}
 	}
 }
 
 // Whatever the grammar refuses has a mistake that can be said, and nothing else has.
-func FuzzMistakes(f *testing.F) {
+func FuzzWrong(f *testing.F) {
 	for _, seed := range []string{"m.com", "*.m.com", "https://M.com:x/Y:z@sha256:1", "a..b/", "[::1]", "\xff", "*.", "*.:", "a:5/b_c", "x*y.com"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		for kind, validate := range map[value.Kind]func(string) bool{
-			value.Mirror: func(s string) bool {
-				rule := mirrors.Rule{Source: "s.com", Mirrors: []mirrors.Mirror{{Location: mirrors.Scope(s), Modes: mirrors.ByDigest}}}
-				err := rule.Validate()
-				return err == nil || !strings.Contains(err.Error(), "is not host[:port][/path]")
-			},
-			value.Source: func(s string) bool {
-				_, err := mirrors.ParseScopes([]string{s})
-				return err == nil
-			},
-		} {
-			says := value.Mistakes(text, kind)
-			if (says == "") != validate(text) {
-				t.Errorf("%q: says %q, and the grammar takes it: %t", text, says, validate(text))
+		for _, kind := range []value.Kind{value.Mirror, value.Source} {
+			says := value.Wrong(text, kind)
+			if strings.HasPrefix(says, "; ") != kind.Takes(text) {
+				t.Errorf("%q: says %q, and the grammar takes it: %t", text, says, kind.Takes(text))
 			}
 			if !utf8.ValidString(says) || strings.ContainsAny(says, "\n\r\x00") {
 				t.Errorf("%q: says %q", text, says)

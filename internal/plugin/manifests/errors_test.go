@@ -75,16 +75,16 @@ var refusedDocuments = []mistake{
 // wrongLocations are sources and mirrors that no API server takes, with the part that is wrong.
 var wrongLocations = map[string]string{
 	"https://quay.io": `it begins with the scheme "https://"; write "quay.io"`,
-	"quay.io/a@sha256:4032c6d5bfd752342c3e631c2f1de93ba6b86c41db6b167b9a35372c139e7706": `it has the digest "@sha256:4032c6d5bfd752342c3e631c2f1de93ba6b86c41db6b167b9a35372c139e7706"; write "quay.io/a"`,
-	"quay.io:443/a:v1": `it has the tag ":v1"; write "quay.io:443/a"`,
+	"quay.io/a@sha256:4032c6d5bfd752342c3e631c2f1de93ba6b86c41db6b167b9a35372c139e7706": `it ends with the digest "@sha256:4032c6d5bfd752342c3e631c2f1de93ba6b86c41db6b167b9a35372c139e7706"; write "quay.io/a"`,
+	"quay.io:443/a:v1": `it ends with the tag ":v1"; write "quay.io:443/a"`,
 	"[fe80::1]:5000/a": "it has an IPv6 address",
 	"fe80::1":          "it has an IPv6 address",
-	"quay.io/Team":     `it has capital letters in "Team"`,
-	"quay.io/a/":       "a slash stands between",
-	"quay.io//a":       "a slash stands between",
+	"quay.io/Team":     "it has capital letters in its path",
+	"quay.io/a/":       `it ends with a slash; write "quay.io/a"`,
+	"quay.io//a":       "it has two slashes in a row",
 	"quay.io/a b":      "it has a space",
 	"":                 "it is empty",
-	"quay_io/a":        "want host[:port][/path]",
+	"quay_io/a":        `its host "quay_io" is not made of letters`,
 }
 
 func TestTheWrongPartOfALocationIsNamed(t *testing.T) {
@@ -93,7 +93,7 @@ func TestTheWrongPartOfALocationIsNamed(t *testing.T) {
 		wantRefused(t, run(t, plugintest.Set("a", "s.com", "'"+location+"'"), "render", "-f", "-"), fmt.Sprintf("spec.imageDigestMirrors[0].mirrors[0] %q: %s", location, want))
 	}
 	r := run(t, plugintest.Set("a", "*.io/x", "'*.m.local'"), "render", "-f", "-")
-	for _, want := range []string{"a mirror has no wildcard", "a wildcard is *. and a host, without port and path"} {
+	for _, want := range []string{"it has a wildcard, which a mirror cannot have", "it has a port or a path behind a wildcard"} {
 		if !strings.Contains(r.Stderr, want) {
 			t.Errorf("%q lacks %q", r.Stderr, want)
 		}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/mirrors/value"
 	"github.com/mirrorset/mirrorset/internal/plugin/output"
 	"github.com/mirrorset/mirrorset/internal/plugin/schema"
 )
@@ -76,7 +77,7 @@ func (o *object) say(cause schema.Cause) string {
 	case field.ErrorTypeRequired:
 		return fmt.Sprintf("%s: required, and missing%s", cause.Field, because(cause.Detail))
 	case field.ErrorTypeDuplicate:
-		return fmt.Sprintf("%s: %s is there for the second time, and the API server wants each mirror once; delete one of the two", cause.Field, value(cause))
+		return fmt.Sprintf("%s: %s is there for the second time, and the API server wants each mirror once; delete one of the two", cause.Field, valueOf(cause))
 	case field.ErrorTypeTypeInvalid:
 		there := o.found(cause.Field)
 		if strings.HasPrefix(cause.Field, "metadata") {
@@ -84,12 +85,16 @@ func (o *object) say(cause schema.Cause) string {
 		}
 		return fmt.Sprintf("%s: want %s, and there is %s", cause.Field, wantedType(detail), there)
 	case field.ErrorTypeNotSupported:
-		return fmt.Sprintf("%s %s: %s, or leave it out", cause.Field, value(cause), strings.Replace(cause.Detail, "supported values", "want one of", 1))
+		return fmt.Sprintf("%s %s: %s, or leave it out", cause.Field, valueOf(cause), strings.Replace(cause.Detail, "supported values", "want one of", 1))
 	}
 	if strings.HasPrefix(detail, "should match '") {
-		detail = wrongPart(fmt.Sprint(cause.Value), strings.HasSuffix(cause.Field, ".source"))
+		kind := value.Mirror
+		if strings.HasSuffix(cause.Field, ".source") {
+			kind = value.Source
+		}
+		detail = value.Wrong(fmt.Sprint(cause.Value), kind)
 	}
-	return fmt.Sprintf("%s %s: %s", cause.Field, value(cause), detail)
+	return fmt.Sprintf("%s %s: %s", cause.Field, valueOf(cause), detail)
 }
 
 func because(detail string) string {
@@ -121,7 +126,7 @@ func (o *object) found(path string) string {
 			at = fields[i]
 		}
 	}
-	switch value := at.(type) {
+	switch there := at.(type) {
 	case nil:
 		return "null"
 	case map[string]any:
@@ -129,23 +134,14 @@ func (o *object) found(path string) string {
 	case []any:
 		return "a list"
 	case string:
-		return "the text " + quoted(value)
+		return "the text " + value.Quote(there)
 	}
 	return fmt.Sprint(at)
 }
 
-// value is the one of a cause.
-func value(cause schema.Cause) string {
-	return quoted(fmt.Sprint(cause.Value))
-}
-
-// quoted has a text in quotes, without its middle where it is too long to be read.
-func quoted(text string) string {
-	const enough = 200
-	if len(text) > enough {
-		return strconv.Quote(text[:enough/2]) + "..." + strconv.Quote(text[len(text)-enough/2:])
-	}
-	return strconv.Quote(text)
+// valueOf is the one of a cause.
+func valueOf(cause schema.Cause) string {
+	return value.Quote(fmt.Sprint(cause.Value))
 }
 
 // insteadOf names the field that was meant, or all that there are.
@@ -161,38 +157,4 @@ func insteadOf(cause schema.Cause) string {
 		return fmt.Sprintf("did you mean %q?", near[0])
 	}
 	return "delete it, or write what was meant: " + strings.Join(cause.Known, ", ")
-}
-
-// wrongPart says which part of a source or of a mirror is outside the grammar of semantics.md section 0.
-func wrongPart(text string, isSource bool) string {
-	host, path, hasPath := strings.Cut(text, "/")
-	last := text[strings.LastIndex(text, "/")+1:]
-	switch {
-	case text == "":
-		return "it is empty; name a registry, or a namespace or repository of one"
-	case strings.Contains(text, "://"):
-		scheme, rest, _ := strings.Cut(text, "://")
-		return fmt.Sprintf("it begins with the scheme %q; write %q", scheme+"://", rest)
-	case strings.Contains(text, "@"):
-		name, digest, _ := strings.Cut(text, "@")
-		return fmt.Sprintf("it has the digest %q; write %q, which stands for all images of that repository", "@"+digest, name)
-	case strings.HasPrefix(text, "[") || strings.Count(host, ":") > 1:
-		return "it has an IPv6 address; give the registry a name"
-	case hasPath && strings.Contains(last, ":"):
-		name, tag, _ := strings.Cut(last, ":")
-		return fmt.Sprintf("it has the tag %q; write %q, which stands for all images of that repository", ":"+tag, strings.TrimSuffix(text, last)+name)
-	case strings.ContainsAny(text, " \t\r\n"):
-		return "it has a space or a line break"
-	case strings.Contains(text, "*") && !isSource:
-		return "a mirror has no wildcard; write host[:port][/path]"
-	case strings.Contains(text, "*"):
-		return "a wildcard is *. and a host, without port and path"
-	case strings.HasPrefix(text, "/"), strings.HasSuffix(text, "/"), strings.Contains(text, "//"):
-		return "a slash stands between a registry and the parts of a path, one at a time, and nowhere else"
-	case strings.ToLower(path) != path:
-		return fmt.Sprintf("it has capital letters in %q, and no repository has any", path)
-	case isSource:
-		return "want host[:port][/path] or *.host"
-	}
-	return "want host[:port][/path]"
 }
