@@ -3,7 +3,11 @@
 
 package mirrors
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/mirrorset/mirrorset/internal/mirrors/order"
+)
 
 // mergeSource makes the one rule of a source (M1 to M5, T2 to T5).
 func (m *merger) mergeSource(source Scope, all said) Rule {
@@ -94,18 +98,18 @@ func (m *merger) mergeMirrors(source Scope, l lists, blocked bool) []Mirror {
 
 // merge joins the lists of a source (M1 to M4).
 func (l lists) merge(source Scope, insecure Scopes) (merged []Mirror, conflicts [][]Scope) {
-	order, conflicts := mergeLists(source, l.mirrors)
-	if n := len(order); n > 0 && order[n-1] == source {
-		order = order[:n-1] // the source is tried last anyhow (M4)
+	all, conflicts := order.Merge(source, l.mirrors)
+	if n := len(all); n > 0 && all[n-1] == source {
+		all = all[:n-1] // the source is tried last anyhow (M4)
 	}
-	from := make(map[Scope][]Entry, len(order))
+	from := make(map[Scope][]Entry, len(all))
 	for i, list := range l.mirrors {
 		for _, m := range list {
 			from[m] = append(from[m], l.entries[i])
 		}
 	}
-	merged = make([]Mirror, len(order))
-	for i, m := range order {
+	merged = make([]Mirror, len(all))
+	for i, m := range all {
 		merged[i] = Mirror{Location: m, Insecure: insecure.Contain(m), From: from[m]}
 	}
 	return merged, conflicts

@@ -1,7 +1,7 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package mirrors
+package order_test
 
 import (
 	"maps"
@@ -10,24 +10,26 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/mirrorset/mirrorset/internal/mirrors/order"
 )
 
 // orderSpec is section 2 of the semantics said a second time, slowly: everything follows from which mirror reaches which.
 type orderSpec struct {
-	names    []Scope // by first appearance
-	explicit map[[2]Scope]bool
-	all      map[[2]Scope]bool // with the source's implicit place
+	names    []string // by first appearance
+	explicit map[[2]string]bool
+	all      map[[2]string]bool // with the source's implicit place
 }
 
-func newOrderSpec(source Scope, lists [][]Scope) orderSpec {
-	spec := orderSpec{explicit: make(map[[2]Scope]bool)}
+func newOrderSpec(source string, lists [][]string) orderSpec {
+	spec := orderSpec{explicit: make(map[[2]string]bool)}
 	for _, list := range lists {
 		for i, m := range list {
 			if !slices.Contains(spec.names, m) {
 				spec.names = append(spec.names, m)
 			}
 			for _, behind := range list[i+1:] {
-				spec.explicit[[2]Scope{m, behind}] = true
+				spec.explicit[[2]string{m, behind}] = true
 			}
 		}
 	}
@@ -35,8 +37,8 @@ func newOrderSpec(source Scope, lists [][]Scope) orderSpec {
 	spec.all = maps.Clone(spec.explicit)
 	for _, list := range lists {
 		for _, m := range list {
-			if slices.Contains(spec.names, source) && !slices.Contains(list, source) && !spec.explicit[[2]Scope{source, m}] {
-				spec.all[[2]Scope{m, source}] = true
+			if slices.Contains(spec.names, source) && !slices.Contains(list, source) && !spec.explicit[[2]string{source, m}] {
+				spec.all[[2]string{m, source}] = true
 			}
 		}
 	}
@@ -44,13 +46,13 @@ func newOrderSpec(source Scope, lists [][]Scope) orderSpec {
 	return spec
 }
 
-func (s orderSpec) closure(edges map[[2]Scope]bool) map[[2]Scope]bool {
+func (s orderSpec) closure(edges map[[2]string]bool) map[[2]string]bool {
 	closed := maps.Clone(edges)
 	for _, via := range s.names {
 		for _, a := range s.names {
 			for _, b := range s.names {
-				if closed[[2]Scope{a, via}] && closed[[2]Scope{via, b}] {
-					closed[[2]Scope{a, b}] = true
+				if closed[[2]string{a, via}] && closed[[2]string{via, b}] {
+					closed[[2]string{a, b}] = true
 				}
 			}
 		}
@@ -59,43 +61,43 @@ func (s orderSpec) closure(edges map[[2]Scope]bool) map[[2]Scope]bool {
 }
 
 // contradict tells whether two mirrors stand in one strongly connected component of what lists say explicitly.
-func (s orderSpec) contradict(a, b Scope) bool {
-	return s.explicit[[2]Scope{a, b}] && s.explicit[[2]Scope{b, a}]
+func (s orderSpec) contradict(a, b string) bool {
+	return s.explicit[[2]string{a, b}] && s.explicit[[2]string{b, a}]
 }
 
 // before tells whether a must stand before b: by order outside of contradictions, by first appearance inside. What comes
 // before one member of a contradiction reaches, and so comes before, all of them.
-func (s orderSpec) before(a, b Scope) bool {
+func (s orderSpec) before(a, b string) bool {
 	if s.contradict(a, b) {
 		return slices.Index(s.names, a) < slices.Index(s.names, b)
 	}
-	return s.all[[2]Scope{a, b}]
+	return s.all[[2]string{a, b}]
 }
 
 // merged picks, again and again, the mirror that appeared first among those that nothing left must precede.
-func (s orderSpec) merged() []Scope {
-	order := []Scope{}
+func (s orderSpec) merged() []string {
+	all := []string{}
 	left := slices.Clone(s.names)
 	for len(left) > 0 {
-		next := slices.IndexFunc(left, func(m Scope) bool {
-			return !slices.ContainsFunc(left, func(other Scope) bool { return other != m && s.before(other, m) })
+		next := slices.IndexFunc(left, func(m string) bool {
+			return !slices.ContainsFunc(left, func(other string) bool { return other != m && s.before(other, m) })
 		})
-		order = append(order, left[next])
+		all = append(all, left[next])
 		left = slices.Delete(left, next, next+1)
 	}
-	return order
+	return all
 }
 
-func (s orderSpec) conflicts() [][]Scope {
-	var groups [][]Scope
+func (s orderSpec) conflicts() [][]string {
+	var groups [][]string
 	for i, a := range s.names {
-		group := []Scope{a}
+		group := []string{a}
 		for _, b := range s.names {
 			if b != a && s.contradict(a, b) {
 				group = append(group, b)
 			}
 		}
-		isFirst := !slices.ContainsFunc(s.names[:i], func(earlier Scope) bool { return s.contradict(earlier, a) })
+		isFirst := !slices.ContainsFunc(s.names[:i], func(earlier string) bool { return s.contradict(earlier, a) })
 		if len(group) > 1 && isFirst {
 			groups = append(groups, group)
 		}
@@ -104,9 +106,9 @@ func (s orderSpec) conflicts() [][]Scope {
 }
 
 // drawLists draws lists of different mirrors, the source S among them.
-func drawLists(t *rapid.T) [][]Scope {
+func drawLists(t *rapid.T) [][]string {
 	longest := rapid.IntRange(2, 5).Draw(t, "longest") // short lists make several small contradictions
-	list := rapid.SliceOfNDistinct(rapid.SampledFrom([]Scope{"a", "b", "c", "d", "e", "f", "S"}), 0, longest, rapid.ID[Scope])
+	list := rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"a", "b", "c", "d", "e", "f", "S"}), 0, longest, rapid.ID[string])
 	return rapid.SliceOfN(list, 0, 8).Draw(t, "lists")
 }
 
@@ -114,7 +116,7 @@ func TestMergedListsKeepEveryOrderOutsideOfContradictions(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		lists := drawLists(t)
 		spec := newOrderSpec("S", lists)
-		merged, conflicts := mergeLists("S", lists)
+		merged, conflicts := order.Merge("S", lists)
 
 		if got, want := slices.Sorted(slices.Values(merged)), slices.Sorted(slices.Values(spec.names)); !slices.Equal(got, want) {
 			t.Fatalf("merged are %q, listed were %q", got, want)
@@ -137,11 +139,11 @@ func TestMergedListsKeepEveryOrderOutsideOfContradictions(t *testing.T) {
 func TestOnlyMembersOfAContradictionFallBackToFirstAppearance(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		lists := drawLists(t)
-		merged, conflicts := mergeLists("S", lists)
+		merged, conflicts := order.Merge("S", lists)
 		spec := newOrderSpec("S", lists)
 		for _, members := range conflicts {
-			at := func(m Scope) int { return slices.Index(merged, m) }
-			if !slices.IsSortedFunc(members, func(a, b Scope) int { return at(a) - at(b) }) {
+			at := func(m string) int { return slices.Index(merged, m) }
+			if !slices.IsSortedFunc(members, func(a, b string) int { return at(a) - at(b) }) {
 				t.Errorf("members %q do not stand by first appearance in %q", members, merged)
 			}
 		}
@@ -154,11 +156,11 @@ func TestOnlyMembersOfAContradictionFallBackToFirstAppearance(t *testing.T) {
 func TestTheSourceStandsBehindListsThatDoNotNameIt(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		lists := drawLists(t)
-		merged, _ := mergeLists("S", lists)
+		merged, _ := order.Merge("S", lists)
 		spec := newOrderSpec("S", lists)
 		for _, list := range lists {
 			for _, m := range list {
-				if !slices.Contains(merged, "S") || slices.Contains(list, "S") || spec.explicit[[2]Scope{"S", m}] {
+				if !slices.Contains(merged, "S") || slices.Contains(list, "S") || spec.explicit[[2]string{"S", m}] {
 					continue
 				}
 				if slices.Index(merged, m) > slices.Index(merged, "S") {
@@ -171,24 +173,24 @@ func TestTheSourceStandsBehindListsThatDoNotNameIt(t *testing.T) {
 
 func TestListsThatAgreeWithOneOrderMergeWithoutConflict(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		order := rapid.Permutation([]Scope{"a", "b", "c", "d", "e", "f", "S"}).Draw(t, "order")
-		lists := make([][]Scope, rapid.IntRange(1, 5).Draw(t, "lists"))
+		wanted := rapid.Permutation([]string{"a", "b", "c", "d", "e", "f", "S"}).Draw(t, "order")
+		lists := make([][]string, rapid.IntRange(1, 5).Draw(t, "lists"))
 		for i := range lists {
-			for _, m := range order {
-				if rapid.Bool().Draw(t, string(m)) {
+			for _, m := range wanted {
+				if rapid.Bool().Draw(t, m) {
 					lists[i] = append(lists[i], m)
 				}
 			}
 		}
-		if _, conflicts := mergeLists("S", lists); len(conflicts) > 0 {
+		if _, conflicts := order.Merge("S", lists); len(conflicts) > 0 {
 			t.Errorf("lists %q: conflicts %q", lists, conflicts)
 		}
 	})
 }
 
 func TestConflictsStandByFirstAppearance(t *testing.T) {
-	_, conflicts := mergeLists("S", [][]Scope{{"c", "d"}, {"d", "c"}, {"a", "b"}, {"b", "a"}, {"b", "c"}})
-	if want := [][]Scope{{"c", "d"}, {"a", "b"}}; !reflect.DeepEqual(conflicts, want) {
+	_, conflicts := order.Merge("S", [][]string{{"c", "d"}, {"d", "c"}, {"a", "b"}, {"b", "a"}, {"b", "c"}})
+	if want := [][]string{{"c", "d"}, {"a", "b"}}; !reflect.DeepEqual(conflicts, want) {
 		t.Errorf("conflicts are %q, want %q", conflicts, want)
 	}
 }

@@ -1,7 +1,8 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package mirrors
+// Package order joins lists of mirrors into one (docs/semantics.md M1 to M4). It is pure, and knows no sets.
+package order
 
 import (
 	"container/heap"
@@ -9,13 +10,13 @@ import (
 	"sort"
 )
 
-// mergeLists joins the mirror lists of one source into one that keeps the order of every list (M1). Free places go by
+// Merge joins the mirror lists of one source into one that keeps the order of every list (M1). Free places go by
 // first appearance (M2). Lists that contradict each other make groups of mirrors, each a strongly connected component,
 // that fall back to first appearance among themselves and are returned as conflicts (M3). The source, where a list names
 // it, takes part like any mirror; behind the lists that do not name it, it stands implicitly, which yields to whatever
 // was said explicitly (M4).
-func mergeLists(source Scope, lists [][]Scope) (merged []Scope, conflicts [][]Scope) {
-	g := newOrderGraph(lists)
+func Merge[T comparable](source T, lists [][]T) (merged []T, conflicts [][]T) {
+	g := newGraph(lists)
 	g.addImplicitSource(source, lists)
 	groups := g.components()
 	for _, members := range groups {
@@ -26,16 +27,16 @@ func mergeLists(source Scope, lists [][]Scope) (merged []Scope, conflicts [][]Sc
 	return g.names(g.sorted(groups)), conflicts
 }
 
-// orderGraph has a node a mirror, numbered by first appearance, and an edge from each mirror to those that a list puts
+// graph has a node a mirror, numbered by first appearance, and an edge from each mirror to those that a list puts
 // right behind it.
-type orderGraph struct {
-	number map[Scope]int
-	name   []Scope
+type graph[T comparable] struct {
+	number map[T]int
+	name   []T
 	edges  [][]int
 }
 
-func newOrderGraph(lists [][]Scope) *orderGraph {
-	g := &orderGraph{number: make(map[Scope]int)}
+func newGraph[T comparable](lists [][]T) *graph[T] {
+	g := &graph[T]{number: make(map[T]int)}
 	for _, list := range lists {
 		for i, m := range list {
 			if _, ok := g.number[m]; !ok {
@@ -51,12 +52,12 @@ func newOrderGraph(lists [][]Scope) *orderGraph {
 	return g
 }
 
-func (g *orderGraph) addEdge(from, to int) {
+func (g *graph[T]) addEdge(from, to int) {
 	g.edges[from] = append(g.edges[from], to)
 }
 
-func (g *orderGraph) names(nodes []int) []Scope {
-	names := make([]Scope, len(nodes))
+func (g *graph[T]) names(nodes []int) []T {
+	names := make([]T, len(nodes))
 	for i, n := range nodes {
 		names[i] = g.name[n]
 	}
@@ -65,7 +66,7 @@ func (g *orderGraph) names(nodes []int) []Scope {
 
 // addImplicitSource puts the source behind the mirrors of every list that does not name it, but for the mirrors that come
 // behind the source by what lists say explicitly; so it can never close a cycle.
-func (g *orderGraph) addImplicitSource(source Scope, lists [][]Scope) {
+func (g *graph[T]) addImplicitSource(source T, lists [][]T) {
 	s, explicit := g.number[source]
 	if !explicit {
 		return
@@ -83,7 +84,7 @@ func (g *orderGraph) addImplicitSource(source Scope, lists [][]Scope) {
 	}
 }
 
-func (g *orderGraph) reachable(from int) []bool {
+func (g *graph[T]) reachable(from int) []bool {
 	seen := make([]bool, len(g.name))
 	seen[from] = true
 	for todo := []int{from}; len(todo) > 0; {
@@ -101,7 +102,7 @@ func (g *orderGraph) reachable(from int) []bool {
 
 // components returns the strongly connected components by Tarjan's algorithm, each sorted, all in the order of their
 // first members.
-func (g *orderGraph) components() [][]int {
+func (g *graph[T]) components() [][]int {
 	var (
 		groups  [][]int
 		stack   []int
@@ -149,7 +150,7 @@ func (g *orderGraph) components() [][]int {
 // sorted returns all nodes in topological order, the first to appear first where there is a choice. Inside a component
 // the nodes form a chain by first appearance: what came before any member comes before the first, and what came behind
 // any comes behind the last.
-func (g *orderGraph) sorted(groups [][]int) []int {
+func (g *graph[T]) sorted(groups [][]int) []int {
 	first, last := make([]int, len(g.name)), make([]int, len(g.name))
 	for _, members := range groups {
 		for _, n := range members {
