@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
@@ -164,7 +165,12 @@ func (v *visit) why(err error) string {
 	if errors.As(err, &status) && isRefusal(status) {
 		return http.StatusText(status.StatusCode) + ": it takes none of the credentials " + v.logins.whence()
 	}
-	return v.through.reason(err).Error()
+	return strings.Map(func(r rune) rune { // a registry's words reach a terminal
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, v.through.reason(err).Error())
 }
 
 // isMissing tells whether the answer is that there is no such manifest.

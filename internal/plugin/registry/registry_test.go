@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/mirrorset/mirrorset/internal/plugin/plugintest"
 	"github.com/mirrorset/mirrorset/internal/plugin/registry"
@@ -42,6 +43,10 @@ func TestWhatHeadDoesNotTellIsAskedWithGet(t *testing.T) {
 			_, _ = io.WriteString(w, "{}") // the client says so
 		}, registry.NoAnswer, "does not match requested digest"},
 		{"a page", code(http.StatusMethodNotAllowed), func(w http.ResponseWriter, _ []byte) { w.WriteHeader(http.StatusTeapot) }, registry.NoAnswer, "unexpected status code 418"},
+		{"words that move a cursor", code(http.StatusMethodNotAllowed), func(w http.ResponseWriter, _ []byte) {
+			w.WriteHeader(http.StatusTeapot)
+			_, _ = io.WriteString(w, `{"errors": [{"code": "DENIED", "message": "bell\u0007 and \u001b[2J\u009b"}]}`)
+		}, registry.NoAnswer, "DENIED: bell  and  [2J "},
 		{"not for this user", code(http.StatusForbidden), nil, registry.NoAnswer, "Forbidden: it takes none of the credentials"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -68,6 +73,9 @@ func TestWhatHeadDoesNotTellIsAskedWithGet(t *testing.T) {
 				got := newClient(t, registry.Options{Timeout: timeout}).Has(t.Context(), location, true)
 				if got.Presence != tt.want || !strings.Contains(got.Message, tt.said) {
 					t.Errorf("%s: %+v; want %s, %q", location, got, tt.want, tt.said)
+				}
+				if strings.ContainsFunc(got.Message, unicode.IsControl) {
+					t.Errorf("%s: %q", location, got.Message)
 				}
 				if (got.Digest == digest) != (got.Presence == registry.Present) {
 					t.Errorf("%s: digest %q, want %s where it is there", location, got.Digest, digest)
