@@ -16,6 +16,7 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	"github.com/spf13/cobra"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/mirrorset/mirrorset/internal/kinds"
@@ -126,7 +127,8 @@ func setsIn(file string) map[string][]byte {
 		}
 		return nil
 	}
-	Expect(manifests.EachDocument([]string{file}, nil, read)).To(Succeed())
+	flags := manifests.Flags{Filenames: []string{file}}
+	Expect(flags.EachDocument(&cobra.Command{}, read)).To(Succeed())
 	return sets
 }
 
