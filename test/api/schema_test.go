@@ -17,6 +17,7 @@ import (
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/mirrors/value"
 )
 
 // The locations of semantics.md section 0: what sources, other than wildcards, and mirrors have in common.
@@ -108,15 +109,15 @@ var _ = describe("the schema and internal/mirrors", func() {
 		}
 	}, cases(true, validLocations, wildcards), cases(false, invalidLocations))
 
-	DescribeTable("agree on mirrors", func(what, value string, valid bool) {
-		rule := configv1.ImageDigestMirrors{Source: "s.example.com", Mirrors: []configv1.ImageMirror{"m.example.com/x", configv1.ImageMirror(value)}}
+	DescribeTable("agree on mirrors", func(what, location string, valid bool) {
+		rule := configv1.ImageDigestMirrors{Source: "s.example.com", Mirrors: []configv1.ImageMirror{"m.example.com/x", configv1.ImageMirror(location)}}
 		judged(rule, valid, "spec.$FIELD[0].mirrors[1]")
-		const outside = "want host[:port][/path]"
+		wrong := value.Wrong(location, value.Mirror)
 		switch messages := found(rule, mirrors.InvalidMirror); {
 		case !valid:
-			Expect(messages).To(ConsistOf(ContainSubstring(outside)))
+			Expect(messages).To(ConsistOf(ContainSubstring(wrong)))
 		case unusable[what]:
-			Expect(messages).To(ConsistOf(Not(ContainSubstring(outside))))
+			Expect(messages).To(ConsistOf(Not(ContainSubstring(wrong))))
 		default:
 			Expect(messages).To(BeEmpty())
 		}
