@@ -82,6 +82,9 @@ func describe(t *testing.T, tree certsd.Tree) []string {
 			if e.DigestOnly {
 				text += " [digest]"
 			}
+			if e.NoPush && e.Host != redirector {
+				text += " [no push]"
+			}
 			if len(e.CA)+len(e.Client) > 0 {
 				text += fmt.Sprint(" ", e.CA, e.Client)
 			}

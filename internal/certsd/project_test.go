@@ -65,6 +65,12 @@ func TestRulesBecomeEndpoints(t *testing.T) {
 		{name: "an insecure source among its mirrors is asked for tags there, as a table cannot come twice",
 			sets: "a: s.com -> m.com, s.com, n.com", insecure: []string{"s.com"}, want: []string{
 				"s.com: https://m.com/v2 [digest], https://s.com/v2 [any certificate], http://s.com/v2 [digest], https://n.com/v2 [digest], http://s.com/v2"}},
+		{name: "nothing is pushed to a mirror for both modes, and images are to the source among them",
+			sets: "D a: s.com -> m.com, s.com, n.com\nT a: s.com -> m.com, s.com, n.com", want: []string{
+				"s.com: https://m.com/v2 [no push], https://s.com/v2, https://n.com/v2 [no push], https://s.com/v2"}},
+		{name: "nor is the source lost to pushes where its other name stands first",
+			sets: "D a: docker.io -> registry-1.docker.io, docker.io, n.com\nT a: docker.io -> registry-1.docker.io, docker.io, n.com", want: []string{
+				"docker.io: https://registry-1.docker.io/v2, https://n.com/v2 [no push], https://registry-1.docker.io/v2"}},
 		{name: "a loopback source is asked as containerd does by itself",
 			sets: "a: localhost:5000 -> m.com\na: 127.0.0.1 -> m.com, 127.0.0.1, n.com", want: []string{
 				"127.0.0.1: https://m.com/v2 [digest], https://127.0.0.1/v2 [any certificate], http://127.0.0.1/v2 [digest], https://n.com/v2 [digest], http://127.0.0.1/v2",

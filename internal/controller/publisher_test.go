@@ -8,6 +8,7 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/payload"
 )
 
@@ -22,5 +23,29 @@ func TestRulesThatAreTooLargeAreHeldForGood(t *testing.T) {
 	}
 	if s := p.Board.Get(); s.Held == "" || !s.HeldForGood {
 		t.Errorf("got %+v", s)
+	}
+}
+
+func TestRulesAreSaidInTheOldestFormatThatCanSayThem(t *testing.T) {
+	rule := func(modes ...mirrors.Mode) mirrors.Rule {
+		var rule mirrors.Rule
+		for _, m := range modes {
+			rule.Mirrors = append(rule.Mirrors, mirrors.Mirror{Modes: m})
+		}
+		return rule
+	}
+	for _, c := range []struct {
+		name  string
+		rules []mirrors.Rule
+		want  int
+	}{
+		{"no rules", nil, payload.FormatDigests},
+		{"digests alone", []mirrors.Rule{rule(mirrors.ByDigest), rule()}, payload.FormatDigests},
+		{"tags behind digests", []mirrors.Rule{rule(mirrors.ByDigest), rule(mirrors.ByDigest, mirrors.ByTag)}, payload.FormatTags},
+		{"both at once", []mirrors.Rule{rule(mirrors.ByDigest | mirrors.ByTag)}, payload.FormatTags},
+	} {
+		if got := formatOf(c.rules); got != c.want {
+			t.Errorf("%s: format %d, want %d", c.name, got, c.want)
+		}
 	}
 }

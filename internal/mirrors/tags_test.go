@@ -4,8 +4,10 @@
 package mirrors_test
 
 import (
+	"slices"
 	"testing"
 
+	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 )
 
@@ -66,5 +68,14 @@ func TestAMirrorOfBothKindsIsBroughtByTheOneThatCounts(t *testing.T) {
 		if got := mirrors.Names(resolve(t, rules, image).PullSources[0].From); got != want {
 			t.Errorf("%s: from %s, want %s", image, got, want)
 		}
+	}
+}
+
+func TestTheEntriesOfARuleStandInTheOrderOfTheirSets(t *testing.T) {
+	rule := merge(t, "D b: s.com -> d.net [Never]\nT a: s.com -> t.net [Never]").Rules[0]
+	tags := mirrors.Entry{Object: mirrors.Object{Kind: &kinds.Tag.Kind, Name: "a"}}
+	want := []mirrors.Entry{tags, in("b", 0)}
+	if !slices.Equal(rule.From, want) || !slices.Equal(rule.BlockedBy, want) {
+		t.Errorf("from %v, blocked by %v, want %v for both", rule.From, rule.BlockedBy, want)
 	}
 }
