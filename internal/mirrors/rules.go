@@ -70,11 +70,16 @@ func (rule *Rule) EntriesFor(mode Mode) []Entry {
 // NoneServes reports whether the source is blocked and no mirror can ever serve what a mode names, because the only ones that sets
 // name cannot exist ([Scope.CannotExist]): whoever wrote that wants the pull refused (E5).
 func (rule *Rule) NoneServes(mode Mode) bool {
-	named := rule.MirrorsFor(mode)
-	if len(named) == 0 {
-		named = rule.Mirrors
-	}
+	named := rule.NamedFor(mode)
 	return rule.Blocked && len(named) > 0 && !slices.ContainsFunc(named, func(m Mirror) bool { return !m.Location.CannotExist() })
+}
+
+// NamedFor returns the mirrors for references of a mode, or, where there are none, those for the other one.
+func (rule *Rule) NamedFor(mode Mode) []Mirror {
+	if named := rule.MirrorsFor(mode); len(named) > 0 {
+		return named
+	}
+	return rule.Mirrors
 }
 
 // MirrorsFor returns the mirrors that are used for references of a mode.

@@ -96,8 +96,8 @@ func (o *options) check() error {
 		return fmt.Errorf("--registry-timeout %s: want more than 0", o.registry.Timeout)
 	case o.images == "-" && slices.Contains(o.files.Filenames, "-"):
 		return errors.New("-f and --images cannot both read standard input")
-	case o.whatIf && len(o.files.Filenames) == 0:
-		return errors.New("--what-if: want the sets to judge with -f")
+	case o.whatIf && !o.files.Given():
+		return errors.New("--what-if: want the sets to judge, with -f or -k")
 	}
 	for _, text := range o.platforms {
 		p, err := registry.ParsePlatform(text)
@@ -125,12 +125,12 @@ func (o *options) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	forward := o.learnMachines(cmd, c)
+	runtimes := o.learnMachines(cmd, c)
 	client, err := registry.NewClient(o.registry)
 	if err != nil {
 		return err
 	}
-	j := judge{client: client, answers: make(map[question]registry.Answer), parallel: o.parallel, askSource: o.source, forward: forward}
+	j := judge{client: client, answers: make(map[question]registry.Answer), parallel: o.parallel, askSource: o.source, runtimes: runtimes}
 	images, pulls := j.placesOfAll(result, wants)
 	output.Warn(cmd.ErrOrStderr(), output.Touching(result.Findings, pulls...))
 	if err := o.learnToday(cmd, j, today, wants, images); err != nil {
@@ -165,11 +165,11 @@ func (o *options) sets(cmd *cobra.Command) (today, then []kinds.Set, c *cluster.
 	return today, kinds.Applied(today, applied), c, nil
 }
 
-// learnMachines takes the platforms from the Nodes of the cluster, if there is one and none are named, and tells whether all runtimes
-// there are containerd.
-func (o *options) learnMachines(cmd *cobra.Command, c *cluster.Cluster) (forward bool) {
+// learnMachines takes the platforms from the Nodes of the cluster, if there is one and none are named, and returns the runtimes there,
+// or none if they are not known.
+func (o *options) learnMachines(cmd *cobra.Command, c *cluster.Cluster) (runtimes []string) {
 	if c == nil {
-		return false
+		return nil
 	}
 	machines, err := c.Machines(cmd.Context())
 	if err != nil {
@@ -178,12 +178,12 @@ func (o *options) learnMachines(cmd *cobra.Command, c *cluster.Cluster) (forward
 			all = ""
 		}
 		fmt.Fprintf(cmd.ErrOrStderr(), "warning: the Nodes of the cluster cannot be listed%s: %v\n", all, err)
-		return false
+		return nil
 	}
 	if len(o.registry.Platforms) == 0 {
 		o.registry.Platforms = machines.Platforms
 	}
-	return slices.Equal(machines.Runtimes, []string{"containerd"})
+	return machines.Runtimes
 }
 
 // learnToday finds out where images come from without the sets of --what-if.

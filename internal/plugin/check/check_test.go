@@ -196,6 +196,9 @@ func TestWhatCannotBeCheckedIsAnError(t *testing.T) {
 	manifest := plugintest.Set("a", "quay.io", "m.local/q")
 	long := filepath.Join(t.TempDir(), "long")
 	plugintest.WriteFile(t, long, "\n"+strings.Repeat("a", 70000)+"\n", 0o600)
+	kustomization := t.TempDir()
+	plugintest.WriteFile(t, filepath.Join(kustomization, "kustomization.yaml"), "resources: [set.yaml]\n", 0o600)
+	plugintest.WriteFile(t, filepath.Join(kustomization, "set.yaml"), manifest, 0o600)
 	for _, tt := range []struct {
 		want string
 		args []string
@@ -205,7 +208,8 @@ func TestWhatCannotBeCheckedIsAnError(t *testing.T) {
 		{"none: no such file or directory", []string{"-f", "-", "--images", "none"}},
 		{long + ": line 2: more than 65536 characters", []string{"-f", "-", "--images", long}},
 		{"-f and --images cannot both read standard input", []string{"-f", "-", "--images", "-"}},
-		{"--what-if: want the sets to judge with -f", []string{"--what-if", "a"}},
+		{"--what-if: want the sets to judge, with -f or -k", []string{"--what-if", "a"}},
+		{"--what-if: the sets that those of -f are added to are those of a cluster: ", []string{"--what-if", "-k", kustomization, "a", "--server", plugintest.Serve(t, nil)}},
 		{"--what-if: the sets that those of -f are added to are those of a cluster: ", []string{"--what-if", "-f", "-", "a", "--server", plugintest.Serve(t, nil)}},
 		{`--platform "linux/amd64/v1/x/y": want OS/ARCH or OS/ARCH/VARIANT`, []string{"-f", "-", "--platform", "linux/amd64/v1/x/y", "a"}},
 		{"--ca-file none: no such file or directory", []string{"-f", "-", "--ca-file", "none", "a"}},

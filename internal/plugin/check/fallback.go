@@ -13,17 +13,17 @@ import (
 
 // completeElsewhere looks at other places for what the deciding place of an image lacks. containerd asks each place in turn for every
 // manifest and blob (N4); CRI-O and Podman stay where they found the first manifest.
-func (j *judge) completeElsewhere(ctx context.Context, images []checkedImage) {
+func (j *judge) completeElsewhere(ctx context.Context, images []*checkedImage) {
 	var open []*checkedImage
-	for i := range images {
-		if p := images[i].deciding(); p != nil && p.Result == registry.Incomplete {
-			open = append(open, &images[i])
+	for _, image := range images {
+		if p := image.deciding(); p != nil && p.Result == registry.Incomplete {
+			open = append(open, image)
 		}
 	}
 	each(j.parallel, open, func(image *checkedImage) {
 		p := image.deciding()
 		switch {
-		case !j.forward:
+		case !j.forwards():
 			p.Message += "; CRI-O and Podman ask no other place for it"
 		default:
 			if image.elsewhere = j.elsewhere(ctx, image, p); image.elsewhere != fromNowhere {
@@ -38,8 +38,7 @@ func (j *judge) elsewhere(ctx context.Context, image *checkedImage, lacking *che
 	ref, others := image.ref, image.Places
 	if ref.Mode == mirrors.ByTag { // what a tag names is pulled by digest (T10)
 		ref = mirrors.Reference{Name: ref.Name, Suffix: "@" + lacking.has, Mode: mirrors.ByDigest}
-		byDigest, _ := j.placesOf(wanted{ref: ref})
-		others = byDigest.Places
+		others = j.placesOf(wanted{ref: ref}, j.index.Resolve(ref)).Places
 	}
 	from := fromMirror
 	for _, part := range lacking.lacks {

@@ -4,9 +4,11 @@
 package check
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 
 	"github.com/mirrorset/mirrorset/internal/mirrors"
@@ -22,9 +24,16 @@ type judge struct {
 	answers   map[question]registry.Answer // so that no place is asked twice
 	parallel  int
 	askSource bool
-	// forward says that all runtimes are containerd, which asks the next place for what the one before lacks of an image.
-	forward bool
+	// runtimes are those that pull; none where they are not known.
+	runtimes []string
 }
+
+// forwards reports whether all runtimes are containerd, which asks the next place for what the one before lacks of an image.
+func (j *judge) forwards() bool {
+	return slices.Equal(j.runtimes, []string{containerd})
+}
+
+const containerd = "containerd"
 
 // question is about what one place has. Several images may have it.
 type question struct {
@@ -37,23 +46,29 @@ func (j *judge) placesOfAll(result mirrors.Result, wants []wanted) (images []che
 	j.index, j.insecure = mirrors.NewIndex(result.Rules), result.Insecure
 	images = make([]checkedImage, len(wants))
 	for i, w := range wants {
-		var res mirrors.Resolution
-		images[i], res = j.placesOf(w)
-		if w.wrong == "" {
-			pulls = append(pulls, output.Pull{Mode: w.ref.Mode, Resolution: res})
+		if w.wrong != "" {
+			images[i] = checkedImage{Image: w.name(), Pods: w.pods, Places: []checkedPlace{}, invalid: true, Message: w.wrong}
+			continue
+		}
+		res := j.index.Resolve(w.ref)
+		images[i] = j.placesOf(w, res)
+		pulls = append(pulls, output.Pull{Mode: w.ref.Mode, Resolution: res})
+		if readers := j.index.ResolveByReaders(w.ref); !j.forwards() && res.Differs(readers) {
+			other := j.placesOf(w, readers)
+			other.Message = cmp.Or(other.Message, "CRI-O and Podman pull it from other places than the sets say (docs/semantics.md, Q1 and Q2)")
+			images[i].byReaders = &other
 		}
 	}
 	return images, pulls
 }
 
 // placesOf lists where an image could be pulled from. The source is asked only where that is asked for.
-func (j *judge) placesOf(w wanted) (checkedImage, mirrors.Resolution) {
+func (j *judge) placesOf(w wanted, res mirrors.Resolution) checkedImage {
 	image := checkedImage{Image: w.name(), Pods: w.pods, Places: []checkedPlace{}, ref: w.ref}
-	if w.wrong != "" {
-		image.invalid, image.Message = true, w.wrong
-		return image, mirrors.Resolution{}
+	if res.Fails != "" {
+		image.Message = "with CRI-O and Podman the pull fails: " + res.Fails
+		return image
 	}
-	res := j.index.Resolve(w.ref)
 	unserved := res.Rule != nil && res.Rule.NoneServes(w.ref.Mode)
 	for _, s := range res.PullSources {
 		place := checkedPlace{Location: s.Location, isSource: s.Location == w.ref.String(), from: s.From}
@@ -71,38 +86,52 @@ func (j *judge) placesOf(w wanted) (checkedImage, mirrors.Resolution) {
 	if len(image.Places) == 0 || unserved {
 		image.Message = whyRefused(w.ref, res.Rule)
 	}
-	return image, res
+	return image
 }
 
 // settle asks the places that are still open, and says where each image comes from.
 func (j *judge) settle(ctx context.Context, stderr io.Writer, images []checkedImage) {
-	j.ask(ctx, stderr, images)
-	j.completeElsewhere(ctx, images)
+	var all []*checkedImage
 	for i := range images {
-		images[i].From = images[i].origin()
+		all = append(all, &images[i])
+		if other := images[i].byReaders; other != nil {
+			all = append(all, other)
+		}
+	}
+	j.ask(ctx, stderr, all)
+	j.completeElsewhere(ctx, all)
+	for _, image := range all {
+		image.From = image.origin()
+	}
+	for i := range images {
+		other := images[i].byReaders
+		onlyReaders := len(j.runtimes) > 0 && !slices.Contains(j.runtimes, containerd)
+		if other != nil && (onlyReaders || other.From.isWorseThan(images[i].From)) {
+			images[i] = *other
+		}
 	}
 }
 
 // ask fills in the results. The places are asked at the same time, so many of them as allowed, and each one once.
-func (j *judge) ask(ctx context.Context, stderr io.Writer, images []checkedImage) {
+func (j *judge) ask(ctx context.Context, stderr io.Writer, images []*checkedImage) {
 	type asker struct {
 		image *checkedImage
 		place *checkedPlace
 	}
 	open := make(map[question][]asker)
 	var questions []question
-	for i := range images {
-		for k := range images[i].Places {
-			if p := &images[i].Places[k]; p.Result == "" {
+	for _, image := range images {
+		for k := range image.Places {
+			if p := &image.Places[k]; p.Result == "" {
 				q := question{p.Location, p.insecure}
 				if answer, known := j.answers[q]; known {
-					images[i].take(p, answer)
+					image.take(p, answer)
 					continue
 				}
 				if open[q] == nil {
 					questions = append(questions, q)
 				}
-				open[q] = append(open[q], asker{&images[i], p})
+				open[q] = append(open[q], asker{image, p})
 			}
 		}
 	}

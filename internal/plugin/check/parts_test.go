@@ -103,3 +103,54 @@ func TestWhatAPlaceLacksMayBeElsewhere(t *testing.T) {
 		})
 	}
 }
+
+// Another place has the same index, which lists no manifest for the platform there either.
+func TestAnIndexWithoutThePlatformIsNoBetterElsewhere(t *testing.T) {
+	plugintest.Isolate(t)
+	m, x := plugintest.NewMirror(t), plugintest.NewIndex(t, "linux/amd64")
+	m.Put(t, "q/app", x)
+	server := plugintest.Serve(t, served(t, []corev1.Pod{podNamed("a", "b", "quay.io/app@"+x.Digest)}, nodeOf("linux/s390x", "containerd")))
+	got, r := runJSON(t, plugintest.Set("a", "quay.io", m.Host+"/q"), "-f", "-", "--pods", "--server", server, "--insecure-registry", m.Host)
+	if image := got.of(t, "quay.io/app@"+x.Digest); image.From != fromNowhere || r.Code != 1 {
+		t.Errorf("%+v, exit code %d", image, r.Code)
+	}
+}
+
+// The runtimes that read registries.conf have quirks (Q1 to Q3), which count where such a runtime may be there.
+func TestImagesAreJudgedAsTheRuntimesOfTheNodesPullThem(t *testing.T) {
+	plugintest.Isolate(t)
+	m, empty, x := plugintest.NewMirror(t), plugintest.NewMirror(t), plugintest.NewIndex(t, "linux/amd64")
+	m.Put(t, "q", x)
+	m.Put(t, "q/app", x)
+	for _, tt := range []struct {
+		name, image, sets string
+		containerd, crio  origin
+		message           string
+	}{
+		{"a mirror that makes no image (Q3)", "quay.io/app", plugintest.Set("a", "quay.io/app", m.Host+"/q/app", "b.example:5000"), fromMirror, fromNowhere,
+			`with CRI-O and Podman the pull fails: mirror "b.example:5000" makes it `},
+		{"a wildcard as long as the source (Q1)", "a.b.c/app", plugintest.Documents(plugintest.Set("a", "a.b.c", m.Host+"/q"), plugintest.Set("b", "*.b.c", empty.Host+"/q")), fromMirror, fromSource,
+			"CRI-O and Podman pull it from other places than the sets say"},
+	} {
+		for runtimes, want := range map[string]origin{"containerd": tt.containerd, "cri-o": tt.crio, "containerd cri-o": tt.crio, "": tt.crio} {
+			t.Run(tt.name+" "+runtimes, func(t *testing.T) {
+				image := tt.image + "@" + x.Digest
+				args := []string{"-f", "-", "--insecure-registry", m.Host, "--insecure-registry", empty.Host}
+				if runtimes == "" {
+					args = append(args, image)
+				} else {
+					var nodes []corev1.Node
+					for _, r := range strings.Fields(runtimes) {
+						nodes = append(nodes, nodeOf("linux/amd64", r))
+					}
+					args = append(args, "--pods", "--server", plugintest.Serve(t, served(t, []corev1.Pod{podNamed("a", "b", image)}, nodes...)))
+				}
+				got, r := runJSON(t, tt.sets, args...)
+				found := got.of(t, image)
+				if found.From != want || (r.Code == 0) != (want == fromMirror) || strings.HasPrefix(found.Message, tt.message) != (runtimes != "containerd") {
+					t.Errorf("%s, %q, exit code %d; want %s; stdout:\n%s", found.From, found.Message, r.Code, want, r.Stdout)
+				}
+			})
+		}
+	}
+}

@@ -29,6 +29,11 @@ const (
 	fromNowhere origin = "Nowhere"
 )
 
+func (o origin) isWorseThan(other origin) bool {
+	order := []origin{fromMirror, fromSource, fromNowhere}
+	return slices.Index(order, o) > slices.Index(order, other)
+}
+
 // checkedImage is one image with all places that it could be pulled from, in order.
 type checkedImage struct {
 	Image string `json:"image"`
@@ -45,6 +50,8 @@ type checkedImage struct {
 
 	ref     mirrors.Reference
 	invalid bool
+	// byReaders is the image as CRI-O and Podman pull it, where that may differ and they may be there.
+	byReaders *checkedImage
 	// elsewhere is where that comes from which the deciding place lacks.
 	elsewhere origin
 }

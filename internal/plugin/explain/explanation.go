@@ -219,7 +219,7 @@ func (x *explanation) head(text io.Writer) {
 	switch rule := x.res.Rule; {
 	case rule == nil:
 	case x.Refused != "":
-		fmt.Fprintf(text, "Mirrors: none that can serve it: %s cannot exist\n", places(rule))
+		fmt.Fprintf(text, "Mirrors: none that can serve it: %s cannot exist\n", places(rule.NamedFor(x.ref.Mode)))
 	case len(rule.MirrorsFor(x.ref.Mode)) == 0:
 		fmt.Fprintf(text, "Mirrors: none for %ss%s\n", x.ref.Mode, whyNone(rule, x.ref.Mode))
 	case x.ref.Mode == mirrors.ByTag && slices.ContainsFunc(x.PullSources, func(s pullSource) bool { return len(s.From) > 0 }): // T12
@@ -238,10 +238,10 @@ func (x *explanation) head(text io.Writer) {
 	fmt.Fprintln(text)
 }
 
-// places names the mirrors of a rule.
-func places(rule *mirrors.Rule) string {
+// places names mirrors.
+func places(of []mirrors.Mirror) string {
 	var all []string
-	for _, m := range rule.Mirrors {
+	for _, m := range of {
 		all = append(all, string(m.Location))
 	}
 	return strings.Join(all, ", ")
