@@ -27,6 +27,8 @@ func TestFindingsOfTheRuntimesQuirks(t *testing.T) { // Q1, Q3, Q4, Q5
 		{"Q1: two wildcards do not tie", "a: *.s.com -> m.com\nb: *.a.s.com -> n.com", nil},
 		{"Q3: a bare mirror of a path", "a: s.com/r -> m.com:5000", []string{"InvalidRewrite s.com/r a/0"}},
 		{"Q3: a bare mirror of a host is fine", "a: s.com -> m.com:5000", nil},
+		{"Q3: a mirror that cannot exist closes a repository (E5)", "a: s.com/r -> blocked.invalid [Never]", nil},
+		{"Q3: beside one that exists it fails pulls", "a: s.com/r -> m.com/r, blocked.invalid [Never]", []string{"InvalidRewrite s.com/r a/0"}},
 		{"Q3: docker.io with one component, of a path", "a: s.com/r -> docker.io/r", []string{"InvalidRewrite s.com/r a/0"}},
 		{"Q3: docker.io with one component, of a host, is fine", "a: s.com -> docker.io/r", nil},
 		{"Q3: docker.io/library is fine for a host", "a: s.com -> docker.io/library", nil},

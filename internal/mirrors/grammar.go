@@ -64,6 +64,8 @@ func invalidRewrites(source, mirror Scope) string {
 	switch {
 	case source.Path() != "" && !isCanonical(mirror):
 		return fmt.Sprintf("CRI-O and Podman fail every pull of %s itself, because %s is not the name of a repository; where it is one that you mean, give the mirror a longer path", quote(source), quote(mirror))
+	case len(mirror)+len("/x") > MaxNameLength:
+		return fmt.Sprintf("CRI-O and Podman fail every pull of images below %s, because the names would have more than %d characters", quote(source), MaxNameLength)
 	case !isCanonical(mirror + "/x"):
 		return fmt.Sprintf("CRI-O and Podman fail every pull of images one component below %s, because they read docker.io/x as docker.io/library/x; write docker.io/library where that is meant", quote(source))
 	}

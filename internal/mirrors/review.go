@@ -89,7 +89,9 @@ func (r *review) reviewMirror(rule *Rule, m *Mirror) {
 	if m.Location == rule.Source {
 		return
 	}
-	if why := invalidRewrites(rule.Source, m.Location); why != "" {
+	// Where none can serve a mode, its pulls are to fail.
+	serves := slices.ContainsFunc(modes[:], func(mode Mode) bool { return m.Modes&mode != 0 && !rule.NoneServes(mode) })
+	if why := invalidRewrites(rule.Source, m.Location); why != "" && serves {
 		r.find(InvalidRewrite, rule.Source, from, "%s %s of source %s: %s", r.place(rule, m), quote(m.Location), quote(rule.Source), why)
 	}
 	if room := MaxNameLength - len(m.Location); room < roomForOne && len(m.Location) > len(rule.Source) {

@@ -169,3 +169,33 @@ func TestAStatusHasRoomForSoManyFindings(t *testing.T) {
 	}
 	wantCondition(t, "many", status, configv1.ConditionAccepted, metav1.ConditionFalse, configv1.ReasonPartsLeftOut, "and 490 more", "400 findings are not listed")
 }
+
+func TestWhatFitsIsNamedInFull(t *testing.T) {
+	var sets strings.Builder
+	for i := range maxFindingsNamed {
+		fmt.Fprintf(&sets, "a: s%d.com -> mirror, m.com\n", i)
+	}
+	status := statusOf(snapshotOf(t, sets.String()), configv1.MirrorSetStatus{}, nil)
+	if text := meta.FindStatusCondition(status.Conditions, configv1.ConditionAccepted).Message; strings.Contains(text, " more") {
+		t.Errorf("%q", text)
+	}
+}
+
+func TestConditionsOfOursKeepTheirTimesAndThoseOfOthersGo(t *testing.T) {
+	s := snapshotOf(t, "a: s.com -> m.com")
+	before := statusOf(s, configv1.MirrorSetStatus{}, nil)
+	long := metav1.Date(2025, 1, 2, 3, 4, 5, 0, time.UTC)
+	for i := range before.Conditions {
+		before.Conditions[i].LastTransitionTime = long
+	}
+	before.Conditions = append(before.Conditions, metav1.Condition{Type: "Theirs", Status: metav1.ConditionTrue, Reason: "X", LastTransitionTime: long})
+	after := statusOf(s, before, nil)
+	if len(after.Conditions) != len(before.Conditions)-1 {
+		t.Errorf("%+v", after.Conditions)
+	}
+	for _, c := range after.Conditions {
+		if c.Type == "Theirs" || !c.LastTransitionTime.Equal(&long) {
+			t.Errorf("%+v", c)
+		}
+	}
+}

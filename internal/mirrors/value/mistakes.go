@@ -35,7 +35,9 @@ func look(text string, kind Kind) (m mistakes, rest string) {
 		m.add("it is empty")
 		return m, ""
 	}
-	rest = m.characters(text)
+	if rest = m.characters(text); len(rest) < len(strings.TrimSpace(text)) {
+		return m, rest // what is around such characters says nothing
+	}
 	if s := scheme.FindString(rest); s != "" {
 		m.add("it begins with the scheme %s", Quote(s))
 		rest = rest[len(s):]
@@ -102,10 +104,7 @@ func (m *mistakes) wildcard(rest string, kind Kind) string {
 	case strings.ContainsAny(below, ":/"):
 		m.add("it has a port or a path behind a wildcard, which stands for whole hosts only")
 	}
-	if rest = strings.ReplaceAll(below, "*", "x"); !begins {
-		return rest
-	}
-	return "x." + rest
+	return strings.ReplaceAll(below, "*", "x")
 }
 
 // suffixes looks for what a reference or a URL ends with, and for a user.

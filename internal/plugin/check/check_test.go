@@ -204,6 +204,7 @@ func TestWhatCannotBeCheckedIsAnError(t *testing.T) {
 		args []string
 	}{
 		{"there is no image to check", []string{"-f", "-"}},
+		{"there is no image to check: --pods finds no Pod in the cluster", []string{"-f", "-", "--pods", "--server", plugintest.Serve(t, served(t, nil))}},
 		{`image "UPPER"`, []string{"-f", "-", "UPPER"}},
 		{"none: no such file or directory", []string{"-f", "-", "--images", "none"}},
 		{long + ": line 2: more than 65536 characters", []string{"-f", "-", "--images", long}},
@@ -214,6 +215,8 @@ func TestWhatCannotBeCheckedIsAnError(t *testing.T) {
 		{`--platform "linux/amd64/v1/x/y": want OS/ARCH or OS/ARCH/VARIANT`, []string{"-f", "-", "--platform", "linux/amd64/v1/x/y", "a"}},
 		{"--ca-file none: no such file or directory", []string{"-f", "-", "--ca-file", "none", "a"}},
 		{"--authfile none: no such file or directory", []string{"-f", "-", "--authfile", "none", "a"}},
+		{`invalid argument "x" for "--parallel" flag: want a whole number, not "x"`, []string{"-f", "-", "--parallel=x", "a"}},
+		{`invalid argument "maybe" for "--layers" flag: want true or false, not "maybe"`, []string{"-f", "-", "--layers=maybe", "a"}},
 		{"--parallel 0: want 1 or more", []string{"-f", "-", "--parallel=0", "a"}},
 		{"--registry-timeout 0s: want more than 0", []string{"-f", "-", "--registry-timeout=0s", "a"}},
 		{"--registry-timeout -1s: want more than 0", []string{"-f", "-", "--registry-timeout=-1s", "a"}},

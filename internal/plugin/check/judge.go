@@ -53,7 +53,8 @@ func (j *judge) placesOfAll(result mirrors.Result, wants []wanted) (images []che
 		res := j.index.Resolve(w.ref)
 		images[i] = j.placesOf(w, res)
 		pulls = append(pulls, output.Pull{Mode: w.ref.Mode, Resolution: res})
-		if readers := j.index.ResolveByReaders(w.ref); !j.forwards() && res.Differs(readers) {
+		isClosed := res.Rule != nil && res.Rule.NoneServes(w.ref.Mode) // for all of them
+		if readers := j.index.ResolveByReaders(w.ref); !j.forwards() && !isClosed && res.Differs(readers) {
 			other := j.placesOf(w, readers)
 			other.Message = cmp.Or(other.Message, "CRI-O and Podman pull it from other places than the sets say (docs/semantics.md, Q1 and Q2)")
 			images[i].byReaders = &other

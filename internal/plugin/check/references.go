@@ -66,7 +66,11 @@ func (o *options) all(cmd *cobra.Command, args []string, c *cluster.Cluster) ([]
 			add(w)
 		}
 	}
-	if len(byName) == 0 {
+	switch {
+	case len(byName) > 0:
+	case o.pods:
+		return nil, errors.New("there is no image to check: --pods finds no Pod in the cluster")
+	default:
 		return nil, errors.New("there is no image to check: name some, or see --images and --pods")
 	}
 	all := make([]wanted, 0, len(byName))

@@ -6,6 +6,7 @@ package command
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"sync"
 
 	"github.com/go-logr/logr"
@@ -27,6 +28,12 @@ const ErrorCode = "mirrorset.io/error-code"
 // silence keeps off the terminal what client-go says of requests that it makes again.
 var silence = sync.OnceFunc(func() { klog.SetLogger(logr.Discard()) })
 
+// What the library of flags says of a value that is of no use.
+var (
+	noBool = regexp.MustCompile(`strconv\.ParseBool: parsing (".*"): invalid syntax`)
+	noInt  = regexp.MustCompile(`strconv\.ParseInt: parsing (".*"): (?:invalid syntax|value out of range)`)
+)
+
 // Run executes the command, prints its error, if any, and returns the exit code.
 func Run(cmd *cobra.Command) int {
 	silence()
@@ -38,7 +45,7 @@ func Run(cmd *cobra.Command) int {
 	case errors.As(err, &answer):
 		return int(answer)
 	}
-	fmt.Fprintln(cmd.ErrOrStderr(), "error:", err)
+	fmt.Fprintln(cmd.ErrOrStderr(), "error:", noInt.ReplaceAllString(noBool.ReplaceAllString(err.Error(), "want true or false, not $1"), "want a whole number, not $1"))
 	code := 1
 	if text, ok := verb.Annotations[ErrorCode]; ok {
 		if _, scanErr := fmt.Sscan(text, &code); scanErr != nil {

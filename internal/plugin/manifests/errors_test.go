@@ -35,7 +35,7 @@ var refusedDocuments = []mistake{
 	{"a kind in the wrong case", strings.Replace(setA, "MirrorSet", "Mirrorset", 1), `ImageDigestMirrorset "a": apiVersion "config.openshift.io/v1" does not have kind ImageDigestMirrorset; want config.openshift.io/v1, kind ImageDigestMirrorSet`},
 	{"a kind in the plural", strings.Replace(setA, "MirrorSet", "MirrorSets", 1), `want config.openshift.io/v1, kind ImageDigestMirrorSet`},
 	{"a kind with a letter less", strings.Replace(setA, "ImageDigest", "ImageDigst", 1), `want config.openshift.io/v1, kind ImageDigestMirrorSet`},
-	{"a kind with a letter less, of which little is left", strings.Replace(setA, "ImageDigestMirrorSet", "ImageTagMirorSet", 1), `does not have kind ImageTagMirorSet; want config.openshift.io/v1, kind ImageTagMirrorSet`},
+	{"a kind with a letter less and little left of it", strings.Replace(setA, "ImageDigestMirrorSet", "ImageTagMirorSet", 1), `does not have kind ImageTagMirorSet; want config.openshift.io/v1, kind ImageTagMirrorSet`},
 	{"a short name as the kind", strings.Replace(setA, "ImageDigestMirrorSet", "ITMS", 1), `want config.openshift.io/v1, kind ImageTagMirrorSet`},
 	{"a kind that the group does not have", strings.Replace(setA, "ImageDigestMirrorSet", "ImageMirrorConfig", 1), `apiVersion "config.openshift.io/v1" does not have kind ImageMirrorConfig`},
 	{"an alpha version", strings.Replace(setA, "io/v1", "io/v1alpha1", 1), `apiVersion "config.openshift.io/v1alpha1" does not have kind ImageDigestMirrorSet; want config.openshift.io/v1`},
@@ -57,6 +57,11 @@ var refusedDocuments = []mistake{
 	{"no name", strings.Replace(setA, "name: a", "labels: {}", 1), "metadata.name: required"},
 	{"a name to be made", strings.Replace(setA, "name: a", "generateName: a-", 1), "metadata.name: required, and missing, because kubectl apply finds an object by its name"},
 	{"a name that no API server takes", strings.Replace(setA, "name: a", "name: A_b", 1), `metadata.name "A_b": a lowercase RFC 1123 subdomain`},
+	{"a time that is none", strings.Replace(setA, "name: a", "name: a\n  creationTimestamp: yesterday", 1), `metadata.creationTimestamp "yesterday": want a time such as 2006-01-02T15:04:05Z`},
+	{"an identity that is none", strings.Replace(setA, "name: a", "name: a\n  ownerReferences: [{uid: y}]", 1), "metadata.ownerReferences.uid: want text, in quotes, and there is true or false"},
+	{"a list in a list", list + indented(typedList+indented(setA)) + indented(setB), "items[0] is a list in a list"},
+	{"a plain list in a list", list + indented(list+indented(setA)) + indented(setB), "items[0] is a list in a list"},
+	{"a kind in the list of another", typedList + indented(strings.Replace(setA, "ImageDigestMirrorSet", "ImageTagMirrorSet", 1)), "items[0] is no ImageDigestMirrorSet, and kubectl applies nothing of such a list"},
 	{"no spec", ourType + "metadata:\n  name: a\n", `ImageDigestMirrorSet "a": spec: required`},
 	{"a null spec", ourType + "metadata:\n  name: a\nspec:\n", `ImageDigestMirrorSet "a": spec: required`},
 	{"no kind", "apiVersion: v1\n", "apiVersion and kind are required"},
@@ -106,6 +111,9 @@ var unreadable = []mistake{
 	{"a tab as indentation", "a:\n\tb: c\n", ": found character that cannot start any token"},
 	{"binary", "\x00\x01\x02", "yaml: control characters are not allowed"},
 	{"broken JSON", strings.TrimSuffix(inJSON, "}"), "yaml: line"},
+	{"a key that is a list", "? [a]\n: b\n", "a key of a mapping is a list, a mapping or empty"},
+	{"a key that is a mapping", "? {a: b}\n: b\n", "a key of a mapping is a list, a mapping or empty"},
+	{"an empty key", "~: b\n", "a key of a mapping is a list, a mapping or empty"},
 	{"a template", "a: {{ .Values.a }}\n{{ if x }}b: c\n", "this looks like a template"},
 	{"content behind a separator", "--- {a: b}\n", "invalid Yaml document separator"},
 
@@ -216,7 +224,6 @@ func TestPlacesThatCannotBeReadAreNamed(t *testing.T) {
 		{"no such folder", filepath.Join(folder, "none", "x.yaml"), "x.yaml: no such file or directory"},
 		{"a folder without manifests", empty, empty + ": no file in this directory ends in .yaml, .yml or .json"},
 		{"a link to nothing in a folder", folder, dangling + ": no such file or directory"},
-		{"an empty name", "", "no such file or directory"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			run(t, "", "render", "-f", tt.path).WantError(t, tt.reason)

@@ -33,7 +33,7 @@ type Flags struct {
 // AddFilename adds the flags -f, -R, -k and --strict. The verb's exit code then says where objects were refused, or --strict found
 // warnings, once the verb has said the rest.
 func (f *Flags) AddFilename(cmd *cobra.Command) {
-	cmd.Flags().StringArrayVarP(&f.Filenames, "filename", "f", nil, "file, directory or URL with manifests, or - for standard input; may be repeated")
+	cmd.Flags().StringSliceVarP(&f.Filenames, "filename", "f", nil, "file, directory or URL with manifests, or - for standard input; may be repeated")
 	cmd.Flags().BoolVarP(&f.Recursive, "recursive", "R", false, "read what is below the directories of -f too")
 	cmd.Flags().StringVarP(&f.Kustomize, "kustomize", "k", "", "directory with a kustomization, which is built as by kubectl; instead of -f")
 	cmd.Flags().BoolVar(&f.strict, "strict", false, "make every warning an error, for CI")
@@ -104,8 +104,11 @@ func (f *Flags) Read(cmd *cobra.Command) ([]kinds.Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(m.Sets) == 0 && len(m.Refused) > 0 {
+	switch {
+	case len(m.Sets) == 0 && len(m.Refused) > 0:
 		return nil, fmt.Errorf("%s, and no set is left", refusals(len(m.Refused)))
+	case len(m.Sets) == 0 && f.strict:
+		return nil, errors.New("--strict: there is no set")
 	}
 	f.refused = append(f.refused, m.Refused...)
 	return m.Sets, nil

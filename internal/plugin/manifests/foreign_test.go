@@ -102,6 +102,19 @@ func TestWhatServerSideApplyAloneRefusesIsWarnedOf(t *testing.T) {
 	}
 }
 
+// kubectl apply has a copy of the object in an annotation, whose size the API server bounds.
+func TestASetTooLargeForClientSideApplyIsWarnedOf(t *testing.T) {
+	of := func(size int) string {
+		return strings.Replace(setA, "name: a", "name: a\n  annotations: {x: "+strings.Repeat("y", size)+"}", 1)
+	}
+	for size, warned := range map[int]bool{1000: false, 130000: false, 131000: true, 200000: true} {
+		r := run(t, of(size), "render", "-f", "-").MustSucceed(t)
+		if strings.Contains(r.Stderr, "warning: TooLargeForApply: a: ") != warned {
+			t.Errorf("%d: %q", size, r.Stderr)
+		}
+	}
+}
+
 func TestStrictMakesWarningsErrors(t *testing.T) {
 	doubtful := plugintest.Never("a", "s.com", "m.local")
 	for _, verb := range [][]string{{"render"}, {"explain", "s.com/x:1"}} {
@@ -114,6 +127,11 @@ func TestStrictMakesWarningsErrors(t *testing.T) {
 	r := run(t, plugintest.Documents(doubtful, policy), "render", "-f", "-", "--strict")
 	if !strings.HasSuffix(r.Stderr, "error: --strict: warnings: 2\n") || r.Code != 1 {
 		t.Errorf("%d %q", r.Code, r.Stderr)
+	}
+	for _, nothing := range []string{"", "# nothing\n", "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\n"} {
+		if r := run(t, nothing, "render", "-f", "-", "--strict"); r.Code != 1 || !strings.HasSuffix(r.Stderr, "error: --strict: there is no set\n") {
+			t.Errorf("%q: %d %q", nothing, r.Code, r.Stderr)
+		}
 	}
 	r = run(t, "", "render", "-f", filepath.Join(t.TempDir(), "none"), "--strict")
 	r.WantError(t, "no such file or directory")

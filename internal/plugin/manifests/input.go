@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -158,13 +159,16 @@ func fetch(ctx context.Context, client *http.Client, url string) (data []byte, a
 	return data, true, err
 }
 
+// goField is how the JSON parser of Go's says that a field has a value of a wrong type.
+var goField = regexp.MustCompile(`(?:json: )?cannot unmarshal (?:a )?(\w+) into Go struct field \w+\.([\w.]+) of type \S+`)
+
 // eachOfKustomization builds a kustomization with kubectl's own library and options.
 func (in *input) eachOfKustomization(read func(document) error) error {
 	options := krusty.MakeDefaultOptions()
 	options.Reorder = krusty.ReorderOptionLegacy
 	built, err := krusty.MakeKustomizer(options).Run(filesys.MakeFsOnDisk(), in.kustomize)
 	if err != nil {
-		return fmt.Errorf("-k %s: %w", output.Printable(in.kustomize), err)
+		return fmt.Errorf("-k %s: %s", output.Printable(in.kustomize), goField.ReplaceAllString(err.Error(), "want another type than $1 for the field $2"))
 	}
 	text, err := built.AsYaml()
 	if err != nil {

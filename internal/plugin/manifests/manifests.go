@@ -10,8 +10,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	utiljson "k8s.io/apimachinery/pkg/util/json"
@@ -72,7 +74,11 @@ func (in *input) names() string {
 	if in.kustomize != "" {
 		return in.kustomize
 	}
-	return strings.Join(in.filenames, ", ")
+	names := slices.Clone(in.filenames)
+	if at := slices.Index(names, "-"); at >= 0 {
+		names[at] = "standard input"
+	}
+	return strings.Join(names, ", ")
 }
 
 func (m *Manifests) note(format string, args ...any) {
@@ -136,6 +142,23 @@ func (o *object) isList() bool {
 	return o.APIVersion == configv1.GroupVersion.String() && strings.HasSuffix(o.Kind, "List") && kinds.Named(strings.TrimSuffix(o.Kind, "List")) != nil
 }
 
+// refusedList says why kubectl applies nothing of a list; "" where it does.
+func (o *object) refusedList(items []any) string {
+	for i, content := range items {
+		fields, _ := content.(map[string]any)
+		item := object{}
+		item.APIVersion, _ = fields["apiVersion"].(string)
+		item.Kind, _ = fields["kind"].(string)
+		switch {
+		case item.isList():
+			return fmt.Sprintf("items[%d] is a list in a list, and kubectl applies nothing of such a file; put its items into the outer one", i)
+		case o.Kind != "List" && item.Kind != "" && item.Kind+"List" != o.Kind:
+			return fmt.Sprintf("items[%d] is no %s, and kubectl applies nothing of such a list; write apiVersion: v1 and kind: List for the list", i, strings.TrimSuffix(o.Kind, "List"))
+		}
+	}
+	return ""
+}
+
 // noteRepeats warns of keys that a mapping has twice, of which kubectl sends the last value only. An item of a list has no document of
 // its own.
 func (m *Manifests) noteRepeats(o object) {
@@ -152,6 +175,10 @@ func (m *Manifests) readList(o object) {
 	items, isList := o.content["items"].([]any)
 	if !isList {
 		m.refuse(o, fmt.Sprintf("%s without a list of items; kubectl would apply nothing of it", o.Kind))
+		return
+	}
+	if why := o.refusedList(items); why != "" {
+		m.refuse(o, why)
 		return
 	}
 	for i, content := range items {
@@ -184,8 +211,12 @@ func (m *Manifests) readSet(kind *kinds.Kind, o object) {
 		return
 	}
 	for _, cause := range verdict.ServerSide {
-		m.note("warning: RefusedServerSide: %s: %s: line %d: %s; kubectl apply leaves it out, and kubectl apply --server-side, as Flux does it, is refused: delete it, or give it a value",
+		m.note("warning: RefusedServerSide: %s: %s: line %d: %s; kubectl apply takes the object, and kubectl apply --server-side, as Flux does it, is refused: delete the field, or give it another value",
 			mirrors.Object{Kind: &kind.Kind, Name: o.name()}, o.place, o.lineOf(cause.Field), o.say(cause))
+	}
+	if size := o.sizeOfAnnotations(); size > maxAnnotations {
+		m.note("warning: TooLargeForApply: %s: %s: kubectl apply keeps a copy of the object in an annotation, and with it the annotations would have %d bytes, where %d are allowed; use kubectl apply --server-side, or make it several sets",
+			mirrors.Object{Kind: &kind.Kind, Name: o.name()}, o.place, size, maxAnnotations)
 	}
 	set, err := kind.Decode(func(into any) error {
 		return runtime.DefaultUnstructuredConverter.FromUnstructured(verdict.Stored, into)
@@ -195,6 +226,21 @@ func (m *Manifests) readSet(kind *kinds.Kind, o object) {
 		return
 	}
 	m.add(o.place, set)
+}
+
+// maxAnnotations is the most that the annotations of an object may have, in bytes.
+const maxAnnotations = 256 << 10
+
+// sizeOfAnnotations is what the API server counts once kubectl apply has added its own annotation.
+func (o *object) sizeOfAnnotations() int {
+	metadata, _ := o.content["metadata"].(map[string]any)
+	annotations, _ := metadata["annotations"].(map[string]any)
+	size := len(corev1.LastAppliedConfigAnnotation) + len(o.data) + len("\n")
+	for key, value := range annotations {
+		text, _ := value.(string)
+		size += len(key) + len(text)
+	}
+	return size
 }
 
 // add takes the later one of two sets with one name, as applying both would.

@@ -84,6 +84,8 @@ func (o *object) say(cause schema.Cause) string {
 			there = fmt.Sprint(cause.Value) // the field is a mapping with a wrong value, or that value
 		}
 		return fmt.Sprintf("%s: want %s, and there is %s", cause.Field, wantedType(detail), there)
+	case field.ErrorTypeForbidden:
+		return cause.Field + ": " + detail
 	case field.ErrorTypeNotSupported:
 		return fmt.Sprintf("%s %s: %s, or leave it out", cause.Field, valueOf(cause), strings.Replace(cause.Detail, "supported values", "want one of", 1))
 	}

@@ -154,6 +154,9 @@ func (r *lineReader) atEnd() bool {
 // yamlToJSON converts a document as kubectl does. It keeps the last of several values of one key.
 func yamlToJSON(text []byte) ([]byte, error) {
 	data, err := yaml.YAMLToJSON(text)
+	if err != nil && strings.Contains(err.Error(), "map key") {
+		return nil, errors.New("a key of a mapping is a list, a mapping or empty, and JSON has keys of text alone; write it in quotes")
+	}
 	if err != nil {
 		return nil, err
 	}

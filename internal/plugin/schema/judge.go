@@ -8,8 +8,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	structuralschema "k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/defaulting"
@@ -28,7 +30,8 @@ import (
 type Verdict struct {
 	// Causes are why it refuses the object, in the order of the fields. Without any, it takes it.
 	Causes []Cause
-	// ServerSide are why it refuses the object from kubectl apply --server-side alone: that sends an explicit null on, and a status.
+	// ServerSide are why it refuses the object from kubectl apply --server-side alone: that sends an explicit null on, a status, and
+	// the managers of fields.
 	ServerSide []Cause
 	// Stored is the object as the API server keeps it: without unknown fields, nulls and status, and with defaults.
 	Stored map[string]any
@@ -57,7 +60,7 @@ func (s *Schema) Judge(object map[string]any) Verdict {
 	stored := runtime.DeepCopyJSON(object)
 	metadata, _, unknown, err := objectmeta.GetObjectMetaWithOptions(stored, objectmeta.ObjectMetaOptions{ReturnUnknownFieldPaths: true})
 	if err != nil {
-		return Verdict{Causes: []Cause{wrongType(err)}}
+		return Verdict{Causes: []Cause{wrongType(err, stored)}}
 	}
 	unknown = append(unknown, pruning.PruneWithOptions(stored, s.structural, true, structuralschema.UnknownFieldPathOptions{TrackUnknownFieldPaths: true})...)
 	asSent := runtime.DeepCopyJSON(stored)
@@ -67,6 +70,9 @@ func (s *Schema) Judge(object map[string]any) Verdict {
 		delete(stored, "status")
 	}
 	v := Verdict{Stored: stored, Causes: s.unknownFields(unknown)}
+	if metadata != nil && len(metadata.ManagedFields) > 0 {
+		v.ServerSide = append(v.ServerSide, Cause{Type: field.ErrorTypeForbidden, Field: "metadata.managedFields", Detail: "an object to apply has none"})
+	}
 	v.Causes = append(v.Causes, causesOf(validateMetadata(metadata))...)
 	v.Causes = append(v.Causes, causesOf(s.validate(stored))...)
 	slices.SortStableFunc(v.Causes, func(a, b Cause) int { return cmp.Compare(a.Field, b.Field) })
@@ -102,7 +108,7 @@ func blocksRules(err *field.Error) bool {
 }
 
 // validateMetadata looks at what the schema leaves to the API server. A namespace does no harm to an object that has none: kubectl
-// leaves it out. Objects are applied by their names.
+// leaves it out. The API server itself sets the generation and the managers of fields. Objects are applied by their names.
 func validateMetadata(metadata *metav1.ObjectMeta) field.ErrorList {
 	path := field.NewPath("metadata")
 	if metadata == nil {
@@ -111,7 +117,7 @@ func validateMetadata(metadata *metav1.ObjectMeta) field.ErrorList {
 	if metadata.Name == "" {
 		return field.ErrorList{field.Required(path.Child("name"), "kubectl apply finds an object by its name")}
 	}
-	metadata.Namespace = ""
+	metadata.Namespace, metadata.Generation, metadata.ManagedFields = "", 0, nil
 	return metavalidation.ValidateObjectMeta(metadata, false, metavalidation.NameIsDNSSubdomain, path)
 }
 
@@ -155,30 +161,49 @@ func (s *Schema) knownBeside(path string) []string {
 }
 
 // wrongType says what is wrong with metadata that the API server cannot read at all.
-func wrongType(err error) Cause {
+func wrongType(err error, object map[string]any) Cause {
 	var mistake *json.UnmarshalTypeError
-	if !errors.As(err, &mistake) {
-		return Cause{Type: field.ErrorTypeInvalid, Field: "metadata", Detail: err.Error()}
+	var noTime *time.ParseError
+	switch {
+	case errors.As(err, &noTime):
+		path := "metadata"
+		metadata, _ := object["metadata"].(map[string]any)
+		for _, name := range []string{"creationTimestamp", "deletionTimestamp"} {
+			if metadata[name] == noTime.Value {
+				path += "." + name
+				break
+			}
+		}
+		return Cause{Type: field.ErrorTypeInvalid, Field: path, Value: noTime.Value, Detail: "want a time such as 2006-01-02T15:04:05Z; or leave it out"}
+	case !errors.As(err, &mistake):
+		return Cause{Type: field.ErrorTypeInvalid, Field: "metadata", Value: object["metadata"], Detail: "the API server cannot read it"}
 	}
 	path := "metadata"
 	if mistake.Field != "" {
 		path += "." + mistake.Field
 	}
-	return Cause{Type: field.ErrorTypeTypeInvalid, Field: path, Value: "a " + mistake.Value, Detail: nameOf(mistake)}
+	there := mistake.Value
+	if there == "bool" {
+		there = "true or false"
+	} else {
+		there = "a " + there
+	}
+	return Cause{Type: field.ErrorTypeTypeInvalid, Field: path, Value: there, Detail: nameOf(mistake.Type)}
 }
 
 // nameOf names a type of Go's as people who write YAML would.
-func nameOf(mistake *json.UnmarshalTypeError) string {
-	switch mistake.Type.String() {
-	case "string":
+func nameOf(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.String:
 		return "text, in quotes"
-	case "bool":
+	case reflect.Bool:
 		return "true or false"
-	case "int64":
+	case reflect.Int64:
 		return "a whole number"
-	}
-	if strings.HasPrefix(mistake.Type.String(), "[]") {
+	case reflect.Slice:
 		return "a list"
+	case reflect.Pointer:
+		return nameOf(t.Elem())
 	}
 	return "a mapping"
 }
