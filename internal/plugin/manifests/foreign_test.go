@@ -96,7 +96,7 @@ func TestWhatServerSideApplyAloneRefusesIsWarnedOf(t *testing.T) {
 		"status.revision: want a whole number, and there is the text \"x\"":           setA + "status: {revision: x}\n",
 	} {
 		r := run(t, text, "render", "-f", "-").MustSucceed(t)
-		if !strings.HasPrefix(r.Stderr, "warning: RefusedServerSide: a: standard input: document 1: line ") || !strings.Contains(r.Stderr, ": "+field+"; kubectl apply leaves it out") {
+		if !strings.HasPrefix(r.Stderr, "warning: RefusedServerSide: a: standard input: document 1: line ") || !strings.Contains(r.Stderr, ": "+field+"; kubectl apply takes the object") {
 			t.Errorf("%s: stderr %q", field, r.Stderr)
 		}
 	}
