@@ -38,7 +38,7 @@ var _ = Describe("the status of sets and nodes", func() {
 		folder := s.Path(certsFolder(s.source.host))
 		put(folder+"/hosts.toml", "server = \"https://theirs.example\"\n")
 		DeferCleanup(os.RemoveAll, folder)
-		s.apply(ctx, nil, set("10-foreign", s.source.host, s.mirror.host), set("20-good", s.second.host, s.mirror.host))
+		s.apply(ctx, []string{"theirs.example"}, set("10-foreign", s.source.host, s.mirror.host), set("20-good", s.second.host, s.mirror.host))
 		s.kubectl(ctx, "wait", "--for=condition=Applied", "--timeout=30s", "idms/20-good")
 		s.kubectl(ctx, "wait", "--for=condition=Applied=false", "--timeout=30s", "idms/10-foreign")
 		Eventually(func() string { return s.kubectl(ctx, "describe", "idms/10-foreign") }).WithContext(ctx).WithTimeout(30 * time.Second).
