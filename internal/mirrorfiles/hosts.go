@@ -38,16 +38,6 @@ type hostTable struct {
 	Rewrite      map[string]string `toml:"rewrite"` // in the containerd of k3s
 }
 
-// HostOf returns the registry that a folder of a certs.d is for: "_5000_" at the end of its name is the port.
-func HostOf(folder string) string {
-	if rest, ok := strings.CutSuffix(folder, "_"); ok {
-		if at := strings.LastIndexByte(rest, '_'); at > 0 {
-			return rest[:at] + ":" + rest[at+1:]
-		}
-	}
-	return folder
-}
-
 // Hosts reads the hosts.toml of a registry.
 func Hosts(host string, content []byte) *Content {
 	c := &Content{}

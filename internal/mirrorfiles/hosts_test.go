@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mirrorset/mirrorset/internal/certsd"
 	"github.com/mirrorset/mirrorset/internal/mirrorfiles"
 )
 
@@ -42,7 +43,7 @@ func TestHostsFilesMeanTheSameOrAreLeftOut(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		content := mirrorfiles.Hosts(mirrorfiles.HostOf(filepath.Base(filepath.Dir(file))), text)
+		content := mirrorfiles.Hosts(certsd.HostOf(filepath.Base(filepath.Dir(file))), text)
 		all.Entries, all.Lost = append(all.Entries, content.Entries...), append(all.Lost, content.Lost...)
 		all.Elsewhere, all.Ignored = append(all.Elsewhere, content.Elsewhere...), append(all.Ignored, content.Ignored...)
 	}

@@ -124,7 +124,7 @@ func (s *Sink) Folders() []string {
 	if config == "" {
 		config = strings.TrimPrefix(path.Dir(s.settings.config), "/")
 	}
-	return []string{dir, ownTLSDir, config}
+	return []string{dir, ondisk.OwnTLSDir, config}
 }
 
 // Clean removes the files because they lead to a redirector which is about to end, and that would close their registries for good.

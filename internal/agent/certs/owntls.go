@@ -12,11 +12,9 @@ import (
 	"path"
 	"strings"
 
+	"github.com/mirrorset/mirrorset/internal/certsd/ondisk"
 	"github.com/mirrorset/mirrorset/internal/hostfile"
 )
-
-// ownTLSDir has a folder a registry, with certificates by their names as in Docker's folders. CRI-O and Podman look here.
-const ownTLSDir = "etc/containers/certs.d"
 
 // maxCertificates bounds a file of certificates or keys, in bytes.
 const maxCertificates = 1 << 20
@@ -28,30 +26,17 @@ type ownTLS struct {
 
 // has tells whether there are settings for a registry.
 func (o ownTLS) has(registry string) bool {
-	return len(o.files(registry)) > 0
-}
-
-func (o ownTLS) files(registry string) (names []string) {
-	entries, err := hostfile.ReadDir(o.host.FS(), hostfile.Follow(o.host.FS(), path.Join(ownTLSDir, registry)))
-	if err != nil {
-		return nil
-	}
-	for _, entry := range entries {
-		if strings.HasSuffix(entry.Name(), ".crt") || strings.HasSuffix(entry.Name(), ".cert") {
-			names = append(names, entry.Name())
-		}
-	}
-	return names
+	return len(ondisk.OwnTLS(o.host, registry)) > 0
 }
 
 // config returns these settings; nil where there are none.
 func (o ownTLS) config(registry string) (*tls.Config, error) {
-	names := o.files(registry)
+	names := ondisk.OwnTLS(o.host, registry)
 	if len(names) == 0 {
 		return nil, nil
 	}
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
-	folder := hostfile.Follow(o.host.FS(), path.Join(ownTLSDir, registry))
+	folder := hostfile.Follow(o.host.FS(), path.Join(ondisk.OwnTLSDir, registry))
 	read := func(name string) ([]byte, error) {
 		return o.host.ReadRegular(hostfile.Follow(o.host.FS(), path.Join(folder, name)), maxCertificates)
 	}

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/mirrorset/mirrorset/internal/agent/sinktest"
+	"github.com/mirrorset/mirrorset/internal/certsd/ondisk"
 )
 
 // certificate returns a new certificate and its key.
@@ -36,7 +37,7 @@ func certificate(t *testing.T) (cert, key string) {
 
 func TestTLSSettingsAreReadWhereCRIOLooksForThem(t *testing.T) {
 	cert, key := certificate(t)
-	const folder = ownTLSDir + "/m.com:5000/"
+	const folder = ondisk.OwnTLSDir + "/m.com:5000/"
 	for _, c := range []struct {
 		name    string
 		files   sinktest.Files
@@ -45,7 +46,7 @@ func TestTLSSettingsAreReadWhereCRIOLooksForThem(t *testing.T) {
 		want    string
 	}{
 		{"nothing", nil, 0, false, ""},
-		{"another registry", sinktest.Files{ownTLSDir + "/m.com/ca.crt": cert}, 0, false, ""},
+		{"another registry", sinktest.Files{ondisk.OwnTLSDir + "/m.com/ca.crt": cert}, 0, false, ""},
 		{"only a key", sinktest.Files{folder + "x.key": key}, 0, false, ""},
 		{"an authority", sinktest.Files{folder + "ca.crt": cert}, 0, true, ""},
 		{"a client certificate", sinktest.Files{folder + "x.cert": cert, folder + "x.key": key}, 1, false, ""},

@@ -17,6 +17,7 @@ import (
 
 	"github.com/mirrorset/mirrorset/internal/agent/sinktest"
 	"github.com/mirrorset/mirrorset/internal/certsd"
+	"github.com/mirrorset/mirrorset/internal/certsd/ondisk"
 	"github.com/mirrorset/mirrorset/internal/route"
 )
 
@@ -167,7 +168,7 @@ func TestAFileThatClosesARegistryGoesWhereNothingBlocksItAnyMore(t *testing.T) {
 
 func TestWhatIsNoFolderIsNotWaitedFor(t *testing.T) {
 	n, root, logged := newHost(t, sinktest.Files{other: foreign})
-	for _, name := range []string{dir + "/s.com", dir + "/t.com:5000", ownTLSDir + "/mirror.local:5000"} {
+	for _, name := range []string{dir + "/s.com", dir + "/t.com:5000", ondisk.OwnTLSDir + "/mirror.local:5000"} {
 		name = filepath.Join(root, name)
 		if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o755), syscall.Mkfifo(name, 0o600)); err != nil {
 			t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/mirrorset/mirrorset/internal/hostfile"
@@ -29,8 +30,9 @@ type endpoint struct {
 	DialTimeout  string         `toml:"dial_timeout"`
 }
 
-// Refused tells why containerd does not use the hosts.toml in a registry's folder, whoever wrote it; nil where it does, or there
-// is none. A file that it cannot read counts as none; one that names certificates that are not there fails each pull.
+// Refused tells why containerd does not use the hosts.toml in a registry's folder, whoever wrote it, and what comes of that; nil
+// where it does, or there is none. To containerd, a file that it cannot parse counts as none; where it cannot read the file, or a
+// certificate that the file names, each pull fails.
 func (d Folder) Refused(folder string) error {
 	var file struct {
 		endpoint
@@ -38,11 +40,9 @@ func (d Folder) Refused(folder string) error {
 		Hosts  map[string]endpoint `toml:"host"`
 	}
 	name := d.Path(folder)
-	switch _, err := hostview.ReadTOML(d.host.FS(), hostfile.Follow(d.host.FS(), name), &file); {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil
-	case err != nil:
-		return fmt.Errorf("%w; containerd goes to the registry itself", err)
+	at := hostfile.Follow(d.host.FS(), name)
+	if _, err := hostview.ReadTOML(d.host.FS(), at, &file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w; %s", err, d.comesOf(err, at))
 	}
 	for server, e := range file.Hosts {
 		if err := e.check(server); err != nil {
@@ -63,6 +63,23 @@ func (d Folder) Refused(folder string) error {
 		}
 	}
 	return nil
+}
+
+// comesOf tells what containerd does where a hosts.toml gives us this error. It takes one that it cannot parse for none, but gives up
+// the pull where the system does not let it read one (loadHostDir in containerd's core/remotes/docker/config, 1.7 and 2 alike).
+func (d Folder) comesOf(err error, at string) string {
+	var malformed *hostview.Malformed
+	var refused syscall.Errno
+	info, statErr := fs.Stat(d.host.FS(), at)
+	switch {
+	case errors.As(err, &malformed):
+		return "containerd goes to the registry itself"
+	case errors.Is(err, fs.ErrPermission):
+		return "look as root to see what containerd makes of it"
+	case errors.As(err, &refused), statErr == nil && info.IsDir():
+		return "each pull from the registry fails"
+	}
+	return "nothing tells what containerd makes of it"
 }
 
 // check is what containerd checks of an endpoint before it uses any of the file.

@@ -4,9 +4,11 @@
 package ondisk_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/mirrorset/mirrorset/internal/certsd/ondisk"
@@ -82,5 +84,36 @@ func TestWhatAFileOfOthersSaysIsReadAsContainerdDoes(t *testing.T) {
 	}
 	if err := refused(t, map[string]string{"ca.crt": ""}); err != nil {
 		t.Errorf("a folder in Docker's way: %v", err)
+	}
+}
+
+func TestWhatComesOfAFileThatCannotBeUsedIsSaid(t *testing.T) {
+	const itself, fails, unknown = "containerd goes to the registry itself", "each pull from the registry fails", "nothing tells what containerd makes of it"
+	for name, tc := range map[string]struct {
+		make func(folder string) error
+		want string
+	}{
+		"it cannot be parsed": {func(folder string) error { return os.WriteFile(folder+"/hosts.toml", []byte("server ="), 0o600) }, itself},
+		"it has a wrong type": {func(folder string) error { return os.WriteFile(folder+"/hosts.toml", []byte("server = 1"), 0o600) }, itself},
+		"it has a wrong value": {func(folder string) error {
+			return os.WriteFile(folder+"/hosts.toml", []byte("capabilities = [\"x\"]"), 0o600)
+		}, itself},
+		"it is a folder":       {func(folder string) error { return os.Mkdir(folder+"/hosts.toml", 0o755) }, fails},
+		"it leads to a folder": {func(folder string) error { return os.Symlink(".", folder+"/hosts.toml") }, fails},
+		"it leads to itself":   {func(folder string) error { return os.Symlink("hosts.toml", folder+"/hosts.toml") }, fails},
+		"its folder is a file": {func(folder string) error { return errors.Join(os.Remove(folder), os.WriteFile(folder, nil, 0o600)) }, fails},
+		"it leads out of our sight": {func(folder string) error {
+			return os.Symlink("../../../../../../../../etc/hostname", folder+"/hosts.toml")
+		}, unknown},
+		"it is a pipe":     {func(folder string) error { return syscall.Mkfifo(folder+"/hosts.toml", 0o600) }, unknown},
+		"it leads nowhere": {func(folder string) error { return os.Symlink("missing", folder+"/hosts.toml") }, ""},
+	} {
+		d, root := newFolder(t, ".", map[string]string{"s.com/ca.crt": ""})
+		if err := errors.Join(os.Remove(root+"/s.com/ca.crt"), tc.make(filepath.Join(root, "s.com"))); err != nil {
+			t.Fatal(err)
+		}
+		if err := d.Refused("s.com"); (err == nil) != (tc.want == "") || err != nil && !strings.HasSuffix(err.Error(), "; "+tc.want) {
+			t.Errorf("%s: %v, want %q", name, err, tc.want)
+		}
 	}
 }

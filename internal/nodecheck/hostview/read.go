@@ -17,7 +17,13 @@ import (
 // maxSize bounds a file that is read, in bytes.
 const maxSize = 4 << 20
 
-// ReadTOML decodes one file, as far as the value asks for it, and returns when it was changed.
+// Malformed is the error about a file that was read and is not what was asked for.
+type Malformed struct{ err error }
+
+func (m *Malformed) Error() string { return m.err.Error() }
+
+// ReadTOML decodes one file, as far as the value asks for it, and returns when it was changed. It fails with a [*Malformed] where it
+// could read the file.
 func ReadTOML(root fs.FS, name string, into any) (changed time.Time, err error) {
 	data, changed, err := readFile(root, name)
 	if err != nil {
@@ -29,6 +35,9 @@ func ReadTOML(root fs.FS, name string, into any) (changed time.Time, err error) 
 		line, column := where.Position()
 		text, _, _ := strings.Cut(strings.TrimPrefix(where.Error(), "toml: "), " into ") // a type of ours
 		err = fmt.Errorf("line %d, column %d: %s", line, column, text)
+	}
+	if err != nil {
+		err = &Malformed{err}
 	}
 	return changed, err
 }

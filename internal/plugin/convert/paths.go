@@ -166,7 +166,7 @@ func (c *converter) readHosts(path, folder string, text []byte) error {
 		c.say("note: %s: Mirrorset wrote it from sets, so it is passed over", place)
 		return nil
 	}
-	return at(place, c.take(place, mirrorfiles.Hosts(mirrorfiles.HostOf(folder), text)))
+	return at(place, c.take(place, mirrorfiles.Hosts(certsd.HostOf(folder), text)))
 }
 
 // at puts the place before an error.

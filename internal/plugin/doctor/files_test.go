@@ -27,7 +27,17 @@ const (
 // accepted are the files of a machine whose agent has put an entry in force.
 func accepted(t *testing.T, source string, policy mirrors.Policy) map[string]string {
 	t.Helper()
-	set := mirrors.Set{Object: mirrors.Object{Kind: &kinds.Digest.Kind, Name: "a"}, Entries: []mirrors.SetEntry{{Source: source, Mirrors: []string{"m.local:5000/x"}, Policy: policy}}}
+	return acceptedBy(t, certsd.Node{Redirector: "127.0.0.1:289"}, source, policy)
+}
+
+// acceptedBy is [accepted] with an agent that has other settings.
+func acceptedBy(t *testing.T, node certsd.Node, source string, policy mirrors.Policy) map[string]string {
+	t.Helper()
+	mirror := "m.local:5000/x"
+	if node.Redirector == "" {
+		mirror = "blocked.invalid" // which needs none
+	}
+	set := mirrors.Set{Object: mirrors.Object{Kind: &kinds.Digest.Kind, Name: "a"}, Entries: []mirrors.SetEntry{{Source: source, Mirrors: []string{mirror}, Policy: policy}}}
 	rules := mirrors.Merge(mirrors.Input{Sets: []mirrors.Set{set}}).Rules
 	text, err := registriesconf.Encode(rules)
 	if err != nil {
@@ -38,7 +48,7 @@ func accepted(t *testing.T, source string, policy mirrors.Policy) map[string]str
 		t.Fatal(err)
 	}
 	have := map[string]string{payload.HostPath: string(state), onhost.Path: string(text)}
-	for _, f := range certsd.Project(rules, certsd.Node{Redirector: "127.0.0.1:289"}).Files {
+	for _, f := range certsd.Project(rules, node).Files {
 		have[folders+f.Path] = string(f.Content)
 	}
 	return have
@@ -60,6 +70,10 @@ func TestAllThatKeepsRulesFromCountingOnAMachineIsFound(t *testing.T) {
 		files := maps.Clone(never)
 		delete(files, name)
 		return files
+	}
+	const differs = "PROBLEM  containerd: NotInForce: registry s.com: /" + folders + "s.com/hosts.toml is ours, and does not say what the agent of this machine accepted"
+	stateOf := func(files map[string]string) map[string]string {
+		return map[string]string{payload.HostPath: files[payload.HostPath], onhost.Path: files[onhost.Path]}
 	}
 	for _, tt := range []struct {
 		name  string
@@ -89,6 +103,26 @@ func TestAllThatKeepsRulesFromCountingOnAMachineIsFound(t *testing.T) {
 		{"one that hides a wildcard", of(containerd, accepted(t, "*.com", mirrors.AllowContactingSource), one(folders+"a.com/hosts.toml", theirs)), 1, "PROBLEM  containerd: ForeignFolder: registry a.com: /" + folders + "a.com is not ours and hides source *.com"},
 		{"our folder away", of(containerd, without(folders+"s.com/hosts.toml"), one(folders+"x/ca.crt", "")), 1, "PROBLEM  containerd: NotInForce: registry s.com: /" + folders + "s.com/hosts.toml is not there"},
 		{"a hosts.toml that containerd ignores", of(containerd, one(folders+"a.com/hosts.toml", "server = [\"https://m.com\"]\n")), 1, "PROBLEM  containerd: HostsFileRefused: containerd cannot use /" + folders + "a.com/hosts.toml"},
+		{"a hosts.toml that is a folder", of(containerd, one(folders+"a.com/hosts.toml/x", "")), 1, "PROBLEM  containerd: HostsFileRefused: containerd cannot use /" + folders + "a.com/hosts.toml: it is no regular file; each pull from the registry fails"},
+		{"a stray file", of(containerd, never, one(folders+"README.md", "")), 0, "OK       containerd: "},
+		{"a stray file with the name of a registry of ours", of(containerd, without(folders+"s.com/hosts.toml"), one(folders+"s.com", "")), 1, "PROBLEM  containerd: ForeignFolder: registry s.com: /" + folders + "s.com is not a folder of ours"},
+		{"the same fails pulls", of(containerd, without(folders+"s.com/hosts.toml"), one(folders+"s.com", "")), 1, "PROBLEM  containerd: HostsFileRefused: containerd cannot use /" + folders + "s.com/hosts.toml"},
+		{"a stray file for all registries", of(containerd, one(folders+"_default", "")), 1, "PROBLEM  containerd: HostsFileRefused: containerd cannot use /" + folders + "_default/hosts.toml"},
+		{"a block opened by an older file of ours", of(containerd, never, one(folders+"s.com/hosts.toml", accepted(t, "s.com", mirrors.AllowContactingSource)[folders+"s.com/hosts.toml"])), 1, differs},
+		{"a mirror edited", of(containerd, never, one(folders+"s.com/hosts.toml", strings.ReplaceAll(never[folders+"s.com/hosts.toml"], "m.local", "evil.local"))), 1, differs},
+		{"our file cut to its first line", of(containerd, never, one(folders+"s.com/hosts.toml", certsd.Marker)), 1, differs},
+		{"a file of ours without a rule", of(containerd, never, one(folders+"t.com_5000_/hosts.toml", never[folders+"s.com/hosts.toml"])), 1, "PROBLEM  containerd: NotInForce: registry t.com:5000: /" + folders + "t.com_5000_/hosts.toml is ours, and the rules that the agent of this machine accepted make no such file"},
+		{"what a killed agent began", of(containerd, never, one(folders+"t.com/hosts.toml.mirrorset-tmp", "x")), 0, "OK       containerd: "},
+		{"no folder for containerd", of(containerd, map[string]string{payload.HostPath: never[payload.HostPath], onhost.Path: never[onhost.Path]}), 1, "PROBLEM  containerd: NotInForce: this machine runs containerd, and /etc/containerd/certs.d is not there"},
+		{"a redirector at another port", of(containerd, acceptedBy(t, certsd.Node{Redirector: "127.0.0.1:9289"}, "s.com/x", mirrors.NeverContactSource)), 0, "OK       containerd: "},
+		{"the same, and another rank", of(containerd, one(folders+"s.com/hosts.toml", strings.ReplaceAll(accepted(t, "s.com/x", mirrors.NeverContactSource)[folders+"s.com/hosts.toml"], "/0\"", "/1\"")), stateOf(accepted(t, "s.com/x", mirrors.NeverContactSource))), 1, differs},
+		{"no redirector, and none is needed", of(containerd, acceptedBy(t, certsd.Node{}, "s.com", mirrors.NeverContactSource)), 0, "OK       containerd: "},
+		{"a mirror with certificates of its own", of(containerd, acceptedBy(t, certsd.Node{Redirector: "127.0.0.1:289", OwnTLS: func(string) bool { return true }}, "s.com", mirrors.NeverContactSource), one("etc/containers/certs.d/m.local:5000/ca.crt", "")), 0, "OK       containerd: "},
+		{"a blocked wildcard by default", of(containerd, accepted(t, "*.redhat.io", mirrors.NeverContactSource), one(folders+"x/ca.crt", "")), 1, "PROBLEM  containerd: NotInForce: registry *.redhat.io: not in force for containerd on this machine: to block a wildcard makes every registry"},
+		{"a blocked wildcard that is allowed", of(containerd, acceptedBy(t, certsd.Node{Redirector: "127.0.0.1:289", AllowDefaultHost: true}, "*.redhat.io", mirrors.NeverContactSource)), 0, "OK       containerd: "},
+		{"a blocked wildcard by a file that opens it", of(containerd, accepted(t, "*.redhat.io", mirrors.AllowContactingSource), stateOf(accepted(t, "*.redhat.io", mirrors.NeverContactSource))), 1, "PROBLEM  containerd: NotInForce: registry *.redhat.io: not in force"},
+		{"a local block of a mirror", of(crio, never, one(dropIns+"99-local.conf", "[[registry]]\nlocation = \"m.local:5000\"\nblocked = true\n")), 1, "PROBLEM  CRI-O: LocalBlock: /" + dropIns + "99-local.conf blocks \"m.local:5000\""},
+		{"a file of others with our name", of(crio, never, one("etc/containers/registries.rootful.conf.d/50-mirrorset.conf", "")), 1, "PROBLEM  CRI-O: ForeignFile: /etc/containers/registries.rootful.conf.d/50-mirrorset.conf"},
 		{"a capability that there is not", of(containerd, one(folders+"a.com/hosts.toml", "[host.\"https://m.com\"]\n  capabilities = [\"pull\", \"fetch\"]\n")), 1, "PROBLEM  containerd: HostsFileRefused: "},
 		{"a certificate that is not there", of(containerd, one(folders+"a.com/hosts.toml", "[host.\"https://m.com\"]\n  ca = \"ca.pem\"\n")), 1, "PROBLEM  containerd: HostsFileRefused: "},
 	} {
@@ -100,9 +134,21 @@ func TestAllThatKeepsRulesFromCountingOnAMachineIsFound(t *testing.T) {
 			if says := strings.Contains(r.Stderr, "Nothing is wrong"); says != strings.HasPrefix(tt.want, "OK") {
 				t.Errorf("it says %q", r.Stderr)
 			}
+			if count := strings.Count(r.Stdout, ": ForeignFolder: "); count > 1 {
+				t.Errorf("it says %d times whose folder it is:\n%s", count, r.Stdout)
+			}
 			if strings.HasPrefix(tt.want, "PROBLEM") && strings.Contains(r.Stdout, "OK  ") {
 				t.Errorf("it also says that all is well:\n%s", r.Stdout)
 			}
 		})
+	}
+}
+
+func TestAFileThatTheAgentKeepsClosedIsToldOnce(t *testing.T) {
+	files := accepted(t, "s.com/x", mirrors.NeverContactSource)
+	files["etc/containerd/config.toml"], files[folders+"s.com/ca.crt"] = goodConfig, ""
+	r := run(t, "", "doctor", "--local", "--host-root", host(t, "", files))
+	if r.Code != 1 || !strings.HasPrefix(r.Stdout, "PROBLEM  containerd: NotInForce: registry s.com: not in force for containerd on this machine: containerd would no longer use the certificates") || r.Stderr != "1 problem, 0 warnings.\n" {
+		t.Errorf("exit code %d:\n%s%s", r.Code, r.Stdout, r.Stderr)
 	}
 }

@@ -76,7 +76,7 @@ func readLocal(host *hostfile.Host) (local, []error) {
 		}
 		for _, entry := range entries {
 			name := path.Join(dir, entry.Name())
-			if entry.IsDir() || !strings.HasSuffix(name, ".conf") || name == Path {
+			if entry.IsDir() || !strings.HasSuffix(name, ".conf") || isOurs(host, path.Join(at, entry.Name())) {
 				continue
 			}
 			if file := read(name, path.Join(at, entry.Name())); file != nil {
@@ -85,6 +85,19 @@ func readLocal(host *hostfile.Host) (local, []error) {
 		}
 	}
 	return l, problems
+}
+
+// isOurs tells whether a drop-in is the file in the place of ours, which links of its folder or its own can lead to.
+func isOurs(host *hostfile.Host, name string) bool {
+	if name == Path {
+		return true
+	}
+	ours, err := host.Lstat(Path)
+	if err != nil {
+		return false
+	}
+	other, err := fs.Stat(host.FS(), hostfile.Follow(host.FS(), name))
+	return err == nil && os.SameFile(ours, other)
 }
 
 // load reads all files with the library that the consumers read them with, in a directory of its own.
@@ -122,6 +135,14 @@ func (l local) load() (_ *consumer, err error) {
 		return nil, errors.New(strings.ReplaceAll(err.Error(), dir+"/", ""))
 	}
 	return &consumer{sys: sys}, nil
+}
+
+// takeNamesake removes the drop-in of others that has the name of ours, and returns it: the consumers read one file of a name, and
+// ours hides it or the other way round. Consumers that do not know its folder read ours (N1).
+func (l local) takeNamesake() (namesake localFile, hidesOurs, ok bool) {
+	namesake, ok = l.dropIns[path.Base(Path)]
+	delete(l.dropIns, path.Base(Path))
+	return namesake, slices.Index(DropInDirs, path.Dir(namesake.path)) < slices.Index(DropInDirs, path.Dir(Path)), ok
 }
 
 // usable returns the files without those that the consumers' library refuses, the files by the prefixes of their tables, in the

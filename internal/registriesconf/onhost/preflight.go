@@ -29,6 +29,8 @@ const (
 	ShadowsLocal nodecheck.Reason = "ShadowsLocal"
 	// LocalBroken: a file of this host cannot be read by the consumers.
 	LocalBroken nodecheck.Reason = "LocalBroken"
+	// ForeignFile: a file of somebody else has the name of ours.
+	ForeignFile nodecheck.Reason = "ForeignFile"
 )
 
 // Finding is about sources that are not in force on this host for CRI-O and Podman.
@@ -64,6 +66,9 @@ func Preflight(host *hostfile.Host, rules []mirrors.Rule, text []byte) (Candidat
 	var c Candidate
 	others, unseen := readLocal(host)
 	c.broken(nodecheck.Unsure, unseen)
+	if len(rules) > 0 {
+		c.namesake(others, rules)
+	}
 	others, owners, broken := others.usable()
 	c.owners = owners
 	c.broken(nodecheck.Unread, broken)
@@ -71,15 +76,9 @@ func Preflight(host *hostfile.Host, rules []mirrors.Rule, text []byte) (Candidat
 	if err != nil {
 		return Candidate{}, fmt.Errorf("reading the registries.conf files of this host: %w", err)
 	}
-	kept, shadowed, err := c.withhold(rules, theirs)
+	kept, err := c.judge(rules, theirs)
 	if err != nil {
 		return Candidate{}, err
-	}
-	if err := c.narrower(kept, theirs); err != nil {
-		return Candidate{}, err
-	}
-	for _, prefix := range shadowed {
-		c.replaced(prefix)
 	}
 	if c.Rules = len(kept); c.Rules == 0 {
 		return c, nil
@@ -96,9 +95,39 @@ func Preflight(host *hostfile.Host, rules []mirrors.Rule, text []byte) (Candidat
 	return c, nil
 }
 
-// withhold returns the rules without those in a scope that a file of this host blocks, and the prefixes for which both
-// have a table. It reports what the rules hide.
-func (c *Candidate) withhold(rules []mirrors.Rule, theirs *consumer) (kept []mirrors.Rule, shared []string, err error) {
+// namesake reports a file of somebody else with the name of ours in another folder.
+func (c *Candidate) namesake(others local, rules []mirrors.Rule) {
+	file, hidesOurs, ok := others.takeNamesake()
+	switch {
+	case !ok:
+	case hidesOurs:
+		sources := make([]string, len(rules))
+		for i := range rules {
+			sources[i] = string(rules[i].Source)
+		}
+		c.find(ForeignFile, sources, "/%s is not ours and hides /%s by its name from each CRI-O and Podman that knows that folder, so no rule is in force for them on this node; give that file another name, or take it away", file.path, Path)
+	default:
+		c.problem(ForeignFile, nodecheck.Mild, fmt.Sprintf("/%s is not ours, and /%s hides it by its name, so CRI-O and Podman do not read it", file.path, Path), "Give that file another name, or take it away")
+	}
+}
+
+// judge returns the rules that are to be written, and reports what of them the files of this host keep from being in force.
+func (c *Candidate) judge(rules []mirrors.Rule, theirs *consumer) (kept []mirrors.Rule, err error) {
+	kept, inForce, err := c.withhold(rules, theirs)
+	if err != nil {
+		return nil, err
+	}
+	tables, err := theirs.tables()
+	if err != nil {
+		return nil, err
+	}
+	c.narrower(rules, inForce, tables)
+	return kept, c.blockedMirrors(rules, inForce, theirs, tables)
+}
+
+// withhold returns the rules without those in a scope that a file of this host blocks, and of these the ones that no table of
+// such a file hides whole. It reports what the rules hide.
+func (c *Candidate) withhold(rules []mirrors.Rule, theirs *consumer) (kept, inForce []mirrors.Rule, err error) {
 	for i := range rules {
 		source := string(rules[i].Source)
 		t, err := theirs.covering(source)
@@ -110,15 +139,27 @@ func (c *Candidate) withhold(rules []mirrors.Rule, theirs *consumer) (kept []mir
 			continue
 		}
 		kept = append(kept, rules[i])
-		switch {
-		case t == nil:
-		case t.Prefix == source:
-			shared = append(shared, source)
-		default:
-			c.shadow(&rules[i], t)
+		if t == nil || !c.hidden(&rules[i], t) {
+			inForce = append(inForce, rules[i])
 		}
 	}
-	return kept, shared, nil
+	return kept, inForce, nil
+}
+
+// hidden tells whether the table of this host that covers a source hides our table for it, and reports what one of them hides
+// of the other.
+func (c *Candidate) hidden(rule *mirrors.Rule, t *sysregistriesv2.Registry) bool {
+	switch {
+	case t.Prefix == string(rule.Source):
+		return !sameEffect(rule, t, t.Prefix) && c.replaced(t.Prefix)
+	case !isTied(mirrors.Scope(t.Prefix), string(rule.Source)):
+		c.shadow(rule, t)
+		return false
+	case sameEffect(rule, t, string(rule.Source)):
+		return false
+	}
+	c.find(ShadowsLocal, []string{string(rule.Source)}, "%s has a [[registry]] table with the prefix %q, which CRI-O and Podman take before %q because it is no shorter, so source %q is not in force on this node; take that table away", c.decider(t.Prefix), t.Prefix, rule.Source, rule.Source)
+	return true
 }
 
 // shadow reports what a broader table of this host says that our narrower one hides.
@@ -134,31 +175,15 @@ func (c *Candidate) shadow(rule *mirrors.Rule, t *sysregistriesv2.Registry) {
 	}
 }
 
-// narrower reports tables of this host that open a part of a source which we block.
-func (c *Candidate) narrower(rules []mirrors.Rule, theirs *consumer) error {
-	tables, err := theirs.tables()
-	if err != nil {
-		return err
-	}
-	index := mirrors.NewIndex(rules)
-	for i := range tables {
-		prefix := tables[i].Prefix
-		rule := index.Resolve(mirrors.Reference{Name: prefix}).Rule
-		if rule != nil && rule.Blocked && string(rule.Source) != prefix && !tables[i].Blocked {
-			c.find(ShadowsLocal, []string{string(rule.Source)}, "%s has a [[registry]] table with the prefix %q, so that part of source %q is not blocked on this node, although the sets block it; take that table away", c.decider(prefix), prefix, rule.Source)
-		}
-	}
-	return nil
-}
-
-// replaced reports two tables with one prefix, of which the one in the file that is read last counts.
-func (c *Candidate) replaced(prefix string) {
+// replaced reports two tables with one prefix, of which the one in the file that is read last counts. It tells whether that is theirs.
+func (c *Candidate) replaced(prefix string) bool {
 	if last := c.decider(prefix); path.Base(last) > path.Base(Path) && slices.Contains(DropInDirs, path.Dir(last[1:])) {
 		c.find(ShadowsLocal, []string{prefix}, "%s is read later and has a [[registry]] table with the prefix %q, so source %q is not in force on this node; take that table away", last, prefix, prefix)
-		return
+		return true
 	}
 	c.problem(ShadowsLocal, nodecheck.Mild, fmt.Sprintf("source %q replaces the [[registry]] table with that prefix in %s", prefix, c.decider(prefix)),
 		"Take that table away, once a set says what is to stay of it")
+	return false
 }
 
 // decider is the path of the file of others whose table with a prefix counts: the last one that is read.
