@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mirrorset/mirrorset/internal/certsd"
 	"github.com/mirrorset/mirrorset/internal/mirrorfiles"
 )
 
@@ -42,7 +43,7 @@ func TestHostsFilesMeanTheSameOrAreLeftOut(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		content := mirrorfiles.Hosts(mirrorfiles.HostOf(filepath.Base(filepath.Dir(file))), text)
+		content := mirrorfiles.Hosts(certsd.HostOf(filepath.Base(filepath.Dir(file))), text)
 		all.Entries, all.Lost = append(all.Entries, content.Entries...), append(all.Lost, content.Lost...)
 		all.Elsewhere, all.Ignored = append(all.Elsewhere, content.Elsewhere...), append(all.Ignored, content.Ignored...)
 	}
@@ -98,5 +99,24 @@ func TestTheRewritesOfK3sInAHostsFileCount(t *testing.T) {
 	want := []string{"m.example/hub/library/alpine", "n.example/library/alpine", "docker.io/library/alpine"}
 	if got := places(t, merged(content).Rules, "alpine:1"); !slices.Equal(got, want) {
 		t.Errorf("%q, want %q; lost %q", got, want, content.Lost)
+	}
+}
+
+func TestSettingsOfAHostsFileAreNamedWhetherItIsLeftOutOrNot(t *testing.T) {
+	const settings = "ca = 'ca.crt'\nskip_verify = true\ndial_timeout = '3s'\n[header]\nx = 'hunter2'\n"
+	for _, host := range []string{"quay.io", certsd.DefaultHost} {
+		content := mirrorfiles.Hosts(host, []byte(settings+"[host.\"https://m.example/odd\"]\nclient = 'c.pem'\ndial_timeout = '3s'\n[host.\"https://m.example/odd\".header]\nx = 'hunter2'\n"))
+		if len(content.Entries) > 0 || len(content.Lost) != 1 {
+			t.Errorf("%s: %v, %q", host, content.Entries, content.Lost)
+		}
+		for _, parts := range [][]string{
+			{"TLS files of \"" + host + "\""}, {"registry \"" + host + "\" is reached without TLS checks", "--insecure-registry=" + host}, {"headers for registry \"" + host + "\""}, {"dial_timeout of registry \"" + host + "\""},
+			{"TLS files of \"https://m.example/odd\"", "/etc/containers/certs.d/m.example on"}, {"headers for endpoint \"https://m.example/odd\""}, {"dial_timeout of endpoint \"https://m.example/odd\""},
+		} {
+			says(t, content.Elsewhere, parts...)
+		}
+		if strings.Contains(strings.Join(content.Elsewhere, ""), "hunter2") {
+			t.Errorf("%q", content.Elsewhere)
+		}
 	}
 }
