@@ -40,7 +40,7 @@ func (j *judge) placesOfAll(result mirrors.Result, wants []wanted) (images []che
 		var res mirrors.Resolution
 		images[i], res = j.placesOf(w)
 		if w.wrong == "" {
-			pulls = append(pulls, output.Pull{Mode: w.ref.Mode, Resolution: res})
+			pulls = append(pulls, output.Pull{Image: w.ref, Resolution: res})
 		}
 	}
 	return images, pulls
