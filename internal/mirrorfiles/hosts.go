@@ -16,6 +16,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 	"github.com/pelletier/go-toml/v2/unstable"
 
+	"github.com/mirrorset/mirrorset/internal/certsd"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 )
 
@@ -41,11 +42,10 @@ type hostTable struct {
 // Hosts reads the hosts.toml of a registry.
 func Hosts(host string, content []byte) *Content {
 	c := &Content{}
-	if host == "_default" {
-		c.leaveOut(host, errors.New("it is for all registries without a folder of their own, and no source matches all of these; name those that images come from"))
-		return c
-	}
 	r, err := c.readHosts(host, content)
+	if host == certsd.DefaultHost {
+		err = errors.New("it is for all registries without a folder of their own, and no source matches all of these; name those that images come from")
+	}
 	if err != nil {
 		c.leaveOut(host, err)
 		return c
@@ -70,9 +70,13 @@ func (c *Content) readHosts(host string, content []byte) (*registry, error) {
 		}
 	}
 	c.ignoreUnheaded(file, names)
+	for _, name := range names {
+		c.hostSettings(host, name, file.Hosts[name])
+	}
+	c.hostSettings(host, file.Server, file.hostTable)
 	r := &registry{host: host}
 	for _, name := range names {
-		if err := c.addHost(r, name, file.Hosts[name]); err != nil {
+		if err := r.addHost(name, file.Hosts[name]); err != nil {
 			return nil, err
 		}
 	}
@@ -80,7 +84,7 @@ func (c *Content) readHosts(host string, content []byte) (*registry, error) {
 		r.endpoints = append(r.endpoints, endpoint{location: host, modes: both}) // whatever else the file says of it
 		return r, nil
 	}
-	return r, c.addHost(r, file.Server, file.hostTable)
+	return r, r.addHost(file.Server, file.hostTable)
 }
 
 // lineOf says where an error of TOML is, without what it says of our types.
@@ -133,7 +137,7 @@ func tableNames(content []byte) (names []string, err error) {
 }
 
 // addHost adds an endpoint as containerd understands it.
-func (c *Content) addHost(r *registry, address string, table hostTable) error {
+func (r *registry) addHost(address string, table hostTable) error {
 	modes, err := modesOf(table.Capabilities)
 	if err != nil {
 		return err
@@ -151,19 +155,32 @@ func (c *Content) addHost(r *registry, address string, table hostTable) error {
 		return err
 	}
 	r.endpoints = append(r.endpoints, endpoint{location: location, modes: modes, rewrites: rewrites})
+	return nil
+}
+
+// hostSettings says what a table has that no set holds, whether its registry gets an entry or not. A table without an address is about the
+// registry itself.
+func (c *Content) hostSettings(registry, address string, table hostTable) {
+	what, u := fmt.Sprintf("endpoint %q", address), &url.URL{Host: registry}
+	if address == "" {
+		what, address = fmt.Sprintf("registry %q", registry), registry
+	} else if read, err := readURL(address); err == nil {
+		u = read
+	} else {
+		return // the registry is left out because of it
+	}
 	if table.SkipVerify || u.Scheme == "http" {
-		c.insecure(fmt.Sprintf("endpoint %q is reached without TLS checks", address), u.Host)
+		c.insecure(what+" is reached without TLS checks", u.Host)
 	}
 	if table.CA != nil || table.Client != nil {
 		c.tlsFiles(address, u.Host)
 	}
 	if len(table.Header) > 0 {
-		c.elsewhere("headers for endpoint %q: no set has any; where they are credentials, give Pods pull secrets, or the kubelet a credential provider", address)
+		c.elsewhere("headers for %s: no set has any; where they are credentials, give Pods pull secrets, or the kubelet a credential provider", what)
 	}
 	if table.DialTimeout != "" {
-		c.ignore("dial_timeout of endpoint %q: no set has one", address)
+		c.elsewhere("dial_timeout of %s: no set has one, and containerd's own counts", what)
 	}
-	return nil
 }
 
 // modesOf returns what an endpoint is asked for: containerd resolves a tag only where it may pull too.

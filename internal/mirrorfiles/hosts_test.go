@@ -101,3 +101,22 @@ func TestTheRewritesOfK3sInAHostsFileCount(t *testing.T) {
 		t.Errorf("%q, want %q; lost %q", got, want, content.Lost)
 	}
 }
+
+func TestSettingsOfAHostsFileAreNamedWhetherItIsLeftOutOrNot(t *testing.T) {
+	const settings = "ca = 'ca.crt'\nskip_verify = true\ndial_timeout = '3s'\n[header]\nx = 'hunter2'\n"
+	for _, host := range []string{"quay.io", certsd.DefaultHost} {
+		content := mirrorfiles.Hosts(host, []byte(settings+"[host.\"https://m.example/odd\"]\nclient = 'c.pem'\ndial_timeout = '3s'\n[host.\"https://m.example/odd\".header]\nx = 'hunter2'\n"))
+		if len(content.Entries) > 0 || len(content.Lost) != 1 {
+			t.Errorf("%s: %v, %q", host, content.Entries, content.Lost)
+		}
+		for _, parts := range [][]string{
+			{"TLS files of \"" + host + "\""}, {"registry \"" + host + "\" is reached without TLS checks", "--insecure-registry=" + host}, {"headers for registry \"" + host + "\""}, {"dial_timeout of registry \"" + host + "\""},
+			{"TLS files of \"https://m.example/odd\"", "/etc/containers/certs.d/m.example on"}, {"headers for endpoint \"https://m.example/odd\""}, {"dial_timeout of endpoint \"https://m.example/odd\""},
+		} {
+			says(t, content.Elsewhere, parts...)
+		}
+		if strings.Contains(strings.Join(content.Elsewhere, ""), "hunter2") {
+			t.Errorf("%q", content.Elsewhere)
+		}
+	}
+}

@@ -4,10 +4,12 @@
 package mirrorfiles
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/BurntSushi/toml"
 	"go.podman.io/image/v5/pkg/sysregistriesv2"
 
 	"github.com/mirrorset/mirrorset/internal/mirrors"
@@ -20,6 +22,28 @@ func Tables(all []sysregistriesv2.Registry) *Content {
 		c.addTable(&all[i], all)
 	}
 	return c
+}
+
+// Settings reads what else stands in one file of them, of which the library knows as well where it is no table.
+func Settings(text []byte) (*Content, error) {
+	c := &Content{}
+	var conf sysregistriesv2.V2RegistriesConf
+	found, err := toml.Decode(string(text), &conf)
+	if err != nil {
+		return nil, err
+	}
+	isTable := func(key toml.Key) bool { return strings.EqualFold(key[0], "registry") }
+	for _, key := range found.Keys() {
+		if !isTable(key) {
+			c.elsewhere("setting %q is about no mirror, and no set has it: keep it in a registries.conf", key[0])
+		}
+	}
+	for _, key := range found.Undecoded() {
+		if isTable(key) {
+			c.ignore("unknown setting %q: CRI-O and Podman pass over it, and so does this conversion", key.String())
+		}
+	}
+	return c, nil
 }
 
 func (c *Content) addTable(t *sysregistriesv2.Registry, all []sysregistriesv2.Registry) {
@@ -74,6 +98,11 @@ func encloses(prefix, place string) bool {
 
 // sayable tells why a set cannot say what a table says.
 func sayable(t *sysregistriesv2.Registry, all []sysregistriesv2.Registry, places []string) error {
+	for _, e := range append(slices.Clone(t.Mirrors), t.Endpoint) {
+		if e.NamespaceProxy != "" {
+			return fmt.Errorf("%q is asked with namespace-proxy = %q, and a set can name no such mirror", cmp.Or(e.Location, t.Prefix), e.NamespaceProxy)
+		}
+	}
 	if isMoved(t) && !t.Blocked {
 		// A set says so by never contacting the source. In the library, that is about the source alone (Q4).
 		for _, other := range all {

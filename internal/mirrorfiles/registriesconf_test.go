@@ -202,3 +202,31 @@ func TestATableWithoutMirrorsKeepsThoseOfAWildcardFromAHostWithAPort(t *testing.
 		t.Errorf("sources %q", got)
 	}
 }
+
+func TestWhatIsNoTableStaysInARegistriesConf(t *testing.T) {
+	content, err := mirrorfiles.Settings([]byte("unqualified-search-registries = []\nshort-name-mode = 'enforcing'\ncredential-helpers = ['x']\nof-later = 1\n" +
+		"[[registry]]\nlocation = 'quay.io'\npriority = 1\n[[registry.mirror]]\nlocation = 'm.example'\n[aliases]\na = 'docker.io/library/a'\nb = 'docker.io/library/b'\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, setting := range []string{"unqualified-search-registries", "short-name-mode", "credential-helpers", "of-later", "aliases"} {
+		says(t, content.Elsewhere, fmt.Sprintf("%q", setting), "keep it in a registries.conf")
+	}
+	if len(content.Elsewhere) != 5 || len(content.Ignored) != 1 {
+		t.Errorf("%q, %q", content.Elsewhere, content.Ignored)
+	}
+	says(t, content.Ignored, `"registry.priority"`)
+}
+
+func TestATableWithANamespaceProxyIsLeftOut(t *testing.T) {
+	for _, text := range []string{
+		"[[registry]]\nlocation = 'gcr.io'\n[[registry.mirror]]\nlocation = 'm.example'\nnamespace-proxy = 'gcr.io'\n",
+		"[[registry]]\nprefix = 'gcr.io'\nlocation = 'm.example'\nnamespace-proxy = 'gcr.io'\n",
+	} {
+		content := mirrorfiles.Tables(newConsumer(t).load(t, text))
+		if len(content.Entries) > 0 {
+			t.Errorf("entries %v", content.Entries)
+		}
+		says(t, content.Lost, `source "gcr.io" is left out`, `"m.example" is asked with namespace-proxy = "gcr.io"`)
+	}
+}

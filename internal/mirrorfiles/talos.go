@@ -108,6 +108,9 @@ func (c *Content) tlsTalos(host string, tls talosTLS) {
 // addTalos adds a registry as the containerd of Talos is told of it.
 func (c *Content) addTalos(host string, endpoints []talosEndpoint, skipFallback bool) {
 	r := &registry{host: host}
+	for _, e := range endpoints {
+		c.hostSettings(host, e.URL, hostTable{})
+	}
 	err := func() error {
 		switch {
 		case host == "*":
@@ -116,7 +119,7 @@ func (c *Content) addTalos(host string, endpoints []talosEndpoint, skipFallback 
 			return errors.New("there is no endpoint")
 		}
 		for _, e := range endpoints {
-			if err := c.addHost(r, e.URL, hostTable{Capabilities: []string{"pull", "resolve"}, OverridePath: e.OverridePath}); err != nil {
+			if err := r.addHost(e.URL, hostTable{Capabilities: []string{"pull", "resolve"}, OverridePath: e.OverridePath}); err != nil {
 				return fmt.Errorf("%w (overridePath: %t)", err, e.OverridePath)
 			}
 		}

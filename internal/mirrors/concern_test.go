@@ -28,6 +28,8 @@ func TestFindingsConcernThePullsOfTheirEntries(t *testing.T) {
 		{"no mirror left of an entry that blocks", "T a: s.com -> mirror [Never]", mirrors.BlocksDigestPulls, true, false},
 		{"no image in the source", "T a: index.docker.io -> m.com", mirrors.UnmatchableSource, false, true},
 		{"no image in a source that was to be blocked", "T a: index.docker.io -> m.com [Never]", mirrors.UnmatchableSource, true, true},
+		{"a namespace of Docker Hub", "T a: docker.io/bitnami -> m.com", mirrors.DockerHubNamespace, false, true},
+		{"a namespace of Docker Hub that is blocked", "T a: docker.io/bitnami -> m.com [Never]", mirrors.DockerHubNamespace, true, true},
 		{"a tie", "a: *.s.com -> m.com\nb: a.s.com -> n.com", mirrors.WildcardTie, true, true},
 	} {
 		found := false

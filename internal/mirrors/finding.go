@@ -67,6 +67,8 @@ const (
 	MirrorBlocked Reason = "MirrorBlocked"
 	// UnmatchableSource: a source that no canonical reference matches (Q5).
 	UnmatchableSource Reason = "UnmatchableSource"
+	// DockerHubNamespace: a source that an official image of Docker Hub has the name of; informational (Q5).
+	DockerHubNamespace Reason = "DockerHubNamespace"
 )
 
 // classes has each reason once. Whatever treats reasons differently goes by these classes.
@@ -88,6 +90,7 @@ var classes = map[Reason]Class{
 	WildcardCollapse:     Informational,
 	BlocksTagPulls:       Informational,
 	BlocksDigestPulls:    Informational,
+	DockerHubNamespace:   Informational,
 }
 
 // Reasons returns all reasons that there are, in byte order, so that each can be counted when there is none.

@@ -45,7 +45,12 @@ func TestFindingsOfTheRuntimesQuirks(t *testing.T) { // Q1, Q3, Q4, Q5
 		{"Q4: a mirror in the hole of a blocked source is fine", "a: m.com -> n.com [Never]\nb: s.com -> m.com/x\nc: m.com/x -> o.com/x", nil},
 		{"Q5: index.docker.io", "a: index.docker.io/x -> m.com/x", []string{"UnmatchableSource index.docker.io/x a/0"}},
 		{"Q5: registry-1.docker.io", "a: registry-1.docker.io -> m.com", []string{"UnmatchableSource registry-1.docker.io a/0"}},
-		{"Q5: docker.io with one component", "a: docker.io/alpine -> m.com/x", []string{"UnmatchableSource docker.io/alpine a/0"}},
+		{"Q5: a namespace of docker.io", "a: docker.io/bitnami -> m.com/x\nb: docker.io/bitnami -> m.com/x", []string{"DockerHubNamespace docker.io/bitnami a/0 b/0"}},
+		{"Q5: a namespace of docker.io without a mirror", "a: docker.io/bitnami -> (none)", []string{"DockerHubNamespace docker.io/bitnami a/0"}},
+		{"Q5: a namespace elsewhere is fine", "a: quay.io/bitnami -> m.com/x\na: xdocker.io/a -> m.com/y", nil},
+		{"Q3: a namespace of docker.io is no repository", "a: docker.io/bitnami -> m.com:5000\na: docker.io/library -> m.com", []string{"DockerHubNamespace docker.io/bitnami a/0"}},
+		{"Q3: docker.io with one component, of a namespace", "a: docker.io/library -> docker.io", []string{"InvalidRewrite docker.io/library a/0"}},
+		{"Q3: a bare host of an official image", "a: docker.io/library/alpine -> m.com", []string{"InvalidRewrite docker.io/library/alpine a/0"}},
 		{"Q5: docker.io/library is fine", "a: docker.io/library -> m.com/x", nil},
 		{"Q5: a user of docker.io is fine below", "a: docker.io/user/app -> m.com/x", nil},
 		{"Q5: a single label", "a: foo/x -> m.com/x", []string{"UnmatchableSource foo/x a/0"}},
@@ -82,7 +87,8 @@ func TestEveryReasonIsFound(t *testing.T) {
 		b: s.com/free -> (none) [Allow]
 		c: *.s.com -> docker.io
 		c: a.s.com -> s.com/y
-		c: foo -> m.com`)
+		c: foo -> m.com
+		c: docker.io/bitnami -> m.com`)
 	found := make(map[mirrors.Reason]bool)
 	for _, f := range result.Findings {
 		found[f.Reason] = true
@@ -90,7 +96,7 @@ func TestEveryReasonIsFound(t *testing.T) {
 	for _, reason := range []mirrors.Reason{
 		mirrors.InvalidSource, mirrors.InvalidMirror, mirrors.InvalidPolicy, mirrors.PolicyWithoutMirrors, mirrors.CarveOutOpensBlocked,
 		mirrors.OrderConflict, mirrors.PolicyConflict, mirrors.SourceInOwnMirrors, mirrors.WildcardCollapse, mirrors.BlocksTagPulls,
-		mirrors.WildcardTie, mirrors.InvalidRewrite, mirrors.MirrorBlocked, mirrors.UnmatchableSource,
+		mirrors.WildcardTie, mirrors.InvalidRewrite, mirrors.MirrorBlocked, mirrors.UnmatchableSource, mirrors.DockerHubNamespace,
 	} {
 		if !found[reason] {
 			t.Errorf("%s is not found", reason)

@@ -11,7 +11,25 @@ import (
 // MaxNameLength is the longest name, host included, that the runtimes' reference parser takes: no image is in a longer source.
 const MaxNameLength = 255
 
-const dockerHub = "docker.io"
+const (
+	dockerHub = "docker.io"
+	// officialImages is the namespace of the images that people write without one.
+	officialImages = dockerHub + "/library"
+)
+
+// isHubNamespace tells whether a source is a namespace of Docker Hub. No image has such a name itself (L2a).
+func isHubNamespace(source Scope) bool {
+	return source.Host() == dockerHub && strings.Count(source.Path(), "/") == 1
+}
+
+// OfficialImage returns the image of Docker Hub that has the name of a namespace there, as docker.io/library/alpine for docker.io/alpine: it
+// may be what a source was meant for (Q5). It is empty for other sources.
+func OfficialImage(namespace Scope) Scope {
+	if !isHubNamespace(namespace) || namespace == officialImages {
+		return ""
+	}
+	return officialImages + Scope(namespace.Path())
+}
 
 // isShortName tells whether the runtimes read the host as the first component of a Docker Hub repository: a single label
 // without a port, other than localhost.
@@ -62,7 +80,7 @@ const (
 // invalidRewrites tells which references of the source the mirror cannot serve (E3, Q3), or "".
 func invalidRewrites(source, mirror Scope) string {
 	switch {
-	case source.Path() != "" && !isCanonical(mirror):
+	case source.Path() != "" && !isHubNamespace(source) && !isCanonical(mirror):
 		return fmt.Sprintf("CRI-O and Podman fail every pull of %s itself, because %s is not the name of a repository; where it is one that you mean, give the mirror a longer path", quote(source), quote(mirror))
 	case len(mirror)+len("/x") > MaxNameLength:
 		return fmt.Sprintf("CRI-O and Podman fail every pull of images below %s, because the names would have more than %d characters", quote(source), MaxNameLength)
@@ -80,7 +98,7 @@ func RewritesAll(source, mirror Scope) bool {
 
 // unmatchable tells why no canonical reference, or not the one the administrator means, matches the source (Q5), or "".
 func unmatchable(source Scope) string {
-	host, path := source.Host(), source.Path()
+	host := source.Host()
 	switch {
 	case host == "index.docker.io", host == "registry-1.docker.io":
 		return "references to Docker Hub are written docker.io; use that as the source"
@@ -88,8 +106,6 @@ func unmatchable(source Scope) string {
 		return fmt.Sprintf("no image name is longer than %d characters", MaxNameLength)
 	case !source.IsWildcard() && isShortName(host):
 		return fmt.Sprintf("%s is read as a repository of docker.io; write the source with its registry", quote(source))
-	case host == dockerHub && path != "" && path != "/library" && strings.Count(path, "/") == 1:
-		return fmt.Sprintf("the image %s is called \"docker.io/library%s\"; only repositories below %s match", quote(source), path, quote(source))
 	case strings.ToLower(host) != host:
 		return fmt.Sprintf("hosts are compared byte by byte, and images usually write %s", quote(strings.ToLower(host)))
 	}

@@ -43,6 +43,9 @@ func (r *review) reviewSource(rule *Rule) {
 	if why := unmatchable(rule.Source); why != "" {
 		r.find(UnmatchableSource, rule.Source, rule.From, "source %s matches no image, or not those meant: %s", source, why).Blocks = rule.Blocked
 	}
+	if image := OfficialImage(rule.Source); image != "" {
+		r.find(DockerHubNamespace, rule.Source, rule.From, "source %s stands for what is below it; the official image of that name is %s", source, quote(image)).Blocks = rule.Blocked
+	}
 	domain, isWildcard := rule.Source.domain()
 	if isWildcard && r.said[rule.Source].hasOwnMirrors() {
 		r.find(WildcardCollapse, rule.Source, rule.From, "images of different subdomains of %s with the same path meet at one place on a mirror of source %s", quote(domain), source)

@@ -115,8 +115,9 @@ func TestQ5SomeSourcesNeverMatch(t *testing.T) {
 	runQuirkCases(t, "a: registry-1.docker.io -> m.com", mirrors.UnmatchableSource, []quirkCase{
 		{"x@d", "docker.io/library/x@d", "docker.io/library/x@d"},
 	})
-	runQuirkCases(t, "a: docker.io/alpine -> m.com/a", mirrors.UnmatchableSource, []quirkCase{
+	runQuirkCases(t, "a: docker.io/alpine -> m.com", mirrors.DockerHubNamespace, []quirkCase{
 		{"docker.io/alpine@d", "docker.io/library/alpine@d", "docker.io/library/alpine@d"},
+		{"alpine/git@d", "m.com/git@d docker.io/alpine/git@d", "m.com/git@d docker.io/alpine/git@d"},
 	})
 	runQuirkCases(t, "a: foo -> m.com", mirrors.UnmatchableSource, []quirkCase{
 		{"foo/x@d", "docker.io/foo/x@d", "docker.io/foo/x@d"},

@@ -107,9 +107,8 @@ var _ = describe("warnings about a set", func() {
 			`{"source":"foo"},{"source":"Foo/bar"},{"source":"localhost"},{"source":"foo:5000"},{"source":"*.io"}`,
 			[]string{`no image matches source "foo", "Foo/bar": a host that is a single label is read as a repository of docker.io; write the source with its registry`},
 		}),
-		Entry("of an official image without library", doubtful{
-			`{"source":"docker.io/alpine"},{"source":"docker.io/library"},{"source":"docker.io/library/alpine"},{"source":"docker.io/grafana/grafana"}`,
-			[]string{`no image is called "docker.io/alpine": official images are docker.io/library/<name>, and only repositories below such a source match`},
+		Entry("but not of a namespace of Docker Hub", doubtful{
+			`{"source":"docker.io/bitnami"},{"source":"docker.io/library"},{"source":"docker.io/library/alpine"},{"source":"docker.io/grafana/grafana"}`, nil,
 		}),
 		Entry("of capital letters in the host", doubtful{
 			`{"source":"Quay.io/x"},{"source":"*.RedHat.io"},{"source":"foo:5000"},{"source":"LOCALHOST:5000"}`,
@@ -137,7 +136,6 @@ var _ = describe("warnings about a set", func() {
 				`a mirrorSourcePolicy has no effect without mirrors: NeverContactSource of source "foo"` + howToBlock,
 				`a mirror whose host is a single label is left out, because runtimes read it as a repository of docker.io; give it a domain or a port: "mirror" of source "docker.io/alpine"`,
 				`no image matches source "foo": a host that is a single label is read as a repository of docker.io; write the source with its registry`,
-				`no image is called "docker.io/alpine": official images are docker.io/library/<name>, and only repositories below such a source match`,
 			},
 		}),
 		Entry("of none, without rules", doubtful{"", nil}),
@@ -177,7 +175,7 @@ var _ = describe("warnings about a set", func() {
 			about := map[mirrors.Reason][]string{
 				mirrors.PolicyWithoutMirrors: {"a mirrorSourcePolicy has no effect"},
 				mirrors.InvalidMirror:        {"a mirror whose host is a single label", "a mirror at index.docker.io"},
-				mirrors.UnmatchableSource:    {"no image matches source", "no image is called", "hosts are compared byte by byte"},
+				mirrors.UnmatchableSource:    {"no image matches source", "hosts are compared byte by byte"},
 				mirrors.SourceInOwnMirrors:   {"is blocked by NeverContactSource"},
 				refuses:                      {"for all images"},
 			}
@@ -238,7 +236,7 @@ var _ = describe("a large set", func() {
 			}
 			if odd(i) {
 				rule.Mirrors[2] = configv1.ImageMirror(fmt.Sprintf("mirror/odd-%d", i))
-				rule.Source = fmt.Sprintf("docker.io/official-%d", i)
+				rule.Source = fmt.Sprintf("index.docker.io/odd-%d", i)
 			}
 			rules = append(rules, rule)
 		}
@@ -255,7 +253,7 @@ var _ = describe("a large set", func() {
 		Expect(send(spec(1000, func(int) bool { return false }))).To(BeEmpty())
 		warnings := send(spec(1000, func(i int) bool { return i%300 == 1 }))
 		Expect(warnings).To(HaveLen(2))
-		Expect(warnings[0]).To(ContainSubstring(`"mirror/odd-1" of source "docker.io/official-1", "mirror/odd-301" of`))
+		Expect(warnings[0]).To(ContainSubstring(`"mirror/odd-1" of source "index.docker.io/odd-1", "mirror/odd-301" of`))
 	})
 
 	It("of a thousand doubtful rules has warnings without their names", func() {

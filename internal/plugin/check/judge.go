@@ -52,7 +52,7 @@ func (j *judge) placesOfAll(result mirrors.Result, wants []wanted) (images []che
 		}
 		res := j.index.Resolve(w.ref)
 		images[i] = j.placesOf(w, res)
-		pulls = append(pulls, output.Pull{Mode: w.ref.Mode, Resolution: res})
+		pulls = append(pulls, output.Pull{Image: w.ref, Resolution: res})
 		isClosed := res.Rule != nil && res.Rule.NoneServes(w.ref.Mode) // for all of them
 		if readers := j.index.ResolveByReaders(w.ref); !j.forwards() && !isClosed && res.Differs(readers) {
 			other := j.placesOf(w, readers)

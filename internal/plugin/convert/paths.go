@@ -18,7 +18,6 @@ import (
 	"go.podman.io/image/v5/pkg/sysregistriesv2"
 	"go.podman.io/image/v5/types"
 
-	"github.com/mirrorset/mirrorset/internal/certsd"
 	"github.com/mirrorset/mirrorset/internal/mirrorfiles"
 	"github.com/mirrorset/mirrorset/internal/plugin/output"
 	"github.com/mirrorset/mirrorset/internal/registriesconf"
@@ -101,35 +100,25 @@ func (c *converter) readTOML(place, path string, text []byte, fields map[string]
 	}
 	switch isHosts := filepath.Base(path) == hostsName; {
 	case isHosts || has("host", "server", "capabilities"):
-		folder, err := filepath.Abs(filepath.Dir(path))
-		if err != nil {
-			return err
-		}
 		if !isHosts {
 			return fmt.Errorf("%s: containerd names the registry by the folder that its hosts.toml is in: give that file or folder, as in -f certs.d/docker.io", place)
 		}
-		return c.readHosts(path, filepath.Base(folder), text)
+		return c.readHosts(path, text)
 	case has("plugins", "config_path"):
 		return fmt.Errorf("%s: it is the configuration of containerd itself; give the folder that its config_path names", place)
 	case filepath.Base(path) == registriesName:
 		return c.readRegistries(place, path, path+dropInsSuffix)
 	case path == "":
-		return c.readTables(place, dropIn{registriesName, text})
+		return c.readTables(place, dropIn{place, registriesName, text})
 	}
-	return c.readTables(place, dropIn{filepath.Base(path), text})
+	return c.readTables(place, dropIn{place, filepath.Base(path), text})
 }
 
 // readFolder takes the files of runtimes in a folder: a certs.d, one folder of it, a registries.conf, or a folder of drop-ins.
 func (c *converter) readFolder(path string) (found bool, err error) {
-	hosts, err := filepath.Glob(filepath.Join(globEscape(path), "*", hostsName))
+	hasHosts, err := c.readCertsDir(path)
 	if err != nil {
-		return false, err
-	}
-	hosts = append(hosts, existing(filepath.Join(path, hostsName))...)
-	for _, file := range hosts {
-		if _, err := c.readPath(file); err != nil {
-			return true, err
-		}
+		return true, err
 	}
 	base, dropIns := filepath.Join(path, registriesName), filepath.Join(path, registriesName+dropInsSuffix)
 	switch {
@@ -138,7 +127,7 @@ func (c *converter) readFolder(path string) (found bool, err error) {
 	case strings.HasSuffix(filepath.Clean(path), registriesName+dropInsSuffix):
 		return true, c.readRegistries(output.Printable(path), "", path)
 	}
-	return len(hosts) > 0, nil
+	return hasHosts, nil
 }
 
 // hasManifests tells whether a folder has files for kubectl beside those of runtimes.
@@ -159,16 +148,6 @@ func globEscape(path string) string {
 	return strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`).Replace(path)
 }
 
-// readHosts takes the hosts.toml of one registry.
-func (c *converter) readHosts(path, folder string, text []byte) error {
-	place := output.Printable(path)
-	if bytes.HasPrefix(text, []byte(certsd.Marker)) {
-		c.say("note: %s: Mirrorset wrote it from sets, so it is passed over", place)
-		return nil
-	}
-	return at(place, c.take(place, mirrorfiles.Hosts(certsd.HostOf(folder), text)))
-}
-
 // at puts the place before an error.
 func at(place string, err error) error {
 	if err != nil {
@@ -179,8 +158,8 @@ func at(place string, err error) error {
 
 // dropIn is one file of registries.conf.
 type dropIn struct {
-	name string
-	text []byte
+	place, name string
+	text        []byte
 }
 
 // readRegistries takes a registries.conf, where there is one, and its drop-ins, where there are some.
@@ -192,7 +171,7 @@ func (c *converter) readRegistries(place, base, folder string) error {
 			c.say("note: %s: Mirrorset wrote it from sets, so it is passed over", output.Printable(path))
 			return nil
 		}
-		files = append(files, dropIn{filepath.Base(path), text})
+		files = append(files, dropIn{output.Printable(path), filepath.Base(path), text})
 		return err
 	}
 	if base != "" && len(existing(base)) > 0 {
@@ -237,5 +216,17 @@ func (c *converter) readTables(place string, files ...dropIn) (err error) {
 	if err != nil {
 		return fmt.Errorf("%s: CRI-O and Podman cannot read it: %s", place, strings.ReplaceAll(err.Error(), dir+"/", ""))
 	}
-	return at(place, c.take(place, mirrorfiles.Tables(tables)))
+	if err := c.take(place, mirrorfiles.Tables(tables)); err != nil {
+		return at(place, err)
+	}
+	for _, file := range files {
+		settings, err := mirrorfiles.Settings(file.text)
+		if err != nil {
+			return at(file.place, err)
+		}
+		if err := c.take(file.place, settings); err != nil {
+			return at(file.place, err)
+		}
+	}
+	return nil
 }

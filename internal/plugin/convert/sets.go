@@ -70,13 +70,18 @@ func (c *converter) lose(place, format string, args ...any) {
 	c.say("warning: NotConverted: %s: %s", place, fmt.Sprintf(format, args...))
 }
 
+// elsewhere notes what no set has, with where it belongs.
+func (c *converter) elsewhere(place, format string, args ...any) {
+	c.say("warning: NotInSets: %s: %s", place, fmt.Sprintf(format, args...))
+}
+
 // take takes what a file says, and prints what else is to be said of it.
 func (c *converter) take(place string, content *mirrorfiles.Content) error {
 	for _, text := range content.Lost {
 		c.lose(place, "%s", text)
 	}
 	for _, text := range content.Elsewhere {
-		c.say("warning: NotInSets: %s: %s", place, text)
+		c.elsewhere(place, "%s", text)
 	}
 	for _, text := range content.Ignored {
 		c.say("note: %s: %s", place, text)

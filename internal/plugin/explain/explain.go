@@ -86,7 +86,7 @@ func (o *options) run(cmd *cobra.Command, args []string) error {
 	answerer := runtimes.New(result.Rules, o.runtime, node)
 	found := answerer.Answer(ref)
 	stderr := cmd.ErrOrStderr()
-	touched := output.Touching(result.Findings, output.Pull{Mode: ref.Mode, Resolution: found.Resolution})
+	touched := output.Touching(result.Findings, output.Pull{Image: ref, Resolution: found.Resolution})
 	output.Warn(stderr, touched)
 	switch {
 	case found.Pending != nil:

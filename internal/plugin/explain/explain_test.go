@@ -140,7 +140,7 @@ func TestExplainSaysWhereRuntimesDiffer(t *testing.T) {
 }
 
 func TestExplainSaysWhichEntriesCannotDecide(t *testing.T) {
-	manifest := plugintest.Documents(plugintest.Never("a", "docker.io/alpine", "m.example.org/alpine"), plugintest.Set("c", "quay.io", "mirror"))
+	manifest := plugintest.Documents(plugintest.Never("a", "index.docker.io/x", "m.example.org/x"), plugintest.Set("c", "quay.io", "mirror"))
 	const invalidMirror = "InvalidMirror: c: spec.imageDigestMirrors[0]: "
 	both := []string{"UnmatchableSource: a: spec.imageDigestMirrors[0]: "} // it was to be blocked, for both
 	for image, wanted := range map[string][]string{"quay.io/x@sha256:" + strings.Repeat("f", 64): append(both, invalidMirror), "quay.io/x:1": both} {
@@ -152,6 +152,17 @@ func TestExplainSaysWhichEntriesCannotDecide(t *testing.T) {
 		}
 		if strings.Contains(image, ":1") && strings.Contains(r.Stderr, invalidMirror) {
 			t.Errorf("%s: what is found of digests is shown for a tag: %q", image, r.Stderr)
+		}
+	}
+}
+
+// A namespace of Docker Hub is said only of the official image that may have been meant, and --strict takes it as it is.
+func TestExplainSaysWhichImageANamespaceOfDockerHubIsNot(t *testing.T) {
+	manifest := plugintest.Documents(plugintest.Never("a", "docker.io/redis", "m.example.org/redis"), plugintest.Set("b", "docker.io", "m.example.org/hub"))
+	const note = "note: DockerHubNamespace: a: spec.imageDigestMirrors[0]: source \"docker.io/redis\" stands for what is below it; the official image of that name is \"docker.io/library/redis\"\n"
+	for image, want := range map[string]string{"redis:8": note, "docker.io/library/redis@sha256:" + strings.Repeat("f", 64): note, "docker.io/redis/redis-stack@sha256:" + strings.Repeat("f", 64): "", "alpine": ""} {
+		if got := run(t, manifest, "explain", image, "-f", "-", "--strict").MustSucceed(t).Stderr; got != want {
+			t.Errorf("%s: %q, want %q", image, got, want)
 		}
 	}
 }

@@ -47,20 +47,24 @@ func (f Finding) SetNames() string {
 	return mirrors.Names(f.from)
 }
 
-// Warn prints a line for each finding.
+// Warn prints a line for each finding. It is a warning, which counts for --strict, unless the set is most likely right.
 func Warn(stderr io.Writer, findings []mirrors.Finding) {
 	for _, f := range findings {
 		where := ""
 		if path := f.Path(); path != "" {
 			where = path + ": "
 		}
-		fmt.Fprintf(stderr, "warning: %s: %s: %s%s\n", f.Reason, mirrors.Names(f.Entries), where, f.Message)
+		level := "warning"
+		if f.Reason == mirrors.DockerHubNamespace {
+			level = "note"
+		}
+		fmt.Fprintf(stderr, "%s: %s: %s: %s%s\n", level, f.Reason, mirrors.Names(f.Entries), where, f.Message)
 	}
 }
 
 // Pull is one image with what was found of it.
 type Pull struct {
-	Mode mirrors.Mode
+	Image mirrors.Reference
 	mirrors.Resolution
 }
 
@@ -77,8 +81,11 @@ func Touching(findings []mirrors.Finding, pulls ...Pull) (touched []mirrors.Find
 }
 
 func (p *Pull) concerns(f mirrors.Finding) bool {
-	if !f.Concerns(p.Mode) {
+	if !f.Concerns(p.Image.Mode) {
 		return false
+	}
+	if f.Reason == mirrors.DockerHubNamespace {
+		return p.Image.Name == string(mirrors.OfficialImage(f.Source))
 	}
 	switch f.Class() {
 	case mirrors.LeftOut, mirrors.NoEffect:

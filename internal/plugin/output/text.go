@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"strconv"
+	"strings"
 )
 
 // Printable quotes a file's name that could do something to a terminal.
@@ -33,4 +34,13 @@ func Plural(count int, one, more string) string {
 		return "1 " + one
 	}
 	return fmt.Sprintf("%d %s", count, more)
+}
+
+// FirstOf names the first few, and counts the others.
+func FirstOf(names []string, most int) string {
+	text := strings.Join(names[:min(len(names), most)], ", ")
+	if more := len(names) - most; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
 }
