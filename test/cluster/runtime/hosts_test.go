@@ -137,3 +137,25 @@ func registries(t *testing.T, content []byte) string {
 	}
 	return strings.Join(names, " ")
 }
+
+// TestContainerdGivesUpWhereItCannotReadAFile is what internal/certsd/ondisk says of these.
+func TestContainerdGivesUpWhereItCannotReadAFile(t *testing.T) {
+	root := t.TempDir()
+	for _, folder := range []string{"folder.com/hosts.toml", "nowhere.com"} {
+		if err := os.MkdirAll(filepath.Join(root, folder), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(root, "file.com"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("missing", filepath.Join(root, "nowhere.com", "hosts.toml")); err != nil {
+		t.Fatal(err)
+	}
+	options := config.HostOptions{HostDir: config.HostDirFromRoot(root)}
+	for host, fails := range map[string]bool{"folder.com": true, "file.com": true, "nowhere.com": false, "else.com": false} {
+		if hosts, err := config.ConfigureHosts(t.Context(), options)(host); (err != nil) != fails {
+			t.Errorf("%s: hosts %v, error %v", host, hosts, err)
+		}
+	}
+}
