@@ -23,10 +23,15 @@ const Blocked = "blocked.invalid"
 type Entry struct {
 	Mode mirrors.Mode
 	mirrors.SetEntry
+	// Blocks says that the file blocks the source where it is a mirror of another one, too, as NeverContactSource does (docs/semantics.md,
+	// Q4). Else the policy is about the source alone.
+	Blocks bool
 }
 
 // Content is what a file says. All texts are for people, and none has a secret in it.
 type Content struct {
+	// Place names the file in what [Settle] says. Who reads the file fills it in.
+	Place   string
 	Entries []Entry
 	// Lost is what the entries lack, with what to do.
 	Lost []string
@@ -34,6 +39,9 @@ type Content struct {
 	Elsewhere []string
 	// Ignored is what the program that the file is for passes over, and what else is worth a note.
 	Ignored []string
+
+	// readers says that the file is for CRI-O and Podman, with their quirks.
+	readers bool
 }
 
 func (c *Content) lose(format string, args ...any) {

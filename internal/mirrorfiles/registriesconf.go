@@ -15,7 +15,7 @@ import (
 
 // Tables reads a registries.conf with its drop-ins, as the library of CRI-O and Podman has merged them.
 func Tables(all []sysregistriesv2.Registry) *Content {
-	c := &Content{}
+	c := &Content{readers: true}
 	for i := range all {
 		c.addTable(&all[i], all)
 	}
@@ -32,7 +32,7 @@ func (c *Content) addTable(t *sysregistriesv2.Registry, all []sysregistriesv2.Re
 	if t.Blocked || isMoved(t) {
 		policy = mirrors.NeverContactSource
 	}
-	switch err := sayable(t, all, slices.Concat(places[mirrors.ByDigest], places[mirrors.ByTag])); {
+	switch err := check(t.Prefix, slices.Concat(places[mirrors.ByDigest], places[mirrors.ByTag])); {
 	case err != nil && t.Blocked:
 		c.lose("source %q loses its mirrors, and stays blocked: %v; write its entry by hand", t.Prefix, err)
 		clear(places)
@@ -53,6 +53,7 @@ func (c *Content) addTable(t *sysregistriesv2.Registry, all []sysregistriesv2.Re
 		switch {
 		case len(places[mode]) > 0:
 			c.add(mode, t.Prefix, places[mode], policy)
+			c.Entries[len(c.Entries)-1].Blocks = t.Blocked
 		case narrow:
 			c.add(mode, t.Prefix, nil, "")
 		}
@@ -70,21 +71,6 @@ func encloses(prefix, place string) bool {
 	host, _, hasPort := strings.Cut(mirrors.Scope(place).Host(), ":")
 	outer := mirrors.Scope(prefix)
 	return outer.Contains(mirrors.Scope(place)) || hasPort && outer.Contains(mirrors.Scope(host))
-}
-
-// sayable tells why a set cannot say what a table says.
-func sayable(t *sysregistriesv2.Registry, all []sysregistriesv2.Registry, places []string) error {
-	if isMoved(t) && !t.Blocked {
-		// A set says so by never contacting the source. In the library, that is about the source alone (Q4).
-		for _, other := range all {
-			for _, e := range append(slices.Clone(other.Mirrors), other.Endpoint) {
-				if (isMoved(&other) || e.Location != other.Prefix) && encloses(t.Prefix, e.Location) {
-					return fmt.Errorf("it was moved to %q, and %q of source %q lies in it, which would then be blocked too", t.Location, e.Location, other.Prefix)
-				}
-			}
-		}
-	}
-	return check(t.Prefix, places)
 }
 
 // placesOf returns the mirrors that the library tries for references of a mode, and where the source was moved to.

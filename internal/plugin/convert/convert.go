@@ -67,6 +67,7 @@ func (o *options) run(cmd *cobra.Command, _ []string) error {
 			return err
 		}
 	}
+	c.settle()
 	if err := c.nameSets(o.name, cmd.Flags().Changed("name")); err != nil {
 		return err
 	}

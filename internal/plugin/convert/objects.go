@@ -217,13 +217,18 @@ func (c *converter) readSet(place string, kind *kinds.Kind, data []byte) error {
 	}
 	entries := make([]configv1.ImageDigestMirrors, len(set.Entries))
 	for i, e := range set.Entries {
-		entries[i] = configv1.ImageDigestMirrors{Source: e.Source, MirrorSourcePolicy: configv1.MirrorSourcePolicy(e.Policy)}
-		for _, m := range e.Mirrors {
-			entries[i].Mirrors = append(entries[i].Mirrors, configv1.ImageMirror(m))
-		}
+		entries[i] = entryOf(e)
 	}
 	c.add(fmt.Sprintf("%s: %s %q", place, kind.Name, set.GetName()), kind, metadataOf(set.Object), entries)
 	return nil
+}
+
+func entryOf(e mirrors.SetEntry) configv1.ImageDigestMirrors {
+	entry := configv1.ImageDigestMirrors{Source: e.Source, MirrorSourcePolicy: configv1.MirrorSourcePolicy(e.Policy)}
+	for _, m := range e.Mirrors {
+		entry.Mirrors = append(entry.Mirrors, configv1.ImageMirror(m))
+	}
+	return entry
 }
 
 func metadataOf(object metav1.Object) setMetadata {

@@ -28,9 +28,9 @@ type converter struct {
 	never bool
 
 	sets       []setManifest
-	nameless   []mirrorfiles.Entry // of files, which have no names
-	saidIn     map[source]string   // where each source of these was read
-	said       []string            // for standard error, once there is no error
+	files      []*mirrorfiles.Content // whose entries have no names
+	saidIn     map[source]string      // where each source of these was read
+	said       []string               // for standard error, once there is no error
 	lost       bool
 	passedOver []string // kinds that are none of mirrors
 	k3s        int      // registries.yaml files
@@ -92,8 +92,29 @@ func (c *converter) take(place string, content *mirrorfiles.Content) error {
 	for _, e := range content.Entries {
 		c.saidIn[source{e.Mode, e.Source}] = place
 	}
-	c.nameless = append(c.nameless, content.Entries...)
+	content.Place = place
+	c.files = append(c.files, content)
 	return nil
+}
+
+// settle leaves out of the files what sets cannot say with all else that is converted.
+func (c *converter) settle() {
+	var beside []mirrors.Set
+	for _, s := range c.sets {
+		set := mirrors.Set{Object: mirrors.Object{Kind: &s.kind.Kind, Name: s.Metadata.Name}}
+		for _, e := range s.Spec[s.kind.Field] {
+			entry := mirrors.SetEntry{Source: e.Source, Policy: mirrors.Policy(e.MirrorSourcePolicy)}
+			for _, m := range e.Mirrors {
+				entry.Mirrors = append(entry.Mirrors, string(m))
+			}
+			set.Entries = append(set.Entries, entry)
+		}
+		beside = append(beside, set)
+	}
+	for _, loss := range mirrorfiles.Settle(c.files, beside) {
+		c.lose(loss.Place, "%s", loss.Text)
+	}
+	c.files = slices.DeleteFunc(c.files, func(f *mirrorfiles.Content) bool { return len(f.Entries) == 0 })
 }
 
 // add takes a set, without a name where it has none that an API server takes.
@@ -108,7 +129,7 @@ func (c *converter) add(place string, kind *kinds.Kind, metadata setMetadata, en
 // nameSets makes sets of the entries without one, and gives all sets that have no valid name of their own, or one that is taken,
 // the wanted name. Where that is taken too, a number is put behind it. It also renames an only object.
 func (c *converter) nameSets(wanted string, isWanted bool) error {
-	only := isWanted && len(c.sets) == 1 && len(c.nameless) == 0
+	only := isWanted && len(c.sets) == 1 && len(c.files) == 0
 	taken := make(map[string]bool)
 	label := func(kind *kinds.Kind, name string) string { return kind.Name + "/" + name }
 	var unnamed []*setManifest
@@ -130,7 +151,7 @@ func (c *converter) nameSets(wanted string, isWanted bool) error {
 			return fmt.Errorf("%s: a second set would be called %q; convert one of them by itself, or name the second one with --name", s.place, s.Metadata.Name)
 		}
 	}
-	if isWanted && len(unnamed) == 0 && len(c.nameless) == 0 && len(c.sets) > 0 {
+	if isWanted && len(unnamed) == 0 && len(c.files) == 0 && len(c.sets) > 0 {
 		return fmt.Errorf("--name is for one object, or for what has no name that an API server takes; these %d have such names", len(c.sets))
 	}
 	free := func(of ...*kinds.Kind) (name string) {
@@ -148,7 +169,7 @@ func (c *converter) nameSets(wanted string, isWanted bool) error {
 		s.Metadata.Name = free(s.kind)
 		taken[label(s.kind, s.Metadata.Name)] = true
 	}
-	if len(c.nameless) > 0 {
+	if len(c.files) > 0 {
 		c.addNameless(free(kinds.All...))
 	}
 	return nil
@@ -158,15 +179,12 @@ func (c *converter) nameSets(wanted string, isWanted bool) error {
 func (c *converter) addNameless(name string) {
 	for _, kind := range kinds.All {
 		var entries []configv1.ImageDigestMirrors
-		for _, e := range c.nameless {
-			if e.Mode != kind.Mode {
-				continue
+		for _, file := range c.files {
+			for _, e := range file.Entries {
+				if e.Mode == kind.Mode {
+					entries = append(entries, entryOf(e.SetEntry))
+				}
 			}
-			entry := configv1.ImageDigestMirrors{Source: e.Source, MirrorSourcePolicy: configv1.MirrorSourcePolicy(e.Policy)}
-			for _, m := range e.Mirrors {
-				entry.Mirrors = append(entry.Mirrors, configv1.ImageMirror(m))
-			}
-			entries = append(entries, entry)
 		}
 		if len(entries) > 0 {
 			c.add("", kind, setMetadata{Name: name}, entries)
