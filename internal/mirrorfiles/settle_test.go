@@ -129,6 +129,10 @@ func TestARegistryThatIsAMirrorToo(t *testing.T) {
 			lost:  []string{`file 0: source "a.io/below" is left out`, `the mirror "a.io" of source "b.io"`},
 			comes: map[string]string{"a.io/below/x": "a.io/below/x", "b.io/below/x": "a.io/below/x b.io/below/x"},
 		},
+		"moved, below a mirror that is not asked for it": {
+			files: []*mirrorfiles.Content{mirrorfiles.Tables(newConsumer(t).load(t, "[[registry]]\nprefix = \"a.io/below\"\nlocation = \"m.example\"\n[[registry]]\nlocation = \"b.io\"\n[[registry.mirror]]\nlocation = \"a.io\"\n[[registry]]\nlocation = \"b.io/below\"\n[[registry.mirror]]\nlocation = \"n.example\"\n"))},
+			comes: map[string]string{"a.io/below/x": "m.example/x", "b.io/below/x": "n.example/x b.io/below/x", "b.io/x": "a.io/x b.io/x"},
+		},
 		"left out below another source": {
 			files: []*mirrorfiles.Content{mirrorfiles.Tables(newConsumer(t).load(t, "[[registry]]\nlocation = \"a.io\"\n[[registry.mirror]]\nlocation = \"n.example\"\n[[registry]]\nprefix = \"a.io/below\"\nlocation = \"m.example\"\n[[registry]]\nlocation = \"b.io\"\n[[registry.mirror]]\nlocation = \"a.io/below\"\n"))},
 			lost:  []string{`file 0: source "a.io/below" is left out`},
