@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/mirrors/value"
 )
 
 // Blocked is the mirror of a source that has none and is never to be contacted: a host that cannot exist (RFC 6761, section 6.4),
@@ -81,6 +82,9 @@ func (c *Content) tlsFiles(of, host string) {
 // check tells why a set cannot name these mirrors for the source.
 func check(source string, places []string) error {
 	for _, place := range places {
+		if !value.Mirror.Takes(place) {
+			return fmt.Errorf("mirror %s of source %s: %s", value.Quote(place), value.Quote(source), value.Wrong(place, value.Mirror))
+		}
 		rule := mirrors.Rule{Source: mirrors.Scope(source), Mirrors: []mirrors.Mirror{{Location: mirrors.Scope(place), Modes: mirrors.ByDigest | mirrors.ByTag}}}
 		if err := rule.Validate(); err != nil {
 			return err

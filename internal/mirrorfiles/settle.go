@@ -117,7 +117,7 @@ func (t *together) judge(file int, e *Entry) *conflict {
 		for _, s := range got.PullSources {
 			places = append(places, s.Location)
 		}
-		if !slices.Equal(places, want) {
+		if !t.files[file].isRepeated(e) && !slices.Equal(places, want) {
 			return &conflict{file, e.Source, fmt.Sprintf("with what else is converted here, its images by %s would come from %s in place of %s", e.Mode, names(places), names(want))}
 		}
 	}
@@ -211,6 +211,13 @@ func (c *Content) entry(e mirrors.Entry) *Entry {
 		at++
 	}
 	return &Entry{}
+}
+
+// isRepeated tells whether a file has more entries for the source and the mode, which are merged as those of sets are.
+func (c *Content) isRepeated(e *Entry) bool {
+	return slices.ContainsFunc(c.Entries, func(other Entry) bool {
+		return other.Source == e.Source && other.Mode == e.Mode && !slices.Equal(other.Mirrors, e.Mirrors)
+	})
 }
 
 // withdraw takes the entries of a source away. Where its images would then have the mirrors of a broader source, they stay as carve-outs.

@@ -176,10 +176,7 @@ type policy struct {
 	metav1.TypeMeta `json:",inline"`
 	Metadata        metav1.ObjectMeta `json:"metadata"`
 	Spec            struct {
-		RepositoryDigestMirrors []struct {
-			Source  string                 `json:"source"`
-			Mirrors []configv1.ImageMirror `json:"mirrors"`
-		} `json:"repositoryDigestMirrors"`
+		RepositoryDigestMirrors []mirrorfiles.ContentSource `json:"repositoryDigestMirrors"`
 	} `json:"spec"`
 	Status json.RawMessage `json:"status"`
 }
@@ -190,18 +187,11 @@ func (c *converter) readPolicy(place string, data []byte) error {
 		return fmt.Errorf("%s %q: %w", manifests.PolicyKind, p.Metadata.Name, err)
 	}
 	place = fmt.Sprintf("%s: %s %q", place, manifests.PolicyKind, p.Metadata.Name)
-	var entries []configv1.ImageDigestMirrors
-	for _, m := range p.Spec.RepositoryDigestMirrors {
-		entry := configv1.ImageDigestMirrors{Source: m.Source, Mirrors: c.usable(place, m.Source, m.Mirrors)}
-		switch {
-		case len(entry.Mirrors) > 0:
-			entries = append(entries, entry)
-		case len(m.Mirrors) > 0:
-			// Without mirrors it would switch off those of a broader source, which it did not do before.
-			c.lose(place, "source %q: no mirror is left, so there is no entry for it", m.Source)
-		default:
-			c.say("note: %s: source %q has no mirror and no effect, so there is no entry for it", place, m.Source)
-		}
+	content := mirrorfiles.ContentSources("spec.repositoryDigestMirrors", p.Spec.RepositoryDigestMirrors)
+	c.sayOf(place, content)
+	entries := make([]configv1.ImageDigestMirrors, len(content.Entries))
+	for i, e := range content.Entries {
+		entries[i] = entryOf(e.SetEntry)
 	}
 	if len(entries) > 0 {
 		c.add(place, kinds.Digest, metadataOf(&p.Metadata), entries)
@@ -235,18 +225,4 @@ func metadataOf(object metav1.Object) setMetadata {
 	annotations := maps.Clone(object.GetAnnotations())
 	delete(annotations, lastApplied)
 	return setMetadata{Name: object.GetName(), Labels: object.GetLabels(), Annotations: annotations}
-}
-
-// usable returns the mirrors that a set may name for the source, each once.
-func (c *converter) usable(place, source string, all []configv1.ImageMirror) []configv1.ImageMirror {
-	var kept []configv1.ImageMirror
-	for _, m := range all {
-		rule := mirrors.Rule{Source: mirrors.Scope(source), Mirrors: []mirrors.Mirror{{Location: mirrors.Scope(m), Modes: mirrors.ByDigest | mirrors.ByTag}}}
-		if err := rule.Validate(); err != nil {
-			c.lose(place, "%v", err)
-		} else if !slices.Contains(kept, m) {
-			kept = append(kept, m)
-		}
-	}
-	return kept
 }

@@ -70,8 +70,8 @@ func (c *converter) lose(place, format string, args ...any) {
 	c.say("warning: NotConverted: %s: %s", place, fmt.Sprintf(format, args...))
 }
 
-// take takes what a file says, and prints what else is to be said of it.
-func (c *converter) take(place string, content *mirrorfiles.Content) error {
+// sayOf says what else is to be said of a file than its entries.
+func (c *converter) sayOf(place string, content *mirrorfiles.Content) {
 	for _, text := range content.Lost {
 		c.lose(place, "%s", text)
 	}
@@ -81,6 +81,11 @@ func (c *converter) take(place string, content *mirrorfiles.Content) error {
 	for _, text := range content.Ignored {
 		c.say("note: %s: %s", place, text)
 	}
+}
+
+// take takes what a file says.
+func (c *converter) take(place string, content *mirrorfiles.Content) error {
+	c.sayOf(place, content)
 	for _, e := range content.Entries {
 		if earlier, again := c.saidIn[source{e.Mode, e.Source}]; again {
 			return fmt.Errorf("source %q has an entry of %s already; convert one of the two by itself", e.Source, earlier)
