@@ -4,6 +4,7 @@
 package convert
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -25,7 +26,7 @@ import (
 
 // converter collects sets, and what is lost on the way to them.
 type converter struct {
-	never bool
+	never, recursive bool
 
 	sets       []setManifest
 	files      []*mirrorfiles.Content // whose entries have no names
@@ -99,6 +100,31 @@ func (c *converter) take(place string, content *mirrorfiles.Content) error {
 	}
 	content.Place = place
 	c.files = append(c.files, content)
+	return nil
+}
+
+// refuse leaves out the sets that an API server would not take, under whatever name.
+func (c *converter) refuse() error {
+	kept := make([]setManifest, 0, len(c.sets))
+	for _, s := range c.sets {
+		named := s
+		named.Metadata.Name = "name"
+		data, err := json.Marshal(&named)
+		if err != nil {
+			return err
+		}
+		why, err := manifests.WhyRefused(s.kind, data)
+		if err != nil {
+			return err
+		}
+		for _, text := range why {
+			c.lose(s.place, "an API server refuses the object, so it is left out: %s", text)
+		}
+		if len(why) == 0 {
+			kept = append(kept, s)
+		}
+	}
+	c.sets = kept
 	return nil
 }
 
