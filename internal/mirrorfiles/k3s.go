@@ -4,7 +4,6 @@
 package mirrorfiles
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -42,11 +41,6 @@ type secret struct{}
 
 // UnmarshalJSON keeps nothing.
 func (*secret) UnmarshalJSON([]byte) error { return nil }
-
-// DisablesDefaultEndpoint tells whether a config.yaml of k3s or RKE2 has the nodes contact no registry that has mirrors.
-func DisablesDefaultEndpoint(fields map[string]json.RawMessage) bool {
-	return slices.Contains([]string{"true", `"true"`}, string(fields["disable-default-registry-endpoint"]))
-}
 
 // K3s reads a registries.yaml, in JSON. never says that the nodes run with --disable-default-registry-endpoint.
 func K3s(data []byte, never bool) (*Content, error) {

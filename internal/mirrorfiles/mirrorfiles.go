@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/mirrors/value"
 )
 
 // Blocked is the mirror of a source that has none and is never to be contacted: a host that cannot exist (RFC 6761, section 6.4),
@@ -23,10 +24,15 @@ const Blocked = "blocked.invalid"
 type Entry struct {
 	Mode mirrors.Mode
 	mirrors.SetEntry
+	// Blocks says that the file blocks the source where it is a mirror of another one, too, as NeverContactSource does (docs/semantics.md,
+	// Q4). Else the policy is about the source alone.
+	Blocks bool
 }
 
 // Content is what a file says. All texts are for people, and none has a secret in it.
 type Content struct {
+	// Place names the file in what [Settle] says. Who reads the file fills it in.
+	Place   string
 	Entries []Entry
 	// Lost is what the entries lack, with what to do.
 	Lost []string
@@ -34,6 +40,9 @@ type Content struct {
 	Elsewhere []string
 	// Ignored is what the program that the file is for passes over, and what else is worth a note.
 	Ignored []string
+
+	// readers says that the file is for CRI-O and Podman, with their quirks.
+	readers bool
 }
 
 func (c *Content) lose(format string, args ...any) {
@@ -73,6 +82,9 @@ func (c *Content) tlsFiles(of, host string) {
 // check tells why a set cannot name these mirrors for the source.
 func check(source string, places []string) error {
 	for _, place := range places {
+		if !value.Mirror.Takes(place) {
+			return fmt.Errorf("mirror %s of source %s: %s", value.Quote(place), value.Quote(source), value.Wrong(place, value.Mirror))
+		}
 		rule := mirrors.Rule{Source: mirrors.Scope(source), Mirrors: []mirrors.Mirror{{Location: mirrors.Scope(place), Modes: mirrors.ByDigest | mirrors.ByTag}}}
 		if err := rule.Validate(); err != nil {
 			return err

@@ -17,7 +17,7 @@ import (
 
 // Tables reads a registries.conf with its drop-ins, as the library of CRI-O and Podman has merged them.
 func Tables(all []sysregistriesv2.Registry) *Content {
-	c := &Content{}
+	c := &Content{readers: true}
 	for i := range all {
 		c.addTable(&all[i], all)
 	}
@@ -56,7 +56,7 @@ func (c *Content) addTable(t *sysregistriesv2.Registry, all []sysregistriesv2.Re
 	if t.Blocked || isMoved(t) {
 		policy = mirrors.NeverContactSource
 	}
-	switch err := sayable(t, all, slices.Concat(places[mirrors.ByDigest], places[mirrors.ByTag])); {
+	switch err := sayable(t, slices.Concat(places[mirrors.ByDigest], places[mirrors.ByTag])); {
 	case err != nil && t.Blocked:
 		c.lose("source %q loses its mirrors, and stays blocked: %v; write its entry by hand", t.Prefix, err)
 		clear(places)
@@ -77,6 +77,7 @@ func (c *Content) addTable(t *sysregistriesv2.Registry, all []sysregistriesv2.Re
 		switch {
 		case len(places[mode]) > 0:
 			c.add(mode, t.Prefix, places[mode], policy)
+			c.Entries[len(c.Entries)-1].Blocks = t.Blocked
 		case narrow:
 			c.add(mode, t.Prefix, nil, "")
 		}
@@ -97,20 +98,10 @@ func encloses(prefix, place string) bool {
 }
 
 // sayable tells why a set cannot say what a table says.
-func sayable(t *sysregistriesv2.Registry, all []sysregistriesv2.Registry, places []string) error {
+func sayable(t *sysregistriesv2.Registry, places []string) error {
 	for _, e := range append(slices.Clone(t.Mirrors), t.Endpoint) {
 		if e.NamespaceProxy != "" {
 			return fmt.Errorf("%q is asked with namespace-proxy = %q, and a set can name no such mirror", cmp.Or(e.Location, t.Prefix), e.NamespaceProxy)
-		}
-	}
-	if isMoved(t) && !t.Blocked {
-		// A set says so by never contacting the source. In the library, that is about the source alone (Q4).
-		for _, other := range all {
-			for _, e := range append(slices.Clone(other.Mirrors), other.Endpoint) {
-				if (isMoved(&other) || e.Location != other.Prefix) && encloses(t.Prefix, e.Location) {
-					return fmt.Errorf("it was moved to %q, and %q of source %q lies in it, which would then be blocked too", t.Location, e.Location, other.Prefix)
-				}
-			}
 		}
 	}
 	return check(t.Prefix, places)

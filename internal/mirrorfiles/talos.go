@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 )
 
 // TalosVersion is the apiVersion of the documents of Talos.
@@ -18,11 +19,21 @@ var TalosKinds = []string{"RegistryMirrorConfig", "RegistryTLSConfig", "Registry
 
 // talosDocument is one of [TalosKinds] (https://docs.siderolabs.com/talos, reference/configuration/cri).
 type talosDocument struct {
+	APIVersion   string          `json:"apiVersion"`
 	Kind         string          `json:"kind"`
 	Name         string          `json:"name"`
 	Endpoints    []talosEndpoint `json:"endpoints"`
 	SkipFallback bool            `json:"skipFallback"`
 	talosTLS
+	talosAuth
+}
+
+// talosAuth has secrets, of which none is kept.
+type talosAuth struct {
+	Username      *secret `json:"username"`
+	Password      *secret `json:"password"`
+	Auth          *secret `json:"auth"`
+	IdentityToken *secret `json:"identityToken"`
 }
 
 type talosEndpoint struct {
@@ -46,20 +57,31 @@ type talosMachine struct {
 				SkipFallback bool     `json:"skipFallback"`
 			} `json:"mirrors"`
 			Config map[string]*struct {
-				TLS  talosTLS `json:"tls"`
-				Auth *secret  `json:"auth"`
+				TLS  talosTLS   `json:"tls"`
+				Auth *talosAuth `json:"auth"`
 			} `json:"config"`
 		} `json:"registries"`
 	} `json:"machine"`
 }
 
+// refuseUnknown says which fields Talos does not take. at begins the names of those that are about registries.
+func (c *Content) refuseUnknown(fields []string, at string) {
+	for _, field := range fields {
+		if strings.HasPrefix(field, `unknown field "`+at) {
+			c.lose("%s: Talos refuses a configuration with it, and no set has what it is to say; correct its name, or remove it", field)
+		}
+	}
+}
+
 // TalosDocument reads one of [TalosKinds], in JSON.
 func TalosDocument(data []byte) (*Content, error) {
 	var d talosDocument
-	if _, err := Decode(data, &d); err != nil {
+	unknown, err := Decode(data, &d)
+	if err != nil {
 		return nil, err
 	}
 	c := &Content{}
+	c.refuseUnknown(unknown, "")
 	switch d.Kind {
 	case "RegistryMirrorConfig":
 		c.addTalos(d.Name, d.Endpoints, d.SkipFallback)
@@ -74,10 +96,12 @@ func TalosDocument(data []byte) (*Content, error) {
 // TalosMachine reads a machine configuration, in JSON.
 func TalosMachine(data []byte) (*Content, error) {
 	var m talosMachine
-	if _, err := Decode(data, &m); err != nil {
+	unknown, err := Decode(data, &m)
+	if err != nil {
 		return nil, err
 	}
 	c, registries := &Content{}, m.Machine.Registries
+	c.refuseUnknown(unknown, "machine.registries.")
 	for _, host := range slices.Sorted(maps.Keys(registries.Mirrors)) {
 		mirror := registries.Mirrors[host]
 		if mirror == nil {

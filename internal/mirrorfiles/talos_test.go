@@ -101,7 +101,109 @@ imageDigestSources:
 			t.Errorf("entry %d: %+v", i, e)
 		}
 	}
-	if _, err := mirrorfiles.InstallConfig(toJSON(t, "imageContentSources: [{mirrors: [m.example]}]")); err == nil || !strings.Contains(err.Error(), "imageContentSources[0].source: required") {
-		t.Error(err)
+}
+
+// installConfig reads what stands in an install-config.yaml.
+func installConfig(t *testing.T, text string) *mirrorfiles.Content {
+	t.Helper()
+	content, err := mirrorfiles.InstallConfig(toJSON(t, text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return content
+}
+
+func TestAnEntryWithoutMirrorsDoesNothingInOpenShift(t *testing.T) {
+	for _, field := range mirrorfiles.InstallConfigFields {
+		content := installConfig(t, field+": [{source: quay.io, mirrors: [m.example/quay]}, {source: quay.io/a}, {source: quay.io/b, mirrors: []}]")
+		if got := places(t, merged(content).Rules, "quay.io/a/x"+digest); !slices.Equal(got, []string{"m.example/quay/a/x", "quay.io/a/x"}) || len(content.Lost) > 0 {
+			t.Errorf("%s: %q, lost %q", field, got, content.Lost)
+		}
+		says(t, content.Ignored, field+`[1]: source "quay.io/a" has no mirror and no effect`)
+		says(t, content.Ignored, field+`[2]: source "quay.io/b" has no mirror and no effect`)
+	}
+}
+
+func TestAnEntryOfAnInstallConfigThatNoAPIServerTakesIsLeftOut(t *testing.T) {
+	content := installConfig(t, `
+imageDigestSources:
+- {source: a.io, mirrors: [m.example/a:v1]}
+- {source: b.io, mirrors: [n.example, m.example, n.example]}
+- {source: c.io, mirrors: [m.example], sourcePolicy: Foo}
+- {source: "https://d.io", mirrors: [m.example]}
+- {mirrors: [m.example]}
+- {source: f.io, mirrors: [single, m.example], sourcePolicy: AllowContactingSource}
+`)
+	if got := sources(content); !slices.Equal(got, []string{"b.io", "f.io"}) {
+		t.Errorf("sources %q", got)
+	}
+	for image, want := range map[string][]string{"b.io/x": {"n.example/x", "m.example/x", "b.io/x"}, "f.io/x": {"m.example/x", "f.io/x"}} {
+		if got := places(t, merged(content).Rules, image+digest); !slices.Equal(got, want) {
+			t.Errorf("%s comes from %q", image, got)
+		}
+	}
+	says(t, content.Lost, `imageDigestSources[0].mirrors[0] is left out: mirror "m.example/a:v1" of source "a.io": it ends with the tag ":v1"; write "m.example/a"`)
+	says(t, content.Lost, `imageDigestSources[0]: source "a.io": no mirror is left`)
+	says(t, content.Ignored, `imageDigestSources[1].mirrors[2]: mirror "n.example"`, "counts once")
+	says(t, content.Lost, `imageDigestSources[2]: source "c.io" is left out: its sourcePolicy "Foo" is neither NeverContactSource nor AllowContactingSource`)
+	says(t, content.Lost, `imageDigestSources[3]: source "https://d.io" is left out: it begins with the scheme`)
+	says(t, content.Lost, "imageDigestSources[4] is left out: it has no source")
+	says(t, content.Lost, `imageDigestSources[5].mirrors[0] is left out: mirror "single" of source "f.io": a single label is not a registry host`)
+}
+
+func TestUnknownFieldsOfOpenShiftAndTalosAreSaid(t *testing.T) {
+	content := installConfig(t, `
+baseDomain: example.com
+imageDigestSource: []
+imageDigestSources: [{source: a.io, mirrors: [m.example], mirrorSourcePolicy: NeverContactSource}, {source: b.io, mirror: [m.example]}]
+imageContentSources: [{source: c.io, mirrors: [m.example], sourcePolicy: NeverContactSource}]
+`)
+	says(t, content.Ignored, `unknown field "imageDigestSources[0].mirrorSourcePolicy"`, "the installer of OpenShift passes over it", "sourcePolicy")
+	says(t, content.Ignored, `unknown field "imageDigestSources[1].mirror"`)
+	says(t, content.Ignored, `unknown field "imageContentSources[0].sourcePolicy"`)
+	says(t, content.Ignored, `unknown field "imageDigestSource"`)
+	if len(content.Ignored) != 5 || len(content.Lost) > 0 || merged(content).Rules[0].Blocked { // the fifth is that b.io has no mirror
+		t.Errorf("ignored %q, lost %q", content.Ignored, content.Lost)
+	}
+
+	content, err := mirrorfiles.TalosDocument(toJSON(t, "apiVersion: v1alpha1\nkind: RegistryMirrorConfig\nname: a.io\nendpoint: [{url: https://m.example}]\nendpoints: [{url: https://n.example, overridepath: true}]"))
+	if err != nil || len(content.Lost) != 2 {
+		t.Fatal(err, content.Lost)
+	}
+	says(t, content.Lost, `unknown field "endpoint": Talos refuses a configuration with it`)
+	says(t, content.Lost, `unknown field "endpoints[0].overridepath"`)
+	content = talosFile(t, `
+version: v1alpha1
+machine:
+  type: worker
+  registries:
+    mirror: {}
+    mirrors: {a.io: {endpoint: [https://m.example], endpoints: [https://n.example]}}
+    config: {n.example: {auth: {user: me, password: hunter2, username: me, auth: x, identityToken: y}, tls: {insecure: true, ca: x, clientIdentity: {crt: x, key: y}}}}
+`)
+	says(t, content.Lost, `unknown field "machine.registries.mirror"`)
+	says(t, content.Lost, `unknown field "machine.registries.mirrors.a.io.endpoint"`)
+	says(t, content.Lost, `unknown field "machine.registries.config.n.example.auth.user"`)
+	says(t, content.Lost, `unknown field "machine.registries.config.n.example.tls.insecure"`)
+	if len(content.Lost) != 4 || strings.Contains(strings.Join(content.Lost, ""), "hunter2") {
+		t.Errorf("lost %q", content.Lost)
+	}
+	for _, kind := range []string{"RegistryTLSConfig\nca: x\nclientIdentity: {crt: x}\ninsecureSkipVerify: true", "RegistryAuthConfig\nusername: a\npassword: b\nauth: c\nidentityToken: d"} {
+		content, err := mirrorfiles.TalosDocument(toJSON(t, "apiVersion: v1alpha1\nname: a.io\nkind: "+kind))
+		if err != nil || len(content.Lost) > 0 || len(content.Elsewhere) == 0 {
+			t.Error(kind, err, content)
+		}
+	}
+}
+
+func TestEntriesForOneSourceAreMergedAsOpenShiftDoes(t *testing.T) {
+	content := settled(nil, installConfig(t, "imageDigestSources: [{source: a.io, mirrors: [m.example]}, {source: a.io, mirrors: [n.example]}, {source: b.io, mirrors: [c.io]}, {source: c.io, mirrors: [m.example], sourcePolicy: NeverContactSource}]"))
+	for image, want := range map[string][]string{"a.io/x": {"m.example/x", "n.example/x", "a.io/x"}, "b.io/x": {"b.io/x"}, "c.io/x": {"m.example/x"}} {
+		if got := places(t, merged(content).Rules, image+digest); !slices.Equal(got, want) {
+			t.Errorf("%s comes from %q, want %q", image, got, want)
+		}
+	}
+	if len(content.Lost) > 0 {
+		t.Errorf("lost %q", content.Lost) // CRI-O pulls nothing from a blocked source, whoever names it
 	}
 }

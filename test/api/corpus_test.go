@@ -128,7 +128,7 @@ func setsIn(file string) map[string][]byte {
 		return nil
 	}
 	flags := manifests.Flags{Filenames: []string{file}}
-	Expect(flags.EachDocument(&cobra.Command{}, read)).To(Succeed())
+	Expect(flags.EachDocument(&cobra.Command{}, func(place string, data []byte, _ []string) error { return read(place, data) })).To(Succeed())
 	return sets
 }
 

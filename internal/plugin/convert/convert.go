@@ -51,14 +51,14 @@ func (o *options) run(cmd *cobra.Command, _ []string) error {
 	if reasons := validation.NameIsDNSSubdomain(o.name, false); len(reasons) > 0 {
 		return fmt.Errorf("--name %q: want a name that an API server takes, such as %q: lower-case letters, digits, \"-\" and \".\", with a letter or a digit at each end", o.name, repaired(o.name))
 	}
-	c := &converter{never: o.never}
+	c := &converter{never: o.never, recursive: o.files.Recursive}
 	others, err := c.readRuntimes(cmd, o.files.Filenames)
 	if err != nil {
 		return err
 	}
 	tookAll := len(o.files.Filenames) > 0 && len(others) == 0
 	if o.files.Filenames = others; !tookAll {
-		if err := o.files.EachDocument(cmd, c.read); err != nil {
+		if err := o.files.EachDocument(cmd, c.readDocument); err != nil {
 			return err
 		}
 	}
@@ -67,6 +67,10 @@ func (o *options) run(cmd *cobra.Command, _ []string) error {
 			return err
 		}
 	}
+	if err := c.refuse(); err != nil {
+		return err
+	}
+	c.settle()
 	if err := c.nameSets(o.name, cmd.Flags().Changed("name")); err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	utiljson "k8s.io/apimachinery/pkg/util/json"
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 	"github.com/mirrorset/mirrorset/internal/kinds"
@@ -26,6 +27,18 @@ const policyVersion = "operator.openshift.io/v1alpha1"
 
 // lastApplied is the annotation that kubectl apply keeps for itself, of the object that was.
 const lastApplied = "kubectl.kubernetes.io/last-applied-configuration"
+
+// readDocument takes one document.
+func (c *converter) readDocument(place string, data []byte, repeated []string) error {
+	before := len(c.passedOver)
+	if err := c.read(place, data); err != nil || len(c.passedOver) > before {
+		return err
+	}
+	for _, text := range repeated {
+		c.say("warning: RepeatedField: %s: %s", place, text)
+	}
+	return nil
+}
 
 // read takes one document, or one object of a list, in JSON.
 func (c *converter) read(place string, data []byte) error {
@@ -63,13 +76,46 @@ func (c *converter) read(place string, data []byte) error {
 		return c.readSet(place, kind, data)
 	case object.APIVersion == mirrorfiles.TalosVersion && slices.Contains(mirrorfiles.TalosKinds, object.Kind):
 		return c.takeRead(place, data, mirrorfiles.TalosDocument)
+	}
+	return c.readForeign(place, object, data)
+}
+
+// readForeign passes over an object of another kind, unless it was to be one that can be converted.
+func (c *converter) readForeign(place string, object metav1.TypeMeta, data []byte) error {
+	var content map[string]any
+	if err := utiljson.Unmarshal(data, &content); err != nil {
+		return err
+	}
+	foreign := manifests.JudgeForeign(object, content)
+	near := slices.IndexFunc(convertible, func(known metav1.TypeMeta) bool {
+		return manifests.IsNear(strings.TrimSuffix(object.Kind, "List"), known.Kind)
+	})
+	switch {
+	case foreign.Meant != "":
+		c.lose(place, "%s", foreign.Meant)
+	case near >= 0:
+		c.lose(place, "apiVersion %q does not have kind %s; want %s, kind %s", object.APIVersion, object.Kind, convertible[near].APIVersion, convertible[near].Kind)
 	case looksLikeMirrors(object.Kind):
 		c.lose(place, "kind %q of apiVersion %q is none that can be converted; want %s", object.Kind, object.APIVersion, kindNames())
-		return nil
+	default:
+		c.passedOver = append(c.passedOver, object.Kind)
+		if foreign.PassedOver != "" {
+			metadata, _ := content["metadata"].(map[string]any)
+			name, _ := metadata["name"].(string)
+			c.say("warning: PassedOver: %s %q: %s: %s", object.Kind, name, place, foreign.PassedOver)
+		}
 	}
-	c.passedOver = append(c.passedOver, object.Kind)
 	return nil
 }
+
+// convertible are the kinds beside those of sets.
+var convertible = func() []metav1.TypeMeta {
+	all := []metav1.TypeMeta{{APIVersion: policyVersion, Kind: manifests.PolicyKind}}
+	for _, kind := range mirrorfiles.TalosKinds {
+		all = append(all, metav1.TypeMeta{APIVersion: mirrorfiles.TalosVersion, Kind: kind})
+	}
+	return all
+}()
 
 // looksLikeMirrors tells whether a kind is ours but for a slip, or one of OpenShift that nothing here reads.
 func looksLikeMirrors(kind string) bool {
@@ -104,7 +150,8 @@ func (c *converter) readFile(place string, data []byte, fields map[string]json.R
 		return c.takeRead(place, data, func(data []byte) (*mirrorfiles.Content, error) { return mirrorfiles.K3s(data, c.never) })
 	case mirrorfiles.DisablesDefaultEndpoint(fields) && !c.never:
 		return errors.New("disable-default-registry-endpoint is true, so no registry with mirrors may be contacted itself: give --never-contact-source")
-	case has("disable-default-registry-endpoint"):
+	case mirrorfiles.ConfiguresK3s(fields):
+		c.sayOf(place, mirrorfiles.K3sItself(fields))
 		return nil
 	case len(fields) == 0:
 		return nil
@@ -176,10 +223,7 @@ type policy struct {
 	metav1.TypeMeta `json:",inline"`
 	Metadata        metav1.ObjectMeta `json:"metadata"`
 	Spec            struct {
-		RepositoryDigestMirrors []struct {
-			Source  string                 `json:"source"`
-			Mirrors []configv1.ImageMirror `json:"mirrors"`
-		} `json:"repositoryDigestMirrors"`
+		RepositoryDigestMirrors []mirrorfiles.ContentSource `json:"repositoryDigestMirrors"`
 	} `json:"spec"`
 	Status json.RawMessage `json:"status"`
 }
@@ -190,18 +234,11 @@ func (c *converter) readPolicy(place string, data []byte) error {
 		return fmt.Errorf("%s %q: %w", manifests.PolicyKind, p.Metadata.Name, err)
 	}
 	place = fmt.Sprintf("%s: %s %q", place, manifests.PolicyKind, p.Metadata.Name)
-	var entries []configv1.ImageDigestMirrors
-	for _, m := range p.Spec.RepositoryDigestMirrors {
-		entry := configv1.ImageDigestMirrors{Source: m.Source, Mirrors: c.usable(place, m.Source, m.Mirrors)}
-		switch {
-		case len(entry.Mirrors) > 0:
-			entries = append(entries, entry)
-		case len(m.Mirrors) > 0:
-			// Without mirrors it would switch off those of a broader source, which it did not do before.
-			c.lose(place, "source %q: no mirror is left, so there is no entry for it", m.Source)
-		default:
-			c.say("note: %s: source %q has no mirror and no effect, so there is no entry for it", place, m.Source)
-		}
+	content := mirrorfiles.ContentSources("spec.repositoryDigestMirrors", p.Spec.RepositoryDigestMirrors)
+	c.sayOf(place, content)
+	entries := make([]configv1.ImageDigestMirrors, len(content.Entries))
+	for i, e := range content.Entries {
+		entries[i] = entryOf(e.SetEntry)
 	}
 	if len(entries) > 0 {
 		c.add(place, kinds.Digest, metadataOf(&p.Metadata), entries)
@@ -217,31 +254,22 @@ func (c *converter) readSet(place string, kind *kinds.Kind, data []byte) error {
 	}
 	entries := make([]configv1.ImageDigestMirrors, len(set.Entries))
 	for i, e := range set.Entries {
-		entries[i] = configv1.ImageDigestMirrors{Source: e.Source, MirrorSourcePolicy: configv1.MirrorSourcePolicy(e.Policy)}
-		for _, m := range e.Mirrors {
-			entries[i].Mirrors = append(entries[i].Mirrors, configv1.ImageMirror(m))
-		}
+		entries[i] = entryOf(e)
 	}
 	c.add(fmt.Sprintf("%s: %s %q", place, kind.Name, set.GetName()), kind, metadataOf(set.Object), entries)
 	return nil
+}
+
+func entryOf(e mirrors.SetEntry) configv1.ImageDigestMirrors {
+	entry := configv1.ImageDigestMirrors{Source: e.Source, MirrorSourcePolicy: configv1.MirrorSourcePolicy(e.Policy)}
+	for _, m := range e.Mirrors {
+		entry.Mirrors = append(entry.Mirrors, configv1.ImageMirror(m))
+	}
+	return entry
 }
 
 func metadataOf(object metav1.Object) setMetadata {
 	annotations := maps.Clone(object.GetAnnotations())
 	delete(annotations, lastApplied)
 	return setMetadata{Name: object.GetName(), Labels: object.GetLabels(), Annotations: annotations}
-}
-
-// usable returns the mirrors that a set may name for the source, each once.
-func (c *converter) usable(place, source string, all []configv1.ImageMirror) []configv1.ImageMirror {
-	var kept []configv1.ImageMirror
-	for _, m := range all {
-		rule := mirrors.Rule{Source: mirrors.Scope(source), Mirrors: []mirrors.Mirror{{Location: mirrors.Scope(m), Modes: mirrors.ByDigest | mirrors.ByTag}}}
-		if err := rule.Validate(); err != nil {
-			c.lose(place, "%v", err)
-		} else if !slices.Contains(kept, m) {
-			kept = append(kept, m)
-		}
-	}
-	return kept
 }

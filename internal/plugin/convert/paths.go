@@ -69,7 +69,11 @@ func (c *converter) readPath(path string) (taken bool, err error) {
 		return false, nil
 	case info.IsDir():
 		found, err := c.readFolder(path)
-		return found && !hasManifests(path), err
+		if others := hasManifests(path); found || others || c.recursive || err != nil {
+			return found && !others, err
+		}
+		return false, fmt.Errorf("%s: there is nothing to convert: no %s in it or in a folder in it, no %s and no %s, and no file that ends in .yaml, .yml or .json; -R reads those below it too",
+			output.Printable(path), hostsName, registriesName, registriesName+dropInsSuffix)
 	case !info.Mode().IsRegular(): // a pipe can be read once only
 		return false, nil
 	}

@@ -4,6 +4,7 @@
 package convert
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -25,12 +26,12 @@ import (
 
 // converter collects sets, and what is lost on the way to them.
 type converter struct {
-	never bool
+	never, recursive bool
 
 	sets       []setManifest
-	nameless   []mirrorfiles.Entry // of files, which have no names
-	saidIn     map[source]string   // where each source of these was read
-	said       []string            // for standard error, once there is no error
+	files      []*mirrorfiles.Content // whose entries have no names
+	saidIn     map[source]string      // where each source of these was read
+	said       []string               // for standard error, once there is no error
 	lost       bool
 	passedOver []string // kinds that are none of mirrors
 	k3s        int      // registries.yaml files
@@ -75,8 +76,8 @@ func (c *converter) elsewhere(place, format string, args ...any) {
 	c.say("warning: NotInSets: %s: %s", place, fmt.Sprintf(format, args...))
 }
 
-// take takes what a file says, and prints what else is to be said of it.
-func (c *converter) take(place string, content *mirrorfiles.Content) error {
+// sayOf says what else is to be said of a file than its entries.
+func (c *converter) sayOf(place string, content *mirrorfiles.Content) {
 	for _, text := range content.Lost {
 		c.lose(place, "%s", text)
 	}
@@ -86,6 +87,11 @@ func (c *converter) take(place string, content *mirrorfiles.Content) error {
 	for _, text := range content.Ignored {
 		c.say("note: %s: %s", place, text)
 	}
+}
+
+// take takes what a file says.
+func (c *converter) take(place string, content *mirrorfiles.Content) error {
+	c.sayOf(place, content)
 	for _, e := range content.Entries {
 		if earlier, again := c.saidIn[source{e.Mode, e.Source}]; again {
 			return fmt.Errorf("source %q has an entry of %s already; convert one of the two by itself", e.Source, earlier)
@@ -97,8 +103,54 @@ func (c *converter) take(place string, content *mirrorfiles.Content) error {
 	for _, e := range content.Entries {
 		c.saidIn[source{e.Mode, e.Source}] = place
 	}
-	c.nameless = append(c.nameless, content.Entries...)
+	content.Place = place
+	c.files = append(c.files, content)
 	return nil
+}
+
+// refuse leaves out the sets that an API server would not take, under whatever name.
+func (c *converter) refuse() error {
+	kept := make([]setManifest, 0, len(c.sets))
+	for _, s := range c.sets {
+		named := s
+		named.Metadata.Name = "name"
+		data, err := json.Marshal(&named)
+		if err != nil {
+			return err
+		}
+		why, err := manifests.WhyRefused(s.kind, data)
+		if err != nil {
+			return err
+		}
+		for _, text := range why {
+			c.lose(s.place, "an API server refuses the object, so it is left out: %s", text)
+		}
+		if len(why) == 0 {
+			kept = append(kept, s)
+		}
+	}
+	c.sets = kept
+	return nil
+}
+
+// settle leaves out of the files what sets cannot say with all else that is converted.
+func (c *converter) settle() {
+	var beside []mirrors.Set
+	for _, s := range c.sets {
+		set := mirrors.Set{Object: mirrors.Object{Kind: &s.kind.Kind, Name: s.Metadata.Name}}
+		for _, e := range s.Spec[s.kind.Field] {
+			entry := mirrors.SetEntry{Source: e.Source, Policy: mirrors.Policy(e.MirrorSourcePolicy)}
+			for _, m := range e.Mirrors {
+				entry.Mirrors = append(entry.Mirrors, string(m))
+			}
+			set.Entries = append(set.Entries, entry)
+		}
+		beside = append(beside, set)
+	}
+	for _, loss := range mirrorfiles.Settle(c.files, beside) {
+		c.lose(loss.Place, "%s", loss.Text)
+	}
+	c.files = slices.DeleteFunc(c.files, func(f *mirrorfiles.Content) bool { return len(f.Entries) == 0 })
 }
 
 // add takes a set, without a name where it has none that an API server takes.
@@ -113,7 +165,7 @@ func (c *converter) add(place string, kind *kinds.Kind, metadata setMetadata, en
 // nameSets makes sets of the entries without one, and gives all sets that have no valid name of their own, or one that is taken,
 // the wanted name. Where that is taken too, a number is put behind it. It also renames an only object.
 func (c *converter) nameSets(wanted string, isWanted bool) error {
-	only := isWanted && len(c.sets) == 1 && len(c.nameless) == 0
+	only := isWanted && len(c.sets) == 1 && len(c.files) == 0
 	taken := make(map[string]bool)
 	label := func(kind *kinds.Kind, name string) string { return kind.Name + "/" + name }
 	var unnamed []*setManifest
@@ -135,7 +187,7 @@ func (c *converter) nameSets(wanted string, isWanted bool) error {
 			return fmt.Errorf("%s: a second set would be called %q; convert one of them by itself, or name the second one with --name", s.place, s.Metadata.Name)
 		}
 	}
-	if isWanted && len(unnamed) == 0 && len(c.nameless) == 0 && len(c.sets) > 0 {
+	if isWanted && len(unnamed) == 0 && len(c.files) == 0 && len(c.sets) > 0 {
 		return fmt.Errorf("--name is for one object, or for what has no name that an API server takes; these %d have such names", len(c.sets))
 	}
 	free := func(of ...*kinds.Kind) (name string) {
@@ -153,7 +205,7 @@ func (c *converter) nameSets(wanted string, isWanted bool) error {
 		s.Metadata.Name = free(s.kind)
 		taken[label(s.kind, s.Metadata.Name)] = true
 	}
-	if len(c.nameless) > 0 {
+	if len(c.files) > 0 {
 		c.addNameless(free(kinds.All...))
 	}
 	return nil
@@ -163,15 +215,12 @@ func (c *converter) nameSets(wanted string, isWanted bool) error {
 func (c *converter) addNameless(name string) {
 	for _, kind := range kinds.All {
 		var entries []configv1.ImageDigestMirrors
-		for _, e := range c.nameless {
-			if e.Mode != kind.Mode {
-				continue
+		for _, file := range c.files {
+			for _, e := range file.Entries {
+				if e.Mode == kind.Mode {
+					entries = append(entries, entryOf(e.SetEntry))
+				}
 			}
-			entry := configv1.ImageDigestMirrors{Source: e.Source, MirrorSourcePolicy: configv1.MirrorSourcePolicy(e.Policy)}
-			for _, m := range e.Mirrors {
-				entry.Mirrors = append(entry.Mirrors, configv1.ImageMirror(m))
-			}
-			entries = append(entries, entry)
 		}
 		if len(entries) > 0 {
 			c.add("", kind, setMetadata{Name: name}, entries)

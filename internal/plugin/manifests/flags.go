@@ -75,13 +75,20 @@ func (f *Flags) Given() bool {
 	return len(f.Filenames) > 0 || f.Kustomize != ""
 }
 
-// EachDocument passes on each document in JSON, with its place. Errors come to name the place.
-func (f *Flags) EachDocument(cmd *cobra.Command, read func(place string, data []byte) error) error {
+// EachDocument passes on each document in JSON, with its place, and what is to be said of its keys that are there more than once. Errors
+// come to name the place.
+func (f *Flags) EachDocument(cmd *cobra.Command, read func(place string, data []byte, repeated []string) error) error {
 	in, err := f.input(cmd)
 	if err != nil {
 		return err
 	}
-	return in.each(cmd.Context(), func(d document) error { return read(d.place, d.json) })
+	return in.each(cmd.Context(), func(d document) error {
+		var repeated []string
+		for _, r := range positionsOf(d).repeats() {
+			repeated = append(repeated, fmt.Sprintf("line %d: %q is there for the second time in one mapping; the last one is taken, and what the others say is lost", r.line, r.key))
+		}
+		return read(d.place, d.json, repeated)
+	})
 }
 
 func (f *Flags) input(cmd *cobra.Command) (*input, error) {

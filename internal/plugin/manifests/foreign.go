@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 	"github.com/mirrorset/mirrorset/internal/kinds"
 )
@@ -16,16 +18,33 @@ import (
 // PolicyKind is what OpenShift had before sets.
 const PolicyKind = "ImageContentSourcePolicy"
 
+// Foreign is what an object of another kind has to do with sets.
+type Foreign struct {
+	// Meant says what it was to be, where it was to be a set; it is refused then.
+	Meant string
+	// PassedOver says what to do about an object that has, names or was before sets, which are passed over with it.
+	PassedOver string
+}
+
+// JudgeForeign judges an object of a kind that is none of sets.
+func JudgeForeign(of metav1.TypeMeta, content map[string]any) Foreign {
+	if meant := meantKind(of.APIVersion, of.Kind); meant != nil {
+		return Foreign{Meant: fmt.Sprintf("apiVersion %q does not have kind %s; want %s, kind %s", of.APIVersion, of.Kind, configv1.GroupVersion, meant.Name)}
+	}
+	return Foreign{PassedOver: whyPassedOver(object{TypeMeta: of, content: content})}
+}
+
 // readForeign passes over an object of another kind. It refuses what was to be a set, and says where an object has or names sets that
 // are passed over with it.
 func (m *Manifests) readForeign(o object) {
-	if meant := meantKind(o.APIVersion, o.Kind); meant != nil {
-		m.refuse(o, fmt.Sprintf("%s %q: apiVersion %q does not have kind %s; want %s, kind %s", o.Kind, o.name(), o.APIVersion, o.Kind, configv1.GroupVersion, meant.Name))
+	foreign := JudgeForeign(o.TypeMeta, o.content)
+	if foreign.Meant != "" {
+		m.refuse(o, fmt.Sprintf("%s %q: %s", o.Kind, o.name(), foreign.Meant))
 		return
 	}
 	m.passedOver++
-	if why := whyPassedOver(o); why != "" {
-		m.note("warning: PassedOver: %s %q: %s: %s", o.Kind, o.name(), o.place, why)
+	if foreign.PassedOver != "" {
+		m.note("warning: PassedOver: %s %q: %s: %s", o.Kind, o.name(), o.place, foreign.PassedOver)
 	}
 }
 
@@ -73,12 +92,13 @@ func whyPassedOver(o object) string {
 	return fmt.Sprintf("the %s at %s is not counted, because it is not applied from here; give it by itself", kind, at)
 }
 
-// setWithin returns the path and the kind of the first set, or of what was to be one, that stands in an object.
+// setWithin returns the path and the kind of the first set that stands in an object, or of what was to be one, or was before there were
+// any.
 func setWithin(value any, at string) (where, kind string) {
 	switch value := value.(type) {
 	case map[string]any:
 		name, _ := value["kind"].(string)
-		if at != "" && (kinds.Named(name) != nil || meantKind("", name) != nil) {
+		if at != "" && (name == PolicyKind || kinds.Named(name) != nil || meantKind("", name) != nil) {
 			return strings.TrimPrefix(at, "."), name
 		}
 		fields := make([]string, 0, len(value))
@@ -106,8 +126,7 @@ func meantKind(apiVersion, name string) *kinds.Kind {
 	lower := strings.ToLower(strings.TrimSuffix(strings.TrimSuffix(strings.TrimSpace(name), "List"), "s"))
 	for _, kind := range kinds.All {
 		short := strings.ToLower(strings.TrimSuffix(kind.Name, "Set"))
-		const typos = 2
-		if lower == kind.ShortName || lower == strings.TrimSuffix(kind.ShortName, "s") || lower == short || distance(lower, strings.ToLower(kind.Name)) <= typos {
+		if lower == kind.ShortName || lower == strings.TrimSuffix(kind.ShortName, "s") || lower == short || IsNear(lower, kind.Name) {
 			return kind
 		}
 	}
@@ -115,6 +134,12 @@ func meantKind(apiVersion, name string) *kinds.Kind {
 		return kinds.Digest
 	}
 	return nil
+}
+
+// IsNear tells whether a word is another one but for a slip or two.
+func IsNear(word, other string) bool {
+	const typos = 2
+	return distance(strings.ToLower(word), strings.ToLower(other)) <= typos
 }
 
 // distance is how many letters one has to add, take away or change to make one word of another (Levenshtein).

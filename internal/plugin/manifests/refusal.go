@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	utiljson "k8s.io/apimachinery/pkg/util/json"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/mirrorset/mirrorset/internal/kinds"
@@ -35,6 +36,22 @@ type Refusal struct {
 // Error says all of it.
 func (r Refusal) Error() string {
 	return r.Place + ": " + strings.Join(r.said, "; ")
+}
+
+// WhyRefused returns why an API server would not take a set, in JSON; nothing where it takes it.
+func WhyRefused(kind *kinds.Kind, set []byte) (why []string, err error) {
+	o := object{data: set}
+	if err := utiljson.Unmarshal(set, &o.content); err != nil {
+		return nil, err
+	}
+	judge, err := schema.Of(kind)
+	if err != nil {
+		return nil, err
+	}
+	for _, cause := range judge.Judge(o.content).Causes {
+		why = append(why, o.say(cause))
+	}
+	return why, nil
 }
 
 // print prints a line for each cause.

@@ -1,0 +1,252 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package mirrorfiles
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/mirrorset/mirrorset/internal/mirrors"
+)
+
+// Loss is what has no entry because of entries that another file, or the same one, has.
+type Loss struct {
+	// Place is that of the file.
+	Place string
+	// Text is for people, as those of [Content] are.
+	Text string
+}
+
+// Settle leaves out what files say alone, and not together: it takes the entries of all files, and the sets beside them, for what the
+// rules make of them, and asks where images come from. A program that does not pull from a registry itself may pull from it as another
+// one's mirror, but a blocked source is blocked as a mirror too (docs/semantics.md, Q4).
+func Settle(files []*Content, beside []mirrors.Set) (lost []Loss) {
+	for {
+		loss := firstConflict(files, beside)
+		if loss == nil {
+			return lost
+		}
+		files[loss.file].withdraw(loss.source, files)
+		lost = append(lost, Loss{
+			Place: files[loss.file].Place,
+			Text:  fmt.Sprintf("source %q is left out: %s; write its entry by hand, or its images are pulled without a mirror", loss.source, loss.why),
+		})
+	}
+}
+
+// conflict is a source that a file cannot have an entry for.
+type conflict struct {
+	file   int
+	source string
+	why    string
+}
+
+// setKinds are what the entries of files are sets of, as far as the rules are concerned.
+var setKinds = map[mirrors.Mode]*mirrors.Kind{
+	mirrors.ByDigest: {Name: mirrors.ByDigest.String(), Mode: mirrors.ByDigest},
+	mirrors.ByTag:    {Name: mirrors.ByTag.String(), Mode: mirrors.ByTag},
+}
+
+// together is what the entries of files, and of sets, come to.
+type together struct {
+	files []*Content
+	index *mirrors.Index
+	// blocked are the sources of the rules that block.
+	blocked []mirrors.Scope
+}
+
+// fileName names a file as no set is called.
+func fileName(i int) string { return fmt.Sprintf("file %d", i) }
+
+func firstConflict(files []*Content, beside []mirrors.Set) *conflict {
+	sets := slices.Clone(beside)
+	for i, file := range files {
+		for mode, kind := range setKinds {
+			set := mirrors.Set{Object: mirrors.Object{Kind: kind, Name: fileName(i)}}
+			for _, e := range file.Entries {
+				if e.Mode == mode {
+					set.Entries = append(set.Entries, e.SetEntry)
+				}
+			}
+			sets = append(sets, set)
+		}
+	}
+	rules := mirrors.Merge(mirrors.Input{Sets: sets}).Rules
+	all := together{files: files, index: mirrors.NewIndex(rules)}
+	for i := range rules {
+		if rules[i].Blocked {
+			all.blocked = append(all.blocked, rules[i].Source)
+		}
+	}
+	for i, file := range files {
+		for j := range file.Entries {
+			if found := all.judge(i, &file.Entries[j]); found != nil {
+				return found
+			}
+		}
+	}
+	return nil
+}
+
+// judge compares where images of an entry come from with what the entry says.
+func (t *together) judge(file int, e *Entry) *conflict {
+	if len(e.Mirrors) == 0 {
+		return nil
+	}
+	for _, rest := range t.probes(e) {
+		name := strings.Replace(e.Source, "*", "probe", 1) + rest
+		got := t.index.Resolve(mirrors.Reference{Name: name, Mode: e.Mode})
+		if got.Rule == nil || got.Rule.Source != mirrors.Scope(e.Source) {
+			continue // a narrower source decides, and has an entry of its own
+		}
+		var want []string
+		for _, place := range e.Mirrors {
+			if found := t.judgeMirror(file, e, place, place+rest); found != nil {
+				return found
+			}
+			if t.blockedAt(place+rest) == nil && asks(e, place, name) {
+				want = append(want, place+rest)
+			}
+		}
+		if e.Policy != mirrors.NeverContactSource {
+			want = append(want, name)
+		}
+		var places []string
+		for _, s := range got.PullSources {
+			places = append(places, s.Location)
+		}
+		if !t.files[file].isRepeated(e) && !slices.Equal(places, want) {
+			return &conflict{file, e.Source, fmt.Sprintf("with what else is converted here, its images by %s would come from %s in place of %s", e.Mode, names(places), names(want))}
+		}
+	}
+	return nil
+}
+
+// judgeMirror returns why a mirror would not be asked for a place. Where the file has the mirror passed over itself, that is no conflict.
+func (t *together) judgeMirror(file int, e *Entry, mirror, place string) *conflict {
+	rule := t.blocker(file, place)
+	if rule == nil {
+		return nil
+	}
+	foreign := false
+	for _, by := range rule.BlockedBy {
+		at := slices.IndexFunc(t.files, func(c *Content) bool { return by.Name == fileName(slices.Index(t.files, c)) })
+		if at < 0 {
+			foreign = true
+			continue
+		}
+		blocking := t.files[at].entry(by)
+		if blocking.Blocks {
+			foreign = foreign || at != file
+			continue
+		}
+		of := fmt.Sprintf("the mirror %q of source %q", mirror, e.Source)
+		switch {
+		case at != file:
+			of += " in " + t.files[file].Place
+		case blocking.Source == e.Source:
+			of = fmt.Sprintf("its own mirror %q", mirror)
+		}
+		return &conflict{at, blocking.Source, fmt.Sprintf("its images are not pulled from itself, but %s lies in it, and a set that blocks the source blocks that mirror too", of)}
+	}
+	if foreign {
+		return &conflict{file, e.Source, fmt.Sprintf("its mirror %q lies in source %q, which is blocked by what else is converted here", mirror, rule.Source)}
+	}
+	return nil
+}
+
+// blockedAt returns the rule that blocks a place; nil where none does.
+func (t *together) blockedAt(place string) *mirrors.Rule {
+	if rule := t.index.Resolve(mirrors.Reference{Name: place}).Rule; rule != nil && rule.Blocked {
+		return rule
+	}
+	return nil
+}
+
+// blocker returns the rule that keeps a place from being asked as a mirror by who reads the file.
+func (t *together) blocker(file int, place string) *mirrors.Rule {
+	rule := t.blockedAt(place)
+	host := mirrors.Scope(place).Host()
+	if name, _, hasPort := strings.Cut(host, ":"); rule == nil && hasPort && t.files[file].readers {
+		return t.blockedAt(name + place[len(host):]) // CRI-O and Podman find a host with any port (Q2)
+	}
+	return rule
+}
+
+// asks tells whether a mirror is asked for what is below a source, if nothing is blocked: a name can be none of a repository (Q3).
+func asks(e *Entry, mirror, name string) bool {
+	rules := []mirrors.Rule{{Source: mirrors.Scope(e.Source), Mirrors: []mirrors.Mirror{{Location: mirrors.Scope(mirror), Modes: e.Mode}}}}
+	return len(mirrors.NewIndex(rules).Resolve(mirrors.Reference{Name: name, Mode: e.Mode}).PullSources) > 1
+}
+
+// probes are what stands behind the source in the names to look at: any image, and those that a mirror has in a blocked source.
+func (t *together) probes(e *Entry) []string {
+	const image = "/probe/image"
+	rests := []string{image}
+	if mirrors.Scope(e.Source).Path() != "" {
+		rests = append(rests, "")
+	}
+	for _, place := range e.Mirrors {
+		for _, source := range t.blocked {
+			if mirror := mirrors.Scope(place); source != mirror && mirror.Contains(source) {
+				rests = append(rests, mirror.Rest(source)+image)
+			}
+		}
+	}
+	return rests
+}
+
+// entry returns the one that an entry of a set of the file was.
+func (c *Content) entry(e mirrors.Entry) *Entry {
+	at := 0
+	for i := range c.Entries {
+		if c.Entries[i].Mode != e.Kind.Mode {
+			continue
+		}
+		if at == e.Index {
+			return &c.Entries[i]
+		}
+		at++
+	}
+	return &Entry{}
+}
+
+// isRepeated tells whether a file has more entries for the source and the mode, which are merged as those of sets are.
+func (c *Content) isRepeated(e *Entry) bool {
+	return slices.ContainsFunc(c.Entries, func(other Entry) bool {
+		return other.Source == e.Source && other.Mode == e.Mode && !slices.Equal(other.Mirrors, e.Mirrors)
+	})
+}
+
+// withdraw takes the entries of a source away. Where its images would then have the mirrors of a broader source, they stay as carve-outs.
+func (c *Content) withdraw(source string, files []*Content) {
+	c.Entries = slices.DeleteFunc(c.Entries, func(e Entry) bool {
+		return e.Source == source && !slices.ContainsFunc(files, func(other *Content) bool { return other.hasAbove(source, e.Mode) })
+	})
+	for i := range c.Entries {
+		if e := &c.Entries[i]; e.Source == source {
+			e.Mirrors, e.Policy, e.Blocks = nil, "", false
+		}
+	}
+}
+
+// hasAbove tells whether there is an entry for a broader source.
+func (c *Content) hasAbove(source string, mode mirrors.Mode) bool {
+	return slices.ContainsFunc(c.Entries, func(e Entry) bool {
+		return e.Mode == mode && e.Source != source && encloses(e.Source, source)
+	})
+}
+
+// names quotes places for people.
+func names(places []string) string {
+	if len(places) == 0 {
+		return "nowhere"
+	}
+	quoted := make([]string, len(places))
+	for i, place := range places {
+		quoted[i] = fmt.Sprintf("%q", place)
+	}
+	return strings.Join(quoted, ", ")
+}
