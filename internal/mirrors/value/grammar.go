@@ -33,11 +33,6 @@ func (k Kind) Takes(text string) bool {
 	return grammars[k].MatchString(text)
 }
 
-// Pattern is the expression that the CRD has for the kind.
-func (k Kind) Pattern() string {
-	return grammars[k].String()
-}
-
 // form is what a value of the kind looks like.
 func (k Kind) form() string {
 	if k == Source {

@@ -6,8 +6,6 @@ package check
 import (
 	"context"
 	"errors"
-	"fmt"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -15,6 +13,7 @@ import (
 	"k8s.io/client-go/tools/pager"
 
 	"github.com/mirrorset/mirrorset/internal/plugin/cluster"
+	"github.com/mirrorset/mirrorset/internal/plugin/output"
 )
 
 // imagesOfPods returns what the specs of Pods in all namespaces name, whatever their phase, as written, and the Pods that name each. It
@@ -62,9 +61,5 @@ func sayPods(pods []string, most int) string {
 	if len(pods) == 0 {
 		return "<none>"
 	}
-	text := strings.Join(pods[:min(len(pods), most)], ", ")
-	if more := len(pods) - most; more > 0 {
-		text += fmt.Sprintf(" and %d more", more)
-	}
-	return text
+	return output.FirstOf(pods, most)
 }

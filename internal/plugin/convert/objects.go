@@ -20,6 +20,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/mirrorfiles"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/plugin/manifests"
+	"github.com/mirrorset/mirrorset/internal/plugin/output"
 )
 
 // policyVersion is the apiVersion of an ImageContentSourcePolicy.
@@ -161,17 +162,13 @@ func (c *converter) readFile(place string, data []byte, fields map[string]json.R
 	return nil
 }
 
-// some names the first few.
+// some quotes and cuts the first few.
 func some(names []string) string {
-	const most = 5
-	quoted := make([]string, 0, most)
-	for _, name := range names[:min(len(names), most)] {
-		quoted = append(quoted, fmt.Sprintf("%.40q", name))
+	quoted := make([]string, len(names))
+	for i, name := range names {
+		quoted[i] = fmt.Sprintf("%.40q", name)
 	}
-	if len(names) > most {
-		quoted = append(quoted, fmt.Sprintf("and %d more", len(names)-most))
-	}
-	return strings.Join(quoted, ", ")
+	return output.FirstOf(quoted, 5)
 }
 
 func (c *converter) takeRead(place string, data []byte, read func([]byte) (*mirrorfiles.Content, error)) error {

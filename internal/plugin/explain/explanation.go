@@ -132,16 +132,11 @@ func pullSourcesOf(sources []mirrors.PullSource) []pullSource {
 
 // briefly names sets and their entries for people, as in 10-site[1].
 func briefly(from []output.Entry) string {
-	const most = 10 // more than these would fill a line for nobody
-	said := make([]string, 0, min(len(from), most))
-	for _, e := range from[:min(len(from), most)] {
-		said = append(said, e.SetName()+e.Path[strings.IndexByte(e.Path, '['):])
+	said := make([]string, len(from))
+	for i, e := range from {
+		said[i] = e.SetName() + e.Path[strings.IndexByte(e.Path, '['):]
 	}
-	text := strings.Join(said, ", ")
-	if len(from) > most {
-		text += fmt.Sprintf(" and %d more", len(from)-most)
-	}
-	return text
+	return output.FirstOf(said, 10) // more than these would fill a line for nobody
 }
 
 func (x *explanation) print(out io.Writer, format string) error {

@@ -7,6 +7,11 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,56 +20,123 @@ import (
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 )
 
-// declared are the values of the constants of type Reason in a file.
-func declared(t *testing.T, file string) (values []string) {
+var (
+	// warning is what each line begins with that --strict counts.
+	warning = regexp.MustCompile(`^warning: ([A-Za-z]+): `)
+	// behindRuntime is a reason as doctor puts it behind the name of a runtime.
+	behindRuntime = regexp.MustCompile(`^: ([A-Z][A-Za-z]+)$`)
+	argument      = regexp.MustCompile(`^[A-Z][a-z]+([A-Z][A-Za-z]*)+$`)
+)
+
+// source is what one file of internal/ says of reasons.
+type source struct {
+	t    *testing.T
+	name string
+	// found has them with the file that has each.
+	found map[string]string
+}
+
+// Visit takes reasons of findings: constants of a type Reason, and literals where findings are made or printed.
+func (s source) Visit(node ast.Node) ast.Visitor {
+	doctorOrAgent := strings.HasPrefix(s.name, "plugin/doctor/") || strings.HasPrefix(s.name, "agent/")
+	switch node := node.(type) {
+	case *ast.ValueSpec:
+		if isReason(node.Type) && len(node.Values) == 1 {
+			s.take(node.Values[0], nil)
+		}
+	case *ast.KeyValueExpr:
+		if key, ok := node.Key.(*ast.Ident); ok && key.Name == "Reason" && doctorOrAgent {
+			s.take(node.Value, nil)
+		}
+	case *ast.CallExpr:
+		for _, arg := range node.Args {
+			if doctorOrAgent {
+				s.take(arg, argument)
+			}
+		}
+	case *ast.BasicLit:
+		s.take(node, warning)
+		s.take(node, behindRuntime)
+		if text, err := strconv.Unquote(node.Value); err == nil && (strings.HasPrefix(text, "warning: %") || text == "warning: " && s.name != "plugin/manifests/warnings.go") {
+			s.t.Errorf("internal/%s prints a warning whose reason this test cannot see: %s", s.name, node.Value)
+		}
+	}
+	return s
+}
+
+func isReason(expression ast.Expr) bool {
+	switch of := expression.(type) {
+	case *ast.Ident:
+		return of.Name == "Reason"
+	case *ast.SelectorExpr:
+		return of.Sel.Name == "Reason"
+	}
+	return false
+}
+
+// take takes a literal, or the part of it that a form has in parentheses.
+func (s source) take(expression ast.Expr, form *regexp.Regexp) {
+	literal, ok := expression.(*ast.BasicLit)
+	if !ok || literal.Kind != token.STRING {
+		return
+	}
+	text, err := strconv.Unquote(literal.Value)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	switch {
+	case form == nil || form == argument && form.MatchString(text):
+		s.found[text] = s.name
+	case form != argument && form.MatchString(text):
+		s.found[form.FindStringSubmatch(text)[1]] = s.name
+	}
+}
+
+// said are the reasons that programs can print or report, each with a file that has it.
+func said(t *testing.T) map[string]string {
 	t.Helper()
-	parsed, err := parser.ParseFile(token.NewFileSet(), "../../"+file, nil, 0)
+	found := make(map[string]string)
+	internal := os.DirFS("../..")
+	err := fs.WalkDir(internal, ".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() && strings.HasSuffix(name, "test") { // helpers of tests
+			return fs.SkipDir
+		}
+		if path.Ext(name) != ".go" || strings.HasSuffix(name, "_test.go") {
+			return nil
+		}
+		text, err := fs.ReadFile(internal, name)
+		if err != nil {
+			return err
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), name, text, 0)
+		if err == nil {
+			ast.Walk(source{t, name, found}, file)
+		}
+		return err
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	ast.Inspect(parsed, func(n ast.Node) bool {
-		spec, ok := n.(*ast.ValueSpec)
-		if !ok || spec.Type == nil || len(spec.Values) != 1 {
-			return true
-		}
-		name := ""
-		switch of := spec.Type.(type) {
-		case *ast.Ident:
-			name = of.Name
-		case *ast.SelectorExpr:
-			name = of.Sel.Name
-		}
-		if literal, is := spec.Values[0].(*ast.BasicLit); is && name == "Reason" {
-			value, err := strconv.Unquote(literal.Value)
-			if err != nil {
-				t.Fatal(err)
-			}
-			values = append(values, value)
-		}
-		return true
-	})
-	return values
+	return found
 }
 
 func TestEachReasonIsExplained(t *testing.T) {
-	var wanted []string
-	for _, r := range mirrors.Reasons() {
-		wanted = append(wanted, string(r))
+	found, explained := said(t), reasons()
+	if len(found) < len(mirrors.Reasons()) {
+		t.Fatalf("the sources have %d reasons", len(found))
 	}
-	for _, file := range []string{"nodecheck/problem.go", "registriesconf/onhost/preflight.go", "agent/certs/pass.go"} {
-		found := declared(t, file)
-		if len(found) == 0 {
-			t.Errorf("%s has no reasons", file)
-		}
-		wanted = append(wanted, found...)
-	}
-	explained := reasons()
-	for _, r := range wanted {
+	for _, r := range slices.Sorted(maps.Keys(found)) {
 		if !slices.Contains(explained, r) {
-			t.Errorf("docs/findings.md does not explain %s", r)
+			t.Errorf("docs/findings.md does not explain %s of internal/%s", r, found[r])
 		}
 	}
 	for i, s := range sections() {
+		if found[s.reason] == "" {
+			t.Errorf("docs/findings.md explains %s, which nothing finds", s.reason)
+		}
 		if slices.Contains(explained[:i], s.reason) || len(s.text) < 40 || strings.Contains(s.text, "#") || strings.Count(s.text, "\n") == 0 {
 			t.Errorf("%s: %q", s.reason, s.text)
 		}

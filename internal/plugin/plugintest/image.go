@@ -55,6 +55,15 @@ func NewIndex(t *testing.T, platforms ...string) *Index {
 	return x
 }
 
+// Within returns an index that lists this one.
+func (x *Index) Within(t *testing.T) *Index {
+	t.Helper()
+	outer := *x
+	outer.index = mutate.AppendManifests(empty.Index, mutate.IndexAddendum{Add: x.index})
+	outer.Digest = digestOf(t, outer.index)
+	return &outer
+}
+
 func digestOf(t *testing.T, of interface{ Digest() (v1.Hash, error) }) string {
 	t.Helper()
 	digest, err := of.Digest()

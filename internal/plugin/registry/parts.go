@@ -6,12 +6,12 @@ package registry
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
-	"strings"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/mirrorset/mirrorset/internal/plugin/output"
 )
 
 // Part is a part of an image that a place does not have.
@@ -44,16 +44,11 @@ func (p Part) String() string {
 
 // sayLacks names the first parts, and counts the others.
 func sayLacks(parts []Part) string {
-	const most = 3
-	said := make([]string, 0, most)
-	for _, p := range parts[:min(len(parts), most)] {
-		said = append(said, p.String())
+	said := make([]string, len(parts))
+	for i, p := range parts {
+		said[i] = p.String()
 	}
-	text := "it lacks " + strings.Join(said, ", ")
-	if more := len(parts) - most; more > 0 {
-		text += fmt.Sprintf(" and %d more", more)
-	}
-	return text
+	return "it lacks " + output.FirstOf(said, 3)
 }
 
 // deepest is how many indexes may lie in each other. Runtimes take two.

@@ -75,6 +75,33 @@ func TestAnIndexIsThereWithTheManifestsOfThePlatforms(t *testing.T) {
 	}
 }
 
+func TestIndexesInEachOtherAreFollowedSoFar(t *testing.T) {
+	plugintest.Isolate(t)
+	m, x := plugintest.NewMirror(t), plugintest.NewIndex(t, "linux/amd64")
+	image := x.Images["linux/amd64"]
+	has := func(x *plugintest.Index, without ...string) registry.Answer {
+		m.Put(t, "q/app", x, without...)
+		return newClient(t, registry.Options{Timeout: timeout}).Has(t.Context(), m.Host+"/q/app@"+x.Digest, true)
+	}
+	for range 4 {
+		x = x.Within(t)
+	}
+	if got := has(x); got.Presence != registry.Present {
+		t.Errorf("%+v", got)
+	}
+	if got := has(x, image); got.Presence != registry.Incomplete || got.Message != "it lacks the manifest for linux/amd64 "+image {
+		t.Errorf("%+v", got)
+	}
+	innermost := plugintest.NewIndex(t, "linux/amd64")
+	x = innermost
+	for range 5 {
+		x = x.Within(t)
+	}
+	if got := has(x); got.Presence == registry.Present || got.Message != "it lacks the manifest "+innermost.Digest+" (too many indexes lie in each other)" {
+		t.Errorf("%+v", got)
+	}
+}
+
 // Some registries say of all manifests that they are something else.
 func TestAnIndexIsSeenByItsContent(t *testing.T) {
 	plugintest.Isolate(t)
