@@ -133,6 +133,8 @@ var rewritings = []struct {
 	{rewriting{"^(?!rancher)(.*)", "hub/$1"}, false},       // not Go's
 	{rewriting{"^/(.*)", "hub/$1"}, false},                 // never matches
 	{rewriting{"^pause$", "hub/pause"}, false},             // never matches on Docker Hub
+	{rewriting{"^library/alpine/$", "os/alpine"}, false},   // no repository ends with a slash
+	{rewriting{"^$", "hub"}, false},                        // nor is it empty
 	{rewriting{"$", "/x"}, false},
 	{rewriting{"", "x/"}, false},
 	{rewriting{"^(library|rancher)/(.*)", "hub/$1/$2"}, false},
@@ -223,6 +225,14 @@ func TestWhyARewriteIsNotUnderstoodIsSaid(t *testing.T) {
 			t.Fatal(err)
 		}
 		says(t, content.Lost, pattern, why)
+	}
+	// On Docker Hub, one component alone is no repository in any case.
+	for _, pattern := range []string{"^$", "^app/$", "^/app$"} {
+		content, err := mirrorfiles.K3s(toJSON(t, yamlOf("quay.io", []string{"m.example"}, []rewriting{{pattern, "hub"}})), false)
+		if err != nil || len(content.Entries) > 0 {
+			t.Fatalf("%s: error %v, entries %v", pattern, err, content.Entries)
+		}
+		says(t, content.Lost, pattern, "matches no repository")
 	}
 }
 
