@@ -16,7 +16,6 @@ import (
 	"github.com/pelletier/go-toml/v2"
 	"github.com/pelletier/go-toml/v2/unstable"
 
-	"github.com/mirrorset/mirrorset/internal/certsd"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 )
 
@@ -43,7 +42,7 @@ type hostTable struct {
 func Hosts(host string, content []byte) *Content {
 	c := &Content{}
 	r, err := c.readHosts(host, content)
-	if host == certsd.DefaultHost {
+	if host == "_default" {
 		err = errors.New("it is for all registries without a folder of their own, and no source matches all of these; name those that images come from")
 	}
 	if err != nil {

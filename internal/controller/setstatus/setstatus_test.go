@@ -140,6 +140,7 @@ func TestASetSaysWhatIsLeftOutOfIt(t *testing.T) {
 		{"an entry", "a: t.com -> m.com\na: \"https://s.com\" -> m.com", metav1.ConditionFalse, configv1.ReasonPartsLeftOut, []string{"https://s.com"}, "InvalidSource 1"},
 		{"every entry", "a: \"https://s.com\" -> m.com", metav1.ConditionFalse, configv1.ReasonNothingAccepted, nil, "InvalidSource 0"},
 		{"nothing, but there is something odd", "a: s.com -> m.com [Never]", metav1.ConditionTrue, configv1.ReasonAllEntriesAccepted, nil, "BlocksTagPulls 0"},
+		{"nothing of a namespace of Docker Hub", "a: docker.io/bitnami -> m.com:5000", metav1.ConditionTrue, configv1.ReasonAllEntriesAccepted, nil, "DockerHubNamespace 0"},
 		{"nothing, but two entries contradict", "a: s.com -> m.com, n.com\na: s.com -> n.com, m.com", metav1.ConditionTrue, configv1.ReasonAllEntriesAccepted, nil, "OrderConflict -"},
 		{"another set's entry", "a: s.com -> m.com\nb: t.com -> mirror", metav1.ConditionTrue, configv1.ReasonAllEntriesAccepted, nil, ""},
 	} {
