@@ -193,6 +193,18 @@ func TestAnyRegistriesTogetherMeanTheSameOrAreLeftOut(t *testing.T) {
 	}
 }
 
+func TestOnlyWhatABroaderSourceHasIsCarvedOut(t *testing.T) {
+	all := settled(nil, tables(t, "[[registry]]\nprefix = \"a.io/below\"\nlocation = \"m.example\"\n[[registry]]\nlocation = \"b.io\"\n[[registry.mirror]]\nlocation = \"a.io/below\"\n"),
+		file(t, "imageDigestSources: [{source: a.io, mirrors: [n.example]}]", mirrorfiles.InstallConfig))
+	var left []string
+	for _, e := range all.Entries {
+		left = append(left, fmt.Sprintf("%s by %s: %d", e.Source, e.Mode, len(e.Mirrors)))
+	}
+	if slices.Sort(left); !slices.Equal(left, []string{"a.io by digest: 1", "a.io/below by digest: 0", "b.io by digest: 1", "b.io by tag: 1"}) {
+		t.Errorf("%q", left)
+	}
+}
+
 func TestEntriesForOneSourceAreMergedAsOpenShiftDoes(t *testing.T) {
 	content := settled(nil, file(t, "imageDigestSources: [{source: a.io, mirrors: [m.example]}, {source: a.io, mirrors: [n.example]}, {source: b.io, mirrors: [c.io]}, {source: c.io, mirrors: [m.example], sourcePolicy: NeverContactSource}]", mirrorfiles.InstallConfig))
 	for image, want := range map[string][]string{"a.io/x": {"m.example/x", "n.example/x", "a.io/x"}, "b.io/x": {"b.io/x"}, "c.io/x": {"m.example/x"}} {
