@@ -43,7 +43,7 @@ func InstallConfig(data []byte) (*Content, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Content{readers: true}
+	c := &Content{Readers: true}
 	c.ignoreInInstallConfig(data, unknown)
 	for i, s := range file.ImageDigestSources {
 		at := fmt.Sprintf("%s[%d]", InstallConfigFields[0], i)
@@ -82,7 +82,7 @@ func (c *Content) ignoreInInstallConfig(data []byte, unknown []string) {
 
 // ContentSources reads the entries of an ImageContentSourcePolicy. at is where their list stands.
 func ContentSources(at string, all []ContentSource) *Content {
-	c := &Content{readers: true}
+	c := &Content{Readers: true}
 	for i, s := range all {
 		c.addSource(fmt.Sprintf("%s[%d]", at, i), s, "")
 	}

@@ -31,18 +31,17 @@ type Entry struct {
 
 // Content is what a file says. All texts are for people, and none has a secret in it.
 type Content struct {
-	// Place names the file in what [Settle] says. Who reads the file fills it in.
+	// Place names the file, for messages about several. Who reads the file fills it in.
 	Place   string
 	Entries []Entry
+	// Readers says that the file is for CRI-O and Podman, with their quirks (docs/semantics.md, Q2).
+	Readers bool
 	// Lost is what the entries lack, with what to do.
 	Lost []string
 	// Elsewhere are settings that no set has, with where they belong.
 	Elsewhere []string
 	// Ignored is what the program that the file is for passes over, and what else is worth a note.
 	Ignored []string
-
-	// readers says that the file is for CRI-O and Podman, with their quirks.
-	readers bool
 }
 
 func (c *Content) lose(format string, args ...any) {

@@ -17,7 +17,7 @@ import (
 
 // Tables reads a registries.conf with its drop-ins, as the library of CRI-O and Podman has merged them.
 func Tables(all []sysregistriesv2.Registry) *Content {
-	c := &Content{readers: true}
+	c := &Content{Readers: true}
 	for i := range all {
 		c.addTable(&all[i], all)
 	}
@@ -71,7 +71,7 @@ func (c *Content) addTable(t *sysregistriesv2.Registry, all []sysregistriesv2.Re
 	}
 	// Without an entry of a mode, the source would have what a broader one has (T4). In registries.conf it has nothing of it.
 	narrow := slices.ContainsFunc(all, func(other sysregistriesv2.Registry) bool {
-		return other.Prefix != t.Prefix && encloses(other.Prefix, t.Prefix)
+		return other.Prefix != t.Prefix && Encloses(other.Prefix, t.Prefix)
 	})
 	for _, mode := range []mirrors.Mode{mirrors.ByDigest, mirrors.ByTag} {
 		switch {
@@ -90,8 +90,8 @@ func isMoved(t *sysregistriesv2.Registry) bool {
 	return t.Location != "" && t.Location != t.Prefix
 }
 
-// encloses tells whether the library finds a place below a prefix, with or without the port of its host (Q2).
-func encloses(prefix, place string) bool {
+// Encloses tells whether the library of CRI-O and Podman finds a place below a prefix, with or without the port of its host (Q2).
+func Encloses(prefix, place string) bool {
 	host, _, hasPort := strings.Cut(mirrors.Scope(place).Host(), ":")
 	outer := mirrors.Scope(prefix)
 	return outer.Contains(mirrors.Scope(place)) || hasPort && outer.Contains(mirrors.Scope(host))

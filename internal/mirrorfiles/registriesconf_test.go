@@ -17,6 +17,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/mirrorset/mirrorset/internal/mirrorfiles"
+	"github.com/mirrorset/mirrorset/internal/mirrorfiles/settle"
 	"github.com/mirrorset/mirrorset/internal/registriesconf"
 )
 
@@ -122,7 +123,7 @@ func TestTablesMeanTheSameOrAreLeftOut(t *testing.T) {
 		}
 		text := strings.Join(texts, "\n")
 		content := mirrorfiles.Tables(c.load(t, text))
-		for _, loss := range mirrorfiles.Settle([]*mirrorfiles.Content{content}, nil) {
+		for _, loss := range settle.Files([]*mirrorfiles.Content{content}, nil) {
 			content.Lost = append(content.Lost, loss.Text)
 		}
 		type answer struct {

@@ -172,7 +172,7 @@ imageContentSources: [{source: c.io, mirrors: [m.example], sourcePolicy: NeverCo
 	}
 	says(t, content.Lost, `unknown field "endpoint": Talos refuses a configuration with it`)
 	says(t, content.Lost, `unknown field "endpoints[0].overridepath"`)
-	content = talosFile(t, `
+	content, err = mirrorfiles.TalosMachine(toJSON(t, `
 version: v1alpha1
 machine:
   type: worker
@@ -180,7 +180,10 @@ machine:
     mirror: {}
     mirrors: {a.io: {endpoint: [https://m.example], endpoints: [https://n.example]}}
     config: {n.example: {auth: {user: me, password: hunter2, username: me, auth: x, identityToken: y}, tls: {insecure: true, ca: x, clientIdentity: {crt: x, key: y}}}}
-`)
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
 	says(t, content.Lost, `unknown field "machine.registries.mirror"`)
 	says(t, content.Lost, `unknown field "machine.registries.mirrors.a.io.endpoint"`)
 	says(t, content.Lost, `unknown field "machine.registries.config.n.example.auth.user"`)
@@ -193,17 +196,5 @@ machine:
 		if err != nil || len(content.Lost) > 0 || len(content.Elsewhere) == 0 {
 			t.Error(kind, err, content)
 		}
-	}
-}
-
-func TestEntriesForOneSourceAreMergedAsOpenShiftDoes(t *testing.T) {
-	content := settled(nil, installConfig(t, "imageDigestSources: [{source: a.io, mirrors: [m.example]}, {source: a.io, mirrors: [n.example]}, {source: b.io, mirrors: [c.io]}, {source: c.io, mirrors: [m.example], sourcePolicy: NeverContactSource}]"))
-	for image, want := range map[string][]string{"a.io/x": {"m.example/x", "n.example/x", "a.io/x"}, "b.io/x": {"b.io/x"}, "c.io/x": {"m.example/x"}} {
-		if got := places(t, merged(content).Rules, image+digest); !slices.Equal(got, want) {
-			t.Errorf("%s comes from %q, want %q", image, got, want)
-		}
-	}
-	if len(content.Lost) > 0 {
-		t.Errorf("lost %q", content.Lost) // CRI-O pulls nothing from a blocked source, whoever names it
 	}
 }

@@ -100,3 +100,25 @@ func TestErrorsHaveNoNamesOfGoTypes(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatIsConvertedTogetherIsJudgedTogether(t *testing.T) {
+	const never = "apiVersion: config.openshift.io/v1\nkind: ImageDigestMirrorSet\nmetadata: {name: own}\nspec: {imageDigestMirrors: [{source: corp.example, mirrors: [m.example], mirrorSourcePolicy: NeverContactSource}]}\n"
+	dir := t.TempDir()
+	a, c := filepath.Join(dir, "a.io", "hosts.toml"), filepath.Join(dir, "c.io", "hosts.toml")
+	plugintest.WriteFile(t, a, "server = \"https://m.example\"\n", 0o600)
+	plugintest.WriteFile(t, c, "[host.\"https://a.io\"]\n", 0o600)
+	for _, tt := range []struct {
+		stdin string
+		args  []string
+		want  string
+	}{
+		{"mirrors: {docker.io: {endpoint: ['https://corp.example']}, corp.example: {endpoint: ['https://n.example']}}", []string{"-f", "-", "--never-contact-source"}, `standard input: document 1: source "corp.example" is left out`},
+		{never + "---\nmirrors: {docker.io: {endpoint: ['https://corp.example']}, quay.io: {endpoint: ['https://n.example']}}", []string{"-f", "-"}, `standard input: document 2: source "docker.io" is left out: its mirror "corp.example" lies in source "corp.example"`},
+		{"", []string{"-f", dir}, a + `: source "a.io" is left out: its images are not pulled from itself, but the mirror "a.io" of source "c.io" in ` + c},
+	} {
+		r := run(t, tt.stdin, tt.args...)
+		if r.Code != 1 || !strings.Contains(r.Stderr, "warning: NotConverted: "+tt.want) || strings.Contains(r.Stderr, "MirrorBlocked") || !strings.Contains(r.Stdout, "ImageTagMirrorSet") {
+			t.Errorf("exit code %d\n%s%s\nwant %s", r.Code, r.Stdout, r.Stderr, tt.want)
+		}
+	}
+}

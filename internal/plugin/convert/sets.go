@@ -18,6 +18,7 @@ import (
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrorfiles"
+	"github.com/mirrorset/mirrorset/internal/mirrorfiles/settle"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/plugin/command"
 	"github.com/mirrorset/mirrorset/internal/plugin/manifests"
@@ -147,7 +148,7 @@ func (c *converter) settle() {
 		}
 		beside = append(beside, set)
 	}
-	for _, loss := range mirrorfiles.Settle(c.files, beside) {
+	for _, loss := range settle.Files(c.files, beside) {
 		c.lose(loss.Place, "%s", loss.Text)
 	}
 	c.files = slices.DeleteFunc(c.files, func(f *mirrorfiles.Content) bool { return len(f.Entries) == 0 })

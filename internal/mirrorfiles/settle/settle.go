@@ -1,13 +1,15 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package mirrorfiles
+// Package settle has files of mirrors, each of which can be said in entries of sets, say only what they can say together. It is pure.
+package settle
 
 import (
 	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/mirrorset/mirrorset/internal/mirrorfiles"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 )
 
@@ -15,20 +17,20 @@ import (
 type Loss struct {
 	// Place is that of the file.
 	Place string
-	// Text is for people, as those of [Content] are.
+	// Text is for people, as those of [mirrorfiles.Content] are.
 	Text string
 }
 
-// Settle leaves out what files say alone, and not together: it takes the entries of all files, and the sets beside them, for what the
+// Files leaves out what files say alone, and not together: it takes the entries of all files, and the sets beside them, for what the
 // rules make of them, and asks where images come from. A program that does not pull from a registry itself may pull from it as another
 // one's mirror, but a blocked source is blocked as a mirror too (docs/semantics.md, Q4).
-func Settle(files []*Content, beside []mirrors.Set) (lost []Loss) {
+func Files(files []*mirrorfiles.Content, beside []mirrors.Set) (lost []Loss) {
 	for {
 		loss := firstConflict(files, beside)
 		if loss == nil {
 			return lost
 		}
-		files[loss.file].withdraw(loss.source, files)
+		withdraw(files, loss.file, loss.source)
 		lost = append(lost, Loss{
 			Place: files[loss.file].Place,
 			Text:  fmt.Sprintf("source %q is left out: %s; write its entry by hand, or its images are pulled without a mirror", loss.source, loss.why),
@@ -51,7 +53,7 @@ var setKinds = map[mirrors.Mode]*mirrors.Kind{
 
 // together is what the entries of files, and of sets, come to.
 type together struct {
-	files []*Content
+	files []*mirrorfiles.Content
 	index *mirrors.Index
 	// blocked are the sources of the rules that block.
 	blocked []mirrors.Scope
@@ -60,7 +62,7 @@ type together struct {
 // fileName names a file as no set is called.
 func fileName(i int) string { return fmt.Sprintf("file %d", i) }
 
-func firstConflict(files []*Content, beside []mirrors.Set) *conflict {
+func firstConflict(files []*mirrorfiles.Content, beside []mirrors.Set) *conflict {
 	sets := slices.Clone(beside)
 	for i, file := range files {
 		for mode, kind := range setKinds {
@@ -91,7 +93,7 @@ func firstConflict(files []*Content, beside []mirrors.Set) *conflict {
 }
 
 // judge compares where images of an entry come from with what the entry says.
-func (t *together) judge(file int, e *Entry) *conflict {
+func (t *together) judge(file int, e *mirrorfiles.Entry) *conflict {
 	if len(e.Mirrors) == 0 {
 		return nil
 	}
@@ -117,7 +119,7 @@ func (t *together) judge(file int, e *Entry) *conflict {
 		for _, s := range got.PullSources {
 			places = append(places, s.Location)
 		}
-		if !t.files[file].isRepeated(e) && !slices.Equal(places, want) {
+		if !isRepeated(t.files[file], e) && !slices.Equal(places, want) {
 			return &conflict{file, e.Source, fmt.Sprintf("with what else is converted here, its images by %s would come from %s in place of %s", e.Mode, names(places), names(want))}
 		}
 	}
@@ -125,19 +127,19 @@ func (t *together) judge(file int, e *Entry) *conflict {
 }
 
 // judgeMirror returns why a mirror would not be asked for a place. Where the file has the mirror passed over itself, that is no conflict.
-func (t *together) judgeMirror(file int, e *Entry, mirror, place string) *conflict {
+func (t *together) judgeMirror(file int, e *mirrorfiles.Entry, mirror, place string) *conflict {
 	rule := t.blocker(file, place)
 	if rule == nil {
 		return nil
 	}
 	foreign := false
 	for _, by := range rule.BlockedBy {
-		at := slices.IndexFunc(t.files, func(c *Content) bool { return by.Name == fileName(slices.Index(t.files, c)) })
+		at := slices.IndexFunc(t.files, func(c *mirrorfiles.Content) bool { return by.Name == fileName(slices.Index(t.files, c)) })
 		if at < 0 {
 			foreign = true
 			continue
 		}
-		blocking := t.files[at].entry(by)
+		blocking := entryOf(t.files[at], by)
 		if blocking.Blocks {
 			foreign = foreign || at != file
 			continue
@@ -169,20 +171,20 @@ func (t *together) blockedAt(place string) *mirrors.Rule {
 func (t *together) blocker(file int, place string) *mirrors.Rule {
 	rule := t.blockedAt(place)
 	host := mirrors.Scope(place).Host()
-	if name, _, hasPort := strings.Cut(host, ":"); rule == nil && hasPort && t.files[file].readers {
+	if name, _, hasPort := strings.Cut(host, ":"); rule == nil && hasPort && t.files[file].Readers {
 		return t.blockedAt(name + place[len(host):]) // CRI-O and Podman find a host with any port (Q2)
 	}
 	return rule
 }
 
 // asks tells whether a mirror is asked for what is below a source, if nothing is blocked: a name can be none of a repository (Q3).
-func asks(e *Entry, mirror, name string) bool {
+func asks(e *mirrorfiles.Entry, mirror, name string) bool {
 	rules := []mirrors.Rule{{Source: mirrors.Scope(e.Source), Mirrors: []mirrors.Mirror{{Location: mirrors.Scope(mirror), Modes: e.Mode}}}}
 	return len(mirrors.NewIndex(rules).Resolve(mirrors.Reference{Name: name, Mode: e.Mode}).PullSources) > 1
 }
 
 // probes are what stands behind the source in the names to look at: any image, and those that a mirror has in a blocked source.
-func (t *together) probes(e *Entry) []string {
+func (t *together) probes(e *mirrorfiles.Entry) []string {
 	const image = "/probe/image"
 	rests := []string{image}
 	if mirrors.Scope(e.Source).Path() != "" {
@@ -198,44 +200,45 @@ func (t *together) probes(e *Entry) []string {
 	return rests
 }
 
-// entry returns the one that an entry of a set of the file was.
-func (c *Content) entry(e mirrors.Entry) *Entry {
+// entryOf returns the entry of a file that one of its set is.
+func entryOf(file *mirrorfiles.Content, e mirrors.Entry) *mirrorfiles.Entry {
 	at := 0
-	for i := range c.Entries {
-		if c.Entries[i].Mode != e.Kind.Mode {
+	for i := range file.Entries {
+		if file.Entries[i].Mode != e.Kind.Mode {
 			continue
 		}
 		if at == e.Index {
-			return &c.Entries[i]
+			return &file.Entries[i]
 		}
 		at++
 	}
-	return &Entry{}
+	return &mirrorfiles.Entry{}
 }
 
-// isRepeated tells whether a file has more entries for the source and the mode, which are merged as those of sets are.
-func (c *Content) isRepeated(e *Entry) bool {
-	return slices.ContainsFunc(c.Entries, func(other Entry) bool {
+// isRepeated tells whether a file has more entries for the source and the mode of one, which are merged as those of sets are.
+func isRepeated(file *mirrorfiles.Content, e *mirrorfiles.Entry) bool {
+	return slices.ContainsFunc(file.Entries, func(other mirrorfiles.Entry) bool {
 		return other.Source == e.Source && other.Mode == e.Mode && !slices.Equal(other.Mirrors, e.Mirrors)
 	})
 }
 
 // withdraw takes the entries of a source away. Where its images would then have the mirrors of a broader source, they stay as carve-outs.
-func (c *Content) withdraw(source string, files []*Content) {
-	c.Entries = slices.DeleteFunc(c.Entries, func(e Entry) bool {
-		return e.Source == source && !slices.ContainsFunc(files, func(other *Content) bool { return other.hasAbove(source, e.Mode) })
+func withdraw(files []*mirrorfiles.Content, file int, source string) {
+	of := files[file]
+	of.Entries = slices.DeleteFunc(of.Entries, func(e mirrorfiles.Entry) bool {
+		return e.Source == source && !slices.ContainsFunc(files, func(other *mirrorfiles.Content) bool { return hasAbove(other, &e) })
 	})
-	for i := range c.Entries {
-		if e := &c.Entries[i]; e.Source == source {
+	for i := range of.Entries {
+		if e := &of.Entries[i]; e.Source == source {
 			e.Mirrors, e.Policy, e.Blocks = nil, "", false
 		}
 	}
 }
 
-// hasAbove tells whether there is an entry for a broader source.
-func (c *Content) hasAbove(source string, mode mirrors.Mode) bool {
-	return slices.ContainsFunc(c.Entries, func(e Entry) bool {
-		return e.Mode == mode && e.Source != source && encloses(e.Source, source)
+// hasAbove tells whether a file has an entry for a broader source than that of an entry.
+func hasAbove(file *mirrorfiles.Content, e *mirrorfiles.Entry) bool {
+	return slices.ContainsFunc(file.Entries, func(other mirrorfiles.Entry) bool {
+		return other.Mode == e.Mode && other.Source != e.Source && mirrorfiles.Encloses(other.Source, e.Source)
 	})
 }
 

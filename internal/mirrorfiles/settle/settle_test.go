@@ -1,7 +1,7 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package mirrorfiles_test
+package settle_test
 
 import (
 	"fmt"
@@ -13,6 +13,7 @@ import (
 
 	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrorfiles"
+	"github.com/mirrorset/mirrorset/internal/mirrorfiles/settle"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 )
 
@@ -23,31 +24,13 @@ func settled(beside []mirrors.Set, files ...*mirrorfiles.Content) *mirrorfiles.C
 		file.Place = fmt.Sprintf("file %d", i)
 		all.Lost = append(all.Lost, file.Lost...)
 	}
-	for _, loss := range mirrorfiles.Settle(files, beside) {
+	for _, loss := range settle.Files(files, beside) {
 		all.Lost = append(all.Lost, loss.Place+": "+loss.Text)
 	}
 	for _, file := range files {
 		all.Entries = append(all.Entries, file.Entries...)
 	}
 	return all
-}
-
-func k3sFile(t logger, text string, never bool) *mirrorfiles.Content {
-	t.Helper()
-	content, err := mirrorfiles.K3s(toJSON(t, text), never)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return content
-}
-
-func talosFile(t logger, text string) *mirrorfiles.Content {
-	t.Helper()
-	content, err := mirrorfiles.TalosMachine(toJSON(t, text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return content
 }
 
 func TestARegistryThatIsAMirrorToo(t *testing.T) {
@@ -86,7 +69,7 @@ func TestARegistryThatIsAMirrorToo(t *testing.T) {
 			comes: map[string]string{"a.io/x": "a.io/x", "c.io/x": "a.io/x c.io/x"},
 		},
 		"Talos": {
-			files: []*mirrorfiles.Content{talosFile(t, `machine: {registries: {mirrors: {a.io: {endpoints: ["https://m.example"], skipFallback: true}, c.io: {endpoints: ["https://a.io"]}}}}`)},
+			files: []*mirrorfiles.Content{file(t, `machine: {registries: {mirrors: {a.io: {endpoints: ["https://m.example"], skipFallback: true}, c.io: {endpoints: ["https://a.io"]}}}}`, mirrorfiles.TalosMachine)},
 			lost:  []string{`file 0: source "a.io" is left out`, `the mirror "a.io" of source "c.io"`},
 			comes: map[string]string{"a.io/x": "a.io/x", "c.io/x": "a.io/x c.io/x"},
 		},
@@ -97,7 +80,7 @@ func TestARegistryThatIsAMirrorToo(t *testing.T) {
 		},
 		"registries.conf beside a hosts.toml": {
 			files: []*mirrorfiles.Content{
-				mirrorfiles.Tables(newConsumer(t).load(t, "[[registry]]\nlocation = \"a.io\"\nblocked = true\n[[registry.mirror]]\nlocation = \"m.example\"\n[[registry]]\nlocation = \"b.io\"\n[[registry.mirror]]\nlocation = \"a.io\"\n")),
+				tables(t, "[[registry]]\nlocation = \"a.io\"\nblocked = true\n[[registry.mirror]]\nlocation = \"m.example\"\n[[registry]]\nlocation = \"b.io\"\n[[registry.mirror]]\nlocation = \"a.io\"\n"),
 				hosts("c.io", "[host.\"https://a.io\"]\n"),
 			},
 			lost:  []string{`file 1: source "c.io" is left out`, `its mirror "a.io" lies in source "a.io", which is blocked by what else is converted here`},
@@ -116,7 +99,7 @@ func TestARegistryThatIsAMirrorToo(t *testing.T) {
 			comes:  map[string]string{"corp.example/x": "corp.example/x"},
 		},
 		"moved, with a port": { // CRI-O finds a host with any port
-			files: []*mirrorfiles.Content{mirrorfiles.Tables(newConsumer(t).load(t, "[[registry]]\nprefix = \"a.io\"\nlocation = \"m.example\"\n[[registry]]\nlocation = \"b.io\"\n[[registry.mirror]]\nlocation = \"a.io:5000/x\"\n"))},
+			files: []*mirrorfiles.Content{tables(t, "[[registry]]\nprefix = \"a.io\"\nlocation = \"m.example\"\n[[registry]]\nlocation = \"b.io\"\n[[registry.mirror]]\nlocation = \"a.io:5000/x\"\n")},
 			lost:  []string{`file 0: source "a.io" is left out`, `the mirror "a.io:5000/x" of source "b.io"`},
 			comes: map[string]string{"a.io/x": "a.io/x", "b.io/x": "a.io:5000/x/x b.io/x"},
 		},
@@ -125,16 +108,16 @@ func TestARegistryThatIsAMirrorToo(t *testing.T) {
 			comes: map[string]string{"a.io/x": "m.example/x", "b.io/x": "a.io:5000/x"},
 		},
 		"moved, below a mirror": {
-			files: []*mirrorfiles.Content{mirrorfiles.Tables(newConsumer(t).load(t, "[[registry]]\nprefix = \"a.io/below\"\nlocation = \"m.example\"\n[[registry]]\nlocation = \"b.io\"\n[[registry.mirror]]\nlocation = \"a.io\"\n"))},
+			files: []*mirrorfiles.Content{tables(t, "[[registry]]\nprefix = \"a.io/below\"\nlocation = \"m.example\"\n[[registry]]\nlocation = \"b.io\"\n[[registry.mirror]]\nlocation = \"a.io\"\n")},
 			lost:  []string{`file 0: source "a.io/below" is left out`, `the mirror "a.io" of source "b.io"`},
 			comes: map[string]string{"a.io/below/x": "a.io/below/x", "b.io/below/x": "a.io/below/x b.io/below/x"},
 		},
 		"moved, below a mirror that is not asked for it": {
-			files: []*mirrorfiles.Content{mirrorfiles.Tables(newConsumer(t).load(t, "[[registry]]\nprefix = \"a.io/below\"\nlocation = \"m.example\"\n[[registry]]\nlocation = \"b.io\"\n[[registry.mirror]]\nlocation = \"a.io\"\n[[registry]]\nlocation = \"b.io/below\"\n[[registry.mirror]]\nlocation = \"n.example\"\n"))},
+			files: []*mirrorfiles.Content{tables(t, "[[registry]]\nprefix = \"a.io/below\"\nlocation = \"m.example\"\n[[registry]]\nlocation = \"b.io\"\n[[registry.mirror]]\nlocation = \"a.io\"\n[[registry]]\nlocation = \"b.io/below\"\n[[registry.mirror]]\nlocation = \"n.example\"\n")},
 			comes: map[string]string{"a.io/below/x": "m.example/x", "b.io/below/x": "n.example/x b.io/below/x", "b.io/x": "a.io/x b.io/x"},
 		},
 		"left out below another source": {
-			files: []*mirrorfiles.Content{mirrorfiles.Tables(newConsumer(t).load(t, "[[registry]]\nlocation = \"a.io\"\n[[registry.mirror]]\nlocation = \"n.example\"\n[[registry]]\nprefix = \"a.io/below\"\nlocation = \"m.example\"\n[[registry]]\nlocation = \"b.io\"\n[[registry.mirror]]\nlocation = \"a.io/below\"\n"))},
+			files: []*mirrorfiles.Content{tables(t, "[[registry]]\nlocation = \"a.io\"\n[[registry.mirror]]\nlocation = \"n.example\"\n[[registry]]\nprefix = \"a.io/below\"\nlocation = \"m.example\"\n[[registry]]\nlocation = \"b.io\"\n[[registry.mirror]]\nlocation = \"a.io/below\"\n")},
 			lost:  []string{`file 0: source "a.io/below" is left out`},
 			comes: map[string]string{"a.io/x": "n.example/x a.io/x", "a.io/below/x": "a.io/below/x", "b.io/x": "a.io/below/x b.io/x"},
 		},
@@ -144,10 +127,12 @@ func TestARegistryThatIsAMirrorToo(t *testing.T) {
 			if len(tt.lost) == 0 && len(all.Lost) > 0 || len(tt.lost) > 0 && len(all.Lost) != 1 {
 				t.Fatalf("lost %q", all.Lost)
 			}
-			if len(tt.lost) > 0 {
-				says(t, all.Lost, tt.lost...)
+			for _, part := range tt.lost {
+				if !strings.Contains(all.Lost[0], part) {
+					t.Errorf("lost %q, want %q", all.Lost, part)
+				}
 			}
-			rules := merged(all).Rules
+			rules := rulesOf(all)
 			for image, want := range tt.comes {
 				for _, suffix := range []string{digest, ":1"} {
 					if got := strings.Join(places(t, rules, image+suffix), " "); got != want {
@@ -173,10 +158,10 @@ func TestAnyRegistriesTogetherMeanTheSameOrAreLeftOut(t *testing.T) {
 				continue // it is left out by itself
 			}
 			asked[host] = endpoints
-			files = append(files, k3sFile(t, yamlOf(host, endpoints, nil), never))
+			files = append(files, k3sFile(t, fmt.Sprintf("mirrors: {%s: {endpoint: [%s]}}", host, strings.Join(endpoints, ", ")), never))
 		}
 		all := settled(nil, files...)
-		rules := merged(all).Rules
+		rules := rulesOf(all)
 		for _, host := range hosts {
 			for _, path := range []string{"/p", "/x/p", "/y/z/p"} {
 				want := []string{}
@@ -187,7 +172,7 @@ func TestAnyRegistriesTogetherMeanTheSameOrAreLeftOut(t *testing.T) {
 						want = append(want, strings.Replace(e, "/v2", "", 1)+path)
 					}
 				}
-				if self := host + path; !slices.Contains(want, self) && !(ok && never && !isLeftOut) {
+				if self := host + path; !slices.Contains(want, self) && (!ok || !never || isLeftOut) {
 					want = append(want, self)
 				}
 				for _, suffix := range []string{digest, ":1"} {
@@ -205,5 +190,29 @@ func TestAnyRegistriesTogetherMeanTheSameOrAreLeftOut(t *testing.T) {
 	})
 	if !t.Failed() && (kept == 0 || leftOut == 0) {
 		t.Errorf("%d kept, %d left out", kept, leftOut)
+	}
+}
+
+func TestOnlyWhatABroaderSourceHasIsCarvedOut(t *testing.T) {
+	all := settled(nil, tables(t, "[[registry]]\nprefix = \"a.io/below\"\nlocation = \"m.example\"\n[[registry]]\nlocation = \"b.io\"\n[[registry.mirror]]\nlocation = \"a.io/below\"\n"),
+		file(t, "imageDigestSources: [{source: a.io, mirrors: [n.example]}]", mirrorfiles.InstallConfig))
+	var left []string
+	for _, e := range all.Entries {
+		left = append(left, fmt.Sprintf("%s by %s: %d", e.Source, e.Mode, len(e.Mirrors)))
+	}
+	if slices.Sort(left); !slices.Equal(left, []string{"a.io by digest: 1", "a.io/below by digest: 0", "b.io by digest: 1", "b.io by tag: 1"}) {
+		t.Errorf("%q", left)
+	}
+}
+
+func TestEntriesForOneSourceAreMergedAsOpenShiftDoes(t *testing.T) {
+	content := settled(nil, file(t, "imageDigestSources: [{source: a.io, mirrors: [m.example]}, {source: a.io, mirrors: [n.example]}, {source: b.io, mirrors: [c.io]}, {source: c.io, mirrors: [m.example], sourcePolicy: NeverContactSource}]", mirrorfiles.InstallConfig))
+	for image, want := range map[string][]string{"a.io/x": {"m.example/x", "n.example/x", "a.io/x"}, "b.io/x": {"b.io/x"}, "c.io/x": {"m.example/x"}} {
+		if got := places(t, rulesOf(content), image+digest); !slices.Equal(got, want) {
+			t.Errorf("%s comes from %q, want %q", image, got, want)
+		}
+	}
+	if len(content.Lost) > 0 {
+		t.Errorf("lost %q", content.Lost) // CRI-O pulls nothing from a blocked source, whoever names it
 	}
 }
