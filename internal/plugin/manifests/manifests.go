@@ -13,7 +13,6 @@ import (
 	"slices"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	utiljson "k8s.io/apimachinery/pkg/util/json"
@@ -228,14 +227,18 @@ func (m *Manifests) readSet(kind *kinds.Kind, o object) {
 	m.add(o.place, set)
 }
 
-// maxAnnotations is the most that the annotations of an object may have, in bytes.
-const maxAnnotations = 256 << 10
+const (
+	// maxAnnotations is the most that the annotations of an object may have, in bytes.
+	maxAnnotations = 256 << 10
+	// lastApplied is the annotation that kubectl apply keeps its copy in.
+	lastApplied = "kubectl.kubernetes.io/last-applied-configuration"
+)
 
 // sizeOfAnnotations is what the API server counts once kubectl apply has added its own annotation.
 func (o *object) sizeOfAnnotations() int {
 	metadata, _ := o.content["metadata"].(map[string]any)
 	annotations, _ := metadata["annotations"].(map[string]any)
-	size := len(corev1.LastAppliedConfigAnnotation) + len(o.data) + len("\n")
+	size := len(lastApplied) + len(o.data) + len("\n")
 	for key, value := range annotations {
 		text, _ := value.(string)
 		size += len(key) + len(text)
