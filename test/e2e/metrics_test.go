@@ -13,7 +13,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"strings"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -80,6 +79,7 @@ var _ = Describe("the metrics of an agent", func() {
 		m.kubectl(ctx, "rollout", "restart", "-n", namespace, "daemonset/mirrorset-agent")
 		m.kubectl(ctx, "rollout", "status", "--timeout=60s", "-n", namespace, "daemonset/mirrorset-agent")
 		expect("200\n", `mirrorset_agent_redirector_requests_total{result="bad_request"} 0`)
-		Expect(strings.Count(m.logsOf(ctx, "agent"), "Serving metrics")).To(BeNumerically(">", 0))
+		// While the predecessor's Pod goes, kubectl may fail on its log before it comes to the other.
+		Eventually(m.logsOf).WithContext(ctx).WithArguments("agent").WithTimeout(convergeTimeout).Should(ContainSubstring("Serving metrics"))
 	}, nodeTimeout)
 })
