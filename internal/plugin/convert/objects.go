@@ -26,9 +26,6 @@ import (
 // policyVersion is the apiVersion of an ImageContentSourcePolicy.
 const policyVersion = "operator.openshift.io/v1alpha1"
 
-// lastApplied is the annotation that kubectl apply keeps for itself, of the object that was.
-const lastApplied = "kubectl.kubernetes.io/last-applied-configuration"
-
 // readDocument takes one document.
 func (c *converter) readDocument(place string, data []byte, repeated []string) error {
 	before := len(c.passedOver)
@@ -267,6 +264,6 @@ func entryOf(e mirrors.SetEntry) configv1.ImageDigestMirrors {
 
 func metadataOf(object metav1.Object) setMetadata {
 	annotations := maps.Clone(object.GetAnnotations())
-	delete(annotations, lastApplied)
+	delete(annotations, manifests.LastApplied)
 	return setMetadata{Name: object.GetName(), Labels: object.GetLabels(), Annotations: annotations}
 }

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -103,7 +102,7 @@ func (p *patient) lookAtAgents(ctx context.Context) error {
 	}
 	message := fmt.Sprintf("%d of %s ready in the latest version", have, output.Plural(int(want), "agent is", "agents are"))
 	if names := notReady(pods.Items); len(names) > 0 {
-		message += "; not ready on " + firstOf(names)
+		message += "; not ready on " + output.FirstOf(names, 10)
 	}
 	remedy := "kubectl -n " + p.Namespace + " get pods -l app.kubernetes.io/component=agent -o wide\nkubectl -n " + p.Namespace + " describe daemonset/" + cluster.AgentDaemonSet
 	p.found.add(wrong, subject, message+p.refusal(ctx, d), remedy)
@@ -130,14 +129,6 @@ func notReady(pods []corev1.Pod) (nodes []string) {
 	}
 	slices.Sort(nodes)
 	return slices.Compact(nodes)
-}
-
-// firstOf names ten, and counts the others.
-func firstOf(names []string) string {
-	if len(names) <= 10 {
-		return strings.Join(names, ", ")
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(names[:10], ", "), len(names)-10)
 }
 
 // lookAtConfigMap wants what agents can take.

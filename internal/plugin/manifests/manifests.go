@@ -230,15 +230,15 @@ func (m *Manifests) readSet(kind *kinds.Kind, o object) {
 const (
 	// maxAnnotations is the most that the annotations of an object may have, in bytes.
 	maxAnnotations = 256 << 10
-	// lastApplied is the annotation that kubectl apply keeps its copy in.
-	lastApplied = "kubectl.kubernetes.io/last-applied-configuration"
+	// LastApplied is the annotation in which kubectl apply keeps a copy of the object for itself.
+	LastApplied = "kubectl.kubernetes.io/last-applied-configuration"
 )
 
 // sizeOfAnnotations is what the API server counts once kubectl apply has added its own annotation.
 func (o *object) sizeOfAnnotations() int {
 	metadata, _ := o.content["metadata"].(map[string]any)
 	annotations, _ := metadata["annotations"].(map[string]any)
-	size := len(lastApplied) + len(o.data) + len("\n")
+	size := len(LastApplied) + len(o.data) + len("\n")
 	for key, value := range annotations {
 		text, _ := value.(string)
 		size += len(key) + len(text)

@@ -85,17 +85,7 @@ func TestATableInsideASourceIsReportedUnlessItDoesTheSame(t *testing.T) {
 		"as our wildcard does":             {"a: *.quay.io -> m.example/quay", table("a.quay.io", ""), ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := findings(t, tc.sets, sinktest.Files{last: tc.local})
-			got := fmt.Sprint(c.Problems)
-			for _, f := range c.Findings {
-				got += fmt.Sprintf("%s: %s", f.Reason, f.Message)
-			}
-			if tc.want == "" && got != "[]" || !strings.Contains(got, tc.want) || len(c.Findings) > 1 {
-				t.Errorf("got %s\nwant %s", got, tc.want)
-			}
-			if c.Text == nil {
-				t.Error("the rest of the source is not in force either")
-			}
+			wantOneFinding(t, findings(t, tc.sets, sinktest.Files{last: tc.local}), tc.want)
 		})
 	}
 }
@@ -120,17 +110,7 @@ func TestALocalBlockOfAMirrorIsReported(t *testing.T) {
 		"the mirror of blocked source": {sets + " [Never]", blocks("m.example"), by},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := findings(t, tc.sets, sinktest.Files{last: tc.local})
-			got := fmt.Sprint(c.Problems)
-			for _, f := range c.Findings {
-				got += fmt.Sprintf("%s: %s", f.Reason, f.Message)
-			}
-			if tc.want == "" && got != "[]" || !strings.Contains(got, tc.want) || len(c.Findings) > 1 {
-				t.Errorf("got %s\nwant %s", got, tc.want)
-			}
-			if c.Text == nil {
-				t.Error("the other mirrors are not in force either")
-			}
+			wantOneFinding(t, findings(t, tc.sets, sinktest.Files{last: tc.local}), tc.want)
 		})
 	}
 	if c := findings(t, "a: quay.io -> m.example\nT a: quay.io -> b.example, m.example", sinktest.Files{last: blocks("m.example")}); len(c.Findings) != 1 {
@@ -159,5 +139,20 @@ func TestAFileOfOthersWithOurNameIsReported(t *testing.T) {
 		if c := preflight(t, host, "quay.io"); len(c.Findings)+len(c.Problems) > 0 {
 			t.Errorf("%s leads to our own file: %+v", link, c)
 		}
+	}
+}
+
+// wantOneFinding wants one finding with a text, or, where that is empty, none; and the drop-in written in either case.
+func wantOneFinding(t *testing.T, c onhost.Candidate, want string) {
+	t.Helper()
+	got := fmt.Sprint(c.Problems)
+	for _, f := range c.Findings {
+		got += fmt.Sprintf("%s: %s", f.Reason, f.Message)
+	}
+	if want == "" && got != "[]" || !strings.Contains(got, want) || len(c.Findings) > 1 {
+		t.Errorf("got %s\nwant %s", got, want)
+	}
+	if c.Text == nil {
+		t.Error("what the local table leaves of the rules is not in force either")
 	}
 }
