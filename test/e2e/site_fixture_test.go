@@ -23,6 +23,7 @@ import (
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
 )
 
 // siteHosts are registries by names that the shared node finds on this machine, and whose certificates it trusts.
@@ -203,6 +204,9 @@ func (s *site) pullSecret(ctx context.Context, host string) {
 		account.ImagePullSecrets = secrets
 		_, err = accounts.Update(ctx, account, metav1.UpdateOptions{})
 		Expect(err).NotTo(HaveOccurred())
+		// The API server gives a Pod the secrets of the account as its cache has it, which can be the account before this write.
+		Eventually(func() []corev1.LocalObjectReference { return givenPullSecrets(ctx, s.Client) }).
+			WithContext(ctx).WithTimeout(convergeTimeout).WithPolling(20 * time.Millisecond).Should(HaveExactElements(secrets))
 	}
 	use(ctx, []corev1.LocalObjectReference{{Name: secret.Name}})
 	DeferCleanup(func(ctx SpecContext) {
@@ -221,4 +225,15 @@ func containAll(parts []string) (all []OmegaMatcher) {
 		all = append(all, ContainSubstring(part))
 	}
 	return all
+}
+
+// givenPullSecrets returns the pull secrets that the API server adds to a Pod which is created now.
+func givenPullSecrets(ctx context.Context, client kubernetes.Interface) []corev1.LocalObjectReference {
+	GinkgoHelper()
+	pod, err := client.CoreV1().Pods(metav1.NamespaceDefault).Create(ctx, &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{GenerateName: "e2e-"},
+		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "main", Image: "tried.invalid/none"}}},
+	}, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+	Expect(err).NotTo(HaveOccurred())
+	return pod.Spec.ImagePullSecrets
 }
