@@ -11,6 +11,7 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/mirrorset/mirrorset/internal/grants"
 	"github.com/mirrorset/mirrorset/internal/hostfile"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/nodecheck"
@@ -56,16 +57,19 @@ type Env struct {
 	Log  logr.Logger
 	// Runtime is the one that the kubelet uses; "" while that is not known.
 	Runtime func() nodecheck.Runtime
+	// Wake asks for another pass, as where what the sink would report has changed. It may be called at any time, from anywhere.
+	Wake func()
 	// Repairs counts the repairs of files, by their kind: see [Env.Drift].
 	Repairs *prometheus.CounterVec
 	// Metrics takes what else a sink counts.
 	Metrics prometheus.Registerer
 }
 
-// Accepted is a payload that passed every check, with the rules in it.
+// Accepted is a payload that passed every check, with the rules in it, and what their mirrors are granted beside them.
 type Accepted struct {
 	payload.Payload
-	Rules []mirrors.Rule
+	Rules  []mirrors.Rule
+	Grants grants.Grants
 }
 
 // Outcome is what became of rules that were applied.

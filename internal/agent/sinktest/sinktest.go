@@ -61,7 +61,7 @@ func Log() (logr.Logger, *strings.Builder) {
 // Env is for a sink of a host whose runtime is not known.
 func Env(host *hostfile.Host, log logr.Logger) sink.Env {
 	return sink.Env{
-		Host: host, Log: log, Runtime: func() nodecheck.Runtime { return "" },
+		Host: host, Log: log, Runtime: func() nodecheck.Runtime { return "" }, Wake: func() {},
 		Repairs: prometheus.NewCounterVec(prometheus.CounterOpts{}, []string{"file"}), Metrics: prometheus.NewRegistry(),
 	}
 }

@@ -1,0 +1,48 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package grants
+
+import (
+	"encoding/base64"
+	"encoding/json"
+
+	"github.com/mirrorset/mirrorset/internal/mirrors"
+)
+
+// AuthFile writes the logins for these mirrors as containers-auth.json(5), each under the place of the mirror and not for the whole of its
+// registry, so that no other image is pulled with it (G4); nil for none. A registry token is none that a reader of that file knows.
+func (g Grants) AuthFile(of []mirrors.Scope) []byte {
+	auths := make(map[string]entry)
+	add := func(place mirrors.Scope, login Login) {
+		e := entry{IdentityToken: login.IdentityToken}
+		if login.Username != "" || login.IdentityToken != "" {
+			e.Auth = base64.StdEncoding.EncodeToString([]byte(login.Username + ":" + login.Password))
+			auths[string(place)] = e
+		}
+	}
+	for _, mirror := range of {
+		if login, ok := g.Login(mirror); ok {
+			add(mirror, login)
+		}
+		for key, login := range g.logins() {
+			if canonical(mirror).Contains(key) {
+				add(key, login)
+			}
+		}
+	}
+	if len(auths) == 0 {
+		return nil
+	}
+	text, err := json.MarshalIndent(map[string]any{"auths": auths}, "", "  ")
+	if err != nil {
+		return nil // nothing in it could fail
+	}
+	return append(text, '\n')
+}
+
+// ReadAuthFile reads what [Grants.AuthFile] wrote, for an agent that starts without the API server.
+func ReadAuthFile(text []byte) (Grants, error) {
+	logins, _, err := readLogins(text)
+	return Grants{&held{logins: logins}}, err
+}

@@ -1,0 +1,94 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package grants
+
+import (
+	"bytes"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/mirrorset/mirrorset/internal/mirrors/value"
+)
+
+const authoritiesObject = "ConfigMap " + AuthoritiesName
+
+// readAuthorities leaves out each value that is wrong, and keeps the others (G3).
+func readAuthorities(cm *corev1.ConfigMap, now time.Time) (map[string][]byte, []Problem) {
+	found := make(map[string][]byte, len(cm.Data))
+	var problems []Problem
+	for _, key := range slices.Sorted(maps.Keys(cm.Data)) {
+		host, wrong := hostOf(key)
+		if wrong != "" {
+			problems = append(problems, problem(authoritiesObject, key, "name the key HOST, or HOST..PORT", "%s. The certificates are not used", wrong))
+			continue
+		}
+		certificates, problemsHere, err := readCertificates(cm.Data[key], now)
+		for _, text := range problemsHere {
+			problems = append(problems, problem(authoritiesObject, key, "put the authority's new certificate there", "%s", text))
+		}
+		if err != nil {
+			problems = append(problems, problem(authoritiesObject, key, "put the authority's certificates in PEM format there, and nothing else", "%v. The certificates are not used", err))
+			continue
+		}
+		found[host] = certificates
+	}
+	for _, key := range slices.Sorted(maps.Keys(cm.BinaryData)) {
+		problems = append(problems, problem(authoritiesObject, key, "put the certificates in PEM format into data", "it stands in binaryData, which is not read"))
+	}
+	return found, problems
+}
+
+// hostOf reads a key as OpenShift's additionalTrustedCA has it: a colon is none that the key of a ConfigMap may have.
+func hostOf(key string) (host, wrong string) {
+	name, port, hasPort := strings.Cut(key, "..")
+	host = name
+	if hasPort {
+		host += ":" + port
+	}
+	if !value.Mirror.Takes(host) {
+		return "", value.Wrong(host, value.Mirror)
+	}
+	return registryOf(host), ""
+}
+
+// readCertificates takes certificates and nothing else, and writes them plainly. A private key that somebody put there by mistake goes no
+// further.
+func readCertificates(text string, now time.Time) (plain []byte, problems []string, err error) {
+	rest := []byte(text)
+	var out bytes.Buffer
+	for {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			break
+		}
+		if block.Type != "CERTIFICATE" {
+			return nil, nil, fmt.Errorf("it has a block %q among the certificates", block.Type)
+		}
+		certificate, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, nil, errors.New("one of its certificates cannot be read")
+		}
+		if now.After(certificate.NotAfter) {
+			problems = append(problems, fmt.Sprintf("the certificate of %q expired on %s", certificate.Subject, certificate.NotAfter.UTC().Format(time.DateOnly)))
+		}
+		if err := pem.Encode(&out, &pem.Block{Type: block.Type, Bytes: block.Bytes}); err != nil {
+			return nil, nil, err
+		}
+	}
+	if out.Len() == 0 {
+		return nil, nil, errors.New("it has no certificate in PEM format")
+	}
+	if bytes.Contains(rest, []byte("-----BEGIN")) {
+		return nil, nil, errors.New("its last block cannot be read")
+	}
+	return out.Bytes(), problems, nil
+}

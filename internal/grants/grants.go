@@ -1,0 +1,125 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package grants reads what an administrator grants the nodes for mirrors: logins from the Secret mirror-credentials, and certificates of
+// authorities from the ConfigMap mirror-authorities, both in the manager's namespace. It is pure (docs/semantics.md G1 to G4).
+package grants
+
+import (
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/mirrorset/mirrorset/internal/mirrors"
+)
+
+// The names of the two objects.
+const (
+	CredentialsName = "mirror-credentials"
+	AuthoritiesName = "mirror-authorities"
+)
+
+// Grants are logins and authorities for mirrors. The zero value grants nothing.
+type Grants struct {
+	held *held // behind a pointer, because printing a struct that holds it would show what is in it
+}
+
+type held struct {
+	logins      map[mirrors.Scope]Login
+	authorities map[string][]byte // PEM by registry
+}
+
+func (g Grants) logins() map[mirrors.Scope]Login {
+	if g.held == nil {
+		return nil
+	}
+	return g.held.logins
+}
+
+// Problem is one value of the objects that is left out, or does not last. It never holds a secret.
+type Problem struct {
+	// Message names the object, the key, and what is wrong; Remedy says what to change.
+	Message, Remedy string
+}
+
+// Read takes what is right in the two objects, either of which may be nil, and says what is wrong with the rest. Where the Secret cannot be
+// read at all, the logins from before stay (G1).
+func Read(credentials *corev1.Secret, authorities *corev1.ConfigMap, before Grants, now time.Time) (Grants, []Problem) {
+	g := &held{}
+	var problems []Problem
+	if credentials != nil {
+		var ok bool
+		if g.logins, problems, ok = readSecret(credentials); !ok {
+			g.logins = before.logins()
+		}
+	}
+	if authorities != nil {
+		var more []Problem
+		g.authorities, more = readAuthorities(authorities, now)
+		problems = append(problems, more...)
+	}
+	return Grants{g}, problems
+}
+
+// Login returns the login for a repository, or for the place of a mirror: that of the longest key that contains it (G2).
+func (g Grants) Login(of mirrors.Scope) (login Login, ok bool) {
+	longest := -1
+	of = canonical(of)
+	for key, l := range g.logins() {
+		if key.Contains(of) && len(key) > longest {
+			login, longest, ok = l, len(key), true
+		}
+	}
+	return login, ok
+}
+
+// Authority returns certificates in PEM that a registry may be signed by, beside those that the node trusts; nil for none.
+func (g Grants) Authority(registry string) []byte {
+	if g.held == nil {
+		return nil
+	}
+	return g.held.authorities[registryOf(registry)]
+}
+
+// Concern reports whether a mirror, or something below its place, has a login or its registry an authority.
+func (g Grants) Concern(mirror mirrors.Scope) bool {
+	if g.Authority(mirror.Host()) != nil {
+		return true
+	}
+	for key := range g.logins() {
+		if mirror := canonical(mirror); key.Contains(mirror) || mirror.Contains(key) {
+			return true
+		}
+	}
+	return false
+}
+
+// Registries returns the registries that have an authority, of those that are asked for.
+func (g Grants) Registries(of []mirrors.Scope) map[string][]byte {
+	found := make(map[string][]byte)
+	for _, mirror := range of {
+		if pem := g.Authority(mirror.Host()); pem != nil {
+			found[mirror.Host()] = pem
+		}
+	}
+	return found
+}
+
+// Docker Hub's names: a key with either of the others is one for the first.
+const dockerHub = "docker.io"
+
+func registryOf(host string) string {
+	if host == "index.docker.io" || host == "registry-1.docker.io" {
+		return dockerHub
+	}
+	return host
+}
+
+func canonical(of mirrors.Scope) mirrors.Scope {
+	return mirrors.Scope(registryOf(of.Host()) + of.Path())
+}
+
+func problem(object, key, remedy, format string, args ...any) Problem {
+	return Problem{Message: fmt.Sprintf("%s, key %q: ", object, key) + fmt.Sprintf(format, args...), Remedy: remedy}
+}
