@@ -21,13 +21,15 @@ import (
 const Marker = "# Written by Mirrorset from the ImageDigestMirrorSets of this cluster. Do not edit: changes are undone.\n"
 
 // DefaultHost is the name of the folder for all registries that have none of their own.
-const DefaultHost = "_default"
+const DefaultHost = route.AnyHost
 
 // Node is what a tree depends on besides the rules.
 type Node struct {
 	// Redirector is the address of the node's redirector, as host:port; empty where there is none, and then what needs it is
 	// not in force.
 	Redirector string
+	// Key opens the redirector's entries; empty where they need none.
+	Key route.Key
 	// AllowDefaultHost lets blocked wildcards be put in force, which makes every registry without a folder of its own depend
 	// on the redirector.
 	AllowDefaultHost bool

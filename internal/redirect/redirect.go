@@ -30,6 +30,8 @@ import (
 type Config struct {
 	// Port is the one of 127.0.0.1 to listen on.
 	Port int
+	// Keys returns those that open its entries; nil where there are none yet, and then every entry is open. It is asked for each request.
+	Keys func() []route.Key
 	// OwnTLS returns the node's own TLS settings for a registry; nil where it has none. A registry with such settings is
 	// streamed.
 	OwnTLS func(host string) (*tls.Config, error)
@@ -75,7 +77,8 @@ const (
 
 // question is what containerd asks for.
 type question struct {
-	entry route.Entry
+	element string
+	entry   route.Entry
 	// host is the registry as in image references.
 	host, repository string
 	// kind is manifests or blobs.
@@ -103,16 +106,16 @@ func (q question) mode() mirrors.Mode {
 // parse understands GET and HEAD of a manifest or a blob, and nothing else. The registry stands in the query, where
 // containerd puts it for every host that is not the registry itself.
 func parse(r *http.Request) (q question, ok bool) {
-	below, ok := strings.CutPrefix(r.URL.Path, route.RedirectorPath)
+	element, entry, below, ok := route.CutPath(r.URL.Path)
 	if !ok || r.URL.RawPath != "" {
 		return q, false
 	}
 	parts := strings.Split(below, "/")
 	n := len(parts)
-	if n < 4 || parts[n-2] != manifests && parts[n-2] != blobs {
+	if n < 3 || parts[n-2] != manifests && parts[n-2] != blobs {
 		return q, false
 	}
-	q = question{entry: route.Entry(parts[0]), host: r.URL.Query().Get("ns"), repository: strings.Join(parts[1:n-2], "/"), kind: parts[n-2], object: parts[n-1]}
+	q = question{element: element, entry: entry, host: r.URL.Query().Get("ns"), repository: strings.Join(parts[:n-2], "/"), kind: parts[n-2], object: parts[n-1]}
 	if !q.entry.IsValid() {
 		return q, false
 	}
@@ -165,6 +168,10 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) Result {
 		return Failed
 	}
 	way, named := s.route(rules.Router, q)
+	if !s.isOpen(q, way.Rule) {
+		fail(w, http.StatusNotFound, "NAME_UNKNOWN", "this is no path of a hosts.toml that this node has now")
+		return BadRequest
+	}
 	rank, isRank := q.entry.Rank()
 	switch {
 	case isRank:
@@ -182,6 +189,19 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) Result {
 	}
 	redirect(w, q, way.Source)
 	return ToSource
+}
+
+// isOpen reports whether the one who asks has read a hosts.toml of this node (N10): that of the registry, or that of all that have none. The latter
+// opens only what a wildcard has a say about, or no rule with mirrors.
+func (s *Server) isOpen(q question, rule *mirrors.Rule) bool {
+	if s.config.Keys == nil {
+		return true
+	}
+	keys := s.config.Keys()
+	ofAny := rule == nil || rule.Source.IsWildcard() || len(rule.Mirrors) == 0
+	return len(keys) == 0 || slices.ContainsFunc(keys, func(k route.Key) bool {
+		return k.Opens(q.element, q.host, q.entry) || ofAny && k.Opens(q.element, route.AnyHost, q.entry)
+	})
 }
 
 // route returns the way to what is asked for, and how many mirrors the rule names for it. Behind the mirrors for digests stand those that a tag of the repository was found at

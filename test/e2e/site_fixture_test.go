@@ -77,9 +77,9 @@ func (s *site) expectRefusedWith(ctx context.Context, reference string, parts ..
 	Expect(s.expectRefused(ctx, reference)).To(And(containAll(parts)...))
 }
 
-// mirrored is a path that the redirector has for a registry.
+// mirrored is the end of a path that the redirector has for a registry, behind an element that nobody knows beforehand.
 func mirrored(entry string) string {
-	return fmt.Sprintf("http://127.0.0.1:289/v2/_mirrorset/%s\"", entry)
+	return "/" + entry + `"`
 }
 
 // The ways in which a mirror can be no good.

@@ -127,9 +127,9 @@ func (s *Sink) Folders() []string {
 	return []string{dir, ondisk.OwnTLSDir, config}
 }
 
-// Clean removes the files because they lead to a redirector which is about to end, and that would close their registries for good.
+// Clean removes the files because they lead to a redirector which is about to end, and that would close their registries for good. The keys go with them.
 func (s *Sink) Clean() error {
-	failed := []error{s.folder.RemoveLeftovers()}
+	failed := []error{s.folder.RemoveLeftovers(), s.keys.remove()}
 	ours, err := s.folder.Ours()
 	failed = append(failed, err)
 	for _, folder := range ours {

@@ -57,7 +57,13 @@ func (p *pass) write() error {
 	}
 	about := certsd.Node{AllowDefaultHost: p.settings.allowDefaultHost, OwnTLS: p.tls.has, Certificates: p.folder.Certificates}
 	if p.listening != nil {
-		about.Redirector = p.server.Address()
+		key, err := p.keys.write()
+		if err != nil {
+			p.again = append(p.again, err)
+		}
+		if key != "" { // else nothing may lead there, because its entries would be open to all
+			about.Redirector, about.Key = p.server.Address(), key
+		}
 	}
 	tree := certsd.Project(p.rules, about)
 	wanted := make(map[string]bool, len(tree.Files))
