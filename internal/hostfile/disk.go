@@ -11,8 +11,9 @@ import (
 )
 
 const (
-	fileMode = 0o644
-	dirMode  = 0o755
+	fileMode    = 0o644
+	privateMode = 0o600
+	dirMode     = 0o755
 )
 
 // disk is a host's root directory, with the steps that a change which outlives a crash is made of.
@@ -21,17 +22,17 @@ type disk struct {
 }
 
 // writeTemp writes a new file, never through a link that stands in its place, and waits until it is on disk.
-func (d disk) writeTemp(name string, content []byte) error {
+func (d disk) writeTemp(name string, content []byte, mode fs.FileMode) error {
 	if err := d.removeTemp(name); err != nil {
 		return err
 	}
-	file, err := d.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode)
+	file, err := d.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
 		return err
 	}
 	_, err = file.Write(content)
 	if err == nil {
-		err = file.Chmod(fileMode) // whatever the umask
+		err = file.Chmod(mode) // whatever the umask
 	}
 	if err == nil {
 		err = file.Sync()

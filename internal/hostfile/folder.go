@@ -98,12 +98,13 @@ func (h *Host) RemoveLeftovers(dir, name, marker string) error {
 type folder struct {
 	host *Host
 	path string
-	// name and marker are the file's.
+	// name, marker and private are the file's.
 	name, marker string
+	private      bool
 }
 
 func folderOf(h *Host, f File) folder {
-	return folder{host: h, path: path.Dir(f.Path), name: path.Base(f.Path), marker: f.Marker}
+	return folder{host: h, path: path.Dir(f.Path), name: path.Base(f.Path), marker: f.Marker, private: f.Private}
 }
 
 // aside is the folder under its temporary name, beside its place: hidden, so that it is the name of no registry's host.
@@ -114,7 +115,7 @@ func (d folder) aside() folder {
 }
 
 func (d folder) file() File {
-	return File{Path: path.Join(d.path, d.name), Marker: d.marker}
+	return File{Path: path.Join(d.path, d.name), Marker: d.marker, Private: d.private}
 }
 
 // moveIn makes the folder with the file in it aside, and renames it into its place. An empty folder that is in the way goes

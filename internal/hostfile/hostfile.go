@@ -58,23 +58,32 @@ type File struct {
 	Path string
 	// Marker is the beginning of all content that is ours.
 	Marker string
+	// Private is a file that nobody but its owner may read, at no moment.
+	Private bool
 }
 
-// Replace makes the content, which begins with the marker, that of the file, whose directories are made if they are
-// missing. It reports whether anything was changed, and fails with [ErrForeign] where the file is not ours.
+func (f File) mode() fs.FileMode {
+	if f.Private {
+		return privateMode
+	}
+	return fileMode
+}
+
+// Replace makes the content, which begins with the marker, that of the file, with the file's mode; its directories are made if they
+// are missing. It reports whether anything was changed, and fails with [ErrForeign] where the file is not ours.
 func (h *Host) Replace(f File, content []byte) (changed bool, err error) {
 	switch current, mode, err := h.read(f); {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
 		return false, err
-	case bytes.Equal(current, content) && mode == fileMode:
+	case bytes.Equal(current, content) && mode == f.mode():
 		return false, nil
 	}
 	if err := h.root.makeDir(path.Dir(f.Path)); err != nil {
 		return false, err
 	}
 	temp := f.Path + tempSuffix
-	if err := h.root.writeTemp(temp, content); err != nil {
+	if err := h.root.writeTemp(temp, content, f.mode()); err != nil {
 		return false, errors.Join(fmt.Errorf("writing %s: %w", temp, err), h.root.removeTemp(temp))
 	}
 	if err := h.root.Rename(temp, f.Path); err != nil {
