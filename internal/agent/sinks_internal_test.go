@@ -181,7 +181,7 @@ func TestWhenTheMachineWasStartedIsKnown(t *testing.T) {
 
 func TestWhoCleansByHandIsToldWhereTheFilesAre(t *testing.T) {
 	n, _, _ := newHost(t, nil)
-	if got := n.sinks.files(); got != "/etc/containers/registries.conf.d/50-mirrorset.conf and /etc/containerd/certs.d/*/hosts.toml" {
+	if got := n.sinks.files(); got != "/etc/containers/registries.conf.d/50-mirrorset.conf and /var/lib/mirrorset/auth.json and /etc/containers/certs.d/*/mirrorset.crt and /etc/containerd/certs.d/*/hosts.toml" {
 		t.Errorf("got %s", got)
 	}
 }
