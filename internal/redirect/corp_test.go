@@ -95,6 +95,9 @@ func password(user, secret string) login {
 // grant has logins by their key, and the authority for each of the registries.
 func grant(t testing.TB, logins map[string]login, a *authority, registries ...*registryAt) grants.Grants {
 	t.Helper()
+	if logins == nil {
+		logins = make(map[string]login)
+	}
 	text, err := json.Marshal(map[string]any{"auths": logins})
 	if err != nil {
 		t.Fatal(err)
