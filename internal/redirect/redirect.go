@@ -40,7 +40,7 @@ type Config struct {
 	Answered func(Result)
 	// Complained, if it is not nil, is called when the complaints are others than before, while a request waits.
 	Complained func()
-	Log      logr.Logger
+	Log        logr.Logger
 }
 
 // Rules are what a redirector answers by.

@@ -65,7 +65,7 @@ func (s *Sink) Try(rules *sink.Accepted) (apply func() sink.Outcome, err error) 
 
 // apply reports a failure about one registry among the findings, as it does not stop the others.
 func (s *Sink) apply(rules *sink.Accepted) sink.Outcome {
-	p := &pass{Sink: s, rules: rules.Rules, missing: make(map[string]bool)}
+	p := &pass{Sink: s, rules: rules.Rules, granted: rules.Grants, missing: make(map[string]bool)}
 	err := p.write()
 	if p.changed > 0 {
 		s.env.Log.Info("Changed containerd's registries", "path", "/"+dir, "changed", p.changed, "revision", rules.Revision)
