@@ -100,14 +100,19 @@ func TestWhatMirrorsAreGrantedIsWrittenAndTakenAway(t *testing.T) {
 	withoutMirrors := granted(t, "hush-2", authority)
 	withoutMirrors.Rules = nil
 	for name, none := range map[string]*sink.Accepted{"nothing is granted": sinktest.Accepted(t, 0, "s.com"), "no rule has the mirror": withoutMirrors} {
-		apply(t, s, granted(t, "hush-2", authority))
-		apply(t, s, none)
+		for _, rules := range []*sink.Accepted{granted(t, "hush-2", authority), none} {
+			if _, again := apply(t, s, rules); again != nil {
+				t.Error(again)
+			}
+		}
 		if _, err := os.Stat(auth); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("%s: auth.json: %v", name, err)
 		}
 		sinktest.WantTree(t, filepath.Join(root, onhost.CertsDir), sinktest.Files{"theirs.com/ca.crt": "theirs"})
 	}
-	apply(t, s, granted(t, "hush-2", authority))
+	if _, again := apply(t, s, granted(t, "hush-2", authority)); again != nil {
+		t.Error(again)
+	}
 	if err := s.Clean(); err != nil {
 		t.Fatal(err)
 	}
