@@ -16,7 +16,7 @@ import (
 
 // The names of the two objects.
 const (
-	CredentialsName = "mirror-credentials"
+	CredentialsName = "mirror-credentials" //nolint:gosec // a name
 	AuthoritiesName = "mirror-authorities"
 )
 
