@@ -34,6 +34,7 @@ type granting struct {
 	grantFiles
 	problems []nodecheck.Problem
 	again    []error
+	failures int // to bring files of authorities up to date
 }
 
 // write makes the files say what the mirrors of the rules are granted. A failure about one keeps no other back, and no rule.
@@ -115,6 +116,9 @@ func (g *granting) failed(registry string, err error) {
 		g.find("take away what is there", "/%s, or the folder above it, is not Mirrorset's, so CRI-O and Podman are not given the authority of registry %s", onhost.CertPath(registry), registry)
 	default:
 		g.again = append(g.again, fmt.Errorf("the authorities of mirrors: %w", err))
+		if g.failures++; g.failures > 1 {
+			return // mostly for the same cause
+		}
 		g.find("mend what keeps the agent from writing there", "/%s cannot be brought up to date, so CRI-O and Podman do not have the authorities of mirrors as they are now: %v", onhost.CertsDir, err)
 	}
 }
