@@ -64,13 +64,7 @@ func Read(credentials *corev1.Secret, authorities *corev1.ConfigMap, before Gran
 
 // Login returns the login for a repository, or for the place of a mirror: that of the longest key that contains it (G2).
 func (g Grants) Login(of mirrors.Scope) (login Login, ok bool) {
-	longest := -1
-	of = canonical(of)
-	for key, l := range g.logins() {
-		if key.Contains(of) && len(key) > longest {
-			login, longest, ok = l, len(key), true
-		}
-	}
+	login, ok = g.logins()[g.LoginKey(of)]
 	return login, ok
 }
 
