@@ -72,8 +72,8 @@ func TestMirrorsAreAskedAsTheNodesAskThem(t *testing.T) {
 		{"no authorities", auth(m.Name, "secret"), nil, "Error NotAsked => Source", `; put the certificate of its authority into ConfigMap mirror-authorities under the key "` + key + `"`, "note: there is no ConfigMap mirror-authorities"},
 		{"an authority for another port", auth(m.Name, "secret"), map[string]string{"127.0.0.1": m.Authority}, "Error NotAsked => Source", "into ConfigMap mirror-authorities under the key", ""},
 		{"another authority", auth(m.Name, "secret"), map[string]string{key: other.Authority}, "Error NotAsked => Source", `; none of the authorities that ConfigMap mirror-authorities has under the key "` + key + `" signed it, and none of the system's`, ""},
-		{"a key that is broken", `"` + m.Name + `": {"auth": "bWU"}`, trusted, "Error NotAsked => Source", "Unauthorized: it wants a login", `warning: Secret mirror-credentials, key "` + m.Name + `": its auth is not NAME:PASSWORD in base64. The login is not used; mend or remove that key` + "\n"},
-		{"an authority that is none", auth(m.Name, "secret"), map[string]string{key: "secret"}, "Error NotAsked => Source", "into ConfigMap mirror-authorities under the key", `warning: ConfigMap mirror-authorities, key "` + key + `": it has no certificate in PEM format. The certificates are not used; put `},
+		{"a key that is broken", `"` + m.Name + `": {"auth": "bWU"}`, trusted, "Error NotAsked => Source", "Unauthorized: it wants a login", `warning: MirrorGrants: Secret mirror-credentials, key "` + m.Name + `": its auth is not NAME:PASSWORD in base64. The login is not used; mend or remove that key` + "\n"},
+		{"an authority that is none", auth(m.Name, "secret"), map[string]string{key: "secret"}, "Error NotAsked => Source", "into ConfigMap mirror-authorities under the key", `warning: MirrorGrants: ConfigMap mirror-authorities, key "` + key + `": it has no certificate in PEM format. The certificates are not used; put `},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			url := plugintest.Serve(t, granting(t, tt.auths, tt.authorities))

@@ -29,7 +29,7 @@ func (c *Cluster) Grants(ctx context.Context, stderr io.Writer) (grants.Grants, 
 	}
 	all, problems := grants.Read(secret, authorities, grants.Grants{}, time.Now())
 	for _, p := range problems {
-		fmt.Fprintf(stderr, "warning: %s; %s\n", p.Message, p.Remedy)
+		fmt.Fprintf(stderr, "warning: MirrorGrants: %s; %s\n", p.Message, p.Remedy)
 	}
 	return all, nil
 }
