@@ -28,6 +28,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/controller/operand"
 	"github.com/mirrorset/mirrorset/internal/controller/setstatus"
 	"github.com/mirrorset/mirrorset/internal/kinds"
+	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/payload"
 )
 
@@ -134,10 +135,11 @@ func (w *StatusWriter) before(set *kinds.Set, published *Snapshot) written {
 	return written{status: *set.Status, at: last.at, pace: last.pace}
 }
 
-// setChanged tells of another spec, of another set under the same name, and of a status that somebody took. A watch that was
+// setChanged tells of another spec or annotation that counts, of another set under the same name, and of a status that somebody took. A watch that was
 // interrupted shows a set that was deleted and made anew as an update, from generation 1 to generation 1.
 func setChanged(e event.UpdateEvent) bool {
-	return e.ObjectOld.GetUID() != e.ObjectNew.GetUID() || e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration() || statusTaken(e)
+	return e.ObjectOld.GetUID() != e.ObjectNew.GetUID() || e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration() ||
+		e.ObjectOld.GetAnnotations()[mirrors.InsecureAnnotation] != e.ObjectNew.GetAnnotations()[mirrors.InsecureAnnotation] || statusTaken(e)
 }
 
 // statusTaken tells of a change by which somebody else wrote values of their own into the status of a set, or took all of it away.

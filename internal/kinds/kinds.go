@@ -132,7 +132,7 @@ func (s *Set) Ref() mirrors.Object {
 func Merge(all []Set, insecure mirrors.Scopes) mirrors.Result {
 	in := mirrors.Input{Sets: make([]mirrors.Set, len(all)), Insecure: insecure}
 	for i := range all {
-		in.Sets[i] = mirrors.Set{Object: all[i].Ref(), Entries: all[i].Entries}
+		in.Sets[i] = mirrors.Set{Object: all[i].Ref(), Entries: all[i].Entries, InsecureMirrors: all[i].GetAnnotations()[mirrors.InsecureAnnotation]}
 	}
 	return mirrors.Merge(in)
 }
@@ -160,7 +160,11 @@ func DigestOf(all []Set) string {
 	})
 	var text strings.Builder
 	for _, s := range sorted {
-		fmt.Fprintf(&text, "%s/%s %s %d\n", s.Kind.Name, s.GetName(), s.GetUID(), s.GetGeneration())
+		fmt.Fprintf(&text, "%s/%s %s %d", s.Kind.Name, s.GetName(), s.GetUID(), s.GetGeneration())
+		if insecure := s.GetAnnotations()[mirrors.InsecureAnnotation]; insecure != "" { // which changes no generation
+			fmt.Fprintf(&text, " %q", insecure)
+		}
+		text.WriteByte('\n')
 	}
 	sum := sha256.Sum256([]byte(text.String()))
 	return "sha256:" + hex.EncodeToString(sum[:])

@@ -36,10 +36,16 @@ func TestTheDigestOfSetsIsOfTheirStatesInWhateverOrder(t *testing.T) {
 	}
 	other := made(t, "b", "2", 1)
 	other.Kind = &kinds.Kind{Kind: mirrors.Kind{Name: "ImageTagMirrorSet"}}
+	annotated, described := made(t, "b", "2", 1), made(t, "b", "2", 1)
+	annotated.SetAnnotations(map[string]string{mirrors.InsecureAnnotation: "m.com"})
+	described.SetAnnotations(map[string]string{"example.com/owner": "me", mirrors.InsecureAnnotation: ""})
+	if kinds.DigestOf([]kinds.Set{a, described}) != digest {
+		t.Error("an annotation counts that says nothing")
+	}
 	seen := map[string]string{digest: "both"}
 	for what, sets := range map[string][]kinds.Set{
 		"none": nil, "one": {a}, "the other": {b}, "one changed": {a, made(t, "b", "2", 2)}, "one made anew": {a, made(t, "b", "3", 1)},
-		"one of another kind": {a, other}, "one more": {a, b, other},
+		"one of another kind": {a, other}, "one more": {a, b, other}, "one annotated": {a, annotated},
 	} {
 		d := kinds.DigestOf(sets)
 		if as, ok := seen[d]; ok {

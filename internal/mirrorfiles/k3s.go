@@ -132,7 +132,7 @@ func (c *Content) tls(of string, skip, files bool) {
 		host, each = "HOST", ", for each mirror that it is about"
 	}
 	if skip {
-		c.elsewhere("insecure_skip_verify of %q: have the manager run with --insecure-registry=%s%s", of, host, each)
+		c.elsewhere("insecure_skip_verify of %q: %s%s", of, howInsecure(host), each)
 	}
 	if files {
 		c.elsewhere("TLS files of %q: put them into /etc/containers/certs.d/%s on each node%s", of, host, each)

@@ -67,7 +67,12 @@ func (c *Content) add(mode mirrors.Mode, source string, places []string, policy 
 
 // insecure says where a setting belongs that lets a host be reached without TLS checks.
 func (c *Content) insecure(what, host string) {
-	c.elsewhere("%s: have the manager run with --insecure-registry=%s", what, printable(host))
+	c.elsewhere("%s: %s", what, howInsecure(printable(host)))
+}
+
+// howInsecure says how a host is reached without TLS checks, be it a mirror or a source.
+func howInsecure(host string) string {
+	return "for a mirror, give the sets that name it the annotation " + mirrors.InsecureAnnotation + ": " + host + ", or have the manager run with --insecure-registry=" + host + ", which is for sources too"
 }
 
 func (c *Content) credentials(host string) {

@@ -23,7 +23,7 @@ type statement struct {
 
 // merger applies the rules to sets, and collects what it finds.
 type merger struct {
-	insecure Scopes
+	insecure insecurity
 	findings []Finding
 	// broad are the sources that narrower ones inherit from.
 	broad map[inheritedFrom]broad
@@ -34,6 +34,7 @@ func (m *merger) read(sets []Set) map[Scope]*said {
 	byName := slices.SortedStableFunc(slices.Values(sets), func(a, b Set) int { return compareObjects(a.Object, b.Object) })
 	bySource := make(map[Scope]*said)
 	for i := range byName {
+		insecure := m.readInsecure(&byName[i])
 		for j := range byName[i].Entries {
 			entry := Entry{Object: byName[i].Object, Index: j}
 			if s, ok := m.readEntry(entry, &byName[i].Entries[j]); ok {
@@ -42,6 +43,7 @@ func (m *merger) read(sets []Set) map[Scope]*said {
 				}
 				o := &bySource[s.source][slices.Index(modes[:], entry.Kind.Mode)]
 				o.statements = append(o.statements, s)
+				m.mark(s, insecure)
 			}
 		}
 	}

@@ -38,6 +38,8 @@ const (
 	InvalidMirror Reason = "InvalidMirror"
 	// InvalidPolicy: a policy that the API does not have; it counts as none (E1).
 	InvalidPolicy Reason = "InvalidPolicy"
+	// InvalidInsecureMirrors: a value of the annotation that is no scope; it is left out (I3).
+	InvalidInsecureMirrors Reason = "InvalidInsecureMirrors"
 	// PolicyWithoutMirrors: a policy on an entry without mirrors, where it has no effect (E5).
 	PolicyWithoutMirrors Reason = "PolicyWithoutMirrors"
 	// CarveOutOpensBlocked: an entry without mirrors opens part of a blocked source (E5).
@@ -73,24 +75,25 @@ const (
 
 // classes has each reason once. Whatever treats reasons differently goes by these classes.
 var classes = map[Reason]Class{
-	InvalidSource:        LeftOut,
-	InvalidMirror:        LeftOut,
-	InvalidPolicy:        LeftOut,
-	UnmatchableSource:    NoEffect,
-	PolicyWithoutMirrors: Attention,
-	CarveOutOpensBlocked: Attention,
-	OrderConflict:        Attention,
-	PolicyConflict:       Attention,
-	SourceInOwnMirrors:   Attention,
-	WildcardTie:          Attention,
-	InvalidRewrite:       Attention,
-	InheritedTooLong:     Attention,
-	MirrorBlocked:        Attention,
-	LongMirror:           Informational,
-	WildcardCollapse:     Informational,
-	BlocksTagPulls:       Informational,
-	BlocksDigestPulls:    Informational,
-	DockerHubNamespace:   Informational,
+	InvalidSource:          LeftOut,
+	InvalidMirror:          LeftOut,
+	InvalidPolicy:          LeftOut,
+	InvalidInsecureMirrors: LeftOut,
+	UnmatchableSource:      NoEffect,
+	PolicyWithoutMirrors:   Attention,
+	CarveOutOpensBlocked:   Attention,
+	OrderConflict:          Attention,
+	PolicyConflict:         Attention,
+	SourceInOwnMirrors:     Attention,
+	WildcardTie:            Attention,
+	InvalidRewrite:         Attention,
+	InheritedTooLong:       Attention,
+	MirrorBlocked:          Attention,
+	LongMirror:             Informational,
+	WildcardCollapse:       Informational,
+	BlocksTagPulls:         Informational,
+	BlocksDigestPulls:      Informational,
+	DockerHubNamespace:     Informational,
 }
 
 // Reasons returns all reasons that there are, in byte order, so that each can be counted when there is none.
@@ -107,7 +110,7 @@ func (r Reason) Class() Class {
 // metrics alike.
 type Finding struct {
 	Reason Reason
-	// Source is the source concerned, as written.
+	// Source is the source concerned, as written; empty where the finding is about an annotation.
 	Source Scope
 	// Entries are those concerned, in the order of objects and entries; never empty.
 	Entries []Entry
@@ -137,6 +140,9 @@ func (f Finding) Path() string {
 	for _, e := range f.Entries {
 		if e.Object != f.Entries[0].Object {
 			return ""
+		}
+		if e.Index < 0 {
+			return e.Path()
 		}
 		indexes = append(indexes, strconv.Itoa(e.Index))
 	}

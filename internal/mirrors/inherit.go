@@ -19,7 +19,7 @@ func (m *merger) inheritMirrors(source Scope, o opinion, blocked bool) (inherite
 	inherited = make([]Mirror, len(b.mirrors))
 	for i, from := range b.mirrors { // the order of lists is that of the same lists by other names
 		narrower := from.Location + rest
-		inherited[i] = Mirror{Location: narrower, Insecure: from.Insecure || m.insecure.Contain(narrower), From: from.From}
+		inherited[i] = Mirror{Location: narrower, Insecure: from.Insecure || m.insecure.of(source, narrower), From: from.From}
 	}
 	return inherited, nil
 }
@@ -66,6 +66,9 @@ func (m *merger) inheritOneByOne(source Scope, o opinion, blocked bool) (inherit
 				narrow = append(narrow, source)
 			case poisons(source, narrower) == "":
 				narrow = append(narrow, narrower)
+				if narrower != source && m.insecure.of(o.from, location) {
+					m.insecure.mark(source, narrower)
+				}
 			default: // it is too long, as all else is that of the broader one
 				tooLong = append(tooLong, location)
 			}

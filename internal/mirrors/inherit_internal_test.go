@@ -26,7 +26,8 @@ func TestMirrorsThatAreInheritedAtOnceAreThoseThatAreInheritedOneByOne(t *testin
 			}
 			o.statements = append(o.statements, s)
 		}
-		m := merger{insecure: Scopes{"b.net", "c.net/n"}, broad: make(map[inheritedFrom]broad)}
+		m := merger{insecure: insecurity{Scopes{"b.net", "c.net/n"}, make(map[placed]bool)}, broad: make(map[inheritedFrom]broad)}
+		m.insecure.mark(o.from, locations[0])
 		blocked := random.IntN(2) == 0
 		got, _ := m.inheritMirrors(pair[1], o, blocked)
 		want, _ := m.inheritOneByOne(pair[1], o, blocked)

@@ -11,7 +11,7 @@ import (
 
 // mergeSource makes the one rule of a source (M1 to M5, T2 to T5).
 func (m *merger) mergeSource(source Scope, all said) Rule {
-	rule := Rule{Source: source, Insecure: m.insecure.Contain(source)}
+	rule := Rule{Source: source, Insecure: m.insecure.scopes.Contain(source)}
 	for i, o := range all {
 		if o.from == "" {
 			rule.From = append(rule.From, o.entries(anyOf)...)
@@ -33,6 +33,7 @@ func (m *merger) mergeSource(source Scope, all said) Rule {
 		at := slices.IndexFunc(rule.Inherited, func(in Inheritance) bool { return in.Mode == modes[i] })
 		byMode[i], rule.Inherited[at].TooLong = m.inheritMirrors(source, o, rule.Blocked)
 	}
+	alike(byMode[:])
 	rule.Mirrors = sideBySide(byMode[0], byMode[1])
 	if len(rule.Mirrors) == 0 {
 		rule.Mirrors = nil
@@ -97,7 +98,7 @@ func (m *merger) mergeMirrors(source Scope, l lists, blocked bool) []Mirror {
 }
 
 // merge joins the lists of a source (M1 to M4).
-func (l lists) merge(source Scope, insecure Scopes) (merged []Mirror, conflicts [][]Scope) {
+func (l lists) merge(source Scope, insecure insecurity) (merged []Mirror, conflicts [][]Scope) {
 	all, conflicts := order.Merge(source, l.mirrors)
 	if n := len(all); n > 0 && all[n-1] == source {
 		all = all[:n-1] // the source is tried last anyhow (M4)
@@ -110,7 +111,7 @@ func (l lists) merge(source Scope, insecure Scopes) (merged []Mirror, conflicts 
 	}
 	merged = make([]Mirror, len(all))
 	for i, m := range all {
-		merged[i] = Mirror{Location: m, Insecure: insecure.Contain(m), From: from[m]}
+		merged[i] = Mirror{Location: m, Insecure: insecure.of(source, m), From: from[m]}
 	}
 	return merged, conflicts
 }

@@ -153,7 +153,7 @@ func sideBySide(digests, tags []Mirror) []Mirror {
 // Input is all that rules depend on.
 type Input struct {
 	Sets []Set
-	// Insecure are the scopes whose sources and mirrors are contacted without TLS checks.
+	// Insecure are the scopes whose sources and mirrors are contacted without TLS checks. Sets can have more such mirrors (I1).
 	Insecure Scopes
 }
 
@@ -170,7 +170,7 @@ type Result struct {
 // Merge applies sections 1 and 2 of the semantics to all sets, and looks over the rules that come out. It never fails:
 // what cannot be used is left out and becomes a finding, and the rest stays in force.
 func Merge(in Input) Result {
-	m := merger{insecure: in.Insecure, broad: make(map[inheritedFrom]broad)}
+	m := merger{insecure: insecurity{in.Insecure, make(map[placed]bool)}, broad: make(map[inheritedFrom]broad)}
 	bySource := m.read(in.Sets)
 	all := inherit(bySource)
 	rules := make([]Rule, 0, len(bySource))

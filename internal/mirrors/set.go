@@ -34,6 +34,8 @@ type Set struct {
 	Object
 	// Entries stand in the order of the object.
 	Entries []SetEntry
+	// InsecureMirrors is the object's [InsecureAnnotation], as written.
+	InsecureMirrors string
 }
 
 // SetEntry is what one entry asks for, as written.
@@ -72,12 +74,15 @@ func compareObjects(a, b Object) int {
 // Entry names one entry of a set.
 type Entry struct {
 	Object
-	// Index counts from 0, as in a JSON path.
+	// Index counts from 0, as in a JSON path. It is below 0 for what the set says beside its entries, in an annotation.
 	Index int
 }
 
 // Path is the entry's place in its object, as a JSON path.
 func (e Entry) Path() string {
+	if e.Index < 0 {
+		return "metadata.annotations"
+	}
 	return e.Kind.path(strconv.Itoa(e.Index))
 }
 

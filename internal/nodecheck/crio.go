@@ -25,7 +25,8 @@ const (
 type crioTables struct {
 	CRIO struct {
 		Image struct {
-			AutoReloadRegistries *bool `toml:"auto_reload_registries"`
+			AutoReloadRegistries *bool   `toml:"auto_reload_registries"`
+			GlobalAuthFile       *string `toml:"global_auth_file"`
 		} `toml:"image"`
 	} `toml:"crio"`
 }
@@ -43,7 +44,7 @@ func (c *crioCheck) run(known bool) {
 		return
 	}
 	c.found.runs(CRIO)
-	follows, by, changed := c.read(files)
+	said := c.read(files)
 	start := started(c.Root, c.CRIOStarted, crioSocket)
 	switch {
 	case isOldCRIO(c.RuntimeVersion):
@@ -52,14 +53,17 @@ func (c *crioCheck) run(known bool) {
 			Message: fmt.Sprintf("%s does not know auto_reload_registries, which came with 1.30, so it reads changed rules only when it is reloaded", clip(c.RuntimeVersion)),
 			Remedy:  "Run after each change: systemctl reload crio\nOr have the manager run with --crio-reload",
 		})
-	case !follows:
-		c.found.find(autoReloadOff(by))
+	case !said.follows:
+		c.found.find(autoReloadOff(said.followsBy))
 	case !start.IsZero():
 		c.startedBeforeFolder(start, Late, "CRI-O was started at %s, before /%s was created at %s, so it does not follow the files there")
 	default:
 		c.startedBeforeFolder(c.Booted, Unsure, "the machine was started at %s, and /%s created at %s, so CRI-O may have been started before it and then does not follow the files there")
 	}
-	if !start.IsZero() && changed.After(start) {
+	if c.hasLogins() && hostview.Path(said.authFile) != AuthFile {
+		c.found.find(authFileUnset(said.authFile, said.authFileBy))
+	}
+	if changed := said.changed; !start.IsZero() && changed.After(start) {
 		c.found.find(Problem{
 			Reason: CRIONotRestarted, Runtime: CRIO, Effect: Unsure,
 			Message: fmt.Sprintf("CRI-O was started at %s, before its configuration was changed at %s, so it may not have read what is there now", stamp(start), stamp(changed)),
@@ -101,8 +105,15 @@ func (c *crioCheck) files() (files []string) {
 	return files
 }
 
-// read returns the setting, the file that has it, and when one of the files was changed last.
-func (c *crioCheck) read(files []string) (follows bool, by string, changed time.Time) {
+// crioSettings are those that are asked for, each with the file that has it, and when one of the files was changed last.
+type crioSettings struct {
+	follows               bool
+	authFile              string
+	followsBy, authFileBy string
+	changed               time.Time
+}
+
+func (c *crioCheck) read(files []string) (said crioSettings) {
 	for _, name := range files {
 		var t crioTables
 		at, err := hostview.ReadTOML(c.Root, name, &t)
@@ -110,14 +121,17 @@ func (c *crioCheck) read(files []string) (follows bool, by string, changed time.
 			c.unreadable(name, err)
 			continue
 		}
-		if at.After(changed) {
-			changed = at
+		if at.After(said.changed) {
+			said.changed = at
 		}
 		if value := t.CRIO.Image.AutoReloadRegistries; value != nil {
-			follows, by = *value, name
+			said.follows, said.followsBy = *value, name
+		}
+		if value := t.CRIO.Image.GlobalAuthFile; value != nil {
+			said.authFile, said.authFileBy = *value, name
 		}
 	}
-	return follows, by, changed
+	return said
 }
 
 func (c *crioCheck) unreadable(name string, err error) {
@@ -142,6 +156,38 @@ func autoReloadOff(by string) Problem {
 	return Problem{
 		Reason: CRIOAutoReloadOff, Runtime: CRIO, Effect: Late, Message: message,
 		Remedy: fmt.Sprintf("With CRI-O 1.30 or later, %s\n\n[crio.image]\nauto_reload_registries = true\n\nand run: systemctl restart crio\nWith an earlier one, run after each change: systemctl reload crio", how),
+	}
+}
+
+// AuthFile has the logins for mirrors, below the host's root, where there are any for CRI-O and Podman.
+const AuthFile = "var/lib/mirrorset/auth.json"
+
+// hasLogins reports whether the logins can be seen. What cannot be looked at is none that something could be said of.
+func (c *crioCheck) hasLogins() bool {
+	_, err := fs.Stat(c.Root, AuthFile)
+	return err == nil
+}
+
+// ourCRIOAuth is not [ourCRIODropIn], so that who writes one does not overwrite the other.
+const ourCRIOAuth = crioDropIns + "/99-mirrorset-auth.conf"
+
+func authFileUnset(is, by string) Problem {
+	message := "no file of CRI-O's configuration sets global_auth_file"
+	if is != "" {
+		message = fmt.Sprintf("/%s sets global_auth_file = %q", clip(by), clip(is))
+	}
+	how := "Write /" + ourCRIOAuth + " with"
+	if by > ourCRIOAuth { // it would be read later, and count
+		how = "Set in /" + clip(by)
+	}
+	remedy := fmt.Sprintf("%s\n\n[crio.image]\nglobal_auth_file = \"/%s\"\n\nand run: systemctl restart crio", how, AuthFile)
+	if is != "" {
+		remedy += fmt.Sprintf("\nCRI-O takes one file only: put logins of %s that mirrors need into the Secret mirror-credentials, and others into pull secrets of Pods", clip(is))
+	}
+	return Problem{
+		Reason: CRIOAuthFileUnset, Runtime: CRIO, Effect: Mild,
+		Message: fmt.Sprintf("%s, so CRI-O asks mirrors without the logins in /%s", message, AuthFile),
+		Remedy:  remedy,
 	}
 }
 

@@ -53,6 +53,40 @@ func TestCRIOFollowsTheDropInsOnlyWhereTheLastFileSaysSo(t *testing.T) {
 	}
 }
 
+func TestCRIOReadsTheLoginsOnlyWhereTheLastFileSaysSo(t *testing.T) {
+	const dropIn, auth, other = "etc/crio/crio.conf.d/", nodecheck.AuthFile, "global_auth_file = \"/var/lib/kubelet/config.json\"\n"
+	const set, write = "global_auth_file = \"/var/lib/mirrorset/auth.json\"\n", "Write /etc/crio/crio.conf.d/99-mirrorset-auth.conf with\n\n[crio.image]\n" + "global_auth_file = \"/var/lib/mirrorset/auth.json\"\n\nand run: systemctl restart crio"
+	for name, tc := range map[string]struct {
+		host            host
+		message, remedy string
+	}{
+		"no logins":                              {host{crioMain: follows}, "", ""},
+		"set in the main file":                   {host{crioMain: follows + set, auth: "{}"}, "", ""},
+		"set in a drop-in":                       {host{crioMain: follows + other, dropIn + "99-mirrorset-auth.conf": "[crio.image]\n" + set, auth: "{}"}, "", ""},
+		"set with another way to write it":       {host{crioMain: follows + "global_auth_file = \"/var/lib//mirrorset/./auth.json\"\n", auth: "{}"}, "", ""},
+		"not set":                                {host{crioMain: follows, auth: "{}"}, "no file of CRI-O's configuration sets global_auth_file, so CRI-O asks mirrors without the logins in /var/lib/mirrorset/auth.json", write},
+		"empty":                                  {host{crioMain: follows + "global_auth_file = \"\"\n", auth: "{}"}, "no file of CRI-O's configuration sets", write},
+		"another file":                           {host{crioMain: follows + other, auth: "{}"}, "/etc/crio/crio.conf sets global_auth_file = \"/var/lib/kubelet/config.json\", so", write + "\nCRI-O takes one file only: put logins of /var/lib/kubelet/config.json that mirrors need into the Secret mirror-credentials"},
+		"another in one that is read after ours": {host{crioMain: follows + set, dropIn + "99-z.conf": "[crio.image]\n" + other, auth: "{}"}, "/etc/crio/crio.conf.d/99-z.conf sets", "Set in /etc/crio/crio.conf.d/99-z.conf\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := nodecheck.Check(nodecheck.Node{Root: tc.host.fs()})
+			if tc.message == "" {
+				if len(r.Problems) > 0 {
+					t.Errorf("got %+v", r.Problems)
+				}
+				return
+			}
+			if got := reasons(r); !slices.Equal(got, []string{"CRIOAuthFileUnset Mild"}) {
+				t.Fatalf("got %v", got)
+			}
+			if p := r.Problems[0]; !strings.HasPrefix(p.Message, tc.message) || !strings.HasPrefix(p.Remedy, tc.remedy) {
+				t.Errorf("got %+v", p)
+			}
+		})
+	}
+}
+
 func TestCRIOFollowsTheDropInsOnlySince130(t *testing.T) {
 	for version, want := range map[string][]string{
 		"cri-o://1.29.13": {"CRIOAutoReloadOff Late"}, "cri-o://1.9.0": {"CRIOAutoReloadOff Late"},

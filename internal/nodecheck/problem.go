@@ -51,6 +51,8 @@ const (
 	CRIOStartedBeforeFolder Reason = "CRIOStartedBeforeFolder"
 	// CRIONotRestarted: the configuration was changed after CRI-O was started.
 	CRIONotRestarted Reason = "CRIONotRestarted"
+	// CRIOAuthFileUnset: there are logins for mirrors, and CRI-O reads another file or none.
+	CRIOAuthFileUnset Reason = "CRIOAuthFileUnset"
 )
 
 // Effect is what a problem means for the rules on the node. The greater, the worse.

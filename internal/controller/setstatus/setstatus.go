@@ -121,11 +121,11 @@ func namedBy(set *kinds.Set) (sources map[string]bool, mirrorsNamed int) {
 	return sources, len(named)
 }
 
-// entryOf returns the entry of the set that a finding is about; nil where it is about several.
+// entryOf returns the entry of the set that a finding is about; nil where it is about several, or about an annotation.
 func entryOf(f mirrors.Finding, set mirrors.Object) *int32 {
 	var entry *int32
 	for _, e := range f.Entries {
-		if e.Object != set {
+		if e.Object != set || e.Index < 0 {
 			continue
 		}
 		if entry != nil {

@@ -14,6 +14,7 @@ import (
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 	"github.com/mirrorset/mirrorset/internal/kinds"
+	"github.com/mirrorset/mirrorset/internal/mirrors"
 )
 
 // policies are the short names of policies.
@@ -105,4 +106,13 @@ func unquote(value string) (string, error) {
 		return strconv.Unquote(value)
 	}
 	return value, nil
+}
+
+// Annotate has the sets of a name call these mirrors insecure.
+func Annotate(sets []kinds.Set, name, insecure string) {
+	for i := range sets {
+		if sets[i].GetName() == name {
+			sets[i].SetAnnotations(map[string]string{mirrors.InsecureAnnotation: insecure})
+		}
+	}
 }

@@ -42,6 +42,12 @@ func ReadTOML(root fs.FS, name string, into any) (changed time.Time, err error) 
 	return changed, err
 }
 
+// ReadFile reads a file as [ReadTOML] does, whatever is in it.
+func ReadFile(root fs.FS, name string) ([]byte, error) {
+	data, _, err := readFile(root, name)
+	return data, err
+}
+
 // readFile reads a regular file of a sane size.
 func readFile(root fs.FS, name string) (data []byte, changed time.Time, err error) {
 	info, err := fs.Stat(root, name) // before it is opened: to open a pipe is to wait for who writes to it

@@ -31,6 +31,7 @@ type options struct {
 	pods      bool
 	whatIf    bool
 	source    bool
+	asNodes   bool
 	platforms []string
 	parallel  int
 }
@@ -49,6 +50,9 @@ with the same kind and name. Sources are asked with --source only.
 A place has an image if it has the manifest, and where that is an index, also the manifests for the platforms: those of --platform,
 else those of the cluster's Nodes, else all that the index lists. --layers asks for the config and all layers, too. Nothing is pulled, so
 content is not compared with digests.
+
+--cluster-credentials asks as the nodes do: each mirror with the login and the authority that the cluster grants for it, in Secret
+mirror-credentials and ConfigMap mirror-authorities, and each source with neither.
 
 Pods are judged by what their specs name, whatever their phase, as if no node had the image: what runs, and imagePullPolicy, do not count.
 
@@ -79,6 +83,7 @@ func (o *options) addFlags(cmd *cobra.Command) {
 	flags.BoolVar(&o.registry.Layers, "layers", false, "ask for the config and the layers of each image, too")
 	flags.StringVar(&o.registry.CAFile, "ca-file", "", "file with certificates in PEM format to trust beside those of the system")
 	flags.StringVar(&o.registry.AuthFile, "authfile", "", "file with the credentials to use, as podman login writes it (default: those that podman login and docker login left)")
+	flags.BoolVar(&o.asNodes, "cluster-credentials", false, "ask with the logins and authorities that the cluster grants its nodes for mirrors, in place of your own")
 	flags.IntVar(&o.parallel, "parallel", 8, "how many requests there are at a time")
 	flags.DurationVar(&o.registry.Timeout, "registry-timeout", 10*time.Second, "how long to wait for the answer to each request, and for that of a credential helper")
 	for _, name := range []string{"platform", "parallel", "registry-timeout"} {
@@ -96,6 +101,8 @@ func (o *options) check() error {
 		return fmt.Errorf("--registry-timeout %s: want more than 0", o.registry.Timeout)
 	case o.images == "-" && slices.Contains(o.files.Filenames, "-"):
 		return errors.New("-f and --images cannot both read standard input")
+	case o.asNodes && (o.registry.AuthFile != "" || o.registry.CAFile != ""):
+		return errors.New("--cluster-credentials is for what the cluster grants its nodes, and --authfile and --ca-file are for your own: want one of the two")
 	case o.whatIf && !o.files.Given():
 		return errors.New("--what-if: want the sets to judge, with -f or -k")
 	}
@@ -125,6 +132,9 @@ func (o *options) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
+	if err := o.learnGrants(cmd, c); err != nil {
+		return err
+	}
 	runtimes := o.learnMachines(cmd, c)
 	client, err := registry.NewClient(o.registry)
 	if err != nil {
@@ -146,7 +156,7 @@ func (o *options) run(cmd *cobra.Command, args []string) error {
 // sets returns the sets to judge by, and those of today where these are compared. The cluster is nil where nothing is asked of one.
 func (o *options) sets(cmd *cobra.Command) (today, then []kinds.Set, c *cluster.Cluster, err error) {
 	if !o.whatIf {
-		if then, c, err = o.cluster.Sets(cmd, &o.files); err == nil && c == nil && o.pods {
+		if then, c, err = o.cluster.Sets(cmd, &o.files); err == nil && c == nil && (o.pods || o.asNodes) {
 			c, err = o.cluster.Connect()
 		}
 		return nil, then, c, err
@@ -184,6 +194,19 @@ func (o *options) learnMachines(cmd *cobra.Command, c *cluster.Cluster) (runtime
 		o.registry.Platforms = machines.Platforms
 	}
 	return machines.Runtimes
+}
+
+// learnGrants reads what the cluster grants its nodes for mirrors, where these are to be used.
+func (o *options) learnGrants(cmd *cobra.Command, c *cluster.Cluster) error {
+	if !o.asNodes {
+		return nil
+	}
+	granted, err := c.Grants(cmd.Context(), cmd.ErrOrStderr())
+	if err != nil {
+		return fmt.Errorf("--cluster-credentials: %w", err)
+	}
+	o.registry.Grants = &granted
+	return nil
 }
 
 // learnToday finds out where images come from without the sets of --what-if.

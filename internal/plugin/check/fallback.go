@@ -45,7 +45,7 @@ func (j *judge) elsewhere(ctx context.Context, image *checkedImage, lacking *che
 		found := false
 		for _, p := range others {
 			repository := strings.TrimSuffix(p.Location, ref.Suffix)
-			if p.Result == notAsked || part.CanBeElsewhere() && p.isOpen() && j.client.HasPart(ctx, repository, p.insecure, part) {
+			if p.Result == notAsked || part.CanBeElsewhere() && p.isOpen() && j.clientFor(p.isSource).HasPart(ctx, repository, p.insecure, part) {
 				found = true
 				if p.isSource {
 					from = fromSource

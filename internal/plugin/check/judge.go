@@ -39,6 +39,15 @@ const containerd = "containerd"
 type question struct {
 	location string
 	insecure bool
+	isSource bool // which is asked with less than a mirror
+}
+
+// clientFor returns the one that asks a mirror or a source.
+func (j *judge) clientFor(isSource bool) *registry.Client {
+	if isSource {
+		return j.client.ForSources()
+	}
+	return j.client
 }
 
 // placesOfAll lists where images could be pulled from by the rules, which the judge keeps to from now on.
@@ -124,7 +133,7 @@ func (j *judge) ask(ctx context.Context, stderr io.Writer, images []*checkedImag
 	for _, image := range images {
 		for k := range image.Places {
 			if p := &image.Places[k]; p.Result == "" {
-				q := question{p.Location, p.insecure}
+				q := question{p.Location, p.insecure, p.isSource}
 				if answer, known := j.answers[q]; known {
 					image.take(p, answer)
 					continue
@@ -139,7 +148,7 @@ func (j *judge) ask(ctx context.Context, stderr io.Writer, images []*checkedImag
 	live, asked := output.NewLiveLine(stderr), 0
 	var mu sync.Mutex
 	each(j.parallel, questions, func(q question) {
-		answer := j.client.Has(ctx, q.location, q.insecure)
+		answer := j.clientFor(q.isSource).Has(ctx, q.location, q.insecure)
 		mu.Lock()
 		defer mu.Unlock()
 		j.answers[q] = answer

@@ -21,6 +21,8 @@ const (
 	mirrorsAdded     = "MirrorsAdded"
 	mirrorsRemoved   = "MirrorsRemoved"
 	mirrorsReordered = "MirrorsReordered"
+	mirrorsInsecure  = "MirrorsInsecure"
+	mirrorsSecured   = "MirrorsSecured"
 )
 
 // sourceChange is a source whose images are pulled otherwise.
@@ -53,6 +55,8 @@ type pulls struct {
 	Blocked bool `json:"blocked"`
 	// PullSources stand in for the source, in order; it is the last of them itself unless it is blocked.
 	PullSources []mirrors.Scope `json:"pullSources"`
+	// Insecure are those of them that the sets call so.
+	Insecure []mirrors.Scope `json:"insecure,omitempty"`
 }
 
 // compareRules compares the pulls of every source that has a rule.
@@ -85,7 +89,7 @@ func compareRules(before, after []mirrors.Rule) []sourceChange {
 // holds for tags too (T5).
 func compareTags(old, current side, source, name mirrors.Scope) *tagChange {
 	change := tagChange{Before: old.pullsOf(source, name, mirrors.ByTag), After: current.pullsOf(source, name, mirrors.ByTag)}
-	if slices.Equal(change.Before.mirrors(), change.After.mirrors()) {
+	if slices.Equal(change.Before.mirrors(), change.After.mirrors()) && slices.Equal(change.Before.Insecure, change.After.Insecure) {
 		return nil
 	}
 	change.Changes = slices.DeleteFunc(changesOf(change.Before, change.After), func(c string) bool { return c == sourceBlocked || c == sourceOpened })
@@ -129,6 +133,9 @@ func (s side) pullsOf(source, name mirrors.Scope, mode mirrors.Mode) pulls {
 		place := m.Location + mirrors.Scope(rule.Source.Rest(source))
 		if !s.index.Resolve(mirrors.Reference{Name: string(place)}).Blocked { // Q4
 			found.PullSources = append(found.PullSources, place)
+			if m.Insecure {
+				found.Insecure = append(found.Insecure, place)
+			}
 		}
 	}
 	if !rule.Blocked {
@@ -156,6 +163,8 @@ func changesOf(before, after pulls) []string {
 		{mirrorsAdded, len(without(current, old)) > 0},
 		{mirrorsRemoved, len(without(old, current)) > 0},
 		{mirrorsReordered, !slices.Equal(kept, without(current, without(current, old)))},
+		{mirrorsInsecure, len(without(after.Insecure, before.Insecure)) > 0},
+		{mirrorsSecured, slices.ContainsFunc(without(before.Insecure, after.Insecure), func(m mirrors.Scope) bool { return slices.Contains(current, m) })},
 		{sourceBlocked, after.Blocked && !before.Blocked},
 		{sourceOpened, before.Blocked && !after.Blocked},
 	} {

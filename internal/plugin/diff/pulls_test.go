@@ -96,6 +96,41 @@ func TestChangesAreNamedByWhatTheyDoToAPull(t *testing.T) {
 	}
 }
 
+// An annotation changes how a mirror is reached, and so what is pulled.
+func TestMirrorsThatBecomeInsecureAreAChange(t *testing.T) {
+	const text = "a: s.com -> m.com/1, n.com/1\nT a: s.com -> t.com/1\n"
+	rules := func(insecure string) []mirrors.Rule {
+		sets, err := mirrorstest.Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		mirrorstest.Annotate(sets, "a", insecure)
+		return kinds.Merge(sets, nil).Rules
+	}
+	for _, tt := range []struct{ before, after, digests, tags string }{
+		{"", "n.com", "MirrorsInsecure", ""},
+		{"n.com", "", "MirrorsSecured", ""},
+		{"n.com", "m.com", "MirrorsInsecure MirrorsSecured", ""},
+		{"m.com", "m.com, other.com", "", ""},
+		{"", "t.com", "", "MirrorsInsecure"},
+	} {
+		var digests, tags string
+		for _, c := range compareRules(rules(tt.before), rules(tt.after)) {
+			digests = strings.Join(c.Changes, " ")
+			if c.ByTag != nil {
+				tags = strings.Join(c.ByTag.Changes, " ")
+			}
+		}
+		if digests != tt.digests || tags != tt.tags {
+			t.Errorf("%q to %q: %q, tags %q; want %q, %q", tt.before, tt.after, digests, tags, tt.digests, tt.tags)
+		}
+	}
+	var out strings.Builder
+	if err := (&difference{Sources: compareRules(rules(""), rules("n.com"))}).printTables(&out); err != nil || !strings.Contains(out.String(), "mirrors made insecure") || strings.Count(out.String(), "n.com/1 (insecure)\n") != 1 {
+		t.Errorf("%v:\n%s", err, out.String())
+	}
+}
+
 func rulesOf(t *testing.T, text string) []mirrors.Rule {
 	t.Helper()
 	sets, err := mirrorstest.Parse(text)

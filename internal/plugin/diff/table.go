@@ -18,6 +18,7 @@ import (
 var words = map[string]string{
 	sourceGained: "gained", sourceLost: "lost", sourceBlocked: "blocked", sourceOpened: "opened",
 	mirrorsAdded: "mirrors added", mirrorsRemoved: "mirrors removed", mirrorsReordered: "mirrors reordered",
+	mirrorsInsecure: "mirrors made insecure", mirrorsSecured: "mirrors made secure",
 	"Appears": "appears", "Goes": "goes",
 }
 
@@ -106,11 +107,17 @@ func say(changes []string) string {
 }
 
 // rows are the pull sources, and what happens where all of them fail and more could have been tried.
-func (p pulls) rows() []mirrors.Scope {
-	if p.Blocked {
-		return append(slices.Clone(p.PullSources), "<refused>")
+func (p pulls) rows() (rows []mirrors.Scope) {
+	for _, place := range p.PullSources {
+		if slices.Contains(p.Insecure, place) {
+			place += " (insecure)"
+		}
+		rows = append(rows, place)
 	}
-	return p.PullSources
+	if p.Blocked {
+		rows = append(rows, "<refused>")
+	}
+	return rows
 }
 
 func at(values []mirrors.Scope, i int) mirrors.Scope {

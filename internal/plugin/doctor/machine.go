@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -71,6 +72,9 @@ func (m *machine) diagnose() (found diagnoses) {
 	report := nodecheck.Check(node)
 	l := hostFiles{machine: m, runs: report.Runtimes, found: &found, ill: make(map[nodecheck.Runtime]bool)}
 	for _, p := range report.Problems {
+		l.problem(p)
+	}
+	if p, is := providerIdle(files); is && slices.Contains(report.Runtimes, nodecheck.CRIO) {
 		l.problem(p)
 	}
 	l.look()

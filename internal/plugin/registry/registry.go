@@ -19,6 +19,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/mirrorset/mirrorset/internal/grants"
 )
 
 // Presence is what is known of a place that an image could be pulled from.
@@ -52,22 +54,26 @@ type Options struct {
 	CAFile string
 	// AuthFile has the credentials, in the format that podman login writes; empty for those that logins left.
 	AuthFile string
+	// Grants are those of a cluster, to be used in place of both files; nil for none.
+	Grants *grants.Grants
 	// Platforms are those whose manifests an index has to have there; none for all that it lists.
 	Platforms []ocispec.Platform
 	// Layers asks for the config and the layers of each image, too.
 	Layers bool
 }
 
-// Client asks registries for images, with the credentials that podman login and docker login left, or those of a file.
+// Client asks registries for images, with the credentials that podman login and docker login left, those of a file, or those of a cluster.
 type Client struct {
 	Options
 
-	roots  *x509.CertPool // nil for those of the system
-	logins *credentials
+	means means
 }
 
 // NewClient reads the files of the options. An error names the one that is of no use.
 func NewClient(o Options) (*Client, error) {
+	if o.Grants != nil {
+		return &Client{Options: o, means: granted{*o.Grants}}, nil
+	}
 	roots, err := readRoots(o.CAFile)
 	if err != nil {
 		return nil, err
@@ -75,7 +81,15 @@ func NewClient(o Options) (*Client, error) {
 	if err := checkAuthFile(o.AuthFile); err != nil {
 		return nil, err
 	}
-	return &Client{Options: o, roots: roots, logins: newCredentials(o.Timeout, o.AuthFile)}, nil
+	return &Client{Options: o, means: own{newCredentials(o.Timeout, o.AuthFile), roots}}, nil
+}
+
+// ForSources returns the client that asks sources: the same one, but where the grants of a cluster are used, which are for mirrors alone.
+func (c *Client) ForSources() *Client {
+	if c.Grants == nil {
+		return c
+	}
+	return &Client{Options: c.Options, means: nothing{}}
 }
 
 // Has asks one place whether it has an image, as a runtime would: the manifest; where that is an index, the manifests for the
@@ -120,6 +134,7 @@ type visit struct {
 
 	puller     *remote.Puller
 	through    *registryTransport
+	place      string // the repository as it is written
 	repository name.Repository
 }
 
@@ -132,18 +147,19 @@ func (c *Client) visit(ctx context.Context, location string, insecure bool) (*vi
 	if err != nil {
 		return nil, nil, err
 	}
-	login, err := c.logins.of(ctx, strings.TrimRight(strings.TrimSuffix(location, ref.Identifier()), "@:"))
+	place := strings.TrimRight(strings.TrimSuffix(location, ref.Identifier()), "@:")
+	login, err := c.means.login(ctx, place)
 	if err != nil {
 		return nil, nil, err
 	}
-	through := newTransport(insecure, c.roots)
+	through := newTransport(insecure, c.means.roots(place))
 	// Once, because a second try would hide in the timeout what the first one came to.
 	puller, err := remote.NewPuller(remote.WithAuth(authn.FromConfig(login)), remote.WithTransport(through),
 		remote.WithRetryBackoff(remote.Backoff{Steps: 1}), remote.WithRetryStatusCodes())
 	if err != nil {
 		return nil, nil, err
 	}
-	return &visit{Client: c, puller: puller, through: through, repository: ref.Context()}, ref, nil
+	return &visit{Client: c, puller: puller, through: through, place: place, repository: ref.Context()}, ref, nil
 }
 
 // within makes one request, or the few that belong to it.
@@ -162,15 +178,23 @@ func (v *visit) within(ctx context.Context, request func(context.Context) error)
 // why says for people why there is no answer.
 func (v *visit) why(err error) string {
 	var status *transport.Error
-	if errors.As(err, &status) && isRefusal(status) {
-		return http.StatusText(status.StatusCode) + ": it takes none of the credentials " + v.logins.whence()
+	if isStatus := errors.As(err, &status); isStatus && isRefusal(status) {
+		return http.StatusText(status.StatusCode) + ": " + v.means.refused(v.place)
+	} else if isStatus && v.means.keepsQuiet(v.place) {
+		return fmt.Sprintf("unexpected status code %d %s", status.StatusCode, http.StatusText(status.StatusCode))
 	}
-	return strings.Map(func(r rune) rune { // a registry's words reach a terminal
+	err = v.through.reason(err)
+	text := strings.Map(func(r rune) rune { // a registry's words reach a terminal
 		if unicode.IsControl(r) {
 			return ' '
 		}
 		return r
-	}, v.through.reason(err).Error())
+	}, err.Error())
+	var unknown x509.UnknownAuthorityError
+	if remedy := v.means.distrusted(v.place); remedy != "" && errors.As(err, &unknown) {
+		text += "; " + remedy
+	}
+	return text
 }
 
 // isMissing tells whether the answer is that there is no such manifest.

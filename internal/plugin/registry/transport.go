@@ -44,14 +44,19 @@ func readRoots(file string) (*x509.CertPool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--ca-file %w", output.PrintablePath(err))
 	}
-	roots, err := x509.SystemCertPool()
-	if err != nil {
-		roots = x509.NewCertPool() // a machine without any
-	}
+	roots := systemRoots()
 	if !roots.AppendCertsFromPEM(text) {
 		return nil, fmt.Errorf("--ca-file %s: it has no certificate in PEM format", output.Printable(file))
 	}
 	return roots, nil
+}
+
+func systemRoots() *x509.CertPool {
+	roots, err := x509.SystemCertPool()
+	if err != nil {
+		return x509.NewCertPool() // a machine without any
+	}
+	return roots
 }
 
 // reset begins a new request.
