@@ -34,13 +34,13 @@ func newRedirector(env sink.Env, port int) redirector {
 	for _, result := range redirect.Results() {
 		requests.WithLabelValues(string(result))
 	}
-	r := redirector{tls: ownTLS{env.Host}, keys: &keyring{host: env.Host, log: env.Log}, log: env.Log, up: prometheus.NewGauge(prometheus.GaugeOpts{
+	r := redirector{tls: ownTLS{env.Host, &roots{host: env.Host}}, keys: &keyring{host: env.Host, log: env.Log}, log: env.Log, up: prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "mirrorset_agent_redirector_up",
 		Help: "1 while the redirector serves; 0 while it does not, or this node has no containerd to serve.",
 	})}
 	env.Metrics.MustRegister(requests, r.up)
 	r.server = redirect.New(redirect.Config{
-		Port: port, Keys: r.keys.open, OwnTLS: r.tls.config, Log: env.Log.WithName("redirector"),
+		Port: port, Keys: r.keys.open, Roots: r.tls.roots.trusted, OwnTLS: r.tls.config, Log: env.Log.WithName("redirector"),
 		Complained: env.Wake,
 		Answered:   func(result redirect.Result) { requests.WithLabelValues(string(result)).Inc() },
 	})
