@@ -228,7 +228,7 @@ func pass(w http.ResponseWriter, resp *http.Response) {
 				return
 			}
 		}
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return
 		}
 		if err != nil {

@@ -183,7 +183,7 @@ func (a *account) barrier(repository string, isToken bool) *Refused {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, place := range []string{repository, ""} {
-		if b, ok := a.bars[place]; ok && time.Now().Before(b.until) && !(isToken && place == "") {
+		if b, ok := a.bars[place]; ok && time.Now().Before(b.until) && (!isToken || place != "") {
 			return b.Refused
 		}
 	}
