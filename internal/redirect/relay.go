@@ -242,18 +242,28 @@ func pass(w http.ResponseWriter, resp *http.Response) {
 	control := http.NewResponseController(w)
 	buffer := make([]byte, chunk)
 	for {
-		n, err := resp.Body.Read(buffer)
+		n, err := fill(buffer, resp.Body)
 		if n > 0 {
 			_ = control.SetWriteDeadline(time.Now().Add(upstream.Stalled)) // if it cannot be set, the server's own is nearer
 			if _, err := w.Write(buffer[:n]); err != nil {
 				return
 			}
 		}
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return
 		}
 		if err != nil {
 			panic(http.ErrAbortHandler)
 		}
 	}
+}
+
+// fill reads until it is worth a write: TLS comes in records of at most 16 KiB.
+func fill(buffer []byte, from io.Reader) (n int, err error) {
+	for n < len(buffer)/4 && err == nil {
+		var more int
+		more, err = from.Read(buffer[n:])
+		n += more
+	}
+	return n, err
 }

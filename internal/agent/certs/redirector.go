@@ -52,10 +52,19 @@ func (r *redirector) Follow(rules *sink.Accepted) {
 	r.server.SetRules(redirect.Rules{Router: route.NewRouter(rules.Rules), Blockers: rules.Blockers, Grants: rules.Grants})
 }
 
+// reasons are those of complaints.
+var reasons = map[redirect.Kind]nodecheck.Reason{
+	redirect.LoginRefused:       nodecheck.MirrorLoginRefused,
+	redirect.LoginNeeded:        nodecheck.MirrorLoginNeeded,
+	redirect.CertificateExpired: nodecheck.MirrorCertificateExpired,
+	redirect.AuthorityUnknown:   nodecheck.MirrorAuthorityUnknown,
+	redirect.CertificateName:    nodecheck.MirrorCertificateName,
+}
+
 // problems are the complaints of the redirector about mirrors. containerd reads the rules all the same.
 func (r *redirector) problems() (all []nodecheck.Problem) {
 	for _, c := range r.server.Complaints() {
-		all = append(all, nodecheck.Problem{Reason: nodecheck.Reason("Mirror" + c.Kind), Runtime: nodecheck.Containerd, Effect: nodecheck.Mild, Message: c.Message, Remedy: c.Remedy})
+		all = append(all, nodecheck.Problem{Reason: reasons[c.Kind], Runtime: nodecheck.Containerd, Effect: nodecheck.Mild, Message: c.Message, Remedy: c.Remedy})
 	}
 	return all
 }
