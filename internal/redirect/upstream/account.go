@@ -8,6 +8,8 @@ import (
 	"errors"
 	"maps"
 	"net/http"
+	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -53,6 +55,8 @@ func newAccount(c *client, r Request) *account {
 		Client:   &http.Client{Transport: gate{a}, CheckRedirect: c.pool.checkRedirect},
 		Header:   http.Header{"User-Agent": {c.pool.userAgent}},
 		ClientID: c.pool.userAgent,
+		// A registry on this machine may have its token server here, under another name.
+		BlockedRealmPrefixes: slices.DeleteFunc(auth.DefaultBlockedRealmPrefixes(), func(p netip.Prefix) bool { return p.Addr().IsLoopback() }),
 		Cache:    a.tokens,
 		Credential: func(context.Context, string) (auth.Credential, error) {
 			return auth.Credential{Username: r.Login.Username, Password: r.Login.Password, RefreshToken: r.Login.IdentityToken, AccessToken: r.Login.RegistryToken}, nil
