@@ -13,10 +13,12 @@ import (
 	"io/fs"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/mirrorset/mirrorset/internal/agent/granted"
 	"github.com/mirrorset/mirrorset/internal/agent/sink"
 	"github.com/mirrorset/mirrorset/internal/hostfile"
 	"github.com/mirrorset/mirrorset/internal/nodecheck"
@@ -82,6 +84,9 @@ type node struct {
 	// runtimeVersion is what the Node says of its container runtime; empty while that is not known.
 	runtimeVersion func() string
 	revision       prometheus.Gauge
+	wakes          chan struct{} // has the loop do another pass, now or once it runs
+	granted        *granted.Follower
+	grantProblems  []nodecheck.Problem // with what is granted, as of the last look
 
 	accepted *sink.Accepted  // nil until a payload was accepted
 	inForce  payload.Payload // the last one that was written whole, without its text
@@ -92,10 +97,17 @@ type node struct {
 }
 
 func newNode(host *hostfile.Host, log logr.Logger, open []sink.Open, metrics prometheus.Registerer) *node {
-	n := &node{state: &state{host: host, log: log}, log: log, runtimeVersion: func() string { return "" }, revision: newRevision(metrics)}
+	n := &node{state: &state{host: host, log: log}, log: log, runtimeVersion: func() string { return "" }, revision: newRevision(metrics),
+		wakes: make(chan struct{}, 1), granted: granted.New(host, log)}
 	env := sink.Env{
 		Host: host, Log: log, Repairs: newRepairs(metrics), Metrics: metrics,
 		Runtime: func() nodecheck.Runtime { return nodecheck.RuntimeOf(n.runtimeVersion()) },
+		Wake: func() {
+			select {
+			case n.wakes <- struct{}{}:
+			default: // it is to do one already
+			}
+		},
 	}
 	for _, open := range open {
 		n.sinks = append(n.sinks, open(env))
@@ -116,12 +128,15 @@ func (n *node) lock(ctx context.Context) (unlock func() error, err error) {
 
 // restore takes what an earlier agent accepted on this host (N6).
 func (n *node) restore() {
+	n.granted.Restore()
+	n.look()
 	restored, err := n.state.read()
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
 		n.log.Error(err, "The state of an earlier agent is not used", "path", "/"+statePath)
 	default:
+		restored.Grants = n.granted.Granted()
 		n.accept(restored)
 		n.log.Info("Restored what an earlier agent accepted", "revision", restored.Revision, "digest", restored.Digest)
 	}
@@ -137,6 +152,7 @@ func (n *node) take(p payload.Payload) (taken bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("revision %d: %w", p.Revision, err)
 	}
+	next.Grants = n.granted.Granted()
 	apply, err := n.sinks.try(next)
 	if err != nil {
 		return false, fmt.Errorf("revision %d: %w", p.Revision, err)
@@ -153,6 +169,28 @@ func (n *node) accept(next *sink.Accepted) {
 	n.accepted = next
 	n.revision.Set(float64(next.Revision))
 	n.sinks.follow(next)
+}
+
+// look has the accepted rules go with what mirrors are granted now.
+func (n *node) look() {
+	problems, changed := n.granted.Look(time.Now())
+	n.grantProblems = problems
+	if changed && n.accepted != nil {
+		next := *n.accepted // which those that serve are reading
+		next.Grants = n.granted.Granted()
+		n.accepted = &next
+		n.sinks.follow(n.accepted)
+	}
+}
+
+// check tells what somebody should change on this node, or about what mirrors are granted.
+func (n *node) check() nodecheck.Report {
+	checked := n.sinks.check(n.state.host.FS(), n.runtimeVersion())
+	for _, p := range n.grantProblems {
+		p.Runtime = nodecheck.RuntimeOf(n.runtimeVersion())
+		checked.Problems = append(checked.Problems, p)
+	}
+	return checked
 }
 
 // isNews tells whether a payload is to follow the accepted one; an error says why it never will.
@@ -194,7 +232,7 @@ func (n *node) repair() error {
 // write puts the accepted rules in force for all sinks that they were tried for, and reports what is odd about it. None of them
 // stops the others.
 func (n *node) write(apply []func() sink.Outcome, all bool) error {
-	n.checked = n.sinks.check(n.state.host.FS(), n.runtimeVersion())
+	n.checked = n.check()
 	var failed, again []error
 	n.findings = nil
 	for _, apply := range apply {

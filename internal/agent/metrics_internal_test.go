@@ -36,7 +36,7 @@ func TestMetricsAreServedAsTheyAreDocumented(t *testing.T) {
 	if err := n.repair(); err != nil {
 		t.Fatal(err)
 	}
-	if code := sinktest.AskSource(t, n.port, "shut.com", "x/y"); code != http.StatusForbidden {
+	if code := sinktest.AskSource(t, root, n.port, "shut.com", "x/y"); code != http.StatusForbidden {
 		t.Fatalf("got %d", code)
 	}
 	got := scrape(t, n.metrics)

@@ -30,7 +30,8 @@ type outcome struct {
 
 func (n *node) outcome(err error) outcome {
 	if n.accepted == nil { // no pass has looked
-		n.checked = n.sinks.check(n.state.host.FS(), n.runtimeVersion())
+		n.checked = n.check()
+		n.logFindings()
 	}
 	return outcome{revision: n.inForce.Revision, digest: n.inForce.Digest, findings: n.findings, checked: n.checked, err: err}
 }

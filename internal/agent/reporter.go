@@ -20,6 +20,7 @@ import (
 	"k8s.io/client-go/util/workqueue"
 
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
+	"github.com/mirrorset/mirrorset/internal/rewatch"
 )
 
 // fieldManager owns what agents write.
@@ -51,7 +52,7 @@ func newReporter(config Config, changed func()) (*reporter, error) {
 		name:     config.NodeName,
 		log:      config.Log,
 		queue:    workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[struct{}](retryFirst, retryLast)),
-		informer: informerOfOne(config.NodeName, nodes.List, nodes.Watch, &unstructured.Unstructured{}),
+		informer: rewatch.InformerOfOne(config.NodeName, nodes.List, nodes.Watch, &unstructured.Unstructured{}),
 	}
 	known := ""
 	seen := func(any) {

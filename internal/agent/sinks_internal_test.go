@@ -44,7 +44,7 @@ func TestAHostIsCleanOnceNoFileOfOursIsLeft(t *testing.T) {
 }
 
 func TestAWaitingAgentAnswersByWhatTheOtherAccepts(t *testing.T) {
-	first, _, _ := newHost(t, sinktest.Files{other: foreign})
+	first, root, _ := newHost(t, sinktest.Files{other: foreign})
 	unlock, err := first.state.host.Lock(t.Context(), lockPath)
 	if err != nil {
 		t.Fatal(err)
@@ -67,7 +67,7 @@ func TestAWaitingAgentAnswersByWhatTheOtherAccepts(t *testing.T) {
 	want := func(code int) {
 		t.Helper()
 		for range 200 {
-			if sinktest.AskSource(t, second.port, "s.com", "x/y") == code {
+			if sinktest.AskSource(t, root, second.port, "s.com", "x/y") == code {
 				return
 			}
 			time.Sleep(10 * time.Millisecond)
@@ -96,7 +96,7 @@ func TestAWaitingAgentAnswersByWhatTheOtherAccepts(t *testing.T) {
 	}
 	<-ended
 	stop()
-	if second.accepted == nil || sinktest.AskSource(t, second.port, "s.com", "x/y") != http.StatusForbidden {
+	if second.accepted == nil || sinktest.AskSource(t, root, second.port, "s.com", "x/y") != http.StatusForbidden {
 		t.Error("the last state is not taken over")
 	}
 }
@@ -111,7 +111,7 @@ func TestALostStateOpensNothing(t *testing.T) {
 		second := first.successor(t)
 		second.restore()
 		second.sinks.serve(t.Context())
-		if got := sinktest.AskSource(t, second.port, "shut.com", "x/y"); got != http.StatusServiceUnavailable {
+		if got := sinktest.AskSource(t, root, second.port, "shut.com", "x/y"); got != http.StatusServiceUnavailable {
 			t.Errorf("state %q: got %d", damage, got)
 		}
 		if err := second.repair(); err != nil {
@@ -181,7 +181,7 @@ func TestWhenTheMachineWasStartedIsKnown(t *testing.T) {
 
 func TestWhoCleansByHandIsToldWhereTheFilesAre(t *testing.T) {
 	n, _, _ := newHost(t, nil)
-	if got := n.sinks.files(); got != "/etc/containers/registries.conf.d/50-mirrorset.conf and /etc/containerd/certs.d/*/hosts.toml" {
+	if got := n.sinks.files(); got != "/etc/containers/registries.conf.d/50-mirrorset.conf and /var/lib/mirrorset/auth.json and /etc/containers/certs.d/*/mirrorset.crt and /etc/containerd/certs.d/*/hosts.toml" {
 		t.Errorf("got %s", got)
 	}
 }

@@ -6,8 +6,6 @@ package agent
 import (
 	"context"
 	"fmt"
-	"io/fs"
-	"os"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -98,16 +96,10 @@ func (s *state) follow(ctx context.Context, changed func()) {
 			return
 		case <-ticker.C:
 			now, err := s.host.Lstat(statePath)
-			if err == nil && (last == nil || !sameState(last, now)) {
+			if err == nil && (last == nil || !hostfile.SameFile(last, now)) {
 				changed()
 				last = now
 			}
 		}
 	}
-}
-
-// sameState tells whether a file was not replaced. Its number alone does not tell, because a new file may get that of one
-// that was removed.
-func sameState(a, b fs.FileInfo) bool {
-	return os.SameFile(a, b) && a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size()
 }

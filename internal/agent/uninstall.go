@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/mirrorset/mirrorset/internal/agent/sink"
+	"github.com/mirrorset/mirrorset/internal/rewatch"
 )
 
 const (
@@ -51,7 +52,7 @@ func followOwner(ctx context.Context, config Config, files string) *owner {
 	deployments := config.Client.AppsV1().Deployments(config.Namespace)
 	o := &owner{
 		client: config.Client, namespace: config.Namespace, name: config.Manager, log: config.Log, files: files,
-		informer: informerOfOne(config.Manager, deployments.List, deployments.Watch, &appsv1.Deployment{}),
+		informer: rewatch.InformerOfOne(config.Manager, deployments.List, deployments.Watch, &appsv1.Deployment{}),
 	}
 	go o.informer.RunWithContext(ctx)
 	return o

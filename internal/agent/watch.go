@@ -17,10 +17,6 @@ import (
 	"github.com/fsnotify/fsnotify"
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/apimachinery/pkg/runtime"
-	apiwatch "k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/workqueue"
 
@@ -44,6 +40,7 @@ type loop struct {
 	queue    workqueue.TypedRateLimitingInterface[struct{}]
 	informer cache.SharedIndexInformer
 	files    *fsnotify.Watcher // nil where there is none
+	wakes    <-chan struct{}   // asks for a pass
 	hostRoot string
 	watched  map[string]fs.FileInfo // the folders by name, as they were when the watch of each began
 	unseen   string                 // the last error of a watch, so that each is logged once
@@ -59,12 +56,13 @@ func watch(ctx context.Context, config Config, n *node) error {
 		node:     n,
 		log:      config.Log,
 		files:    files,
+		wakes:    n.wakes,
 		hostRoot: config.HostRoot,
 		queue: workqueue.NewTypedRateLimitingQueue(
 			workqueue.NewTypedItemExponentialFailureRateLimiter[struct{}](retryFirst, retryLast)),
 	}
 	configMaps := config.Client.CoreV1().ConfigMaps(config.Namespace)
-	l.informer = informerOfOne(payload.ConfigMapName, configMaps.List, configMaps.Watch, &corev1.ConfigMap{})
+	l.informer = rewatch.InformerOfOne(payload.ConfigMapName, configMaps.List, configMaps.Watch, &corev1.ConfigMap{})
 	wake := func(any) { l.queue.Add(struct{}{}) }
 	if _, err := l.informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc:    wake,
@@ -76,11 +74,14 @@ func watch(ctx context.Context, config Config, n *node) error {
 		return err
 	}
 	n.runtimeVersion = l.reporter.runtimeVersion
+	if err := n.granted.Follow(ctx, config.Client, config.Namespace, func() { wake(nil) }); err != nil {
+		return err
+	}
 	var reporting sync.WaitGroup
 	reporting.Go(func() { l.reporter.run(ctx) })
 	defer reporting.Wait()
 	go l.informer.RunWithContext(ctx)
-	go l.wakeOnFiles(ctx, config.Rescan)
+	go l.wakeOnEvents(ctx, config.Rescan)
 	l.queue.Add(struct{}{}) // what was restored is put in force before the API server is met
 	go func() {
 		if cache.WaitForCacheSync(ctx.Done(), l.informer.HasSynced) {
@@ -96,26 +97,9 @@ func watch(ctx context.Context, config Config, n *node) error {
 	return errors.Join(err, l.files.Close())
 }
 
-// informerOfOne returns an informer about the one object of a name.
-func informerOfOne[List runtime.Object](name string, list func(context.Context, metav1.ListOptions) (List, error),
-	watch func(context.Context, metav1.ListOptions) (apiwatch.Interface, error), example runtime.Object,
-) cache.SharedIndexInformer {
-	one := fields.OneTermEqualSelector("metadata.name", name).String()
-	return cache.NewSharedIndexInformer(rewatch.Wrap(&cache.ListWatch{
-		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-			o.FieldSelector = one
-			return list(ctx, o)
-		},
-		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (apiwatch.Interface, error) {
-			o.FieldSelector = one
-			return watch(ctx, o)
-		},
-	}), example, 0, cache.Indexers{})
-}
-
-// wakeOnFiles queues a pass on every change of the watched folders, and on every tick for what no event told; it shuts the
-// queue down at the end.
-func (l *loop) wakeOnFiles(ctx context.Context, rescan time.Duration) {
+// wakeOnEvents queues a pass on every change of the watched folders, whenever a sink asks for one, and on every tick for what no event told;
+// it shuts the queue down at the end.
+func (l *loop) wakeOnEvents(ctx context.Context, rescan time.Duration) {
 	defer l.queue.ShutDown()
 	ticker := time.NewTicker(rescan)
 	defer ticker.Stop()
@@ -129,6 +113,7 @@ func (l *loop) wakeOnFiles(ctx context.Context, rescan time.Duration) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
+		case <-l.wakes:
 		case event := <-events:
 			if hostfile.IsTemporary(event.Name) { // else a write that fails would bring about the next one
 				continue
@@ -168,6 +153,7 @@ func (l *loop) next(ctx context.Context) bool {
 // pass takes what is published, or else has the node's files repaired.
 func (l *loop) pass(ctx context.Context) error {
 	l.node.sinks.serve(ctx)
+	l.node.look()
 	l.watchFolders()
 	defer func() {
 		if l.watchFolders() { // those that this pass made: nothing tells what happened in them before the watch began

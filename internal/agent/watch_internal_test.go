@@ -33,7 +33,7 @@ func TestAFileThatIsBeingWrittenWakesNobody(t *testing.T) {
 		files: watcher,
 		queue: workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[struct{}](retryFirst, retryLast)),
 	}
-	go l.wakeOnFiles(t.Context(), time.Hour)
+	go l.wakeOnEvents(t.Context(), time.Hour)
 	woken := make(chan struct{})
 	go func() {
 		l.queue.Get()

@@ -21,19 +21,21 @@ import (
 const Marker = "# Written by Mirrorset from the ImageDigestMirrorSets of this cluster. Do not edit: changes are undone.\n"
 
 // DefaultHost is the name of the folder for all registries that have none of their own.
-const DefaultHost = "_default"
+const DefaultHost = route.AnyHost
 
 // Node is what a tree depends on besides the rules.
 type Node struct {
 	// Redirector is the address of the node's redirector, as host:port; empty where there is none, and then what needs it is
 	// not in force.
 	Redirector string
+	// Key opens the redirector's entries; empty where they need none.
+	Key route.Key
 	// AllowDefaultHost lets blocked wildcards be put in force, which makes every registry without a folder of its own depend
 	// on the redirector.
 	AllowDefaultHost bool
-	// OwnTLS tells whether the node has TLS settings for a mirror's registry that hosts.toml does not take over, so that only
-	// the redirector can reach it. Nil stands for none.
-	OwnTLS func(host string) bool
+	// Streamed tells whether a mirror, or something below its place, needs what hosts.toml cannot say: a login, an authority, or TLS
+	// settings of the node's own. Only the redirector can reach it then. Nil stands for none.
+	Streamed func(mirror mirrors.Scope) bool
 	// Certificates returns what lies beside a registry's hosts.toml in Docker's way. Nil stands for nothing.
 	Certificates func(host string) Certificates
 }
@@ -224,9 +226,9 @@ func sameForAll(rule *mirrors.Rule) bool {
 // is tried anyhow (M4). Where hosts.toml alone cannot say how to use one, the redirector is needed.
 func (p *projection) usable(rule *mirrors.Rule) (usable []mirrors.Mirror, needsRedirector bool) {
 	for _, m := range rule.Mirrors {
-		ownTLS := p.node.OwnTLS != nil && p.node.OwnTLS(m.Location.Host())
+		streamed := p.node.Streamed != nil && p.node.Streamed(m.Location)
 		switch access := p.access(m.Location); {
-		case access == partly, access == open && (ownTLS || !mirrors.RewritesAll(rule.Source, m.Location)):
+		case access == partly, access == open && (streamed || !mirrors.RewritesAll(rule.Source, m.Location)):
 			return nil, true
 		case access == open:
 			usable = append(usable, m)

@@ -162,9 +162,9 @@ func (e *Endpoint) check(resolves bool) error {
 	if e.Scheme == "http" && (e.SkipVerify || !e.isEmpty()) {
 		return errors.New("it is http:// with a TLS setting, which is HTTPS first in some versions and not in others")
 	}
-	if text, ok := strings.CutPrefix(e.Path, route.RedirectorPath); ok {
-		_, isRank := route.Entry(text).Rank()
-		if !route.Entry(text).IsValid() || e.Scheme != "http" || !route.IsLoopback(e.Host) || e.DigestOnly == resolves || e.DigestOnly && !isRank {
+	if _, entry, below, ok := route.CutPath(e.Path); ok {
+		_, isRank := entry.Rank()
+		if !entry.IsValid() || below != "" || e.Scheme != "http" || !route.IsLoopback(e.Host) || e.DigestOnly == resolves || e.DigestOnly && !isRank {
 			return errors.New("it is not an entry of the redirector as we write it")
 		}
 		return nil

@@ -174,8 +174,8 @@ func TestWithoutARedirectorASourceStaysClosedByMirrorsThatCannotExist(t *testing
 	expect(t, "tree", describe(t, tree), []string{"s.com: https://blocked.invalid/v2 [digest], https://blocked.invalid/v2 [digest]"})
 }
 
-func TestAMirrorWithTLSSettingsOnTheNodeIsStreamed(t *testing.T) {
-	node := certsd.Node{Redirector: redirector, OwnTLS: func(host string) bool { return host == "m.com:5000" }}
+func TestAMirrorThatHostsTOMLCannotSayAllAboutIsStreamed(t *testing.T) {
+	node := certsd.Node{Redirector: redirector, Streamed: func(mirror mirrors.Scope) bool { return mirror == "m.com:5000" || mirror == "m.com:5000/q" }}
 	expect(t, "tree", describe(t, projectOn(t, node, "a: s.com -> m.com:5000/q\na: t.com -> m.com/q\na: u.com -> m.com:5000 [Never]")), []string{
 		"s.com: redirector/0 [digest], https://s.com/v2", "t.com: https://m.com/v2/q [digest], https://t.com/v2", "u.com: redirector/0 [digest], redirector/source"})
 }

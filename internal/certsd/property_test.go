@@ -68,8 +68,7 @@ func implied(hosts []certsd.Endpoint, router *route.Router, host string, ref mir
 	way := router.Route(host, strings.TrimPrefix(ref.Name, host+"/"), ref.Mode)
 	for _, e := range hosts {
 		location := e.Host + strings.TrimPrefix(e.Path, "/v2") + strings.TrimPrefix(ref.Name, host)
-		if text, ok := strings.CutPrefix(e.Path, route.RedirectorPath); ok {
-			entry := route.Entry(text)
+		if _, entry, _, ok := route.CutPath(e.Path); ok {
 			switch rank, isRank := entry.Rank(); {
 			case isRank && rank >= len(way.Mirrors), !isRank && way.IsBlocked(), entry == route.InsecureSource && !way.Source.Insecure:
 				continue

@@ -17,19 +17,19 @@ func (p *projection) redirected(host string, rules []*mirrors.Rule) (hosts []End
 	if p.node.Redirector == "" {
 		return nil, fmt.Sprintf("hosts.toml alone cannot say what sources like %s mean, and the redirector does not run", quote(rules[0].Source))
 	}
-	hosts = p.ranks(rules)
+	hosts = p.ranks(host, rules)
 	if slices.ContainsFunc(rules, isBlocked) {
 		if files := p.certificates(host); !files.isEmpty() {
 			return nil, fmt.Sprintf("containerd would no longer use the certificates that lie beside hosts.toml for source %s, because the redirector has to tell which of its images may come from it; "+
 				"take %s away, with the authority in the system's trust store", quote(host), enumerate(files))
 		}
-		return append(hosts, p.entry(route.Source)), ""
+		return append(hosts, p.entry(host, route.Source)), ""
 	}
 	if !slices.ContainsFunc(rules, isSecure) || route.IsLoopback(host) {
 		return append(hosts, p.source(host, true)...), ""
 	}
 	if slices.ContainsFunc(rules, isInsecure) {
-		hosts = append(hosts, p.entry(route.InsecureSource))
+		hosts = append(hosts, p.entry(host, route.InsecureSource))
 	}
 	return append(hosts, p.source(host, false)...), ""
 }
@@ -43,7 +43,7 @@ func isSecure(rule *mirrors.Rule) bool { return !rule.Insecure }
 // ranks are the redirector's entries for mirrors, up to the longest list of these rules; at least one, because containerd
 // 1.6 refuses a file without a host table. For a digest, the mirrors that a tag may have been found at stand behind those for
 // digests (T10). Tags are asked for at the ranks that some rule has a mirror for tags at (T9).
-func (p *projection) ranks(rules []*mirrors.Rule) []Endpoint {
+func (p *projection) ranks(host string, rules []*mirrors.Rule) []Endpoint {
 	longest, forTags := 1, 0
 	for _, rule := range rules {
 		digests, tags := rule.MirrorsFor(mirrors.ByDigest), rule.MirrorsFor(mirrors.ByTag)
@@ -57,7 +57,7 @@ func (p *projection) ranks(rules []*mirrors.Rule) []Endpoint {
 	}
 	hosts := make([]Endpoint, 0, longest+2)
 	for place := range longest {
-		e := p.entry(route.Rank(place))
+		e := p.entry(host, route.Rank(place))
 		e.DigestOnly = place >= forTags
 		hosts = append(hosts, e)
 	}
@@ -65,22 +65,22 @@ func (p *projection) ranks(rules []*mirrors.Rule) []Endpoint {
 }
 
 // entry is plain HTTP without any TLS setting, which would have containerd try HTTPS first.
-func (p *projection) entry(e route.Entry) Endpoint {
-	return Endpoint{Scheme: "http", Host: p.node.Redirector, Path: route.RedirectorPath + string(e)}
+func (p *projection) entry(host string, e route.Entry) Endpoint {
+	return Endpoint{Scheme: "http", Host: p.node.Redirector, Path: p.node.Key.Path(host, e)}
 }
 
 // projectWildcards returns the endpoints of every registry that has no folder. Where none of the wildcards is blocked, the
 // last of them is the registry itself, as if there were no file.
-func (p *projection) projectWildcards(_ string, rules []*mirrors.Rule) (hosts []Endpoint, reason string) {
+func (p *projection) projectWildcards(host string, rules []*mirrors.Rule) (hosts []Endpoint, reason string) {
 	if p.node.Redirector == "" {
 		return nil, "a wildcard goes through the redirector, and that does not run"
 	}
-	hosts = p.ranks(rules)
+	hosts = p.ranks(host, rules)
 	if slices.ContainsFunc(rules, isBlocked) {
-		return append(hosts, p.entry(route.Source)), ""
+		return append(hosts, p.entry(host, route.Source)), ""
 	}
 	if slices.ContainsFunc(rules, isInsecure) {
-		hosts = append(hosts, p.entry(route.InsecureSource))
+		hosts = append(hosts, p.entry(host, route.InsecureSource))
 	}
 	return append(hosts, Endpoint{}), ""
 }

@@ -13,6 +13,9 @@ import (
 const (
 	fileMode = 0o644
 	dirMode  = 0o755
+
+	privateFileMode = 0o600
+	privateDirMode  = 0o700
 )
 
 // disk is a host's root directory, with the steps that a change which outlives a crash is made of.
@@ -21,17 +24,17 @@ type disk struct {
 }
 
 // writeTemp writes a new file, never through a link that stands in its place, and waits until it is on disk.
-func (d disk) writeTemp(name string, content []byte) error {
+func (d disk) writeTemp(name string, content []byte, mode fs.FileMode) error {
 	if err := d.removeTemp(name); err != nil {
 		return err
 	}
-	file, err := d.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode)
+	file, err := d.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
 		return err
 	}
 	_, err = file.Write(content)
 	if err == nil {
-		err = file.Chmod(fileMode) // whatever the umask
+		err = file.Chmod(mode) // whatever the umask
 	}
 	if err == nil {
 		err = file.Sync()
@@ -47,20 +50,20 @@ func (d disk) removeTemp(name string) error {
 	return nil
 }
 
-// makeDir makes the directory and its parents, and waits until each new name is on disk.
-func (d disk) makeDir(dir string) error {
+// makeDir makes the directory, with a mode, and its parents, and waits until each new name is on disk.
+func (d disk) makeDir(dir string, mode fs.FileMode) error {
 	if _, err := d.Stat(dir); err == nil {
 		return nil
 	}
 	parent := path.Dir(dir)
 	if parent != dir {
-		if err := d.makeDir(parent); err != nil {
+		if err := d.makeDir(parent, dirMode); err != nil {
 			return err
 		}
 	}
-	err := d.Mkdir(dir, dirMode)
+	err := d.Mkdir(dir, mode)
 	if err == nil {
-		err = d.Chmod(dir, dirMode) // whatever the umask
+		err = d.Chmod(dir, mode) // whatever the umask
 	}
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return err

@@ -5,9 +5,11 @@ package hostfile_test
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -96,6 +98,47 @@ func TestReplaceMakesTheFileReadableAgain(t *testing.T) {
 		t.Errorf("%v, %v", info, err)
 	}
 	wantFile(t, root, filePath, newer)
+}
+
+func TestAPrivateFileIsNeverReadableForOthers(t *testing.T) {
+	h, root := open(t)
+	private := hostfile.File{Path: filePath, Private: true}
+	stop := repeat(func() error {
+		for _, name := range []string{filePath, filePath + ".mirrorset-tmp"} {
+			var stat syscall.Stat_t // os.Stat would be written down by the testing package, thousands of times
+			if err := syscall.Stat(filepath.Join(root, name), &stat); err == nil && stat.Mode&0o077 != 0 {
+				return fmt.Errorf("%s has mode %o", name, stat.Mode)
+			}
+		}
+		return nil
+	})
+	old := syscall.Umask(0)
+	for i := range 200 {
+		if changed, err := h.Replace(private, []byte(strings.Repeat("x", i))); err != nil || !changed {
+			t.Errorf("changed = %t, error %v", changed, err)
+		}
+	}
+	syscall.Umask(old)
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+	if err := os.Chmod(filepath.Join(root, filePath), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []bool{true, false} { // one that somebody opened is put right
+		if changed, err := h.Replace(private, []byte(strings.Repeat("x", 199))); err != nil || changed != want {
+			t.Errorf("changed = %t, error %v, want %t", changed, err, want)
+		}
+	}
+	if info, err := os.Stat(filepath.Join(root, filePath)); err != nil || info.Mode() != 0o600 {
+		t.Errorf("%v, %v", info, err)
+	}
+	if changed, err := h.ReplaceInFolder(hostfile.File{Path: quayFile, Private: true}, []byte(newer)); err != nil || !changed {
+		t.Fatalf("changed = %t, error %v", changed, err)
+	}
+	if info, err := os.Stat(filepath.Join(root, quayFile)); err != nil || info.Mode() != 0o600 {
+		t.Errorf("in a folder: %v, %v", info, err)
+	}
 }
 
 func TestFoldersOfOthersKeepTheirMode(t *testing.T) {

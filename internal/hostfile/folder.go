@@ -32,7 +32,11 @@ func (h *Host) ReplaceInFolder(f File, content []byte) (changed bool, err error)
 		if err := h.root.removeTemp(f.Path + tempSuffix); err != nil {
 			return false, err
 		}
-		return h.Replace(f, content)
+		changed, err := h.Replace(f, content)
+		if err == nil && f.Private && !found.others { // as one that was made before its file became private
+			err = h.root.Chmod(in.path, f.dirMode())
+		}
+		return changed, err
 	}
 	if err := in.moveIn(content, found.ours); err != nil {
 		return false, errors.Join(fmt.Errorf("making the folder %s: %w", in.path, err), in.clearAside())
@@ -98,12 +102,13 @@ func (h *Host) RemoveLeftovers(dir, name, marker string) error {
 type folder struct {
 	host *Host
 	path string
-	// name and marker are the file's.
-	name, marker string
+	// name is the file's; of is the file, wherever the folder is.
+	name string
+	of   File
 }
 
 func folderOf(h *Host, f File) folder {
-	return folder{host: h, path: path.Dir(f.Path), name: path.Base(f.Path), marker: f.Marker}
+	return folder{host: h, path: path.Dir(f.Path), name: path.Base(f.Path), of: f}
 }
 
 // aside is the folder under its temporary name, beside its place: hidden, so that it is the name of no registry's host.
@@ -114,13 +119,16 @@ func (d folder) aside() folder {
 }
 
 func (d folder) file() File {
-	return File{Path: path.Join(d.path, d.name), Marker: d.marker}
+	return File{Path: path.Join(d.path, d.name), Marker: d.of.Marker, Private: d.of.Private}
 }
 
 // moveIn makes the folder with the file in it aside, and renames it into its place. An empty folder that is in the way goes
 // first, because [os.Root.Rename] replaces none; until then there is no folder, which hides nothing.
 func (d folder) moveIn(content []byte, ours []string) error {
 	made := d.aside()
+	if err := d.host.root.makeDir(made.path, d.of.dirMode()); err != nil {
+		return err
+	}
 	if _, err := d.host.Replace(made.file(), content); err != nil {
 		return err
 	}

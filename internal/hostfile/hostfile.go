@@ -58,6 +58,22 @@ type File struct {
 	Path string
 	// Marker is the beginning of all content that is ours.
 	Marker string
+	// Private keeps the file from everybody but root, and so the folder of [Host.ReplaceInFolder].
+	Private bool
+}
+
+func (f File) mode() fs.FileMode {
+	if f.Private {
+		return privateFileMode
+	}
+	return fileMode
+}
+
+func (f File) dirMode() fs.FileMode {
+	if f.Private {
+		return privateDirMode
+	}
+	return dirMode
 }
 
 // Replace makes the content, which begins with the marker, that of the file, whose directories are made if they are
@@ -67,14 +83,14 @@ func (h *Host) Replace(f File, content []byte) (changed bool, err error) {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
 		return false, err
-	case bytes.Equal(current, content) && mode == fileMode:
+	case bytes.Equal(current, content) && mode == f.mode():
 		return false, nil
 	}
-	if err := h.root.makeDir(path.Dir(f.Path)); err != nil {
+	if err := h.root.makeDir(path.Dir(f.Path), dirMode); err != nil {
 		return false, err
 	}
 	temp := f.Path + tempSuffix
-	if err := h.root.writeTemp(temp, content); err != nil {
+	if err := h.root.writeTemp(temp, content, f.mode()); err != nil {
 		return false, errors.Join(fmt.Errorf("writing %s: %w", temp, err), h.root.removeTemp(temp))
 	}
 	if err := h.root.Rename(temp, f.Path); err != nil {
@@ -154,4 +170,10 @@ func (h *Host) ReadRegular(name string, max int64) (content []byte, err error) {
 // [Host.ReplaceInFolder] or [Host.RemoveWithFolder] has aside.
 func IsTemporary(name string) bool {
 	return strings.HasSuffix(name, tempSuffix)
+}
+
+// SameFile reports whether a file was not replaced between two looks at it. Its number alone does not say, because a new file may get that of
+// one that was removed.
+func SameFile(a, b fs.FileInfo) bool {
+	return os.SameFile(a, b) && a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size()
 }

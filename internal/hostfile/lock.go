@@ -22,7 +22,7 @@ const lockPoll = 100 * time.Millisecond
 // one writes. It waits until the lock is free or the context ends. The lock is free again once the returned function was
 // called or the process is gone.
 func (h *Host) Lock(ctx context.Context, name string) (unlock func() error, err error) {
-	if err := h.root.makeDir(path.Dir(name)); err != nil {
+	if err := h.root.makeDir(path.Dir(name), dirMode); err != nil {
 		return nil, err
 	}
 	file, err := h.root.OpenFile(name, os.O_RDWR|os.O_CREATE, fileMode)

@@ -15,6 +15,8 @@ import (
 
 	"golang.org/x/net/netutil"
 	"golang.org/x/sys/unix"
+
+	"github.com/mirrorset/mirrorset/internal/redirect/upstream"
 )
 
 // The bounds of connections from containerd.
@@ -49,7 +51,7 @@ func (s *Server) Listen(ctx context.Context) (*Listening, error) {
 			Handler:           s,
 			ReadHeaderTimeout: headerTimeout,
 			IdleTimeout:       idleTimeout,
-			WriteTimeout:      deadline + stalled,
+			WriteTimeout:      deadline + upstream.Stalled,
 			MaxHeaderBytes:    64 << 10,
 		},
 		ended: make(chan error, 1),

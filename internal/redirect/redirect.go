@@ -22,6 +22,7 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/opencontainers/go-digest"
 
+	"github.com/mirrorset/mirrorset/internal/grants"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/route"
 )
@@ -30,12 +31,16 @@ import (
 type Config struct {
 	// Port is the one of 127.0.0.1 to listen on.
 	Port int
+	// Keys returns those that open its entries; nil where there are none yet, and then every entry is open. It is asked for each request.
+	Keys func() []route.Key
 	// OwnTLS returns the node's own TLS settings for a registry; nil where it has none. A registry with such settings is
 	// streamed.
 	OwnTLS func(host string) (*tls.Config, error)
 	// Answered, if it is not nil, is told what each request came to.
 	Answered func(Result)
-	Log      logr.Logger
+	// Complained, if it is not nil, is called when the complaints are others than before, while a request waits.
+	Complained func()
+	Log        logr.Logger
 }
 
 // Rules are what a redirector answers by.
@@ -44,6 +49,8 @@ type Rules struct {
 	Router *route.Router
 	// Blockers name, by blocked source, the sets that block it.
 	Blockers map[string]string
+	// Grants are the logins and authorities for mirrors. A mirror that has one is streamed.
+	Grants grants.Grants
 }
 
 // Server is a redirector.
@@ -58,13 +65,20 @@ type Server struct {
 // New returns a redirector that knows no rules yet, and so cannot tell what is blocked: it sends nobody anywhere.
 func New(config Config) *Server {
 	s := &Server{config: config, scout: newScout(), finds: finds{byRepository: make(map[string]find)}}
-	s.relay = newRelay(config.OwnTLS, s.scout, s.refuses)
+	s.relay = newRelay(config, s.scout, s.refuses)
 	return s
 }
 
 // SetRules has all further requests answered by these rules.
 func (s *Server) SetRules(rules Rules) {
 	s.rules.Store(&rules)
+	s.relay.pool.Keep(rules.Grants)
+	s.relay.complaints.keep(rules.Grants)
+}
+
+// Complaints returns what mirrors that are streamed are to be blamed for.
+func (s *Server) Complaints() []Complaint {
+	return s.relay.complaints.all()
 }
 
 // The kinds of what a registry serves by name.
@@ -75,7 +89,8 @@ const (
 
 // question is what containerd asks for.
 type question struct {
-	entry route.Entry
+	element string
+	entry   route.Entry
 	// host is the registry as in image references.
 	host, repository string
 	// kind is manifests or blobs.
@@ -103,16 +118,16 @@ func (q question) mode() mirrors.Mode {
 // parse understands GET and HEAD of a manifest or a blob, and nothing else. The registry stands in the query, where
 // containerd puts it for every host that is not the registry itself.
 func parse(r *http.Request) (q question, ok bool) {
-	below, ok := strings.CutPrefix(r.URL.Path, route.RedirectorPath)
+	element, entry, below, ok := route.CutPath(r.URL.Path)
 	if !ok || r.URL.RawPath != "" {
 		return q, false
 	}
 	parts := strings.Split(below, "/")
 	n := len(parts)
-	if n < 4 || parts[n-2] != manifests && parts[n-2] != blobs {
+	if n < 3 || parts[n-2] != manifests && parts[n-2] != blobs {
 		return q, false
 	}
-	q = question{entry: route.Entry(parts[0]), host: r.URL.Query().Get("ns"), repository: strings.Join(parts[1:n-2], "/"), kind: parts[n-2], object: parts[n-1]}
+	q = question{element: element, entry: entry, host: r.URL.Query().Get("ns"), repository: strings.Join(parts[:n-2], "/"), kind: parts[n-2], object: parts[n-1]}
 	if !q.entry.IsValid() {
 		return q, false
 	}
@@ -165,10 +180,14 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) Result {
 		return Failed
 	}
 	way, named := s.route(rules.Router, q)
+	if !s.isOpen(q, way.Rule) {
+		fail(w, http.StatusNotFound, "NAME_UNKNOWN", "this is no path of a hosts.toml that this node has now")
+		return BadRequest
+	}
 	rank, isRank := q.entry.Rank()
 	switch {
 	case isRank:
-		return s.serveMirror(w, r, q, way, rank, named)
+		return s.serveMirror(w, r, q, rules, way, rank, named)
 	case way.IsBlocked():
 		message := s.refusal(q, way, rules.Blockers[string(way.Rule.Source)])
 		s.config.Log.V(1).Info("Refused", "image", q.host+"/"+q.repository, "object", q.object, "why", message)
@@ -182,6 +201,19 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) Result {
 	}
 	redirect(w, q, way.Source)
 	return ToSource
+}
+
+// isOpen reports whether the one who asks has read a hosts.toml of this node (N10): that of the registry, or that of all that have none. The latter
+// opens only what a wildcard has a say about, or no rule with mirrors.
+func (s *Server) isOpen(q question, rule *mirrors.Rule) bool {
+	if s.config.Keys == nil {
+		return true
+	}
+	keys := s.config.Keys()
+	ofAny := rule == nil || rule.Source.IsWildcard() || len(rule.Mirrors) == 0
+	return len(keys) == 0 || slices.ContainsFunc(keys, func(k route.Key) bool {
+		return k.Opens(q.element, q.host, q.entry) || ofAny && k.Opens(q.element, route.AnyHost, q.entry)
+	})
 }
 
 // route returns the way to what is asked for, and how many mirrors the rule names for it. Behind the mirrors for digests stand those that a tag of the repository was found at
@@ -204,15 +236,15 @@ func (s *Server) route(router *route.Router, q question) (way route.Route, named
 // serveMirror sends containerd to the mirror of a rank if that one is worth the way. Behind the last rank of a blocked source there is
 // nothing, so nothing is gained by passing over a mirror for being slow. Where that rank is a find that lacks the content, the mirror to
 // wait for is the last one that the rule names.
-func (s *Server) serveMirror(w http.ResponseWriter, r *http.Request, q question, way route.Route, rank, named int) Result {
+func (s *Server) serveMirror(w http.ResponseWriter, r *http.Request, q question, rules *Rules, way route.Route, rank, named int) Result {
 	if rank >= len(way.Mirrors) {
 		fail(w, http.StatusNotFound, "NAME_UNKNOWN", "there is no mirror of this rank")
 		return NoMirror
 	}
 	isLast := way.IsBlocked() && rank == len(way.Mirrors)-1
-	result, why := s.tryMirror(w, r, q, way.Mirrors[rank], isLast)
+	result, why := s.tryMirror(w, r, q, rules.Grants, way.Mirrors[rank], isLast)
 	if result == PassedOver && isLast && 0 < named && named <= rank {
-		result, _ = s.tryMirror(w, r, q, way.Mirrors[named-1], true)
+		result, _ = s.tryMirror(w, r, q, rules.Grants, way.Mirrors[named-1], true)
 	}
 	if result == PassedOver {
 		fail(w, http.StatusNotFound, "MANIFEST_UNKNOWN", "mirror "+name(way.Mirrors[rank])+": "+why)
@@ -221,15 +253,15 @@ func (s *Server) serveMirror(w http.ResponseWriter, r *http.Request, q question,
 }
 
 // tryMirror answers with a mirror. Where it is passed over, it says why, and nothing has been answered yet.
-func (s *Server) tryMirror(w http.ResponseWriter, r *http.Request, q question, mirror route.Target, isLast bool) (_ Result, why string) {
-	own, err := s.relay.tlsFor(mirror)
+func (s *Server) tryMirror(w http.ResponseWriter, r *http.Request, q question, granted grants.Grants, mirror route.Target, isLast bool) (_ Result, why string) {
+	how, err := s.relay.accessTo(mirror, granted)
 	var v verdict
 	switch {
 	case err != nil:
 		v = verdict{why: fmt.Sprintf("the node's TLS settings for %s cannot be used: %v", mirror.Host, err)}
 		s.scout.memory.remember(q, mirror, v)
-	case own != nil:
-		if v = s.relay.serveMirror(w, r, q, mirror, own, isLast); v.ok {
+	case how != nil:
+		if v = s.relay.serveMirror(w, r, q, mirror, how, isLast); v.ok {
 			s.finds.note(q, mirror)
 			return Streamed, ""
 		}

@@ -6,6 +6,7 @@ package redirect
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -14,66 +15,101 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/mirrorset/mirrorset/internal/grants"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/redirect/upstream"
 	"github.com/mirrorset/mirrorset/internal/route"
 )
 
 const (
-	// stalled is how long either side of a stream may stand still.
-	stalled = 30 * time.Second
 	// chunk is what is passed on at a time, in bytes.
-	chunk = 256 << 10
-	// maxStreams bounds the streams that run at once.
-	maxStreams = 64
+	chunk = upstream.Chunk
 	// lastDeadline is the deadline of the last mirror of a blocked source: a little less than containerd itself waits.
 	lastDeadline = 25 * time.Second
 	// maxBuffered bounds the manifests that are held in memory at once, to be checked before they are passed on.
 	maxBuffered = 8
 )
 
-// relay streams what containerd could not fetch by itself: from registries that are insecure, or for which the node has TLS
-// settings where CRI-O looks for them. It asks without credentials and passes no challenge on, which containerd would answer
-// to this server and so to whoever stands in its place.
+// relay streams what containerd could not fetch by itself: from registries that are insecure, that have a login or an authority of their
+// own, or for which the node has TLS settings where CRI-O looks for them. It passes no challenge on, which containerd would answer to this
+// server and so to whoever stands in its place.
 type relay struct {
-	ownTLS      func(host string) (*tls.Config, error)
-	scout       *scout
-	connections connections
-	streams     chan struct{} // those that run
-	buffered    chan struct{} // the manifests that are held in memory
+	ownTLS     func(host string) (*tls.Config, error)
+	scout      *scout
+	pool       *upstream.Pool
+	complaints complaints
+	buffered   chan struct{} // the manifests that are held in memory
 }
 
-func newRelay(ownTLS func(host string) (*tls.Config, error), scout *scout, refuses func(to *url.URL) bool) *relay {
+func newRelay(config Config, scout *scout, refuses func(to *url.URL) bool) *relay {
 	return &relay{
-		ownTLS:      ownTLS,
-		scout:       scout,
-		connections: connections{refuses: refuses, clients: make(map[string]*relayClient)},
-		streams:     make(chan struct{}, maxStreams),
-		buffered:    make(chan struct{}, maxBuffered),
+		ownTLS:     config.OwnTLS,
+		scout:      scout,
+		pool:       upstream.NewPool(serverName, refuses),
+		complaints: complaints{changed: config.Complained, byPlace: make(map[string]complaint)},
+		buffered:   make(chan struct{}, maxBuffered),
 	}
 }
 
-// tlsFor returns the settings by which a mirror is to be streamed; nil for one that containerd can reach.
-func (s *relay) tlsFor(t route.Target) (*tls.Config, error) {
-	var own *tls.Config
+// access is how a registry is streamed from.
+type access struct {
+	tls   *tls.Config
+	login grants.Login
+	// key is the place that the login is for; "" without one.
+	key mirrors.Scope
+}
+
+// accessTo returns how a mirror is streamed from; nil for one that containerd can reach.
+func (s *relay) accessTo(mirror route.Target, granted grants.Grants) (*access, error) {
+	own, err := s.tlsFor(mirror, granted.Authority(mirror.Host))
+	place := mirrors.Scope(name(mirror))
+	login, hasLogin := granted.Login(place)
+	if err != nil || own == nil && !hasLogin {
+		return nil, err
+	}
+	if own == nil {
+		own = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	return &access{own, login, granted.Key(place)}, nil
+}
+
+// tlsFor returns the settings that a registry needs; nil for those of any.
+func (s *relay) tlsFor(t route.Target, authority []byte) (own *tls.Config, err error) {
 	if s.ownTLS != nil {
-		var err error
 		if own, err = s.ownTLS(t.Host); err != nil {
 			return nil, err
 		}
 	}
-	if t.Insecure {
-		if own == nil {
-			own = &tls.Config{MinVersion: tls.VersionTLS12}
+	if own == nil && (t.Insecure || authority != nil) {
+		own = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	if authority != nil {
+		if own.RootCAs == nil {
+			if own.RootCAs, err = x509.SystemCertPool(); err != nil {
+				return nil, err
+			}
 		}
+		own.RootCAs.AppendCertsFromPEM(authority) // which was read before
+	}
+	if t.Insecure {
 		own.InsecureSkipVerify = true
 	}
 	return own, nil
 }
 
+// open asks a registry for what containerd asks for.
+func (s *relay) open(r *http.Request, q question, t route.Target, how *access, patience time.Duration, whole bool) (*http.Response, error) {
+	return s.pool.Open(r.Context(), upstream.Request{
+		Method: r.Method, Target: t, Object: q.kind + "/" + q.object,
+		Header: http.Header{"Accept": r.Header["Accept"], "Range": r.Header["Range"]},
+		TLS:    how.tls, Login: how.login, Patience: patience, Whole: whole,
+	})
+}
+
 // serveMirror streams from a mirror, which is waited for longer if it is the last one. Where the verdict is not ok, nothing has
 // been answered yet. Whether a manifest is the one that a digest names can only be told from its content, so it is asked for whole,
 // where containerd wants no more than its headers too.
-func (s *relay) serveMirror(w http.ResponseWriter, r *http.Request, q question, mirror route.Target, own *tls.Config, isLast bool) verdict {
+func (s *relay) serveMirror(w http.ResponseWriter, r *http.Request, q question, mirror route.Target, how *access, isLast bool) verdict {
 	if v, ok := s.scout.memory.distrusts(q, mirror); ok {
 		return v
 	}
@@ -81,7 +117,7 @@ func (s *relay) serveMirror(w http.ResponseWriter, r *http.Request, q question, 
 	patience := lastDeadline
 	if !isLast {
 		patience = s.scout.deadline
-		if s.scout.silences.isSilent(mirror, func() bool { return s.answers(again, q, mirror, own) }) {
+		if s.scout.silences.isSilent(mirror, func() bool { return s.answers(again, q, mirror, how) }) {
 			return verdict{silent: true, why: silentFor(patience)}
 		}
 	}
@@ -90,36 +126,35 @@ func (s *relay) serveMirror(w http.ResponseWriter, r *http.Request, q question, 
 		r = r.Clone(r.Context())
 		r.Method = http.MethodGet
 	}
-	resp, body, err := s.open(r, q, mirror, own, patience) //nolint:bodyclose // the stream closes it
+	resp, err := s.open(r, q, mirror, how, patience, isManifest)
+	s.complaints.note(mirror, how, err)
 	if err != nil {
-		if errors.Is(err, errSilent) {
+		if errors.Is(err, upstream.ErrSilent) {
 			s.scout.silences.noteSilent(mirror)
 		}
-		return verdict{silent: errors.Is(err, errSilent), why: err.Error()}
+		return verdict{silent: errors.Is(err, upstream.ErrSilent), why: err.Error()}
 	}
-	defer body.Close()
+	defer func() { _ = resp.Body.Close() }() // it was only read from
 	s.scout.silences.note(name(mirror), true)
 	switch {
-	case resp.StatusCode == http.StatusUnauthorized, resp.StatusCode == http.StatusForbidden:
-		return verdict{why: "it answered " + resp.Status + ", and a mirror that is insecure, or has TLS settings of the node's own, is asked without credentials"}
 	case resp.StatusCode != http.StatusOK && (q.kind == manifests || resp.StatusCode != http.StatusPartialContent):
 		return verdict{why: "it answered " + resp.Status}
 	case isManifest:
-		return s.passManifest(w, r, q, resp, body)
+		return s.passManifest(w, r, q, resp)
 	}
-	pass(w, resp, body)
+	pass(w, resp)
 	return verdict{ok: true}
 }
 
 // passManifest checks a manifest before it passes it on.
-func (s *relay) passManifest(w http.ResponseWriter, r *http.Request, q question, resp *http.Response, body *stream) verdict {
+func (s *relay) passManifest(w http.ResponseWriter, r *http.Request, q question, resp *http.Response) verdict {
 	select {
 	case s.buffered <- struct{}{}:
 		defer func() { <-s.buffered }()
 	case <-r.Context().Done():
 		return verdict{why: "who asked is gone"}
 	}
-	content, err := io.ReadAll(io.LimitReader(body.from, maxManifest+1)) // within the deadline of the answer
+	content, err := io.ReadAll(io.LimitReader(resp.Body, maxManifest+1)) // within the deadline of the answer
 	if err != nil {
 		return verdict{why: err.Error()}
 	}
@@ -135,59 +170,39 @@ func (s *relay) passManifest(w http.ResponseWriter, r *http.Request, q question,
 }
 
 // answers tells whether a mirror that did not answer does so now.
-func (s *relay) answers(r *http.Request, q question, mirror route.Target, own *tls.Config) bool {
+func (s *relay) answers(r *http.Request, q question, mirror route.Target, how *access) bool {
 	r.Method = http.MethodHead
-	_, body, err := s.open(r, q, mirror, own, s.scout.deadline) //nolint:bodyclose // the stream closes it
+	resp, err := s.open(r, q, mirror, how, s.scout.deadline, false)
 	if err == nil {
-		body.Close()
+		_ = resp.Body.Close() // there is nothing in it
 	}
-	return !errors.Is(err, errSilent)
+	return !errors.Is(err, upstream.ErrSilent)
 }
 
-// serveSource streams from an insecure source, for images by tag too.
+// serveSource streams from an insecure source, for images by tag too. It gets no login (G4).
 func (s *relay) serveSource(w http.ResponseWriter, r *http.Request, q question, source route.Target) Result {
-	own, err := s.tlsFor(source)
+	own, err := s.tlsFor(source, nil)
 	if err != nil {
 		fail(w, http.StatusBadGateway, "UNKNOWN", fmt.Sprintf("the node's TLS settings for %s cannot be used: %v", source.Host, err))
 		return Failed
 	}
-	resp, body, err := s.open(r, q, source, own, s.scout.deadline) //nolint:bodyclose // the stream closes it
-	if err != nil {
+	resp, err := s.open(r, q, source, &access{tls: own}, s.scout.deadline, false)
+	var refused *upstream.Refused
+	switch {
+	case errors.As(err, &refused):
+		fail(w, http.StatusForbidden, "DENIED", fmt.Sprintf("source %s wants credentials, which are not passed on to an insecure registry where a part of it is blocked", name(source)))
+		return Failed
+	case err != nil:
 		fail(w, http.StatusBadGateway, "UNKNOWN", fmt.Sprintf("source %s: %v", name(source), err))
 		return Failed
 	}
-	defer body.Close()
-	switch {
-	case resp.StatusCode == http.StatusUnauthorized:
-		fail(w, http.StatusForbidden, "DENIED", fmt.Sprintf("source %s wants credentials, which are not passed on to an insecure registry where a part of it is blocked", name(source)))
-	case resp.StatusCode >= 300:
+	defer func() { _ = resp.Body.Close() }() // it was only read from
+	if resp.StatusCode >= 300 {
 		fail(w, resp.StatusCode, "UNKNOWN", fmt.Sprintf("source %s answered %s", name(source), resp.Status))
-	default:
-		pass(w, resp, body)
-		return Streamed
+		return Failed
 	}
-	return Failed
-}
-
-// stream is the body of a response that ends if it stands still.
-type stream struct {
-	from  io.ReadCloser
-	timer *time.Timer
-	end   func()
-}
-
-func (s *stream) Read(p []byte) (int, error) {
-	s.timer.Reset(stalled)
-	return s.from.Read(p)
-}
-
-// Close ends the request as well.
-func (s *stream) Close() {
-	s.timer.Stop()
-	if s.from != nil {
-		_ = s.from.Close() // it was only read from
-	}
-	s.end()
+	pass(w, resp)
+	return Streamed
 }
 
 // passHeaders passes on what containerd looks at.
@@ -201,14 +216,14 @@ func passHeaders(w http.ResponseWriter, resp *http.Response) {
 }
 
 // pass passes a response on as it comes. One that breaks off must not look like a whole one.
-func pass(w http.ResponseWriter, resp *http.Response, body io.Reader) {
+func pass(w http.ResponseWriter, resp *http.Response) {
 	passHeaders(w, resp)
 	control := http.NewResponseController(w)
 	buffer := make([]byte, chunk)
 	for {
-		n, err := body.Read(buffer)
+		n, err := resp.Body.Read(buffer)
 		if n > 0 {
-			_ = control.SetWriteDeadline(time.Now().Add(stalled)) // if it cannot be set, the server's own is nearer
+			_ = control.SetWriteDeadline(time.Now().Add(upstream.Stalled)) // if it cannot be set, the server's own is nearer
 			if _, err := w.Write(buffer[:n]); err != nil {
 				return
 			}

@@ -98,8 +98,8 @@ func TestAStreamedMirrorThatIsNoGoodIsPassedOver(t *testing.T) {
 	}{
 		"does not have it":  {status(404), "404 Not Found"},
 		"fails":             {status(503), "503 Service Unavailable"},
-		"wants credentials": {status(401), "is asked without credentials"},
-		"lets nobody in":    {status(403), "is asked without credentials"},
+		"wants credentials": {status(401), "there is no login for it"},
+		"lets nobody in":    {status(403), "there is no login for it"},
 		"has other content": {status(200), "another one"},
 		"has no content":    {status(204), "204 No Content"},
 		"has a part":        {status(206), "206 Partial Content"},
@@ -252,10 +252,6 @@ func TestALayerIsStreamedWhole(t *testing.T) {
 	}
 	if code, body, err := get("x/cut/y", ""); err == nil {
 		t.Errorf("cut off: got %d, %d bytes, and no error", code, len(body))
-	}
-	server.Close() // waits for all requests
-	if n := len(s.relay.streams); n != 0 {
-		t.Errorf("%d streams are still counted", n)
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
@@ -23,6 +24,23 @@ import (
 // NewInformer returns an informer that notices it, for a cache that makes its own.
 func NewInformer(lw cache.ListerWatcher, object runtime.Object, resync time.Duration, indexers cache.Indexers) cache.SharedIndexInformer {
 	return cache.NewSharedIndexInformer(Wrap(lw), object, resync, indexers)
+}
+
+// InformerOfOne returns an informer about the one object of a name that notices it, for who may read only that one.
+func InformerOfOne[List runtime.Object](name string, list func(context.Context, metav1.ListOptions) (List, error),
+	watches func(context.Context, metav1.ListOptions) (watch.Interface, error), example runtime.Object,
+) cache.SharedIndexInformer {
+	one := fields.OneTermEqualSelector("metadata.name", name).String()
+	return NewInformer(&cache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+			o.FieldSelector = one
+			return list(ctx, o)
+		},
+		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+			o.FieldSelector = one
+			return watches(ctx, o)
+		},
+	}, example, 0, cache.Indexers{})
 }
 
 // Wrap returns a ListerWatcher that refuses to watch on from a resource version that is still to come, so that its informer

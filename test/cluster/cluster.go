@@ -167,6 +167,9 @@ func (c *Cluster) Environment() []string {
 	return []string{"KUBECONFIG=" + c.Kubeconfig, "KUBECACHEDIR=" + filepath.Join(c.options.Dir, "kubectl")}
 }
 
+// AuditLog is the file with the API server's record of what accounts of Pods write.
+func (c *Cluster) AuditLog() string { return c.path("audit.log") }
+
 // Kubectl returns kubectl as an administrator.
 func (c *Cluster) Kubectl(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, programPath(c.options.Programs, "kubectl"), args...)

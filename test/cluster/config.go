@@ -35,6 +35,7 @@ var configs embed.FS
 
 // configFiles is where the files in config go, on the node or else below the folder.
 var configFiles = map[string]string{
+	"audit.yaml":      "conf/audit.yaml",
 	"containerd.toml": "root/etc/containerd/config.toml",
 	"containers.conf": "root/etc/containers/containers.conf",
 	"kubelet.yaml":    "conf/kubelet.yaml",
@@ -147,6 +148,7 @@ func (c *Cluster) arguments() map[string][]string {
 			"--kubelet-certificate-authority=" + c.ca.path("ca.crt"),
 			"--kubelet-client-certificate=" + c.ca.path("kubelet-client.crt"), "--kubelet-client-key=" + c.ca.path("kubelet-client.key"),
 			"--kubelet-preferred-address-types=InternalIP",
+			"--audit-policy-file=" + c.path("conf", "audit.yaml"), "--audit-log-path=" + c.AuditLog(),
 		},
 		controllerManager: {
 			"--kubeconfig=" + c.path("conf", controllerManager), "--leader-elect=false", "--secure-port=0", "--node-monitor-period=1s",

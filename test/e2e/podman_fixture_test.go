@@ -81,9 +81,9 @@ func (p podman) pullOn(ctx context.Context, c *cluster.Cluster, reference string
 }
 
 // expectPulledOn is [podman.pullOn] for an image that must come.
-func (p podman) expectPulledOn(ctx context.Context, c *cluster.Cluster, reference string, image v1.Image) {
+func (p podman) expectPulledOn(ctx context.Context, c *cluster.Cluster, reference string, image v1.Image, flags ...string) {
 	GinkgoHelper()
-	id, err := p.pullOn(ctx, c, reference)
+	id, err := p.pullOn(ctx, c, reference, flags...)
 	Expect(err).NotTo(HaveOccurred())
 	want, err := image.ConfigName()
 	Expect(err).NotTo(HaveOccurred())

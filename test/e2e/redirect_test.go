@@ -187,7 +187,7 @@ var _ = Describe("containerd through the redirector", func() {
 		mirrored, digest := readImage(ctx, packImage(ctx, "e2e-mirrored", "."))
 		s.first.push(ctx, "copy/mirrorset", mirrored)
 		s.source.stop()
-		s.apply(ctx, []string{`_mirrorset/source"`}, never("30-airgap", s.source.host+"/vendor", s.first.host+"/copy"), set("40-free", s.source.host+"/vendor/free"))
+		s.apply(ctx, []string{`/source"`}, never("30-airgap", s.source.host+"/vendor", s.first.host+"/copy"), set("40-free", s.source.host+"/vendor/free"))
 		before := s.agents(ctx)
 		Expect(before).To(HaveLen(1))
 		s.seen.forget()

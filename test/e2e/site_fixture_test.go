@@ -8,7 +8,6 @@ package e2e
 import (
 	"context"
 	"crypto/tls"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -77,9 +76,9 @@ func (s *site) expectRefusedWith(ctx context.Context, reference string, parts ..
 	Expect(s.expectRefused(ctx, reference)).To(And(containAll(parts)...))
 }
 
-// mirrored is a path that the redirector has for a registry.
+// mirrored is the end of a path that the redirector has for a registry, behind an element that nobody knows beforehand.
 func mirrored(entry string) string {
-	return fmt.Sprintf("http://127.0.0.1:289/v2/_mirrorset/%s\"", entry)
+	return "/" + entry + `"`
 }
 
 // The ways in which a mirror can be no good.
@@ -187,9 +186,13 @@ func (s *site) wantToken(r *countedRegistry, anonymous bool) (atRegistry, atToke
 // pullSecret makes a secret with the credentials for a registry, and has all Pods of the spec use it.
 func (s *site) pullSecret(ctx context.Context, host string) {
 	GinkgoHelper()
-	config, err := json.Marshal(map[string]any{"auths": map[string]any{host: map[string]string{
-		"auth": base64.StdEncoding.EncodeToString([]byte(user + ":" + password)),
-	}}})
+	s.pullSecretOf(ctx, host, &login{name: user, password: password})
+}
+
+// pullSecretOf is [site.pullSecret] with a login of its own.
+func (s *site) pullSecretOf(ctx context.Context, host string, l *login) {
+	GinkgoHelper()
+	config, err := json.Marshal(map[string]any{"auths": map[string]any{host: map[string]string{"auth": l.encoded()}}})
 	Expect(err).NotTo(HaveOccurred())
 	secret, err := s.Client.CoreV1().Secrets(metav1.NamespaceDefault).Create(ctx, &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{GenerateName: "e2e-"}, Type: corev1.SecretTypeDockerConfigJson,

@@ -14,6 +14,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/mirrorset/mirrorset/internal/controller/operand"
+	"github.com/mirrorset/mirrorset/internal/grants"
 	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/payload"
 	"github.com/mirrorset/mirrorset/test/controlplane"
@@ -28,6 +29,10 @@ var asks = []authorizationv1.ResourceAttributes{
 	{Resource: "configmaps"},
 	{Resource: "secrets", Namespace: controlplane.Namespace},
 	{Resource: "secrets", Name: payload.ConfigMapName, Namespace: controlplane.Namespace},
+	{Resource: "secrets", Name: grants.CredentialsName, Namespace: controlplane.Namespace},
+	{Resource: "secrets", Name: grants.CredentialsName, Namespace: "default"},
+	{Resource: "configmaps", Name: grants.AuthoritiesName, Namespace: controlplane.Namespace},
+	{Resource: "configmaps", Name: grants.AuthoritiesName, Namespace: "default"},
 	{Resource: "serviceaccounts", Subresource: "token", Name: controlplane.ManagerAccount, Namespace: controlplane.Namespace},
 	{Resource: "pods", Namespace: controlplane.Namespace},
 	{Resource: "pods", Subresource: "exec", Namespace: controlplane.Namespace},
@@ -119,6 +124,8 @@ var _ = Describe("The service account of", func() {
 	},
 		Entry("the agent", controlplane.AgentAccount, []string{
 			"list " + configMap, "watch " + configMap,
+			"list " + controlplane.Namespace + "/secrets/" + grants.CredentialsName, "watch " + controlplane.Namespace + "/secrets/" + grants.CredentialsName,
+			"list " + controlplane.Namespace + "/configmaps/" + grants.AuthoritiesName, "watch " + controlplane.Namespace + "/configmaps/" + grants.AuthoritiesName,
 			"get " + manager, "list " + manager, "watch " + manager, "get " + controlplane.Namespace + "/namespaces/" + controlplane.Namespace,
 			"list mirrornodes", "watch mirrornodes", "patch mirrornodes/status",
 		}),
@@ -151,7 +158,8 @@ var _ = Describe("The service account of", func() {
 			)
 			if namespace == controlplane.Namespace {
 				want = append(want,
-					authorizationv1.ResourceRule{Verbs: []string{"list", "watch"}, APIGroups: []string{""}, Resources: []string{"configmaps"}, ResourceNames: []string{payload.ConfigMapName}},
+					authorizationv1.ResourceRule{Verbs: []string{"list", "watch"}, APIGroups: []string{""}, Resources: []string{"configmaps"}, ResourceNames: []string{payload.ConfigMapName, grants.AuthoritiesName}},
+					authorizationv1.ResourceRule{Verbs: []string{"list", "watch"}, APIGroups: []string{""}, Resources: []string{"secrets"}, ResourceNames: []string{grants.CredentialsName}},
 					authorizationv1.ResourceRule{Verbs: []string{"get", "list", "watch"}, APIGroups: []string{"apps"}, Resources: []string{"deployments"}, ResourceNames: []string{operand.ManagerName}},
 					authorizationv1.ResourceRule{Verbs: []string{"get"}, APIGroups: []string{""}, Resources: []string{"namespaces"}},
 				)

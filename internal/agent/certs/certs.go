@@ -65,7 +65,7 @@ func (s *Sink) Try(rules *sink.Accepted) (apply func() sink.Outcome, err error) 
 
 // apply reports a failure about one registry among the findings, as it does not stop the others.
 func (s *Sink) apply(rules *sink.Accepted) sink.Outcome {
-	p := &pass{Sink: s, rules: rules.Rules, missing: make(map[string]bool)}
+	p := &pass{Sink: s, rules: rules.Rules, granted: rules.Grants, missing: make(map[string]bool)}
 	err := p.write()
 	if p.changed > 0 {
 		s.env.Log.Info("Changed containerd's registries", "path", "/"+dir, "changed", p.changed, "revision", rules.Revision)
@@ -127,9 +127,9 @@ func (s *Sink) Folders() []string {
 	return []string{dir, ondisk.OwnTLSDir, config}
 }
 
-// Clean removes the files because they lead to a redirector which is about to end, and that would close their registries for good.
+// Clean removes the files because they lead to a redirector which is about to end, and that would close their registries for good. The keys go with them.
 func (s *Sink) Clean() error {
-	failed := []error{s.folder.RemoveLeftovers()}
+	failed := []error{s.folder.RemoveLeftovers(), s.keys.remove()}
 	ours, err := s.folder.Ours()
 	failed = append(failed, err)
 	for _, folder := range ours {

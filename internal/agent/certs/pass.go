@@ -12,6 +12,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/agent/sink"
 	"github.com/mirrorset/mirrorset/internal/certsd"
 	"github.com/mirrorset/mirrorset/internal/certsd/ondisk"
+	"github.com/mirrorset/mirrorset/internal/grants"
 	"github.com/mirrorset/mirrorset/internal/hostfile"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/nodecheck"
@@ -30,6 +31,7 @@ const (
 type pass struct {
 	*Sink
 	rules    []mirrors.Rule
+	granted  grants.Grants
 	findings []sink.Finding
 	again    []error // what is among the findings and to be tried again
 	changed  int
@@ -55,9 +57,15 @@ func (p *pass) write() error {
 		}
 		return nil
 	}
-	about := certsd.Node{AllowDefaultHost: p.settings.allowDefaultHost, OwnTLS: p.tls.has, Certificates: p.folder.Certificates}
+	about := certsd.Node{AllowDefaultHost: p.settings.allowDefaultHost, Streamed: p.streams, Certificates: p.folder.Certificates}
 	if p.listening != nil {
-		about.Redirector = p.server.Address()
+		key, err := p.keys.write()
+		if err != nil {
+			p.again = append(p.again, err)
+		}
+		if key != "" { // else nothing may lead there, because its entries would be open to all
+			about.Redirector, about.Key = p.server.Address(), key
+		}
 	}
 	tree := certsd.Project(p.rules, about)
 	wanted := make(map[string]bool, len(tree.Files))
@@ -76,6 +84,11 @@ func (p *pass) write() error {
 	err = errors.Join(err, p.removeStale(wanted, router))
 	p.reportHidden(router)
 	return err
+}
+
+// streams tells whether only the redirector can reach a mirror.
+func (p *pass) streams(mirror mirrors.Scope) bool {
+	return p.tls.has(mirror.Host()) || p.granted.Concern(mirror)
 }
 
 // writeFile puts one file in place, unless somebody else configures that registry.
@@ -143,5 +156,5 @@ func (p *pass) find(reason sink.Reason, sources []string, format string, args ..
 }
 
 func (p *pass) outcome(err error) sink.Outcome {
-	return sink.Outcome{Findings: p.findings, Again: errors.Join(p.again...), Err: err}
+	return sink.Outcome{Findings: p.findings, Problems: p.problems(), Again: errors.Join(p.again...), Err: err}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/mirrorset/mirrorset/internal/agent/sink"
+	"github.com/mirrorset/mirrorset/internal/nodecheck"
 	"github.com/mirrorset/mirrorset/internal/redirect"
 	"github.com/mirrorset/mirrorset/internal/route"
 )
@@ -17,6 +18,7 @@ import (
 // redirector is the one of this process.
 type redirector struct {
 	tls       ownTLS
+	keys      *keyring
 	log       logr.Logger
 	server    *redirect.Server
 	listening *redirect.Listening // nil while it does not
@@ -32,21 +34,30 @@ func newRedirector(env sink.Env, port int) redirector {
 	for _, result := range redirect.Results() {
 		requests.WithLabelValues(string(result))
 	}
-	r := redirector{tls: ownTLS{env.Host}, log: env.Log, up: prometheus.NewGauge(prometheus.GaugeOpts{
+	r := redirector{tls: ownTLS{env.Host}, keys: &keyring{host: env.Host, log: env.Log}, log: env.Log, up: prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "mirrorset_agent_redirector_up",
 		Help: "1 while the redirector serves; 0 while it does not, or this node has no containerd to serve.",
 	})}
 	env.Metrics.MustRegister(requests, r.up)
 	r.server = redirect.New(redirect.Config{
-		Port: port, OwnTLS: r.tls.config, Log: env.Log.WithName("redirector"),
-		Answered: func(result redirect.Result) { requests.WithLabelValues(string(result)).Inc() },
+		Port: port, Keys: r.keys.open, OwnTLS: r.tls.config, Log: env.Log.WithName("redirector"),
+		Complained: env.Wake,
+		Answered:   func(result redirect.Result) { requests.WithLabelValues(string(result)).Inc() },
 	})
 	return r
 }
 
 // Follow has the redirector answer by these rules.
 func (r *redirector) Follow(rules *sink.Accepted) {
-	r.server.SetRules(redirect.Rules{Router: route.NewRouter(rules.Rules), Blockers: rules.Blockers})
+	r.server.SetRules(redirect.Rules{Router: route.NewRouter(rules.Rules), Blockers: rules.Blockers, Grants: rules.Grants})
+}
+
+// problems are the complaints of the redirector about mirrors. containerd reads the rules all the same.
+func (r *redirector) problems() (all []nodecheck.Problem) {
+	for _, c := range r.server.Complaints() {
+		all = append(all, nodecheck.Problem{Reason: nodecheck.Reason("Mirror" + c.Kind), Runtime: nodecheck.Containerd, Effect: nodecheck.Mild, Message: c.Message, Remedy: c.Remedy})
+	}
+	return all
 }
 
 // serve has the redirector listen if it is wanted and does not.

@@ -26,24 +26,26 @@ func TestFilesLeadToARedirectorThatAnswersByTheSameRules(t *testing.T) {
 	n = withRedirector(t, n)
 	offer(t, n, 0, "!shut.com/x", "open.com/x", "*.wild.com")
 	got := sinktest.Tree(t, filepath.Join(root, dir))
+	key := n.keys.open()[0]
+	shut := "http://" + n.server.Address() + key.Path("shut.com", route.Source)
 	for name, want := range map[string]string{
-		"shut.com/hosts.toml": "server = \"http://" + n.server.Address() + route.RedirectorPath + "source\"",
+		"shut.com/hosts.toml": "server = \"" + shut + "\"",
 		"open.com/hosts.toml": "server = \"https://open.com\"",
-		"_default/hosts.toml": "[host.\"http://" + n.server.Address() + route.RedirectorPath + "0\"]",
+		"_default/hosts.toml": "[host.\"http://" + n.server.Address() + key.Path(route.AnyHost, "0") + "\"]",
 	} {
 		if !strings.Contains(got[name], want) {
 			t.Errorf("%s: got %s", name, got[name])
 		}
 	}
-	if got := sinktest.AskSource(t, n.settings.redirectorPort, "shut.com", "x/y"); got != http.StatusForbidden {
+	if got := sinktest.Ask(t, shut, "shut.com", "x/y"); got != http.StatusForbidden {
 		t.Errorf("blocked: got %d", got)
 	}
-	if got := sinktest.AskSource(t, n.settings.redirectorPort, "shut.com", "y"); got != http.StatusTemporaryRedirect {
+	if got := sinktest.Ask(t, shut, "shut.com", "y"); got != http.StatusTemporaryRedirect {
 		t.Errorf("open: got %d", got)
 	}
 	offer(t, n, 1)
 	sinktest.WantTree(t, filepath.Join(root, dir), sinktest.Files{"other.com/hosts.toml": foreign})
-	if got := sinktest.AskSource(t, n.settings.redirectorPort, "shut.com", "x/y"); got != http.StatusTemporaryRedirect {
+	if got := sinktest.Ask(t, shut, "shut.com", "x/y"); got != http.StatusTemporaryRedirect {
 		t.Errorf("no longer blocked: got %d", got)
 	}
 }

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package dropin is the sink for CRI-O, Podman, Buildah and Skopeo: one registries.conf drop-in, which is tried together with the
-// files of others before it is written (N1 of docs/semantics.md).
+// files of others before it is written (N1 of docs/semantics.md), and the files of what its mirrors are granted (G4).
 package dropin
 
 import (
@@ -12,11 +12,13 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/mirrorset/mirrorset/internal/agent/sink"
+	grantsonhost "github.com/mirrorset/mirrorset/internal/grants/onhost"
 	"github.com/mirrorset/mirrorset/internal/hostfile"
 	"github.com/mirrorset/mirrorset/internal/nodecheck"
 	"github.com/mirrorset/mirrorset/internal/registriesconf"
@@ -35,6 +37,8 @@ func Flags(flags *flag.FlagSet) sink.Open {
 type Sink struct {
 	env   sink.Env
 	drift *sink.Drift
+	// granted are the files beside it.
+	granted grantFiles
 	// reloads has CRI-O told of each change.
 	reloads bool
 	// reloadOwed says that CRI-O has not been told of what the drop-in says.
@@ -43,7 +47,7 @@ type Sink struct {
 
 // newSink returns the sink of a host. To reload CRI-O takes the host's PID namespace.
 func newSink(env sink.Env, reload bool) *Sink {
-	return &Sink{env: env, drift: env.Drift("drop_in"), reloads: reload}
+	return &Sink{env: env, drift: env.Drift("drop_in"), granted: newGrantFiles(env), reloads: reload}
 }
 
 // Try refuses rules with which the files of this host could not be read.
@@ -57,7 +61,8 @@ func (s *Sink) Try(rules *sink.Accepted) (apply func() sink.Outcome, err error) 
 		findings[i] = sink.Finding{Reason: sink.Reason(f.Reason), Message: f.Message, Runtime: nodecheck.CRIO, Sources: f.Sources}
 	}
 	return func() sink.Outcome {
-		return sink.Outcome{Findings: findings, Problems: c.Problems, Err: s.write(&c, rules)}
+		problems, again := s.granted.write(rules) // before the drop-in leads to a mirror that wants it
+		return sink.Outcome{Findings: findings, Problems: slices.Concat(c.Problems, problems), Again: again, Err: s.write(&c, rules)}
 	}, nil
 }
 
@@ -92,35 +97,40 @@ func (s *Sink) Lost() error {
 	return nil
 }
 
-// Files is the drop-in.
+// Files is the drop-in, with the files of what mirrors are granted.
 func (s *Sink) Files() string {
-	return onhost.Path
+	return strings.Join([]string{onhost.Path, grantsonhost.AuthFile, grantsonhost.CertPath("*")}, " and /")
 }
 
-// Owned returns the drop-in if it is ours.
+// Owned returns those of these files that are ours.
 func (s *Sink) Owned() ([]string, error) {
+	paths, err := s.granted.files.Owned()
+	if err != nil {
+		return nil, err
+	}
 	switch _, err := s.env.Host.Read(ours); {
 	case err == nil:
-		return []string{onhost.Path}, nil
+		return append(paths, onhost.Path), nil
 	case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, hostfile.ErrForeign):
 		return nil, err
 	}
-	return nil, nil
+	return paths, nil
 }
 
-// Folders are all that the consumers read registries.conf files from, and those of CRI-O's configuration.
+// Folders are all that the consumers read registries.conf files and certificates from, and those of CRI-O's configuration.
 func (s *Sink) Folders() []string {
-	return slices.Concat([]string{"etc/containers", "usr/share/containers"}, onhost.DropInDirs, []string{"etc/crio", "etc/crio/crio.conf.d"})
+	return slices.Concat([]string{"etc/containers", "usr/share/containers", grantsonhost.CertsDir, grantsonhost.DockerDir}, onhost.DropInDirs,
+		[]string{"etc/crio", "etc/crio/crio.conf.d"})
 }
 
-// Clean leaves somebody else's file in the place of the drop-in where it is.
+// Clean leaves what is somebody else's in the place of one of the files where it is.
 func (s *Sink) Clean() error {
 	changed, err := s.env.Host.Remove(ours)
 	s.reloadOwed = s.reloadOwed || changed
 	if errors.Is(err, hostfile.ErrForeign) {
 		err = nil
 	}
-	return errors.Join(err, s.reload())
+	return errors.Join(err, s.granted.files.Clean(), s.reload())
 }
 
 // born returns when a file was created; zero where there is none, or the file system does not keep it.

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -189,11 +190,25 @@ func FreePort(t testing.TB) int {
 	return listener.Addr().(*net.TCPAddr).Port
 }
 
-// AskSource asks the redirector at a port for the source of an image by tag, and returns the status.
-func AskSource(t testing.TB, port int, host, repository string) int {
+// sourcePath finds the redirector's entry for the source in a file of ours.
+var sourcePath = regexp.MustCompile(regexp.QuoteMeta(route.RedirectorPath) + `[0-9a-f]*/?` + string(route.Source))
+
+// AskSource asks the redirector at a port for the source of an image by tag, by the path in the registry's hosts.toml below the host's root, or,
+// where there is none, by one without an element; and returns the status.
+func AskSource(t testing.TB, root string, port int, host, repository string) int {
+	t.Helper()
+	at := route.Key("").Path(host, route.Source)
+	if content, err := os.ReadFile(filepath.Join(root, "etc/containerd/certs.d", host, "hosts.toml")); err == nil {
+		at = sourcePath.FindString(string(content))
+	}
+	return Ask(t, "http://127.0.0.1:"+strconv.Itoa(port)+at, host, repository)
+}
+
+// Ask asks the redirector's entry at a URL for an image by tag, and returns the status.
+func Ask(t testing.TB, entry, host, repository string) int {
 	t.Helper()
 	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	resp, err := client.Get("http://127.0.0.1:" + strconv.Itoa(port) + route.RedirectorPath + "source/" + repository + "/manifests/1?ns=" + host)
+	resp, err := client.Get(entry + "/" + repository + "/manifests/1?ns=" + host)
 	if err != nil {
 		t.Fatal(err)
 	}

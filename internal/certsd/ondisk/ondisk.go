@@ -78,12 +78,11 @@ func (d Folder) Current(host string) (content []byte, err error) {
 // Write puts one file in place, with its folder, and reads it back as containerd does. It fails with a [*Foreign] where others
 // configure that registry.
 func (d Folder) Write(f certsd.File) (changed bool, err error) {
-	current, err := d.Current(f.Host)
-	if err != nil || bytes.Equal(current, f.Content) {
+	if _, err := d.Current(f.Host); err != nil {
 		return false, err
 	}
 	file := d.file(path.Dir(f.Path))
-	if changed, err = d.host.ReplaceInFolder(file, f.Content); err != nil {
+	if changed, err = d.host.ReplaceInFolder(file, f.Content); err != nil || !changed {
 		return false, err
 	}
 	content, err := d.host.Read(file)
@@ -162,9 +161,9 @@ func (d Folder) Hidden(router *route.Router) (all []Hidden, err error) {
 	return all, err
 }
 
-// file is the one of a registry's folder.
+// file is the one of a registry's folder. It can hold what opens the redirector (N10).
 func (d Folder) file(folder string) hostfile.File {
-	return hostfile.File{Path: d.Path(folder), Marker: certsd.Marker}
+	return hostfile.File{Path: d.Path(folder), Marker: certsd.Marker, Private: true}
 }
 
 // theirs returns what others have put into the folders that containerd reads for a registry and that our file cannot carry

@@ -5,6 +5,7 @@ package ondisk
 
 import (
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/mirrorset/mirrorset/internal/hostfile"
@@ -13,9 +14,21 @@ import (
 // OwnTLSDir has a folder a registry, with certificates by their names as in Docker's folders. CRI-O and Podman look here.
 const OwnTLSDir = "etc/containers/certs.d"
 
-// OwnTLS returns the names of a registry's certificates there. A mirror that has any is reached through the redirector, because
-// containerd does not look here (N4).
+// Authority is the name of the file that Mirrorset writes there for a mirror with an authority (G3). It is no setting of the node's own.
+const Authority = "mirrorset.crt"
+
+// OwnTLS returns the names of the node's own certificates for a registry there. A mirror that has any is reached through the redirector,
+// because containerd does not look here (N4).
 func OwnTLS(host *hostfile.Host, registry string) (names []string) {
+	return slices.DeleteFunc(certificates(host, registry), func(name string) bool { return name == Authority })
+}
+
+// HasTLS tells whether there are certificates for a registry there, whoever wrote them.
+func HasTLS(host *hostfile.Host, registry string) bool {
+	return len(certificates(host, registry)) > 0
+}
+
+func certificates(host *hostfile.Host, registry string) (names []string) {
 	entries, err := hostfile.ReadDir(host.FS(), hostfile.Follow(host.FS(), path.Join(OwnTLSDir, registry)))
 	if err != nil {
 		return nil

@@ -134,7 +134,7 @@ type wanted struct {
 func (f *hostFiles) wanted(folder ondisk.Folder, rules []mirrors.Rule) wanted {
 	node := certsd.Node{
 		Redirector: runtimes.RedirectorAddress(runtimes.DefaultRedirectorPort), AllowDefaultHost: true, Certificates: folder.Certificates,
-		OwnTLS: func(host string) bool { return len(ondisk.OwnTLS(f.host, host)) > 0 },
+		Streamed: func(mirror mirrors.Scope) bool { return ondisk.HasTLS(f.host, mirror.Host()) },
 	}
 	all := certsd.Project(rules, node)
 	content, err := folder.Current(certsd.DefaultHost)

@@ -4,7 +4,6 @@
 package redirect
 
 import (
-	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -48,32 +47,5 @@ func TestAStreamedMirrorMustNotSendOnToWhatIsBlockedOrBack(t *testing.T) {
 	}
 	if n := len(blocked.requests()); n != 0 {
 		t.Errorf("the blocked source was asked %d times", n)
-	}
-}
-
-func TestRegistriesThatConnectionsAreKeptToAreBounded(t *testing.T) {
-	s := newServer(t, "a: s.com/x -> m.com")
-	for i := range 2 * maxClients {
-		if w := ask(t, s, http.MethodGet, pathTo("source", fmt.Sprintf("127.0.%d.%d:1", i>>8, i&255), "x", "latest")); w.Code != http.StatusBadGateway {
-			t.Fatalf("got %d %s", w.Code, w.Body)
-		}
-	}
-	if n := len(s.relay.connections.clients); n > maxClients {
-		t.Errorf("connections to %d registries are kept", n)
-	}
-}
-
-func TestStreamsAreBounded(t *testing.T) {
-	mirror := startRegistry(t, true, has)
-	s := newServer(t, "a: s.com/x -> "+mirror.host+"/m", mirror.host)
-	for range maxStreams {
-		s.relay.streams <- struct{}{}
-	}
-	if w := ask(t, s, http.MethodGet, pathTo("0", "s.com", "x/y", manifestDigest)); w.Code != http.StatusNotFound || !strings.Contains(message(t, w), "too many streams") {
-		t.Errorf("got %d %s", w.Code, w.Body)
-	}
-	<-s.relay.streams
-	if w := ask(t, s, http.MethodGet, pathTo("0", "s.com", "x/y", manifestDigest)); w.Code != http.StatusOK {
-		t.Errorf("got %d %s", w.Code, w.Body)
 	}
 }

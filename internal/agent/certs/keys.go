@@ -1,0 +1,104 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package certs
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+
+	"github.com/mirrorset/mirrorset/internal/hostfile"
+	"github.com/mirrorset/mirrorset/internal/route"
+)
+
+// keysFile has the keys of the redirector, for all agents of the host: one that takes the place of another serves beside it.
+var keysFile = hostfile.File{Path: "var/lib/mirrorset/redirector-keys.json", Private: true}
+
+// keyLife is how long a key is written into files. A pull that began with a file goes on by its key for as long again.
+const keyLife = 24 * time.Hour
+
+// maxKeys bounds the file, in bytes.
+const maxKeys = 4096
+
+// keyring are the keys that open the redirector of this host (docs/semantics.md N10).
+type keyring struct {
+	host *hostfile.Host
+	log  logr.Logger
+
+	mu   sync.Mutex
+	read fs.FileInfo // the file that the keys are from
+	keys keys
+}
+
+// keys are what the file says.
+type keys struct {
+	Current  string    `json:"current"`
+	Previous string    `json:"previous,omitempty"`
+	Since    time.Time `json:"since"`
+}
+
+// open returns the keys that open the redirector. There are none before an agent of this host has first written a file.
+func (k *keyring) open() []route.Key {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.look()
+	var open []route.Key
+	for _, key := range []string{k.keys.Current, k.keys.Previous} {
+		if key != "" {
+			open = append(open, route.Key(key))
+		}
+	}
+	return open
+}
+
+// write returns the key for the files that are written now, and puts a new one in force where it is time for it, or where there is none. Only
+// the agent that may write on this host calls it.
+func (k *keyring) write() (route.Key, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.look()
+	age := time.Since(k.keys.Since)
+	if k.keys.Current != "" && age >= 0 && age < keyLife {
+		return route.Key(k.keys.Current), nil
+	}
+	next := keys{Current: rand.Text() + rand.Text(), Previous: k.keys.Current, Since: time.Now().UTC()}
+	text, err := json.Marshal(next)
+	if err == nil {
+		_, err = k.host.Replace(keysFile, text)
+	}
+	if err != nil {
+		return route.Key(k.keys.Current), fmt.Errorf("writing a new key of the redirector: %w", err)
+	}
+	k.look()
+	return route.Key(k.keys.Current), nil
+}
+
+// look reads the file if it is another one than before. One that cannot be read leaves the keys as they are.
+func (k *keyring) look() {
+	now, err := k.host.Lstat(keysFile.Path)
+	if err != nil || k.read != nil && hostfile.SameFile(k.read, now) {
+		return
+	}
+	text, err := k.host.ReadRegular(keysFile.Path, maxKeys)
+	var found keys
+	if err == nil {
+		err = json.Unmarshal(text, &found)
+	}
+	k.read = now
+	if err != nil || found.Current == "" {
+		k.log.Info("The file with the redirector's keys cannot be read, so the keys from before stay, or new ones are made", "path", "/"+keysFile.Path)
+		return
+	}
+	k.keys = found
+}
+
+func (k *keyring) remove() error {
+	_, err := k.host.Remove(keysFile)
+	return err
+}

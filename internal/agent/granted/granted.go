@@ -1,0 +1,165 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package granted follows what mirrors are granted in the cluster: the Secret and the ConfigMap of internal/grants, by their names and
+// live (section 5a of docs/semantics.md). Until the API server has said what each of the two is, what an earlier agent left on the host
+// stands in for it.
+package granted
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/mirrorset/mirrorset/internal/grants"
+	"github.com/mirrorset/mirrorset/internal/grants/onhost"
+	"github.com/mirrorset/mirrorset/internal/hostfile"
+	"github.com/mirrorset/mirrorset/internal/nodecheck"
+	"github.com/mirrorset/mirrorset/internal/rewatch"
+)
+
+// MirrorGrants is the reason of a problem with one of the two objects.
+const MirrorGrants nodecheck.Reason = "MirrorGrants"
+
+// Follower knows what mirrors are granted. Its methods are not to be called at once.
+type Follower struct {
+	files       onhost.Files
+	log         logr.Logger
+	namespace   string // of the two objects; empty until they are followed
+	credentials object[*corev1.Secret]
+	authorities object[*corev1.ConfigMap]
+	granted     grants.Grants
+	from        [2]string // the versions of the two objects that was read from
+}
+
+// New returns one that knows of nothing yet.
+func New(host *hostfile.Host, log logr.Logger) *Follower {
+	return &Follower{files: onhost.At(host), log: log}
+}
+
+// Restore takes what an earlier agent left on the host, until the API server has said what there is.
+func (f *Follower) Restore() {
+	credentials, authorities, err := f.files.Read()
+	if err != nil {
+		f.log.Error(err, "What mirrors were granted is not all restored")
+	}
+	f.credentials.restored, f.authorities.restored = credentials, authorities
+	f.from = [2]string{} // another restored one has the same version
+}
+
+// Follow watches the two objects until the context ends, and calls changed when [Follower.Look] may have news.
+func (f *Follower) Follow(ctx context.Context, client kubernetes.Interface, namespace string, changed func()) error {
+	f.namespace = namespace
+	secrets, configMaps := client.CoreV1().Secrets(namespace), client.CoreV1().ConfigMaps(namespace)
+	if err := follow(ctx, &f.credentials, grants.CredentialsName, secrets.List, secrets.Watch, &corev1.Secret{}, changed); err != nil {
+		return err
+	}
+	return follow(ctx, &f.authorities, grants.AuthoritiesName, configMaps.List, configMaps.Watch, &corev1.ConfigMap{}, changed)
+}
+
+// Look reads the two objects as they are now, and returns what is wrong with them. It reports whether mirrors are granted anything else
+// than before: see [Follower.Granted].
+func (f *Follower) Look(now time.Time) (problems []nodecheck.Problem, changed bool) {
+	credentials, credentialsAt := f.credentials.current()
+	authorities, authoritiesAt := f.authorities.current()
+	granted, found := grants.Read(credentials, authorities, f.granted, now)
+	for _, p := range found {
+		problems = append(problems, nodecheck.Problem{Reason: MirrorGrants, Effect: nodecheck.Mild, Message: p.Message, Remedy: p.Remedy})
+	}
+	if f.credentials.refused.Load() {
+		problems = append(problems, f.refusal("Secret "+grants.CredentialsName))
+	}
+	if f.authorities.refused.Load() {
+		problems = append(problems, f.refusal("ConfigMap "+grants.AuthoritiesName))
+	}
+	from := [2]string{credentialsAt, authoritiesAt}
+	if from == f.from {
+		return problems, false
+	}
+	f.granted, f.from = granted, from
+	return problems, true
+}
+
+// Granted is what mirrors are granted as of the last [Follower.Look].
+func (f *Follower) Granted() grants.Grants {
+	return f.granted
+}
+
+func (f *Follower) refusal(object string) nodecheck.Problem {
+	return nodecheck.Problem{Reason: MirrorGrants, Effect: nodecheck.Mild,
+		Message: fmt.Sprintf("the API server does not let the agent read %s in namespace %s, so this node keeps what it had of it", object, f.namespace),
+		Remedy:  "install the roles of this version of Mirrorset, by which an agent may list and watch it"}
+}
+
+// object is one of the two.
+type object[T metav1.Object] struct {
+	restored T                         // the zero value where there is none
+	informer cache.SharedIndexInformer // nil until it is followed
+	refused  atomic.Bool               // by the last answer of the API server
+}
+
+// current returns what there is, and which version of it that is.
+func (o *object[T]) current() (current T, version string) {
+	if o.informer == nil || !o.informer.HasSynced() {
+		return o.restored, "restored"
+	}
+	for _, seen := range o.informer.GetStore().List() {
+		if seen, ok := seen.(T); ok {
+			return seen, string(seen.GetUID()) + "/" + seen.GetResourceVersion()
+		}
+	}
+	return current, "none"
+}
+
+// follow watches an object until the context ends. An API server that refuses it, as one with the roles of an older version does, is said by
+// [Follower.Look], and not in the log each time that it is asked again.
+func follow[T metav1.Object, List runtime.Object](ctx context.Context, o *object[T], name string, list func(context.Context, metav1.ListOptions) (List, error),
+	watches func(context.Context, metav1.ListOptions) (watch.Interface, error), example runtime.Object, changed func(),
+) error {
+	answered := func(err error) {
+		if refused := apierrors.IsForbidden(err); (err == nil || refused) && o.refused.Swap(refused) != refused {
+			changed()
+		}
+	}
+	o.informer = rewatch.InformerOfOne(name,
+		func(ctx context.Context, options metav1.ListOptions) (List, error) {
+			found, err := list(ctx, options)
+			answered(err)
+			return found, err
+		},
+		func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
+			events, err := watches(ctx, options)
+			answered(err)
+			return events, err
+		}, example)
+	if err := o.informer.SetWatchErrorHandlerWithContext(func(ctx context.Context, r *cache.Reflector, err error) {
+		if !apierrors.IsForbidden(err) {
+			cache.DefaultWatchErrorHandler(ctx, r, err)
+		}
+	}); err != nil {
+		return err
+	}
+	wake := func(any) { changed() }
+	if _, err := o.informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc: wake, UpdateFunc: func(_, now any) { wake(now) }, DeleteFunc: wake,
+	}); err != nil {
+		return err
+	}
+	go o.informer.RunWithContext(ctx)
+	go func() {
+		if cache.WaitForCacheSync(ctx.Done(), o.informer.HasSynced) {
+			changed() // there may be no such object, which nothing else tells
+		}
+	}()
+	return nil
+}

@@ -1,0 +1,205 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package upstream
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"net/http"
+	"sync"
+	"time"
+
+	"oras.land/oras-go/v2/registry/remote/auth"
+	"oras.land/oras-go/v2/registry/remote/errcode"
+
+	"github.com/mirrorset/mirrorset/internal/grants"
+	"github.com/mirrorset/mirrorset/internal/mirrors"
+)
+
+// barred is how long a login that was refused is not sent again. Some servers lock whoever comes with a wrong password too often.
+const barred = 15 * time.Second
+
+// maxBarred bounds the repositories that a login is barred from.
+const maxBarred = 1024
+
+// account is a login at a registry, with its tokens.
+type account struct {
+	client *client
+	login  grants.Login
+	of     mirrors.Scope // a repository that the login is for
+	asking auth.Client
+	tokens *tokens
+	// unproven lets one request at a time send a login that nobody has accepted yet, so that a wrong one is sent once.
+	unproven chan struct{}
+
+	mu     sync.Mutex
+	proven bool               // the login was accepted last
+	bars   map[string]refusal // by repository; "" for all
+}
+
+type refusal struct {
+	*Refused
+	until time.Time
+}
+
+func newAccount(c *client, r Request) *account {
+	a := &account{
+		client: c, login: r.Login, of: mirrors.Scope(r.Target.Host + "/" + r.Target.Repository),
+		tokens: newTokens(), unproven: make(chan struct{}, 1), bars: make(map[string]refusal),
+	}
+	a.asking = auth.Client{
+		Client:   &http.Client{Transport: gate{a}, CheckRedirect: c.pool.checkRedirect},
+		Header:   http.Header{"User-Agent": {c.pool.userAgent}},
+		ClientID: c.pool.userAgent,
+		Cache:    a.tokens,
+		Credential: func(context.Context, string) (auth.Credential, error) {
+			return auth.Credential{Username: r.Login.Username, Password: r.Login.Password, RefreshToken: r.Login.IdentityToken, AccessToken: r.Login.RegistryToken}, nil
+		},
+	}
+	return a
+}
+
+// attempt is one request as it goes by way of the library, which calls back with its context.
+type attempt struct {
+	registry, repository string
+	insecure             bool
+	// renewed says that the token is a new one, so that another one would not help.
+	renewed bool
+	// refused is how the login was refused; nil if it was not.
+	refused *Refused
+}
+
+func (a *attempt) scope() string {
+	return auth.ScopeRepository(a.repository, auth.ActionPull)
+}
+
+func (a *account) hasLogin() bool {
+	return a.login != (grants.Login{})
+}
+
+type attemptKey struct{}
+
+// attemptOf returns the attempt that a context is of.
+func attemptOf(ctx context.Context) *attempt {
+	return ctx.Value(attemptKey{}).(*attempt)
+}
+
+// send gives up if the headers of an answer take longer than so long.
+func (a *account) send(parent context.Context, r Request, scheme string, patience time.Duration) (*http.Response, error) {
+	try := &attempt{registry: scheme + "://" + r.Target.Host, repository: r.Target.Repository, insecure: r.Target.Insecure}
+	ctx, cancel := context.WithCancelCause(context.WithValue(parent, attemptKey{}, try))
+	timer := time.AfterFunc(patience, func() { cancel(ErrSilent) })
+	ctx = auth.WithScopesForHost(ctx, r.Target.Host, try.scope())
+	req, err := http.NewRequestWithContext(ctx, r.Method, try.registry+"/v2/"+r.Target.Repository+"/"+r.Object, nil)
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(req.Header, r.Header)
+	resp, err := a.asking.Do(req)
+	if err == nil && !timer.Stop() {
+		_ = resp.Body.Close() // it comes too late
+		err = ErrSilent
+	}
+	if err == nil && (resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden) {
+		_ = resp.Body.Close() // it is not passed on
+		err = a.refused(try, resp)
+	}
+	if err == nil {
+		context.AfterFunc(parent, func() { cancel(nil) })
+		return resp, nil
+	}
+	if errors.Is(context.Cause(ctx), ErrSilent) {
+		err = ErrSilent
+	}
+	cancel(err)
+	return nil, a.why(try, err)
+}
+
+// refused says what an answer of 401 or 403 means.
+func (a *account) refused(try *attempt, resp *http.Response) error {
+	if at := resp.Request.URL; at.Scheme+"://"+at.Host != try.registry {
+		return errors.New(at.Host + ", where it sends on to, answered " + resp.Status)
+	}
+	if try.refused == nil {
+		return &Refused{Status: resp.Status, By: resp.Request.URL.Host, HadLogin: a.hasLogin()}
+	}
+	return try.refused
+}
+
+// why is an error of the library, as it may be shown.
+func (a *account) why(try *attempt, err error) error {
+	var refused *Refused
+	var answered *errcode.ErrorResponse
+	switch {
+	case try.refused != nil:
+		return try.refused
+	case errors.As(err, &refused):
+		return refused
+	case errors.Is(err, ErrSilent):
+		return ErrSilent
+	case errors.Is(err, auth.ErrBasicCredentialNotFound):
+		return &Refused{Status: "401 Unauthorized", By: a.of.Host()}
+	case errors.As(err, &answered) && answered.URL != nil:
+		status := statusText(answered.StatusCode)
+		if answered.StatusCode == http.StatusUnauthorized || answered.StatusCode == http.StatusForbidden {
+			if sent := a.barrier(try.repository, false); sent != nil { // by another attempt, which this one waited for
+				return sent
+			}
+			return &Refused{Status: status, By: answered.URL.Host, HadLogin: a.hasLogin()}
+		}
+		return errors.New("its token server " + answered.URL.Host + " answered " + status)
+	}
+	return shown(err)
+}
+
+// bar keeps the login from being sent again for a while: 401 says that it is wrong, unless it was right a moment ago, and all else that it
+// does not suffice for the repository.
+func (a *account) bar(try *attempt, resp *http.Response, isToken bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	place := try.repository
+	if resp.StatusCode == http.StatusUnauthorized && !isToken && !a.proven {
+		place = ""
+	}
+	if !isToken {
+		a.proven = false
+	}
+	now := time.Now()
+	for at, b := range a.bars {
+		if now.After(b.until) {
+			delete(a.bars, at)
+		}
+	}
+	if len(a.bars) >= maxBarred {
+		clear(a.bars)
+	}
+	try.refused = &Refused{Status: resp.Status, By: resp.Request.URL.Host, HadLogin: true, Everywhere: place == ""}
+	a.bars[place] = refusal{try.refused, now.Add(barred)}
+}
+
+// barrier returns how the login, or a token for it, was refused a moment ago; nil if it was not.
+func (a *account) barrier(repository string, isToken bool) *Refused {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, place := range []string{repository, ""} {
+		if b, ok := a.bars[place]; ok && time.Now().Before(b.until) && !(isToken && place == "") {
+			return b.Refused
+		}
+	}
+	return nil
+}
+
+// prove takes note of a login that was accepted.
+func (a *account) prove() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.proven = true
+}
+
+func (a *account) isProven() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.proven
+}

@@ -1,0 +1,115 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package upstream
+
+import (
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mirrorset/mirrorset/internal/grants"
+	"github.com/mirrorset/mirrorset/internal/route"
+)
+
+// newPool returns a pool that may go anywhere.
+func newPool() *Pool {
+	return NewPool("test", func(*url.URL) bool { return false })
+}
+
+// plain is a request of a registry over plain HTTP.
+func plain(host, repository string) Request {
+	return Request{
+		Method: http.MethodGet, Target: route.Target{Host: host, Repository: repository, Insecure: true}, Object: "manifests/latest",
+		TLS: &tls.Config{MinVersion: tls.VersionTLS12}, Patience: 10 * time.Second,
+	}
+}
+
+func start(t *testing.T, answer http.HandlerFunc) (host string) {
+	t.Helper()
+	server := httptest.NewServer(answer)
+	t.Cleanup(server.Close)
+	return strings.TrimPrefix(server.URL, "http://")
+}
+
+func TestRegistriesThatConnectionsAreKeptToAreBounded(t *testing.T) {
+	p := newPool()
+	for i := range 2 * maxClients {
+		if resp, err := p.Open(t.Context(), plain(fmt.Sprintf("127.0.%d.%d:1", i>>8, i&255), "x")); err == nil {
+			t.Fatal(resp.Body.Close())
+		}
+	}
+	if n := len(p.clients.byHost); n > maxClients {
+		t.Errorf("connections to %d registries are kept", n)
+	}
+}
+
+func TestLoginsAndTokensThatAreKeptAreBounded(t *testing.T) {
+	host := start(t, func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.URL.Path == "/token":
+			_, _ = io.WriteString(w, `{"token":"t"}`)
+		case r.Header.Get("Authorization") == "":
+			w.Header().Set("WWW-Authenticate", fmt.Sprintf(`Bearer realm="http://%s/token"`, r.Host))
+			w.WriteHeader(http.StatusUnauthorized)
+		}
+	})
+	p := newPool()
+	for i := range maxTokens + 100 {
+		r := plain(host, fmt.Sprint("x/", i))
+		if i < 2*maxAccounts {
+			r.Login = grants.Login{Username: fmt.Sprint(i), Password: "p"}
+		}
+		resp, err := p.Open(t.Context(), r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+	}
+	accounts := p.clients.byHost[host].accounts
+	if n := len(accounts); n > maxAccounts {
+		t.Errorf("%d logins are kept", n)
+	}
+	if n := len(accounts[grants.Login{}].tokens.until); n == 0 || n > maxTokens {
+		t.Errorf("%d tokens are kept", n)
+	}
+	p.Keep(grants.Grants{})
+	if n := len(accounts); n > 1 {
+		t.Errorf("%d logins are kept that nobody grants", n)
+	}
+}
+
+func TestStreamsAreBounded(t *testing.T) {
+	host := start(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "x") })
+	p := newPool()
+	var open []io.Closer
+	for range maxStreams {
+		resp, err := p.Open(t.Context(), plain(host, "x"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		open = append(open, resp.Body)
+	}
+	if resp, err := p.Open(t.Context(), plain(host, "x")); err == nil || !strings.Contains(err.Error(), "too many streams") {
+		t.Errorf("got %v, error %v", resp, err)
+	}
+	for _, body := range open {
+		if err := body.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	for range 2 * maxStreams { // what fails is not counted either
+		if _, err := p.Open(t.Context(), plain("127.0.0.1:1", "x")); err == nil || strings.Contains(err.Error(), "too many streams") {
+			t.Fatalf("error %v", err)
+		}
+	}
+	if n := len(p.streams); n != 0 {
+		t.Errorf("%d streams are still counted", n)
+	}
+}

@@ -1,0 +1,120 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package upstream
+
+import (
+	"crypto/tls"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/mirrorset/mirrorset/internal/grants"
+)
+
+const (
+	// maxClients bounds the registries that connections are kept to.
+	maxClients = 256
+	// maxAccounts bounds the logins that are kept for one registry.
+	maxAccounts = 64
+	// maxRedirects is how often a registry may send on.
+	maxRedirects = 10
+)
+
+// client keeps connections to a registry for as long as the TLS settings stay the same.
+type client struct {
+	pool      *clients
+	tls       *tls.Config
+	transport *http.Transport
+	plain     atomic.Bool // an insecure registry that answered over plain HTTP last
+
+	mu       sync.Mutex
+	accounts map[grants.Login]*account
+}
+
+// clients are those of the registries that connections are kept to.
+type clients struct {
+	userAgent string
+	// refuses tells whether a registry must not send on to a place.
+	refuses func(to *url.URL) bool
+
+	mu     sync.Mutex
+	byHost map[string]*client
+}
+
+// to returns the client for a registry, which is a new one if the TLS settings have changed.
+func (c *clients) to(host string, settings *tls.Config) *client {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if kept := c.byHost[host]; kept != nil {
+		if equal(kept.tls, settings) {
+			return kept
+		}
+		kept.transport.CloseIdleConnections()
+	}
+	if len(c.byHost) >= maxClients { // whoever is on the node can name registries on the loopback address
+		for _, kept := range c.byHost {
+			kept.transport.CloseIdleConnections()
+		}
+		clear(c.byHost)
+	}
+	c.byHost[host] = &client{pool: c, tls: settings, accounts: make(map[grants.Login]*account), transport: &http.Transport{
+		Proxy:               http.ProxyFromEnvironment,
+		TLSClientConfig:     settings.Clone(),
+		MaxIdleConnsPerHost: 4,
+		IdleConnTimeout:     Stalled,
+		DisableCompression:  true, // what is passed on must be what the digest is of
+		ReadBufferSize:      Chunk,
+	}}
+	return c.byHost[host]
+}
+
+// keep forgets the accounts whose login is granted no longer.
+func (c *clients) keep(granted grants.Grants) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, kept := range c.byHost {
+		kept.mu.Lock()
+		for login, a := range kept.accounts {
+			if now, _ := granted.Login(a.of); now != login {
+				delete(kept.accounts, login)
+			}
+		}
+		kept.mu.Unlock()
+	}
+}
+
+// account returns the one of the login for a repository.
+func (c *client) account(r Request) *account {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.accounts[r.Login] == nil {
+		if len(c.accounts) >= maxAccounts {
+			clear(c.accounts)
+		}
+		c.accounts[r.Login] = newAccount(c, r)
+	}
+	return c.accounts[r.Login]
+}
+
+func (c *clients) checkRedirect(req *http.Request, via []*http.Request) error {
+	switch {
+	case len(via) >= maxRedirects:
+		return fmt.Errorf("it sends on more than %d times", maxRedirects)
+	case c.refuses(req.URL):
+		return fmt.Errorf("it sends on to %s, which must not be contacted", req.URL.Host)
+	}
+	return nil
+}
+
+// equal tells whether two settings of ours have the same authorities and the same client certificates.
+func equal(a, b *tls.Config) bool {
+	sameRoots := a.RootCAs == nil && b.RootCAs == nil || a.RootCAs != nil && b.RootCAs != nil && a.RootCAs.Equal(b.RootCAs)
+	return sameRoots && a.InsecureSkipVerify == b.InsecureSkipVerify &&
+		slices.EqualFunc(a.Certificates, b.Certificates, func(x, y tls.Certificate) bool {
+			return slices.EqualFunc(x.Certificate, y.Certificate, slices.Equal)
+		})
+}

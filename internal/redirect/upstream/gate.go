@@ -1,0 +1,108 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package upstream
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// maxSmall bounds an answer that is no content, in bytes: a token, or a refusal.
+const maxSmall = 64 << 10
+
+// gate is what every request of an account goes through, whatever the library makes of a registry's answers. It alone decides which
+// one has the login with it.
+type gate struct{ *account }
+
+// RoundTrip sends a request.
+func (g gate) RoundTrip(req *http.Request) (*http.Response, error) {
+	try, exchange := attemptOf(req.Context()), exchangeOf(req.Context())
+	req = req.Clone(req.Context())
+	if exchange != nil {
+		if err := g.admit(req, try); err != nil {
+			return nil, err
+		}
+	} else if req.URL.Scheme+"://"+req.URL.Host != try.registry {
+		req.Header.Del("Authorization")
+	}
+	isToken := exchange == nil && g.login.RegistryToken == "" && strings.HasPrefix(req.Header.Get("Authorization"), "Bearer ")
+	hasLogin := g.account.hasLogin() && (exchange != nil || req.Header.Get("Authorization") != "") && !isToken
+	if hasLogin && !g.isProven() {
+		select {
+		case g.unproven <- struct{}{}:
+			defer func() { <-g.unproven }()
+		case <-req.Context().Done():
+			return nil, req.Context().Err()
+		}
+	}
+	if hasLogin || isToken {
+		if refused := g.barrier(try.repository, isToken); refused != nil {
+			return nil, refused
+		}
+	}
+	resp, err := g.client.transport.RoundTrip(req)
+	if err != nil {
+		return nil, err
+	}
+	isRefused := resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden
+	switch {
+	case isRefused && (hasLogin || isToken && (try.renewed || resp.StatusCode == http.StatusForbidden)):
+		g.bar(try, resp, isToken)
+	case hasLogin && (resp.StatusCode < http.StatusBadRequest || resp.StatusCode == http.StatusNotFound):
+		g.prove()
+	}
+	if isRefused || exchange != nil { // read at once, the connection can be used again
+		return small(resp, exchange)
+	}
+	return resp, nil
+}
+
+// admit has a token server asked for the one scope, whatever the registry says, and only where the login may go.
+func (g gate) admit(req *http.Request, try *attempt) error {
+	if req.URL.Scheme != "https" && !try.insecure {
+		return fmt.Errorf("it names token server %s, which has no TLS", req.URL.Host)
+	}
+	if g.client.pool.refuses(req.URL) {
+		return fmt.Errorf("it names token server %s, which must not be contacted", req.URL.Host)
+	}
+	query := req.URL.Query()
+	query.Del("scope")
+	if req.Body == nil {
+		query.Set("scope", try.scope())
+	} else {
+		text, err := io.ReadAll(req.Body)
+		if err != nil {
+			return err
+		}
+		form, err := url.ParseQuery(string(text))
+		if err != nil {
+			return err
+		}
+		form.Set("scope", try.scope())
+		body := form.Encode()
+		req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(body)), nil }
+		req.Body, _ = req.GetBody()
+		req.ContentLength = int64(len(body))
+	}
+	req.URL.RawQuery = query.Encode()
+	return nil
+}
+
+// small reads an answer whole, and notes for how long a token in it is good.
+func small(resp *http.Response, exchange *exchange) (*http.Response, error) {
+	content, err := io.ReadAll(io.LimitReader(resp.Body, maxSmall))
+	_ = resp.Body.Close() // it was only read from
+	if err != nil {
+		return nil, err
+	}
+	if exchange != nil {
+		exchange.note(content)
+	}
+	resp.Body = io.NopCloser(bytes.NewReader(content))
+	return resp, nil
+}

@@ -1,0 +1,142 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package upstream asks registries for what the redirector streams: with the TLS settings and the login of that registry, and nobody else's
+// (G4 of docs/semantics.md). It exchanges the login for a token where the registry wants one, keeps connections and tokens, and follows
+// redirects without the login.
+package upstream
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/mirrorset/mirrorset/internal/grants"
+	"github.com/mirrorset/mirrorset/internal/route"
+)
+
+const (
+	// Stalled is how long a stream may stand still.
+	Stalled = 30 * time.Second
+	// Chunk is what is read from a registry at a time, in bytes.
+	Chunk = 256 << 10
+	// maxStreams bounds the streams that run at once.
+	maxStreams = 64
+)
+
+// ErrSilent is for a registry that does not answer in time.
+var ErrSilent = errors.New("it does not answer")
+
+// Request is what a registry is asked for.
+type Request struct {
+	Method string
+	Target route.Target
+	// Object is what is asked for in the repository, as in manifests/latest.
+	Object string
+	// Header goes to the registry, and to where it sends on.
+	Header http.Header
+	// TLS holds for every host that the registry names as well: where it sends on, and its token server.
+	TLS *tls.Config
+	// Login is the one for the repository; the zero value is none, and then a token is asked for as by anybody.
+	Login grants.Login
+	// Patience is how long the registry may take to answer.
+	Patience time.Duration
+	// Whole wants the content within that time, too.
+	Whole bool
+}
+
+// Pool keeps connections and tokens for registries.
+type Pool struct {
+	clients clients
+	streams chan struct{} // those that run
+}
+
+// NewPool returns a pool that goes nowhere that the function refuses, whatever a registry says.
+func NewPool(userAgent string, refuses func(to *url.URL) bool) *Pool {
+	return &Pool{
+		clients: clients{userAgent: userAgent, refuses: refuses, byHost: make(map[string]*client)},
+		streams: make(chan struct{}, maxStreams),
+	}
+}
+
+// Keep forgets logins that are no longer granted, with the tokens for them.
+func (p *Pool) Keep(granted grants.Grants) {
+	p.clients.keep(granted)
+}
+
+// Open asks over TLS, and an insecure registry over plain HTTP where that fails; the way that worked last is tried first. The body of the
+// answer ends with an error if it stands still, and has to be closed. An answer that the login does not suffice is a [*Refused]. No
+// error holds a login, a token or the query of a URL.
+func (p *Pool) Open(ctx context.Context, r Request) (*http.Response, error) {
+	select {
+	case p.streams <- struct{}{}:
+	default:
+		return nil, errors.New("too many streams run already")
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	body := &stream{whole: r.Whole, end: func() { cancel(nil); <-p.streams }, timer: time.AfterFunc(r.Patience, func() { cancel(ErrSilent) })}
+	resp, err := p.clients.to(r.Target.Host, r.TLS).open(ctx, r)
+	if err == nil {
+		body.from, resp.Body = resp.Body, body
+		return resp, nil
+	}
+	_ = body.Close() // it has nothing to close yet
+	if errors.Is(err, ErrSilent) || errors.Is(context.Cause(ctx), ErrSilent) {
+		err = fmt.Errorf("%w within %s", ErrSilent, r.Patience)
+	}
+	return nil, err
+}
+
+func (c *client) open(ctx context.Context, r Request) (*http.Response, error) {
+	schemes := []string{"https"}
+	if r.Target.Insecure {
+		schemes = append(schemes, "http")
+		if c.plain.Load() {
+			schemes = []string{"http", "https"}
+		}
+	}
+	var failed []error
+	for i, scheme := range schemes {
+		resp, err := c.account(r).send(ctx, r, scheme, r.Patience/time.Duration(len(schemes)-i))
+		if err == nil && scheme == "http" && resp.StatusCode == http.StatusBadRequest { // so answers a server that wants TLS
+			err = errors.Join(errors.New("it answered "+resp.Status+" over plain HTTP"), resp.Body.Close())
+		}
+		var refused *Refused
+		if isRefused := errors.As(err, &refused); err == nil || isRefused {
+			c.plain.Store(scheme == "http")
+			return resp, err
+		}
+		failed = append(failed, err)
+	}
+	return nil, join(failed)
+}
+
+// stream is the body of a response that ends if it stands still.
+type stream struct {
+	from  io.ReadCloser
+	whole bool
+	timer *time.Timer
+	end   func()
+}
+
+func (s *stream) Read(p []byte) (int, error) {
+	if !s.whole {
+		s.timer.Reset(Stalled)
+	}
+	return s.from.Read(p)
+}
+
+// Close ends the request as well.
+func (s *stream) Close() error {
+	s.timer.Stop()
+	defer s.end()
+	if s.from != nil {
+		return s.from.Close()
+	}
+	return nil
+}
