@@ -60,6 +60,11 @@ func hostOf(key string) (host, wrong string) {
 	return registryOf(host), ""
 }
 
+// AuthorityKey returns the key of the ConfigMap that has the authorities of a registry, host[:port].
+func AuthorityKey(registry string) string {
+	return strings.Replace(registryOf(registry), ":", "..", 1)
+}
+
 // readCertificates takes certificates and nothing else, and writes them plainly. A private key that somebody put there by mistake goes no
 // further.
 func readCertificates(text string, now time.Time) (plain []byte, problems []string, err error) {

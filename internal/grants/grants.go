@@ -64,8 +64,19 @@ func Read(credentials *corev1.Secret, authorities *corev1.ConfigMap, before Gran
 
 // Login returns the login for a repository, or for the place of a mirror: that of the longest key that contains it (G2).
 func (g Grants) Login(of mirrors.Scope) (login Login, ok bool) {
-	login, ok = g.logins()[g.LoginKey(of)]
+	login, ok = g.logins()[g.Key(of)]
 	return login, ok
+}
+
+// Key returns the place that the login for a repository is for; "" where there is none.
+func (g Grants) Key(of mirrors.Scope) (longest mirrors.Scope) {
+	of = canonical(of)
+	for key := range g.logins() {
+		if key.Contains(of) && len(key) > len(longest) {
+			longest = key
+		}
+	}
+	return longest
 }
 
 // Authority returns certificates in PEM that a registry may be signed by, beside those that the node trusts; nil for none.

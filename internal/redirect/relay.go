@@ -73,7 +73,7 @@ func (s *relay) accessTo(mirror route.Target, granted grants.Grants) (*access, e
 	if own == nil {
 		own = s.trust(&tls.Config{MinVersion: tls.VersionTLS12})
 	}
-	return &access{own, login, granted.LoginKey(place)}, nil
+	return &access{own, login, granted.Key(place)}, nil
 }
 
 // tlsFor returns the settings that a registry needs; nil for those of any.

@@ -159,6 +159,17 @@ func TestASetSaysWhatIsLeftOutOfIt(t *testing.T) {
 	}
 }
 
+func TestASetSaysWhichOfItsInsecureMirrorsAreLeftOut(t *testing.T) {
+	s := snapshotOf(t, "a: s.com -> m.com")
+	mirrorstest.Annotate(s.sets, "a", "m.com, n_.com")
+	s.judged = Judge(kinds.Merge(s.sets, nil))
+	status := statusOf(s, configv1.MirrorSetStatus{}, nil)
+	wantCondition(t, "a bad value", status, configv1.ConditionAccepted, metav1.ConditionFalse, configv1.ReasonPartsLeftOut, `annotation mirrorset.io/insecure-mirrors: "n_.com" is left out: `)
+	if len(status.Findings) != 1 || status.Findings[0].Reason != "InvalidInsecureMirrors" || status.Findings[0].Entry != nil {
+		t.Errorf("got findings %+v, want one about no entry", status.Findings)
+	}
+}
+
 func TestAStatusHasRoomForSoManyFindings(t *testing.T) {
 	var sets strings.Builder
 	for i := range 500 {

@@ -96,12 +96,12 @@ func TestASourceIsAskedWithoutWhatMirrorsAreGranted(t *testing.T) {
 	m := plugintest.NewPrivate(t)
 	image := m.Name + "/q/app@" + m.Push(t, "q/app")
 	url := plugintest.Serve(t, granting(t, auth(m.Name, "secret"), map[string]string{grants.AuthorityKey(m.Name): m.Authority}))
-	got, r := runJSON(t, plugintest.Set("a", m.Name, m.Name, "127.0.0.1:1/q"), "-f", "-", "--cluster-credentials", "--source", "--server", url, image)
+	got, _ := runJSON(t, plugintest.Set("a", m.Name, m.Name, "127.0.0.1:1/q"), "-f", "-", "--cluster-credentials", "--source", "--server", url, image)
 	i := got.of(t, image)
 	if i.summary() != "Error Error Error => Nowhere" || !strings.Contains(i.Places[0].Message, "it is a source, so ConfigMap mirror-authorities has no say") {
 		t.Errorf("%+v", i)
 	}
-	got, r = runJSON(t, plugintest.Set("a", m.Name, "127.0.0.1:1/q"), "-f", "-", "--cluster-credentials", "--source", "--insecure-registry", m.Name, "--server", url, image)
+	got, r := runJSON(t, plugintest.Set("a", m.Name, "127.0.0.1:1/q"), "-f", "-", "--cluster-credentials", "--source", "--insecure-registry", m.Name, "--server", url, image)
 	if i = got.of(t, image); i.Places[1].Message != "Unauthorized: it is a source, and is asked without a login; a Pod's pull secret may have one" {
 		t.Errorf("%+v", i)
 	}

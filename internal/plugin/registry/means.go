@@ -63,7 +63,7 @@ func (g granted) roots(repository string) *x509.CertPool {
 }
 
 func (g granted) refused(repository string) string {
-	if key := g.LoginKey(mirrors.Scope(repository)); key != "" {
+	if key := g.Key(mirrors.Scope(repository)); key != "" {
 		return "it does not take the login that Secret " + grants.CredentialsName + ` has under the key "` + string(key) + `"`
 	}
 	return "it wants a login, and Secret " + grants.CredentialsName + ` has none for it; add one under the key "` + mirrors.Scope(repository).Host() + `"`
@@ -79,7 +79,7 @@ func (g granted) distrusted(repository string) string {
 }
 
 func (g granted) keepsQuiet(repository string) bool {
-	return g.LoginKey(mirrors.Scope(repository)) != ""
+	return g.Key(mirrors.Scope(repository)) != ""
 }
 
 // nothing is what nodes ask a source with.

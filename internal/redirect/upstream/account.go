@@ -57,7 +57,7 @@ func newAccount(c *client, r Request) *account {
 		ClientID: c.pool.userAgent,
 		// A registry on this machine may have its token server here, under another name.
 		BlockedRealmPrefixes: slices.DeleteFunc(auth.DefaultBlockedRealmPrefixes(), func(p netip.Prefix) bool { return p.Addr().IsLoopback() }),
-		Cache:    a.tokens,
+		Cache:                a.tokens,
 		Credential: func(context.Context, string) (auth.Credential, error) {
 			return auth.Credential{Username: r.Login.Username, Password: r.Login.Password, RefreshToken: r.Login.IdentityToken, AccessToken: r.Login.RegistryToken}, nil
 		},
