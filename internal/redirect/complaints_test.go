@@ -132,7 +132,14 @@ func TestALoginThatDoesNotSufficeForOneRepositoryServesTheOthers(t *testing.T) {
 
 func TestAMirrorThatWantsALoginIsComplainedOfOnlyIfItIsStreamed(t *testing.T) {
 	corp := newAuthority(t)
-	mirror := corp.start(t, basic("ann", "secret1"))
+	failing := atomic.Bool{}
+	mirror := corp.start(t, func(w http.ResponseWriter, r *http.Request) {
+		if failing.Load() {
+			status(http.StatusBadGateway)(w, r) // which says nothing about the login
+			return
+		}
+		basic("ann", "secret1")(w, r)
+	})
 	s := newGranted(t, "a: s.com/x -> "+mirror.host+"/m", grant(t, nil, corp))
 	if w := ask(t, s, http.MethodGet, pathTo("0", "s.com", "x/y", manifestDigest)); w.Code != http.StatusTemporaryRedirect || s.Complaints() != nil {
 		t.Errorf("where containerd is sent there: got %d, complaints %v", w.Code, s.Complaints())
@@ -141,6 +148,8 @@ func TestAMirrorThatWantsALoginIsComplainedOfOnlyIfItIsStreamed(t *testing.T) {
 	if w := ask(t, s, http.MethodGet, blobPath("0", "x/y")); w.Code != http.StatusNotFound || !strings.Contains(message(t, w), "there is no login for it") || w.Header().Get("WWW-Authenticate") != "" {
 		t.Errorf("where it is streamed: got %d %s %s", w.Code, w.Header(), w.Body)
 	}
+	failing.Store(true)
+	ask(t, s, http.MethodGet, blobPath("0", "x/y"))
 	if found := one(t, s, LoginNeeded); !strings.Contains(found.Message, "mirror "+mirror.host+" wants a login") {
 		t.Errorf("complaint %v", found)
 	}
@@ -261,7 +270,7 @@ func TestAMirrorWithALoginAloneIsStreamed(t *testing.T) {
 	}
 }
 
-func TestWhatIsComplainedOfInOtherWordsIsNothingNew(t *testing.T) {
+func TestAComplaintInOtherWordsIsNotNew(t *testing.T) {
 	c := complaints{byPlace: make(map[string]complaint)}
 	about := func(kind Kind, message string) complaint {
 		return complaint{Complaint: Complaint{Mirror: "m.com", Kind: kind, Message: message}, until: time.Now().Add(stale)}

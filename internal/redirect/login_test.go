@@ -53,60 +53,6 @@ func TestAMirrorIsAskedWithItsPassword(t *testing.T) {
 	}
 }
 
-func TestATokenIsForTheMirrorsRepositoryAlone(t *testing.T) { // containerd#9648
-	corp := newAuthority(t)
-	for name, c := range map[string]struct {
-		server *tokens
-		login  login
-	}{
-		"a password":         {&tokens{user: "ann", secret: "secret1"}, password("ann", "secret1")},
-		"an identity token":  {&tokens{identity: "secret2"}, login{"auth": "MDAwMDo=", "identitytoken": "secret2"}},
-		"no login is needed": {&tokens{}, nil},
-	} {
-		c.server.repository, c.server.seconds = "m/y", 300
-		c.server.registryAt = corp.start(t, c.server.issue)
-		mirror := corp.start(t, c.server.guards())
-		logins := make(map[string]login)
-		if c.login != nil {
-			logins[mirror.host] = c.login
-		}
-		s := newGranted(t, "a: s.com/x -> "+mirror.host+"/m", grant(t, logins, corp, mirror))
-		pull(t, s, "0", "x/y")
-		pull(t, s, "0", "x/y")
-		if n := len(c.server.requests()); n != 1 {
-			t.Errorf("%s: the token server was asked %d times", name, n)
-		}
-		for i, a := range mirror.sent("Authorization") {
-			if want := "Bearer token0"; i > 0 && a != want || i == 0 && a != "" {
-				t.Errorf("%s: request %d was sent with %q", name, i, a)
-			}
-		}
-		if got := s.Complaints(); got != nil {
-			t.Errorf("%s: complaints %v", name, got)
-		}
-	}
-}
-
-func TestARegistryTokenIsSentAsItIs(t *testing.T) {
-	corp := newAuthority(t)
-	server := &tokens{registryAt: corp.start(t, http.NotFound), given: []string{"secret3"}}
-	mirror := corp.start(t, server.guards())
-	s := newGranted(t, "a: s.com/x -> "+mirror.host+"/m", grant(t, map[string]login{mirror.host: {"registrytoken": "secret3"}}, corp, mirror))
-	pull(t, s, "0", "x/y")
-	server.revoke()
-	for range 3 {
-		if w := ask(t, s, http.MethodGet, pathTo("0", "s.com", "x/y", otherDigest)); w.Code != http.StatusNotFound || !strings.Contains(message(t, w), "refuses the login") {
-			t.Errorf("once it is no longer good: got %d %s", w.Code, w.Body)
-		}
-	}
-	if n := len(slices.DeleteFunc(mirror.sent("Authorization"), func(a string) bool { return a == "" })); n != 6 {
-		t.Errorf("it was sent %d times, want 5 times while it was good, and once", n)
-	}
-	if n := len(server.requests()); n > 0 {
-		t.Errorf("the token server was asked %d times", n)
-	}
-}
-
 func TestEachMirrorSeesItsOwnLoginAndNoOther(t *testing.T) {
 	corp := newAuthority(t)
 	tokenServer := &tokens{repository: "m/y", user: "ben", secret: "secret2", seconds: 300}
@@ -246,35 +192,6 @@ func TestAStreamGoesOnWhileItsLoginChanges(t *testing.T) {
 	}
 	if got := s.Complaints(); got != nil {
 		t.Errorf("complaints %v", got)
-	}
-}
-
-func TestATokenIsNotSentOnceItIsOver(t *testing.T) {
-	corp := newAuthority(t)
-	server := &tokens{repository: "m/y", user: "ann", secret: "secret1", seconds: 5} // which may be over before it arrives
-	server.registryAt = corp.start(t, server.issue)
-	mirror := corp.start(t, server.guards())
-	g := grant(t, map[string]login{mirror.host: password("ann", "secret1")}, corp, mirror)
-	s := newGranted(t, "a: s.com/x -> "+mirror.host+"/m", g)
-	pull(t, s, "0", "x/y")
-	if got, want := mirror.sent("Authorization"), []string{"", "Bearer token0", "", "Bearer token1", "", "Bearer token2", "", "Bearer token3", "", "Bearer token4"}; !slices.Equal(got, want) {
-		t.Errorf("tokens that last no time: sent %q, want %q", got, want)
-	}
-	server.seconds = 300
-	for range 3 {
-		ask(t, s, http.MethodGet, blobPath("0", "x/y"))
-	}
-	if got := len(server.requests()); got != 6 {
-		t.Errorf("the token server was asked %d times, want no more than once for a token that lasts", got)
-	}
-	server.revoke()
-	pull(t, s, "0", "x/y")
-	if got := len(server.requests()); got != 7 {
-		t.Errorf("the token server was asked %d times, want once more for a token that is revoked", got)
-	}
-	regrant(s, grant(t, map[string]login{mirror.host: password("ann", "secret9")}, corp, mirror))
-	if w := ask(t, s, http.MethodGet, blobPath("0", "x/y")); w.Code != http.StatusNotFound {
-		t.Errorf("with another login: got %d, as if with the token of the one before", w.Code)
 	}
 }
 

@@ -79,7 +79,7 @@ func (s *Server) SetRules(rules Rules) {
 	s.relay.complaints.keep(rules.Grants)
 }
 
-// Complaints returns what mirrors that are streamed are to be blamed for.
+// Complaints returns the faults of streamed mirrors that an administrator can put right, in the order of the mirrors.
 func (s *Server) Complaints() []Complaint {
 	return s.relay.complaints.all()
 }

@@ -148,7 +148,9 @@ func (s *relay) serveMirror(w http.ResponseWriter, r *http.Request, q question, 
 		r.Method = http.MethodGet
 	}
 	resp, err := s.open(r, q, mirror, how, patience, isManifest)
-	s.complaints.note(mirror, how, err)
+	if err != nil || resp.StatusCode < http.StatusInternalServerError {
+		s.complaints.note(mirror, how, err)
+	}
 	if err != nil {
 		if errors.Is(err, upstream.ErrSilent) {
 			s.scout.silences.noteSilent(mirror)

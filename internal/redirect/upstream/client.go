@@ -55,7 +55,7 @@ func (c *clients) to(host string, settings *tls.Config) *client {
 		}
 		kept.transport.CloseIdleConnections()
 	}
-	if len(c.byHost) >= maxClients { // whoever is on the node can name registries on the loopback address
+	if len(c.byHost) >= maxClients { // any process on the node can name registries on the loopback address
 		for _, kept := range c.byHost {
 			kept.transport.CloseIdleConnections()
 		}

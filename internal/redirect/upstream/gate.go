@@ -56,6 +56,7 @@ func (g gate) RoundTrip(req *http.Request) (*http.Response, error) {
 	case sends && (resp.StatusCode < http.StatusBadRequest || resp.StatusCode == http.StatusNotFound):
 		g.prove()
 	}
+	preferKnown(resp.Header)
 	if isRefused || exchange != nil { // read at once, the connection can be used again
 		return small(resp, exchange)
 	}
@@ -89,6 +90,19 @@ func (g gate) admit(req *http.Request, try *attempt) error {
 	}
 	req.URL.RawQuery = query.Encode()
 	return nil
+}
+
+// preferKnown puts a challenge first that the library can answer, of which it looks at the first.
+func preferKnown(header http.Header) {
+	challenges := header.Values("WWW-Authenticate")
+	for _, scheme := range []string{"bearer ", "basic"} {
+		for _, challenge := range challenges {
+			if strings.HasPrefix(strings.ToLower(challenge), scheme) {
+				header.Set("WWW-Authenticate", challenge)
+				return
+			}
+		}
+	}
 }
 
 // small reads an answer whole, and notes for how long a token in it is good.

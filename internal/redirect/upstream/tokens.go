@@ -91,7 +91,10 @@ func (t *tokens) Set(ctx context.Context, registry string, scheme auth.Scheme, _
 	token, err := t.cache().Set(ctx, registry, scheme, scope, func(ctx context.Context) (string, error) {
 		e := &exchange{began: time.Now()}
 		token, err := fetch(context.WithValue(ctx, exchangeKey{}, e))
-		if err == nil && !e.until.IsZero() {
+		switch {
+		case err != nil && ctx.Err() != nil: // the client is gone, and the next request that waits for the token fetches it
+			return "", ctx.Err()
+		case err == nil && !e.until.IsZero():
 			t.keep(scope, e.until)
 		}
 		return token, err
