@@ -207,3 +207,18 @@ func TestAnInsecureSourceGetsNoLogin(t *testing.T) {
 		}
 	}
 }
+
+func TestASourceAmongItsOwnMirrorsGetsNoLogin(t *testing.T) { // G4
+	source := startRegistry(t, true, basic("ann", "secret1"))
+	s := newGranted(t, fmt.Sprintf("a: %[1]s/x -> %[1]s/x, %[1]s/copy", source.host), grant(t, map[string]login{source.host: password("ann", "secret1")}, nil), source.host)
+	for entry, want := range map[string]int{"0": http.StatusNotFound, "1": http.StatusOK} {
+		if w := ask(t, s, http.MethodGet, pathTo(entry, source.host, "x/y", manifestDigest)); w.Code != want {
+			t.Errorf("entry %s: got %d %s", entry, w.Code, w.Body)
+		}
+	}
+	for _, r := range source.requests() {
+		if r.Header.Get("Authorization") != "" && !strings.HasPrefix(r.URL.Path, "/v2/copy/") {
+			t.Errorf("the source was sent %s", r.Header)
+		}
+	}
+}

@@ -262,13 +262,13 @@ func (s *site) expectNowhere(ctx context.Context, of ...*login) {
 			text, err := os.ReadFile(name)
 			for _, secret := range secrets {
 				if err == nil && strings.Contains(string(text), secret) {
-					found[strings.TrimPrefix(name, s.Path("/"))] = true
+					found[strings.TrimPrefix(name, s.Path(""))] = true
 				}
 			}
 			return nil
 		})
 	}
-	Expect(found).To(Equal(map[string]bool{strings.TrimPrefix(authFile, "/"): true}), "files of the node with a login")
+	Expect(found).To(Equal(map[string]bool{authFile: true}), "files of the node with a login")
 }
 
 // agentProcess is the one of the agent on the node.
