@@ -17,6 +17,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/agent/granted"
 	"github.com/mirrorset/mirrorset/internal/agent/sink"
 	"github.com/mirrorset/mirrorset/internal/agent/sinktest"
+	"github.com/mirrorset/mirrorset/internal/certsd/ondisk"
 	"github.com/mirrorset/mirrorset/internal/grants/onhost"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 )
@@ -68,7 +69,7 @@ func TestAnAuthorityThatExpiredIsSaidInTheStatusOnce(t *testing.T) {
 		}
 		status := n.outcome(nil).status(time.Now(), mirrorsetv1alpha1.MirrorNodeStatus{}, n.runtimeVersion())
 		message := status.Conditions[0].Message
-		if status.Conditions[0].Type != mirrorsetv1alpha1.ConditionRuntimeReady || strings.Count(message, `"CN=house CA" expired`) != 1 || !strings.Contains(message, "put the authority's new certificate there") {
+		if status.Conditions[0].Type != mirrorsetv1alpha1.ConditionRuntimeReady || strings.Count(message, `"CN=house CA" expired`) != 1 || !strings.Contains(message, `key "mirror.local..5000"`) || !strings.Contains(message, "put the authority's new certificate there") {
 			t.Errorf("rules %q: %+v", rules, status.Conditions[0])
 		}
 		if strings.Count(logged.String(), string(granted.MirrorGrants)) != 1 || strings.Contains(logged.String(), "hush") {
@@ -96,5 +97,12 @@ func TestASinkMayAskForAPassBeforeTheLoopRuns(t *testing.T) {
 	case <-n.wakes:
 		t.Error("one pass is enough")
 	default:
+	}
+}
+
+// The sink for containerd and the one for CRI-O do not know each other.
+func TestBothSinksMeanTheSameFileOfAnAuthority(t *testing.T) {
+	if ondisk.OwnTLSDir != onhost.CertsDir || ondisk.Authority != onhost.CertFile {
+		t.Errorf("%s/*/%s and %s/*/%s", ondisk.OwnTLSDir, ondisk.Authority, onhost.CertsDir, onhost.CertFile)
 	}
 }

@@ -55,6 +55,20 @@ const (
 	CRIOAuthFileUnset Reason = "CRIOAuthFileUnset"
 )
 
+// The reasons about mirrors that are streamed to containerd.
+const (
+	// MirrorLoginRefused: a mirror, or its token server, refuses the login of the Secret.
+	MirrorLoginRefused Reason = "MirrorLoginRefused"
+	// MirrorLoginNeeded: a mirror wants a login, and the Secret has none for it.
+	MirrorLoginNeeded Reason = "MirrorLoginNeeded"
+	// MirrorCertificateExpired: a certificate that is good no longer, or not yet.
+	MirrorCertificateExpired Reason = "MirrorCertificateExpired"
+	// MirrorAuthorityUnknown: a certificate of an authority that the node does not trust.
+	MirrorAuthorityUnknown Reason = "MirrorAuthorityUnknown"
+	// MirrorCertificateName: a certificate for another name than the one that a set has.
+	MirrorCertificateName Reason = "MirrorCertificateName"
+)
+
 // Effect is what a problem means for the rules on the node. The greater, the worse.
 type Effect int
 

@@ -72,7 +72,7 @@ func BenchmarkRequest(b *testing.B) {
 	}
 }
 
-// BenchmarkLayer is the throughput of a layer of 1 GiB: from the mirror, by way of a redirect to it, and streamed.
+// BenchmarkLayer is the throughput of a layer of 1 GiB: from the mirror, by way of a redirect to it, and streamed; over TLS, with a login.
 func BenchmarkLayer(b *testing.B) {
 	const size = 1 << 30
 	block := make([]byte, chunk)
@@ -86,7 +86,17 @@ func BenchmarkLayer(b *testing.B) {
 		}
 	}
 	secure, insecure := startRegistry(b, false, layer), startRegistry(b, true, layer)
-	s := newServer(b, fmt.Sprintf("a: s.com/secure -> %s/m\na: s.com/insecure -> %s/m", secure.host, insecure.host), insecure.host)
+	corp := newAuthority(b)
+	private := corp.start(b, func(w http.ResponseWriter, r *http.Request) {
+		if _, p, _ := r.BasicAuth(); p != "secret1" {
+			w.Header().Set("WWW-Authenticate", "Basic")
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		layer(w, r)
+	})
+	s := newGranted(b, fmt.Sprintf("a: s.com/secure -> %s/m\na: s.com/private -> %s/m\na: s.com/insecure -> %s/m", secure.host, private.host, insecure.host),
+		grant(b, map[string]login{private.host: password("ann", "secret1")}, corp, private), insecure.host)
 	server := httptest.NewServer(s)
 	defer server.Close()
 	at := func(repository string) string {
@@ -95,6 +105,7 @@ func BenchmarkLayer(b *testing.B) {
 	for _, c := range []struct{ name, url string }{
 		{"tls/direct", secure.URL + "/v2/m/y/blobs/" + manifestDigest},
 		{"tls/redirected", at("secure/y")},
+		{"tls/streamed", at("private/y")},
 		{"plain/direct", insecure.URL + "/v2/m/y/blobs/" + manifestDigest},
 		{"plain/streamed", at("insecure/y")},
 	} {

@@ -169,7 +169,7 @@ func complaintAboutCertificate(host string, u *upstream.Untrusted) Complaint {
 	switch {
 	case errors.As(u, &unknown):
 		return Complaint{host, AuthorityUnknown, message, fmt.Sprintf("put the authority's certificate under key %[2]s of ConfigMap %[1]s, in the manager's namespace. If it is the only one there: "+
-			"kubectl -n NAMESPACE create configmap %[1]s --from-file=%[2]s=ca.crt --dry-run=client -o yaml | kubectl apply -f -", grants.AuthoritiesName, strings.Replace(host, ":", "..", 1))}
+			"kubectl -n NAMESPACE create configmap %[1]s --from-file=%[2]s=ca.crt --dry-run=client -o yaml | kubectl apply -f -", grants.AuthoritiesName, grants.AuthorityKey(host))}
 	case errors.As(u, &expired):
 		return Complaint{host, CertificateExpired, message, fmt.Sprintf("give %s a certificate that is good now", u.Host)}
 	}

@@ -67,6 +67,9 @@ func TestAWrongPasswordIsSentOnceAndComplainedOf(t *testing.T) {
 				t.Errorf("the login was sent %d times", n)
 			}
 			found := one(t, s, LoginRefused)
+			if !s.relay.complaints.byPlace[mirror.host].everywhere {
+				t.Error("it is taken for a complaint about one repository")
+			}
 			for _, want := range []string{"mirror " + mirror.host + " refuses the login of Secret mirror-credentials, key " + mirror.host + ", with 401 Unauthorized"} {
 				if found.Mirror != mirror.host || !strings.Contains(found.Message, want) || secretsIn(found.Message+found.Remedy, "wrong secret", "ann") != nil {
 					t.Errorf("complaint %v, want %q", found, want)
@@ -79,6 +82,11 @@ func TestAWrongPasswordIsSentOnceAndComplainedOf(t *testing.T) {
 			pull(t, s, "0", "x/y")
 			if got := s.Complaints(); got != nil || complained.Load() != 2 {
 				t.Errorf("complaints %v, which changed %d times", got, complained.Load())
+			}
+			before := sentLogins(sentTo)
+			regrant(s, grant(t, granted("wrong secret"), corp, mirror))
+			if ask(t, s, http.MethodGet, blobPath("0", "x/y")); sentLogins(sentTo) != before+1 {
+				t.Error("a login that is granted anew is not tried at once")
 			}
 		})
 	}
@@ -194,7 +202,7 @@ func TestATokenServerIsAskedOnlyWhereALoginMayGo(t *testing.T) {
 		"a blocked place": {"https://" + never.host + "/shut/token?x=signature", "must not be contacted"},
 		"the redirector":  {"https://127.0.0.1:289" + route.RedirectorPath + "token?x=signature", "must not be contacted"},
 		"sends on":        {sendsOn.URL + "/token?x=signature", "token request"},
-		"never ends":      {floods.URL + "/token?x=signature", ""},
+		"never ends":      {floods.URL + "/token?x=signature", "failed to decode"},
 	} {
 		for kind, l := range map[string]login{"password": password("ann", "secret1"), "identity": {"auth": "MDAwMDo=", "identitytoken": "secret2"}} {
 			mirror := corp.start(t, guards(c.realm))
@@ -219,6 +227,51 @@ func TestAnInsecureMirrorMayHaveATokenServerWithoutTLS(t *testing.T) {
 	mirror := startRegistry(t, true, server.guards())
 	s := newGranted(t, "a: s.com/x -> "+mirror.host+"/m", grant(t, map[string]login{mirror.host: password("ann", "secret1")}, nil), mirror.host)
 	pull(t, s, "0", "x/y")
+}
+
+func TestATokenThatDoesNotSufficeIsSentOnce(t *testing.T) {
+	corp := newAuthority(t)
+	server := &tokens{repository: "m/y", user: "ann", secret: "secret1", seconds: 300}
+	server.registryAt = corp.start(t, func(w http.ResponseWriter, r *http.Request) {
+		server.issue(w, r)
+		server.revoke()
+	})
+	mirror := corp.start(t, server.guards())
+	s := newGranted(t, "a: s.com/x -> "+mirror.host+"/m", grant(t, map[string]login{mirror.host: password("ann", "secret1")}, corp, mirror))
+	for range 4 {
+		if w := ask(t, s, http.MethodGet, blobPath("0", "x/y")); w.Code != http.StatusNotFound || !strings.Contains(message(t, w), "refuses the login") {
+			t.Errorf("got %d %s", w.Code, w.Body)
+		}
+	}
+	if tokens, asked := sentLogins(mirror), len(server.requests()); tokens != 1 || asked != 1 {
+		t.Errorf("a token was sent %d times, and asked for %d times", tokens, asked)
+	}
+	one(t, s, LoginRefused)
+}
+
+func TestAMirrorWithALoginAloneIsStreamed(t *testing.T) {
+	mirror := startRegistry(t, false, content)
+	s := newGranted(t, "a: s.com/x -> "+mirror.host+"/m", grant(t, map[string]login{mirror.host: password("ann", "secret1")}, nil))
+	if w := ask(t, s, http.MethodGet, blobPath("0", "x/y")); w.Code != http.StatusNotFound {
+		t.Errorf("got %d %s, from a mirror with a certificate of nobody", w.Code, w.Header())
+	}
+	one(t, s, AuthorityUnknown)
+	if n := len(mirror.requests()); n > 0 {
+		t.Errorf("it was asked %d times", n)
+	}
+}
+
+func TestWhatIsComplainedOfInOtherWordsIsNothingNew(t *testing.T) {
+	c := complaints{byPlace: make(map[string]complaint)}
+	about := func(kind Kind, message string) complaint {
+		return complaint{Complaint: Complaint{Mirror: "m.com", Kind: kind, Message: message}, until: time.Now().Add(stale)}
+	}
+	for i, want := range []bool{true, false, true} {
+		found := about([]Kind{LoginRefused, LoginRefused, AuthorityUnknown}[i], fmt.Sprint(i))
+		if c.add(found) != want {
+			t.Errorf("complaint %d: new %t", i, !want)
+		}
+	}
 }
 
 func TestComplaintsAreBounded(t *testing.T) {

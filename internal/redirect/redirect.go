@@ -10,6 +10,7 @@ package redirect
 import (
 	"cmp"
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -33,6 +34,8 @@ type Config struct {
 	Port int
 	// Keys returns those that open its entries; nil where there are none yet, and then every entry is open. It is asked for each request.
 	Keys func() []route.Key
+	// Roots returns the authorities that the node trusts, which nobody may change; nil stands for those of this process.
+	Roots func() *x509.CertPool
 	// OwnTLS returns the node's own TLS settings for a registry; nil where it has none. A registry with such settings is
 	// streamed.
 	OwnTLS func(host string) (*tls.Config, error)

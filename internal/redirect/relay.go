@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/mirrorset/mirrorset/internal/grants"
@@ -35,6 +36,7 @@ const (
 // server and so to whoever stands in its place.
 type relay struct {
 	ownTLS     func(host string) (*tls.Config, error)
+	roots      func() *x509.CertPool
 	scout      *scout
 	pool       *upstream.Pool
 	complaints complaints
@@ -44,6 +46,7 @@ type relay struct {
 func newRelay(config Config, scout *scout, refuses func(to *url.URL) bool) *relay {
 	return &relay{
 		ownTLS:     config.OwnTLS,
+		roots:      config.Roots,
 		scout:      scout,
 		pool:       upstream.NewPool(serverName, refuses),
 		complaints: complaints{changed: config.Complained, byPlace: make(map[string]complaint)},
@@ -68,7 +71,7 @@ func (s *relay) accessTo(mirror route.Target, granted grants.Grants) (*access, e
 		return nil, err
 	}
 	if own == nil {
-		own = &tls.Config{MinVersion: tls.VersionTLS12}
+		own = s.trust(&tls.Config{MinVersion: tls.VersionTLS12})
 	}
 	return &access{own, login, granted.Key(place)}, nil
 }
@@ -83,19 +86,37 @@ func (s *relay) tlsFor(t route.Target, authority []byte) (own *tls.Config, err e
 	if own == nil && (t.Insecure || authority != nil) {
 		own = &tls.Config{MinVersion: tls.VersionTLS12}
 	}
+	if own == nil {
+		return nil, nil //nolint:nilnil // no settings, and no error
+	}
+	s.trust(own)
 	if authority != nil {
-		if own.RootCAs == nil {
-			if own.RootCAs, err = x509.SystemCertPool(); err != nil {
-				return nil, err
-			}
-		}
+		own.RootCAs = own.RootCAs.Clone()
 		own.RootCAs.AppendCertsFromPEM(authority) // which was read before
 	}
-	if t.Insecure {
-		own.InsecureSkipVerify = true
-	}
+	own.InsecureSkipVerify = t.Insecure
 	return own, nil
 }
+
+// trust has settings without authorities trust those of the node.
+func (s *relay) trust(own *tls.Config) *tls.Config {
+	if own.RootCAs == nil && s.roots != nil {
+		own.RootCAs = s.roots()
+	}
+	if own.RootCAs == nil {
+		own.RootCAs = systemRoots()
+	}
+	return own
+}
+
+// systemRoots are the authorities that this process trusts.
+var systemRoots = sync.OnceValue(func() *x509.CertPool {
+	roots, err := x509.SystemCertPool()
+	if err != nil {
+		roots = x509.NewCertPool()
+	}
+	return roots
+})
 
 // open asks a registry for what containerd asks for.
 func (s *relay) open(r *http.Request, q question, t route.Target, how *access, patience time.Duration, whole bool) (*http.Response, error) {
@@ -221,18 +242,28 @@ func pass(w http.ResponseWriter, resp *http.Response) {
 	control := http.NewResponseController(w)
 	buffer := make([]byte, chunk)
 	for {
-		n, err := resp.Body.Read(buffer)
+		n, err := fill(buffer, resp.Body)
 		if n > 0 {
 			_ = control.SetWriteDeadline(time.Now().Add(upstream.Stalled)) // if it cannot be set, the server's own is nearer
 			if _, err := w.Write(buffer[:n]); err != nil {
 				return
 			}
 		}
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return
 		}
 		if err != nil {
 			panic(http.ErrAbortHandler)
 		}
 	}
+}
+
+// fill reads until it is worth a write: TLS comes in records of at most 16 KiB.
+func fill(buffer []byte, from io.Reader) (n int, err error) {
+	for n < len(buffer)/4 && err == nil {
+		var more int
+		more, err = from.Read(buffer[n:])
+		n += more
+	}
+	return n, err
 }

@@ -7,9 +7,12 @@ package cluster
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -28,7 +31,24 @@ func (c *Cluster) writeHosts() error {
 	for _, name := range slices.Sorted(maps.Keys(c.options.Hosts)) {
 		fmt.Fprintf(&text, "%s %s\n", c.options.Hosts[name], name)
 	}
-	return os.WriteFile(c.inside("/etc/hosts"), []byte(text.String()), 0o644)
+	return errors.Join(os.WriteFile(c.inside("/etc/hosts"), []byte(text.String()), 0o644), c.trustOwn())
+}
+
+// trustOwn has the node trust the cluster's authority beside those that the machine trusts.
+func (c *Cluster) trustOwn() error {
+	bundle := c.inside("/etc/ssl/certs/ca-certificates.crt")
+	machine, err := os.ReadFile(bundle)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	own, err := os.ReadFile(c.ca.path("ca.crt"))
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(bundle), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(bundle, append(own, machine...), 0o644)
 }
 
 // inside returns where this process finds any file of the node, in memory or not.
@@ -38,11 +58,7 @@ func (c *Cluster) inside(path string) string {
 
 // environment is that of all programs on the node.
 func (c *Cluster) environment() []string {
-	environment := []string{"PATH=" + c.options.Programs + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
-	if len(c.options.Hosts) > 0 {
-		environment = append(environment, "SSL_CERT_FILE="+c.ca.path("ca.crt"))
-	}
-	return environment
+	return []string{"PATH=" + c.options.Programs + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 }
 
 // Certificate returns a new one for a server with these names.

@@ -211,17 +211,13 @@ var _ = Describe("private mirrors", func() {
 	It("serve an agent's restart while the API server is away", func(ctx SpecContext) {
 		sets(ctx)
 		s.grant(ctx, logins, authorities)
-		pid := func(name string) (pid int) {
-			GinkgoHelper()
-			_, err := fmt.Sscanf(s.processes(name)[name], "pid %d", &pid)
-			Expect(err).NotTo(HaveOccurred())
-			return pid
-		}
-		server := pid("kube-apiserver")
+		var server int
+		_, err := fmt.Sscanf(s.processes("kube-apiserver")["kube-apiserver"], "pid %d", &server)
+		Expect(err).NotTo(HaveOccurred())
 		Expect(syscall.Kill(server, syscall.SIGSTOP)).To(Succeed())
 		resume := func() { _ = syscall.Kill(server, syscall.SIGCONT) }
 		DeferCleanup(resume)
-		before := pid("agent")
+		before := s.agentProcess()
 		Expect(syscall.Kill(before, syscall.SIGKILL)).To(Succeed())
 		cri := connect(ctx, s.Socket("/run/containerd/containerd.sock"), "")
 		for i, r := range []*countedRegistry{basic, strict} {
@@ -231,7 +227,7 @@ var _ = Describe("private mirrors", func() {
 				WithContext(ctx).WithTimeout(convergeTimeout).WithPolling(300 * time.Millisecond).Should(Succeed())
 			image, digest = newImage(ctx)
 		}
-		Expect(pid("agent")).NotTo(Equal(before))
+		Expect(s.agentProcess()).NotTo(Equal(before))
 		resume()
 	}, nodeTimeout)
 })
@@ -273,6 +269,22 @@ func (s *site) expectNowhere(ctx context.Context, of ...*login) {
 		})
 	}
 	Expect(found).To(Equal(map[string]bool{strings.TrimPrefix(authFile, "/"): true}), "files of the node with a login")
+}
+
+// agentProcess is the one of the agent on the node.
+func (s *site) agentProcess() (pid int) {
+	GinkgoHelper()
+	lines, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	Expect(err).NotTo(HaveOccurred())
+	for _, file := range lines {
+		if line, err := os.ReadFile(file); err == nil && strings.HasPrefix(string(line), "/agent\x00--host-root=/host\x00") {
+			_, err := fmt.Sscanf(file, "/proc/%d/", &pid)
+			Expect(err).NotTo(HaveOccurred())
+			return pid
+		}
+	}
+	Fail("no agent runs")
+	return 0
 }
 
 // processTexts are the arguments and environments of all processes but this one.

@@ -5,7 +5,6 @@ package certs
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -21,7 +20,8 @@ const maxCertificates = 1 << 20
 
 // ownTLS are a host's own TLS settings for registries, where CRI-O looks for them.
 type ownTLS struct {
-	host *hostfile.Host
+	host  *hostfile.Host
+	roots *roots
 }
 
 // has tells whether there are settings for a registry.
@@ -48,9 +48,7 @@ func (o ownTLS) config(registry string) (*tls.Config, error) {
 		base, isClient := strings.CutSuffix(name, ".cert")
 		if !isClient {
 			if config.RootCAs == nil {
-				if config.RootCAs, err = x509.SystemCertPool(); err != nil {
-					return nil, err
-				}
+				config.RootCAs = o.roots.trusted().Clone()
 			}
 			if !config.RootCAs.AppendCertsFromPEM(content) {
 				return nil, fmt.Errorf("/%s has no certificate", path.Join(folder, name))

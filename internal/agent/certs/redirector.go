@@ -34,13 +34,13 @@ func newRedirector(env sink.Env, port int) redirector {
 	for _, result := range redirect.Results() {
 		requests.WithLabelValues(string(result))
 	}
-	r := redirector{tls: ownTLS{env.Host}, keys: &keyring{host: env.Host, log: env.Log}, log: env.Log, up: prometheus.NewGauge(prometheus.GaugeOpts{
+	r := redirector{tls: ownTLS{env.Host, &roots{host: env.Host}}, keys: &keyring{host: env.Host, log: env.Log}, log: env.Log, up: prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "mirrorset_agent_redirector_up",
 		Help: "1 while the redirector serves; 0 while it does not, or this node has no containerd to serve.",
 	})}
 	env.Metrics.MustRegister(requests, r.up)
 	r.server = redirect.New(redirect.Config{
-		Port: port, Keys: r.keys.open, OwnTLS: r.tls.config, Log: env.Log.WithName("redirector"),
+		Port: port, Keys: r.keys.open, Roots: r.tls.roots.trusted, OwnTLS: r.tls.config, Log: env.Log.WithName("redirector"),
 		Complained: env.Wake,
 		Answered:   func(result redirect.Result) { requests.WithLabelValues(string(result)).Inc() },
 	})
@@ -52,10 +52,19 @@ func (r *redirector) Follow(rules *sink.Accepted) {
 	r.server.SetRules(redirect.Rules{Router: route.NewRouter(rules.Rules), Blockers: rules.Blockers, Grants: rules.Grants})
 }
 
+// reasons are those of complaints.
+var reasons = map[redirect.Kind]nodecheck.Reason{
+	redirect.LoginRefused:       nodecheck.MirrorLoginRefused,
+	redirect.LoginNeeded:        nodecheck.MirrorLoginNeeded,
+	redirect.CertificateExpired: nodecheck.MirrorCertificateExpired,
+	redirect.AuthorityUnknown:   nodecheck.MirrorAuthorityUnknown,
+	redirect.CertificateName:    nodecheck.MirrorCertificateName,
+}
+
 // problems are the complaints of the redirector about mirrors. containerd reads the rules all the same.
 func (r *redirector) problems() (all []nodecheck.Problem) {
 	for _, c := range r.server.Complaints() {
-		all = append(all, nodecheck.Problem{Reason: nodecheck.Reason("Mirror" + c.Kind), Runtime: nodecheck.Containerd, Effect: nodecheck.Mild, Message: c.Message, Remedy: c.Remedy})
+		all = append(all, nodecheck.Problem{Reason: reasons[c.Kind], Runtime: nodecheck.Containerd, Effect: nodecheck.Mild, Message: c.Message, Remedy: c.Remedy})
 	}
 	return all
 }

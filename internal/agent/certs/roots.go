@@ -60,6 +60,9 @@ func (r *roots) oneByOne() *x509.CertPool {
 	if err == nil && r.read != nil && hostfile.SameFile(r.read, now) {
 		return r.pool
 	}
+	if err != nil && r.read == nil && r.pool != nil {
+		return r.pool
+	}
 	r.read, r.pool = now, x509.NewCertPool()
 	entries, _ := hostfile.ReadDir(r.host.FS(), rootsDir) // a host without any trusts nobody
 	for _, entry := range entries {

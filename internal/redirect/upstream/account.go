@@ -8,6 +8,8 @@ import (
 	"errors"
 	"maps"
 	"net/http"
+	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -53,7 +55,9 @@ func newAccount(c *client, r Request) *account {
 		Client:   &http.Client{Transport: gate{a}, CheckRedirect: c.pool.checkRedirect},
 		Header:   http.Header{"User-Agent": {c.pool.userAgent}},
 		ClientID: c.pool.userAgent,
-		Cache:    a.tokens,
+		// A registry on this machine may have its token server here, under another name.
+		BlockedRealmPrefixes: slices.DeleteFunc(auth.DefaultBlockedRealmPrefixes(), func(p netip.Prefix) bool { return p.Addr().IsLoopback() }),
+		Cache:                a.tokens,
 		Credential: func(context.Context, string) (auth.Credential, error) {
 			return auth.Credential{Username: r.Login.Username, Password: r.Login.Password, RefreshToken: r.Login.IdentityToken, AccessToken: r.Login.RegistryToken}, nil
 		},
@@ -64,7 +68,6 @@ func newAccount(c *client, r Request) *account {
 // attempt is one request as it goes by way of the library, which calls back with its context.
 type attempt struct {
 	registry, repository string
-	insecure             bool
 	// renewed says that the token is a new one, so that another one would not help.
 	renewed bool
 	// refused is how the login was refused; nil if it was not.
@@ -88,7 +91,7 @@ func attemptOf(ctx context.Context) *attempt {
 
 // send gives up if the headers of an answer take longer than so long.
 func (a *account) send(parent context.Context, r Request, scheme string, patience time.Duration) (*http.Response, error) {
-	try := &attempt{registry: scheme + "://" + r.Target.Host, repository: r.Target.Repository, insecure: r.Target.Insecure}
+	try := &attempt{registry: scheme + "://" + r.Target.Host, repository: r.Target.Repository}
 	ctx, cancel := context.WithCancelCause(context.WithValue(parent, attemptKey{}, try))
 	timer := time.AfterFunc(patience, func() { cancel(ErrSilent) })
 	ctx = auth.WithScopesForHost(ctx, r.Target.Host, try.scope())
@@ -184,7 +187,7 @@ func (a *account) barrier(repository string, isToken bool) *Refused {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, place := range []string{repository, ""} {
-		if b, ok := a.bars[place]; ok && time.Now().Before(b.until) && !(isToken && place == "") {
+		if b, ok := a.bars[place]; ok && time.Now().Before(b.until) && (!isToken || place != "") {
 			return b.Refused
 		}
 	}

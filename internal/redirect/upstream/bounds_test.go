@@ -31,6 +31,16 @@ func plain(host, repository string) Request {
 	}
 }
 
+// open wants no more than that a registry answers.
+func open(t *testing.T, p *Pool, r Request) error {
+	t.Helper()
+	resp, err := p.Open(t.Context(), r)
+	if err != nil {
+		return err
+	}
+	return resp.Body.Close()
+}
+
 func start(t *testing.T, answer http.HandlerFunc) (host string) {
 	t.Helper()
 	server := httptest.NewServer(answer)
@@ -41,8 +51,8 @@ func start(t *testing.T, answer http.HandlerFunc) (host string) {
 func TestRegistriesThatConnectionsAreKeptToAreBounded(t *testing.T) {
 	p := newPool()
 	for i := range 2 * maxClients {
-		if resp, err := p.Open(t.Context(), plain(fmt.Sprintf("127.0.%d.%d:1", i>>8, i&255), "x")); err == nil {
-			t.Fatal(resp.Body.Close())
+		if err := open(t, p, plain(fmt.Sprintf("127.0.%d.%d:1", i>>8, i&255), "x")); err == nil {
+			t.Fatal("what is away answered")
 		}
 	}
 	if n := len(p.clients.byHost); n > maxClients {
@@ -66,11 +76,9 @@ func TestLoginsAndTokensThatAreKeptAreBounded(t *testing.T) {
 		if i < 2*maxAccounts {
 			r.Login = grants.Login{Username: fmt.Sprint(i), Password: "p"}
 		}
-		resp, err := p.Open(t.Context(), r)
-		if err != nil {
+		if err := open(t, p, r); err != nil {
 			t.Fatal(err)
 		}
-		_ = resp.Body.Close()
 	}
 	accounts := p.clients.byHost[host].accounts
 	if n := len(accounts); n > maxAccounts {
@@ -88,24 +96,24 @@ func TestLoginsAndTokensThatAreKeptAreBounded(t *testing.T) {
 func TestStreamsAreBounded(t *testing.T) {
 	host := start(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "x") })
 	p := newPool()
-	var open []io.Closer
+	var streams []io.Closer
 	for range maxStreams {
-		resp, err := p.Open(t.Context(), plain(host, "x"))
+		resp, err := p.Open(t.Context(), plain(host, "x")) //nolint:bodyclose // closed below
 		if err != nil {
 			t.Fatal(err)
 		}
-		open = append(open, resp.Body)
+		streams = append(streams, resp.Body)
 	}
-	if resp, err := p.Open(t.Context(), plain(host, "x")); err == nil || !strings.Contains(err.Error(), "too many streams") {
-		t.Errorf("got %v, error %v", resp, err)
+	if err := open(t, p, plain(host, "x")); err == nil || !strings.Contains(err.Error(), "too many streams") {
+		t.Errorf("error %v", err)
 	}
-	for _, body := range open {
+	for _, body := range streams {
 		if err := body.Close(); err != nil {
 			t.Error(err)
 		}
 	}
 	for range 2 * maxStreams { // what fails is not counted either
-		if _, err := p.Open(t.Context(), plain("127.0.0.1:1", "x")); err == nil || strings.Contains(err.Error(), "too many streams") {
+		if err := open(t, p, plain("127.0.0.1:1", "x")); err == nil || strings.Contains(err.Error(), "too many streams") {
 			t.Fatalf("error %v", err)
 		}
 	}

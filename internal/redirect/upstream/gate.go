@@ -31,8 +31,8 @@ func (g gate) RoundTrip(req *http.Request) (*http.Response, error) {
 		req.Header.Del("Authorization")
 	}
 	isToken := exchange == nil && g.login.RegistryToken == "" && strings.HasPrefix(req.Header.Get("Authorization"), "Bearer ")
-	hasLogin := g.account.hasLogin() && (exchange != nil || req.Header.Get("Authorization") != "") && !isToken
-	if hasLogin && !g.isProven() {
+	sends := g.hasLogin() && (exchange != nil || req.Header.Get("Authorization") != "") && !isToken
+	if sends && !g.isProven() {
 		select {
 		case g.unproven <- struct{}{}:
 			defer func() { <-g.unproven }()
@@ -40,7 +40,7 @@ func (g gate) RoundTrip(req *http.Request) (*http.Response, error) {
 			return nil, req.Context().Err()
 		}
 	}
-	if hasLogin || isToken {
+	if sends || isToken {
 		if refused := g.barrier(try.repository, isToken); refused != nil {
 			return nil, refused
 		}
@@ -51,9 +51,9 @@ func (g gate) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	isRefused := resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden
 	switch {
-	case isRefused && (hasLogin || isToken && (try.renewed || resp.StatusCode == http.StatusForbidden)):
+	case isRefused && (sends || isToken && (try.renewed || resp.StatusCode == http.StatusForbidden)):
 		g.bar(try, resp, isToken)
-	case hasLogin && (resp.StatusCode < http.StatusBadRequest || resp.StatusCode == http.StatusNotFound):
+	case sends && (resp.StatusCode < http.StatusBadRequest || resp.StatusCode == http.StatusNotFound):
 		g.prove()
 	}
 	if isRefused || exchange != nil { // read at once, the connection can be used again
@@ -62,11 +62,9 @@ func (g gate) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// admit has a token server asked for the one scope, whatever the registry says, and only where the login may go.
+// admit has a token server asked for the one scope, whatever the registry says. That one without TLS is asked by nobody but an insecure
+// registry, the library sees to.
 func (g gate) admit(req *http.Request, try *attempt) error {
-	if req.URL.Scheme != "https" && !try.insecure {
-		return fmt.Errorf("it names token server %s, which has no TLS", req.URL.Host)
-	}
 	if g.client.pool.refuses(req.URL) {
 		return fmt.Errorf("it names token server %s, which must not be contacted", req.URL.Host)
 	}
