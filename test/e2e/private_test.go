@@ -66,6 +66,9 @@ var _ = Describe("private mirrors", func() {
 		strict.push(ctx, "copy/two/app", fromStrict)
 		s.source.push(ctx, "free/app", fromSource)
 
+		process := startDebianContainerd(s.Cluster)
+		DeferCleanup(process.End)
+		debian := connect(ctx, s.Socket("/run/containerd-debian/containerd.sock"), "1.6.")
 		for _, pull := range []struct {
 			reference string
 			from      *countedRegistry
@@ -78,10 +81,14 @@ var _ = Describe("private mirrors", func() {
 			if pull.from == s.source {
 				continue // its login is the Pod's
 			}
-			for _, p := range podmans {
-				p.expectPulledOn(ctx, s.Cluster, s.source.host+pull.reference, pull.image, "--authfile", authFile)
-			}
+			s.seen.forget()
+			Expect(debian.pullAs(ctx, s.source.host+pull.reference, nil)).To(Succeed())
 			s.expectAsked(pull.from)
+			for _, p := range podmans {
+				s.seen.forget()
+				p.expectPulledOn(ctx, s.Cluster, s.source.host+pull.reference, pull.image, "--authfile", authFile)
+				s.expectAsked(pull.from)
+			}
 		}
 		Expect(atBasic.seen()).To(ContainSubstring(atBasic.encoded()))
 		Expect(atStrict.seen()).To(ContainSubstring(atStrict.encoded()))
