@@ -139,7 +139,7 @@ var _ = Describe("What mirrors are granted", func() {
 		Expect(admin.Delete(ctx, &corev1.Secret{ObjectMeta: meta(grants.CredentialsName)})).To(Succeed())
 		Expect(admin.Delete(ctx, &corev1.ConfigMap{ObjectMeta: meta(grants.AuthoritiesName)})).To(Succeed())
 		Eventually(n.path, "5s").WithArguments(onhost.AuthFile).ShouldNot(BeAnExistingFile())
-		Eventually(n.path, "5s").WithArguments(onhost.CertsDir+"/"+mirror).ShouldNot(BeADirectory())
+		Eventually(n.path, "5s").WithArguments(onhost.CertsDir + "/" + mirror).ShouldNot(BeADirectory())
 		n.keepsRules(s)
 		Expect(agent.Log()).NotTo(ContainSubstring("hush"))
 	})
