@@ -32,7 +32,8 @@ type keyring struct {
 	log  logr.Logger
 
 	mu   sync.Mutex
-	read fs.FileInfo // the file that the keys are from
+	read fs.FileInfo // the file that was read last
+	good bool        // the keys are from it
 	keys keys
 }
 
@@ -64,10 +65,13 @@ func (k *keyring) write() (route.Key, error) {
 	defer k.mu.Unlock()
 	k.look()
 	age := time.Since(k.keys.Since)
-	if k.keys.Current != "" && age >= 0 && age < keyLife {
+	next := k.keys
+	switch _, err := k.host.Lstat(keysFile.Path); {
+	case k.keys.Current == "" || age < 0 || age >= keyLife:
+		next = keys{Current: rand.Text() + rand.Text(), Previous: k.keys.Current, Since: time.Now().UTC()}
+	case err == nil && k.good:
 		return route.Key(k.keys.Current), nil
 	}
-	next := keys{Current: rand.Text() + rand.Text(), Previous: k.keys.Current, Since: time.Now().UTC()}
 	text, err := json.Marshal(next)
 	if err == nil {
 		_, err = k.host.Replace(keysFile, text)
@@ -90,8 +94,8 @@ func (k *keyring) look() {
 	if err == nil {
 		err = json.Unmarshal(text, &found)
 	}
-	k.read = now
-	if err != nil || found.Current == "" {
+	k.read, k.good = now, err == nil && found.Current != ""
+	if !k.good {
 		k.log.Info("The file with the redirector's keys cannot be read, so the keys from before stay, or new ones are made", "path", "/"+keysFile.Path)
 		return
 	}
