@@ -63,7 +63,8 @@ func TestABadAuthorityIsLeftOutAndTheOthersStay(t *testing.T) {
 	for name, c := range map[string]struct{ key, value, want string }{
 		"no PEM":         {"n.com", "hush", "no certificate"},
 		"a key":          {"n.com", ca + key, "PRIVATE KEY"},
-		"cut off":        {"n.com", ca + ca[:100], "last block"},
+		"cut off":        {"n.com", ca + ca[:100], "one of its blocks"},
+		"broken first":   {"n.com", ca[:100] + "\n" + ca, "one of its blocks"},
 		"no certificate": {"n.com", strings.Replace(ca, "\nMI", "\nAA", 1), "cannot be read"},
 		"a path":         {"n.com..", ca, "port"},
 		"a name":         {"n_com", ca, ""},

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -44,18 +45,18 @@ func At(host *hostfile.Host) Files {
 	return Files{host}
 }
 
-// Mirrors returns the places that may have a login or an authority on a host: those of all mirrors, but for a place that is a source too,
-// or holds one, or lies in the source that it is a mirror of. What CRI-O and Podman find for such a place they would send to the source.
+// Mirrors returns the places that may have a login or an authority on a host: those of all mirrors, but for a place that is a source too, or
+// holds one, or lies in one. What CRI-O and Podman find for such a place they would send to the source.
 func Mirrors(rules []mirrors.Rule) (may, sources []mirrors.Scope) {
 	seen := make(map[mirrors.Scope]bool)
 	for i := range rules {
 		for _, m := range rules[i].Mirrors {
 			place := m.Location
-			if seen[place] || rules[i].Source.Contains(place) {
+			if seen[place] {
 				continue
 			}
 			seen[place] = true
-			if holdsSource(place, rules) {
+			if slices.ContainsFunc(rules, func(r mirrors.Rule) bool { return place.Contains(r.Source) || r.Source.Contains(place) }) {
 				sources = append(sources, place)
 			} else {
 				may = append(may, place)
@@ -63,15 +64,6 @@ func Mirrors(rules []mirrors.Rule) (may, sources []mirrors.Scope) {
 		}
 	}
 	return may, sources
-}
-
-func holdsSource(place mirrors.Scope, rules []mirrors.Rule) bool {
-	for i := range rules {
-		if place.Contains(rules[i].Source) {
-			return true
-		}
-	}
-	return false
 }
 
 // WriteLogins makes the text that of the [AuthFile]; without text there is none. It fails with [hostfile.ErrForeign] where something that
