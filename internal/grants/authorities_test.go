@@ -39,6 +39,12 @@ func authority(t *testing.T, until time.Time) (certificate, key string) {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})), string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}))
 }
 
+func pemOf(t *testing.T) string {
+	t.Helper()
+	certificate, _ := authority(t, time.Now().Add(time.Hour))
+	return certificate
+}
+
 func TestAnAuthorityIsForItsRegistry(t *testing.T) {
 	ca, _ := authority(t, time.Now().Add(time.Hour))
 	g, problems := grants.Read(nil, &corev1.ConfigMap{Data: map[string]string{"m.com": "# house\n" + ca, "m.com..5000": ca + ca, "registry-1.docker.io": ca}}, grants.Grants{}, time.Now())

@@ -33,7 +33,6 @@ type keyring struct {
 
 	mu   sync.Mutex
 	read fs.FileInfo // the file that was read last
-	good bool        // the keys are from it
 	keys keys
 }
 
@@ -64,17 +63,13 @@ func (k *keyring) write() (route.Key, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.look()
-	age := time.Since(k.keys.Since)
 	next := k.keys
-	switch _, err := k.host.Lstat(keysFile.Path); {
-	case k.keys.Current == "" || age < 0 || age >= keyLife:
-		next = keys{Current: rand.Text() + rand.Text(), Previous: k.keys.Current, Since: time.Now().UTC()}
-	case err == nil && k.good:
-		return route.Key(k.keys.Current), nil
+	if age := time.Since(next.Since); next.Current == "" || age < 0 || age >= keyLife {
+		next = keys{Current: rand.Text() + rand.Text(), Previous: next.Current, Since: time.Now().UTC()}
 	}
 	text, err := json.Marshal(next)
 	if err == nil {
-		_, err = k.host.Replace(keysFile, text)
+		_, err = k.host.Replace(keysFile, text) // where it does not say so already
 	}
 	if err != nil {
 		return route.Key(k.keys.Current), fmt.Errorf("writing a new key of the redirector: %w", err)
@@ -94,8 +89,8 @@ func (k *keyring) look() {
 	if err == nil {
 		err = json.Unmarshal(text, &found)
 	}
-	k.read, k.good = now, err == nil && found.Current != ""
-	if !k.good {
+	k.read = now
+	if err != nil || found.Current == "" {
 		k.log.Info("The file with the redirector's keys cannot be read, so the keys from before stay, or new ones are made", "path", "/"+keysFile.Path)
 		return
 	}

@@ -86,8 +86,9 @@ func TestAnotherAgentOfTheHostOpensByTheSameKeys(t *testing.T) {
 		}
 	}
 	for what, damage := range map[string]func() error{
-		"damaged": func() error { return os.WriteFile(filepath.Join(root, keysFile.Path), []byte("{"), 0o600) },
-		"deleted": func() error { return os.Remove(filepath.Join(root, keysFile.Path)) },
+		"readable": func() error { return os.Chmod(filepath.Join(root, keysFile.Path), 0o644) },
+		"damaged":  func() error { return os.WriteFile(filepath.Join(root, keysFile.Path), []byte("{"), 0o600) },
+		"deleted":  func() error { return os.Remove(filepath.Join(root, keysFile.Path)) },
 	} {
 		before := n.keys.open()[0]
 		if err := errors.Join(damage(), n.repair()); err != nil {
@@ -95,6 +96,9 @@ func TestAnotherAgentOfTheHostOpensByTheSameKeys(t *testing.T) {
 		}
 		if later := n.withPort(sinktest.FreePort(t)); len(later.keys.open()) != 1 || later.keys.open()[0] != before {
 			t.Errorf("a %s file is not written again", what)
+		}
+		if info, err := os.Stat(filepath.Join(root, keysFile.Path)); err != nil || info.Mode() != 0o600 {
+			t.Errorf("a %s file has mode %v, error %v", what, info.Mode(), err)
 		}
 	}
 	sinktest.Write(t, root, keysFile.Path, "{")

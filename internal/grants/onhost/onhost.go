@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path"
 	"slices"
 	"strings"
@@ -56,7 +57,7 @@ func Mirrors(rules []mirrors.Rule) (may, sources []mirrors.Scope) {
 				continue
 			}
 			seen[place] = true
-			if slices.ContainsFunc(rules, func(r mirrors.Rule) bool { return place.Contains(r.Source) || r.Source.Contains(place) }) {
+			if isSource(place, rules) {
 				sources = append(sources, place)
 			} else {
 				may = append(may, place)
@@ -64,6 +65,14 @@ func Mirrors(rules []mirrors.Rule) (may, sources []mirrors.Scope) {
 		}
 	}
 	return may, sources
+}
+
+func isSource(place mirrors.Scope, rules []mirrors.Rule) bool {
+	place = grants.Canonical(place)
+	return slices.ContainsFunc(rules, func(r mirrors.Rule) bool {
+		source := grants.Canonical(r.Source)
+		return place.Contains(source) || source.Contains(place)
+	})
 }
 
 // WriteLogins makes the text that of the [AuthFile]; without text there is none. It fails with [hostfile.ErrForeign] where something that
@@ -177,11 +186,19 @@ func (f Files) Hiding(registry string) string {
 
 func (f Files) first(of []string, registry string) string {
 	for _, dir := range of {
-		if _, err := f.host.Lstat(path.Join(dir, registry)); err == nil {
-			return path.Join(dir, registry)
+		name := path.Join(dir, registry)
+		if _, err := f.host.Lstat(name); err == nil && !f.isSame(dir, CertsDir) && !f.isSame(name, path.Join(CertsDir, registry)) {
+			return name
 		}
 	}
 	return ""
+}
+
+// isSame reports whether two names lead to one folder, as where a host has a link for one of them.
+func (f Files) isSame(a, b string) bool {
+	one, err := fs.Stat(f.host.FS(), hostfile.Follow(f.host.FS(), a))
+	other, otherErr := fs.Stat(f.host.FS(), hostfile.Follow(f.host.FS(), b))
+	return err == nil && otherErr == nil && os.SameFile(one, other)
 }
 
 // Owned returns the paths of the files that are ours.

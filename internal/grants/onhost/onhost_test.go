@@ -278,3 +278,23 @@ func TestADamagedFileIsNotRestoredAndKeepsNothingElseBack(t *testing.T) {
 		t.Errorf("got %v and %v, error %v", credentials != nil, authorities, err)
 	}
 }
+
+func TestDockerHubIsOneSourceByAllItsNames(t *testing.T) {
+	rules := []mirrors.Rule{
+		{Source: "quay.io", Mirrors: []mirrors.Mirror{{Location: "registry-1.docker.io/team"}, {Location: "index.docker.io/other"}}},
+		{Source: "docker.io/team", Mirrors: []mirrors.Mirror{{Location: "m.com"}}},
+	}
+	if may, sources := onhost.Mirrors(rules); !slices.Equal(may, []mirrors.Scope{"index.docker.io/other", "m.com"}) || !slices.Equal(sources, []mirrors.Scope{"registry-1.docker.io/team"}) {
+		t.Errorf("given to %q, and not to %q", may, sources)
+	}
+}
+
+func TestOneFolderByTwoNamesHidesNothing(t *testing.T) {
+	for name, link := range map[string]string{"of all registries": "etc/docker/certs.d", "of one": "etc/docker/certs.d/m.com"} {
+		host, root := sinktest.NewHost(t, sinktest.Files{onhost.CertPath("m.com"): ""})
+		sinktest.Symlink(t, "/"+strings.Replace(link, "docker", "containers", 1), root, link)
+		if hidden := onhost.At(host).Hidden("m.com"); hidden != "" {
+			t.Errorf("%s: %s is hidden", name, hidden)
+		}
+	}
+}
