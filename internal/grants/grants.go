@@ -129,7 +129,9 @@ func (g Grants) Concern(mirror mirrors.Scope) bool {
 func (g Grants) Unused(of []mirrors.Scope) (logins, authorities []string) {
 	used, registries := make(map[mirrors.Scope]bool), make(map[string]bool)
 	for _, mirror := range of {
-		used[g.Key(mirror)] = true
+		for key := Canonical(mirror); key != ""; key = parent(key) {
+			used[key] = true
+		}
 		registries[registryOf(mirror.Host())] = true
 		for _, key := range g.below(Canonical(mirror)) {
 			used[key] = true
