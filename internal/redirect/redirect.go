@@ -130,6 +130,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) Result {
 		fail(w, http.StatusNotFound, "NAME_UNKNOWN", "this is no path of a hosts.toml that this node has now")
 		return BadRequest
 	}
+	noteLetIn(r)
 	rank, isRank := q.entry.Rank()
 	switch {
 	case isRank:
