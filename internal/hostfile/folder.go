@@ -34,7 +34,7 @@ func (h *Host) ReplaceInFolder(f File, content []byte) (changed bool, err error)
 		}
 		changed, err := h.Replace(f, content)
 		if err == nil && f.Private && !found.others { // as one that was made before its file became private
-			err = h.root.Chmod(in.path, f.dirMode())
+			err = in.keepMode()
 		}
 		return changed, err
 	}
@@ -42,6 +42,16 @@ func (h *Host) ReplaceInFolder(f File, content []byte) (changed bool, err error)
 		return false, errors.Join(fmt.Errorf("making the folder %s: %w", in.path, err), in.clearAside())
 	}
 	return true, h.root.syncDir(path.Dir(in.path))
+}
+
+// keepMode gives a folder that is wholly ours the mode that goes with its file. One that has it already is left alone: the agent watches the
+// folder above, and would take each call for a change that is to be repaired.
+func (d folder) keepMode() error {
+	info, err := d.host.root.Lstat(d.path)
+	if err != nil || info.Mode().Perm() == d.of.dirMode() {
+		return err
+	}
+	return d.host.root.Chmod(d.path, d.of.dirMode())
 }
 
 // RemoveWithFolder is [Host.Remove] for such a file. A folder that holds nothing but what is ours leaves its place before it is
