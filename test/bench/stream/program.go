@@ -32,7 +32,7 @@ func start(name string, command []string) (*program, error) {
 	}
 	defer func() { _ = log.Close() }() // the program has its own
 	cmd := exec.Command(command[0], command[1:]...)
-	cmd.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig)
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig, "TMPDIR="+memory)
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
 		return nil, err
