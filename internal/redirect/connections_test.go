@@ -120,8 +120,8 @@ func (h *held) settles(t *testing.T, want ...int) {
 	}
 }
 
-// isOpen tells whether another request on the connection is answered.
-func isOpen(t *testing.T, c net.Conn) bool {
+// staysOpen tells whether another request on the connection is answered.
+func staysOpen(t *testing.T, c net.Conn) bool {
 	t.Helper()
 	if _, err := io.WriteString(c, get("/out")); err != nil {
 		return false
@@ -163,7 +163,7 @@ func TestANewConnectionTakesThePlaceOfTheOneNeededLeast(t *testing.T) {
 					if status, err := answer(t, conn); status != http.StatusOK {
 						t.Errorf("an answer was broken off: status %d, error %v", status, err)
 					}
-				} else if !isOpen(t, conn) {
+				} else if !staysOpen(t, conn) {
 					gone += strconv.Itoa(i)
 				}
 			}
