@@ -57,7 +57,7 @@ const (
 
 // The reasons about mirrors that are streamed to containerd.
 const (
-	// MirrorLoginRefused: a mirror, or its token server, refuses the login of the Secret.
+	// MirrorLoginRefused: a mirror, or its token server, refuses the login of the Secret, or asks for it in no way that it can be sent.
 	MirrorLoginRefused Reason = "MirrorLoginRefused"
 	// MirrorLoginNeeded: a mirror wants a login, and the Secret has none for it.
 	MirrorLoginNeeded Reason = "MirrorLoginNeeded"

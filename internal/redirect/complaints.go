@@ -141,6 +141,8 @@ func complaintAbout(host, key string, err error) (found complaint, ok bool) {
 	var refused *upstream.Refused
 	var untrusted *upstream.Untrusted
 	switch {
+	case errors.As(err, &refused) && refused.Unsent != "":
+		found.Complaint = Complaint{key, LoginRefused, fmt.Sprintf("mirror %s answered %s, and was not sent the login of Secret %s, key %s: %s", host, refused.Status, grants.CredentialsName, key, refused.Unsent), remedyForUnsent(key, refused.Unsent)}
 	case errors.As(err, &refused) && refused.HadLogin:
 		found.Complaint = Complaint{key, LoginRefused, fmt.Sprintf("mirror %s refuses the login of Secret %s, key %s, with %s", host, grants.CredentialsName, key, refused.Status), remedyForLogin(key)}
 		if refused.By != host {
@@ -155,6 +157,13 @@ func complaintAbout(host, key string, err error) (found complaint, ok bool) {
 		return found, false
 	}
 	return found, true
+}
+
+func remedyForUnsent(key string, why upstream.Unsent) string {
+	if why == upstream.NoPassword {
+		return remedyForLogin(key)
+	}
+	return "have the mirror ask for a login with 401 Unauthorized and Basic or Bearer, or, where it takes none, remove that key"
 }
 
 func remedyForLogin(key string) string {

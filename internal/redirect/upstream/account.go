@@ -49,7 +49,7 @@ type refusal struct {
 func newAccount(c *client, r Request) *account {
 	a := &account{
 		client: c, login: r.Login, of: mirrors.Scope(r.Target.Host + "/" + r.Target.Repository),
-		tokens: newTokens(), unproven: make(chan struct{}, 1), bars: make(map[string]refusal),
+		tokens: newTokens(r.Login.RegistryToken != ""), unproven: make(chan struct{}, 1), bars: make(map[string]refusal),
 	}
 	a.asking = auth.Client{
 		Client:   &http.Client{Transport: gate{a}, CheckRedirect: c.pool.checkRedirect},
@@ -70,6 +70,8 @@ type attempt struct {
 	registry, repository string
 	// renewed says that the token is a new one, so that another one would not help.
 	renewed bool
+	// sent says that the registry was sent the login, or a token, and wantsPassword that it asked for Basic last.
+	sent, wantsPassword bool
 	// refused is how the login was refused; nil if it was not.
 	refused *Refused
 }
@@ -89,35 +91,37 @@ func attemptOf(ctx context.Context) *attempt {
 	return ctx.Value(attemptKey{}).(*attempt)
 }
 
-// send gives up if the headers of an answer take longer than so long.
+// send gives up if the headers of an answer take longer than so long. What it began ends with the parent context.
 func (a *account) send(parent context.Context, r Request, scheme string, patience time.Duration) (*http.Response, error) {
 	try := &attempt{registry: scheme + "://" + r.Target.Host, repository: r.Target.Repository}
 	ctx, cancel := context.WithCancelCause(context.WithValue(parent, attemptKey{}, try))
 	timer := time.AfterFunc(patience, func() { cancel(ErrSilent) })
 	ctx = auth.WithScopesForHost(ctx, r.Target.Host, try.scope())
-	req, err := http.NewRequestWithContext(ctx, r.Method, try.registry+"/v2/"+r.Target.Repository+"/"+r.Object, nil)
-	if err != nil {
-		return nil, err
-	}
-	maps.Copy(req.Header, r.Header)
-	resp, err := a.asking.Do(req)
-	if err == nil && !timer.Stop() {
-		_ = resp.Body.Close() // it comes too late
+	resp, err := a.ask(ctx, r, try)
+	if !timer.Stop() {
+		if err == nil {
+			_ = resp.Body.Close() // it comes too late
+		}
 		err = ErrSilent
 	}
 	if err == nil && (resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden) {
 		_ = resp.Body.Close() // it is not passed on
 		err = a.refused(try, resp)
 	}
-	if err == nil {
-		context.AfterFunc(parent, func() { cancel(nil) })
-		return resp, nil
+	if err != nil {
+		cancel(err)
+		return nil, a.why(try, err)
 	}
-	if errors.Is(context.Cause(ctx), ErrSilent) {
-		err = ErrSilent
+	return resp, nil
+}
+
+func (a *account) ask(ctx context.Context, r Request, try *attempt) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, r.Method, try.registry+"/v2/"+r.Target.Repository+"/"+r.Object, nil)
+	if err != nil {
+		return nil, err
 	}
-	cancel(err)
-	return nil, a.why(try, err)
+	maps.Copy(req.Header, r.Header)
+	return a.asking.Do(req)
 }
 
 // refused says what an answer of 401 or 403 means.
@@ -125,10 +129,14 @@ func (a *account) refused(try *attempt, resp *http.Response) error {
 	if at := resp.Request.URL; at.Scheme+"://"+at.Host != try.registry {
 		return errors.New(at.Host + ", where it sends on to, answered " + resp.Status)
 	}
-	if try.refused == nil {
-		return &Refused{Status: resp.Status, By: resp.Request.URL.Host, HadLogin: a.hasLogin()}
+	if try.refused != nil {
+		return try.refused
 	}
-	return try.refused
+	refused := &Refused{Status: resp.Status, By: resp.Request.URL.Host, HadLogin: a.hasLogin()}
+	if refused.HadLogin && !try.sent {
+		refused.Unsent = NotAsked
+	}
+	return refused
 }
 
 // why is an error of the library, as it may be shown.
@@ -142,8 +150,12 @@ func (a *account) why(try *attempt, err error) error {
 		return refused
 	case errors.Is(err, ErrSilent):
 		return ErrSilent
-	case errors.Is(err, auth.ErrBasicCredentialNotFound):
-		return &Refused{Status: "401 Unauthorized", By: a.of.Host()}
+	case try.wantsPassword && a.login.Password == "": // so the library has nothing to send
+		refused := &Refused{Status: statusText(http.StatusUnauthorized), By: a.of.Host(), HadLogin: a.hasLogin()}
+		if refused.HadLogin {
+			refused.Unsent = NoPassword
+		}
+		return refused
 	case errors.As(err, &answered) && answered.URL != nil:
 		status := statusText(answered.StatusCode)
 		if answered.StatusCode == http.StatusUnauthorized || answered.StatusCode == http.StatusForbidden {

@@ -93,6 +93,33 @@ func TestLoginsAndTokensThatAreKeptAreBounded(t *testing.T) {
 	}
 }
 
+func TestALoginThatIsTheSameForAllRepositoriesIsKeptOnce(t *testing.T) {
+	for challenge, login := range map[string]grants.Login{
+		`Basic realm="corp"`:                       {Username: "ann", Password: "p"},
+		`Bearer realm="https://127.0.0.1:1/token"`: {RegistryToken: "t"},
+	} {
+		asked := 0
+		host := start(t, func(w http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("Authorization") == "" {
+				asked++
+				w.Header().Set("WWW-Authenticate", challenge)
+				w.WriteHeader(http.StatusUnauthorized)
+			}
+		})
+		p := newPool()
+		for i := range 100 {
+			r := plain(host, fmt.Sprint("x/", i))
+			r.Login = login
+			if err := open(t, p, r); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if asked != 1 {
+			t.Errorf("%s: %d requests for a hundred repositories had no login", challenge, asked)
+		}
+	}
+}
+
 func TestStreamsAreBounded(t *testing.T) {
 	host := start(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "x") })
 	p := newPool()
@@ -107,7 +134,15 @@ func TestStreamsAreBounded(t *testing.T) {
 	if err := open(t, p, plain(host, "x")); err == nil || !strings.Contains(err.Error(), "too many streams") {
 		t.Errorf("error %v", err)
 	}
-	for _, body := range streams {
+	for range 2 {
+		if err := streams[0].Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if n := len(p.streams); n != maxStreams-1 {
+		t.Fatalf("%d streams are counted after one was closed twice", n)
+	}
+	for _, body := range streams[1:] {
 		if err := body.Close(); err != nil {
 			t.Error(err)
 		}

@@ -20,11 +20,25 @@ type Refused struct {
 	Status, By string
 	// HadLogin says that there is a login for the repository, and Everywhere that it is refused for all others, too.
 	HadLogin, Everywhere bool
+	// Unsent is why the login was not sent at all; "" where it was, or there is none.
+	Unsent Unsent
 }
+
+// Unsent is a reason for which a login is not sent, for people.
+type Unsent string
+
+// The reasons.
+const (
+	NotAsked   Unsent = "it did not ask for one with 401 Unauthorized and Basic or Bearer"
+	NoPassword Unsent = "it wants a user name and a password, and the login is a token"
+)
 
 // Error is for people.
 func (r *Refused) Error() string {
-	if r.HadLogin {
+	switch {
+	case r.Unsent != "":
+		return fmt.Sprintf("%s answered %s, and was not sent the login: %s", r.By, r.Status, r.Unsent)
+	case r.HadLogin:
 		return fmt.Sprintf("it refuses the login that it was given: %s answered %s", r.By, r.Status)
 	}
 	return fmt.Sprintf("%s answered %s, and there is no login for it", r.By, r.Status)

@@ -49,14 +49,19 @@ func (g gate) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
+	preferKnown(resp.Header)
 	isRefused := resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden
 	switch {
+	case !try.sent && exchange == nil && wantsTokenInstead(req, resp): // which the library goes on to fetch
 	case isRefused && (sends || isToken && g.hasLogin() && (try.renewed || resp.StatusCode == http.StatusForbidden)):
 		g.bar(try, resp, isToken)
 	case sends && (resp.StatusCode < http.StatusBadRequest || resp.StatusCode == http.StatusNotFound):
 		g.prove()
 	}
-	preferKnown(resp.Header)
+	if exchange == nil {
+		try.sent = try.sent || req.Header.Get("Authorization") != ""
+		try.wantsPassword = isRefused && hasScheme(resp.Header.Get("WWW-Authenticate"), "basic")
+	}
 	if isRefused || exchange != nil { // read at once, the connection can be used again
 		return small(resp, exchange)
 	}
@@ -92,17 +97,28 @@ func (g gate) admit(req *http.Request, try *attempt) error {
 	return nil
 }
 
+// wantsTokenInstead reports whether a registry, which wants a password for other repositories, wants a token for this one.
+func wantsTokenInstead(req *http.Request, resp *http.Response) bool {
+	return resp.StatusCode == http.StatusUnauthorized && hasScheme(req.Header.Get("Authorization"), "basic") && hasScheme(resp.Header.Get("WWW-Authenticate"), "bearer")
+}
+
 // preferKnown puts a challenge first that the library can answer, of which it looks at the first.
 func preferKnown(header http.Header) {
 	challenges := header.Values("WWW-Authenticate")
-	for _, scheme := range []string{"bearer ", "basic"} {
+	for _, scheme := range []string{"bearer", "basic"} {
 		for _, challenge := range challenges {
-			if strings.HasPrefix(strings.ToLower(challenge), scheme) {
+			if hasScheme(challenge, scheme) {
 				header.Set("WWW-Authenticate", challenge)
 				return
 			}
 		}
 	}
+}
+
+// hasScheme reports whether a challenge, or a login, is of a scheme, which is named in small letters.
+func hasScheme(text, scheme string) bool {
+	first, _, _ := strings.Cut(text, " ")
+	return strings.ToLower(first) == scheme
 }
 
 // small reads an answer whole, and notes for how long a token in it is good.

@@ -24,15 +24,18 @@ const (
 	early = 5 * time.Second
 )
 
-// tokens are those for one login, by scope, each until it expires.
+// tokens are those for one login, by scope, each until it expires. What is the same for all repositories has the scope "": a password, or a
+// registry token.
 type tokens struct {
+	areOne bool // the login is a registry token
+
 	mu    sync.Mutex
 	kept  auth.Cache
 	until map[string]time.Time
 }
 
-func newTokens() *tokens {
-	return &tokens{kept: auth.NewCache(), until: make(map[string]time.Time)}
+func newTokens(areOne bool) *tokens {
+	return &tokens{areOne: areOne, kept: auth.NewCache(), until: make(map[string]time.Time)}
 }
 
 // exchange is a request to a token server.
@@ -73,13 +76,21 @@ func (t *tokens) GetScheme(ctx context.Context, registry string) (auth.Scheme, e
 	return t.cache().GetScheme(ctx, registry)
 }
 
-// GetToken returns a token that is still good. Its key is the scope that is asked for, and not the one that the registry wants.
+// scope is the one that is asked for, and not the one that the registry wants.
+func (t *tokens) scope(ctx context.Context, scheme auth.Scheme) string {
+	if scheme == auth.SchemeBasic || t.areOne {
+		return ""
+	}
+	return attemptOf(ctx).scope()
+}
+
+// GetToken returns a token that is still good.
 func (t *tokens) GetToken(ctx context.Context, registry string, scheme auth.Scheme, _ string) (string, error) {
-	scope := attemptOf(ctx).scope()
+	scope := t.scope(ctx, scheme)
 	t.mu.Lock()
 	until, ends := t.until[scope]
 	t.mu.Unlock()
-	if scheme == auth.SchemeBearer && ends && time.Now().After(until) {
+	if ends && time.Now().After(until) {
 		return "", errdef.ErrNotFound
 	}
 	return t.cache().GetToken(ctx, registry, scheme, scope)
@@ -87,7 +98,7 @@ func (t *tokens) GetToken(ctx context.Context, registry string, scheme auth.Sche
 
 // Set keeps a token that is fetched.
 func (t *tokens) Set(ctx context.Context, registry string, scheme auth.Scheme, _ string, fetch func(context.Context) (string, error)) (string, error) {
-	scope := attemptOf(ctx).scope()
+	scope := t.scope(ctx, scheme)
 	token, err := t.cache().Set(ctx, registry, scheme, scope, func(ctx context.Context) (string, error) {
 		e := &exchange{began: time.Now()}
 		token, err := fetch(context.WithValue(ctx, exchangeKey{}, e))

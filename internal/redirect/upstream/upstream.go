@@ -14,6 +14,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"sync"
 	"time"
 
 	"github.com/mirrorset/mirrorset/internal/grants"
@@ -79,7 +80,7 @@ func (p *Pool) Open(ctx context.Context, r Request) (*http.Response, error) {
 		return nil, errors.New("too many streams run already")
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
-	body := &stream{whole: r.Whole, end: func() { cancel(nil); <-p.streams }, timer: time.AfterFunc(r.Patience, func() { cancel(ErrSilent) })}
+	body := &stream{whole: r.Whole, end: sync.OnceFunc(func() { cancel(nil); <-p.streams }), timer: time.AfterFunc(r.Patience, func() { cancel(ErrSilent) })}
 	resp, err := p.clients.to(place{r.Target.Host, r.Target.Insecure}, r.TLS).open(ctx, r)
 	if err == nil {
 		body.from, resp.Body = resp.Body, body
