@@ -33,7 +33,7 @@ type Node struct {
 	// AllowDefaultHost lets blocked wildcards be put in force, which makes every registry without a folder of its own depend
 	// on the redirector.
 	AllowDefaultHost bool
-	// Streamed tells whether a mirror, or something below its place, needs what hosts.toml cannot say: a login, an authority, or TLS
+	// Streamed reports whether a mirror, or something below its place, needs what hosts.toml cannot say: a login, an authority, or TLS
 	// settings of the node's own. Only the redirector can reach it then. Nil stands for none.
 	Streamed func(mirror mirrors.Scope) bool
 	// Certificates returns what lies beside a registry's hosts.toml in Docker's way. Nil stands for nothing.
@@ -212,7 +212,7 @@ func (p *projection) project(host string, rules []*mirrors.Rule) (hosts []Endpoi
 	return p.redirected(host, rules)
 }
 
-// sameForAll tells whether a rule has no mirrors for tags, or the same as for digests, so that hosts.toml can say it (T11).
+// sameForAll reports whether a rule has no mirrors for tags, or the same as for digests, so that hosts.toml can say it (T11).
 func sameForAll(rule *mirrors.Rule) bool {
 	for _, m := range rule.Mirrors {
 		if m.Modes != rule.Mirrors[0].Modes || m.Modes == mirrors.ByTag {

@@ -147,7 +147,7 @@ func unique(endpoints []Endpoint) []Endpoint {
 	return kept
 }
 
-// isRedirector tells whether the endpoint is an entry of the redirector.
+// isRedirector reports whether the endpoint is an entry of the redirector.
 func (e Endpoint) isRedirector() bool {
 	return strings.HasPrefix(e.Path, route.RedirectorPath)
 }

@@ -188,7 +188,7 @@ func checkLocation(location string) error {
 	return nil
 }
 
-// Closes tells whether containerd, with this hosts.toml, never contacts the registry by itself.
+// Closes reports whether containerd, with this hosts.toml, never contacts the registry by itself.
 func Closes(host string, content []byte) bool {
 	endpoints, err := Parse(host, content)
 	return err == nil && !slices.ContainsFunc(endpoints, func(e Endpoint) bool {

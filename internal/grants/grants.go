@@ -75,19 +75,25 @@ func Read(credentials *corev1.Secret, authorities *corev1.ConfigMap, before Gran
 
 // Login returns the login for a repository, or for the place of a mirror: that of the longest key that contains it (G2).
 func (g Grants) Login(of mirrors.Scope) (login Login, ok bool) {
-	login, ok = g.logins()[g.Key(of)]
-	return login, ok
+	key, login := g.Find(of)
+	return login, key != ""
 }
 
 // Key returns the place that the login for a repository is for; "" where there is none.
 func (g Grants) Key(of mirrors.Scope) mirrors.Scope {
+	key, _ := g.Find(of)
+	return key
+}
+
+// Find returns the login for a repository with its key; "" where there is none. It costs by the depth of the path and not by the number of logins.
+func (g Grants) Find(of mirrors.Scope) (key mirrors.Scope, login Login) {
 	logins := g.logins()
-	for key := Canonical(of); key != ""; key = parent(key) {
-		if _, ok := logins[key]; ok {
-			return key
+	for key = Canonical(of); key != ""; key = parent(key) {
+		if login, ok := logins[key]; ok {
+			return key, login
 		}
 	}
-	return ""
+	return "", Login{}
 }
 
 // parent returns the scope around one; "" around a registry.

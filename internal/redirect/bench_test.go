@@ -119,6 +119,23 @@ func BenchmarkLayer(b *testing.B) {
 	}
 }
 
+// BenchmarkAccess is what a streamed request costs before the mirror is asked, with many logins and an authority.
+func BenchmarkAccess(b *testing.B) {
+	corp, mirror := newAuthority(b), &registryAt{host: "m.com:5000"}
+	logins := make(map[string]login)
+	for i := range 200 {
+		logins[fmt.Sprintf("m.com:5000/team%d", i)] = password("ann", "secret1")
+	}
+	s := newGranted(b, "a: s.com/x -> m.com:5000/team7", grant(b, logins, corp, mirror))
+	way := s.rules.Load().Router.Route("s.com", "x/y", mirrors.ByDigest)
+	b.ReportAllocs()
+	for b.Loop() {
+		if how, err := s.relay.accessTo(way.Mirrors[0], s.rules.Load().Grants); err != nil || how.key != "m.com:5000/team7" {
+			b.Fatalf("%+v, error %v", how, err)
+		}
+	}
+}
+
 // BenchmarkRoute is one look-up, which must not depend on the number of rules.
 func BenchmarkRoute(b *testing.B) {
 	for _, n := range []int{100, 10_000} {

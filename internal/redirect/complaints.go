@@ -84,7 +84,7 @@ func (c *complaints) note(mirror route.Target, how *access, err error) {
 		changes = len(c.byPlace) != before
 	}
 	c.mu.Unlock()
-	if changes && c.changed != nil {
+	if changes {
 		c.changed()
 	}
 }
@@ -109,17 +109,17 @@ func (c *complaints) makeRoom() {
 	}
 }
 
-// keep forgets complaints about logins that are others by now.
-func (c *complaints) keep(granted grants.Grants) {
+// keep forgets complaints about logins that are others by now, and about mirrors that no rule names any more.
+func (c *complaints) keep(granted grants.Grants, router *route.Router) {
 	c.mu.Lock()
 	before := len(c.byPlace)
 	maps.DeleteFunc(c.byPlace, func(_ string, known complaint) bool {
 		login, _ := granted.Login(known.of)
-		return login != known.login
+		return login != known.login || !router.HasMirror(known.of)
 	})
 	changes := len(c.byPlace) != before
 	c.mu.Unlock()
-	if changes && c.changed != nil {
+	if changes {
 		c.changed()
 	}
 }

@@ -269,28 +269,3 @@ func TestAMirrorWithALoginAloneIsStreamed(t *testing.T) {
 		t.Errorf("it was asked %d times", n)
 	}
 }
-
-func TestAComplaintInOtherWordsIsNotNew(t *testing.T) {
-	c := complaints{byPlace: make(map[string]complaint)}
-	about := func(kind Kind, message string) complaint {
-		return complaint{Complaint: Complaint{Mirror: "m.com", Kind: kind, Message: message}, until: time.Now().Add(stale)}
-	}
-	for i, want := range []bool{true, false, true} {
-		found := about([]Kind{LoginRefused, LoginRefused, AuthorityUnknown}[i], fmt.Sprint(i))
-		if c.add(found) != want {
-			t.Errorf("complaint %d: new %t", i, !want)
-		}
-	}
-}
-
-func TestComplaintsAreBounded(t *testing.T) {
-	c := complaints{byPlace: make(map[string]complaint)}
-	for i := range 3 * maxComplaints {
-		c.mu.Lock()
-		c.add(complaint{Complaint: Complaint{Mirror: fmt.Sprint(i), Kind: LoginNeeded}, until: time.Now().Add(stale)})
-		c.mu.Unlock()
-	}
-	if n := len(c.all()); n == 0 || n > maxComplaints {
-		t.Errorf("%d are kept", n)
-	}
-}

@@ -16,7 +16,7 @@ func TestOnlyTheElementInTheRegistrysFileOpensAnEntry(t *testing.T) { // N10
 	const sets = "a: s.com/x -> m.com/y [Never]\na: *.wild.com -> m.com/w\na: shut.wild.com/z -> m.com/z"
 	now, before, other := route.Key("now"), route.Key("before"), route.Key("other")
 	keys := []route.Key{now, before}
-	s := New(Config{Log: logr.Discard(), Keys: func() []route.Key { return keys }})
+	s := New(wired(Config{Log: logr.Discard(), Keys: func() []route.Key { return keys }}))
 	setRules(t, s, sets)
 	for _, c := range []struct {
 		name, path, host, repository string

@@ -34,14 +34,14 @@ type Config struct {
 	// Keys returns those that open its entries, and is asked for each request. Where there are none yet, every entry is open, and no mirror gets a
 	// login or an authority.
 	Keys func() []route.Key
-	// Roots returns the authorities that the node trusts, which nobody may change; nil stands for those of this process.
+	// Roots returns the authorities that the node trusts, which nobody may change.
 	Roots func() *x509.CertPool
 	// OwnTLS returns the node's own TLS settings for a registry; nil where it has none. A registry with such settings is
 	// streamed.
 	OwnTLS func(host string) (*tls.Config, error)
 	// Answered, if it is not nil, is told what each request came to.
 	Answered func(Result)
-	// Complained, if it is not nil, is called when the complaints are others than before, while a request waits.
+	// Complained is called when the complaints are others than before, while a request waits.
 	Complained func()
 	Log        logr.Logger
 }
@@ -76,7 +76,7 @@ func New(config Config) *Server {
 func (s *Server) SetRules(rules Rules) {
 	s.rules.Store(&rules)
 	s.relay.pool.Keep(rules.Grants)
-	s.relay.complaints.keep(rules.Grants)
+	s.relay.complaints.keep(rules.Grants, rules.Router)
 }
 
 // Complaints returns the faults of streamed mirrors that an administrator can put right, in the order of the mirrors.
@@ -228,7 +228,7 @@ func (s *Server) tryMirror(w http.ResponseWriter, r *http.Request, q question, g
 	return PassedOver, v.why
 }
 
-// refuses tells whether a streamed registry must not send on to a place: one that is blocked (Q4), or this redirector.
+// refuses reports whether a streamed registry must not send on to a place: one that is blocked (Q4), or this redirector.
 func (s *Server) refuses(to *url.URL) bool {
 	host, at := strings.ToLower(strings.TrimSuffix(to.Hostname(), ".")), path.Clean("/"+to.Path)
 	port := cmp.Or(to.Port(), map[string]string{"http": "80", "https": "443"}[to.Scheme])

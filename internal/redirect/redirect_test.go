@@ -139,7 +139,7 @@ func TestNothingElseIsServed(t *testing.T) {
 }
 
 func TestAServerWithoutRulesSendsNobodyAnywhere(t *testing.T) {
-	s := New(Config{Keys: testKeys})
+	s := New(wired(Config{}))
 	for _, entry := range []string{"0", "source", "insecure"} {
 		if w := ask(t, s, http.MethodGet, pathTo(entry, "s.com", "x/y", manifestDigest)); w.Code != http.StatusServiceUnavailable || w.Header().Get("Location") != "" {
 			t.Errorf("%s: got %d %s", entry, w.Code, w.Header())
@@ -224,7 +224,7 @@ func FuzzRequest(f *testing.F) {
 
 func TestTwoRedirectorsOfOneUserServeAPortTogether(t *testing.T) {
 	port := freePort(t)
-	first, second := New(Config{Keys: testKeys, Port: port}), New(Config{Keys: testKeys, Port: port})
+	first, second := New(wired(Config{Port: port})), New(wired(Config{Port: port}))
 	for _, s := range []*Server{first, second} {
 		l, err := s.Listen(t.Context())
 		if err != nil {
@@ -251,7 +251,7 @@ func TestAPortThatSomebodyElseHasIsRefused(t *testing.T) {
 	if _, err := fmt.Sscanf(other.host, "127.0.0.1:%d", &port); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := New(Config{Keys: testKeys, Port: port}).Listen(t.Context()); err == nil || !strings.Contains(err.Error(), "cannot listen") {
+	if _, err := New(wired(Config{Port: port})).Listen(t.Context()); err == nil || !strings.Contains(err.Error(), "cannot listen") {
 		t.Errorf("error %v", err)
 	}
 	if err := test(t.Context(), other.host); err == nil || !strings.Contains(err.Error(), "is no redirector") {
@@ -264,7 +264,7 @@ func TestAClosedRedirectorLetsRequestsEnd(t *testing.T) {
 		time.Sleep(300 * time.Millisecond)
 		has(w, r)
 	})
-	s := New(Config{Keys: testKeys, Port: freePort(t)})
+	s := New(wired(Config{Port: freePort(t)}))
 	setRules(t, s, "a: s.com/x -> "+mirror.host+"/m")
 	l, err := s.Listen(t.Context())
 	if err != nil {

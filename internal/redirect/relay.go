@@ -6,14 +6,12 @@ package redirect
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/mirrorset/mirrorset/internal/grants"
@@ -36,7 +34,7 @@ const (
 // server and so to whoever stands in its place.
 type relay struct {
 	ownTLS     func(host string) (*tls.Config, error)
-	roots      func() *x509.CertPool
+	settings   settings
 	scout      *scout
 	pool       *upstream.Pool
 	complaints complaints
@@ -46,7 +44,7 @@ type relay struct {
 func newRelay(config Config, scout *scout, refuses func(to *url.URL) bool) *relay {
 	return &relay{
 		ownTLS:     config.OwnTLS,
-		roots:      config.Roots,
+		settings:   settings{roots: config.Roots, kept: make(map[trust]*tls.Config)},
 		scout:      scout,
 		pool:       upstream.NewPool(serverName, refuses),
 		complaints: complaints{changed: config.Complained, byPlace: make(map[string]complaint)},
@@ -64,59 +62,36 @@ type access struct {
 
 // accessTo returns how a mirror is streamed from; nil for one that containerd can reach.
 func (s *relay) accessTo(mirror route.Target, granted grants.Grants) (*access, error) {
-	own, err := s.tlsFor(mirror, granted.Authority(mirror.Host))
-	place := mirrors.Scope(name(mirror))
-	login, hasLogin := granted.Login(place)
-	if err != nil || own == nil && !hasLogin {
+	key, login := granted.Find(mirrors.Scope(name(mirror)))
+	settings, err := s.tlsFor(mirror, granted.Authority(mirror.Host), key != "")
+	if err != nil || settings == nil {
 		return nil, err
 	}
-	if own == nil {
-		own = s.trust(&tls.Config{MinVersion: tls.VersionTLS12})
-	}
-	return &access{own, login, granted.Key(place)}, nil
+	return &access{settings, login, key}, nil
 }
 
-// tlsFor returns the settings that a registry needs; nil for those of any.
-func (s *relay) tlsFor(t route.Target, authority []byte) (own *tls.Config, err error) {
+// tlsFor returns the settings that a registry is streamed with, which nobody may change; nil where it needs none and has no login.
+func (s *relay) tlsFor(t route.Target, authority []byte, hasLogin bool) (*tls.Config, error) {
 	if s.ownTLS != nil {
-		if own, err = s.ownTLS(t.Host); err != nil {
+		own, err := s.ownTLS(t.Host)
+		if err != nil {
 			return nil, err
 		}
+		if own != nil {
+			if own.RootCAs == nil {
+				own.RootCAs = s.settings.roots()
+			}
+			return complete(own, t.Insecure, authority), nil
+		}
 	}
-	if own == nil && (t.Insecure || authority != nil) {
-		own = &tls.Config{MinVersion: tls.VersionTLS12}
-	}
-	if own == nil {
+	if !t.Insecure && authority == nil && !hasLogin {
 		return nil, nil //nolint:nilnil // no settings, and no error
 	}
-	s.trust(own)
-	if authority != nil {
-		own.RootCAs = own.RootCAs.Clone()
-		own.RootCAs.AppendCertsFromPEM(authority) // which was read before
+	if t.Insecure { // so that a source and a mirror there have the same, and the same connections
+		authority = nil
 	}
-	own.InsecureSkipVerify = t.Insecure
-	return own, nil
+	return s.settings.of(t.Insecure, authority), nil
 }
-
-// trust has settings without authorities trust those of the node.
-func (s *relay) trust(own *tls.Config) *tls.Config {
-	if own.RootCAs == nil && s.roots != nil {
-		own.RootCAs = s.roots()
-	}
-	if own.RootCAs == nil {
-		own.RootCAs = systemRoots()
-	}
-	return own
-}
-
-// systemRoots are the authorities that this process trusts.
-var systemRoots = sync.OnceValue(func() *x509.CertPool {
-	roots, err := x509.SystemCertPool()
-	if err != nil {
-		roots = x509.NewCertPool()
-	}
-	return roots
-})
 
 // open asks a registry for what containerd asks for.
 func (s *relay) open(r *http.Request, q question, t route.Target, how *access, patience time.Duration, whole bool) (*http.Response, error) {
@@ -192,7 +167,7 @@ func (s *relay) passManifest(w http.ResponseWriter, r *http.Request, q question,
 	return verdict{ok: true}
 }
 
-// answers tells whether a mirror that did not answer does so now.
+// answers reports whether a mirror that did not answer does so now.
 func (s *relay) answers(r *http.Request, q question, mirror route.Target, how *access) bool {
 	r.Method = http.MethodHead
 	resp, err := s.open(r, q, mirror, how, s.scout.deadline, false)
@@ -204,7 +179,7 @@ func (s *relay) answers(r *http.Request, q question, mirror route.Target, how *a
 
 // serveSource streams from an insecure source, for images by tag too. It gets no login (G4).
 func (s *relay) serveSource(w http.ResponseWriter, r *http.Request, q question, source route.Target) Result {
-	own, err := s.tlsFor(source, nil)
+	own, err := s.tlsFor(source, nil, false)
 	if err != nil {
 		fail(w, http.StatusBadGateway, "UNKNOWN", fmt.Sprintf("the node's TLS settings for %s cannot be used: %v", source.Host, err))
 		return Failed

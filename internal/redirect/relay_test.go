@@ -62,12 +62,12 @@ func TestAMirrorWithTLSSettingsOfTheNodesOwnIsStreamed(t *testing.T) {
 	mirror := startRegistry(t, false, has, closed)
 	var own *tls.Config
 	var failing error
-	s := New(Config{Keys: testKeys, OwnTLS: func(host string) (*tls.Config, error) {
+	s := New(wired(Config{OwnTLS: func(host string) (*tls.Config, error) {
 		if host != mirror.host || own == nil {
 			return nil, failing
 		}
 		return own.Clone(), failing
-	}})
+	}}))
 	setRules(t, s, "a: s.com/x -> "+mirror.host+"/m")
 	path := func(i int) string { return pathTo("0", "s.com", fmt.Sprint("x/y", i), manifestDigest) }
 	if w := ask(t, s, http.MethodGet, path(0)); w.Code != http.StatusTemporaryRedirect {

@@ -89,7 +89,7 @@ func silentFor(d time.Duration) string {
 	return fmt.Sprintf("it does not answer within %s", d)
 }
 
-// answers tells whether a registry answers anything at all, an error included.
+// answers reports whether a registry answers anything at all, an error included.
 func (s *scout) answers(host string) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), s.deadline)
 	defer cancel()

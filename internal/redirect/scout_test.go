@@ -128,7 +128,7 @@ func eventually(t *testing.T, what string, is func() bool) {
 	t.Errorf("%s: never", what)
 }
 
-// knows tells whether a registry or a repository is held for silent.
+// knows reports whether a registry or a repository is held for silent.
 func (s *silences) knows(what string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -26,7 +26,7 @@ type silence struct {
 
 // silences are the registries and repositories that did not answer lately, and so are not waited for.
 type silences struct {
-	// answers tells whether a registry answers anything at all.
+	// answers reports whether a registry answers anything at all.
 	answers func(host string) bool
 
 	mu       sync.Mutex
@@ -34,7 +34,7 @@ type silences struct {
 	checking map[string]bool     // registries that are being asked whether they answer at all
 }
 
-// isSilent tells whether a mirror did not answer lately. It has such a one tried again behind the scenes, from time to time.
+// isSilent reports whether a mirror did not answer lately. It has such a one tried again behind the scenes, from time to time.
 func (s *silences) isSilent(mirror route.Target, answers func() bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -42,7 +42,7 @@ func (s *silences) isSilent(mirror route.Target, answers func() bool) bool {
 	return s.again(name(mirror), answers) || host
 }
 
-// again tells whether one is silent, and tries it again if it is time. The lock is held.
+// again reports whether one is silent, and tries it again if it is time. The lock is held.
 func (s *silences) again(what string, answers func() bool) bool {
 	silence := s.silent[what]
 	if silence == nil || time.Since(silence.tried) > forgotten {

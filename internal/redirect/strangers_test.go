@@ -21,7 +21,7 @@ import (
 // listening starts a redirector whose entries only the key opens.
 func listening(t *testing.T, key route.Key, sets string) *Server {
 	t.Helper()
-	s := New(Config{Port: freePort(t), Keys: func() []route.Key { return []route.Key{key} }, Log: logr.Discard()})
+	s := New(wired(Config{Port: freePort(t), Keys: func() []route.Key { return []route.Key{key} }, Log: logr.Discard()}))
 	setRules(t, s, sets)
 	l, err := s.Listen(t.Context())
 	if err != nil {

@@ -69,7 +69,7 @@ func (m *memory) recall(q question, mirror route.Target) (verdict, bool) {
 	return v, ok && time.Now().Before(v.until)
 }
 
-// distrusts tells whether blobs are not taken from a mirror.
+// distrusts reports whether blobs are not taken from a mirror.
 func (m *memory) distrusts(q question, mirror route.Target) (verdict, bool) {
 	if q.kind != blobs {
 		return verdict{}, false

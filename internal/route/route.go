@@ -15,12 +15,13 @@ import (
 // Router answers by longest match over the rules. An answer costs by the depth of a repository's path and not by the number
 // of rules.
 type Router struct {
+	rules []mirrors.Rule
 	index *mirrors.Index
 }
 
 // NewRouter keeps pointers into the slice.
 func NewRouter(rules []mirrors.Rule) *Router {
-	return &Router{index: mirrors.NewIndex(rules)}
+	return &Router{rules: rules, index: mirrors.NewIndex(rules)}
 }
 
 // Target is a repository of a registry.
@@ -80,6 +81,14 @@ func (r *Router) Wildcard(host string) mirrors.Scope {
 		return rule.Source
 	}
 	return ""
+}
+
+// HasMirror reports whether a rule names a mirror that contains a repository. It costs by the number of rules.
+func (r *Router) HasMirror(repository mirrors.Scope) bool {
+	names := Aliases(repository)
+	return slices.ContainsFunc(r.rules, func(rule mirrors.Rule) bool {
+		return slices.ContainsFunc(rule.Mirrors, func(m mirrors.Mirror) bool { return slices.ContainsFunc(names, m.Location.Contains) })
+	})
 }
 
 // IsBlocked tells whether the source must not be contacted.

@@ -34,6 +34,11 @@ func TestARankLeadsToTheMirrorAtItsPlace(t *testing.T) {
 			t.Errorf("%s: blocked %t", path, got)
 		}
 	}
+	for repository, want := range map[mirrors.Scope]bool{"m.com/y/app": true, "m.com/y": true, "registry-1.docker.io/z/app": true, "n.com/any": true, "o.com/y": false} {
+		if got := router.HasMirror(repository); got != want {
+			t.Errorf("%s: is in a mirror %t", repository, got)
+		}
+	}
 	for host, want := range map[string]mirrors.Scope{"a.wild.com": "*.wild.com", "a.wild.com:5000": "", "wild.com": "", "s.com": ""} {
 		if got := router.Wildcard(host); got != want {
 			t.Errorf("%s: the wildcard is %q", host, got)

@@ -88,7 +88,7 @@ func (s *Sink) Describe(node *nodecheck.Node) {
 	}
 }
 
-// Lost tells whether the host has another folder now in the place of the one that this Pod has mounted.
+// Lost reports whether the host has another folder now in the place of the one that this Pod has mounted.
 func (s *Sink) Lost() error {
 	if s.settings.configDir == "" || path.Dir(s.settings.dir) != path.Dir(s.settings.config) {
 		return nil // it cannot be told

@@ -24,7 +24,7 @@ type ownTLS struct {
 	roots *roots
 }
 
-// has tells whether there are settings for a registry.
+// has reports whether there are settings for a registry.
 func (o ownTLS) has(registry string) bool {
 	return len(ondisk.OwnTLS(o.host, registry)) > 0
 }

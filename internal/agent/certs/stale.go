@@ -32,7 +32,7 @@ func (p *pass) removeStale(wanted map[string]bool, router *route.Router) error {
 	return errors.Join(failed...)
 }
 
-// holds tells whether a stale file closes what the rules block by another one that is missing: the default host's, for a registry
+// holds reports whether a stale file closes what the rules block by another one that is missing: the default host's, for a registry
 // that had a folder of its own, or the other way round.
 func (p *pass) holds(folder string, router *route.Router) bool {
 	host := certsd.HostOf(folder)

@@ -195,7 +195,7 @@ func (d Folder) names(folder string) (names []string) {
 	return names
 }
 
-// isBegun tells whether a folder has nothing but what a killed process began to write.
+// isBegun reports whether a folder has nothing but what a killed process began to write.
 func isBegun(files fs.FS, folder string) bool {
 	entries, err := fs.ReadDir(files, folder)
 	return err == nil && len(entries) > 0 && !slices.ContainsFunc(entries, func(entry fs.DirEntry) bool { return !hostfile.IsTemporary(entry.Name()) })

@@ -23,7 +23,7 @@ func OwnTLS(host *hostfile.Host, registry string) (names []string) {
 	return slices.DeleteFunc(certificates(host, registry), func(name string) bool { return name == Authority })
 }
 
-// HasTLS tells whether there are certificates for a registry there, whoever wrote them.
+// HasTLS reports whether there are certificates for a registry there, whoever wrote them.
 func HasTLS(host *hostfile.Host, registry string) bool {
 	return len(certificates(host, registry)) > 0
 }

@@ -111,7 +111,7 @@ func (e *endpoint) check(server string) error {
 	return nil
 }
 
-// areNames tells whether a value is one text or a list of texts, or, where that is allowed, has lists of two in it.
+// areNames reports whether a value is one text or a list of texts, or, where that is allowed, has lists of two in it.
 func areNames(value any, pairs bool) bool {
 	list, isList := value.([]any)
 	if !isList {

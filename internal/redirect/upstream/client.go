@@ -127,6 +127,9 @@ func (c *clients) checkRedirect(req *http.Request, via []*http.Request) error {
 
 // equal reports whether two settings of ours have the same authorities and the same client certificates.
 func equal(a, b *tls.Config) bool {
+	if a == b {
+		return true
+	}
 	sameRoots := a.RootCAs == nil && b.RootCAs == nil || a.RootCAs != nil && b.RootCAs != nil && a.RootCAs.Equal(b.RootCAs)
 	return sameRoots && a.InsecureSkipVerify == b.InsecureSkipVerify &&
 		slices.EqualFunc(a.Certificates, b.Certificates, func(x, y tls.Certificate) bool {
