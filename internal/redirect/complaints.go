@@ -4,6 +4,7 @@
 package redirect
 
 import (
+	"cmp"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -43,45 +44,58 @@ type Complaint struct {
 const (
 	// maxComplaints bounds the complaints.
 	maxComplaints = 64
-	// stale is how long a complaint stays that nothing renews.
-	stale = 24 * time.Hour
+	// stale is how long a complaint stays that nothing renews, and staleOfOne one about a single repository: that may be none that anybody wants.
+	stale      = 24 * time.Hour
+	staleOfOne = time.Hour
 )
 
-// complaint is one with what ends it.
+// complaint is one with what it depends on.
 type complaint struct {
 	Complaint
-	// of is the repository that it came up at. Only that one ends it, unless the login, or the certificate, is no good for any.
-	of         mirrors.Scope
-	everywhere bool
-	login      grants.Login
-	until      time.Time
+	of        mirrors.Scope // the repository that it came up at
+	login     grants.Login
+	authority string
+	until     time.Time
 }
 
-// complaints are those of all mirrors: the last one about each registry, and about the login for each place.
+// cause is what a complaint is known by: an answer from where it came up ends it. Manifests and blobs can be at different places.
+type cause struct {
+	mirror string
+	kind   Kind
+	// of is the repository; "" where the login, or the certificate, is no good for any.
+	of mirrors.Scope
+	// object is what was asked for, manifests or blobs.
+	object string
+}
+
+// complaints are those about all mirrors, under the rules and grants of the moment.
 type complaints struct {
 	changed func()
 
 	mu      sync.Mutex
-	byPlace map[string]complaint
+	granted grants.Grants
+	byCause map[cause]complaint
 }
 
-// note takes note of how a mirror answered; err is nil where it did so well.
-func (c *complaints) note(mirror route.Target, how *access, err error) {
-	found, isComplaint := complaintAbout(mirror.Host, string(how.key), err)
+// note takes note of how a mirror answered; err is nil where it did so well. What a login that is another one by now came to says nothing.
+func (c *complaints) note(q question, mirror route.Target, how *access, err error) {
+	of := mirrors.Scope(name(mirror))
+	found, everywhere, isComplaint := complaintAbout(of, string(how.key), err)
 	if err != nil && !isComplaint {
 		return // which says nothing about the login or the certificate
 	}
-	found.of, found.login, found.until = mirrors.Scope(name(mirror)), how.login, time.Now().Add(stale)
 	c.mu.Lock()
 	changes := false
-	if isComplaint {
-		changes = c.add(found)
-	} else {
-		before := len(c.byPlace)
-		maps.DeleteFunc(c.byPlace, func(place string, known complaint) bool {
-			return (place == mirror.Host || place == string(how.key)) && (known.everywhere || known.of == found.of)
+	switch login, _ := c.granted.Login(of); {
+	case login != how.login:
+	case isComplaint:
+		changes = c.add(q.kind, everywhere, complaint{Complaint: found, of: of, login: login, authority: string(c.granted.Authority(mirror.Host))})
+	default:
+		before := len(c.byCause)
+		maps.DeleteFunc(c.byCause, func(known cause, _ complaint) bool {
+			return (known.mirror == mirror.Host || known.mirror == string(how.key)) && known.object == q.kind && (known.of == "" || known.of == of)
 		})
-		changes = len(c.byPlace) != before
+		changes = len(c.byCause) != before
 	}
 	c.mu.Unlock()
 	if changes {
@@ -90,73 +104,94 @@ func (c *complaints) note(mirror route.Target, how *access, err error) {
 }
 
 // add returns whether a complaint says anything new. The lock is held.
-func (c *complaints) add(found complaint) (isNew bool) {
-	known := c.byPlace[found.Mirror]
-	if known.Kind == found.Kind && known.everywhere == found.everywhere {
+func (c *complaints) add(object string, everywhere bool, found complaint) (isNew bool) {
+	by := cause{found.Mirror, found.Kind, found.of, object}
+	found.until = time.Now().Add(staleOfOne)
+	if everywhere {
+		by.of, found.until = "", time.Now().Add(stale)
+	}
+	known, isKnown := c.byCause[by]
+	switch {
+	case isKnown:
 		found.Complaint = known.Complaint // it would say the same in other words
-	} else if len(c.byPlace) >= maxComplaints {
+	case len(c.byCause) >= maxComplaints:
 		c.makeRoom()
 	}
-	c.byPlace[found.Mirror] = found
-	return known.Complaint != found.Complaint
+	c.byCause[by] = found
+	return !isKnown
 }
 
-// makeRoom forgets what is stale, and all else where that does not suffice. The lock is held.
+// makeRoom forgets the complaint that ends next. The lock is held.
 func (c *complaints) makeRoom() {
-	maps.DeleteFunc(c.byPlace, func(_ string, known complaint) bool { return time.Now().After(known.until) })
-	if len(c.byPlace) >= maxComplaints {
-		clear(c.byPlace)
+	var next cause
+	for by, known := range c.byCause {
+		if first, ok := c.byCause[next]; !ok || known.until.Before(first.until) {
+			next = by
+		}
 	}
+	delete(c.byCause, next)
 }
 
-// keep forgets complaints about logins that are others by now, and about mirrors that no rule names any more.
+// keep forgets complaints about logins and authorities that are others by now, and about mirrors that no rule names any more.
 func (c *complaints) keep(granted grants.Grants, router *route.Router) {
 	c.mu.Lock()
-	before := len(c.byPlace)
-	maps.DeleteFunc(c.byPlace, func(_ string, known complaint) bool {
+	c.granted = granted
+	before := len(c.byCause)
+	maps.DeleteFunc(c.byCause, func(_ cause, known complaint) bool {
 		login, _ := granted.Login(known.of)
-		return login != known.login || !router.HasMirror(known.of)
+		isNew := login != known.login
+		if known.Kind == CertificateExpired || known.Kind == AuthorityUnknown || known.Kind == CertificateName {
+			isNew = string(granted.Authority(known.of.Host())) != known.authority
+		}
+		return isNew || !router.HasMirror(known.of)
 	})
-	changes := len(c.byPlace) != before
+	changes := len(c.byCause) != before
 	c.mu.Unlock()
 	if changes {
 		c.changed()
 	}
 }
 
-// all returns the complaints that stand, in the order of the mirrors.
+// all returns the complaints that stand, each once, in the order of the mirrors.
 func (c *complaints) all() (all []Complaint) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, place := range slices.Sorted(maps.Keys(c.byPlace)) {
-		if known := c.byPlace[place]; time.Now().Before(known.until) {
+	for _, known := range c.byCause {
+		if time.Now().Before(known.until) {
 			all = append(all, known.Complaint)
 		}
 	}
-	return all
+	slices.SortFunc(all, func(a, b Complaint) int {
+		return cmp.Or(cmp.Compare(a.Mirror, b.Mirror), cmp.Compare(a.Message, b.Message))
+	})
+	return slices.Compact(all)
 }
 
-// complaintAbout says what there is to put right where a mirror answered with an error. The key is that of the login; "" for none.
-func complaintAbout(host, key string, err error) (found complaint, ok bool) {
+// complaintAbout says what there is to put right where a mirror's repository answered with an error, and whether that goes for all repositories.
+// The key is that of the login; "" for none.
+func complaintAbout(of mirrors.Scope, key string, err error) (found Complaint, everywhere, ok bool) {
+	host := of.Host()
 	var refused *upstream.Refused
 	var untrusted *upstream.Untrusted
 	switch {
 	case errors.As(err, &refused) && refused.Unsent != "":
-		found.Complaint = Complaint{key, LoginRefused, fmt.Sprintf("mirror %s answered %s, and was not sent the login of Secret %s, key %s: %s", host, refused.Status, grants.CredentialsName, key, refused.Unsent), remedyForUnsent(key, refused.Unsent)}
+		message := fmt.Sprintf("mirror %s answered %s, and was not sent the login of Secret %s, key %s: %s", host, refused.Status, grants.CredentialsName, key, refused.Unsent)
+		return Complaint{key, LoginRefused, message, remedyForUnsent(key, refused.Unsent)}, false, true
 	case errors.As(err, &refused) && refused.HadLogin:
-		found.Complaint = Complaint{key, LoginRefused, fmt.Sprintf("mirror %s refuses the login of Secret %s, key %s, with %s", host, grants.CredentialsName, key, refused.Status), remedyForLogin(key)}
+		message := fmt.Sprintf("mirror %s refuses the login of Secret %s, key %s, with %s", host, grants.CredentialsName, key, refused.Status)
 		if refused.By != host {
-			found.Message += " from its token server " + refused.By
+			message += " from its token server " + refused.By
 		}
-		found.everywhere = refused.Everywhere
+		if refused.Everywhere {
+			return Complaint{key, LoginRefused, message, remedyForLogin(key)}, true, true
+		}
+		return Complaint{key, LoginRefused, fmt.Sprintf("%s, for repository %s", message, of), "if that repository is there, let the login pull from it; if all others are refused too, " + remedyForLogin(key)}, false, true
 	case errors.As(err, &refused) && strings.HasPrefix(refused.Status, "401 "):
-		found.Complaint = Complaint{host, LoginNeeded, fmt.Sprintf("mirror %s wants a login, and Secret %s has none for it", host, grants.CredentialsName), remedyForLogin(host)}
+		return Complaint{host, LoginNeeded, fmt.Sprintf("mirror %s wants a login, and Secret %s has none for it", host, grants.CredentialsName), remedyForLogin(host)}, false, true
 	case errors.As(err, &untrusted):
-		found.Complaint, found.everywhere = complaintAboutCertificate(host, untrusted), true
-	default:
-		return found, false
+		return complaintAboutCertificate(host, untrusted), untrusted.Host == host, true // or that of where it sends on to for this one
 	}
-	return found, true
+	return Complaint{}, false, false
 }
 
 func remedyForUnsent(key string, why upstream.Unsent) string {

@@ -67,7 +67,7 @@ func TestAWrongPasswordIsSentOnceAndComplainedOf(t *testing.T) {
 				t.Errorf("the login was sent %d times", n)
 			}
 			found := one(t, s, LoginRefused)
-			if !s.relay.complaints.byPlace[mirror.host].everywhere {
+			if _, ok := s.relay.complaints.byCause[cause{mirror.host, LoginRefused, "", manifests}]; !ok {
 				t.Error("it is taken for a complaint about one repository")
 			}
 			for _, want := range []string{"mirror " + mirror.host + " refuses the login of Secret mirror-credentials, key " + mirror.host + ", with 401 Unauthorized"} {
@@ -111,7 +111,9 @@ func TestALoginThatDoesNotSufficeForOneRepositoryServesTheOthers(t *testing.T) {
 			}
 			pull(t, s, "0", "x/y")
 		}
-		one(t, s, LoginRefused)
+		if found := one(t, s, LoginRefused); !strings.HasSuffix(found.Message, ", for repository "+mirror.host+"/m/shut/y") {
+			t.Errorf("complaint %v", found)
+		}
 		refused := 0
 		for _, r := range mirror.requests() {
 			if strings.Contains(r.URL.Path, "/shut/") && r.Header.Get("Authorization") != "" {

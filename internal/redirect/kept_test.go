@@ -6,8 +6,13 @@ package redirect
 import (
 	"fmt"
 	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
-	"time"
+
+	"github.com/mirrorset/mirrorset/internal/grants"
 )
 
 func TestAComplaintEndsWithTheRuleThatNamesTheMirror(t *testing.T) {
@@ -32,26 +37,84 @@ func TestAComplaintEndsWithTheRuleThatNamesTheMirror(t *testing.T) {
 }
 
 func TestAComplaintInOtherWordsIsNotNew(t *testing.T) {
-	c := complaints{byPlace: make(map[string]complaint)}
-	about := func(kind Kind, message string) complaint {
-		return complaint{Complaint: Complaint{Mirror: "m.com", Kind: kind, Message: message}, until: time.Now().Add(stale)}
-	}
-	for i, want := range []bool{true, false, true} {
-		found := about([]Kind{LoginRefused, LoginRefused, AuthorityUnknown}[i], fmt.Sprint(i))
-		if c.add(found) != want {
-			t.Errorf("complaint %d: new %t", i, !want)
+	c := complaints{byCause: make(map[cause]complaint)}
+	for i, kind := range []Kind{LoginRefused, LoginRefused, AuthorityUnknown} {
+		if isNew := c.add(manifests, true, complaint{Complaint: Complaint{Mirror: "m.com", Kind: kind, Message: fmt.Sprint(i)}}); isNew != (i != 1) {
+			t.Errorf("complaint %d: new %t", i, isNew)
 		}
 	}
 }
 
-func TestComplaintsAreBounded(t *testing.T) {
-	c := complaints{byPlace: make(map[string]complaint)}
+func TestComplaintsAreBoundedAndTheNewestStay(t *testing.T) {
+	c := complaints{byCause: make(map[cause]complaint)}
 	for i := range 3 * maxComplaints {
-		c.mu.Lock()
-		c.add(complaint{Complaint: Complaint{Mirror: fmt.Sprint(i), Kind: LoginNeeded}, until: time.Now().Add(stale)})
-		c.mu.Unlock()
+		c.add(manifests, true, complaint{Complaint: Complaint{Mirror: fmt.Sprint(i), Kind: LoginNeeded}})
 	}
-	if n := len(c.all()); n == 0 || n > maxComplaints {
-		t.Errorf("%d are kept", n)
+	all := c.all()
+	if len(all) != maxComplaints || !slices.ContainsFunc(all, func(k Complaint) bool { return k.Mirror == fmt.Sprint(3*maxComplaints-1) }) {
+		t.Errorf("%d are kept: %v", len(all), all)
+	}
+}
+
+// TestEachCauseStaysUntilItIsMended has a repository that the login may not read, one whose blobs are at a store that nobody trusts, and one that is well.
+func TestEachCauseStaysUntilItIsMended(t *testing.T) {
+	corp, other := newAuthority(t), newAuthority(t)
+	store := other.start(t, content)
+	mirror := corp.start(t, func(w http.ResponseWriter, r *http.Request) {
+		_, _, ok := r.BasicAuth()
+		switch {
+		case ok && strings.HasPrefix(r.URL.Path, "/v2/m/shut/"):
+			w.WriteHeader(http.StatusForbidden)
+		case ok && strings.HasPrefix(r.URL.Path, "/v2/m/far/") && strings.Contains(r.URL.Path, "/blobs/"):
+			http.Redirect(w, r, store.URL+"/blob", http.StatusTemporaryRedirect)
+		default:
+			basic("ann", "secret1")(w, r)
+		}
+	})
+	s := newGranted(t, "a: s.com/x -> "+mirror.host+"/m", grant(t, map[string]login{mirror.host: password("ann", "secret1")}, corp, mirror))
+	var changes atomic.Int32
+	s.relay.complaints.changed = func() { changes.Add(1) }
+	for range 3 {
+		for _, repository := range []string{"x/shut", "x/far", "x/well"} {
+			ask(t, s, http.MethodGet, pathTo("0", "s.com", repository, manifestDigest))
+			ask(t, s, http.MethodGet, blobPath("0", repository))
+		}
+	}
+	var kinds []Kind
+	for _, found := range s.Complaints() {
+		kinds = append(kinds, found.Kind)
+	}
+	slices.Sort(kinds)
+	if !slices.Equal(kinds, []Kind{AuthorityUnknown, LoginRefused}) || changes.Load() > 3 {
+		t.Errorf("complaints %v, which changed %d times", s.Complaints(), changes.Load())
+	}
+	regrant(s, grant(t, map[string]login{mirror.host: password("ann", "secret1")}, other, mirror))
+	if found := s.Complaints(); len(found) != 1 || found[0].Kind != LoginRefused {
+		t.Errorf("with another authority: complaints %v", found)
+	}
+}
+
+func TestALateAnswerToAnOldLoginIsNotComplainedOf(t *testing.T) {
+	corp := newAuthority(t)
+	arrived, mended := make(chan struct{}), make(chan struct{})
+	mirror := corp.start(t, func(w http.ResponseWriter, r *http.Request) {
+		if _, secret, ok := r.BasicAuth(); ok && secret == "secret0" {
+			close(arrived)
+			<-mended
+		}
+		basic("ann", "secret1")(w, r)
+	})
+	granted := func(secret string) grants.Grants {
+		return grant(t, map[string]login{mirror.host: password("ann", secret)}, corp, mirror)
+	}
+	s := newGranted(t, "a: s.com/x -> "+mirror.host+"/m", granted("secret0"))
+	var asking sync.WaitGroup
+	asking.Go(func() { ask(t, s, http.MethodGet, blobPath("0", "x/y")) })
+	<-arrived
+	regrant(s, granted("secret1"))
+	close(mended)
+	asking.Wait()
+	if found := s.Complaints(); found != nil {
+		t.Errorf("complaints %v", found)
 	}
 }

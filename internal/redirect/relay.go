@@ -47,7 +47,7 @@ func newRelay(config Config, scout *scout, refuses func(to *url.URL) bool) *rela
 		settings:   settings{roots: config.Roots, kept: make(map[trust]*tls.Config)},
 		scout:      scout,
 		pool:       upstream.NewPool(serverName, refuses),
-		complaints: complaints{changed: config.Complained, byPlace: make(map[string]complaint)},
+		complaints: complaints{changed: config.Complained, byCause: make(map[cause]complaint)},
 		buffered:   make(chan struct{}, maxBuffered),
 	}
 }
@@ -124,7 +124,7 @@ func (s *relay) serveMirror(w http.ResponseWriter, r *http.Request, q question, 
 	}
 	resp, err := s.open(r, q, mirror, how, patience, isManifest)
 	if err != nil || resp.StatusCode < http.StatusInternalServerError {
-		s.complaints.note(mirror, how, err)
+		s.complaints.note(q, mirror, how, err)
 	}
 	if err != nil {
 		if errors.Is(err, upstream.ErrSilent) {
