@@ -294,6 +294,15 @@ fuzz: ## Run each fuzz target FUZZ_RUNS times.
 bench: ## Run the benchmarks.
 	go test -run '^$$' -bench . -benchmem $(PACKAGES) $(TEST_PACKAGES)
 
+# The size of the layer, as Kubernetes writes quantities, and how often it is pulled either way.
+LAYER ?= 1Gi
+RUNS ?= 10
+
+.PHONY: bench-stream
+bench-stream: build $(BIN)/k8s/containerd ## Compare pulls of a LAYER that the redirector streams with direct ones, RUNS times (root).
+	@go build -o $(BIN)/bench-stream ./test/bench/stream
+	@exec $(BIN)/bench-stream -bin $(BIN) -layer $(LAYER) -runs $(RUNS) # in the place of the shell, so that it gets make's signals
+
 .PHONY: lint
 lint: $(GOLANGCI_LINT) $(ACTIONLINT) ## Run the linters, which hold the import walls too.
 	$(GOLANGCI_LINT) run --build-tags e2e --allow-parallel-runners

@@ -17,19 +17,27 @@ const InsecureAnnotation = "mirrorset.io/insecure-mirrors"
 // ofTheSet is the Index of an [Entry] that stands for what a set says beside its entries.
 const ofTheSet = -1
 
-// readInsecure returns the scopes that are in the grammar, and says of the others why they are not (I3).
+// readInsecure returns the scopes that are in the grammar, and says of the others, and of those that no mirror of the set lies in, what is wrong
+// (I3).
 func (m *merger) readInsecure(set *Set) (scopes Scopes) {
 	var lost []string
 	more := 0
+	lose := func(text, why string) {
+		if len(lost) == maxExplained {
+			more++
+			return
+		}
+		lost = append(lost, fmt.Sprintf("%s is left out: %s", quote(text), why))
+	}
 	for part := range strings.FieldsFuncSeq(set.InsecureMirrors, func(r rune) bool { return r == ',' || r == '\n' }) {
 		switch text := strings.TrimSpace(part); {
 		case text == "":
-		case value.Source.Takes(text):
-			scopes = append(scopes, Scope(text))
-		case len(lost) < maxExplained:
-			lost = append(lost, fmt.Sprintf("%s is left out: %s", quote(text), value.Wrong(text, value.Source)))
+		case !value.Source.Takes(text):
+			lose(text, value.Wrong(text, value.Source))
+		case !set.names(Scope(text)):
+			lose(text, "no mirror that the set names lies there; write it as the mirror is written, with its port")
 		default:
-			more++
+			scopes = append(scopes, Scope(text))
 		}
 	}
 	if more > 0 {
@@ -40,6 +48,13 @@ func (m *merger) readInsecure(set *Set) (scopes Scopes) {
 			"annotation %s: %s; write host[:port][/path] or *.host for each, separated by commas", InsecureAnnotation, strings.Join(lost, "; "))
 	}
 	return scopes
+}
+
+// names reports whether a mirror of the set lies in a scope.
+func (s *Set) names(in Scope) bool {
+	return slices.ContainsFunc(s.Entries, func(e SetEntry) bool {
+		return slices.ContainsFunc(e.Mirrors, func(m string) bool { return value.Mirror.Takes(m) && in.Contains(Scope(m)) })
+	})
 }
 
 // mark notes which mirrors of a statement its set calls insecure. The source is none of them, wherever it stands.

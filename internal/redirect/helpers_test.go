@@ -35,9 +35,17 @@ var (
 // wired adds what a redirector cannot do without: here, a node that trusts nobody.
 func wired(c Config) Config {
 	trusted := x509.NewCertPool()
+	if c.Keys == nil {
+		c.Keys = testKeys
+	}
 	c.Roots, c.Complained = func() *x509.CertPool { return trusted }, func() {}
 	return c
 }
+
+// testKey opens the redirectors of tests.
+const testKey = route.Key("of tests")
+
+func testKeys() []route.Key { return []route.Key{testKey} }
 
 // newServer returns a redirector with the rules of sets in the notation of mirrorstest.
 func newServer(t testing.TB, sets string, insecure ...string) *Server {
@@ -82,7 +90,7 @@ func ask(t testing.TB, s http.Handler, method, path string, headers ...string) (
 
 // pathTo is the path of a manifest at one of the redirector's entries.
 func pathTo(entry, host, repository, object string) string {
-	return route.RedirectorPath + entry + "/" + repository + "/manifests/" + object + "?ns=" + host
+	return testKey.Path(host, route.Entry(entry)) + "/" + repository + "/manifests/" + object + "?ns=" + host
 }
 
 // registryAt is a registry that answers in one way, and remembers what it was asked.

@@ -31,7 +31,8 @@ import (
 type Config struct {
 	// Port is the one of 127.0.0.1 to listen on.
 	Port int
-	// Keys returns those that open its entries; nil where there are none yet, and then every entry is open. It is asked for each request.
+	// Keys returns those that open its entries, and is asked for each request. Where there are none yet, every entry is open, and no mirror gets a
+	// login or an authority.
 	Keys func() []route.Key
 	// Roots returns the authorities that the node trusts, which nobody may change.
 	Roots func() *x509.CertPool
@@ -121,10 +122,15 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) Result {
 		return Failed
 	}
 	way, named := s.route(rules.Router, q)
-	if !s.isOpen(q, way.Rule) {
+	keys := s.config.Keys()
+	switch {
+	case len(keys) == 0:
+		rules = &Rules{Router: rules.Router, Blockers: rules.Blockers}
+	case !isOpen(q, way.Rule, keys):
 		fail(w, http.StatusNotFound, "NAME_UNKNOWN", "this is no path of a hosts.toml that this node has now")
 		return BadRequest
 	}
+	noteLetIn(r)
 	rank, isRank := q.entry.Rank()
 	switch {
 	case isRank:
@@ -146,13 +152,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) Result {
 
 // isOpen reports whether the one who asks has read a hosts.toml of this node (N10): that of the registry, or that of all that have none. The latter
 // opens only what a wildcard has a say about, or no rule with mirrors.
-func (s *Server) isOpen(q question, rule *mirrors.Rule) bool {
-	if s.config.Keys == nil {
-		return true
-	}
-	keys := s.config.Keys()
+func isOpen(q question, rule *mirrors.Rule, keys []route.Key) bool {
 	ofAny := rule == nil || rule.Source.IsWildcard() || len(rule.Mirrors) == 0
-	return len(keys) == 0 || slices.ContainsFunc(keys, func(k route.Key) bool {
+	return slices.ContainsFunc(keys, func(k route.Key) bool {
 		return k.Opens(q.element, q.host, q.entry) || ofAny && k.Opens(q.element, route.AnyHost, q.entry)
 	})
 }

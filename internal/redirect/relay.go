@@ -136,7 +136,7 @@ func (s *relay) serveMirror(w http.ResponseWriter, r *http.Request, q question, 
 	s.scout.silences.note(name(mirror), true)
 	switch {
 	case resp.StatusCode != http.StatusOK && (q.kind == manifests || resp.StatusCode != http.StatusPartialContent):
-		return verdict{why: "it answered " + resp.Status}
+		return verdict{why: "it answered " + upstream.StatusText(resp.StatusCode)}
 	case isManifest:
 		return s.passManifest(w, r, q, resp)
 	}
@@ -196,7 +196,7 @@ func (s *relay) serveSource(w http.ResponseWriter, r *http.Request, q question, 
 	}
 	defer func() { _ = resp.Body.Close() }() // it was only read from
 	if resp.StatusCode >= 300 {
-		fail(w, resp.StatusCode, "UNKNOWN", fmt.Sprintf("source %s answered %s", name(source), resp.Status))
+		fail(w, resp.StatusCode, "UNKNOWN", fmt.Sprintf("source %s answered %s", name(source), upstream.StatusText(resp.StatusCode)))
 		return Failed
 	}
 	pass(w, resp)

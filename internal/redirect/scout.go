@@ -17,6 +17,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/redirect/upstream"
 	"github.com/mirrorset/mirrorset/internal/route"
 )
 
@@ -157,7 +158,7 @@ func (s *scout) request(ctx context.Context, q question, mirror route.Target, ac
 	defer func() { _ = resp.Body.Close() }() // it was only read from
 	switch {
 	case resp.StatusCode == http.StatusNotFound, resp.StatusCode == http.StatusGone, resp.StatusCode == http.StatusTooManyRequests, resp.StatusCode >= 500:
-		return verdict{why: "it answered " + resp.Status}
+		return verdict{why: "it answered " + upstream.StatusText(resp.StatusCode)}
 	case resp.StatusCode != http.StatusOK, !isManifest: // such as one that wants to know who asks
 		return verdict{ok: true}
 	}

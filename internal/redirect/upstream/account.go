@@ -42,7 +42,7 @@ type account struct {
 }
 
 type refusal struct {
-	*Refused
+	error // a [*Refused], or how a token server fails
 	until time.Time
 }
 
@@ -127,12 +127,12 @@ func (a *account) ask(ctx context.Context, r Request, try *attempt) (*http.Respo
 // refused says what an answer of 401 or 403 means.
 func (a *account) refused(try *attempt, resp *http.Response) error {
 	if at := resp.Request.URL; at.Scheme+"://"+at.Host != try.registry {
-		return errors.New(at.Host + ", where it sends on to, answered " + resp.Status)
+		return errors.New(at.Host + ", where it sends on to, answered " + StatusText(resp.StatusCode))
 	}
 	if try.refused != nil {
 		return try.refused
 	}
-	refused := &Refused{Status: resp.Status, By: resp.Request.URL.Host, HadLogin: a.hasLogin()}
+	refused := &Refused{Status: StatusText(resp.StatusCode), By: resp.Request.URL.Host, HadLogin: a.hasLogin()}
 	if refused.HadLogin && !try.sent {
 		refused.Unsent = NotAsked
 	}
@@ -151,20 +151,20 @@ func (a *account) why(try *attempt, err error) error {
 	case errors.Is(err, ErrSilent):
 		return ErrSilent
 	case try.wantsPassword && a.login.Password == "": // so the library has nothing to send
-		refused := &Refused{Status: statusText(http.StatusUnauthorized), By: a.of.Host(), HadLogin: a.hasLogin()}
+		refused := &Refused{Status: StatusText(http.StatusUnauthorized), By: a.of.Host(), HadLogin: a.hasLogin()}
 		if refused.HadLogin {
 			refused.Unsent = NoPassword
 		}
 		return refused
 	case errors.As(err, &answered) && answered.URL != nil:
-		status := statusText(answered.StatusCode)
-		if answered.StatusCode == http.StatusUnauthorized || answered.StatusCode == http.StatusForbidden {
+		status := StatusText(answered.StatusCode)
+		if isRefusal(answered.StatusCode, true) {
 			if sent := a.barrier(try.repository, false); sent != nil { // by another attempt, which this one waited for
 				return sent
 			}
 			return &Refused{Status: status, By: answered.URL.Host, HadLogin: a.hasLogin()}
 		}
-		return errors.New("its token server " + answered.URL.Host + " answered " + status)
+		return tokenServerFailed(answered.URL.Host, answered.StatusCode)
 	}
 	return shown(err)
 }
@@ -181,6 +181,23 @@ func (a *account) bar(try *attempt, resp *http.Response, isToken bool) {
 	if !isToken {
 		a.proven = false
 	}
+	try.refused = &Refused{Status: StatusText(resp.StatusCode), By: resp.Request.URL.Host, HadLogin: true, Everywhere: barredFrom == ""}
+	a.barFrom(barredFrom, try.refused)
+}
+
+// pause keeps a token server that fails from being sent the login for each request.
+func (a *account) pause(try *attempt, resp *http.Response) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.barFrom(try.repository, tokenServerFailed(resp.Request.URL.Host, resp.StatusCode))
+}
+
+func tokenServerFailed(host string, code int) error {
+	return errors.New("its token server " + host + " answered " + StatusText(code))
+}
+
+// barFrom keeps the login from a repository, "" for all, for a while. The lock is held.
+func (a *account) barFrom(repository string, why error) {
 	now := time.Now()
 	for at, b := range a.bars {
 		if now.After(b.until) {
@@ -190,17 +207,16 @@ func (a *account) bar(try *attempt, resp *http.Response, isToken bool) {
 	if len(a.bars) >= maxBarred {
 		clear(a.bars)
 	}
-	try.refused = &Refused{Status: resp.Status, By: resp.Request.URL.Host, HadLogin: true, Everywhere: barredFrom == ""}
-	a.bars[barredFrom] = refusal{try.refused, now.Add(barred)}
+	a.bars[repository] = refusal{why, now.Add(barred)}
 }
 
-// barrier returns how the login, or a token for it, was refused a moment ago; nil if it was not.
-func (a *account) barrier(repository string, isToken bool) *Refused {
+// barrier returns how the login, or a token for it, was refused a moment ago, or its token server failed; nil if neither.
+func (a *account) barrier(repository string, isToken bool) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, from := range []string{repository, ""} {
 		if b, ok := a.bars[from]; ok && time.Now().Before(b.until) && (!isToken || from != "") {
-			return b.Refused
+			return b.error
 		}
 	}
 	return nil

@@ -21,7 +21,7 @@ const (
 	// maxClients bounds the registries that connections are kept to.
 	maxClients = 256
 	// maxAccounts bounds the logins that are kept for one registry.
-	maxAccounts = 64
+	maxAccounts = 512
 	// maxRedirects is how often a registry may send on.
 	maxRedirects = 10
 )
@@ -105,7 +105,10 @@ func (c *client) account(r Request) *account {
 	defer c.mu.Unlock()
 	if c.accounts[r.Login] == nil {
 		if len(c.accounts) >= maxAccounts {
-			clear(c.accounts)
+			for login := range c.accounts { // any of them
+				delete(c.accounts, login)
+				break
+			}
 		}
 		c.accounts[r.Login] = newAccount(c, r)
 	}

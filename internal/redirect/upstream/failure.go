@@ -106,6 +106,7 @@ func join(failed []error) error {
 	return errors.New(strings.ReplaceAll(strings.Join(texts, ", and "), "\n", ", and "))
 }
 
-func statusText(code int) string {
+// StatusText writes a status with the standard's words, because a registry's own could hold anything.
+func StatusText(code int) string {
 	return fmt.Sprintf("%d %s", code, http.StatusText(code))
 }

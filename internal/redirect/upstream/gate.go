@@ -50,11 +50,13 @@ func (g gate) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	preferKnown(resp.Header)
-	isRefused := resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden
+	isRefused := isRefusal(resp.StatusCode, exchange != nil)
 	switch {
 	case !try.sent && exchange == nil && wantsTokenInstead(req, resp): // which the library goes on to fetch
 	case isRefused && (sends || isToken && g.hasLogin() && (try.renewed || resp.StatusCode == http.StatusForbidden)):
 		g.bar(try, resp, isToken)
+	case exchange != nil && sends && resp.StatusCode >= http.StatusBadRequest:
+		g.pause(try, resp)
 	case sends && (resp.StatusCode < http.StatusBadRequest || resp.StatusCode == http.StatusNotFound):
 		g.prove()
 	}
@@ -66,6 +68,12 @@ func (g gate) RoundTrip(req *http.Request) (*http.Response, error) {
 		return small(resp, exchange)
 	}
 	return resp, nil
+}
+
+// isRefusal reports whether an answer says that a login does not suffice. A token server says 400 of an identity token that was revoked
+// (RFC 6749, section 5.2).
+func isRefusal(code int, ofTokenServer bool) bool {
+	return code == http.StatusUnauthorized || code == http.StatusForbidden || ofTokenServer && code == http.StatusBadRequest
 }
 
 // admit has a token server asked for the one scope, whatever the registry says. That one without TLS is asked by nobody but an insecure

@@ -105,7 +105,7 @@ func (c *client) open(ctx context.Context, r Request) (*http.Response, error) {
 	for i, scheme := range schemes {
 		resp, err := c.account(r).send(ctx, r, scheme, r.Patience/time.Duration(len(schemes)-i))
 		if err == nil && scheme == "http" && resp.StatusCode == http.StatusBadRequest { // so answers a server that wants TLS
-			err = errors.Join(errors.New("it answered "+resp.Status+" over plain HTTP"), resp.Body.Close())
+			err = errors.Join(errors.New("it answered "+StatusText(resp.StatusCode)+" over plain HTTP"), resp.Body.Close())
 		}
 		var refused *Refused
 		if isRefused := errors.As(err, &refused); err == nil || isRefused {
