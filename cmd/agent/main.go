@@ -81,6 +81,9 @@ func main() {
 			config.Log.Error(err, "It cannot be told that the agent has started")
 		}
 	}
+	if err := keepFromDumps(); err != nil {
+		config.Log.Error(err, "A core dump of this process would hold the logins for mirrors")
+	}
 	if err := run(config, *metricsAddress); err != nil {
 		config.Log.Error(err, "The agent ends")
 		os.Exit(1)

@@ -186,7 +186,11 @@ func (n *node) look() {
 // check tells what somebody should change on this node, or about what mirrors are granted.
 func (n *node) check() nodecheck.Report {
 	checked := n.sinks.check(n.state.host.FS(), n.runtimeVersion())
-	for _, p := range n.grantProblems {
+	problems := n.grantProblems
+	if n.accepted != nil {
+		problems = slices.Concat(problems, n.granted.Unused(n.accepted.Rules))
+	}
+	for _, p := range problems {
 		p.Runtime = nodecheck.RuntimeOf(n.runtimeVersion())
 		checked.Problems = append(checked.Problems, p)
 	}

@@ -100,6 +100,29 @@ func TestASinkMayAskForAPassBeforeTheLoopRuns(t *testing.T) {
 	}
 }
 
+func TestAHostIsNotCleanWhileItHasWhatMirrorsWereGranted(t *testing.T) {
+	authority, _ := sinktest.Authority(t, time.Now().Add(time.Hour))
+	have, _ := left(t, authority)
+	n, root, _ := newHost(t, have)
+	for _, file := range []string{onhost.AuthFile, onhost.CertPath("mirror.local:5000")} {
+		if err := CheckClean(root, open(t)); err == nil || !strings.Contains(err.Error(), file) {
+			t.Errorf("%s: error %v", file, err)
+		}
+		if err := os.Remove(filepath.Join(root, file)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for file, content := range have {
+		sinktest.Write(t, root, file, content)
+	}
+	if err := n.clean(); err != nil {
+		t.Fatal(err)
+	}
+	if err := CheckClean(root, open(t)); err != nil {
+		t.Error(err)
+	}
+}
+
 // The sink for containerd and the one for CRI-O do not know each other.
 func TestBothSinksMeanTheSameFileOfAnAuthority(t *testing.T) {
 	if ondisk.OwnTLSDir != onhost.CertsDir || ondisk.Authority != onhost.CertFile {

@@ -25,10 +25,8 @@ func (g Grants) AuthFile(of []mirrors.Scope) []byte {
 		if login, ok := g.Login(mirror); ok {
 			add(mirror, login)
 		}
-		for key, login := range g.logins() {
-			if canonical(mirror).Contains(key) {
-				add(key, login)
-			}
+		for _, key := range g.below(Canonical(mirror)) {
+			add(mirrors.Scope(mirror.Host()+key.Path()), g.logins()[key])
 		}
 	}
 	if len(auths) == 0 {
@@ -44,5 +42,7 @@ func (g Grants) AuthFile(of []mirrors.Scope) []byte {
 // ReadAuthFile reads what [Grants.AuthFile] wrote, for an agent that starts without the API server.
 func ReadAuthFile(text []byte) (Grants, error) {
 	logins, _, err := readLogins(text)
-	return Grants{&held{logins: logins}}, err
+	h := &held{}
+	h.hold(logins)
+	return Grants{h}, err
 }

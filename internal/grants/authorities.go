@@ -70,7 +70,8 @@ func AuthorityKey(registry string) string {
 func readCertificates(text string, now time.Time) (plain []byte, problems []string, err error) {
 	rest := []byte(text)
 	var out bytes.Buffer
-	for {
+	blocks := 0
+	for ; ; blocks++ {
 		var block *pem.Block
 		if block, rest = pem.Decode(rest); block == nil {
 			break
@@ -92,8 +93,8 @@ func readCertificates(text string, now time.Time) (plain []byte, problems []stri
 	if out.Len() == 0 {
 		return nil, nil, errors.New("it has no certificate in PEM format")
 	}
-	if bytes.Contains(rest, []byte("-----BEGIN")) {
-		return nil, nil, errors.New("its last block cannot be read")
+	if strings.Count(text, "-----BEGIN ") != blocks {
+		return nil, nil, errors.New("one of its blocks cannot be read")
 	}
 	return out.Bytes(), problems, nil
 }

@@ -39,6 +39,12 @@ func authority(t *testing.T, until time.Time) (certificate, key string) {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})), string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}))
 }
 
+func pemOf(t *testing.T) string {
+	t.Helper()
+	certificate, _ := authority(t, time.Now().Add(time.Hour))
+	return certificate
+}
+
 func TestAnAuthorityIsForItsRegistry(t *testing.T) {
 	ca, _ := authority(t, time.Now().Add(time.Hour))
 	g, problems := grants.Read(nil, &corev1.ConfigMap{Data: map[string]string{"m.com": "# house\n" + ca, "m.com..5000": ca + ca, "registry-1.docker.io": ca}}, grants.Grants{}, time.Now())
@@ -63,7 +69,8 @@ func TestABadAuthorityIsLeftOutAndTheOthersStay(t *testing.T) {
 	for name, c := range map[string]struct{ key, value, want string }{
 		"no PEM":         {"n.com", "hush", "no certificate"},
 		"a key":          {"n.com", ca + key, "PRIVATE KEY"},
-		"cut off":        {"n.com", ca + ca[:100], "last block"},
+		"cut off":        {"n.com", ca + ca[:100], "one of its blocks"},
+		"broken first":   {"n.com", ca[:100] + "\n" + ca, "one of its blocks"},
 		"no certificate": {"n.com", strings.Replace(ca, "\nMI", "\nAA", 1), "cannot be read"},
 		"a path":         {"n.com..", ca, "port"},
 		"a name":         {"n_com", ca, ""},

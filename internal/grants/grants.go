@@ -7,6 +7,9 @@ package grants
 
 import (
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -27,7 +30,13 @@ type Grants struct {
 
 type held struct {
 	logins      map[mirrors.Scope]Login
+	keys        []mirrors.Scope   // those of the logins, in byte order
 	authorities map[string][]byte // PEM by registry
+}
+
+// hold keeps logins with the order of their keys.
+func (h *held) hold(logins map[mirrors.Scope]Login) {
+	h.logins, h.keys = logins, slices.Sorted(maps.Keys(logins))
 }
 
 func (g Grants) logins() map[mirrors.Scope]Login {
@@ -49,10 +58,12 @@ func Read(credentials *corev1.Secret, authorities *corev1.ConfigMap, before Gran
 	g := &held{}
 	var problems []Problem
 	if credentials != nil {
-		var ok bool
-		if g.logins, problems, ok = readSecret(credentials); !ok {
-			g.logins = before.logins()
+		logins, found, ok := readSecret(credentials)
+		if !ok {
+			logins = before.logins()
 		}
+		g.hold(logins)
+		problems = found
 	}
 	if authorities != nil {
 		var more []Problem
@@ -69,14 +80,33 @@ func (g Grants) Login(of mirrors.Scope) (login Login, ok bool) {
 }
 
 // Key returns the place that the login for a repository is for; "" where there is none.
-func (g Grants) Key(of mirrors.Scope) (longest mirrors.Scope) {
-	of = canonical(of)
-	for key := range g.logins() {
-		if key.Contains(of) && len(key) > len(longest) {
-			longest = key
+func (g Grants) Key(of mirrors.Scope) mirrors.Scope {
+	logins := g.logins()
+	for key := Canonical(of); key != ""; key = parent(key) {
+		if _, ok := logins[key]; ok {
+			return key
 		}
 	}
-	return longest
+	return ""
+}
+
+// parent returns the scope around one; "" around a registry.
+func parent(of mirrors.Scope) mirrors.Scope {
+	return of[:max(0, strings.LastIndexByte(string(of), '/'))]
+}
+
+// below returns the keys in byte order that lie in a place and are longer.
+func (g Grants) below(place mirrors.Scope) []mirrors.Scope {
+	if g.held == nil {
+		return nil
+	}
+	prefix := place + "/"
+	from, _ := slices.BinarySearch(g.held.keys, prefix)
+	to := from
+	for to < len(g.held.keys) && strings.HasPrefix(string(g.held.keys[to]), string(prefix)) {
+		to++
+	}
+	return g.held.keys[from:to]
 }
 
 // Authority returns certificates in PEM that a registry may be signed by, beside those that the node trusts; nil for none.
@@ -92,12 +122,36 @@ func (g Grants) Concern(mirror mirrors.Scope) bool {
 	if g.Authority(mirror.Host()) != nil {
 		return true
 	}
-	for key := range g.logins() {
-		if mirror := canonical(mirror); key.Contains(mirror) || mirror.Contains(key) {
-			return true
+	return g.Key(mirror) != "" || len(g.below(Canonical(mirror))) > 0
+}
+
+// Unused returns the keys of logins and authorities, in byte order, that are for none of these mirrors, as where a port or a letter is wrong.
+func (g Grants) Unused(of []mirrors.Scope) (logins, authorities []string) {
+	used, registries := make(map[mirrors.Scope]bool), make(map[string]bool)
+	for _, mirror := range of {
+		for key := Canonical(mirror); key != ""; key = parent(key) {
+			used[key] = true
+		}
+		registries[registryOf(mirror.Host())] = true
+		for _, key := range g.below(Canonical(mirror)) {
+			used[key] = true
 		}
 	}
-	return false
+	for key := range g.logins() {
+		if !used[key] {
+			logins = append(logins, string(key))
+		}
+	}
+	if g.held != nil {
+		for registry := range g.held.authorities {
+			if !registries[registry] {
+				authorities = append(authorities, AuthorityKey(registry))
+			}
+		}
+	}
+	slices.Sort(logins)
+	slices.Sort(authorities)
+	return logins, authorities
 }
 
 // Registries returns the registries that have an authority, of those that are asked for.
@@ -115,13 +169,15 @@ func (g Grants) Registries(of []mirrors.Scope) map[string][]byte {
 const dockerHub = "docker.io"
 
 func registryOf(host string) string {
+	host = strings.ToLower(host)
 	if host == "index.docker.io" || host == "registry-1.docker.io" {
 		return dockerHub
 	}
 	return host
 }
 
-func canonical(of mirrors.Scope) mirrors.Scope {
+// Canonical returns a place with its registry in small letters, and by the first name of Docker Hub (G2).
+func Canonical(of mirrors.Scope) mirrors.Scope {
 	return mirrors.Scope(registryOf(of.Host()) + of.Path())
 }
 

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -53,6 +54,30 @@ func TestTheLongestKeyDecides(t *testing.T) {
 	}
 	if g, _ := grants.Read(secret(login("m.com/team/app", "app")), nil, grants.Grants{}, time.Now()); !g.Concern("m.com/team") || g.Concern("m.com/teams") {
 		t.Error("a mirror above a key is concerned, and no other")
+	}
+}
+
+func TestAKeyThatIsForNoMirrorIsKnown(t *testing.T) {
+	g, problems := grants.Read(secret(strings.Join([]string{login("Reg.Corp:5000", "a"), login("reg.corp", "b"), login("reg.corp:5000/x/y", "c"), login("hub.corp/z", "d")}, ",")),
+		&corev1.ConfigMap{Data: map[string]string{"REG.corp..5000": pemOf(t), "reg.corp": pemOf(t)}}, grants.Grants{}, time.Now())
+	if len(problems) > 0 {
+		t.Errorf("problems %v", problems)
+	}
+	logins, authorities := g.Unused([]mirrors.Scope{"reg.corp:5000/x", "hub.corp/zz"})
+	if !slices.Equal(logins, []string{"hub.corp/z", "reg.corp"}) || !slices.Equal(authorities, []string{"reg.corp"}) {
+		t.Errorf("unused are %q and %q", logins, authorities)
+	}
+	if l, _ := g.Login("REG.corp:5000/q"); l.Username != "a" {
+		t.Error("letters of a host are told apart")
+	}
+}
+
+func TestAPasswordInAKeyIsNotShown(t *testing.T) {
+	for _, key := range []string{"https://ann:hush@m.com:5000/v2/", "ann:hush@m.com", "m.com?password=hush", "ann:hu/sh@m.com#hush"} {
+		g, problems := grants.Read(secret(login(key, "x")), nil, grants.Grants{}, time.Now())
+		if len(problems) != 1 || strings.Contains(strings.Replace(problems[0].Message, "hush-x", "", 1), "hush") || strings.Contains(problems[0].Message, "hu/sh") || !strings.Contains(problems[0].Message, "HOST[:PORT]") || g.Concern("m.com") {
+			t.Errorf("%s: %q", key, problems)
+		}
 	}
 }
 

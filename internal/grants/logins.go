@@ -51,9 +51,9 @@ const secretObject = "Secret " + CredentialsName
 
 // readSecret leaves out each login that is wrong, and keeps the others (G1). It is not ok where nothing can be read.
 func readSecret(secret *corev1.Secret) (logins map[mirrors.Scope]Login, problems []Problem, ok bool) {
-	const remedy = "make it anew: kubectl create secret docker-registry " + CredentialsName + " --docker-server=HOST --docker-username=NAME --docker-password=PASSWORD"
+	remedy := fmt.Sprintf("make it anew: kubectl -n %[1]s delete secret %[2]s; kubectl -n %[1]s create secret docker-registry %[2]s --docker-server=HOST --docker-username=NAME --docker-password=PASSWORD", secret.Namespace, CredentialsName)
 	if secret.Type != corev1.SecretTypeDockerConfigJson {
-		return nil, []Problem{{Message: fmt.Sprintf("%s: its type is %q, and not %q. The logins from before stay", secretObject, secret.Type, corev1.SecretTypeDockerConfigJson), Remedy: remedy}}, false
+		return nil, []Problem{{Message: fmt.Sprintf("%s: its type is %q, and not %q. The logins from before stay in force, if there were any", secretObject, secret.Type, corev1.SecretTypeDockerConfigJson), Remedy: remedy}}, false
 	}
 	logins, problems, err := readLogins(secret.Data[corev1.DockerConfigJsonKey])
 	if err != nil {
@@ -80,7 +80,7 @@ func readLogins(text []byte) (map[mirrors.Scope]Login, []Problem, error) {
 		const remedy = "mend or remove that key"
 		scope, wrong := scopeOf(key)
 		if wrong != "" {
-			problems = append(problems, problem(secretObject, key, remedy, "%s. The login is not used", wrong))
+			problems = append(problems, problem(secretObject, withoutUser(key), remedy, "%s. The login is not used", wrong))
 			continue
 		}
 		login, err := readLogin(file.Auths[key])
@@ -106,10 +106,24 @@ func scopeOf(key string) (scope mirrors.Scope, wrong string) {
 			place = strings.TrimSuffix(place, root)
 		}
 	}
+	if withoutUser(key) != key {
+		return "", "it has a user name, a password or a query, which no key has; write HOST[:PORT][/PATH]"
+	}
 	if !value.Mirror.Takes(place) {
 		return "", value.Wrong(key, value.Mirror)
 	}
-	return canonical(mirrors.Scope(place)), ""
+	return Canonical(mirrors.Scope(place)), ""
+}
+
+// withoutUser takes out of a key what could be a password: all before an @, and all behind a question mark or a number sign.
+func withoutUser(key string) string {
+	if at := strings.LastIndexByte(key, '@'); at >= 0 && !strings.HasPrefix(key[at:], "@sha256:") {
+		key = key[at+1:]
+	}
+	if at := strings.IndexAny(key, "?#"); at >= 0 {
+		key = key[:at]
+	}
+	return key
 }
 
 // readLogin takes auth before username and password, as Docker, the kubelet and containers/image do.

@@ -33,8 +33,8 @@ func (h *Host) ReplaceInFolder(f File, content []byte) (changed bool, err error)
 			return false, err
 		}
 		changed, err := h.Replace(f, content)
-		if err == nil && f.Private && !found.others { // as one that was made before its file became private
-			err = in.keepMode()
+		if err == nil && f.Private && !found.others {
+			err = in.close()
 		}
 		return changed, err
 	}
@@ -42,16 +42,6 @@ func (h *Host) ReplaceInFolder(f File, content []byte) (changed bool, err error)
 		return false, errors.Join(fmt.Errorf("making the folder %s: %w", in.path, err), in.clearAside())
 	}
 	return true, h.root.syncDir(path.Dir(in.path))
-}
-
-// keepMode gives a folder that is wholly ours the mode that goes with its file. One that has it already is left alone: the agent watches the
-// folder above, and would take each call for a change that is to be repaired.
-func (d folder) keepMode() error {
-	info, err := d.host.root.Lstat(d.path)
-	if err != nil || info.Mode().Perm() == d.of.dirMode() {
-		return err
-	}
-	return d.host.root.Chmod(d.path, d.of.dirMode())
 }
 
 // RemoveWithFolder is [Host.Remove] for such a file. A folder that holds nothing but what is ours leaves its place before it is
@@ -130,6 +120,16 @@ func (d folder) aside() folder {
 
 func (d folder) file() File {
 	return File{Path: path.Join(d.path, d.name), Marker: d.of.Marker, Private: d.of.Private}
+}
+
+// close keeps others out of the folder of a private file, as where one is that was made before its file was private. It touches nothing that is
+// right, because somebody may be watching.
+func (d folder) close() error {
+	info, err := d.host.root.Lstat(d.path)
+	if err != nil || info.Mode().Perm() == d.of.dirMode() {
+		return err
+	}
+	return d.host.root.Chmod(d.path, d.of.dirMode())
 }
 
 // moveIn makes the folder with the file in it aside, and renames it into its place. An empty folder that is in the way goes

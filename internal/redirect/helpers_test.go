@@ -31,10 +31,15 @@ var (
 	otherDigest    = digest.FromString("another").String()
 )
 
+// testKey opens the redirectors of tests.
+const testKey = route.Key("of tests")
+
+func testKeys() []route.Key { return []route.Key{testKey} }
+
 // newServer returns a redirector with the rules of sets in the notation of mirrorstest.
 func newServer(t testing.TB, sets string, insecure ...string) *Server {
 	t.Helper()
-	s := New(Config{Log: logr.Discard()})
+	s := New(Config{Log: logr.Discard(), Keys: testKeys})
 	setRules(t, s, sets, insecure...)
 	return s
 }
@@ -74,7 +79,7 @@ func ask(t testing.TB, s http.Handler, method, path string, headers ...string) (
 
 // pathTo is the path of a manifest at one of the redirector's entries.
 func pathTo(entry, host, repository, object string) string {
-	return route.RedirectorPath + entry + "/" + repository + "/manifests/" + object + "?ns=" + host
+	return testKey.Path(host, route.Entry(entry)) + "/" + repository + "/manifests/" + object + "?ns=" + host
 }
 
 // registryAt is a registry that answers in one way, and remembers what it was asked.

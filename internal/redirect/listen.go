@@ -13,7 +13,6 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/net/netutil"
 	"golang.org/x/sys/unix"
 
 	"github.com/mirrorset/mirrorset/internal/redirect/upstream"
@@ -23,7 +22,7 @@ import (
 const (
 	maxConnections = 1024
 	headerTimeout  = 5 * time.Second
-	idleTimeout    = time.Minute
+	idleTimeout    = 5 * time.Second
 	drainTimeout   = 5 * time.Second
 )
 
@@ -46,6 +45,7 @@ func (s *Server) Listen(ctx context.Context) (*Listening, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the redirector cannot listen: %w", err)
 	}
+	tcp, _ := listener.(*net.TCPListener) // which is what listens to tcp4
 	l := &Listening{
 		server: &http.Server{
 			Handler:           s,
@@ -53,10 +53,12 @@ func (s *Server) Listen(ctx context.Context) (*Listening, error) {
 			IdleTimeout:       idleTimeout,
 			WriteTimeout:      deadline + upstream.Stalled,
 			MaxHeaderBytes:    64 << 10,
+			ConnContext:       withConnection,
+			ConnState:         noteRest,
 		},
 		ended: make(chan error, 1),
 	}
-	go func() { l.ended <- l.server.Serve(netutil.LimitListener(listener, maxConnections)) }()
+	go func() { l.ended <- l.server.Serve(hold(tcp, maxConnections)) }()
 	if err := test(ctx, address); err != nil {
 		return nil, errors.Join(err, l.server.Close())
 	}

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/mirrorset/mirrorset/internal/route"
 )
 
 const podsOwn = "Basic cG9kOnB1bGxzZWNyZXQ=" // the Authorization header that containerd might send for a Pod
@@ -204,6 +206,39 @@ func TestAnInsecureSourceGetsNoLogin(t *testing.T) {
 	for _, r := range source.requests() {
 		if r.Header.Get("Authorization") != "" {
 			t.Errorf("it was sent %s", r.Header)
+		}
+	}
+}
+
+func TestASourceAmongItsOwnMirrorsGetsNoLogin(t *testing.T) { // G4
+	source := startRegistry(t, true, basic("ann", "secret1"))
+	s := newGranted(t, fmt.Sprintf("a: %[1]s/x -> %[1]s/x, %[1]s/copy", source.host), grant(t, map[string]login{source.host: password("ann", "secret1")}, nil), source.host)
+	for entry, want := range map[string]int{"0": http.StatusNotFound, "1": http.StatusOK} {
+		if w := ask(t, s, http.MethodGet, pathTo(entry, source.host, "x/y", manifestDigest)); w.Code != want {
+			t.Errorf("entry %s: got %d %s", entry, w.Code, w.Body)
+		}
+	}
+	for _, r := range source.requests() {
+		if r.Header.Get("Authorization") != "" && !strings.HasPrefix(r.URL.Path, "/v2/copy/") {
+			t.Errorf("the source was sent %s", r.Header)
+		}
+	}
+}
+
+func TestWithoutAKeyNoMirrorGetsALogin(t *testing.T) { // N10
+	mirror := startRegistry(t, true, basic("ann", "secret1"))
+	s := newGranted(t, fmt.Sprintf("a: s.com -> %s/x", mirror.host), grant(t, map[string]login{mirror.host: password("ann", "secret1")}, nil), mirror.host)
+	if w := ask(t, s, http.MethodGet, pathTo("0", "s.com", "y", manifestDigest)); w.Code != http.StatusOK {
+		t.Fatalf("with a key: got %d %s", w.Code, w.Body)
+	}
+	before := len(mirror.sent("Authorization"))
+	s.config.Keys = func() []route.Key { return nil }
+	if w := ask(t, s, http.MethodGet, route.Key("").Path("s.com", "0")+"/y/manifests/"+manifestDigest+"?ns=s.com"); w.Code == http.StatusOK {
+		t.Errorf("without one: got %d %s", w.Code, w.Body)
+	}
+	for _, sent := range mirror.sent("Authorization")[before:] {
+		if sent != "" {
+			t.Errorf("the mirror was sent %q", sent)
 		}
 	}
 }

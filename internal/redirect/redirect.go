@@ -21,7 +21,6 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
-	"github.com/opencontainers/go-digest"
 
 	"github.com/mirrorset/mirrorset/internal/grants"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
@@ -32,7 +31,8 @@ import (
 type Config struct {
 	// Port is the one of 127.0.0.1 to listen on.
 	Port int
-	// Keys returns those that open its entries; nil where there are none yet, and then every entry is open. It is asked for each request.
+	// Keys returns those that open its entries, and is asked for each request. Where there are none yet, every entry is open, and no mirror gets a
+	// login or an authority.
 	Keys func() []route.Key
 	// Roots returns the authorities that the node trusts, which nobody may change; nil stands for those of this process.
 	Roots func() *x509.CertPool
@@ -84,67 +84,6 @@ func (s *Server) Complaints() []Complaint {
 	return s.relay.complaints.all()
 }
 
-// The kinds of what a registry serves by name.
-const (
-	manifests = "manifests"
-	blobs     = "blobs"
-)
-
-// question is what containerd asks for.
-type question struct {
-	element string
-	entry   route.Entry
-	// host is the registry as in image references.
-	host, repository string
-	// kind is manifests or blobs.
-	kind string
-	// object is a digest, or a tag of one of the source's manifests.
-	object string
-}
-
-// digest returns "" for a tag.
-func (q question) digest() digest.Digest {
-	if d := digest.Digest(q.object); d.Validate() == nil {
-		return d
-	}
-	return ""
-}
-
-// mode tells how the image is named.
-func (q question) mode() mirrors.Mode {
-	if q.digest() == "" {
-		return mirrors.ByTag
-	}
-	return mirrors.ByDigest
-}
-
-// parse understands GET and HEAD of a manifest or a blob, and nothing else. The registry stands in the query, where
-// containerd puts it for every host that is not the registry itself.
-func parse(r *http.Request) (q question, ok bool) {
-	element, entry, below, ok := route.CutPath(r.URL.Path)
-	if !ok || r.URL.RawPath != "" {
-		return q, false
-	}
-	parts := strings.Split(below, "/")
-	n := len(parts)
-	if n < 3 || parts[n-2] != manifests && parts[n-2] != blobs {
-		return q, false
-	}
-	q = question{element: element, entry: entry, host: r.URL.Query().Get("ns"), repository: strings.Join(parts[:n-2], "/"), kind: parts[n-2], object: parts[n-1]}
-	if !q.entry.IsValid() {
-		return q, false
-	}
-	separator := "@"
-	if q.mode() == mirrors.ByTag {
-		separator = ":"
-		if q.kind != manifests {
-			return q, false
-		}
-	}
-	ref, err := mirrors.ParseReference(q.host + "/" + q.repository + separator + q.object)
-	return q, err == nil && !strings.Contains(q.host, "/") && ref.Name == q.host+"/"+q.repository && ref.Suffix == separator+q.object
-}
-
 // selfPath is where a redirector says that it is one.
 const selfPath = route.RedirectorPath + "self"
 
@@ -183,10 +122,15 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) Result {
 		return Failed
 	}
 	way, named := s.route(rules.Router, q)
-	if !s.isOpen(q, way.Rule) {
+	keys := s.config.Keys()
+	switch {
+	case len(keys) == 0:
+		rules = &Rules{Router: rules.Router, Blockers: rules.Blockers}
+	case !isOpen(q, way.Rule, keys):
 		fail(w, http.StatusNotFound, "NAME_UNKNOWN", "this is no path of a hosts.toml that this node has now")
 		return BadRequest
 	}
+	noteLetIn(r)
 	rank, isRank := q.entry.Rank()
 	switch {
 	case isRank:
@@ -208,13 +152,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) Result {
 
 // isOpen reports whether the one who asks has read a hosts.toml of this node (N10): that of the registry, or that of all that have none. The latter
 // opens only what a wildcard has a say about, or no rule with mirrors.
-func (s *Server) isOpen(q question, rule *mirrors.Rule) bool {
-	if s.config.Keys == nil {
-		return true
-	}
-	keys := s.config.Keys()
+func isOpen(q question, rule *mirrors.Rule, keys []route.Key) bool {
 	ofAny := rule == nil || rule.Source.IsWildcard() || len(rule.Mirrors) == 0
-	return len(keys) == 0 || slices.ContainsFunc(keys, func(k route.Key) bool {
+	return slices.ContainsFunc(keys, func(k route.Key) bool {
 		return k.Opens(q.element, q.host, q.entry) || ofAny && k.Opens(q.element, route.AnyHost, q.entry)
 	})
 }
@@ -245,14 +185,22 @@ func (s *Server) serveMirror(w http.ResponseWriter, r *http.Request, q question,
 		return NoMirror
 	}
 	isLast := way.IsBlocked() && rank == len(way.Mirrors)-1
-	result, why := s.tryMirror(w, r, q, rules.Grants, way.Mirrors[rank], isLast)
+	result, why := s.tryMirror(w, r, q, rules.grantsOf(way, rank), way.Mirrors[rank], isLast)
 	if result == PassedOver && isLast && 0 < named && named <= rank {
-		result, _ = s.tryMirror(w, r, q, rules.Grants, way.Mirrors[named-1], true)
+		result, _ = s.tryMirror(w, r, q, rules.grantsOf(way, named-1), way.Mirrors[named-1], true)
 	}
 	if result == PassedOver {
 		fail(w, http.StatusNotFound, "MANIFEST_UNKNOWN", "mirror "+name(way.Mirrors[rank])+": "+why)
 	}
 	return result
+}
+
+// grantsOf returns what the mirror of a rank is granted: nothing where it is the source itself, among its own mirrors (G4).
+func (r *Rules) grantsOf(way route.Route, rank int) grants.Grants {
+	if mirror := way.Mirrors[rank]; mirror.Host == way.Source.Host && mirror.Repository == way.Source.Repository {
+		return grants.Grants{}
+	}
+	return r.Grants
 }
 
 // tryMirror answers with a mirror. Where it is passed over, it says why, and nothing has been answered yet.

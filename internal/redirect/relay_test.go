@@ -62,7 +62,7 @@ func TestAMirrorWithTLSSettingsOfTheNodesOwnIsStreamed(t *testing.T) {
 	mirror := startRegistry(t, false, has, closed)
 	var own *tls.Config
 	var failing error
-	s := New(Config{OwnTLS: func(host string) (*tls.Config, error) {
+	s := New(Config{Keys: testKeys, OwnTLS: func(host string) (*tls.Config, error) {
 		if host != mirror.host || own == nil {
 			return nil, failing
 		}

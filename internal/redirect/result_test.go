@@ -16,7 +16,7 @@ func TestEachRequestIsCountedByWhatItCameTo(t *testing.T) {
 	var got []Result
 	good, gone := startRegistry(t, false, has), startRegistry(t, false, status(http.StatusNotFound))
 	plain, absent := startRegistry(t, true, has), startRegistry(t, true, status(http.StatusNotFound))
-	s := New(Config{Answered: func(r Result) { got = append(got, r) }})
+	s := New(Config{Keys: testKeys, Answered: func(r Result) { got = append(got, r) }})
 	setRules(t, s, fmt.Sprintf("a: s.com/x -> %s/m, %s/m, %s/m\na: s.com/shut -> m.com [Never]\na: %s/shut -> m.com [Never]\na: %s/shut -> m.com [Never]",
 		good.host, gone.host, plain.host, plain.host, absent.host), plain.host, absent.host)
 	for _, c := range []struct {
@@ -58,7 +58,7 @@ func TestAStreamThatBreaksOffIsCountedAsFailed(t *testing.T) {
 		panic(http.ErrAbortHandler)
 	})
 	got := make(chan Result, 1)
-	s := New(Config{Answered: func(r Result) { got <- r }})
+	s := New(Config{Keys: testKeys, Answered: func(r Result) { got <- r }})
 	setRules(t, s, "a: s.com/x -> "+mirror.host+"/m", mirror.host)
 	server := serve(t, s)
 	resp, err := http.Get(server.URL + strings.Replace(pathTo("0", "s.com", "x/y", manifestDigest), manifests, blobs, 1))

@@ -89,16 +89,23 @@ func startJudges(ctx context.Context, cases []conformance.Case) *judges {
 
 	j := &judges{Cluster: c, recorder: seen, containerd: map[string]*containerdClient{}}
 	j.startAgent(ctx)
+	startDebianContainerd(c)
+	j.containerd[newContainerd] = connect(ctx, c.Socket("/run/containerd/containerd.sock"), "2.")
+	j.containerd[debianContainerd] = connect(ctx, c.Socket("/run/containerd-debian/containerd.sock"), "1.6.")
+	return j
+}
+
+// startDebianContainerd starts Debian's containerd beside that of the node.
+func startDebianContainerd(c *cluster.Cluster) *cluster.Process {
+	GinkgoHelper()
 	config := filepath.Join(c.Dir(), "containerd-debian.toml")
 	put(config, fmt.Sprintf(debianContainerdConfig, filepath.Join(c.Dir(), "containerd-debian")))
 	debian, err := filepath.Abs("../../bin/debian/usr/bin/containerd")
 	Expect(err).NotTo(HaveOccurred())
 	Expect(debian).To(BeAnExistingFile(), "make debian-containerd")
-	_, err = c.Run("containerd-debian", debian, nil, "--config", config)
+	process, err := c.Run("containerd-debian", debian, nil, "--config", config)
 	Expect(err).NotTo(HaveOccurred())
-	j.containerd[newContainerd] = connect(ctx, c.Socket("/run/containerd/containerd.sock"), "2.")
-	j.containerd[debianContainerd] = connect(ctx, c.Socket("/run/containerd-debian/containerd.sock"), "1.6.")
-	return j
+	return process
 }
 
 // hostsOf returns the names and the ports of all registries that the cases name.

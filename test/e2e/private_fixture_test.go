@@ -36,7 +36,8 @@ type login struct {
 
 	mu      sync.Mutex
 	headers []string
-	refused int
+	refused int      // how often a wrong password came
+	tokens  []string // those that were given for it
 }
 
 // encoded is the login as Basic authentication sends it.
@@ -60,8 +61,30 @@ func (l *login) lets(r *http.Request) bool {
 	if ok && name == l.name && secret == l.password {
 		return true
 	}
-	l.refused++
+	if ok {
+		l.refused++
+	}
 	return false
+}
+
+// wrong is how often another password came.
+func (l *login) wrong() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.refused
+}
+
+// given are the tokens that were given for the login.
+func (l *login) given() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.tokens
+}
+
+func (l *login) give(token string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.tokens = append(l.tokens, token)
 }
 
 // change lets in those with another password from now on.
@@ -115,6 +138,7 @@ func (s *site) guardToken(r *countedRegistry, l *login) *login {
 		mu.Lock()
 		repositories[token] = scope[1]
 		mu.Unlock()
+		l.give(token)
 		_ = json.NewEncoder(w).Encode(map[string]any{"token": token, "expires_in": 300})
 	}))
 	server.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}}

@@ -132,14 +132,14 @@ var _ = Describe("What mirrors are granted", func() {
 
 		change(ctx, s, entry("quay.io", "m2.local"))
 		Eventually(n.login, "5s").WithArguments(mirror + "/q/x").Should(BeEmpty())
-		Eventually(n.path(onhost.CertPath(mirror)), "5s").ShouldNot(BeAnExistingFile())
+		Eventually(n.path, "5s").WithArguments(onhost.CertPath(mirror)).ShouldNot(BeAnExistingFile())
 		change(ctx, s, entry("quay.io", mirror+"/q"))
 		Eventually(n.login, "5s").WithArguments(mirror + "/q/x").Should(Equal("hush-2"))
 
 		Expect(admin.Delete(ctx, &corev1.Secret{ObjectMeta: meta(grants.CredentialsName)})).To(Succeed())
 		Expect(admin.Delete(ctx, &corev1.ConfigMap{ObjectMeta: meta(grants.AuthoritiesName)})).To(Succeed())
-		Eventually(n.path(onhost.AuthFile), "5s").ShouldNot(BeAnExistingFile())
-		Eventually(n.path(onhost.CertsDir+"/"+mirror), "5s").ShouldNot(BeADirectory())
+		Eventually(n.path, "5s").WithArguments(onhost.AuthFile).ShouldNot(BeAnExistingFile())
+		Eventually(n.path, "5s").WithArguments(onhost.CertsDir + "/" + mirror).ShouldNot(BeADirectory())
 		n.keepsRules(s)
 		Expect(agent.Log()).NotTo(ContainSubstring("hush"))
 	})
@@ -191,7 +191,7 @@ var _ = Describe("What mirrors are granted", func() {
 		Expect(err).NotTo(HaveOccurred())
 		track("agent", successor)
 		n.wantRules(s)
-		Eventually(n.path(onhost.CertsDir+"/stale.com"), soon).ShouldNot(BeADirectory(), "no mirror of the rules is there")
+		Eventually(n.path, soon).WithArguments(onhost.CertsDir+"/stale.com").ShouldNot(BeADirectory(), "no mirror of the rules is there")
 		Consistently(func(g Gomega) {
 			g.Expect(n.login(mirror + "/q/x")).To(Equal("hush-1"))
 			g.Expect(trusted()).To(Equal(ca))
@@ -201,7 +201,7 @@ var _ = Describe("What mirrors are granted", func() {
 		Expect(plane.StartAPIServer()).To(Succeed())
 		back = true
 		Expect(admin.Delete(ctx, &corev1.Secret{ObjectMeta: meta(grants.CredentialsName)})).To(Succeed())
-		Eventually(n.path(onhost.AuthFile), "40s").ShouldNot(BeAnExistingFile())
+		Eventually(n.path, "40s").WithArguments(onhost.AuthFile).ShouldNot(BeAnExistingFile())
 		Expect(trusted()).To(Equal(ca))
 		Expect(successor.Log()).NotTo(ContainSubstring("hush"))
 	})

@@ -90,7 +90,10 @@ func TestAMirrorThatRefusesItsLoginIsAProblemOfTheNode(t *testing.T) {
 	}{{"wrong", http.StatusNotFound, 1}, {"secret1", http.StatusOK, 0}} {
 		n.rules.Grants = grant(t, at, c.password)
 		n.Follow(n.rules)
-		resp, err := http.Get("http://" + n.server.Address() + route.RedirectorPath + "0/y/manifests/" + digest.FromString(manifest).String() + "?ns=s.com")
+		if err := n.repair(); err != nil { // which makes the key, before the first request
+			t.Fatal(err)
+		}
+		resp, err := http.Get("http://" + n.server.Address() + n.keys.open()[0].Path("s.com", "0") + "/y/manifests/" + digest.FromString(manifest).String() + "?ns=s.com")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -32,7 +32,7 @@ type keyring struct {
 	log  logr.Logger
 
 	mu   sync.Mutex
-	read fs.FileInfo // the file that the keys are from
+	read fs.FileInfo // the file that was read last
 	keys keys
 }
 
@@ -63,14 +63,13 @@ func (k *keyring) write() (route.Key, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.look()
-	age := time.Since(k.keys.Since)
-	if k.keys.Current != "" && age >= 0 && age < keyLife {
-		return route.Key(k.keys.Current), nil
+	next := k.keys
+	if age := time.Since(next.Since); next.Current == "" || age < 0 || age >= keyLife {
+		next = keys{Current: rand.Text() + rand.Text(), Previous: next.Current, Since: time.Now().UTC()}
 	}
-	next := keys{Current: rand.Text() + rand.Text(), Previous: k.keys.Current, Since: time.Now().UTC()}
 	text, err := json.Marshal(next)
 	if err == nil {
-		_, err = k.host.Replace(keysFile, text)
+		_, err = k.host.Replace(keysFile, text) // where it does not say so already
 	}
 	if err != nil {
 		return route.Key(k.keys.Current), fmt.Errorf("writing a new key of the redirector: %w", err)

@@ -5,6 +5,7 @@ package certs
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -84,6 +85,23 @@ func TestAnotherAgentOfTheHostOpensByTheSameKeys(t *testing.T) {
 			t.Errorf("%q: a damaged file takes the keys away", damage)
 		}
 	}
+	for what, damage := range map[string]func() error{
+		"readable": func() error { return os.Chmod(filepath.Join(root, keysFile.Path), 0o644) },
+		"damaged":  func() error { return os.WriteFile(filepath.Join(root, keysFile.Path), []byte("{"), 0o600) },
+		"deleted":  func() error { return os.Remove(filepath.Join(root, keysFile.Path)) },
+	} {
+		before := n.keys.open()[0]
+		if err := errors.Join(damage(), n.repair()); err != nil {
+			t.Fatal(err)
+		}
+		if later := n.withPort(sinktest.FreePort(t)); len(later.keys.open()) != 1 || later.keys.open()[0] != before {
+			t.Errorf("a %s file is not written again", what)
+		}
+		if info, err := os.Stat(filepath.Join(root, keysFile.Path)); err != nil || info.Mode() != 0o600 {
+			t.Errorf("a %s file has mode %v, error %v", what, info.Mode(), err)
+		}
+	}
+	sinktest.Write(t, root, keysFile.Path, "{")
 	fresh := n.withPort(sinktest.FreePort(t))
 	if key, err := fresh.keys.write(); err != nil || key == "" || successor.keys.open()[0] != key {
 		t.Errorf("a damaged file is not replaced: error %v", err)

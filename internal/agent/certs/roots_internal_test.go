@@ -33,10 +33,11 @@ func TestStreamedMirrorsAreTrustedAsTheHostTrusts(t *testing.T) {
 		if c.link[0] != "" {
 			sinktest.Symlink(t, c.link[0], root, c.link[1])
 		}
-		if !n.tls.roots.trusted().Equal(pool(c.want)) {
+		first := n.tls.roots.trusted()
+		if !first.Equal(pool(c.want)) {
 			t.Errorf("%s: another pool", name)
 		}
-		if n.tls.roots.trusted() != n.tls.roots.trusted() {
+		if n.tls.roots.trusted() != first {
 			t.Errorf("%s: the pool is read each time", name)
 		}
 	}

@@ -43,7 +43,7 @@ func (f grantFiles) write(rules *sink.Accepted) (problems []nodecheck.Problem, a
 	may, sources := onhost.Mirrors(rules.Rules)
 	for _, place := range sources {
 		if rules.Grants.Concern(place) {
-			g.find("name the mirror by a place of its own in the sets", "mirror %s is a source too, or holds one, so CRI-O and Podman are given no login and no authority for it, which the source would see", place)
+			g.find("name the mirror by a place of its own in the sets", "mirror %s is a source too, or holds one, or lies in one, so CRI-O and Podman are given no login and no authority for it, which the source would see", place)
 		}
 	}
 	g.writeLogins(rules.Grants.AuthFile(may))

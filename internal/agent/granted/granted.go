@@ -24,6 +24,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/grants"
 	"github.com/mirrorset/mirrorset/internal/grants/onhost"
 	"github.com/mirrorset/mirrorset/internal/hostfile"
+	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/nodecheck"
 	"github.com/mirrorset/mirrorset/internal/rewatch"
 )
@@ -93,6 +94,37 @@ func (f *Follower) Look(now time.Time) (problems []nodecheck.Problem, changed bo
 // Granted is what mirrors are granted as of the last [Follower.Look].
 func (f *Follower) Granted() grants.Grants {
 	return f.granted
+}
+
+// Unused says which logins and authorities are for no mirror of the rules, as where a port is missing in a key. Without rules there is
+// nothing to compare with.
+func (f *Follower) Unused(rules []mirrors.Rule) (problems []nodecheck.Problem) {
+	if len(rules) == 0 {
+		return nil
+	}
+	var places []mirrors.Scope
+	for i := range rules {
+		for _, m := range rules[i].Mirrors {
+			places = append(places, m.Location)
+		}
+	}
+	logins, authorities := f.granted.Unused(places)
+	for _, unused := range []struct {
+		object, form string
+		keys         []string
+	}{{"Secret " + grants.CredentialsName, "HOST[:PORT][/PATH]", logins}, {"ConfigMap " + grants.AuthoritiesName, "HOST or HOST..PORT", authorities}} {
+		if len(unused.keys) == 0 {
+			continue
+		}
+		more := ""
+		if n := len(unused.keys) - 1; n > 0 {
+			more = fmt.Sprintf(" (and %d more)", n)
+		}
+		problems = append(problems, nodecheck.Problem{Reason: MirrorGrants, Effect: nodecheck.Mild,
+			Message: fmt.Sprintf("%s, key %q%s: no set names a mirror there, so it is used for nothing", unused.object, unused.keys[0], more),
+			Remedy:  "write " + unused.form + " as the sets name the mirror, or remove the key"})
+	}
+	return problems
 }
 
 func (f *Follower) refusal(object string) nodecheck.Problem {

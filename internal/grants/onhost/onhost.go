@@ -9,7 +9,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -44,18 +46,18 @@ func At(host *hostfile.Host) Files {
 	return Files{host}
 }
 
-// Mirrors returns the places that may have a login or an authority on a host: those of all mirrors, but for a place that is a source too,
-// or holds one, or lies in the source that it is a mirror of. What CRI-O and Podman find for such a place they would send to the source.
+// Mirrors returns the places that may have a login or an authority on a host: those of all mirrors, but for a place that is a source too, or
+// holds one, or lies in one. What CRI-O and Podman find for such a place they would send to the source.
 func Mirrors(rules []mirrors.Rule) (may, sources []mirrors.Scope) {
 	seen := make(map[mirrors.Scope]bool)
 	for i := range rules {
 		for _, m := range rules[i].Mirrors {
 			place := m.Location
-			if seen[place] || rules[i].Source.Contains(place) {
+			if seen[place] {
 				continue
 			}
 			seen[place] = true
-			if holdsSource(place, rules) {
+			if isSource(place, rules) {
 				sources = append(sources, place)
 			} else {
 				may = append(may, place)
@@ -65,13 +67,12 @@ func Mirrors(rules []mirrors.Rule) (may, sources []mirrors.Scope) {
 	return may, sources
 }
 
-func holdsSource(place mirrors.Scope, rules []mirrors.Rule) bool {
-	for i := range rules {
-		if place.Contains(rules[i].Source) {
-			return true
-		}
-	}
-	return false
+func isSource(place mirrors.Scope, rules []mirrors.Rule) bool {
+	place = grants.Canonical(place)
+	return slices.ContainsFunc(rules, func(r mirrors.Rule) bool {
+		source := grants.Canonical(r.Source)
+		return place.Contains(source) || source.Contains(place)
+	})
 }
 
 // WriteLogins makes the text that of the [AuthFile]; without text there is none. It fails with [hostfile.ErrForeign] where something that
@@ -185,11 +186,19 @@ func (f Files) Hiding(registry string) string {
 
 func (f Files) first(of []string, registry string) string {
 	for _, dir := range of {
-		if _, err := f.host.Lstat(path.Join(dir, registry)); err == nil {
-			return path.Join(dir, registry)
+		name := path.Join(dir, registry)
+		if _, err := f.host.Lstat(name); err == nil && !f.isSame(dir, CertsDir) && !f.isSame(name, path.Join(CertsDir, registry)) {
+			return name
 		}
 	}
 	return ""
+}
+
+// isSame reports whether two names lead to one folder, as where a host has a link for one of them.
+func (f Files) isSame(a, b string) bool {
+	one, err := fs.Stat(f.host.FS(), hostfile.Follow(f.host.FS(), a))
+	other, otherErr := fs.Stat(f.host.FS(), hostfile.Follow(f.host.FS(), b))
+	return err == nil && otherErr == nil && os.SameFile(one, other)
 }
 
 // Owned returns the paths of the files that are ours.

@@ -174,10 +174,10 @@ func TestSourcesAreGivenNothing(t *testing.T) {
 		rule("mid.com", "m2.com", "m3.com"),
 		rule("m3.com", "m4.com"),
 	})
-	if want := []mirrors.Scope{"m.com/q", "m.com/c", "a.corp.com/hub", "m.com/d", "docker.io.com", "mid.com/hub", "m2.com", "m4.com"}; !slices.Equal(may, want) {
+	if want := []mirrors.Scope{"m.com/q", "m.com/c", "m.com/d", "docker.io.com", "m2.com", "m4.com"}; !slices.Equal(may, want) {
 		t.Errorf("given to %q, want %q", may, want)
 	}
-	if want := []mirrors.Scope{"hub.com", "m3.com"}; !slices.Equal(sources, want) {
+	if want := []mirrors.Scope{"quay.io", "quay.io/copy", "hub.com", "a.corp.com/x", "a.corp.com/hub", "mid.com/hub", "m3.com"}; !slices.Equal(sources, want) {
 		t.Errorf("sources too are %q, want %q", sources, want)
 	}
 }
@@ -276,5 +276,25 @@ func TestADamagedFileIsNotRestoredAndKeepsNothingElseBack(t *testing.T) {
 	credentials, authorities, err := onhost.At(host).Read()
 	if credentials != nil || authorities == nil || len(authorities.Data) != 1 || err == nil || strings.Contains(err.Error(), "hush") || !strings.Contains(err.Error(), onhost.AuthFile) {
 		t.Errorf("got %v and %v, error %v", credentials != nil, authorities, err)
+	}
+}
+
+func TestDockerHubIsOneSourceByAllItsNames(t *testing.T) {
+	rules := []mirrors.Rule{
+		{Source: "quay.io", Mirrors: []mirrors.Mirror{{Location: "registry-1.docker.io/team"}, {Location: "index.docker.io/other"}}},
+		{Source: "docker.io/team", Mirrors: []mirrors.Mirror{{Location: "m.com"}}},
+	}
+	if may, sources := onhost.Mirrors(rules); !slices.Equal(may, []mirrors.Scope{"index.docker.io/other", "m.com"}) || !slices.Equal(sources, []mirrors.Scope{"registry-1.docker.io/team"}) {
+		t.Errorf("given to %q, and not to %q", may, sources)
+	}
+}
+
+func TestOneFolderByTwoNamesHidesNothing(t *testing.T) {
+	for name, link := range map[string]string{"of all registries": "etc/docker/certs.d", "of one": "etc/docker/certs.d/m.com"} {
+		host, root := sinktest.NewHost(t, sinktest.Files{onhost.CertPath("m.com"): ""})
+		sinktest.Symlink(t, "/"+strings.Replace(link, "docker", "containers", 1), root, link)
+		if hidden := onhost.At(host).Hidden("m.com"); hidden != "" {
+			t.Errorf("%s: %s is hidden", name, hidden)
+		}
 	}
 }

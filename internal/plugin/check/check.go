@@ -132,7 +132,7 @@ func (o *options) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := o.learnGrants(cmd, c); err != nil {
+	if err := o.learnGrants(cmd, c, result.Rules); err != nil {
 		return err
 	}
 	runtimes := o.learnMachines(cmd, c)
@@ -194,19 +194,6 @@ func (o *options) learnMachines(cmd *cobra.Command, c *cluster.Cluster) (runtime
 		o.registry.Platforms = machines.Platforms
 	}
 	return machines.Runtimes
-}
-
-// learnGrants reads what the cluster grants its nodes for mirrors, where these are to be used.
-func (o *options) learnGrants(cmd *cobra.Command, c *cluster.Cluster) error {
-	if !o.asNodes {
-		return nil
-	}
-	granted, err := c.Grants(cmd.Context(), cmd.ErrOrStderr())
-	if err != nil {
-		return fmt.Errorf("--cluster-credentials: %w", err)
-	}
-	o.registry.Grants = &granted
-	return nil
 }
 
 // learnToday finds out where images come from without the sets of --what-if.

@@ -67,10 +67,10 @@ func TestMirrorsAreAskedAsTheNodesAskThem(t *testing.T) {
 		{"both", auth(m.Name, "secret"), trusted, "OK NotAsked => Mirror", "", ""},
 		{"a login for the path before one for the host", auth(m.Name+"/q", "secret") + ", " + auth(m.Name, "wrong-one"), trusted, "OK NotAsked => Mirror", "", ""},
 		{"a wrong password", auth(m.Name+"/q", "wrong-one"), trusted, "Error NotAsked => Source", `Unauthorized: it does not take the login that Secret mirror-credentials has under the key "` + m.Name + `/q"`, ""},
-		{"a login for another path", auth(m.Name+"/r", "secret"), trusted, "Error NotAsked => Source", `Unauthorized: it wants a login, and Secret mirror-credentials has none for it; add one under the key "` + m.Name + `"`, ""},
+		{"a login for another path", auth(m.Name+"/r", "secret"), trusted, "Error NotAsked => Source", `Unauthorized: it wants a login, and Secret mirror-credentials has none for it; add one under the key "` + m.Name + `"`, `warning: MirrorGrants: Secret mirror-credentials, key "` + m.Name + `/r": no set names a mirror there, so it is used for nothing`},
 		{"no secret", "", trusted, "Error NotAsked => Source", "Unauthorized: it wants a login", "note: there is no Secret mirror-credentials in namespace mirrorset-system, so no mirror gets a login\n"},
 		{"no authorities", auth(m.Name, "secret"), nil, "Error NotAsked => Source", `; put the certificate of its authority into ConfigMap mirror-authorities under the key "` + key + `"`, "note: there is no ConfigMap mirror-authorities"},
-		{"an authority for another port", auth(m.Name, "secret"), map[string]string{"127.0.0.1": m.Authority}, "Error NotAsked => Source", "into ConfigMap mirror-authorities under the key", ""},
+		{"an authority for another port", auth(m.Name, "secret"), map[string]string{"127.0.0.1": m.Authority}, "Error NotAsked => Source", "into ConfigMap mirror-authorities under the key", `warning: MirrorGrants: ConfigMap mirror-authorities, key "127.0.0.1": no set names a mirror there, so it is used for nothing`},
 		{"another authority", auth(m.Name, "secret"), map[string]string{key: other.Authority}, "Error NotAsked => Source", `; none of the authorities that ConfigMap mirror-authorities has under the key "` + key + `" signed it, and none of the system's`, ""},
 		{"a key that is broken", `"` + m.Name + `": {"auth": "bWU"}`, trusted, "Error NotAsked => Source", "Unauthorized: it wants a login", `warning: MirrorGrants: Secret mirror-credentials, key "` + m.Name + `": its auth is not NAME:PASSWORD in base64. The login is not used; mend or remove that key` + "\n"},
 		{"an authority that is none", auth(m.Name, "secret"), map[string]string{key: "secret"}, "Error NotAsked => Source", "into ConfigMap mirror-authorities under the key", `warning: MirrorGrants: ConfigMap mirror-authorities, key "` + key + `": it has no certificate in PEM format. The certificates are not used; put `},
@@ -96,7 +96,10 @@ func TestASourceIsAskedWithoutWhatMirrorsAreGranted(t *testing.T) {
 	m := plugintest.NewPrivate(t)
 	image := m.Name + "/q/app@" + m.Push(t, "q/app")
 	url := plugintest.Serve(t, granting(t, auth(m.Name, "secret"), map[string]string{grants.AuthorityKey(m.Name): m.Authority}))
-	got, _ := runJSON(t, plugintest.Set("a", m.Name, m.Name, "127.0.0.1:1/q"), "-f", "-", "--cluster-credentials", "--source", "--server", url, image)
+	got, first := runJSON(t, plugintest.Set("a", m.Name, m.Name, "127.0.0.1:1/q"), "-f", "-", "--cluster-credentials", "--source", "--server", url, image)
+	if want := "warning: MirrorGrantsFile: mirror " + m.Name + " is a source too"; !strings.Contains(first.Stderr, want) {
+		t.Errorf("stderr %q, want %q", first.Stderr, want)
+	}
 	i := got.of(t, image)
 	if i.summary() != "Error Error Error => Nowhere" || !strings.Contains(i.Places[0].Message, "it is a source, so ConfigMap mirror-authorities has no say") {
 		t.Errorf("%+v", i)

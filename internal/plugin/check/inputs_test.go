@@ -46,7 +46,7 @@ func TestAnImageOfNoSetIsAskedForInsecurelyIfAllowed(t *testing.T) {
 		t.Errorf("exit code %d:\n%s", r.Code, r.Stdout)
 	}
 	got, _ := runJSON(t, other, "-f", "-", "--source", image)
-	if p := got.Images[0].Places[0]; p.Result != "Error" || !strings.HasSuffix(p.Message, "plain HTTP is spoken only with a registry in a scope of --insecure-registry") {
+	if p := got.Images[0].Places[0]; p.Result != "Error" || !strings.HasSuffix(p.Message, "plain HTTP is spoken only with a mirror that a set calls insecure, and with a registry in a scope of --insecure-registry") {
 		t.Errorf("%+v", p)
 	}
 }

@@ -66,7 +66,7 @@ func (f *hostFiles) lookAtRegistries(folder ondisk.Folder, rules []mirrors.Rule)
 	used := make(map[string]bool)
 	w := f.wanted(folder, rules)
 	for _, file := range w.tree.Files {
-		f.lookAtRegistry(folder, file, w.unserved)
+		f.lookAtRegistry(folder, file, w)
 		used[file.Host] = true
 	}
 	for _, p := range w.tree.Pending {
@@ -83,7 +83,7 @@ func (f *hostFiles) lookAtRegistries(folder ondisk.Folder, rules []mirrors.Rule)
 }
 
 // lookAtRegistry wants the file of one registry to say what the rules make of it, with or without a redirector.
-func (f *hostFiles) lookAtRegistry(folder ondisk.Folder, file certsd.File, unserved certsd.Tree) {
+func (f *hostFiles) lookAtRegistry(folder ondisk.Folder, file certsd.File, w wanted) {
 	name := "/" + folder.Path(path.Dir(file.Path))
 	problem := nodecheck.Problem{Reason: "NotInForce", Runtime: nodecheck.Containerd, Effect: nodecheck.Unread, Remedy: toAgent}
 	var foreign *ondisk.Foreign
@@ -96,7 +96,7 @@ func (f *hostFiles) lookAtRegistry(folder ondisk.Folder, file certsd.File, unser
 	case content == nil:
 		problem.Message = fmt.Sprintf("registry %s: %s is not there, though the agent of this machine accepted rules for it", file.Host, name)
 		f.problem(problem)
-	case !says(unserved, file.Host, content) && !sameSay(file.Host, file.Content, content):
+	case !says(w.unserved, file.Host, content) && !says(w.streamed, file.Host, content) && !sameSay(file.Host, file.Content, content):
 		problem.Message = fmt.Sprintf("registry %s: %s is ours, and does not say what the agent of this machine accepted", file.Host, name)
 		f.problem(problem)
 	}
@@ -126,8 +126,9 @@ func (f *hostFiles) lookAtLeftovers(folder ondisk.Folder, tree certsd.Tree) {
 // wanted is what the rules make of containerd's folder, as far as the settings of this machine's agent can be told.
 type wanted struct {
 	tree certsd.Tree
-	// unserved is the same without a redirector.
-	unserved certsd.Tree
+	// unserved is the same without a redirector, and streamed with a login or an authority for each mirror: which of them have one is not all
+	// to be seen on a machine.
+	unserved, streamed certsd.Tree
 }
 
 // wanted takes blocked wildcards for allowed where the default host's file has them.
@@ -143,6 +144,9 @@ func (f *hostFiles) wanted(folder ondisk.Folder, rules []mirrors.Rule) wanted {
 	if !node.AllowDefaultHost {
 		w.tree = certsd.Project(rules, node)
 	}
+	streamed := node
+	streamed.Streamed = func(mirrors.Scope) bool { return true }
+	w.streamed = certsd.Project(rules, streamed)
 	node.Redirector = ""
 	w.unserved = certsd.Project(rules, node)
 	return w
@@ -153,7 +157,7 @@ func says(tree certsd.Tree, host string, content []byte) bool {
 	return slices.ContainsFunc(tree.Files, func(file certsd.File) bool { return file.Host == host && sameSay(host, file.Content, content) })
 }
 
-// sameSay tells whether two files of ours have the same endpoints, wherever the redirector is.
+// sameSay reports whether two files of ours have the same endpoints, wherever the redirector is.
 func sameSay(host string, a, b []byte) bool {
 	ours, err := endpoints(host, a)
 	theirs, otherErr := endpoints(host, b)

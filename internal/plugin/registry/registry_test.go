@@ -156,7 +156,7 @@ func TestWhatIsWrongWithTLSIsToldAlone(t *testing.T) {
 	t.Cleanup(plain.Close)
 	for url, want := range map[string]string{
 		secure.URL: "tls: failed to verify certificate: x509: certificate signed by unknown authority",
-		plain.URL:  "http: server gave HTTP response to HTTPS client; plain HTTP is spoken only with a registry in a scope of --insecure-registry",
+		plain.URL:  "http: server gave HTTP response to HTTPS client; plain HTTP is spoken only with a mirror that a set calls insecure, and with a registry in a scope of --insecure-registry",
 	} {
 		_, host, _ := strings.Cut(url, "://")
 		got := newClient(t, registry.Options{Timeout: timeout}).Has(t.Context(), host+image, false)

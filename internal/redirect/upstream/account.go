@@ -162,9 +162,9 @@ func (a *account) why(try *attempt, err error) error {
 func (a *account) bar(try *attempt, resp *http.Response, isToken bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	place := try.repository
+	barredFrom := try.repository
 	if resp.StatusCode == http.StatusUnauthorized && !isToken && !a.proven {
-		place = ""
+		barredFrom = ""
 	}
 	if !isToken {
 		a.proven = false
@@ -178,16 +178,16 @@ func (a *account) bar(try *attempt, resp *http.Response, isToken bool) {
 	if len(a.bars) >= maxBarred {
 		clear(a.bars)
 	}
-	try.refused = &Refused{Status: resp.Status, By: resp.Request.URL.Host, HadLogin: true, Everywhere: place == ""}
-	a.bars[place] = refusal{try.refused, now.Add(barred)}
+	try.refused = &Refused{Status: resp.Status, By: resp.Request.URL.Host, HadLogin: true, Everywhere: barredFrom == ""}
+	a.bars[barredFrom] = refusal{try.refused, now.Add(barred)}
 }
 
 // barrier returns how the login, or a token for it, was refused a moment ago; nil if it was not.
 func (a *account) barrier(repository string, isToken bool) *Refused {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for _, place := range []string{repository, ""} {
-		if b, ok := a.bars[place]; ok && time.Now().Before(b.until) && (!isToken || place != "") {
+	for _, from := range []string{repository, ""} {
+		if b, ok := a.bars[from]; ok && time.Now().Before(b.until) && (!isToken || from != "") {
 			return b.Refused
 		}
 	}

@@ -55,7 +55,7 @@ func TestRegistriesThatConnectionsAreKeptToAreBounded(t *testing.T) {
 			t.Fatal("what is away answered")
 		}
 	}
-	if n := len(p.clients.byHost); n > maxClients {
+	if n := len(p.clients.byPlace); n > maxClients {
 		t.Errorf("connections to %d registries are kept", n)
 	}
 }
@@ -80,7 +80,7 @@ func TestLoginsAndTokensThatAreKeptAreBounded(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	accounts := p.clients.byHost[host].accounts
+	accounts := p.clients.byPlace[place{host, true}].accounts
 	if n := len(accounts); n > maxAccounts {
 		t.Errorf("%d logins are kept", n)
 	}

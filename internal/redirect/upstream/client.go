@@ -6,11 +6,13 @@ package upstream
 import (
 	"crypto/tls"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/mirrorset/mirrorset/internal/grants"
 )
@@ -35,48 +37,58 @@ type client struct {
 	accounts map[grants.Login]*account
 }
 
+// place is a registry as one source has it: another source may have the same one insecure.
+type place struct {
+	host     string
+	insecure bool
+}
+
 // clients are those of the registries that connections are kept to.
 type clients struct {
 	userAgent string
-	// refuses tells whether a registry must not send on to a place.
+	// refuses reports whether a registry must not send on to a place.
 	refuses func(to *url.URL) bool
+	// connecting bounds each of the two steps of a connection, TCP and TLS, which go on when the request that began them is over.
+	connecting time.Duration
 
-	mu     sync.Mutex
-	byHost map[string]*client
+	mu      sync.Mutex
+	byPlace map[place]*client
 }
 
 // to returns the client for a registry, which is a new one if the TLS settings have changed.
-func (c *clients) to(host string, settings *tls.Config) *client {
+func (c *clients) to(at place, settings *tls.Config) *client {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if kept := c.byHost[host]; kept != nil {
+	if kept := c.byPlace[at]; kept != nil {
 		if equal(kept.tls, settings) {
 			return kept
 		}
 		kept.transport.CloseIdleConnections()
 	}
-	if len(c.byHost) >= maxClients { // any process on the node can name registries on the loopback address
-		for _, kept := range c.byHost {
+	if len(c.byPlace) >= maxClients { // any process on the node can name registries on the loopback address
+		for _, kept := range c.byPlace {
 			kept.transport.CloseIdleConnections()
 		}
-		clear(c.byHost)
+		clear(c.byPlace)
 	}
-	c.byHost[host] = &client{pool: c, tls: settings, accounts: make(map[grants.Login]*account), transport: &http.Transport{
+	c.byPlace[at] = &client{pool: c, tls: settings, accounts: make(map[grants.Login]*account), transport: &http.Transport{
 		Proxy:               http.ProxyFromEnvironment,
+		DialContext:         (&net.Dialer{Timeout: c.connecting}).DialContext,
+		TLSHandshakeTimeout: c.connecting,
 		TLSClientConfig:     settings.Clone(),
 		MaxIdleConnsPerHost: 4,
 		IdleConnTimeout:     Stalled,
 		DisableCompression:  true,   // what is passed on must be what the digest is of
 		ReadBufferSize:      Record, // so that content goes past that buffer, and straight into one with room for a record
 	}}
-	return c.byHost[host]
+	return c.byPlace[at]
 }
 
 // keep forgets the accounts whose login is granted no longer.
 func (c *clients) keep(granted grants.Grants) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, kept := range c.byHost {
+	for _, kept := range c.byPlace {
 		kept.mu.Lock()
 		for login, a := range kept.accounts {
 			if now, _ := granted.Login(a.of); now != login {
@@ -110,7 +122,7 @@ func (c *clients) checkRedirect(req *http.Request, via []*http.Request) error {
 	return nil
 }
 
-// equal tells whether two settings of ours have the same authorities and the same client certificates.
+// equal reports whether two settings of ours have the same authorities and the same client certificates.
 func equal(a, b *tls.Config) bool {
 	sameRoots := a.RootCAs == nil && b.RootCAs == nil || a.RootCAs != nil && b.RootCAs != nil && a.RootCAs.Equal(b.RootCAs)
 	return sameRoots && a.InsecureSkipVerify == b.InsecureSkipVerify &&

@@ -51,7 +51,7 @@ func (g gate) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	isRefused := resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden
 	switch {
-	case isRefused && (sends || isToken && (try.renewed || resp.StatusCode == http.StatusForbidden)):
+	case isRefused && (sends || isToken && g.hasLogin() && (try.renewed || resp.StatusCode == http.StatusForbidden)):
 		g.bar(try, resp, isToken)
 	case sends && (resp.StatusCode < http.StatusBadRequest || resp.StatusCode == http.StatusNotFound):
 		g.prove()

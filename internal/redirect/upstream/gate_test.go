@@ -18,7 +18,7 @@ func TestALoginPassesTheGateToItsRegistryOnly(t *testing.T) {
 	host := start(t, func(_ http.ResponseWriter, r *http.Request) { sent <- r.Header.Get("Authorization") })
 	r := Request{Target: route.Target{Host: host, Repository: "x"}, TLS: &tls.Config{MinVersion: tls.VersionTLS12}, Login: grants.Login{Username: "ann", Password: "p"}}
 	p := newPool()
-	a := newAccount(p.clients.to(host, r.TLS), r)
+	a := newAccount(p.clients.to(place{host, false}, r.TLS), r)
 	for registry, want := range map[string]string{"http://" + host: "Basic x", "https://" + host: "", "http://other.com": ""} {
 		ctx := context.WithValue(t.Context(), attemptKey{}, &attempt{registry: registry, repository: "x"})
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+host+"/v2/x/manifests/1", nil)

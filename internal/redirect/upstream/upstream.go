@@ -59,7 +59,7 @@ type Pool struct {
 // NewPool returns a pool that goes nowhere that the function refuses, whatever a registry says.
 func NewPool(userAgent string, refuses func(to *url.URL) bool) *Pool {
 	return &Pool{
-		clients: clients{userAgent: userAgent, refuses: refuses, byHost: make(map[string]*client)},
+		clients: clients{userAgent: userAgent, refuses: refuses, connecting: Stalled, byPlace: make(map[place]*client)},
 		streams: make(chan struct{}, maxStreams),
 	}
 }
@@ -80,7 +80,7 @@ func (p *Pool) Open(ctx context.Context, r Request) (*http.Response, error) {
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	body := &stream{whole: r.Whole, end: func() { cancel(nil); <-p.streams }, timer: time.AfterFunc(r.Patience, func() { cancel(ErrSilent) })}
-	resp, err := p.clients.to(r.Target.Host, r.TLS).open(ctx, r)
+	resp, err := p.clients.to(place{r.Target.Host, r.Target.Insecure}, r.TLS).open(ctx, r)
 	if err == nil {
 		body.from, resp.Body = resp.Body, body
 		return resp, nil

@@ -1,0 +1,157 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package redirect
+
+import (
+	"container/list"
+	"context"
+	"net"
+	"net/http"
+	"sync"
+)
+
+// standing is what a connection is known by.
+type standing int
+
+const (
+	// stranger has not asked by a path of a hosts.toml yet (N10), and perhaps never will.
+	stranger standing = iota
+	// resting has, and waits for its next request.
+	resting
+	// answering has, and its answer is on the way.
+	answering
+)
+
+// connections is a listener that takes each connection at once. Where there are as many as it may hold, the new one takes the place of the
+// stranger that came first, and where less than half are strangers, of the one that has rested longest: a client asks again on a connection
+// that was closed while it rested, but not on a new one. So those who ask nothing keep out nobody who does. Where each is being answered, the
+// new one waits until one of them is done.
+type connections struct {
+	*net.TCPListener
+	most int
+
+	mu     sync.Mutex
+	change sync.Cond // of whatever a new connection waits for
+	closed bool
+	by     [answering + 1]list.List // of *connection, by standing; the first has been there longest
+}
+
+// connection is one of a listener's.
+type connection struct {
+	*net.TCPConn // with all that the server can make use of
+	of           *connections
+	standing     standing
+	at           *list.Element // nil once it is closed
+}
+
+// hold returns a listener that holds at most so many connections.
+func hold(listener *net.TCPListener, most int) *connections {
+	l := &connections{TCPListener: listener, most: most}
+	l.change.L = &l.mu
+	return l
+}
+
+// Accept returns the next connection. It fails with [net.ErrClosed] once the listener is closed.
+func (l *connections) Accept() (net.Conn, error) {
+	tcp, err := l.AcceptTCP()
+	if err != nil {
+		return nil, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for !l.closed && l.by[stranger].Len()+l.by[resting].Len()+l.by[answering].Len() >= l.most {
+		if !l.dismiss() {
+			l.change.Wait()
+		}
+	}
+	if l.closed {
+		_ = tcp.Close() // nothing was read from it
+		return nil, net.ErrClosed
+	}
+	c := &connection{TCPConn: tcp, of: l}
+	c.at = l.by[stranger].PushBack(c)
+	return c, nil
+}
+
+// dismiss closes the connection that is needed least, if there is one that is not needed.
+func (l *connections) dismiss() bool {
+	from := &l.by[stranger]
+	if rest := &l.by[resting]; rest.Len() > 0 && from.Len() < l.most/2 {
+		from = rest
+	}
+	first := from.Front()
+	if first == nil {
+		return false
+	}
+	c, _ := from.Remove(first).(*connection) // there is nothing else
+	c.at = nil
+	_ = c.TCPConn.Close() // the server reads from it, and learns so
+	return true
+}
+
+// Close has the one that waits leave as well.
+func (l *connections) Close() error {
+	l.mu.Lock()
+	l.closed = true
+	l.change.Signal()
+	l.mu.Unlock()
+	return l.TCPListener.Close()
+}
+
+// letIn notes that a request has come by a path of a hosts.toml.
+func (c *connection) letIn() {
+	c.of.mu.Lock()
+	defer c.of.mu.Unlock()
+	if c.at != nil {
+		c.moves(answering)
+	}
+}
+
+// rests notes that the answer to a request has left. A stranger remains one.
+func (c *connection) rests() {
+	c.of.mu.Lock()
+	defer c.of.mu.Unlock()
+	if c.at != nil && c.standing == answering {
+		c.moves(resting)
+		c.of.change.Signal()
+	}
+}
+
+func (c *connection) moves(to standing) {
+	c.of.by[c.standing].Remove(c.at)
+	c.standing, c.at = to, c.of.by[to].PushBack(c)
+}
+
+// Close makes room for another one.
+func (c *connection) Close() error {
+	c.of.mu.Lock()
+	if c.at != nil {
+		c.of.by[c.standing].Remove(c.at)
+		c.at = nil
+		c.of.change.Signal()
+	}
+	c.of.mu.Unlock()
+	return c.TCPConn.Close()
+}
+
+// connectionKey is where the context of a request has its connection.
+type connectionKey struct{}
+
+func withConnection(ctx context.Context, c net.Conn) context.Context {
+	return context.WithValue(ctx, connectionKey{}, c)
+}
+
+// noteLetIn notes that a request has come by a path of a hosts.toml.
+func noteLetIn(r *http.Request) {
+	if c, ok := r.Context().Value(connectionKey{}).(*connection); ok {
+		c.letIn()
+	}
+}
+
+// noteRest is told what the server does with a connection.
+func noteRest(conn net.Conn, state http.ConnState) {
+	if c, ok := conn.(*connection); ok && state == http.StateIdle {
+		c.rests()
+	}
+}

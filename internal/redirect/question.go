@@ -1,0 +1,75 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package redirect
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/route"
+)
+
+// The kinds of what a registry serves by name.
+const (
+	manifests = "manifests"
+	blobs     = "blobs"
+)
+
+// question is what containerd asks for.
+type question struct {
+	element string
+	entry   route.Entry
+	// host is the registry as in image references.
+	host, repository string
+	// kind is manifests or blobs.
+	kind string
+	// object is a digest, or a tag of one of the source's manifests.
+	object string
+}
+
+// digest returns "" for a tag.
+func (q question) digest() digest.Digest {
+	if d := digest.Digest(q.object); d.Validate() == nil {
+		return d
+	}
+	return ""
+}
+
+// mode tells how the image is named.
+func (q question) mode() mirrors.Mode {
+	if q.digest() == "" {
+		return mirrors.ByTag
+	}
+	return mirrors.ByDigest
+}
+
+// parse understands GET and HEAD of a manifest or a blob, and nothing else. The registry stands in the query, where
+// containerd puts it for every host that is not the registry itself.
+func parse(r *http.Request) (q question, ok bool) {
+	element, entry, below, ok := route.CutPath(r.URL.Path)
+	if !ok || r.URL.RawPath != "" {
+		return q, false
+	}
+	parts := strings.Split(below, "/")
+	n := len(parts)
+	if n < 3 || parts[n-2] != manifests && parts[n-2] != blobs {
+		return q, false
+	}
+	q = question{element: element, entry: entry, host: r.URL.Query().Get("ns"), repository: strings.Join(parts[:n-2], "/"), kind: parts[n-2], object: parts[n-1]}
+	if !q.entry.IsValid() {
+		return q, false
+	}
+	separator := "@"
+	if q.mode() == mirrors.ByTag {
+		separator = ":"
+		if q.kind != manifests {
+			return q, false
+		}
+	}
+	ref, err := mirrors.ParseReference(q.host + "/" + q.repository + separator + q.object)
+	return q, err == nil && !strings.Contains(q.host, "/") && ref.Name == q.host+"/"+q.repository && ref.Suffix == separator+q.object
+}

@@ -1,0 +1,87 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+)
+
+// expectNowhere wants the logins in no log, no record of the API server, no process's arguments or environment, and no file of the node but the named one.
+func (s *site) expectNowhere(ctx context.Context, of ...*login) {
+	GinkgoHelper()
+	var secrets []string
+	for _, l := range of {
+		secrets = append(secrets, l.password, l.encoded())
+		secrets = append(secrets, l.given()...)
+	}
+	record, err := os.ReadFile(s.AuditLog())
+	Expect(err).NotTo(HaveOccurred())
+	Expect(string(record)).To(ContainSubstring("mirrornodes"), "the API server's record")
+	objects := s.kubectl(ctx, "get", "events,configmaps,mirrornodes,imagedigestmirrorsets,daemonsets,pods", "-A", "-o", "yaml")
+	places := map[string]string{
+		"the logs of Mirrorset": s.logs(ctx), "the node's logs": s.Logs(1 << 20), "the API server's record": string(record), "objects": objects,
+		"/proc": processTexts(),
+	}
+	for place, text := range places {
+		Expect(text).NotTo(BeEmpty(), place)
+		for _, secret := range secrets {
+			Expect(strings.Contains(text, secret)).To(BeFalse(), "a login stands in %s", place)
+		}
+	}
+	found := map[string]bool{}
+	for _, folder := range []string{"/etc/containers", "/etc/containerd", "/var/lib/mirrorset", "/var/lib/kubelet", "/run", "/var/log"} {
+		_ = filepath.WalkDir(s.Path(folder), func(name string, entry os.DirEntry, err error) error {
+			if err != nil || !entry.Type().IsRegular() {
+				return nil // what goes while it is looked at is no place to keep anything
+			}
+			text, err := os.ReadFile(name)
+			for _, secret := range secrets {
+				if err == nil && strings.Contains(string(text), secret) {
+					found[strings.TrimPrefix(name, s.Path(""))] = true
+				}
+			}
+			return nil
+		})
+	}
+	Expect(found).To(Equal(map[string]bool{authFile: true}), "files of the node with a login")
+}
+
+// agentProcess is the one of the agent on the node.
+func (s *site) agentProcess() (pid int) {
+	GinkgoHelper()
+	lines, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	Expect(err).NotTo(HaveOccurred())
+	for _, file := range lines {
+		if line, err := os.ReadFile(file); err == nil && strings.HasPrefix(string(line), "/agent\x00--host-root=/host\x00") {
+			_, err := fmt.Sscanf(file, "/proc/%d/", &pid)
+			Expect(err).NotTo(HaveOccurred())
+			return pid
+		}
+	}
+	Fail("no agent runs")
+	return 0
+}
+
+// processTexts are the arguments and environments of all processes but this one.
+func processTexts() string {
+	var all strings.Builder
+	for _, pattern := range []string{"/proc/[0-9]*/cmdline", "/proc/[0-9]*/environ"} {
+		files, _ := filepath.Glob(pattern)
+		for _, file := range files {
+			if text, err := os.ReadFile(file); err == nil && !strings.HasPrefix(file, fmt.Sprintf("/proc/%d/", os.Getpid())) {
+				all.Write(text)
+			}
+		}
+	}
+	return all.String()
+}
