@@ -21,8 +21,10 @@ import (
 )
 
 const (
-	// chunk is what is passed on at a time, in bytes.
-	chunk = upstream.Chunk
+	// chunk is what is passed on at a time, in bytes, and linger how long it may take to come in. Each write wakes containerd, which costs
+	// more than to copy what is written.
+	chunk  = 256 << 10
+	linger = 50 * time.Millisecond
 	// lastDeadline is the deadline of the last mirror of a blocked source: a little less than containerd itself waits.
 	lastDeadline = 25 * time.Second
 	// maxBuffered bounds the manifests that are held in memory at once, to be checked before they are passed on.
@@ -93,12 +95,16 @@ func (s *relay) tlsFor(t route.Target, authority []byte, hasLogin bool) (*tls.Co
 	return s.settings.of(t.Insecure, authority), nil
 }
 
-// open asks a registry for what containerd asks for.
+// open asks a registry for what containerd asks for. A containerd that fetches layers in parts asks for the part of a manifest that begins
+// at 0, too; that is the whole of it.
 func (s *relay) open(r *http.Request, q question, t route.Target, how *access, patience time.Duration, whole bool) (*http.Response, error) {
+	header := http.Header{"Accept": r.Header["Accept"]}
+	if q.kind == blobs {
+		header["Range"] = r.Header["Range"]
+	}
 	return s.pool.Open(r.Context(), upstream.Request{
 		Method: r.Method, Target: t, Object: q.kind + "/" + q.object,
-		Header: http.Header{"Accept": r.Header["Accept"], "Range": r.Header["Range"]},
-		TLS:    how.tls, Login: how.login, Patience: patience, Whole: whole,
+		Header: header, TLS: how.tls, Login: how.login, Patience: patience, Whole: whole,
 	})
 }
 
@@ -235,9 +241,10 @@ func pass(w http.ResponseWriter, resp *http.Response) {
 	}
 }
 
-// fill reads until it is worth a write: TLS comes in records of at most 16 KiB.
+// fill reads until there is no room for a further record, or until what there is has lingered.
 func fill(buffer []byte, from io.Reader) (n int, err error) {
-	for n < len(buffer)/4 && err == nil {
+	began := time.Now()
+	for err == nil && (n == 0 || len(buffer)-n >= upstream.Record && time.Since(began) < linger) {
 		var more int
 		more, err = from.Read(buffer[n:])
 		n += more

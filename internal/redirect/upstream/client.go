@@ -78,8 +78,8 @@ func (c *clients) to(at place, settings *tls.Config) *client {
 		TLSClientConfig:     settings.Clone(),
 		MaxIdleConnsPerHost: 4,
 		IdleConnTimeout:     Stalled,
-		DisableCompression:  true, // what is passed on must be what the digest is of
-		ReadBufferSize:      Chunk,
+		DisableCompression:  true,   // what is passed on must be what the digest is of
+		ReadBufferSize:      Record, // so that content goes past that buffer, and straight into one with room for a record
 	}}
 	return c.byPlace[at]
 }

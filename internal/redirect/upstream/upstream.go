@@ -24,8 +24,8 @@ import (
 const (
 	// Stalled is how long a stream may stand still.
 	Stalled = 30 * time.Second
-	// Chunk is what is read from a registry at a time, in bytes.
-	Chunk = 256 << 10
+	// Record is what a read over TLS comes to at most, in bytes.
+	Record = 16 << 10
 	// maxStreams bounds the streams that run at once.
 	maxStreams = 64
 )
