@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/route"
@@ -44,7 +43,7 @@ type Node struct {
 type Tree struct {
 	// Files are all that the folder holds of ours, in byte order of the path.
 	Files []File
-	// Pending are the hosts whose rules are not in force, in byte order of the host. They have no file.
+	// Pending are the hosts whose rules are not in force, in byte order of the host. They have none of the files.
 	Pending []Pending
 }
 
@@ -68,6 +67,9 @@ type Pending struct {
 	Blocked bool
 	// Unwanted says that the node's settings refuse these rules, whatever was in force before.
 	Unwanted bool
+	// Instead closes the registry, or all that have no folder, until there is a redirector; nil where nothing is blocked, or the reason is
+	// another one. Its endpoints are at a port where nobody can listen. It is for a node where no other file closes the registry.
+	Instead *File
 }
 
 // Folder returns the one below config_path that the file of a pending host would be in.
@@ -114,10 +116,22 @@ func (t *Tree) add(host string, own, all []*mirrors.Rule, project func(host stri
 	hosts, reason := project(host, all)
 	switch {
 	case reason != "":
-		t.Pending = append(t.Pending, pending(host, all, reason)...)
+		var instead *File
+		if len(hosts) > 0 {
+			f := fileOf(host, hosts)
+			instead = &f
+		}
+		for _, p := range pending(host, all, reason) {
+			p.Instead = instead
+			t.Pending = append(t.Pending, p)
+		}
 	case len(hosts) > 0:
-		t.Files = append(t.Files, File{Host: host, Path: Folders(host)[0] + "/hosts.toml", Content: render(hosts)})
+		t.Files = append(t.Files, fileOf(host, hosts))
 	}
+}
+
+func fileOf(host string, hosts []Endpoint) File {
+	return File{Host: host, Path: Folders(host)[0] + "/hosts.toml", Content: render(hosts)}
 }
 
 func saysAnything(rule *mirrors.Rule) bool {
@@ -134,26 +148,6 @@ func pending(host string, rules []*mirrors.Rule, reason string) []Pending {
 		all = append(all, Pending{Host: string(rule.Source), Reason: reason, Blocked: rule.Blocked})
 	}
 	return all
-}
-
-// Folders returns the names that containerd (on Linux, since 1.6) looks for, the first first. Where one exists, with or
-// without a hosts.toml, those behind it are not read, and neither is [DefaultHost]. Ours is the first, so that nobody's
-// folder hides a blocked source.
-func Folders(host string) []string {
-	if name, port, ok := strings.Cut(host, ":"); ok {
-		return []string{name + "_" + port + "_", host}
-	}
-	return []string{host}
-}
-
-// HostOf returns the registry that a folder is for.
-func HostOf(folder string) string {
-	if name, ok := strings.CutSuffix(folder, "_"); ok {
-		if at := strings.LastIndexByte(name, '_'); at > 0 {
-			return name[:at] + ":" + name[at+1:]
-		}
-	}
-	return folder
 }
 
 // projection is the rules by what is asked of them.
@@ -194,8 +188,8 @@ func (p *projection) rulesOf(host string) []*mirrors.Rule {
 	return p.byHost[host]
 }
 
-// project returns where containerd asks for images of a host, or the reason why it cannot be told. Neither means that
-// nothing is to be said: containerd goes to the source by itself.
+// project returns where containerd asks for images of a host. With a reason why that cannot be told, it returns what closes the host meanwhile, if
+// anything can. Neither means that nothing is to be said: containerd goes to the source by itself.
 func (p *projection) project(host string, rules []*mirrors.Rule) (hosts []Endpoint, reason string) {
 	if rule := rules[0]; len(rules) == 1 && rule.Source == mirrors.Scope(host) && sameForAll(rule) {
 		usable, needsRedirector := p.usable(rule)

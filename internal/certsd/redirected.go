@@ -15,7 +15,7 @@ import (
 // them.
 func (p *projection) redirected(host string, rules []*mirrors.Rule) (hosts []Endpoint, reason string) {
 	if p.node.Redirector == "" {
-		return nil, fmt.Sprintf("hosts.toml alone cannot say what sources like %s mean, and the redirector does not run", quote(rules[0].Source))
+		return closing(rules), fmt.Sprintf("hosts.toml alone cannot say what sources like %s mean, and the redirector does not run", quote(rules[0].Source))
 	}
 	hosts = p.ranks(host, rules)
 	if slices.ContainsFunc(rules, isBlocked) {
@@ -32,6 +32,19 @@ func (p *projection) redirected(host string, rules []*mirrors.Rule) (hosts []End
 		hosts = append(hosts, p.entry(host, route.InsecureSource))
 	}
 	return append(hosts, p.source(host, false)...), ""
+}
+
+// nowhere is where nobody can listen, so that a connection is refused at once.
+const nowhere = "127.0.0.1:0"
+
+// closing returns what closes a host while there is no redirector to tell which of its images are open; nothing where no rule blocks any. It is
+// a host table and a server, both the entry that a redirector refuses by.
+func closing(rules []*mirrors.Rule) []Endpoint {
+	if !slices.ContainsFunc(rules, isBlocked) {
+		return nil
+	}
+	e := Endpoint{Scheme: "http", Host: nowhere, Path: route.Key("").Path("", route.Source)}
+	return []Endpoint{e, e}
 }
 
 func isBlocked(rule *mirrors.Rule) bool { return rule.Blocked }
@@ -73,7 +86,7 @@ func (p *projection) entry(host string, e route.Entry) Endpoint {
 // last of them is the registry itself, as if there were no file.
 func (p *projection) projectWildcards(host string, rules []*mirrors.Rule) (hosts []Endpoint, reason string) {
 	if p.node.Redirector == "" {
-		return nil, "a wildcard goes through the redirector, and that does not run"
+		return closing(rules), "a wildcard goes through the redirector, and that does not run"
 	}
 	hosts = p.ranks(host, rules)
 	if slices.ContainsFunc(rules, isBlocked) {

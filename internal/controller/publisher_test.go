@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/payload"
@@ -46,6 +47,15 @@ func TestRulesAreSaidInTheOldestFormatThatCanSayThem(t *testing.T) {
 	} {
 		if got := formatOf(c.rules); got != c.want {
 			t.Errorf("%s: format %d, want %d", c.name, got, c.want)
+		}
+	}
+}
+
+func TestNodesAreHeldAgainstTheManagersClock(t *testing.T) {
+	now := time.Now().UTC()
+	for published, want := range map[int64]int64{1: now.AddDate(0, 0, 1).UnixMilli(), now.AddDate(0, 0, 3).UnixMilli(): now.AddDate(0, 0, 3).UnixMilli()} {
+		if got := (&Snapshot{Revision: published, Listed: now}).published().Believed; got != want {
+			t.Errorf("published %d: got %d, want %d", published, got, want)
 		}
 	}
 }

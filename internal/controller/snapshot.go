@@ -14,6 +14,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/controller/setstatus"
 	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/payload"
 	"github.com/mirrorset/mirrorset/internal/standing"
 )
 
@@ -40,7 +41,7 @@ type Snapshot struct {
 
 // published names what nodes are to have in force.
 func (s *Snapshot) published() *standing.Published {
-	return &standing.Published{Revision: s.Revision, Digest: s.Digest, Provisional: s.Provisional}
+	return &standing.Published{Revision: s.Revision, Digest: s.Digest, Provisional: s.Provisional, Believed: payload.Believed(s.Listed.UnixMilli(), s.Revision)}
 }
 
 // forSets is what the status of sets takes of it.

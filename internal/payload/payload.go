@@ -110,6 +110,15 @@ func Plausible(revision, inForce int64) bool {
 	return revision > 0 && revision <= max(inForce, farFuture)+century
 }
 
+// clockSlip is how far beyond the manager's clock, in milliseconds, a revision that a node reports may be: nodes take what managers publish,
+// and those have clocks. One agent that reports anything must not use up the revisions of all.
+const clockSlip = 24 * 60 * 60 * 1000
+
+// Believed returns the highest revision of a node that a manager publishes above, by its clock, in Unix milliseconds, and what it has published.
+func Believed(unixMilli, published int64) int64 {
+	return max(unixMilli+clockSlip, published)
+}
+
 // NextRevision returns the revision behind all that are known: one more than the highest of them, or the time in Unix
 // milliseconds, so that revisions grow even after the ConfigMap was deleted.
 func NextRevision(unixMilli int64, known ...int64) int64 {

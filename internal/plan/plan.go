@@ -23,9 +23,6 @@ const (
 	sourceReplaced = 10 * time.Minute
 	// sourceAway is how often to look for a CRD that is missing or on its way out, besides the events.
 	sourceAway = time.Second
-	// clockSlip is how far beyond the manager's clock a revision that a node reports may be: nodes take what managers publish,
-	// and those have clocks. One agent that reports anything must not use up the revisions of all.
-	clockSlip = 24 * time.Hour
 	// overtakes is how often, at the most, the same text is published again because nodes report something newer.
 	overtakes = time.Minute
 )
@@ -202,10 +199,10 @@ func (p Published) isEmpty() bool {
 // a node has something newer in force already. That is looked at again after a while where it was just done.
 func (s Seen) revision(history History) (revision int64, again time.Duration, after History) {
 	have := s.Published.Payload
-	known, believed := []int64{history.Revision}, s.Now.Add(clockSlip).UnixMilli()
+	known, believed := []int64{history.Revision}, payload.Believed(s.Now.UnixMilli(), 0)
 	stays := false
 	if have != nil && payload.Plausible(have.Revision, history.Revision) { // else no node has taken it
-		known, believed = append(known, have.Revision), max(believed, have.Revision)
+		known, believed = append(known, have.Revision), payload.Believed(s.Now.UnixMilli(), have.Revision)
 		stays = have.Revision >= history.Revision && bytes.Equal(have.Text, s.Text)
 	}
 	overtaken := false

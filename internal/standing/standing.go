@@ -39,6 +39,8 @@ type Published struct {
 	Digest   string
 	// Provisional says that nodes with rules wait for what follows.
 	Provisional bool
+	// Believed is the highest revision of a node that the manager publishes above; 0 where that is not known.
+	Believed int64
 }
 
 const otherContent = "it has other content under the same revision"
@@ -49,6 +51,8 @@ func Of(node *mirrorsetv1alpha1.MirrorNodeStatus, p *Published) (where Standing,
 	switch {
 	case applied.Type == "":
 		return Silent, "no agent has reported from this node"
+	case applied.Reason == mirrorsetv1alpha1.ReasonFailed && p.isBeyond(node):
+		return Failing, p.passed(node)
 	case applied.Reason == mirrorsetv1alpha1.ReasonFailed:
 		return Failing, applied.Message
 	case applied.Status == metav1.ConditionUnknown:
@@ -58,7 +62,7 @@ func Of(node *mirrorsetv1alpha1.MirrorNodeStatus, p *Published) (where Standing,
 	case p != nil && node.Revision < p.Revision:
 		return Behind, ""
 	case p != nil && node.Revision > p.Revision:
-		return Ahead, p.passed()
+		return Ahead, p.passed(node)
 	case p.hasOther(node):
 		return Behind, otherContent
 	case applied.Status == metav1.ConditionFalse:
@@ -74,6 +78,8 @@ func Of(node *mirrorsetv1alpha1.MirrorNodeStatus, p *Published) (where Standing,
 func OfSources(node *mirrorsetv1alpha1.MirrorNodeStatus, revision int64, sources map[string]bool, p *Published) (where Standing, why string) {
 	applied, ready := Condition(node, mirrorsetv1alpha1.ConditionApplied), Condition(node, mirrorsetv1alpha1.ConditionRuntimeReady)
 	switch {
+	case p.isBeyond(node) && applied.Reason == mirrorsetv1alpha1.ReasonFailed:
+		return Failing, p.passed(node)
 	case (node.Revision < revision || p.isPassed(node)) && applied.Reason == mirrorsetv1alpha1.ReasonFailed:
 		return Failing, applied.Message
 	case node.Revision < revision && applied.Status == metav1.ConditionUnknown:
@@ -81,7 +87,7 @@ func OfSources(node *mirrorsetv1alpha1.MirrorNodeStatus, revision int64, sources
 	case node.Revision < revision:
 		return Behind, ""
 	case p.isPassed(node):
-		return Behind, p.passed()
+		return Behind, p.passed(node)
 	case p.hasOther(node):
 		return Behind, otherContent
 	case unread(applied, ready):
@@ -131,8 +137,17 @@ func (p *Published) isPassed(node *mirrorsetv1alpha1.MirrorNodeStatus) bool {
 	return p != nil && p.Revision > 0 && node.Revision > p.Revision
 }
 
-// passed says so.
-func (p *Published) passed() string {
+// isBeyond tells whether the manager does not believe a node's later revision.
+func (p *Published) isBeyond(node *mirrorsetv1alpha1.MirrorNodeStatus) bool {
+	return p.isPassed(node) && p.Believed > 0 && node.Revision > p.Believed
+}
+
+// passed says that a node has a later revision, and what becomes of it.
+func (p *Published) passed(node *mirrorsetv1alpha1.MirrorNodeStatus) string {
+	if p.isBeyond(node) {
+		return fmt.Sprintf("it has revision %d, more than a day ahead of the manager's clock, which the manager does not publish above; set that clock right, or, if it is, "+
+			"label the node mirrorset.io/agent=disabled, remove /var/lib/mirrorset/payload.json there, and take the label off", node.Revision)
+	}
 	return fmt.Sprintf("it has a later revision than %d, which is published; the manager publishes again above it", p.Revision)
 }
 

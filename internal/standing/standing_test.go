@@ -12,6 +12,7 @@ import (
 
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
 	"github.com/mirrorset/mirrorset/internal/controller/fleet/fleettest"
+	"github.com/mirrorset/mirrorset/internal/payload"
 	"github.com/mirrorset/mirrorset/internal/standing"
 )
 
@@ -20,6 +21,7 @@ func TestANodeStandsWhereTheManagerSeesIt(t *testing.T) {
 		return fleettest.WithCondition(mirrorsetv1alpha1.ConditionApplied, is, reason, message)
 	}
 	p, provisional := &standing.Published{Revision: 20, Digest: "d"}, &standing.Published{Revision: 20, Digest: "d", Provisional: true}
+	slipped := &standing.Published{Revision: 20, Digest: "d", Believed: 30}
 	for _, tt := range []struct {
 		name   string
 		status mirrorsetv1alpha1.MirrorNodeStatus
@@ -35,6 +37,10 @@ func TestANodeStandsWhereTheManagerSeesIt(t *testing.T) {
 		{"an older one, not all of it", fleettest.Reported(19, says(metav1.ConditionFalse, mirrorsetv1alpha1.ReasonNotInForce, "x")), p, standing.Behind, ""},
 		{"an older one, before what may be a mistake", fleettest.Reported(19), provisional, standing.Behind, "may prove a mistake"},
 		{"a later one", fleettest.Reported(21), p, standing.Ahead, "publishes again above it"},
+		{"a later one that is believed", fleettest.Reported(30), slipped, standing.Ahead, "publishes again above it"},
+		{"one that is not", fleettest.Reported(31), slipped, standing.Ahead, "it has revision 31, more than a day ahead of the manager's clock"},
+		{"one that is not, and it refuses what is published", fleettest.Reported(31, says(metav1.ConditionFalse, mirrorsetv1alpha1.ReasonFailed, "older")), slipped, standing.Failing, "remove /" + payload.HostPath + " there"},
+		{"a believed one, and it refuses what is published", fleettest.Reported(30, says(metav1.ConditionFalse, mirrorsetv1alpha1.ReasonFailed, "older")), slipped, standing.Failing, "older"},
 		{"another content", fleettest.Reported(20, func(s *mirrorsetv1alpha1.MirrorNodeStatus) { s.Digest = "e" }), p, standing.Behind, "other content"},
 		{"not all", fleettest.Reported(20, says(metav1.ConditionFalse, mirrorsetv1alpha1.ReasonNotInForce, "quay.io is foreign")), p, standing.Failing, "quay.io is foreign"},
 		{"a doubt about the runtime", fleettest.Reported(20, fleettest.WithCondition(mirrorsetv1alpha1.ConditionRuntimeReady, metav1.ConditionUnknown, mirrorsetv1alpha1.ReasonNotReady, "unseen")), p, standing.InForce, "unseen"},
@@ -84,6 +90,25 @@ func TestWhereANodeStandsWithTheSourcesOfASet(t *testing.T) {
 		where, why := standing.OfSources(&c.status, 10, map[string]bool{"s.com": true}, &standing.Published{Revision: 20, Digest: "d"})
 		if where != c.want || why != c.why {
 			t.Errorf("%s: got %s %q", c.name, where, why)
+		}
+	}
+}
+
+func TestARevisionBeyondTheManagersClockIsSaidWithARemedy(t *testing.T) {
+	p := &standing.Published{Revision: 20, Digest: "d", Believed: 30}
+	refusing := fleettest.WithCondition(mirrorsetv1alpha1.ConditionApplied, metav1.ConditionFalse, mirrorsetv1alpha1.ReasonFailed, "older")
+	for name, c := range map[string]struct {
+		status mirrorsetv1alpha1.MirrorNodeStatus
+		want   standing.Standing
+		why    string
+	}{
+		"believed":              {fleettest.Reported(30, refusing), standing.Failing, "older"},
+		"not believed":          {fleettest.Reported(31), standing.Behind, "it has revision 31, more than a day ahead of the manager's clock, which the manager does not publish above; set that clock right, or, "},
+		"not believed, refused": {fleettest.Reported(31, refusing), standing.Failing, "it has revision 31, "},
+	} {
+		where, why := standing.OfSources(&c.status, 10, nil, p)
+		if where != c.want || !strings.HasPrefix(why, c.why) || where == standing.Failing && !standing.Suspect(&c.status) {
+			t.Errorf("%s: %s %q", name, where, why)
 		}
 	}
 }

@@ -4,6 +4,7 @@
 package certs
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -91,8 +92,8 @@ func (p *pass) streams(mirror mirrors.Scope) bool {
 	return p.tls.has(mirror.Host()) || p.granted.Concern(mirror)
 }
 
-// writeFile puts one file in place, unless somebody else configures that registry.
-func (p *pass) writeFile(f certsd.File) {
+// put puts one file in place. It fails with an [*ondisk.Foreign] where others configure that registry.
+func (p *pass) put(f certsd.File) error {
 	changed, err := p.folder.Write(f)
 	if changed {
 		p.changed++
@@ -100,6 +101,12 @@ func (p *pass) writeFile(f certsd.File) {
 	if changed || err == nil {
 		p.drift.Wrote(path.Join(dir, f.Path), f.Content, changed)
 	}
+	return err
+}
+
+// writeFile puts one file in place, unless somebody else configures that registry.
+func (p *pass) writeFile(f certsd.File) {
+	err := p.put(f)
 	var theirs *ondisk.Foreign
 	switch isForeign := errors.As(err, &theirs); {
 	case err == nil:
@@ -114,22 +121,56 @@ func (p *pass) writeFile(f certsd.File) {
 	}
 }
 
-// pending reports a registry that has no file, and keeps the one that it had where that one closes the source.
+// pending reports a registry whose rules are not in force. Where they block a part of it, the file that it had stays if that one closes it,
+// and else it gets one that does, if the redirector is all that is lacking.
 func (p *pass) pending(of certsd.Pending, wanted map[string]bool) {
 	how := "containerd goes to the source"
-	if of.Blocked {
-		how = "containerd contacts a source that must never be contacted"
-		content, err := p.folder.Read(of.Folder())
-		switch {
-		case wanted[of.Folder()] || of.Unwanted: // of wildcards that are in force; or an administrator has it so
-		case err == nil && certsd.Closes(of.Host, content):
-			wanted[of.Folder()] = true
-			how = "what was in force before stays, because the source must not be opened"
-		default:
-			p.missing[of.Folder()] = !errors.Is(err, hostfile.ErrForeign) || of.Folder() == certsd.DefaultHost
-		}
+	if of.Blocked || of.Instead != nil { // which is for all wildcards where one of them is blocked
+		how = p.keepClosed(of, wanted)
 	}
 	p.find(NotInForce, p.sources(of.Host), "registry %s: not in force for containerd on this node (%s): %s", of.Host, how, of.Reason)
+}
+
+// keepClosed keeps a source that must never be contacted closed while its rules are not in force, if it can, and says what comes of it.
+func (p *pass) keepClosed(of certsd.Pending, wanted map[string]bool) (how string) {
+	const isOpen = "containerd contacts a source that must never be contacted"
+	if of.Unwanted { // an administrator has it so
+		return isOpen
+	}
+	folder := of.Folder()
+	content, err := p.folder.Read(folder)
+	if err == nil && certsd.Closes(of.Host, content) && (of.Instead == nil || !bytes.Equal(content, of.Instead.Content)) {
+		wanted[folder] = true
+		return "what was in force before stays, because the source must not be opened"
+	}
+	isForeign := errors.Is(err, hostfile.ErrForeign)
+	how = isOpen
+	if of.Instead != nil {
+		if err = p.put(*of.Instead); err == nil {
+			wanted[folder] = true
+			return p.howClosed(of)
+		}
+		how = fmt.Sprintf("%s, because it cannot be closed: %v", isOpen, err)
+		var theirs *ondisk.Foreign
+		if isForeign = errors.As(err, &theirs); !isForeign {
+			p.again = append(p.again, fmt.Errorf("registry %s: %w", of.Host, err))
+		}
+	}
+	p.missing[folder] = !isForeign || folder == certsd.DefaultHost
+	return how
+}
+
+// howClosed says that a registry is closed, and what opens it.
+func (p *pass) howClosed(of certsd.Pending) string {
+	all := "this registry"
+	if of.Folder() == certsd.DefaultHost {
+		all = "any registry that has no folder of its own"
+	}
+	how := "nothing can be pulled from " + all + " on this node until the redirector runs, so that no blocked source is contacted"
+	if p.failed != nil {
+		how += fmt.Sprintf("; %v; free %s, or have the manager run with another --redirector-port", p.failed, p.server.Address())
+	}
+	return how
 }
 
 // reportHidden reports the registries that a wildcard is not in force for.

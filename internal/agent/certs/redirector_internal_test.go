@@ -50,7 +50,7 @@ func TestFilesLeadToARedirectorThatAnswersByTheSameRules(t *testing.T) {
 	}
 }
 
-func TestNoFileLeadsToAPortThatSomebodyElseHas(t *testing.T) {
+func TestARegistryIsClosedWhileSomebodyElseHasTheRedirectorsPort(t *testing.T) {
 	n, root, logged := newHost(t, sinktest.Files{other: foreign})
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -58,15 +58,26 @@ func TestNoFileLeadsToAPortThatSomebodyElseHas(t *testing.T) {
 	}
 	n = n.withPort(listener.Addr().(*net.TCPAddr).Port)
 	n.Serve(t.Context())
-	offer(t, n, 0, "!shut.com/x", "open.com")
+	offer(t, n, 0, "!shut.com/x", "half.com", "!half.com/x", "open.com/y")
 	if n.Again == nil || !strings.Contains(n.Again.Error(), "cannot listen") {
 		t.Errorf("to be tried again: %v", n.Again)
 	}
-	if !slices.Equal(n.notInForce(), []string{"shut.com/x"}) {
+	if err := n.repair(); err != nil { // which finds its own file in place
+		t.Error(err)
+	}
+	if !slices.Equal(n.notInForce(), []string{"half.com", "half.com/x", "open.com/y", "shut.com/x"}) {
 		t.Errorf("not in force are %q", n.notInForce())
 	}
-	sinktest.WantTree(t, filepath.Join(root, dir), sinktest.Projected(t, "open.com"), sinktest.Files{"other.com/hosts.toml": foreign})
-	if !strings.Contains(logged.String(), "contacts a source that must never be contacted") || !strings.Contains(logged.String(), "the redirector does not run") {
+	sinktest.WantTree(t, filepath.Join(root, dir), sinktest.Files{"shut.com/hosts.toml": refusing, "half.com/hosts.toml": refusing, "other.com/hosts.toml": foreign})
+	for _, want := range []string{
+		"registry shut.com: not in force for containerd on this node (nothing can be pulled from this registry on this node until the redirector runs, so that no blocked source is contacted; the redirector cannot listen: ",
+		"; free " + n.server.Address() + ", or have the manager run with another --redirector-port)", "registry open.com: not in force for containerd on this node (containerd goes to the source)",
+	} {
+		if !strings.Contains(logged.String(), want) {
+			t.Errorf("%q is not in the log: %s", want, logged)
+		}
+	}
+	if strings.Contains(logged.String(), "what was in force before") || strings.Contains(logged.String(), "must never be contacted") {
 		t.Errorf("log %s", logged)
 	}
 
@@ -79,8 +90,8 @@ func TestNoFileLeadsToAPortThatSomebodyElseHas(t *testing.T) {
 		t.Error(err)
 	}
 	closed := sinktest.Tree(t, filepath.Join(root, dir))["shut.com/hosts.toml"]
-	if !certsd.Closes("shut.com", []byte(closed)) {
-		t.Errorf("once the port is free: got %s", closed)
+	if !certsd.Closes("shut.com", []byte(closed)) || closed == refusing || len(n.Findings) > 0 {
+		t.Errorf("once the port is free: got %s, findings %+v", closed, n.Findings)
 	}
 	if err := errors.Join(n.Close()); err != nil {
 		t.Fatal(err)
@@ -89,6 +100,59 @@ func TestNoFileLeadsToAPortThatSomebodyElseHas(t *testing.T) {
 	offer(t, n, 1, "!shut.com/x", "!shut.com/y")
 	if got := sinktest.Tree(t, filepath.Join(root, dir))["shut.com/hosts.toml"]; got != closed {
 		t.Errorf("without a redirector again, a blocked registry's file became %s", got)
+	}
+}
+
+// refusing is the file that closes a registry for want of a redirector.
+const refusing = certsd.Marker + `
+server = "http://127.0.0.1:0/v2/_mirrorset/source"
+capabilities = ["pull", "resolve"]
+override_path = true
+
+[host."http://127.0.0.1:0/v2/_mirrorset/source"]
+  capabilities = ["pull", "resolve"]
+  override_path = true
+`
+
+func TestABlockedWildcardIsClosedWithoutARedirectorOnlyWhereThatIsWanted(t *testing.T) {
+	for allowed, want := range map[bool]string{true: refusing, false: ""} {
+		n, root, logged := newHost(t, sinktest.Files{other: foreign})
+		n.settings.allowDefaultHost = allowed
+		offer(t, n, 0, "!*.shut.com", "!*.wild.com", "*.open.com")
+		if err := n.repair(); err != nil {
+			t.Error(err)
+		}
+		if got := sinktest.Tree(t, filepath.Join(root, dir))["_default/hosts.toml"]; got != want {
+			t.Errorf("allowed %t: got %s", allowed, got)
+		}
+		for _, wildcard := range []string{"*.shut.com", "*.wild.com"} {
+			closed := strings.Count(logged.String(), "registry "+wildcard+": not in force for containerd on this node (nothing can be pulled from any registry that has no folder of its own on this node until")
+			contacted := strings.Count(logged.String(), "registry "+wildcard+": not in force for containerd on this node (containerd contacts a source that must never be contacted)")
+			if closed != map[bool]int{true: 2}[allowed] || contacted != map[bool]int{false: 2}[allowed] {
+				t.Errorf("allowed %t: log %s", allowed, logged)
+			}
+		}
+		open := map[bool]string{true: "nothing can be pulled from any registry", false: "containerd goes to the source"}[allowed]
+		if !strings.Contains(logged.String(), "registry *.open.com: not in force for containerd on this node ("+open) {
+			t.Errorf("allowed %t: log %s", allowed, logged)
+		}
+		n.settings.allowDefaultHost = false
+		if err := n.repair(); err != nil {
+			t.Error(err)
+		}
+		sinktest.WantTree(t, filepath.Join(root, dir), sinktest.Files{"other.com/hosts.toml": foreign})
+	}
+}
+
+func TestARegistryThatCannotBeClosedWithoutARedirectorIsReportedAsOpen(t *testing.T) {
+	n, root, logged := newHost(t, sinktest.Files{ourFirst: foreign, dir + "/.new.com.mirrorset-tmp/theirs": ""})
+	offer(t, n, 0, "!old.com/x", "!new.com/x")
+	sinktest.WantTree(t, filepath.Join(root, dir), sinktest.Files{"old.com/hosts.toml": foreign, ".new.com.mirrorset-tmp/theirs": ""})
+	if got := strings.Count(logged.String(), "(containerd contacts a source that must never be contacted, because it cannot be closed: "); got != 2 || !strings.Contains(logged.String(), "is not ours") {
+		t.Errorf("log %s", logged)
+	}
+	if n.Again == nil || strings.Contains(n.Again.Error(), "old.com") || !strings.Contains(n.Again.Error(), "new.com") {
+		t.Errorf("to be tried again: %v", n.Again)
 	}
 }
 
@@ -127,6 +191,15 @@ func TestAFileThatClosesARegistryStaysUntilAnotherOneDoes(t *testing.T) {
 				n.listening = nil
 				return func() { n.listening = listening }
 			},
+			"what needs the redirector, and cannot be closed": func(n *host, root string) func() {
+				listening, obstacle := n.listening, dir+"/."+c.next+".mirrorset-tmp/theirs"
+				n.listening = nil
+				sinktest.Write(t, root, obstacle, "theirs")
+				return func() {
+					n.listening = listening
+					_ = os.RemoveAll(filepath.Dir(filepath.Join(root, obstacle)))
+				}
+			},
 		} {
 			n, root, _ := newHost(t, sinktest.Files{other: foreign})
 			n.settings.allowDefaultHost = true
@@ -139,7 +212,8 @@ func TestAFileThatClosesARegistryStaysUntilAnotherOneDoes(t *testing.T) {
 				t.Errorf("%s, %s: nothing is to be tried again", c.name, way)
 			}
 			got := sinktest.Tree(t, filepath.Join(root, dir))
-			if closed == "" || got[c.closed+"/hosts.toml"] != closed || got["open.com/hosts.toml"] != "" {
+			isKept := got[c.closed+"/hosts.toml"] == closed || got[c.next+"/hosts.toml"] == refusing
+			if closed == "" || !isKept || got["open.com/hosts.toml"] != "" {
 				t.Errorf("%s, %s: got %q", c.name, way, got)
 			}
 			mend()

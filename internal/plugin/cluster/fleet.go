@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -59,7 +60,7 @@ func Survey(nodes []mirrorsetv1alpha1.MirrorNode, p *payload.Payload) Fleet {
 	var wanted *standing.Published
 	if p != nil {
 		f.Published = &Published{Revision: p.Revision, Digest: p.Digest}
-		wanted = &standing.Published{Revision: p.Revision, Digest: p.Digest, Provisional: p.Provisional}
+		wanted = &standing.Published{Revision: p.Revision, Digest: p.Digest, Provisional: p.Provisional, Believed: payload.Believed(time.Now().UnixMilli(), p.Revision)}
 	}
 	for i := range nodes {
 		status := &nodes[i].Status

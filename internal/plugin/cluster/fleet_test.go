@@ -4,10 +4,14 @@
 package cluster_test
 
 import (
+	"strings"
 	"testing"
+	"time"
 
+	"github.com/mirrorset/mirrorset/internal/payload"
 	"github.com/mirrorset/mirrorset/internal/plugin/cluster"
 	"github.com/mirrorset/mirrorset/internal/plugin/plugintest"
+	"github.com/mirrorset/mirrorset/internal/standing"
 )
 
 func TestTheSummaryCounts(t *testing.T) {
@@ -20,6 +24,20 @@ func TestTheSummaryCounts(t *testing.T) {
 	} {
 		if got := f.String(); got != want {
 			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
+func TestANodeThatNoManagerWillOvertakeIsNamedWithTheWayBack(t *testing.T) {
+	for days, want := range map[int]bool{0: false, 2: true} {
+		revision := time.Now().AddDate(0, 0, days).UnixMilli()
+		p := payload.New(revision-1, nil)
+		if days > 0 {
+			p = plugintest.Current
+		}
+		f := cluster.Survey(plugintest.NodeList(plugintest.NodeAt("a", revision)).Items, &p)
+		if got := strings.Contains(f.Nodes[0].Message, "more than a day ahead of the manager's clock"); got != want || f.Nodes[0].Standing != standing.Ahead {
+			t.Errorf("%d days ahead: %+v", days, f.Nodes[0])
 		}
 	}
 }

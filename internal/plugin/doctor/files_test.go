@@ -48,8 +48,14 @@ func acceptedBy(t *testing.T, node certsd.Node, source string, policy mirrors.Po
 		t.Fatal(err)
 	}
 	have := map[string]string{payload.HostPath: string(state), onhost.Path: string(text)}
-	for _, f := range certsd.Project(rules, node).Files {
+	tree := certsd.Project(rules, node)
+	for _, f := range tree.Files {
 		have[folders+f.Path] = string(f.Content)
+	}
+	for _, p := range tree.Pending {
+		if p.Instead != nil {
+			have[folders+p.Instead.Path] = string(p.Instead.Content)
+		}
 	}
 	return have
 }
@@ -117,6 +123,8 @@ func TestAllThatKeepsRulesFromCountingOnAMachineIsFound(t *testing.T) {
 		{"a redirector at another port", of(containerd, acceptedBy(t, certsd.Node{Redirector: "127.0.0.1:9289"}, "s.com/x", mirrors.NeverContactSource)), 0, "OK       containerd: "},
 		{"the same, and another rank", of(containerd, one(folders+"s.com/hosts.toml", strings.ReplaceAll(accepted(t, "s.com/x", mirrors.NeverContactSource)[folders+"s.com/hosts.toml"], "/0\"", "/1\"")), stateOf(accepted(t, "s.com/x", mirrors.NeverContactSource))), 1, differs},
 		{"no redirector, and none is needed", of(containerd, acceptedBy(t, certsd.Node{}, "s.com", mirrors.NeverContactSource)), 0, "OK       containerd: "},
+		{"a registry that is closed for want of a redirector", of(containerd, acceptedBy(t, certsd.Node{}, "s.com/x", mirrors.NeverContactSource)), 1, "PROBLEM  containerd: NotInForce: registry s.com: nothing can be pulled from it on this machine: /" + folders + "s.com/hosts.toml closes it until the agent's redirector runs"},
+		{"all registries, for want of a redirector", of(containerd, acceptedBy(t, certsd.Node{AllowDefaultHost: true}, "*.redhat.io", mirrors.NeverContactSource)), 1, "PROBLEM  containerd: NotInForce: registry _default: nothing can be pulled from it on this machine: "},
 		{"a mirror with certificates of its own", of(containerd, acceptedBy(t, certsd.Node{Redirector: "127.0.0.1:289", Streamed: func(mirrors.Scope) bool { return true }}, "s.com", mirrors.NeverContactSource), one("etc/containers/certs.d/m.local:5000/ca.crt", "")), 0, "OK       containerd: "},
 		{"a mirror with a login, which is not to be seen", of(containerd, acceptedBy(t, certsd.Node{Redirector: "127.0.0.1:289", Streamed: func(mirrors.Scope) bool { return true }}, "s.com", mirrors.NeverContactSource)), 0, "OK       containerd: "},
 		{"a blocked wildcard by default", of(containerd, accepted(t, "*.redhat.io", mirrors.NeverContactSource), one(folders+"x/ca.crt", "")), 1, "PROBLEM  containerd: NotInForce: registry *.redhat.io: not in force for containerd on this machine: to block a wildcard makes every registry"},

@@ -4,6 +4,7 @@
 package doctor
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -96,6 +97,9 @@ func (f *hostFiles) lookAtRegistry(folder ondisk.Folder, file certsd.File, w wan
 	case content == nil:
 		problem.Message = fmt.Sprintf("registry %s: %s is not there, though the agent of this machine accepted rules for it", file.Host, name)
 		f.problem(problem)
+	case isClosed(w.unserved, file.Host, content):
+		problem.Message = fmt.Sprintf("registry %s: nothing can be pulled from it on this machine: %s closes it until the agent's redirector runs, so that no blocked source is contacted", file.Host, name)
+		f.problem(problem)
 	case !says(w.unserved, file.Host, content) && !says(w.streamed, file.Host, content) && !sameSay(file.Host, file.Content, content):
 		problem.Message = fmt.Sprintf("registry %s: %s is ours, and does not say what the agent of this machine accepted", file.Host, name)
 		f.problem(problem)
@@ -139,17 +143,26 @@ func (f *hostFiles) wanted(folder ondisk.Folder, rules []mirrors.Rule) wanted {
 	}
 	all := certsd.Project(rules, node)
 	content, err := folder.Current(certsd.DefaultHost)
-	node.AllowDefaultHost = err == nil && says(all, certsd.DefaultHost, content)
-	w := wanted{tree: all}
+	served := node.Redirector
+	node.Redirector = ""
+	w := wanted{tree: all, unserved: certsd.Project(rules, node)}
+	node.AllowDefaultHost = err == nil && (says(all, certsd.DefaultHost, content) || isClosed(w.unserved, certsd.DefaultHost, content))
 	if !node.AllowDefaultHost {
+		w.unserved = certsd.Project(rules, node)
+		node.Redirector = served
 		w.tree = certsd.Project(rules, node)
 	}
 	streamed := node
-	streamed.Streamed = func(mirrors.Scope) bool { return true }
+	streamed.Redirector, streamed.Streamed = served, func(mirrors.Scope) bool { return true }
 	w.streamed = certsd.Project(rules, streamed)
-	node.Redirector = ""
-	w.unserved = certsd.Project(rules, node)
 	return w
+}
+
+// isClosed tells whether a file of ours is the one that closes its registry for want of a redirector.
+func isClosed(unserved certsd.Tree, host string, content []byte) bool {
+	return slices.ContainsFunc(unserved.Pending, func(p certsd.Pending) bool {
+		return p.Instead != nil && p.Instead.Host == host && bytes.Equal(p.Instead.Content, content)
+	})
 }
 
 // says tells whether a file of ours has the endpoints that a tree has for its registry.
