@@ -120,7 +120,7 @@ func (h *held) settles(t *testing.T, want ...int) {
 	}
 }
 
-// staysOpen tells whether another request on the connection is answered.
+// staysOpen reports whether another request on the connection is answered.
 func staysOpen(t *testing.T, c net.Conn) bool {
 	t.Helper()
 	if _, err := io.WriteString(c, get("/out")); err != nil {

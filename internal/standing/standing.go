@@ -137,7 +137,7 @@ func (p *Published) isPassed(node *mirrorsetv1alpha1.MirrorNodeStatus) bool {
 	return p != nil && p.Revision > 0 && node.Revision > p.Revision
 }
 
-// isBeyond tells whether the manager does not believe a node's later revision.
+// isBeyond reports whether the manager does not believe a node's later revision.
 func (p *Published) isBeyond(node *mirrorsetv1alpha1.MirrorNodeStatus) bool {
 	return p.isPassed(node) && p.Believed > 0 && node.Revision > p.Believed
 }

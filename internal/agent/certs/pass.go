@@ -87,7 +87,7 @@ func (p *pass) write() error {
 	return err
 }
 
-// streams tells whether only the redirector can reach a mirror.
+// streams reports whether only the redirector can reach a mirror.
 func (p *pass) streams(mirror mirrors.Scope) bool {
 	return p.tls.has(mirror.Host()) || p.granted.Concern(mirror)
 }

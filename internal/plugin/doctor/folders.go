@@ -158,7 +158,7 @@ func (f *hostFiles) wanted(folder ondisk.Folder, rules []mirrors.Rule) wanted {
 	return w
 }
 
-// isClosed tells whether a file of ours is the one that closes its registry for want of a redirector.
+// isClosed reports whether a file of ours is the one that closes its registry for want of a redirector.
 func isClosed(unserved certsd.Tree, host string, content []byte) bool {
 	return slices.ContainsFunc(unserved.Pending, func(p certsd.Pending) bool {
 		return p.Instead != nil && p.Instead.Host == host && bytes.Equal(p.Instead.Content, content)
