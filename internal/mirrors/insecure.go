@@ -29,12 +29,13 @@ func (m *merger) readInsecure(set *Set) (scopes Scopes) {
 		}
 		lost = append(lost, fmt.Sprintf("%s is left out: %s", quote(text), why))
 	}
+	places := set.places()
 	for part := range strings.FieldsFuncSeq(set.InsecureMirrors, func(r rune) bool { return r == ',' || r == '\n' }) {
 		switch text := strings.TrimSpace(part); {
 		case text == "":
 		case !value.Source.Takes(text):
 			lose(text, value.Wrong(text, value.Source))
-		case !set.names(Scope(text)):
+		case !haveOneIn(places, Scope(text)):
 			lose(text, "no mirror that the set names lies there; write it as the mirror is written, with its port")
 		default:
 			scopes = append(scopes, Scope(text))
@@ -50,11 +51,27 @@ func (m *merger) readInsecure(set *Set) (scopes Scopes) {
 	return scopes
 }
 
-// names reports whether a mirror of the set lies in a scope.
-func (s *Set) names(in Scope) bool {
-	return slices.ContainsFunc(s.Entries, func(e SetEntry) bool {
-		return slices.ContainsFunc(e.Mirrors, func(m string) bool { return value.Mirror.Takes(m) && in.Contains(Scope(m)) })
-	})
+// places are those of all mirrors of the set, in byte order.
+func (s *Set) places() (all []Scope) {
+	for i := range s.Entries {
+		for _, m := range s.Entries[i].Mirrors {
+			all = append(all, Scope(m))
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// haveOneIn reports whether one of the places, in byte order, lies in a scope.
+func haveOneIn(places []Scope, in Scope) bool {
+	if in.IsWildcard() {
+		return slices.ContainsFunc(places, in.Contains)
+	}
+	if _, is := slices.BinarySearch(places, in); is {
+		return true
+	}
+	_, below := FirstBelow(places, in)
+	return below
 }
 
 // mark notes which mirrors of a statement its set calls insecure. The source is none of them, wherever it stands.

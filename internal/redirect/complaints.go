@@ -47,6 +47,8 @@ const (
 	// stale is how long a complaint stays that nothing renews, and staleOfOne one about a single repository: that may be none that anybody wants.
 	stale      = 24 * time.Hour
 	staleOfOne = time.Hour
+	// settled is how long a complaint keeps its words.
+	settled = time.Minute
 )
 
 // complaint is one with what it depends on.
@@ -56,16 +58,22 @@ type complaint struct {
 	login     grants.Login
 	authority string
 	until     time.Time
+	since     time.Time // it has had these words
 }
 
-// cause is what a complaint is known by: an answer from where it came up ends it. Manifests and blobs can be at different places.
+// cause is what a complaint is known by.
 type cause struct {
 	mirror string
-	kind   Kind
-	// of is the repository; "" where the login, or the certificate, is no good for any.
-	of mirrors.Scope
-	// object is what was asked for, manifests or blobs.
+	// ofCertificate is for a complaint about a certificate, of which the last one counts, and else about a login.
+	ofCertificate bool
+	// of is the repository, and object what was asked for there, as only a good answer for that ends the complaint; both are "" where the
+	// login, or the certificate, is no good for any.
+	of     mirrors.Scope
 	object string
+}
+
+func (k Kind) isOfCertificate() bool {
+	return k == CertificateExpired || k == AuthorityUnknown || k == CertificateName
 }
 
 // complaints are those about all mirrors, under the rules and grants of the moment.
@@ -89,13 +97,14 @@ func (c *complaints) note(q question, mirror route.Target, how *access, err erro
 	switch login, _ := c.granted.Login(of); {
 	case login != how.login:
 	case isComplaint:
-		changes = c.add(q.kind, everywhere, complaint{Complaint: found, of: of, login: login, authority: string(c.granted.Authority(mirror.Host))})
+		changes = c.add(q.kind+"/"+q.object, everywhere, complaint{Complaint: found, of: of, login: login, authority: string(c.granted.Authority(mirror.Host))})
+		if !found.Kind.isOfCertificate() { // it has answered, so its certificate is good
+			changes = c.end(func(by cause) bool { return by.mirror == mirror.Host && by.ofCertificate && by.of == "" }) || changes
+		}
 	default:
-		before := len(c.byCause)
-		maps.DeleteFunc(c.byCause, func(known cause, _ complaint) bool {
-			return (known.mirror == mirror.Host || known.mirror == string(how.key)) && known.object == q.kind && (known.of == "" || known.of == of)
+		changes = c.end(func(by cause) bool {
+			return (by.mirror == mirror.Host || by.mirror == string(how.key)) && (by.of == "" || by.of == of && by.object == q.kind+"/"+q.object)
 		})
-		changes = len(c.byCause) != before
 	}
 	c.mu.Unlock()
 	if changes {
@@ -103,22 +112,31 @@ func (c *complaints) note(q question, mirror route.Target, how *access, err erro
 	}
 }
 
-// add returns whether a complaint says anything new. The lock is held.
+// end forgets complaints, and returns whether there were any. The lock is held.
+func (c *complaints) end(which func(cause) bool) bool {
+	before := len(c.byCause)
+	maps.DeleteFunc(c.byCause, func(by cause, _ complaint) bool { return which(by) })
+	return len(c.byCause) != before
+}
+
+// add returns whether a complaint says anything new. One that is said in other words all the time has the same words for a while. The lock is
+// held.
 func (c *complaints) add(object string, everywhere bool, found complaint) (isNew bool) {
-	by := cause{found.Mirror, found.Kind, found.of, object}
-	found.until = time.Now().Add(staleOfOne)
+	now := time.Now()
+	by := cause{found.Mirror, found.Kind.isOfCertificate(), found.of, object}
+	found.until, found.since = now.Add(staleOfOne), now
 	if everywhere {
-		by.of, found.until = "", time.Now().Add(stale)
+		by.of, by.object, found.until = "", "", now.Add(stale)
 	}
 	known, isKnown := c.byCause[by]
-	switch {
-	case isKnown:
-		found.Complaint = known.Complaint // it would say the same in other words
+	switch isKnown = isKnown && now.Before(known.until); {
+	case isKnown && (known.Complaint == found.Complaint || known.Kind == found.Kind && now.Sub(known.since) < settled):
+		found.Complaint, found.since = known.Complaint, known.since
 	case len(c.byCause) >= maxComplaints:
 		c.makeRoom()
 	}
 	c.byCause[by] = found
-	return !isKnown
+	return !isKnown || known.Complaint != found.Complaint
 }
 
 // makeRoom forgets the complaint that ends next. The lock is held.
@@ -140,7 +158,7 @@ func (c *complaints) keep(granted grants.Grants, router *route.Router) {
 	maps.DeleteFunc(c.byCause, func(_ cause, known complaint) bool {
 		login, _ := granted.Login(known.of)
 		isNew := login != known.login
-		if known.Kind == CertificateExpired || known.Kind == AuthorityUnknown || known.Kind == CertificateName {
+		if known.Kind.isOfCertificate() {
 			isNew = string(granted.Authority(known.of.Host())) != known.authority
 		}
 		return isNew || !router.HasMirror(known.of)

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/mirrorset/mirrorset/internal/grants"
 )
@@ -38,10 +39,33 @@ func TestAComplaintEndsWithTheRuleThatNamesTheMirror(t *testing.T) {
 
 func TestAComplaintInOtherWordsIsNotNew(t *testing.T) {
 	c := complaints{byCause: make(map[cause]complaint)}
-	for i, kind := range []Kind{LoginRefused, LoginRefused, AuthorityUnknown} {
-		if isNew := c.add(manifests, true, complaint{Complaint: Complaint{Mirror: "m.com", Kind: kind, Message: fmt.Sprint(i)}}); isNew != (i != 1) {
-			t.Errorf("complaint %d: new %t", i, isNew)
+	add := func(kind Kind, message string) bool {
+		return c.add(manifests, true, complaint{Complaint: Complaint{Mirror: "m.com", Kind: kind, Message: message}})
+	}
+	for i, c := range []struct {
+		kind    Kind
+		message string
+		want    bool
+	}{{LoginRefused, "a", true}, {LoginRefused, "b", false}, {LoginNeeded, "c", true}, {AuthorityUnknown, "d", true}, {CertificateExpired, "e", true}, {CertificateExpired, "e", false}} {
+		if add(c.kind, c.message) != c.want {
+			t.Errorf("complaint %d: new %t", i, !c.want)
 		}
+	}
+	if all := c.all(); len(all) != 2 || all[0].Message != "c" || all[1].Message != "e" {
+		t.Errorf("the last one of each kind stands: %v", all)
+	}
+	by := cause{"m.com", true, "", ""}
+	known := c.byCause[by]
+	known.since, known.until = known.since.Add(-settled), time.Now().Add(-time.Second)
+	c.byCause[by] = known
+	if !add(CertificateExpired, "e") {
+		t.Error("one that comes up again after its end is not new")
+	}
+	known = c.byCause[by]
+	known.since = known.since.Add(-settled)
+	c.byCause[by] = known
+	if !add(CertificateExpired, "f") || c.all()[1].Message != "f" {
+		t.Error("the words never change")
 	}
 }
 

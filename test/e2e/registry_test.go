@@ -128,11 +128,27 @@ func startTLSRegistry(registryName, host string, certificate tls.Certificate, cl
 	return r
 }
 
+// listened are the addresses that registries had in this run. The node has their images, by name, and would not ask for one again.
+var listened = map[string]bool{}
+
+// listen listens at an address; where any port will do, at one that no registry had before.
+func listen(address string) net.Listener {
+	GinkgoHelper()
+	for {
+		listener, err := net.Listen("tcp", address)
+		Expect(err).NotTo(HaveOccurred())
+		if at := listener.Addr().String(); !listened[at] || !strings.HasSuffix(address, ":0") {
+			listened[at] = true
+			return listener
+		}
+		DeferCleanup(listener.Close) // held meanwhile, so that the next one is another
+	}
+}
+
 // newRegistry returns one that is not started yet.
 func newRegistry(registryName, address string, t *traffic) *countedRegistry {
 	GinkgoHelper()
-	listener, err := net.Listen("tcp", address)
-	Expect(err).NotTo(HaveOccurred())
+	listener := listen(address)
 	quiet := log.New(io.Discard, "", 0)
 	r := &countedRegistry{name: registryName, content: registry.New(registry.Logger(quiet))}
 	r.server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {

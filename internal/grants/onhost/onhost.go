@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"slices"
@@ -49,6 +50,7 @@ func At(host *hostfile.Host) Files {
 // Mirrors returns the places that may have a login or an authority on a host: those of all mirrors, but for a place that is a source too, or
 // holds one, or lies in one. What CRI-O and Podman find for such a place they would send to the source.
 func Mirrors(rules []mirrors.Rule) (may, sources []mirrors.Scope) {
+	all := sourcesOf(rules)
 	seen := make(map[mirrors.Scope]bool)
 	for i := range rules {
 		for _, m := range rules[i].Mirrors {
@@ -57,7 +59,7 @@ func Mirrors(rules []mirrors.Rule) (may, sources []mirrors.Scope) {
 				continue
 			}
 			seen[place] = true
-			if isSource(place, rules) {
+			if all.touch(grants.Canonical(place)) {
 				sources = append(sources, place)
 			} else {
 				may = append(may, place)
@@ -67,12 +69,36 @@ func Mirrors(rules []mirrors.Rule) (may, sources []mirrors.Scope) {
 	return may, sources
 }
 
-func isSource(place mirrors.Scope, rules []mirrors.Rule) bool {
-	place = grants.Canonical(place)
-	return slices.ContainsFunc(rules, func(r mirrors.Rule) bool {
-		source := grants.Canonical(r.Source)
-		return place.Contains(source) || source.Contains(place)
-	})
+// sources are those of all rules, in byte order, and which there are.
+type sources struct {
+	sorted []mirrors.Scope
+	is     map[mirrors.Scope]bool
+}
+
+func sourcesOf(rules []mirrors.Rule) sources {
+	s := sources{is: make(map[mirrors.Scope]bool, len(rules))}
+	for i := range rules {
+		s.is[grants.Canonical(rules[i].Source)] = true
+	}
+	s.sorted = slices.Sorted(maps.Keys(s.is))
+	return s
+}
+
+// touch reports whether a place is a source, or holds one, or lies in one. It costs by the depth of the place and not by the number of rules.
+func (s sources) touch(place mirrors.Scope) bool {
+	for around := place; around != ""; around = around[:max(0, strings.LastIndexByte(string(around), '/'))] {
+		if s.is[around] {
+			return true
+		}
+	}
+	for host := place.Host(); strings.Contains(host, "."); {
+		_, host, _ = strings.Cut(host, ".")
+		if s.is["*."+mirrors.Scope(host)] {
+			return true
+		}
+	}
+	_, holds := mirrors.FirstBelow(s.sorted, place)
+	return holds
 }
 
 // WriteLogins makes the text that of the [AuthFile]; without text there is none. It fails with [hostfile.ErrForeign] where something that

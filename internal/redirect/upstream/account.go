@@ -23,6 +23,14 @@ import (
 // barred is how long a login that was refused is not sent again. Some servers lock whoever comes with a wrong password too often.
 const barred = 15 * time.Second
 
+const (
+	// paused is how long a token server that fails is not asked again.
+	paused = 2 * time.Second
+	// unprovenWait is how long a request waits for what becomes of a login that nobody has accepted yet, while another one sends it. It goes
+	// then all the same: what that one asks for may take the registry long.
+	unprovenWait = time.Second
+)
+
 // maxBarred bounds the repositories that a login is barred from.
 const maxBarred = 1024
 
@@ -37,7 +45,7 @@ type account struct {
 	unproven chan struct{}
 
 	mu     sync.Mutex
-	proven bool               // the login was accepted last
+	proven bool               // the login was accepted once
 	bars   map[string]refusal // by repository; "" for all
 }
 
@@ -178,18 +186,15 @@ func (a *account) bar(try *attempt, resp *http.Response, isToken bool) {
 	if resp.StatusCode == http.StatusUnauthorized && !isToken && !a.proven {
 		barredFrom = ""
 	}
-	if !isToken {
-		a.proven = false
-	}
 	try.refused = &Refused{Status: StatusText(resp.StatusCode), By: resp.Request.URL.Host, HadLogin: true, Everywhere: barredFrom == ""}
-	a.barFrom(barredFrom, try.refused)
+	a.barFrom(barredFrom, try.refused, barred)
 }
 
 // pause keeps a token server that fails from being sent the login for each request.
 func (a *account) pause(try *attempt, resp *http.Response) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.barFrom(try.repository, tokenServerFailed(resp.Request.URL.Host, resp.StatusCode))
+	a.barFrom(try.repository, tokenServerFailed(resp.Request.URL.Host, resp.StatusCode), paused)
 }
 
 func tokenServerFailed(host string, code int) error {
@@ -197,7 +202,7 @@ func tokenServerFailed(host string, code int) error {
 }
 
 // barFrom keeps the login from a repository, "" for all, for a while. The lock is held.
-func (a *account) barFrom(repository string, why error) {
+func (a *account) barFrom(repository string, why error, long time.Duration) {
 	now := time.Now()
 	for at, b := range a.bars {
 		if now.After(b.until) {
@@ -207,7 +212,7 @@ func (a *account) barFrom(repository string, why error) {
 	if len(a.bars) >= maxBarred {
 		clear(a.bars)
 	}
-	a.bars[repository] = refusal{why, now.Add(barred)}
+	a.bars[repository] = refusal{why, now.Add(long)}
 }
 
 // barrier returns how the login, or a token for it, was refused a moment ago, or its token server failed; nil if neither.

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 )
 
 // maxSmall bounds an answer that is no content, in bytes: a token, or a refusal.
@@ -36,6 +37,7 @@ func (g gate) RoundTrip(req *http.Request) (*http.Response, error) {
 		select {
 		case g.unproven <- struct{}{}:
 			defer func() { <-g.unproven }()
+		case <-time.After(unprovenWait):
 		case <-req.Context().Done():
 			return nil, req.Context().Err()
 		}
@@ -53,7 +55,10 @@ func (g gate) RoundTrip(req *http.Request) (*http.Response, error) {
 	isRefused := isRefusal(resp.StatusCode, exchange != nil)
 	switch {
 	case !try.sent && exchange == nil && wantsTokenInstead(req, resp): // which the library goes on to fetch
-	case isRefused && (sends || isToken && g.hasLogin() && (try.renewed || resp.StatusCode == http.StatusForbidden)):
+	case isToken && resp.StatusCode == http.StatusForbidden: // of what is asked for; another token may have the right by then
+		g.tokens.forget(try.scope())
+	case sends && exchange == nil && resp.StatusCode == http.StatusForbidden && g.isProven(): // the same of a login that is right
+	case isRefused && (sends || isToken && g.hasLogin() && try.renewed):
 		g.bar(try, resp, isToken)
 	case exchange != nil && sends && resp.StatusCode >= http.StatusBadRequest:
 		g.pause(try, resp)

@@ -114,6 +114,13 @@ func (t *tokens) Set(ctx context.Context, registry string, scheme auth.Scheme, _
 	return token, err
 }
 
+// forget has the next request fetch a token anew.
+func (t *tokens) forget(scope string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.until[scope] = time.Now()
+}
+
 func (t *tokens) keep(scope string, until time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
