@@ -280,6 +280,20 @@ test-olm: ARCHITECTURES := $(shell go env GOARCH)
 test-olm: node $(OLM) $(BUSYBOX) $(KUSTOMIZE) image-programs build-installer ## Have a real OLM install, upgrade and uninstall Mirrorset on a real node (root).
 	go test -tags e2e -v -count 1 -timeout 30m ./test/e2e/ -ginkgo.label-filter olm
 
+.PHONY: test-faults
+test-faults: ## Kill the agent before a sample of the system calls by which it changes a host, and look at what is there (root, iproute2).
+	$(call kill-agents,-every 5)
+
+.PHONY: test-faults-all
+test-faults-all: ## The same before every one of them.
+	$(call kill-agents)
+
+define kill-agents
+@$(MAKE) --no-print-directory build
+@go build -o $(BIN)/faults ./test/faults
+@exec $(BIN)/faults -agent $(BIN)/agent $(1) # in the place of the shell, so that it gets make's signals
+endef
+
 # A count, because a time can end in a failure that is none before Go 1.27 (golang/go#75804).
 FUZZ_RUNS ?= 20000
 

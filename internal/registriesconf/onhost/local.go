@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"go.podman.io/image/v5/pkg/sysregistriesv2"
 	"go.podman.io/image/v5/types"
@@ -100,9 +101,28 @@ func isOurs(host *hostfile.Host, name string) bool {
 	return err == nil && os.SameFile(ours, other)
 }
 
+// tempPrefix begins the name of a temporary directory that files are tried in.
+const tempPrefix = "mirrorset-preflight-"
+
+// leftAfter is when such a directory is what a killed process left: to try the files takes milliseconds. Agents have theirs in memory, so that
+// one that is killed again and again would fill it.
+const leftAfter = 10 * time.Minute
+
+// removeLeftovers removes the directories that killed processes left. One that stays is in nobody's way.
+func removeLeftovers() {
+	left, _ := filepath.Glob(filepath.Join(os.TempDir(), tempPrefix+"*")) // it fails for a wrong pattern only
+	for _, dir := range left {
+		info, err := os.Lstat(dir)
+		if err == nil && time.Since(info.ModTime()) > leftAfter {
+			_ = os.RemoveAll(dir)
+		}
+	}
+}
+
 // load reads all files with the library that the consumers read them with, in a directory of its own.
 func (l local) load() (_ *consumer, err error) {
-	dir, err := os.MkdirTemp("", "mirrorset-preflight-")
+	removeLeftovers()
+	dir, err := os.MkdirTemp("", tempPrefix)
 	if err != nil {
 		return nil, err
 	}
