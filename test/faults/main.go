@@ -49,7 +49,7 @@ func start(ctx context.Context, args []string) error {
 	}
 	flags := flag.NewFlagSet("faults", flag.ExitOnError)
 	agent := flags.String("agent", "bin/agent", "the agent's program")
-	every := flags.Int("every", 1, "every how many system calls the agent is killed")
+	every := flags.Int("every", 1, "kill the agent before every call of this step: 1 for all, 5 for every fifth")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}

@@ -16,13 +16,13 @@ import (
 	"time"
 )
 
-// mostCalls bounds the calls of one cycle, which are some two hundred.
+// mostCalls bounds the calls of one cycle, of which there are about a hundred.
 const mostCalls = 1000
 
 // tally is what came of one system call, over all cycles.
 type tally struct{ calls, killed, good int }
 
-// sweep kills agents in each cycle, before every so manieth call, and prints what came of it.
+// sweep kills agents in each cycle, before the first call and every so many calls further on, and prints what came of it.
 func sweep(ctx context.Context, agent string, every int) error {
 	tallies := make(map[string]*tally)
 	var slowest time.Duration
