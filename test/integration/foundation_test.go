@@ -146,7 +146,7 @@ var _ = Describe("What the manager brings before the agents", func() {
 		takeAway(ctx, "validatingadmissionpolicybinding/"+guard)
 		Eventually(func() error {
 			return admin.Get(ctx, client.ObjectKey{Name: guard}, &admissionregistrationv1.ValidatingAdmissionPolicyBinding{})
-		}, "1m").Should(Succeed()) // so it has looked again
+		}, "2m").Should(Succeed()) // so it has looked again, which it does every minute
 		Expect(crd(ctx, Default, kinds.Digest.CRDName()).Generation).To(Equal(generation))
 	})
 
