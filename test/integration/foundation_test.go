@@ -116,7 +116,7 @@ var _ = Describe("What the manager brings before the agents", func() {
 			g.Expect(admin.Get(ctx, client.ObjectKey{Name: guard}, policy)).To(Succeed())
 			g.Expect(policy.Spec).To(Equal(*good))
 			g.Expect(admin.Get(ctx, client.ObjectKey{Name: guard}, &admissionregistrationv1.ValidatingAdmissionPolicyBinding{})).To(Succeed())
-		}, "1m").Should(Succeed())
+		}, "2m").Should(Succeed())
 
 		By("and nothing of OLM's")
 		Expect(apierrors.IsNotFound(admin.Get(ctx, client.ObjectKey{Name: proxiesCRD}, &apiextensionsv1.CustomResourceDefinition{}))).To(BeTrue())
@@ -209,7 +209,7 @@ var _ = Describe("What the manager brings before the agents", func() {
 		Expect(release(ctx)).To(Succeed())
 		Eventually(func(g Gomega) {
 			g.Expect(crd(ctx, g, kinds.Digest.CRDName()).DeletionTimestamp).To(BeNil())
-		}, "1m").Should(Succeed())
+		}, "2m").Should(Succeed())
 	})
 
 	It("is the CRDs that OLM looks for, where there is an OLM", func(ctx SpecContext) {
