@@ -19,11 +19,11 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"runtime"
 	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mirrorset/mirrorset/test/enclosure"
 )
 
 // inside is the first argument of this program where it starts itself.
@@ -58,33 +58,12 @@ func start(ctx context.Context, args []string) error {
 		return errors.Join(err, fmt.Errorf("-every %d: want 1 or more", *every))
 	}
 	if !entered {
-		return enter(ctx, "-agent", path, "-every", fmt.Sprint(*every))
+		return enclosure.Enter(ctx, inside, "-agent", path, "-every", fmt.Sprint(*every))
 	}
 	if err := settle(ctx); err != nil {
 		return err
 	}
 	return sweep(ctx, path, *every)
-}
-
-// enter runs this program once more, in namespaces of its own.
-func enter(ctx context.Context, args ...string) error {
-	if os.Geteuid() != 0 {
-		return errors.New("root is needed, for namespaces, mounts and to trace the agent")
-	}
-	runtime.LockOSThread() // the signal below is for the end of this thread
-	defer runtime.UnlockOSThread()
-	cmd := exec.CommandContext(ctx, "/proc/self/exe", append([]string{inside}, args...)...)
-	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL,
-		Setpgid: true, // Ctrl-C is for this process, which then kills that one
-	}
-	cmd.WaitDelay = 10 * time.Second
-	err := cmd.Run()
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	return err
 }
 
 // settle makes the namespaces a machine of their own, with a folder in memory, on which the redirector's port is free and no API server is to

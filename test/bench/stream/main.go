@@ -19,14 +19,14 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 	"k8s.io/apimachinery/pkg/api/resource"
+
+	"github.com/mirrorset/mirrorset/test/enclosure"
 )
 
 // The first argument of this program where it starts itself.
@@ -81,31 +81,7 @@ func run(ctx context.Context, args []string) error {
 	if mode == inside {
 		return bench(ctx, o)
 	}
-	return enter(ctx, o)
-}
-
-// enter runs this program once more, in namespaces of its own.
-func enter(ctx context.Context, o options) error {
-	if os.Geteuid() != 0 {
-		return errors.New("root is needed, for namespaces and mounts")
-	}
-	if _, err := exec.LookPath("ip"); err != nil {
-		return errors.New("ip is needed: apt-get install iproute2")
-	}
-	runtime.LockOSThread() // the signal below is for the end of this thread
-	defer runtime.UnlockOSThread()
-	cmd := exec.CommandContext(ctx, "/proc/self/exe", inside, "-bin", o.bin, "-layer", strconv.FormatInt(o.layer, 10), "-runs", strconv.Itoa(o.runs))
-	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL,
-		Setpgid: true, // Ctrl-C is for this process, which then kills that one
-	}
-	cmd.WaitDelay = 10 * time.Second
-	err := cmd.Run()
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	return err
+	return enclosure.Enter(ctx, inside, "-bin", o.bin, "-layer", strconv.FormatInt(o.layer, 10), "-runs", strconv.Itoa(o.runs))
 }
 
 // settle makes the namespaces a machine of their own: with a folder in memory, and with the mirror's address.
