@@ -17,7 +17,6 @@ import (
 	"github.com/mirrorset/mirrorset/internal/agent/granted"
 	"github.com/mirrorset/mirrorset/internal/agent/sink"
 	"github.com/mirrorset/mirrorset/internal/agent/sinktest"
-	"github.com/mirrorset/mirrorset/internal/certsd/ondisk"
 	"github.com/mirrorset/mirrorset/internal/grants/onhost"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 )
@@ -120,12 +119,5 @@ func TestAHostIsNotCleanWhileItHasWhatMirrorsWereGranted(t *testing.T) {
 	}
 	if err := CheckClean(root, open(t)); err != nil {
 		t.Error(err)
-	}
-}
-
-// The sink for containerd and the one for CRI-O do not know each other.
-func TestBothSinksMeanTheSameFileOfAnAuthority(t *testing.T) {
-	if ondisk.OwnTLSDir != onhost.CertsDir || ondisk.Authority != onhost.CertFile {
-		t.Errorf("%s/*/%s and %s/*/%s", ondisk.OwnTLSDir, ondisk.Authority, onhost.CertsDir, onhost.CertFile)
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/agent/sinktest"
 	"github.com/mirrorset/mirrorset/internal/certsd/ondisk"
 	"github.com/mirrorset/mirrorset/internal/grants"
+	"github.com/mirrorset/mirrorset/internal/grants/onhost"
 	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/mirrors/mirrorstest"
@@ -44,7 +45,7 @@ func TestAMirrorWithALoginIsReachedThroughTheRedirector(t *testing.T) {
 	offer(t, n, 0, "old.com")
 	written := func() string { return sinktest.Tree(t, filepath.Join(root, dir))["old.com/hosts.toml"] }
 	direct := written()
-	sinktest.Write(t, root, ondisk.OwnTLSDir+"/mirror.local:5000/"+ondisk.Authority, "what another sink wrote of the grants")
+	sinktest.Write(t, root, ondisk.OwnTLSDir+"/mirror.local:5000/"+onhost.CertFile, "what another sink wrote of the grants")
 	for key, want := range map[string]bool{"mirror.local:5000": true, "mirror.local:5000/x/deep": true, "mirror.local:5000/other": false, "mirror.local": false} {
 		n.rules.Grants = grant(t, key, "secret1")
 		n.Follow(n.rules)

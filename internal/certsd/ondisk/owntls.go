@@ -8,19 +8,17 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/mirrorset/mirrorset/internal/grants/onhost"
 	"github.com/mirrorset/mirrorset/internal/hostfile"
 )
 
 // OwnTLSDir has a folder a registry, with certificates by their names as in Docker's folders. CRI-O and Podman look here.
-const OwnTLSDir = "etc/containers/certs.d"
+const OwnTLSDir = onhost.CertsDir
 
-// Authority is the name of the file that Mirrorset writes there for a mirror with an authority (G3). It is no setting of the node's own.
-const Authority = "mirrorset.crt"
-
-// OwnTLS returns the names of the node's own certificates for a registry there. A mirror that has any is reached through the redirector,
+// OwnTLS returns the names of the node's own certificates for a registry there, without the file that Mirrorset writes for a mirror's authority (G3). A mirror that has any is reached through the redirector,
 // because containerd does not look here (N4).
 func OwnTLS(host *hostfile.Host, registry string) (names []string) {
-	return slices.DeleteFunc(certificates(host, registry), func(name string) bool { return name == Authority })
+	return slices.DeleteFunc(certificates(host, registry), func(name string) bool { return name == onhost.CertFile })
 }
 
 // HasTLS reports whether there are certificates for a registry there, whoever wrote them.
