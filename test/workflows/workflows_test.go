@@ -29,6 +29,11 @@ type workflow struct {
 }
 
 type job struct {
+	Strategy struct {
+		Matrix struct {
+			Target []string `json:"target"`
+		} `json:"matrix"`
+	} `json:"strategy"`
 	Permissions map[string]string `json:"permissions"`
 	Timeout     int               `json:"timeout-minutes"`
 	Steps       []step            `json:"steps"`
@@ -128,6 +133,42 @@ func TestEachReleasedImageIsAttested(t *testing.T) {
 		}) {
 			t.Errorf("no step of publish attests %s by %v", image[1], with)
 		}
+	}
+}
+
+// What .ci/run has make check, the workflow of each change has it check too.
+func TestEachChangeIsCheckedAsByTheScript(t *testing.T) {
+	var w workflow
+	if err := yaml.Unmarshal([]byte(read(t, root+"/.github/workflows/ci.yml")), &w); err != nil {
+		t.Fatal(err)
+	}
+	made := map[string]bool{}
+	for _, j := range w.Jobs {
+		for _, s := range j.Steps {
+			for _, match := range makes.FindAllStringSubmatch(s.Run, -1) {
+				made[match[1]] = true
+			}
+			if strings.Contains(s.Run, `make "$TARGET"`) {
+				for _, name := range j.Strategy.Matrix.Target {
+					made[name] = true
+				}
+			}
+		}
+	}
+	_, checks, _ := strings.Cut(read(t, root+"/Makefile"), "\n##@ Check\n")
+	checks, _, _ = strings.Cut(checks, "\n##@ ")
+	wanted := 0
+	for _, match := range makes.FindAllStringSubmatch(read(t, root+"/.ci/run"), -1) {
+		if !strings.Contains(checks, "\n"+match[1]+":") {
+			continue
+		}
+		wanted++
+		if !made[match[1]] {
+			t.Errorf(".ci/run has make %s, and no job of ci.yml has", match[1])
+		}
+	}
+	if wanted < 7 {
+		t.Errorf(".ci/run makes only %d of the Makefile's targets that check", wanted)
 	}
 }
 
