@@ -138,7 +138,7 @@ var _ = Describe("what registries see of containerd", func() {
 		s.expectAsked(s.source)
 	}, nodeTimeout)
 
-	It("offers a Pod's pull secret to a mirror that wants credentials, which docs/security.md says", func(ctx SpecContext) {
+	It("offers a Pod's pull secret to a mirror that wants credentials, which docs/explanation/security.md says", func(ctx SpecContext) {
 		atMirror := wantBasic(s.first)
 		s.first.push(ctx, "copy/app", image)
 		s.apply(ctx, []string{mirrored("0")}, set("20-global", s.source.host+"/team", s.first.host+"/copy"))
