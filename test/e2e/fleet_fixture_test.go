@@ -53,7 +53,7 @@ func startFleet(ctx context.Context, size int) *fleet {
 	started := time.Now()
 	c, err := cluster.Start(ctx, cluster.Options{Programs: programs(), Log: GinkgoWriter})
 	Expect(err).NotTo(HaveOccurred())
-	DeferCleanup(c.Stop)
+	DeferCleanup(func() { stopCluster(c) })
 	f := &fleet{operator: &operator{Cluster: c}, agents: map[string]*fleetAgent{}}
 	f.importImage(ctx, "e2e")
 	f.applyManifests(ctx, "e2e")

@@ -62,7 +62,7 @@ func node(ctx context.Context) *cluster.Cluster {
 // stopNode runs after all specs.
 func stopNode() {
 	if sharedNode != nil {
-		Expect(sharedNode.Stop()).To(Succeed())
+		stopCluster(sharedNode)
 	}
 }
 
