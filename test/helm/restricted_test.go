@@ -48,12 +48,10 @@ func TestTheManagerIsRestricted(t *testing.T) {
 		d := typed[appsv1.Deployment](t, kustomized(t, base, "prometheus"), deployment)
 		managers["config/"+base] = d.Spec.Template
 	}
-	for name := range renderers {
-		eachHelm(t, func(t *testing.T, h helm) {
-			d := typed[appsv1.Deployment](t, h.installs(t, "n", "{crioReload: true, serviceMonitor: {enabled: true}, proxy: {httpProxy: \"http://p\"}}"), deployment)
-			managers["chart by "+name] = d.Spec.Template
-		})
-	}
+	eachHelm(t, func(t *testing.T, h helm) {
+		d := typed[appsv1.Deployment](t, h.installs(t, "n", "{crioReload: true, serviceMonitor: {enabled: true}, proxy: {httpProxy: \"http://p\"}}"), deployment)
+		managers[t.Name()] = d.Spec.Template
+	})
 	var csv struct {
 		Spec struct {
 			Install struct {

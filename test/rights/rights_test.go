@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -70,6 +71,7 @@ func TestWhatIsGrantedIsComparedWithWhatIsRecorded(t *testing.T) {
 		"a subresource that is there":         {request("ns:acc", "patch", status, b, 200), all[4:5], nil},
 		"a subresource that is not there yet": {request("ns:acc", "patch", status, b, 201), []string{all[1], all[4]}, nil},
 		"a path":                              {review, all[2:3], []string{"other: create "}},
+		"a path, for another account":         {strings.Replace(review, "ns:acc", "ns:others", 1), nil, []string{"other: create "}},
 		"a line that is being written":        {request("ns:acc", "get", secret, a, 403)[:80], nil, nil},
 	} {
 		folder := t.TempDir()
