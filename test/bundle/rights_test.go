@@ -20,8 +20,7 @@ import (
 // unused are rights that the test does not come to take, with what takes them.
 var unused = map[string]string{
 	"mirrorset-manager: create customresourcedefinitions.apiextensions.k8s.io/mirrornodes.mirrorset.io": "OLM brings this CRD; where others install, the manager does",
-	"mirrorset-manager: patch events":               "takes the same event of the leader election twice within minutes",
-	"mirrorset-manager: patch events.events.k8s.io": "takes the same event of a set or a node twice within minutes",
+	"mirrorset-manager: patch events.events.k8s.io":                                                     "takes the same event of a set or a node twice within minutes",
 }
 
 // perhaps is a right that the test takes or not: the manager says of a new node that no agent has reported from it, unless the agent is faster.

@@ -40,6 +40,8 @@ type fleet struct {
 	*operator
 	objects client.Client
 	agents  map[string]*fleetAgent
+	// environment is that of the manager, and of the agents beside the first.
+	environment []string
 }
 
 type fleetAgent struct {
@@ -48,15 +50,18 @@ type fleetAgent struct {
 }
 
 // startFleet returns one whose agents have all reported.
-func startFleet(ctx context.Context, size int) *fleet {
+func startFleet(ctx context.Context, size int, environment ...string) *fleet {
 	GinkgoHelper()
 	started := time.Now()
 	c, err := cluster.Start(ctx, cluster.Options{Programs: programs(), Log: GinkgoWriter})
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(func() { stopCluster(c) })
-	f := &fleet{operator: &operator{Cluster: c}, agents: map[string]*fleetAgent{}}
+	f := &fleet{operator: &operator{Cluster: c}, agents: map[string]*fleetAgent{}, environment: environment}
 	f.importImage(ctx, "e2e")
 	f.applyManifests(ctx, "e2e")
+	if len(environment) > 0 {
+		f.kubectl(ctx, append([]string{"set", "env", "-n", namespace, "deployment/mirrorset-manager"}, environment...)...)
+	}
 	f.expectReady(ctx)
 	log.SetLogger(GinkgoLogr) // or else the client complains
 	scheme := apiruntime.NewScheme()
@@ -150,7 +155,7 @@ func (f *fleet) start(name string) {
 	program, err := filepath.Abs("../../bin/linux-" + runtime.GOARCH + "/agent") // the one of the image
 	Expect(err).NotTo(HaveOccurred())
 	a := f.agents[name]
-	a.process, err = f.Run(name, program, []string{"KUBECONFIG=" + a.kubeconfig}, "--host-root="+a.root, "--node-name="+name, "--namespace="+namespace)
+	a.process, err = f.Run(name, program, append([]string{"KUBECONFIG=" + a.kubeconfig}, f.environment...), "--host-root="+a.root, "--node-name="+name, "--namespace="+namespace)
 	Expect(err).NotTo(HaveOccurred())
 }
 
