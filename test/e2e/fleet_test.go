@@ -154,6 +154,26 @@ var _ = Describe("a fleet of 51 nodes", Ordered, ContinueOnFailure, func() {
 		f.expectApplied(ctx, "30-other", beApplied())
 	}, fleetTimeout)
 
+	It("shows the runtime that a node has by now", func(ctx SpecContext) {
+		f.kubectl(ctx, "patch", "node", "fleet-01", "--subresource=status", "--type=merge", "-p", `{"status": {"nodeInfo": {"containerRuntimeVersion": "cri-o://1.35.0"}}}`)
+		Eventually(f.node).WithArguments(ctx, "fleet-01").WithTimeout(convergeTimeout).
+			Should(HaveField("Annotations", HaveKeyWithValue(mirrorsetv1alpha1.RuntimeAnnotation, "cri-o://1.35.0")))
+	}, fleetTimeout)
+
+	It("publishes anew what somebody made immutable", func(ctx SpecContext) {
+		f.apply(ctx, set("20-global", "registry.example.com", "mirror.example.com"))
+		f.expectFollowed(ctx, convergeTimeout)
+		configMap := []string{"configmap", "-n", namespace, "containers-registries.conf"}
+		get := append(append([]string{"get"}, configMap...), "-o", "jsonpath={.metadata.uid} {.immutable}")
+		before := f.kubectl(ctx, get...)
+		f.kubectl(ctx, append(append([]string{"patch"}, configMap...), "--type=merge", "-p", `{"immutable": true, "data": null}`)...)
+		Eventually(func() (string, error) {
+			now, err := f.Kubectl(ctx, get...).Output() // it may be away for a moment
+			return string(now), err
+		}).WithContext(ctx).WithTimeout(convergeTimeout).Should(And(HaveSuffix(" "), Not(Equal(before))))
+		f.expectFollowed(ctx, convergeTimeout)
+	}, fleetTimeout)
+
 	It("takes from an agent what it says of its own node, and of no other", func(ctx SpecContext) {
 		config, err := clientcmd.BuildConfigFromFlags("", f.agents["fleet-01"].kubeconfig)
 		Expect(err).NotTo(HaveOccurred())

@@ -13,6 +13,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -36,6 +37,42 @@ func scrape(ctx context.Context, address, token string) (status int, body string
 	return resp.StatusCode, string(content)
 }
 
+// prometheusToken installs the account that config/prometheus has, until the end of the spec, and returns its token.
+func (m *operator) prometheusToken(ctx context.Context) string {
+	GinkgoHelper()
+	m.kubectl(ctx, "apply", "--server-side", "-f", "../../config/prometheus/access.yaml")
+	DeferCleanup(func(ctx SpecContext) {
+		m.kubectl(ctx, "delete", "--ignore-not-found", "-f", "../../config/prometheus/access.yaml") // the token goes with its account
+	}, NodeTimeout(time.Minute))
+	var token string
+	Eventually(func() string {
+		token = m.kubectl(ctx, "get", "secret", "mirrorset-prometheus", "-n", namespace, "-o", "jsonpath={.data.token}")
+		return token
+	}).WithContext(ctx).WithTimeout(convergeTimeout).ShouldNot(BeEmpty())
+	plain, err := base64.StdEncoding.DecodeString(token)
+	Expect(err).NotTo(HaveOccurred())
+	return string(plain)
+}
+
+var _ = Describe("the metrics of the manager", func() {
+	It("are served to who may get them, and to nobody else", func(ctx SpecContext) {
+		m := mirrorset(ctx)
+		token := m.prometheusToken(ctx)
+		m.expectReady(ctx)
+		asked := func(token string) func() int {
+			return func() int {
+				ip := m.kubectl(ctx, "get", "pods", "-n", namespace, "-l", "app.kubernetes.io/component=manager", "--field-selector=status.phase=Running", "-o", "jsonpath={.items[0].status.podIP}")
+				status, _ := scrape(ctx, net.JoinHostPort(ip, "8443"), token)
+				return status
+			}
+		}
+		Eventually(asked(token)).WithContext(ctx).WithTimeout(convergeTimeout).Should(Equal(http.StatusOK))
+		Expect(asked("nobody's")()).To(Equal(http.StatusUnauthorized))
+		other := strings.TrimSpace(m.kubectl(ctx, "create", "token", "default", "-n", namespace))
+		Expect(asked(other)()).To(Equal(http.StatusForbidden))
+	}, nodeTimeout)
+})
+
 var _ = Describe("the metrics of an agent", func() {
 	It("are served at its node's own address, where the manager is told so, and by its successor", func(ctx SpecContext) {
 		m := mirrorset(ctx)
@@ -44,24 +81,14 @@ var _ = Describe("the metrics of an agent", func() {
 		status, _ := scrape(ctx, address, "")
 		Expect(status).To(BeZero(), "without the argument somebody listens")
 
-		m.kubectl(ctx, "apply", "--server-side", "-f", "../../config/prometheus/access.yaml")
-		DeferCleanup(func(ctx SpecContext) {
-			m.kubectl(ctx, "delete", "--ignore-not-found", "-f", "../../config/prometheus/access.yaml") // the token goes with its account
-		}, NodeTimeout(time.Minute))
+		token := m.prometheusToken(ctx)
 		m.setArgument(ctx, "--agent-metrics-bind-address=:290")
-		var token string
-		Eventually(func() string {
-			token = m.kubectl(ctx, "get", "secret", "mirrorset-prometheus", "-n", namespace, "-o", "jsonpath={.data.token}")
-			return token
-		}).WithContext(ctx).WithTimeout(convergeTimeout).ShouldNot(BeEmpty())
-		plain, err := base64.StdEncoding.DecodeString(token)
-		Expect(err).NotTo(HaveOccurred())
 
 		resp, err := http.Get("http://127.0.0.1:289/nothing") // which the redirector counts
 		Expect(err).NotTo(HaveOccurred())
 		Expect(resp.Body.Close()).To(Succeed())
 		served := func() string {
-			status, body := scrape(ctx, address, string(plain))
+			status, body := scrape(ctx, address, token)
 			return fmt.Sprint(status, "\n", body)
 		}
 		expect := func(parts ...string) {
@@ -73,7 +100,7 @@ var _ = Describe("the metrics of an agent", func() {
 		expect("200\n", "\nmirrorset_agent_redirector_up 1\n", `mirrorset_agent_redirector_requests_total{result="bad_request"} 1`)
 		status, body := scrape(ctx, address, "nobody's")
 		Expect(status).To(Equal(http.StatusUnauthorized), body)
-		status, _ = scrape(ctx, "127.0.0.1:290", string(plain))
+		status, _ = scrape(ctx, "127.0.0.1:290", token)
 		Expect(status).To(BeZero(), "it listens at another address, too")
 
 		m.kubectl(ctx, "rollout", "restart", "-n", namespace, "daemonset/mirrorset-agent")
