@@ -7,6 +7,8 @@ package e2e
 
 import (
 	"fmt"
+	"net/http"
+	"strings"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -120,6 +122,21 @@ var _ = Describe("containerd through the redirector", func() {
 		s.apply(ctx, []string{mirrored("1")}, set("20-global", s.source.host+"/team", s.mirror.host+"/a", s.second.host+"/b"))
 		s.expectPulled(ctx, s.source.host+"/team/app"+digest)
 		s.expectAsked(s.mirror, s.second)
+	}, nodeTimeout)
+
+	It("goes where a mirror that is not streamed sends it on, be it to a blocked source", func(ctx SpecContext) {
+		s.first.push(ctx, "copy/app", image)
+		s.source.push(ctx, "team/app", image)
+		s.first.answer = func(w http.ResponseWriter, r *http.Request) bool {
+			_, blob, found := strings.Cut(r.URL.Path, "/blobs/")
+			if found {
+				http.Redirect(w, r, "https://"+s.source.host+"/v2/team/app/blobs/"+blob, http.StatusTemporaryRedirect)
+			}
+			return found
+		}
+		s.apply(ctx, []string{mirrored("0")}, never("30-airgap", s.source.host+"/team", s.first.host+"/copy"))
+		s.expectPulled(ctx, s.source.host+"/team/app"+digest)
+		s.expectAsked(s.first, s.source)
 	}, nodeTimeout)
 
 	It("falls back to the source when all mirrors are down, and not where that is blocked", func(ctx SpecContext) {
