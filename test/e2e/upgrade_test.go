@@ -145,11 +145,6 @@ var _ = Describe("a node with sets in force", func() {
 		Eventually(s.agents).WithArguments(ctx).WithTimeout(convergeTimeout).WithPolling(100 * time.Millisecond).Should(BeEmpty())
 		Expect(s.files()).To(Equal(old))
 
-		s.kubectl(ctx, "label", "--overwrite", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted")
-		Eventually(s.kubectl).WithTimeout(convergeTimeout).WithPolling(time.Second).
-			WithArguments(ctx, "get", "events.events.k8s.io", "-n", namespace, "--field-selector=reason=AgentsRefused", "-o", "jsonpath={.items[*].series.count}").
-			Should(Not(BeEmpty()), "that they are refused for another reason is told as a repetition")
-
 		since := s.availableSince(ctx)
 		s.kubectl(ctx, "rollout", "restart", "-n", namespace, "deployment/mirrorset-manager")
 		Expect(s.Kubectl(ctx, "rollout", "status", "--timeout=25s", "-n", namespace, "deployment/mirrorset-manager").Run()).NotTo(Succeed())
