@@ -155,7 +155,7 @@ func (f *fleet) start(name string) {
 	program, err := filepath.Abs("../../bin/linux-" + runtime.GOARCH + "/agent") // the one of the image
 	Expect(err).NotTo(HaveOccurred())
 	a := f.agents[name]
-	a.process, err = f.Run(name, program, append([]string{"KUBECONFIG=" + a.kubeconfig}, f.environment...), "--host-root="+a.root, "--node-name="+name, "--namespace="+namespace)
+	a.process, err = f.Run(name, program, append([]string{"KUBECONFIG=" + a.kubeconfig}, f.environment...), "--host-root="+a.root, "--node-name="+name, "--namespace="+namespace, "--manager=mirrorset-manager")
 	Expect(err).NotTo(HaveOccurred())
 }
 
