@@ -138,6 +138,10 @@ func (n *node) start(cmd *exec.Cmd) error {
 	return <-result
 }
 
+// The main thread cannot end. It is kept for the goroutine of main, or else it could stay in the namespaces of a node that has ended, which
+// would keep these, and the links of its Pods, for as long as this process runs.
+func init() { runtime.LockOSThread() }
+
 // onThread runs do on a thread that ends with it. It must be the whole of a goroutine.
 func onThread(do func()) {
 	runtime.LockOSThread() // and never unlocked, so that no other goroutine gets a thread that is in other namespaces
