@@ -67,7 +67,8 @@ var _ = Describe("the metrics of the manager", func() {
 			}
 		}
 		Eventually(asked(token)).WithContext(ctx).WithTimeout(convergeTimeout).Should(Equal(http.StatusOK))
-		Expect(asked("nobody's")()).To(Equal(http.StatusUnauthorized))
+		Expect(asked("")()).To(Equal(http.StatusUnauthorized))
+		Expect(asked("nobody's")()).NotTo(Equal(http.StatusOK))
 		other := strings.TrimSpace(m.kubectl(ctx, "create", "token", "default", "-n", namespace))
 		Expect(asked(other)()).To(Equal(http.StatusForbidden))
 	}, nodeTimeout)
