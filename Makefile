@@ -281,17 +281,19 @@ test-olm: node $(OLM) $(BUSYBOX) $(KUSTOMIZE) image-programs build-installer ## 
 	go test -tags e2e -v -count 1 -timeout 30m ./test/e2e/ -ginkgo.label-filter olm
 
 .PHONY: test-faults
-test-faults: ## Kill the agent before a sample of the system calls by which it changes a host, and look at what is there (root, iproute2).
+test-faults: control-plane ## Kill the agent before a sample of the system calls by which it changes a host, give hosts a sample of sick disks, and look at what is there (root, iproute2).
 	$(call kill-agents,-every 5)
 
 .PHONY: test-faults-all
-test-faults-all: ## The same before every one of them.
+test-faults-all: control-plane ## The same before every one of them, and with every sick disk.
 	$(call kill-agents)
 
 define kill-agents
 @$(MAKE) --no-print-directory build
 @go build -o $(BIN)/faults ./test/faults
+@go build -o $(BIN)/disks ./test/faults/disks
 @exec $(BIN)/faults -agent $(BIN)/agent $(1) # in the place of the shell, so that it gets make's signals
+@exec $(BIN)/disks $(1)
 endef
 
 # A count, because a time can end in a failure that is none before Go 1.27 (golang/go#75804).

@@ -50,7 +50,7 @@ func Run(ctx context.Context, config Config) (err error) {
 // run does what only one agent of a host may do at a time.
 func (n *node) run(ctx context.Context, config Config, uninstalled func(context.Context) (why string)) (err error) {
 	why := ""
-	unlock, err := n.lock(ctx)
+	unlock, err := n.lock(ctx, config)
 	if errors.Is(err, context.Canceled) { // told to end before it was its turn
 		after := context.WithoutCancel(ctx)
 		if why = uninstalled(after); why == "" {
@@ -58,7 +58,7 @@ func (n *node) run(ctx context.Context, config Config, uninstalled func(context.
 		}
 		bounded, cancel := context.WithTimeout(after, cleanUp)
 		defer cancel()
-		unlock, err = n.lock(bounded)
+		unlock, err = n.lock(bounded, config)
 	}
 	if err != nil {
 		return fmt.Errorf("waiting to be the only agent on this host: %w", err)
@@ -93,7 +93,9 @@ type node struct {
 	findings []sink.Finding  // of the last pass
 	again    error           // what is to be tried again of that which they say is not in force
 	checked  nodecheck.Report
-	logged   string // the last findings, so that each is logged once
+	// notWatched is what keeps the host's files from being watched; nil where nothing does.
+	notWatched *nodecheck.Problem
+	logged     string // the last findings, so that each is logged once
 }
 
 func newNode(host *hostfile.Host, log logr.Logger, open []sink.Open, metrics prometheus.Registerer) *node {
@@ -113,17 +115,6 @@ func newNode(host *hostfile.Host, log logr.Logger, open []sink.Open, metrics pro
 		n.sinks = append(n.sinks, open(env))
 	}
 	return n
-}
-
-// lock waits until this is the only agent on the host that writes. Until then it follows what the other one accepts, so that
-// both serve the same.
-func (n *node) lock(ctx context.Context) (unlock func() error, err error) {
-	unlock, err = n.state.lock(ctx, n.restore)
-	if err == nil {
-		n.log.Info("This is the agent that writes on this host")
-		n.restore() // what the other one did at last
-	}
-	return unlock, err
 }
 
 // restore takes what an earlier agent accepted on this host (N6).
@@ -189,6 +180,9 @@ func (n *node) check() nodecheck.Report {
 	problems := n.grantProblems
 	if n.accepted != nil {
 		problems = slices.Concat(problems, n.granted.Unused(n.accepted.Rules))
+	}
+	if n.notWatched != nil {
+		problems = append(slices.Clone(problems), *n.notWatched)
 	}
 	for _, p := range problems {
 		p.Runtime = nodecheck.RuntimeOf(n.runtimeVersion())

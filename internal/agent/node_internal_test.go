@@ -123,9 +123,10 @@ func TestTheNamesOfTheSetsThatBlockAreTakenForTheSameRules(t *testing.T) {
 }
 
 func TestAPayloadThatCannotBeTriedIsRefused(t *testing.T) {
-	n, root, _ := took(t, nil)
-	t.Setenv("TMPDIR", filepath.Join(root, "missing"))
-	if taken, err := n.take(payload.New(sinktest.First+1, sinktest.Text(t, "new.com"))); taken || err == nil {
+	n, root, _ := took(t, sinktest.Files{etc + "10-theirs.conf": table("theirs.com", "")})
+	missing := filepath.Join(root, "missing")
+	t.Setenv("TMPDIR", missing)
+	if taken, err := n.take(payload.New(sinktest.First+1, sinktest.Text(t, "new.com"))); taken || err == nil || !strings.Contains(err.Error(), "cannot be tried") || !strings.Contains(err.Error(), missing) {
 		t.Fatalf("taken = %t, error %v", taken, err)
 	}
 	if n.accepted.Revision != sinktest.First {

@@ -115,7 +115,7 @@ func (o outcome) applied(runtime nodecheck.Runtime, ready metav1.Condition, notI
 	condition := metav1.Condition{Type: mirrorsetv1alpha1.ConditionApplied, Status: metav1.ConditionFalse}
 	switch {
 	case o.err != nil:
-		condition.Reason, condition.Message = mirrorsetv1alpha1.ReasonFailed, shorten(o.err.Error())
+		condition.Reason, condition.Message = mirrorsetv1alpha1.ReasonFailed, shorten(distinct(o.err.Error()))
 	case o.revision == 0:
 		condition.Reason, condition.Message = mirrorsetv1alpha1.ReasonNotInForce, "nothing was published that could be put in force"
 	case ready.Status == metav1.ConditionFalse:
@@ -133,6 +133,17 @@ func (o outcome) applied(runtime nodecheck.Runtime, ready metav1.Condition, notI
 		condition.Message = fmt.Sprintf("all rules of revision %d are in force", o.revision)
 	}
 	return condition
+}
+
+// distinct leaves out the lines that are there already, as where several steps failed for one cause.
+func distinct(message string) string {
+	var lines []string
+	for line := range strings.SplitSeq(message, "\n") {
+		if !slices.Contains(lines, line) {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines, "\n")
 }
 
 // shorten cuts a message where the API server would refuse it.

@@ -152,6 +152,13 @@ func TestAnAgentWithoutNewsLeavesTheManagersWordThatThereIsMore(t *testing.T) {
 	}
 }
 
+func TestWhatSeveralStepsSayIsSaidOnce(t *testing.T) {
+	status := outcome{revision: 1, err: errors.Join(errors.New("full"), errors.New("read-only"), errors.New("full"))}.status(time.Now(), mirrorsetv1alpha1.MirrorNodeStatus{}, "")
+	if c := meta.FindStatusCondition(status.Conditions, mirrorsetv1alpha1.ConditionApplied); c.Message != "full\nread-only" {
+		t.Errorf("got %q", c.Message)
+	}
+}
+
 func TestALongMessageIsCut(t *testing.T) {
 	status := outcome{revision: 1, err: errors.New(strings.Repeat("ä", 40_000))}.status(time.Now(), mirrorsetv1alpha1.MirrorNodeStatus{}, "")
 	c := meta.FindStatusCondition(status.Conditions, mirrorsetv1alpha1.ConditionApplied)

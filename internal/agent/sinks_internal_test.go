@@ -55,7 +55,7 @@ func TestAWaitingAgentAnswersByWhatTheOtherAccepts(t *testing.T) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		release, err := second.lock(waiting)
+		release, err := second.lock(waiting, Config{})
 		if err != nil {
 			t.Error(err)
 			return

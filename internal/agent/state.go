@@ -58,7 +58,7 @@ func (s *state) keep(p payload.Payload) error {
 		_, err = s.host.Replace(stateFile, data)
 	}
 	if err != nil {
-		return fmt.Errorf("keeping revision %d: %w", p.Revision, err)
+		return fmt.Errorf("revision %d cannot be kept for the agent's next start: %w", p.Revision, err)
 	}
 	return nil
 }

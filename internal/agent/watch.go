@@ -8,9 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -21,7 +18,6 @@ import (
 	"k8s.io/client-go/util/workqueue"
 
 	"github.com/mirrorset/mirrorset/internal/agent/sink"
-	"github.com/mirrorset/mirrorset/internal/hostfile"
 	"github.com/mirrorset/mirrorset/internal/payload"
 	"github.com/mirrorset/mirrorset/internal/rewatch"
 )
@@ -39,23 +35,20 @@ type loop struct {
 	log      logr.Logger
 	queue    workqueue.TypedRateLimitingInterface[struct{}]
 	informer cache.SharedIndexInformer
-	files    *fsnotify.Watcher // nil where there is none
+	files    *fsnotify.Watcher // nil while there is none
 	wakes    <-chan struct{}   // asks for a pass
 	hostRoot string
+	rescan   time.Duration
 	watched  map[string]fs.FileInfo // the folders by name, as they were when the watch of each began
 	unseen   string                 // the last error of a watch, so that each is logged once
 	failed   string                 // the last error, so that each is logged once
 }
 
 func watch(ctx context.Context, config Config, n *node) error {
-	files, err := fsnotify.NewWatcher()
-	if err != nil {
-		config.Log.Error(err, "The host's files cannot be watched, so changes of others are seen only when all files are looked at again", "every", config.Rescan.String())
-	}
 	l := &loop{
 		node:     n,
 		log:      config.Log,
-		files:    files,
+		rescan:   config.Rescan,
 		wakes:    n.wakes,
 		hostRoot: config.HostRoot,
 		queue: workqueue.NewTypedRateLimitingQueue(
@@ -64,10 +57,11 @@ func watch(ctx context.Context, config Config, n *node) error {
 	configMaps := config.Client.CoreV1().ConfigMaps(config.Namespace)
 	l.informer = rewatch.InformerOfOne(payload.ConfigMapName, configMaps.List, configMaps.Watch, &corev1.ConfigMap{})
 	wake := func(any) { l.queue.Add(struct{}{}) }
-	if _, err := l.informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
+	_, err := l.informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc:    wake,
 		UpdateFunc: func(_, now any) { wake(now) },
-	}); err != nil {
+	})
+	if err != nil {
 		return err
 	}
 	if l.reporter, err = newReporter(config, func() { wake(nil) }); err != nil {
@@ -81,7 +75,7 @@ func watch(ctx context.Context, config Config, n *node) error {
 	reporting.Go(func() { l.reporter.run(ctx) })
 	defer reporting.Wait()
 	go l.informer.RunWithContext(ctx)
-	go l.wakeOnEvents(ctx, config.Rescan)
+	go l.wake(ctx)
 	l.queue.Add(struct{}{}) // what was restored is put in force before the API server is met
 	go func() {
 		if cache.WaitForCacheSync(ctx.Done(), l.informer.HasSynced) {
@@ -97,29 +91,17 @@ func watch(ctx context.Context, config Config, n *node) error {
 	return errors.Join(err, l.files.Close())
 }
 
-// wakeOnEvents queues a pass on every change of the watched folders, whenever a sink asks for one, and on every tick for what no event told;
-// it shuts the queue down at the end.
-func (l *loop) wakeOnEvents(ctx context.Context, rescan time.Duration) {
+// wake queues a pass whenever a sink asks for one, and on every tick for what no event told; it shuts the queue down at the end.
+func (l *loop) wake(ctx context.Context) {
 	defer l.queue.ShutDown()
-	ticker := time.NewTicker(rescan)
+	ticker := time.NewTicker(l.rescan)
 	defer ticker.Stop()
-	var events <-chan fsnotify.Event // without a watcher, both say nothing
-	var failures <-chan error
-	if l.files != nil {
-		events, failures = l.files.Events, l.files.Errors
-	}
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
 		case <-l.wakes:
-		case event := <-events:
-			if hostfile.IsTemporary(event.Name) { // else a write that fails would bring about the next one
-				continue
-			}
-		case err := <-failures:
-			l.log.Error(err, "Events about the host's files were lost, so all are looked at")
 		}
 		l.queue.Add(struct{}{})
 	}
@@ -185,31 +167,4 @@ func (l *loop) published() *corev1.ConfigMap {
 		}
 	}
 	return nil
-}
-
-// watchFolders watches the folders that there are now, and returns whether the watch of one began; to watch one twice is no error, and
-// those that are missing are found by the watch on their parent or by the next rescan.
-func (l *loop) watchFolders() (began bool) {
-	if l.files == nil {
-		return false
-	}
-	for _, folder := range append([]string{path.Dir(statePath)}, l.node.sinks.watched()...) {
-		name := filepath.Join(l.hostRoot, folder)
-		err := l.files.Add(name)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) && err.Error() != l.unseen {
-			l.unseen = err.Error()
-			l.log.Error(err, "A folder cannot be watched, so changes of others in it are seen only when all files are looked at again", "path", "/"+folder)
-		}
-	}
-	watched := make(map[string]fs.FileInfo)
-	for _, name := range l.files.WatchList() { // one folder by two names is in it once
-		now, err := os.Stat(name)
-		if err != nil {
-			continue
-		}
-		watched[name] = now
-		began = began || !os.SameFile(l.watched[name], now) // another one may have come into its place
-	}
-	l.watched = watched
-	return began
 }

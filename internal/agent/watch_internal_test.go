@@ -33,7 +33,7 @@ func TestAFileThatIsBeingWrittenWakesNobody(t *testing.T) {
 		files: watcher,
 		queue: workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[struct{}](retryFirst, retryLast)),
 	}
-	go l.wakeOnEvents(t.Context(), time.Hour)
+	go l.wakeOnEvents(watcher)
 	woken := make(chan struct{})
 	go func() {
 		l.queue.Get()
@@ -63,6 +63,7 @@ func TestARegistryThatCannotBeWrittenIsTriedAgain(t *testing.T) {
 		node: n.node, log: n.log, queue: newQueue(), hostRoot: root, reporter: &reporter{queue: newQueue()},
 		informer: cache.NewSharedIndexInformer(&cache.ListWatch{}, &corev1.ConfigMap{}, 0, cache.Indexers{}),
 	}
+	defer func() { _ = l.files.Close() }()
 	for _, want := range []int{1, 2, 0} {
 		if want == 0 {
 			if err := os.RemoveAll(filepath.Join(root, certsDir, ".old.com.mirrorset-tmp")); err != nil {

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"syscall"
 )
 
 const (
@@ -73,7 +74,7 @@ func (d disk) makeDir(dir string, mode fs.FileMode) error {
 
 // syncDir waits until the names in a directory are on disk.
 func (d disk) syncDir(dir string) error {
-	opened, err := d.Open(dir)
+	opened, err := d.OpenFile(dir, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return err
 	}

@@ -20,6 +20,7 @@ const maxName = 255
 // empty, or holds nothing but what a killed process left, appears with the file in it; in any other the file is replaced.
 // It fails with [ErrForeign] also where something else, such as a link, stands in the folder's place.
 func (h *Host) ReplaceInFolder(f File, content []byte) (changed bool, err error) {
+	defer func() { err = h.Explain(f.Path, err) }()
 	in := folderOf(h, f)
 	found, err := in.look()
 	if err != nil {
@@ -48,6 +49,7 @@ func (h *Host) ReplaceInFolder(f File, content []byte) (changed bool, err error)
 // emptied; only a reader that has found the folder and not yet read the file can miss both. From a folder that also holds
 // what others put there, only the file is removed. An empty one stays, because nothing tells whose it is.
 func (h *Host) RemoveWithFolder(f File) (changed bool, err error) {
+	defer func() { err = h.Explain(f.Path, err) }()
 	in := folderOf(h, f)
 	found, err := in.look()
 	if err != nil {
@@ -78,11 +80,8 @@ func (h *Host) RemoveWithFolder(f File) (changed bool, err error) {
 // [Host.RemoveWithFolder] left of files with that name and marker. One that holds anything else is left alone. No other process
 // may be writing: see [Host.Lock].
 func (h *Host) RemoveLeftovers(dir, name, marker string) error {
-	entries, err := fs.ReadDir(h.root.FS(), dir)
-	if err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
+	entries, err := h.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	var failed []error
@@ -92,7 +91,7 @@ func (h *Host) RemoveLeftovers(dir, name, marker string) error {
 		}
 		leftover := folderOf(h, File{Path: path.Join(dir, entry.Name(), name), Marker: marker})
 		if err := leftover.remove(); !errors.Is(err, ErrForeign) {
-			failed = append(failed, err)
+			failed = append(failed, h.Explain(leftover.path, err))
 		}
 	}
 	return errors.Join(failed...)
@@ -175,9 +174,9 @@ func (d folder) look() (contents, error) {
 		return contents{}, err
 	}
 	if !info.IsDir() {
-		return contents{}, fmt.Errorf("%s: %w: not a folder", d.path, ErrForeign)
+		return contents{}, foreign(d.path)
 	}
-	entries, err := fs.ReadDir(d.host.root.FS(), d.path)
+	entries, err := fs.ReadDir(d.host.FS(), d.path)
 	if err != nil {
 		return contents{}, err
 	}
@@ -214,7 +213,7 @@ func (d folder) remove() error {
 		return err
 	}
 	if in.others {
-		return fmt.Errorf("%s: %w", d.path, ErrForeign)
+		return foreign(d.path)
 	}
 	return d.removeFiles(in.ours)
 }

@@ -28,6 +28,11 @@ const maxOwn = 256 << 20
 // ErrForeign is returned for a file that is not ours, which is never changed.
 var ErrForeign = errors.New("there is something that Mirrorset did not write, which is left as it is")
 
+// foreign is [ErrForeign] about what stands at a path.
+func foreign(name string) error {
+	return fmt.Errorf("/%s: %w; take it away", name, ErrForeign)
+}
+
 // Host is the root directory of a host.
 type Host struct {
 	root disk
@@ -47,9 +52,9 @@ func (h *Host) Close() error {
 	return h.root.Close()
 }
 
-// FS returns the host's files for reading.
+// FS returns the host's files for reading. What is neither a file nor a folder, such as a pipe, is never waited for.
 func (h *Host) FS() fs.FS {
-	return h.root.FS()
+	return files{h.root.Root}
 }
 
 // File is one file that belongs to us if its content begins with the marker.
@@ -77,8 +82,10 @@ func (f File) dirMode() fs.FileMode {
 }
 
 // Replace makes the content, which begins with the marker, that of the file, whose directories are made if they are
-// missing. It reports whether anything was changed, and fails with [ErrForeign] where the file is not ours.
+// missing. It reports whether anything was changed, and fails with [ErrForeign] where the file is not ours. It and the other methods
+// fail with a [*Fault] where the system does not let them do their work.
 func (h *Host) Replace(f File, content []byte) (changed bool, err error) {
+	defer func() { err = h.Explain(f.Path, err) }()
 	switch current, mode, err := h.read(f); {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
@@ -101,6 +108,7 @@ func (h *Host) Replace(f File, content []byte) (changed bool, err error) {
 
 // Remove removes the file if it is ours, and what a killed [Host.Replace] left of it. It reports whether there was a file.
 func (h *Host) Remove(f File) (changed bool, err error) {
+	defer func() { err = h.Explain(f.Path, err) }()
 	if err := h.root.removeTemp(f.Path + tempSuffix); err != nil {
 		return false, err
 	}
@@ -124,7 +132,7 @@ func (h *Host) Lstat(name string) (fs.FileInfo, error) {
 // Read returns the content of the file. It fails with [fs.ErrNotExist] or [ErrForeign].
 func (h *Host) Read(f File) ([]byte, error) {
 	content, _, err := h.read(f)
-	return content, err
+	return content, h.Explain(f.Path, err)
 }
 
 func (h *Host) read(f File) (content []byte, mode fs.FileMode, err error) {
@@ -133,13 +141,13 @@ func (h *Host) read(f File) (content []byte, mode fs.FileMode, err error) {
 		return nil, 0, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, 0, fmt.Errorf("%s: %w: not a regular file", f.Path, ErrForeign)
+		return nil, 0, foreign(f.Path)
 	}
 	if content, err = h.ReadRegular(f.Path, maxOwn); err != nil {
 		return nil, 0, err
 	}
 	if !bytes.HasPrefix(content, []byte(f.Marker)) {
-		return nil, 0, fmt.Errorf("%s: %w", f.Path, ErrForeign)
+		return nil, 0, foreign(f.Path)
 	}
 	return content, info.Mode(), nil
 }

@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path"
 	"syscall"
@@ -21,11 +22,17 @@ const lockPoll = 100 * time.Millisecond
 // Lock takes the lock file at a path, so that of two agents on one host, as while one is replaced by its successor, only
 // one writes. It waits until the lock is free or the context ends. The lock is free again once the returned function was
 // called or the process is gone.
+//
+// A file that is there is only read, so that it can be taken on a disk that is full or read-only.
 func (h *Host) Lock(ctx context.Context, name string) (unlock func() error, err error) {
-	if err := h.root.makeDir(path.Dir(name), dirMode); err != nil {
-		return nil, err
+	defer func() { err = h.Explain(name, err) }()
+	file, err := h.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := h.root.makeDir(path.Dir(name), dirMode); err != nil {
+			return nil, err
+		}
+		file, err = h.root.OpenFile(name, os.O_RDONLY|os.O_CREATE|syscall.O_NONBLOCK, fileMode)
 	}
-	file, err := h.root.OpenFile(name, os.O_RDWR|os.O_CREATE, fileMode)
 	if err != nil {
 		return nil, err
 	}
@@ -35,7 +42,7 @@ func (h *Host) Lock(ctx context.Context, name string) (unlock func() error, err 
 			return file.Close, nil
 		}
 		if !errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, errors.Join(fmt.Errorf("locking %s: %w", name, err), file.Close())
+			return nil, errors.Join(fmt.Errorf("locking it: %w", err), file.Close())
 		}
 		select {
 		case <-ctx.Done():

@@ -35,3 +35,9 @@ func ReadDir(files fs.FS, name string) ([]fs.DirEntry, error) {
 	}
 	return fs.ReadDir(files, name)
 }
+
+// ReadDir returns what is in a folder, in byte order. It fails with [fs.ErrNotExist], or with a [*Fault], as where what is there is no folder.
+func (h *Host) ReadDir(name string) ([]fs.DirEntry, error) {
+	entries, err := fs.ReadDir(h.FS(), name)
+	return entries, h.Explain(name, err)
+}

@@ -106,6 +106,27 @@ func TestARegistryThatCannotBeWrittenStopsNoOther(t *testing.T) {
 	}
 }
 
+func TestARegistryThatCannotBeClosedSaysSo(t *testing.T) {
+	const inTheWay = dir + "/.shut.com.mirrorset-tmp/theirs"
+	n, root, _ := newHost(t, sinktest.Files{other: foreign, inTheWay: ""})
+	isOpen := func() bool {
+		return len(n.Findings) == 1 && strings.Contains(n.Findings[0].Message, "may contact a source that must never be contacted")
+	}
+	if offer(t, n, 0, "!shut.com"); !isOpen() {
+		t.Errorf("findings %+v", n.Findings)
+	}
+	if err := os.RemoveAll(filepath.Join(root, filepath.Dir(inTheWay))); err != nil {
+		t.Fatal(err)
+	}
+	offer(t, n, 1, "!shut.com")
+	const file = dir + "/shut.com/hosts.toml"
+	sinktest.Write(t, root, file, sinktest.Tree(t, root)[file]+"# changed\n")
+	sinktest.Write(t, root, inTheWay, "")
+	if offer(t, n, 2, "!shut.com"); len(n.Findings) != 1 || isOpen() {
+		t.Errorf("with a file that closes it: findings %+v", n.Findings)
+	}
+}
+
 func TestRulesThatNeedARedirectorAreReportedWhereThereIsNone(t *testing.T) {
 	n, root, logged := newHost(t, sinktest.Files{other: foreign})
 	offer(t, n, 0, "some.com/repository", "*.wild.com")

@@ -6,7 +6,6 @@ package certs
 import (
 	"crypto/rand"
 	"encoding/json"
-	"fmt"
 	"io/fs"
 	"sync"
 	"time"
@@ -58,7 +57,8 @@ func (k *keyring) open() []route.Key {
 }
 
 // write returns the key for the files that are written now, and puts a new one in force where it is time for it, or where there is none. Only
-// the agent that may write on this host calls it.
+// the agent that may write on this host calls it. An error says that the file cannot be written; the key is then the one from before, or one that no
+// other agent will know.
 func (k *keyring) write() (route.Key, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -71,17 +71,18 @@ func (k *keyring) write() (route.Key, error) {
 	if err == nil {
 		_, err = k.host.Replace(keysFile, text) // where it does not say so already
 	}
-	if err != nil {
-		return route.Key(k.keys.Current), fmt.Errorf("writing a new key of the redirector: %w", err)
+	if err == nil {
+		k.look()
+	} else if k.keys.Current == "" {
+		k.keys = next
 	}
-	k.look()
-	return route.Key(k.keys.Current), nil
+	return route.Key(k.keys.Current), err
 }
 
 // look reads the file if it is another one than before. One that cannot be read leaves the keys as they are.
 func (k *keyring) look() {
 	now, err := k.host.Lstat(keysFile.Path)
-	if err != nil || k.read != nil && hostfile.SameFile(k.read, now) {
+	if err != nil || !now.Mode().IsRegular() || k.read != nil && hostfile.SameFile(k.read, now) {
 		return
 	}
 	text, err := k.host.ReadRegular(keysFile.Path, maxKeys)

@@ -138,3 +138,33 @@ func TestWhatOpensTheRedirectorIsRootsAlone(t *testing.T) {
 		t.Errorf("the keys outlive the agent: %v", err)
 	}
 }
+
+func TestRulesAreInForceWhereTheKeysCannotBeKept(t *testing.T) {
+	n, root, _ := newHost(t, sinktest.Files{other: foreign, keysFile.Path + "/theirs": ""})
+	n = withRedirector(t, n)
+	offer(t, n, 0, "!shut.com/x")
+	if len(n.Findings) > 0 || n.Again == nil || len(n.Problems) != 1 || !strings.Contains(n.Problems[0].Remedy, "/"+keysFile.Path+": ") || !strings.Contains(n.Problems[0].Remedy, "take it away") {
+		t.Errorf("findings %v, again %v, problems %v", n.Findings, n.Again, n.Problems)
+	}
+	want := func(path string, code int) {
+		t.Helper()
+		if got := sinktest.Ask(t, "http://"+n.server.Address()+path, "shut.com", "x/y"); got != code {
+			t.Errorf("got %d, want %d", got, code)
+		}
+	}
+	key := n.keys.open()[0]
+	want(key.Path("shut.com", route.Source), http.StatusForbidden)
+	want(route.Key("guessed").Path("shut.com", route.Source), http.StatusNotFound)
+	if file := sinktest.Tree(t, filepath.Join(root, dir))["shut.com/hosts.toml"]; !strings.Contains(file, key.Path("shut.com", route.Source)) {
+		t.Errorf("the file does not lead to the redirector: %s", file)
+	}
+	if err := os.RemoveAll(filepath.Join(root, keysFile.Path)); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.repair(); err != nil || n.Again != nil || len(n.Problems) > 0 {
+		t.Errorf("error %v, again %v, problems %v", err, n.Again, n.Problems)
+	}
+	if again := (&keyring{host: n.env.Host, log: n.env.Log}).open(); len(again) != 1 || again[0] != key {
+		t.Errorf("another agent opens by %v", again)
+	}
+}

@@ -8,7 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
+	"slices"
 
 	"github.com/mirrorset/mirrorset/internal/agent/sink"
 	"github.com/mirrorset/mirrorset/internal/certsd"
@@ -26,6 +28,8 @@ const (
 	NotInForce sink.Reason = "NotInForce"
 	// ForeignFolder: a registry's folder holds what others put there.
 	ForeignFolder sink.Reason = "ForeignFolder"
+	// RedirectorKeys: the file with the redirector's keys cannot be written. The rules are in force all the same.
+	RedirectorKeys nodecheck.Reason = "RedirectorKeys"
 )
 
 // pass makes containerd's folder say what the rules say.
@@ -36,6 +40,7 @@ type pass struct {
 	findings []sink.Finding
 	again    []error // what is among the findings and to be tried again
 	changed  int
+	keysLost error // why the redirector's keys are not kept
 	// missing are the folders of files that would close a registry, and are not in place as the rules want them. A folder of
 	// somebody else is none, because it hides the default host's.
 	missing map[string]bool
@@ -47,7 +52,7 @@ type pass struct {
 func (p *pass) write() error {
 	if _, err := fs.Stat(p.env.Host.FS(), dir); err != nil {
 		if !errors.Is(err, fs.ErrNotExist) {
-			return err
+			return p.env.Host.Explain(dir, err)
 		}
 		if p.env.Runtime() == nodecheck.Containerd {
 			var all []string
@@ -60,13 +65,9 @@ func (p *pass) write() error {
 	}
 	about := certsd.Node{AllowDefaultHost: p.settings.allowDefaultHost, Streamed: p.streams, Certificates: p.folder.Certificates}
 	if p.listening != nil {
-		key, err := p.keys.write()
-		if err != nil {
-			p.again = append(p.again, err)
-		}
-		if key != "" { // else nothing may lead there, because its entries would be open to all
-			about.Redirector, about.Key = p.server.Address(), key
-		}
+		about.Redirector = p.server.Address()
+		about.Key, p.keysLost = p.keys.write()
+		p.again = append(p.again, p.keysLost)
 	}
 	tree := certsd.Project(p.rules, about)
 	wanted := make(map[string]bool, len(tree.Files))
@@ -115,10 +116,19 @@ func (p *pass) writeFile(f certsd.File) {
 		p.find(ForeignFolder, p.sources(f.Host), "registry %s: /%s %s, so the rules are not in force for containerd on this node; take it away, or leave the registry to it", f.Host, theirs.Path, theirs.What)
 		p.missing[path.Dir(f.Path)] = f.Host == certsd.DefaultHost && certsd.Closes(f.Host, f.Content)
 	default:
-		p.find(NotInForce, p.sources(f.Host), "registry %s: not in force for containerd on this node: %v", f.Host, err)
+		p.find(NotInForce, p.sources(f.Host), "registry %s: not in force for containerd on this node: %v%s", f.Host, err, p.opened(f))
 		p.again = append(p.again, fmt.Errorf("registry %s: %w", f.Host, err))
 		p.missing[path.Dir(f.Path)] = certsd.Closes(f.Host, f.Content)
 	}
+}
+
+// opened says what comes of a file that closes a registry and could not be written, where none from before does.
+func (p *pass) opened(f certsd.File) string {
+	content, err := p.folder.Read(path.Dir(f.Path))
+	if !certsd.Closes(f.Host, f.Content) || err == nil && certsd.Closes(f.Host, content) {
+		return ""
+	}
+	return "; until then, containerd may contact a source that must never be contacted"
 }
 
 // pending reports a registry whose rules are not in force. Where they block a part of it, the file that it had stays if that one closes it,
@@ -173,11 +183,22 @@ func (p *pass) howClosed(of certsd.Pending) string {
 	return how
 }
 
+// mostHidden bounds what is said one by one of the folders that hide a wildcard.
+const mostHidden = 10
+
 // reportHidden reports the registries that a wildcard is not in force for.
 func (p *pass) reportHidden(router *route.Router) {
 	hidden, _ := p.folder.Hidden(router) // it was just read
+	found := make(map[string]int)
 	for _, h := range hidden {
-		p.find(ForeignFolder, []string{h.Wildcard}, "registry %s: /%s is not ours and hides source %s, which is not in force for it for containerd on this node; take it away, or name the registry in a set", h.Host, h.Path, h.Wildcard)
+		if found[h.Wildcard]++; found[h.Wildcard] <= mostHidden {
+			p.find(ForeignFolder, []string{h.Wildcard}, "registry %s: /%s is not ours and hides source %s, which is not in force for it for containerd on this node; take it away, or name the registry in a set", h.Host, h.Path, h.Wildcard)
+		}
+	}
+	for _, wildcard := range slices.Sorted(maps.Keys(found)) {
+		if more := found[wildcard] - mostHidden; more > 0 {
+			p.find(ForeignFolder, []string{wildcard}, "%d more folders in /%s hide source %s in the same way", more, dir, wildcard)
+		}
 	}
 }
 
@@ -197,5 +218,10 @@ func (p *pass) find(reason sink.Reason, sources []string, format string, args ..
 }
 
 func (p *pass) outcome(err error) sink.Outcome {
-	return sink.Outcome{Findings: p.findings, Problems: p.problems(), Again: errors.Join(p.again...), Err: err}
+	problems := p.problems()
+	if p.keysLost != nil {
+		problems = append(problems, nodecheck.Problem{Reason: RedirectorKeys, Runtime: nodecheck.Containerd, Effect: nodecheck.Mild,
+			Message: "the agent cannot keep the redirector's keys for its next start, which then fails the pulls that run", Remedy: p.keysLost.Error()})
+	}
+	return sink.Outcome{Findings: p.findings, Problems: problems, Again: errors.Join(p.again...), Err: err}
 }

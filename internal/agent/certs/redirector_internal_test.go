@@ -5,6 +5,7 @@ package certs
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -276,5 +277,18 @@ func TestFoldersThatHideAWildcardAreReported(t *testing.T) {
 		if got := strings.Contains(logged.String(), "registry "+host+": "); got != want {
 			t.Errorf("%s: reported %t\n%s", host, got, logged)
 		}
+	}
+}
+
+func TestFoldersThatHideAWildcardAreCountedWhereThereAreMany(t *testing.T) {
+	have := sinktest.Files{other: foreign}
+	for i := range mostHidden + 5 {
+		have[fmt.Sprintf("%s/n%02d.wild.com/hosts.toml", dir, i)] = foreign
+	}
+	n, _, _ := newHost(t, have)
+	n = withRedirector(t, n)
+	offer(t, n, 0, "*.wild.com")
+	if last := n.Findings[len(n.Findings)-1].Message; len(n.Findings) != mostHidden+1 || !strings.HasPrefix(last, "5 more folders in /"+dir+" hide source *.wild.com") {
+		t.Errorf("%d findings, the last one is %q", len(n.Findings), last)
 	}
 }

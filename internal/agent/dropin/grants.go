@@ -58,7 +58,7 @@ func (g *granting) writeLogins(text []byte) {
 		g.logins.Wrote(onhost.AuthFile, text, changed)
 	case !errors.Is(err, hostfile.ErrForeign):
 		g.again = append(g.again, fmt.Errorf("the logins for mirrors: %w", err))
-		g.find("mend what keeps the agent from writing there", "/%s cannot be written, so CRI-O and Podman do not have the logins for mirrors as they are now: %v", onhost.AuthFile, err)
+		g.find(err.Error(), "/%s cannot be written, so CRI-O and Podman do not have the logins for mirrors as they are now", onhost.AuthFile)
 	case text != nil:
 		g.find("take away what is there", "/%s is no file of Mirrorset's, so CRI-O and Podman have no logins for mirrors", onhost.AuthFile)
 	}
@@ -119,7 +119,7 @@ func (g *granting) failed(registry string, err error) {
 		if g.failures++; g.failures > 1 {
 			return // mostly for the same cause
 		}
-		g.find("mend what keeps the agent from writing there", "/%s cannot be brought up to date, so CRI-O and Podman do not have the authorities of mirrors as they are now: %v", onhost.CertsDir, err)
+		g.find(err.Error(), "/%s cannot be brought up to date, so CRI-O and Podman do not have the authorities of mirrors as they are now", onhost.CertsDir)
 	}
 }
 

@@ -111,7 +111,7 @@ func (d Folder) RemoveLeftovers() error {
 // Ours returns the names of the folders with a file of ours, or with nothing but what a killed process left of one. They are
 // complete but for those that the error is about.
 func (d Folder) Ours() (folders []string, err error) {
-	entries, err := fs.ReadDir(d.host.FS(), d.dir)
+	entries, err := d.host.ReadDir(d.dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
@@ -147,7 +147,7 @@ type Hidden struct {
 
 // Hidden returns these registries, in byte order of the folder.
 func (d Folder) Hidden(router *route.Router) (all []Hidden, err error) {
-	folders, err := fs.ReadDir(d.host.FS(), d.dir)
+	folders, err := d.host.ReadDir(d.dir)
 	for _, folder := range folders {
 		host := certsd.HostOf(folder.Name())
 		wildcard := string(router.Wildcard(host))

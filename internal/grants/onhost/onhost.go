@@ -140,7 +140,7 @@ func (f Files) RemoveLeftovers() error {
 // Registries returns those with a file of ours, or with what a killed agent left of one. They are complete but for those that the error is
 // about.
 func (f Files) Registries() (registries []string, err error) {
-	entries, err := hostfile.ReadDir(f.host.FS(), CertsDir)
+	entries, err := f.host.ReadDir(CertsDir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}

@@ -71,7 +71,7 @@ func readLocal(host *hostfile.Host) (local, []error) {
 	}
 	for _, dir := range slices.Backward(DropInDirs) {
 		at := hostfile.Follow(host.FS(), dir)
-		entries, err := fs.ReadDir(host.FS(), at)
+		entries, err := host.ReadDir(at)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			problems = append(problems, fmt.Errorf("the drop-ins of this host cannot be read: %w", err))
 		}
@@ -119,17 +119,24 @@ func removeLeftovers() {
 	}
 }
 
+// errUntried is the error about files that could not even be tried.
+var errUntried = errors.New("registries.conf files cannot be tried in a temporary folder")
+
+func untried(err error) error {
+	return fmt.Errorf("%w: %w; see to it that %s can be written (on a node, it is in memory, which may be used up)", errUntried, err, os.TempDir())
+}
+
 // load reads all files with the library that the consumers read them with, in a directory of its own.
 func (l local) load() (_ *consumer, err error) {
 	removeLeftovers()
 	dir, err := os.MkdirTemp("", tempPrefix)
 	if err != nil {
-		return nil, err
+		return nil, untried(err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	root, err := os.OpenRoot(dir)
 	if err != nil {
-		return nil, err
+		return nil, untried(err)
 	}
 	defer func() { err = errors.Join(err, root.Close()) }()
 
@@ -143,7 +150,7 @@ func (l local) load() (_ *consumer, err error) {
 		err = errors.Join(err, root.WriteFile(path.Join(dropIns, name), file.content, 0o600))
 	}
 	if err != nil {
-		return nil, err
+		return nil, untried(err)
 	}
 	// Named like this, the paths win over the environment and over the home directory of this process.
 	sys := &types.SystemContext{

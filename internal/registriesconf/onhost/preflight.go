@@ -7,6 +7,7 @@
 package onhost
 
 import (
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -89,7 +90,9 @@ func Preflight(host *hostfile.Host, rules []mirrors.Rule, text []byte) (Candidat
 			return Candidate{}, err
 		}
 	}
-	if _, err := others.with(c.Text).load(); err != nil {
+	if _, err := others.with(c.Text).load(); errors.Is(err, errUntried) {
+		return Candidate{}, err
+	} else if err != nil {
 		return Candidate{}, fmt.Errorf("the consumers refuse the new drop-in: %w", err)
 	}
 	return c, nil

@@ -1,0 +1,83 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package hostfile
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"syscall"
+)
+
+// Fault is an error that the administrator of a host can mend: its text says what is wrong, with which file or folder, and what to do.
+type Fault struct {
+	// Path is below the host's root.
+	Path         string
+	what, remedy string
+	err          error
+}
+
+func (f *Fault) Error() string {
+	return fmt.Sprintf("/%s: %s; %s", f.Path, f.what, f.remedy)
+}
+
+// Unwrap returns the system's own error.
+func (f *Fault) Unwrap() error {
+	return f.err
+}
+
+// remedies are those of what the system says.
+var remedies = map[syscall.Errno]string{
+	syscall.ENOSPC: "free space on that file system, or inodes (df -h, df -i)",
+	syscall.EDQUOT: "free space of root's quota on that file system, or raise it",
+	syscall.EROFS:  "look in the kernel's log (dmesg) for why that file system is read-only, and mount it writable again",
+	syscall.EACCES: "give it and its folder back to root (chown root:root, and chmod u+rwx on the folder), or look in the audit log for what SELinux or AppArmor refuses",
+	syscall.EPERM:  "take the attributes of chattr off it and its folder (lsattr -d, chattr -ia)",
+	syscall.EIO:    "that disk fails: look in the kernel's log (dmesg), and replace it",
+}
+
+// Explain makes a [Fault] of an error about a path below the host's root. What is not there, or not ours, is no fault, and stays as it is, and so does
+// an error that is not the system's.
+func (h *Host) Explain(name string, err error) error {
+	if err == nil || errors.Is(err, ErrForeign) || errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	var errno syscall.Errno
+	isErrno := errors.As(err, &errno)
+	if remedy := remedies[errno]; remedy != "" {
+		return &Fault{Path: name, what: errno.Error(), remedy: remedy, err: err}
+	}
+	if !isErrno || errno == syscall.ENOTDIR { // the root of [os.Root] is left, or what is no folder was to be one
+		if at, what := h.inTheWay(name); at != "" {
+			return &Fault{Path: at, what: what, remedy: "put a folder in its place", err: err}
+		}
+	}
+	if isErrno {
+		return &Fault{Path: name, what: errno.Error(), remedy: "put right what is there", err: err}
+	}
+	return err
+}
+
+// inTheWay returns the first folder of a path that is none, or is a link that leads nowhere or out of the host's root; "" where all are folders.
+func (h *Host) inTheWay(name string) (at, what string) {
+	parent := path.Dir(name)
+	if parent == name {
+		return "", ""
+	}
+	if at, what := h.inTheWay(parent); at != "" {
+		return at, what
+	}
+	info, err := h.root.Lstat(name)
+	if err != nil || info.IsDir() {
+		return "", ""
+	}
+	if info.Mode()&fs.ModeSymlink == 0 {
+		return name, "not a folder"
+	}
+	if to, err := h.root.Stat(name); err != nil || !to.IsDir() {
+		return name, "a link that leads to no folder which the agent may use"
+	}
+	return "", ""
+}

@@ -1,0 +1,96 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+// Command disks has the real agent work on hosts whose disks are sick: full, read-only, or with something in the way of a file, and so on. It looks at what
+// is in force meanwhile, at what the node says of it in a real API server, and at how soon all is well again once the cause is gone. It wants root.
+//
+// All of it runs in a PID, a mount and a network namespace of its own, and writes to memory that belongs to these.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mirrorset/mirrorset/test/enclosure"
+)
+
+// inside is the first argument of this program where it starts itself.
+const inside = "inside"
+
+// memory is where a folder that belongs to the namespaces is mounted.
+const memory = "/run"
+
+func main() {
+	if len(os.Args) > 1 && os.Args[1] == confined {
+		fmt.Fprintln(os.Stderr, "disks:", becomeAgent(os.Args[2:]))
+		os.Exit(1)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := start(ctx, os.Args[1:])
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "disks:", err)
+		os.Exit(1)
+	}
+}
+
+func start(ctx context.Context, args []string) error {
+	entered := len(args) > 0 && args[0] == inside
+	if entered {
+		args = args[1:]
+	}
+	flags := flag.NewFlagSet("disks", flag.ExitOnError)
+	root := flags.String("root", ".", "the checkout, with the programs in bin and bin/k8s")
+	only := flags.String("only", "", "a regular expression: try only the faults whose names it matches")
+	every := flags.Int("every", 1, "try every fault of this step: 1 for all, 5 for every fifth")
+	verbose := flags.Bool("v", false, "print what each node said")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	names, patternErr := regexp.Compile(*only)
+	path, err := filepath.Abs(*root)
+	if err := errors.Join(err, patternErr); err != nil || *every < 1 {
+		return errors.Join(err, fmt.Errorf("-every %d: want 1 or more", *every))
+	}
+	if !entered {
+		return enclosure.Enter(ctx, inside, "-root", path, "-only", *only, "-every", fmt.Sprint(*every), fmt.Sprintf("-v=%t", *verbose))
+	}
+	if err := settle(ctx); err != nil {
+		return err
+	}
+	cluster, err := startCluster(ctx, path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(tryAll(ctx, cluster, func(i int, name string) bool { return i%*every == 0 && names.MatchString(name) }, *verbose), cluster.plane.Stop())
+}
+
+// settle makes the namespaces a machine of their own, with a folder in memory.
+func settle(ctx context.Context) error {
+	if err := errors.Join(
+		unix.Mount("none", "/", "", unix.MS_REC|unix.MS_SLAVE, ""),
+		unix.Mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""),
+		unix.Mount("tmpfs", memory, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=755"),
+		os.Setenv("TMPDIR", memory),
+	); err != nil {
+		return fmt.Errorf("mounting: %w", err)
+	}
+	// An address and a route, without which kube-apiserver does not start.
+	const network = "ip link set lo up && ip address add 192.0.2.1/32 dev lo && ip route add default dev lo"
+	if out, err := exec.CommandContext(ctx, "sh", "-c", network).CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w: %s", network, err, out)
+	}
+	return nil
+}
