@@ -30,7 +30,7 @@ var ErrForeign = errors.New("there is something that Mirrorset did not write, wh
 
 // foreign is [ErrForeign] about what stands at a path.
 func foreign(name string) error {
-	return fmt.Errorf("/%s: %w; take it away", name, ErrForeign)
+	return fmt.Errorf("/%s: %w; remove it", name, ErrForeign)
 }
 
 // Host is the root directory of a host.

@@ -143,7 +143,7 @@ func TestRulesAreInForceWhereTheKeysCannotBeKept(t *testing.T) {
 	n, root, _ := newHost(t, sinktest.Files{other: foreign, keysFile.Path + "/theirs": ""})
 	n = withRedirector(t, n)
 	offer(t, n, 0, "!shut.com/x")
-	if len(n.Findings) > 0 || n.Again == nil || len(n.Problems) != 1 || !strings.Contains(n.Problems[0].Remedy, "/"+keysFile.Path+": ") || !strings.Contains(n.Problems[0].Remedy, "take it away") {
+	if len(n.Findings) > 0 || n.Again == nil || len(n.Problems) != 1 || !strings.Contains(n.Problems[0].Remedy, "/"+keysFile.Path+": ") || !strings.Contains(n.Problems[0].Remedy, "remove it") {
 		t.Errorf("findings %v, again %v, problems %v", n.Findings, n.Again, n.Problems)
 	}
 	want := func(path string, code int) {

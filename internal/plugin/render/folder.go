@@ -11,6 +11,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strings"
 
 	"github.com/mirrorset/mirrorset/internal/certsd"
 	"github.com/mirrorset/mirrorset/internal/certsd/ondisk"
@@ -45,12 +46,21 @@ func (f *folder) place(file string) string {
 	return output.Printable(filepath.Join(f.name, filepath.FromSlash(file)))
 }
 
+// fault has an error name its file as the user finds it, which is named as if the folder were the root of a host.
+func (f *folder) fault(err error) error {
+	name := output.Printable(f.name)
+	if strings.HasPrefix(err.Error(), "/") {
+		return fmt.Errorf("%s%w", strings.TrimSuffix(name, "/"), err)
+	}
+	return fmt.Errorf("%s: %w", name, err)
+}
+
 // refuseForeign fails before anything is written if some file could not be.
 func (f *folder) refuseForeign(files []certsd.File) error {
 	for _, file := range files {
 		_, err := f.tree.Read(path.Dir(file.Path))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("%s: %w; nothing was written", output.Printable(f.name), err)
+			return fmt.Errorf("%w; nothing was written", f.fault(err))
 		}
 	}
 	return nil
@@ -61,7 +71,7 @@ func (f *folder) write(out io.Writer, files []certsd.File) error {
 	for _, file := range files {
 		changed, err := f.tree.Write(file)
 		if err != nil {
-			return fmt.Errorf("%s: %w", output.Printable(f.name), err)
+			return f.fault(err)
 		}
 		what := "unchanged"
 		if changed {
