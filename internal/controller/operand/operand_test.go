@@ -4,6 +4,7 @@
 package operand
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -33,5 +34,17 @@ func TestAgentsServeMetricsOnlyWhereTheyAreToldTo(t *testing.T) {
 		if len(container.Ports) > 0 {
 			t.Error("a declared port of the host's would keep a successor from starting beside its predecessor")
 		}
+	}
+}
+
+func TestTheDaemonSetSelectsByTheAgentsLabels(t *testing.T) {
+	manager := &appsv1.Deployment{}
+	manager.Spec.Template.Spec.Containers = []corev1.Container{{Image: "i"}}
+	d, err := (&Operand{Namespace: "n"}).daemonSet(manager)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := d.Spec.Selector.MatchLabels; !maps.Equal(got, AgentLabels) {
+		t.Errorf("got %q, want %q", got, AgentLabels)
 	}
 }
