@@ -97,7 +97,9 @@ func TestDecide(t *testing.T) {
 			returning(more, rules, 0)(s)
 			s.Published = plan.Published{}
 		}, plan.History{}, want{do: plan.Publish, revision: now.UnixMilli()}},
-		"a set was deleted": {func(s *plan.Seen) { s.Published = published(more, "sets-2") }, plan.History{}, want{do: plan.Publish, revision: now.UnixMilli()}},
+		"a set was deleted": {func(s *plan.Seen) {
+			s.Published, s.Sources[0].Created = published(more, "sets-2"), now.Add(-3*time.Minute)
+		}, plan.History{}, want{do: plan.Publish, revision: now.UnixMilli()}},
 		"some sets of another kind are back, with a new CRD": {func(s *plan.Seen) {
 			s.Published = published(more, "sets-2")
 			s.Sources = append(s.Sources, plan.Source{Kind: "T", UID: "crd-9", Created: now.Add(-3 * time.Minute), Established: true, Sets: 1, Latest: now})
