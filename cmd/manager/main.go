@@ -198,7 +198,7 @@ func run(s settings) error {
 	foundation := &operand.Foundation{Client: writer, Live: mgr.GetAPIReader(), Namespace: s.namespace}
 	admission := &operand.Admission{Live: mgr.GetAPIReader(), Namespace: s.namespace, Tell: events.OfRefusal, Elected: mgr.Elected()}
 	agents := &operand.Operand{Client: writer, Live: mgr.GetAPIReader(), Namespace: s.namespace, Settings: s.agent, Foundation: foundation, Admission: admission}
-	keeper := &fleet.Keeper{Client: writer, Board: board, Settings: s.agent, Told: []handler.EventHandler{events.OfNodes(), measured.OfNodes()}}
+	keeper := &fleet.Keeper{Client: writer, Board: board, Settings: s.agent, Namespace: s.namespace, Told: []handler.EventHandler{events.OfNodes(), measured.OfNodes()}}
 	status := &controller.StatusWriter{Client: writer, Board: board, Settings: s.agent, Events: events}
 	err = errors.Join(
 		publisher.SetupWithManager(mgr),

@@ -100,7 +100,7 @@ func (e *Events) ofNode(before, after *mirrorsetv1alpha1.MirrorNode) {
 		was := meta.FindStatusCondition(before.Status.Conditions, kind)
 		switch c, changed := change(before.Status.Conditions, after.Status.Conditions, kind); {
 		case !changed:
-		case c.Status == metav1.ConditionFalse || c.Reason == mirrorsetv1alpha1.ReasonAgentSilent:
+		case c.Status == metav1.ConditionFalse || c.Reason == mirrorsetv1alpha1.ReasonAgentSilent || c.Reason == mirrorsetv1alpha1.ReasonAgentNotReady:
 			e.Recorder.Eventf(after, nil, corev1.EventTypeWarning, c.Reason, actionApply, "%s", note(c.Message))
 		case c.Status == metav1.ConditionTrue && was != nil && was.Reason != mirrorsetv1alpha1.ReasonNeverReported:
 			e.Recorder.Eventf(after, nil, corev1.EventTypeNormal, c.Reason, actionApply, "%s", note(c.Message))

@@ -37,7 +37,7 @@ const (
 	nodeInForce = "in_force" // all rules of what is published are in force
 	nodeBehind  = "behind"   // it has yet to follow
 	nodeFailing = "failing"  // its agent says that it cannot, or not in full
-	nodeSilent  = "silent"   // its agent never reported, or has not followed for a minute and does not say why
+	nodeSilent  = "silent"   // its agent never reported, has not followed for a minute and does not say why, or has had no Ready Pod for a minute
 )
 
 // The kinds that writes are counted by.

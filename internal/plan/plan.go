@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/payload"
 	"github.com/mirrorset/mirrorset/internal/registriesconf"
 )
@@ -18,9 +19,11 @@ const (
 	// betweenChanges is how long what is published stays at the least, so that a storm of changes reaches the nodes in few steps. A
 	// change by itself is published at once.
 	betweenChanges = time.Second
-	// sourceReplaced is how old another CRD than the one that the published rules came from must be before its having no sets is
-	// believed. It leaves time to bring the sets back.
+	// sourceReplaced is how old another CRD than the one that the published rules came from must be before it is believed that its sets
+	// say less. It leaves time to bring them back.
 	sourceReplaced = 10 * time.Minute
+	// setsSettled is how long none of them must have come then.
+	setsSettled = time.Minute
 	// sourceAway is how often to look for a CRD that is missing or on its way out, besides the events.
 	sourceAway = time.Second
 	// overtakes is how often, at the most, the same text is published again because nodes report something newer.
@@ -41,6 +44,8 @@ type Source struct {
 	Leaving bool
 	// Sets is how many there are.
 	Sets int
+	// Latest is when the API server created the last of them.
+	Latest time.Time
 }
 
 // Believable returns the source of a list of sets; nil where the list cannot be believed: sets that are missing because their CRD is
@@ -141,12 +146,12 @@ func Decide(seen Seen, history History) (Decision, History) {
 	revision, decision.Again, history = seen.revision(history)
 	decision.Payload = payload.New(revision, seen.Text)
 	decision.Payload.Sets, decision.Payload.Format, decision.Payload.Blockers = seen.SetsDigest, seen.Format, seen.Blockers
-	if wait, kind := seen.distrust(); wait > 0 {
+	if wait, why := seen.distrust(); wait > 0 {
 		if decision.Again == 0 || wait < decision.Again {
 			decision.Again = wait
 		}
 		if seen.Published.Exists && !seen.Published.isEmpty() {
-			decision.Why = "the CRD of " + kind + " was replaced and has no sets; they have until " + seen.Now.Add(wait).UTC().Format(time.RFC3339) + " to come back"
+			decision.Why = why
 			return decision, before
 		}
 		decision.Payload.Provisional = true
@@ -161,25 +166,54 @@ func Decide(seen Seen, history History) (Decision, History) {
 	return decision, history
 }
 
-// distrust is how long to wait before there being no sets of a kind may replace what is published, or what nodes may have in force
-// where nothing is published: a CRD that was replaced must not open every block. It is 0 where that is believed.
-func (s Seen) distrust() (longest time.Duration, of string) {
+// distrust is how long to wait before the sets may replace what is published, or what nodes may have in force where nothing is
+// published, and why: a CRD that was replaced must not open every block while its sets are away, nor while they come back one by one. It
+// is 0 where the sets are believed.
+func (s Seen) distrust() (longest time.Duration, why string) {
 	if s.Published.isEmpty() && !s.Published.Payload.Provisional {
 		return 0, ""
 	}
 	hasRules, hasSets := s.Published.Exists && !s.Published.isEmpty(), slices.ContainsFunc(s.Sources, Source.hasSets)
 	for _, source := range s.Sources {
 		switch {
+		case source.hasSets() && (!hasRules || !s.Published.replaced(source) || s.keepsPublished()):
 		case source.hasSets():
+			if until, back := source.returned(); until.Sub(s.Now) > longest {
+				longest, why = until.Sub(s.Now), back
+			}
 		case hasRules && !s.Published.replaced(source) && (len(s.Published.Sources) > 0 || hasSets):
 		case !hasRules && hasSets: // of another kind, which are not to wait
 		default:
-			if wait := source.Created.Add(sourceReplaced).Sub(s.Now); wait > longest {
-				longest, of = wait, source.Kind
+			if until := source.Created.Add(sourceReplaced); until.Sub(s.Now) > longest {
+				longest, why = until.Sub(s.Now), "the CRD of "+source.Kind+" was replaced and has no sets; they have until "+until.UTC().Format(time.RFC3339)+" to come back"
 			}
 		}
 	}
-	return longest, of
+	return longest, why
+}
+
+// returned is until when sets of a CRD that was replaced may come back, where some have. What it says does not change with each of them, as
+// it stands in the status of all.
+func (s Source) returned() (until time.Time, why string) {
+	why = "the CRD of " + s.Kind + " was replaced, and the sets do not say all yet that is published; "
+	until = s.Created.Add(sourceReplaced)
+	if settled := s.Latest.Add(setsSettled); settled.After(until) {
+		return settled, why + "they are still coming"
+	}
+	return until, why + "the others have until " + until.UTC().Format(time.RFC3339) + " to come back"
+}
+
+// keepsPublished tells whether the text takes nothing away that is published.
+func (s Seen) keepsPublished() bool {
+	if s.Published.Payload == nil {
+		return false
+	}
+	before, err := registriesconf.Decode(s.Published.Payload.Text)
+	if err != nil {
+		return false
+	}
+	after, err := registriesconf.Decode(s.Text)
+	return err == nil && mirrors.Keeps(after, before)
 }
 
 func (s Source) hasSets() bool { return s.Sets > 0 }

@@ -4,7 +4,9 @@
 package plan_test
 
 import (
+	"bytes"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -17,6 +19,7 @@ var (
 	now     = time.UnixMilli(1_800_000_000_000)
 	old     = &plan.Source{Kind: "D", UID: "crd-1", Created: now.Add(-time.Hour), Established: true, Sets: 1}
 	rules   = []byte(registriesconf.Header + "\n[[registry]]\nlocation = \"s.com\"\n")
+	more    = []byte(string(rules) + "\n[[registry]]\nlocation = \"t.com\"\nblocked = true\n")
 	noRules = []byte(registriesconf.Header)
 )
 
@@ -36,6 +39,14 @@ func published(text []byte, sets string) plan.Published {
 func TestDecide(t *testing.T) {
 	const held = "the CRD of D was replaced and has no sets; they have until 2027-01-15T08:07:00Z to come back"
 	replaced := plan.Source{Kind: "D", UID: "crd-2", Created: now.Add(-3 * time.Minute), Established: true}
+	const back = "the CRD of D was replaced, and the sets do not say all yet that is published; "
+	// returning has a set that came 20 seconds ago, under a CRD that is by so much older than three minutes.
+	returning := func(before, after []byte, older time.Duration) func(*plan.Seen) {
+		return func(s *plan.Seen) {
+			s.Published, s.Text = published(before, "sets-1"), after
+			s.Sources[0] = plan.Source{Kind: "D", UID: "crd-2", Created: now.Add(-3*time.Minute - older), Established: true, Sets: 1, Latest: now.Add(-20 * time.Second)}
+		}
+	}
 	emptied := func(s *plan.Seen) { s.Sources[0].Sets, s.SetsDigest, s.Text = 0, "none", noRules }
 	type want struct {
 		do          plan.Action
@@ -65,7 +76,36 @@ func TestDecide(t *testing.T) {
 		"the ConfigMap was deleted at once":      {func(s *plan.Seen) { s.Published = plan.Published{} }, plan.History{Revision: published1, Changed: now}, want{do: plan.Publish, revision: now.UnixMilli()}},
 		"the last set was deleted":               {emptied, plan.History{}, want{do: plan.Publish, revision: now.UnixMilli()}},
 		"a new CRD has sets":                     {func(s *plan.Seen) { s.Sources[0], s.Text = plan.Source{Kind: "D", UID: "crd-2", Sets: 1}, noRules }, plan.History{}, want{do: plan.Publish, revision: now.UnixMilli()}},
-		"a new CRD has no sets":                  {func(s *plan.Seen) { emptied(s); s.Sources[0] = replaced }, plan.History{}, want{do: plan.Hold, why: held, again: 7 * time.Minute}},
+		"a new CRD, some sets are back":          {returning(more, rules, 0), plan.History{}, want{do: plan.Hold, why: back + "the others have until 2027-01-15T08:07:00Z to come back", again: 7 * time.Minute}},
+		"a new CRD, all sets are back":           {returning(more, more, 0), plan.History{}, want{do: plan.Publish, revision: published1}},
+		"a new CRD, more sets than before":       {returning(rules, more, 0), plan.History{}, want{do: plan.Publish, revision: now.UnixMilli()}},
+		"a new CRD, all but a block is back": {
+			returning(more, bytes.Replace(more, []byte("blocked = true\n"), nil, 1), 0),
+			plan.History{}, want{do: plan.Hold, why: back + "the others have until 2027-01-15T08:07:00Z to come back", again: 7 * time.Minute},
+		},
+		"a CRD that was new, sets are still coming": {returning(more, rules, time.Hour), plan.History{}, want{do: plan.Hold, why: back + "they are still coming", again: 40 * time.Second}},
+		"a CRD that was new, no sets come any more": {func(s *plan.Seen) {
+			returning(more, rules, time.Hour)(s)
+			s.Sources[0].Latest = now.Add(-time.Minute)
+		}, plan.History{}, want{do: plan.Publish, revision: now.UnixMilli()}},
+		"a new CRD, some sets are back, what is published is damaged": {func(s *plan.Seen) {
+			returning(more, rules, 0)(s)
+			s.Published.Payload = nil
+		}, plan.History{}, want{do: plan.Hold, why: back + "the others have until 2027-01-15T08:07:00Z to come back", again: 7 * time.Minute}},
+		"a new CRD, what is published cannot be understood": {returning([]byte("x = 1"), rules, 0), plan.History{}, want{do: plan.Hold, why: back + "the others have until 2027-01-15T08:07:00Z to come back", again: 7 * time.Minute}},
+		"a new CRD, some sets are back, nothing is published": {func(s *plan.Seen) {
+			returning(more, rules, 0)(s)
+			s.Published = plan.Published{}
+		}, plan.History{}, want{do: plan.Publish, revision: now.UnixMilli()}},
+		"a set was deleted": {func(s *plan.Seen) {
+			s.Published, s.Sources[0].Created = published(more, "sets-2"), now.Add(-3*time.Minute)
+		}, plan.History{}, want{do: plan.Publish, revision: now.UnixMilli()}},
+		"some sets of another kind are back, with a new CRD": {func(s *plan.Seen) {
+			s.Published = published(more, "sets-2")
+			s.Sources = append(s.Sources, plan.Source{Kind: "T", UID: "crd-9", Created: now.Add(-3 * time.Minute), Established: true, Sets: 1, Latest: now})
+			s.Published.Sources["T"] = "crd-8"
+		}, plan.History{}, want{do: plan.Hold, why: "the CRD of T" + strings.TrimPrefix(back, "the CRD of D") + "the others have until 2027-01-15T08:07:00Z to come back", again: 7 * time.Minute}},
+		"a new CRD has no sets": {func(s *plan.Seen) { emptied(s); s.Sources[0] = replaced }, plan.History{}, want{do: plan.Hold, why: held, again: 7 * time.Minute}},
 		"a new CRD has had no sets for long": {func(s *plan.Seen) {
 			emptied(s)
 			s.Sources[0] = plan.Source{Kind: "D", UID: "crd-2", Created: now.Add(-10 * time.Minute)}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -34,7 +35,8 @@ import (
 )
 
 // fleet is Mirrorset on a cluster of its own with many nodes. But for the first they have no kubelet: such a node is a Node, the
-// Pod that the DaemonSet has on it and that never starts, and an agent beside it with a folder for a host and a token of that Pod.
+// Pod that the DaemonSet has on it and that never starts but is said to be Ready, and an agent beside it with a folder for a host and a
+// token of that Pod.
 // The agents end, and the folders go, with the cluster.
 type fleet struct {
 	*operator
@@ -133,15 +135,25 @@ func (f *fleet) prepare(ctx context.Context, name string) {
 	}, a.kubeconfig)).To(Succeed())
 }
 
-// token waits for the agent's Pod on a node, and returns one that is bound to it.
-func (f *fleet) token(ctx context.Context, node string) string {
+// setReady does as a kubelet with the agent's Pod on a node, which it waits for.
+func (f *fleet) setReady(ctx context.Context, node string, ready corev1.ConditionStatus) *corev1.Pod {
 	GinkgoHelper()
 	var pods corev1.PodList
 	Eventually(func(g Gomega) {
 		g.Expect(f.objects.List(ctx, &pods, client.InNamespace(namespace), client.MatchingFields{"spec.nodeName": node})).To(Succeed())
 		g.Expect(pods.Items).To(HaveLen(1))
+		pod := &pods.Items[0]
+		pod.Status.Conditions = slices.DeleteFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool { return c.Type == corev1.PodReady })
+		pod.Status.Conditions = append(pod.Status.Conditions, corev1.PodCondition{Type: corev1.PodReady, Status: ready, LastTransitionTime: metav1.Now()})
+		g.Expect(f.objects.Status().Update(ctx, pod)).To(Succeed())
 	}).WithContext(ctx).WithTimeout(convergeTimeout).WithPolling(100 * time.Millisecond).Should(Succeed())
-	pod := &pods.Items[0]
+	return &pods.Items[0]
+}
+
+// token returns one that is bound to the agent's Pod on a node.
+func (f *fleet) token(ctx context.Context, node string) string {
+	GinkgoHelper()
+	pod := f.setReady(ctx, node, corev1.ConditionTrue)
 	token := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{
 		BoundObjectRef: &authenticationv1.BoundObjectReference{APIVersion: "v1", Kind: "Pod", Name: pod.Name, UID: pod.UID},
 	}}

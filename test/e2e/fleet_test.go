@@ -12,6 +12,7 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/clientcmd"
@@ -78,6 +79,29 @@ var _ = Describe("a fleet of 51 nodes", Ordered, ContinueOnFailure, func() {
 		f.expectApplied(ctx, "20-global", beApplied())
 		reportTime("it was Applied after the agent was back by", started)
 		Expect(f.node(ctx, stopped).Status.Conditions).To(ContainElement(And(HaveField("Type", mirrorsetv1alpha1.ConditionApplied), HaveField("Status", metav1.ConditionTrue))))
+	}, fleetTimeout)
+
+	It("says that a node's agent is gone although nothing new is published, by one write, until it is back", func(ctx SpecContext) {
+		const gone = "fleet-08"
+		f.apply(ctx, set("20-global", "registry.example.com", "mirror.example.com"))
+		f.kubectl(ctx, "wait", "--for=condition=Applied", "--timeout=60s", "idms/20-global")
+		before := f.writes(ctx)
+		f.stop(gone)
+		pod := f.setReady(ctx, gone, corev1.ConditionFalse)
+		started := time.Now()
+		f.kubectl(ctx, "wait", "--for=condition=Applied=unknown", "--timeout=90s", "mirrornode/"+gone)
+		reportTime("the node was shown as not known after", started)
+		Expect(f.kubectl(ctx, "get", "mirrornode/"+gone, "-o", "wide")).To(And(ContainSubstring("Unknown"), ContainSubstring("describe pod/"+pod.Name)))
+		f.expectApplied(ctx, "20-global", beApplied())
+		spent := f.writes(ctx).since(before)
+		spent.report("a node whose agent is gone")
+		Expect(spent).To(And(HaveField("Sets", 0), HaveField("ConfigMaps", 0), HaveField("Nodes", 1)))
+
+		started = time.Now()
+		f.start(gone)
+		f.kubectl(ctx, "wait", "--for=condition=Applied", "--timeout=60s", "mirrornode/"+gone)
+		reportTime("it was shown as in force after the agent was back by", started)
+		f.setReady(ctx, gone, corev1.ConditionTrue)
 	}, fleetTimeout)
 
 	It("writes no set when a node joins or leaves, nor when nothing happens", func(ctx SpecContext) {

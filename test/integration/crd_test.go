@@ -13,6 +13,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 
+	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 	"github.com/mirrorset/mirrorset/internal/kinds"
 )
 
@@ -32,12 +33,16 @@ var _ = Describe("A CRD that is deleted", func() {
 		DeferCleanup(func(ctx SpecContext) { Expect(plane.InstallAll(ctx)).To(Succeed()) })
 	})
 
-	It("changes nothing on the nodes until sets are back, and these are followed at once", func(ctx SpecContext) {
+	It("changes nothing on the nodes until all sets are back, and these are followed at once", func(ctx SpecContext) {
 		n := newNode()
 		manager := startManager(ctx, alone)
 		startAgent(ctx, n)
-		a, b := set("a", entry("quay.io", "m1.local")), set("b", entry("ghcr.io", "m1.local"))
-		a.Spec.ImageDigestMirrors[0].MirrorSourcePolicy = "NeverContactSource"
+		sets := func() (a, b *configv1.ImageDigestMirrorSet) {
+			a, b = set("a", entry("quay.io", "m1.local")), set("b", entry("ghcr.io", "m1.local"))
+			a.Spec.ImageDigestMirrors[0].MirrorSourcePolicy = "NeverContactSource"
+			return a, b
+		}
+		a, b := sets()
 		create(ctx, a, b)
 		n.wantRules(a, b)
 		before, lost := mustPublished(ctx), n.guard()
@@ -55,12 +60,19 @@ var _ = Describe("A CRD that is deleted", func() {
 
 		c := set("c", entry("quay.io", "m2.local"))
 		Eventually(func() error { return admin.Create(ctx, c) }).Should(Succeed())
-		Eventually(n.rules, "3s").Should(Equal(rendered(c)))
+		Eventually(manager.Log).Should(ContainSubstring("the sets do not say all yet that is published; the others have until "))
+		n.keepsRules(a, b)
+		a2, b2 := sets()
+		create(ctx, a2)
+		n.keepsRules(a, b)
+		create(ctx, b2)
+		Eventually(n.rules, "3s").Should(Equal(rendered(a, b, c)))
 		d := set("d", entry("s.com", "m2.local"))
 		create(ctx, d)
-		Eventually(n.rules, "3s").Should(Equal(rendered(c, d)))
-		Expect(admin.Delete(ctx, c)).To(Succeed())
-		Expect(admin.Delete(ctx, d)).To(Succeed())
+		Eventually(n.rules, "3s").Should(Equal(rendered(a, b, c, d)))
+		for _, s := range []*configv1.ImageDigestMirrorSet{a2, b2, c, d} {
+			Expect(admin.Delete(ctx, s)).To(Succeed())
+		}
 		n.wantRules()
 	})
 
@@ -79,6 +91,8 @@ var _ = Describe("A CRD that is deleted", func() {
 		n.keepsRules(a)
 		b := set("b", entry("ghcr.io", "m1.local"))
 		create(ctx, b)
-		n.wantRules(b)
+		n.keepsRules(a)
+		create(ctx, set("a", entry("quay.io", "m1.local")))
+		n.wantRules(a, b)
 	})
 })

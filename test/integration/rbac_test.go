@@ -135,6 +135,7 @@ var _ = Describe("The service account of", func() {
 			"get " + daemonSet, "list " + daemonSet, "watch " + daemonSet, "create " + daemonSet, "patch " + daemonSet,
 			"get " + manager, "list " + manager, "watch " + manager,
 			"create " + events, "list " + events,
+			"list " + controlplane.Namespace + "/pods", "watch " + controlplane.Namespace + "/pods",
 			"list imagedigestmirrorsets", "watch imagedigestmirrorsets", "list imagetagmirrorsets", "watch imagetagmirrorsets",
 			"get " + tagCRD, "list " + tagCRD, "watch " + tagCRD, "create " + tagCRD, "patch " + tagCRD,
 			"get " + crd, "list " + crd, "watch " + crd, "create " + crd, "patch " + crd, "get " + crds + olmCRD,

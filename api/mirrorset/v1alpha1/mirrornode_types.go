@@ -104,6 +104,9 @@ const (
 	// ReasonAgentSilent: the agent has stopped to report. What it reported last is in the status, and most likely still
 	// true of the node.
 	ReasonAgentSilent = "AgentSilent"
+	// ReasonAgentNotReady: the agent last reported that all was in force, and has had no Ready Pod since for a minute. The rules
+	// that it wrote stay, but nothing tells that they are still in force.
+	ReasonAgentNotReady = "AgentNotReady"
 )
 
 // The reasons of [ConditionRuntimeReady]; that of a node without a report is [ReasonNeverReported].

@@ -17,13 +17,55 @@ import (
 	"github.com/mirrorset/mirrorset/internal/standing"
 )
 
-// silent is how long an agent may take to follow what is published before its node shows it as silent.
-const silent = time.Minute
+const (
+	// silent is how long an agent may take to follow what is published, or be without a Ready Pod, before its node shows that.
+	silent = time.Minute
+	// answers is how long the word of an agent without a Ready Pod is taken, after it spoke up against its node's being marked. The
+	// kubelet may be down, and the agent be well.
+	answers = 10 * time.Minute
+)
+
+// seen is all that chores depend on, as it was at one moment.
+type seen struct {
+	settings  operand.AgentSettings
+	nodes     []corev1.Node
+	reports   []mirrorsetv1alpha1.MirrorNode
+	published *standing.Published
+	pods      map[string]*corev1.Pod // those of agents, by node; nil while they are not known
+	namespace string                 // of these
+	at        time.Time
+}
+
+// memory is what is remembered of nodes, by their names. Its times are those of this process and not of others, whose clocks may differ
+// or jump.
+type memory struct {
+	behind map[string]lag
+	absent map[string]absence
+}
+
+func newMemory() memory {
+	return memory{behind: make(map[string]lag), absent: make(map[string]absence)}
+}
+
+// forget is for a node that has gone.
+func (m memory) forget(node string) {
+	delete(m.behind, node)
+	delete(m.absent, node)
+}
 
 // lag is since when a node has been behind with one revision.
 type lag struct {
 	revision int64
 	since    time.Time
+}
+
+// absence is since when a node has had no Ready Pod of an agent.
+type absence struct {
+	since time.Time
+	// due is when the node is to be marked, if it says then that all is in force.
+	due time.Time
+	// inForce and marked are what its object said when it was last looked at.
+	inForce, marked bool
 }
 
 // chores are what is to be done about the fleet.
@@ -41,28 +83,29 @@ type mark struct {
 	over string
 }
 
-// choresOf compares the nodes that count with the objects that there are. It keeps in behind which nodes do not follow.
-func choresOf(s operand.AgentSettings, nodes []corev1.Node, reports []mirrorsetv1alpha1.MirrorNode, published *standing.Published, behind map[string]lag, now time.Time) chores {
+// choresOf compares the nodes that count with the objects that there are.
+func choresOf(s seen, remembered memory) chores {
 	p := chores{annotate: make(map[string]string), mark: make(map[string]mark)}
-	counted := make(map[string]*corev1.Node, len(nodes))
-	for i := range nodes {
-		if n := &nodes[i]; n.DeletionTimestamp == nil && s.Counts(n) {
+	counted := make(map[string]*corev1.Node, len(s.nodes))
+	for i := range s.nodes {
+		if n := &s.nodes[i]; n.DeletionTimestamp == nil && s.settings.Counts(n) {
 			counted[n.Name] = n
 		}
 	}
-	for i := range reports {
-		r := &reports[i]
+	for i := range s.reports {
+		r := &s.reports[i]
 		node, ok := counted[r.Name]
 		if !ok || !slices.ContainsFunc(r.OwnerReferences, func(o metav1.OwnerReference) bool { return o.UID == node.UID }) {
 			p.remove = append(p.remove, *r) // of a node that has gone, or was replaced by another one of its name
-			delete(behind, r.Name)
+			remembered.forget(r.Name)
 			continue
 		}
 		delete(counted, r.Name)
 		if runtime := node.Status.NodeInfo.ContainerRuntimeVersion; r.Annotations[mirrorsetv1alpha1.RuntimeAnnotation] != runtime {
 			p.annotate[r.Name] = runtime
 		}
-		p.markSilent(r, published, behind, now)
+		p.markSilent(r, s, remembered)
+		p.markAbsent(r, s, remembered)
 	}
 	for _, node := range counted {
 		p.create = append(p.create, mirrorNode(node))
@@ -70,33 +113,85 @@ func choresOf(s operand.AgentSettings, nodes []corev1.Node, reports []mirrorsetv
 	return p
 }
 
+// lookAgain has the fleet looked over after a while at the latest.
+func (p *chores) lookAgain(after time.Duration) {
+	if p.again == 0 || after < p.again {
+		p.again = after
+	}
+}
+
+// unknown has a node show that nobody knows what is in force there.
+func (p *chores) unknown(node *mirrorsetv1alpha1.MirrorNode, at time.Time, reason, message string) {
+	p.mark[node.Name] = mark{over: node.ResourceVersion, Condition: metav1.Condition{
+		Type: mirrorsetv1alpha1.ConditionApplied, Status: metav1.ConditionUnknown, Reason: reason, Message: message,
+		LastTransitionTime: metav1.Time{Time: at.Truncate(time.Second)},
+	}}
+}
+
 // markSilent has a node show as such that never reported, or does not follow what is published.
-func (p *chores) markSilent(node *mirrorsetv1alpha1.MirrorNode, published *standing.Published, behind map[string]lag, now time.Time) {
+func (p *chores) markSilent(node *mirrorsetv1alpha1.MirrorNode, s seen, remembered memory) {
 	m := Member{Name: node.Name, Status: node.Status}
-	condition := metav1.Condition{Type: mirrorsetv1alpha1.ConditionApplied, Status: metav1.ConditionUnknown, LastTransitionTime: metav1.Time{Time: now.Truncate(time.Second)}}
-	applied := m.Applied()
 	switch {
 	case len(m.Status.Conditions) == 0:
-		condition.Reason, condition.Message = mirrorsetv1alpha1.ReasonNeverReported, "no agent has reported from this node"
-	case published == nil || !m.isBehind(published):
-		delete(behind, m.Name)
-		return
-	case applied.Status == metav1.ConditionUnknown:
-		return
+		p.unknown(node, s.at, mirrorsetv1alpha1.ReasonNeverReported, "no agent has reported from this node")
+	case s.published == nil || !m.isBehind(s.published):
+		delete(remembered.behind, m.Name)
+	case m.Applied().Status == metav1.ConditionUnknown:
 	default:
-		if last, ok := behind[m.Name]; !ok || last.revision != m.Status.Revision {
-			behind[m.Name] = lag{revision: m.Status.Revision, since: now}
+		if last, ok := remembered.behind[m.Name]; !ok || last.revision != m.Status.Revision {
+			remembered.behind[m.Name] = lag{revision: m.Status.Revision, since: s.at}
 		}
-		if left := behind[m.Name].since.Add(silent).Sub(now); left > 0 {
-			if p.again == 0 || left < p.again {
-				p.again = left
-			}
+		if left := remembered.behind[m.Name].since.Add(silent).Sub(s.at); left > 0 {
+			p.lookAgain(left)
 			return
 		}
-		condition.Reason = mirrorsetv1alpha1.ReasonAgentSilent
-		condition.Message = fmt.Sprintf("its agent has not followed to revision %d", published.Revision)
+		p.unknown(node, s.at, mirrorsetv1alpha1.ReasonAgentSilent, fmt.Sprintf("its agent has not followed to revision %d", s.published.Revision))
 	}
-	p.mark[m.Name] = mark{Condition: condition, over: node.ResourceVersion}
+}
+
+// markAbsent has a node show as such that says all is in force, and has had no Ready Pod of an agent for a while. An agent that is there
+// all the same says so again, and is believed for longer then. One that reports a failure is left alone: nobody takes that for good news.
+func (p *chores) markAbsent(node *mirrorsetv1alpha1.MirrorNode, s seen, remembered memory) {
+	pod := s.pods[node.Name]
+	if s.pods == nil || pod != nil && isReady(pod) {
+		delete(remembered.absent, node.Name)
+		return
+	}
+	a, known := remembered.absent[node.Name]
+	if !known {
+		a.since = s.at
+	}
+	applied := Member{Status: node.Status}.Applied()
+	inForce := applied.Status == metav1.ConditionTrue
+	switch {
+	case inForce && a.marked:
+		a.due = s.at.Add(answers)
+	case inForce && !a.inForce:
+		a.due = s.at.Add(silent)
+	}
+	a.inForce, a.marked = inForce, applied.Reason == mirrorsetv1alpha1.ReasonAgentNotReady
+	remembered.absent[node.Name] = a
+	if !inForce {
+		return
+	}
+	if left := a.due.Sub(s.at); left > 0 {
+		p.lookAgain(left)
+		return
+	}
+	p.unknown(node, s.at, mirrorsetv1alpha1.ReasonAgentNotReady, s.absentMessage(pod, a.since, node.Status.Revision))
+}
+
+// absentMessage says which Pod is not Ready, since when, what that means, and where to look.
+func (s seen) absentMessage(pod *corev1.Pod, since time.Time, revision int64) string {
+	what, look := "its agent has had no Pod since ", "daemonset/"+operand.AgentName
+	if pod != nil {
+		what, look = "its agent's Pod has not been Ready since ", "pod/"+pod.Name
+		if c := readiness(pod); !c.LastTransitionTime.IsZero() {
+			since = c.LastTransitionTime.Time
+		}
+	}
+	return fmt.Sprintf("%s%s: the files of revision %d stay, but no agent repairs them or reports of them; see kubectl -n %s describe %s",
+		what, since.UTC().Format(time.RFC3339), revision, s.namespace, look)
 }
 
 // mirrorNode returns the object of a node, which goes with it.

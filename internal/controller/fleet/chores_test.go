@@ -15,7 +15,6 @@ import (
 
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
 	"github.com/mirrorset/mirrorset/internal/controller/fleet/fleettest"
-	"github.com/mirrorset/mirrorset/internal/controller/operand"
 	"github.com/mirrorset/mirrorset/internal/standing"
 )
 
@@ -35,8 +34,17 @@ func TestThePlanMakesTheObjectsMatchTheNodes(t *testing.T) {
 		object(fleettest.Node("updated"), fleettest.Reported(20)), object(fleettest.Node("going"), fleettest.Reported(20)), object(fleettest.Node("gone"), fleettest.Reported(20)), object(fleettest.Node("fresh"), mirrorsetv1alpha1.MirrorNodeStatus{}),
 		object(fleettest.Node("failing"), fleettest.Reported(19, fleettest.WithCondition(mirrorsetv1alpha1.ConditionApplied, metav1.ConditionFalse, mirrorsetv1alpha1.ReasonFailed, ""))),
 	}
-	published, behind := &standing.Published{Revision: 20, Digest: "d"}, map[string]lag{"late": {revision: 19, since: now.Add(-silent + time.Second)}}
-	p := choresOf(operand.AgentSettings{}, nodes, reports, published, behind, now)
+	published := &standing.Published{Revision: 20, Digest: "d"}
+	at := func(now time.Time, p *standing.Published) seen {
+		return seen{nodes: nodes, reports: reports, published: p, at: now}
+	}
+	remembered := func() memory {
+		m := newMemory()
+		m.behind["late"] = lag{revision: 19, since: now.Add(-silent + time.Second)}
+		return m
+	}
+	going := remembered()
+	p := choresOf(at(now, published), going)
 	created := make(map[string]types.UID)
 	for i := range p.create {
 		created[p.create[i].Name] = p.create[i].OwnerReferences[0].UID
@@ -62,14 +70,14 @@ func TestThePlanMakesTheObjectsMatchTheNodes(t *testing.T) {
 	}
 	held := *published
 	held.Provisional = true
-	if p := choresOf(operand.AgentSettings{}, nodes, reports, &held, maps.Clone(behind), now.Add(time.Minute)); p.mark["late"].Reason != "" {
+	if p := choresOf(at(now.Add(time.Minute), &held), remembered()); p.mark["late"].Reason != "" {
 		t.Errorf("while nodes are to wait, to mark: %+v", p.mark)
 	}
-	p = choresOf(operand.AgentSettings{}, nodes, reports, published, behind, now.Add(time.Minute))
+	p = choresOf(at(now.Add(time.Minute), published), going)
 	if len(p.mark) != 2 || p.mark["late"].Reason != mirrorsetv1alpha1.ReasonAgentSilent || p.mark["late"].Status != metav1.ConditionUnknown || p.again != 0 {
 		t.Errorf("later, to mark: %+v, again in %s", p.mark, p.again)
 	}
-	if p := choresOf(operand.AgentSettings{}, nodes[1:2], reports[:1], nil, behind, now); len(p.create)+len(p.remove)+len(p.mark) != 0 {
+	if p := choresOf(seen{nodes: nodes[1:2], reports: reports[:1], at: now}, newMemory()); len(p.create)+len(p.remove)+len(p.mark) != 0 {
 		t.Errorf("before anything is published: %+v", p)
 	}
 }

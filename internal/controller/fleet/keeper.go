@@ -42,17 +42,20 @@ type Keeper struct {
 	Client   client.Client
 	Board    Board
 	Settings operand.AgentSettings
+	// Namespace is that of the agents' Pods.
+	Namespace string
 	// Told are told of every change of a MirrorNode.
 	Told []handler.EventHandler
 
-	behind map[string]lag // by node
+	agents *agents // nil for nothing known of their Pods
+	memory memory
 }
 
 // +kubebuilder:rbac:groups="",resources=nodes,verbs=list;watch
 // +kubebuilder:rbac:groups=mirrorset.io,resources=mirrornodes,verbs=list;watch;create;patch;delete
 // +kubebuilder:rbac:groups=mirrorset.io,resources=mirrornodes/status,verbs=patch
 
-// SetupWithManager has every change of a node, a MirrorNode or what is published lead to the one request there is.
+// SetupWithManager has every change of a node, a MirrorNode, an agent's Pod or what is published lead to the one request there is.
 func (k *Keeper) SetupWithManager(mgr ctrl.Manager) error {
 	one := OnEvery(reconcile.Request{NamespacedName: types.NamespacedName{Name: "fleet"}})
 	c, err := ctrl.NewControllerManagedBy(mgr).Named("fleet").
@@ -62,7 +65,8 @@ func (k *Keeper) SetupWithManager(mgr ctrl.Manager) error {
 	if err != nil {
 		return err
 	}
-	watched := WatchMirrorNodes(mgr, c, one)
+	k.agents, err = watchAgents(mgr, c, one, k.Namespace)
+	watched := errors.Join(err, WatchMirrorNodes(mgr, c, one))
 	for _, told := range k.Told {
 		watched = errors.Join(watched, WatchMirrorNodes(mgr, c, told))
 	}
@@ -78,10 +82,17 @@ func (k *Keeper) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Result, er
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	if k.behind == nil {
-		k.behind = make(map[string]lag)
+	pods, err := k.agents.pods(ctx)
+	if err != nil {
+		return ctrl.Result{}, err
 	}
-	p := choresOf(k.Settings, nodes, reports, k.Board.Published(), k.behind, time.Now())
+	if k.memory.behind == nil {
+		k.memory = newMemory()
+	}
+	p := choresOf(seen{settings: k.Settings, nodes: nodes, reports: reports, published: k.Board.Published(), pods: pods, namespace: k.Namespace, at: time.Now()}, k.memory)
+	if pods == nil {
+		p.lookAgain(silent)
+	}
 	var failed []error
 	for i := range p.remove {
 		failed = append(failed, client.IgnoreNotFound(k.Client.Delete(ctx, &p.remove[i])))

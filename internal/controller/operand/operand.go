@@ -36,6 +36,9 @@ const (
 	AgentName   = "mirrorset-agent"
 )
 
+// AgentLabels are those that the DaemonSet selects its Pods by.
+var AgentLabels = map[string]string{"app.kubernetes.io/name": "mirrorset", "app.kubernetes.io/component": "agent"}
+
 // How often the leader applies what it keeps: while a CRD is to be made anew, while the cluster refuses the agents, and otherwise.
 const (
 	crdAwaited     = 5 * time.Second

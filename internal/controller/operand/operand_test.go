@@ -4,6 +4,7 @@
 package operand
 
 import (
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -57,5 +58,17 @@ func TestToReloadCRIOAnAgentSeesTheHostsProcessesAndIsTheSameOtherwise(t *testin
 	pods[1].HostPID = nil
 	if !reflect.DeepEqual(pods[0], pods[1]) {
 		t.Errorf("got %+v, want %+v", pods[1], pods[0])
+	}
+}
+
+func TestTheDaemonSetSelectsByTheAgentsLabels(t *testing.T) {
+	manager := &appsv1.Deployment{}
+	manager.Spec.Template.Spec.Containers = []corev1.Container{{Image: "i"}}
+	d, err := (&Operand{Namespace: "n"}).daemonSet(manager)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := d.Spec.Selector.MatchLabels; !maps.Equal(got, AgentLabels) {
+		t.Errorf("got %q, want %q", got, AgentLabels)
 	}
 }
