@@ -52,9 +52,11 @@ func (s *Server) Listen(ctx context.Context) (*Listening, error) {
 			ReadHeaderTimeout: headerTimeout,
 			IdleTimeout:       idleTimeout,
 			WriteTimeout:      deadline + upstream.Stalled,
-			MaxHeaderBytes:    64 << 10,
-			ConnContext:       withConnection,
-			ConnState:         noteRest,
+			MaxHeaderBytes:    upstream.MaxHeader,
+			// OPTIONS * is answered as all else that is not served.
+			DisableGeneralOptionsHandler: true,
+			ConnContext:                  withConnection,
+			ConnState:                    noteRest,
 		},
 		ended: make(chan error, 1),
 	}

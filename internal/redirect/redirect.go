@@ -67,7 +67,8 @@ type Server struct {
 
 // New returns a redirector that knows no rules yet, and so cannot tell what is blocked: it sends nobody anywhere.
 func New(config Config) *Server {
-	s := &Server{config: config, scout: newScout(), finds: finds{byRepository: make(map[string]find)}}
+	s := &Server{config: config, finds: finds{byRepository: make(map[string]find)}}
+	s.scout = newScout(s.refuses)
 	s.relay = newRelay(config, s.scout, s.refuses)
 	return s
 }
@@ -225,10 +226,13 @@ func (s *Server) tryMirror(w http.ResponseWriter, r *http.Request, q question, g
 			return Redirected, ""
 		}
 	}
+	if v.astray {
+		s.config.Log.Info("A mirror is passed over, because it leads to where it must not", "mirror", name(mirror), "why", v.why)
+	}
 	return PassedOver, v.why
 }
 
-// refuses reports whether a streamed registry must not send on to a place: one that is blocked (Q4), or this redirector.
+// refuses reports whether a registry must not send on to a place: one that is blocked (Q4), or this redirector.
 func (s *Server) refuses(to *url.URL) bool {
 	host, at := strings.ToLower(strings.TrimSuffix(to.Hostname(), ".")), path.Clean("/"+to.Path)
 	port := cmp.Or(to.Port(), map[string]string{"http": "80", "https": "443"}[to.Scheme])
