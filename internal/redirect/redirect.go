@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"os"
 	"path"
 	"slices"
 	"strings"
@@ -31,6 +32,8 @@ import (
 type Config struct {
 	// Port is the one of 127.0.0.1 to listen on.
 	Port int
+	// Socket, if it is not nil, is one of [Bind] to listen by, which another process holds open as well.
+	Socket *os.File
 	// Keys returns those that open its entries, and is asked for each request. Where there are none yet, every entry is open, and no mirror gets a
 	// login or an authority.
 	Keys func() []route.Key
