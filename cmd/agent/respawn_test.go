@@ -82,6 +82,7 @@ func startAgent(t *testing.T, sets string, flags ...string) *running {
 	a.cmd = exec.Command(self, append([]string{"--respawn", "--host-root", a.root, "--node-name", "n", "--namespace", "n", "--ready-file", a.ready}, flags...)...)
 	a.cmd.Env = append(os.Environ(), asAgent+"=1", "KUBECONFIG="+kubeconfig)
 	a.cmd.Stdout, a.cmd.Stderr = a.log, a.log
+	a.cmd.WaitDelay = patience / 10 // a child could outlive it, with this for its output
 	if err := a.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
