@@ -78,7 +78,7 @@ func pullsBoth(ctx context.Context, cri *containerdClient, open, shut string) (e
 	ends := make(chan struct{})
 	pulling.Go(func() {
 		var since time.Time
-		for {
+		for ctx.Err() == nil {
 			select {
 			case <-ends:
 				return
@@ -133,6 +133,8 @@ var _ = Describe("pulls while the agent is killed or replaced", func() {
 		s.expectReady(ctx)
 		replaced := end()
 		replaced.report("while the agent's Pod was replaced by a rollout")
+		Expect(replaced.failed).To(BeNumerically("<=", 1), "only what the old agent had yet to take is lost: %v", errors.Join(replaced.errs...))
+		Eventually(s.pods).WithArguments(ctx).WithTimeout(convergeTimeout).WithPolling(100*time.Millisecond).Should(HaveLen(2), "the old Pod goes")
 
 		end = pullsBoth(ctx, cri, open, shut)
 		Expect(s.killProcess(ctx, "agent")).To(Succeed())
