@@ -6,9 +6,12 @@ package redirect
 import (
 	"container/list"
 	"context"
+	"errors"
 	"net"
 	"net/http"
 	"sync"
+
+	"golang.org/x/sys/unix"
 )
 
 // standing is what a connection is known by.
@@ -90,13 +93,18 @@ func (l *connections) dismiss() bool {
 	return true
 }
 
-// Close has the one that waits leave as well.
+// Close has the one that waits leave as well. The socket takes no more connections, whoever else has it open.
 func (l *connections) Close() error {
 	l.mu.Lock()
 	l.closed = true
 	l.change.Signal()
 	l.mu.Unlock()
-	return l.TCPListener.Close()
+	var shut error
+	raw, err := l.SyscallConn()
+	if err == nil {
+		err = raw.Control(func(fd uintptr) { shut = unix.Shutdown(int(fd), unix.SHUT_RDWR) })
+	}
+	return errors.Join(err, shut, l.TCPListener.Close())
 }
 
 // letIn notes that a request has come by a path of a hosts.toml.

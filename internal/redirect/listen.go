@@ -35,13 +35,7 @@ type Listening struct {
 // Listen has the redirector serve its port, and returns once it has answered a first request. Another redirector of the
 // same user may listen there at the same time, as while one agent is replaced by the next.
 func (s *Server) Listen(ctx context.Context) (*Listening, error) {
-	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
-		var set error
-		err := c.Control(func(fd uintptr) { set = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1) })
-		return errors.Join(err, set)
-	}}
-	address := s.Address()
-	listener, err := config.Listen(ctx, "tcp4", address)
+	listener, err := s.listen(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("the redirector cannot listen: %w", err)
 	}
@@ -52,17 +46,32 @@ func (s *Server) Listen(ctx context.Context) (*Listening, error) {
 			ReadHeaderTimeout: headerTimeout,
 			IdleTimeout:       idleTimeout,
 			WriteTimeout:      deadline + upstream.Stalled,
-			MaxHeaderBytes:    64 << 10,
-			ConnContext:       withConnection,
-			ConnState:         noteRest,
+			MaxHeaderBytes:    upstream.MaxHeader,
+			// OPTIONS * is answered as all else that is not served.
+			DisableGeneralOptionsHandler: true,
+			ConnContext:                  withConnection,
+			ConnState:                    noteRest,
 		},
 		ended: make(chan error, 1),
 	}
 	go func() { l.ended <- l.server.Serve(hold(tcp, maxConnections)) }()
-	if err := test(ctx, address); err != nil {
+	if err := test(ctx, s.Address()); err != nil {
 		return nil, errors.Join(err, l.server.Close())
 	}
 	return l, nil
+}
+
+// listen listens by the socket that this process was given, or by one of its own.
+func (s *Server) listen(ctx context.Context) (net.Listener, error) {
+	if s.config.Socket != nil {
+		return listenBy(s.config.Socket)
+	}
+	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+		var set error
+		err := c.Control(func(fd uintptr) { set = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1) })
+		return errors.Join(err, set)
+	}}
+	return config.Listen(ctx, "tcp4", s.Address())
 }
 
 // Address is where containerd finds the redirector.

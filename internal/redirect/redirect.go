@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"os"
 	"path"
 	"slices"
 	"strings"
@@ -31,6 +32,8 @@ import (
 type Config struct {
 	// Port is the one of 127.0.0.1 to listen on.
 	Port int
+	// Socket, if it is not nil, is one of [Bind] to listen by, which another process holds open as well.
+	Socket *os.File
 	// Keys returns those that open its entries, and is asked for each request. Where there are none yet, every entry is open, and no mirror gets a
 	// login or an authority.
 	Keys func() []route.Key
@@ -67,7 +70,8 @@ type Server struct {
 
 // New returns a redirector that knows no rules yet, and so cannot tell what is blocked: it sends nobody anywhere.
 func New(config Config) *Server {
-	s := &Server{config: config, scout: newScout(), finds: finds{byRepository: make(map[string]find)}}
+	s := &Server{config: config, finds: finds{byRepository: make(map[string]find)}}
+	s.scout = newScout(s.refuses)
 	s.relay = newRelay(config, s.scout, s.refuses)
 	return s
 }
@@ -225,10 +229,13 @@ func (s *Server) tryMirror(w http.ResponseWriter, r *http.Request, q question, g
 			return Redirected, ""
 		}
 	}
+	if v.astray {
+		s.config.Log.Info("A mirror is passed over, because it leads to where it must not", "mirror", name(mirror), "why", v.why)
+	}
 	return PassedOver, v.why
 }
 
-// refuses reports whether a streamed registry must not send on to a place: one that is blocked (Q4), or this redirector.
+// refuses reports whether a registry must not send on to a place: one that is blocked (Q4), or this redirector.
 func (s *Server) refuses(to *url.URL) bool {
 	host, at := strings.ToLower(strings.TrimSuffix(to.Hostname(), ".")), path.Clean("/"+to.Path)
 	port := cmp.Or(to.Port(), map[string]string{"http": "80", "https": "443"}[to.Scheme])

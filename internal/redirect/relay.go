@@ -41,6 +41,7 @@ type relay struct {
 	pool       *upstream.Pool
 	complaints complaints
 	buffered   chan struct{} // the manifests that are held in memory
+	stalled    time.Duration // how long containerd may take none of a stream
 }
 
 func newRelay(config Config, scout *scout, refuses func(to *url.URL) bool) *relay {
@@ -51,6 +52,7 @@ func newRelay(config Config, scout *scout, refuses func(to *url.URL) bool) *rela
 		pool:       upstream.NewPool(serverName, refuses),
 		complaints: complaints{changed: config.Complained, byCause: make(map[cause]complaint)},
 		buffered:   make(chan struct{}, maxBuffered),
+		stalled:    upstream.Stalled,
 	}
 }
 
@@ -136,7 +138,7 @@ func (s *relay) serveMirror(w http.ResponseWriter, r *http.Request, q question, 
 		if errors.Is(err, upstream.ErrSilent) {
 			s.scout.silences.noteSilent(mirror)
 		}
-		return verdict{silent: errors.Is(err, upstream.ErrSilent), why: err.Error()}
+		return verdict{silent: errors.Is(err, upstream.ErrSilent), astray: errors.Is(err, upstream.ErrAstray), why: err.Error()}
 	}
 	defer func() { _ = resp.Body.Close() }() // it was only read from
 	s.scout.silences.note(name(mirror), true)
@@ -146,7 +148,7 @@ func (s *relay) serveMirror(w http.ResponseWriter, r *http.Request, q question, 
 	case isManifest:
 		return s.passManifest(w, r, q, resp)
 	}
-	pass(w, resp)
+	s.pass(w, resp)
 	return verdict{ok: true}
 }
 
@@ -205,7 +207,7 @@ func (s *relay) serveSource(w http.ResponseWriter, r *http.Request, q question, 
 		fail(w, resp.StatusCode, "UNKNOWN", fmt.Sprintf("source %s answered %s", name(source), upstream.StatusText(resp.StatusCode)))
 		return Failed
 	}
-	pass(w, resp)
+	s.pass(w, resp)
 	return Streamed
 }
 
@@ -220,14 +222,14 @@ func passHeaders(w http.ResponseWriter, resp *http.Response) {
 }
 
 // pass passes a response on as it comes. One that breaks off must not look like a whole one.
-func pass(w http.ResponseWriter, resp *http.Response) {
+func (s *relay) pass(w http.ResponseWriter, resp *http.Response) {
 	passHeaders(w, resp)
 	control := http.NewResponseController(w)
 	buffer := make([]byte, chunk)
 	for {
 		n, err := fill(buffer, resp.Body)
 		if n > 0 {
-			_ = control.SetWriteDeadline(time.Now().Add(upstream.Stalled)) // if it cannot be set, the server's own is nearer
+			_ = control.SetWriteDeadline(time.Now().Add(s.stalled)) // if it cannot be set, the server's own is nearer
 			if _, err := w.Write(buffer[:n]); err != nil {
 				return
 			}

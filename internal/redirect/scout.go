@@ -11,6 +11,9 @@ import (
 	"hash"
 	"io"
 	"net/http"
+	"net/http/httptrace"
+	"net/netip"
+	"net/url"
 	"sync"
 	"time"
 
@@ -36,6 +39,7 @@ const (
 // credentials, and nothing that it receives is used, so it takes any certificate. When in doubt, containerd goes and sees.
 type scout struct {
 	client   *http.Client
+	refuses  func(to *url.URL) bool
 	deadline time.Duration
 
 	memory   memory
@@ -45,14 +49,18 @@ type scout struct {
 	slots map[string]chan struct{} // by registry
 }
 
-func newScout() *scout {
+// newScout returns one that passes over a mirror which sends on to where the function refuses.
+func newScout(refuses func(to *url.URL) bool) *scout {
 	s := &scout{
+		refuses: refuses,
 		client: &http.Client{
 			Transport: &http.Transport{
 				Proxy:               http.ProxyFromEnvironment,
 				TLSClientConfig:     &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // see scout
 				MaxIdleConnsPerHost: 4,
 				IdleConnTimeout:     30 * time.Second,
+				// What comes before the content, of many mirrors at once.
+				MaxResponseHeaderBytes: upstream.MaxHeader,
 				// With HTTP/2, a connection that died unseen would take every later request with it.
 				TLSNextProto: map[string]func(string, *tls.Conn) http.RoundTripper{},
 			},
@@ -151,11 +159,18 @@ func (s *scout) request(ctx context.Context, q question, mirror route.Target, ac
 	}
 	req.Header["Accept"] = accept
 	req.Header.Set("User-Agent", serverName)
+	var at netip.AddrPort
+	req = req.WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(c httptrace.GotConnInfo) {
+		at, _ = netip.ParseAddrPort(c.Conn.RemoteAddr().String()) // there is nothing else to connect to
+	}}))
 	resp, err := s.client.Do(req)
 	if err != nil {
 		return s.failed(ctx, err)
 	}
 	defer func() { _ = resp.Body.Close() }() // it was only read from
+	if to, err := resp.Location(); err == nil && resp.StatusCode/100 == 3 && !s.mayLead(at.Addr(), to) {
+		return verdict{astray: true, why: fmt.Sprintf("it sends on to %s, %v", to.Host, upstream.ErrAstray)}
+	}
 	switch {
 	case resp.StatusCode == http.StatusNotFound, resp.StatusCode == http.StatusGone, resp.StatusCode == http.StatusTooManyRequests, resp.StatusCode >= 500:
 		return verdict{why: "it answered " + upstream.StatusText(resp.StatusCode)}
@@ -171,6 +186,12 @@ func (s *scout) request(ctx context.Context, q question, mirror route.Target, ac
 		return verdict{wrong: true, why: err.Error()}
 	}
 	return verdict{ok: true}
+}
+
+// mayLead reports whether containerd, which follows by itself, may go where a mirror sends it on, as far as a URL tells (N11).
+func (s *scout) mayLead(from netip.Addr, to *url.URL) bool {
+	literal, err := netip.ParseAddr(to.Hostname())
+	return !s.refuses(to) && (err != nil || upstream.MayLead(from, literal))
 }
 
 // failed judges a mirror that was not reached. Where it was not for want of time, containerd will see it at once, and has

@@ -49,3 +49,42 @@ func TestAStreamedMirrorMustNotSendOnToWhatIsBlockedOrBack(t *testing.T) {
 		t.Errorf("the blocked source was asked %d times", n)
 	}
 }
+
+func TestNoMirrorMaySendOnToWhereThisNodeAloneMayGo(t *testing.T) { // N11
+	for name, to := range map[string]string{
+		"the metadata service of clouds":     "http://169.254.169.254/latest/meta-data/",
+		"the same as IPv6":                   "http://[::ffff:169.254.169.254]/latest/meta-data/",
+		"the same over TLS, at another port": "https://169.254.169.254:8443/",
+		"the link":                           "http://[fe80::1]/",
+		"no address":                         "http://0.0.0.0:1/",
+		"a metadata service elsewhere":       "http://100.100.100.200/",
+	} {
+		for _, streamed := range []bool{false, true} {
+			mirror := startRegistry(t, streamed, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, to, http.StatusTemporaryRedirect) })
+			insecure := map[bool]string{true: mirror.host, false: "insecure.example"}[streamed]
+			s := newServer(t, "a: s.com/x -> "+mirror.host+"/m", insecure)
+			for _, kind := range []string{manifests, blobs} {
+				w := ask(t, s, http.MethodGet, strings.Replace(pathTo("0", "s.com", "x/y", manifestDigest), manifests, kind, 1))
+				if w.Code != http.StatusNotFound || !strings.Contains(message(t, w), "must not be contacted") {
+					t.Errorf("%s, %s, streamed %t: got %d %s", name, kind, streamed, w.Code, w.Body)
+				}
+			}
+		}
+	}
+}
+
+func TestAMirrorThatSendsContainerdOnToABlockedSourceIsPassedOver(t *testing.T) {
+	blocked := startRegistry(t, true, has)
+	for path, want := range map[string]int{"/v2/shut/y/manifests/" + manifestDigest: http.StatusNotFound, "/v2/open/y/manifests/" + manifestDigest: http.StatusTemporaryRedirect} {
+		mirror := startRegistry(t, false, func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, blocked.URL+path, http.StatusTemporaryRedirect)
+		})
+		s := newServer(t, "a: s.com/x -> "+mirror.host+"/m\na: "+blocked.host+"/shut -> m.com [Never]")
+		if w := ask(t, s, http.MethodGet, pathTo("0", "s.com", "x/y", manifestDigest)); w.Code != want {
+			t.Errorf("%s: got %d %s", path, w.Code, w.Body)
+		}
+	}
+	if n := len(blocked.requests()); n != 0 {
+		t.Errorf("the blocked source was asked %d times", n)
+	}
+}

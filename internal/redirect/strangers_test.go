@@ -23,6 +23,13 @@ func listening(t *testing.T, key route.Key, sets string) *Server {
 	t.Helper()
 	s := New(wired(Config{Port: freePort(t), Keys: func() []route.Key { return []route.Key{key} }, Log: logr.Discard()}))
 	setRules(t, s, sets)
+	listenFor(t, s)
+	return s
+}
+
+// listenFor has a redirector listen for as long as the test runs.
+func listenFor(t *testing.T, s *Server) {
+	t.Helper()
 	l, err := s.Listen(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -32,7 +39,6 @@ func listening(t *testing.T, key route.Key, sets string) *Server {
 			t.Error(err)
 		}
 	})
-	return s
 }
 
 func TestThousandsOfConnectionsOfAStrangerKeepOutNoPull(t *testing.T) {

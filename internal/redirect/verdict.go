@@ -25,6 +25,8 @@ type verdict struct {
 	ok bool
 	// silent says that the mirror did not answer in time, and wrong that it has other content.
 	silent, wrong bool
+	// astray says that the mirror leads to where it must not.
+	astray bool
 	// why is for people; empty where there is nothing to say.
 	why   string
 	until time.Time

@@ -56,20 +56,27 @@ func (s *site) expectNowhere(ctx context.Context, of ...*login) {
 	Expect(found).To(Equal(map[string]bool{authFile: true}), "files of the node with a login")
 }
 
-// agentProcess is the one of the agent on the node.
+// agentProcess is the one of the agent on the node that serves and writes; its parent only starts it.
 func (s *site) agentProcess() (pid int) {
+	GinkgoHelper()
+	pid = s.findAgentProcess()
+	Expect(pid).NotTo(BeZero(), "no agent runs")
+	return pid
+}
+
+// findAgentProcess is [site.agentProcess], and 0 while there is none.
+func (s *site) findAgentProcess() (pid int) {
 	GinkgoHelper()
 	lines, err := filepath.Glob("/proc/[0-9]*/cmdline")
 	Expect(err).NotTo(HaveOccurred())
 	for _, file := range lines {
-		if line, err := os.ReadFile(file); err == nil && strings.HasPrefix(string(line), "/agent\x00--host-root=/host\x00") {
+		line, err := os.ReadFile(file)
+		if err == nil && strings.HasPrefix(string(line), "/agent\x00--host-root=/host\x00") && strings.Contains(string(line), "\x00--respawn=false\x00") {
 			_, err := fmt.Sscanf(file, "/proc/%d/", &pid)
 			Expect(err).NotTo(HaveOccurred())
-			return pid
 		}
 	}
-	Fail("no agent runs")
-	return 0
+	return pid
 }
 
 // processTexts are the arguments and environments of all processes but this one.

@@ -124,8 +124,8 @@ var _ = Describe("containerd through the redirector", func() {
 		s.expectAsked(s.mirror, s.second)
 	}, nodeTimeout)
 
-	It("goes where a mirror that is not streamed sends it on, be it to a blocked source", func(ctx SpecContext) {
-		s.first.push(ctx, "copy/app", image)
+	DescribeTable("with a mirror that sends containerd on to a blocked source", func(ctx SpecContext, namespace, line string, goes bool) {
+		s.first.push(ctx, "copy/team/app", image)
 		s.source.push(ctx, "team/app", image)
 		s.first.answer = func(w http.ResponseWriter, r *http.Request) bool {
 			_, blob, found := strings.Cut(r.URL.Path, "/blobs/")
@@ -134,10 +134,18 @@ var _ = Describe("containerd through the redirector", func() {
 			}
 			return found
 		}
-		s.apply(ctx, []string{mirrored("0")}, never("30-airgap", s.source.host+"/team", s.first.host+"/copy"))
-		s.expectPulled(ctx, s.source.host+"/team/app"+digest)
-		s.expectAsked(s.first, s.source)
-	}, nodeTimeout)
+		s.apply(ctx, []string{line}, never("30-airgap", s.source.host+namespace, s.first.host+"/copy"+namespace))
+		if goes {
+			s.expectPulled(ctx, s.source.host+"/team/app"+digest)
+			s.expectAsked(s.first, s.source)
+			return
+		}
+		s.expectRefusedWith(ctx, s.source.host+"/team/app"+digest, "NeverContactSource of set 30-airgap", s.first.host+"/copy/team/app: it sends on to "+s.source.host)
+		s.expectUntouched(s.source)
+	},
+		Entry("passes it over where the redirector asks it first", "/team", mirrored("0"), false, nodeTimeout),
+		Entry("goes there where hosts.toml has the mirror itself", "", "/v2/copy", true, nodeTimeout),
+	)
 
 	It("falls back to the source when all mirrors are down, and not where that is blocked", func(ctx SpecContext) {
 		s.source.push(ctx, "team/app", image)

@@ -26,6 +26,7 @@ const dir = "etc/containerd/certs.d"
 // settings are what an administrator may choose about containerd: see [Flags].
 type settings struct {
 	redirectorPort   int
+	redirectorSocket int
 	allowDefaultHost bool
 	dir, config      string // as the host calls them
 	configDir        string // below the host's root; empty for its own place
@@ -35,6 +36,7 @@ type settings struct {
 func Flags(flags *flag.FlagSet) sink.Open {
 	var s settings
 	flags.IntVar(&s.redirectorPort, "redirector-port", 289, "port of 127.0.0.1 on which containerd finds the redirector")
+	flags.IntVar(&s.redirectorSocket, "redirector-socket", 0, "descriptor of a socket that has this port, as a parent process gives it (--respawn); 0 for none")
 	flags.BoolVar(&s.allowDefaultHost, "allow-default-host", false, "put blocked wildcards in force for containerd, which makes every registry that has no folder of its own depend on the redirector")
 	flags.StringVar(&s.dir, "containerd-certs-dir", "/etc/containerd/certs.d", "what the host calls the folder that is at etc/containerd/certs.d below --host-root")
 	flags.StringVar(&s.config, "containerd-config", "/etc/containerd/config.toml", "what the host calls containerd's configuration file")
@@ -55,7 +57,7 @@ var _ sink.Server = &Sink{}
 
 // newSink returns the sink of a host. Its redirector knows no rules yet.
 func newSink(env sink.Env, chosen settings) *Sink {
-	return &Sink{env: env, settings: chosen, folder: ondisk.At(env.Host, dir), drift: env.Drift("hosts_toml"), redirector: newRedirector(env, chosen.redirectorPort)}
+	return &Sink{env: env, settings: chosen, folder: ondisk.At(env.Host, dir), drift: env.Drift("hosts_toml"), redirector: newRedirector(env, chosen.redirectorPort, chosen.redirectorSocket)}
 }
 
 // Try finds nothing to harm: each registry is judged by itself when its file is written.

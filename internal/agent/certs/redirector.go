@@ -5,6 +5,7 @@ package certs
 
 import (
 	"context"
+	"os"
 
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
@@ -26,7 +27,11 @@ type redirector struct {
 	up        prometheus.Gauge
 }
 
-func newRedirector(env sink.Env, port int) redirector {
+func newRedirector(env sink.Env, port, socket int) redirector {
+	var given *os.File
+	if socket != 0 {
+		given = os.NewFile(uintptr(socket), "redirector")
+	}
 	requests := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "mirrorset_agent_redirector_requests_total",
 		Help: "Requests to the redirector by what they came to.",
@@ -40,7 +45,7 @@ func newRedirector(env sink.Env, port int) redirector {
 	})}
 	env.Metrics.MustRegister(requests, r.up)
 	r.server = redirect.New(redirect.Config{
-		Port: port, Keys: r.keys.open, Roots: r.tls.roots.trusted, OwnTLS: r.tls.config, Log: env.Log.WithName("redirector"),
+		Port: port, Socket: given, Keys: r.keys.open, Roots: r.tls.roots.trusted, OwnTLS: r.tls.config, Log: env.Log.WithName("redirector"),
 		Complained: env.Wake,
 		Answered:   func(result redirect.Result) { requests.WithLabelValues(string(result)).Inc() },
 	})

@@ -32,6 +32,7 @@ type client struct {
 	tls       *tls.Config
 	transport *http.Transport
 	plain     atomic.Bool // an insecure registry that answered over plain HTTP last
+	reach     *reach
 
 	mu       sync.Mutex
 	accounts map[grants.Login]*account
@@ -71,15 +72,17 @@ func (c *clients) to(at place, settings *tls.Config) *client {
 		}
 		clear(c.byPlace)
 	}
-	c.byPlace[at] = &client{pool: c, tls: settings, accounts: make(map[grants.Login]*account), transport: &http.Transport{
-		Proxy:               http.ProxyFromEnvironment,
-		DialContext:         (&net.Dialer{Timeout: c.connecting}).DialContext,
-		TLSHandshakeTimeout: c.connecting,
-		TLSClientConfig:     settings.Clone(),
-		MaxIdleConnsPerHost: 4,
-		IdleConnTimeout:     Stalled,
-		DisableCompression:  true,   // what is passed on must be what the digest is of
-		ReadBufferSize:      Record, // so that content goes past that buffer, and straight into one with room for a record
+	reach := &reach{host: withoutPort(at.host), Dialer: net.Dialer{Timeout: c.connecting}}
+	c.byPlace[at] = &client{pool: c, tls: settings, reach: reach, accounts: make(map[grants.Login]*account), transport: &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            reach.dial,
+		TLSHandshakeTimeout:    c.connecting,
+		TLSClientConfig:        settings.Clone(),
+		MaxIdleConnsPerHost:    4,
+		IdleConnTimeout:        Stalled,
+		MaxResponseHeaderBytes: MaxHeader,
+		DisableCompression:     true,   // what is passed on must be what the digest is of
+		ReadBufferSize:         Record, // so that content goes past that buffer, and straight into one with room for a record
 	}}
 	return c.byPlace[at]
 }
@@ -120,7 +123,7 @@ func (c *clients) checkRedirect(req *http.Request, via []*http.Request) error {
 	case len(via) >= maxRedirects:
 		return fmt.Errorf("it sends on more than %d times", maxRedirects)
 	case c.refuses(req.URL):
-		return fmt.Errorf("it sends on to %s, which must not be contacted", req.URL.Host)
+		return fmt.Errorf("it sends on to %s, %w", req.URL.Host, ErrAstray)
 	}
 	return nil
 }

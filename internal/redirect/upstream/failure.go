@@ -87,6 +87,8 @@ func shown(err error) error {
 		return &Untrusted{host, unknown}
 	case errors.As(err, &name):
 		return &Untrusted{host, name}
+	case errors.Is(err, ErrAstray):
+		return err
 	}
 	return errors.New(queries.ReplaceAllString(err.Error(), ""))
 }
@@ -98,7 +100,7 @@ func join(failed []error) error {
 	}
 	var texts []string
 	for _, err := range failed {
-		if errors.Is(err, ErrSilent) {
+		if errors.Is(err, ErrSilent) || errors.Is(err, ErrAstray) {
 			return err
 		}
 		texts = append(texts, err.Error())

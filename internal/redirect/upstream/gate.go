@@ -47,6 +47,10 @@ func (g gate) RoundTrip(req *http.Request) (*http.Response, error) {
 			return nil, refused
 		}
 	}
+	req, err := g.client.reach.admit(req)
+	if err != nil {
+		return nil, err
+	}
 	resp, err := g.client.transport.RoundTrip(req)
 	if err != nil {
 		return nil, err
@@ -85,7 +89,7 @@ func isRefusal(code int, ofTokenServer bool) bool {
 // registry, the library sees to.
 func (g gate) admit(req *http.Request, try *attempt) error {
 	if g.client.pool.refuses(req.URL) {
-		return fmt.Errorf("it names token server %s, which must not be contacted", req.URL.Host)
+		return fmt.Errorf("it names token server %s, %w", req.URL.Host, ErrAstray)
 	}
 	query := req.URL.Query()
 	query.Del("scope")

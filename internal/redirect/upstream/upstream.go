@@ -26,6 +26,8 @@ const (
 	Stalled = 30 * time.Second
 	// Record is what a read over TLS comes to at most, in bytes.
 	Record = 16 << 10
+	// MaxHeader is the most that the headers of an answer may have, in bytes. It is far more than any token, challenge or signed URL.
+	MaxHeader = 64 << 10
 	// maxStreams bounds the streams that run at once.
 	maxStreams = 64
 )
