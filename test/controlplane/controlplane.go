@@ -63,7 +63,9 @@ func Start(root string) (*ControlPlane, error) {
 		ControlPlaneStartTimeout: 2 * time.Minute,
 		ControlPlaneStopTimeout:  time.Minute,
 	}
-	// With a folder of its own for its keys, the API server comes back with the same ones when a test restarts it.
+	// With folders of their own, etcd comes back with its data when a test restarts it,
+	env.ControlPlane.Etcd = &envtest.Etcd{DataDir: filepath.Join(dir, "etcd")}
+	// and the API server with its keys.
 	env.ControlPlane.GetAPIServer().CertDir = filepath.Join(dir, "apiserver")
 	if err := os.Mkdir(env.ControlPlane.GetAPIServer().CertDir, 0o700); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
@@ -71,6 +73,8 @@ func Start(root string) (*ControlPlane, error) {
 	if err := audit(env.ControlPlane.GetAPIServer().Configure(), dir); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
+	// A machine without a network has no address that it could take.
+	env.ControlPlane.GetAPIServer().Configure().Set("advertise-address", "192.0.2.1")
 	// It is also how long an API server that is to end waits for those who watch.
 	env.ControlPlane.GetAPIServer().Configure().Set("request-timeout", "10s")
 	// Agents' tokens are bound to their nodes, which 1.30 does if it is asked to, and later versions always do.
