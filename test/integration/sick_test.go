@@ -56,6 +56,11 @@ func answers(status int, header ...string) sickness {
 	}
 }
 
+// failsForSets fails for sets alone, so that what is made of them could be published.
+func failsForSets(w http.ResponseWriter, r *http.Request) bool {
+	return strings.HasSuffix(r.URL.Path, "mirrorsets") && answers(http.StatusInternalServerError)(w, r)
+}
+
 // late has each request wait.
 func late(by time.Duration) sickness {
 	return func(_ http.ResponseWriter, r *http.Request) bool {
@@ -159,6 +164,7 @@ var _ = Describe("A sick API server", func() {
 		Entry("that has forgotten all that watches go on from (410)", sickness(forgets), 5*time.Second, 30*time.Second),
 		Entry("that has too much to do (429)", answers(http.StatusTooManyRequests, "Retry-After", "1"), 5*time.Second, 30*time.Second),
 		Entry("that fails (500)", answers(http.StatusInternalServerError), 5*time.Second, 30*time.Second),
+		Entry("that fails for sets alone", sickness(failsForSets), 5*time.Second, 30*time.Second),
 		Entry("that no longer takes the tokens (401)", sickness(revokes), 5*time.Second, 30*time.Second),
 		Entry("that takes half a minute for each answer", late(30*time.Second), 35*time.Second, 90*time.Second),
 		Entry("to which all connections are silent", sickness(nil), 5*time.Second, 90*time.Second),
