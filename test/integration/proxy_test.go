@@ -40,7 +40,7 @@ func newProxy() (*proxy, *controlplane.ControlPlane) {
 	GinkgoHelper()
 	transport, err := rest.TransportFor(rest.AnonymousClientConfig(plane.Config))
 	Expect(err).NotTo(HaveOccurred())
-	target, err := url.Parse("https://" + plane.Env.ControlPlane.GetAPIServer().SecureServing.HostPort())
+	target, err := url.Parse("https://" + plane.Env.ControlPlane.GetAPIServer().HostPort())
 	Expect(err).NotTo(HaveOccurred())
 	quiet := log.New(io.Discard, "", 0)
 	p := &proxy{line: &line{}, pass: &httputil.ReverseProxy{
