@@ -117,7 +117,7 @@ func (t *meter) goroutines(ctx context.Context, address string) (float64, error)
 }
 
 // grows reports whether a program has more of something in the last quarter than in the second one, by more than garbage that is still to be
-// collected, and connections that are still to be closed.
+// collected, connections that are still to be closed, and the manager's events, each of which client-go remembers for 6 to 12 minutes.
 func (s *series) grows() bool {
 	spare := map[string]float64{"memory/MB": 16, "goroutines": 20, "descriptors": 10}[s.figure]
 	return median(s.values[4]) > 1.25*median(s.values[2])+spare
