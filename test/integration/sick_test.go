@@ -142,6 +142,7 @@ var _ = Describe("A sick API server", func() {
 		change(ctx, b, entry("ghcr.io", "m2.local"))
 		c := set("c", entry("s.com", "m1.local"))
 		create(ctx, c)
+		edit(ctx, annotate("example.org/touched", "once")) // so that the manager looks, whatever it sees of sets
 		Consistently(n.rules, lasts, "20ms").Should(ContainSubstring(block))
 		well := time.Now()
 		if sick != nil {
