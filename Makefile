@@ -299,6 +299,14 @@ endef
 # A count, because a time can end in a failure that is none before Go 1.27 (golang/go#75804).
 FUZZ_RUNS ?= 20000
 
+# How long sets change; the quiet points, at which files are compared, come on top.
+SOAK ?= 10m
+
+.PHONY: soak
+soak: build control-plane ## Change sets 20 times a second for SOAK, with programs killed, and compare the files on hosts with the rules (root, iproute2).
+	@go build -o $(BIN)/soak ./test/soak
+	@exec $(BIN)/soak -for $(SOAK) # in the place of the shell, so that it gets make's signals
+
 .PHONY: fuzz
 fuzz: ## Run each fuzz target FUZZ_RUNS times.
 	@grep -roE '^func Fuzz[A-Za-z0-9]+' --include '*_test.go' internal | sort | while IFS=: read -r file func; do \

@@ -48,8 +48,9 @@ type ControlPlane struct {
 	// Env is what runs the two; tests stop and start its parts.
 	Env *envtest.Environment
 
-	root        string // of the checkout
-	dir         string // of all that is written
+	root        string       // of the checkout
+	dir         string       // of all that is written
+	programs    *rest.Config // where programs find the API server, by their own tokens
 	kubeconfigs atomic.Int32
 }
 
@@ -63,7 +64,9 @@ func Start(root string) (*ControlPlane, error) {
 		ControlPlaneStartTimeout: 2 * time.Minute,
 		ControlPlaneStopTimeout:  time.Minute,
 	}
-	// With a folder of its own for its keys, the API server comes back with the same ones when a test restarts it.
+	// With folders of their own, etcd comes back with its data when a test restarts it,
+	env.ControlPlane.Etcd = &envtest.Etcd{DataDir: filepath.Join(dir, "etcd")}
+	// and the API server with its keys.
 	env.ControlPlane.GetAPIServer().CertDir = filepath.Join(dir, "apiserver")
 	if err := os.Mkdir(env.ControlPlane.GetAPIServer().CertDir, 0o700); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
@@ -71,6 +74,8 @@ func Start(root string) (*ControlPlane, error) {
 	if err := audit(env.ControlPlane.GetAPIServer().Configure(), dir); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
+	// A machine without a network has no address that it could take.
+	env.ControlPlane.GetAPIServer().Configure().Set("advertise-address", "192.0.2.1")
 	// It is also how long an API server that is to end waits for those who watch.
 	env.ControlPlane.GetAPIServer().Configure().Set("request-timeout", "10s")
 	// Agents' tokens are bound to their nodes, which 1.30 does if it is asked to, and later versions always do.
@@ -85,11 +90,19 @@ func Start(root string) (*ControlPlane, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("starting etcd and kube-apiserver from KUBEBUILDER_ASSETS=%s: %w", os.Getenv("KUBEBUILDER_ASSETS"), err), env.Stop(), os.RemoveAll(dir))
 	}
-	c := &ControlPlane{Config: config, Env: env, root: root, dir: dir, Kubeconfig: filepath.Join(dir, "admin.kubeconfig")}
+	c := &ControlPlane{Config: config, Env: env, root: root, dir: dir, programs: rest.AnonymousClientConfig(config), Kubeconfig: filepath.Join(dir, "admin.kubeconfig")}
 	if err := c.writeKubeconfig(c.Kubeconfig, config); err != nil {
 		return nil, errors.Join(err, c.Stop())
 	}
 	return c, nil
+}
+
+// Through returns the same control plane for programs that are to find the API server at another address, as that of a proxy, which has a
+// certificate of this authority, in PEM. It ends with this one.
+func (c *ControlPlane) Through(host string, authority []byte) (*ControlPlane, error) {
+	dir, err := os.MkdirTemp(c.dir, "through-")
+	programs := &rest.Config{Host: host, TLSClientConfig: rest.TLSClientConfig{CAData: authority}}
+	return &ControlPlane{Config: c.Config, Kubeconfig: c.Kubeconfig, Env: c.Env, root: c.root, dir: dir, programs: programs}, err
 }
 
 // Stop ends the control plane and removes what it wrote.
@@ -174,7 +187,7 @@ func (c *ControlPlane) kubeconfigOf(ctx context.Context, account types.Namespace
 	if err != nil {
 		return "", fmt.Errorf("token of %s: %w", account, err)
 	}
-	config := rest.AnonymousClientConfig(c.Config)
+	config := rest.CopyConfig(c.programs)
 	config.BearerToken = token.Status.Token
 	// Not one a service account: a process that just started may still be about to read its file.
 	file := filepath.Join(c.dir, fmt.Sprintf("%s-%d.kubeconfig", account.Name, c.kubeconfigs.Add(1)))

@@ -120,3 +120,8 @@ func (p *Process) Stop() error {
 		return fmt.Errorf("%s did not end on SIGTERM", p.cmd.Path)
 	}
 }
+
+// PID returns the number of the process.
+func (p *Process) PID() int {
+	return p.cmd.Process.Pid
+}

@@ -1,0 +1,93 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+// Command soak has sets of both kinds created, changed and deleted twenty times a second on a real API server, with the real manager and agents,
+// while these, the API server and etcd are killed. At quiet points it holds the files on each host against what docs/semantics.md says of the
+// sets that are there, and all the time it wants that a source which is always blocked is closed. It wants root.
+//
+// All of it runs in a PID, a mount and a network namespace of its own, and writes to memory that belongs to these. With them the kernel
+// ends every process and removes every file, however this program ends.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/go-logr/logr"
+	"golang.org/x/sys/unix"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/mirrorset/mirrorset/test/enclosure"
+)
+
+// inside is the first argument of this program where it starts itself.
+const inside = "inside"
+
+// memory is where a folder that belongs to the namespaces is mounted.
+const memory = "/run"
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := start(ctx, os.Args[1:])
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "soak:", err)
+		os.Exit(1)
+	}
+}
+
+func start(ctx context.Context, args []string) error {
+	entered := len(args) > 0 && args[0] == inside
+	if entered {
+		args = args[1:]
+	}
+	flags := flag.NewFlagSet("soak", flag.ExitOnError)
+	root := flags.String("root", ".", "the checkout, with the programs in bin/")
+	length := flags.Duration("for", 10*time.Minute, "how long sets change, the quiet points not counted")
+	seed := flags.Uint64("seed", rand.Uint64(), "of what is random; 0 is one like any other")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	path, err := filepath.Abs(*root)
+	if err != nil || *length < shortest {
+		return errors.Join(err, fmt.Errorf("-for %v: want %v or more", *length, shortest))
+	}
+	if !entered {
+		return enclosure.Enter(ctx, inside, "-root", path, "-for", length.String(), "-seed", fmt.Sprint(*seed))
+	}
+	if err := settle(ctx, path); err != nil {
+		return err
+	}
+	fmt.Printf("Sets change for %v, with -seed %d.\n", *length, *seed)
+	return soak(ctx, path, *length, rand.New(rand.NewPCG(*seed, 0)))
+}
+
+// settle makes the namespaces a machine of their own, with a folder in memory.
+func settle(ctx context.Context, root string) error {
+	log.SetLogger(logr.Discard())
+	if err := errors.Join(
+		unix.Mount("none", "/", "", unix.MS_REC|unix.MS_SLAVE, ""),
+		unix.Mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""),
+		unix.Mount("tmpfs", memory, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=755"),
+	); err != nil {
+		return fmt.Errorf("mounting: %w", err)
+	}
+	if out, err := exec.CommandContext(ctx, "ip", "link", "set", "lo", "up").CombinedOutput(); err != nil {
+		return fmt.Errorf("ip link set lo up: %w: %s", err, out)
+	}
+	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
+		return errors.Join(os.Setenv("TMPDIR", memory), os.Setenv("KUBEBUILDER_ASSETS", filepath.Join(root, "bin/k8s")))
+	}
+	return os.Setenv("TMPDIR", memory)
+}
