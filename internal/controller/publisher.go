@@ -58,6 +58,7 @@ type Publisher struct {
 	watchSets  func(context.Context, *kinds.Kind) error // starts the watch of the sets of a kind
 	watching   map[*kinds.Kind]bool
 	history    plan.History
+	sightings  sightings
 	lastCRDs   map[string]string // the UIDs of the CRDs of the last pass, by kind
 	pollUntil  time.Time         // while the watch of the sets of a new CRD may still be starting
 	logged     string            // the last findings, so that each is logged once
@@ -141,6 +142,10 @@ func (p *Publisher) Publish(ctx context.Context) (result ctrl.Result, served boo
 	now := time.Now()
 	snapshot := Snapshot{Sets: sets, HasStatus: crds.haveStatus(), Listed: listed}
 	sources := crds.sources(sets)
+	if p.sightings == nil {
+		p.sightings = make(sightings)
+	}
+	p.sightings.note(sources, sets, now)
 	began := time.Now()
 	snapshot.Result = kinds.Merge(sets, p.Insecure)
 	text, encodeErr := registriesconf.Encode(snapshot.Result.Rules)

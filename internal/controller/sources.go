@@ -127,11 +127,6 @@ func (c crds) sources(sets []kinds.Set) []plan.Source {
 	for _, kind := range kinds.All {
 		seen := sourceOf(kind, c[kind])
 		seen.Sets = count[kind]
-		for i := range sets {
-			if made := sets[i].GetCreationTimestamp().Time; sets[i].Kind == kind && made.After(seen.Latest) {
-				seen.Latest = made
-			}
-		}
 		sources = append(sources, *seen)
 	}
 	return sources

@@ -6,13 +6,10 @@ package controller
 import (
 	"maps"
 	"testing"
-	"time"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
-	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 	"github.com/mirrorset/mirrorset/config"
 	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/plan"
@@ -59,19 +56,5 @@ func TestTheCRDsThatSetsCameFromAreWrittenDown(t *testing.T) {
 	}
 	if got := readUIDs(""); len(got) > 0 {
 		t.Errorf("of nothing: read %v", got)
-	}
-}
-
-func TestASourceKnowsItsLastSet(t *testing.T) {
-	made := func(kind *kinds.Kind, name string, minute int) kinds.Set {
-		s := &configv1.ImageDigestMirrorSet{ObjectMeta: metav1.ObjectMeta{Name: name, CreationTimestamp: metav1.Date(2026, 11, 29, 12, minute, 0, 0, time.UTC)}}
-		return kinds.Set{Object: s, Kind: kind}
-	}
-	found := crds{kinds.Digest: {}, kinds.Tag: {}}
-	for _, s := range found.sources([]kinds.Set{made(kinds.Digest, "a", 1), made(kinds.Tag, "b", 4), made(kinds.Digest, "c", 3), made(kinds.Digest, "d", 2)}) {
-		want := map[string]plan.Source{kinds.Digest.Name: {Sets: 3, Latest: time.Date(2026, 11, 29, 12, 3, 0, 0, time.UTC)}, kinds.Tag.Name: {Sets: 1, Latest: time.Date(2026, 11, 29, 12, 4, 0, 0, time.UTC)}}[s.Kind]
-		if s.Sets != want.Sets || !s.Latest.Equal(want.Latest) {
-			t.Errorf("%s: %d sets, the last one at %s", s.Kind, s.Sets, s.Latest)
-		}
 	}
 }

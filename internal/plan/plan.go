@@ -19,8 +19,8 @@ const (
 	// betweenChanges is how long what is published stays at the least, so that a storm of changes reaches the nodes in few steps. A
 	// change by itself is published at once.
 	betweenChanges = time.Second
-	// sourceReplaced is how old another CRD than the one that the published rules came from must be before it is believed that its sets
-	// say less. It leaves time to bring them back.
+	// sourceReplaced is how long another CRD than the one that the published rules came from must have been there before it is believed that
+	// its sets say less. It leaves time to bring them back.
 	sourceReplaced = 10 * time.Minute
 	// setsSettled is how long none of them must have come then.
 	setsSettled = time.Minute
@@ -44,8 +44,9 @@ type Source struct {
 	Leaving bool
 	// Sets is how many there are.
 	Sets int
-	// Latest is when the API server created the last of them.
-	Latest time.Time
+	// Since is from when on this manager has seen this very CRD, and Came is when it saw the last set come. No clock but its own counts for
+	// them, because what is decided by them must not depend on whether two clocks agree.
+	Since, Came time.Time
 }
 
 // Believable returns the source of a list of sets; nil where the list cannot be believed: sets that are missing because their CRD is
@@ -184,7 +185,11 @@ func (s Seen) distrust() (longest time.Duration, why string) {
 		case hasRules && !s.Published.replaced(source) && (len(s.Published.Sources) > 0 || hasSets):
 		case !hasRules && hasSets: // of another kind, which are not to wait
 		default:
-			if until := source.Created.Add(sourceReplaced); until.Sub(s.Now) > longest {
+			since := source.Since
+			if !hasRules {
+				since = source.Created
+			}
+			if until := since.Add(sourceReplaced); until.Sub(s.Now) > longest {
 				longest, why = until.Sub(s.Now), "the CRD of "+source.Kind+" was replaced and has no sets; they have until "+until.UTC().Format(time.RFC3339)+" to come back"
 			}
 		}
@@ -196,8 +201,8 @@ func (s Seen) distrust() (longest time.Duration, why string) {
 // it stands in the status of all.
 func (s Source) returned() (until time.Time, why string) {
 	why = "the CRD of " + s.Kind + " was replaced, and the sets do not say all yet that is published; "
-	until = s.Created.Add(sourceReplaced)
-	if settled := s.Latest.Add(setsSettled); settled.After(until) {
+	until = s.Since.Add(sourceReplaced)
+	if settled := s.Came.Add(setsSettled); settled.After(until) {
 		return settled, why + "they are still coming"
 	}
 	return until, why + "the others have until " + until.UTC().Format(time.RFC3339) + " to come back"

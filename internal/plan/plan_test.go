@@ -38,13 +38,13 @@ func published(text []byte, sets string) plan.Published {
 
 func TestDecide(t *testing.T) {
 	const held = "the CRD of D was replaced and has no sets; they have until 2027-01-15T08:07:00Z to come back"
-	replaced := plan.Source{Kind: "D", UID: "crd-2", Created: now.Add(-3 * time.Minute), Established: true}
+	replaced := plan.Source{Kind: "D", UID: "crd-2", Created: now.Add(-3 * time.Minute), Since: now.Add(-3 * time.Minute), Established: true}
 	const back = "the CRD of D was replaced, and the sets do not say all yet that is published; "
 	// returning has a set that came 20 seconds ago, under a CRD that is by so much older than three minutes.
 	returning := func(before, after []byte, older time.Duration) func(*plan.Seen) {
 		return func(s *plan.Seen) {
 			s.Published, s.Text = published(before, "sets-1"), after
-			s.Sources[0] = plan.Source{Kind: "D", UID: "crd-2", Created: now.Add(-3*time.Minute - older), Established: true, Sets: 1, Latest: now.Add(-20 * time.Second)}
+			s.Sources[0] = plan.Source{Kind: "D", UID: "crd-2", Created: now.Add(time.Hour), Since: now.Add(-3*time.Minute - older), Established: true, Sets: 1, Came: now.Add(-20 * time.Second)}
 		}
 	}
 	emptied := func(s *plan.Seen) { s.Sources[0].Sets, s.SetsDigest, s.Text = 0, "none", noRules }
@@ -86,7 +86,7 @@ func TestDecide(t *testing.T) {
 		"a CRD that was new, sets are still coming": {returning(more, rules, time.Hour), plan.History{}, want{do: plan.Hold, why: back + "they are still coming", again: 40 * time.Second}},
 		"a CRD that was new, no sets come any more": {func(s *plan.Seen) {
 			returning(more, rules, time.Hour)(s)
-			s.Sources[0].Latest = now.Add(-time.Minute)
+			s.Sources[0].Came = now.Add(-time.Minute)
 		}, plan.History{}, want{do: plan.Publish, revision: now.UnixMilli()}},
 		"a new CRD, some sets are back, what is published is damaged": {func(s *plan.Seen) {
 			returning(more, rules, 0)(s)
@@ -102,14 +102,19 @@ func TestDecide(t *testing.T) {
 		}, plan.History{}, want{do: plan.Publish, revision: now.UnixMilli()}},
 		"some sets of another kind are back, with a new CRD": {func(s *plan.Seen) {
 			s.Published = published(more, "sets-2")
-			s.Sources = append(s.Sources, plan.Source{Kind: "T", UID: "crd-9", Created: now.Add(-3 * time.Minute), Established: true, Sets: 1, Latest: now})
+			s.Sources = append(s.Sources, plan.Source{Kind: "T", UID: "crd-9", Since: now.Add(-3 * time.Minute), Established: true, Sets: 1, Came: now})
 			s.Published.Sources["T"] = "crd-8"
 		}, plan.History{}, want{do: plan.Hold, why: "the CRD of T" + strings.TrimPrefix(back, "the CRD of D") + "the others have until 2027-01-15T08:07:00Z to come back", again: 7 * time.Minute}},
 		"a new CRD has no sets": {func(s *plan.Seen) { emptied(s); s.Sources[0] = replaced }, plan.History{}, want{do: plan.Hold, why: held, again: 7 * time.Minute}},
 		"a new CRD has had no sets for long": {func(s *plan.Seen) {
 			emptied(s)
-			s.Sources[0] = plan.Source{Kind: "D", UID: "crd-2", Created: now.Add(-10 * time.Minute)}
+			s.Sources[0] = plan.Source{Kind: "D", UID: "crd-2", Created: now.Add(time.Hour), Since: now.Add(-10 * time.Minute)}
 		}, plan.History{}, want{do: plan.Publish, revision: now.UnixMilli()}},
+		"a new CRD has no sets, and the API server's clock is an hour behind": {func(s *plan.Seen) {
+			emptied(s)
+			s.Sources[0] = replaced
+			s.Sources[0].Created = now.Add(-time.Hour)
+		}, plan.History{}, want{do: plan.Hold, why: held, again: 7 * time.Minute}},
 		"a new CRD, none published":               {func(s *plan.Seen) { emptied(s); s.Sources[0], s.Published = replaced, plan.Published{} }, plan.History{}, want{do: plan.Publish, revision: now.UnixMilli(), provisional: true, again: 7 * time.Minute}},
 		"a new CRD, what is published is damaged": {func(s *plan.Seen) { emptied(s); s.Sources[0], s.Published.Payload = replaced, nil }, plan.History{}, want{do: plan.Hold, why: held, again: 7 * time.Minute}},
 		"the same CRD, what is published is damaged": {func(s *plan.Seen) {
@@ -130,7 +135,7 @@ func TestDecide(t *testing.T) {
 			s.Published.Payload.Provisional = true
 		}, plan.History{}, want{do: plan.Publish, revision: published1, provisional: true, again: 7 * time.Minute}},
 		"the sets of another kind have gone with their CRD": {func(s *plan.Seen) {
-			s.Sources = append(s.Sources, plan.Source{Kind: "T", UID: "crd-9", Created: now.Add(-3 * time.Minute), Established: true})
+			s.Sources = append(s.Sources, plan.Source{Kind: "T", UID: "crd-9", Since: now.Add(-3 * time.Minute), Established: true})
 			s.Published.Sources = map[string]string{"D": "crd-1", "T": "crd-8"}
 		}, plan.History{}, want{do: plan.Hold, why: "the CRD of T was replaced and has no sets; they have until 2027-01-15T08:07:00Z to come back", again: 7 * time.Minute}},
 		"the last set of another kind was deleted": {func(s *plan.Seen) {
@@ -149,7 +154,7 @@ func TestDecide(t *testing.T) {
 		}, plan.History{}, want{do: plan.Publish, revision: now.UnixMilli()}},
 		"two new CRDs, the younger one counts": {func(s *plan.Seen) {
 			emptied(s)
-			s.Sources = []plan.Source{replaced, {Kind: "T", UID: "crd-9", Created: now.Add(-time.Minute), Established: true}}
+			s.Sources = []plan.Source{replaced, {Kind: "T", UID: "crd-9", Since: now.Add(-time.Minute), Established: true}}
 			s.Published.Sources["T"] = "crd-8"
 		}, plan.History{}, want{do: plan.Hold, why: "the CRD of T was replaced and has no sets; they have until 2027-01-15T08:09:00Z to come back", again: 9 * time.Minute}},
 		"nothing tells where the published sets came from, and there are some": {func(s *plan.Seen) {
@@ -229,7 +234,7 @@ func TestHistoryRemembersChangesAndOvertaking(t *testing.T) {
 		}, plan.History{Revision: published1, Changed: now, Overtook: before.Overtook}},
 		"held": {func(s *plan.Seen) {
 			s.Text = noRules
-			s.Sources[0] = plan.Source{Kind: "D", UID: "crd-2", Created: now}
+			s.Sources[0] = plan.Source{Kind: "D", UID: "crd-2", Since: now}
 		}, before},
 	} {
 		s := seen()
