@@ -190,6 +190,12 @@ var _ = Describe("The ConfigMap", func() {
 		next := func(text string) func(*corev1.ConfigMap) {
 			return overwrite(payload.New(before.Revision+1, []byte(text)))
 		}
+		revised := func(revision string) func(*corev1.ConfigMap) {
+			return func(cm *corev1.ConfigMap) {
+				next(string(other))(cm)
+				annotate(payload.RevisionAnnotation, revision)(cm)
+			}
+		}
 		compressed := func(text string) func(*corev1.ConfigMap) {
 			return func(cm *corev1.ConfigMap) {
 				next(text)(cm)
@@ -221,9 +227,9 @@ var _ = Describe("The ConfigMap", func() {
 				next(string(other))(cm)
 				cm.Data, cm.BinaryData = nil, map[string][]byte{payload.Key: other}
 			}, "neither registries.conf nor registries.conf.gz is there"},
-			{annotate(payload.RevisionAnnotation, "-1"), "out of range"},
-			{annotate(payload.RevisionAnnotation, "9223372036854775808"), payload.RevisionAnnotation},
-			{annotate(payload.RevisionAnnotation, "9223372036854775807"), "out of range"},
+			{revised("-1"), "revision -1 is out of range"},
+			{revised("9223372036854775808"), "value out of range"},
+			{revised("9223372036854775807"), "revision 9223372036854775807 is out of range"},
 			{func(cm *corev1.ConfigMap) { cm.Annotations, cm.Labels = nil, nil }, payload.RevisionAnnotation},
 			{func(cm *corev1.ConfigMap) { cm.Annotations = map[string]string{} }, payload.RevisionAnnotation},
 			{annotate(payload.RevisionAnnotation, "x"), payload.RevisionAnnotation},

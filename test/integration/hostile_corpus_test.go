@@ -86,7 +86,7 @@ func hostileSets() (sets []hostileSet, all asked) {
 	add("", hostileEntry{source: mega, mirrors: []configv1.ImageMirror{"m.test"}})
 	add("", hostileEntry{source: "mega.test", mirrors: []configv1.ImageMirror{configv1.ImageMirror(mega)}})
 	add(strings.Repeat("*.h.test,\x00", 20_000), hostileEntry{source: "long.test", mirrors: many(10_000, "m-%d.test")})
-	add("", hostileEntry{source: "odd.test", mirrors: many(10_000, "m-%d.test\x1b")})
+	add("", hostileEntry{source: "odd.test", mirrors: many(1000, "m-%d.test\x1b")})
 	var each []hostileEntry
 	for i := range 5000 {
 		e := hostileEntry{source: fmt.Sprintf("each-%d.test", i)}
