@@ -36,6 +36,8 @@ var labels = map[string]string{
 type published struct {
 	configMap *corev1.ConfigMap // nil where there is none
 	payload   *payload.Payload  // nil where the ConfigMap is not a complete one
+	damage    string            // why it is not
+	isNewer   bool              // that is because a newer manager wrote it
 }
 
 // readPublished reads the ConfigMap. One that is damaged counts for nothing but its being there.
@@ -50,14 +52,24 @@ func readPublished(ctx context.Context, live client.Reader, namespace string) (p
 	}
 	current := published{configMap: &cm}
 	switch content, err := payload.Read(&cm); {
-	case errors.Is(err, payload.ErrNewer):
-		ctrl.LoggerFrom(ctx).Info("What a newer manager published is published anew, as this one does", "cause", err.Error())
 	case err != nil:
-		ctrl.LoggerFrom(ctx).Info("What is published was damaged and is published again", "cause", err.Error())
+		current.damage = err.Error()
+		current.isNewer = errors.Is(err, payload.ErrNewer)
 	default:
 		current.payload = &content
 	}
 	return current, nil
+}
+
+// sayWhy logs why what is published is written again, where it was not complete.
+func (c published) sayWhy(ctx context.Context) {
+	log := ctrl.LoggerFrom(ctx)
+	switch {
+	case c.isNewer:
+		log.Info("What a newer manager published is published anew, as this one does", "cause", c.damage)
+	case c.damage != "":
+		log.Info("What is published was damaged and is published again", "cause", c.damage)
+	}
 }
 
 // seen is what a decision takes of it.
@@ -69,47 +81,76 @@ func (c published) seen() plan.Published {
 }
 
 // publish applies the ConfigMap unless it is as it should be. The resource version of the live read goes along, so that a
-// manager that lost its lease meanwhile cannot overwrite its successor.
-func (p *Publisher) publish(ctx context.Context, c published, next payload.Payload, sources []plan.Source) error {
+// manager that lost its lease meanwhile cannot overwrite its successor. It returns how long to wait where that is to be done later.
+func (p *Publisher) publish(ctx context.Context, c published, next payload.Payload, sources []plan.Source) (later time.Duration, err error) {
 	data, binaryData, err := next.Data()
 	if err != nil {
-		return err
+		return 0, err
 	}
 	annotations := next.Annotations()
 	annotations[crdAnnotation] = writeUIDs(sources)
-	p.history.Revision = next.Revision
 	if c.says(annotations, data, binaryData) {
-		return nil
+		p.history.Revision = next.Revision
+		return 0, nil
 	}
+	if later := p.restores.left(&next, time.Now()); later > 0 {
+		return later, nil
+	}
+	p.history.Revision = next.Revision
+	c.sayWhy(ctx)
 	if c.configMap != nil && c.configMap.Immutable != nil && *c.configMap.Immutable {
-		if err := discard(ctx, p.Client, c.configMap); err != nil {
-			return err
+		if err := discard(ctx, p.Client, c.configMap, "was made immutable"); err != nil {
+			return 0, err
 		}
 		c.configMap = nil
+	}
+	if c.payload == nil || c.payload.Revision != next.Revision {
+		p.Metrics.publishing(next.Revision, next.Digest, time.Now())
 	}
 	apply := corev1ac.ConfigMap(payload.ConfigMapName, p.Namespace).
 		WithLabels(labels).WithAnnotations(annotations).WithData(data).WithBinaryData(binaryData)
 	if c.configMap != nil {
 		apply = apply.WithResourceVersion(c.configMap.ResourceVersion)
 	}
-	if c.payload == nil || c.payload.Revision != next.Revision {
-		p.Metrics.publishing(next.Revision, next.Digest, time.Now())
+	err = p.Client.Apply(ctx, apply, client.FieldOwner(payload.FieldManager), client.ForceOwnership)
+	if apierrors.IsInvalid(err) && c.hasMore(annotations, data, binaryData) {
+		if err := discard(ctx, p.Client, c.configMap, "has so much of others in it that the rules do not fit"); err != nil {
+			return 0, err
+		}
+		apply.ResourceVersion = nil
+		err = p.Client.Apply(ctx, apply, client.FieldOwner(payload.FieldManager), client.ForceOwnership)
 	}
-	if err := p.Client.Apply(ctx, apply, client.FieldOwner(payload.FieldManager), client.ForceOwnership); err != nil {
-		return fmt.Errorf("publishing revision %d: %w", next.Revision, err)
+	if err != nil {
+		return 0, fmt.Errorf("publishing revision %d: %w", next.Revision, err)
 	}
+	p.restores.done(&next, time.Now())
 	ctrl.LoggerFrom(ctx).Info("Published", "revision", next.Revision, "digest", next.Digest, "bytes", len(next.Text), "provisional", next.Provisional)
+	return 0, nil
+}
+
+// discard deletes the ConfigMap that was read, which cannot be changed to what it should be.
+func discard(ctx context.Context, c client.Writer, cm *corev1.ConfigMap, why string) error {
+	ctrl.LoggerFrom(ctx).Info("What is published " + why + ", so it is deleted and made anew")
+	err := c.Delete(ctx, cm, client.Preconditions{UID: &cm.UID, ResourceVersion: &cm.ResourceVersion})
+	if err != nil {
+		return fmt.Errorf("deleting the ConfigMap, which %s: %w", why, err)
+	}
 	return nil
 }
 
-// discard deletes the ConfigMap that was read, which somebody made immutable.
-func discard(ctx context.Context, c client.Writer, cm *corev1.ConfigMap) error {
-	ctrl.LoggerFrom(ctx).Info("What is published was made immutable, so it is deleted and made anew")
-	err := c.Delete(ctx, cm, client.Preconditions{UID: &cm.UID, ResourceVersion: &cm.ResourceVersion})
-	if err != nil {
-		return fmt.Errorf("deleting the immutable ConfigMap: %w", err)
+// hasMore tells whether the ConfigMap has anything beside this, which takes the room of it.
+func (c published) hasMore(annotations, data map[string]string, binaryData map[string][]byte) bool {
+	return c.configMap != nil &&
+		(hasOthers(c.configMap.Annotations, annotations) || hasOthers(c.configMap.Data, data) || hasOthers(c.configMap.BinaryData, binaryData))
+}
+
+func hasOthers[V any](have, want map[string]V) bool {
+	for k := range have {
+		if _, ok := want[k]; !ok {
+			return true
+		}
 	}
-	return nil
+	return false
 }
 
 // says tells whether the ConfigMap has all of this already, whatever else it has.

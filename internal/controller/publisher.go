@@ -59,9 +59,10 @@ type Publisher struct {
 	watching   map[*kinds.Kind]bool
 	history    plan.History
 	sightings  sightings
+	restores   restores
 	lastCRDs   map[string]string // the UIDs of the CRDs of the last pass, by kind
 	pollUntil  time.Time         // while the watch of the sets of a new CRD may still be starting
-	logged     string            // the last findings, so that each is logged once
+	logged     map[uint64]bool   // the findings of the last pass by their hashes, so that each is logged once
 	held       string            // why nothing was published, likewise
 	unreported string            // why what nodes report cannot be read, likewise
 }
@@ -148,7 +149,7 @@ func (p *Publisher) Publish(ctx context.Context) (result ctrl.Result, served boo
 	p.sightings.note(sources, sets, now)
 	began := time.Now()
 	snapshot.Result = kinds.Merge(sets, p.Insecure)
-	text, encodeErr := registriesconf.Encode(snapshot.Result.Rules)
+	text, encodeErr := encode(&snapshot.Result)
 	p.Metrics.rendered(time.Since(began))
 	p.logFindings(ctx, snapshot.Result.Findings)
 	result = p.poll(sources, now)
@@ -160,7 +161,7 @@ func (p *Publisher) Publish(ctx context.Context) (result ctrl.Result, served boo
 		snapshot.Revision, snapshot.Digest = current.payload.Revision, current.payload.Digest
 	}
 	if encodeErr != nil {
-		snapshot.Held = encodeErr.Error()
+		snapshot.Held, snapshot.HeldForGood = encodeErr.Error(), errors.Is(encodeErr, registriesconf.ErrTooLarge)
 		p.Board.put(snapshot)
 		return result, true, encodeErr
 	}
@@ -183,7 +184,19 @@ func (p *Publisher) Publish(ctx context.Context) (result ctrl.Result, served boo
 		return result, true, nil
 	}
 	p.held = ""
-	return result, true, p.publishAndTell(ctx, current, decision.Payload, sources, snapshot)
+	later, err := p.publishAndTell(ctx, current, decision.Payload, sources, snapshot)
+	if later > 0 && (result.RequeueAfter == 0 || later < result.RequeueAfter) {
+		result.RequeueAfter = later
+	}
+	return result, true, err
+}
+
+// encode writes the rules that sets were merged to.
+func encode(result *mirrors.Result) ([]byte, error) {
+	if result.TooLarge {
+		return nil, registriesconf.ErrTooLarge
+	}
+	return registriesconf.Encode(result.Rules)
 }
 
 // formatOf returns the oldest format that can say the rules.
@@ -208,19 +221,19 @@ func blockersOf(rules []mirrors.Rule) map[string]string {
 	return blockers
 }
 
-// publishAndTell has the snapshot say what came of it.
-func (p *Publisher) publishAndTell(ctx context.Context, current published, next payload.Payload, sources []plan.Source, snapshot Snapshot) error {
-	err := p.publish(ctx, current, next, sources)
+// publishAndTell has the snapshot say what came of it, and returns how long to wait where nothing has come of it yet.
+func (p *Publisher) publishAndTell(ctx context.Context, current published, next payload.Payload, sources []plan.Source, snapshot Snapshot) (later time.Duration, err error) {
+	later, err = p.publish(ctx, current, next, sources)
 	switch {
-	case apierrors.IsConflict(err):
-		return err // which the next pass settles
+	case later > 0 || apierrors.IsConflict(err):
+		return later, err // which the next pass settles
 	case err != nil:
 		snapshot.Held, snapshot.HeldForGood = err.Error(), errors.Is(err, payload.ErrTooLarge)
 	default:
 		snapshot.Revision, snapshot.Digest, snapshot.Provisional = next.Revision, next.Digest, next.Provisional
 	}
 	p.Board.put(snapshot)
-	return err
+	return 0, err
 }
 
 // reports returns what nodes have in force. The way to the nodes does not depend on the way back: where that cannot be had,
@@ -275,14 +288,4 @@ func (p *Publisher) poll(sources []plan.Source, now time.Time) ctrl.Result {
 		return ctrl.Result{RequeueAfter: crdBack}
 	}
 	return ctrl.Result{}
-}
-
-// logFindings logs findings that are not those of the last pass.
-func (p *Publisher) logFindings(ctx context.Context, findings []mirrors.Finding) {
-	if now := fmt.Sprint(findings); now != p.logged {
-		p.logged = now
-		for _, f := range findings {
-			ctrl.LoggerFrom(ctx).Info(f.Message, "reason", f.Reason, "sets", mirrors.Names(f.Entries), "entries", f.Path())
-		}
-	}
 }

@@ -17,9 +17,10 @@ const InsecureAnnotation = "mirrorset.io/insecure-mirrors"
 // ofTheSet is the Index of an [Entry] that stands for what a set says beside its entries.
 const ofTheSet = -1
 
-// readInsecure returns the scopes that are in the grammar, and says of the others, and of those that no mirror of the set lies in, what is wrong
-// (I3).
-func (m *merger) readInsecure(set *Set) (scopes Scopes) {
+// readInsecure returns an index of the scopes that are in the grammar, and says of the others, and of those that no mirror of the set lies in,
+// what is wrong (I3).
+func (m *merger) readInsecure(set *Set) *Index {
+	var scopes []Rule
 	var lost []string
 	more := 0
 	lose := func(text, why string) {
@@ -29,16 +30,16 @@ func (m *merger) readInsecure(set *Set) (scopes Scopes) {
 		}
 		lost = append(lost, fmt.Sprintf("%s is left out: %s", quote(text), why))
 	}
-	places := set.places()
-	for part := range strings.FieldsFuncSeq(set.InsecureMirrors, func(r rune) bool { return r == ',' || r == '\n' }) {
-		switch text := strings.TrimSpace(part); {
-		case text == "":
+	written := set.insecureMirrors()
+	used := set.scopesWithMirrors(written)
+	for _, text := range written {
+		switch {
 		case !value.Source.Takes(text):
 			lose(text, value.Wrong(text, value.Source))
-		case !haveOneIn(places, Scope(text)):
+		case !used[Scope(text)]:
 			lose(text, "no mirror that the set names lies there; write it as the mirror is written, with its port")
 		default:
-			scopes = append(scopes, Scope(text))
+			scopes = append(scopes, Rule{Source: Scope(text)})
 		}
 	}
 	if more > 0 {
@@ -48,36 +49,44 @@ func (m *merger) readInsecure(set *Set) (scopes Scopes) {
 		m.find(InvalidInsecureMirrors, "", []Entry{{Object: set.Object, Index: ofTheSet}},
 			"annotation %s: %s; write host[:port][/path] or *.host for each, separated by commas", InsecureAnnotation, strings.Join(lost, "; "))
 	}
-	return scopes
+	return NewIndex(scopes)
 }
 
-// places are those of all mirrors of the set, in byte order.
-func (s *Set) places() (all []Scope) {
-	for i := range s.Entries {
-		for _, m := range s.Entries[i].Mirrors {
-			all = append(all, Scope(m))
+// insecureMirrors are the values of the annotation.
+func (s *Set) insecureMirrors() (written []string) {
+	for part := range strings.FieldsFuncSeq(s.InsecureMirrors, func(r rune) bool { return r == ',' || r == '\n' }) {
+		if text := strings.TrimSpace(part); text != "" {
+			written = append(written, text)
 		}
 	}
-	slices.Sort(all)
-	return slices.Compact(all)
+	return written
 }
 
-// haveOneIn reports whether one of the places, in byte order, lies in a scope.
-func haveOneIn(places []Scope, in Scope) bool {
-	if in.IsWildcard() {
-		return slices.ContainsFunc(places, in.Contains)
+// scopesWithMirrors are those of the scopes that a mirror of the set lies in. It looks at each mirror once, and at each scope, because there may
+// be very many of both.
+func (s *Set) scopesWithMirrors(written []string) map[Scope]bool {
+	scopes := make([]Rule, len(written))
+	for i, text := range written {
+		scopes[i].Source = Scope(text)
 	}
-	if _, is := slices.BinarySearch(places, in); is {
-		return true
+	used, index := make(map[Scope]bool), NewIndex(scopes)
+	if len(scopes) == 0 {
+		return used
 	}
-	_, below := FirstBelow(places, in)
-	return below
+	for i := range s.Entries {
+		for _, m := range s.Entries[i].Mirrors {
+			for in := index.find(Scope(m)); in != nil && !used[in.Source]; in = index.enclosing(in.Source) {
+				used[in.Source] = true
+			}
+		}
+	}
+	return used
 }
 
 // mark notes which mirrors of a statement its set calls insecure. The source is none of them, wherever it stands.
-func (m *merger) mark(s statement, insecure Scopes) {
+func (m *merger) mark(s statement, insecure *Index) {
 	for _, location := range s.mirrors {
-		if location != s.source && insecure.Contain(location) {
+		if location != s.source && insecure.find(location) != nil {
 			m.insecure.mark(s.source, location)
 		}
 	}

@@ -10,16 +10,18 @@ import "strings"
 type Index struct {
 	bySource map[Scope]*Rule
 	byDomain map[Scope]*Rule // wildcards, without "*."
+	lengths  map[int]bool    // of the sources that are no wildcards, so that a name of very many components is not looked for at each
 }
 
 // NewIndex returns an index over rules with different sources. It keeps pointers into the slice.
 func NewIndex(rules []Rule) *Index {
-	x := &Index{bySource: make(map[Scope]*Rule, len(rules)), byDomain: make(map[Scope]*Rule)}
+	x := &Index{bySource: make(map[Scope]*Rule, len(rules)), byDomain: make(map[Scope]*Rule), lengths: make(map[int]bool)}
 	for i := range rules {
 		if domain, ok := rules[i].Source.domain(); ok {
 			x.byDomain[domain] = &rules[i]
 		} else {
 			x.bySource[rules[i].Source] = &rules[i]
+			x.lengths[len(rules[i].Source)] = true
 		}
 	}
 	return x
@@ -38,8 +40,10 @@ func (x *Index) find(name Scope) *Rule {
 // findExact looks at the name and its parents only.
 func (x *Index) findExact(name Scope) *Rule {
 	for {
-		if rule := x.bySource[name]; rule != nil {
-			return rule
+		if x.lengths[len(name)] {
+			if rule := x.bySource[name]; rule != nil {
+				return rule
+			}
 		}
 		slash := strings.LastIndexByte(string(name), '/')
 		if slash < 0 {

@@ -89,8 +89,8 @@ func (m *merger) mergeMirrors(source Scope, l lists, blocked bool) []Mirror {
 		}
 	}
 	merged, conflicts := l.merge(source, m.insecure)
-	for _, members := range conflicts {
-		involved := involvedIn(members, l.entries, l.mirrors)
+	for i, involved := range l.involvedIn(conflicts) {
+		members := conflicts[i]
 		m.find(OrderConflict, source, involved, "the mirror lists for source %s contradict each other about the order of %s (in %s); they are tried in the order in which they first appear",
 			quote(source), enumerate(quoteAll(members)), Names(involved))
 	}
@@ -127,22 +127,26 @@ func (l lists) remove(source Scope) (from []Entry) {
 	return from
 }
 
-// involvedIn returns the entries whose lists say something about the order of the mirrors.
-func involvedIn(mirrors []Scope, entries []Entry, lists [][]Scope) []Entry {
-	var involved []Entry
-	member := make(map[Scope]bool, len(mirrors))
-	for _, m := range mirrors {
-		member[m] = true
-	}
-	for i, list := range lists {
-		named := 0
-		for _, m := range list {
-			if member[m] {
-				named++
-			}
+// involvedIn returns, for each of several conflicts, the entries whose lists say something about the order of its mirrors. It goes through
+// the lists once, because there may be very many conflicts in very long ones.
+func (l lists) involvedIn(conflicts [][]Scope) [][]Entry {
+	of := make(map[Scope]int)
+	for i, members := range conflicts {
+		for _, m := range members {
+			of[m] = i
 		}
-		if named > 1 {
-			involved = append(involved, entries[i])
+	}
+	involved := make([][]Entry, len(conflicts))
+	for i, list := range l.mirrors {
+		named := make(map[int]int)
+		for _, m := range list {
+			conflict, is := of[m]
+			if !is {
+				continue
+			}
+			if named[conflict]++; named[conflict] == 2 {
+				involved[conflict] = append(involved[conflict], l.entries[i])
+			}
 		}
 	}
 	return involved

@@ -50,6 +50,22 @@ func (s said) hasOwnMirrors() bool {
 	return slices.ContainsFunc(s[:], func(o opinion) bool { return o.from == "" && len(o.statements) > 0 && !o.isCarveOut() })
 }
 
+// places are those of the mirrors that the source's own entries name, each as many times as it is named.
+func (s said) places() map[Scope][]int {
+	places := make(map[Scope][]int)
+	for _, o := range s {
+		if o.from != "" {
+			continue
+		}
+		for _, statement := range o.statements {
+			for i, m := range statement.mirrors {
+				places[m] = append(places[m], statement.places[i])
+			}
+		}
+	}
+	return places
+}
+
 // isCarveOut reports whether the source's own entries take the mirrors of broader ones away (E5).
 func (o opinion) isCarveOut() bool {
 	return o.from == "" && len(o.statements) > 0 && !slices.ContainsFunc(o.statements, func(s statement) bool { return len(s.mirrors) > 0 })
@@ -68,6 +84,43 @@ func (o opinion) entries(take func(statement) bool) (all []Entry) {
 		}
 	}
 	return all
+}
+
+// tooLarge reports whether the rules would have more than [MaxMirrors].
+func tooLarge(all map[Scope]said) bool {
+	left := MaxMirrors
+	for _, s := range all {
+		for _, o := range s {
+			if o.from != "" {
+				left -= len(o.statements)
+			}
+			left -= o.mirrors(left)
+			if left < 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// mirrors is how many different mirrors the statements name. It counts with care only what may be more than a limit.
+func (o opinion) mirrors(limit int) int {
+	named := 0
+	for _, s := range o.statements {
+		named += len(s.mirrors)
+	}
+	if named <= limit {
+		return named
+	}
+	different := make(map[Scope]bool)
+	for _, s := range o.statements {
+		for _, m := range s.mirrors {
+			if different[m] = true; len(different) > limit {
+				return len(different)
+			}
+		}
+	}
+	return len(different)
 }
 
 // inherit returns what counts for each source: where it has no entry of a mode, what the nearest broader source with one says (T4).

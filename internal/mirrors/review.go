@@ -20,6 +20,15 @@ type review struct {
 	blockers map[Scope]string
 }
 
+// reviewed is a rule with what is asked for each of its mirrors, of which there may be very many.
+type reviewed struct {
+	*Rule
+	// served are the modes that a mirror can serve. Where none can, pulls are to fail.
+	served Mode
+	// places are those of the mirrors in their entries; nil before one was asked for.
+	places map[Scope][]int
+}
+
 func (m *merger) review(rules []Rule, all map[Scope]said) {
 	r := review{merger: m, index: NewIndex(rules), said: all, blockers: make(map[Scope]string)}
 	for i := range rules {
@@ -28,8 +37,13 @@ func (m *merger) review(rules []Rule, all map[Scope]said) {
 		}
 	}
 	for i := range rules {
-		rule := &rules[i]
-		r.reviewSource(rule)
+		rule := &reviewed{Rule: &rules[i]}
+		r.reviewSource(rule.Rule)
+		for _, mode := range modes {
+			if !rule.NoneServes(mode) {
+				rule.served |= mode
+			}
+		}
 		for j := range rule.Mirrors {
 			if m := &rule.Mirrors[j]; !rule.inherits(m.Modes) {
 				r.reviewMirror(rule, m)
@@ -87,14 +101,12 @@ func (r *review) reviewInherited(rule *Rule) {
 }
 
 // reviewMirror looks at one mirror of a rule.
-func (r *review) reviewMirror(rule *Rule, m *Mirror) {
+func (r *review) reviewMirror(rule *reviewed, m *Mirror) {
 	from := slices.DeleteFunc(slices.Clone(m.From), func(e Entry) bool { return rule.inherits(e.Kind.Mode) })
 	if m.Location == rule.Source {
 		return
 	}
-	// Where none can serve a mode, its pulls are to fail.
-	serves := slices.ContainsFunc(modes[:], func(mode Mode) bool { return m.Modes&mode != 0 && !rule.NoneServes(mode) })
-	if why := invalidRewrites(rule.Source, m.Location); why != "" && serves {
+	if why := invalidRewrites(rule.Source, m.Location); why != "" && m.Modes&rule.served != 0 {
 		r.find(InvalidRewrite, rule.Source, from, "%s %s of source %s: %s", r.place(rule, m), quote(m.Location), quote(rule.Source), why)
 	}
 	if room := MaxNameLength - len(m.Location); room < roomForOne && len(m.Location) > len(rule.Source) {
@@ -115,15 +127,11 @@ func (r *review) reviewMirror(rule *Rule, m *Mirror) {
 }
 
 // place says where a mirror stands in the entries of its source that list it, as in mirrors[2].
-func (r *review) place(rule *Rule, m *Mirror) string {
-	var places []int
-	for _, o := range r.said[rule.Source] {
-		for _, s := range o.statements {
-			if at := slices.Index(s.mirrors, m.Location); at >= 0 && o.from == "" {
-				places = append(places, s.places[at])
-			}
-		}
+func (r *review) place(rule *reviewed, m *Mirror) string {
+	if rule.places == nil {
+		rule.places = r.said[rule.Source].places()
 	}
+	places := rule.places[m.Location]
 	slices.Sort(places)
 	var texts []string
 	for _, place := range slices.Compact(places) {

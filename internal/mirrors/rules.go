@@ -9,6 +9,7 @@
 package mirrors
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -165,14 +166,30 @@ type Result struct {
 	Findings []Finding
 	// Insecure are the scopes of the input, for images that no rule is about.
 	Insecure Scopes
+	// TooLarge says that there would be more than [MaxMirrors] mirrors, so that no rules were made.
+	TooLarge bool
 }
 
+// MaxMirrors is how many mirrors all rules together may have, with the entries that narrower sources inherit counted as well. A few sets
+// that are small themselves can ask for far more than a computer can hold, because each narrower source repeats what it inherits (T4). As a
+// registries.conf, so many mirrors would be larger than what is ever published.
+const MaxMirrors = 1 << 18
+
+// ErrTooLarge says that nobody can use rules of so many mirrors, and what to do.
+var ErrTooLarge = errors.New("the rules are too large to be published: as a registries.conf they have more than 8 MiB. Each source that has no entry of a kind repeats all mirrors of that kind of the broader source (T4); " +
+	"give that one fewer mirrors, or name fewer sources below it")
+
 // Merge applies sections 1 and 2 of the semantics to all sets, and looks over the rules that come out. It never fails:
-// what cannot be used is left out and becomes a finding, and the rest stays in force.
+// what cannot be used is left out and becomes a finding, and the rest stays in force. Where there would be too many mirrors to hold, it makes
+// no rules at all (see [Result.TooLarge]).
 func Merge(in Input) Result {
 	m := merger{insecure: insecurity{in.Insecure, make(map[placed]bool)}, broad: make(map[inheritedFrom]broad)}
 	bySource := m.read(in.Sets)
 	all := inherit(bySource)
+	if tooLarge(all) {
+		sortFindings(m.findings)
+		return Result{Findings: m.findings, Insecure: in.Insecure, TooLarge: true}
+	}
 	rules := make([]Rule, 0, len(bySource))
 	for _, source := range slices.Sorted(maps.Keys(bySource)) {
 		rules = append(rules, m.mergeSource(source, all[source]))

@@ -58,8 +58,8 @@ const (
 const (
 	// maxPlain is the size in bytes up to which the text is stored as it is; a ConfigMap holds 1 MiB.
 	maxPlain = 900 << 10
-	// maxText bounds the text in bytes, and so what an agent unpacks into memory.
-	maxText = 64 << 20
+	// maxText bounds the text in bytes, and so what an agent unpacks into memory (see registriesconf.MaxText).
+	maxText = 8 << 20
 	// maxBlockers bounds the names of the sets that block sources, in bytes. Larger ones are left out: they are for people only.
 	maxBlockers = 64 << 10
 	// farFuture and century, in Unix milliseconds, bound what is taken for a revision (see Plausible).

@@ -58,7 +58,7 @@ func TestAPayloadComesBackOutOfItsConfigMap(t *testing.T) {
 		"the largest text that is stored as is":  {text: bytes.Repeat([]byte("x"), 900<<10)},
 		"a text that is one byte larger":         {text: bytes.Repeat([]byte("x"), 900<<10+1), compressed: true},
 		"a text larger than a ConfigMap may be":  {text: large, compressed: true},
-		"the largest text that may be published": {text: make([]byte, 64<<20), compressed: true},
+		"the largest text that may be published": {text: make([]byte, 8<<20), compressed: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := payload.New(revision, tc.text)
@@ -82,7 +82,7 @@ func TestATextThatDoesNotFitIsRefused(t *testing.T) {
 	}
 	for name, text := range map[string][]byte{
 		"a text that compression does not make smaller":  noise,
-		"a text that is more than an agent would unpack": make([]byte, 64<<20+1),
+		"a text that is more than an agent would unpack": make([]byte, 8<<20+1),
 	} {
 		if _, _, err := payload.New(revision, text).Data(); !errors.Is(err, payload.ErrTooLarge) {
 			t.Errorf("%s: %v", name, err)
@@ -125,7 +125,7 @@ func TestAChangedConfigMapIsRefused(t *testing.T) {
 		"the compressed text is empty":      {large, compressed(nil), payload.CompressedKey},
 		"the compressed text is another":    {large, compressed(pack(t, small)), digest},
 		"the compressed text is cut short":  {large, func(cm *corev1.ConfigMap) { compressed(cm.BinaryData[payload.CompressedKey][:100])(cm) }, payload.CompressedKey},
-		"the compressed text is a bomb":     {large, compressed(pack(t, make([]byte, 64<<20+1))), payload.ErrTooLarge.Error()},
+		"the compressed text is a bomb":     {large, compressed(pack(t, make([]byte, 8<<20+1))), payload.ErrTooLarge.Error()},
 		"a plain text replaces the larger":  {large, func(cm *corev1.ConfigMap) { cm.Data, cm.BinaryData = map[string]string{payload.Key: "x"}, nil }, digest},
 		"a compressed text replaces the text": {small, func(cm *corev1.ConfigMap) {
 			cm.Data = nil

@@ -4,6 +4,8 @@
 package registriesconf_test
 
 import (
+	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -18,7 +20,8 @@ func TestDecodeRefusesWhatEncodeWouldNotHaveWritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, c := range map[string]struct{ text, says string }{
-		"no TOML":                          {"[[registry]", "toml"},
+		"no TOML":                          {"[[registry]", "line 1"},
+		"no string":                        {"[[registry]]\nlocation = \"s\\q.com\"\n", "toml"},
 		"an unknown key":                   {good + "mirror-by-digest-only = true\n", "mirror-by-digest-only"},
 		"an unknown key at the top":        {"short-name-mode = \"enforcing\"\n", "short-name-mode"},
 		"an unknown key of a mirror":       {good + mirror + "\"m.com\"\nnamespace-proxy = \"x\"\n", "namespace-proxy"},
@@ -42,7 +45,26 @@ func TestDecodeRefusesWhatEncodeWouldNotHaveWritten(t *testing.T) {
 		"a source twice":                   {good + good, "order"},
 		"sources out of order":             {"[[registry]]\nlocation = \"t.com\"\n" + good, "order"},
 		"a blocked source as its mirror":   {good + "blocked = true\n" + mirror + "\"s.com\"\n", "blocked"},
-		"a number for a truth":             {good + "blocked = 1\n", "toml"},
+		"a number for a truth":             {good + "blocked = 1\n", "line 3"},
+		"credential helpers":               {"credential-helpers = [\"x\"]\n", "credential-helpers"},
+		"registries to search":             {"unqualified-search-registries = [\"evil.com\"]\n", "unqualified-search-registries"},
+		"aliases of short names":           {"[aliases]\nalpine = \"evil.com/alpine\"\n", "[aliases]"},
+		"a key before the first table":     {"location = \"s.com\"\n", "location"},
+		"a mirror before the first table":  {mirror + "\"m.com\"\n", "source"},
+		"a key in quotes":                  {"[[registry]]\n\"location\" = \"s.com\"\n", "line 2"},
+		"a key of parts":                   {good + "mirror.location = \"m.com\"\n", "line 3"},
+		"a heading of parts":               {good + "[[registry.mirror.mirror]]\n", "line 3"},
+		"a heading with spaces":            {"[[ registry ]]\nlocation = \"s.com\"\n", "line 1"},
+		"a comment behind a value":         {"[[registry]]\nlocation = \"s.com\" # mine\n", "line 2"},
+		"tables in a line":                 {"registry = [{location = \"s.com\"}]\n", "registry"},
+		"mirrors in a line":                {good + "mirror = [{location = \"m.com\"}]\n", "mirror"},
+		"a string of several lines":        {"[[registry]]\nlocation = \"\"\"\ns.com\"\"\"\n", "line 2"},
+		"a string that goes on":            {"[[registry]]\nlocation = \"s.com\" \"\n", "toml"},
+		"a literal string":                 {"[[registry]]\nlocation = 's.com'\n", "line 2"},
+		"line ends of Windows":             {strings.ReplaceAll(good, "\n", "\r\n"), "line 1"},
+		"a byte order mark":                {"\ufeff" + good, "line 1"},
+		"a control character":              {"# \x00\n" + good, "toml"},
+		"a key twice":                      {good + "location = \"s.com\"\n", "toml"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			rules, err := registriesconf.Decode([]byte(c.text))
@@ -53,6 +75,33 @@ func TestDecodeRefusesWhatEncodeWouldNotHaveWritten(t *testing.T) {
 				t.Errorf("the error does not say %q: %v", c.says, err)
 			}
 		})
+	}
+}
+
+// What takes a reader of TOML gigabytes is refused by its first line.
+func TestDecodeHoldsNoBombInMemory(t *testing.T) {
+	const size = 4 << 20
+	var unknown strings.Builder
+	for i := 0; unknown.Len() < size; i++ {
+		fmt.Fprintf(&unknown, "k%d = true\n", i)
+	}
+	for name, text := range map[string]string{
+		"a key of many parts":     "registry" + strings.Repeat(".a", size/2) + " = true\n",
+		"a heading of many parts": "[registry" + strings.Repeat(".a", size/2) + "]\n",
+		"arrays in arrays":        "registry = " + strings.Repeat("[", size) + "\n",
+		"tables in tables":        "registry = " + strings.Repeat("{a = ", size/5) + "\n",
+		"many unknown keys":       unknown.String(),
+	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, err := registriesconf.Decode([]byte(text))
+		runtime.ReadMemStats(&after)
+		if err == nil || len(err.Error()) > 1000 {
+			t.Errorf("%s: error %.2000v", name, err)
+		}
+		if took := after.TotalAlloc - before.TotalAlloc; took > 4*size {
+			t.Errorf("%s: took %d bytes for %d", name, took, len(text))
+		}
 	}
 }
 

@@ -19,14 +19,14 @@ func TestRulesThatNoAgentWouldUnpackAreRefusedEarly(t *testing.T) {
 	for i := range many {
 		many[i] = mirrors.Mirror{Location: long + mirrors.Scope(fmt.Sprint(i)), Modes: mirrors.ByTag}
 	}
-	rules := make([]mirrors.Rule, 300)
+	rules := make([]mirrors.Rule, 50)
 	for i := range rules {
 		rules[i] = mirrors.Rule{Source: mirrors.Scope(fmt.Sprintf("s%03d.com", i)), Mirrors: many}
 	}
-	if text, err := registriesconf.Encode(rules[:100]); err != nil || len(text) > registriesconf.MaxText {
+	if text, err := registriesconf.Encode(rules[:25]); err != nil || len(text) > registriesconf.MaxText {
 		t.Errorf("%d bytes, %v", len(text), err)
 	}
-	rules[299].Mirrors = []mirrors.Mirror{{Location: "m.com", Modes: 7}} // which is an error of its own, and is not reached
+	rules[49].Mirrors = []mirrors.Mirror{{Location: "m.com", Modes: 7}} // which is an error of its own, and is not reached
 	if _, err := registriesconf.Encode(rules); !errors.Is(err, registriesconf.ErrTooLarge) {
 		t.Errorf("got %v", err)
 	}

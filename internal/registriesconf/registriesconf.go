@@ -11,8 +11,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
@@ -23,12 +21,12 @@ import (
 // Header begins every text that [Encode] writes. By it a file is known to be ours.
 const Header = "# Written by Mirrorset from the ImageDigestMirrorSets of this cluster. Do not edit: changes are undone.\n"
 
-// MaxText is the largest text, in bytes, that an agent unpacks. What is larger is never published.
-const MaxText = 64 << 20
+// MaxText is the largest text, in bytes, that an agent unpacks. What is larger is never published: its readers on the node take some thirty
+// times as much memory.
+const MaxText = 8 << 20
 
 // ErrTooLarge is returned for rules whose text would have more than [MaxText] bytes.
-var ErrTooLarge = errors.New("the rules are too large to be published: as a registries.conf they have more than 64 MiB. Each source that has no entry of a kind repeats all mirrors of that kind of the broader source (T4); " +
-	"give that one fewer mirrors, or name fewer sources below it")
+var ErrTooLarge = mirrors.ErrTooLarge
 
 // pulls are the values of pull-from-mirror, which say for which references readers use a mirror (L4, T7); without one it is for all.
 var pulls = map[mirrors.Mode]text{mirrors.ByDigest: "digest-only", mirrors.ByTag: "tag-only", mirrors.ByDigest | mirrors.ByTag: ""}
@@ -119,18 +117,13 @@ func provenance(rule *mirrors.Rule) string {
 // written, such as a key it does not know or mirrors in another order (T7), is an error, so that no reader of ours understands
 // less than the runtimes do.
 func Decode(data []byte) ([]mirrors.Rule, error) {
+	if err := checkLines(data); err != nil {
+		return nil, fmt.Errorf("registries.conf: %w", err)
+	}
 	var doc document
-	if err := toml.NewDecoder(bytes.NewReader(data)).DisallowUnknownFields().Decode(&doc); err != nil {
-		var strict *toml.StrictMissingError
-		if errors.As(err, &strict) && len(strict.Errors) > 0 {
-			line, _ := strict.Errors[0].Position()
-			return nil, fmt.Errorf("registries.conf: unknown key %q in line %d", strings.Join(strict.Errors[0].Key(), "."), line)
-		}
+	if err := toml.Unmarshal(data, &doc); err != nil {
 		text, _, _ := strings.Cut(err.Error(), " into ") // a type of ours
 		return nil, errors.New("registries.conf: " + text)
-	}
-	if err := checkTables(data); err != nil {
-		return nil, fmt.Errorf("registries.conf: %w", err)
 	}
 	rules := make([]mirrors.Rule, 0, len(doc.Registries))
 	for i := range doc.Registries {
@@ -144,48 +137,6 @@ func Decode(data []byte) ([]mirrors.Rule, error) {
 		rules = append(rules, rule)
 	}
 	return rules, nil
-}
-
-// keys are those of each kind of table; a key that is itself a kind holds an array of such tables.
-var keys = map[string][]string{
-	"":         {"registry"},
-	"registry": {"prefix", "location", "insecure", "blocked", "mirror"},
-	"mirror":   {"location", "insecure", "pull-from-mirror"},
-}
-
-// checkTables refuses what our decoder forgives and the runtimes' may read otherwise or not at all: keys in another case,
-// even twice, and one table where an array of tables belongs.
-func checkTables(data []byte) error {
-	var top map[string]any
-	if err := toml.Unmarshal(data, &top); err != nil {
-		return err
-	}
-	return checkTable("", top)
-}
-
-func checkTable(kind string, table map[string]any) error {
-	for _, key := range slices.Sorted(maps.Keys(table)) {
-		if !slices.Contains(keys[kind], key) {
-			return fmt.Errorf("unknown key %q", key)
-		}
-		if _, isKind := keys[key]; !isKind {
-			continue
-		}
-		list, ok := table[key].([]any)
-		if !ok {
-			return fmt.Errorf("%s is not an array of tables", key)
-		}
-		for _, element := range list {
-			nested, ok := element.(map[string]any)
-			if !ok {
-				return fmt.Errorf("%s is not an array of tables", key)
-			}
-			if err := checkTable(key, nested); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }
 
 func decodeRule(r *registry) (mirrors.Rule, error) {

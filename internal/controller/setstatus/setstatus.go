@@ -23,6 +23,7 @@ const (
 	maxNodesNamed    = 10
 	maxFindingsNamed = 10
 	maxWhy           = 300 // of what keeps one node
+	maxMessage       = 16 << 10
 )
 
 // Published is what nodes are to have in force.
@@ -150,8 +151,12 @@ func acceptance(set *kinds.Set, findings []mirrors.Finding, used bool) metav1.Co
 		if !used && len(set.Entries) > 0 {
 			condition.Reason = configv1.ReasonNothingAccepted
 		}
-		condition.Message = strings.Join(left[:min(len(left), maxFindingsNamed)], "\n")
-		if more := len(left) - maxFindingsNamed; more > 0 {
+		named := left[:min(len(left), maxFindingsNamed)]
+		for condition.Message = strings.Join(named, "\n"); len(condition.Message) > maxMessage && len(named) > 1; {
+			named = named[:len(named)-1]
+			condition.Message = strings.Join(named, "\n")
+		}
+		if more := len(left) - len(named); more > 0 {
 			condition.Message += fmt.Sprintf("\nand %d more", more)
 		}
 	}

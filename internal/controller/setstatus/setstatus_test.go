@@ -182,6 +182,27 @@ func TestAStatusHasRoomForSoManyFindings(t *testing.T) {
 	wantCondition(t, "many", status, configv1.ConditionAccepted, metav1.ConditionFalse, configv1.ReasonPartsLeftOut, "and 490 more", "400 findings are not listed")
 }
 
+// The API server takes no condition of more than 32768 bytes, and what a set says of itself would never be written.
+func TestAConditionHasRoomForWhateverIsLeftOut(t *testing.T) {
+	long := strings.Repeat("x", 200)
+	bad := long + "://" + long + "@-" + long + "/_" + long + "X:" + long + "?" + long
+	var sets strings.Builder
+	for i := range 20 {
+		fmt.Fprintf(&sets, "a: s%d.com ->", i)
+		for j := range 9 {
+			fmt.Fprintf(&sets, " %q,", bad+fmt.Sprint(j))
+		}
+		sets.WriteString(" m.com\n")
+	}
+	status := statusOf(snapshotOf(t, sets.String()), configv1.MirrorSetStatus{}, nil)
+	wantCondition(t, "long", status, configv1.ConditionAccepted, metav1.ConditionFalse, configv1.ReasonPartsLeftOut, "\nand 1", " more")
+	for _, c := range status.Conditions {
+		if len(c.Message) > 20<<10 {
+			t.Errorf("%s: %d bytes: %.500q", c.Type, len(c.Message), c.Message)
+		}
+	}
+}
+
 func TestWhatFitsIsNamedInFull(t *testing.T) {
 	var sets strings.Builder
 	for i := range maxFindingsNamed {

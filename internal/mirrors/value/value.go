@@ -12,16 +12,29 @@ import (
 	"unicode/utf8"
 )
 
-// maxQuoted bounds, in characters, what is shown of a value.
-const maxQuoted = 100
+// What is shown of a value.
+const (
+	// maxQuoted bounds it, in characters.
+	maxQuoted = 100
+	// maxEscaped bounds it, in bytes, where most of its characters take up to ten to be shown.
+	maxEscaped = 3 * maxQuoted
+	longest    = len(`\U0010ffff`)
+)
 
 // Quote makes any value safe to print on one line. A long one is cut in the middle, because long values often differ at their ends.
 func Quote[Text ~string](text Text) string {
+	half := maxQuoted / 2
 	if utf8.RuneCountInString(string(text)) <= maxQuoted {
-		return strconv.Quote(string(text))
+		quoted := strconv.Quote(string(text))
+		if len(quoted) <= maxEscaped {
+			return quoted
+		}
+		half = maxEscaped / longest / 2
 	}
 	runes := []rune(string(text)) // what is no character becomes the one for that
-	const half = maxQuoted / 2
+	if len(strconv.Quote(string(runes[:half]))+strconv.Quote(string(runes[len(runes)-half:]))) > maxEscaped {
+		half = maxEscaped / longest / 2
+	}
 	head, tail := strconv.Quote(string(runes[:half])), strconv.Quote(string(runes[len(runes)-half:]))
 	return fmt.Sprintf("%s...%s", head[:len(head)-1], tail[1:])
 }

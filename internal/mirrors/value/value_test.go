@@ -131,6 +131,11 @@ func TestALongValueIsCutInTheMiddle(t *testing.T) {
 	if got := value.Quote(strings.Repeat("x", 100)); got != `"`+strings.Repeat("x", 100)+`"` {
 		t.Error(got)
 	}
+	for _, n := range []int{31, 100, 101, 1 << 20} {
+		if got := value.Quote(strings.Repeat("\U000e0001", n)); len(got) > 310 || !strings.Contains(got, `\U000e0001...\U000e0001`) {
+			t.Errorf("%d: %s", n, got)
+		}
+	}
 	if got := value.Quote(strings.Repeat("\n\xff", 200)); strings.Contains(got, "\n") || !utf8.ValidString(got) || len(got) > 500 {
 		t.Error(got)
 	}

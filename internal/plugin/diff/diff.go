@@ -80,6 +80,9 @@ func (o *options) run(cmd *cobra.Command, _ []string) error {
 	}
 	goes := o.deleted(current, wanted)
 	before, after := kinds.Merge(current, nil), kinds.Merge(kinds.Applied(remaining(current, goes), wanted), nil)
+	if before.TooLarge || after.TooLarge {
+		return mirrors.ErrTooLarge
+	}
 	found := compareResults(before, after)
 	found.name(goes)
 	if err := found.print(cmd.OutOrStdout(), o.format.Name); err != nil {

@@ -165,7 +165,11 @@ func (f *Flags) Merge(sets []kinds.Set) (mirrors.Result, error) {
 	if err != nil {
 		return mirrors.Result{}, err
 	}
-	return kinds.Merge(sets, insecure), nil
+	result := kinds.Merge(sets, insecure)
+	if result.TooLarge {
+		return result, mirrors.ErrTooLarge
+	}
+	return result, nil
 }
 
 func (f *Flags) scopes() (mirrors.Scopes, error) {

@@ -1,0 +1,50 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"time"
+
+	"github.com/mirrorset/mirrorset/internal/payload"
+)
+
+const (
+	// firstRestore is how soon after one restoration there may be another.
+	firstRestore = time.Second
+	// longestRestore bounds that where somebody keeps changing the ConfigMap.
+	longestRestore = time.Minute
+	// restoresCalm is after how long without a restoration that begins anew.
+	restoresCalm = 10 * time.Minute
+)
+
+// restores is how often the manager writes what it wrote before, because somebody else changed the ConfigMap meanwhile. That is done at once,
+// and then less and less often, so that two who both insist do not keep the API server and every agent busy.
+type restores struct {
+	wrote payload.Payload // last, without its text
+	at    time.Time       // of the last restoration
+	wait  time.Duration   // before the next one
+}
+
+// left is how long the payload has to wait; 0 where it is other content than was written last, which is no restoration.
+func (r *restores) left(next *payload.Payload, now time.Time) time.Duration {
+	if !r.isSame(next) || now.Sub(r.at) > restoresCalm {
+		return 0
+	}
+	return max(0, r.at.Add(r.wait).Sub(now))
+}
+
+// done takes note of a write.
+func (r *restores) done(next *payload.Payload, now time.Time) {
+	if r.isSame(next) {
+		if now.Sub(r.at) > restoresCalm {
+			r.wait = 0
+		}
+		r.at, r.wait = now, min(max(firstRestore, 2*r.wait), longestRestore)
+	}
+	r.wrote = payload.Payload{Digest: next.Digest, Sets: next.Sets, Provisional: next.Provisional}
+}
+
+func (r *restores) isSame(next *payload.Payload) bool {
+	return r.wrote.Digest == next.Digest && r.wrote.Sets == next.Sets && r.wrote.Provisional == next.Provisional
+}
