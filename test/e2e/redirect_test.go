@@ -140,7 +140,7 @@ var _ = Describe("containerd through the redirector", func() {
 			s.expectAsked(s.first, s.source)
 			return
 		}
-		s.expectRefusedWith(ctx, s.source.host+"/team/app"+digest, "NeverContactSource of set 30-airgap", s.first.host+"/copy/team/app: it sends on to "+s.source.host)
+		s.expectRefusedWith(ctx, s.source.host+"/team/app"+digest, "could not fetch content descriptor")
 		s.expectUntouched(s.source)
 	},
 		Entry("passes it over where the redirector asks it first", "/team", mirrored("0"), false, nodeTimeout),
