@@ -10,10 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/mirrorset/mirrorset/internal/redirect/upstream"
 )
@@ -35,7 +32,7 @@ type Listening struct {
 // Listen has the redirector serve its port, and returns once it has answered a first request. Another redirector of the
 // same user may listen there at the same time, as while one agent is replaced by the next.
 func (s *Server) Listen(ctx context.Context) (*Listening, error) {
-	listener, err := s.listen(ctx)
+	listener, err := s.listen()
 	if err != nil {
 		return nil, fmt.Errorf("the redirector cannot listen: %w", err)
 	}
@@ -62,16 +59,15 @@ func (s *Server) Listen(ctx context.Context) (*Listening, error) {
 }
 
 // listen listens by the socket that this process was given, or by one of its own.
-func (s *Server) listen(ctx context.Context) (net.Listener, error) {
-	if s.config.Socket != nil {
-		return listenBy(s.config.Socket)
+func (s *Server) listen() (_ net.Listener, err error) {
+	socket := s.config.Socket
+	if socket == nil {
+		if socket, err = Bind(s.config.Port); err != nil {
+			return nil, err
+		}
+		defer func() { _ = socket.Close() }() // the listener has it open as well
 	}
-	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
-		var set error
-		err := c.Control(func(fd uintptr) { set = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1) })
-		return errors.Join(err, set)
-	}}
-	return config.Listen(ctx, "tcp4", s.Address())
+	return listenBy(socket)
 }
 
 // Address is where containerd finds the redirector.
