@@ -13,7 +13,7 @@ import (
 
 	"github.com/go-logr/logr"
 
-	"github.com/mirrorset/mirrorset/internal/redirect"
+	"github.com/mirrorset/mirrorset/internal/redirect/loopback"
 	"github.com/mirrorset/mirrorset/internal/respawn"
 )
 
@@ -30,7 +30,7 @@ func runChildren(ready string, log logr.Logger) (status int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	socket, err := redirect.Bind(port)
+	socket, err := loopback.Bind(port)
 	if err != nil {
 		log.Error(err, "The redirector's port is not held, so that it is closed while the agent is started again after a crash")
 		return parent.Run()

@@ -18,6 +18,7 @@ import (
 
 	"github.com/go-logr/logr"
 
+	"github.com/mirrorset/mirrorset/internal/redirect/loopback/loopbacktest"
 	"github.com/mirrorset/mirrorset/internal/route"
 )
 
@@ -41,7 +42,7 @@ func startAttacked(t *testing.T) attacked {
 // expectPull wants an honest pull answered.
 func (a attacked) expectPull(t *testing.T, meanwhile string) {
 	t.Helper()
-	if status, err := answer(t, dial(t, a.Address(), get(a.open))); status != http.StatusTemporaryRedirect {
+	if status, err := loopbacktest.Answer(t, loopbacktest.Dial(t, a.Address(), loopbacktest.Get(a.open))); status != http.StatusTemporaryRedirect {
 		t.Errorf("%s: an honest pull got status %d, error %v", meanwhile, status, err)
 	}
 }
@@ -55,7 +56,7 @@ type reply struct {
 // answers returns all that come for a text, until the redirector closes the connection.
 func (a attacked) answers(t *testing.T, text string) (all []reply) {
 	t.Helper()
-	c := dial(t, a.Address(), text)
+	c := loopbacktest.Dial(t, a.Address(), text)
 	if err := c.SetReadDeadline(time.Now().Add(time.Minute / 2)); err != nil { // so that the test ends
 		t.Fatal(err)
 	}
@@ -102,10 +103,10 @@ func TestNoRequestLeadsAnywhereButToTheRulesPlaces(t *testing.T) {
 		"another method in a header":           {"DELETE " + a.open + " HTTP/1.1\r\nHost: x\r\nX-HTTP-Method-Override: GET\r\n" + end, []int{405}},
 		"two lengths":                          {"GET " + a.open + " HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nContent-Length: 5\r\n" + end, []int{400}},
 		"a length with a sign":                 {"GET " + a.open + " HTTP/1.1\r\nHost: x\r\nContent-Length: +0\r\n" + end, []int{400}},
-		"a length and chunks":                  {"GET " + a.open + " HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + get(a.shut), []int{400}},
+		"a length and chunks":                  {"GET " + a.open + " HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + loopbacktest.Get(a.shut), []int{400}},
 		"chunks in capitals behind a space":    {"GET " + a.open + " HTTP/1.1\r\nHost: x\r\nTransfer-Encoding : chunked\r\n" + end, []int{400}},
 		"chunks of another coding":             {"GET " + a.open + " HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: xchunked\r\n" + end, []int{501}},
-		"a request in a body":                  {"GET " + a.open + " HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\n" + get(a.shut), []int{400}},
+		"a request in a body":                  {"GET " + a.open + " HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\n" + loopbacktest.Get(a.shut), []int{400}},
 		"a body that is announced":             {"GET " + a.open + " HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n", []int{400}},
 		"a folded header":                      {"GET " + a.open + " HTTP/1.1\r\nHost: x\r\nX-A: b\r\n Transfer-Encoding: chunked\r\n" + end, []int{307}},
 		"a NUL in a header":                    {"GET " + a.open + " HTTP/1.1\r\nHost: x\r\nX-A: b\x00c\r\n" + end, []int{400}},
@@ -115,7 +116,7 @@ func TestNoRequestLeadsAnywhereButToTheRulesPlaces(t *testing.T) {
 		"a version that is none":               {"GET " + a.open + " HTTP/9.9\r\nHost: x\r\n" + end, []int{505}},
 		"HTTP/2 by an upgrade":                 {"GET " + a.open + " HTTP/1.1\r\nHost: x\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\nConnection: Upgrade, HTTP2-Settings, close\r\n\r\n", []int{307}},
 		"headers without end":                  {"GET " + a.open + " HTTP/1.1\r\nHost: x\r\n" + strings.Repeat("X-A: "+strings.Repeat("a", 1000)+"\r\n", 100) + end, []int{431}},
-		"two requests at once":                 {get(a.open) + strings.Replace(get(a.shut), "\r\n\r\n", "\r\n"+end, 1), []int{307, 403}},
+		"two requests at once":                 {loopbacktest.Get(a.open) + strings.Replace(loopbacktest.Get(a.shut), "\r\n\r\n", "\r\n"+end, 1), []int{307, 403}},
 		"a way up":                             {in(a.shut, "/y/", "/x/../y/"), []int{404}},
 		"a way up in other letters":            {in(a.shut, "/y/", "/x/%2e%2e/y/"), []int{404}},
 		"a way up behind escaped slashes":      {in(a.shut, "/y/", "/x%2f..%2fy/"), []int{404}},
@@ -162,12 +163,12 @@ func TestASlowClientHoldsUpNobodyAndIsGivenUp(t *testing.T) {
 		"says nothing":                     "",
 		"sends a part of a line":           "GET ",
 		"sends headers and no end":         "GET " + a.open + " HTTP/1.1\r\nHost: x\r\nX-Slow: ",
-		"sends a request and half another": get(a.open) + "GET " + a.open[:20],
+		"sends a request and half another": loopbacktest.Get(a.open) + "GET " + a.open[:20],
 	}
 	held := make(map[string][]net.Conn)
 	for name, text := range slow {
 		for range 100 {
-			held[name] = append(held[name], dial(t, a.Address(), text))
+			held[name] = append(held[name], loopbacktest.Dial(t, a.Address(), text))
 		}
 	}
 	ends, ended := make(chan struct{}), make(chan struct{})
@@ -218,8 +219,8 @@ func TestAClientThatReadsNoneOfItsStreamIsGivenUp(t *testing.T) {
 	setRules(t, s, "a: s.com/x -> "+mirror.host+"/m", mirror.host)
 	listenFor(t, s)
 	path := key.Path("s.com", "0") + "/x/app/"
-	c := dial(t, s.Address(), get(path+blobs+"/"+manifestDigest+"?ns=s.com"))
-	if status, err := answer(t, dial(t, s.Address(), get(path+manifests+"/"+manifestDigest+"?ns=s.com"))); status != http.StatusOK {
+	c := loopbacktest.Dial(t, s.Address(), loopbacktest.Get(path+blobs+"/"+manifestDigest+"?ns=s.com"))
+	if status, err := loopbacktest.Answer(t, loopbacktest.Dial(t, s.Address(), loopbacktest.Get(path+manifests+"/"+manifestDigest+"?ns=s.com"))); status != http.StatusOK {
 		t.Errorf("an honest pull meanwhile: status %d, error %v", status, err)
 	}
 	if err := <-given; err == nil {

@@ -9,11 +9,14 @@ import (
 	"net"
 	"net/http"
 	"testing"
+
+	"github.com/mirrorset/mirrorset/internal/redirect/loopback"
+	"github.com/mirrorset/mirrorset/internal/redirect/loopback/loopbacktest"
 )
 
 func TestASocketThatIsHeldTakesConnectionsOnlyWhileARedirectorListens(t *testing.T) {
 	port := freePort(t)
-	socket, err := Bind(port)
+	socket, err := loopback.Bind(port)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,7 +35,7 @@ func TestASocketThatIsHeldTakesConnectionsOnlyWhileARedirectorListens(t *testing
 		if err != nil {
 			t.Fatal(err)
 		}
-		if status, err := answer(t, dial(t, s.Address(), get(selfPath))); status != http.StatusOK {
+		if status, err := loopbacktest.Answer(t, loopbacktest.Dial(t, s.Address(), loopbacktest.Get(selfPath))); status != http.StatusOK {
 			t.Errorf("status %d, error %v", status, err)
 		}
 		if err := l.Close(); err != nil {
@@ -40,7 +43,7 @@ func TestASocketThatIsHeldTakesConnectionsOnlyWhileARedirectorListens(t *testing
 		}
 		refused("once it is closed")
 	}
-	if _, err := Bind(startForeign(t)); err == nil {
+	if _, err := loopback.Bind(startForeign(t)); err == nil {
 		t.Error("a port that somebody else has is bound")
 	}
 }

@@ -20,6 +20,7 @@ import (
 
 	"github.com/go-logr/logr"
 
+	"github.com/mirrorset/mirrorset/internal/redirect/loopback/loopbacktest"
 	"github.com/mirrorset/mirrorset/internal/route"
 )
 
@@ -179,13 +180,13 @@ func TestAHostileMirrorGetsNothingIntoANodeAndHoldsUpNoOther(t *testing.T) {
 					return key.Path("s.com", e) + "/" + repository + "/manifests/" + manifestDigest + "?ns=s.com"
 				}
 				for i := range 4 { // each asks for an image of its own
-					dial(t, s.Address(), get(path("0", fmt.Sprint("x/", i))))
+					loopbacktest.Dial(t, s.Address(), loopbacktest.Get(path("0", fmt.Sprint("x/", i))))
 				}
-				asked := dial(t, s.Address(), get(path("0", "x/app")))
-				if status, err := answer(t, dial(t, s.Address(), get(path(route.Source, "y/app")))); status != http.StatusTemporaryRedirect {
+				asked := loopbacktest.Dial(t, s.Address(), loopbacktest.Get(path("0", "x/app")))
+				if status, err := loopbacktest.Answer(t, loopbacktest.Dial(t, s.Address(), loopbacktest.Get(path(route.Source, "y/app")))); status != http.StatusTemporaryRedirect {
 					t.Errorf("an honest pull meanwhile: status %d, error %v", status, err)
 				}
-				status, err := answer(t, asked)
+				status, err := loopbacktest.Answer(t, asked)
 				toSee := !streamed && status == http.StatusTemporaryRedirect // containerd sees for itself, at that very mirror
 				if status != http.StatusNotFound && !toSee {
 					t.Errorf("status %d, error %v", status, err)

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/mirrorset/mirrorset/internal/redirect/loopback"
 	"github.com/mirrorset/mirrorset/internal/redirect/upstream"
 )
 
@@ -36,7 +37,6 @@ func (s *Server) Listen(ctx context.Context) (*Listening, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the redirector cannot listen: %w", err)
 	}
-	tcp, _ := listener.(*net.TCPListener) // which is what listens to tcp4
 	l := &Listening{
 		server: &http.Server{
 			Handler:           s,
@@ -46,12 +46,12 @@ func (s *Server) Listen(ctx context.Context) (*Listening, error) {
 			MaxHeaderBytes:    upstream.MaxHeader,
 			// OPTIONS * is answered as all else that is not served.
 			DisableGeneralOptionsHandler: true,
-			ConnContext:                  withConnection,
-			ConnState:                    noteRest,
+			ConnContext:                  loopback.WithConnection,
+			ConnState:                    loopback.NoteState,
 		},
 		ended: make(chan error, 1),
 	}
-	go func() { l.ended <- l.server.Serve(hold(tcp, maxConnections)) }()
+	go func() { l.ended <- l.server.Serve(listener) }()
 	if err := test(ctx, s.Address()); err != nil {
 		return nil, errors.Join(err, l.server.Close())
 	}
@@ -62,12 +62,12 @@ func (s *Server) Listen(ctx context.Context) (*Listening, error) {
 func (s *Server) listen() (_ net.Listener, err error) {
 	socket := s.config.Socket
 	if socket == nil {
-		if socket, err = Bind(s.config.Port); err != nil {
+		if socket, err = loopback.Bind(s.config.Port); err != nil {
 			return nil, err
 		}
 		defer func() { _ = socket.Close() }() // the listener has it open as well
 	}
-	return listenBy(socket)
+	return loopback.Listen(socket, maxConnections)
 }
 
 // Address is where containerd finds the redirector.

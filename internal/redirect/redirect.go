@@ -25,6 +25,7 @@ import (
 
 	"github.com/mirrorset/mirrorset/internal/grants"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/redirect/loopback"
 	"github.com/mirrorset/mirrorset/internal/route"
 )
 
@@ -32,7 +33,7 @@ import (
 type Config struct {
 	// Port is the one of 127.0.0.1 to listen on.
 	Port int
-	// Socket, if it is not nil, is one of [Bind] to listen by, which another process holds open as well.
+	// Socket, if it is not nil, is one of [loopback.Bind] to listen by, which another process holds open as well.
 	Socket *os.File
 	// Keys returns those that open its entries, and is asked for each request. Where there are none yet, every entry is open, and no mirror gets a
 	// login or an authority.
@@ -134,7 +135,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) Result {
 		fail(w, http.StatusNotFound, "NAME_UNKNOWN", "this is no path of a hosts.toml that this node has now")
 		return BadRequest
 	}
-	noteLetIn(r)
+	loopback.NoteLetIn(r)
 	rank, isRank := q.entry.Rank()
 	switch {
 	case isRank:

@@ -15,6 +15,7 @@ import (
 
 	"github.com/go-logr/logr"
 
+	"github.com/mirrorset/mirrorset/internal/redirect/loopback/loopbacktest"
 	"github.com/mirrorset/mirrorset/internal/route"
 )
 
@@ -44,13 +45,13 @@ func listenFor(t *testing.T, s *Server) {
 func TestThousandsOfConnectionsOfAStrangerKeepOutNoPull(t *testing.T) {
 	const key = route.Key("now")
 	s := listening(t, key, "a: s.com/x -> (none)\nb: s.com/y -> m.com [Never]")
-	pull := get(key.Path("s.com", route.Source) + "/x/app/manifests/" + manifestDigest + "?ns=s.com")
-	texts := []string{"", "G", "GET /v2/ HTTP/1.1\r\nX-Slow: ", get("/v2/_mirrorset/source/x/app/manifests/latest?ns=s.com"), "\x16\x03\x01garbage"}
+	pull := loopbacktest.Get(key.Path("s.com", route.Source) + "/x/app/manifests/" + manifestDigest + "?ns=s.com")
+	texts := []string{"", "G", "GET /v2/ HTTP/1.1\r\nX-Slow: ", loopbacktest.Get("/v2/_mirrorset/source/x/app/manifests/latest?ns=s.com"), "\x16\x03\x01garbage"}
 	for i := range 5000 {
-		dial(t, s.Address(), texts[i%len(texts)])
+		loopbacktest.Dial(t, s.Address(), texts[i%len(texts)])
 	}
 	for i := range 100 {
-		if status, err := answer(t, dial(t, s.Address(), pull)); status != http.StatusTemporaryRedirect {
+		if status, err := loopbacktest.Answer(t, loopbacktest.Dial(t, s.Address(), pull)); status != http.StatusTemporaryRedirect {
 			t.Fatalf("request %d: status %d, error %v", i, status, err)
 		}
 	}
@@ -89,16 +90,16 @@ func TestAnAnswerToAPullOutlivesThousandsOfStrangers(t *testing.T) {
 		has(w, r)
 	})
 	s := listening(t, key, "a: s.com/x -> "+mirror.host+"/m")
-	pull := dial(t, s.Address(), get(key.Path("s.com", "0")+"/x/app/manifests/"+manifestDigest+"?ns=s.com"))
+	pull := loopbacktest.Dial(t, s.Address(), loopbacktest.Get(key.Path("s.com", "0")+"/x/app/manifests/"+manifestDigest+"?ns=s.com"))
 	<-asked
 	for range 2 * maxConnections {
-		dial(t, s.Address(), "")
+		loopbacktest.Dial(t, s.Address(), "")
 	}
-	if status, err := answer(t, dial(t, s.Address(), get(selfPath))); status != http.StatusOK {
+	if status, err := loopbacktest.Answer(t, loopbacktest.Dial(t, s.Address(), loopbacktest.Get(selfPath))); status != http.StatusOK {
 		t.Fatalf("status %d, error %v", status, err)
 	}
 	close(answers)
-	if status, err := answer(t, pull); status != http.StatusTemporaryRedirect {
+	if status, err := loopbacktest.Answer(t, pull); status != http.StatusTemporaryRedirect {
 		t.Errorf("status %d, error %v", status, err)
 	}
 }
@@ -106,13 +107,13 @@ func TestAnAnswerToAPullOutlivesThousandsOfStrangers(t *testing.T) {
 func TestOrdinaryPullingNeverWaitsForItsOwnIdleConnections(t *testing.T) {
 	const key = route.Key("now")
 	s := listening(t, key, "a: s.com/x -> (none)\nb: s.com/y -> m.com [Never]")
-	pull := get(key.Path("s.com", route.Source) + "/x/app/manifests/" + manifestDigest + "?ns=s.com")
+	pull := loopbacktest.Get(key.Path("s.com", route.Source) + "/x/app/manifests/" + manifestDigest + "?ns=s.com")
 	deadline := time.Now().Add(time.Minute / 2) // in which idle connections that had to end by themselves would make room six times
 	for i := range 10 * maxConnections {        // each is left idle, as containerd leaves them
 		if time.Now().After(deadline) {
 			t.Fatalf("only %d pulls were answered", i)
 		}
-		if status, err := answer(t, dial(t, s.Address(), pull)); status != http.StatusTemporaryRedirect {
+		if status, err := loopbacktest.Answer(t, loopbacktest.Dial(t, s.Address(), pull)); status != http.StatusTemporaryRedirect {
 			t.Fatalf("pull %d: status %d, error %v", i, status, err)
 		}
 	}
@@ -121,8 +122,8 @@ func TestOrdinaryPullingNeverWaitsForItsOwnIdleConnections(t *testing.T) {
 func TestAConnectionThatRestsIsClosedAfterSeconds(t *testing.T) {
 	const key = route.Key("now")
 	s := listening(t, key, "a: s.com/x -> (none)")
-	c := dial(t, s.Address(), get(key.Path("s.com", route.Source)+"/x/app/manifests/"+manifestDigest+"?ns=s.com"))
-	if status, err := answer(t, c); status != http.StatusTemporaryRedirect {
+	c := loopbacktest.Dial(t, s.Address(), loopbacktest.Get(key.Path("s.com", route.Source)+"/x/app/manifests/"+manifestDigest+"?ns=s.com"))
+	if status, err := loopbacktest.Answer(t, c); status != http.StatusTemporaryRedirect {
 		t.Fatalf("status %d, error %v", status, err)
 	}
 	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, io.EOF) { // within the deadline of half a minute

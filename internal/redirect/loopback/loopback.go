@@ -3,7 +3,9 @@
 
 //go:build linux
 
-package redirect
+// Package loopback is the redirector's port on 127.0.0.1: a socket that outlives the process which serves by it (ADR 29), and connections of which
+// those that ask nothing keep out no pull (ADR 26).
+package loopback
 
 import (
 	"errors"
@@ -14,8 +16,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Bind returns a socket that has the port of 127.0.0.1 and does not listen yet. A redirector that is given it ([Config]) listens by it. Once one
-// does, connections are taken for as long as any process has the socket open: those that come while no redirector is there wait for the next one.
+// Bind returns a socket that has the port of 127.0.0.1 and does not listen yet. Once a redirector listens by it ([Listen]), the kernel takes
+// connections for as long as any process has the socket open: those that come while no redirector is there wait for the next one. Another
+// redirector of the same user may have the port at the same time, as while one agent is replaced by the next.
 func Bind(port int) (*os.File, error) {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -31,8 +34,8 @@ func Bind(port int) (*os.File, error) {
 	return os.NewFile(uintptr(fd), "redirector"), nil
 }
 
-// listenBy has a bound socket listen.
-func listenBy(socket *os.File) (net.Listener, error) {
+// Listen has a bound socket listen, and holds at most so many connections. The caller may close the socket then.
+func Listen(socket *os.File, most int) (net.Listener, error) {
 	connection, err := socket.SyscallConn()
 	if err != nil {
 		return nil, err
@@ -44,5 +47,10 @@ func listenBy(socket *os.File) (net.Listener, error) {
 	if listening != nil {
 		return nil, listening
 	}
-	return net.FileListener(socket)
+	listener, err := net.FileListener(socket)
+	if err != nil {
+		return nil, err
+	}
+	tcp, _ := listener.(*net.TCPListener) // which is what listens by such a socket
+	return hold(tcp, most), nil
 }

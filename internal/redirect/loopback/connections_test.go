@@ -1,10 +1,9 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package redirect
+package loopback
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"io"
@@ -14,40 +13,9 @@ import (
 	"strconv"
 	"testing"
 	"time"
+
+	"github.com/mirrorset/mirrorset/internal/redirect/loopback/loopbacktest"
 )
-
-// dial opens a connection, and sends what is given.
-func dial(t *testing.T, address, text string) net.Conn {
-	t.Helper()
-	c, err := net.Dial("tcp4", address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = c.Close() })
-	if _, err := io.WriteString(c, text); err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
-
-// get is a request as it is sent.
-func get(path string) string {
-	return "GET " + path + " HTTP/1.1\r\nHost: localhost\r\n\r\n"
-}
-
-// answer reads one answer's status. It is for a server that answers at once: the deadline is there so that a test ends.
-func answer(t *testing.T, c net.Conn) (status int, err error) {
-	t.Helper()
-	if err := c.SetReadDeadline(time.Now().Add(time.Minute / 2)); err != nil {
-		t.Fatal(err)
-	}
-	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
-	if err != nil {
-		return 0, err
-	}
-	_, err = io.Copy(io.Discard, resp.Body)
-	return resp.StatusCode, errors.Join(err, resp.Body.Close())
-}
 
 // held is a listener that holds few connections, with a server that lets in those who ask for /in, and answers /wait when it is told to.
 type held struct {
@@ -63,9 +31,9 @@ func startHeld(t *testing.T, most int) *held {
 		t.Fatal(err)
 	}
 	h := &held{hold(listener, most), make(chan struct{}), make(chan struct{}, most)}
-	server := &http.Server{ConnContext: withConnection, ConnState: noteRest, Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	server := &http.Server{ConnContext: WithConnection, ConnState: NoteState, Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/out" {
-			noteLetIn(r)
+			NoteLetIn(r)
 		}
 		if r.URL.Path == "/wait" {
 			h.asked <- struct{}{}
@@ -89,8 +57,8 @@ func startHeld(t *testing.T, most int) *held {
 // opens returns a new connection, once what it asked for has been answered.
 func (h *held) opens(t *testing.T, path string) net.Conn {
 	t.Helper()
-	c := dial(t, h.Addr().String(), get(path))
-	if status, err := answer(t, c); status != http.StatusOK {
+	c := loopbacktest.Dial(t, h.Addr().String(), loopbacktest.Get(path))
+	if status, err := loopbacktest.Answer(t, c); status != http.StatusOK {
 		t.Fatalf("%s: status %d, error %v", path, status, err)
 	}
 	return c
@@ -99,7 +67,7 @@ func (h *held) opens(t *testing.T, path string) net.Conn {
 // waits returns a new connection whose answer is under way.
 func (h *held) waits(t *testing.T) net.Conn {
 	t.Helper()
-	c := dial(t, h.Addr().String(), get("/wait"))
+	c := loopbacktest.Dial(t, h.Addr().String(), loopbacktest.Get("/wait"))
 	<-h.asked
 	return c
 }
@@ -123,10 +91,10 @@ func (h *held) settles(t *testing.T, want ...int) {
 // staysOpen reports whether another request on the connection is answered.
 func staysOpen(t *testing.T, c net.Conn) bool {
 	t.Helper()
-	if _, err := io.WriteString(c, get("/out")); err != nil {
+	if _, err := io.WriteString(c, loopbacktest.Get("/out")); err != nil {
 		return false
 	}
-	status, err := answer(t, c)
+	status, err := loopbacktest.Answer(t, c)
 	return err == nil && status == http.StatusOK
 }
 
@@ -160,7 +128,7 @@ func TestANewConnectionTakesThePlaceOfTheOneNeededLeast(t *testing.T) {
 			var gone string
 			for i, conn := range there {
 				if c.has[i] == "/wait" {
-					if status, err := answer(t, conn); status != http.StatusOK {
+					if status, err := loopbacktest.Answer(t, conn); status != http.StatusOK {
 						t.Errorf("an answer was broken off: status %d, error %v", status, err)
 					}
 				} else if !staysOpen(t, conn) {
@@ -177,10 +145,10 @@ func TestANewConnectionTakesThePlaceOfTheOneNeededLeast(t *testing.T) {
 func TestAnAnswerIsNeverBrokenOffForANewConnection(t *testing.T) {
 	h := startHeld(t, 2)
 	first, second := h.waits(t), h.waits(t)
-	third := dial(t, h.Addr().String(), get("/in"))
+	third := loopbacktest.Dial(t, h.Addr().String(), loopbacktest.Get("/in"))
 	close(h.answer)
 	for i, c := range []net.Conn{first, second, third} {
-		if status, err := answer(t, c); status != http.StatusOK {
+		if status, err := loopbacktest.Answer(t, c); status != http.StatusOK {
 			t.Errorf("connection %d: status %d, error %v", i, status, err)
 		}
 	}
@@ -188,12 +156,12 @@ func TestAnAnswerIsNeverBrokenOffForANewConnection(t *testing.T) {
 
 func TestAConnectionThatEndsMakesRoom(t *testing.T) {
 	h := startHeld(t, 1)
-	dial(t, h.Addr().String(), "GET /wait HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n") // it never rests
+	loopbacktest.Dial(t, h.Addr().String(), "GET /wait HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n") // it never rests
 	<-h.asked
-	second := dial(t, h.Addr().String(), get("/in"))
+	second := loopbacktest.Dial(t, h.Addr().String(), loopbacktest.Get("/in"))
 	time.Sleep(50 * time.Millisecond) // so that it waits, mostly; the test holds without
 	close(h.answer)
-	if status, err := answer(t, second); status != http.StatusOK {
+	if status, err := loopbacktest.Answer(t, second); status != http.StatusOK {
 		t.Errorf("status %d, error %v", status, err)
 	}
 }
@@ -204,13 +172,13 @@ func TestAListenerThatIsClosedWaitsForNoRoom(t *testing.T) {
 		t.Fatal(err)
 	}
 	l := hold(listener, 1)
-	dial(t, l.Addr().String(), "")
+	loopbacktest.Dial(t, l.Addr().String(), "")
 	first, err := l.Accept()
 	if err != nil {
 		t.Fatal(err)
 	}
-	noteLetIn((&http.Request{}).WithContext(withConnection(t.Context(), first)))
-	dial(t, l.Addr().String(), "")
+	NoteLetIn((&http.Request{}).WithContext(WithConnection(t.Context(), first)))
+	loopbacktest.Dial(t, l.Addr().String(), "")
 	ended := make(chan error)
 	go func() {
 		_, err := l.Accept()

@@ -1,7 +1,7 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package redirect
+package loopback
 
 import (
 	"container/list"
@@ -146,19 +146,20 @@ func (c *connection) Close() error {
 // connectionKey is where the context of a request has its connection.
 type connectionKey struct{}
 
-func withConnection(ctx context.Context, c net.Conn) context.Context {
+// WithConnection is the ConnContext of a server that listens by [Listen].
+func WithConnection(ctx context.Context, c net.Conn) context.Context {
 	return context.WithValue(ctx, connectionKey{}, c)
 }
 
-// noteLetIn notes that a request has come by a path of a hosts.toml.
-func noteLetIn(r *http.Request) {
+// NoteLetIn notes that a request has come by a path of a hosts.toml, so that its connection is no stranger's.
+func NoteLetIn(r *http.Request) {
 	if c, ok := r.Context().Value(connectionKey{}).(*connection); ok {
 		c.letIn()
 	}
 }
 
-// noteRest is told what the server does with a connection.
-func noteRest(conn net.Conn, state http.ConnState) {
+// NoteState is the ConnState of a server that listens by [Listen].
+func NoteState(conn net.Conn, state http.ConnState) {
 	if c, ok := conn.(*connection); ok && state == http.StateIdle {
 		c.rests()
 	}
