@@ -4,10 +4,16 @@
 package integration_test
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
+	"errors"
+	"fmt"
+	"io"
 	"maps"
 	"strconv"
 	"strings"
+	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -35,16 +41,29 @@ func edit(ctx context.Context, change func(*corev1.ConfigMap)) {
 	})).To(Succeed())
 }
 
+// pack returns a text gzipped.
+func pack(text string) []byte {
+	GinkgoHelper()
+	var packed bytes.Buffer
+	w := gzip.NewWriter(&packed)
+	_, err := io.WriteString(w, text)
+	Expect(errors.Join(err, w.Close())).To(Succeed())
+	return packed.Bytes()
+}
+
 // overwrite puts a payload into the ConfigMap.
 func overwrite(p payload.Payload) func(*corev1.ConfigMap) {
 	return func(cm *corev1.ConfigMap) {
+		if cm.Annotations == nil {
+			cm.Annotations = make(map[string]string)
+		}
 		maps.Copy(cm.Annotations, p.Annotations())
-		cm.Data = map[string]string{payload.Key: string(p.Text)}
+		cm.Data, cm.BinaryData = map[string]string{payload.Key: string(p.Text)}, nil
 	}
 }
 
 func annotate(key, value string) func(*corev1.ConfigMap) {
-	return func(cm *corev1.ConfigMap) { cm.Annotations[key] = value }
+	return func(cm *corev1.ConfigMap) { metav1.SetMetaDataAnnotation(&cm.ObjectMeta, key, value) }
 }
 
 var _ = Describe("The ConfigMap", func() {
@@ -102,6 +121,9 @@ var _ = Describe("The ConfigMap", func() {
 		}, int64(0)),
 		Entry("remove the annotations", func(cm *corev1.ConfigMap) { cm.Annotations = nil }, int64(1)),
 		Entry("remove the labels", func(cm *corev1.ConfigMap) { cm.Labels = nil }, int64(0)),
+		Entry("fill it, so that the rules have no room", func(cm *corev1.ConfigMap) {
+			cm.Data = map[string]string{"notes": strings.Repeat("x", 1<<20-10)}
+		}, int64(1)),
 		Entry("add a compressed text", func(cm *corev1.ConfigMap) { cm.BinaryData = map[string][]byte{payload.CompressedKey: {1}} }, int64(0)),
 	)
 
@@ -113,6 +135,34 @@ var _ = Describe("The ConfigMap", func() {
 		restored(ctx, before, before.Revision+1)
 		n.keepsRules(s)
 		Expect(lost()).To(BeEmpty())
+	})
+
+	It("is not fought over with somebody who insists, and is whole once they stop", func(ctx SpecContext) {
+		n = newNode()
+		manager := startManager(ctx, alone)
+		startAgent(ctx, n)
+		before := inForce(ctx)
+		lost := n.guard()
+		written := func() int { return strings.Count(manager.Log(), `"msg":"Published"`) }
+		Eventually(written).Should(BeNumerically(">=", 1))
+		first, harms := written(), 0
+		for end := time.Now().Add(10 * time.Second); time.Now().Before(end); {
+			cm, err := configMap(ctx)
+			Expect(err).NotTo(HaveOccurred())
+			if cm.Data[payload.Key] != string(before.Text) {
+				continue // it is harmed already
+			}
+			cm.Data[payload.Key] += "#"
+			if admin.Update(ctx, cm) == nil {
+				harms++
+			}
+		}
+		Expect(harms).To(BeNumerically(">=", 2), "or nobody insisted")
+		Expect(written()-first).To(BeNumerically("<=", 6), "restored at once, and after 1, 2, 4 and 8 seconds")
+		Eventually(published).WithContext(ctx).WithTimeout(30 * time.Second).Should(HaveField("Digest", before.Digest))
+		n.keepsRules(s)
+		Expect(lost()).To(BeEmpty())
+		AddReportEntry("figures", fmt.Sprintf("changed %d times in ten seconds, written %d times", harms, written()-first), ReportEntryVisibilityAlways)
 	})
 
 	It("is restored when others publish something complete and newer", func(ctx SpecContext) {
@@ -137,6 +187,21 @@ var _ = Describe("The ConfigMap", func() {
 		Expect(manager.Stop()).To(Succeed())
 		lost := n.guard()
 		other := []byte(rendered(set("other", entry("s.com", "m.local"))))
+		next := func(text string) func(*corev1.ConfigMap) {
+			return overwrite(payload.New(before.Revision+1, []byte(text)))
+		}
+		revised := func(revision string) func(*corev1.ConfigMap) {
+			return func(cm *corev1.ConfigMap) {
+				next(string(other))(cm)
+				annotate(payload.RevisionAnnotation, revision)(cm)
+			}
+		}
+		compressed := func(text string) func(*corev1.ConfigMap) {
+			return func(cm *corev1.ConfigMap) {
+				next(text)(cm)
+				cm.Data, cm.BinaryData = nil, map[string][]byte{payload.CompressedKey: pack(text)}
+			}
+		}
 		damaged := payload.New(before.Revision+1, other)
 		damaged.Digest = before.Digest
 		for _, tc := range []struct {
@@ -146,7 +211,27 @@ var _ = Describe("The ConfigMap", func() {
 			{overwrite(damaged), "the digest of the text is"},
 			{overwrite(payload.New(before.Revision-1, other)), "is older than"},
 			{overwrite(payload.New(before.Revision, other)), "was published with digest"},
-			{overwrite(payload.New(before.Revision+1, []byte("[[registry"))), "registries.conf:"},
+			{next("[[registry"), "registries.conf:"},
+			{next("unqualified-search-registries = [\"evil.com\"]\n" + string(other)), "unqualified-search-registries"},
+			{next("credential-helpers = [\"evil\"]\n" + string(other)), "credential-helpers"},
+			{next(string(other) + "[aliases]\nalpine = \"evil.com/alpine\"\n"), "[aliases]"},
+			{next(strings.ReplaceAll(string(other), "location = \"s.com\"", "prefix = \"s.com\"\nlocation = \"evil.com\"")), "prefix and location are both set"},
+			{next(string(other) + "\n[[registry]]\nlocation = \"s.com\"\nblocked = true\n"), "out of order"},
+			{next(strings.ReplaceAll(string(other), "\n", "\r\n")), "line 2,"},
+			{next("\ufeff" + string(other)), "line 1,"},
+			{next(string(other) + "registry = " + strings.Repeat("[", 900<<10)), "is none that Mirrorset writes"},
+			{compressed("registry" + strings.Repeat(".a", 3<<20) + " = true\n"), "line 1,"},
+			{compressed(strings.Repeat("[[registry]]\n", 1<<19)), "table 1: source"},
+			{compressed(strings.Repeat("\n", 100<<20)), payload.ErrTooLarge.Error()},
+			{func(cm *corev1.ConfigMap) {
+				next(string(other))(cm)
+				cm.Data, cm.BinaryData = nil, map[string][]byte{payload.Key: other}
+			}, "neither registries.conf nor registries.conf.gz is there"},
+			{revised("-1"), "revision -1 is out of range"},
+			{revised("9223372036854775808"), "value out of range"},
+			{revised("9223372036854775807"), "revision 9223372036854775807 is out of range"},
+			{func(cm *corev1.ConfigMap) { cm.Annotations, cm.Labels = nil, nil }, payload.RevisionAnnotation},
+			{func(cm *corev1.ConfigMap) { cm.Annotations = map[string]string{} }, payload.RevisionAnnotation},
 			{annotate(payload.RevisionAnnotation, "x"), payload.RevisionAnnotation},
 			{func(cm *corev1.ConfigMap) {
 				overwrite(payload.New(before.Revision+1, other))(cm)
@@ -166,6 +251,10 @@ var _ = Describe("The ConfigMap", func() {
 		Expect(lost()).To(BeEmpty())
 
 		Expect(strings.Count(agent.Log(), ", which is in force: refused")).To(Equal(1), "an error is logged once")
+		peak, err := agent.PeakMemory()
+		Expect(err).NotTo(HaveOccurred())
+		AddReportEntry("figures", fmt.Sprintf("agent %d MiB", peak), ReportEntryVisibilityAlways)
+		Expect(peak).To(BeNumerically("<", memoryLimit))
 		startManager(ctx, alone)
 		change(ctx, s, entry("quay.io", "m3.local"))
 		n.wantRules(s)

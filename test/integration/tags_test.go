@@ -19,9 +19,15 @@ import (
 // tagSet creates a set for tags.
 func tagSet(ctx context.Context, name string, entries ...configv1.ImageTagMirrors) *configv1.ImageTagMirrorSet {
 	GinkgoHelper()
+	s := newTagSet(name, entries...)
+	Expect(admin.Create(ctx, s)).To(Succeed())
+	return s
+}
+
+// newTagSet returns one that is not yet created.
+func newTagSet(name string, entries ...configv1.ImageTagMirrors) *configv1.ImageTagMirrorSet {
 	s := &configv1.ImageTagMirrorSet{}
 	s.Name, s.Spec.ImageTagMirrors = name, entries
-	Expect(admin.Create(ctx, s)).To(Succeed())
 	return s
 }
 
