@@ -144,8 +144,8 @@ var _ = Describe("The ConfigMap", func() {
 		before := inForce(ctx)
 		lost := n.guard()
 		written := func() int { return strings.Count(manager.Log(), `"msg":"Published"`) }
-		Eventually(written).Should(Equal(1))
-		harms := 0
+		Eventually(written).Should(BeNumerically(">=", 1))
+		first, harms := written(), 0
 		for end := time.Now().Add(10 * time.Second); time.Now().Before(end); {
 			cm, err := configMap(ctx)
 			Expect(err).NotTo(HaveOccurred())
@@ -158,11 +158,11 @@ var _ = Describe("The ConfigMap", func() {
 			}
 		}
 		Expect(harms).To(BeNumerically(">=", 2), "or nobody insisted")
-		Expect(written()).To(BeNumerically("<=", 7), "restored at once, and after 1, 2, 4 and 8 seconds")
+		Expect(written()-first).To(BeNumerically("<=", 6), "restored at once, and after 1, 2, 4 and 8 seconds")
 		Eventually(published).WithContext(ctx).WithTimeout(30 * time.Second).Should(HaveField("Digest", before.Digest))
 		n.keepsRules(s)
 		Expect(lost()).To(BeEmpty())
-		AddReportEntry("figures", fmt.Sprintf("changed %d times in ten seconds, written %d times", harms, written()), ReportEntryVisibilityAlways)
+		AddReportEntry("figures", fmt.Sprintf("changed %d times in ten seconds, written %d times", harms, written()-first), ReportEntryVisibilityAlways)
 	})
 
 	It("is restored when others publish something complete and newer", func(ctx SpecContext) {

@@ -56,10 +56,10 @@ var _ = Describe("The manager", func() {
 
 	It("writes only when the content changed", func(ctx SpecContext) {
 		n := newNode()
+		s := set("a", entry("quay.io", "m1.local"))
+		create(ctx, s) // first, as a manager publishes that there are none as well
 		manager := startManager(ctx, alone)
 		startAgent(ctx, n)
-		s := set("a", entry("quay.io", "m1.local"))
-		create(ctx, s)
 		n.wantRules(s)
 		written := func() int { return strings.Count(manager.Log(), `"msg":"Published"`) } // which is logged after the write
 		Eventually(written).Should(Equal(1))
