@@ -93,8 +93,10 @@ func (p *Publisher) publish(ctx context.Context, c published, next payload.Paylo
 		p.history.Revision = next.Revision
 		return 0, nil
 	}
-	if later := p.restores.left(&next, time.Now()); later > 0 {
-		return later, nil
+	if c.payload == nil || c.payload.Digest == next.Digest { // else agents may take it for ours, and it goes at once
+		if later := p.restores.left(&next, time.Now()); later > 0 {
+			return later, nil
+		}
 	}
 	p.history.Revision = next.Revision
 	c.sayWhy(ctx)
@@ -114,7 +116,7 @@ func (p *Publisher) publish(ctx context.Context, c published, next payload.Paylo
 	}
 	err = p.Client.Apply(ctx, apply, client.FieldOwner(payload.FieldManager), client.ForceOwnership)
 	if apierrors.IsInvalid(err) && c.hasMore(annotations, data, binaryData) {
-		if err := discard(ctx, p.Client, c.configMap, "has so much of others in it that the rules do not fit"); err != nil {
+		if err := discard(ctx, p.Client, c.configMap, "holds so much foreign data that the rules do not fit"); err != nil {
 			return 0, err
 		}
 		apply.ResourceVersion = nil
@@ -138,7 +140,7 @@ func discard(ctx context.Context, c client.Writer, cm *corev1.ConfigMap, why str
 	return nil
 }
 
-// hasMore tells whether the ConfigMap has anything beside this, which takes the room of it.
+// hasMore reports whether the ConfigMap has anything beside this, which takes the room of it.
 func (c published) hasMore(annotations, data map[string]string, binaryData map[string][]byte) bool {
 	return c.configMap != nil &&
 		(hasOthers(c.configMap.Annotations, annotations) || hasOthers(c.configMap.Data, data) || hasOthers(c.configMap.BinaryData, binaryData))

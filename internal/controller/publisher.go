@@ -168,7 +168,7 @@ func (p *Publisher) Publish(ctx context.Context) (result ctrl.Result, served boo
 	var decision plan.Decision
 	decision, p.history = plan.Decide(plan.Seen{
 		Now: now, Sources: sources, SetsDigest: kinds.DigestOf(sets), Published: current.seen(), Nodes: p.reports(ctx),
-		Text: text, Format: formatOf(snapshot.Result.Rules), Blockers: blockersOf(snapshot.Result.Rules),
+		Rules: snapshot.Result.Rules, Text: text, Format: formatOf(snapshot.Result.Rules), Blockers: blockersOf(snapshot.Result.Rules),
 	}, p.history)
 	if result.RequeueAfter == 0 || decision.Do == plan.Wait {
 		result.RequeueAfter = decision.Again

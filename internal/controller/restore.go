@@ -14,12 +14,13 @@ const (
 	firstRestore = time.Second
 	// longestRestore bounds that where somebody keeps changing the ConfigMap.
 	longestRestore = time.Minute
-	// restoresCalm is after how long without a restoration that begins anew.
+	// restoresCalm is how long without a restoration resets the wait.
 	restoresCalm = 10 * time.Minute
 )
 
-// restores is how often the manager writes what it wrote before, because somebody else changed the ConfigMap meanwhile. That is done at once,
-// and then less and less often, so that two who both insist do not keep the API server and every agent busy.
+// restores is how often the manager writes what it wrote before, because somebody else changed the ConfigMap meanwhile, and no agent takes it as
+// it is. That is done at once, and then less and less often, so that two writers that keep overwriting each other do not keep the API server
+// and every agent busy.
 type restores struct {
 	wrote payload.Payload // last, without its text
 	at    time.Time       // of the last restoration

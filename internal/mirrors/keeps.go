@@ -3,9 +3,9 @@
 
 package mirrors
 
-// Keeps tells whether rules take nothing away from what earlier ones gave: each source is still there, blocked and insecure if it was, with
+// Keeps reports whether rules take nothing away from what earlier ones gave: each source is still there, blocked and insecure if it was, with
 // each of its mirrors for all references that it was for; and nothing is open that was blocked with a broader source. The order of
-// mirrors does not count.
+// mirrors does not count (P2).
 func Keeps(after, before []Rule) bool {
 	now, was := NewIndex(after), NewIndex(before)
 	for i := range before {
@@ -32,19 +32,24 @@ func (x *Index) at(source Scope) *Rule {
 	return x.bySource[source]
 }
 
-// keeps tells whether a rule of the same source takes nothing away from an earlier one.
+// keeps reports whether a rule of the same source takes nothing away from an earlier one.
 func (rule *Rule) keeps(before *Rule) bool {
 	if before.Blocked && !rule.Blocked || before.Insecure && !rule.Insecure {
 		return false
 	}
-	for _, m := range before.Mirrors {
-		missing := m.Modes
-		for _, n := range rule.Mirrors {
-			if n.Location == m.Location && (n.Insecure || !m.Insecure) {
-				missing &^= n.Modes
-			}
+	all, insecure := make(map[Scope]Mode, len(rule.Mirrors)), make(map[Scope]Mode)
+	for _, m := range rule.Mirrors {
+		all[m.Location] |= m.Modes
+		if m.Insecure {
+			insecure[m.Location] |= m.Modes
 		}
-		if missing != 0 {
+	}
+	for _, m := range before.Mirrors {
+		kept := all[m.Location]
+		if m.Insecure {
+			kept = insecure[m.Location]
+		}
+		if m.Modes&^kept != 0 {
 			return false
 		}
 	}

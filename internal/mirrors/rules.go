@@ -176,7 +176,7 @@ type Result struct {
 const MaxMirrors = 1 << 18
 
 // ErrTooLarge says that nobody can use rules of so many mirrors, and what to do.
-var ErrTooLarge = errors.New("the rules are too large to be published: as a registries.conf they have more than 8 MiB. Each source that has no entry of a kind repeats all mirrors of that kind of the broader source (T4); " +
+var ErrTooLarge = errors.New("the rules are too large to be published: they have more than 8 MiB as a registries.conf, or more than 262,144 mirrors and inherited entries. Each source that has no entry of a kind repeats all mirrors of that kind of the broader source (T4); " +
 	"give that one fewer mirrors, or name fewer sources below it")
 
 // Merge applies sections 1 and 2 of the semantics to all sets, and looks over the rules that come out. It never fails:

@@ -8,6 +8,7 @@ package plan
 import (
 	"bytes"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/mirrorset/mirrorset/internal/mirrors"
@@ -22,8 +23,10 @@ const (
 	// sourceReplaced is how long another CRD than the one that the published rules came from must have been there before it is believed that
 	// its sets say less. It leaves time to bring them back.
 	sourceReplaced = 10 * time.Minute
-	// setsSettled is how long none of them must have come then.
+	// setsSettled is how long no set may have arrived before those that are there count.
 	setsSettled = time.Minute
+	// setsAwaited is when they count in any case: somebody may go on to create sets for ever.
+	setsAwaited = time.Hour
 	// sourceAway is how often to look for a CRD that is missing or on its way out, besides the events.
 	sourceAway = time.Second
 	// overtakes is how often, at the most, the same text is published again because nodes report something newer.
@@ -70,7 +73,8 @@ type Seen struct {
 	Missing string
 	// SetsDigest names all sets (see [kinds.DigestOf]).
 	SetsDigest string
-	// Text is what the sets were merged to, and Format the one that it needs.
+	// Rules are what the sets were merged to, Text is what that is as a registries.conf, and Format the one that it needs.
+	Rules  []mirrors.Rule
 	Text   []byte
 	Format int
 	// Blockers name the sets that block sources (see [payload.Payload]).
@@ -174,10 +178,11 @@ func (s Seen) distrust() (longest time.Duration, why string) {
 	if s.Published.isEmpty() && !s.Published.Payload.Provisional {
 		return 0, ""
 	}
+	keepsPublished := sync.OnceValue(s.keepsPublished)
 	hasRules, hasSets := s.Published.Exists && !s.Published.isEmpty(), slices.ContainsFunc(s.Sources, Source.hasSets)
 	for _, source := range s.Sources {
 		switch {
-		case source.hasSets() && (!hasRules || !s.Published.replaced(source) || s.keepsPublished()):
+		case source.hasSets() && (!hasRules || !s.Published.replaced(source) || keepsPublished()):
 		case source.hasSets():
 			if until, back := source.returned(); until.Sub(s.Now) > longest {
 				longest, why = until.Sub(s.Now), back
@@ -200,15 +205,15 @@ func (s Seen) distrust() (longest time.Duration, why string) {
 // returned is until when sets of a CRD that was replaced may come back, where some have. What it says does not change with each of them, as
 // it stands in the status of all.
 func (s Source) returned() (until time.Time, why string) {
-	why = "the CRD of " + s.Kind + " was replaced, and the sets do not say all yet that is published; "
+	why = "the CRD of " + s.Kind + " was replaced, and some published rules are not back yet; "
 	until = s.Since.Add(sourceReplaced)
-	if settled := s.Came.Add(setsSettled); settled.After(until) {
-		return settled, why + "they are still coming"
+	if settled, end := s.Came.Add(setsSettled), s.Since.Add(setsAwaited); settled.After(until) {
+		return slices.MinFunc([]time.Time{settled, end}, time.Time.Compare), why + "sets are still arriving, and are waited for until " + end.UTC().Format(time.RFC3339) + " at most"
 	}
-	return until, why + "the others have until " + until.UTC().Format(time.RFC3339) + " to come back"
+	return until, why + "the remaining sets have until " + until.UTC().Format(time.RFC3339) + " to come back"
 }
 
-// keepsPublished tells whether the text takes nothing away that is published.
+// keepsPublished reports whether the rules take nothing away that is published.
 func (s Seen) keepsPublished() bool {
 	if s.Published.Payload == nil {
 		return false
@@ -217,8 +222,7 @@ func (s Seen) keepsPublished() bool {
 	if err != nil {
 		return false
 	}
-	after, err := registriesconf.Decode(s.Text)
-	return err == nil && mirrors.Keeps(after, before)
+	return mirrors.Keeps(s.Rules, before)
 }
 
 func (s Source) hasSets() bool { return s.Sets > 0 }

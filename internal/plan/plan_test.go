@@ -39,7 +39,7 @@ func published(text []byte, sets string) plan.Published {
 func TestDecide(t *testing.T) {
 	const held = "the CRD of D was replaced and has no sets; they have until 2027-01-15T08:07:00Z to come back"
 	replaced := plan.Source{Kind: "D", UID: "crd-2", Created: now.Add(-3 * time.Minute), Since: now.Add(-3 * time.Minute), Established: true}
-	const back = "the CRD of D was replaced, and the sets do not say all yet that is published; "
+	const back = "the CRD of D was replaced, and some published rules are not back yet; "
 	// returning has a set that came 20 seconds ago, under a CRD that is by so much older than three minutes.
 	returning := func(before, after []byte, older time.Duration) func(*plan.Seen) {
 		return func(s *plan.Seen) {
@@ -76,23 +76,24 @@ func TestDecide(t *testing.T) {
 		"the ConfigMap was deleted at once":      {func(s *plan.Seen) { s.Published = plan.Published{} }, plan.History{Revision: published1, Changed: now}, want{do: plan.Publish, revision: now.UnixMilli()}},
 		"the last set was deleted":               {emptied, plan.History{}, want{do: plan.Publish, revision: now.UnixMilli()}},
 		"a new CRD has sets":                     {func(s *plan.Seen) { s.Sources[0], s.Text = plan.Source{Kind: "D", UID: "crd-2", Sets: 1}, noRules }, plan.History{}, want{do: plan.Publish, revision: now.UnixMilli()}},
-		"a new CRD, some sets are back":          {returning(more, rules, 0), plan.History{}, want{do: plan.Hold, why: back + "the others have until 2027-01-15T08:07:00Z to come back", again: 7 * time.Minute}},
+		"a new CRD, some sets are back":          {returning(more, rules, 0), plan.History{}, want{do: plan.Hold, why: back + "the remaining sets have until 2027-01-15T08:07:00Z to come back", again: 7 * time.Minute}},
 		"a new CRD, all sets are back":           {returning(more, more, 0), plan.History{}, want{do: plan.Publish, revision: published1}},
 		"a new CRD, more sets than before":       {returning(rules, more, 0), plan.History{}, want{do: plan.Publish, revision: now.UnixMilli()}},
 		"a new CRD, all but a block is back": {
 			returning(more, bytes.Replace(more, []byte("blocked = true\n"), nil, 1), 0),
-			plan.History{}, want{do: plan.Hold, why: back + "the others have until 2027-01-15T08:07:00Z to come back", again: 7 * time.Minute},
+			plan.History{}, want{do: plan.Hold, why: back + "the remaining sets have until 2027-01-15T08:07:00Z to come back", again: 7 * time.Minute},
 		},
-		"a CRD that was new, sets are still coming": {returning(more, rules, time.Hour), plan.History{}, want{do: plan.Hold, why: back + "they are still coming", again: 40 * time.Second}},
+		"a CRD that was new, sets are still coming":             {returning(more, rules, 30*time.Minute), plan.History{}, want{do: plan.Hold, why: back + "sets are still arriving, and are waited for until 2027-01-15T08:27:00Z at most", again: 40 * time.Second}},
+		"a CRD that was new, sets have been coming for an hour": {returning(more, rules, 57*time.Minute), plan.History{}, want{do: plan.Publish, revision: now.UnixMilli()}},
 		"a CRD that was new, no sets come any more": {func(s *plan.Seen) {
-			returning(more, rules, time.Hour)(s)
+			returning(more, rules, 30*time.Minute)(s)
 			s.Sources[0].Came = now.Add(-time.Minute)
 		}, plan.History{}, want{do: plan.Publish, revision: now.UnixMilli()}},
 		"a new CRD, some sets are back, what is published is damaged": {func(s *plan.Seen) {
 			returning(more, rules, 0)(s)
 			s.Published.Payload = nil
-		}, plan.History{}, want{do: plan.Hold, why: back + "the others have until 2027-01-15T08:07:00Z to come back", again: 7 * time.Minute}},
-		"a new CRD, what is published cannot be understood": {returning([]byte("x = 1"), rules, 0), plan.History{}, want{do: plan.Hold, why: back + "the others have until 2027-01-15T08:07:00Z to come back", again: 7 * time.Minute}},
+		}, plan.History{}, want{do: plan.Hold, why: back + "the remaining sets have until 2027-01-15T08:07:00Z to come back", again: 7 * time.Minute}},
+		"a new CRD, what is published cannot be understood": {returning([]byte("x = 1"), rules, 0), plan.History{}, want{do: plan.Hold, why: back + "the remaining sets have until 2027-01-15T08:07:00Z to come back", again: 7 * time.Minute}},
 		"a new CRD, some sets are back, nothing is published": {func(s *plan.Seen) {
 			returning(more, rules, 0)(s)
 			s.Published = plan.Published{}
@@ -104,7 +105,7 @@ func TestDecide(t *testing.T) {
 			s.Published = published(more, "sets-2")
 			s.Sources = append(s.Sources, plan.Source{Kind: "T", UID: "crd-9", Since: now.Add(-3 * time.Minute), Established: true, Sets: 1, Came: now})
 			s.Published.Sources["T"] = "crd-8"
-		}, plan.History{}, want{do: plan.Hold, why: "the CRD of T" + strings.TrimPrefix(back, "the CRD of D") + "the others have until 2027-01-15T08:07:00Z to come back", again: 7 * time.Minute}},
+		}, plan.History{}, want{do: plan.Hold, why: "the CRD of T" + strings.TrimPrefix(back, "the CRD of D") + "the remaining sets have until 2027-01-15T08:07:00Z to come back", again: 7 * time.Minute}},
 		"a new CRD has no sets": {func(s *plan.Seen) { emptied(s); s.Sources[0] = replaced }, plan.History{}, want{do: plan.Hold, why: held, again: 7 * time.Minute}},
 		"a new CRD has had no sets for long": {func(s *plan.Seen) {
 			emptied(s)
@@ -196,6 +197,7 @@ func TestDecide(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := seen()
 			c.change(&s)
+			s.Rules, _ = registriesconf.Decode(s.Text) // most say nothing by them
 			d, _ := plan.Decide(s, c.history)
 			got := want{do: d.Do, why: d.Why, again: d.Again}
 			if d.Do == plan.Publish {

@@ -40,6 +40,7 @@ type watched struct {
 	remember memory
 	now      time.Time
 	marks    int
+	answers  bool // before the next look
 }
 
 func watch(report mirrorsetv1alpha1.MirrorNodeStatus) *watched {
@@ -64,7 +65,11 @@ func (w *watched) goOn(during time.Duration) (again time.Duration) {
 		}, w.remember)
 		if m, ok := c.mark["n"]; ok {
 			w.marks++
+			w.remember.asked("n")
 			fleettest.WithCondition(m.Type, m.Status, m.Reason, m.Message)(&w.report.Status)
+			if w.answers {
+				w.answer()
+			}
 		}
 		if !w.now.Before(end) {
 			return c.again
@@ -180,6 +185,15 @@ func TestAnAgentThatAnswersIsBelievedForLonger(t *testing.T) {
 	w.goOn(silent)
 	if w.marks != 5 {
 		t.Error("not marked a minute after its Pod ceased to be Ready once more")
+	}
+}
+
+func TestAnAgentThatAnswersAtOnceIsAskedEachTenMinutes(t *testing.T) {
+	w := watch(fleettest.Reported(20))
+	w.answers = true
+	w.is(corev1.ConditionFalse)
+	if w.goOn(time.Hour); w.marks != 6 {
+		t.Errorf("asked %d times in an hour", w.marks)
 	}
 }
 

@@ -62,10 +62,18 @@ type lag struct {
 // absence is since when a node has had no Ready Pod of an agent.
 type absence struct {
 	since time.Time
-	// due is when the node is to be marked, if it says then that all is in force.
+	// due is when the node is to be marked, if it says then that all is in force; zero where it says anything else.
 	due time.Time
-	// inForce and marked are what its object said when it was last looked at.
-	inForce, marked bool
+	// asked is whether it was marked, so that an agent which is there answers.
+	asked bool
+}
+
+// asked takes note that a node was marked as one without an agent.
+func (m memory) asked(node string) {
+	if a, ok := m.absent[node]; ok {
+		a.asked = true
+		m.absent[node] = a
+	}
 }
 
 // chores are what is to be done about the fleet.
@@ -164,12 +172,13 @@ func (p *chores) markAbsent(node *mirrorsetv1alpha1.MirrorNode, s seen, remember
 	applied := Member{Status: node.Status}.Applied()
 	inForce := applied.Status == metav1.ConditionTrue
 	switch {
-	case inForce && a.marked:
-		a.due = s.at.Add(answers)
-	case inForce && !a.inForce:
+	case !inForce && applied.Reason != mirrorsetv1alpha1.ReasonAgentNotReady:
+		a.due, a.asked = time.Time{}, false
+	case inForce && a.asked:
+		a.due, a.asked = s.at.Add(answers), false
+	case inForce && a.due.IsZero():
 		a.due = s.at.Add(silent)
 	}
-	a.inForce, a.marked = inForce, applied.Reason == mirrorsetv1alpha1.ReasonAgentNotReady
 	remembered.absent[node.Name] = a
 	if !inForce {
 		return

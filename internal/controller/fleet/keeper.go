@@ -115,6 +115,9 @@ func (k *Keeper) mark(ctx context.Context, name string, m mark) error {
 	apply := mirrorsetv1alpha1ac.MirrorNode(name).WithResourceVersion(m.over).WithStatus(mirrorsetv1alpha1ac.MirrorNodeStatus().WithConditions(
 		metav1ac.Condition().WithType(m.Type).WithStatus(m.Status).WithReason(m.Reason).WithMessage(m.Message).WithLastTransitionTime(m.LastTransitionTime)))
 	err := k.Client.Status().Apply(ctx, apply, client.FieldOwner(payload.FieldManager), client.ForceOwnership)
+	if err == nil && m.Reason == mirrorsetv1alpha1.ReasonAgentNotReady {
+		k.memory.asked(name)
+	}
 	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
 		return nil // it went or changed meanwhile, which leads to the next pass
 	}
