@@ -168,10 +168,12 @@ var _ = Describe("The ConfigMap", func() {
 	It("is restored when others publish something complete and newer", func(ctx SpecContext) {
 		n = startNode(ctx)
 		before := inForce(ctx)
-		forged := payload.New(before.Revision+1000, []byte(rendered(set("forged", entry("s.com", "m.local")))))
 		lost := n.guard()
-		edit(ctx, overwrite(forged))
-		restored(ctx, before, forged.Revision+1)
+		for i := range 7 { // each time at once, because an agent takes it
+			forged := payload.New(before.Revision+int64(i+1)*1000, []byte(rendered(set("forged", entry("s.com", "m.local")))))
+			edit(ctx, overwrite(forged))
+			restored(ctx, before, forged.Revision+1)
+		}
 		n.wantRules(s)
 		n.keepsRules(s)
 		Expect(lost()).To(BeEmpty())
