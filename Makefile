@@ -261,7 +261,7 @@ test: build control-plane $(HELM) $(KUSTOMIZE) $(addprefix $(BIN)/olm/,opm score
 	cd test/olm && go test -count 1 ./... # and upstream's validators and scorecard the OLM bundle, and opm the catalog
 	cd test/openshift && go test ./... # and OpenShift's merge ours
 	cd test/gitops && go test -count 1 ./... # and kstatus and Argo CD's check the status of sets
-	go test -count 1 -timeout 20m $(TEST_PACKAGES) # they run the programs in bin/, which Go's cache of results does not see
+	go test -count 1 -timeout 40m $(TEST_PACKAGES) # they run the programs in bin/, which Go's cache of results does not see
 
 # The oldest Kubernetes that is supported, as setup-envtest names it.
 OLDEST_KUBERNETES := 1.30.x

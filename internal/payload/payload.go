@@ -65,8 +65,8 @@ const (
 	// farFuture and century, in Unix milliseconds, bound what is taken for a revision (see Plausible).
 	farFuture = 1 << 43
 	century   = 100 * 366 * 24 * 60 * 60 * 1000
-	// lastPossible leaves a node's first revision, however far in the future, a century of others behind it.
-	lastPossible = farFuture + 2*century
+	// lastPossible is so high that nobody uses up the revisions below it, a century with each write of the ConfigMap.
+	lastPossible = 1 << 62
 )
 
 // ErrNewer is returned for a payload of a format that a newer version of Mirrorset wrote.
@@ -124,7 +124,7 @@ func Believed(unixMilli, published int64) int64 {
 func NextRevision(unixMilli int64, known ...int64) int64 {
 	next := unixMilli
 	for _, k := range known {
-		if k <= lastPossible {
+		if k < lastPossible {
 			next = max(next, k+1)
 		}
 	}

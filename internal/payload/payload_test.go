@@ -196,7 +196,8 @@ func TestRevisionsGrow(t *testing.T) {
 		"the last one was damaged":                  {[]int64{0}, now},
 		"the last one is far ahead but can be real": {[]int64{1 << 43}, 1<<43 + 1},
 		"an absurd one is ignored":                  {[]int64{math.MaxInt64, now + 2}, now + 3},
-		"one just out of range is ignored":          {[]int64{15_120_573_022_209, now + 2}, now + 3},
+		"one of centuries ahead counts":             {[]int64{15_120_573_022_209, now + 2}, 15_120_573_022_210},
+		"one just out of range is ignored":          {[]int64{1 << 62, now + 2}, now + 3},
 		"a negative one is ignored":                 {[]int64{math.MinInt64}, now},
 	} {
 		got := payload.NextRevision(now, tc.known...)

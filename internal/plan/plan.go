@@ -238,13 +238,25 @@ func (p Published) isEmpty() bool {
 	return p.Payload != nil && string(p.Payload.Text) == registriesconf.Header
 }
 
+// reached is the highest revision, up to the published one, that this manager published or a node has. A manager that has just started knows by
+// the nodes what an earlier one came to.
+func (s Seen) reached(history History) int64 {
+	highest := history.Revision
+	for _, node := range s.Nodes {
+		if node.Revision <= s.Published.Payload.Revision {
+			highest = max(highest, node.Revision)
+		}
+	}
+	return highest
+}
+
 // revision is the one to publish the text with: the present one for the present text, so that nodes have nothing to do, unless
 // a node has something newer in force already. That is looked at again after a while where it was just done.
 func (s Seen) revision(history History) (revision int64, again time.Duration, after History) {
 	have := s.Published.Payload
 	known, believed := []int64{history.Revision}, payload.Believed(s.Now.UnixMilli(), 0)
 	stays := false
-	if have != nil && payload.Plausible(have.Revision, history.Revision) { // else no node has taken it
+	if have != nil && payload.Plausible(have.Revision, s.reached(history)) { // else no node has taken it
 		known, believed = append(known, have.Revision), payload.Believed(s.Now.UnixMilli(), have.Revision)
 		stays = have.Revision >= history.Revision && bytes.Equal(have.Text, s.Text)
 	}

@@ -170,9 +170,14 @@ func TestDecide(t *testing.T) {
 		"nodes that follow": {func(s *plan.Seen) {
 			s.Nodes = []plan.InForce{{published1, s.Published.Payload.Digest}, {1, "old"}, {}}
 		}, plan.History{}, want{do: plan.Publish, revision: published1}},
-		"a node ahead":                     {func(s *plan.Seen) { s.Nodes = []plan.InForce{{now.UnixMilli() + 500, "x"}} }, plan.History{}, want{do: plan.Publish, revision: now.UnixMilli() + 501}},
-		"a node ahead at another text":     {func(s *plan.Seen) { s.Text = noRules; s.Nodes = []plan.InForce{{now.UnixMilli() + 500, "x"}} }, plan.History{}, want{do: plan.Publish, revision: now.UnixMilli() + 501}},
-		"a node with other content":        {func(s *plan.Seen) { s.Nodes = []plan.InForce{{published1, "x"}} }, plan.History{}, want{do: plan.Publish, revision: now.UnixMilli()}},
+		"a node ahead":                 {func(s *plan.Seen) { s.Nodes = []plan.InForce{{now.UnixMilli() + 500, "x"}} }, plan.History{}, want{do: plan.Publish, revision: now.UnixMilli() + 501}},
+		"a node ahead at another text": {func(s *plan.Seen) { s.Text = noRules; s.Nodes = []plan.InForce{{now.UnixMilli() + 500, "x"}} }, plan.History{}, want{do: plan.Publish, revision: now.UnixMilli() + 501}},
+		"a node with other content":    {func(s *plan.Seen) { s.Nodes = []plan.InForce{{published1, "x"}} }, plan.History{}, want{do: plan.Publish, revision: now.UnixMilli()}},
+		"another manager published what only a node can tell to be real": {func(s *plan.Seen) {
+			s.Published.Payload.Revision = 1<<43 + 200*366*24*60*60*1000 + 1
+			s.Nodes = []plan.InForce{{published1, "x"}, {1<<43 + 200*366*24*60*60*1000, "x"}, {1 << 60, "x"}}
+			s.Text = noRules
+		}, plan.History{}, want{do: plan.Publish, revision: 1<<43 + 200*366*24*60*60*1000 + 2}},
 		"a node with what cannot be":       {func(s *plan.Seen) { s.Nodes = []plan.InForce{{1 << 60, "x"}} }, plan.History{}, want{do: plan.Publish, revision: published1}},
 		"a node with what agents believe":  {func(s *plan.Seen) { s.Nodes = []plan.InForce{{1 << 43, "x"}} }, plan.History{}, want{do: plan.Publish, revision: published1}},
 		"a node ahead, overtaken just now": {func(s *plan.Seen) { s.Nodes = []plan.InForce{{published1, "x"}} }, plan.History{Overtook: now.Add(-20 * time.Second)}, want{do: plan.Publish, revision: published1, again: 40 * time.Second}},
