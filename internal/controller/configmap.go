@@ -80,6 +80,16 @@ func (c published) seen() plan.Published {
 	return plan.Published{Exists: true, Payload: c.payload, Sources: readUIDs(c.configMap.Annotations[crdAnnotation])}
 }
 
+// seen is what a decision takes of the ConfigMap. Which CRDs the rules came from, this manager knows itself once it has published some:
+// somebody who writes another annotation must not have it take a CRD for a new one, and wait for its sets.
+func (p *Publisher) seen(c published) plan.Published {
+	seen := c.seen()
+	if seen.Exists && p.uids != "" {
+		seen.Sources = readUIDs(p.uids)
+	}
+	return seen
+}
+
 // publish applies the ConfigMap unless it is as it should be. The resource version of the live read goes along, so that a
 // manager that lost its lease meanwhile cannot overwrite its successor. It returns how long to wait where that is to be done later.
 func (p *Publisher) publish(ctx context.Context, c published, next payload.Payload, sources []plan.Source) (later time.Duration, err error) {
@@ -90,7 +100,7 @@ func (p *Publisher) publish(ctx context.Context, c published, next payload.Paylo
 	annotations := next.Annotations()
 	annotations[crdAnnotation] = writeUIDs(sources)
 	if c.says(annotations, data, binaryData) {
-		p.history.Revision = next.Revision
+		p.history.Revision, p.uids = next.Revision, annotations[crdAnnotation]
 		return 0, nil
 	}
 	if c.payload == nil || c.payload.Digest == next.Digest { // else agents may take it for ours, and it goes at once
@@ -126,6 +136,7 @@ func (p *Publisher) publish(ctx context.Context, c published, next payload.Paylo
 		return 0, fmt.Errorf("publishing revision %d: %w", next.Revision, err)
 	}
 	p.restores.done(&next, time.Now())
+	p.uids = annotations[crdAnnotation]
 	ctrl.LoggerFrom(ctx).Info("Published", "revision", next.Revision, "digest", next.Digest, "bytes", len(next.Text), "provisional", next.Provisional)
 	return 0, nil
 }

@@ -58,6 +58,7 @@ type Publisher struct {
 	watchSets  func(context.Context, *kinds.Kind) error // starts the watch of the sets of a kind
 	watching   map[*kinds.Kind]bool
 	history    plan.History
+	uids       string // of the CRDs that the rules came from which this manager published last, as in the annotation
 	sightings  sightings
 	restores   restores
 	lastCRDs   map[string]string // the UIDs of the CRDs of the last pass, by kind
@@ -167,7 +168,7 @@ func (p *Publisher) Publish(ctx context.Context) (result ctrl.Result, served boo
 	}
 	var decision plan.Decision
 	decision, p.history = plan.Decide(plan.Seen{
-		Now: now, Sources: sources, SetsDigest: kinds.DigestOf(sets), Published: current.seen(), Nodes: p.reports(ctx),
+		Now: now, Sources: sources, SetsDigest: kinds.DigestOf(sets), Published: p.seen(current), Nodes: p.reports(ctx),
 		Rules: snapshot.Result.Rules, Text: text, Format: formatOf(snapshot.Result.Rules), Blockers: blockersOf(snapshot.Result.Rules),
 	}, p.history)
 	if result.RequeueAfter == 0 || decision.Do == plan.Wait {

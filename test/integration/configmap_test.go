@@ -171,7 +171,10 @@ var _ = Describe("The ConfigMap", func() {
 		lost := n.guard()
 		for i := range 7 { // each time at once, because an agent takes it
 			forged := payload.New(before.Revision+int64(i+1)*1000, []byte(rendered(set("forged", entry("s.com", "m.local")))))
-			edit(ctx, overwrite(forged))
+			edit(ctx, func(cm *corev1.ConfigMap) {
+				overwrite(forged)(cm)
+				annotate("mirrorset.io/crd-uid", "another,ImageTagMirrorSet=another")(cm) // as if the CRDs had been replaced
+			})
 			restored(ctx, before, forged.Revision+1)
 		}
 		n.wantRules(s)

@@ -92,7 +92,7 @@ var _ = Describe("Sets that come back one by one after their CRDs were replaced"
 		}
 		another := tagSet(ctx, "another", configv1.ImageTagMirrors{Source: "other.com", Mirrors: []configv1.ImageMirror{"m.local"}})
 		Eventually(conditionOf(ctx, "back-0", configv1.ConditionApplied)).Should(says(metav1.ConditionFalse, configv1.ReasonNotPublished,
-			ContainSubstring(" was replaced, and the sets do not say all yet that is published; the others have until ")))
+			ContainSubstring(" was replaced, and some published rules are not back yet; the remaining sets have until ")))
 		Expect(n.rules()).To(Equal(before))
 		for _, text := range seen(ctx) {
 			Expect(text).To(HaveSuffix(before))
