@@ -5,6 +5,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -23,7 +24,7 @@ func (n *node) lock(ctx context.Context, config Config) (unlock func() error, er
 			return unlock, nil
 		}
 		if ctx.Err() != nil {
-			return nil, err
+			return nil, errors.Join(ctx.Err(), err)
 		}
 		if report == nil {
 			var failed error
@@ -31,7 +32,7 @@ func (n *node) lock(ctx context.Context, config Config) (unlock func() error, er
 				return nil, failed
 			}
 		}
-		report(fmt.Errorf("the agent cannot begin to write on this host, and leaves there what is in force: %w", err))
+		report(fmt.Errorf("the agent cannot lock this host for writing, and leaves its files as they are: %w", err))
 		select {
 		case <-ctx.Done():
 		case <-time.After(wait):

@@ -101,6 +101,18 @@ func TestAWaitingAgentAnswersByWhatTheOtherAccepts(t *testing.T) {
 	}
 }
 
+func TestAnAgentThatCannotLockItsHostAsksOnItsEndAsAnyOtherDoes(t *testing.T) {
+	n, root, _ := newHost(t, nil)
+	sinktest.Write(t, root, filepath.Dir(lockPath), "no folder")
+	told, end := context.WithCancel(t.Context())
+	end()
+	asked := 0
+	err := n.run(told, Config{}, func(context.Context) string { asked++; return "" })
+	if err != nil || asked != 1 {
+		t.Errorf("asked %d times whether Mirrorset is being uninstalled, error %v", asked, err)
+	}
+}
+
 func TestALostStateOpensNothing(t *testing.T) {
 	first, root, _ := newHost(t, sinktest.Files{other: foreign})
 	first.sinks.serve(t.Context())

@@ -36,6 +36,10 @@ var remedies = map[syscall.Errno]string{
 	syscall.EACCES: "give it and its folder back to root (chown root:root, and chmod u+rwx on the folder), or look in the audit log for what SELinux or AppArmor refuses",
 	syscall.EPERM:  "take the attributes of chattr off it and its folder (lsattr -d, chattr -ia)",
 	syscall.EIO:    "that disk fails: look in the kernel's log (dmesg), and replace it",
+	syscall.EMFILE: "raise the limit of open files of this program (ulimit -n, or LimitNOFILE= of what starts it)",
+	syscall.ENFILE: "end what holds so many files open on this host (lsof), or raise fs.file-max (sysctl)",
+	syscall.ENOMEM: "free memory on this host (free -m), or raise the memory limit of this program",
+	syscall.EBUSY:  "end what uses it (fuser -vm), or unmount what is mounted there (findmnt)",
 }
 
 // Explain makes a [Fault] of an error about a path below the host's root. What is not there, or not ours, is no fault, and stays as it is, and so does

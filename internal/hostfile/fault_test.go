@@ -20,6 +20,7 @@ func TestAFaultNamesTheFileAndTheRemedy(t *testing.T) {
 	for errno, want := range map[syscall.Errno]string{
 		syscall.ENOSPC: "no space left on device; free space", syscall.EDQUOT: "quota", syscall.EROFS: "read-only file system; look in the kernel's log",
 		syscall.EACCES: "permission denied; give it", syscall.EPERM: "operation not permitted; take the attributes of chattr off", syscall.EIO: "that disk fails",
+		syscall.EMFILE: "too many open files; raise the limit", syscall.ENFILE: "fs.file-max", syscall.ENOMEM: "cannot allocate memory; free memory", syscall.EBUSY: "device or resource busy; end what uses it",
 		syscall.EISDIR: "is a directory; put right what is there",
 	} {
 		h, _ := open(t)
@@ -75,8 +76,12 @@ func TestAPipeIsNeverWaitedFor(t *testing.T) {
 		if _, err := fs.ReadDir(h.FS(), "pipe"); err == nil {
 			t.Error("it is read as a folder")
 		}
-		if _, err := fs.ReadFile(h.FS(), "pipe"); err == nil {
-			t.Error("it is read as a file")
+		_, read := fs.ReadFile(h.FS(), "pipe")
+		_, regular := h.ReadRegular("pipe", 1)
+		for _, err := range []error{read, regular} {
+			if err == nil || !strings.HasSuffix(err.Error(), " in its place") {
+				t.Errorf("it is read as a file, or there is no remedy: %v", err)
+			}
 		}
 		if err := h.RemoveLeftovers("pipe", "file", marker); err == nil {
 			t.Error("there is nothing to remove in it")

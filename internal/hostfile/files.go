@@ -17,8 +17,8 @@ type files struct {
 	root *os.Root
 }
 
-// errSpecial is the error about what has no content.
-var errSpecial = errors.New("neither a file nor a folder")
+// errSpecial is the error about what has no content, such as a pipe.
+var errSpecial = errors.New("neither a file nor a folder; put one of the two in its place")
 
 // Open opens a file or a folder, and nothing else.
 func (f files) Open(name string) (fs.File, error) {

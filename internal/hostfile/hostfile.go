@@ -165,7 +165,7 @@ func (h *Host) ReadRegular(name string, max int64) (content []byte, err error) {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a regular file", name)
+		return nil, fmt.Errorf("%s is not a regular file; put one in its place", name)
 	}
 	content, err = io.ReadAll(io.LimitReader(file, max+1))
 	if err == nil && int64(len(content)) > max {

@@ -123,7 +123,11 @@ func TestTablesMeanTheSameOrAreLeftOut(t *testing.T) {
 		}
 		text := strings.Join(texts, "\n")
 		content := mirrorfiles.Tables(c.load(t, text))
-		for _, loss := range settle.Files([]*mirrorfiles.Content{content}, nil) {
+		lost, err := settle.Files([]*mirrorfiles.Content{content}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, loss := range lost {
 			content.Lost = append(content.Lost, loss.Text)
 		}
 		type answer struct {

@@ -27,7 +27,7 @@ func TestRulesThatNoAgentWouldUnpackAreRefusedEarly(t *testing.T) {
 		t.Errorf("%d bytes, %v", len(text), err)
 	}
 	rules[49].Mirrors = []mirrors.Mirror{{Location: "m.com", Modes: 7}} // which is an error of its own, and is not reached
-	if _, err := registriesconf.Encode(rules); !errors.Is(err, registriesconf.ErrTooLarge) {
+	if _, err := registriesconf.Encode(rules); !errors.Is(err, mirrors.ErrTooLarge) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -61,7 +61,7 @@ func (t text) MarshalTOML() ([]byte, error) {
 }
 
 // Encode writes the rules in their order, one table a source, each under a comment that names the objects it comes from.
-// The same rules give the same bytes (R1, R2). It fails with [ErrTooLarge] as soon as there is too much.
+// The same rules give the same bytes (R1, R2). It fails with [mirrors.ErrTooLarge] as soon as there is too much.
 func Encode(rules []mirrors.Rule) ([]byte, error) {
 	var out bytes.Buffer
 	out.WriteString(Header)
@@ -75,7 +75,7 @@ func Encode(rules []mirrors.Rule) ([]byte, error) {
 			return nil, fmt.Errorf("writing source %q: %w", rules[i].Source, err)
 		}
 		if out.Len() > MaxText {
-			return nil, ErrTooLarge
+			return nil, mirrors.ErrTooLarge
 		}
 	}
 	return out.Bytes(), nil

@@ -99,7 +99,7 @@ var _ = Describe("Sets that come back one by one after their CRDs were replaced"
 		}
 
 		back := tagSet(ctx, "back-t", theirs)
-		Eventually(n.rules, "3s").Should(ContainSubstring("other.com"))
+		Eventually(n.rules).Should(ContainSubstring("other.com"))
 		awaitInForce(ctx, "back-0", "back-3")
 		for _, text := range seen(ctx) {
 			Expect(closed(text)).To(Equal(blocked+1), text)
@@ -108,8 +108,8 @@ var _ = Describe("Sets that come back one by one after their CRDs were replaced"
 		Expect(lost()).To(BeEmpty())
 		Expect(admin.Delete(ctx, another)).To(Succeed())
 		Expect(admin.Delete(ctx, back)).To(Succeed())
-		Eventually(n.rules, "5s").ShouldNot(ContainSubstring("tags.com"))
+		Eventually(n.rules).ShouldNot(ContainSubstring("tags.com"))
 		Expect(admin.Delete(ctx, digestSet(0))).To(Succeed())
-		Eventually(n.rules, "5s").ShouldNot(ContainSubstring("s0.com"))
+		Eventually(n.rules).ShouldNot(ContainSubstring("s0.com"))
 	})
 })

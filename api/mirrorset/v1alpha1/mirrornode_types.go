@@ -104,8 +104,8 @@ const (
 	// ReasonAgentSilent: the agent has stopped to report. What it reported last is in the status, and most likely still
 	// true of the node.
 	ReasonAgentSilent = "AgentSilent"
-	// ReasonAgentNotReady: the agent last reported that all was in force, and has had no Ready Pod since for a minute. The rules
-	// that it wrote stay, but nothing tells that they are still in force.
+	// ReasonAgentNotReady: the agent last reported that all was in force, and its Pod has not been Ready for a minute. Its files
+	// stay, but nobody checks them.
 	ReasonAgentNotReady = "AgentNotReady"
 )
 

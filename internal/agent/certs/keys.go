@@ -71,9 +71,7 @@ func (k *keyring) write() (route.Key, error) {
 	if err == nil {
 		_, err = k.host.Replace(keysFile, text) // where it does not say so already
 	}
-	if err == nil {
-		k.look()
-	} else if k.keys.Current == "" {
+	if err == nil || k.keys.Current == "" {
 		k.keys = next
 	}
 	return route.Key(k.keys.Current), err

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -105,6 +106,29 @@ func TestAnotherAgentOfTheHostOpensByTheSameKeys(t *testing.T) {
 	fresh := n.withPort(sinktest.FreePort(t))
 	if key, err := fresh.keys.write(); err != nil || key == "" || successor.keys.open()[0] != key {
 		t.Errorf("a damaged file is not replaced: error %v", err)
+	}
+}
+
+func TestAKeyThatWasWrittenIsKnownWhateverBecomesOfItsFile(t *testing.T) { // nothing leads to entries that are open to all
+	n, root, _ := newHost(t, sinktest.Files{keysFile.Path: "{"})
+	stop := make(chan struct{})
+	var damaging sync.WaitGroup
+	defer damaging.Wait()
+	defer close(stop)
+	damaging.Go(func() {
+		for name := filepath.Join(root, keysFile.Path); ; {
+			select {
+			case <-stop:
+				return
+			default:
+				_ = os.WriteFile(name, []byte("{"), 0o600) // there may be none at that moment
+			}
+		}
+	})
+	for range 5000 {
+		if key, _ := (&keyring{host: n.env.Host, log: n.env.Log}).write(); key == "" {
+			t.Fatal("there is no key")
+		}
 	}
 }
 

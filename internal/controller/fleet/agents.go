@@ -78,11 +78,14 @@ func (a *agents) pods(ctx context.Context) (map[string]*corev1.Pod, error) {
 	if err := errors.Join(a.cache.List(ctx, &sets), a.cache.List(ctx, &pods)); err != nil {
 		return nil, fmt.Errorf("listing the agents' Pods: %w", err)
 	}
-	if len(sets.Items) == 0 || sets.Items[0].Status.ObservedGeneration == 0 {
+	if len(sets.Items) == 0 || !isObserved(&sets.Items[0]) {
 		return nil, nil
 	}
 	return podsByNode(pods.Items), nil
 }
+
+// isObserved reports whether the DaemonSet controller has looked at a DaemonSet.
+func isObserved(d *appsv1.DaemonSet) bool { return d.Status.ObservedGeneration != 0 }
 
 func podsByNode(pods []corev1.Pod) map[string]*corev1.Pod {
 	byNode := make(map[string]*corev1.Pod, len(pods))
@@ -111,11 +114,17 @@ func readiness(pod *corev1.Pod) corev1.PodCondition {
 
 func isReady(pod *corev1.Pod) bool { return readiness(pod).Status == corev1.ConditionTrue }
 
-// agentChanged passes over what nobody looks at in a Pod.
+// agentChanged passes over what nobody looks at in a Pod or the DaemonSet, such as how far a rollout is.
 var agentChanged = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
-	before, isPod := e.ObjectOld.(*corev1.Pod)
-	after, stillIs := e.ObjectNew.(*corev1.Pod)
-	return !isPod || !stillIs || before.UID != after.UID || before.Spec.NodeName != after.Spec.NodeName || isReady(before) != isReady(after)
+	switch before := e.ObjectOld.(type) {
+	case *corev1.Pod:
+		after, ok := e.ObjectNew.(*corev1.Pod)
+		return !ok || before.UID != after.UID || before.Spec.NodeName != after.Spec.NodeName || isReady(before) != isReady(after)
+	case *appsv1.DaemonSet:
+		after, ok := e.ObjectNew.(*appsv1.DaemonSet)
+		return !ok || isObserved(before) != isObserved(after)
+	}
+	return true
 }}
 
 // slimPod drops what is not looked at of a Pod before it is cached.

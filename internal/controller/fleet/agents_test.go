@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
@@ -259,5 +260,17 @@ func TestAPodIsSlimAndOnlyItsReadinessCounts(t *testing.T) {
 	other.Status.Conditions[0].Status = corev1.ConditionFalse
 	if !agentChanged.Update(event.UpdateEvent{ObjectOld: slim, ObjectNew: other}) {
 		t.Error("a Pod that is not Ready any more does not count")
+	}
+}
+
+func TestOfTheDaemonSetOnlyThatItWasLookedAtCounts(t *testing.T) {
+	made, observed, rolling := &appsv1.DaemonSet{}, &appsv1.DaemonSet{}, &appsv1.DaemonSet{}
+	observed.Status.ObservedGeneration = 1
+	rolling.Status = appsv1.DaemonSetStatus{ObservedGeneration: 2, UpdatedNumberScheduled: 1}
+	if !agentChanged.Update(event.UpdateEvent{ObjectOld: made, ObjectNew: observed}) {
+		t.Error("that its controller looked at it does not count")
+	}
+	if agentChanged.Update(event.UpdateEvent{ObjectOld: observed, ObjectNew: rolling}) {
+		t.Error("a step of a rollout counts")
 	}
 }

@@ -23,12 +23,12 @@ type Loss struct {
 
 // Files leaves out what files say alone, and not together: it takes the entries of all files, and the sets beside them, for what the
 // rules make of them, and asks where images come from. A program that does not pull from a registry itself may pull from it as another
-// one's mirror, but a blocked source is blocked as a mirror too (docs/semantics.md, Q4).
-func Files(files []*mirrorfiles.Content, beside []mirrors.Set) (lost []Loss) {
+// one's mirror, but a blocked source is blocked as a mirror too (docs/semantics.md, Q4). It fails with [mirrors.ErrTooLarge].
+func Files(files []*mirrorfiles.Content, beside []mirrors.Set) (lost []Loss, err error) {
 	for {
-		loss := firstConflict(files, beside)
-		if loss == nil {
-			return lost
+		loss, err := firstConflict(files, beside)
+		if err != nil || loss == nil {
+			return lost, err
 		}
 		withdraw(files, loss.file, loss.source)
 		lost = append(lost, Loss{
@@ -62,7 +62,7 @@ type together struct {
 // fileName names a file as no set is called.
 func fileName(i int) string { return fmt.Sprintf("file %d", i) }
 
-func firstConflict(files []*mirrorfiles.Content, beside []mirrors.Set) *conflict {
+func firstConflict(files []*mirrorfiles.Content, beside []mirrors.Set) (*conflict, error) {
 	sets := slices.Clone(beside)
 	for i, file := range files {
 		for mode, kind := range setKinds {
@@ -75,7 +75,11 @@ func firstConflict(files []*mirrorfiles.Content, beside []mirrors.Set) *conflict
 			sets = append(sets, set)
 		}
 	}
-	rules := mirrors.Merge(mirrors.Input{Sets: sets}).Rules
+	merged := mirrors.Merge(mirrors.Input{Sets: sets})
+	if merged.TooLarge {
+		return nil, mirrors.ErrTooLarge
+	}
+	rules := merged.Rules
 	all := together{files: files, index: mirrors.NewIndex(rules)}
 	for i := range rules {
 		if rules[i].Blocked {
@@ -85,11 +89,11 @@ func firstConflict(files []*mirrorfiles.Content, beside []mirrors.Set) *conflict
 	for i, file := range files {
 		for j := range file.Entries {
 			if found := all.judge(i, &file.Entries[j]); found != nil {
-				return found
+				return found, nil
 			}
 		}
 	}
-	return nil
+	return nil, nil
 }
 
 // judge compares where images of an entry come from with what the entry says.

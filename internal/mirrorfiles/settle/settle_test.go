@@ -4,6 +4,7 @@
 package settle_test
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -24,13 +25,30 @@ func settled(beside []mirrors.Set, files ...*mirrorfiles.Content) *mirrorfiles.C
 		file.Place = fmt.Sprintf("file %d", i)
 		all.Lost = append(all.Lost, file.Lost...)
 	}
-	for _, loss := range settle.Files(files, beside) {
+	lost, err := settle.Files(files, beside)
+	if err != nil {
+		panic(err) // with what tests have
+	}
+	for _, loss := range lost {
 		all.Lost = append(all.Lost, loss.Place+": "+loss.Text)
 	}
 	for _, file := range files {
 		all.Entries = append(all.Entries, file.Entries...)
 	}
 	return all
+}
+
+func TestWhatIsTooLargeToBeJudgedIsAnError(t *testing.T) {
+	file := &mirrorfiles.Content{}
+	long := mirrors.SetEntry{Source: "s.com"}
+	for i := range 600 { // each of the sources inherits each of the mirrors
+		file.Entries = append(file.Entries, mirrorfiles.Entry{Mode: mirrors.ByDigest, SetEntry: mirrors.SetEntry{Source: fmt.Sprintf("s.com/%d", i), Mirrors: []string{"d.net"}}})
+		long.Mirrors = append(long.Mirrors, fmt.Sprintf("t%d.net", i))
+	}
+	beside := []mirrors.Set{{Object: mirrors.Object{Kind: &kinds.Tag.Kind, Name: "t"}, Entries: []mirrors.SetEntry{long}}}
+	if lost, err := settle.Files([]*mirrorfiles.Content{file}, beside); !errors.Is(err, mirrors.ErrTooLarge) {
+		t.Errorf("lost %v, error %v", lost, err)
+	}
 }
 
 func TestARegistryThatIsAMirrorToo(t *testing.T) {

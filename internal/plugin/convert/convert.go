@@ -70,7 +70,9 @@ func (o *options) run(cmd *cobra.Command, _ []string) error {
 	if err := c.refuse(); err != nil {
 		return err
 	}
-	c.settle()
+	if err := c.settle(); err != nil {
+		return err
+	}
 	if err := c.nameSets(o.name, cmd.Flags().Changed("name")); err != nil {
 		return err
 	}

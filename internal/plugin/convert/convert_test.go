@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/plugin/convert"
 	"github.com/mirrorset/mirrorset/internal/plugin/plugintest"
 )
@@ -35,6 +36,17 @@ func TestStandardInputIsReadInAnyLanguage(t *testing.T) {
 			t.Errorf("%s: exit code %d\n%s%s", name, r.Code, r.Stdout, r.Stderr)
 		}
 	}
+}
+
+func TestSetsThatAreTooLargeForAnyRulesAreAnError(t *testing.T) {
+	var sources, locations strings.Builder
+	for i := range 600 { // each of the sources inherits each of the mirrors
+		fmt.Fprintf(&sources, "  - {source: s.com/%d, mirrors: [d.net]}\n", i)
+		fmt.Fprintf(&locations, "t%d.net, ", i)
+	}
+	const set = "apiVersion: config.openshift.io/v1\nkind: Image%sMirrorSet\nmetadata: {name: a}\nspec:\n  image%[1]sMirrors:\n%s\n---\n"
+	text := fmt.Sprintf(set, "Digest", sources.String()) + fmt.Sprintf(set, "Tag", "  - {source: s.com, mirrors: ["+locations.String()+"]}")
+	run(t, text, "-f", "-").WantError(t, mirrors.ErrTooLarge.Error())
 }
 
 func TestAPipeIsReadOnce(t *testing.T) {

@@ -134,8 +134,8 @@ func (c *converter) refuse() error {
 	return nil
 }
 
-// settle leaves out of the files what sets cannot say with all else that is converted.
-func (c *converter) settle() {
+// settle leaves out of the files what sets cannot say with all else that is converted. It fails where that is too much for any rules.
+func (c *converter) settle() error {
 	var beside []mirrors.Set
 	for _, s := range c.sets {
 		set := mirrors.Set{Object: mirrors.Object{Kind: &s.kind.Kind, Name: s.Metadata.Name}}
@@ -148,10 +148,15 @@ func (c *converter) settle() {
 		}
 		beside = append(beside, set)
 	}
-	for _, loss := range settle.Files(c.files, beside) {
+	lost, err := settle.Files(c.files, beside)
+	if err != nil {
+		return err
+	}
+	for _, loss := range lost {
 		c.lose(loss.Place, "%s", loss.Text)
 	}
 	c.files = slices.DeleteFunc(c.files, func(f *mirrorfiles.Content) bool { return len(f.Entries) == 0 })
+	return nil
 }
 
 // add takes a set, without a name where it has none that an API server takes.

@@ -89,7 +89,11 @@ func (p *patient) lookAtSets(ctx context.Context) error {
 			p.found.add(wrong, sets[i].Ref().Arg(), c.Message, "")
 		}
 	}
-	for _, f := range kinds.Merge(sets, nil).Findings {
+	merged := kinds.Merge(sets, nil)
+	if merged.TooLarge {
+		p.found.add(wrong, "sets", mirrors.ErrTooLarge.Error(), "")
+	}
+	for _, f := range merged.Findings {
 		h := odd
 		switch f.Class() {
 		case mirrors.Informational:

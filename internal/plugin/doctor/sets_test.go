@@ -4,12 +4,14 @@
 package doctor
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
+	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/plugin/plugintest"
 )
 
@@ -39,6 +41,22 @@ OK       nodes: 2 nodes have revision 1795573438818 in force
 OK       sets: 1 set says what can be done
 `, "0 problems, 1 warning.\n")
 	run(t, "", "doctor", "node-2", "--server", url).Want(t, 0, warning+"OK       node/node-2: all of revision 1795573438818 is in force\n", "0 problems, 1 warning.\n")
+}
+
+func TestSetsThatAreTooLargeForAnyRulesAreAProblem(t *testing.T) {
+	digests, tags := configv1.ImageDigestMirrorSet{ObjectMeta: metav1.ObjectMeta{Name: "a"}}, configv1.ImageTagMirrorSet{ObjectMeta: metav1.ObjectMeta{Name: "a"}}
+	long := configv1.ImageTagMirrors{Source: "s.com"}
+	for i := range 600 { // each of the sources inherits each of the mirrors
+		digests.Spec.ImageDigestMirrors = append(digests.Spec.ImageDigestMirrors, configv1.ImageDigestMirrors{Source: fmt.Sprintf("s.com/%d", i), Mirrors: []configv1.ImageMirror{"d.net"}})
+		long.Mirrors = append(long.Mirrors, configv1.ImageMirror(fmt.Sprintf("t%d.net", i)))
+	}
+	tags.Spec.ImageTagMirrors = []configv1.ImageTagMirrors{long}
+	objects := healthy(t)
+	objects[plugintest.SetsPath], objects[plugintest.TagSetsPath] = plugintest.SetList(digests), plugintest.TagSetList(tags)
+	r := run(t, "", "doctor", "--server", plugintest.Serve(t, objects))
+	if r.Code != 1 || !strings.Contains(r.Stdout, "PROBLEM  sets: "+mirrors.ErrTooLarge.Error()+"\n") || strings.Contains(r.Stdout, "say what can be done") {
+		t.Errorf("exit code %d:\n%s", r.Code, r.Stdout)
+	}
 }
 
 func TestWhatIsOddAboutSetsOfBothKindsIsToldWithCommandsThatWork(t *testing.T) {
