@@ -45,7 +45,7 @@ func main() {
 	config.Sinks = runtimes.Flags(flag.CommandLine)
 	metricsAddress := flag.String("metrics-bind-address", "0", "address of /metrics, which is served over TLS to those who may get it; without a host, that is $HOST_IP; 0 for none")
 	ready := flag.String("ready-file", "", "file to write once the redirector serves, or it is known that it cannot")
-	respawns := flag.Bool("respawn", false, "run the agent in a child process, which is started again at once when it crashes; who connects to the redirector meanwhile waits")
+	respawns := flag.Bool("respawn", false, "run the agent in a child process, which is started again at once when it crashes; clients that connect to the redirector meanwhile wait instead of being refused")
 	checkReady := flag.Bool("check-ready", false, "fail if the --ready-file is not there, and exit")
 	checkClean := flag.Bool("check-clean", false, "fail if the host has a registry file of Mirrorset, and exit")
 	logging := zap.Options{StacktraceLevel: zapcore.DPanicLevel} // errors say what they are about

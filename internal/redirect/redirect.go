@@ -211,6 +211,7 @@ func (r *Rules) grantsOf(way route.Route, rank int) grants.Grants {
 // tryMirror answers with a mirror. Where it is passed over, it says why, and nothing has been answered yet.
 func (s *Server) tryMirror(w http.ResponseWriter, r *http.Request, q question, granted grants.Grants, mirror route.Target, isLast bool) (_ Result, why string) {
 	how, err := s.relay.accessTo(mirror, granted)
+	before, _ := s.scout.memory.recall(q, mirror) // fresh or not
 	var v verdict
 	switch {
 	case err != nil:
@@ -230,7 +231,7 @@ func (s *Server) tryMirror(w http.ResponseWriter, r *http.Request, q question, g
 			return Redirected, ""
 		}
 	}
-	if v.astray {
+	if v.astray && !before.astray {
 		s.config.Log.Info("A mirror is passed over, because it leads to where it must not", "mirror", name(mirror), "why", v.why)
 	}
 	return PassedOver, v.why

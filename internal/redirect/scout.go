@@ -159,10 +159,12 @@ func (s *scout) request(ctx context.Context, q question, mirror route.Target, ac
 	}
 	req.Header["Accept"] = accept
 	req.Header.Set("User-Agent", serverName)
-	var at netip.AddrPort
-	req = req.WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(c httptrace.GotConnInfo) {
-		at, _ = netip.ParseAddrPort(c.Conn.RemoteAddr().String()) // there is nothing else to connect to
-	}}))
+	var at netip.AddrPort // the mirror's; the zero value where it is the proxy that is connected to
+	if proxy, err := http.ProxyFromEnvironment(req); err == nil && proxy == nil {
+		req = req.WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(c httptrace.GotConnInfo) {
+			at, _ = netip.ParseAddrPort(c.Conn.RemoteAddr().String()) // there is nothing else to connect to
+		}}))
+	}
 	resp, err := s.client.Do(req)
 	if err != nil {
 		return s.failed(ctx, err)

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/go-logr/logr/funcr"
 )
 
 func TestAStreamedMirrorMaySendOn(t *testing.T) {
@@ -86,5 +88,23 @@ func TestAMirrorThatSendsContainerdOnToABlockedSourceIsPassedOver(t *testing.T) 
 	}
 	if n := len(blocked.requests()); n != 0 {
 		t.Errorf("the blocked source was asked %d times", n)
+	}
+}
+
+func TestAMirrorThatLeadsAstrayIsLoggedOnceForEachImage(t *testing.T) {
+	for _, streamed := range []bool{false, true} {
+		mirror := startRegistry(t, streamed, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://0.0.0.0:1/", http.StatusTemporaryRedirect) })
+		insecure := map[bool]string{true: mirror.host, false: "insecure.example"}[streamed]
+		lines := 0
+		s := New(wired(Config{Log: funcr.New(func(_, _ string) { lines++ }, funcr.Options{})}))
+		setRules(t, s, "a: s.com/x -> "+mirror.host+"/m", insecure)
+		for want, object := range []string{manifestDigest, otherDigest} {
+			for range 5 {
+				ask(t, s, http.MethodGet, pathTo("0", "s.com", "x/y", object))
+			}
+			if lines != want+1 {
+				t.Errorf("streamed %t, %s: %d lines", streamed, object, lines)
+			}
+		}
 	}
 }

@@ -3,8 +3,8 @@
 
 //go:build linux
 
-// Package respawn runs a program as a child process of itself. A child that crashes is started again at once, with the same open files: who
-// connects to a socket among them meanwhile waits, and is not refused.
+// Package respawn runs a program as a child process of itself. A child that crashes is started again at once, with the same open files:
+// clients that connect to a socket among them meanwhile wait instead of being refused.
 package respawn
 
 import (
@@ -23,6 +23,9 @@ const (
 	// proven is how long a child has to have run for another one to follow it. One that crashes sooner is left to whoever started the parent,
 	// who waits longer each time.
 	proven = time.Second
+	// maxCrashes is how many crashes within the time may be followed by another child. One more is left to whoever started the parent as well, so
+	// that a child which crashes again and again is counted and seen there.
+	maxCrashes, within = 30, 10 * time.Minute
 	// goCrashed is the status by which Go ends a program that panics.
 	goCrashed = 2
 	// signalled is what shells add to the number of the signal that ended a program.
@@ -44,6 +47,10 @@ type Parent struct {
 // status. SIGTERM and SIGINT go to the child, and no other one follows then. A child ends with its parent. Run is called once, by the goroutine
 // of main.
 func (p *Parent) Run() (status int, err error) {
+	return p.run(proven)
+}
+
+func (p *Parent) run(proven time.Duration) (status int, err error) {
 	runtime.LockOSThread() // the kernel ends a child with the thread that started it
 	defer runtime.UnlockOSThread()
 	signals := make(chan os.Signal, 1)
@@ -53,7 +60,8 @@ func (p *Parent) Run() (status int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	for {
+	var crashes [maxCrashes]time.Time // the last ones
+	for n := 0; ; n = (n + 1) % maxCrashes {
 		began := time.Now()
 		child := exec.Command(self, p.Args...) //nolint:gosec // this very program
 		child.Stdin, child.Stdout, child.Stderr, child.ExtraFiles = os.Stdin, os.Stdout, os.Stderr, p.Files
@@ -64,23 +72,23 @@ func (p *Parent) Run() (status int, err error) {
 		if err := child.Start(); err != nil {
 			return 0, err
 		}
-		told := p.wait(child, signals)
+		told := wait(child, signals)
 		state, _ := child.ProcessState.Sys().(syscall.WaitStatus) // which it is on Linux
 		_, unready := os.Stat(p.Ready)
 		crashed := state.Signaled() || state.ExitStatus() == goCrashed
-		switch {
-		case told || !crashed || unready != nil || time.Since(began) < proven:
+		if told || !crashed || unready != nil || time.Since(began) < proven || time.Since(crashes[n]) < within {
 			if state.Signaled() {
 				return signalled + int(state.Signal()), nil
 			}
 			return state.ExitStatus(), nil
 		}
+		crashes[n] = time.Now()
 		p.Log.Info("The process that serves has crashed, and is started again", "state", child.ProcessState.String())
 	}
 }
 
 // wait waits for a child's end, and reports whether it was told to end.
-func (p *Parent) wait(child *exec.Cmd, signals <-chan os.Signal) (told bool) {
+func wait(child *exec.Cmd, signals <-chan os.Signal) (told bool) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)

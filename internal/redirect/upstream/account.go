@@ -76,6 +76,8 @@ func newAccount(c *client, r Request) *account {
 // attempt is one request as it goes by way of the library, which calls back with its context.
 type attempt struct {
 	registry, repository string
+	// at is the address of the registry that answered last; the zero value before that, and where a proxy is connected to.
+	at netip.Addr
 	// renewed says that the token is a new one, so that another one would not help.
 	renewed bool
 	// sent says that the registry was sent the login, or a token, and wantsPassword that it asked for Basic last.

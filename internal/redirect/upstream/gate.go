@@ -47,7 +47,7 @@ func (g gate) RoundTrip(req *http.Request) (*http.Response, error) {
 			return nil, refused
 		}
 	}
-	req, err := g.client.reach.admit(req)
+	req, err := g.client.reach.admit(req, try)
 	if err != nil {
 		return nil, err
 	}

@@ -9,9 +9,9 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/netip"
 	"strings"
-	"sync/atomic"
 	"syscall"
 
 	"oras.land/oras-go/v2/registry/remote/auth"
@@ -23,10 +23,13 @@ var ErrAstray = errors.New("which must not be contacted")
 // reserved are the addresses of a node, of its link, and of the metadata services of clouds.
 var reserved = auth.DefaultBlockedRealmPrefixes()
 
+// nat64 and sixToFour are the IPv6 addresses that a router may translate into the IPv4 address that they hold.
+var nat64, sixToFour = netip.MustParsePrefix("64:ff9b::/96"), netip.MustParsePrefix("2002::/16")
+
 // MayLead reports whether a registry that is at one address may lead to another (N11). It may always lead to its own. The first is the zero
 // value where it is not known.
 func MayLead(from, to netip.Addr) bool {
-	from, to = from.Unmap().WithZone(""), to.Unmap().WithZone("")
+	from, to = unwrap(from), unwrap(to)
 	for _, prefix := range reserved {
 		if prefix.Contains(to) {
 			return from == to || from.IsLoopback() && to.IsLoopback()
@@ -35,55 +38,79 @@ func MayLead(from, to netip.Addr) bool {
 	return true
 }
 
+// unwrap returns the IPv4 address that an IPv6 address holds, and any other address without its zone.
+func unwrap(a netip.Addr) netip.Addr {
+	a = a.Unmap().WithZone("")
+	bytes := a.As16()
+	switch {
+	case nat64.Contains(a):
+		return netip.AddrFrom4([4]byte(bytes[12:]))
+	case sixToFour.Contains(a):
+		return netip.AddrFrom4([4]byte(bytes[2:6]))
+	}
+	return a
+}
+
 // reach is how far a registry may lead: a name can stand for any address, so that each is looked at when it is connected to.
 type reach struct {
-	host string                     // the registry, without a port
-	at   atomic.Pointer[netip.Addr] // where it was connected to last; nil before that, and where a proxy does it
+	host string // the registry, without a port
 	net.Dialer
 }
 
-type proxiedKey struct{}
+// leave is where a request may be connected to.
+type leave struct {
+	anywhere bool       // such as to a proxy of the node's
+	from     netip.Addr // where the attempt's registry answered; the zero value before that, and where a proxy carries the requests
+}
 
-// admit looks at a request before it is sent. One that a proxy of the node's carries is connected to at the proxy.
-func (r *reach) admit(req *http.Request) (*http.Request, error) {
+type leaveKey struct{}
+
+// admit looks at a request before it is sent, and notes where the registry answers. One that a proxy of the node's carries is connected to at the
+// proxy.
+func (r *reach) admit(req *http.Request, try *attempt) (*http.Request, error) {
 	proxy, err := http.ProxyFromEnvironment(req)
-	if err != nil || proxy == nil {
-		return req, err
+	if err != nil {
+		return nil, err
 	}
-	if to, err := netip.ParseAddr(req.URL.Hostname()); err == nil && !r.isOwn(req.URL.Host) && !MayLead(netip.Addr{}, to) {
-		return nil, fmt.Errorf("it leads to %s, %w", to, ErrAstray)
+	isOwn := r.isOwn(req.URL.Host)
+	if proxy != nil {
+		if to, err := netip.ParseAddr(req.URL.Hostname()); err == nil && !isOwn && !MayLead(netip.Addr{}, to) {
+			return nil, astray(to)
+		}
+		return req.WithContext(context.WithValue(req.Context(), leaveKey{}, leave{anywhere: true})), nil
 	}
-	return req.WithContext(context.WithValue(req.Context(), proxiedKey{}, true)), nil
+	l := leave{anywhere: isOwn && !try.at.IsValid(), from: try.at} // at first, the registry is wherever the rules have it
+	ctx := httptrace.WithClientTrace(context.WithValue(req.Context(), leaveKey{}, l), &httptrace.ClientTrace{GotConn: func(c httptrace.GotConnInfo) {
+		to, err := netip.ParseAddrPort(c.Conn.RemoteAddr().String())
+		switch {
+		case err != nil || !l.anywhere && !MayLead(l.from, to.Addr()): // it was made for another attempt
+			_ = c.Conn.Close() // so that nothing can be sent
+		case isOwn:
+			try.at = to.Addr()
+		}
+	}})
+	return req.WithContext(ctx), nil
+}
+
+func astray(to netip.Addr) error {
+	return fmt.Errorf("it leads to %s, %w", to, ErrAstray)
 }
 
 // dial connects to an address that the registry may lead to.
 func (r *reach) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	if ctx.Value(proxiedKey{}) != nil {
+	l, _ := ctx.Value(leaveKey{}).(leave)
+	if l.anywhere {
 		return r.DialContext(ctx, network, address)
 	}
-	isOwn, at := r.isOwn(address), r.at.Load()
 	dialer := r.Dialer
 	dialer.ControlContext = func(_ context.Context, _, address string, _ syscall.RawConn) error {
 		to, err := netip.ParseAddrPort(address)
-		switch {
-		case err != nil:
-			return err
-		case at == nil && isOwn: // wherever the rules have it
-			return nil
-		case at == nil && !MayLead(netip.Addr{}, to.Addr()), at != nil && !MayLead(*at, to.Addr()):
-			return fmt.Errorf("it leads to %s, %w", to.Addr(), ErrAstray)
+		if err == nil && !MayLead(l.from, to.Addr()) {
+			return astray(to.Addr())
 		}
-		return nil
+		return err
 	}
-	conn, err := dialer.DialContext(ctx, network, address)
-	if err != nil || !isOwn {
-		return conn, err
-	}
-	if to, err := netip.ParseAddrPort(conn.RemoteAddr().String()); err == nil {
-		now := to.Addr()
-		r.at.Store(&now)
-	}
-	return conn, nil
+	return dialer.DialContext(ctx, network, address)
 }
 
 // isOwn reports whether a host, with a port or without, is the registry's.
