@@ -13,13 +13,16 @@ import (
 	"crypto/x509"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"os"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
+	"unicode"
 
 	"github.com/go-logr/logr"
 
@@ -237,12 +240,24 @@ func (s *Server) tryMirror(w http.ResponseWriter, r *http.Request, q question, g
 	return PassedOver, v.why
 }
 
-// refuses reports whether a registry must not send on to a place: one that is blocked (Q4), or this redirector.
+// refuses reports whether a registry must not send on to a place: one that is blocked (Q4), this redirector, or one that is written so that it
+// cannot be compared.
 func (s *Server) refuses(to *url.URL) bool {
-	host, at := strings.ToLower(strings.TrimSuffix(to.Hostname(), ".")), path.Clean("/"+to.Path)
-	port := cmp.Or(to.Port(), map[string]string{"http": "80", "https": "443"}[to.Scheme])
-	router := s.rules.Load().Router
-	return strings.HasPrefix(at, route.RedirectorPath) || router.Blocks(host+":"+port, at) || (port == "80" || port == "443") && router.Blocks(host, at)
+	host, port, ok := addressOf(to)
+	at, router := path.Clean("/"+to.Path), s.rules.Load().Router
+	return !ok || strings.HasPrefix(at, route.RedirectorPath) || router.Blocks(host+":"+port, at) || (port == "80" || port == "443") && router.Blocks(host, at)
+}
+
+// addressOf returns the host and port of a URL as sources are written. It is not ok where a client of HTTP makes another host of it, as of letters
+// beyond ASCII.
+func addressOf(of *url.URL) (host, port string, ok bool) {
+	host = strings.ToLower(strings.TrimSuffix(of.Hostname(), "."))
+	if address, err := netip.ParseAddr(host); err == nil {
+		host = address.Unmap().String()
+	}
+	number, err := strconv.ParseUint(cmp.Or(of.Port(), map[string]string{"http": "80", "https": "443"}[of.Scheme]), 10, 16)
+	beyond := func(r rune) bool { return r > unicode.MaxASCII }
+	return host, strconv.FormatUint(number, 10), err == nil && !strings.ContainsFunc(host, beyond)
 }
 
 // refusal says who is to be asked, and what became of the mirrors.

@@ -30,6 +30,11 @@ func TestAStreamedMirrorMustNotSendOnToWhatIsBlockedOrBack(t *testing.T) {
 		"a blocked source":          blocked.URL + "/v2/shut/y/blobs/" + manifestDigest,
 		"one in capitals":           "http://LOCALHOST" + port + "/v2/shut/y/blobs/" + manifestDigest,
 		"one with a dot behind it":  "http://localhost." + port + "/v2/shut/y/blobs/" + manifestDigest,
+		"one by a port with a zero": "http://localhost:0" + port[1:] + "/v2/shut/y/blobs/" + manifestDigest,
+		"one in wide letters":       "http://ｌocalhost" + port + "/v2/shut/y/blobs/" + manifestDigest,
+		"one in escaped letters":    "http://%ef%bd%8cocalhost" + port + "/v2/shut/y/blobs/" + manifestDigest,
+		"one with another dot":      "http://127。0.0.1" + port + "/v2/shut/y/blobs/" + manifestDigest,
+		"one as an IPv6 address":    "http://[::ffff:127.0.0.1]" + port + "/v2/shut/y/blobs/" + manifestDigest,
 		"one by a roundabout path":  blocked.URL + "/v2//x/../shut/y/blobs/" + manifestDigest,
 		"one whose port is implied": "https://port.example/v2/y/blobs/" + manifestDigest,
 		"a host without a path":     "https://whole.example",
@@ -58,6 +63,7 @@ func TestNoMirrorMaySendOnToWhereThisNodeAloneMayGo(t *testing.T) { // N11
 		"the same as IPv6":                   "http://[::ffff:169.254.169.254]/latest/meta-data/",
 		"the same over TLS, at another port": "https://169.254.169.254:8443/",
 		"the link":                           "http://[fe80::1]/",
+		"the same in wide letters":           "http://１69.254.169.254/latest/meta-data/",
 		"no address":                         "http://0.0.0.0:1/",
 		"a metadata service elsewhere":       "http://100.100.100.200/",
 	} {
@@ -93,7 +99,9 @@ func TestAMirrorThatSendsContainerdOnToABlockedSourceIsPassedOver(t *testing.T) 
 
 func TestAMirrorThatLeadsAstrayIsLoggedOnceForEachImage(t *testing.T) {
 	for _, streamed := range []bool{false, true} {
-		mirror := startRegistry(t, streamed, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://0.0.0.0:1/", http.StatusTemporaryRedirect) })
+		mirror := startRegistry(t, streamed, func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://0.0.0.0:1/", http.StatusTemporaryRedirect)
+		})
 		insecure := map[bool]string{true: mirror.host, false: "insecure.example"}[streamed]
 		lines := 0
 		s := New(wired(Config{Log: funcr.New(func(_, _ string) { lines++ }, funcr.Options{})}))
