@@ -25,8 +25,9 @@ func (s *soaking) writes() (count map[string]int, err error) {
 	return count, err
 }
 
-// report prints what came of it, and returns an error for what grows and for too many writes.
-func (s *soaking) report(took time.Duration) error {
+// report prints what came of it, and returns an error for what grows, for too many writes, and where less happened in that length than tells
+// anything.
+func (s *soaking) report(length, took time.Duration) error {
 	writes, err := s.writes()
 	if err != nil {
 		return err
@@ -44,6 +45,10 @@ func (s *soaking) report(took time.Duration) error {
 		killed += n
 	}
 	return errors.Join(s.meter.print([]string{"agent-2", "agent-3"}),
+		// A tenth of what there can be, and less than half of the kills that there are.
+		atLeast("changes were made", changes, int(perSecond*length.Seconds()/10)),
+		atLeast("states of files of what is always blocked were seen", int(s.guard.files.Load()), int(length.Seconds())),
+		atLeast("programs were killed", killed, int(length.Seconds()/10)),
 		// The manager publishes once a second at the most, and each of its successors at once.
 		atMost(writes, "configmaps", int(took/time.Second)+killed+10),
 		// An agent says once what it comes to, for each revision and where it starts.
@@ -51,6 +56,13 @@ func (s *soaking) report(took time.Duration) error {
 		// S5 of docs/semantics.md
 		atMost(writes, "imagedigestmirrorsets", 3*changes),
 		atMost(writes, "imagetagmirrorsets", 3*changes))
+}
+
+func atLeast(what string, n, least int) error {
+	if n < least {
+		return fmt.Errorf("%d %s, want %d at least", n, what, least)
+	}
+	return nil
 }
 
 func atMost(writes map[string]int, resource string, most int) error {

@@ -92,7 +92,7 @@ func soak(ctx context.Context, root string, length time.Duration, random *rand.R
 	if err != nil {
 		return err
 	}
-	return s.report(took)
+	return s.report(length, took)
 }
 
 // round has sets change and programs killed for a while, and then holds the hosts against the sets.
