@@ -122,7 +122,7 @@ func (p *Publisher) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Result,
 			result.RequeueAfter = 1 // for what happened between the list and the start of the watch
 		}
 	}
-	if errors.Is(err, payload.ErrTooLarge) || errors.Is(err, registriesconf.ErrTooLarge) {
+	if errors.Is(err, payload.ErrTooLarge) || errors.Is(err, mirrors.ErrTooLarge) {
 		return ctrl.Result{}, reconcile.TerminalError(err)
 	}
 	return result, err
@@ -162,7 +162,7 @@ func (p *Publisher) Publish(ctx context.Context) (result ctrl.Result, served boo
 		snapshot.Revision, snapshot.Digest = current.payload.Revision, current.payload.Digest
 	}
 	if encodeErr != nil {
-		snapshot.Held, snapshot.HeldForGood = encodeErr.Error(), errors.Is(encodeErr, registriesconf.ErrTooLarge)
+		snapshot.Held, snapshot.HeldForGood = encodeErr.Error(), errors.Is(encodeErr, mirrors.ErrTooLarge)
 		p.Board.put(snapshot)
 		return result, true, encodeErr
 	}
@@ -195,7 +195,7 @@ func (p *Publisher) Publish(ctx context.Context) (result ctrl.Result, served boo
 // encode writes the rules that sets were merged to.
 func encode(result *mirrors.Result) ([]byte, error) {
 	if result.TooLarge {
-		return nil, registriesconf.ErrTooLarge
+		return nil, mirrors.ErrTooLarge
 	}
 	return registriesconf.Encode(result.Rules)
 }

@@ -25,9 +25,6 @@ const Header = "# Written by Mirrorset from the ImageDigestMirrorSets of this cl
 // times as much memory.
 const MaxText = 8 << 20
 
-// ErrTooLarge is returned for rules whose text would have more than [MaxText] bytes.
-var ErrTooLarge = mirrors.ErrTooLarge
-
 // pulls are the values of pull-from-mirror, which say for which references readers use a mirror (L4, T7); without one it is for all.
 var pulls = map[mirrors.Mode]text{mirrors.ByDigest: "digest-only", mirrors.ByTag: "tag-only", mirrors.ByDigest | mirrors.ByTag: ""}
 
