@@ -6,7 +6,6 @@ package redirect
 import (
 	"bufio"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -203,13 +202,15 @@ func TestASlowClientHoldsUpNobodyAndIsGivenUp(t *testing.T) {
 }
 
 func TestAClientThatReadsNoneOfItsStreamIsGivenUp(t *testing.T) {
-	layer := strings.Repeat("0123456789abcdef", 1<<20) // more than any socket's buffers hold
-	given := make(chan error, 1)
+	given := make(chan struct{})
 	mirror := startRegistry(t, true, func(w http.ResponseWriter, r *http.Request) {
 		if strings.Contains(r.URL.Path, "/"+blobs+"/") {
-			_, err := io.WriteString(w, layer)
-			given <- err
-			return
+			for part := make([]byte, 1<<20); ; { // without end, as sockets' buffers can hold much
+				if _, err := w.Write(part); err != nil {
+					close(given)
+					return
+				}
+			}
 		}
 		has(w, r)
 	})
@@ -223,13 +224,15 @@ func TestAClientThatReadsNoneOfItsStreamIsGivenUp(t *testing.T) {
 	if status, err := loopbacktest.Answer(t, loopbacktest.Dial(t, s.Address(), loopbacktest.Get(path+manifests+"/"+manifestDigest+"?ns=s.com"))); status != http.StatusOK {
 		t.Errorf("an honest pull meanwhile: status %d, error %v", status, err)
 	}
-	if err := <-given; err == nil {
-		t.Error("the mirror could send all of the layer to nobody")
+	select {
+	case <-given:
+	case <-time.After(time.Minute / 2): // so that the test ends
+		t.Error("the mirror still sends a layer to nobody")
 	}
 	if err := c.SetReadDeadline(time.Now().Add(time.Minute / 2)); err != nil {
 		t.Fatal(err)
 	}
-	if n, err := io.Copy(io.Discard, c); errors.Is(err, os.ErrDeadlineExceeded) || n >= int64(len(layer)) {
-		t.Error(fmt.Errorf("%d bytes: %w", n, err))
+	if n, err := io.Copy(io.Discard, c); errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("after %d bytes, the client keeps its connection", n)
 	}
 }

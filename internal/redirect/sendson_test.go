@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-logr/logr/funcr"
 )
@@ -113,6 +114,35 @@ func TestAMirrorThatLeadsAstrayIsLoggedOnceForEachImage(t *testing.T) {
 			if lines != want+1 {
 				t.Errorf("streamed %t, %s: %d lines", streamed, object, lines)
 			}
+		}
+	}
+}
+
+// TestAMirrorThatAnswersContainerdOtherwiseIsNotSeenThrough holds what docs/explanation/security.md says that a mirror can do.
+func TestAMirrorThatAnswersContainerdOtherwiseIsNotSeenThrough(t *testing.T) {
+	blocked := startRegistry(t, true, has)
+	shut := blocked.URL + "/v2/shut/y/manifests/" + manifestDigest
+	turn := startRegistry(t, true, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, shut, http.StatusTemporaryRedirect) })
+	for name, answers := range map[string]http.HandlerFunc{
+		"it sees who asks":           has,
+		"it wants credentials first": status(http.StatusUnauthorized),
+		"it sends on by another place": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, turn.URL, http.StatusTemporaryRedirect)
+		},
+		"it does not answer, as the last": hang,
+	} {
+		mirror := startRegistry(t, false, func(w http.ResponseWriter, r *http.Request) {
+			if r.UserAgent() == serverName {
+				answers(w, r)
+				return
+			}
+			http.Redirect(w, r, shut, http.StatusTemporaryRedirect)
+		})
+		s := newServer(t, "a: s.com/x -> "+mirror.host+"/m [Never]\na: "+blocked.host+"/shut -> m.com [Never]")
+		s.scout.deadline = 100 * time.Millisecond
+		w := ask(t, s, http.MethodGet, pathTo("0", "s.com", "x/y", manifestDigest))
+		if to := w.Header().Get("Location"); w.Code != http.StatusTemporaryRedirect || !strings.HasPrefix(to, "https://"+mirror.host+"/v2/m/y/") {
+			t.Errorf("%s: got %d %s, to %s", name, w.Code, w.Body, to)
 		}
 	}
 }

@@ -30,6 +30,11 @@ const (
 	pullRate, pullsAtOnce = 50, 50
 	// pullBound is far above what a pull takes, and far below what one takes that waits for idle connections to end.
 	pullBound = 10 * time.Second
+	// mostConnections is more than what was seen (247), and far less than what the redirector has room for (1,024).
+	mostConnections = 400
+	// mostLost is how many pulls may fail while the process that serves is killed. None was seen to. But a request that it has read and not yet answered
+	// is lost with it, and containerd sends it again only on a connection that it had used before, which the first one of a pull is not.
+	mostLost = 2
 )
 
 // again has containerd pull an image that may be there, as for each Pod with imagePullPolicy Always: it asks the registry what the name is now.
@@ -125,7 +130,7 @@ var _ = Describe("pulls while the agent is killed or replaced", func() {
 		}
 		killed := end()
 		killed.report(fmt.Sprintf("while the process that serves was killed %d times", serverKills))
-		Expect(killed.failed).To(BeNumerically("<=", serverKills), "only what was being answered is lost: %v", errors.Join(killed.errs...))
+		Expect(killed.failed).To(BeNumerically("<=", mostLost), "only what was being answered is lost: %v", errors.Join(killed.errs...))
 		Expect(fmt.Sprint(killed.errs)).NotTo(ContainSubstring("connection refused"))
 
 		end = pullsBoth(ctx, cri, open, shut)
@@ -163,7 +168,7 @@ var _ = Describe("pulls while the agent is killed or replaced", func() {
 		redirected.report("pulls through the redirector")
 		Expect(errors.Join(redirected.failed...)).NotTo(HaveOccurred())
 		Expect(redirected.took[len(redirected.took)-1]).To(BeNumerically("<", pullBound))
-		Expect(redirected.most).To(And(BeNumerically(">", 0), BeNumerically("<=", 1024)))
+		Expect(redirected.most).To(And(BeNumerically(">", 0), BeNumerically("<=", mostConnections)))
 	}, nodeTimeout)
 })
 
