@@ -8,7 +8,6 @@ package plan
 import (
 	"bytes"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/mirrorset/mirrorset/internal/mirrors"
@@ -178,11 +177,10 @@ func (s Seen) distrust() (longest time.Duration, why string) {
 	if s.Published.isEmpty() && !s.Published.Payload.Provisional {
 		return 0, ""
 	}
-	keepsPublished := sync.OnceValue(s.keepsPublished)
 	hasRules, hasSets := s.Published.Exists && !s.Published.isEmpty(), slices.ContainsFunc(s.Sources, Source.hasSets)
 	for _, source := range s.Sources {
 		switch {
-		case source.hasSets() && (!hasRules || !s.Published.replaced(source) || keepsPublished()):
+		case source.hasSets() && (!hasRules || !s.Published.replaced(source) || s.keepsPublished()):
 		case source.hasSets():
 			if until, back := source.returned(); until.Sub(s.Now) > longest {
 				longest, why = until.Sub(s.Now), back
