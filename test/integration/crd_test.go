@@ -60,16 +60,16 @@ var _ = Describe("A CRD that is deleted", func() {
 
 		c := set("c", entry("quay.io", "m2.local"))
 		Eventually(func() error { return admin.Create(ctx, c) }).Should(Succeed())
-		Eventually(manager.Log).Should(ContainSubstring("the sets do not say all yet that is published; the others have until "))
+		Eventually(manager.Log).Should(ContainSubstring("some published rules are not back yet; the remaining sets have until "))
 		n.keepsRules(a, b)
 		a2, b2 := sets()
 		create(ctx, a2)
 		n.keepsRules(a, b)
 		create(ctx, b2)
-		Eventually(n.rules, "3s").Should(Equal(rendered(a, b, c)))
+		Eventually(n.rules).Should(Equal(rendered(a, b, c)))
 		d := set("d", entry("s.com", "m2.local"))
 		create(ctx, d)
-		Eventually(n.rules, "3s").Should(Equal(rendered(a, b, c, d)))
+		Eventually(n.rules).Should(Equal(rendered(a, b, c, d)))
 		for _, s := range []*configv1.ImageDigestMirrorSet{a2, b2, c, d} {
 			Expect(admin.Delete(ctx, s)).To(Succeed())
 		}
