@@ -13,12 +13,14 @@ import (
 	"os/exec"
 	"syscall"
 	"time"
+
+	"github.com/mirrorset/mirrorset/test/enclosure"
 )
 
 const (
-	kubeconfig = memory + "/kubeconfig"
-	agentLog   = memory + "/agent.log"
-	readyFile  = memory + "/ready"
+	kubeconfig = enclosure.Memory + "/kubeconfig"
+	agentLog   = enclosure.Memory + "/agent.log"
+	readyFile  = enclosure.Memory + "/ready"
 )
 
 // noAPIServer is a cluster that is away, so that the agent goes by what an earlier one left.
@@ -42,7 +44,7 @@ func run(agent, root string, isDone func(tree) bool, killAt int) (killed bool, c
 	defer func() { err = errors.Join(err, log.Close()) }()
 	cmd := exec.Command(agent, "--host-root", root, "--node-name", "faults", "--namespace", "faults", "--allow-default-host",
 		"--ready-file", readyFile)
-	cmd.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig, "TMPDIR="+memory)
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig, "TMPDIR="+enclosure.Memory)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Ptrace: true}
 	ctx, stop := context.WithCancel(context.Background())

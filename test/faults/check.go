@@ -23,6 +23,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/grants/onhost"
 	"github.com/mirrorset/mirrorset/internal/hostfile"
 	dropin "github.com/mirrorset/mirrorset/internal/registriesconf/onhost"
+	"github.com/mirrorset/mirrorset/test/enclosure"
 )
 
 // judge knows what may be on a host while an agent brings it from one tree to another.
@@ -107,7 +108,7 @@ func readable(root string, now tree) (wrong []string) {
 	if file := now[onhost.AuthFile]; file != nil && (file.mode != 0o600 || !json.Valid(file.content)) {
 		wrong = append(wrong, fmt.Sprintf("%s is no private file of JSON: it has the mode %v and %d bytes", onhost.AuthFile, file.mode, len(file.content)))
 	}
-	base := filepath.Join(memory, "registries.conf") // which a host may be without, and this library here not
+	base := filepath.Join(enclosure.Memory, "registries.conf") // which a host may be without, and this library here not
 	if err := os.WriteFile(base, nil, 0o600); err != nil {
 		return append(wrong, err.Error())
 	}

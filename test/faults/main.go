@@ -16,21 +16,12 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"syscall"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/mirrorset/mirrorset/test/enclosure"
 )
-
-// inside is the first argument of this program where it starts itself.
-const inside = "inside"
-
-// memory is where a folder that belongs to the namespaces is mounted.
-const memory = "/run"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -43,10 +34,7 @@ func main() {
 }
 
 func start(ctx context.Context, args []string) error {
-	entered := len(args) > 0 && args[0] == inside
-	if entered {
-		args = args[1:]
-	}
+	args, entered := enclosure.Entered(args)
 	flags := flag.NewFlagSet("faults", flag.ExitOnError)
 	agent := flags.String("agent", "bin/agent", "the agent's program")
 	every := flags.Int("every", 1, "kill the agent before every call of this step: 1 for all, 5 for every fifth")
@@ -58,26 +46,10 @@ func start(ctx context.Context, args []string) error {
 		return errors.Join(err, fmt.Errorf("-every %d: want 1 or more", *every))
 	}
 	if !entered {
-		return enclosure.Enter(ctx, inside, "-agent", path, "-every", fmt.Sprint(*every))
+		return enclosure.Enter(ctx, "-agent", path, "-every", fmt.Sprint(*every))
 	}
-	if err := settle(ctx); err != nil {
+	if err := errors.Join(enclosure.Settle(ctx), os.WriteFile(kubeconfig, []byte(noAPIServer), 0o600)); err != nil {
 		return err
 	}
 	return sweep(ctx, path, *every)
-}
-
-// settle makes the namespaces a machine of their own, with a folder in memory, on which the redirector's port is free and no API server is to
-// be found.
-func settle(ctx context.Context) error {
-	if err := errors.Join(
-		unix.Mount("none", "/", "", unix.MS_REC|unix.MS_SLAVE, ""),
-		unix.Mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""),
-		unix.Mount("tmpfs", memory, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=755"),
-	); err != nil {
-		return fmt.Errorf("mounting: %w", err)
-	}
-	if out, err := exec.CommandContext(ctx, "ip", "link", "set", "lo", "up").CombinedOutput(); err != nil {
-		return fmt.Errorf("ip link set lo up: %w: %s", err, out)
-	}
-	return os.WriteFile(kubeconfig, []byte(noAPIServer), 0o600)
 }

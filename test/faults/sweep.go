@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/mirrorset/mirrorset/test/enclosure"
 )
 
 // mostCalls bounds the calls of one cycle, of which there are about a hundred.
@@ -27,7 +29,7 @@ func sweep(ctx context.Context, agent string, every int) error {
 	tallies := make(map[string]*tally)
 	var slowest time.Duration
 	for i, c := range cycles {
-		before, after, err := c.prepare(agent, fmt.Sprintf("%s/cycle-%d", memory, i))
+		before, after, err := c.prepare(agent, fmt.Sprintf("%s/cycle-%d", enclosure.Memory, i))
 		if err != nil {
 			return fmt.Errorf("%s: %w", c.name, err)
 		}
@@ -81,7 +83,7 @@ func (k *killing) sweep(ctx context.Context, every int) (slowest time.Duration, 
 // once kills an agent on a new host, judges the host, and has another agent go on, which takes a while. An agent that makes fewer calls is not
 // killed.
 func (k *killing) once(killAt int) (killed bool, calls []call, took time.Duration, err error) {
-	root := memory + "/host"
+	root := enclosure.Memory + "/host"
 	if err := errors.Join(os.RemoveAll(root), k.judge.before.write(root)); err != nil {
 		return false, nil, 0, err
 	}

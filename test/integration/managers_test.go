@@ -4,46 +4,20 @@
 package integration_test
 
 import (
-	"context"
-	"sync"
-
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-	corev1 "k8s.io/api/core/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mirrorset/mirrorset/internal/payload"
-	"github.com/mirrorset/mirrorset/test/controlplane"
 )
 
-// revisions follows those of the ConfigMap until the spec ends. The returned function tells all that were seen.
-func revisions(ctx context.Context) (seen func() []int64) {
-	GinkgoHelper()
-	events, err := admin.Watch(ctx, &corev1.ConfigMapList{}, client.InNamespace(controlplane.Namespace), client.MatchingFields{"metadata.name": payload.ConfigMapName})
-	Expect(err).NotTo(HaveOccurred())
-	DeferCleanup(events.Stop)
-	var mu sync.Mutex
-	var all []int64
-	go func() {
-		for event := range events.ResultChan() {
-			if cm, ok := event.Object.(*corev1.ConfigMap); ok {
-				p, _ := payload.Read(cm) // one that cannot be read counts as revision 0
-				mu.Lock()
-				all = append(all, p.Revision)
-				mu.Unlock()
-			}
-		}
-	}()
-	return func() []int64 {
-		mu.Lock()
-		defer mu.Unlock()
-		return append([]int64(nil), all...)
-	}
-}
-
 // wantGrowing checks that no revision is followed by an older one.
-func wantGrowing(seen []int64) {
+func wantGrowing(versions []version) {
 	GinkgoHelper()
+	seen := make([]int64, len(versions))
+	for i := range versions {
+		p, _ := payload.Read(versions[i].configMap) // one that cannot be read counts as revision 0
+		seen[i] = p.Revision
+	}
 	Expect(len(seen)).To(BeNumerically(">", 1))
 	for i := range seen[1:] {
 		Expect(seen[i+1]).To(BeNumerically(">=", seen[i]), "in %v", seen)
@@ -58,7 +32,7 @@ var _ = Describe("Managers", func() {
 		startAgent(ctx, n)
 		first := startManager(ctx)
 		Eventually(first.Log).Should(ContainSubstring(leads))
-		seen := revisions(context.WithoutCancel(ctx))
+		seen := recordVersions(ctx)
 		s := set("a", entry("quay.io", "m1.local"))
 		create(ctx, s)
 		n.wantRules(s)
@@ -90,7 +64,7 @@ var _ = Describe("Managers", func() {
 		a, b := set("a", entry("quay.io", "m1.local")), set("b", entry("ghcr.io", "m1.local"))
 		create(ctx, a, b)
 		n.wantRules(a, b)
-		seen := revisions(context.WithoutCancel(ctx))
+		seen := recordVersions(ctx)
 
 		Expect(manager.Stop()).To(Succeed())
 		change(ctx, a, entry("quay.io", "m2.local"))

@@ -16,11 +16,8 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-	corev1 "k8s.io/api/core/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mirrorset/mirrorset/internal/payload"
-	"github.com/mirrorset/mirrorset/test/controlplane"
 )
 
 func isWatch(r *http.Request) bool { return r.URL.Query().Get("watch") == "true" }
@@ -78,30 +75,6 @@ func revokes(_ http.ResponseWriter, r *http.Request) bool {
 	return false
 }
 
-// texts follows what is published until the spec ends. The returned function tells all that was.
-func texts(ctx context.Context) (seen func() []string) {
-	GinkgoHelper()
-	events, err := admin.Watch(ctx, &corev1.ConfigMapList{}, client.InNamespace(controlplane.Namespace), client.MatchingFields{"metadata.name": payload.ConfigMapName})
-	Expect(err).NotTo(HaveOccurred())
-	DeferCleanup(events.Stop)
-	var mu sync.Mutex
-	var all []string
-	go func() {
-		for event := range events.ResultChan() {
-			if cm, ok := event.Object.(*corev1.ConfigMap); ok {
-				mu.Lock()
-				all = append(all, cm.Data[payload.Key])
-				mu.Unlock()
-			}
-		}
-	}()
-	return func() []string {
-		mu.Lock()
-		defer mu.Unlock()
-		return append([]string(nil), all...)
-	}
-}
-
 // writesOf returns how often service accounts wrote a resource. A write that is refused, as over what the admin wrote meanwhile, is none.
 func writesOf(resource string) (n int) {
 	GinkgoHelper()
@@ -131,7 +104,7 @@ var _ = Describe("A sick API server", func() {
 		a.Spec.ImageDigestMirrors[0].MirrorSourcePolicy = "NeverContactSource"
 		create(ctx, a, b)
 		n.wantRules(a, b)
-		lost, seen := n.guard(), texts(context.WithoutCancel(ctx))
+		lost, seen := n.guard(), recordVersions(ctx)
 		published, reported := writesOf("configmaps"), writesOf("mirrornodes")
 
 		asked := 0
@@ -155,7 +128,7 @@ var _ = Describe("A sick API server", func() {
 		AddReportEntry("followed again after", time.Since(well).String())
 		n.keepsRules(a, b, c)
 		Expect(lost()).To(BeEmpty())
-		Expect(seen()).To(And(Not(BeEmpty()), HaveEach(ContainSubstring(block))))
+		Expect(seen()).To(And(Not(BeEmpty()), HaveEach(WithTransform(version.text, ContainSubstring(block)))))
 		AddReportEntry("writes", fmt.Sprintf("%d of the ConfigMap, %d of MirrorNodes", writesOf("configmaps")-published, writesOf("mirrornodes")-reported))
 		Expect(writesOf("configmaps") - published).To(BeNumerically("<=", 2))
 		Expect(writesOf("mirrornodes") - reported).To(BeNumerically("<=", 8))
@@ -183,7 +156,7 @@ var _ = Describe("A sick API server", func() {
 		create(ctx, a)
 		Eventually(n.rules, "40s").Should(Equal(rendered(a)))
 		second := startManager(ctx)
-		seen := texts(context.WithoutCancel(ctx))
+		seen := recordVersions(ctx)
 
 		released, answered := make(chan struct{}), make(chan int, 100)
 		release := sync.OnceFunc(func() { close(released) })
@@ -221,6 +194,6 @@ var _ = Describe("A sick API server", func() {
 		release()
 		Eventually(answered).Should(Receive(Equal(http.StatusConflict)))
 		n.keepsRules(a)
-		Expect(seen()).To(And(ContainElement(ContainSubstring("m3.local")), Not(ContainElement(ContainSubstring("m2.local")))))
+		Expect(seen()).To(And(ContainElement(WithTransform(version.text, ContainSubstring("m3.local"))), Not(ContainElement(WithTransform(version.text, ContainSubstring("m2.local"))))))
 	})
 })

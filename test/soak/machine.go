@@ -25,6 +25,7 @@ import (
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 	"github.com/mirrorset/mirrorset/test/controlplane"
+	"github.com/mirrorset/mirrorset/test/enclosure"
 )
 
 // hosts is how many nodes there are. The agent of the first one is never killed, so that it can be seen to grow.
@@ -80,7 +81,7 @@ func startMachine(ctx context.Context, root string) (m *machine, err error) {
 		return m, err
 	}
 	for i := range hosts {
-		a := &program{name: fmt.Sprintf("agent-%d", i+1), root: filepath.Join(memory, fmt.Sprintf("host-%d", i+1)), metrics: fmt.Sprintf("127.0.0.1:%d", metricsPort+1+i)}
+		a := &program{name: fmt.Sprintf("agent-%d", i+1), root: filepath.Join(enclosure.Memory, fmt.Sprintf("host-%d", i+1)), metrics: fmt.Sprintf("127.0.0.1:%d", metricsPort+1+i)}
 		if err := errors.Join(os.MkdirAll(filepath.Join(a.root, certsDir), 0o755), os.MkdirAll(filepath.Join(a.root, dropIns), 0o755)); err != nil {
 			return m, err
 		}

@@ -18,24 +18,16 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"syscall"
 	"time"
 
 	"github.com/go-logr/logr"
-	"golang.org/x/sys/unix"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/mirrorset/mirrorset/test/enclosure"
 )
-
-// inside is the first argument of this program where it starts itself.
-const inside = "inside"
-
-// memory is where a folder that belongs to the namespaces is mounted.
-const memory = "/run"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -48,10 +40,7 @@ func main() {
 }
 
 func start(ctx context.Context, args []string) error {
-	entered := len(args) > 0 && args[0] == inside
-	if entered {
-		args = args[1:]
-	}
+	args, entered := enclosure.Entered(args)
 	flags := flag.NewFlagSet("soak", flag.ExitOnError)
 	root := flags.String("root", ".", "the checkout, with the programs in bin/")
 	length := flags.Duration("for", 10*time.Minute, "how long sets change, the quiet points not counted")
@@ -64,30 +53,17 @@ func start(ctx context.Context, args []string) error {
 		return errors.Join(err, fmt.Errorf("-for %v: want %v or more", *length, shortest))
 	}
 	if !entered {
-		return enclosure.Enter(ctx, inside, "-root", path, "-for", length.String(), "-seed", fmt.Sprint(*seed))
+		return enclosure.Enter(ctx, "-root", path, "-for", length.String(), "-seed", fmt.Sprint(*seed))
 	}
-	if err := settle(ctx, path); err != nil {
+	log.SetLogger(logr.Discard())
+	if err := enclosure.Settle(ctx); err != nil {
 		return err
+	}
+	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
+		if err := os.Setenv("KUBEBUILDER_ASSETS", filepath.Join(path, "bin/k8s")); err != nil {
+			return err
+		}
 	}
 	fmt.Printf("Sets change for %v, with -seed %d.\n", *length, *seed)
 	return soak(ctx, path, *length, rand.New(rand.NewPCG(*seed, 0)))
-}
-
-// settle makes the namespaces a machine of their own, with a folder in memory.
-func settle(ctx context.Context, root string) error {
-	log.SetLogger(logr.Discard())
-	if err := errors.Join(
-		unix.Mount("none", "/", "", unix.MS_REC|unix.MS_SLAVE, ""),
-		unix.Mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""),
-		unix.Mount("tmpfs", memory, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=755"),
-	); err != nil {
-		return fmt.Errorf("mounting: %w", err)
-	}
-	if out, err := exec.CommandContext(ctx, "ip", "link", "set", "lo", "up").CombinedOutput(); err != nil {
-		return fmt.Errorf("ip link set lo up: %w: %s", err, out)
-	}
-	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
-		return errors.Join(os.Setenv("TMPDIR", memory), os.Setenv("KUBEBUILDER_ASSETS", filepath.Join(root, "bin/k8s")))
-	}
-	return os.Setenv("TMPDIR", memory)
 }

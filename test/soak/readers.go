@@ -23,6 +23,8 @@ import (
 	"go.podman.io/image/v5/docker/reference"
 	"go.podman.io/image/v5/pkg/sysregistriesv2"
 	"go.podman.io/image/v5/types"
+
+	"github.com/mirrorset/mirrorset/test/enclosure"
 )
 
 // Paths below a host's root.
@@ -44,7 +46,7 @@ func image(repository, mode string) string {
 
 // byLibrary are the places that the library of CRI-O and Podman derives from the files of a host. Each whose own registry is blocked is refused.
 func byLibrary(root, repository, mode string) (places []string, err error) {
-	base := filepath.Join(memory, "registries.conf") // which a host may be without, and the library here not
+	base := filepath.Join(enclosure.Memory, "registries.conf") // which a host may be without, and the library here not
 	if err := os.WriteFile(base, nil, 0o600); err != nil {
 		return nil, err
 	}

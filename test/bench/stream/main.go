@@ -12,31 +12,21 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"syscall"
 
-	"golang.org/x/sys/unix"
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/mirrorset/mirrorset/test/enclosure"
 )
 
-// The first argument of this program where it starts itself.
-const (
-	inside       = "inside"   // in the namespaces
-	registryName = "registry" // as the mirror
-)
-
-// memory is where a folder that belongs to the namespaces is mounted.
-const memory = "/run"
+// registryName is the first argument of this program where it starts itself as the mirror.
+const registryName = "registry"
 
 // options are what somebody may choose.
 type options struct {
@@ -56,13 +46,10 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) error {
-	mode := ""
-	if len(args) > 0 && (args[0] == inside || args[0] == registryName) {
-		mode, args = args[0], args[1:]
+	if len(args) > 0 && args[0] == registryName {
+		return serveRegistry(args[1:])
 	}
-	if mode == registryName {
-		return serveRegistry(args)
-	}
+	args, entered := enclosure.Entered(args)
 	flags := flag.NewFlagSet("bench-stream", flag.ExitOnError)
 	bin := flags.String("bin", "bin", "folder with agent, k8s/containerd")
 	layer := flags.String("layer", "1Gi", "size of the layer, as Kubernetes writes quantities")
@@ -78,25 +65,8 @@ func run(ctx context.Context, args []string) error {
 	if o.bin, err = filepath.Abs(*bin); err != nil {
 		return err
 	}
-	if mode == inside {
+	if entered {
 		return bench(ctx, o)
 	}
-	return enclosure.Enter(ctx, inside, "-bin", o.bin, "-layer", strconv.FormatInt(o.layer, 10), "-runs", strconv.Itoa(o.runs))
-}
-
-// settle makes the namespaces a machine of their own: with a folder in memory, and with the mirror's address.
-func settle(ctx context.Context) error {
-	if err := errors.Join(
-		unix.Mount("none", "/", "", unix.MS_REC|unix.MS_SLAVE, ""),
-		unix.Mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""),
-		unix.Mount("tmpfs", memory, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=755,size=90%"),
-	); err != nil {
-		return fmt.Errorf("mounting: %w", err)
-	}
-	for _, args := range []string{"link set lo up", "address add " + mirrorIP + "/32 dev lo"} {
-		if out, err := exec.CommandContext(ctx, "ip", strings.Fields(args)...).CombinedOutput(); err != nil {
-			return fmt.Errorf("ip %s: %w: %s", args, err, out)
-		}
-	}
-	return nil
+	return enclosure.Enter(ctx, "-bin", o.bin, "-layer", strconv.FormatInt(o.layer, 10), "-runs", strconv.Itoa(o.runs))
 }

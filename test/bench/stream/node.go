@@ -33,18 +33,19 @@ import (
 	"github.com/mirrorset/mirrorset/internal/mirrors/mirrorstest"
 	"github.com/mirrorset/mirrorset/internal/payload"
 	"github.com/mirrorset/mirrorset/internal/registriesconf"
+	"github.com/mirrorset/mirrorset/test/enclosure"
 )
 
 // Where things are in the folder in memory.
 const (
-	root       = memory + "/node" // the agent's host
+	root       = enclosure.Memory + "/node" // the agent's host
 	certsDir   = root + "/etc/containerd/certs.d"
 	configFile = root + "/etc/containerd/config.toml"
-	kubeconfig = memory + "/kubeconfig"
-	mirrorCert = memory + "/mirror.pem"
-	authority  = memory + "/authority.pem"
-	socket     = memory + "/containerd/containerd.sock"
-	imageFile  = memory + "/digest" // the image's, once the mirror is there
+	kubeconfig = enclosure.Memory + "/kubeconfig"
+	mirrorCert = enclosure.Memory + "/mirror.pem"
+	authority  = enclosure.Memory + "/authority.pem"
+	socket     = enclosure.Memory + "/containerd/containerd.sock"
+	imageFile  = enclosure.Memory + "/digest" // the image's, once the mirror is there
 )
 
 // source is what the image is named by where it is streamed. Nobody could pull it from there.
@@ -55,7 +56,7 @@ const patience = time.Minute
 
 // containerdConfig has containerd as on any node, but for its place. It runs no containers here.
 const containerdConfig = `version = 3
-root = "` + memory + `/containerd-root"
+root = "` + enclosure.Memory + `/containerd-root"
 disabled_plugins = ["io.containerd.internal.v1.opt", "io.containerd.nri.v1.nri"]
 [plugins."io.containerd.cri.v1.images".registry]
   config_path = "` + certsDir + `"

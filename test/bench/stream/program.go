@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/mirrorset/mirrorset/test/enclosure"
 )
 
 // program is one that runs.
@@ -25,14 +27,14 @@ type program struct {
 
 // start starts a program. The namespaces end it.
 func start(name string, command []string) (*program, error) {
-	p := &program{log: memory + "/" + name + ".log", exited: make(chan struct{})}
+	p := &program{log: enclosure.Memory + "/" + name + ".log", exited: make(chan struct{})}
 	log, err := os.Create(p.log)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = log.Close() }() // the program has its own
 	cmd := exec.Command(command[0], command[1:]...)
-	cmd.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig, "TMPDIR="+memory)
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig, "TMPDIR="+enclosure.Memory)
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
 		return nil, err

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	criv1 "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/mirrorset/mirrorset/test/enclosure"
 )
 
 // way is one of the two to the image.
@@ -26,7 +28,7 @@ type way struct {
 
 // bench takes both ways in turns, and prints what they took.
 func bench(ctx context.Context, o options) error {
-	if err := settle(ctx); err != nil {
+	if err := enclosure.Settle(ctx, mirrorIP); err != nil {
 		return err
 	}
 	n, err := startNode(ctx, o)

@@ -15,22 +15,13 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"regexp"
 	"syscall"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/mirrorset/mirrorset/test/enclosure"
 )
-
-// inside is the first argument of this program where it starts itself.
-const inside = "inside"
-
-// memory is where a folder that belongs to the namespaces is mounted.
-const memory = "/run"
 
 func main() {
 	if len(os.Args) > 1 && os.Args[1] == confined {
@@ -47,10 +38,7 @@ func main() {
 }
 
 func start(ctx context.Context, args []string) error {
-	entered := len(args) > 0 && args[0] == inside
-	if entered {
-		args = args[1:]
-	}
+	args, entered := enclosure.Entered(args)
 	flags := flag.NewFlagSet("disks", flag.ExitOnError)
 	root := flags.String("root", ".", "the checkout, with the programs in bin and bin/k8s")
 	only := flags.String("only", "", "a regular expression: try only the faults whose names it matches")
@@ -65,9 +53,9 @@ func start(ctx context.Context, args []string) error {
 		return errors.Join(err, fmt.Errorf("-every %d: want 1 or more", *every))
 	}
 	if !entered {
-		return enclosure.Enter(ctx, inside, "-root", path, "-only", *only, "-every", fmt.Sprint(*every), fmt.Sprintf("-v=%t", *verbose))
+		return enclosure.Enter(ctx, "-root", path, "-only", *only, "-every", fmt.Sprint(*every), fmt.Sprintf("-v=%t", *verbose))
 	}
-	if err := settle(ctx); err != nil {
+	if err := enclosure.Settle(ctx); err != nil {
 		return err
 	}
 	cluster, err := startCluster(ctx, path)
@@ -75,22 +63,4 @@ func start(ctx context.Context, args []string) error {
 		return err
 	}
 	return errors.Join(tryAll(ctx, cluster, func(i int, name string) bool { return i%*every == 0 && names.MatchString(name) }, *verbose), cluster.plane.Stop())
-}
-
-// settle makes the namespaces a machine of their own, with a folder in memory.
-func settle(ctx context.Context) error {
-	if err := errors.Join(
-		unix.Mount("none", "/", "", unix.MS_REC|unix.MS_SLAVE, ""),
-		unix.Mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""),
-		unix.Mount("tmpfs", memory, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=755"),
-		os.Setenv("TMPDIR", memory),
-	); err != nil {
-		return fmt.Errorf("mounting: %w", err)
-	}
-	// An address and a route, without which kube-apiserver does not start.
-	const network = "ip link set lo up && ip address add 192.0.2.1/32 dev lo && ip route add default dev lo"
-	if out, err := exec.CommandContext(ctx, "sh", "-c", network).CombinedOutput(); err != nil {
-		return fmt.Errorf("%s: %w: %s", network, err, out)
-	}
-	return nil
 }

@@ -27,6 +27,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
+	"github.com/mirrorset/mirrorset/test/enclosure"
 )
 
 const (
@@ -60,7 +61,7 @@ type node struct {
 
 // newNode makes a host and starts its agent.
 func newNode(ctx context.Context, c *cluster, name string) (*node, error) {
-	n := &node{cluster: c, name: name, root: filepath.Join(memory, name)}
+	n := &node{cluster: c, name: name, root: filepath.Join(enclosure.Memory, name)}
 	for _, disk := range disks {
 		at := filepath.Join(n.root, disk)
 		if err := os.MkdirAll(at, 0o755); err != nil {
