@@ -164,26 +164,27 @@ func (p Payload) Annotations() map[string]string {
 
 // Data returns what [Read] wants in the ConfigMap's data and binaryData. It fails with [ErrTooLarge].
 func (p Payload) Data() (data map[string]string, binaryData map[string][]byte, err error) {
+	return p.dataWithin(maxPlain)
+}
+
+// dataWithin has the text take so many bytes at most.
+func (p Payload) dataWithin(room int) (data map[string]string, binaryData map[string][]byte, err error) {
 	data = make(map[string]string)
 	if blockers, err := json.Marshal(p.Blockers); err == nil && len(p.Blockers) > 0 && len(blockers) <= maxBlockers {
 		data[BlockersKey] = string(blockers)
 	}
-	if len(p.Text) <= maxPlain {
+	if len(p.Text) <= room {
 		data[Key] = string(p.Text)
 		return data, nil, nil
 	}
-	var packed bytes.Buffer
-	w := gzip.NewWriter(&packed)
-	if _, err := w.Write(p.Text); err != nil {
+	packed, err := pack(p.Text)
+	if err != nil {
 		return nil, nil, err
 	}
-	if err := w.Close(); err != nil {
-		return nil, nil, err
+	if len(p.Text) > maxText || len(packed) > room {
+		return nil, nil, fmt.Errorf("%w: %d bytes, compressed %d of at most %d", ErrTooLarge, len(p.Text), len(packed), room)
 	}
-	if len(p.Text) > maxText || packed.Len() > maxPlain {
-		return nil, nil, fmt.Errorf("%w: %d bytes, compressed %d of at most %d", ErrTooLarge, len(p.Text), packed.Len(), maxPlain)
-	}
-	return data, map[string][]byte{CompressedKey: packed.Bytes()}, nil
+	return data, map[string][]byte{CompressedKey: packed}, nil
 }
 
 // Read returns the payload of a ConfigMap once [Payload.Check] has passed.
@@ -222,7 +223,7 @@ func read(cm *corev1.ConfigMap) (p Payload, err error) {
 		}
 	}
 	if packed, ok := cm.BinaryData[CompressedKey]; ok {
-		p.Text, err = unpack(packed)
+		p.Text, err = unpack(CompressedKey, packed)
 	}
 	if p.Text == nil && err == nil {
 		err = fmt.Errorf("neither %s nor %s is there", Key, CompressedKey)
@@ -230,17 +231,17 @@ func read(cm *corev1.ConfigMap) (p Payload, err error) {
 	return p, err
 }
 
-func unpack(packed []byte) ([]byte, error) {
+func unpack(key string, packed []byte) ([]byte, error) {
 	r, err := gzip.NewReader(bytes.NewReader(packed))
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", CompressedKey, err)
+		return nil, fmt.Errorf("%s: %w", key, err)
 	}
 	text, err := io.ReadAll(io.LimitReader(r, maxText+1))
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", CompressedKey, err)
+		return nil, fmt.Errorf("%s: %w", key, err)
 	}
 	if len(text) > maxText {
-		return nil, fmt.Errorf("%s: %w", CompressedKey, ErrTooLarge)
+		return nil, fmt.Errorf("%s: %w", key, ErrTooLarge)
 	}
 	return text, nil
 }

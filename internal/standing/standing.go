@@ -7,6 +7,7 @@ package standing
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -41,6 +42,17 @@ type Published struct {
 	Provisional bool
 	// Believed is the highest revision of a node that the manager publishes above; 0 where that is not known.
 	Believed int64
+	// Canary is what the nodes of Canaries are to have in force instead; nil where all are to have the same.
+	Canary   *Published
+	Canaries []string
+}
+
+// For returns what a node is to have in force (docs/semantics.md C1).
+func (p *Published) For(node string) *Published {
+	if p != nil && p.Canary != nil && slices.Contains(p.Canaries, node) {
+		return p.Canary
+	}
+	return p
 }
 
 const otherContent = "it has other content under the same revision"

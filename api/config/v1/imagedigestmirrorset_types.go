@@ -195,6 +195,16 @@ const (
 	ReasonNoNodes = "NoNodes"
 	// ReasonNotPublished: the manager keeps the rules back, so that no node can know of this generation.
 	ReasonNotPublished = "NotPublished"
+	// ReasonCanaryProgressing: canaries try this generation; all other nodes get it once it has proven itself there.
+	ReasonCanaryProgressing = "CanaryProgressing"
+	// ReasonCanaryFailed: a canary failed with this generation, and no node keeps it. The message names the canary and what failed.
+	ReasonCanaryFailed = "CanaryFailed"
+	// ReasonNoCanaries: a change goes to canaries first, and no node is one.
+	ReasonNoCanaries = "NoCanaries"
+	// ReasonPaused: somebody paused the rollout, so that no node can know of this generation.
+	ReasonPaused = "Paused"
+	// ReasonRolledBack: somebody had all nodes go back to rules from before this generation.
+	ReasonRolledBack = "RolledBack"
 )
 
 // ImageDigestMirrorSetList is a list of sets.

@@ -67,12 +67,67 @@ type MirrorNodeStatus struct {
 	// +kubebuilder:validation:items:MaxLength=4096
 	NotInForce []string `json:"notInForce,omitempty"`
 
+	// trial is what came of the last change of rules for the images that containers of this node run, and for what was pulled since.
+	// It is absent while no change has been tried.
+	// +optional
+	Trial *Trial `json:"trial,omitempty"`
+
 	// conditions are Applied, which says whether all rules of the revision are in force, and RuntimeReady, which says
-	// whether the runtimes are set up to follow them.
+	// whether the runtimes are set up to follow them. ImagesPullable is there after a change of rules that touched
+	// images of running containers: it says whether these could be pulled again.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
 	Conditions []metav1.Condition `json:"conditions,omitempty"` //nolint:kubeapilinter // custom resources have no strategic merge patch
+}
+
+// TrialState is how far a trial is.
+//
+// +kubebuilder:validation:Enum=Running;Passed;Failed
+type TrialState string
+
+// The states of a trial.
+const (
+	// TrialRunning: images are still being asked for.
+	TrialRunning TrialState = "Running"
+	// TrialPassed: every image that could be pulled before the change can be pulled after it, and no more pulls have failed.
+	TrialPassed TrialState = "Passed"
+	// TrialFailed: an image can no longer be pulled, or more pulls were refused or passed over than before.
+	TrialFailed TrialState = "Failed"
+)
+
+// Trial is what came of one change of rules on a node.
+type Trial struct {
+	// revision is that of the rules that the change led to.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	Revision int64 `json:"revision,omitempty"`
+
+	// state is how far the trial is. A trial that passed can fail later, by pulls.
+	// +required
+	State TrialState `json:"state,omitempty"`
+
+	// images is how many images of running containers were asked for, because the change touches where they are pulled from.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Images *int32 `json:"images,omitempty"`
+
+	// unpullable is how many of these could be pulled before the change and cannot be pulled after it.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Unpullable *int32 `json:"unpullable,omitempty"`
+
+	// failedPulls is how many pulls that the change touches the node's redirector refused, or passed a failing mirror over for, since the change,
+	// beyond those in as much time before it.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	FailedPulls *int32 `json:"failedPulls,omitempty"`
+
+	// message says what failed: images, mirrors and their answers.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=32768
+	Message string `json:"message,omitempty"` //nolint:kubeapilinter // no message is empty
 }
 
 // RuntimeAnnotation is what the manager copies from the Node's status.nodeInfo.containerRuntimeVersion, as in
@@ -89,6 +144,17 @@ const (
 	// ConditionRuntimeReady: the runtimes are set up to follow the rules. Where they are not, the message says what to
 	// change on the node.
 	ConditionRuntimeReady = "RuntimeReady"
+	// ConditionImagesPullable: every image that a container of the node runs, and that the last change of rules touched, can be
+	// pulled again as far as it could be before. It is absent while no change has touched one.
+	ConditionImagesPullable = "ImagesPullable"
+)
+
+// The reasons of [ConditionImagesPullable].
+const (
+	// ReasonPullable: every such image could be pulled again.
+	ReasonPullable = "Pullable"
+	// ReasonUnpullable: some could not; the message names them, the mirrors, and what these answered.
+	ReasonUnpullable = "Unpullable"
 )
 
 // The reasons of [ConditionApplied].

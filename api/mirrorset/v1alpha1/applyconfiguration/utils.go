@@ -23,6 +23,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &mirrorsetv1alpha1.MirrorNodeApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("MirrorNodeStatus"):
 		return &mirrorsetv1alpha1.MirrorNodeStatusApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("Trial"):
+		return &mirrorsetv1alpha1.TrialApplyConfiguration{}
 
 	}
 	return nil

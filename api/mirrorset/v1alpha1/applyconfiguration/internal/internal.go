@@ -73,6 +73,32 @@ var schemaYAML = typed.YAMLObject(`types:
           elementType:
             scalar: string
           elementRelationship: atomic
+    - name: trial
+      type:
+        namedType: com.github.mirrorset.mirrorset.api.mirrorset.v1alpha1.Trial
+- name: com.github.mirrorset.mirrorset.api.mirrorset.v1alpha1.Trial
+  map:
+    fields:
+    - name: failedPulls
+      type:
+        scalar: numeric
+    - name: images
+      type:
+        scalar: numeric
+    - name: message
+      type:
+        scalar: string
+    - name: revision
+      type:
+        scalar: numeric
+    - name: state
+      type:
+        namedType: com.github.mirrorset.mirrorset.api.mirrorset.v1alpha1.TrialState
+    - name: unpullable
+      type:
+        scalar: numeric
+- name: com.github.mirrorset.mirrorset.api.mirrorset.v1alpha1.TrialState
+  scalar: string
 - name: io.k8s.apimachinery.pkg.apis.meta.v1.Condition
   map:
     fields:

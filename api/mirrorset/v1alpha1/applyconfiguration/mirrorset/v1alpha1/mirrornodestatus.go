@@ -28,8 +28,12 @@ type MirrorNodeStatusApplyConfiguration struct {
 	// notInForce are the sources whose rules of this revision are not in force for the runtime of the node's Pods, in byte
 	// order. The condition Applied says why.
 	NotInForce []string `json:"notInForce,omitempty"`
+	// trial is what came of the last change of rules for the images that containers of this node run, and for what was pulled since.
+	// It is absent while no change has been tried.
+	Trial *TrialApplyConfiguration `json:"trial,omitempty"`
 	// conditions are Applied, which says whether all rules of the revision are in force, and RuntimeReady, which says
-	// whether the runtimes are set up to follow them.
+	// whether the runtimes are set up to follow them. ImagesPullable is there after a change of rules that touched
+	// images of running containers: it says whether these could be pulled again.
 	Conditions []metav1.ConditionApplyConfiguration `json:"conditions,omitempty"`
 }
 
@@ -80,6 +84,14 @@ func (b *MirrorNodeStatusApplyConfiguration) WithNotInForce(values ...string) *M
 	for i := range values {
 		b.NotInForce = append(b.NotInForce, values[i])
 	}
+	return b
+}
+
+// WithTrial sets the Trial field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Trial field is set to the value of the last call.
+func (b *MirrorNodeStatusApplyConfiguration) WithTrial(value *TrialApplyConfiguration) *MirrorNodeStatusApplyConfiguration {
+	b.Trial = value
 	return b
 }
 

@@ -1,0 +1,137 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package payload
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+const (
+	// CanaryKey holds, in data, all of a [Canary] but its text, in JSON.
+	CanaryKey = "canary.json"
+	// CanaryTextKey holds that text, in binaryData, gzipped. Its name does not end in .conf, because a Pod that mounts the ConfigMap as a
+	// drop-in directory would load it.
+	CanaryTextKey = "canary.gz"
+)
+
+// Canary is a payload that some nodes try before all others get it (docs/semantics.md C1). Its revision is larger than that of the payload
+// beside it.
+type Canary struct {
+	Payload
+	// Nodes are the names of those that take it, in byte order.
+	Nodes []string
+	// Until is when all nodes get it if no canary reports trouble, by the manager's clock; zero while a canary has yet to follow. It is for
+	// people only.
+	Until metav1.Time
+}
+
+// canaryJSON is how a Canary stands in the ConfigMap.
+type canaryJSON struct {
+	Format   int               `json:"format"`
+	Revision int64             `json:"revision"`
+	Digest   string            `json:"digest"`
+	Nodes    []string          `json:"nodes"`
+	Until    *metav1.Time        `json:"until,omitempty"`
+	Blockers map[string]string `json:"blockers,omitempty"`
+}
+
+// Takes tells whether a node takes this payload.
+func (c *Canary) Takes(node string) bool {
+	return c != nil && slices.Contains(c.Nodes, node)
+}
+
+// ReadCanary returns the second payload of a ConfigMap once [Payload.Check] has passed; nil where there is none.
+func ReadCanary(cm *corev1.ConfigMap) (*Canary, error) {
+	head, ok := cm.Data[CanaryKey]
+	if !ok {
+		return nil, nil
+	}
+	fail := func(err error) (*Canary, error) {
+		return nil, fmt.Errorf("ConfigMap %s/%s: %s: %w", cm.Namespace, cm.Name, CanaryKey, err)
+	}
+	var said canaryJSON
+	if err := json.Unmarshal([]byte(head), &said); err != nil {
+		return fail(err)
+	}
+	c := &Canary{Payload: Payload{Format: said.Format, Revision: said.Revision, Digest: said.Digest, Blockers: said.Blockers}, Nodes: said.Nodes}
+	if said.Until != nil {
+		c.Until = *said.Until
+	}
+	if said.Format <= Format { // else Check refuses it, and nothing is known of the rest
+		var err error
+		if c.Text, err = unpack(CanaryTextKey, cm.BinaryData[CanaryTextKey]); err != nil {
+			return fail(err)
+		}
+	}
+	if err := c.Check(); err != nil {
+		return fail(err)
+	}
+	return c, nil
+}
+
+// For returns the payload of a ConfigMap that is for a node. It fails where [Read] does, and for a canary where [ReadCanary] does: a second
+// payload that cannot be read is for nobody, as it does not say which nodes its canaries are.
+func For(cm *corev1.ConfigMap, node string) (Payload, error) {
+	if _, ok := cm.Data[CanaryKey]; ok {
+		c, err := ReadCanary(cm)
+		if err == nil && c.Takes(node) {
+			return c.Payload, nil
+		}
+	}
+	return Read(cm)
+}
+
+// DataBeside returns what [Read] and [ReadCanary] want in the ConfigMap's data and binaryData; the canary is nil where there is none. It
+// fails with [ErrTooLarge].
+func (p Payload) DataBeside(canary *Canary) (data map[string]string, binaryData map[string][]byte, err error) {
+	if canary == nil {
+		return p.Data()
+	}
+	said := canaryJSON{Format: max(1, canary.Format), Revision: canary.Revision, Digest: canary.Digest, Nodes: canary.Nodes}
+	if !canary.Until.IsZero() {
+		said.Until = &canary.Until
+	}
+	if blockers, err := json.Marshal(canary.Blockers); err == nil && len(blockers) <= maxBlockers {
+		said.Blockers = canary.Blockers
+	}
+	head, err := json.Marshal(said)
+	if err != nil {
+		return nil, nil, err
+	}
+	packed, err := pack(canary.Text)
+	if err != nil {
+		return nil, nil, err
+	}
+	room := maxPlain - len(head) - len(packed)
+	if len(canary.Text) > maxText || room < 0 {
+		return nil, nil, fmt.Errorf("%w: %d bytes for the canaries, compressed %d", ErrTooLarge, len(canary.Text), len(packed))
+	}
+	if data, binaryData, err = p.dataWithin(room); err != nil {
+		return nil, nil, fmt.Errorf("what all nodes have and what the canaries try do not fit one ConfigMap: %w", err)
+	}
+	if binaryData == nil {
+		binaryData = make(map[string][]byte)
+	}
+	data[CanaryKey], binaryData[CanaryTextKey] = string(head), packed
+	return data, binaryData, nil
+}
+
+func pack(text []byte) ([]byte, error) {
+	var packed bytes.Buffer
+	w := gzip.NewWriter(&packed)
+	if _, err := w.Write(text); err != nil {
+		return nil, err
+	}
+	if err := w.Close(); err != nil {
+		return nil, err
+	}
+	return packed.Bytes(), nil
+}
