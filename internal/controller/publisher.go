@@ -17,6 +17,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	k8slabels "k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -50,6 +51,10 @@ type Publisher struct {
 	Namespace string
 	// Insecure are the scopes that nodes reach without TLS checks.
 	Insecure mirrors.Scopes
+	// Canaries selects the Nodes that try a change first, and Soak is how long it has to be in force there; nil and 0 where each change goes
+	// to all nodes at once (docs/semantics.md C1).
+	Canaries k8slabels.Selector
+	Soak     time.Duration
 	// Board is told what was made of the sets.
 	Board *Board
 	// Metrics, if they are not nil, are told what was published, and how long it took to make.
