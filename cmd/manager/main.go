@@ -201,7 +201,7 @@ func run(s settings) error {
 	measured := controller.NewMetrics(board, mgr.GetClient(), s.agent)
 	writer := measured.Counting(direct)
 	events := &controller.Events{Recorder: mgr.GetEventRecorder("mirrorset-manager")}
-	publisher := &controller.Publisher{Client: writer, Live: mgr.GetAPIReader(), Namespace: s.namespace, Insecure: s.insecure, Canaries: s.canaries, Soak: s.soak, Board: board, Metrics: measured}
+	publisher := &controller.Publisher{Client: writer, Live: mgr.GetAPIReader(), Namespace: s.namespace, Insecure: s.insecure, Canaries: s.canaries, Soak: s.soak, Settings: s.agent, Board: board, Metrics: measured}
 	foundation := &operand.Foundation{Client: writer, Live: mgr.GetAPIReader(), Namespace: s.namespace}
 	admission := &operand.Admission{Live: mgr.GetAPIReader(), Namespace: s.namespace, Tell: events.OfRefusal, Elected: mgr.Elected()}
 	agents := &operand.Operand{Client: writer, Live: mgr.GetAPIReader(), Namespace: s.namespace, Settings: s.agent, Foundation: foundation, Admission: admission}
