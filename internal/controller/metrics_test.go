@@ -33,6 +33,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/controller/operand"
 	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors/mirrorstest"
+	"github.com/mirrorset/mirrorset/internal/plan"
 )
 
 var update = flag.Bool("update", false, "write testdata/metrics.prom from what is served")
@@ -85,7 +86,7 @@ func snapshotOf(t *testing.T, sets string) *Snapshot {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &Snapshot{Sets: parsed, Result: kinds.Merge(parsed, nil), Revision: 20, Digest: "d"}
+	return &Snapshot{Sets: parsed, Result: kinds.Merge(parsed, nil), Revision: 20, Digest: "d", Stage: plan.Steady}
 }
 
 func applied(is metav1.ConditionStatus, reason string) func(*mirrorsetv1alpha1.MirrorNodeStatus) {
