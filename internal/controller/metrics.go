@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -50,6 +51,7 @@ const (
 	setStatusWrites  = "set_status"
 	mirrorNodeWrites = "mirrornode"
 	daemonSetWrites  = "daemonset"
+	recordWrites     = "controllerrevision"
 )
 
 const (
@@ -109,7 +111,7 @@ func NewMetrics(board *Board, nodes client.Reader, settings operand.AgentSetting
 			Help: "Objects that the manager wrote or deleted, by their kind.",
 		}, []string{"kind"}),
 	}
-	for _, kind := range []string{configMapWrites, setStatusWrites, mirrorNodeWrites, daemonSetWrites} {
+	for _, kind := range []string{configMapWrites, setStatusWrites, mirrorNodeWrites, daemonSetWrites, recordWrites} {
 		m.writes.WithLabelValues(kind)
 	}
 	return m
@@ -280,6 +282,8 @@ func (m *Metrics) wrote(object any, err error) error {
 		m.writes.WithLabelValues(mirrorNodeWrites).Inc()
 	case *appsv1ac.DaemonSetApplyConfiguration:
 		m.writes.WithLabelValues(daemonSetWrites).Inc()
+	case *appsv1.ControllerRevision, *appsv1ac.ControllerRevisionApplyConfiguration:
+		m.writes.WithLabelValues(recordWrites).Inc()
 	}
 	return nil
 }
