@@ -7,7 +7,6 @@ package diff
 import (
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -18,6 +17,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/plugin/command"
 	"github.com/mirrorset/mirrorset/internal/plugin/manifests"
 	"github.com/mirrorset/mirrorset/internal/plugin/output"
+	"github.com/mirrorset/mirrorset/internal/plugin/pulls"
 )
 
 // changed is the verdict of diff where applying would change something; kubectl diff has the same.
@@ -83,12 +83,12 @@ func (o *options) run(cmd *cobra.Command, _ []string) error {
 	if before.TooLarge || after.TooLarge {
 		return mirrors.ErrTooLarge
 	}
-	found := compareResults(before, after)
-	found.name(goes)
-	if err := found.print(cmd.OutOrStdout(), o.format.Name); err != nil {
+	found := pulls.CompareResults(before, after)
+	found.Delete(refsOf(goes))
+	if err := found.Print(cmd.OutOrStdout(), o.format.Name); err != nil {
 		return err
 	}
-	if found.isEmpty() {
+	if found.IsEmpty() {
 		return nil
 	}
 	return changed
@@ -128,62 +128,10 @@ func remaining(current, gone []kinds.Set) []kinds.Set {
 	return slices.DeleteFunc(slices.Clone(current), func(c kinds.Set) bool { return kinds.Find(gone, c.Ref()) != nil })
 }
 
-// difference is what diff prints. Its JSON is a promise: fields may be added.
-type difference struct {
-	// Deleted are the sets that go, as findings name them, in byte order.
-	Deleted []string `json:"deleted"`
-	// Sources are in byte order.
-	Sources []sourceChange `json:"sources"`
-	// Findings are those that appear and those that go, each sorted as warnings are.
-	Findings []findingChange `json:"findings"`
-}
-
-type findingChange struct {
-	// Change is Appears or Goes.
-	Change string `json:"change"`
-	output.Finding
-}
-
-func compareResults(before, after mirrors.Result) difference {
-	return difference{Sources: compareRules(before.Rules, after.Rules), Findings: compareFindings(before.Findings, after.Findings)}
-}
-
-// name names the sets that go.
-func (d *difference) name(deleted []kinds.Set) {
-	d.Deleted = make([]string, len(deleted))
-	for i := range deleted {
-		d.Deleted[i] = deleted[i].Ref().Label()
+func refsOf(sets []kinds.Set) []mirrors.Object {
+	refs := make([]mirrors.Object, len(sets))
+	for i := range sets {
+		refs[i] = sets[i].Ref()
 	}
-	slices.Sort(d.Deleted)
-}
-
-func (d *difference) isEmpty() bool {
-	return len(d.Deleted) == 0 && len(d.Sources) == 0 && len(d.Findings) == 0
-}
-
-// compareFindings takes findings that differ in the place of their entries alone for the same.
-func compareFindings(before, after []mirrors.Finding) []findingChange {
-	all := []findingChange{}
-	for _, side := range []struct {
-		change       string
-		these, those []mirrors.Finding
-	}{{"Appears", after, before}, {"Goes", before, after}} {
-		known := make(map[string]bool, len(side.those))
-		for _, f := range side.those {
-			known[f.Key()] = true
-		}
-		for i, f := range side.these {
-			if !known[f.Key()] {
-				all = append(all, findingChange{side.change, output.FindingsOf(side.these[i : i+1])[0]})
-			}
-		}
-	}
-	return all
-}
-
-func (d *difference) print(out io.Writer, format string) error {
-	if format != "table" {
-		return output.Value(out, format, d)
-	}
-	return d.printTables(out)
+	return refs
 }
