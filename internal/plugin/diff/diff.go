@@ -109,6 +109,7 @@ func (o *options) current(cmd *cobra.Command) ([]kinds.Set, error) {
 		return nil, fmt.Errorf("without --from, the sets to compare with are those of a cluster: %w", err)
 	}
 	c.WarnOfLacks(cmd.ErrOrStderr())
+	c.WarnOfHold(cmd.Context(), sets, cmd.ErrOrStderr())
 	return sets, nil
 }
 

@@ -111,7 +111,11 @@ func TestAWatchPrintsEachChangeOnceAndEndsWhenAllAreThere(t *testing.T) {
 	wide, narrow := plugintest.NodeAt("node-with-a-long-name", plugintest.CurrentRevision-1), plugintest.NodeAt("node-2", plugintest.CurrentRevision)
 	step := func(want bool, pending string, nodes ...mirrorsetv1alpha1.MirrorNode) {
 		t.Helper()
-		done, err := p.update(cluster.Survey(nodes, &plugintest.Current), pending)
+		var hold *cluster.Hold
+		if pending != "" {
+			hold = &cluster.Hold{Why: pending}
+		}
+		done, err := p.update(cluster.Survey(nodes, &cluster.Publication{Payload: plugintest.Current}), hold)
 		if err != nil || done != want {
 			t.Errorf("done: %t, %v; want %t", done, err, want)
 		}

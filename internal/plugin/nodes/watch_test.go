@@ -4,7 +4,6 @@
 package nodes
 
 import (
-	"errors"
 	"net/http"
 	"regexp"
 	"strings"
@@ -12,11 +11,8 @@ import (
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
-	"github.com/mirrorset/mirrorset/internal/kinds"
-	"github.com/mirrorset/mirrorset/internal/mirrors/mirrorstest"
 	"github.com/mirrorset/mirrorset/internal/payload"
 	"github.com/mirrorset/mirrorset/internal/plugin/plugintest"
 )
@@ -96,40 +92,6 @@ func TestAnAPIServerThatDoesNotAnswerIsNotWaitedForLongerThanTold(t *testing.T) 
 	url := plugintest.Serve(t, map[string]any{plugintest.NodesPath: hangs})
 	run(t, "", "nodes", "--server", url, "--watch", "--timeout=100ms").Want(t, 1, "", "error: the API server has not answered after 100ms\n")
 	run(t, "", "nodes", "--server", url, "--timeout=1s").Want(t, 1, "", "error: --timeout is for --watch only\n")
-}
-
-func TestEveryChangeThatTheManagerHasYetToPublishIsWaitedFor(t *testing.T) {
-	made := func(name, uid string, generation int64) kinds.Set {
-		sets, err := mirrorstest.Of(configv1.ImageDigestMirrorSet{ObjectMeta: metav1.ObjectMeta{Name: name, UID: types.UID(uid), Generation: generation}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return sets[0]
-	}
-	sets := []kinds.Set{made("b", "2", 1), made("a", "1", 2)}
-	p := payload.New(1, nil)
-	p.Sets = kinds.DigestOf([]kinds.Set{made("a", "1", 2), made("b", "2", 1)})
-	older := payload.New(1, nil)
-	const change = "the manager has yet to publish the latest change or deletion of a set"
-	for _, tt := range []struct {
-		name string
-		now  state
-		want string
-	}{
-		{"all are published", state{sets: sets, published: &p}, ""},
-		{"one was changed", state{sets: []kinds.Set{made("b", "2", 2), made("a", "1", 2)}, published: &p}, change},
-		{"one was made anew", state{sets: []kinds.Set{made("b", "3", 1), made("a", "1", 2)}, published: &p}, change},
-		{"one was deleted", state{sets: sets[:1], published: &p}, change},
-		{"all were deleted", state{published: &p}, change},
-		{"one was made", state{sets: append(sets, made("c", "3", 1)), published: &p}, change},
-		{"nothing is published", state{}, "there is no ConfigMap containers-registries.conf, so nothing is published"},
-		{"what is published is damaged", state{damage: errors.New("it is damaged")}, "it is damaged"},
-		{"the manager is older", state{published: &older}, "what is published does not say which sets it is of, as that of a manager older than this plugin"},
-	} {
-		if got := tt.now.pending(); got != tt.want {
-			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
-		}
-	}
 }
 
 func TestAWatchOfANewerFormatEnds(t *testing.T) {

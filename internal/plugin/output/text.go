@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // Printable quotes a file's name that could do something to a terminal.
@@ -43,4 +44,29 @@ func FirstOf(names []string, most int) string {
 		text += fmt.Sprintf(" and %d more", more)
 	}
 	return text
+}
+
+// Harmless writes out what could do something to a terminal, or have a line read otherwise than it is. What a node, a set or an annotation says
+// comes from others.
+func Harmless(line string) string {
+	var text strings.Builder
+	for _, r := range line {
+		if unicode.IsPrint(r) {
+			text.WriteRune(r)
+			continue
+		}
+		text.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+	}
+	return text.String()
+}
+
+// longestText is how many characters of what somebody gave as a reason are read in a line of other text.
+const longestText = 300
+
+// Brief is [Harmless], cut to a length that is read.
+func Brief(text string) string {
+	if letters := []rune(text); len(letters) > longestText {
+		text = string(letters[:longestText]) + "..."
+	}
+	return Harmless(text)
 }
