@@ -21,6 +21,7 @@ import (
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
 	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/payload"
+	"github.com/mirrorset/mirrorset/internal/plugin/output"
 )
 
 // State is what a cluster has.
@@ -41,7 +42,7 @@ func (s State) Fleet() Fleet {
 func (s State) Hold() *Hold {
 	switch {
 	case s.Damage != nil:
-		return &Hold{Reason: configv1.ReasonProgressing, Why: s.Damage.Error()}
+		return &Hold{Reason: configv1.ReasonProgressing, Why: output.Harmless(s.Damage.Error())}
 	case s.Published == nil:
 		return &Hold{Reason: configv1.ReasonProgressing, Why: "there is no ConfigMap " + payload.ConfigMapName + ", so nothing is published"}
 	}

@@ -25,27 +25,31 @@ const changed command.Verdict = 1
 
 // options are those of one run.
 type options struct {
-	files   manifests.Flags
-	cluster cluster.Flags
-	format  output.Format
-	from    []string
-	prune   bool
+	files     manifests.Flags
+	cluster   cluster.Flags
+	format    output.Format
+	from      []string
+	prune     bool
+	revisions []int64
 }
 
 // Command returns the verb.
 func Command() *cobra.Command {
 	o := &options{cluster: cluster.NewFlags()}
 	cmd := &cobra.Command{
-		Use:   "diff -f FILE|DIR|- [--from FILE|DIR|-] [--prune]",
-		Short: "Print how images would be pulled otherwise once manifests are applied",
+		Use:   "diff -f FILE|DIR|- [--from FILE|DIR|-] [--prune] | --revision A [--revision B]",
+		Short: "Print how images would be pulled otherwise once manifests are applied, or were by an earlier revision",
 		Long: "Print how images would be pulled otherwise once manifests are applied: which sources have other places to pull from, " +
 			"by digest or by tag, and which findings appear or go. The sets of the manifests replace those of the same names in the cluster, where " +
 			"the others stay as they are, unless --prune says that they go. With --from, the manifests are all that there is afterwards: " +
 			"a set that they have no more is deleted, which is a change too.\n\n" +
+			"With --revision, two revisions of the history are compared, or one with what all nodes are to have now. Findings are of sets, and " +
+			"nothing tells of those of a revision.\n\n" +
 			"The exit code is 0 without changes, 1 with changes, and 2 after an error.",
 		Example: "  kubectl mirrors diff -f sets/\n" +
 			"  kubectl mirrors diff -f sets/ --prune\n" +
-			"  git show main:sets.yaml | kubectl mirrors diff --from - -f sets.yaml",
+			"  git show main:sets.yaml | kubectl mirrors diff --from - -f sets.yaml\n" +
+			"  kubectl mirrors diff --revision 1795573430000 --revision 1795573438818",
 		Args:              cobra.NoArgs,
 		Annotations:       map[string]string{command.ErrorCode: "2"},
 		ValidArgsFunction: cobra.NoFileCompletions,
@@ -57,12 +61,17 @@ func Command() *cobra.Command {
 	cmd.Flags().StringArrayVar(&o.from, "from", nil, "file or directory with the manifests to compare with, or - for standard input, instead of the sets of the cluster; may be repeated")
 	cmd.Flags().BoolVar(&o.prune, "prune", false, "take the manifests for all sets that there are to be, and the others in the cluster for deleted")
 	command.CompleteManifests(cmd, "from")
+	cmd.Flags().Int64SliceVar(&o.revisions, "revision", nil, "revision of the history to compare, as kubectl mirrors rollout history lists them; given twice, the first is the earlier side")
+	o.cluster.CompleteRevisions(cmd, "revision")
 	return cmd
 }
 
 func (o *options) run(cmd *cobra.Command, _ []string) error {
 	if err := o.format.Check(); err != nil {
 		return err
+	}
+	if len(o.revisions) > 0 {
+		return o.compareRevisions(cmd)
 	}
 	if slices.Contains(o.from, "-") && slices.Contains(o.files.Filenames, "-") {
 		return errors.New("--from and -f cannot both be standard input")
@@ -85,6 +94,11 @@ func (o *options) run(cmd *cobra.Command, _ []string) error {
 	}
 	found := pulls.CompareResults(before, after)
 	found.Delete(refsOf(goes))
+	return o.print(cmd, &found)
+}
+
+// print prints what differs, and returns the verdict.
+func (o *options) print(cmd *cobra.Command, found *pulls.Difference) error {
 	if err := found.Print(cmd.OutOrStdout(), o.format.Name); err != nil {
 		return err
 	}

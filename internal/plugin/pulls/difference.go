@@ -9,6 +9,7 @@ import (
 
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/plugin/output"
+	"github.com/mirrorset/mirrorset/internal/registriesconf"
 )
 
 // Difference is how pulls differ. Its JSON is a promise: fields may be added.
@@ -33,9 +34,17 @@ func CompareResults(before, after mirrors.Result) Difference {
 	return Difference{Sources: compareRules(before.Rules, after.Rules), Findings: compareFindings(before.Findings, after.Findings)}
 }
 
-// CompareRules compares rules of which nobody knows the sets any more.
-func CompareRules(before, after []mirrors.Rule) Difference {
-	return Difference{Deleted: []string{}, Sources: compareRules(before, after), Findings: []FindingChange{}}
+// CompareTexts compares what was published, of which nothing tells the sets any more.
+func CompareTexts(before, after []byte) (Difference, error) {
+	old, err := registriesconf.Decode(before)
+	if err != nil {
+		return Difference{}, err
+	}
+	current, err := registriesconf.Decode(after)
+	if err != nil {
+		return Difference{}, err
+	}
+	return Difference{Deleted: []string{}, Sources: compareRules(old, current), Findings: []FindingChange{}}, nil
 }
 
 // Delete names the sets that go.
