@@ -68,7 +68,7 @@ func (h *History) All() []history.Record {
 	all := slices.Clone(h.Records)
 	add := func(p payload.Payload) {
 		if h.Of(p.Digest) == nil {
-			all = append(all, history.Of(p, nil, nil))
+			all = append(all, history.OfUnknown(p))
 		}
 	}
 	if h.Published != nil {

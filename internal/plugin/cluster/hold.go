@@ -44,8 +44,7 @@ func (p *Publication) Hold(sets []kinds.Set) *Hold {
 	undone := p.Undone
 	switch {
 	case undone != nil && (p.Digest != undone.Digest || p.Sets != said):
-		return &Hold{Reason: configv1.ReasonRolledBack, Why: SayUndo(undone),
-			Remedy: "Mend the sets, then: " + p.RolloutCommand("resume")}
+		return p.undone()
 	case p.Sets == "":
 		return &Hold{Reason: configv1.ReasonProgressing, Why: "what is published does not say which sets it is of, as that of a manager older than this plugin"}
 	case p.Sets == said && p.Canary == nil && p.CanaryDamage == nil:
@@ -61,6 +60,15 @@ func (p *Publication) Hold(sets []kinds.Set) *Hold {
 			Remedy: "Mend the sets, or have the same tried again: " + p.RolloutCommand("resume")}
 	}
 	return holdOfSets(sets)
+}
+
+// undone is for what all nodes went back to. Until that is published, they are about to go back, unless the history has lost it.
+func (p *Publication) undone() *Hold {
+	h := &Hold{Reason: configv1.ReasonRolledBack, Why: SayUndo(p.Undone), Remedy: "Mend the sets, then: " + p.RolloutCommand("resume")}
+	if p.Digest != p.Undone.Digest {
+		h.Why, h.Doubtful = fmt.Sprintf("to go back to revision %d%s, and nodes keep revision %d until that is published", p.Undone.Revision, sayOrder(&p.Undone.Order), p.Revision), true
+	}
+	return h
 }
 
 // holdOfSets takes the word of the sets for what stands nowhere else.
@@ -111,13 +119,13 @@ func (p *Publication) sayCanaries() string {
 
 // SayHalt says what made a change halt.
 func SayHalt(h *payload.Halt) string {
-	text := fmt.Sprintf("canary %s failed with revision %d", output.Harmless(h.Node), h.Revision)
+	text := fmt.Sprintf("canary %s failed with revision %d", h.Node, h.Revision)
 	if !h.At.IsZero() {
 		text += " at " + Clock(h.At)
 	}
 	text += ", so no other node gets it"
 	if h.Why != "" {
-		text += ": " + output.Brief(h.Why)
+		text += " (" + h.Why + ")"
 	}
 	return text
 }
@@ -135,13 +143,13 @@ func SayUndo(u *payload.Undo) string {
 // sayOrder says who gave an order, when and why, as far as that is known.
 func sayOrder(o *payload.Order) (text string) {
 	if o.By != "" {
-		text += " by " + output.Brief(o.By)
+		text += " by " + o.By
 	}
 	if !o.At.IsZero() {
 		text += " at " + Clock(o.At)
 	}
 	if o.Why != "" {
-		text += ": " + output.Brief(o.Why)
+		text += " (" + o.Why + ")"
 	}
 	return text
 }

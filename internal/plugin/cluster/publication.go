@@ -12,7 +12,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/mirrorset/mirrorset/internal/payload"
-	"github.com/mirrorset/mirrorset/internal/plugin/output"
 	"github.com/mirrorset/mirrorset/internal/standing"
 )
 
@@ -75,25 +74,4 @@ func (p *Publication) RolloutCommand(verb string) string {
 		command += fmt.Sprintf(" --namespace %s", p.Namespace)
 	}
 	return command
-}
-
-// Harmless returns the orders with what could do something to a terminal written out: whoever may write annotations wrote them.
-func (p *Publication) Harmless() (paused *payload.Order, undone *payload.Undo, halted *payload.Halt) {
-	harmless := func(o payload.Order) payload.Order {
-		o.By, o.Why = output.Harmless(o.By), output.Harmless(o.Why)
-		return o
-	}
-	if p.Paused != nil {
-		o := harmless(*p.Paused)
-		paused = &o
-	}
-	if p.Undone != nil {
-		undone = &payload.Undo{Order: harmless(p.Undone.Order), Revision: p.Undone.Revision, Digest: output.Harmless(p.Undone.Digest)}
-	}
-	if p.Halted != nil {
-		h := *p.Halted
-		h.Digest, h.Node, h.Why = output.Harmless(h.Digest), output.Harmless(h.Node), output.Harmless(h.Why)
-		halted = &h
-	}
-	return paused, undone, halted
 }

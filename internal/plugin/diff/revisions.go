@@ -6,6 +6,7 @@ package diff
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -13,7 +14,6 @@ import (
 	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/plugin/cluster"
-	"github.com/mirrorset/mirrorset/internal/plugin/output"
 	"github.com/mirrorset/mirrorset/internal/plugin/pulls"
 )
 
@@ -63,14 +63,15 @@ func withPublished(sides []*history.Record, h *cluster.History) ([]*history.Reco
 	return append(sides, now), err
 }
 
-// deletedBetween returns the sets that the first is of, and the second no more, as far as both have room for all.
+// deletedBetween returns the sets that the first is of, and the second no more, as far as both know of all.
 func deletedBetween(before, after *history.Record) (gone []mirrors.Object) {
-	if before.Partial || after.Partial || after.Published.IsZero() { // of which there is no record
+	if before.Partial || after.Partial { // nobody knows
 		return nil
 	}
-	for _, c := range history.Changes(before.Sets, after.Sets) {
-		if kind := kinds.Named(c.Kind); c.What == "deleted" && kind != nil {
-			gone = append(gone, mirrors.Object{Kind: &kind.Kind, Name: output.Harmless(c.Name)})
+	for _, s := range before.Sets {
+		stays := slices.ContainsFunc(after.Sets, func(a history.Set) bool { return a.Kind == s.Kind && a.Name == s.Name })
+		if kind := kinds.Named(s.Kind); !stays && kind != nil {
+			gone = append(gone, mirrors.Object{Kind: &kind.Kind, Name: s.Name})
 		}
 	}
 	return gone

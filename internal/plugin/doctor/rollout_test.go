@@ -20,7 +20,7 @@ import (
 func TestARolloutThatStandsIsTold(t *testing.T) {
 	at := metav1.Date(2026, 11, 29, 16, 40, 5, 0, time.UTC)
 	order := payload.Order{By: "jane", At: at, Why: "spare \u202enodes\x1b[31m"}
-	const said = ` by jane at 2026-11-29T16:40:05Z: spare \u202enodes\x1b[31m`
+	const said = ` by jane at 2026-11-29T16:40:05Z (spare  nodes [31m)`
 	halt := payload.Halt{Revision: plugintest.CurrentRevision - 1, Digest: "sha256:other", Node: "node-1", Why: "quay.io cannot be reached"}
 	for _, tt := range []struct {
 		name    string
@@ -31,9 +31,9 @@ func TestARolloutThatStandsIsTold(t *testing.T) {
 	}{
 		{"paused, and nothing waits", false, payload.Rollout{Paused: &order}, 0, "WARNING  rollout: paused" + said + "; the next change of a set has to wait\n    If that is no longer wanted: kubectl mirrors rollout resume\n"},
 		{"paused", true, payload.Rollout{Paused: &order}, 1, "PROBLEM  sets: not in force as they are now: paused" + said + "\n    To go on: kubectl mirrors rollout resume\n"},
-		{"undone", true, payload.Rollout{Undone: &payload.Undo{Order: order, Revision: 7, Digest: "sha256:other"}, Paused: &order}, 1,
+		{"undone", true, payload.Rollout{Undone: &payload.Undo{Order: order, Revision: 7, Digest: rulesAt(1).Digest}, Paused: &order}, 1,
 			"PROBLEM  sets: not in force as they are now: rolled back to revision 7" + said + "\n    Mend the sets, then: kubectl mirrors rollout resume\n"},
-		{"halted", true, payload.Rollout{Halted: &halt}, 1, "PROBLEM  sets: not in force as they are now: canary node-1 failed with revision 1795573438817, so no other node gets it: quay.io cannot be reached\n" +
+		{"halted", true, payload.Rollout{Halted: &halt}, 1, "PROBLEM  sets: not in force as they are now: canary node-1 failed with revision 1795573438817, so no other node gets it (quay.io cannot be reached)\n" +
 			"    Mend the sets, or have the same tried again: kubectl mirrors rollout resume\n"},
 		{"it halted once", false, payload.Rollout{Halted: &halt}, 0, ""},
 		{"nobody's order", true, payload.Rollout{}, 0, "WARNING  sets: the manager has yet to publish the latest change or deletion of a set\n"},

@@ -59,14 +59,3 @@ func Harmless(line string) string {
 	}
 	return text.String()
 }
-
-// longestText is how many characters of what somebody gave as a reason are read in a line of other text.
-const longestText = 300
-
-// Brief is [Harmless], cut to a length that is read.
-func Brief(text string) string {
-	if letters := []rune(text); len(letters) > longestText {
-		text = string(letters[:longestText]) + "..."
-	}
-	return Harmless(text)
-}

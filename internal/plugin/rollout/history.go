@@ -91,7 +91,7 @@ type entry struct {
 	Sources int `json:"sources"`
 	// Changes are those that led to it from the one before.
 	Changes []history.Change `json:"changes"`
-	// Sets are those that it is of. Partial says that a record has no room for all of them.
+	// Sets are those that it is of. Partial says that these, or the changes, are not known to be all.
 	Sets    []history.Set `json:"sets"`
 	Partial bool          `json:"partial,omitempty"`
 	// Text is the registries.conf, where one revision is asked for.
@@ -99,11 +99,8 @@ type entry struct {
 }
 
 func newEntry(h *cluster.History, r *history.Record, all bool) entry {
-	e := entry{Revision: r.Revision, Name: history.Name(r.Digest), Digest: r.Digest, States: append([]string{}, h.States(r)...),
+	e := entry{Revision: r.Revision, Name: history.Name(r.Digest, r.SetsDigest), Digest: r.Digest, States: append([]string{}, h.States(r)...),
 		Changes: append([]history.Change{}, r.Changes...), Sets: append([]history.Set{}, r.Sets...), Partial: r.Partial}
-	for i := range e.Changes {
-		e.Changes[i].By = output.Harmless(e.Changes[i].By)
-	}
 	if !r.Published.IsZero() {
 		e.Published = &r.Published
 	}
@@ -183,9 +180,9 @@ func sayChanges(changes []history.Change, most int, now time.Time) string {
 }
 
 func sayChange(c *history.Change) string {
-	text := setName(c.Kind, c.Name) + " " + output.Brief(c.What)
+	text := setName(c.Kind, c.Name) + " " + c.What
 	if c.By != "" {
-		text += " by " + output.Brief(c.By)
+		text += " by " + c.By
 	}
 	return text
 }
@@ -216,11 +213,11 @@ func (o *historyOptions) printOne(out io.Writer, e entry) error {
 	for i, s := range e.Sets {
 		sets[i] = fmt.Sprintf("%s, generation %d", setName(s.Kind, s.Name), s.Generation)
 		if s.Insecure != "" {
-			sets[i] += ", insecure mirrors " + output.Brief(s.Insecure)
+			sets[i] += ", with insecure mirrors"
 		}
 	}
 	if e.Partial {
-		sets = append(sets, "and more, which the record has no room for")
+		sets = append(sets, "and maybe more, which the record does not know")
 	}
 	list(table, "Changes:", changes)
 	list(table, "Sets:", sets)

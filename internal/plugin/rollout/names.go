@@ -6,7 +6,6 @@ package rollout
 import (
 	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
-	"github.com/mirrorset/mirrorset/internal/plugin/output"
 )
 
 // setName names a set of a record as all verbs name sets. Of a kind that this program does not know, it says the kind.
@@ -14,5 +13,5 @@ func setName(kind, name string) string {
 	if known := kinds.Named(kind); known != nil {
 		return mirrors.Object{Kind: &known.Kind, Name: name}.String()
 	}
-	return output.Brief(kind) + "/" + output.Brief(name)
+	return kind + "/" + name
 }

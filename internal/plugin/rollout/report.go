@@ -60,7 +60,7 @@ func assess(s cluster.State) report {
 	f := s.Fleet()
 	r := report{Published: f.Published, Canaries: f.Canaries, InForce: f.InForce, Total: f.Total, hold: s.Hold()}
 	if s.Published != nil {
-		r.Paused, r.Undone, r.Halted = s.Published.Harmless()
+		r.Paused, r.Undone, r.Halted = s.Published.Paused, s.Published.Undone, s.Published.Halted
 	}
 	switch {
 	case r.hold == nil && f.Done():
@@ -78,7 +78,7 @@ func assess(s cluster.State) report {
 		r.Message = upper(r.hold.Why) + "."
 		if r.Reason == configv1.ReasonRolledBack {
 			r.Message += " " + f.String() + troubles(&f, false)
-			r.moving = s.Published.Digest != s.Published.Undone.Digest || slices.ContainsFunc(f.Nodes, isOnItsWay)
+			r.moving = !r.doubtful && slices.ContainsFunc(f.Nodes, isOnItsWay)
 		}
 	}
 	return r
@@ -103,8 +103,11 @@ func isOnItsWay(n cluster.Node) bool {
 func sayStage(f *cluster.Fleet) string {
 	c := f.Canaries
 	text := fmt.Sprintf("%s revision %d: ", upper(output.Plural(len(c.Nodes), "canary tries", "canaries try")), c.Revision)
-	if c.InForce < len(c.Nodes) || c.Until == nil {
-		return text + fmt.Sprintf("%d of %d %s it in force.", c.InForce, len(c.Nodes), has(len(c.Nodes)))
+	switch have := fmt.Sprintf("%d of %d %s it in force", c.InForce, len(c.Nodes), has(len(c.Nodes))); {
+	case c.InForce < len(c.Nodes):
+		return text + have + "."
+	case c.Until == nil:
+		return text + have + ", and images are still being asked for."
 	}
 	return text + fmt.Sprintf("it goes on to all nodes at %s if no canary reports trouble.", cluster.Clock(*c.Until))
 }
@@ -127,7 +130,7 @@ func troubles(f *cluster.Fleet, canaries bool) string {
 			continue
 		}
 		why, _, _ := strings.Cut(n.Message, "\n")
-		named = append(named, output.Harmless(n.Name)+": "+output.Brief(why))
+		named = append(named, output.Harmless(n.Name)+": "+payload.Brief(why))
 	}
 	if len(named) == 0 {
 		return ""

@@ -145,7 +145,10 @@ func (o *undoOptions) show(cmd *cobra.Command, p *cluster.Publication, to *histo
 	case found.IsEmpty():
 		fmt.Fprintln(cmd.OutOrStdout(), who)
 	case o.dryRun != dryRunNone:
-		return found.Print(cmd.OutOrStdout(), "table")
+		if err := found.Print(cmd.OutOrStdout(), "table"); err != nil {
+			return err
+		}
+		fmt.Fprintln(cmd.OutOrStdout())
 	default:
 		fmt.Fprintf(cmd.OutOrStdout(), "Images of %s are pulled otherwise then; kubectl mirrors diff --revision %d --revision %d says how.\n",
 			output.Plural(len(found.Sources), "source", "sources"), from.Revision, to.Revision)
@@ -173,7 +176,7 @@ func (o *undoOptions) write(ctx context.Context, c *cluster.Cluster, looked *clu
 			return nil, err
 		}
 		if now.Digest != to.Digest {
-			return nil, fmt.Errorf("revision %d was published meanwhile, so nothing was undone; look again with --dry-run=client", p.Revision)
+			return nil, errors.New("another change was published or halted meanwhile, so nothing was undone; look again with --dry-run=client")
 		}
 		undo := payload.Undo{Order: order, Revision: to.Revision, Digest: to.Digest}
 		return map[string]any{payload.UndoneAnnotation: payload.Rollout{Undone: &undo}.Annotations()[payload.UndoneAnnotation]}, nil
