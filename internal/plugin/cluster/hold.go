@@ -28,8 +28,8 @@ type Hold struct {
 	Why string `json:"why"`
 	// Remedy is what to do; empty where it is enough to wait.
 	Remedy string `json:"remedy,omitempty"`
-	// Doubtful is what may be from before the latest change of a set, because only the statuses of sets, or an order that the manager
-	// left behind, tell of it.
+	// Doubtful is what needs a person, if it is so: it may be from before the latest change of a set, because only the statuses of sets, or
+	// what the manager is about to replace, tell of it.
 	Doubtful bool `json:"-"`
 }
 
@@ -78,7 +78,7 @@ func holdOfSets(sets []kinds.Set) *Hold {
 			Remedy: "Label a node as the manager's --canary-selector wants it; kubectl label node NODE KEY=VALUE does that"}
 	}
 	if applied := says(sets, configv1.ReasonNotPublished); applied != nil {
-		return &Hold{Reason: applied.Reason, Why: output.Harmless(applied.Message), Doubtful: true}
+		return &Hold{Reason: applied.Reason, Why: output.Harmless(applied.Message)}
 	}
 	return &Hold{Reason: configv1.ReasonProgressing, Why: "the manager has yet to publish the latest change or deletion of a set"}
 }

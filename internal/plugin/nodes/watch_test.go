@@ -4,6 +4,7 @@
 package nodes
 
 import (
+	"maps"
 	"net/http"
 	"regexp"
 	"strings"
@@ -108,6 +109,14 @@ func TestAWatchOfANewerFormatEnds(t *testing.T) {
 	}
 }
 
+func pausedConfigMap(t *testing.T) map[string]any {
+	t.Helper()
+	object := plugintest.ConfigMapOf(t, plugintest.Current)
+	annotations := object["metadata"].(map[string]any)["annotations"].(map[string]string)
+	maps.Copy(annotations, payload.Rollout{Paused: &payload.Order{By: "jane", Why: "maintenance"}}.Annotations())
+	return object
+}
+
 // A script that waits for a manager that never comes has to be told, or it hangs without a word.
 func TestWhatAWatchWaitsForIsSaidWhereNoLineCanBeWrittenAgain(t *testing.T) {
 	older := payload.New(plugintest.CurrentRevision, []byte("text"))
@@ -122,6 +131,7 @@ func TestWhatAWatchWaitsForIsSaidWhereNoLineCanBeWrittenAgain(t *testing.T) {
 	}{
 		{"a set is not published", plugintest.SetList(set), plugintest.ConfigMapOf(t, plugintest.Current), "Waiting: the manager has yet to publish the latest change or deletion of a set. If that"},
 		{"the manager is older", plugintest.SetList(), plugintest.ConfigMapOf(t, older), "Waiting: what is published does not say which sets it is of, as that of a manager older than this plugin. If that"},
+		{"somebody paused", plugintest.SetList(set), pausedConfigMap(t), "Waiting: paused by jane (maintenance). To go on: kubectl mirrors rollout resume\n"},
 		{"the ConfigMap was damaged meanwhile", plugintest.SetList(), damaged, "Waiting: ConfigMap mirrorset-system/containers-registries.conf: the digest of the text is "},
 	} {
 		configMaps := map[string]any{"apiVersion": "v1", "kind": "ConfigMapList", "items": []any{tt.configMap}}
@@ -131,7 +141,7 @@ func TestWhatAWatchWaitsForIsSaidWhereNoLineCanBeWrittenAgain(t *testing.T) {
 			"/api/v1/namespaces/mirrorset-system/configmaps": plugintest.Lists(t, configMaps, func() any { return configMaps }),
 		})
 		r := run(t, "", "nodes", "--server", url, "--watch", "--timeout=1500ms")
-		if r.Code != 1 || !strings.HasPrefix(r.Stderr, tt.want) || strings.Count(r.Stderr, "kubectl mirrors doctor") != 1 {
+		if r.Code != 1 || !strings.HasPrefix(r.Stderr, tt.want) || strings.Count(r.Stderr, "kubectl mirrors ") != 1 {
 			t.Errorf("%s: exit code %d:\n%s%s\nwant %q, once", tt.name, r.Code, r.Stdout, r.Stderr, tt.want)
 		}
 	}
