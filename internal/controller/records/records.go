@@ -38,9 +38,9 @@ type Recorder struct {
 	// Namespace is the manager's.
 	Namespace string
 
-	done   done            // what is recorded already
-	known  []kept          // what there is; nil where it is to be listed
-	latest *history.Record // what all nodes had before, without its text; nil where nothing tells
+	done   done               // what is recorded already
+	known  []kept             // what there is; nil where it is to be listed
+	latest *history.Record    // what all nodes had before, without its text; nil where nothing tells
 	logged map[types.UID]bool // objects that are no records
 }
 
