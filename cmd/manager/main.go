@@ -203,7 +203,10 @@ func run(s settings) error {
 	writer := measured.Counting(direct)
 	events := &controller.Events{Recorder: mgr.GetEventRecorder("mirrorset-manager")}
 	recorder := &records.Recorder{Client: writer, Live: mgr.GetAPIReader(), Namespace: s.namespace}
-	publisher := &controller.Publisher{Client: writer, Live: mgr.GetAPIReader(), Namespace: s.namespace, Insecure: s.insecure, Canaries: s.canaries, Soak: s.soak, Settings: s.agent, Board: board, Records: recorder, Metrics: measured}
+	publisher := &controller.Publisher{
+		Client: writer, Live: mgr.GetAPIReader(), Namespace: s.namespace, Insecure: s.insecure, Canaries: s.canaries, Soak: s.soak, Settings: s.agent,
+		Records: recorder, Board: board, Metrics: measured,
+	}
 	foundation := &operand.Foundation{Client: writer, Live: mgr.GetAPIReader(), Namespace: s.namespace}
 	admission := &operand.Admission{Live: mgr.GetAPIReader(), Namespace: s.namespace, Tell: events.OfRefusal, Elected: mgr.Elected()}
 	agents := &operand.Operand{Client: writer, Live: mgr.GetAPIReader(), Namespace: s.namespace, Settings: s.agent, Foundation: foundation, Admission: admission}
