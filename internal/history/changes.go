@@ -136,7 +136,7 @@ func owns(fields *metav1.FieldsV1, path []string) bool {
 	if fields == nil {
 		return false
 	}
-	at := fields.Raw
+	at := fields.GetRawBytes()
 	for _, name := range path {
 		var below map[string]json.RawMessage
 		if json.Unmarshal(at, &below) != nil || below[name] == nil {

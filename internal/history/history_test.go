@@ -56,7 +56,7 @@ const (
 
 // wrote is an entry of managedFields, so many minutes after some hour.
 func wrote(manager, fields string, minute int) metav1.ManagedFieldsEntry {
-	return metav1.ManagedFieldsEntry{Manager: manager, Time: at(minute), FieldsV1: &metav1.FieldsV1{Raw: []byte(fields)}}
+	return metav1.ManagedFieldsEntry{Manager: manager, Time: at(minute), FieldsV1: metav1.NewFieldsV1(fields)}
 }
 
 func wroteStatus(manager string, minute int) metav1.ManagedFieldsEntry {
