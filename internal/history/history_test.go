@@ -87,7 +87,7 @@ func TestARecordSaysHowSetsChangedAndWhoWroteThem(t *testing.T) {
 		of{name: "same", uid: "1", generation: 1, written: []metav1.ManagedFieldsEntry{wrote("kubectl-label", labels, 9)}},
 		of{name: "anew", uid: "6", generation: 1, written: []metav1.ManagedFieldsEntry{wrote("first", labels, 1), wrote("second", "damaged", 3), {Manager: "third", Time: at(2)}}},
 		of{name: "insecure", uid: "5", generation: 1, insecure: "m.com, n.com", written: []metav1.ManagedFieldsEntry{
-			wrote("kubectl-annotate", annotation, 5), wrote("kubectl-edit", entries, 6),
+			wrote("kubectl-edit", entries, 6), wrote("kubectl-annotate", annotation, 5),
 		}}), &before)
 	want := []history.Change{
 		{What: history.Created, Kind: "ImageDigestMirrorSet", Name: "anew", Generation: 1, By: "second", At: *at(3)},
