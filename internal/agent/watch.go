@@ -31,6 +31,7 @@ const (
 // loop calls reconcile, one call at a time, whenever the ConfigMap or the host's files changed.
 type loop struct {
 	node     *node
+	name     string // the Node's
 	reporter *reporter
 	log      logr.Logger
 	queue    workqueue.TypedRateLimitingInterface[struct{}]
@@ -47,6 +48,7 @@ type loop struct {
 func watch(ctx context.Context, config Config, n *node) error {
 	l := &loop{
 		node:     n,
+		name:     config.NodeName,
 		log:      config.Log,
 		rescan:   config.Rescan,
 		wakes:    n.wakes,
@@ -144,7 +146,7 @@ func (l *loop) pass(ctx context.Context) error {
 	}()
 	var refused error
 	if cm := l.published(); cm != nil {
-		p, err := payload.Read(cm)
+		p, err := payload.For(cm, l.name)
 		if err == nil {
 			var taken bool
 			if taken, err = l.node.take(p); taken {
