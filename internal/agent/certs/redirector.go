@@ -57,6 +57,11 @@ func (r *redirector) Follow(rules *sink.Accepted) {
 	r.server.SetRules(redirect.Rules{Router: route.NewRouter(rules.Rules), Blockers: rules.Blockers, Grants: rules.Grants})
 }
 
+// Ask asks a registry by the redirector's connections and logins.
+func (r *redirector) Ask(ctx context.Context, at route.Target, manifest string, isSource bool) route.Answer {
+	return r.server.Ask(ctx, at, manifest, isSource)
+}
+
 // reasons are those of complaints.
 var reasons = map[redirect.Kind]nodecheck.Reason{
 	redirect.LoginRefused:       nodecheck.MirrorLoginRefused,
