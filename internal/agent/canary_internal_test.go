@@ -13,6 +13,7 @@ import (
 	"k8s.io/client-go/util/workqueue"
 
 	"github.com/mirrorset/mirrorset/internal/agent/sinktest"
+	"github.com/mirrorset/mirrorset/internal/agent/trial"
 	"github.com/mirrorset/mirrorset/internal/payload"
 )
 
@@ -26,7 +27,9 @@ func loopOf(t *testing.T, n *host, root, name string) *loop {
 		node: n.node, name: name, log: n.log, queue: newQueue(), hostRoot: root, reporter: &reporter{queue: newQueue()},
 		informer: cache.NewSharedIndexInformer(&cache.ListWatch{}, &corev1.ConfigMap{}, 0, cache.Indexers{}),
 	}
+	l.trials = trial.New(n.trialConfig(), n.accepted)
 	t.Cleanup(func() {
+		l.trials.Close()
 		if l.files != nil {
 			_ = l.files.Close()
 		}
