@@ -50,22 +50,16 @@ func (c *Canary) Takes(node string) bool {
 
 // ReadCanary returns the second payload of a ConfigMap once [Payload.Check] has passed; nil where there is none.
 func ReadCanary(cm *corev1.ConfigMap) (*Canary, error) {
-	c, err := readCanary(cm)
-	if err != nil {
-		return nil, fmt.Errorf("ConfigMap %s/%s: %s: %w", cm.Namespace, cm.Name, CanaryKey, err)
-	}
-	return c, nil
-}
-
-// readCanary returns the nodes even where the rest fails.
-func readCanary(cm *corev1.ConfigMap) (*Canary, error) {
 	head, ok := cm.Data[CanaryKey]
 	if !ok {
 		return nil, nil
 	}
+	fail := func(err error) (*Canary, error) {
+		return nil, fmt.Errorf("ConfigMap %s/%s: %s: %w", cm.Namespace, cm.Name, CanaryKey, err)
+	}
 	var said canaryJSON
 	if err := json.Unmarshal([]byte(head), &said); err != nil {
-		return nil, err
+		return fail(err)
 	}
 	c := &Canary{Payload: Payload{Format: said.Format, Revision: said.Revision, Digest: said.Digest, Blockers: said.Blockers}, Nodes: said.Nodes}
 	if said.Until != nil {
@@ -74,23 +68,25 @@ func readCanary(cm *corev1.ConfigMap) (*Canary, error) {
 	if said.Format <= Format { // else Check refuses it, and nothing is known of the rest
 		var err error
 		if c.Text, err = unpack(CanaryTextKey, cm.BinaryData[CanaryTextKey]); err != nil {
-			return c, err
+			return fail(err)
 		}
 	}
-	return c, c.Check()
+	if err := c.Check(); err != nil {
+		return fail(err)
+	}
+	return c, nil
 }
 
-// For returns the payload of a ConfigMap that is for a node. It fails where [Read] does, and for a canary where [ReadCanary] does. A second
-// payload that does not say which nodes its canaries are is for nobody.
+// For returns the payload of a ConfigMap that is for a node. It fails where [Read] does, and for a canary where [ReadCanary] does: a second
+// payload that cannot be read is for nobody, as it does not say which nodes its canaries are.
 func For(cm *corev1.ConfigMap, node string) (Payload, error) {
-	c, err := readCanary(cm)
-	switch {
-	case !c.Takes(node):
-		return Read(cm)
-	case err != nil:
-		return Payload{}, fmt.Errorf("ConfigMap %s/%s: %s: %w", cm.Namespace, cm.Name, CanaryKey, err)
+	if _, ok := cm.Data[CanaryKey]; ok {
+		c, err := ReadCanary(cm)
+		if err == nil && c.Takes(node) {
+			return c.Payload, nil
+		}
 	}
-	return c.Payload, nil
+	return Read(cm)
 }
 
 // DataBeside returns what [Read] and [ReadCanary] want in the ConfigMap's data and binaryData; the canary is nil where there is none. It

@@ -5,72 +5,114 @@ package payload_test
 
 import (
 	"errors"
+	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/mirrorset/mirrorset/internal/payload"
 )
 
-// staged returns a ConfigMap in which all nodes have revision 1000, and the canary c revision 2000.
-func staged(t *testing.T, change func(*payload.Canary, *corev1.ConfigMap)) *corev1.ConfigMap {
+// staged returns the ConfigMap of a payload for all nodes and one for canaries.
+func staged(t *testing.T, all payload.Payload, canary *payload.Canary) *corev1.ConfigMap {
 	t.Helper()
-	fleet, canary := payload.New(1000, []byte("fleet\n")), &payload.Canary{Payload: payload.New(2000, []byte("canary\n")), Nodes: []string{"c"}}
-	cm := &corev1.ConfigMap{}
-	if change == nil {
-		change = func(*payload.Canary, *corev1.ConfigMap) {}
-	}
-	change(canary, nil)
-	var err error
-	if cm.Data, cm.BinaryData, err = fleet.DataBeside(canary); err != nil {
+	data, binaryData, err := all.DataBeside(canary)
+	if err != nil {
 		t.Fatal(err)
 	}
-	cm.Annotations = fleet.Annotations()
-	change(nil, cm)
-	return cm
+	return &corev1.ConfigMap{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: payload.ConfigMapName, Annotations: all.Annotations()},
+		Data:       data,
+		BinaryData: binaryData,
+	}
 }
 
-func TestEachNodeGetsThePayloadThatIsForIt(t *testing.T) { // C1
-	inConfigMap := func(damage func(*corev1.ConfigMap)) func(*payload.Canary, *corev1.ConfigMap) {
-		return func(_ *payload.Canary, cm *corev1.ConfigMap) {
-			if cm != nil {
-				damage(cm)
+func canaryOf(text []byte, nodes ...string) *payload.Canary {
+	c := &payload.Canary{Payload: payload.New(revision+1, text), Nodes: nodes, Until: metav1.Time{Time: time.Unix(1_800_000_060, 0)}}
+	c.Format, c.Blockers = payload.FormatTags, map[string]string{"quay.io": "a"}
+	return c
+}
+
+func TestANodeTakesThePayloadThatIsForIt(t *testing.T) {
+	for name, text := range map[string][]byte{"a small text for all": small, "a large text for all": large} {
+		t.Run(name, func(t *testing.T) {
+			all, canary := payload.New(revision, text), canaryOf([]byte("# another\n"), "a", "b")
+			cm := staged(t, all, canary)
+			for node, want := range map[string]payload.Payload{"a": canary.Payload, "b": canary.Payload, "c": all, "": all} {
+				got, err := payload.For(cm, node)
+				if err != nil {
+					t.Fatal(err)
+				}
+				wantSame(t, got, want)
 			}
-		}
+			got, err := payload.ReadCanary(cm)
+			if err != nil || !slices.Equal(got.Nodes, canary.Nodes) || !got.Until.Equal(&canary.Until) || got.Format != canary.Format || got.Blockers["quay.io"] != "a" {
+				t.Errorf("%+v, %v", got, err)
+			}
+			for key := range cm.BinaryData {
+				if strings.HasSuffix(key, ".conf") {
+					t.Errorf("a Pod that mounts the ConfigMap would load %s", key)
+				}
+			}
+		})
 	}
-	for name, c := range map[string]struct {
-		change func(*payload.Canary, *corev1.ConfigMap)
-		// canary and other are the revisions that the two get; 0 for an error with the text.
-		canary, other int64
-		want          string
-		newer         bool
-	}{
-		"two good payloads": {canary: 2000, other: 1000},
-		"no canary any more": {inConfigMap(func(cm *corev1.ConfigMap) {
-			delete(cm.Data, payload.CanaryKey)
-			delete(cm.BinaryData, payload.CanaryTextKey)
-		}), 1000, 1000, "", false},
-		"a second payload without its text": {inConfigMap(func(cm *corev1.ConfigMap) { delete(cm.BinaryData, payload.CanaryTextKey) }), 0, 1000, payload.CanaryTextKey, false},
-		"a second payload with another text": {inConfigMap(func(cm *corev1.ConfigMap) {
-			cm.Data[payload.CanaryKey] = strings.Replace(cm.Data[payload.CanaryKey], "sha256:", "sha256:0", 1)
-		}), 0, 1000, "digest", false},
-		"a second payload that names nobody":    {inConfigMap(func(cm *corev1.ConfigMap) { cm.Data[payload.CanaryKey] = "{" }), 1000, 1000, "", false},
-		"a second payload of a newer format":    {func(p *payload.Canary, _ *corev1.ConfigMap) { setFormat(p, payload.Format+1) }, 0, 1000, "newer version", true},
-		"a first payload that is damaged alone": {inConfigMap(func(cm *corev1.ConfigMap) { cm.Data[payload.Key] = "x" }), 2000, 0, "digest", false},
+}
+
+func TestWithoutCanariesTheConfigMapIsAsEver(t *testing.T) {
+	all := payload.New(revision, small)
+	cm := staged(t, all, nil)
+	if len(cm.Data) != 1 || len(cm.BinaryData) != 0 {
+		t.Errorf("data %v, binaryData %v", cm.Data, cm.BinaryData)
+	}
+	if c, err := payload.ReadCanary(cm); c != nil || err != nil {
+		t.Errorf("%+v, %v", c, err)
+	}
+}
+
+func TestADamagedSecondPayloadIsForNobody(t *testing.T) {
+	for name, damage := range map[string]func(*corev1.ConfigMap){
+		"it is no JSON":       func(cm *corev1.ConfigMap) { cm.Data[payload.CanaryKey] = "{" },
+		"its text is gone":    func(cm *corev1.ConfigMap) { delete(cm.BinaryData, payload.CanaryTextKey) },
+		"its text is another": func(cm *corev1.ConfigMap) { cm.BinaryData[payload.CanaryTextKey] = pack(t, small) },
+		"its text is a bomb":  func(cm *corev1.ConfigMap) { cm.BinaryData[payload.CanaryTextKey] = pack(t, make([]byte, 8<<20+1)) },
+		"its format is newer": func(cm *corev1.ConfigMap) {
+			cm.Data[payload.CanaryKey] = strings.Replace(cm.Data[payload.CanaryKey], `"format":2`, `"format":99`, 1)
+		},
+		"its revision is absurd": func(cm *corev1.ConfigMap) {
+			cm.Data[payload.CanaryKey] = strings.Replace(cm.Data[payload.CanaryKey], `"revision":1800000000001`, `"revision":-1`, 1)
+		},
 	} {
-		cm := staged(t, c.change)
-		for node, want := range map[string]int64{"c": c.canary, "other": c.other} {
-			p, err := payload.For(cm, node)
-			if p.Revision != want || (err != nil) != (want == 0) || err != nil && !strings.Contains(err.Error(), c.want) || errors.Is(err, payload.ErrNewer) != (err != nil && c.newer) {
-				t.Errorf("%s: %s gets revision %d (error %v), want %d", name, node, p.Revision, err, want)
-			}
+		all := payload.New(revision, large)
+		cm := staged(t, all, canaryOf([]byte("# another\n"), "a"))
+		damage(cm)
+		if c, err := payload.ReadCanary(cm); c != nil || err == nil || !strings.Contains(err.Error(), "ConfigMap ns/"+payload.ConfigMapName+": "+payload.CanaryKey) {
+			t.Errorf("%s: %+v, %v", name, c, err)
 		}
+		got, err := payload.For(cm, "a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantSame(t, got, all)
 	}
 }
 
-func setFormat(p *payload.Canary, format int) {
-	if p != nil {
-		p.Format = format
+func TestTwoPayloadsHaveToFitOneConfigMap(t *testing.T) {
+	noise := make([]byte, 600<<10)
+	for i := range noise {
+		noise[i] = byte(rand.Uint32()) // which gzip cannot make smaller
+	}
+	if _, _, err := payload.New(revision, noise).DataBeside(canaryOf(noise, "a")); !errors.Is(err, payload.ErrTooLarge) {
+		t.Errorf("both are large: %v", err)
+	}
+	if _, _, err := payload.New(revision, small).DataBeside(canaryOf(make([]byte, 8<<20+1), "a")); !errors.Is(err, payload.ErrTooLarge) {
+		t.Errorf("that of the canaries is larger than an agent takes: %v", err)
+	}
+	data, binaryData, err := payload.New(revision, slices.Repeat([]byte("x"), 899<<10)).DataBeside(canaryOf(noise, "a"))
+	if err != nil || data[payload.Key] != "" || len(binaryData) != 2 {
+		t.Errorf("a text that would fit alone is not compressed beside another: %d and %d keys, %v", len(data), len(binaryData), err)
 	}
 }
