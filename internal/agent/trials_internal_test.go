@@ -124,6 +124,24 @@ func TestACanarySaysWhatItCannotPullAgain(t *testing.T) { // C9
 	}
 }
 
+// TestACanaryThatRefusesAChangeTriesNothing has rules published that no agent takes.
+func TestACanaryThatRefusesAChangeTriesNothing(t *testing.T) {
+	n, root, _ := newHost(t, nil)
+	l := loopOf(t, n, root, "canary")
+	publish(t, l, sinktest.Payload(t, 0, "old.com"), &payload.Canary{Payload: payload.New(sinktest.First+1, []byte("[[registry")), Nodes: []string{"canary"}})
+	for range 2 {
+		if err := l.pass(t.Context()); err == nil {
+			t.Error("it is taken")
+		}
+		if _, err := n.take(sinktest.Payload(t, 0, "old.com")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if r := l.trials.Report(); r != nil {
+		t.Errorf("got %+v", r)
+	}
+}
+
 func TestANodesObjectSaysWhatCameOfATrial(t *testing.T) {
 	count := func(n int32) *int32 { return &n }
 	passed := &mirrorsetv1alpha1.Trial{Revision: 1, State: mirrorsetv1alpha1.TrialPassed, Images: count(3), Unpullable: count(0)}
