@@ -54,8 +54,9 @@ type Sink struct {
 }
 
 var (
-	_ sink.Server = &Sink{}
-	_ sink.Asker  = &Sink{}
+	_ sink.Server  = &Sink{}
+	_ sink.Asker   = &Sink{}
+	_ sink.Witness = &Sink{}
 )
 
 // newSink returns the sink of a host. Its redirector knows no rules yet.
