@@ -64,6 +64,11 @@ func (r *redirector) FailedPulls(touched func(host, repository string) bool, cha
 	return sink.FailedPulls{Refused: sink.Count(c.Refused), PassedOver: sink.Count(c.PassedOver), More: c.More, Last: c.Last, Known: c.Known}
 }
 
+// Ask asks a registry by the redirector's connections and logins.
+func (r *redirector) Ask(ctx context.Context, at route.Target, manifest string, isSource bool) route.Answer {
+	return r.server.Ask(ctx, at, manifest, isSource)
+}
+
 // reasons are those of complaints.
 var reasons = map[redirect.Kind]nodecheck.Reason{
 	redirect.LoginRefused:       nodecheck.MirrorLoginRefused,
