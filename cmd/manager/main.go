@@ -41,6 +41,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/controller"
 	"github.com/mirrorset/mirrorset/internal/controller/fleet"
 	"github.com/mirrorset/mirrorset/internal/controller/operand"
+	"github.com/mirrorset/mirrorset/internal/controller/records"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/payload"
 	"github.com/mirrorset/mirrorset/internal/rewatch"
@@ -201,7 +202,11 @@ func run(s settings) error {
 	measured := controller.NewMetrics(board, mgr.GetClient(), s.agent)
 	writer := measured.Counting(direct)
 	events := &controller.Events{Recorder: mgr.GetEventRecorder("mirrorset-manager")}
-	publisher := &controller.Publisher{Client: writer, Live: mgr.GetAPIReader(), Namespace: s.namespace, Insecure: s.insecure, Canaries: s.canaries, Soak: s.soak, Settings: s.agent, Board: board, Metrics: measured}
+	recorder := &records.Recorder{Client: writer, Live: mgr.GetAPIReader(), Namespace: s.namespace}
+	publisher := &controller.Publisher{
+		Client: writer, Live: mgr.GetAPIReader(), Namespace: s.namespace, Insecure: s.insecure, Canaries: s.canaries, Soak: s.soak, Settings: s.agent,
+		Records: recorder, Board: board, Metrics: measured,
+	}
 	foundation := &operand.Foundation{Client: writer, Live: mgr.GetAPIReader(), Namespace: s.namespace}
 	admission := &operand.Admission{Live: mgr.GetAPIReader(), Namespace: s.namespace, Tell: events.OfRefusal, Elected: mgr.Elected()}
 	agents := &operand.Operand{Client: writer, Live: mgr.GetAPIReader(), Namespace: s.namespace, Settings: s.agent, Foundation: foundation, Admission: admission}

@@ -54,8 +54,11 @@ func glance(object *appsv1.ControllerRevision) (r Record, c content, err error) 
 	if c.Format > payload.Format {
 		return r, c, fmt.Errorf("format %d, where %d is the newest that is known: %w", c.Format, payload.Format, payload.ErrNewer)
 	}
-	if c.Format < payload.FormatDigests || object.Revision <= 0 {
-		return r, c, fmt.Errorf("format %d or revision %d is out of range", c.Format, object.Revision)
+	if c.Format < payload.FormatDigests {
+		return r, c, fmt.Errorf("format %d is out of range", c.Format)
+	}
+	if object.Revision <= 0 {
+		return r, c, fmt.Errorf("revision %d is out of range", object.Revision)
 	}
 	if name := Name(c.Digest, c.SetsDigest); name != object.Name {
 		return r, c, fmt.Errorf("by its digests its name would be %q", name)

@@ -62,7 +62,11 @@ func TestPullsThatFailAreCounted(t *testing.T) {
 	wrong := func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("another")) }
 	away := startRegistry(t, false, has)
 	away.Close()
-	const byBoth = "D a: s.com/x -> %s/m%[2]s\nT b: s.com/x -> %[1]s/m%[2]s"
+	astray := func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Location", "https://shut.com/v2/x/manifests/1")
+		w.WriteHeader(http.StatusFound)
+	}
+	const byBoth = "D a: s.com/x -> %s/m%[2]s\nT b: s.com/x -> %[1]s/m%[2]s\na: shut.com -> m.com [Never]"
 	for name, c := range map[string]struct {
 		mirror              http.HandlerFunc // nil for one that is away
 		never, streamed     bool
@@ -88,6 +92,8 @@ func TestPullsThatFailAreCounted(t *testing.T) {
 		"it does not answer, streamed":     {mirror: hang, streamed: true, passedOver: 1, tells: "it does not answer within"},
 		"it has other content":             {mirror: wrong, passedOver: 1, tells: "its manifest is another one"},
 		"it has other content, streamed":   {mirror: wrong, streamed: true, passedOver: 1, tells: "its manifest is another one"},
+		"it leads astray":                  {mirror: astray, passedOver: 1, tells: "it sends on to shut.com, which must not be contacted"},
+		"it leads astray, streamed":        {mirror: astray, streamed: true, passedOver: 1, tells: "which must not be contacted"},
 		"it cannot be connected to":        {},
 		"it cannot be connected, streamed": {streamed: true, passedOver: 1, tells: "connection refused"},
 	} {
@@ -104,7 +110,9 @@ func TestPullsThatFailAreCounted(t *testing.T) {
 				insecure = []string{host}
 			}
 			s := newServer(t, fmt.Sprintf(byBoth, host, policy), insecure...)
-			s.scout.deadline = 100 * time.Millisecond
+			if strings.Contains(name, "does not answer") {
+				s.scout.deadline = 100 * time.Millisecond
+			}
 			changed := time.Now()
 			for range 2 { // the kubelet tries again
 				pullOf(t, s, "1", 1)
@@ -163,6 +171,19 @@ func TestARefusalOfALayerCountsOnce(t *testing.T) {
 	}
 }
 
+func TestAManifestThatBreaksOffCounts(t *testing.T) {
+	mirror := startRegistry(t, true, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "1000")
+		_, _ = w.Write([]byte("{"))
+	})
+	s := newServer(t, "a: s.com/x -> "+mirror.host+"/m", mirror.host)
+	changed := time.Now()
+	walk(t, s, manifests, manifestDigest, 1)
+	if got := failedSince(s, changed); got.PassedOver.After != 1 || !strings.Contains(got.Last[0], "unexpected EOF") {
+		t.Errorf("got %+v", got)
+	}
+}
+
 func TestAMirrorThatWasNotAskedIsNotAtFault(t *testing.T) {
 	for _, err := range []error{upstream.ErrBusy, &upstream.Refused{}, fmt.Errorf("wrapped: %w", &upstream.Refused{})} {
 		if v := unanswered(err); v.fails() || v.ok {
@@ -178,7 +199,7 @@ func TestAMirrorThatWasNotAskedIsNotAtFault(t *testing.T) {
 
 func TestWhoMayNotAskOrDoesNotWaitCountsAsNothing(t *testing.T) {
 	mirror := startRegistry(t, true, hang)
-	s := newServer(t, "a: s.com/x -> "+mirror.host+"/m [Never]\na: s.com/z -> [Never]", mirror.host)
+	s := newServer(t, "a: s.com/x -> "+mirror.host+"/m", mirror.host)
 	changed := time.Now()
 	for _, path := range []string{"/v2/_mirrorset/source/x/y/manifests/1?ns=s.com", pathTo("source", "t.com", "x", "1"), pathTo("7", "s.com", "x/y", manifestDigest)} {
 		ask(t, s, http.MethodGet, path)

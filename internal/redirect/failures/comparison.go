@@ -28,6 +28,14 @@ type Comparison struct {
 // Count is how many things failed.
 type Count struct{ Before, After int }
 
+// of returns the count that a thing is in.
+func (c *Comparison) of(t thing) *Count {
+	if t.mirror == "" {
+		return &c.Refused
+	}
+	return &c.PassedOver
+}
+
 // comparison is one that goes on.
 type comparison struct {
 	touched func(host, repository string) bool
@@ -36,6 +44,7 @@ type comparison struct {
 
 	before map[thing]*earlier
 	news   map[thing]bool // what failed since the change, and not before
+	fresh  Comparison     // counts the news alone
 	last   []event        // of these, each once
 	worst  Comparison
 }
@@ -64,9 +73,8 @@ func (c *comparison) add(e event) (tells bool) {
 	switch {
 	case after < 0 && known != nil:
 		known.last = e.at
-	case after < 0 && len(c.before) < most: // from before a change that came while it was asked for, too
-		c.before[e.thing] = &earlier{last: e.at, again: c.news[e.thing]}
-		delete(c.news, e.thing)
+	case after < 0 && len(c.before) < most: // a change may have come while it was asked for
+		c.before[e.thing] = &earlier{last: e.at}
 	case after < 0:
 	case known != nil && known.again:
 	case known != nil: // so it does not stand for another one that failed only since
@@ -74,6 +82,7 @@ func (c *comparison) add(e event) (tells bool) {
 		return c.judge(e.at)
 	case !c.news[e.thing] && len(c.news) <= most:
 		c.news[e.thing] = true
+		c.fresh.of(e.thing).After++
 		c.last = append(c.last, e)
 		if len(c.last) > maxLast {
 			c.last = append(c.last[:0:0], c.last[1:]...)
@@ -102,25 +111,17 @@ func (c *comparison) asOf(now time.Time) Comparison {
 }
 
 func (c *comparison) compare(now time.Time) Comparison {
-	compared := Comparison{Known: c.known}
-	of := func(t thing) *Count {
-		if t.mirror == "" {
-			return &compared.Refused
-		}
-		return &compared.PassedOver
-	}
-	from := c.changed.Add(-min(span, now.Sub(c.changed)))
+	compared := c.fresh
+	compared.Known = c.known
+	from := c.changed.Add(c.changed.Sub(now)) // add has left out what is more than ten minutes away
 	for t, known := range c.before {
 		switch {
 		case known.again:
-			of(t).Before++
-			of(t).After++
+			compared.of(t).Before++
+			compared.of(t).After++
 		case !known.last.Before(from):
-			of(t).Before++
+			compared.of(t).Before++
 		}
-	}
-	for t := range c.news {
-		of(t).After++
 	}
 	for _, e := range c.last {
 		compared.Last = append(compared.Last, e.text)

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -72,6 +70,8 @@ func TestFailuresSinceAChangeAreComparedWithAsMuchTimeBefore(t *testing.T) {
 		"at the very moment":         {script{-900, []noted{{0, refused("1")}}, 60}, Count{0, 1}, Count{}, 1},
 		"one for another":            {script{-900, []noted{{-5, refused("1")}, {5, refused("2")}}, 60}, Count{1, 1}, Count{}, 0},
 		"two for one":                {script{-900, []noted{{-5, refused("1")}, {6, refused("2")}, {7, refused("3")}}, 60}, Count{1, 2}, Count{}, 1},
+		"before, and again before":   {script{-900, []noted{{-70, refused("1")}, {-5, refused("1")}, {5, refused("2")}}, 60}, Count{1, 1}, Count{}, 0},
+		"less of both":               {script{-900, []noted{{-6, refused("1")}, {-5, passed("x", "m")}}, 60}, Count{1, 0}, Count{1, 0}, 0},
 		"longer before than since":   {script{-900, []noted{{-70, refused("1")}, {5, refused("2")}}, 60}, Count{0, 1}, Count{}, 1},
 		"tried again after minutes":  {script{-900, []noted{{-290, refused("1")}, {10, refused("1")}}, 60}, Count{1, 1}, Count{}, 0},
 		"a mirror, longer ago":       {script{-900, []noted{{-290, passed("x", "m")}, {10, passed("x", "m")}}, 60}, Count{}, Count{1, 1}, 0},
@@ -159,6 +159,13 @@ func TestARequestCountsForTheRulesThatItWasAnsweredBy(t *testing.T) {
 	if got := m.Compare(everything, changed); got.PassedOver != (Count{1, 1}) {
 		t.Errorf("and once more: got %+v", got)
 	}
+	told := passed("y", "m")
+	for _, told.At = range []time.Time{changed.Add(time.Second), changed.Add(-time.Second)} {
+		m.Note(told)
+	}
+	if got := m.Compare(everything, changed); got.PassedOver != (Count{1, 2}) || m.watched.compare(changed.Add(time.Minute)).More != 1 {
+		t.Errorf("once it is told: got %+v", got)
+	}
 }
 
 func TestTheLastThreeAreTold(t *testing.T) {
@@ -198,17 +205,20 @@ func TestTheOldestAreForgottenFirst(t *testing.T) {
 	if got := m.watched; len(got.news) != 1 || len(got.before) != most {
 		t.Errorf("%d new, %d before", len(got.news), len(got.before))
 	}
-	for i := range 2 * most {
-		note(time.Minute, fmt.Sprint("new", i))
+
+	changed = changed.Add(time.Hour) // for which there is nothing to compare with yet
+	for m.Compare(everything, changed); len(m.watched.news) <= most; {
+		note(time.Minute, fmt.Sprint("new", len(m.watched.news)))
 	}
-	if got := m.Compare(everything, changed); len(m.events) != most || len(m.watched.news) != most+1 || got.More != 1 {
-		t.Errorf("%d are kept, %d new, got %+v", len(m.events), len(m.watched.news), got)
-	}
-	for i := range most {
+	note(time.Minute, "one more")
+	for i := range most + 1 {
 		note(-time.Millisecond, fmt.Sprint("late", i))
 	}
-	if len(m.watched.before) != most {
-		t.Errorf("%d before", len(m.watched.before))
+	if got := m.watched.compare(changed); len(m.events) != most || got.Refused != (Count{0, most + 1}) || len(m.watched.before) != most {
+		t.Errorf("%d are kept, %d before, got %+v", len(m.events), len(m.watched.before), got)
+	}
+	if got := m.watched.compare(changed.Add(time.Second)); got.More != 1 { // however many failed before
+		t.Errorf("got %+v", got)
 	}
 }
 
@@ -232,67 +242,4 @@ func TestWhatIsOverIsForgotten(t *testing.T) {
 			t.Errorf("%d are kept, and %d known", len(m.events), len(m.latest))
 		}
 	})
-}
-
-func TestSomebodyIsWokenWhenAChangeLooksWorse(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var woken atomic.Int32
-		m := New(func() { woken.Add(1) })
-		note := func(f Failure) {
-			f.At = time.Now()
-			m.Note(f)
-		}
-		want := func(when string, n int32) {
-			t.Helper()
-			if synctest.Wait(); woken.Load() != n {
-				t.Errorf("%s: woken %d times, want %d", when, woken.Load(), n)
-			}
-		}
-		note(refused("old"))
-		want("while nobody asks", 0)
-		time.Sleep(10 * time.Second)
-		changed := time.Now()
-		m.Compare(everything, changed)
-		time.Sleep(20 * time.Second)
-		note(refused("old"))
-		want("what failed before", 0)
-		note(refused("1"))
-		want("one more", 1)
-		note(refused("1"))
-		want("the same", 1)
-		for i := range 100 {
-			note(refused(fmt.Sprint("more", i)))
-			time.Sleep(5 * time.Millisecond)
-		}
-		want("within the second", 1)
-		time.Sleep(time.Second)
-		want("after it", 2)
-		if got := m.Compare(everything, changed); got.More != 101 {
-			t.Errorf("got %+v", got)
-		}
-		time.Sleep(span)
-		note(refused("late"))
-		want("once it is over", 2)
-	})
-}
-
-func TestManyNoteAtOnce(t *testing.T) {
-	changed := time.Now()
-	var m *Memory
-	m = New(func() { m.Compare(everything, changed) })
-	var noting sync.WaitGroup
-	for i := range 8 {
-		noting.Go(func() {
-			for j := range 200 {
-				f := passed(fmt.Sprint("x", j), fmt.Sprint("m", i))
-				f.At = time.Now()
-				m.Note(f)
-				m.Compare(everything, changed)
-			}
-		})
-	}
-	noting.Wait()
-	if got := m.Compare(everything, changed); got.PassedOver.After != 1600 || got.More != 1600 {
-		t.Errorf("got %+v", got)
-	}
 }
