@@ -110,14 +110,17 @@ var _ = Describe("The bundle, as OLM installs it", func() {
 		Eventually(kubectl).WithArguments(ctx, "get", "mirrornode", nodeName, "-o", "yaml").Should(ContainSubstring("cri-o://1.34.0"))
 
 		By("keeping one record of a text, that of the sets which it is of now")
+		var before corev1.ConfigMap
+		Expect(admin.Get(ctx, configMap, &before)).To(Succeed())
 		kubectl(ctx, "annotate", "imagedigestmirrorsets", "--all", "mirrorset.io/insecure-mirrors=none.example.com") // which is no mirror's, and changes no rule
 		Eventually(func(g Gomega) {
 			var cm corev1.ConfigMap
 			g.Expect(admin.Get(ctx, configMap, &cm)).To(Succeed())
+			g.Expect(cm.Annotations["mirrorset.io/sets"]).NotTo(Equal(before.Annotations["mirrorset.io/sets"]))
 			records := kubectl(ctx, "get", "controllerrevisions", "-n", namespace, "-o", "name")
-			of := func(annotation string) string { return cm.Annotations[annotation][len("sha256:"):][:16] }
-			g.Expect(strings.Count(records, "-"+of("mirrorset.io/digest")+"-")).To(Equal(1))
-			g.Expect(records).To(ContainSubstring("-" + of("mirrorset.io/digest") + "-" + of("mirrorset.io/sets")))
+			of := func(annotation string) string { return "-" + cm.Annotations[annotation][len("sha256:"):][:16] }
+			g.Expect(strings.Count(records, of("mirrorset.io/digest"))).To(Equal(1))
+			g.Expect(records).To(ContainSubstring(of("mirrorset.io/digest") + of("mirrorset.io/sets")))
 		}).Should(Succeed())
 
 		By("letting a node go")
