@@ -36,6 +36,8 @@ var labels = map[string]string{
 type published struct {
 	configMap *corev1.ConfigMap // nil where there is none
 	payload   *payload.Payload  // nil where the ConfigMap is not a complete one
+	canary    *payload.Canary   // nil where it has nothing for canaries, or that is not complete
+	rollout   payload.Rollout   // what people ordered, and what is not to be tried again
 	damage    string            // why it is not
 	isNewer   bool              // that is because a newer manager wrote it
 }
@@ -50,13 +52,16 @@ func readPublished(ctx context.Context, live client.Reader, namespace string) (p
 	if err != nil {
 		return published{}, err
 	}
-	current := published{configMap: &cm}
+	current := published{configMap: &cm, rollout: payload.ReadRollout(cm.Annotations)}
 	switch content, err := payload.Read(&cm); {
 	case err != nil:
 		current.damage = err.Error()
 		current.isNewer = errors.Is(err, payload.ErrNewer)
 	default:
 		current.payload = &content
+	}
+	if current.canary, err = payload.ReadCanary(&cm); err != nil && current.damage == "" {
+		current.damage = err.Error()
 	}
 	return current, nil
 }
@@ -77,7 +82,7 @@ func (c published) seen() plan.Published {
 	if c.configMap == nil {
 		return plan.Published{}
 	}
-	return plan.Published{Exists: true, Payload: c.payload, Sources: readUIDs(c.configMap.Annotations[crdAnnotation])}
+	return plan.Published{Exists: true, Payload: c.payload, Canary: c.canary, Rollout: c.rollout, Sources: readUIDs(c.configMap.Annotations[crdAnnotation])}
 }
 
 // seen is what a decision takes of the ConfigMap. Which CRDs the rules came from, this manager knows itself once it has published some:
@@ -92,23 +97,29 @@ func (p *Publisher) seen(c published) plan.Published {
 
 // publish applies the ConfigMap unless it is as it should be. The resource version of the live read goes along, so that a
 // manager that lost its lease meanwhile cannot overwrite its successor. It returns how long to wait where that is to be done later.
-func (p *Publisher) publish(ctx context.Context, c published, next payload.Payload, sources []plan.Source) (later time.Duration, err error) {
-	data, binaryData, err := next.Data()
+func (p *Publisher) publish(ctx context.Context, c published, next content, sources []plan.Source) (later time.Duration, err error) {
+	data, binaryData, err := next.DataBeside(next.canary)
 	if err != nil {
 		return 0, err
 	}
-	annotations := next.Annotations()
+	annotations := next.annotations()
 	annotations[crdAnnotation] = writeUIDs(sources)
-	if c.says(annotations, data, binaryData) {
-		p.history.Revision, p.uids = next.Revision, annotations[crdAnnotation]
+	c.keepOrders(annotations)
+	says, leftovers := c.says(annotations, data, binaryData), c.leftovers(annotations, data)
+	if says && len(leftovers) == 0 {
+		p.noteRevisions(next)
+		p.uids = annotations[crdAnnotation]
 		return 0, nil
 	}
 	if c.payload == nil || c.payload.Digest == next.Digest { // else agents may take it for ours, and it goes at once
-		if later := p.restores.left(&next, time.Now()); later > 0 {
+		if later := p.restores.left(next.name(), time.Now()); later > 0 {
 			return later, nil
 		}
 	}
-	p.history.Revision = next.Revision
+	if says {
+		return 0, p.remove(ctx, c, leftovers)
+	}
+	p.noteRevisions(next)
 	c.sayWhy(ctx)
 	if c.configMap != nil && c.configMap.Immutable != nil && *c.configMap.Immutable {
 		if err := discard(ctx, p.Client, c.configMap, "was made immutable"); err != nil {
@@ -135,10 +146,22 @@ func (p *Publisher) publish(ctx context.Context, c published, next payload.Paylo
 	if err != nil {
 		return 0, fmt.Errorf("publishing revision %d: %w", next.Revision, err)
 	}
-	p.restores.done(&next, time.Now())
+	p.restores.done(next.name(), time.Now())
 	p.uids = annotations[crdAnnotation]
-	ctrl.LoggerFrom(ctx).Info("Published", "revision", next.Revision, "digest", next.Digest, "bytes", len(next.Text), "provisional", next.Provisional)
+	log := ctrl.LoggerFrom(ctx)
+	if next.canary != nil {
+		log = log.WithValues("canaryRevision", next.canary.Revision, "canaryDigest", next.canary.Digest, "canaries", len(next.canary.Nodes))
+	}
+	log.Info("Published", "revision", next.Revision, "digest", next.Digest, "bytes", len(next.Text), "provisional", next.Provisional)
 	return 0, nil
+}
+
+// noteRevisions has later decisions know what was published, whatever becomes of the ConfigMap.
+func (p *Publisher) noteRevisions(next content) {
+	p.history.Revision = next.Revision
+	if next.canary != nil {
+		p.history.Tried = max(p.history.Tried, next.canary.Revision)
+	}
 }
 
 // discard deletes the ConfigMap that was read, which cannot be changed to what it should be.
@@ -171,9 +194,17 @@ func (c published) says(annotations, data map[string]string, binaryData map[stri
 	return c.configMap != nil &&
 		hasAll(c.configMap.Labels, labels) &&
 		hasAll(c.configMap.Annotations, annotations) &&
-		c.configMap.Annotations[payload.ProvisionalAnnotation] == annotations[payload.ProvisionalAnnotation] &&
 		hasAll(c.configMap.Data, data) &&
-		(len(binaryData) == 0 || bytes.Equal(c.configMap.BinaryData[payload.CompressedKey], binaryData[payload.CompressedKey]))
+		hasBytes(c.configMap.BinaryData, binaryData)
+}
+
+func hasBytes(have, want map[string][]byte) bool {
+	for k, v := range want {
+		if !bytes.Equal(have[k], v) {
+			return false
+		}
+	}
+	return true
 }
 
 func hasAll(have, want map[string]string) bool {

@@ -11,12 +11,12 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	k8slabels "k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -27,11 +27,11 @@ import (
 
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
 	"github.com/mirrorset/mirrorset/internal/controller/fleet"
+	"github.com/mirrorset/mirrorset/internal/controller/operand"
 	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/payload"
 	"github.com/mirrorset/mirrorset/internal/plan"
-	"github.com/mirrorset/mirrorset/internal/registriesconf"
 )
 
 // crdBack is how often the manager looks for sets after their CRD came back, besides the events.
@@ -50,6 +50,14 @@ type Publisher struct {
 	Namespace string
 	// Insecure are the scopes that nodes reach without TLS checks.
 	Insecure mirrors.Scopes
+	// Canaries selects the Nodes that try a change first, and Soak is how long it has to be in force there; nil and 0 where each change goes
+	// to all nodes at once (docs/semantics.md C1).
+	Canaries k8slabels.Selector
+	Soak     time.Duration
+	// Settings tell which nodes have an agent.
+	Settings operand.AgentSettings
+	// Records keep what all nodes were given.
+	Records Records
 	// Board is told what was made of the sets.
 	Board *Board
 	// Metrics, if they are not nil, are told what was published, and how long it took to make.
@@ -86,7 +94,10 @@ func (p *Publisher) SetupWithManager(mgr ctrl.Manager) error {
 		err = watchCRDs(mgr, c, one)
 	}
 	if err == nil {
-		err = fleet.WatchMirrorNodes(mgr, c, one, predicate.NewPredicateFuncs(p.isAhead))
+		err = fleet.WatchMirrorNodes(mgr, c, one, predicate.NewPredicateFuncs(p.concerns))
+	}
+	if err == nil && p.Canaries != nil {
+		err = c.Watch(source.Kind[client.Object](mgr.GetCache(), &corev1.Node{}, one, fleet.NodePredicate))
 	}
 	if err != nil {
 		return err
@@ -166,72 +177,51 @@ func (p *Publisher) Publish(ctx context.Context) (result ctrl.Result, served boo
 		p.Board.put(snapshot)
 		return result, true, encodeErr
 	}
-	var decision plan.Decision
-	decision, p.history = plan.Decide(plan.Seen{
+	seen := plan.Seen{
 		Now: now, Sources: sources, SetsDigest: kinds.DigestOf(sets), Published: p.seen(current), Nodes: p.reports(ctx),
 		Rules: snapshot.Result.Rules, Text: text, Format: formatOf(snapshot.Result.Rules), Blockers: blockersOf(snapshot.Result.Rules),
-	}, p.history)
+	}
+	undone, err := p.lookUp(ctx, current, &seen)
+	if err != nil {
+		return result, true, err
+	}
+	var decision plan.Decision
+	decision, p.history = plan.Decide(seen, p.history)
 	if result.RequeueAfter == 0 || decision.Do == plan.Wait {
 		result.RequeueAfter = decision.Again
 	}
+	snapshot.Stage, snapshot.Held, snapshot.Canary = decision.Stage, decision.Why, current.canary
+	p.hold(ctx, decision.Why)
 	switch decision.Do {
 	case plan.Hold:
-		p.hold(ctx, decision.Why)
-		snapshot.Held = decision.Why
 		p.Board.put(snapshot)
 		return result, true, nil
 	case plan.Wait:
-		p.held = ""
 		return result, true, nil
 	}
-	p.held = ""
-	later, err := p.publishAndTell(ctx, current, decision.Payload, sources, snapshot)
+	if undone != nil && decision.Why != "" {
+		snapshot.Out = outOf(*undone, sets)
+	}
+	later, err := p.publishAndTell(ctx, current, contentOf(decision), sources, snapshot)
 	if later > 0 && (result.RequeueAfter == 0 || later < result.RequeueAfter) {
 		result.RequeueAfter = later
+	}
+	if err == nil && later == 0 {
+		err = p.record(ctx, decision, sets)
 	}
 	return result, true, err
 }
 
-// encode writes the rules that sets were merged to.
-func encode(result *mirrors.Result) ([]byte, error) {
-	if result.TooLarge {
-		return nil, mirrors.ErrTooLarge
-	}
-	return registriesconf.Encode(result.Rules)
-}
-
-// formatOf returns the oldest format that can say the rules.
-func formatOf(rules []mirrors.Rule) int {
-	forTags := func(m mirrors.Mirror) bool { return m.Modes&mirrors.ByTag != 0 }
-	for i := range rules {
-		if slices.ContainsFunc(rules[i].Mirrors, forTags) {
-			return payload.FormatTags
-		}
-	}
-	return payload.FormatDigests
-}
-
-// blockersOf names the sets that block sources.
-func blockersOf(rules []mirrors.Rule) map[string]string {
-	blockers := make(map[string]string)
-	for i := range rules {
-		if rules[i].Blocked {
-			blockers[string(rules[i].Source)] = mirrors.Names(rules[i].BlockedBy)
-		}
-	}
-	return blockers
-}
-
 // publishAndTell has the snapshot say what came of it, and returns how long to wait where nothing has come of it yet.
-func (p *Publisher) publishAndTell(ctx context.Context, current published, next payload.Payload, sources []plan.Source, snapshot Snapshot) (later time.Duration, err error) {
+func (p *Publisher) publishAndTell(ctx context.Context, current published, next content, sources []plan.Source, snapshot Snapshot) (later time.Duration, err error) {
 	later, err = p.publish(ctx, current, next, sources)
 	switch {
 	case later > 0 || apierrors.IsConflict(err):
 		return later, err // which the next pass settles
 	case err != nil:
-		snapshot.Held, snapshot.HeldForGood = err.Error(), errors.Is(err, payload.ErrTooLarge)
+		snapshot.Stage, snapshot.Held, snapshot.HeldForGood = "", err.Error(), errors.Is(err, payload.ErrTooLarge)
 	default:
-		snapshot.Revision, snapshot.Digest, snapshot.Provisional = next.Revision, next.Digest, next.Provisional
+		snapshot.Revision, snapshot.Digest, snapshot.Provisional, snapshot.Canary = next.Revision, next.Digest, next.Provisional, next.canary
 	}
 	p.Board.put(snapshot)
 	return 0, err
@@ -259,21 +249,30 @@ func (p *Publisher) reports(ctx context.Context) []plan.InForce {
 }
 
 func inForce(node *mirrorsetv1alpha1.MirrorNode) plan.InForce {
-	return plan.InForce{Revision: node.Status.Revision, Digest: node.Status.Digest}
+	return plan.InForce{Node: node.Name, Revision: node.Status.Revision, Digest: node.Status.Digest}
 }
 
-// isAhead tells whether a node has in force what is not published, as after etcd was restored from a snapshot.
-func (p *Publisher) isAhead(object client.Object) bool {
+// concerns tells whether a MirrorNode may lead to another decision: a canary's, or that of a node that has in force what is not published, as
+// after etcd was restored from a snapshot.
+func (p *Publisher) concerns(object client.Object) bool {
 	node, ok := object.(*mirrorsetv1alpha1.MirrorNode)
 	published := p.Board.Get()
-	return ok && published != nil && inForce(node).AheadOf(published.Revision, published.Digest)
+	if !ok || published == nil {
+		return false
+	}
+	if published.Canary.Takes(node.Name) {
+		return true
+	}
+	return inForce(node).AheadOf(published.Revision, published.Digest)
 }
 
-// hold says, once, why what is published stays as it is.
+// hold says, once, why nodes are not to have what the sets say.
 func (p *Publisher) hold(ctx context.Context, why string) {
 	if p.held != why {
 		p.held = why
-		ctrl.LoggerFrom(ctx).Info("What is published stays as it is: " + why)
+		if why != "" {
+			ctrl.LoggerFrom(ctx).Info("Not all nodes get what the sets say: " + why)
+		}
 	}
 }
 

@@ -19,7 +19,7 @@ func TestRulesThatAreTooLargeAreHeldForGood(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := &Publisher{Board: &Board{}}
-	if _, err := p.publishAndTell(t.Context(), published{}, payload.New(1, text), nil, Snapshot{}); !errors.Is(err, payload.ErrTooLarge) {
+	if _, err := p.publishAndTell(t.Context(), published{}, content{Payload: payload.New(1, text)}, nil, Snapshot{}); !errors.Is(err, payload.ErrTooLarge) {
 		t.Fatalf("error %v", err)
 	}
 	if s := p.Board.Get(); s.Held == "" || !s.HeldForGood {

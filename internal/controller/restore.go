@@ -5,8 +5,6 @@ package controller
 
 import (
 	"time"
-
-	"github.com/mirrorset/mirrorset/internal/payload"
 )
 
 const (
@@ -22,30 +20,26 @@ const (
 // it is. That is done at once, and then less and less often, so that two writers that keep overwriting each other do not keep the API server
 // and every agent busy.
 type restores struct {
-	wrote payload.Payload // last, without its text
-	at    time.Time       // of the last restoration
-	wait  time.Duration   // before the next one
+	wrote string        // the name of the content that was written last
+	at    time.Time     // of the last restoration
+	wait  time.Duration // before the next one
 }
 
-// left is how long the payload has to wait; 0 where it is other content than was written last, which is no restoration.
-func (r *restores) left(next *payload.Payload, now time.Time) time.Duration {
-	if !r.isSame(next) || now.Sub(r.at) > restoresCalm {
+// left is how long a content has to wait; 0 where it is another one than was written last, which is no restoration.
+func (r *restores) left(next string, now time.Time) time.Duration {
+	if r.wrote != next || now.Sub(r.at) > restoresCalm {
 		return 0
 	}
 	return max(0, r.at.Add(r.wait).Sub(now))
 }
 
 // done takes note of a write.
-func (r *restores) done(next *payload.Payload, now time.Time) {
-	if r.isSame(next) {
+func (r *restores) done(next string, now time.Time) {
+	if r.wrote == next {
 		if now.Sub(r.at) > restoresCalm {
 			r.wait = 0
 		}
 		r.at, r.wait = now, min(max(firstRestore, 2*r.wait), longestRestore)
 	}
-	r.wrote = payload.Payload{Digest: next.Digest, Sets: next.Sets, Provisional: next.Provisional}
-}
-
-func (r *restores) isSame(next *payload.Payload) bool {
-	return r.wrote.Digest == next.Digest && r.wrote.Sets == next.Sets && r.wrote.Provisional == next.Provisional
+	r.wrote = next
 }

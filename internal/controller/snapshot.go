@@ -11,10 +11,12 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
+	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 	"github.com/mirrorset/mirrorset/internal/controller/setstatus"
 	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/payload"
+	"github.com/mirrorset/mirrorset/internal/plan"
 	"github.com/mirrorset/mirrorset/internal/standing"
 )
 
@@ -29,8 +31,14 @@ type Snapshot struct {
 	Digest   string
 	// Provisional says that nodes with rules wait for what follows.
 	Provisional bool
-	// Held is why what is published is not what the sets say; empty where it is.
+	// Canary is what is published for canaries; nil for nothing.
+	Canary *payload.Canary
+	// Stage is where the latest change is.
+	Stage plan.Stage
+	// Held is why what is published for all nodes is not what the sets say; empty where it is.
 	Held string
+	// Out are the sets that what is published is not of, in their present generation, although it may have been before (C6).
+	Out map[mirrors.Object]bool
 	// HeldForGood says that it stays so until somebody changes the sets.
 	HeldForGood bool
 	// HasStatus has the kinds whose CRD has room for our status. That of OpenShift has not.
@@ -41,12 +49,26 @@ type Snapshot struct {
 
 // published names what nodes are to have in force.
 func (s *Snapshot) published() *standing.Published {
-	return &standing.Published{Revision: s.Revision, Digest: s.Digest, Provisional: s.Provisional, Believed: payload.Believed(s.Listed.UnixMilli(), s.Revision)}
+	believed := payload.Believed(s.Listed.UnixMilli(), s.Revision)
+	all := &standing.Published{Revision: s.Revision, Digest: s.Digest, Provisional: s.Provisional, Believed: believed}
+	if s.Canary != nil {
+		all.Canary, all.Canaries = &standing.Published{Revision: s.Canary.Revision, Digest: s.Canary.Digest, Believed: max(believed, s.Canary.Revision)}, s.Canary.Nodes
+	}
+	return all
 }
 
 // forSets is what the status of sets takes of it.
 func (s *Snapshot) forSets() *setstatus.Published {
-	return &setstatus.Published{Published: *s.published(), Held: s.Held, HeldForGood: s.HeldForGood}
+	return &setstatus.Published{Published: *s.published(), Held: s.Held, Reason: heldReasons[s.Stage], HeldForGood: s.HeldForGood, Out: s.Out}
+}
+
+// heldReasons are those of sets that wait in a stage; in any other, they are not published.
+var heldReasons = map[plan.Stage]string{
+	plan.Canary:     configv1.ReasonCanaryProgressing,
+	plan.Halted:     configv1.ReasonCanaryFailed,
+	plan.NoCanaries: configv1.ReasonNoCanaries,
+	plan.Paused:     configv1.ReasonPaused,
+	plan.RolledBack: configv1.ReasonRolledBack,
 }
 
 // Board is where the publisher puts its snapshots, for the other reconcilers to see.

@@ -39,7 +39,7 @@ type canaryJSON struct {
 	Revision int64             `json:"revision"`
 	Digest   string            `json:"digest"`
 	Nodes    []string          `json:"nodes"`
-	Until    *metav1.Time        `json:"until,omitempty"`
+	Until    *metav1.Time      `json:"until,omitempty"`
 	Blockers map[string]string `json:"blockers,omitempty"`
 }
 

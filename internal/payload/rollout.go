@@ -5,6 +5,8 @@ package payload
 
 import (
 	"encoding/json"
+	"strings"
+	"unicode"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -59,7 +61,8 @@ type Rollout struct {
 }
 
 // ReadRollout reads the annotations of a ConfigMap. An order that cannot be read counts as one to pause, with its text as the reason:
-// somebody wants the manager to stop. A halt that cannot be read counts as none, so that the change is tried again.
+// somebody wants the manager to stop. A halt that cannot be read counts as none, so that the change is tried again. Texts are made safe to
+// print, because whoever may annotate the ConfigMap wrote them.
 func ReadRollout(annotations map[string]string) Rollout {
 	var r Rollout
 	if text, ok := annotations[PausedAnnotation]; ok {
@@ -70,20 +73,49 @@ func ReadRollout(annotations map[string]string) Rollout {
 	}
 	if text, ok := annotations[UndoneAnnotation]; ok {
 		r.Undone = &Undo{}
-		if json.Unmarshal([]byte(text), r.Undone) != nil || r.Undone.Digest == "" {
+		switch {
+		case json.Unmarshal([]byte(text), r.Undone) == nil && r.Undone.Digest != "":
+			r.Undone.clean()
+		case r.Paused == nil:
+			r.Paused = &Order{Why: UndoneAnnotation + " cannot be read: " + text}
+			fallthrough
+		default:
 			r.Undone = nil
-			if r.Paused == nil {
-				r.Paused = &Order{Why: UndoneAnnotation + " cannot be read: " + text}
-			}
 		}
 	}
 	if text, ok := annotations[HaltedAnnotation]; ok {
 		r.Halted = &Halt{}
 		if json.Unmarshal([]byte(text), r.Halted) != nil {
 			r.Halted = nil
+		} else {
+			r.Halted.Node, r.Halted.Why = Brief(r.Halted.Node), Brief(r.Halted.Why)
 		}
 	}
+	if r.Paused != nil {
+		r.Paused.clean()
+	}
 	return r
+}
+
+func (o *Order) clean() {
+	o.By, o.Why = Brief(o.By), Brief(o.Why)
+}
+
+// maxBrief bounds a text that others wrote, in bytes.
+const maxBrief = 1000
+
+// Brief has a text that others wrote fit on one line of a message: without what does not print, and cut where it is long.
+func Brief(text string) string {
+	text = strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return ' '
+	}, text)
+	if len(text) <= maxBrief {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxBrief], "") + "..."
 }
 
 // Annotations returns what [ReadRollout] reads, which people and the manager write each for themselves.

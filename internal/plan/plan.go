@@ -6,7 +6,6 @@
 package plan
 
 import (
-	"bytes"
 	"slices"
 	"time"
 
@@ -72,6 +71,10 @@ type Seen struct {
 	Missing string
 	// SetsDigest names all sets (see [kinds.DigestOf]).
 	SetsDigest string
+	// Stages are for changes that go to canaries first; nil where every change goes to all nodes at once.
+	Stages *Stages
+	// Undone is the record that an undo names, and Last the latest one, where what is published is missing or damaged; nil for none.
+	Undone, Last *payload.Payload
 	// Rules are what the sets were merged to, Text is what that is as a registries.conf, and Format the one that it needs.
 	Rules  []mirrors.Rule
 	Text   []byte
@@ -90,12 +93,17 @@ type Published struct {
 	Exists bool
 	// Payload is what it says; nil where that is not complete.
 	Payload *payload.Payload
+	// Canary is what it has for canaries; nil where that is nothing, or not complete.
+	Canary *payload.Canary
+	// Rollout is what its annotations say.
+	Rollout payload.Rollout
 	// Sources are the UIDs of the CRDs that the published sets came from, by kind. A kind of which there were no sets may be missing.
 	Sources map[string]string
 }
 
 // InForce is what one node reports.
 type InForce struct {
+	Node     string
 	Revision int64
 	Digest   string
 }
@@ -108,12 +116,14 @@ func (f InForce) AheadOf(revision int64, digest string) bool {
 
 // History is what this manager did before. That of one which has just started is empty.
 type History struct {
-	// Revision is the highest that it published.
-	Revision int64
+	// Revision is the highest that it published for all nodes, and Tried the highest for canaries.
+	Revision, Tried int64
 	// Changed is when it last set out to publish something else.
 	Changed time.Time
 	// Overtook is when it last set out to publish the same text again because of what nodes report.
 	Overtook time.Time
+	// Trying is how far canaries are with what they try.
+	Trying Trying
 }
 
 // Action is what to do now.
@@ -124,17 +134,22 @@ const (
 	Hold Action = iota
 	// Wait leaves it for a moment.
 	Wait
-	// Publish has the ConfigMap say what the payload says, if it does not.
+	// Publish has the ConfigMap say what the payloads say, if it does not.
 	Publish
 )
 
 // Decision is what to do, and when to decide again.
 type Decision struct {
 	Do Action
-	// Why is the reason to hold.
+	// Stage is where the latest change is.
+	Stage Stage
+	// Why is the reason that nodes are not to have what the sets say; empty where they are.
 	Why string
-	// Payload is what to publish.
+	// Payload is what to publish for all nodes, and Canary what for canaries; nil for nothing.
 	Payload payload.Payload
+	Canary  *payload.Canary
+	// Halted is what to remember as not to be tried again; nil for nothing.
+	Halted *payload.Halt
 	// Again is after how long to decide again where nothing else happens; 0 for never.
 	Again time.Duration
 }
@@ -144,30 +159,43 @@ func Decide(seen Seen, history History) (Decision, History) {
 	if seen.Missing != "" {
 		return Decision{Do: Hold, Why: "the CRD of " + seen.Missing + " is missing, being deleted or not yet served", Again: sourceAway}, history
 	}
-	var decision Decision
-	var revision int64
 	before := history // an overtaking counts where it is published
-	revision, decision.Again, history = seen.revision(history)
-	decision.Payload = payload.New(revision, seen.Text)
-	decision.Payload.Sets, decision.Payload.Format, decision.Payload.Blockers = seen.SetsDigest, seen.Format, seen.Blockers
-	if wait, why := seen.distrust(); wait > 0 {
-		if decision.Again == 0 || wait < decision.Again {
-			decision.Again = wait
-		}
-		if seen.Published.Exists && !seen.Published.isEmpty() {
-			decision.Why = why
-			return decision, before
-		}
-		decision.Payload.Provisional = true
+	if !seen.isPlausible(history) {
+		seen.Published.Canary = nil // no node has taken it
 	}
-	if have := seen.Published.Payload; have == nil || have.Revision != revision || have.Sets != seen.SetsDigest {
-		if left := history.Changed.Add(betweenChanges).Sub(seen.Now); left > 0 && have != nil {
-			return Decision{Do: Wait, Again: left}, before // with what comes meanwhile
+	wait, why := seen.distrust()
+	next := seen.next(history.Trying, why)
+	history.Trying = next.trying
+	if wait > 0 && next.fromSets && seen.Published.Exists && !seen.Published.isEmpty() {
+		return Decision{Do: Hold, Stage: Steady, Why: why, Again: wait}, before
+	}
+	decision := Decision{Stage: next.stage, Why: next.why, Halted: next.halted, Again: next.again}
+	if next.all == nil {
+		return decision, before // there is nothing that could stay
+	}
+	again := seen.number(next, &history)
+	decision.Payload, decision.Canary = *next.all, next.canary
+	for _, other := range []time.Duration{again, wait} {
+		if other > 0 && (decision.Again == 0 || other < decision.Again) {
+			decision.Again = other
+		}
+	}
+	if seen.Published.changesTo(next) {
+		if left := history.Changed.Add(betweenChanges).Sub(seen.Now); left > 0 && seen.Published.Payload != nil && !next.urgent {
+			return Decision{Do: Wait, Stage: next.stage, Again: left}, before // with what comes meanwhile
 		}
 		history.Changed = seen.Now
 	}
 	decision.Do = Publish
 	return decision, history
+}
+
+// changesTo tells whether nodes have something to follow that is not published yet.
+func (p Published) changesTo(next *next) bool {
+	if have := p.Payload; have == nil || have.Revision != next.all.Revision || have.Sets != next.all.Sets {
+		return true
+	}
+	return next.canary != nil && (p.Canary == nil || p.Canary.Revision != next.canary.Revision)
 }
 
 // distrust is how long to wait before the sets may replace what is published, or what nodes may have in force where nothing is
@@ -234,44 +262,4 @@ func (p Published) replaced(by Source) bool {
 // isEmpty tells whether what is published is known to have no rules.
 func (p Published) isEmpty() bool {
 	return p.Payload != nil && string(p.Payload.Text) == registriesconf.Header
-}
-
-// reached is the highest revision, up to the published one, that this manager published or a node has. A manager that has just started knows by
-// the nodes what an earlier one came to.
-func (s Seen) reached(history History) int64 {
-	highest := history.Revision
-	for _, node := range s.Nodes {
-		if node.Revision <= s.Published.Payload.Revision {
-			highest = max(highest, node.Revision)
-		}
-	}
-	return highest
-}
-
-// revision is the one to publish the text with: the present one for the present text, so that nodes have nothing to do, unless
-// a node has something newer in force already. That is looked at again after a while where it was just done.
-func (s Seen) revision(history History) (revision int64, again time.Duration, after History) {
-	have := s.Published.Payload
-	known, believed := []int64{history.Revision}, payload.Believed(s.Now.UnixMilli(), 0)
-	stays := false
-	if have != nil && payload.Plausible(have.Revision, s.reached(history)) { // else no node has taken it
-		known, believed = append(known, have.Revision), payload.Believed(s.Now.UnixMilli(), have.Revision)
-		stays = have.Revision >= history.Revision && bytes.Equal(have.Text, s.Text)
-	}
-	overtaken := false
-	for _, node := range s.Nodes {
-		if node.Revision <= believed {
-			known = append(known, node.Revision)
-			overtaken = overtaken || stays && node.AheadOf(have.Revision, have.Digest)
-		}
-	}
-	if overtaken {
-		if again = history.Overtook.Add(overtakes).Sub(s.Now); again <= 0 {
-			history.Overtook, stays, again = s.Now, false, 0
-		}
-	}
-	if stays {
-		return have.Revision, again, history
-	}
-	return payload.NextRevision(s.Now.UnixMilli(), known...), 0, history
 }

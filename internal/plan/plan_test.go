@@ -168,35 +168,38 @@ func TestDecide(t *testing.T) {
 			s.Published.Sources = nil
 		}, plan.History{}, want{do: plan.Hold, why: held, again: 7 * time.Minute}},
 		"nodes that follow": {func(s *plan.Seen) {
-			s.Nodes = []plan.InForce{{published1, s.Published.Payload.Digest}, {1, "old"}, {}}
+			s.Nodes = []plan.InForce{{Revision: published1, Digest: s.Published.Payload.Digest}, {Revision: 1, Digest: "old"}, {}}
 		}, plan.History{}, want{do: plan.Publish, revision: published1}},
-		"a node ahead":                 {func(s *plan.Seen) { s.Nodes = []plan.InForce{{now.UnixMilli() + 500, "x"}} }, plan.History{}, want{do: plan.Publish, revision: now.UnixMilli() + 501}},
-		"a node ahead at another text": {func(s *plan.Seen) { s.Text = noRules; s.Nodes = []plan.InForce{{now.UnixMilli() + 500, "x"}} }, plan.History{}, want{do: plan.Publish, revision: now.UnixMilli() + 501}},
-		"a node with other content":    {func(s *plan.Seen) { s.Nodes = []plan.InForce{{published1, "x"}} }, plan.History{}, want{do: plan.Publish, revision: now.UnixMilli()}},
+		"a node ahead": {func(s *plan.Seen) { s.Nodes = []plan.InForce{{Revision: now.UnixMilli() + 500, Digest: "x"}} }, plan.History{}, want{do: plan.Publish, revision: now.UnixMilli() + 501}},
+		"a node ahead at another text": {func(s *plan.Seen) {
+			s.Text = noRules
+			s.Nodes = []plan.InForce{{Revision: now.UnixMilli() + 500, Digest: "x"}}
+		}, plan.History{}, want{do: plan.Publish, revision: now.UnixMilli() + 501}},
+		"a node with other content": {func(s *plan.Seen) { s.Nodes = []plan.InForce{{Revision: published1, Digest: "x"}} }, plan.History{}, want{do: plan.Publish, revision: now.UnixMilli()}},
 		"another manager published what only a node can tell to be real": {func(s *plan.Seen) {
 			s.Published.Payload.Revision = 1<<43 + 200*366*24*60*60*1000 + 1
-			s.Nodes = []plan.InForce{{published1, "x"}, {1<<43 + 200*366*24*60*60*1000, "x"}, {1 << 60, "x"}}
+			s.Nodes = []plan.InForce{{Revision: published1, Digest: "x"}, {Revision: 1<<43 + 200*366*24*60*60*1000, Digest: "x"}, {Revision: 1 << 60, Digest: "x"}}
 			s.Text = noRules
 		}, plan.History{}, want{do: plan.Publish, revision: 1<<43 + 200*366*24*60*60*1000 + 2}},
-		"a node with what cannot be":       {func(s *plan.Seen) { s.Nodes = []plan.InForce{{1 << 60, "x"}} }, plan.History{}, want{do: plan.Publish, revision: published1}},
-		"a node with what agents believe":  {func(s *plan.Seen) { s.Nodes = []plan.InForce{{1 << 43, "x"}} }, plan.History{}, want{do: plan.Publish, revision: published1}},
-		"a node ahead, overtaken just now": {func(s *plan.Seen) { s.Nodes = []plan.InForce{{published1, "x"}} }, plan.History{Overtook: now.Add(-20 * time.Second)}, want{do: plan.Publish, revision: published1, again: 40 * time.Second}},
-		"a node ahead, overtaken long ago": {func(s *plan.Seen) { s.Nodes = []plan.InForce{{published1, "x"}} }, plan.History{Overtook: now.Add(-time.Minute)}, want{do: plan.Publish, revision: now.UnixMilli()}},
+		"a node with what cannot be":       {func(s *plan.Seen) { s.Nodes = []plan.InForce{{Revision: 1 << 60, Digest: "x"}} }, plan.History{}, want{do: plan.Publish, revision: published1}},
+		"a node with what agents believe":  {func(s *plan.Seen) { s.Nodes = []plan.InForce{{Revision: 1 << 43, Digest: "x"}} }, plan.History{}, want{do: plan.Publish, revision: published1}},
+		"a node ahead, overtaken just now": {func(s *plan.Seen) { s.Nodes = []plan.InForce{{Revision: published1, Digest: "x"}} }, plan.History{Overtook: now.Add(-20 * time.Second)}, want{do: plan.Publish, revision: published1, again: 40 * time.Second}},
+		"a node ahead, overtaken long ago": {func(s *plan.Seen) { s.Nodes = []plan.InForce{{Revision: published1, Digest: "x"}} }, plan.History{Overtook: now.Add(-time.Minute)}, want{do: plan.Publish, revision: now.UnixMilli()}},
 		"a node ahead of a new CRD's sets": {func(s *plan.Seen) {
 			emptied(s)
 			s.Sources[0], s.Published = replaced, published(noRules, "none")
 			s.Published.Payload.Provisional = true
-			s.Nodes = []plan.InForce{{published1, "x"}}
+			s.Nodes = []plan.InForce{{Revision: published1, Digest: "x"}}
 		}, plan.History{Overtook: now.Add(-20 * time.Second)}, want{do: plan.Publish, revision: published1, provisional: true, again: 40 * time.Second}},
 		"a node ahead of a CRD's sets that are soon believed": {func(s *plan.Seen) {
 			emptied(s)
 			s.Sources[0], s.Published = plan.Source{Kind: "D", UID: "crd-2", Created: now.Add(10*time.Second - 10*time.Minute)}, published(noRules, "none")
 			s.Published.Payload.Provisional = true
-			s.Nodes = []plan.InForce{{published1, "x"}}
+			s.Nodes = []plan.InForce{{Revision: published1, Digest: "x"}}
 		}, plan.History{Overtook: now.Add(-20 * time.Second)}, want{do: plan.Publish, revision: published1, provisional: true, again: 10 * time.Second}},
 		"a node with other content of a revision far from the clock": {func(s *plan.Seen) {
 			s.Published.Payload.Revision = now.Add(48 * time.Hour).UnixMilli()
-			s.Nodes = []plan.InForce{{s.Published.Payload.Revision, "x"}}
+			s.Nodes = []plan.InForce{{Revision: s.Published.Payload.Revision, Digest: "x"}}
 		}, plan.History{}, want{do: plan.Publish, revision: now.Add(48*time.Hour).UnixMilli() + 1}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -223,7 +226,7 @@ func TestHistoryRemembersChangesAndOvertaking(t *testing.T) {
 	soon := before
 	soon.Changed = now.Add(-300 * time.Millisecond)
 	s := seen()
-	s.Nodes = []plan.InForce{{published1, "x"}}
+	s.Nodes = []plan.InForce{{Revision: published1, Digest: "x"}}
 	if d, got := plan.Decide(s, soon); d.Do != plan.Wait || got != soon {
 		t.Errorf("a node ahead, just after a change: %+v, history %+v", d, got)
 	}
@@ -234,10 +237,10 @@ func TestHistoryRemembersChangesAndOvertaking(t *testing.T) {
 		"nothing changed": {func(*plan.Seen) {}, before},
 		"another text":    {func(s *plan.Seen) { s.Text = noRules }, plan.History{Revision: published1, Changed: now, Overtook: before.Overtook}},
 		"other sets":      {func(s *plan.Seen) { s.SetsDigest = "sets-2" }, plan.History{Revision: published1, Changed: now, Overtook: before.Overtook}},
-		"a node ahead":    {func(s *plan.Seen) { s.Nodes = []plan.InForce{{published1, "x"}} }, plan.History{Revision: published1, Changed: now, Overtook: now}},
+		"a node ahead":    {func(s *plan.Seen) { s.Nodes = []plan.InForce{{Revision: published1, Digest: "x"}} }, plan.History{Revision: published1, Changed: now, Overtook: now}},
 		"a node ahead at another text": {func(s *plan.Seen) {
 			s.Text = noRules
-			s.Nodes = []plan.InForce{{published1, "x"}}
+			s.Nodes = []plan.InForce{{Revision: published1, Digest: "x"}}
 		}, plan.History{Revision: published1, Changed: now, Overtook: before.Overtook}},
 		"held": {func(s *plan.Seen) {
 			s.Text = noRules
@@ -288,7 +291,7 @@ func TestANodeThatReportsAnythingIsFollowedOnceInAWhile(t *testing.T) {
 	published := 0
 	for second := range 600 {
 		s.Now = now.Add(time.Duration(second) * time.Second)
-		s.Nodes = []plan.InForce{{s.Published.Payload.Revision, "x"}}
+		s.Nodes = []plan.InForce{{Revision: s.Published.Payload.Revision, Digest: "x"}}
 		if second%2 == 1 {
 			s.Nodes[0].Revision += 1 << 40
 		}
@@ -310,7 +313,7 @@ func TestANodeThatReportsAnythingIsFollowedOnceInAWhile(t *testing.T) {
 func TestARevisionDoesNotFollowReportsBeyondADayOfTheClock(t *testing.T) {
 	s := seen()
 	for range 1000 {
-		s.Nodes = []plan.InForce{{max(now.Add(24*time.Hour).UnixMilli(), s.Published.Payload.Revision), "x"}}
+		s.Nodes = []plan.InForce{{Revision: max(now.Add(24*time.Hour).UnixMilli(), s.Published.Payload.Revision), Digest: "x"}}
 		d, _ := plan.Decide(s, plan.History{Revision: s.Published.Payload.Revision})
 		s.Published.Payload = &d.Payload
 	}

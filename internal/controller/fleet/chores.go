@@ -139,10 +139,11 @@ func (p *chores) unknown(node *mirrorsetv1alpha1.MirrorNode, at time.Time, reaso
 // markSilent has a node show as such that never reported, or does not follow what is published.
 func (p *chores) markSilent(node *mirrorsetv1alpha1.MirrorNode, s seen, remembered memory) {
 	m := Member{Name: node.Name, Status: node.Status}
+	published := s.published.For(node.Name)
 	switch {
 	case len(m.Status.Conditions) == 0:
 		p.unknown(node, s.at, mirrorsetv1alpha1.ReasonNeverReported, "no agent has reported from this node")
-	case s.published == nil || !m.isBehind(s.published):
+	case published == nil || !m.isBehind(published):
 		delete(remembered.behind, m.Name)
 	case m.Applied().Status == metav1.ConditionUnknown:
 	default:
@@ -153,7 +154,7 @@ func (p *chores) markSilent(node *mirrorsetv1alpha1.MirrorNode, s seen, remember
 			p.lookAgain(left)
 			return
 		}
-		p.unknown(node, s.at, mirrorsetv1alpha1.ReasonAgentSilent, fmt.Sprintf("its agent has not followed to revision %d", s.published.Revision))
+		p.unknown(node, s.at, mirrorsetv1alpha1.ReasonAgentSilent, fmt.Sprintf("its agent has not followed to revision %d", published.Revision))
 	}
 }
 

@@ -74,13 +74,16 @@ func WatchMirrorNodes(mgr ctrl.Manager, c controller.Controller, handle handler.
 }
 
 // NodeChanged passes over the heartbeats of nodes.
-var NodeChanged = builder.WithPredicates(predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+var NodeChanged = builder.WithPredicates(NodePredicate)
+
+// NodePredicate is what [NodeChanged] has.
+var NodePredicate = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
 	before, isNode := e.ObjectOld.(*corev1.Node)
 	after, stillIs := e.ObjectNew.(*corev1.Node)
 	return !isNode || !stillIs || before.DeletionTimestamp != after.DeletionTimestamp ||
 		!maps.Equal(before.Labels, after.Labels) || !equality.Semantic.DeepEqual(before.Spec.Taints, after.Spec.Taints) ||
 		before.Status.NodeInfo.ContainerRuntimeVersion != after.Status.NodeInfo.ContainerRuntimeVersion
-}})
+}}
 
 // Slim drops what is not looked at of a node before it is cached.
 func Slim(object any) (any, error) {

@@ -4,6 +4,7 @@
 package setstatus
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -47,7 +48,7 @@ type rollout struct {
 func survey(members []fleet.Member, revision int64, sources map[string]bool, p *Published) (r rollout) {
 	for i := range members {
 		m := &members[i]
-		where, why := standing.OfSources(&m.Status, revision, sources, &p.Published)
+		where, why := standing.OfSources(&m.Status, revision, sources, p.For(m.Name))
 		named := m.Name
 		if why != "" {
 			named += " (" + cut(why) + ")"
@@ -68,7 +69,7 @@ func survey(members []fleet.Member, revision int64, sources map[string]bool, p *
 func (f *Fleet) applied(before, status configv1.MirrorSetStatus, sources map[string]bool, p *Published) metav1.Condition {
 	condition := metav1.Condition{Type: configv1.ConditionApplied, Status: metav1.ConditionFalse}
 	if status.Revision == 0 {
-		condition.Reason, condition.Message = configv1.ReasonNotPublished, p.Held
+		condition.Reason, condition.Message = cmp.Or(p.Reason, configv1.ReasonNotPublished), p.Held
 		return condition
 	}
 	if was := everywhere(before, status.ObservedGeneration); was != nil {

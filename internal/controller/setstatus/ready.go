@@ -20,6 +20,8 @@ func ready(accepted, applied metav1.Condition, p *Published) (ready metav1.Condi
 		stuck = true
 	case applied.Reason == configv1.ReasonNotPublished:
 		stuck = p.HeldForGood
+	case applied.Reason == configv1.ReasonCanaryFailed, applied.Reason == configv1.ReasonNoCanaries, applied.Reason == configv1.ReasonPaused, applied.Reason == configv1.ReasonRolledBack:
+		stuck = true // until somebody acts
 	}
 	ready.Type = configv1.ConditionReady
 	if stuck {

@@ -31,6 +31,10 @@ type Published struct {
 	standing.Published
 	// Held is why that is not what the sets say; empty where it is.
 	Held string
+	// Reason is that of sets which wait for it; empty for [configv1.ReasonNotPublished].
+	Reason string
+	// Out are the sets that have been taken back from all nodes (C6).
+	Out map[mirrors.Object]bool
 	// HeldForGood says that it stays so until somebody changes the sets.
 	HeldForGood bool
 }
@@ -77,7 +81,10 @@ func Of(set *kinds.Set, before configv1.MirrorSetStatus, j Judged, f Fleet, p *P
 	if before.ObservedGeneration == set.GetGeneration() {
 		status.Revision = before.Revision
 	}
-	if status.Revision == 0 && p.Held == "" {
+	switch {
+	case p.Out[set.Ref()]:
+		status.Revision = 0
+	case status.Revision == 0 && p.Held == "":
 		status.Revision = p.Revision
 	}
 	sources, mirrorsNamed := namedBy(set)

@@ -1,0 +1,145 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	k8slabels "k8s.io/apimachinery/pkg/labels"
+
+	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
+	"github.com/mirrorset/mirrorset/internal/controller/fleet"
+	"github.com/mirrorset/mirrorset/internal/history"
+	"github.com/mirrorset/mirrorset/internal/kinds"
+	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/payload"
+	"github.com/mirrorset/mirrorset/internal/plan"
+	"github.com/mirrorset/mirrorset/internal/registriesconf"
+	"github.com/mirrorset/mirrorset/internal/standing"
+)
+
+// Records keep what all nodes were given (docs/semantics.md C7).
+type Records interface {
+	// Record keeps a payload that is published for all nodes; sets are those that it is of, or nil where it is a record itself.
+	Record(ctx context.Context, p payload.Payload, sets []kinds.Set) error
+	// Find returns the record of a text, and Latest the one with the highest revision; nil where there is none.
+	Find(ctx context.Context, digest string) (*history.Record, error)
+	Latest(ctx context.Context) (*history.Record, error)
+}
+
+// lookUp has a decision see the canaries, and the records that it needs. It returns the record that an undo names; nil for none.
+func (p *Publisher) lookUp(ctx context.Context, current published, seen *plan.Seen) (undone *history.Record, err error) {
+	if p.Canaries != nil {
+		canaries, err := p.canaries(ctx, current, seen.Rules)
+		if err != nil {
+			return nil, err
+		}
+		seen.Stages = &plan.Stages{Soak: p.Soak, Canaries: canaries}
+	}
+	if order := current.rollout.Undone; order != nil {
+		if undone, err = p.Records.Find(ctx, order.Digest); err != nil {
+			return nil, err
+		}
+		seen.Undone = payloadOf(undone)
+	}
+	if current.payload == nil && (p.Canaries != nil || current.rollout.Paused != nil || current.rollout.Undone != nil) {
+		latest, err := p.Records.Latest(ctx)
+		if err != nil {
+			return nil, err
+		}
+		seen.Last = payloadOf(latest)
+	}
+	return undone, nil
+}
+
+func payloadOf(r *history.Record) *payload.Payload {
+	if r == nil {
+		return nil
+	}
+	p := r.Payload(r.Revision)
+	return &p
+}
+
+// record keeps what was published for all nodes, with the sets that it is of, where it is of those that there are.
+func (p *Publisher) record(ctx context.Context, decision plan.Decision, sets []kinds.Set) error {
+	if decision.Payload.Provisional {
+		return nil
+	}
+	if decision.Why != "" {
+		sets = nil
+	}
+	return p.Records.Record(ctx, decision.Payload, sets)
+}
+
+// outOf returns the sets that a record is not of.
+func outOf(r history.Record, sets []kinds.Set) map[mirrors.Object]bool {
+	out := make(map[mirrors.Object]bool)
+	for i := range sets {
+		if !r.Has(setOf(&sets[i])) {
+			out[sets[i].Ref()] = true
+		}
+	}
+	return out
+}
+
+// setOf is a set as a record names it.
+func setOf(set *kinds.Set) history.Set {
+	return history.Set{
+		Kind: set.Kind.Name, Name: set.GetName(), UID: string(set.GetUID()), Generation: set.GetGeneration(), Insecure: set.GetAnnotations()[mirrors.InsecureAnnotation],
+	}
+}
+
+// canaries are the nodes that try changes, and where they are with what is published for them.
+func (p *Publisher) canaries(ctx context.Context, current published, rules []mirrors.Rule) ([]plan.Trier, error) {
+	nodes, reports, err := fleet.List(ctx, p.Client)
+	if err != nil && !meta.IsNoMatchError(err) {
+		return nil, err
+	}
+	nodes = slices.DeleteFunc(nodes, func(n corev1.Node) bool { return !p.Canaries.Matches(k8slabels.Set(n.Labels)) })
+	var changed map[string]bool
+	if current.canary != nil && current.payload != nil {
+		before, err := registriesconf.Decode(current.payload.Text)
+		if err != nil { // nobody knows what changed, so all counts
+			before = nil
+		}
+		changed = mirrors.Changed(before, rules)
+	}
+	var canaries []plan.Trier
+	for _, m := range fleet.Members(nodes, reports, p.Settings) {
+		canaries = append(canaries, trierOf(m, current.canary, changed))
+	}
+	return canaries, nil
+}
+
+// trierOf tells where a canary is (C2 and C3).
+func trierOf(m fleet.Member, tried *payload.Canary, changed map[string]bool) plan.Trier {
+	t := plan.Trier{Node: m.Name}
+	if tried == nil {
+		return t
+	}
+	where, why := standing.OfSources(&m.Status, tried.Revision, changed, &standing.Published{Revision: tried.Revision, Digest: tried.Digest})
+	trial := m.Status.Trial
+	switch {
+	case where == standing.Failing:
+		t.Failure = cmp.Or(why, "its agent reports a failure")
+	case where != standing.InForce:
+		t.Waiting = why
+	case m.Applied().Status == metav1.ConditionUnknown:
+		t.Waiting = m.Applied().Message
+	case trial == nil || trial.Revision != tried.Revision:
+		t.Waiting = "its agent has not told of a trial"
+	case trial.State == mirrorsetv1alpha1.TrialFailed:
+		t.Failure = cmp.Or(trial.Message, "its trial failed")
+	case trial.State == mirrorsetv1alpha1.TrialPassed:
+		t.Passed = true
+	default:
+		t.Waiting = "its agent still asks for images"
+	}
+	return t
+}
