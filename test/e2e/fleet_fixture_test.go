@@ -79,12 +79,9 @@ func startFleetOf(ctx context.Context, options fleetOptions) *fleet {
 	c, err := cluster.Start(ctx, cluster.Options{Programs: programs(), Log: GinkgoWriter, Hosts: options.hosts})
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(func() { stopCluster(c) })
-	f := &fleet{operator: &operator{Cluster: c}, agents: map[string]*fleetAgent{}, options: options}
+	f := &fleet{operator: &operator{Cluster: c, environment: options.environment}, agents: map[string]*fleetAgent{}, options: options}
 	Expect(f.Import(ctx, packImage(ctx, "e2e", options.checkout))).To(Succeed())
 	f.applyManifests(ctx, "e2e")
-	if len(options.environment) > 0 {
-		f.kubectl(ctx, append([]string{"set", "env", "-n", namespace, "deployment/mirrorset-manager"}, options.environment...)...)
-	}
 	f.expectReady(ctx)
 	log.SetLogger(GinkgoLogr) // or else the client complains
 	scheme := apiruntime.NewScheme()
