@@ -29,6 +29,15 @@ func (r *rollout) mirrors(ctx context.Context, line string) string {
 	return out
 }
 
+// rolloutStatus is what `kubectl mirrors rollout status` says of a change that does not go on by itself.
+func (r *rollout) rolloutStatus(ctx context.Context) string {
+	GinkgoHelper()
+	out, err := r.shell(ctx, "kubectl mirrors rollout status").CombinedOutput()
+	AddReportEntry("kubectl mirrors rollout status", string(out), ReportEntryVisibilityAlways)
+	Expect(err).To(HaveOccurred())
+	return string(out)
+}
+
 // expectTried waits until the canaries, and they alone, have what has a marker.
 func (r *rollout) expectTried(ctx context.Context, marker string, names ...string) {
 	GinkgoHelper()

@@ -37,6 +37,9 @@ var _ = Describe("a fleet of 51 nodes whose changes go by stages", Ordered, Cont
 	}, NodeTimeout(3*time.Minute))
 
 	AfterEach(func(ctx SpecContext) {
+		if r == nil {
+			return // it has not come that far
+		}
 		if CurrentSpecReport().Failed() {
 			r.tellState(ctx)
 			r.recover(ctx)
@@ -75,7 +78,7 @@ var _ = Describe("a fleet of 51 nodes whose changes go by stages", Ordered, Cont
 		r.expectHalted(ctx, "/cpoy", started, cluster.NodeName, canaries...)
 		other.expectNone(started)
 		r.open.report("pulls on the first canary, which the change is for", started)
-		r.mirrors(ctx, "rollout status")
+		Expect(r.rolloutStatus(ctx)).To(ContainSubstring(cluster.NodeName))
 		Consistently(r.now).WithArguments("/cpoy").WithTimeout(soak).WithPolling(20*time.Millisecond).Should(BeEmpty(), "these very rules are not tried again")
 
 		mended := time.Now()
@@ -215,15 +218,16 @@ var _ = Describe("a fleet of 51 nodes whose changes go by stages", Ordered, Cont
 	}, rolloutTimeout)
 
 	It("stays as it is while it is paused, although the manager starts anew", func(ctx SpecContext) {
+		const reason = "not before Monday"
 		r.apply(ctx, r.good("paused"))
 		r.expectTried(ctx, "/paused", canaries...)
-		r.mirrors(ctx, "rollout pause")
+		r.mirrors(ctx, "rollout pause --reason='"+reason+"'")
 		r.killManager(ctx)
 		r.apply(ctx, r.good("held-back"))
-		r.expectSays(ctx, "20-global", beWaiting(configv1.ReasonPaused))
+		r.expectSays(ctx, "20-global", beWaiting(configv1.ReasonPaused, reason))
 		Consistently(r.now).WithArguments("/paused").WithTimeout(soak + time.Second).WithPolling(20 * time.Millisecond).Should(Equal(canaries))
 		Expect(r.thatHad("/held-back", started)).To(BeEmpty())
-		r.mirrors(ctx, "rollout status")
+		Expect(r.rolloutStatus(ctx)).To(ContainSubstring(reason))
 
 		r.mirrors(ctx, "rollout resume")
 		r.expectTried(ctx, "/held-back", canaries...)
