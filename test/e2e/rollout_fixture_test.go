@@ -8,7 +8,10 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"slices"
+	"strings"
+	"sync/atomic"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -37,8 +40,9 @@ type rollout struct {
 	*chronicle
 	seen                   *traffic
 	source, mirror, closed *countedRegistry
-	running, pulled        string // images of the source, the one that a container runs and the one that is pulled
-	open, shut             *pulls // of the latter, and of what is blocked
+	running, pulled        string       // images of the source, the one that a container runs and the one that is pulled
+	open, shut             *pulls       // of the latter, and of what is blocked
+	instead                atomic.Int64 // requests for what is blocked at its mirror
 }
 
 func startRollout(ctx context.Context) *rollout {
@@ -47,6 +51,12 @@ func startRollout(ctx context.Context) *rollout {
 		"MIRRORSET_CANARY_SELECTOR=" + canaryLabel + "=yes", "MIRRORSET_CANARY_SOAK=" + soak.String(), "MIRRORSET_REDIRECTOR_PORT=" + redirectorPort,
 	}})}
 	r.source, r.mirror, r.closed = r.registry("source"), r.registry("first"), r.registry("second")
+	r.mirror.answer = func(_ http.ResponseWriter, request *http.Request) bool {
+		if strings.Contains(request.URL.Path, "/nothing/") {
+			r.instead.Add(1)
+		}
+		return false
+	}
 	r.haveCanaries(ctx, canaries...)
 	running, digest := newImage(ctx)
 	pulled := tinyImage()
@@ -67,8 +77,8 @@ func startRollout(ctx context.Context) *rollout {
 	r.chronicle = r.fleet.chronicle()
 	expectRunning(ctx, r.Cluster, createPod(ctx, r.Cluster, r.running, true))
 	cri := connect(ctx, r.Socket("/run/containerd/containerd.sock"), "")
-	r.open = startPulls(func() error { return cri.pull(ctx, r.pulled) })
-	r.shut = startPulls(func() error { return cri.pull(ctx, r.closed.host+"/pulled@"+hash.String()) })
+	r.open = startPulls(func(ctx context.Context) error { return cri.pull(ctx, r.pulled) })
+	r.shut = startPulls(func(ctx context.Context) error { return cri.pull(ctx, r.closed.host+"/pulled@"+hash.String()) })
 	return r
 }
 

@@ -7,7 +7,6 @@ package e2e
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"sync"
@@ -29,14 +28,15 @@ type pull struct {
 }
 
 // startPulls goes on until the end of what it is called in.
-func startPulls(once func() error) *pulls {
+func startPulls(once func(context.Context) error) *pulls {
 	p := &pulls{}
+	ctx, cancel := context.WithCancel(context.Background())
 	end := make(chan struct{})
 	var running sync.WaitGroup
 	running.Go(func() {
 		for {
 			began := time.Now()
-			err := once()
+			err := once(ctx)
 			p.mu.Lock()
 			p.done = append(p.done, pull{began, time.Now(), err})
 			p.mu.Unlock()
@@ -50,6 +50,7 @@ func startPulls(once func() error) *pulls {
 	DeferCleanup(func() {
 		close(end)
 		running.Wait()
+		cancel()
 	})
 	return p
 }
@@ -83,7 +84,7 @@ func (p *pulls) expectSome(ctx context.Context, since time.Time) {
 func (p *pulls) expectNone(since time.Time) {
 	GinkgoHelper()
 	n, failed := p.since(since)
-	Expect(errors.Join(failed...)).NotTo(HaveOccurred())
+	Expect(failed).To(BeEmpty(), "of %d", n)
 	Expect(n).To(BeNumerically(">", 0))
 	p.report("pulls on the real node", since)
 }
@@ -94,10 +95,10 @@ func (p *pulls) report(what string, since time.Time) {
 }
 
 // startPodman pulls an image over and over by the drop-in of a node that has no containerd.
-func (r *rollout) startPodman(ctx context.Context, name, reference string) *pulls {
+func (r *rollout) startPodman(name, reference string) *pulls {
 	GinkgoHelper()
 	path, folder := newPodman.path(), "/run/"+name
-	return startPulls(func() error {
+	return startPulls(func(ctx context.Context) error {
 		_, err := r.Exec(ctx, "env", "CONTAINERS_REGISTRIES_CONF="+r.agents[name].root+dropIn, path, "--log-level", "error", "--root", filepath.Join("/var/lib/containers", name),
 			"--runroot", filepath.Join(folder, "runroot"), "--tmpdir", filepath.Join(folder, "tmp"), "pull", "--quiet", reference)
 		return err

@@ -73,7 +73,7 @@ var _ = Describe("a fleet of 51 nodes whose changes go by stages", Ordered, Cont
 	}, rolloutTimeout)
 
 	It("halts a typo at the first canary, and says which image cannot be had any more", func(ctx SpecContext) {
-		other := r.startPodman(ctx, "fleet-30", r.pulled)
+		other := r.startPodman("fleet-30", r.pulled)
 		r.apply(ctx, r.typo("cpoy"))
 		r.expectHalted(ctx, "/cpoy", started, cluster.NodeName, canaries...)
 		other.expectNone(started)
@@ -276,6 +276,7 @@ var _ = Describe("a fleet of 51 nodes whose changes go by stages", Ordered, Cont
 		n, refused := r.shut.since(time.Time{})
 		Expect(refused).To(HaveLen(n), "every pull is refused")
 		AddReportEntry("pulls of what is blocked that were refused", fmt.Sprint(n), ReportEntryVisibilityAlways)
+		Expect(r.instead.Load()).To(BeNumerically(">=", n), "each asked the mirror, which has nothing")
 		r.seen.report([]*countedRegistry{r.closed, r.mirror, r.source})
 		r.expectClosed()
 	})
