@@ -334,9 +334,9 @@ CHANGES ?= 40
 .PHONY: bench-change
 bench-change: ARCHITECTURES := $(shell go env GOARCH)
 bench-change: node image-programs build-installer ## Compare the time from a changed set to the files of 51 nodes with that of the commit BEFORE, of CHANGES changes on each of six fleets in turns (root).
-	@other=$$(mktemp -d); trap 'rm -rf '$$other EXIT; git clone -q . $$other && git -C $$other checkout -q "$(BEFORE)" && \
-	$(MAKE) -C $$other image-programs BIN=$$other/bin ARCHITECTURES=$(ARCHITECTURES) && \
-	MIRRORSET_BENCH_OTHER=$$other MIRRORSET_BENCH_CHANGES=$(CHANGES) go test -tags e2e -v -count 1 -timeout 45m ./test/e2e/ -ginkgo.focus 'the time of a change'
+	rm -rf $(BIN)/before && git clone -q . $(BIN)/before && git -C $(BIN)/before checkout -q "$(BEFORE)"
+	$(MAKE) -C $(BIN)/before image-programs BIN=$(BIN)/before/bin ARCHITECTURES=$(ARCHITECTURES)
+	MIRRORSET_BENCH_OTHER=$(BIN)/before MIRRORSET_BENCH_CHANGES=$(CHANGES) go test -tags e2e -v -count 1 -timeout 45m ./test/e2e/ -ginkgo.focus 'the time of a change'
 
 .PHONY: lint
 lint: $(GOLANGCI_LINT) $(ACTIONLINT) ## Run the linters, which hold the import walls too.

@@ -9,6 +9,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -120,6 +121,10 @@ func (r *rollout) haveCanaries(ctx context.Context, names ...string) {
 // runs has a node without containerd run a container of an image, as CRI-O notes it for the low-level runtime.
 func (r *rollout) runs(name, image string) {
 	GinkgoHelper()
+	const authorities = "/etc/ssl/certs/ca-certificates.crt" // of the real node, which trusts the registries
+	bundle, err := os.ReadFile(r.Socket(authorities))
+	Expect(err).NotTo(HaveOccurred())
+	put(r.agents[name].root+authorities, string(bundle))
 	put(r.agents[name].root+"/run/containers/storage/overlay-containers/1/userdata/config.json", fmt.Sprintf(`{"annotations": {"io.kubernetes.cri-o.ImageName": %q}}`, image))
 }
 

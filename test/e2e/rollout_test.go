@@ -95,6 +95,8 @@ var _ = Describe("a fleet of 51 nodes whose changes go by stages", Ordered, Cont
 		r.runs("fleet-02", r.running)
 		DeferCleanup(os.RemoveAll, r.agents["fleet-02"].root+"/run/containers")
 		r.haveCanaries(ctx, "fleet-01", "fleet-02")
+		r.apply(ctx, r.good("mended")) // as it may be already
+		r.expectEverywhere(ctx, "/mended")
 		r.apply(ctx, r.typo("copyy"))
 		r.expectHalted(ctx, "/copyy", started, "fleet-02", "fleet-01", "fleet-02")
 		r.open.expectNone(started)
