@@ -9,8 +9,10 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	k8slabels "k8s.io/apimachinery/pkg/labels"
 
 	"github.com/mirrorset/mirrorset/internal/controller/operand"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
@@ -27,7 +29,19 @@ func parse(t *testing.T, args, environment []string) (settings, error) {
 	if err := flags.Parse(args); err != nil {
 		t.Fatal(err)
 	}
-	return s, fromEnvironment(flags, environment)
+	if err := fromEnvironment(flags, environment); err != nil {
+		return s, err
+	}
+	return s, s.check()
+}
+
+func selector(t *testing.T, text string) k8slabels.Selector {
+	t.Helper()
+	parsed, err := k8slabels.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return parsed
 }
 
 func TestTheEnvironmentSetsEachSetting(t *testing.T) {
@@ -37,6 +51,7 @@ func TestTheEnvironmentSetsEachSetting(t *testing.T) {
 		"MIRRORSET_HEALTH_PROBE_BIND_ADDRESS=0", "MIRRORSET_METRICS_BIND_ADDRESS=:1", "MIRRORSET_CONTAINERS_DIR=/a", "MIRRORSET_CONTAINERD_CERTS_DIR=/b",
 		"MIRRORSET_CONTAINERD_CONFIG=/c", "MIRRORSET_REDIRECTOR_PORT=290", "MIRRORSET_ALLOW_DEFAULT_HOST=true", "MIRRORSET_CRIO_RELOAD=1",
 		"MIRRORSET_AGENT_METRICS_BIND_ADDRESS=:291", "MIRRORSET_AGENT_NODE_SELECTOR=d=e", `MIRRORSET_AGENT_TOLERATIONS=[{"key": "k"}]`, "OTHER=x",
+		"MIRRORSET_CANARY_SELECTOR=pool in (a, b),!c", "MIRRORSET_CANARY_SOAK=1h30m",
 	})
 	want := settings{
 		namespace: "n", insecure: mirrors.Scopes{"*.a.example", "b.example:5000/c"}, probeAddress: "0", metricsAddress: ":1",
@@ -44,6 +59,7 @@ func TestTheEnvironmentSetsEachSetting(t *testing.T) {
 			ContainersDir: "/a", CertsDir: "/b", ContainerdConfig: "/c", RedirectorPort: 290, AllowDefaultHost: true, ReloadCRIO: true,
 			MetricsAddress: ":291", NodeSelector: map[string]string{"d": "e"}, Tolerations: []corev1.Toleration{{Key: "k"}},
 		},
+		canaries: selector(t, "pool in (a, b),!c"), soak: 90 * time.Minute,
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("the settings are %+v, error %v; want %+v", got, err, want)
@@ -73,6 +89,12 @@ func TestAVariableThatIsNoSettingIsRefused(t *testing.T) {
 		"MIRRORSET_REDIRECTOR_PORT=65536":                "want a port",
 		"MIRRORSET_AGENT_NODE_SELECTOR=a":                `MIRRORSET_AGENT_NODE_SELECTOR="a": want key=value,...: `,
 		`MIRRORSET_AGENT_TOLERATIONS=[{"kye": 1}]`:       `want a list as [{"key": "k", "operator": "Exists"}]: `,
+		"MIRRORSET_CANARY_SELECTOR=a in b":               `MIRRORSET_CANARY_SELECTOR="a in b": want labels of Nodes, as kubectl get nodes --selector takes them: `,
+		"MIRRORSET_CANARY_SELECTOR= ":                    `without any, every node is a canary`,
+		"MIRRORSET_CANARY_SOAK=5":                        `MIRRORSET_CANARY_SOAK="5": want a duration from 1s to 24h, as in 5m or 1h30m`,
+		"MIRRORSET_CANARY_SOAK=999ms":                    "want a duration from 1s to 24h",
+		"MIRRORSET_CANARY_SOAK=24h1s":                    "want a duration from 1s to 24h",
+		"MIRRORSET_CANARY_SOAK=-5m":                      "want a duration from 1s to 24h",
 		"MIRRORSET_INSECURE_REGISTRIES=a":                `MIRRORSET_INSECURE_REGISTRIES="a": there is no such setting; manager --help lists the flags`,
 		"MIRRORSET_METRICS_SERVICE_HOST=10.0.0.1":        "have the Pod set enableServiceLinks: false",
 		"MIRRORSET_VERSION=v0.1.0":                       `MIRRORSET_VERSION="v0.1.0": there is no such setting`,
@@ -85,5 +107,33 @@ func TestAVariableThatIsNoSettingIsRefused(t *testing.T) {
 	_, err := parse(t, nil, []string{"MIRRORSET_REDIRECTOR_PORT=a", "MIRRORSET_CRIO_RELOAD=b"})
 	if err == nil || !strings.Contains(err.Error(), "_PORT=") || !strings.Contains(err.Error(), "_RELOAD=") {
 		t.Errorf("of two bad variables, the error is %v; want one about both", err)
+	}
+}
+
+func TestCanariesAreSelectedForATimeOrThereAreNone(t *testing.T) {
+	for _, c := range []struct {
+		args, environment []string
+		want              string // of the error; empty where there is none
+	}{
+		{args: nil},
+		{args: []string{"--canary-selector=a=b", "--canary-soak=1s"}},
+		{args: []string{"--canary-selector=a", "--canary-soak=24h"}},
+		{args: []string{"--canary-selector=a!=b"}, environment: []string{"MIRRORSET_CANARY_SOAK=5m"}},
+		{environment: []string{"MIRRORSET_CANARY_SELECTOR=", "MIRRORSET_CANARY_SOAK="}},
+		{args: []string{"--canary-selector=a"}, want: "--canary-selector without --canary-soak: "},
+		{args: []string{"--canary-selector=a"}, want: "or the variable MIRRORSET_CANARY_SOAK)"},
+		{environment: []string{"MIRRORSET_CANARY_SELECTOR=a", "MIRRORSET_CANARY_SOAK="}, want: "--canary-selector without --canary-soak: "},
+		{args: []string{"--canary-soak=5m"}, want: "--canary-soak without --canary-selector: "},
+		{environment: []string{"MIRRORSET_CANARY_SOAK=5m"}, want: "or the variable MIRRORSET_CANARY_SELECTOR)"},
+	} {
+		got, err := parse(t, c.args, c.environment)
+		switch {
+		case c.want != "":
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%q %q: the error is %v; want one with %s", c.args, c.environment, err, c.want)
+			}
+		case err != nil || (got.canaries == nil) != (got.soak == 0):
+			t.Errorf("%q %q: the settings are %+v, error %v", c.args, c.environment, got, err)
+		}
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap/zapcore"
@@ -40,6 +41,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/controller"
 	"github.com/mirrorset/mirrorset/internal/controller/fleet"
 	"github.com/mirrorset/mirrorset/internal/controller/operand"
+	"github.com/mirrorset/mirrorset/internal/controller/records"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/payload"
 	"github.com/mirrorset/mirrorset/internal/rewatch"
@@ -53,6 +55,8 @@ type settings struct {
 	probeAddress   string
 	metricsAddress string
 	agent          operand.AgentSettings
+	canaries       k8slabels.Selector // nil where each change goes to all nodes at once
+	soak           time.Duration
 }
 
 func main() {
@@ -75,6 +79,9 @@ func main() {
 	log := zap.New(zap.UseFlagOptions(&logging))
 	ctrl.SetLogger(log)
 	if err == nil {
+		err = s.check()
+	}
+	if err == nil {
 		err = run(s)
 	}
 	if err != nil {
@@ -95,6 +102,7 @@ func (s *settings) flags(on *flag.FlagSet) {
 	on.BoolVar(&s.leaderElect, "leader-elect", true, "do nothing while another manager of this namespace holds the lease")
 	on.Func("health-probe-bind-address", "address of /healthz and /readyz; 0 for none; the default is :8081", address(&s.probeAddress))
 	on.Func("metrics-bind-address", "address of /metrics, which is served over TLS to those who may get it; 0 for none; the default is :8443", address(&s.metricsAddress))
+	s.canaryFlags(on)
 	s.agentFlags(on)
 }
 
@@ -194,7 +202,11 @@ func run(s settings) error {
 	measured := controller.NewMetrics(board, mgr.GetClient(), s.agent)
 	writer := measured.Counting(direct)
 	events := &controller.Events{Recorder: mgr.GetEventRecorder("mirrorset-manager")}
-	publisher := &controller.Publisher{Client: writer, Live: mgr.GetAPIReader(), Namespace: s.namespace, Insecure: s.insecure, Board: board, Metrics: measured}
+	recorder := &records.Recorder{Client: writer, Live: mgr.GetAPIReader(), Namespace: s.namespace}
+	publisher := &controller.Publisher{
+		Client: writer, Live: mgr.GetAPIReader(), Namespace: s.namespace, Insecure: s.insecure, Canaries: s.canaries, Soak: s.soak, Settings: s.agent,
+		Records: recorder, Board: board, Metrics: measured,
+	}
 	foundation := &operand.Foundation{Client: writer, Live: mgr.GetAPIReader(), Namespace: s.namespace}
 	admission := &operand.Admission{Live: mgr.GetAPIReader(), Namespace: s.namespace, Tell: events.OfRefusal, Elected: mgr.Elected()}
 	agents := &operand.Operand{Client: writer, Live: mgr.GetAPIReader(), Namespace: s.namespace, Settings: s.agent, Foundation: foundation, Admission: admission}

@@ -47,7 +47,8 @@ type Events struct {
 
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
-// ofSet tells of new findings about a set, of its having come into force or its failing to, and of its being lost and its recovery.
+// ofSet tells of new findings about a set, of its having come into force or its failing to, of its being lost and its recovery, and of what
+// keeps a change of it from the nodes until somebody acts.
 func (e *Events) ofSet(set *kinds.Set, before, after configv1.MirrorSetStatus) {
 	known := make(map[string]bool, len(before.Findings))
 	for _, f := range before.Findings {
@@ -76,13 +77,16 @@ func (e *Events) ofSet(set *kinds.Set, before, after configv1.MirrorSetStatus) {
 				reason = reasonRecovered
 			}
 			e.Recorder.Eventf(set.Object, nil, corev1.EventTypeNormal, reason, actionApply, "generation %d is %s", set.GetGeneration(), c.Message)
-		case configv1.ReasonNodesFailing, configv1.ReasonDegraded:
+		case configv1.ReasonPaused, configv1.ReasonRolledBack: // which somebody wanted
+			e.Recorder.Eventf(set.Object, nil, corev1.EventTypeNormal, c.Reason, actionApply, "%s", note(c.Message))
+		case configv1.ReasonNodesFailing, configv1.ReasonDegraded, configv1.ReasonCanaryFailed, configv1.ReasonNoCanaries:
 			e.Recorder.Eventf(set.Object, nil, corev1.EventTypeWarning, c.Reason, actionApply, "%s", note(c.Message))
 		}
 	}
 }
 
-// OfNodes returns a handler that tells of nodes which begin to fail, or do so no more. It queues nothing.
+// OfNodes returns a handler that tells of nodes which begin to fail, or whose images can no longer be pulled, and when that is over. It
+// queues nothing.
 func (e *Events) OfNodes() handler.EventHandler {
 	return handler.TypedFuncs[client.Object, reconcile.Request]{
 		UpdateFunc: func(_ context.Context, update event.UpdateEvent, _ workqueue.TypedRateLimitingInterface[ctrl.Request]) {
@@ -96,7 +100,7 @@ func (e *Events) OfNodes() handler.EventHandler {
 }
 
 func (e *Events) ofNode(before, after *mirrorsetv1alpha1.MirrorNode) {
-	for _, kind := range []string{mirrorsetv1alpha1.ConditionApplied, mirrorsetv1alpha1.ConditionRuntimeReady} {
+	for _, kind := range []string{mirrorsetv1alpha1.ConditionApplied, mirrorsetv1alpha1.ConditionRuntimeReady, mirrorsetv1alpha1.ConditionImagesPullable} {
 		was := meta.FindStatusCondition(before.Status.Conditions, kind)
 		switch c, changed := change(before.Status.Conditions, after.Status.Conditions, kind); {
 		case !changed:

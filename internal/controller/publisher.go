@@ -74,6 +74,7 @@ type Publisher struct {
 	logged     map[uint64]bool   // the findings of the last pass by their hashes, so that each is logged once
 	held       string            // why nothing was published, likewise
 	unreported string            // why what nodes report cannot be read, likewise
+	unrecorded string            // why what is published cannot be recorded, likewise
 }
 
 // +kubebuilder:rbac:groups=config.openshift.io,resources=imagedigestmirrorsets;imagetagmirrorsets,verbs=list;watch
@@ -203,11 +204,11 @@ func (p *Publisher) Publish(ctx context.Context) (result ctrl.Result, served boo
 		snapshot.Out = outOf(*undone, sets)
 	}
 	later, err := p.publishAndTell(ctx, current, contentOf(decision), sources, snapshot)
+	if err == nil && later == 0 {
+		later = p.record(ctx, decision, sets)
+	}
 	if later > 0 && (result.RequeueAfter == 0 || later < result.RequeueAfter) {
 		result.RequeueAfter = later
-	}
-	if err == nil && later == 0 {
-		err = p.record(ctx, decision, sets)
 	}
 	return result, true, err
 }

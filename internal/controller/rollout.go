@@ -7,11 +7,13 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	k8slabels "k8s.io/apimachinery/pkg/labels"
+	ctrl "sigs.k8s.io/controller-runtime"
 
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
 	"github.com/mirrorset/mirrorset/internal/controller/fleet"
@@ -32,6 +34,9 @@ type Records interface {
 	Find(ctx context.Context, digest string) (*history.Record, error)
 	Latest(ctx context.Context) (*history.Record, error)
 }
+
+// recordAgain is how long the manager waits after it could not record what it published.
+const recordAgain = 10 * time.Second
 
 // lookUp has a decision see the canaries, and the records that it needs. It returns the record that an undo names; nil for none.
 func (p *Publisher) lookUp(ctx context.Context, current published, seen *plan.Seen) (undone *history.Record, err error) {
@@ -66,33 +71,33 @@ func payloadOf(r *history.Record) *payload.Payload {
 	return &p
 }
 
-// record keeps what was published for all nodes, with the sets that it is of, where it is of those that there are.
-func (p *Publisher) record(ctx context.Context, decision plan.Decision, sets []kinds.Set) error {
-	if decision.Payload.Provisional {
-		return nil
-	}
+// record keeps what was published for all nodes, with the sets that it is of, where it is of those that there are. Where it cannot, it says
+// so once, and returns when to try again: what cannot be kept is published all the same.
+func (p *Publisher) record(ctx context.Context, decision plan.Decision, sets []kinds.Set) (later time.Duration) {
 	if decision.Why != "" {
 		sets = nil
 	}
-	return p.Records.Record(ctx, decision.Payload, sets)
+	err := p.Records.Record(ctx, decision.Payload, sets)
+	if err == nil {
+		p.unrecorded = ""
+		return 0
+	}
+	if err.Error() != p.unrecorded {
+		p.unrecorded = err.Error()
+		ctrl.LoggerFrom(ctx).Error(err, "What is published cannot be recorded", "triedAgainAfter", recordAgain.String())
+	}
+	return recordAgain
 }
 
 // outOf returns the sets that a record is not of.
 func outOf(r history.Record, sets []kinds.Set) map[mirrors.Object]bool {
 	out := make(map[mirrors.Object]bool)
 	for i := range sets {
-		if !r.Has(setOf(&sets[i])) {
+		if !r.Has(history.SetOf(&sets[i])) {
 			out[sets[i].Ref()] = true
 		}
 	}
 	return out
-}
-
-// setOf is a set as a record names it.
-func setOf(set *kinds.Set) history.Set {
-	return history.Set{
-		Kind: set.Kind.Name, Name: set.GetName(), UID: string(set.GetUID()), Generation: set.GetGeneration(), Insecure: set.GetAnnotations()[mirrors.InsecureAnnotation],
-	}
 }
 
 // canaries are the nodes that try changes, and where they are with what is published for them.

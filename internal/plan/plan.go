@@ -157,6 +157,7 @@ type Decision struct {
 // Decide returns what to do now, and the history with it, which leaves the revision to the one who publishes it.
 func Decide(seen Seen, history History) (Decision, History) {
 	if seen.Missing != "" {
+		history.Trying = Trying{} // nobody looks at canaries
 		return Decision{Do: Hold, Why: "the CRD of " + seen.Missing + " is missing, being deleted or not yet served", Again: sourceAway}, history
 	}
 	before := history // an overtaking counts where it is published
@@ -165,8 +166,8 @@ func Decide(seen Seen, history History) (Decision, History) {
 	}
 	wait, why := seen.distrust()
 	next := seen.next(history.Trying, why)
-	history.Trying = next.trying
 	if wait > 0 && next.fromSets && seen.Published.Exists && !seen.Published.isEmpty() {
+		before.Trying = Trying{}
 		return Decision{Do: Hold, Stage: Steady, Why: why, Again: wait}, before
 	}
 	decision := Decision{Stage: next.stage, Why: next.why, Halted: next.halted, Again: next.again}
@@ -174,6 +175,10 @@ func Decide(seen Seen, history History) (Decision, History) {
 		return decision, before // there is nothing that could stay
 	}
 	again := seen.number(next, &history)
+	history.Trying = Trying{}
+	if next.canary != nil && next.canary.Revision == next.trying.Revision { // else they begin anew
+		history.Trying = next.trying
+	}
 	decision.Payload, decision.Canary = *next.all, next.canary
 	for _, other := range []time.Duration{again, wait} {
 		if other > 0 && (decision.Again == 0 || other < decision.Again) {

@@ -94,7 +94,7 @@ func (s Seen) next(trying Trying, distrust string) *next {
 	case orders.Undone != nil:
 		return s.undone(base, wanted)
 	case orders.Paused != nil:
-		n := &next{stage: Paused, all: base, canary: s.Published.Canary, halted: orders.Halted}
+		n := &next{stage: Paused, all: base, canary: s.tried(), halted: orders.Halted}
 		if same && n.canary == nil {
 			wanted.Provisional, n.all = base.Provisional, &wanted
 		} else {
@@ -105,7 +105,7 @@ func (s Seen) next(trying Trying, distrust string) *next {
 		wanted.Provisional = distrust != ""
 		return &next{stage: Steady, all: &wanted, fromSets: true}
 	case distrust != "":
-		return &next{stage: Steady, why: distrust, all: base, canary: s.Published.Canary, halted: orders.Halted, fromSets: s.Published.Payload != nil}
+		return &next{stage: Steady, why: distrust, all: base, canary: s.tried(), halted: orders.Halted, fromSets: s.Published.Payload != nil}
 	}
 	return s.staged(base, wanted, trying)
 }
@@ -123,13 +123,22 @@ func (s Seen) base() *payload.Payload {
 	return &same
 }
 
+// tried is what canaries have, which stays; nil for nothing.
+func (s Seen) tried() *payload.Canary {
+	if s.Published.Canary == nil {
+		return nil
+	}
+	same := *s.Published.Canary // which is given another revision where it has to be
+	return &same
+}
+
 // undone has all nodes go back to an earlier payload (C6).
 func (s Seen) undone(base *payload.Payload, wanted payload.Payload) *next {
 	order := s.Published.Rollout.Undone
 	n := &next{stage: RolledBack, halted: s.Published.Rollout.Halted, urgent: true}
 	switch {
 	case s.Undone == nil:
-		n.all, n.canary = base, s.Published.Canary
+		n.all, n.canary = base, s.tried()
 		n.why = fmt.Sprintf("nodes keep what they have, as revision %d, which they were to go back to%s, is not in the history", order.Revision, said(order.Order))
 	case s.Undone.Digest == wanted.Digest:
 		n.all = &wanted

@@ -60,6 +60,8 @@ func TestValues(t *testing.T) {
 		`agentNodeSelector: {b: "true", a/b: ""}`: arguments("--agent-node-selector=a/b=,b=true"),
 		`agentTolerations: []`:                    arguments("--agent-tolerations=[]"),
 		`agentTolerations: [{key: a, effect: NoExecute, tolerationSeconds: 3000000}]`: arguments(`--agent-tolerations=[{"effect":"NoExecute","key":"a","tolerationSeconds":3000000}]`),
+		`canary: {selector: "pool in (a, b),!c", soak: 1h30m}`:                        arguments("--canary-selector=pool in (a, b),!c", "--canary-soak=1h30m"),
+		`canary: {selector: "", soak: ""}`:                                            func(*appsv1.Deployment) {},
 		`agentMetrics: {enabled: true}`:                                               arguments("--agent-metrics-bind-address=:290"),
 		`serviceMonitor: {enabled: true}`:                                             arguments("--agent-metrics-bind-address=:290"),
 		`proxy: {httpProxy: "http://p", httpsProxy: "http://q", noProxy: "a,.b"}`: func(d *appsv1.Deployment) {
@@ -184,6 +186,11 @@ func TestWrongValues(t *testing.T) {
 		`crioReload: 1`:                              {"/crioReload", "want boolean"},
 		`agentNodeSelector: a=b`:                     {"/agentNodeSelector", "want object"},
 		`agentTolerations: [{effect: NoRun}]`:        {"/agentTolerations/0/effect", "must be one of"},
+		`canary: null`:                               {"", "missing property 'canary'"},
+		`canary: {nodes: a}`:                         {"/canary", "'nodes' not allowed"},
+		`canary: {selector: {a: b}, soak: 5m}`:       {"/canary/selector", "want string"},
+		`canary: {selector: a, soak: 5}`:             {"/canary/soak", "want string"},
+		`canary: {selector: a, soak: 5 minutes}`:     {"/canary/soak", "pattern"},
 		`proxy: {https: "http://p"}`:                 {"/proxy", "'https' not allowed"},
 		`proxy: {noProxy: [a]}`:                      {"/proxy/noProxy", "want string"},
 		`networkPolicy: false`:                       {"/networkPolicy", "want object"},
@@ -203,6 +210,18 @@ func TestWrongValues(t *testing.T) {
 					if !strings.Contains(err.Error(), part) {
 						t.Errorf("%q is not in: %v", part, err)
 					}
+				}
+			})
+		})
+	}
+}
+
+func TestCanariesAreSelectedForATimeOrThereAreNone(t *testing.T) {
+	for _, values := range []string{`canary: {selector: a}`, `canary: {soak: 5m}`} {
+		t.Run(values, func(t *testing.T) {
+			eachHelm(t, func(t *testing.T, h helm) {
+				if _, err := h("n", values); err == nil || !strings.Contains(err.Error(), "canary.selector and canary.soak: ") {
+					t.Errorf("the error is %v; want one that names both values", err)
 				}
 			})
 		})

@@ -32,6 +32,17 @@
 {{- if not (kindIs "invalid" .Values.agentTolerations) }}
 - {{ printf "--agent-tolerations=%s" (toJson .Values.agentTolerations) | quote }}
 {{- end }}
+{{- with .Values.canary }}
+{{- if ne (empty .selector) (empty .soak) }}
+{{- fail "canary.selector and canary.soak: a change goes to canaries first only where both say to which nodes and for how long; set both, or neither" }}
+{{- end }}
+{{- with .selector }}
+- {{ printf "--canary-selector=%s" . | quote }}
+{{- end }}
+{{- with .soak }}
+- {{ printf "--canary-soak=%s" . | quote }}
+{{- end }}
+{{- end }}
 {{- if or .Values.agentMetrics.enabled .Values.serviceMonitor.enabled }}
 - --agent-metrics-bind-address=:290
 {{- end }}

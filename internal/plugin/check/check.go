@@ -172,6 +172,7 @@ func (o *options) sets(cmd *cobra.Command) (today, then []kinds.Set, c *cluster.
 		return nil, nil, nil, fmt.Errorf("--what-if: the sets that those of -f are added to are those of a cluster: %w", err)
 	}
 	c.WarnOfLacks(cmd.ErrOrStderr())
+	c.WarnOfHold(cmd.Context(), today, cmd.ErrOrStderr())
 	return today, kinds.Applied(today, applied), c, nil
 }
 

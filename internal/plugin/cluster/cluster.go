@@ -102,6 +102,7 @@ func (f Flags) Sets(cmd *cobra.Command, files *manifests.Flags) ([]kinds.Set, *C
 		return nil, nil, fmt.Errorf("without -f, the sets are those of a cluster: %w", err)
 	}
 	c.WarnOfLacks(cmd.ErrOrStderr())
+	c.WarnOfHold(cmd.Context(), sets, cmd.ErrOrStderr())
 	return sets, c, nil
 }
 
@@ -126,15 +127,6 @@ func (c *Cluster) ConfigMap(ctx context.Context) (*corev1.ConfigMap, error) {
 		return nil, fmt.Errorf("there is no ConfigMap %s in namespace %s, so nothing is published; where is Mirrorset installed? See --namespace: %w", payload.ConfigMapName, c.Namespace, err)
 	}
 	return cm, err
-}
-
-// Published returns what the ConfigMap holds. Its text is for registriesconf.Decode.
-func (c *Cluster) Published(ctx context.Context) (payload.Payload, error) {
-	cm, err := c.ConfigMap(ctx)
-	if err != nil {
-		return payload.Payload{}, err
-	}
-	return payload.Read(cm)
 }
 
 // list reads a resource in pages, so that a large fleet is no burden to the API server.

@@ -9,13 +9,11 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
-	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/payload"
 	"github.com/mirrorset/mirrorset/internal/plugin/output"
 	"github.com/mirrorset/mirrorset/internal/standing"
@@ -25,9 +23,11 @@ var worstFirst = []standing.Standing{standing.Failing, standing.Silent, standing
 
 // Fleet is where all nodes are.
 type Fleet struct {
-	// Published is what nodes are to have in force; nothing where it cannot be read.
+	// Published is what nodes are to have in force, unless they are canaries; nothing where it cannot be read.
 	Published *Published `json:"published,omitempty"`
-	// InForce counts the nodes that have it, and Total all.
+	// Canaries are the nodes that try something else first; nothing where none does.
+	Canaries *Canaries `json:"canaries,omitempty"`
+	// InForce counts the nodes that have what they are to have, and Total all.
 	InForce int `json:"inForce"`
 	Total   int `json:"total"`
 	// Nodes are in the order of their standings, the worst first, and their names.
@@ -40,12 +40,25 @@ type Published struct {
 	Digest   string `json:"digest"`
 }
 
+// Canaries are nodes that try a change before all others get it.
+type Canaries struct {
+	Published
+	// InForce counts those that have it in force.
+	InForce int `json:"inForce"`
+	// Nodes are their names.
+	Nodes []string `json:"nodes"`
+	// Until is when all nodes get it if no canary reports trouble; nothing while a canary has yet to follow.
+	Until *metav1.Time `json:"until,omitempty"`
+}
+
 // Node is where one node is.
 type Node struct {
 	Name     string            `json:"name"`
 	Runtime  string            `json:"runtime,omitempty"`
 	Revision int64             `json:"revision,omitempty"`
 	Standing standing.Standing `json:"state"`
+	// Canary says that the node is one.
+	Canary bool `json:"canary,omitempty"`
 	// AppliedAt is when the revision came into force.
 	AppliedAt *metav1.Time `json:"appliedAt,omitempty"`
 	// NotInForce are the sources that are not in force on the node.
@@ -55,26 +68,76 @@ type Node struct {
 }
 
 // Survey tells where the nodes are. What is published may be nil.
-func Survey(nodes []mirrorsetv1alpha1.MirrorNode, p *payload.Payload) Fleet {
-	f := Fleet{Total: len(nodes), Nodes: make([]Node, 0, len(nodes))}
+func Survey(nodes []mirrorsetv1alpha1.MirrorNode, p *Publication) Fleet {
+	f := Fleet{Nodes: make([]Node, 0, len(nodes))}
 	var wanted *standing.Published
 	if p != nil {
-		f.Published = &Published{Revision: p.Revision, Digest: p.Digest}
-		wanted = &standing.Published{Revision: p.Revision, Digest: p.Digest, Provisional: p.Provisional, Believed: payload.Believed(time.Now().UnixMilli(), p.Revision)}
+		f.Published, wanted = &Published{Revision: p.Revision, Digest: p.Digest}, p.wanted()
+		f.Canaries = canariesOf(p.Canary)
 	}
 	for i := range nodes {
 		status := &nodes[i].Status
 		n := Node{Name: nodes[i].Name, Runtime: runtimeOf(&nodes[i]), Revision: status.Revision, AppliedAt: status.AppliedAt, NotInForce: status.NotInForce}
-		n.Standing, n.Message = standing.Of(status, wanted)
-		if n.Standing == standing.InForce {
-			f.InForce++
+		n.Canary = p != nil && p.Canary.Takes(n.Name)
+		n.Standing, n.Message = standing.Of(status, wanted.For(n.Name))
+		if n.Standing == standing.InForce && n.Message == "" {
+			n.Message = Unpullable(status)
 		}
 		f.Nodes = append(f.Nodes, n)
 	}
 	slices.SortFunc(f.Nodes, func(a, b Node) int {
 		return cmp.Or(cmp.Compare(slices.Index(worstFirst, a.Standing), slices.Index(worstFirst, b.Standing)), cmp.Compare(a.Name, b.Name))
 	})
+	f.count()
 	return f
+}
+
+func canariesOf(c *payload.Canary) *Canaries {
+	if c == nil {
+		return nil
+	}
+	canaries := &Canaries{Published: Published{Revision: c.Revision, Digest: c.Digest}, Nodes: c.Nodes}
+	if !c.Until.IsZero() {
+		canaries.Until = &c.Until
+	}
+	return canaries
+}
+
+// Unpullable says which images that run on a node could not be pulled again since the last change of rules; "" where all could, or nothing
+// is known.
+func Unpullable(node *mirrorsetv1alpha1.MirrorNodeStatus) string {
+	if c := standing.Condition(node, mirrorsetv1alpha1.ConditionImagesPullable); c.Status == metav1.ConditionFalse {
+		return c.Message
+	}
+	return ""
+}
+
+// Keep keeps the nodes of these names.
+func (f *Fleet) Keep(names []string) {
+	f.Nodes = slices.DeleteFunc(f.Nodes, func(n Node) bool { return !slices.Contains(names, n.Name) })
+	if f.Canaries != nil {
+		f.Canaries.Nodes = slices.DeleteFunc(slices.Clone(f.Canaries.Nodes), func(name string) bool { return !slices.Contains(names, name) })
+		if len(f.Canaries.Nodes) == 0 {
+			f.Canaries = nil
+		}
+	}
+	f.count()
+}
+
+func (f *Fleet) count() {
+	f.Total, f.InForce = len(f.Nodes), 0
+	canaries := 0
+	for i := range f.Nodes {
+		if f.Nodes[i].Standing == standing.InForce {
+			f.InForce++
+			if f.Nodes[i].Canary {
+				canaries++
+			}
+		}
+	}
+	if f.Canaries != nil {
+		f.Canaries.InForce = canaries
+	}
 }
 
 // runtimeOf returns the runtime of the node's Pods: as its agent says, else as the kubelet does.
@@ -89,29 +152,21 @@ func runtimeOf(node *mirrorsetv1alpha1.MirrorNode) string {
 	return name
 }
 
-// Done tells whether all nodes have what is published in force.
+// Done tells whether all nodes have the same in force, which is what is published.
 func (f Fleet) Done() bool {
-	return f.Published != nil && f.InForce == f.Total && f.Total > 0
+	return f.Published != nil && f.Canaries == nil && f.InForce == f.Total && f.Total > 0
 }
 
 // String is the summary for people.
 func (f Fleet) String() string {
-	var text string
-	switch {
-	case f.Total == 0:
+	if f.Total == 0 {
 		return "There is no node with an agent."
-	case f.Published == nil:
-		text = "Nothing is published that nodes could have in force"
-	case f.InForce == f.Total:
-		text = fmt.Sprintf("%s revision %d in force", output.Plural(f.Total, "node has", "nodes have"), f.Published.Revision)
-	default:
-		text = fmt.Sprintf("%d of %s revision %d in force", f.InForce, output.Plural(f.Total, "node has", "nodes have"), f.Published.Revision)
 	}
 	counts := make(map[standing.Standing]int)
 	for i := range f.Nodes {
 		counts[f.Nodes[i].Standing]++
 	}
-	separator := "; "
+	text, separator := f.say(), "; "
 	for _, s := range worstFirst[:len(worstFirst)-1] {
 		if counts[s] > 0 {
 			text += fmt.Sprintf("%s%d %s", separator, counts[s], strings.ToLower(string(s)))
@@ -119,6 +174,36 @@ func (f Fleet) String() string {
 		}
 	}
 	return text + "."
+}
+
+// say counts the nodes that have what they are to have, and the canaries among them for themselves.
+func (f Fleet) say() string {
+	if f.Published == nil {
+		return "Nothing is published that nodes could have in force"
+	}
+	if f.Canaries == nil {
+		return sayInForce(f.InForce, f.Total, f.Published.Revision)
+	}
+	canaries := fmt.Sprintf("%s revision %d, which %s in force", output.Plural(len(f.Canaries.Nodes), "canary tries", "canaries try"), f.Canaries.Revision,
+		output.Plural(f.Canaries.InForce, "has", "have"))
+	others := 0
+	for i := range f.Nodes {
+		if !f.Nodes[i].Canary {
+			others++
+		}
+	}
+	if others == 0 {
+		return canaries
+	}
+	return sayInForce(f.InForce-f.Canaries.InForce, others, f.Published.Revision) + "; " + canaries
+}
+
+func sayInForce(have, total int, revision int64) string {
+	text := fmt.Sprintf("%s revision %d in force", output.Plural(total, "node has", "nodes have"), revision)
+	if have < total {
+		text = fmt.Sprintf("%d of %s", have, text)
+	}
+	return text
 }
 
 // Fleet asks the cluster where its nodes are.
@@ -135,15 +220,4 @@ func (c *Cluster) Fleet(ctx context.Context) (Fleet, error) {
 		return Fleet{}, err
 	}
 	return Survey(nodes, &p), nil
-}
-
-// Pending says why what is published is not known to be of these very sets; "" where it is.
-func Pending(sets []kinds.Set, p payload.Payload) string {
-	switch p.Sets {
-	case "":
-		return "what is published does not say which sets it is of, as that of a manager older than this plugin"
-	case kinds.DigestOf(sets):
-		return ""
-	}
-	return "the manager has yet to publish the latest change or deletion of a set"
 }

@@ -16,10 +16,10 @@ import (
 
 func TestTheSummaryCounts(t *testing.T) {
 	for want, f := range map[string]cluster.Fleet{
-		"There is no node with an agent.":                                cluster.Survey(nil, &plugintest.Current),
-		"1 node has revision 1795573438818 in force.":                    cluster.Survey(plugintest.NodeList(plugintest.NodeAt("a", plugintest.CurrentRevision)).Items, &plugintest.Current),
-		"0 of 1 node has revision 1795573438818 in force; 1 behind.":     cluster.Survey(plugintest.NodeList(plugintest.NodeAt("a", 1)).Items, &plugintest.Current),
-		"2 nodes have revision 1795573438818 in force.":                  cluster.Survey(plugintest.NodeList(plugintest.NodeAt("a", plugintest.CurrentRevision), plugintest.NodeAt("b", plugintest.CurrentRevision)).Items, &plugintest.Current),
+		"There is no node with an agent.":                                cluster.Survey(nil, publication(plugintest.Current)),
+		"1 node has revision 1795573438818 in force.":                    cluster.Survey(plugintest.NodeList(plugintest.NodeAt("a", plugintest.CurrentRevision)).Items, publication(plugintest.Current)),
+		"0 of 1 node has revision 1795573438818 in force; 1 behind.":     cluster.Survey(plugintest.NodeList(plugintest.NodeAt("a", 1)).Items, publication(plugintest.Current)),
+		"2 nodes have revision 1795573438818 in force.":                  cluster.Survey(plugintest.NodeList(plugintest.NodeAt("a", plugintest.CurrentRevision), plugintest.NodeAt("b", plugintest.CurrentRevision)).Items, publication(plugintest.Current)),
 		"Nothing is published that nodes could have in force; 1 silent.": cluster.Survey(plugintest.NodeList(plugintest.NodeAt("a", 0, plugintest.SaysNothing)).Items, nil),
 	} {
 		if got := f.String(); got != want {
@@ -35,7 +35,7 @@ func TestANodeThatNoManagerWillOvertakeIsNamedWithTheWayBack(t *testing.T) {
 		if days > 0 {
 			p = plugintest.Current
 		}
-		f := cluster.Survey(plugintest.NodeList(plugintest.NodeAt("a", revision)).Items, &p)
+		f := cluster.Survey(plugintest.NodeList(plugintest.NodeAt("a", revision)).Items, publication(p))
 		if got := strings.Contains(f.Nodes[0].Message, "more than a day ahead of the manager's clock"); got != want || f.Nodes[0].Standing != standing.Ahead {
 			t.Errorf("%d days ahead: %+v", days, f.Nodes[0])
 		}

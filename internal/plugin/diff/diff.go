@@ -7,7 +7,6 @@ package diff
 import (
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -18,6 +17,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/plugin/command"
 	"github.com/mirrorset/mirrorset/internal/plugin/manifests"
 	"github.com/mirrorset/mirrorset/internal/plugin/output"
+	"github.com/mirrorset/mirrorset/internal/plugin/pulls"
 )
 
 // changed is the verdict of diff where applying would change something; kubectl diff has the same.
@@ -25,27 +25,31 @@ const changed command.Verdict = 1
 
 // options are those of one run.
 type options struct {
-	files   manifests.Flags
-	cluster cluster.Flags
-	format  output.Format
-	from    []string
-	prune   bool
+	files     manifests.Flags
+	cluster   cluster.Flags
+	format    output.Format
+	from      []string
+	prune     bool
+	revisions []int64
 }
 
 // Command returns the verb.
 func Command() *cobra.Command {
 	o := &options{cluster: cluster.NewFlags()}
 	cmd := &cobra.Command{
-		Use:   "diff -f FILE|DIR|- [--from FILE|DIR|-] [--prune]",
-		Short: "Print how images would be pulled otherwise once manifests are applied",
+		Use:   "diff -f FILE|DIR|- [--from FILE|DIR|-] [--prune] | --revision A [--revision B]",
+		Short: "Print how images would be pulled otherwise once manifests are applied, or were by an earlier revision",
 		Long: "Print how images would be pulled otherwise once manifests are applied: which sources have other places to pull from, " +
 			"by digest or by tag, and which findings appear or go. The sets of the manifests replace those of the same names in the cluster, where " +
 			"the others stay as they are, unless --prune says that they go. With --from, the manifests are all that there is afterwards: " +
 			"a set that they have no more is deleted, which is a change too.\n\n" +
+			"With --revision, two revisions of the history are compared, or one with what all nodes are to have now. Findings are of sets, and " +
+			"nothing tells of those of a revision.\n\n" +
 			"The exit code is 0 without changes, 1 with changes, and 2 after an error.",
 		Example: "  kubectl mirrors diff -f sets/\n" +
 			"  kubectl mirrors diff -f sets/ --prune\n" +
-			"  git show main:sets.yaml | kubectl mirrors diff --from - -f sets.yaml",
+			"  git show main:sets.yaml | kubectl mirrors diff --from - -f sets.yaml\n" +
+			"  kubectl mirrors diff --revision 1795573430000 --revision 1795573438818",
 		Args:              cobra.NoArgs,
 		Annotations:       map[string]string{command.ErrorCode: "2"},
 		ValidArgsFunction: cobra.NoFileCompletions,
@@ -57,12 +61,17 @@ func Command() *cobra.Command {
 	cmd.Flags().StringArrayVar(&o.from, "from", nil, "file or directory with the manifests to compare with, or - for standard input, instead of the sets of the cluster; may be repeated")
 	cmd.Flags().BoolVar(&o.prune, "prune", false, "take the manifests for all sets that there are to be, and the others in the cluster for deleted")
 	command.CompleteManifests(cmd, "from")
+	cmd.Flags().Int64SliceVar(&o.revisions, "revision", nil, "revision of the history to compare, as kubectl mirrors rollout history lists them; given twice, the first is the earlier side")
+	o.cluster.CompleteRevisions(cmd, "revision")
 	return cmd
 }
 
 func (o *options) run(cmd *cobra.Command, _ []string) error {
 	if err := o.format.Check(); err != nil {
 		return err
+	}
+	if len(o.revisions) > 0 {
+		return o.compareRevisions(cmd)
 	}
 	if slices.Contains(o.from, "-") && slices.Contains(o.files.Filenames, "-") {
 		return errors.New("--from and -f cannot both be standard input")
@@ -83,12 +92,17 @@ func (o *options) run(cmd *cobra.Command, _ []string) error {
 	if before.TooLarge || after.TooLarge {
 		return mirrors.ErrTooLarge
 	}
-	found := compareResults(before, after)
-	found.name(goes)
-	if err := found.print(cmd.OutOrStdout(), o.format.Name); err != nil {
+	found := pulls.CompareResults(before, after)
+	found.Delete(refsOf(goes))
+	return o.print(cmd, &found)
+}
+
+// print prints what differs, and returns the verdict.
+func (o *options) print(cmd *cobra.Command, found *pulls.Difference) error {
+	if err := found.Print(cmd.OutOrStdout(), o.format.Name); err != nil {
 		return err
 	}
-	if found.isEmpty() {
+	if found.IsEmpty() {
 		return nil
 	}
 	return changed
@@ -109,6 +123,7 @@ func (o *options) current(cmd *cobra.Command) ([]kinds.Set, error) {
 		return nil, fmt.Errorf("without --from, the sets to compare with are those of a cluster: %w", err)
 	}
 	c.WarnOfLacks(cmd.ErrOrStderr())
+	c.WarnOfHold(cmd.Context(), sets, cmd.ErrOrStderr())
 	return sets, nil
 }
 
@@ -128,62 +143,10 @@ func remaining(current, gone []kinds.Set) []kinds.Set {
 	return slices.DeleteFunc(slices.Clone(current), func(c kinds.Set) bool { return kinds.Find(gone, c.Ref()) != nil })
 }
 
-// difference is what diff prints. Its JSON is a promise: fields may be added.
-type difference struct {
-	// Deleted are the sets that go, as findings name them, in byte order.
-	Deleted []string `json:"deleted"`
-	// Sources are in byte order.
-	Sources []sourceChange `json:"sources"`
-	// Findings are those that appear and those that go, each sorted as warnings are.
-	Findings []findingChange `json:"findings"`
-}
-
-type findingChange struct {
-	// Change is Appears or Goes.
-	Change string `json:"change"`
-	output.Finding
-}
-
-func compareResults(before, after mirrors.Result) difference {
-	return difference{Sources: compareRules(before.Rules, after.Rules), Findings: compareFindings(before.Findings, after.Findings)}
-}
-
-// name names the sets that go.
-func (d *difference) name(deleted []kinds.Set) {
-	d.Deleted = make([]string, len(deleted))
-	for i := range deleted {
-		d.Deleted[i] = deleted[i].Ref().Label()
+func refsOf(sets []kinds.Set) []mirrors.Object {
+	refs := make([]mirrors.Object, len(sets))
+	for i := range sets {
+		refs[i] = sets[i].Ref()
 	}
-	slices.Sort(d.Deleted)
-}
-
-func (d *difference) isEmpty() bool {
-	return len(d.Deleted) == 0 && len(d.Sources) == 0 && len(d.Findings) == 0
-}
-
-// compareFindings takes findings that differ in the place of their entries alone for the same.
-func compareFindings(before, after []mirrors.Finding) []findingChange {
-	all := []findingChange{}
-	for _, side := range []struct {
-		change       string
-		these, those []mirrors.Finding
-	}{{"Appears", after, before}, {"Goes", before, after}} {
-		known := make(map[string]bool, len(side.those))
-		for _, f := range side.those {
-			known[f.Key()] = true
-		}
-		for i, f := range side.these {
-			if !known[f.Key()] {
-				all = append(all, findingChange{side.change, output.FindingsOf(side.these[i : i+1])[0]})
-			}
-		}
-	}
-	return all
-}
-
-func (d *difference) print(out io.Writer, format string) error {
-	if format != "table" {
-		return output.Value(out, format, d)
-	}
-	return d.printTables(out)
+	return refs
 }

@@ -6,9 +6,7 @@ package doctor
 import (
 	"fmt"
 	"io"
-	"strconv"
 	"strings"
-	"unicode"
 
 	"github.com/mirrorset/mirrorset/internal/plugin/output"
 )
@@ -66,10 +64,10 @@ func (d diagnoses) count(h health) (count int) {
 func (d diagnoses) print(out, stderr io.Writer) error {
 	for _, one := range d {
 		message, more, _ := strings.Cut(one.Message, "\n")
-		text := fmt.Sprintf("%-8s %s: %s\n", one.Health, one.Subject, harmless(message))
+		text := fmt.Sprintf("%-8s %s: %s\n", one.Health, one.Subject, output.Harmless(message))
 		for line := range strings.Lines(more + "\n" + one.Remedy) {
 			if line = strings.TrimRight(line, "\n"); line != "" {
-				text += "    " + harmless(line) + "\n"
+				text += "    " + output.Harmless(line) + "\n"
 			}
 		}
 		if _, err := io.WriteString(out, text); err != nil {
@@ -83,17 +81,4 @@ func (d diagnoses) print(out, stderr io.Writer) error {
 	}
 	fmt.Fprintln(stderr, summary)
 	return nil
-}
-
-// harmless writes out what could do something to a terminal. What a node or a set says comes from others.
-func harmless(line string) string {
-	var text strings.Builder
-	for _, r := range line {
-		if unicode.IsPrint(r) {
-			text.WriteRune(r)
-			continue
-		}
-		text.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
-	}
-	return text.String()
 }

@@ -127,14 +127,11 @@ WARNING  node/node-3: it has revision 1795573438817 in force, and is about to fo
     If it stays so for a minute, look at its agent:
     kubectl -n mirrorset-system get pods -l app.kubernetes.io/component=agent --field-selector spec.nodeName=node-3
 WARNING  node/node-5: the drop-in is late: systemctl reload crio
-WARNING  sets: the manager has yet to publish the latest change or deletion of a set
-    If it stays so for a minute, look at the manager:
-    kubectl -n mirrorset-system logs deployment/mirrorset-manager
 WARNING  idms/b: PolicyWithoutMirrors: spec.imageDigestMirrors[0]: policy "NeverContactSource" of source "s.com" has no effect, because the entry names no mirror other than the source; to block the source, name a mirror that cannot exist: mirrors: [blocked.invalid]
     kubectl mirrors explain-finding PolicyWithoutMirrors says what it means. To change it: kubectl edit idms b
 OK       configmap/containers-registries.conf: revision 1795573438818 is whole, with 0 sources
 OK       nodes: 1 node has revision 1795573438818 in force
-`, "8 problems, 4 warnings.\n")
+`, "8 problems, 3 warnings.\n")
 }
 
 func TestWhatIsMissingIsNamed(t *testing.T) {

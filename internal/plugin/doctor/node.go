@@ -28,11 +28,12 @@ func (p *patient) lookAtNodes(ctx context.Context, only []string) error {
 			return fmt.Errorf("there is no MirrorNode %q", only[0])
 		}
 	}
-	f := cluster.Survey(nodes, p.payload)
+	f := cluster.Survey(nodes, p.published)
 	healthy := 0
 	for i := range f.Nodes {
 		d := p.diagnose(&f.Nodes[i], nodes)
-		if d.Health == fine && len(only) > 0 && p.payload == nil {
+		p.lookAtTrial(&f.Nodes[i], nodes)
+		if d.Health == fine && len(only) > 0 && p.published == nil {
 			d.Health, d.Message = odd, fmt.Sprintf("revision %d is in force; whether that is what is published cannot be told", f.Nodes[i].Revision)
 		}
 		if d.Health == fine && len(only) == 0 {
@@ -44,10 +45,12 @@ func (p *patient) lookAtNodes(ctx context.Context, only []string) error {
 	switch {
 	case len(nodes) == 0:
 		p.found.add(wrong, "nodes", "there is no node with an agent", "Agents run on Linux nodes that --agent-node-selector and --agent-tolerations of the manager allow; see kubectl -n "+p.Namespace+" get daemonset/"+cluster.AgentDaemonSet)
-	case healthy > 0 && p.payload == nil:
+	case healthy > 0 && p.published == nil:
 		p.found.add(odd, "nodes", fmt.Sprintf("%s something in force; whether that is what is published cannot be told", output.Plural(healthy, "node has", "nodes have")), "")
+	case healthy > 0 && f.Canaries != nil:
+		p.found.add(fine, "nodes", fmt.Sprintf("%s what they are to have in force: revision %d, or as canaries %d", output.Plural(healthy, "node has", "nodes have"), p.published.Revision, f.Canaries.Revision), "")
 	case healthy > 0:
-		p.found.add(fine, "nodes", fmt.Sprintf("%s revision %d in force", output.Plural(healthy, "node has", "nodes have"), p.payload.Revision), "")
+		p.found.add(fine, "nodes", fmt.Sprintf("%s revision %d in force", output.Plural(healthy, "node has", "nodes have"), p.published.Revision), "")
 	}
 	return nil
 }
@@ -65,7 +68,7 @@ func (p *patient) diagnose(n *cluster.Node, nodes []mirrorsetv1alpha1.MirrorNode
 	case standing.Behind, standing.Ahead:
 		d.Health = odd
 		if d.Message == "" {
-			d.Message = fmt.Sprintf("it has revision %d in force, and is about to follow to %d", n.Revision, p.payload.Revision)
+			d.Message = fmt.Sprintf("it has revision %d in force, and is about to follow to %d", n.Revision, p.published.RevisionFor(n.Name))
 		}
 		d.Remedy = "If it stays so for a minute, look at its agent:\n" + agent
 	default:
@@ -79,4 +82,18 @@ func (p *patient) diagnose(n *cluster.Node, nodes []mirrorsetv1alpha1.MirrorNode
 		}
 	}
 	return d
+}
+
+// lookAtTrial wants the images that a node runs to be there after the last change of rules as they were before (docs/semantics.md C9, C10).
+func (p *patient) lookAtTrial(n *cluster.Node, nodes []mirrorsetv1alpha1.MirrorNode) {
+	at := slices.IndexFunc(nodes, func(m mirrorsetv1alpha1.MirrorNode) bool { return m.Name == n.Name })
+	unpullable := cluster.Unpullable(&nodes[at].Status)
+	if unpullable == "" {
+		return
+	}
+	remedy := "Mend the sets or the mirrors; kubectl mirrors check IMAGE asks the mirrors of an image."
+	if p.published != nil {
+		remedy += "\nTo have all nodes go back meanwhile: " + p.published.RolloutCommand("undo")
+	}
+	p.found.add(wrong, "node/"+n.Name, unpullable, remedy)
 }

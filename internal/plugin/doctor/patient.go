@@ -25,8 +25,8 @@ import (
 // patient is a cluster, and what was found about it so far.
 type patient struct {
 	*cluster.Cluster
-	payload *payload.Payload // what is published, once that was looked at; nil if it cannot be read
-	found   diagnoses
+	published *cluster.Publication // what is published, once that was looked at; nil if it cannot be read
+	found     diagnoses
 }
 
 // diagnose looks at a cluster, or at one of its nodes. An error is for a cluster that does not answer.
@@ -143,7 +143,7 @@ func (p *patient) lookAtConfigMap(ctx context.Context) error {
 	case err != nil:
 		return err
 	}
-	got, err := payload.Read(cm)
+	got, err := cluster.ReadPublication(cm)
 	switch {
 	case errors.Is(err, payload.ErrNewer):
 		p.found.add(wrong, subject, err.Error()+", so nothing can be said of it", "Upgrade kubectl mirrors to the version of the manager.")
@@ -152,7 +152,7 @@ func (p *patient) lookAtConfigMap(ctx context.Context) error {
 		p.found.add(wrong, subject, err.Error()+"; agents keep what they have", restore)
 		return nil
 	}
-	p.payload = &got
+	p.published = &got
 	rules, err := registriesconf.Decode(got.Text)
 	switch {
 	case err != nil:

@@ -79,11 +79,7 @@ func (p *patient) lookAtSets(ctx context.Context) error {
 		return err
 	}
 	before := len(p.found)
-	if p.payload != nil {
-		if why := cluster.Pending(sets, *p.payload); why != "" {
-			p.found.add(odd, "sets", why, "If it stays so for a minute, look at the manager:\nkubectl -n "+p.Namespace+" logs deployment/"+cluster.ManagerDeployment)
-		}
-	}
+	p.lookAtRollout(sets)
 	for i := range sets {
 		if c := meta.FindStatusCondition(sets[i].Status.Conditions, configv1.ConditionApplied); c != nil && c.Reason == configv1.ReasonNotPublished {
 			p.found.add(wrong, sets[i].Ref().Arg(), c.Message, "")

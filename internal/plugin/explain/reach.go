@@ -7,6 +7,9 @@ import (
 	"fmt"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/api/meta"
+
+	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
 	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
@@ -20,6 +23,8 @@ type reach struct {
 	// Nodes is absent where nobody says since when the nodes know the set.
 	Nodes *int `json:"nodes,omitempty"`
 	Of    int  `json:"of"`
+	// Held is why not all nodes are to have the set as it is now, by the reason of its condition Applied; absent where they are.
+	Held string `json:"held,omitempty"`
 
 	of mirrors.Object
 }
@@ -30,7 +35,8 @@ func countInForce(rule *mirrors.Rule, sets []kinds.Set, nodes []mirrorsetv1alpha
 	for _, of := range mirrors.Objects(rule.Entries()) {
 		count := reach{Set: of.Name, Kind: of.Kind.Name, Of: len(nodes), of: of}
 		set := kinds.Find(sets, of)
-		if status := set.Status; status.Revision > 0 && status.ObservedGeneration == set.GetGeneration() {
+		count.Held = held(set.Status)
+		if status := set.Status; count.Held == "" && status.Revision > 0 && status.ObservedGeneration == set.GetGeneration() {
 			have := 0
 			for i := range nodes {
 				if where, _ := standing.OfSources(&nodes[i].Status, status.Revision, map[string]bool{string(rule.Source): true}, nil); where == standing.InForce {
@@ -44,9 +50,26 @@ func countInForce(rule *mirrors.Rule, sets []kinds.Set, nodes []mirrorsetv1alpha
 	return counts
 }
 
+// held returns the reason for which no revision that the set names is one that all nodes are to have (docs/semantics.md C1 to C6).
+func held(status *configv1.MirrorSetStatus) string {
+	applied := meta.FindStatusCondition(status.Conditions, configv1.ConditionApplied)
+	if applied == nil {
+		return ""
+	}
+	switch applied.Reason {
+	case configv1.ReasonCanaryProgressing, configv1.ReasonCanaryFailed, configv1.ReasonNoCanaries, configv1.ReasonPaused, configv1.ReasonRolledBack:
+		return applied.Reason
+	}
+	return ""
+}
+
 func sayInForce(counts []reach) string {
 	said := make([]string, len(counts))
 	for i, c := range counts {
+		if c.Held != "" {
+			said[i] = fmt.Sprintf("%s on not all of %d nodes (%s)", c.of, c.Of, c.Held)
+			continue
+		}
 		if c.Nodes == nil {
 			said[i] = fmt.Sprintf("%s on an unknown number of %d nodes", c.of, c.Of)
 			continue

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"testing"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
 	"github.com/mirrorset/mirrorset/internal/kinds"
@@ -32,6 +34,26 @@ func TestANodeWhoseListIsFullIsNotCountedForWhatMayBeMissingThere(t *testing.T) 
 	nodes := []mirrorsetv1alpha1.MirrorNode{plugintest.NodeAt("node-1", plugintest.CurrentRevision, full("a.com")), plugintest.NodeAt("node-2", plugintest.CurrentRevision, full("z.com")), plugintest.NodeAt("node-3", plugintest.CurrentRevision)}
 	if got := sayInForce(countInForce(&rule, sets, nodes)); got != "a on 2 of 3 nodes" {
 		t.Error(got)
+	}
+}
+
+// The revision of a set whose generation is not for all nodes says nothing about these.
+func TestASetThatIsHeldBackIsCountedOnNoNodes(t *testing.T) {
+	for reason, want := range map[string]string{
+		configv1.ReasonProgressing: "a on 1 of 1 nodes", configv1.ReasonPaused: "a on not all of 1 nodes (Paused)", configv1.ReasonRolledBack: "a on not all of 1 nodes (RolledBack)",
+		configv1.ReasonCanaryFailed: "a on not all of 1 nodes (CanaryFailed)", configv1.ReasonCanaryProgressing: "a on not all of 1 nodes (CanaryProgressing)", configv1.ReasonNoCanaries: "a on not all of 1 nodes (NoCanaries)",
+	} {
+		set := configv1.ImageDigestMirrorSet{}
+		set.Name, set.Status.Revision = "a", plugintest.CurrentRevision
+		set.Status.Conditions = []metav1.Condition{{Type: configv1.ConditionApplied, Status: metav1.ConditionFalse, Reason: reason}}
+		sets, err := mirrorstest.Of(set)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rule := mirrors.Rule{Source: "s.com", From: []mirrors.Entry{{Object: sets[0].Ref()}}}
+		if got := sayInForce(countInForce(&rule, sets, []mirrorsetv1alpha1.MirrorNode{plugintest.NodeAt("node-1", plugintest.CurrentRevision)})); got != want {
+			t.Errorf("%s: %q, want %q", reason, got, want)
+		}
 	}
 }
 

@@ -18,7 +18,6 @@ import (
 	"github.com/mirrorset/mirrorset/internal/plugin/cluster"
 	"github.com/mirrorset/mirrorset/internal/plugin/command"
 	"github.com/mirrorset/mirrorset/internal/plugin/output"
-	"github.com/mirrorset/mirrorset/internal/standing"
 )
 
 // options are those of one run.
@@ -67,7 +66,7 @@ func (o *options) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	if o.watch {
-		return o.follow(cmd, watcher{c}, args)
+		return o.follow(cmd, c, args)
 	}
 	f, err := c.Fleet(cmd.Context())
 	if err == nil {
@@ -107,13 +106,7 @@ func only(f *cluster.Fleet, names []string) error {
 			return fmt.Errorf("there is no MirrorNode %q", name)
 		}
 	}
-	f.Nodes = slices.DeleteFunc(f.Nodes, func(n cluster.Node) bool { return !slices.Contains(names, n.Name) })
-	f.Total, f.InForce = len(f.Nodes), 0
-	for i := range f.Nodes {
-		if f.Nodes[i].Standing == standing.InForce {
-			f.InForce++
-		}
-	}
+	f.Keep(names)
 	return nil
 }
 
@@ -123,6 +116,7 @@ var nodeColumns = []metav1.TableColumnDefinition{
 	{Name: "Revision", Type: "string"},
 	{Name: "State", Type: "string"},
 	{Name: "Age", Type: "string"},
+	{Name: "Canary", Type: "string", Priority: 1},
 	{Name: "Message", Type: "string", Priority: 1},
 }
 
@@ -130,7 +124,7 @@ func nodeRows(nodes []cluster.Node, now time.Time) [][]any {
 	rows := make([][]any, 0, len(nodes))
 	for i := range nodes {
 		n := &nodes[i]
-		runtime, revision, age, message := "<unknown>", "<none>", "<none>", "<none>"
+		runtime, revision, age, canary, message := "<unknown>", "<none>", "<none>", "no", "<none>"
 		if n.Runtime != "" {
 			runtime = n.Runtime
 		}
@@ -140,10 +134,13 @@ func nodeRows(nodes []cluster.Node, now time.Time) [][]any {
 		if n.AppliedAt != nil {
 			age = duration.HumanDuration(now.Sub(n.AppliedAt.Time))
 		}
+		if n.Canary {
+			canary = "yes"
+		}
 		if n.Message != "" {
 			message = n.Message
 		}
-		rows = append(rows, []any{n.Name, runtime, revision, string(n.Standing), age, message})
+		rows = append(rows, []any{n.Name, runtime, revision, string(n.Standing), age, canary, message})
 	}
 	return rows
 }

@@ -6,6 +6,7 @@ package nodes
 import (
 	"bytes"
 	"encoding/json"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -42,12 +43,12 @@ node-2   containerd   1795573438817   Behind    3m30s
 node-1   containerd   1795573438818   InForce   3m30s
 node-5   containerd   1795573438818   InForce   3m30s
 `, summary, nil},
-		{"wide", `NODE     RUNTIME      REVISION        STATE     AGE      MESSAGE
-node-3   containerd   1795573438818   Failing   3m30s    first line...
-node-4   CRI-O        <none>          Silent    <none>   no agent has reported from this node
-node-2   containerd   1795573438817   Behind    3m30s    <none>
-node-1   containerd   1795573438818   InForce   3m30s    <none>
-node-5   containerd   1795573438818   InForce   3m30s    nobody knows
+		{"wide", `NODE     RUNTIME      REVISION        STATE     AGE      CANARY   MESSAGE
+node-3   containerd   1795573438818   Failing   3m30s    no       first line...
+node-4   CRI-O        <none>          Silent    <none>   no       no agent has reported from this node
+node-2   containerd   1795573438817   Behind    3m30s    no       <none>
+node-1   containerd   1795573438818   InForce   3m30s    no       <none>
+node-5   containerd   1795573438818   InForce   3m30s    no       nobody knows
 `, summary, []string{"-o", "wide"}},
 		{"without headers, one of them", "node-1   containerd   1795573438818   InForce   3m30s\n", "1 node has revision 1795573438818 in force.\n", []string{"--no-headers", "node-1"}},
 		{"by name", "mirrornode.mirrorset.io/node-2\nmirrornode.mirrorset.io/node-1\n", "", []string{"-o", "name", "node-1", "node-2"}},
@@ -66,6 +67,33 @@ total: 1
 		t.Run(tt.name, func(t *testing.T) {
 			run(t, "", append([]string{"nodes", "--server", url}, tt.args...)...).Want(t, 0, tt.stdout, tt.stderr)
 		})
+	}
+}
+
+// What a canary is to have is not what the others are to have (C1).
+func TestCanariesAreJudgedByWhatTheyTry(t *testing.T) {
+	tried := payload.New(plugintest.CurrentRevision+1, []byte("tried"))
+	at := func(name string, p payload.Payload) mirrorsetv1alpha1.MirrorNode {
+		return plugintest.NodeAt(name, p.Revision, func(n *mirrorsetv1alpha1.MirrorNode) { n.Status.Digest = p.Digest })
+	}
+	unpullable := at("node-4", tried)
+	unpullable.Status.Conditions = append(unpullable.Status.Conditions, metav1.Condition{Type: mirrorsetv1alpha1.ConditionImagesPullable, Status: metav1.ConditionFalse, Message: "1 image cannot be pulled again"})
+	nodes := plugintest.NodeList(at("node-1", plugintest.Current), at("node-2", tried), at("node-3", plugintest.Current), unpullable)
+	canary := &payload.Canary{Payload: tried, Nodes: []string{"node-3", "node-4", "node-5"}}
+	configMap := plugintest.NewSteered(t, plugintest.Current, canary, payload.Rollout{})
+	url := plugintest.Serve(t, map[string]any{plugintest.NodesPath: nodes, plugintest.ConfigMapPath: http.HandlerFunc(configMap.Serve)})
+	run(t, "", "nodes", "--server", url, "-o", "wide").Want(t, 0, `NODE     RUNTIME      REVISION        STATE     AGE     CANARY   MESSAGE
+node-3   containerd   1795573438818   Behind    3m30s   yes      <none>
+node-2   containerd   1795573438819   Ahead     3m30s   no       it has a later revision than 1795573438818, which is published; the manager publishes again above it
+node-1   containerd   1795573438818   InForce   3m30s   no       <none>
+node-4   containerd   1795573438819   InForce   3m30s   yes      1 image cannot be pulled again
+`, "1 of 2 nodes have revision 1795573438818 in force; 3 canaries try revision 1795573438819, which 1 has in force; 1 behind, 1 ahead.\n")
+	run(t, "", "nodes", "--server", url, "--no-headers", "node-4").Want(t, 0, "node-4   containerd   1795573438819   InForce   3m30s\n", "1 canary tries revision 1795573438819, which 1 has in force.\n")
+	run(t, "", "nodes", "--server", url, "--no-headers", "node-1").Want(t, 0, "node-1   containerd   1795573438818   InForce   3m30s\n", "1 node has revision 1795573438818 in force.\n")
+	r := run(t, "", "nodes", "--server", url, "-o", "json")
+	var got cluster.Fleet
+	if err := json.Unmarshal([]byte(r.Stdout), &got); err != nil || got.Canaries == nil || got.Canaries.Revision != tried.Revision || got.Canaries.InForce != 1 || len(got.Canaries.Nodes) != 3 || !got.Nodes[0].Canary || got.Nodes[1].Canary {
+		t.Errorf("%v: %+v", err, got)
 	}
 }
 
@@ -111,7 +139,11 @@ func TestAWatchPrintsEachChangeOnceAndEndsWhenAllAreThere(t *testing.T) {
 	wide, narrow := plugintest.NodeAt("node-with-a-long-name", plugintest.CurrentRevision-1), plugintest.NodeAt("node-2", plugintest.CurrentRevision)
 	step := func(want bool, pending string, nodes ...mirrorsetv1alpha1.MirrorNode) {
 		t.Helper()
-		done, err := p.update(cluster.Survey(nodes, &plugintest.Current), pending)
+		var hold *cluster.Hold
+		if pending != "" {
+			hold = &cluster.Hold{Why: pending}
+		}
+		done, err := p.update(cluster.Survey(nodes, &cluster.Publication{Payload: plugintest.Current}), hold)
 		if err != nil || done != want {
 			t.Errorf("done: %t, %v; want %t", done, err, want)
 		}

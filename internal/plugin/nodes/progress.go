@@ -17,38 +17,15 @@ import (
 )
 
 // follow prints what changes until all nodes are there.
-func (o *options) follow(cmd *cobra.Command, w watcher, names []string) error {
-	ctx, stderr := cmd.Context(), cmd.ErrOrStderr()
-	if o.timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, o.timeout)
-		defer cancel()
-	}
-	if err := w.canBeWatched(ctx); err != nil {
-		if o.timeout > 0 && ctx.Err() != nil {
-			return fmt.Errorf("the API server has not answered after %s", o.timeout)
-		}
-		return err // what a mistake in the flags, or a missing right, leads to is no reason to try again
-	}
-	w.WarnOfLacks(stderr)
+func (o *options) follow(cmd *cobra.Command, c *cluster.Cluster, names []string) error {
+	stderr := cmd.ErrOrStderr()
 	p := progress{table: o.listing.NewTable(cmd.OutOrStdout(), nodeColumns...), stderr: stderr, live: output.NewLiveLine(stderr), shown: make(map[string]cluster.Node)}
-	show := func(s state) (bool, error) {
-		f := cluster.Survey(s.nodes, s.published)
+	err := c.Watch(cmd.Context(), o.timeout, stderr, func(s cluster.State) (bool, error) {
+		f := s.Fleet()
 		if err := only(&f, names); err != nil {
 			return false, err
 		}
-		return p.update(f, s.pending())
-	}
-	err := w.watch(ctx, func(s state) (bool, error) {
-		if done, err := show(s); !done || err != nil {
-			return false, err
-		}
-		// The kinds of objects are watched each for itself, and after a break the sets may be back long before the nodes.
-		now, err := w.state(ctx)
-		if err != nil {
-			return false, nil //nolint:nilerr // the cluster is away, and is waited for
-		}
-		return show(now)
+		return p.update(f, s.Hold())
 	})
 	p.end()
 	if errors.Is(err, context.DeadlineExceeded) {
@@ -64,11 +41,11 @@ type progress struct {
 	live   *output.LiveLine // tells how far it is
 	shown  map[string]cluster.Node
 	last   string
-	said   string // what it waits for, where no line can be written again
+	said   string // what it waits for
 }
 
-// update returns true once all is in force.
-func (p *progress) update(f cluster.Fleet, pending string) (bool, error) {
+// update returns true once all is in force, and nothing holds back what the sets say.
+func (p *progress) update(f cluster.Fleet, hold *cluster.Hold) (bool, error) {
 	var changed []cluster.Node
 	for _, n := range f.Nodes {
 		if before, ok := p.shown[n.Name]; !ok || before.Standing != n.Standing || before.Revision != n.Revision || before.Message != n.Message {
@@ -77,15 +54,10 @@ func (p *progress) update(f cluster.Fleet, pending string) (bool, error) {
 		}
 	}
 	p.last = f.String()
-	if pending != "" {
-		p.last = "Waiting: " + pending + ". " + p.last
+	if hold != nil {
+		p.last = "Waiting: " + hold.Why + ". " + p.last
 	}
-	if p.live.Columns == nil && pending != p.said {
-		p.said = pending
-		if pending != "" {
-			fmt.Fprintf(p.stderr, "Waiting: %s. If that stays so, kubectl mirrors doctor says what to do.\n", pending)
-		}
-	}
+	p.sayHold(hold)
 	if len(changed) > 0 {
 		p.live.Clear()
 		if err := p.table.Print(nodeRows(changed, time.Now())...); err != nil {
@@ -93,7 +65,24 @@ func (p *progress) update(f cluster.Fleet, pending string) (bool, error) {
 		}
 	}
 	p.live.Show(p.last)
-	return f.Done() && pending == "", nil
+	return f.Done() && hold == nil, nil
+}
+
+// sayHold says what is waited for where no line can be written again, and what waits for a person everywhere.
+func (p *progress) sayHold(hold *cluster.Hold) {
+	said := ""
+	switch {
+	case hold == nil:
+	case !hold.Waits():
+		said = fmt.Sprintf("Waiting: %s. %s", hold.Why, hold.Remedy)
+	case p.live.Columns == nil:
+		said = fmt.Sprintf("Waiting: %s. If that stays so, kubectl mirrors doctor says what to do.", hold.Why)
+	}
+	if said != p.said && said != "" {
+		p.live.Clear()
+		fmt.Fprintln(p.stderr, said)
+	}
+	p.said = said
 }
 
 // end leaves the last word in a line of its own.

@@ -4,7 +4,7 @@
 package nodes
 
 import (
-	"errors"
+	"maps"
 	"net/http"
 	"regexp"
 	"strings"
@@ -12,11 +12,8 @@ import (
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
-	"github.com/mirrorset/mirrorset/internal/kinds"
-	"github.com/mirrorset/mirrorset/internal/mirrors/mirrorstest"
 	"github.com/mirrorset/mirrorset/internal/payload"
 	"github.com/mirrorset/mirrorset/internal/plugin/plugintest"
 )
@@ -98,40 +95,6 @@ func TestAnAPIServerThatDoesNotAnswerIsNotWaitedForLongerThanTold(t *testing.T) 
 	run(t, "", "nodes", "--server", url, "--timeout=1s").Want(t, 1, "", "error: --timeout is for --watch only\n")
 }
 
-func TestEveryChangeThatTheManagerHasYetToPublishIsWaitedFor(t *testing.T) {
-	made := func(name, uid string, generation int64) kinds.Set {
-		sets, err := mirrorstest.Of(configv1.ImageDigestMirrorSet{ObjectMeta: metav1.ObjectMeta{Name: name, UID: types.UID(uid), Generation: generation}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return sets[0]
-	}
-	sets := []kinds.Set{made("b", "2", 1), made("a", "1", 2)}
-	p := payload.New(1, nil)
-	p.Sets = kinds.DigestOf([]kinds.Set{made("a", "1", 2), made("b", "2", 1)})
-	older := payload.New(1, nil)
-	const change = "the manager has yet to publish the latest change or deletion of a set"
-	for _, tt := range []struct {
-		name string
-		now  state
-		want string
-	}{
-		{"all are published", state{sets: sets, published: &p}, ""},
-		{"one was changed", state{sets: []kinds.Set{made("b", "2", 2), made("a", "1", 2)}, published: &p}, change},
-		{"one was made anew", state{sets: []kinds.Set{made("b", "3", 1), made("a", "1", 2)}, published: &p}, change},
-		{"one was deleted", state{sets: sets[:1], published: &p}, change},
-		{"all were deleted", state{published: &p}, change},
-		{"one was made", state{sets: append(sets, made("c", "3", 1)), published: &p}, change},
-		{"nothing is published", state{}, "there is no ConfigMap containers-registries.conf, so nothing is published"},
-		{"what is published is damaged", state{damage: errors.New("it is damaged")}, "it is damaged"},
-		{"the manager is older", state{published: &older}, "what is published does not say which sets it is of, as that of a manager older than this plugin"},
-	} {
-		if got := tt.now.pending(); got != tt.want {
-			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
-		}
-	}
-}
-
 func TestAWatchOfANewerFormatEnds(t *testing.T) {
 	newer := plugintest.Current
 	newer.Format = payload.Format + 1
@@ -144,6 +107,14 @@ func TestAWatchOfANewerFormatEnds(t *testing.T) {
 	if r := run(t, "", "nodes", "--server", url, "--watch", "--timeout=10s"); r.Code != 1 || !strings.Contains(r.Stderr, "upgrade kubectl mirrors to the version of the manager") {
 		t.Errorf("exit code %d: %s", r.Code, r.Stderr)
 	}
+}
+
+func pausedConfigMap(t *testing.T) map[string]any {
+	t.Helper()
+	object := plugintest.ConfigMapOf(t, plugintest.Current)
+	annotations := object["metadata"].(map[string]any)["annotations"].(map[string]string)
+	maps.Copy(annotations, payload.Rollout{Paused: &payload.Order{By: "jane", Why: "maintenance"}}.Annotations())
+	return object
 }
 
 // A script that waits for a manager that never comes has to be told, or it hangs without a word.
@@ -160,6 +131,7 @@ func TestWhatAWatchWaitsForIsSaidWhereNoLineCanBeWrittenAgain(t *testing.T) {
 	}{
 		{"a set is not published", plugintest.SetList(set), plugintest.ConfigMapOf(t, plugintest.Current), "Waiting: the manager has yet to publish the latest change or deletion of a set. If that"},
 		{"the manager is older", plugintest.SetList(), plugintest.ConfigMapOf(t, older), "Waiting: what is published does not say which sets it is of, as that of a manager older than this plugin. If that"},
+		{"somebody paused", plugintest.SetList(set), pausedConfigMap(t), "Waiting: paused by jane (maintenance). To go on: kubectl mirrors rollout resume\n"},
 		{"the ConfigMap was damaged meanwhile", plugintest.SetList(), damaged, "Waiting: ConfigMap mirrorset-system/containers-registries.conf: the digest of the text is "},
 	} {
 		configMaps := map[string]any{"apiVersion": "v1", "kind": "ConfigMapList", "items": []any{tt.configMap}}
@@ -169,7 +141,7 @@ func TestWhatAWatchWaitsForIsSaidWhereNoLineCanBeWrittenAgain(t *testing.T) {
 			"/api/v1/namespaces/mirrorset-system/configmaps": plugintest.Lists(t, configMaps, func() any { return configMaps }),
 		})
 		r := run(t, "", "nodes", "--server", url, "--watch", "--timeout=1500ms")
-		if r.Code != 1 || !strings.HasPrefix(r.Stderr, tt.want) || strings.Count(r.Stderr, "kubectl mirrors doctor") != 1 {
+		if r.Code != 1 || !strings.HasPrefix(r.Stderr, tt.want) || strings.Count(r.Stderr, "kubectl mirrors ") != 1 {
 			t.Errorf("%s: exit code %d:\n%s%s\nwant %q, once", tt.name, r.Code, r.Stdout, r.Stderr, tt.want)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // Printable quotes a file's name that could do something to a terminal.
@@ -43,4 +44,18 @@ func FirstOf(names []string, most int) string {
 		text += fmt.Sprintf(" and %d more", more)
 	}
 	return text
+}
+
+// Harmless writes out what could do something to a terminal, or have a line read otherwise than it is. What a node, a set or an annotation says
+// comes from others.
+func Harmless(line string) string {
+	var text strings.Builder
+	for _, r := range line {
+		if unicode.IsPrint(r) {
+			text.WriteRune(r)
+			continue
+		}
+		text.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+	}
+	return text.String()
 }

@@ -1,7 +1,7 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package diff
+package pulls
 
 import (
 	"bytes"
@@ -23,7 +23,7 @@ var words = map[string]string{
 }
 
 // printTables prints a table of the sets that go, one of sources and one of findings, each unless it is empty.
-func (d *difference) printTables(out io.Writer) error {
+func (d *Difference) printTables(out io.Writer) error {
 	var text bytes.Buffer
 	table := tabwriter.NewWriter(&text, 0, 0, 3, ' ', 0)
 	begin := func(rows int, header string) error {
@@ -66,7 +66,7 @@ func (d *difference) printTables(out io.Writer) error {
 }
 
 // printRows prints what changes for digests, and then what changes for tags.
-func (c *sourceChange) printRows(table io.Writer) {
+func (c *SourceChange) printRows(table io.Writer) {
 	if c.byDigest {
 		printSides(table, string(c.Source), c.Changes, c.Before, c.After)
 	}
@@ -81,7 +81,7 @@ func (c *sourceChange) printRows(table io.Writer) {
 }
 
 // printSides prints what is before and after side by side, a pull source a row.
-func printSides(table io.Writer, what string, changes []string, from, to pulls) {
+func printSides(table io.Writer, what string, changes []string, from, to Places) {
 	before, after := from.rows(), to.rows()
 	first := [2]string{what, say(changes)}
 	for i := range max(len(before), len(after)) {
@@ -107,7 +107,7 @@ func say(changes []string) string {
 }
 
 // rows are the pull sources, and what happens where all of them fail and more could have been tried.
-func (p pulls) rows() (rows []mirrors.Scope) {
+func (p Places) rows() (rows []mirrors.Scope) {
 	for _, place := range p.PullSources {
 		if slices.Contains(p.Insecure, place) {
 			place += " (insecure)"

@@ -1,7 +1,8 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package diff
+// Package pulls tells how images are pulled otherwise by other rules: by sets that are yet to be applied, or by what was published before.
+package pulls
 
 import (
 	"fmt"
@@ -25,28 +26,28 @@ const (
 	mirrorsSecured   = "MirrorsSecured"
 )
 
-// sourceChange is a source whose images are pulled otherwise.
-type sourceChange struct {
+// SourceChange is a source whose images are pulled otherwise.
+type SourceChange struct {
 	Source mirrors.Scope `json:"source"`
 	// Changes are Gained or Lost where the source has a rule on one side only, then what that means for a pull by digest.
 	Changes []string `json:"changes"`
-	Before  pulls    `json:"before"`
-	After   pulls    `json:"after"`
+	Before  Places   `json:"before"`
+	After   Places   `json:"after"`
 	// ByTag is there where a pull by tag has other mirrors.
-	ByTag *tagChange `json:"byTag,omitempty"`
+	ByTag *TagChange `json:"byTag,omitempty"`
 
 	byDigest bool // a pull by digest changes
 }
 
-// tagChange is what changes for images that are named by tag.
-type tagChange struct {
+// TagChange is what changes for images that are named by tag.
+type TagChange struct {
 	Changes []string `json:"changes"`
-	Before  pulls    `json:"before"`
-	After   pulls    `json:"after"`
+	Before  Places   `json:"before"`
+	After   Places   `json:"after"`
 }
 
-// pulls is where the images of a source come from that are named in one way.
-type pulls struct {
+// Places is where the images of a source come from that are named in one way.
+type Places struct {
 	// By is the source whose rule decides: a broader one where it has none of its own; empty where there is none either.
 	By mirrors.Scope `json:"by"`
 	// Sets are those that the rule is from.
@@ -60,14 +61,14 @@ type pulls struct {
 }
 
 // compareRules compares the pulls of every source that has a rule.
-func compareRules(before, after []mirrors.Rule) []sourceChange {
+func compareRules(before, after []mirrors.Rule) []SourceChange {
 	old, current := newSide(before), newSide(after)
 	sources := maps.Clone(old.sources)
 	maps.Copy(sources, current.sources)
-	changes := []sourceChange{}
+	changes := []SourceChange{}
 	for _, source := range slices.Sorted(maps.Keys(sources)) {
 		name := representative(source, sources)
-		change := sourceChange{Source: source, Changes: []string{}, ByTag: compareTags(old, current, source, name)}
+		change := SourceChange{Source: source, Changes: []string{}, ByTag: compareTags(old, current, source, name)}
 		change.Before, change.After = old.pullsOf(source, name, mirrors.ByDigest), current.pullsOf(source, name, mirrors.ByDigest)
 		pulled := changesOf(change.Before, change.After)
 		change.byDigest = len(pulled) > 0
@@ -87,8 +88,8 @@ func compareRules(before, after []mirrors.Rule) []sourceChange {
 
 // compareTags returns nil where tags have the mirrors that they had. That a source is blocked or opened is said of digests, and
 // holds for tags too (T5).
-func compareTags(old, current side, source, name mirrors.Scope) *tagChange {
-	change := tagChange{Before: old.pullsOf(source, name, mirrors.ByTag), After: current.pullsOf(source, name, mirrors.ByTag)}
+func compareTags(old, current side, source, name mirrors.Scope) *TagChange {
+	change := TagChange{Before: old.pullsOf(source, name, mirrors.ByTag), After: current.pullsOf(source, name, mirrors.ByTag)}
 	if slices.Equal(change.Before.mirrors(), change.After.mirrors()) && slices.Equal(change.Before.Insecure, change.After.Insecure) {
 		return nil
 	}
@@ -123,12 +124,12 @@ func newSide(rules []mirrors.Rule) side {
 }
 
 // pullsOf answers for all of a source, of which the name is an example, as far as it is named in one way.
-func (s side) pullsOf(source, name mirrors.Scope, mode mirrors.Mode) pulls {
+func (s side) pullsOf(source, name mirrors.Scope, mode mirrors.Mode) Places {
 	rule := s.index.Resolve(mirrors.Reference{Name: string(name)}).Rule
 	if rule == nil {
-		return pulls{Sets: []string{}, PullSources: []mirrors.Scope{source}}
+		return Places{Sets: []string{}, PullSources: []mirrors.Scope{source}}
 	}
-	found := pulls{By: rule.Source, Sets: output.SetsOf(rule.Entries()), Blocked: rule.Blocked, PullSources: []mirrors.Scope{}}
+	found := Places{By: rule.Source, Sets: output.SetsOf(rule.Entries()), Blocked: rule.Blocked, PullSources: []mirrors.Scope{}}
 	for _, m := range rule.MirrorsFor(mode) {
 		place := m.Location + mirrors.Scope(rule.Source.Rest(source))
 		if !s.index.Resolve(mirrors.Reference{Name: string(place)}).Blocked { // Q4
@@ -145,14 +146,14 @@ func (s side) pullsOf(source, name mirrors.Scope, mode mirrors.Mode) pulls {
 }
 
 // mirrors returns the pull sources without the source at the end.
-func (p pulls) mirrors() []mirrors.Scope {
+func (p Places) mirrors() []mirrors.Scope {
 	if p.Blocked {
 		return p.PullSources
 	}
 	return p.PullSources[:len(p.PullSources)-1]
 }
 
-func changesOf(before, after pulls) []string {
+func changesOf(before, after Places) []string {
 	var changes []string
 	old, current := before.mirrors(), after.mirrors()
 	kept := without(old, without(old, current))

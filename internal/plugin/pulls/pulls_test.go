@@ -1,7 +1,7 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package diff
+package pulls
 
 import (
 	"slices"
@@ -126,7 +126,7 @@ func TestMirrorsThatBecomeInsecureAreAChange(t *testing.T) {
 		}
 	}
 	var out strings.Builder
-	if err := (&difference{Sources: compareRules(rules(""), rules("n.com"))}).printTables(&out); err != nil || !strings.Contains(out.String(), "mirrors made insecure") || strings.Count(out.String(), "n.com/1 (insecure)\n") != 1 {
+	if err := (&Difference{Sources: compareRules(rules(""), rules("n.com"))}).printTables(&out); err != nil || !strings.Contains(out.String(), "mirrors made insecure") || strings.Count(out.String(), "n.com/1 (insecure)\n") != 1 {
 		t.Errorf("%v:\n%s", err, out.String())
 	}
 }

@@ -1,0 +1,148 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package history
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"slices"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/mirrorset/mirrorset/internal/kinds"
+	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/payload"
+)
+
+// Set is the state of a set.
+type Set struct {
+	Kind       string `json:"kind"`
+	Name       string `json:"name"`
+	UID        string `json:"uid"`
+	Generation int64  `json:"generation"`
+	// Insecure is a digest of the annotation mirrorset.io/insecure-mirrors, whose changes make no generation; empty where the set has none.
+	Insecure string `json:"insecure,omitempty"`
+}
+
+// SetOf returns the state that a set is in.
+func SetOf(s *kinds.Set) Set {
+	state := Set{Kind: s.Kind.Name, Name: s.GetName(), UID: string(s.GetUID()), Generation: s.GetGeneration()}
+	if insecure := s.GetAnnotations()[mirrors.InsecureAnnotation]; insecure != "" { // which can have 256 KiB
+		sum := sha256.Sum256([]byte(insecure))
+		state.Insecure = hex.EncodeToString(sum[:8])
+	}
+	return state
+}
+
+func compareSets(a, b Set) int {
+	return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name))
+}
+
+// The ways in which sets change.
+const (
+	Created = "created"
+	Changed = "changed"
+	Deleted = "deleted"
+)
+
+// Change is how a set differs from what it was when the text before was made.
+type Change struct {
+	// What is [Created], [Changed] or [Deleted].
+	What       string `json:"what"`
+	Kind       string `json:"kind"`
+	Name       string `json:"name"`
+	Generation int64  `json:"generation,omitempty"`
+	// By is the field manager that wrote it, as in kubectl-client-side-apply, and At when; both are empty for a set that was deleted.
+	By string      `json:"by,omitempty"`
+	At metav1.Time `json:"at,omitzero"`
+}
+
+func compareChanges(a, b Change) int {
+	return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name))
+}
+
+// changes returns how sets differ from those of the record before. Every set is created where there is none; a record that is partial says
+// nothing about a set that it does not name.
+func changes(before *Record, after []kinds.Set) []Change {
+	was := make(map[Set]Set) // by states that have a kind and a name only
+	var all []Change
+	if before != nil {
+		for _, s := range before.Sets {
+			was[Set{Kind: s.Kind, Name: s.Name}] = s
+		}
+	}
+	for i := range after {
+		now := SetOf(&after[i])
+		name := Set{Kind: now.Kind, Name: now.Name}
+		old, there := was[name]
+		delete(was, name)
+		change := Change{What: Created, Kind: now.Kind, Name: now.Name, Generation: now.Generation}
+		switch {
+		case there && old == now, !there && before != nil && before.Partial:
+			continue
+		case there && old.UID == now.UID:
+			change.What = Changed
+		}
+		change.lastWriter(&after[i], old)
+		all = append(all, change)
+	}
+	for _, s := range was {
+		all = append(all, Change{What: Deleted, Kind: s.Kind, Name: s.Name})
+	}
+	slices.SortFunc(all, compareChanges)
+	return all
+}
+
+// since adds what changed later, without making another text, to what led to the text.
+func since(earlier, later []Change) []Change {
+	all := slices.Clone(later)
+	for _, e := range earlier {
+		at, again := slices.BinarySearchFunc(later, e, compareChanges)
+		switch {
+		case !again:
+			all = append(all, e)
+		case e.What == Created && all[at].What == Changed:
+			all[at].What = Created
+		}
+	}
+	slices.SortFunc(all, compareChanges)
+	return all
+}
+
+// lastWriter adds who wrote what a change is about, and when: whoever owns the entries of the set, or its annotation where that alone
+// changed; where nobody does, as of entries that were taken away, who wrote anything last. A status does not count.
+func (c *Change) lastWriter(s *kinds.Set, old Set) {
+	path := []string{"f:spec", "f:" + s.Kind.Field}
+	if c.What == Changed && c.Generation == old.Generation {
+		path = []string{"f:metadata", "f:annotations", "f:" + mirrors.InsecureAnnotation}
+	}
+	owned := false
+	for _, entry := range s.GetManagedFields() {
+		if entry.Subresource != "" || entry.Manager == payload.FieldManager || entry.Time == nil {
+			continue
+		}
+		owns := owns(entry.FieldsV1, path)
+		if c.By == "" || owns && !owned || owns == owned && !entry.Time.Before(&c.At) {
+			c.By, c.At, owned = entry.Manager, *entry.Time, owns
+		}
+	}
+}
+
+// owns tells whether fields of an object have one at a path.
+func owns(fields *metav1.FieldsV1, path []string) bool {
+	if fields == nil {
+		return false
+	}
+	at := fields.GetRawBytes()
+	for _, name := range path {
+		var below map[string]json.RawMessage
+		if json.Unmarshal(at, &below) != nil || below[name] == nil {
+			return false
+		}
+		at = below[name]
+	}
+	return true
+}

@@ -1,0 +1,133 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package history
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"errors"
+	"strings"
+
+	appsv1 "k8s.io/api/apps/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/mirrorset/mirrorset/internal/payload"
+)
+
+const (
+	// Component is the value of the label app.kubernetes.io/component by which records are listed.
+	Component = "rules-history"
+	// maxData bounds what an object holds, in bytes: etcd takes 1.5 MiB with all that is around it.
+	maxData = 1_500_000
+	// maxDetail bounds what is unpacked into memory beside the text, in bytes.
+	maxDetail = 16 << 20
+	// maxBlockers bounds the names of the sets that block sources, in bytes, as they are in the ConfigMap (N9).
+	maxBlockers = 64 << 10
+)
+
+// errTooMuch is about an object that unpacks to more than any record has.
+var errTooMuch = errors.New("it holds more than a record can have")
+
+// Labels are those of every record.
+var Labels = map[string]string{
+	"app.kubernetes.io/name":       "mirrorset",
+	"app.kubernetes.io/component":  Component,
+	"app.kubernetes.io/managed-by": payload.FieldManager,
+}
+
+// content is what a ControllerRevision holds of a record. Its fields stand in the order of their names, as an API server puts them when the
+// object is patched: it takes another order for a change of what cannot be changed.
+type content struct {
+	Detail     []byte `json:"detail"` // a [detail] in JSON, gzipped
+	Digest     string `json:"digest"`
+	Format     int    `json:"format"`
+	Partial    bool   `json:"partial,omitempty"`
+	SetsDigest string `json:"setsDigest,omitempty"`
+	Text       []byte `json:"text"` // gzipped
+}
+
+// detail is all that can be as large as there are sets.
+type detail struct {
+	Sets     []Set             `json:"sets,omitempty"`
+	Changes  []Change          `json:"changes,omitempty"`
+	Blockers map[string]string `json:"blockers,omitempty"`
+}
+
+// Name is that of the ControllerRevision of a text that is of these sets, by their digests. Another text, or the same text of other sets,
+// has another one, because what an object holds cannot be changed.
+func Name(digest, setsDigest string) string {
+	name := payload.ConfigMapName
+	for _, d := range []string{digest, setsDigest} {
+		if _, sum, ok := strings.Cut(d, ":"); ok {
+			name += "-" + sum[:min(len(sum), 16)]
+		}
+	}
+	return name
+}
+
+// Object returns the record as it is kept, in a namespace. Where it has no room for all changes or sets, the record is partial there.
+func (r *Record) Object(namespace string) (*appsv1.ControllerRevision, error) {
+	text, err := pack(r.Text)
+	if err != nil {
+		return nil, err
+	}
+	c := content{Format: r.Format, Digest: r.Digest, SetsDigest: r.SetsDigest, Text: text, Partial: r.Partial}
+	d := detail{Sets: r.Sets, Changes: r.Changes, Blockers: r.Blockers}
+	if blockers, err := json.Marshal(d.Blockers); err != nil || len(blockers) > maxBlockers {
+		d.Blockers = nil
+	}
+	for {
+		data, err := c.with(d)
+		switch {
+		case err == nil:
+			return &appsv1.ControllerRevision{
+				ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: Name(r.Digest, r.SetsDigest), Labels: Labels},
+				Revision:   r.Revision,
+				Data:       runtime.RawExtension{Raw: data},
+			}, nil
+		case !errors.Is(err, errTooMuch):
+			return nil, err
+		case len(d.Changes) > 0: // which are for people only
+			d.Changes = d.Changes[:len(d.Changes)/2]
+		case len(d.Sets) > 0:
+			d.Sets = d.Sets[:len(d.Sets)/2]
+		default:
+			return nil, err
+		}
+		c.Partial = true
+	}
+}
+
+// with returns the content with this detail as an object holds it. It fails with [errTooMuch].
+func (c content) with(d detail) ([]byte, error) {
+	plain, err := json.Marshal(d)
+	if err == nil && len(plain) > maxDetail {
+		err = errTooMuch
+	}
+	if err != nil {
+		return nil, err
+	}
+	if c.Detail, err = pack(plain); err != nil {
+		return nil, err
+	}
+	data, err := json.Marshal(c)
+	if err == nil && len(data) > maxData {
+		err = errTooMuch
+	}
+	return data, err
+}
+
+func pack(plain []byte) ([]byte, error) {
+	var packed bytes.Buffer
+	w := gzip.NewWriter(&packed)
+	if _, err := w.Write(plain); err != nil {
+		return nil, err
+	}
+	if err := w.Close(); err != nil {
+		return nil, err
+	}
+	return packed.Bytes(), nil
+}

@@ -1,0 +1,144 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package history
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"unicode"
+
+	appsv1 "k8s.io/api/apps/v1"
+
+	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/payload"
+	"github.com/mirrorset/mirrorset/internal/registriesconf"
+)
+
+// Read returns the record that an object keeps. Its text is what the manager would publish, or it fails: whoever may write
+// ControllerRevisions must not have an undo publish anything else than rules.
+func Read(object *appsv1.ControllerRevision) (Record, error) {
+	r, c, err := glance(object)
+	if err == nil {
+		err = r.readText(c.Text)
+	}
+	if err != nil {
+		return Record{}, failed(object, err)
+	}
+	return r, nil
+}
+
+// Glance returns the record that an object says to keep, without its text, at which it does not look.
+func Glance(object *appsv1.ControllerRevision) (Record, error) {
+	r, _, err := glance(object)
+	if err != nil {
+		return Record{}, failed(object, err)
+	}
+	return r, nil
+}
+
+func failed(object *appsv1.ControllerRevision, err error) error {
+	return fmt.Errorf("ControllerRevision %s/%s is no record of rules: %w", object.Namespace, object.Name, err)
+}
+
+func glance(object *appsv1.ControllerRevision) (r Record, c content, err error) {
+	if err := decode(object.Data.Raw, &c); err != nil {
+		return r, c, fmt.Errorf("data: %w", err)
+	}
+	if c.Format > payload.Format {
+		return r, c, fmt.Errorf("format %d, where %d is the newest that is known: %w", c.Format, payload.Format, payload.ErrNewer)
+	}
+	if c.Format < payload.FormatDigests {
+		return r, c, fmt.Errorf("format %d is out of range", c.Format)
+	}
+	if object.Revision <= 0 {
+		return r, c, fmt.Errorf("revision %d is out of range", object.Revision)
+	}
+	if name := Name(c.Digest, c.SetsDigest); name != object.Name {
+		return r, c, fmt.Errorf("by its digests its name would be %q", name)
+	}
+	plain, err := unpack(c.Detail, maxDetail)
+	if err != nil {
+		return r, c, fmt.Errorf("detail: %w", err)
+	}
+	var d detail
+	if err := decode(plain, &d); err != nil {
+		return r, c, fmt.Errorf("detail: %w", err)
+	}
+	r = Record{
+		Revision: object.Revision, Published: object.CreationTimestamp, Format: c.Format, Digest: c.Digest, Blockers: d.Blockers,
+		SetsDigest: c.SetsDigest, Sets: d.Sets, Changes: d.Changes, Partial: c.Partial,
+	}
+	slices.SortFunc(r.Sets, compareSets)
+	slices.SortFunc(r.Changes, compareChanges)
+	return r, c, r.checkWords()
+}
+
+func decode(data []byte, into any) error {
+	err := json.Unmarshal(data, into)
+	var wrong *json.UnmarshalTypeError // whose text names types of ours
+	if errors.As(err, &wrong) {
+		return fmt.Errorf("%q is a %s, and something else belongs there", wrong.Field, wrong.Value)
+	}
+	return err
+}
+
+// checkWords refuses what nobody could have called a set, a source or a field manager, because people are shown it on terminals.
+func (r *Record) checkWords() error {
+	var words []string
+	for _, s := range r.Sets {
+		words = append(words, s.Kind, s.Name, s.UID, s.Insecure)
+	}
+	for _, c := range r.Changes {
+		words = append(words, c.What, c.Kind, c.Name, c.By)
+	}
+	for source, sets := range r.Blockers {
+		words = append(words, source, sets)
+	}
+	for _, word := range words {
+		if strings.ContainsFunc(word, func(c rune) bool { return !unicode.IsPrint(c) }) {
+			return fmt.Errorf("detail: %q is no name", word)
+		}
+	}
+	return nil
+}
+
+// readText adds the text, once it has proved to be the one that the record says.
+func (r *Record) readText(packed []byte) (err error) {
+	if r.Text, err = unpack(packed, registriesconf.MaxText); err != nil {
+		return fmt.Errorf("text: %w", err)
+	}
+	if err := r.Payload(r.Revision).Check(); err != nil {
+		return err
+	}
+	rules, err := registriesconf.Decode(r.Text)
+	if err != nil {
+		return err
+	}
+	forTags := func(m mirrors.Mirror) bool { return m.Modes&mirrors.ByTag != 0 }
+	for i := range rules {
+		if r.Format < payload.FormatTags && slices.ContainsFunc(rules[i].Mirrors, forTags) {
+			return fmt.Errorf("format %d, which cannot say the mirrors for tags of %s", r.Format, rules[i].Source)
+		}
+	}
+	return nil
+}
+
+// unpack returns what was gzipped, unless that is more than so many bytes.
+func unpack(packed []byte, most int) ([]byte, error) {
+	r, err := gzip.NewReader(bytes.NewReader(packed))
+	if err != nil {
+		return nil, err
+	}
+	plain, err := io.ReadAll(io.LimitReader(r, int64(most)+1))
+	if err == nil && len(plain) > most {
+		err = errTooMuch
+	}
+	return plain, err
+}

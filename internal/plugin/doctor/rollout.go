@@ -1,0 +1,42 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package doctor
+
+import (
+	"github.com/mirrorset/mirrorset/internal/kinds"
+	"github.com/mirrorset/mirrorset/internal/plugin/cluster"
+
+	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
+)
+
+// lookAtRollout wants what is published to be what the sets say, and nobody's order to stand in the way of the next change
+// (docs/semantics.md C3 to C6).
+func (p *patient) lookAtRollout(sets []kinds.Set) {
+	if p.published == nil {
+		return
+	}
+	hold := p.published.Hold(sets)
+	switch {
+	case hold == nil:
+		p.lookAtOrders()
+	case hold.Reason == configv1.ReasonNotPublished: // as the sets say themselves
+	case !hold.Waits():
+		p.found.add(wrong, "sets", "not in force as they are now: "+hold.Why, hold.Remedy)
+	case hold.Reason == configv1.ReasonCanaryProgressing:
+		p.found.add(odd, "sets", "not yet in force on all nodes: "+hold.Why, "To follow it: "+p.published.RolloutCommand("status"))
+	default:
+		p.found.add(odd, "sets", hold.Why, "If it stays so for a minute, look at the manager:\nkubectl -n "+p.Namespace+" logs deployment/"+cluster.ManagerDeployment)
+	}
+}
+
+// lookAtOrders is for what keeps nothing back at present.
+func (p *patient) lookAtOrders() {
+	resume := "If that is no longer wanted: " + p.published.RolloutCommand("resume")
+	if undone := p.published.Undone; undone != nil {
+		p.found.add(odd, "rollout", cluster.SayUndo(undone)+"; the next change of a set has to wait", resume)
+	}
+	if paused := p.published.Paused; paused != nil {
+		p.found.add(odd, "rollout", cluster.SayPause(paused)+"; the next change of a set has to wait", resume)
+	}
+}
