@@ -39,6 +39,7 @@ func TestACanaryHasPassedOnlyWhereItSaysSo(t *testing.T) {
 		{"no report", mirrorsetv1alpha1.MirrorNodeStatus{}, false, "", ""},
 		{"an earlier revision", fleettest.Reported(19, passed), false, "", ""},
 		{"it failed", fleettest.Reported(19, applied(metav1.ConditionFalse, mirrorsetv1alpha1.ReasonFailed)), false, "because", ""},
+		{"it refuses what is older than what it has, as after etcd was restored", fleettest.Reported(30, applied(metav1.ConditionFalse, mirrorsetv1alpha1.ReasonFailed)), false, "", "because"},
 		{"a changed source is not in force", fleettest.Reported(20, passed, lost("s.com"), applied(metav1.ConditionFalse, mirrorsetv1alpha1.ReasonNotInForce)), false, "because", ""},
 		{"another source is not in force", fleettest.Reported(20, passed, lost("t.com"), applied(metav1.ConditionFalse, mirrorsetv1alpha1.ReasonNotInForce)), true, "", ""},
 		{"its agent is gone", fleettest.Reported(20, passed, applied(metav1.ConditionUnknown, mirrorsetv1alpha1.ReasonAgentNotReady)), false, "", "because"},
