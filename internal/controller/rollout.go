@@ -133,6 +133,8 @@ func trierOf(m fleet.Member, tried *payload.Canary, changed map[string]bool) pla
 	switch {
 	case where == standing.Failing && m.Status.Revision > tried.Revision: // it refuses what is older; the manager publishes again above it
 		t.Waiting = why
+	case m.Applied().Reason == mirrorsetv1alpha1.ReasonFailed:
+		t.Refusal = cmp.Or(m.Applied().Message, "its agent reports a failure")
 	case where == standing.Failing:
 		t.Failure = cmp.Or(why, "its agent reports a failure")
 	case where != standing.InForce:
