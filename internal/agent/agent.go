@@ -104,17 +104,20 @@ func newNode(host *hostfile.Host, log logr.Logger, open []sink.Open, metrics pro
 	env := sink.Env{
 		Host: host, Log: log, Repairs: newRepairs(metrics), Metrics: metrics,
 		Runtime: func() nodecheck.Runtime { return nodecheck.RuntimeOf(n.runtimeVersion()) },
-		Wake: func() {
-			select {
-			case n.wakes <- struct{}{}:
-			default: // it is to do one already
-			}
-		},
+		Wake:    n.wake,
 	}
 	for _, open := range open {
 		n.sinks = append(n.sinks, open(env))
 	}
 	return n
+}
+
+// wake asks for another pass.
+func (n *node) wake() {
+	select {
+	case n.wakes <- struct{}{}:
+	default: // it is to do one already
+	}
 }
 
 // restore takes what an earlier agent accepted on this host (N6).
@@ -250,6 +253,11 @@ func (n *node) write(apply []func() sink.Outcome, all bool) error {
 		n.inForce = payload.Payload{Revision: n.accepted.Revision, Digest: n.accepted.Digest}
 	}
 	return err
+}
+
+// isWhole reports whether all that was accepted is written.
+func (n *node) isWhole() bool {
+	return n.accepted != nil && n.inForce.Revision == n.accepted.Revision && n.inForce.Digest == n.accepted.Digest
 }
 
 // logFindings logs what is odd if that is not what it was the last time.

@@ -130,6 +130,9 @@ func (p *Publisher) publish(ctx context.Context, c published, next content, sour
 	if c.payload == nil || c.payload.Revision != next.Revision {
 		p.Metrics.publishing(next.Revision, next.Digest, time.Now())
 	}
+	if next.canary != nil && (c.canary == nil || c.canary.Revision != next.canary.Revision) {
+		p.Metrics.publishing(next.canary.Revision, next.canary.Digest, time.Now())
+	}
 	apply := corev1ac.ConfigMap(payload.ConfigMapName, p.Namespace).
 		WithLabels(labels).WithAnnotations(annotations).WithData(data).WithBinaryData(binaryData)
 	if c.configMap != nil {

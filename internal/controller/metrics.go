@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -29,6 +30,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/controller/operand"
 	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/plan"
 	"github.com/mirrorset/mirrorset/internal/standing"
 )
 
@@ -40,12 +42,16 @@ const (
 	nodeSilent  = "silent"   // its agent never reported, has not followed for a minute and does not say why, or has had no Ready Pod for a minute
 )
 
+// stages are those that the latest change of the rules can be in.
+var stages = []plan.Stage{plan.Steady, plan.Canary, plan.Halted, plan.NoCanaries, plan.Paused, plan.RolledBack}
+
 // The kinds that writes are counted by.
 const (
 	configMapWrites  = "configmap"
 	setStatusWrites  = "set_status"
 	mirrorNodeWrites = "mirrornode"
 	daemonSetWrites  = "daemonset"
+	recordWrites     = "controllerrevision"
 )
 
 const (
@@ -63,7 +69,7 @@ type Metrics struct {
 	nodes    client.Reader
 	settings operand.AgentSettings
 
-	sets, rules, findings, revision, byState *prometheus.Desc
+	sets, rules, findings, revision, stage, byState *prometheus.Desc
 
 	render, propagation prometheus.Histogram
 	writes              *prometheus.CounterVec
@@ -87,7 +93,8 @@ func NewMetrics(board *Board, nodes client.Reader, settings operand.AgentSetting
 		sets:     prometheus.NewDesc("mirrorset_sets", "Sets that there are, by their kind.", []string{"kind"}, nil),
 		rules:    prometheus.NewDesc("mirrorset_rules", "Sources that the sets have rules for once they are merged.", nil, nil),
 		findings: prometheus.NewDesc("mirrorset_findings", "Findings about the sets by their reason.", []string{"reason", "class"}, nil),
-		revision: prometheus.NewDesc("mirrorset_revision", "Revision that is published; 0 while there is none.", nil, nil),
+		revision: prometheus.NewDesc("mirrorset_revision", "Revision that is published for all nodes; 0 while there is none.", nil, nil),
+		stage:    prometheus.NewDesc("mirrorset_rollout_stage", "1 for the stage that the latest change of the rules is in, and 0 for the others.", []string{"stage"}, nil),
 		byState:  prometheus.NewDesc("mirrorset_nodes", "Nodes that are to have an agent, by where they are with what is published.", []string{"state"}, nil),
 		render: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "mirrorset_render_duration_seconds",
@@ -104,7 +111,7 @@ func NewMetrics(board *Board, nodes client.Reader, settings operand.AgentSetting
 			Help: "Objects that the manager wrote or deleted, by their kind.",
 		}, []string{"kind"}),
 	}
-	for _, kind := range []string{configMapWrites, setStatusWrites, mirrorNodeWrites, daemonSetWrites} {
+	for _, kind := range []string{configMapWrites, setStatusWrites, mirrorNodeWrites, daemonSetWrites, recordWrites} {
 		m.writes.WithLabelValues(kind)
 	}
 	return m
@@ -112,7 +119,7 @@ func NewMetrics(board *Board, nodes client.Reader, settings operand.AgentSetting
 
 // Describe is for the registry.
 func (m *Metrics) Describe(descriptions chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{m.sets, m.rules, m.findings, m.revision, m.byState} {
+	for _, d := range []*prometheus.Desc{m.sets, m.rules, m.findings, m.revision, m.stage, m.byState} {
 		descriptions <- d
 	}
 	for _, c := range []prometheus.Collector{m.render, m.propagation, m.writes} {
@@ -137,6 +144,13 @@ func (m *Metrics) Collect(metrics chan<- prometheus.Metric) {
 	}
 	gauge(m.rules, float64(len(published.Result.Rules)))
 	gauge(m.revision, float64(published.Revision))
+	for _, stage := range stages { // none is 1 while the rules cannot be published
+		is := 0.0
+		if stage == published.Stage {
+			is = 1
+		}
+		gauge(m.stage, is, string(stage))
+	}
 	byReason := make(map[mirrors.Reason]int)
 	for _, f := range published.Result.Findings {
 		byReason[f.Reason]++
@@ -159,13 +173,14 @@ func (m *Metrics) Collect(metrics chan<- prometheus.Metric) {
 	}
 }
 
-// stateOf tells where a node is with what is published as a whole.
+// stateOf tells where a node is with what is published for it as a whole.
 func stateOf(m *fleet.Member, published *Snapshot) string {
 	applied := m.Applied()
 	if applied.Status != metav1.ConditionTrue && applied.Status != metav1.ConditionFalse {
 		return nodeSilent
 	}
-	where, _ := standing.OfSources(&m.Status, published.Revision, nil, published.published())
+	own := published.published().For(m.Name)
+	where, _ := standing.OfSources(&m.Status, own.Revision, nil, own)
 	switch {
 	case where == standing.Behind:
 		return nodeBehind
@@ -182,13 +197,18 @@ func (m *Metrics) rendered(took time.Duration) {
 	}
 }
 
-// publishing takes note of a revision that is about to be written, before any node can have seen it.
+// publishing takes note of a revision that is about to be written, before any node can have seen it. Where canaries have it already, it is on
+// its way to the others from now on.
 func (m *Metrics) publishing(revision int64, digest string, at time.Time) {
 	if m == nil {
 		return
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if i := slices.IndexFunc(m.publications, func(p publication) bool { return p.revision == revision && p.digest == digest }); i >= 0 {
+		m.publications[i].at = at
+		return
+	}
 	m.publications = append(m.publications, publication{revision: revision, digest: digest, at: at, arrived: make(map[string]bool)})
 	if more := len(m.publications) - maxPublications; more > 0 {
 		m.publications = slices.Delete(m.publications, 0, more)
@@ -262,6 +282,8 @@ func (m *Metrics) wrote(object any, err error) error {
 		m.writes.WithLabelValues(mirrorNodeWrites).Inc()
 	case *appsv1ac.DaemonSetApplyConfiguration:
 		m.writes.WithLabelValues(daemonSetWrites).Inc()
+	case *appsv1.ControllerRevision, *appsv1ac.ControllerRevisionApplyConfiguration:
+		m.writes.WithLabelValues(recordWrites).Inc()
 	}
 	return nil
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -33,6 +34,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/controller/operand"
 	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors/mirrorstest"
+	"github.com/mirrorset/mirrorset/internal/plan"
 )
 
 var update = flag.Bool("update", false, "write testdata/metrics.prom from what is served")
@@ -85,7 +87,7 @@ func snapshotOf(t *testing.T, sets string) *Snapshot {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &Snapshot{Sets: parsed, Result: kinds.Merge(parsed, nil), Revision: 20, Digest: "d"}
+	return &Snapshot{Sets: parsed, Result: kinds.Merge(parsed, nil), Revision: 20, Digest: "d", Stage: plan.Steady}
 }
 
 func applied(is metav1.ConditionStatus, reason string) func(*mirrorsetv1alpha1.MirrorNodeStatus) {
@@ -264,6 +266,7 @@ func TestWritesAreCountedByTheirKind(t *testing.T) {
 		for _, err := range []error{
 			c.Apply(ctx, corev1ac.ConfigMap("c", "n")), c.Delete(ctx, &corev1.ConfigMap{}),
 			c.Apply(ctx, appsv1ac.DaemonSet("d", "n")),
+			c.Apply(ctx, appsv1ac.ControllerRevision("r", "n")), c.Delete(ctx, &appsv1.ControllerRevision{}),
 			c.Create(ctx, &mirrorsetv1alpha1.MirrorNode{}), c.Delete(ctx, &mirrorsetv1alpha1.MirrorNode{}), c.Apply(ctx, mirrorsetv1alpha1ac.MirrorNode("m")), c.Status().Apply(ctx, mirrorsetv1alpha1ac.MirrorNode("m")),
 			c.Status().Apply(ctx, client.ApplyConfigurationFromUnstructured(set)),
 		} {
@@ -271,7 +274,7 @@ func TestWritesAreCountedByTheirKind(t *testing.T) {
 				t.Errorf("error %v", err)
 			}
 		}
-		want := map[string]float64{configMapWrites: 2, daemonSetWrites: 1, mirrorNodeWrites: 4, setStatusWrites: 1}
+		want := map[string]float64{configMapWrites: 2, daemonSetWrites: 1, recordWrites: 2, mirrorNodeWrites: 4, setStatusWrites: 1}
 		for kind, n := range want {
 			if failure != nil {
 				n = 0

@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -54,8 +55,7 @@ type Change struct {
 	Kind       string `json:"kind"`
 	Name       string `json:"name"`
 	Generation int64  `json:"generation,omitempty"`
-	// By is the field manager that wrote the set last, as in kubectl-client-side-apply, and At when; both are empty for a set that was
-	// deleted.
+	// By is the field manager that wrote it, as in kubectl-client-side-apply, and At when; both are empty for a set that was deleted.
 	By string      `json:"by,omitempty"`
 	At metav1.Time `json:"at,omitzero"`
 }
@@ -86,7 +86,7 @@ func changes(before *Record, after []kinds.Set) []Change {
 		case there && old.UID == now.UID:
 			change.What = Changed
 		}
-		change.By, change.At = writer(&after[i])
+		change.lastWriter(&after[i], old)
 		all = append(all, change)
 	}
 	for _, s := range was {
@@ -112,15 +112,37 @@ func since(earlier, later []Change) []Change {
 	return all
 }
 
-// writer returns the field manager that wrote an object last, and when. What was written to a status does not count.
-func writer(object metav1.Object) (by string, at metav1.Time) {
-	for _, entry := range object.GetManagedFields() {
+// lastWriter adds who wrote what a change is about, and when: whoever owns the entries of the set, or its annotation where that alone
+// changed; where nobody does, as of entries that were taken away, who wrote anything last. A status does not count.
+func (c *Change) lastWriter(s *kinds.Set, old Set) {
+	path := []string{"f:spec", "f:" + s.Kind.Field}
+	if c.What == Changed && c.Generation == old.Generation {
+		path = []string{"f:metadata", "f:annotations", "f:" + mirrors.InsecureAnnotation}
+	}
+	owned := false
+	for _, entry := range s.GetManagedFields() {
 		if entry.Subresource != "" || entry.Manager == payload.FieldManager || entry.Time == nil {
 			continue
 		}
-		if by == "" || !entry.Time.Before(&at) {
-			by, at = entry.Manager, *entry.Time
+		owns := owns(entry.FieldsV1, path)
+		if c.By == "" || owns && !owned || owns == owned && !entry.Time.Before(&c.At) {
+			c.By, c.At, owned = entry.Manager, *entry.Time, owns
 		}
 	}
-	return by, at
+}
+
+// owns tells whether fields of an object have one at a path.
+func owns(fields *metav1.FieldsV1, path []string) bool {
+	if fields == nil {
+		return false
+	}
+	at := fields.GetRawBytes()
+	for _, name := range path {
+		var below map[string]json.RawMessage
+		if json.Unmarshal(at, &below) != nil || below[name] == nil {
+			return false
+		}
+		at = below[name]
+	}
+	return true
 }

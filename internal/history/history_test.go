@@ -47,9 +47,22 @@ func sets(t *testing.T, all ...of) []kinds.Set {
 	return made
 }
 
+// The fields that field managers own.
+const (
+	entries    = `{"f:spec": {".": {}, "f:imageDigestMirrors": {}}}`
+	annotation = `{"f:metadata": {"f:annotations": {".": {}, "f:mirrorset.io/insecure-mirrors": {}}}}`
+	labels     = `{"f:metadata": {"f:labels": {"f:team": {}}}, "f:spec": {}}`
+)
+
 // wrote is an entry of managedFields, so many minutes after some hour.
-func wrote(manager, subresource string, minute int) metav1.ManagedFieldsEntry {
-	return metav1.ManagedFieldsEntry{Manager: manager, Subresource: subresource, Time: at(minute)}
+func wrote(manager, fields string, minute int) metav1.ManagedFieldsEntry {
+	return metav1.ManagedFieldsEntry{Manager: manager, Time: at(minute), FieldsV1: metav1.NewFieldsV1(fields)}
+}
+
+func wroteStatus(manager string, minute int) metav1.ManagedFieldsEntry {
+	entry := wrote(manager, entries, minute)
+	entry.Subresource = "status"
+	return entry
 }
 
 func at(minute int) *metav1.Time {
@@ -66,17 +79,21 @@ func TestARecordSaysHowSetsChangedAndWhoWroteThem(t *testing.T) {
 		}
 	}
 	after := history.Of(payload.New(revision+1, []byte("other")), sets(t,
-		of{name: "new", uid: "7", generation: 1, written: []metav1.ManagedFieldsEntry{wrote("kubectl-create", "", 1)}},
+		of{name: "new", uid: "7", generation: 1, written: []metav1.ManagedFieldsEntry{wrote("kubectl-create", entries, 1)}},
 		of{name: "edited", uid: "2", generation: 2, written: []metav1.ManagedFieldsEntry{
-			wrote("argocd", "", 1), wrote("kubectl-edit", "", 3), wrote("helm", "", 2), wrote(payload.FieldManager, "", 4), wrote("other", "status", 5), {Manager: "timeless"},
+			wrote("argocd", entries, 1), wrote("kubectl-edit", entries, 3), wrote("helm", entries, 2), wrote(payload.FieldManager, entries, 4),
+			wroteStatus("other", 5), {Manager: "timeless"}, wrote("kubectl-label", labels, 6), wrote("kubectl-annotate", annotation, 7),
 		}},
-		of{name: "same", uid: "1", generation: 1, written: []metav1.ManagedFieldsEntry{wrote("kubectl-label", "", 9)}},
-		of{name: "anew", uid: "6", generation: 1}, of{name: "insecure", uid: "5", generation: 1, insecure: "m.com, n.com"}), &before)
+		of{name: "same", uid: "1", generation: 1, written: []metav1.ManagedFieldsEntry{wrote("kubectl-label", labels, 9)}},
+		of{name: "anew", uid: "6", generation: 1, written: []metav1.ManagedFieldsEntry{wrote("first", labels, 1), wrote("second", "damaged", 3), {Manager: "third", Time: at(2)}}},
+		of{name: "insecure", uid: "5", generation: 1, insecure: "m.com, n.com", written: []metav1.ManagedFieldsEntry{
+			wrote("kubectl-edit", entries, 6), wrote("kubectl-annotate", annotation, 5),
+		}}), &before)
 	want := []history.Change{
-		{What: history.Created, Kind: "ImageDigestMirrorSet", Name: "anew", Generation: 1},
+		{What: history.Created, Kind: "ImageDigestMirrorSet", Name: "anew", Generation: 1, By: "second", At: *at(3)},
 		{What: history.Changed, Kind: "ImageDigestMirrorSet", Name: "edited", Generation: 2, By: "kubectl-edit", At: *at(3)},
 		{What: history.Deleted, Kind: "ImageDigestMirrorSet", Name: "gone"},
-		{What: history.Changed, Kind: "ImageDigestMirrorSet", Name: "insecure", Generation: 1},
+		{What: history.Changed, Kind: "ImageDigestMirrorSet", Name: "insecure", Generation: 1, By: "kubectl-annotate", At: *at(5)},
 		{What: history.Created, Kind: "ImageDigestMirrorSet", Name: "new", Generation: 1, By: "kubectl-create", At: *at(1)},
 	}
 	if !reflect.DeepEqual(after.Changes, want) {
@@ -90,7 +107,7 @@ func TestARecordSaysHowSetsChangedAndWhoWroteThem(t *testing.T) {
 func TestWhatChangedWithoutAnotherTextIsAddedToTheChangesOfTheText(t *testing.T) {
 	made := func(p payload.Payload, before *history.Record, all ...of) history.Record {
 		for i := range all {
-			all[i].written = []metav1.ManagedFieldsEntry{wrote(fmt.Sprint("by-", all[i].generation), "", int(all[i].generation))}
+			all[i].written = []metav1.ManagedFieldsEntry{wrote(fmt.Sprint("by-", all[i].generation), entries, int(all[i].generation))}
 		}
 		return history.Of(p, sets(t, all...), before)
 	}

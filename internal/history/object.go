@@ -38,15 +38,15 @@ var Labels = map[string]string{
 	"app.kubernetes.io/managed-by": payload.FieldManager,
 }
 
-// content is what a ControllerRevision holds of a record.
+// content is what a ControllerRevision holds of a record. Its fields stand in the order of their names, as an API server puts them when the
+// object is patched: it takes another order for a change of what cannot be changed.
 type content struct {
-	Format     int    `json:"format"`
+	Detail     []byte `json:"detail"` // a [detail] in JSON, gzipped
 	Digest     string `json:"digest"`
+	Format     int    `json:"format"`
+	Partial    bool   `json:"partial,omitempty"`
 	SetsDigest string `json:"setsDigest,omitempty"`
-	// Text and Detail, which is a [detail] in JSON, are gzipped.
-	Text    []byte `json:"text"`
-	Detail  []byte `json:"detail"`
-	Partial bool   `json:"partial,omitempty"`
+	Text       []byte `json:"text"` // gzipped
 }
 
 // detail is all that can be as large as there are sets.

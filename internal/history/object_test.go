@@ -98,13 +98,27 @@ func TestNamesOfRecordsAreValidAndTellTextsAndSetsApart(t *testing.T) {
 	}
 }
 
+// An API server takes an order of the fields that is not its own for a change of what cannot be changed.
+func TestTheFieldsOfAnObjectStandInTheOrderOfTheirNames(t *testing.T) {
+	r := sample(t)
+	r.Partial = true
+	made := object(t, r)
+	var fields map[string]any
+	if err := json.Unmarshal(made.Data.Raw, &fields); err != nil || len(fields) != 6 {
+		t.Fatalf("the object has the fields %v, error %v", fields, err)
+	}
+	if ordered, err := json.Marshal(fields); err != nil || !bytes.Equal(ordered, made.Data.Raw) {
+		t.Errorf("the object holds %s; want %s", made.Data.Raw, ordered)
+	}
+}
+
 // content is what an object holds, to be tampered with.
 type content struct {
-	Format     int    `json:"format"`
+	Detail     []byte `json:"detail"`
 	Digest     string `json:"digest"`
+	Format     int    `json:"format"`
 	SetsDigest string `json:"setsDigest,omitempty"`
 	Text       []byte `json:"text"`
-	Detail     []byte `json:"detail"`
 }
 
 func packed(t *testing.T, plain ...[]byte) []byte {

@@ -43,7 +43,7 @@ func wired(c Config) Config {
 	if c.Keys == nil {
 		c.Keys = testKeys
 	}
-	c.Roots, c.Complained = func() *x509.CertPool { return trusted }, func() {}
+	c.Roots, c.Complained, c.Worse = func() *x509.CertPool { return trusted }, func() {}, func() {}
 	return c
 }
 

@@ -6,6 +6,7 @@ package redirect
 import (
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 
@@ -29,6 +30,8 @@ type question struct {
 	kind string
 	// object is a digest, or a tag of one of the source's manifests.
 	object string
+	// at is when it was asked.
+	at time.Time
 }
 
 // digest returns "" for a tag.

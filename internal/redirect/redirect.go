@@ -28,6 +28,7 @@ import (
 
 	"github.com/mirrorset/mirrorset/internal/grants"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/redirect/failures"
 	"github.com/mirrorset/mirrorset/internal/redirect/loopback"
 	"github.com/mirrorset/mirrorset/internal/route"
 )
@@ -50,7 +51,9 @@ type Config struct {
 	Answered func(Result)
 	// Complained is called when the complaints are others than before, while a request waits.
 	Complained func()
-	Log        logr.Logger
+	// Worse is called, at most once a second, when what [Server.FailedPulls] returned has become worse.
+	Worse func()
+	Log   logr.Logger
 }
 
 // Rules are what a redirector answers by.
@@ -70,11 +73,12 @@ type Server struct {
 	scout  *scout
 	relay  *relay
 	finds  finds
+	failed *failures.Memory
 }
 
 // New returns a redirector that knows no rules yet, and so cannot tell what is blocked: it sends nobody anywhere.
 func New(config Config) *Server {
-	s := &Server{config: config, finds: finds{byRepository: make(map[string]find)}}
+	s := &Server{config: config, finds: finds{byRepository: make(map[string]find)}, failed: failures.New(config.Worse)}
 	s.scout = newScout(s.refuses)
 	s.relay = newRelay(config, s.scout, s.refuses)
 	return s
@@ -129,6 +133,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) Result {
 		fail(w, http.StatusServiceUnavailable, "UNAVAILABLE", "the rules of this node are not known yet")
 		return Failed
 	}
+	q.at = time.Now() // by then, the rules are those of this time or a moment older
 	way, named := s.route(rules.Router, q)
 	keys := s.config.Keys()
 	switch {
@@ -145,6 +150,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) Result {
 		return s.serveMirror(w, r, q, rules, way, rank, named)
 	case way.IsBlocked():
 		message := s.refusal(q, way, rules.Blockers[string(way.Rule.Source)])
+		s.noteFailed(r, q, "", message)
 		s.config.Log.V(1).Info("Refused", "image", q.host+"/"+q.repository, "object", q.object, "why", message)
 		fail(w, http.StatusForbidden, "DENIED", message)
 		return Refused
@@ -234,6 +240,9 @@ func (s *Server) tryMirror(w http.ResponseWriter, r *http.Request, q question, g
 			return Redirected, ""
 		}
 	}
+	if v.fails() {
+		s.noteFailed(r, q, name(mirror), v.why)
+	}
 	if v.astray && !before.astray {
 		s.config.Log.Info("A mirror is passed over, because it leads to where it must not", "mirror", name(mirror), "why", v.why)
 	}
@@ -258,29 +267,6 @@ func addressOf(of *url.URL) (host, port string, ok bool) {
 	number, err := strconv.ParseUint(cmp.Or(of.Port(), map[string]string{"http": "80", "https": "443"}[of.Scheme]), 10, 16)
 	beyond := func(r rune) bool { return r > unicode.MaxASCII }
 	return host, strconv.FormatUint(number, 10), err == nil && !strings.ContainsFunc(host, beyond)
-}
-
-// refusal says who is to be asked, and what became of the mirrors.
-func (s *Server) refusal(q question, way route.Route, by string) string {
-	var text strings.Builder
-	fmt.Fprintf(&text, "source %s is blocked by policy NeverContactSource", way.Rule.Source)
-	if by != "" {
-		fmt.Fprintf(&text, " of set %s", by)
-	}
-	switch {
-	case way.Rule.NoneServes(q.mode()):
-		text.WriteString(", and no mirror can serve it")
-	case len(way.Rule.MirrorsFor(q.mode())) == 0 && q.mode() == mirrors.ByTag:
-		text.WriteString("; it has no mirror for images by tag, which an ImageTagMirrorSet could name")
-	case len(way.Mirrors) == 0:
-		text.WriteString("; no mirror may be contacted")
-	}
-	for _, m := range way.Mirrors {
-		if v, ok := s.scout.memory.recall(q, m); ok && v.why != "" {
-			fmt.Fprintf(&text, "; mirror %s: %s", name(m), v.why)
-		}
-	}
-	return text.String()
 }
 
 func name(t route.Target) string {

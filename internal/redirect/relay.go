@@ -138,18 +138,27 @@ func (s *relay) serveMirror(w http.ResponseWriter, r *http.Request, q question, 
 		if errors.Is(err, upstream.ErrSilent) {
 			s.scout.silences.noteSilent(mirror)
 		}
-		return verdict{silent: errors.Is(err, upstream.ErrSilent), astray: errors.Is(err, upstream.ErrAstray), why: err.Error()}
+		return unanswered(err)
 	}
 	defer func() { _ = resp.Body.Close() }() // it was only read from
 	s.scout.silences.note(name(mirror), true)
 	switch {
 	case resp.StatusCode != http.StatusOK && (q.kind == manifests || resp.StatusCode != http.StatusPartialContent):
-		return verdict{why: "it answered " + upstream.StatusText(resp.StatusCode)}
+		return answered(resp.StatusCode)
 	case isManifest:
 		return s.passManifest(w, r, q, resp)
 	}
 	s.pass(w, resp)
 	return verdict{ok: true}
+}
+
+// unanswered is the verdict about a mirror that answered with an error.
+func unanswered(err error) verdict {
+	var refused *upstream.Refused
+	return verdict{
+		silent: errors.Is(err, upstream.ErrSilent), astray: errors.Is(err, upstream.ErrAstray),
+		broken: !errors.As(err, &refused) && !errors.Is(err, upstream.ErrBusy), why: err.Error(),
+	}
 }
 
 // passManifest checks a manifest before it passes it on.
@@ -162,7 +171,7 @@ func (s *relay) passManifest(w http.ResponseWriter, r *http.Request, q question,
 	}
 	content, err := io.ReadAll(io.LimitReader(resp.Body, maxManifest+1)) // within the deadline of the answer
 	if err != nil {
-		return verdict{why: err.Error()}
+		return verdict{broken: true, why: err.Error()}
 	}
 	got := q.digest().Algorithm().Hash()
 	_, _ = got.Write(content) // a hash takes everything

@@ -175,7 +175,7 @@ func (s *scout) request(ctx context.Context, q question, mirror route.Target, ac
 	}
 	switch {
 	case resp.StatusCode == http.StatusNotFound, resp.StatusCode == http.StatusGone, resp.StatusCode == http.StatusTooManyRequests, resp.StatusCode >= 500:
-		return verdict{why: "it answered " + upstream.StatusText(resp.StatusCode)}
+		return answered(resp.StatusCode)
 	case resp.StatusCode != http.StatusOK, !isManifest: // such as one that wants to know who asks
 		return verdict{ok: true}
 	}

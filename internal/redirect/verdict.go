@@ -4,9 +4,11 @@
 package redirect
 
 import (
+	"net/http"
 	"sync"
 	"time"
 
+	"github.com/mirrorset/mirrorset/internal/redirect/upstream"
 	"github.com/mirrorset/mirrorset/internal/route"
 )
 
@@ -27,9 +29,21 @@ type verdict struct {
 	silent, wrong bool
 	// astray says that the mirror leads to where it must not.
 	astray bool
+	// broken says that the mirror could not be asked, or answered 429 or 5xx.
+	broken bool
 	// why is for people; empty where there is nothing to say.
 	why   string
 	until time.Time
+}
+
+// fails reports whether a mirror is passed over for more than that it does not have an image, or does not give it to this node.
+func (v verdict) fails() bool {
+	return v.silent || v.wrong || v.astray || v.broken
+}
+
+// answered is the verdict about a mirror that answered with another status than it should have.
+func answered(code int) verdict {
+	return verdict{broken: code == http.StatusTooManyRequests || code >= http.StatusInternalServerError, why: "it answered " + upstream.StatusText(code)}
 }
 
 // memory is what was found out about mirrors a moment ago.

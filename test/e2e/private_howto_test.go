@@ -16,15 +16,23 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// howTo returns the first block of a language in docs/how-to/private-mirror.md.
-func howTo(language string) string {
+// howTo returns a page of docs/how-to.
+func howTo(page string) string {
 	GinkgoHelper()
-	text, err := os.ReadFile("../../docs/how-to/private-mirror.md")
+	text, err := os.ReadFile("../../docs/how-to/" + page)
 	Expect(err).NotTo(HaveOccurred())
-	_, block, found := strings.Cut(string(text), "\n```"+language+"\n")
-	Expect(found).To(BeTrue(), "the document has a block of %s", language)
-	block, _, _ = strings.Cut(block, "```\n")
-	return block
+	return string(text)
+}
+
+// blocksOf returns the blocks of a language in a text, of which there is at least one.
+func blocksOf(text, language string) (all []string) {
+	GinkgoHelper()
+	for _, block := range strings.Split(text, "\n```"+language+"\n")[1:] {
+		block, _, _ = strings.Cut(block, "```\n")
+		all = append(all, block)
+	}
+	Expect(all).NotTo(BeEmpty(), "there is a block of %s", language)
+	return all
 }
 
 var _ = Describe("A mirror with a login and an authority of its own", func() {
@@ -39,8 +47,9 @@ var _ = Describe("A mirror with a login and an authority of its own", func() {
 
 		here := strings.NewReplacer("registry.corp.example:5000", mirror.host, "registry.corp.example..5000", strings.Replace(mirror.host, ":", "..", 1),
 			"quay.io", s.source.host, "--docker-username=puller", "--docker-username="+user)
+		page := howTo("private-mirror.md")
 		folder := GinkgoT().TempDir()
-		for name, text := range map[string]string{"mirrors.yaml": here.Replace(howTo("yaml")), "password.txt": password + "\n", "ca.crt": own.ca} {
+		for name, text := range map[string]string{"mirrors.yaml": here.Replace(blocksOf(page, "yaml")[0]), "password.txt": password + "\n", "ca.crt": own.ca} {
 			put(filepath.Join(folder, name), text)
 		}
 		DeferCleanup(func(ctx SpecContext) {
@@ -49,7 +58,7 @@ var _ = Describe("A mirror with a login and an authority of its own", func() {
 			s.deleteSets(ctx)
 		}, NodeTimeout(2*time.Minute))
 
-		commands := strings.Split(strings.TrimSpace(here.Replace(howTo("bash"))), "\n")
+		commands := strings.Split(strings.TrimSpace(here.Replace(blocksOf(page, "bash")[0])), "\n")
 		Expect(commands).To(HaveLen(6))
 		started := time.Now()
 		for _, command := range commands {

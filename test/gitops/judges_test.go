@@ -16,6 +16,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/cli-utils/pkg/kstatus/status"
+
+	"github.com/mirrorset/mirrorset/test/controlplane"
 )
 
 // verdict is what both say of a set.
@@ -121,6 +123,12 @@ func TestSetsAreJudgedByWhereTheNodesAre(t *testing.T) {
 
 	c.apply(t, digests, "third", "ghcr.io", "mirror")
 	c.want(t, digests, "third", failed, `mirrors[0] "mirror" is left out`)
+
+	must(t, c.kubectl(t, "-n", controlplane.Namespace, "annotate", "configmap/containers-registries.conf", `mirrorset.io/paused={"by": "anna", "why": "a migration"}`).Run())
+	c.apply(t, digests, "first", "quay.io/team", "mirror.local/later")
+	c.want(t, digests, "first", failed, "paused by anna (a migration)")
+	must(t, c.kubectl(t, "-n", controlplane.Namespace, "annotate", "configmap/containers-registries.conf", "mirrorset.io/paused-").Run())
+	c.want(t, digests, "first", current, "in force: every node")
 
 	c.finalize(t, digests, "first")
 	c.delete(t, digests, "first")

@@ -14,6 +14,7 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	appsv1 "k8s.io/api/apps/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
@@ -26,6 +27,7 @@ import (
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
+	"github.com/mirrorset/mirrorset/internal/history"
 	"github.com/mirrorset/mirrorset/internal/payload"
 	"github.com/mirrorset/mirrorset/test/controlplane"
 )
@@ -65,6 +67,7 @@ var _ = BeforeEach(func() {
 		Expect(admin.DeleteAllOf(ctx, &configv1.ImageTagMirrorSet{})).To(Succeed())
 		cm := &corev1.ConfigMap{ObjectMeta: configMapMeta}
 		Expect(client.IgnoreNotFound(admin.Delete(ctx, cm))).To(Succeed())
+		Expect(admin.DeleteAllOf(ctx, &appsv1.ControllerRevision{}, client.InNamespace(controlplane.Namespace), client.MatchingLabels(history.Labels))).To(Succeed())
 		Expect(admin.DeleteAllOf(ctx, &coordinationv1.Lease{}, client.InNamespace(controlplane.Namespace))).To(Succeed())
 		Expect(admin.DeleteAllOf(ctx, &corev1.Node{})).To(Succeed())
 		Expect(admin.DeleteAllOf(ctx, &mirrorsetv1alpha1.MirrorNode{})).To(Succeed()) // nobody collects garbage here

@@ -47,6 +47,8 @@ var asks = []authorizationv1.ResourceAttributes{
 	{Group: "apps", Resource: "daemonsets", Namespace: controlplane.Namespace},
 	{Group: "apps", Resource: "daemonsets", Name: operand.AgentName, Namespace: controlplane.Namespace},
 	{Group: "apps", Resource: "daemonsets", Name: operand.AgentName, Namespace: "default"},
+	{Group: "apps", Resource: "controllerrevisions", Namespace: controlplane.Namespace},
+	{Group: "apps", Resource: "controllerrevisions", Namespace: "default"},
 	{Group: "apps", Resource: "deployments", Namespace: controlplane.Namespace},
 	{Group: "apps", Resource: "deployments", Name: operand.ManagerName, Namespace: controlplane.Namespace},
 	{Group: "coordination.k8s.io", Resource: "leases", Name: "mirrorset-manager", Namespace: controlplane.Namespace},
@@ -112,6 +114,7 @@ var _ = Describe("The service account of", func() {
 		configMap = controlplane.Namespace + "/configmaps/" + payload.ConfigMapName
 		daemonSet = controlplane.Namespace + "/daemonsets/" + operand.AgentName
 		manager   = controlplane.Namespace + "/deployments/" + operand.ManagerName
+		records   = controlplane.Namespace + "/controllerrevisions"
 		events    = controlplane.Namespace + "/events"
 		lease     = controlplane.Namespace + "/leases/mirrorset-manager"
 		crds      = "customresourcedefinitions/"
@@ -134,6 +137,7 @@ var _ = Describe("The service account of", func() {
 			"get " + lease, "update " + lease, "create " + lease, "create " + controlplane.Namespace + "/leases/another",
 			"get " + daemonSet, "list " + daemonSet, "watch " + daemonSet, "create " + daemonSet, "patch " + daemonSet,
 			"get " + manager, "list " + manager, "watch " + manager,
+			"list " + records, "create " + records, "patch " + records, "delete " + records,
 			"create " + events, "list " + events,
 			"list " + controlplane.Namespace + "/pods", "watch " + controlplane.Namespace + "/pods",
 			"list imagedigestmirrorsets", "watch imagedigestmirrorsets", "list imagetagmirrorsets", "watch imagetagmirrorsets",

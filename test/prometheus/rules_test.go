@@ -221,6 +221,8 @@ func quiet(except ...string) []string {
 	all := []string{
 		`manager: up 1x120`, `node-1: up 1x120`, `node-2: up 1x120`,
 		`manager: mirrorset_nodes{state="in_force"} 2x120`, `manager: mirrorset_nodes{state="behind"} 0x120`, `manager: mirrorset_nodes{state="failing"} 0x120`, `manager: mirrorset_nodes{state="silent"} 0x120`,
+		`manager: mirrorset_rollout_stage{stage="Steady"} 1x120`, `manager: mirrorset_rollout_stage{stage="Canary"} 0x120`, `manager: mirrorset_rollout_stage{stage="Halted"} 0x120`,
+		`manager: mirrorset_rollout_stage{stage="NoCanaries"} 0x120`, `manager: mirrorset_rollout_stage{stage="Paused"} 0x120`, `manager: mirrorset_rollout_stage{stage="RolledBack"} 0x120`,
 		`manager: mirrorset_findings{reason="InvalidMirror",class="LeftOut"} 0x120`, `manager: mirrorset_findings{reason="BlocksTagPulls",class="Informational"} 3x120`, `manager: mirrorset_findings{reason="WildcardCollapse",class="Informational"} 1x120`,
 		`node-1: mirrorset_agent_redirector_requests_total{result="refused"} 7x120`, `node-1: mirrorset_agent_redirector_requests_total{result="redirected"} 0+5x120`,
 		`node-2: mirrorset_agent_redirector_requests_total{result="refused"} 0x120`, `node-2: mirrorset_agent_redirector_requests_total{result="passed_over"} 0+5x120`,
@@ -248,6 +250,16 @@ func TestAlertsFireWhenTheyShouldAndNotBefore(t *testing.T) {
 
 		{"a node fails", quiet(`manager: mirrorset_nodes{state="failing"} 0x9 1x110`, `manager: mirrorset_nodes{state="in_force"} 2x9 1x110`), 14 * time.Minute, nil},
 		{"a node fails for ten minutes", quiet(`manager: mirrorset_nodes{state="failing"} 0x9 1x110`, `manager: mirrorset_nodes{state="in_force"} 2x9 1x110`), 16 * time.Minute, []string{"MirrorsetNodeFailing"}},
+
+		{"canaries try a change", quiet(`manager: mirrorset_rollout_stage{stage="Canary"} 1x120`, `manager: mirrorset_rollout_stage{stage="Steady"} 0x120`), time.Hour, nil},
+		{"a canary has just failed", quiet(`manager: mirrorset_rollout_stage{stage="Halted"} 0x9 1x110`, `manager: mirrorset_rollout_stage{stage="Steady"} 1x9 0x110`), 5*time.Minute + step, nil},
+		{"a canary failed", quiet(`manager: mirrorset_rollout_stage{stage="Halted"} 0x9 1x110`, `manager: mirrorset_rollout_stage{stage="Steady"} 1x9 0x110`), 6 * time.Minute, []string{"MirrorsetCanaryFailed"}},
+		{"a change waits for a canary", quiet(`manager: mirrorset_rollout_stage{stage="NoCanaries"} 0x9 1x110`, `manager: mirrorset_rollout_stage{stage="Steady"} 1x9 0x110`), 14 * time.Minute, nil},
+		{"it does so for ten minutes", quiet(`manager: mirrorset_rollout_stage{stage="NoCanaries"} 0x9 1x110`, `manager: mirrorset_rollout_stage{stage="Steady"} 1x9 0x110`), 15 * time.Minute, []string{"MirrorsetRolloutHeld NoCanaries"}},
+		{"a rollout is paused", quiet(`manager: mirrorset_rollout_stage{stage="Paused"} 1x120`, `manager: mirrorset_rollout_stage{stage="Steady"} 0x120`), time.Hour, nil},
+		{"a rollout is paused for nearly a day", []string{`manager: up 1x3000`, `manager: mirrorset_rollout_stage{stage="Paused"} 1x3000`}, 23 * time.Hour, nil},
+		{"a rollout is paused for a day, and the manager replaced meanwhile", []string{`manager: up 1x3000`, `manager: mirrorset_rollout_stage{stage="Paused"} 1x1000 _x20 1x1900`}, 24 * time.Hour, []string{"MirrorsetRolloutHeld Paused"}},
+		{"a rollout is undone for a day", []string{`manager: up 1x3000`, `manager: mirrorset_rollout_stage{stage="RolledBack"} 1x3000`}, 24 * time.Hour, []string{"MirrorsetRolloutHeld RolledBack"}},
 
 		{"an entry is left out", quiet(`manager: mirrorset_findings{reason="InvalidMirror",class="LeftOut"} 0x9 2x110`), 16 * time.Minute, []string{"MirrorsetFindings InvalidMirror"}},
 		{"it is mended", quiet(`manager: mirrorset_findings{reason="InvalidMirror",class="LeftOut"} 0x9 2x15 0x95`), 25 * time.Minute, nil},

@@ -53,7 +53,11 @@ type Sink struct {
 	redirector
 }
 
-var _ sink.Server = &Sink{}
+var (
+	_ sink.Server  = &Sink{}
+	_ sink.Asker   = &Sink{}
+	_ sink.Witness = &Sink{}
+)
 
 // newSink returns the sink of a host. Its redirector knows no rules yet.
 func newSink(env sink.Env, chosen settings) *Sink {

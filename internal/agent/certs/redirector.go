@@ -6,6 +6,7 @@ package certs
 import (
 	"context"
 	"os"
+	"time"
 
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
@@ -46,8 +47,8 @@ func newRedirector(env sink.Env, port, socket int) redirector {
 	env.Metrics.MustRegister(requests, r.up)
 	r.server = redirect.New(redirect.Config{
 		Port: port, Socket: given, Keys: r.keys.open, Roots: r.tls.roots.trusted, OwnTLS: r.tls.config, Log: env.Log.WithName("redirector"),
-		Complained: env.Wake,
-		Answered:   func(result redirect.Result) { requests.WithLabelValues(string(result)).Inc() },
+		Complained: env.Wake, Worse: env.Wake,
+		Answered: func(result redirect.Result) { requests.WithLabelValues(string(result)).Inc() },
 	})
 	return r
 }
@@ -55,6 +56,17 @@ func newRedirector(env sink.Env, port, socket int) redirector {
 // Follow has the redirector answer by these rules.
 func (r *redirector) Follow(rules *sink.Accepted) {
 	r.server.SetRules(redirect.Rules{Router: route.NewRouter(rules.Rules), Blockers: rules.Blockers, Grants: rules.Grants})
+}
+
+// FailedPulls are those that the redirector saw fail.
+func (r *redirector) FailedPulls(touched func(host, repository string) bool, changed time.Time) sink.FailedPulls {
+	c := r.server.FailedPulls(touched, changed)
+	return sink.FailedPulls{Refused: sink.Count(c.Refused), PassedOver: sink.Count(c.PassedOver), More: c.More, Last: c.Last, Known: c.Known}
+}
+
+// Ask asks a registry by the redirector's connections and logins.
+func (r *redirector) Ask(ctx context.Context, at route.Target, manifest string, isSource bool) route.Answer {
+	return r.server.Ask(ctx, at, manifest, isSource)
 }
 
 // reasons are those of complaints.

@@ -7,6 +7,7 @@ package sink
 
 import (
 	"context"
+	"time"
 
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
@@ -16,6 +17,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/nodecheck"
 	"github.com/mirrorset/mirrorset/internal/payload"
+	"github.com/mirrorset/mirrorset/internal/route"
 )
 
 // Sink is what one runtime reads the rules from. Paths are below the host's root, and nothing here is called twice at once.
@@ -46,6 +48,37 @@ type Server interface {
 	Serve(ctx context.Context)
 	// Close ends serving.
 	Close() error
+}
+
+// Witness is a sink that sees pulls fail.
+type Witness interface {
+	// FailedPulls compares the pulls that failed since a change of the rules with those before it, of the images that it touches (C10 of
+	// docs/semantics.md). From the first call for a change on, which is to come as soon as the change is followed, the sink has the agent do another pass
+	// when what it would return has become worse. The function must not call the sink. It may be called at any time, from anywhere.
+	FailedPulls(touched func(host, repository string) bool, changed time.Time) FailedPulls
+}
+
+// FailedPulls are those since a change and in as much time before it, ten minutes at most on either side, at their worst so far. What is counted, so that
+// it is the same on both sides, is for the sink to say.
+type FailedPulls struct {
+	// Refused are images that could be had from nowhere, and PassedOver mirrors that failed, for a repository each.
+	Refused, PassedOver Count
+	// More is how many more failed than before; 0 where no more did.
+	More int
+	// Last are the last of these, in words.
+	Last []string
+	// Known is how much of the time before the change is known; what failed in all else of it counts as nothing.
+	Known time.Duration
+}
+
+// Count is how many failed.
+type Count struct{ Before, After int }
+
+// Asker is a sink that can ask registries as the runtimes of its host do. Its method may be called at any time, from anywhere.
+type Asker interface {
+	// Ask asks a place whether it has a manifest, which a tag or a digest names. A mirror of the rules is asked with what it is granted, an
+	// image's source with nothing, and nobody is asked where those rules block.
+	Ask(ctx context.Context, at route.Target, manifest string, isSource bool) route.Answer
 }
 
 // Open makes a sink for a host.

@@ -185,8 +185,12 @@ func (r *Recorder) raise(ctx context.Context, k *kept, revision int64) error {
 		return nil
 	}
 	k.revision = revision
-	return r.Client.Apply(ctx, appsv1ac.ControllerRevision(k.name, r.Namespace).
-		WithUID(k.uid).WithResourceVersion(k.resourceVersion).WithRevision(revision), client.FieldOwner(payload.FieldManager), client.ForceOwnership)
+	apply := appsv1ac.ControllerRevision(k.name, r.Namespace).WithUID(k.uid).WithResourceVersion(k.resourceVersion).WithRevision(revision)
+	err := r.Client.Apply(ctx, apply, client.FieldOwner(payload.FieldManager), client.ForceOwnership)
+	if apierrors.IsInvalid(err) { // whose text has all that the object holds
+		return fmt.Errorf("ControllerRevision %s is not as the manager writes them, and takes no later revision; delete it", k.name)
+	}
+	return err
 }
 
 // prune deletes the records that are too many, but for that of the payload which all nodes have.

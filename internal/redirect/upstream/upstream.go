@@ -35,6 +35,9 @@ const (
 // ErrSilent is for a registry that does not answer in time.
 var ErrSilent = errors.New("it does not answer")
 
+// ErrBusy is for a registry that was not asked.
+var ErrBusy = errors.New("too many streams run already")
+
 // Request is what a registry is asked for.
 type Request struct {
 	Method string
@@ -79,7 +82,7 @@ func (p *Pool) Open(ctx context.Context, r Request) (*http.Response, error) {
 	select {
 	case p.streams <- struct{}{}:
 	default:
-		return nil, errors.New("too many streams run already")
+		return nil, ErrBusy
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	body := &stream{whole: r.Whole, end: sync.OnceFunc(func() { cancel(nil); <-p.streams }), timer: time.AfterFunc(r.Patience, func() { cancel(ErrSilent) })}

@@ -1,0 +1,52 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package redirect
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/redirect/failures"
+	"github.com/mirrorset/mirrorset/internal/route"
+)
+
+// FailedPulls compares the pulls that failed since a change of the rules with those before it, of the images that it touches (C10). The change is watched
+// from the first call for it on.
+func (s *Server) FailedPulls(touched func(host, repository string) bool, changed time.Time) failures.Comparison {
+	return s.failed.Compare(touched, changed)
+}
+
+// noteFailed takes note of a mirror that is passed over because it fails, or, without one, of a pull that is refused. Where who asked is gone, it says
+// nothing about the mirror.
+func (s *Server) noteFailed(r *http.Request, q question, mirror, why string) {
+	if r.Context().Err() == nil {
+		s.failed.Note(failures.Failure{Host: q.host, Repository: q.repository, Object: q.object, IsBlob: q.kind == blobs, Mirror: mirror, Why: why, At: q.at})
+	}
+}
+
+// refusal says who is to be asked, and what became of the mirrors.
+func (s *Server) refusal(q question, way route.Route, by string) string {
+	var text strings.Builder
+	fmt.Fprintf(&text, "source %s is blocked by policy NeverContactSource", way.Rule.Source)
+	if by != "" {
+		fmt.Fprintf(&text, " of set %s", by)
+	}
+	switch {
+	case way.Rule.NoneServes(q.mode()):
+		text.WriteString(", and no mirror can serve it")
+	case len(way.Rule.MirrorsFor(q.mode())) == 0 && q.mode() == mirrors.ByTag:
+		text.WriteString("; it has no mirror for images by tag, which an ImageTagMirrorSet could name")
+	case len(way.Mirrors) == 0:
+		text.WriteString("; no mirror may be contacted")
+	}
+	for _, m := range way.Mirrors {
+		if v, ok := s.scout.memory.recall(q, m); ok && v.why != "" {
+			fmt.Fprintf(&text, "; mirror %s: %s", name(m), v.why)
+		}
+	}
+	return text.String()
+}

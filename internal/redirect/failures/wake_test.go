@@ -1,0 +1,86 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package failures
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestSomebodyIsWokenWhenAChangeLooksWorse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var woken atomic.Int32
+		m := New(func() { woken.Add(1) })
+		note := func(f Failure) {
+			f.At = time.Now()
+			m.Note(f)
+		}
+		want := func(when string, n int32) {
+			t.Helper()
+			if synctest.Wait(); woken.Load() != n {
+				t.Errorf("%s: woken %d times, want %d", when, woken.Load(), n)
+			}
+		}
+		note(refused("old"))
+		want("while nobody asks", 0)
+		time.Sleep(10 * time.Second)
+		changed := time.Now()
+		m.Compare(everything, changed)
+		time.Sleep(20 * time.Second)
+		note(refused("old"))
+		want("what failed before", 0)
+		note(refused("1"))
+		want("one more", 1)
+		note(refused("1"))
+		want("the same", 1)
+		for i := range 100 {
+			note(refused(fmt.Sprint("more", i)))
+			time.Sleep(5 * time.Millisecond)
+		}
+		want("within the second", 1)
+		time.Sleep(time.Second)
+		want("after it", 2)
+		if got := m.Compare(everything, changed); got.More != 101 {
+			t.Errorf("got %+v", got)
+		}
+		time.Sleep(span)
+		note(refused("old1"))
+		time.Sleep(time.Second)
+		changed = time.Now()
+		m.Compare(everything, changed)
+		time.Sleep(20 * time.Second)
+		note(refused("new, and old1 stands for it"))
+		want("one for another", 2)
+		note(refused("old1"))
+		want("the other one as well", 3)
+		time.Sleep(span)
+		note(refused("late"))
+		want("once it is over", 3)
+	})
+}
+
+func TestManyNoteAtOnce(t *testing.T) {
+	changed := time.Now()
+	var m *Memory
+	m = New(func() { m.Compare(everything, changed) })
+	var noting sync.WaitGroup
+	for i := range 8 {
+		noting.Go(func() {
+			for j := range 200 {
+				f := passed(fmt.Sprint("x", j), fmt.Sprint("m", i))
+				f.At = time.Now()
+				m.Note(f)
+				m.Compare(everything, changed)
+			}
+		})
+	}
+	noting.Wait()
+	if got := m.Compare(everything, changed); got.PassedOver.After != 1600 || got.More != 1600 {
+		t.Errorf("got %+v", got)
+	}
+}
