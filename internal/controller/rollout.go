@@ -131,6 +131,10 @@ func trierOf(m fleet.Member, tried *payload.Canary, changed map[string]bool) pla
 	where, why := standing.OfSources(&m.Status, tried.Revision, changed, &standing.Published{Revision: tried.Revision, Digest: tried.Digest})
 	trial := m.Status.Trial
 	switch {
+	case where == standing.Failing && m.Status.Revision > tried.Revision: // it refuses what is older; the manager publishes again above it
+		t.Waiting = why
+	case m.Applied().Reason == mirrorsetv1alpha1.ReasonFailed:
+		t.Refusal = cmp.Or(m.Applied().Message, "its agent reports a failure")
 	case where == standing.Failing:
 		t.Failure = cmp.Or(why, "its agent reports a failure")
 	case where != standing.InForce:
