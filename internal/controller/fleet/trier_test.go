@@ -1,7 +1,7 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package controller
+package fleet_test
 
 import (
 	"strings"
@@ -50,7 +50,7 @@ func TestACanaryHasPassedOnlyWhereItSaysSo(t *testing.T) {
 		{"its trial failed", fleettest.Reported(20, trial(20, mirrorsetv1alpha1.TrialFailed, "q cannot be pulled")), false, "q cannot be pulled", ""},
 		{"its trial failed, and it does not say why", fleettest.Reported(20, trial(20, mirrorsetv1alpha1.TrialFailed, "")), false, "its trial failed", ""},
 	} {
-		got := trierOf(fleet.Member{Name: "n", Status: c.status}, tried, map[string]bool{"s.com": true})
+		got := fleet.Member{Name: "n", Status: c.status}.Trier(tried, map[string]bool{"s.com": true})
 		if got.Refusal != "" {
 			got.Failure = "refused: " + got.Refusal
 		}
@@ -58,7 +58,7 @@ func TestACanaryHasPassedOnlyWhereItSaysSo(t *testing.T) {
 			t.Errorf("%s: %+v", c.name, got)
 		}
 	}
-	if got := trierOf(fleet.Member{Name: "n", Status: fleettest.Reported(20, passed)}, nil, nil); got.Passed || got.Failure != "" {
+	if got := (fleet.Member{Name: "n", Status: fleettest.Reported(20, passed)}).Trier(nil, nil); got.Passed || got.Failure != "" {
 		t.Errorf("nothing is tried: %+v", got)
 	}
 }
