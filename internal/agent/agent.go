@@ -89,6 +89,7 @@ type node struct {
 	grantProblems  []nodecheck.Problem // with what is granted, as of the last look
 
 	accepted *sink.Accepted  // nil until a payload was accepted
+	since    time.Time       // when its rules were
 	inForce  payload.Payload // the last one that was written whole, without its text
 	findings []sink.Finding  // of the last pass
 	again    error           // what is to be tried again of that which they say is not in force
@@ -160,6 +161,9 @@ func (n *node) take(p payload.Payload) (taken bool, err error) {
 
 // accept has what serves answer by the new rules before any file leads to it.
 func (n *node) accept(next *sink.Accepted) {
+	if n.accepted == nil || n.accepted.Digest != next.Digest {
+		n.since = time.Now()
+	}
 	n.accepted = next
 	n.revision.Set(float64(next.Revision))
 	n.sinks.follow(next)

@@ -6,6 +6,7 @@ package agent
 import (
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -79,5 +80,17 @@ func TestANodeTakesThePayloadThatIsForIt(t *testing.T) {
 		if n.accepted.Revision != sinktest.First+2 {
 			t.Errorf("%s has revision %d", name, n.accepted.Revision)
 		}
+	}
+}
+
+func TestTheSameRulesUnderALaterRevisionAreAsOldAsTheyWere(t *testing.T) {
+	n, _, _ := newHost(t, nil)
+	var since []time.Time
+	for i, source := range []string{"old.com", "old.com", "new.com"} {
+		offer(t, n, int64(i), source)
+		since = append(since, n.since)
+	}
+	if since[0].IsZero() || !since[1].Equal(since[0]) || !since[2].After(since[1]) {
+		t.Errorf("got %v", since)
 	}
 }

@@ -21,7 +21,7 @@ import (
 // apart is how long a fleet takes to begin its trials, so that it does not ask its registries all at once (docs/semantics.md C9).
 const apart = time.Minute
 
-// trialConfig has the trials of the node ask by the first sink that can.
+// trialConfig has the trials of the node ask by the sinks that can, and see by those that do.
 func (n *node) trialConfig() trial.Config {
 	config := trial.Config{
 		Running: func() []mirrors.Reference { return running.Images(n.state.host) },
@@ -29,8 +29,11 @@ func (n *node) trialConfig() trial.Config {
 		Changed: n.wake,
 	}
 	for _, s := range n.sinks {
-		if asker, ok := s.(sink.Asker); ok && config.Ask == nil {
+		if asker, ok := s.(sink.Asker); ok {
 			config.Ask = asker.Ask
+		}
+		if witness, ok := s.(sink.Witness); ok {
+			config.FailedPulls = witness.FailedPulls
 		}
 	}
 	return config

@@ -153,7 +153,7 @@ func (l *loop) pass(ctx context.Context) error {
 	}()
 	cm := l.published()
 	err := l.follow(cm)
-	l.trials.Follow(l.node.accepted, l.node.isWhole(), func() ([]mirrors.Rule, bool) { return l.fleetRules(cm) })
+	l.trials.Follow(l.node.accepted, l.node.since, l.node.isWhole(), func() ([]mirrors.Rule, bool) { return l.fleetRules(cm) })
 	return err
 }
 

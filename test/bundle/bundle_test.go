@@ -109,6 +109,20 @@ var _ = Describe("The bundle, as OLM installs it", func() {
 		kubectl(ctx, "patch", "node", nodeName, "--subresource=status", "--type=merge", "-p", `{"status": {"nodeInfo": {"containerRuntimeVersion": "cri-o://1.34.0"}}}`)
 		Eventually(kubectl).WithArguments(ctx, "get", "mirrornode", nodeName, "-o", "yaml").Should(ContainSubstring("cri-o://1.34.0"))
 
+		By("keeping one record of a text, that of the sets which it is of now")
+		var before corev1.ConfigMap
+		Expect(admin.Get(ctx, configMap, &before)).To(Succeed())
+		kubectl(ctx, "annotate", "imagedigestmirrorsets", "--all", "mirrorset.io/insecure-mirrors=none.example.com") // which is no mirror's, and changes no rule
+		Eventually(func(g Gomega) {
+			var cm corev1.ConfigMap
+			g.Expect(admin.Get(ctx, configMap, &cm)).To(Succeed())
+			g.Expect(cm.Annotations["mirrorset.io/sets"]).NotTo(Equal(before.Annotations["mirrorset.io/sets"]))
+			records := kubectl(ctx, "get", "controllerrevisions", "-n", namespace, "-o", "name")
+			of := func(annotation string) string { return "-" + cm.Annotations[annotation][len("sha256:"):][:16] }
+			g.Expect(strings.Count(records, of("mirrorset.io/digest"))).To(Equal(1))
+			g.Expect(records).To(ContainSubstring(of("mirrorset.io/digest") + of("mirrorset.io/sets")))
+		}).Should(Succeed())
+
 		By("letting a node go")
 		Expect(agent.Stop()).To(Succeed())
 		kubectl(ctx, "delete", "node", nodeName)
@@ -120,13 +134,13 @@ var _ = Describe("The bundle, as OLM installs it", func() {
 		By("leaving what the documents have people delete, and nothing else")
 		installer.Remove(ctx)
 		commands := regexp.MustCompile(`(?m)^kubectl (delete \w+ -l .*|-n "\$namespace" delete .*)$`).FindAllStringSubmatch(installation(), -1)
-		Expect(commands).To(HaveLen(5))
+		Expect(commands).To(HaveLen(6))
 		for _, command := range commands {
 			kubectl(ctx, strings.Fields(strings.ReplaceAll(command[1], `"$namespace"`, namespace))...)
 		}
 		const clusterScoped = "customresourcedefinitions,clusterroles,clusterrolebindings,validatingadmissionpolicies,validatingadmissionpolicybindings"
 		Expect(kubectl(ctx, "get", clusterScoped, "-o", "name")).NotTo(ContainSubstring("mirrorset"))
-		const namespaced = "deployments,daemonsets,configmaps,leases,services,serviceaccounts,roles,rolebindings"
+		const namespaced = "deployments,daemonsets,controllerrevisions,configmaps,leases,services,serviceaccounts,roles,rolebindings"
 		Expect(kubectl(ctx, "get", namespaced, "-n", namespace, "-o", "name")).NotTo(Or(ContainSubstring("mirrorset"), ContainSubstring("registries")))
 	}, NodeTimeout(3*time.Minute))
 })

@@ -210,7 +210,9 @@ var _ = Describe("Somebody", func() {
 		order, err = json.Marshal(payload.Undo{Order: payload.Order{By: "bob"}, Revision: first.Revision, Digest: first.Digest})
 		Expect(err).NotTo(HaveOccurred())
 		yes := true
-		edit(ctx, func(cm *corev1.ConfigMap) { cm.Annotations[payload.UndoneAnnotation], cm.Immutable = string(order), &yes })
+		edit(ctx, func(cm *corev1.ConfigMap) {
+			cm.Annotations[payload.UndoneAnnotation], cm.Immutable = string(order), &yes
+		})
 		Eventually(has(ctx, "node-1")).Should(Equal(digestOf(a)))
 		Eventually(conditionOf(ctx, "b", configv1.ConditionApplied)).Should(says(metav1.ConditionFalse, configv1.ReasonRolledBack, ContainSubstring("by bob; kubectl mirrors rollout resume publishes what the sets say")))
 		Expect(conditionOf(ctx, "a", configv1.ConditionApplied)()).To(HaveField("Status", metav1.ConditionTrue))

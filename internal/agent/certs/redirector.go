@@ -58,15 +58,15 @@ func (r *redirector) Follow(rules *sink.Accepted) {
 	r.server.SetRules(redirect.Rules{Router: route.NewRouter(rules.Rules), Blockers: rules.Blockers, Grants: rules.Grants})
 }
 
+// Ask asks a registry by the redirector's connections and logins.
+func (r *redirector) Ask(ctx context.Context, at route.Target, manifest string, isSource bool) route.Answer {
+	return r.server.Ask(ctx, at, manifest, isSource)
+}
+
 // FailedPulls are those that the redirector saw fail.
 func (r *redirector) FailedPulls(touched func(host, repository string) bool, changed time.Time) sink.FailedPulls {
 	c := r.server.FailedPulls(touched, changed)
 	return sink.FailedPulls{Refused: sink.Count(c.Refused), PassedOver: sink.Count(c.PassedOver), More: c.More, Last: c.Last, Known: c.Known}
-}
-
-// Ask asks a registry by the redirector's connections and logins.
-func (r *redirector) Ask(ctx context.Context, at route.Target, manifest string, isSource bool) route.Answer {
-	return r.server.Ask(ctx, at, manifest, isSource)
 }
 
 // reasons are those of complaints.

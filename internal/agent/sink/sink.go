@@ -50,6 +50,13 @@ type Server interface {
 	Close() error
 }
 
+// Asker is a sink that can ask registries as the runtimes of its host do. Its method may be called at any time, from anywhere.
+type Asker interface {
+	// Ask asks a place whether it has a manifest, which a tag or a digest names. A mirror of the rules is asked with what it is granted, an
+	// image's source with nothing, and nobody is asked where those rules block.
+	Ask(ctx context.Context, at route.Target, manifest string, isSource bool) route.Answer
+}
+
 // Witness is a sink that sees pulls fail.
 type Witness interface {
 	// FailedPulls compares the pulls that failed since a change of the rules with those before it, of the images that it touches (C10 of
@@ -73,13 +80,6 @@ type FailedPulls struct {
 
 // Count is how many failed.
 type Count struct{ Before, After int }
-
-// Asker is a sink that can ask registries as the runtimes of its host do. Its method may be called at any time, from anywhere.
-type Asker interface {
-	// Ask asks a place whether it has a manifest, which a tag or a digest names. A mirror of the rules is asked with what it is granted, an
-	// image's source with nothing, and nobody is asked where those rules block.
-	Ask(ctx context.Context, at route.Target, manifest string, isSource bool) route.Answer
-}
 
 // Open makes a sink for a host.
 type Open func(Env) Sink

@@ -9,6 +9,7 @@ import (
 
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
 	"github.com/mirrorset/mirrorset/internal/agent/probe"
+	"github.com/mirrorset/mirrorset/internal/agent/sink"
 )
 
 // maxMessage bounds what is said of lost images, in bytes; the others are counted.
@@ -44,19 +45,29 @@ func (t *trial) report() *mirrorsetv1alpha1.Trial {
 	t.mu.Lock()
 	s := t.state
 	t.mu.Unlock()
-	if !s.isOn {
+	failed := t.config.FailedPulls(t.change.TouchesRepository, t.since)
+	if !s.isOn && failed.More == 0 {
 		return nil
 	}
-	report := &mirrorsetv1alpha1.Trial{Revision: s.revision, State: mirrorsetv1alpha1.TrialRunning}
-	if s.result == nil {
-		return report
+	report := &mirrorsetv1alpha1.Trial{Revision: s.revision, State: mirrorsetv1alpha1.TrialRunning, FailedPulls: count(failed.More)}
+	var said []string
+	if s.result != nil {
+		report.State, report.Images, report.Unpullable = mirrorsetv1alpha1.TrialPassed, count(s.result.Asked), count(len(s.result.Lost))
+		said = ofImages(*s.result)
 	}
-	report.State, report.Message = mirrorsetv1alpha1.TrialPassed, message(*s.result)
-	report.Images, report.Unpullable = count(s.result.Asked), count(len(s.result.Lost))
-	if len(s.result.Lost) > 0 {
+	if failed.More > 0 {
+		said = append(said, ofPulls(failed))
+	}
+	if failed.More > 0 || s.result != nil && len(s.result.Lost) > 0 {
 		report.State = mirrorsetv1alpha1.TrialFailed
 	}
+	report.Message = strings.Join(said, "; ")
 	return report
+}
+
+// ofPulls says how many more failed, and which were the last.
+func ofPulls(failed sink.FailedPulls) string {
+	return fmt.Sprintf("of the pulls that the change touches, %d more failed than in as much time before it: %s", failed.More, strings.Join(failed.Last, ", "))
 }
 
 func count(n int) *int32 {
@@ -64,16 +75,15 @@ func count(n int) *int32 {
 	return &n32
 }
 
-// message names what was lost, and counts what was not asked for; empty for neither.
-func message(r probe.Result) string {
-	var said []string
+// ofImages names what was lost, and counts what was not asked for.
+func ofImages(r probe.Result) (said []string) {
 	if len(r.Lost) > 0 {
 		said = append(said, fmt.Sprintf("%s that %s could not be pulled again: %s", images(len(r.Lost)), map[bool]string{true: "runs here", false: "run here"}[len(r.Lost) == 1], named(r.Lost)))
 	}
 	if r.NotAsked > 0 {
 		said = append(said, fmt.Sprintf("%s that the change touches %s not asked for, because a trial is bounded in number and time", images(r.NotAsked), map[bool]string{true: "was", false: "were"}[r.NotAsked == 1]))
 	}
-	return strings.Join(said, "; ")
+	return said
 }
 
 func images(n int) string {

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package trial tries each change of rules that a node takes: beside all else that the agent does, it has the images probed that the node
-// runs (docs/semantics.md C9), and says what came of it.
+// runs (docs/semantics.md C9), looks at the pulls that fail (C10), and says what came of it.
 package trial
 
 import (
@@ -29,6 +29,8 @@ type Config struct {
 	Running func() []mirrors.Reference
 	// Delay returns how long a node that is no canary waits, so that not all nodes ask at once.
 	Delay func() time.Duration
+	// FailedPulls compares the pulls that failed since a change with those before it: see [sink.Witness].
+	FailedPulls func(touched func(host, repository string) bool, changed time.Time) sink.FailedPulls
 	// Changed is called when [Trials.Report] has news. It must not wait.
 	Changed func()
 }
@@ -46,9 +48,9 @@ func New(config Config, accepted *sink.Accepted) *Trials {
 	return &Trials{config: config, known: accepted}
 }
 
-// Follow begins the trial of other rules, once they are written, and ends that of those before. Where the node is a canary, fleet returns
+// Follow begins the trial of other rules, which the node follows since then, once they are written, and ends that of those before. Where the node is a canary, fleet returns
 // the rules that it would have if it were none: these are the ones before, whatever it had itself.
-func (t *Trials) Follow(accepted *sink.Accepted, written bool, fleet func() (rules []mirrors.Rule, isCanary bool)) {
+func (t *Trials) Follow(accepted *sink.Accepted, since time.Time, written bool, fleet func() (rules []mirrors.Rule, isCanary bool)) {
 	if accepted == nil {
 		return
 	}
@@ -73,7 +75,7 @@ func (t *Trials) Follow(accepted *sink.Accepted, written bool, fleet func() (rul
 	}
 	change := probe.Change{Before: route.NewRouter(before), After: route.NewRouter(accepted.Rules)}
 	ctx, cancel := context.WithCancel(context.Background())
-	next := &trial{config: t.config, change: change, digest: accepted.Digest, isCanary: isCanary, cancel: cancel, state: state{revision: accepted.Revision, isOn: isCanary}}
+	next := &trial{config: t.config, change: change, digest: accepted.Digest, since: since, isCanary: isCanary, cancel: cancel, state: state{revision: accepted.Revision, isOn: isCanary}}
 	t.current = next
 	t.running.Go(func() { next.run(ctx) })
 }
@@ -104,6 +106,7 @@ type trial struct {
 	config   Config
 	change   probe.Change
 	digest   string // of the rules that the change led to
+	since    time.Time
 	isCanary bool
 	cancel   context.CancelFunc
 

@@ -23,10 +23,14 @@ import (
 
 const digest = "@sha256:4032c6d5bfd752342c3e631c2f1de93ba6b86c41db6b167b9a35372c139e7706"
 
+// then is when a node took its rules.
+var then = time.Unix(1, 0)
+
 // node is one that runs an image of s.com, and asks nobody but the test.
 type node struct {
 	*trial.Trials
-	delay time.Duration
+	delay  time.Duration
+	failed sink.FailedPulls // of s.com
 
 	mu      sync.Mutex
 	asked   []string
@@ -54,7 +58,13 @@ func newNode(accepted *sink.Accepted) *node {
 			}
 			return images
 		},
-		Delay:   func() time.Duration { return n.delay },
+		Delay: func() time.Duration { return n.delay },
+		FailedPulls: func(touched func(string, string) bool, since time.Time) (failed sink.FailedPulls) {
+			if touched("s.com", "x") && !touched("other.com", "x") && since.Equal(then) {
+				return n.failed
+			}
+			return failed
+		},
 		Changed: func() { n.mu.Lock(); defer n.mu.Unlock(); n.changed++ },
 	}, accepted)
 	return n
@@ -69,13 +79,13 @@ func (n *node) has(registry string) {
 // take has a node that is no canary write rules; see [sinktest.Text].
 func (n *node) take(t *testing.T, revision int64, sources ...string) {
 	t.Helper()
-	n.Follow(sinktest.Accepted(t, revision, sources...), true, func() ([]mirrors.Rule, bool) { return nil, false })
+	n.Follow(sinktest.Accepted(t, revision, sources...), then, true, func() ([]mirrors.Rule, bool) { return nil, false })
 }
 
 // try has a canary write rules where the fleet has others.
 func (n *node) try(t *testing.T, revision int64, fleet []string, sources ...string) {
 	t.Helper()
-	n.Follow(sinktest.Accepted(t, revision, sources...), true, func() ([]mirrors.Rule, bool) { return sinktest.Accepted(t, 0, fleet...).Rules, true })
+	n.Follow(sinktest.Accepted(t, revision, sources...), then, true, func() ([]mirrors.Rule, bool) { return sinktest.Accepted(t, 0, fleet...).Rules, true })
 }
 
 // says returns what is reported, shortened.
@@ -167,13 +177,13 @@ func TestRulesThatAreNotWrittenAreNotTried(t *testing.T) {
 		n := newNode(nil)
 		defer n.Close()
 		none := func() ([]mirrors.Rule, bool) { return nil, false }
-		n.Follow(nil, false, none)
+		n.Follow(nil, then, false, none)
 		n.want(t, "nothing is accepted", "nothing")
 		n.take(t, 0, "s.com")
 		n.want(t, "the first rules", "nothing")
 		n.try(t, 1, []string{"s.com"}, "!s.com")
 		n.want(t, "a change", "1 Failed 1/1", "mirror.local:5000")
-		n.Follow(sinktest.Accepted(t, 2, "t.com"), false, none)
+		n.Follow(sinktest.Accepted(t, 2, "t.com"), then, false, none)
 		time.Sleep(time.Hour)
 		n.want(t, "a change that is not written ends the trial before", "nothing")
 		n.take(t, 2, "t.com")
@@ -196,6 +206,32 @@ func TestALongMessageNamesSomeAndCountsTheOthers(t *testing.T) {
 		if r.State != mirrorsetv1alpha1.TrialFailed || !strings.HasPrefix(r.Message, "32 images that run here could not be pulled again: s.com/") || len(r.Message) > 4000 ||
 			!strings.Contains(r.Message, ", and 2") || !strings.HasSuffix(r.Message, "; 8 images that the change touches were not asked for, because a trial is bounded in number and time") {
 			t.Errorf("got %d bytes: %s", len(r.Message), r.Message)
+		}
+	})
+}
+
+func TestATrialFailsByPullsToo(t *testing.T) { // C10
+	synctest.Test(t, func(t *testing.T) {
+		n := newNode(nil)
+		defer n.Close()
+		n.try(t, 1, nil, "s.com")
+		n.want(t, "at first", "1 Passed 0/1", "mirror.local:5000", "s.com")
+		if failed := n.Report().FailedPulls; failed == nil || *failed != 0 {
+			t.Errorf("failed pulls: %v", failed)
+		}
+		n.failed = sink.FailedPulls{More: 2, Last: []string{"s.com/a:1: refused", "s.com/b:1: refused"}}
+		n.want(t, "once more pulls fail", "1 Failed 0/1")
+		if r := n.Report(); *r.FailedPulls != 2 || r.Message != "of the pulls that the change touches, 2 more failed than in as much time before it: s.com/a:1: refused, s.com/b:1: refused" {
+			t.Errorf("got %+v", r)
+		}
+		n.running = nil
+		n.take(t, 2, "s.com", "t.com")
+		n.want(t, "pulls of what a change does not touch", "nothing")
+		n.take(t, 3, "!s.com")
+		n.want(t, "where nothing of it runs, and the node is no canary", "3 Failed")
+		n.try(t, 4, nil, "!s.com", "t.com")
+		if n.want(t, "on a canary", "4 Failed 0/0"); n.Report().Images == nil {
+			t.Error("it says nothing of images")
 		}
 	})
 }
