@@ -74,7 +74,7 @@ func startRollout(ctx context.Context) *rollout {
 	r.apply(ctx, r.good("copy"), never("90-airgap", r.closed.host, r.mirror.host+"/nothing"))
 	r.expectApplied(ctx, "20-global", beApplied())
 	r.expectApplied(ctx, "90-airgap", beApplied())
-	r.fleet.expectFollowed(ctx, convergeTimeout)
+	r.expectFollowed(ctx, convergeTimeout)
 	r.chronicle = r.fleet.chronicle()
 	expectRunning(ctx, r.Cluster, createPod(ctx, r.Cluster, r.running, true))
 	cri := connect(ctx, r.Socket("/run/containerd/containerd.sock"), "")

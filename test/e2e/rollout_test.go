@@ -74,12 +74,12 @@ var _ = Describe("a fleet of 51 nodes whose changes go by stages", Ordered, Cont
 
 	It("halts a typo at the first canary, and says which image cannot be had any more", func(ctx SpecContext) {
 		other := r.startPodman("fleet-30", r.pulled)
-		r.apply(ctx, r.typo("cpoy"))
-		r.expectHalted(ctx, "/cpoy", started, cluster.NodeName, canaries...)
+		r.apply(ctx, r.typo("kopy"))
+		r.expectHalted(ctx, "/kopy", started, cluster.NodeName, canaries...)
 		other.expectNone(started)
 		r.open.report("pulls on the first canary, which the change is for", started)
 		Expect(r.rolloutStatus(ctx)).To(ContainSubstring(cluster.NodeName))
-		Consistently(r.now).WithArguments("/cpoy").WithTimeout(soak).WithPolling(20*time.Millisecond).Should(BeEmpty(), "these very rules are not tried again")
+		Consistently(r.now).WithArguments("/kopy").WithTimeout(soak).WithPolling(20*time.Millisecond).Should(BeEmpty(), "these very rules are not tried again")
 
 		mended := time.Now()
 		r.apply(ctx, r.good("mended"))
