@@ -79,6 +79,7 @@ func TestWhatFailsLateCountsWhileAChangeIsTried(t *testing.T) {
 		if got := n.Compare(n.change); got.Refused != (Count{1, 3}) || got.More != 2 {
 			t.Errorf("while it is tried: got %+v", got)
 		}
+		n.wait(2 * span)
 		n.take("bad", "next")
 		n.change.IsTried = false
 		n.Compare(n.change)
