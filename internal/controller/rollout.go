@@ -4,18 +4,17 @@
 package controller
 
 import (
-	"cmp"
 	"context"
 	"slices"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	k8slabels "k8s.io/apimachinery/pkg/labels"
-	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
 
-	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
+	"github.com/mirrorset/mirrorset/internal/controller/configmap"
 	"github.com/mirrorset/mirrorset/internal/controller/fleet"
 	"github.com/mirrorset/mirrorset/internal/history"
 	"github.com/mirrorset/mirrorset/internal/kinds"
@@ -23,23 +22,17 @@ import (
 	"github.com/mirrorset/mirrorset/internal/payload"
 	"github.com/mirrorset/mirrorset/internal/plan"
 	"github.com/mirrorset/mirrorset/internal/registriesconf"
-	"github.com/mirrorset/mirrorset/internal/standing"
 )
 
-// Records keep what all nodes were given (docs/semantics.md C7).
+// Records find what all nodes were given (docs/semantics.md C7).
 type Records interface {
-	// Record keeps a payload that is published for all nodes; sets are those that it is of, or nil where it is a record itself.
-	Record(ctx context.Context, p payload.Payload, sets []kinds.Set) error
 	// Find returns the record of a text, and Latest the one with the highest revision; nil where there is none.
 	Find(ctx context.Context, digest string) (*history.Record, error)
 	Latest(ctx context.Context) (*history.Record, error)
 }
 
-// recordAgain is how long the manager waits after it could not record what it published.
-const recordAgain = 10 * time.Second
-
 // lookUp has a decision see the canaries, and the records that it needs. It returns the record that an undo names; nil for none.
-func (p *Publisher) lookUp(ctx context.Context, current published, seen *plan.Seen) (undone *history.Record, err error) {
+func (p *Publisher) lookUp(ctx context.Context, current configmap.Current, seen *plan.Seen) (undone *history.Record, err error) {
 	if p.Canaries != nil {
 		canaries, err := p.canaries(ctx, current, seen.Rules)
 		if err != nil {
@@ -47,13 +40,16 @@ func (p *Publisher) lookUp(ctx context.Context, current published, seen *plan.Se
 		}
 		seen.Stages = &plan.Stages{Soak: p.Soak, Canaries: canaries}
 	}
-	if order := current.rollout.Undone; order != nil {
-		if undone, err = p.Records.Find(ctx, order.Digest); err != nil {
-			return nil, err
+	if order := current.Rollout.Undone; order != nil {
+		if p.undone == nil || p.undone.Digest != order.Digest { // else a pass would read all records
+			if p.undone, err = p.Records.Find(ctx, order.Digest); err != nil {
+				return nil, err
+			}
 		}
+		undone = p.undone
 		seen.Undone = payloadOf(undone)
 	}
-	if current.payload == nil && (p.Canaries != nil || current.rollout.Paused != nil || current.rollout.Undone != nil) {
+	if current.Payload == nil && (p.Canaries != nil || current.Rollout.Paused != nil || current.Rollout.Undone != nil) {
 		latest, err := p.Records.Latest(ctx)
 		if err != nil {
 			return nil, err
@@ -71,24 +67,6 @@ func payloadOf(r *history.Record) *payload.Payload {
 	return &p
 }
 
-// record keeps what was published for all nodes, with the sets that it is of, where it is of those that there are. Where it cannot, it says
-// so once, and returns when to try again: what cannot be kept is published all the same.
-func (p *Publisher) record(ctx context.Context, decision plan.Decision, sets []kinds.Set) (later time.Duration) {
-	if decision.Why != "" {
-		sets = nil
-	}
-	err := p.Records.Record(ctx, decision.Payload, sets)
-	if err == nil {
-		p.unrecorded = ""
-		return 0
-	}
-	if err.Error() != p.unrecorded {
-		p.unrecorded = err.Error()
-		ctrl.LoggerFrom(ctx).Error(err, "What is published cannot be recorded", "triedAgainAfter", recordAgain.String())
-	}
-	return recordAgain
-}
-
 // outOf returns the sets that a record is not of.
 func outOf(r history.Record, sets []kinds.Set) map[mirrors.Object]bool {
 	out := make(map[mirrors.Object]bool)
@@ -100,53 +78,36 @@ func outOf(r history.Record, sets []kinds.Set) map[mirrors.Object]bool {
 	return out
 }
 
+// ofCanaries passes events of nodes that are canaries, or were.
+func (p *Publisher) ofCanaries() predicate.Predicate {
+	is := func(o client.Object) bool { return p.Canaries.Matches(k8slabels.Set(o.GetLabels())) }
+	return predicate.And(fleet.NodePredicate, predicate.Funcs{
+		CreateFunc: func(e event.CreateEvent) bool { return is(e.Object) },
+		DeleteFunc: func(e event.DeleteEvent) bool { return is(e.Object) },
+		UpdateFunc: func(e event.UpdateEvent) bool { return is(e.ObjectOld) || is(e.ObjectNew) },
+	})
+}
+
 // canaries are the nodes that try changes, and where they are with what is published for them.
-func (p *Publisher) canaries(ctx context.Context, current published, rules []mirrors.Rule) ([]plan.Trier, error) {
+func (p *Publisher) canaries(ctx context.Context, current configmap.Current, rules []mirrors.Rule) ([]plan.Trier, error) {
 	nodes, reports, err := fleet.List(ctx, p.Client)
 	if err != nil && !meta.IsNoMatchError(err) {
 		return nil, err
 	}
 	nodes = slices.DeleteFunc(nodes, func(n corev1.Node) bool { return !p.Canaries.Matches(k8slabels.Set(n.Labels)) })
 	var changed map[string]bool
-	if current.canary != nil && current.payload != nil {
-		before, err := registriesconf.Decode(current.payload.Text)
-		if err != nil { // nobody knows what changed, so all counts
-			before = nil
+	if current.Canary != nil {
+		var before []mirrors.Rule // where nobody knows it, all counts as changed
+		if current.Payload != nil {
+			if before, err = registriesconf.Decode(current.Payload.Text); err != nil {
+				before = nil
+			}
 		}
 		changed = mirrors.Changed(before, rules)
 	}
 	var canaries []plan.Trier
 	for _, m := range fleet.Members(nodes, reports, p.Settings) {
-		canaries = append(canaries, trierOf(m, current.canary, changed))
+		canaries = append(canaries, m.Trier(current.Canary, changed))
 	}
 	return canaries, nil
-}
-
-// trierOf tells where a canary is (C2 and C3).
-func trierOf(m fleet.Member, tried *payload.Canary, changed map[string]bool) plan.Trier {
-	t := plan.Trier{Node: m.Name}
-	if tried == nil {
-		return t
-	}
-	where, why := standing.OfSources(&m.Status, tried.Revision, changed, &standing.Published{Revision: tried.Revision, Digest: tried.Digest})
-	trial := m.Status.Trial
-	switch {
-	case where == standing.Failing && m.Status.Revision > tried.Revision: // it refuses what is older; the manager publishes again above it
-		t.Waiting = why
-	case where == standing.Failing:
-		t.Failure = cmp.Or(why, "its agent reports a failure")
-	case where != standing.InForce:
-		t.Waiting = why
-	case m.Applied().Status == metav1.ConditionUnknown:
-		t.Waiting = m.Applied().Message
-	case trial == nil || trial.Revision != tried.Revision:
-		t.Waiting = "its agent has not told of a trial"
-	case trial.State == mirrorsetv1alpha1.TrialFailed:
-		t.Failure = cmp.Or(trial.Message, "its trial failed")
-	case trial.State == mirrorsetv1alpha1.TrialPassed:
-		t.Passed = true
-	default:
-		t.Waiting = "its agent still asks for images"
-	}
-	return t
 }

@@ -116,7 +116,7 @@ var _ = Describe("A change that goes to canaries first", func() {
 		change(ctx, a, entry("quay.io", "m2.local"))
 		Eventually(has(ctx, "canary-2")).Should(Equal(digestOf(a)))
 		Expect(has(ctx, "node-1")()).To(Equal(before))
-		Eventually(conditionOf(ctx, "a", configv1.ConditionApplied)).Should(says(metav1.ConditionFalse, configv1.ReasonCanaryProgressing, ContainSubstring("canaries canary-1, canary-2 have it in force; all other nodes get it at ")))
+		Eventually(conditionOf(ctx, "a", configv1.ConditionApplied)).Should(says(metav1.ConditionFalse, configv1.ReasonCanaryProgressing, ContainSubstring("in force on canaries canary-1, canary-2; all other nodes get it at ")))
 		cm, err := configMap(ctx)
 		Expect(err).NotTo(HaveOccurred())
 		tried, err := payload.ReadCanary(cm)

@@ -14,6 +14,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/agent/sink"
 	"github.com/mirrorset/mirrorset/internal/nodecheck"
 	"github.com/mirrorset/mirrorset/internal/redirect"
+	"github.com/mirrorset/mirrorset/internal/redirect/complaints"
 	"github.com/mirrorset/mirrorset/internal/route"
 )
 
@@ -70,12 +71,12 @@ func (r *redirector) FailedPulls(touched func(host, repository string) bool, cha
 }
 
 // reasons are those of complaints.
-var reasons = map[redirect.Kind]nodecheck.Reason{
-	redirect.LoginRefused:       nodecheck.MirrorLoginRefused,
-	redirect.LoginNeeded:        nodecheck.MirrorLoginNeeded,
-	redirect.CertificateExpired: nodecheck.MirrorCertificateExpired,
-	redirect.AuthorityUnknown:   nodecheck.MirrorAuthorityUnknown,
-	redirect.CertificateName:    nodecheck.MirrorCertificateName,
+var reasons = map[complaints.Kind]nodecheck.Reason{
+	complaints.LoginRefused:       nodecheck.MirrorLoginRefused,
+	complaints.LoginNeeded:        nodecheck.MirrorLoginNeeded,
+	complaints.CertificateExpired: nodecheck.MirrorCertificateExpired,
+	complaints.AuthorityUnknown:   nodecheck.MirrorAuthorityUnknown,
+	complaints.CertificateName:    nodecheck.MirrorCertificateName,
 }
 
 // problems are the complaints of the redirector about mirrors. containerd reads the rules all the same.
