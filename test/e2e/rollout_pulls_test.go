@@ -86,7 +86,7 @@ func (p *pulls) expectNone(since time.Time) {
 	n, failed := p.since(since)
 	Expect(failed).To(BeEmpty(), "of %d", n)
 	Expect(n).To(BeNumerically(">", 0))
-	p.report("pulls on the real node", since)
+	p.report("pulls", since)
 }
 
 func (p *pulls) report(what string, since time.Time) {
