@@ -74,6 +74,8 @@ type Publisher struct {
 	held       string            // why nothing was published, likewise
 	unreported string            // why what nodes report cannot be read, likewise
 	unrecorded string            // why what is published cannot be recorded, likewise
+
+	allCanaries bool // all nodes were canaries in the last pass, likewise
 }
 
 // +kubebuilder:rbac:groups=config.openshift.io,resources=imagedigestmirrorsets;imagetagmirrorsets,verbs=list;watch
