@@ -75,6 +75,8 @@ type Publisher struct {
 	held       string            // why nothing was published, likewise
 	unreported string            // why what nodes report cannot be read, likewise
 	undone     *history.Record   // that of the last undo
+
+	allCanaries bool // all nodes were canaries in the last pass, likewise
 }
 
 // +kubebuilder:rbac:groups=config.openshift.io,resources=imagedigestmirrorsets;imagetagmirrorsets,verbs=list;watch

@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	k8slabels "k8s.io/apimachinery/pkg/labels"
+	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
@@ -94,7 +95,10 @@ func (p *Publisher) canaries(ctx context.Context, current configmap.Current, rul
 	if err != nil && !meta.IsNoMatchError(err) {
 		return nil, err
 	}
+	all := len(fleet.Members(nodes, reports, p.Settings))
 	nodes = slices.DeleteFunc(nodes, func(n corev1.Node) bool { return !p.Canaries.Matches(k8slabels.Set(n.Labels)) })
+	members := fleet.Members(nodes, reports, p.Settings)
+	p.warnOfAll(ctx, len(members) > 0 && len(members) == all)
 	var changed map[string]bool
 	if current.Canary != nil {
 		var before []mirrors.Rule // where nobody knows it, all counts as changed
@@ -106,8 +110,16 @@ func (p *Publisher) canaries(ctx context.Context, current configmap.Current, rul
 		changed = mirrors.Changed(before, rules)
 	}
 	var canaries []plan.Trier
-	for _, m := range fleet.Members(nodes, reports, p.Settings) {
+	for _, m := range members {
 		canaries = append(canaries, m.Trier(current.Canary, changed))
 	}
 	return canaries, nil
+}
+
+// warnOfAll says once that canaries are no help: a selector that takes all nodes has each change reach all of them at once.
+func (p *Publisher) warnOfAll(ctx context.Context, areCanaries bool) {
+	if areCanaries && !p.allCanaries {
+		ctrl.LoggerFrom(ctx).Info("All nodes with an agent are canaries, so that each change reaches all of them at once; have --canary-selector take fewer", "canarySelector", p.Canaries.String())
+	}
+	p.allCanaries = areCanaries
 }

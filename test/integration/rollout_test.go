@@ -156,6 +156,24 @@ var _ = Describe("A change that goes to canaries first", func() {
 		Expect(cm.Annotations).NotTo(HaveKey(payload.HaltedAnnotation))
 	})
 
+	It("waits for one that is away, and goes on without it once it is none any more", func(ctx SpecContext) {
+		teller{"canary-1": follows, "canary-2": silent, "node-1": follows}.tell(ctx)
+		a := old()
+		create(ctx, a)
+		staged(ctx)
+		before := digestOf(a)
+		Eventually(has(ctx, "node-1")).Should(Equal(before))
+		change(ctx, a, entry("quay.io", "m2.local"))
+		Eventually(conditionOf(ctx, "a", configv1.ConditionApplied)).Should(says(metav1.ConditionFalse, configv1.ReasonCanaryProgressing,
+			ContainSubstring("in force on 1 of 2 canaries, which try it first; waiting for canary-2")))
+		Consistently(has(ctx, "node-1"), "3s").Should(Equal(before), "the soak time is over, and not for all canaries")
+		away := &corev1.Node{}
+		Expect(admin.Get(ctx, client.ObjectKey{Name: "canary-2"}, away)).To(Succeed())
+		delete(away.Labels, "canary")
+		Expect(admin.Update(ctx, away)).To(Succeed())
+		Eventually(has(ctx, "node-1")).Should(Equal(digestOf(a)))
+	})
+
 	It("waits for a canary, and for nobody's second payload", func(ctx SpecContext) {
 		teller{"node-1": follows}.tell(ctx)
 		a := old()
