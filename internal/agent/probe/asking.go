@@ -95,3 +95,11 @@ func (a *asking) wasThere(c Change) bool {
 		return true
 	})
 }
+
+// fails reports whether a place that the new rules lead to failed while it was asked.
+func (a *asking) fails(c Change) bool {
+	return slices.ContainsFunc(places(way(c.After, a.image)), func(p place) bool {
+		found := a.at(p).Found
+		return found == route.Fails || found == route.Silent
+	})
+}
