@@ -174,7 +174,7 @@ func (p *Publisher) Publish(ctx context.Context) (result ctrl.Result, served boo
 		snapshot.Revision, snapshot.Digest = current.Payload.Revision, current.Payload.Digest
 	}
 	snapshot.Canary = current.Canary
-	if encodeErr != nil {
+	if encodeErr != nil && current.Rollout.Undone == nil { // else no set is needed to go back
 		snapshot.Held, snapshot.HeldForGood = encodeErr.Error(), errors.Is(encodeErr, mirrors.ErrTooLarge)
 		p.Board.put(snapshot)
 		return result, true, encodeErr

@@ -117,7 +117,7 @@ func (b *Board) ForAll() (p *payload.Payload, sets []kinds.Set) {
 	case s.Held != "":
 		return s.All, nil
 	}
-	return s.All, s.Sets
+	return s.All, append([]kinds.Set{}, s.Sets...) // which is not nil where there are none
 }
 
 // Watch returns a source of what the handler makes of each new snapshot.

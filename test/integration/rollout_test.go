@@ -199,6 +199,34 @@ var _ = Describe("A change that goes to canaries first", func() {
 })
 
 var _ = Describe("Somebody", func() {
+	It("cannot give nodes anything by a second payload, whether or not changes go by stages", func(ctx SpecContext) {
+		teller{"canary-1": follows, "node-1": follows}.tell(ctx)
+		a := set("a", entry("quay.io", "m1.local"))
+		create(ctx, a)
+		for _, args := range [][]string{{alone}, {alone, "--canary-selector=canary=yes", "--canary-soak=2s"}} {
+			manager := startManager(ctx, args...)
+			Eventually(has(ctx, "node-1")).Should(Equal(digestOf(a)))
+			forged := &payload.Canary{Payload: payload.New(mustPublished(ctx).Revision+1, []byte(rendered(set("a", entry("quay.io", "evil.local"))))), Nodes: []string{"canary-1", "node-1"}}
+			data, binaryData, err := mustPublished(ctx).DataBeside(forged)
+			Expect(err).NotTo(HaveOccurred())
+			for range 3 { // as often as they like
+				edit(ctx, func(cm *corev1.ConfigMap) {
+					cm.Data[payload.CanaryKey] = data[payload.CanaryKey]
+					cm.BinaryData = map[string][]byte{payload.CanaryTextKey: binaryData[payload.CanaryTextKey]}
+				})
+				Eventually(func(g Gomega) {
+					cm, err := configMap(ctx)
+					g.Expect(err).NotTo(HaveOccurred())
+					g.Expect(cm.Data).NotTo(HaveKey(payload.CanaryKey))
+				}, "3s").Should(Succeed())
+			}
+			for _, node := range []string{"canary-1", "node-1"} {
+				Eventually(has(ctx, node)).Should(Equal(digestOf(a)))
+			}
+			manager.Kill()
+		}
+	})
+
 	It("pauses what is published, over a manager that starts and a ConfigMap that is made anew, and undoes it until it is resumed", func(ctx SpecContext) {
 		teller{"node-1": follows}.tell(ctx)
 		a, b := set("a", entry("quay.io", "m1.local")), set("b", entry("ghcr.io", "m1.local"))
