@@ -87,7 +87,7 @@ func (t *trial) report() *mirrorsetv1alpha1.Trial {
 
 // ofPulls says how many more failed, and which were the last.
 func ofPulls(failed sink.FailedPulls) string {
-	return fmt.Sprintf("of the pulls that the change touches, %d more failed than in as much time before it: %s", failed.More, strings.Join(failed.Last, ", "))
+	return fmt.Sprintf("of the pulls that the change touches, %d more failed than in as much time before it, ten minutes at most: %s", failed.More, strings.Join(failed.Last, ", "))
 }
 
 func count(n int) *int32 {

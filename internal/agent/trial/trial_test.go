@@ -244,7 +244,7 @@ func TestATrialFailsByPullsToo(t *testing.T) { // C10
 		}
 		n.failed = sink.FailedPulls{More: 2, Last: []string{"s.com/a:1: refused", "s.com/b:1: refused"}}
 		n.want(t, "once more pulls fail", "1 Failed 0/1")
-		if r := n.Report(); *r.FailedPulls != 2 || r.Message != "of the pulls that the change touches, 2 more failed than in as much time before it: s.com/a:1: refused, s.com/b:1: refused" {
+		if r := n.Report(); *r.FailedPulls != 2 || r.Message != "of the pulls that the change touches, 2 more failed than in as much time before it, ten minutes at most: s.com/a:1: refused, s.com/b:1: refused" {
 			t.Errorf("got %+v", r)
 		}
 		n.running = nil

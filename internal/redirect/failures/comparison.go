@@ -8,7 +8,7 @@ import "time"
 const (
 	// maxLast is how many failures are told in words.
 	maxLast = 3
-	// lasting is how long after its first failure a mirror has to fail again, if it fails for one repository alone, to count.
+	// lasting is how long after its first failure the registry of a mirror has to fail again, if it fails for one repository alone, to count.
 	lasting = 30 * time.Second
 )
 
@@ -59,7 +59,7 @@ type comparison struct {
 
 	before map[thing]*earlier
 	news   map[thing]bool       // what failed since the change, and not before
-	held   map[string]*occasion // by mirror, those of the news
+	held   map[string]*occasion // by registry of the mirrors, those of the news
 	fresh  Comparison           // counts the news alone
 	last   []event              // of these, each once
 	worst  Comparison
@@ -71,7 +71,7 @@ type earlier struct {
 	again       bool      // since it, too
 }
 
-// occasion is what a mirror failed for.
+// occasion is what the mirrors of a registry failed for.
 type occasion struct {
 	first        event
 	repositories int
@@ -136,16 +136,16 @@ func (c *comparison) isRoomFor(e event) bool {
 	return true
 }
 
-// addPassedOver holds a mirror's first failure until it counts, and returns whether more count now.
+// addPassedOver holds a registry's first failure until it counts, and returns whether more count now.
 func (c *comparison) addPassedOver(e event) bool {
-	o := c.held[e.mirror]
+	o := c.held[e.registry()]
 	if o == nil {
 		o = &occasion{first: e}
 	}
 	counted, isNew := o.counts(), c.isRoomFor(e)
 	switch {
 	case isNew:
-		c.held[e.mirror] = o
+		c.held[e.registry()] = o
 		o.repositories++
 	case c.news[e.thing] && e.at.Sub(o.first.at) >= lasting:
 		o.lasts = true
@@ -201,7 +201,7 @@ func (c *comparison) compare(now time.Time) Comparison {
 		case t.mirror == "":
 			compared.Refused.Before++
 		default:
-			hold(held, t.mirror, known)
+			hold(held, t.registry(), known)
 		}
 	}
 	for _, o := range held {
@@ -216,12 +216,12 @@ func (c *comparison) compare(now time.Time) Comparison {
 	return compared
 }
 
-// hold adds what a mirror failed for before the change.
-func hold(held map[string]*occasion, mirror string, known *earlier) {
-	o := held[mirror]
+// hold adds what a registry failed for before the change.
+func hold(held map[string]*occasion, registry string, known *earlier) {
+	o := held[registry]
 	if o == nil {
 		o = &occasion{}
-		held[mirror] = o
+		held[registry] = o
 	}
 	o.repositories++
 	o.lasts = o.lasts || known.last.Sub(known.first) >= lasting

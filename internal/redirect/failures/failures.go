@@ -36,7 +36,7 @@ type Failure struct {
 	// Object is what was asked for: a tag or a digest, of a blob or else of a manifest.
 	Object string
 	IsBlob bool
-	// Mirror is the one that was passed over; "" where the source is blocked, and the pull was refused.
+	// Mirror is the one that was passed over, as HOST/REPOSITORY; "" where the source is blocked, and the pull was refused.
 	Mirror string
 	// Why is for people.
 	Why string
@@ -51,6 +51,12 @@ type thing struct {
 	host, repository string
 	object           string // of a refusal; "" for all blobs
 	mirror           string
+}
+
+// registry returns the one that a mirror is in.
+func (t thing) registry() string {
+	host, _, _ := strings.Cut(t.mirror, "/")
+	return host
 }
 
 // event is a failure that is kept.

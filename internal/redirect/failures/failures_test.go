@@ -35,7 +35,7 @@ func refused(tag string) Failure {
 }
 
 func passed(repository, mirror string) Failure {
-	return Failure{Host: "s.com", Repository: repository, Object: "1", Mirror: mirror, Why: "it answered 503"}
+	return Failure{Host: "s.com", Repository: repository, Object: "1", Mirror: mirror + ".com/" + repository, Why: "it answered 503"}
 }
 
 // script notes failures at times, in seconds from the change, and compares at the end. The memory begins at its first time.
@@ -138,8 +138,8 @@ func TestOfOnePullEverythingIsOneThing(t *testing.T) {
 	if got := (script{-900, again, 60}).run(t, true); got.Refused.After != 1 || got.Last[0] != "s.com/x@"+digest+": " {
 		t.Errorf("a digest that is asked for as a blob, too: %+v", got)
 	}
-	mirror := []noted{{1, passed("x", "m")}, {1, Failure{Host: "s.com", Repository: "x", Object: digest, Mirror: "m"}}, {39, Failure{Host: "s.com", Repository: "x", Object: "sha256:1", IsBlob: true, Mirror: "m"}}}
-	if got := (script{-900, mirror, 60}).run(t, true); got.PassedOver.After != 1 || got.Last[0] != "a blob of s.com/x@sha256:1: mirror m: " && got.Last[0] != "a blob of s.com/x: mirror m: " {
+	mirror := []noted{{1, passed("x", "m")}, {1, Failure{Host: "s.com", Repository: "x", Object: digest, Mirror: "m.com/x"}}, {39, Failure{Host: "s.com", Repository: "x", Object: "sha256:1", IsBlob: true, Mirror: "m.com/x"}}}
+	if got := (script{-900, mirror, 60}).run(t, true); got.PassedOver.After != 1 || got.Last[0] != "a blob of s.com/x@sha256:1: mirror m.com/x: " && got.Last[0] != "a blob of s.com/x: mirror m.com/x: " {
 		t.Errorf("a tag and what it names: %+v", got)
 	}
 }
