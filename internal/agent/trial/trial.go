@@ -25,6 +25,12 @@ const (
 	askRarely = time.Hour
 )
 
+// A registry that fails for a moment must not fail a change: it is asked so many times more, after so long each, before an image counts as lost.
+const (
+	sureAfter = 2
+	askSoon   = 2 * time.Second
+)
+
 // Config is what trials work with.
 type Config struct {
 	// Ask asks registries by the rules that the node follows.
@@ -129,6 +135,15 @@ func (t *trial) run(ctx context.Context) {
 		return
 	}
 	f := t.look(ctx)
+	for range sureAfter {
+		if !slices.ContainsFunc(f.Lost, func(l probe.Lost) bool { return l.MayYetBe }) {
+			break
+		}
+		if !wait(ctx, askSoon) {
+			return
+		}
+		f = t.lookAgain(ctx, f)
+	}
 	for pause := askAgain; ctx.Err() == nil; pause = min(2*pause, askRarely) {
 		t.found(f)
 		if f.isFinal() || !wait(ctx, pause) {

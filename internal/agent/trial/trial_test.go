@@ -55,7 +55,11 @@ func newNode(accepted *sink.Accepted) *node {
 			n.mu.Lock()
 			defer n.mu.Unlock()
 			n.asked = append(n.asked, at.Host)
-			return route.Answer{Found: n.found[at.Host], Why: "404 Not Found"}
+			found, known := n.found[at.Host]
+			if !known {
+				found = route.Lacks
+			}
+			return route.Answer{Found: found, Why: "404 Not Found"}
 		},
 		Unseen: "nothing can be seen",
 		Running: func() (images []mirrors.Reference, containers int) {
@@ -253,4 +257,28 @@ func TestATrialFailsByPullsToo(t *testing.T) { // C10
 			t.Error("it says nothing of images")
 		}
 	})
+}
+
+func TestARegistryThatFailsForAMomentFailsNoChange(t *testing.T) {
+	for name, c := range map[string]struct {
+		mended bool
+		want   string
+	}{
+		"it has the image then": {true, "1 Passed 0/1"},
+		"it goes on to fail":    {false, "1 Failed 1/1"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			n := newNode(sinktest.Accepted(t, 0, "t.com"))
+			defer n.Close()
+			n.found["mirror.local:5000"] = route.Fails
+			n.try(t, 1, []string{"t.com"}, "!s.com")
+			time.Sleep(3 * time.Second)
+			n.want(t, name+": at first", "1 Running", "mirror.local:5000", "mirror.local:5000")
+			if c.mended {
+				n.has("mirror.local:5000")
+			}
+			time.Sleep(2 * time.Second)
+			n.want(t, name, c.want, "mirror.local:5000")
+		})
+	}
 }
