@@ -101,7 +101,7 @@ func (t *trial) ofImages(f *findings) (said []string) {
 	case f.isUnseen:
 		return []string{t.config.Unseen}
 	case f.isNothingTried():
-		return []string{fmt.Sprintf("nothing was tried: the change touches %s that %s, and none could be asked for within a minute, because no registry answered in time", images(f.NotAsked), runsHere(f.NotAsked))}
+		return []string{fmt.Sprintf("nothing was tried: the change touches %s that %s, and none could be asked for, because no registry answered in time", images(f.NotAsked), runsHere(f.NotAsked))}
 	case f.touched() == 0:
 		return []string{"nothing was tried: no container was found that runs an image which the change touches"}
 	}
