@@ -327,6 +327,17 @@ bench-stream: build $(BIN)/k8s/containerd ## Compare pulls of a LAYER that the r
 	@go build -o $(BIN)/bench-stream ./test/bench/stream
 	@exec $(BIN)/bench-stream -bin $(BIN) -layer $(LAYER) -runs $(RUNS) # in the place of the shell, so that it gets make's signals
 
+# The commit that the time of a change is compared with, and how many changes each fleet makes.
+BEFORE ?= HEAD^
+CHANGES ?= 40
+
+.PHONY: bench-change
+bench-change: ARCHITECTURES := $(shell go env GOARCH)
+bench-change: node image-programs build-installer ## Compare the time from a changed set to the files of 51 nodes with that of the commit BEFORE, of CHANGES changes on each of six fleets in turns (root).
+	rm -rf $(BIN)/before && git clone -q . $(BIN)/before && git -C $(BIN)/before checkout -q "$(BEFORE)"
+	$(MAKE) -C $(BIN)/before image-programs BIN=$(BIN)/before/bin ARCHITECTURES=$(ARCHITECTURES)
+	MIRRORSET_BENCH_OTHER=$(BIN)/before MIRRORSET_BENCH_CHANGES=$(CHANGES) go test -tags e2e -v -count 1 -timeout 45m ./test/e2e/ -ginkgo.focus 'the time of a change'
+
 .PHONY: lint
 lint: $(GOLANGCI_LINT) $(ACTIONLINT) ## Run the linters, which hold the import walls too.
 	$(GOLANGCI_LINT) run --build-tags e2e --allow-parallel-runners

@@ -89,6 +89,7 @@ type node struct {
 	grantProblems  []nodecheck.Problem // with what is granted, as of the last look
 
 	accepted *sink.Accepted  // nil until a payload was accepted
+	since    time.Time       // when its rules were
 	inForce  payload.Payload // the last one that was written whole, without its text
 	findings []sink.Finding  // of the last pass
 	again    error           // what is to be tried again of that which they say is not in force
@@ -104,17 +105,20 @@ func newNode(host *hostfile.Host, log logr.Logger, open []sink.Open, metrics pro
 	env := sink.Env{
 		Host: host, Log: log, Repairs: newRepairs(metrics), Metrics: metrics,
 		Runtime: func() nodecheck.Runtime { return nodecheck.RuntimeOf(n.runtimeVersion()) },
-		Wake: func() {
-			select {
-			case n.wakes <- struct{}{}:
-			default: // it is to do one already
-			}
-		},
+		Wake:    n.wake,
 	}
 	for _, open := range open {
 		n.sinks = append(n.sinks, open(env))
 	}
 	return n
+}
+
+// wake asks for another pass.
+func (n *node) wake() {
+	select {
+	case n.wakes <- struct{}{}:
+	default: // it is to do one already
+	}
 }
 
 // restore takes what an earlier agent accepted on this host (N6).
@@ -157,6 +161,9 @@ func (n *node) take(p payload.Payload) (taken bool, err error) {
 
 // accept has what serves answer by the new rules before any file leads to it.
 func (n *node) accept(next *sink.Accepted) {
+	if n.accepted == nil || n.accepted.Digest != next.Digest {
+		n.since = time.Now()
+	}
 	n.accepted = next
 	n.revision.Set(float64(next.Revision))
 	n.sinks.follow(next)
@@ -250,6 +257,11 @@ func (n *node) write(apply []func() sink.Outcome, all bool) error {
 		n.inForce = payload.Payload{Revision: n.accepted.Revision, Digest: n.accepted.Digest}
 	}
 	return err
+}
+
+// isWhole reports whether all that was accepted is written.
+func (n *node) isWhole() bool {
+	return n.accepted != nil && n.inForce.Revision == n.accepted.Revision && n.inForce.Digest == n.accepted.Digest
 }
 
 // logFindings logs what is odd if that is not what it was the last time.

@@ -26,6 +26,7 @@ type outcome struct {
 	findings []sink.Finding
 	checked  nodecheck.Report
 	err      error
+	trial    *mirrorsetv1alpha1.Trial // nil where this agent has none to tell of
 }
 
 func (n *node) outcome(err error) outcome {
@@ -36,6 +37,9 @@ func (n *node) outcome(err error) outcome {
 	return outcome{revision: n.inForce.Revision, digest: n.inForce.Digest, findings: n.findings, checked: n.checked, err: err}
 }
 
+// ourConditions are those that an agent writes.
+var ourConditions = []string{mirrorsetv1alpha1.ConditionApplied, mirrorsetv1alpha1.ConditionRuntimeReady, mirrorsetv1alpha1.ConditionImagesPullable}
+
 // maxMessage bounds the message of a condition; the API server takes 32768 bytes.
 const maxMessage = 4096
 
@@ -44,7 +48,7 @@ func (o outcome) status(now time.Time, before mirrorsetv1alpha1.MirrorNodeStatus
 	runtime := nodecheck.RuntimeOf(runtimeVersion)
 	status := mirrorsetv1alpha1.MirrorNodeStatus{}
 	for _, c := range before.Conditions { // those of others are not ours to keep
-		if c.Type == mirrorsetv1alpha1.ConditionApplied || c.Type == mirrorsetv1alpha1.ConditionRuntimeReady {
+		if slices.Contains(ourConditions, c.Type) {
 			status.Conditions = append(status.Conditions, c)
 		}
 	}
@@ -74,6 +78,8 @@ func (o outcome) status(now time.Time, before mirrorsetv1alpha1.MirrorNodeStatus
 		c.LastTransitionTime = metav1.Time{Time: now.Truncate(time.Second)}
 		meta.SetStatusCondition(&status.Conditions, c)
 	}
+	status.Trial = o.trialBeside(before)
+	setImagesPullable(&status, now)
 	return status
 }
 

@@ -18,6 +18,8 @@ import (
 	"k8s.io/client-go/util/workqueue"
 
 	"github.com/mirrorset/mirrorset/internal/agent/sink"
+	"github.com/mirrorset/mirrorset/internal/agent/trial"
+	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/payload"
 	"github.com/mirrorset/mirrorset/internal/rewatch"
 )
@@ -31,10 +33,12 @@ const (
 // loop calls reconcile, one call at a time, whenever the ConfigMap or the host's files changed.
 type loop struct {
 	node     *node
+	name     string // the Node's
 	reporter *reporter
 	log      logr.Logger
 	queue    workqueue.TypedRateLimitingInterface[struct{}]
 	informer cache.SharedIndexInformer
+	trials   *trial.Trials
 	files    *fsnotify.Watcher // nil while there is none
 	wakes    <-chan struct{}   // asks for a pass
 	hostRoot string
@@ -47,6 +51,7 @@ type loop struct {
 func watch(ctx context.Context, config Config, n *node) error {
 	l := &loop{
 		node:     n,
+		name:     config.NodeName,
 		log:      config.Log,
 		rescan:   config.Rescan,
 		wakes:    n.wakes,
@@ -64,6 +69,8 @@ func watch(ctx context.Context, config Config, n *node) error {
 	if err != nil {
 		return err
 	}
+	l.trials = trial.New(n.trialConfig(), n.accepted)
+	defer l.trials.Close()
 	if l.reporter, err = newReporter(config, func() { wake(nil) }); err != nil {
 		return err
 	}
@@ -116,7 +123,9 @@ func (l *loop) next(ctx context.Context) bool {
 	defer l.queue.Done(item)
 	err := l.pass(ctx)
 	if l.informer.HasSynced() || l.node.accepted != nil { // else it is not known yet whether there is something to follow
-		l.reporter.report(l.node.outcome(err))
+		o := l.node.outcome(err)
+		o.trial = l.trials.Report()
+		l.reporter.report(o)
 	}
 	err = errors.Join(err, l.node.again)
 	if err == nil {
@@ -132,7 +141,7 @@ func (l *loop) next(ctx context.Context) bool {
 	return true
 }
 
-// pass takes what is published, or else has the node's files repaired.
+// pass follows what is published, and has a change tried.
 func (l *loop) pass(ctx context.Context) error {
 	l.node.sinks.serve(ctx)
 	l.node.look()
@@ -142,9 +151,16 @@ func (l *loop) pass(ctx context.Context) error {
 			l.queue.Add(struct{}{})
 		}
 	}()
-	var refused error
-	if cm := l.published(); cm != nil {
-		p, err := payload.Read(cm)
+	cm := l.published()
+	err := l.follow(cm)
+	l.trials.Follow(l.node.accepted, l.node.since, l.node.isWhole(), func() ([]mirrors.Rule, bool) { return l.fleetRules(cm) })
+	return err
+}
+
+// follow takes what is published, or else has the node's files repaired.
+func (l *loop) follow(cm *corev1.ConfigMap) (refused error) {
+	if cm != nil {
+		p, err := payload.For(cm, l.name)
 		if err == nil {
 			var taken bool
 			if taken, err = l.node.take(p); taken {
@@ -157,6 +173,26 @@ func (l *loop) pass(ctx context.Context) error {
 		refused = err
 	}
 	return errors.Join(refused, l.node.repair())
+}
+
+// fleetRules returns, for a canary that has what canaries try, the rules that all other nodes have (C1).
+func (l *loop) fleetRules(cm *corev1.ConfigMap) (rules []mirrors.Rule, isCanary bool) {
+	if cm == nil {
+		return nil, false
+	}
+	canary, err := payload.ReadCanary(cm)
+	if err != nil || !canary.Takes(l.name) || canary.Digest != l.node.accepted.Digest {
+		return nil, false
+	}
+	fleet, err := payload.Read(cm)
+	if err != nil {
+		return nil, false
+	}
+	accepted, err := decode(fleet)
+	if err != nil {
+		return nil, false
+	}
+	return accepted.Rules, true
 }
 
 // published returns the ConfigMap as last seen; nil where there is none.

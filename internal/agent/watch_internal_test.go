@@ -11,8 +11,6 @@ import (
 
 	"github.com/fsnotify/fsnotify"
 	"github.com/go-logr/logr"
-	corev1 "k8s.io/api/core/v1"
-	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/workqueue"
 
 	"github.com/mirrorset/mirrorset/internal/agent/sinktest"
@@ -56,14 +54,7 @@ func TestAFileThatIsBeingWrittenWakesNobody(t *testing.T) {
 func TestARegistryThatCannotBeWrittenIsTriedAgain(t *testing.T) {
 	n, root, _ := newHost(t, sinktest.Files{other: foreign, certsDir + "/.old.com.mirrorset-tmp/theirs": ""})
 	offer(t, n, 0, "old.com")
-	newQueue := func() workqueue.TypedRateLimitingInterface[struct{}] {
-		return workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[struct{}](retryFirst, retryLast))
-	}
-	l := &loop{
-		node: n.node, log: n.log, queue: newQueue(), hostRoot: root, reporter: &reporter{queue: newQueue()},
-		informer: cache.NewSharedIndexInformer(&cache.ListWatch{}, &corev1.ConfigMap{}, 0, cache.Indexers{}),
-	}
-	defer func() { _ = l.files.Close() }()
+	l := loopOf(t, n, root, "")
 	for _, want := range []int{1, 2, 0} {
 		if want == 0 {
 			if err := os.RemoveAll(filepath.Join(root, certsDir, ".old.com.mirrorset-tmp")); err != nil {

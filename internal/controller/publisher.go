@@ -25,7 +25,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
-	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
+	"github.com/mirrorset/mirrorset/internal/controller/configmap"
 	"github.com/mirrorset/mirrorset/internal/controller/fleet"
 	"github.com/mirrorset/mirrorset/internal/controller/operand"
 	"github.com/mirrorset/mirrorset/internal/kinds"
@@ -66,9 +66,8 @@ type Publisher struct {
 	watchSets  func(context.Context, *kinds.Kind) error // starts the watch of the sets of a kind
 	watching   map[*kinds.Kind]bool
 	history    plan.History
-	uids       string // of the CRDs that the rules came from which this manager published last, as in the annotation
+	keeper     *configmap.Keeper
 	sightings  sightings
-	restores   restores
 	lastCRDs   map[string]string // the UIDs of the CRDs of the last pass, by kind
 	pollUntil  time.Time         // while the watch of the sets of a new CRD may still be starting
 	logged     map[uint64]bool   // the findings of the last pass by their hashes, so that each is logged once
@@ -149,13 +148,13 @@ func (p *Publisher) Publish(ctx context.Context) (result ctrl.Result, served boo
 		return result, false, err
 	}
 	if missing != nil {
-		decision, _ := plan.Decide(plan.Seen{Missing: missing.kind.Name}, p.history)
+		var decision plan.Decision
+		decision, p.history = plan.Decide(plan.Seen{Missing: missing.kind.Name}, p.history)
 		p.hold(ctx, decision.Why)
 		return ctrl.Result{RequeueAfter: decision.Again}, false, nil
 	}
-	now := time.Now()
 	snapshot := Snapshot{Sets: sets, HasStatus: crds.haveStatus(), Listed: listed}
-	sources := crds.sources(sets)
+	sources, now := crds.sources(sets), time.Now()
 	if p.sightings == nil {
 		p.sightings = make(sightings)
 	}
@@ -166,105 +165,92 @@ func (p *Publisher) Publish(ctx context.Context) (result ctrl.Result, served boo
 	p.Metrics.rendered(time.Since(began))
 	p.logFindings(ctx, snapshot.Result.Findings)
 	result = p.poll(sources, now)
-	current, err := readPublished(ctx, p.Live, p.Namespace)
+	current, err := p.configMap().Read(ctx)
 	if err != nil {
 		return result, true, err
 	}
-	if current.payload != nil { // which stays if nothing else is published
-		snapshot.Revision, snapshot.Digest = current.payload.Revision, current.payload.Digest
+	if current.Payload != nil { // which stays if nothing else is published
+		snapshot.Revision, snapshot.Digest = current.Payload.Revision, current.Payload.Digest
 	}
+	snapshot.Canary = current.Canary
 	if encodeErr != nil {
 		snapshot.Held, snapshot.HeldForGood = encodeErr.Error(), errors.Is(encodeErr, mirrors.ErrTooLarge)
 		p.Board.put(snapshot)
 		return result, true, encodeErr
 	}
-	seen := plan.Seen{
-		Now: now, Sources: sources, SetsDigest: kinds.DigestOf(sets), Published: p.seen(current), Nodes: p.reports(ctx),
+	again, err := p.follow(ctx, current, plan.Seen{
+		Now: now, Sources: sources, SetsDigest: kinds.DigestOf(sets), Published: p.configMap().Seen(current), Nodes: p.reports(ctx),
 		Rules: snapshot.Result.Rules, Text: text, Format: formatOf(snapshot.Result.Rules), Blockers: blockersOf(snapshot.Result.Rules),
-	}
-	undone, err := p.lookUp(ctx, current, &seen)
-	if err != nil {
-		return result, true, err
-	}
-	var decision plan.Decision
-	decision, p.history = plan.Decide(seen, p.history)
-	if result.RequeueAfter == 0 || decision.Do == plan.Wait {
-		result.RequeueAfter = decision.Again
-	}
-	snapshot.Stage, snapshot.Held, snapshot.Canary = decision.Stage, decision.Why, current.canary
-	p.hold(ctx, decision.Why)
-	switch decision.Do {
-	case plan.Hold:
-		p.Board.put(snapshot)
-		return result, true, nil
-	case plan.Wait:
-		return result, true, nil
-	}
-	if undone != nil && decision.Why != "" {
-		snapshot.Out = outOf(*undone, sets)
-	}
-	later, err := p.publishAndTell(ctx, current, contentOf(decision), sources, snapshot)
-	if err == nil && later == 0 {
-		later = p.record(ctx, decision, sets)
-	}
-	if later > 0 && (result.RequeueAfter == 0 || later < result.RequeueAfter) {
-		result.RequeueAfter = later
+	}, snapshot)
+	if again > 0 && (result.RequeueAfter == 0 || again < result.RequeueAfter) {
+		result.RequeueAfter = again
 	}
 	return result, true, err
 }
 
+// follow does what the plan says, and returns after how long to look again; 0 for not before something happens.
+func (p *Publisher) follow(ctx context.Context, current configmap.Current, seen plan.Seen, snapshot Snapshot) (again time.Duration, err error) {
+	undone, err := p.lookUp(ctx, current, &seen)
+	if err != nil {
+		return 0, err
+	}
+	var decision plan.Decision
+	decision, p.history = plan.Decide(seen, p.history)
+	snapshot.Stage, snapshot.Held = decision.Stage, decision.Why
+	p.hold(ctx, decision.Why)
+	switch decision.Do {
+	case plan.Hold:
+		p.Board.put(snapshot)
+		return decision.Again, nil
+	case plan.Wait:
+		return decision.Again, nil
+	}
+	if undone != nil && decision.Why != "" {
+		snapshot.Out = outOf(*undone, snapshot.Sets)
+	}
+	next := configmap.Content{Payload: decision.Payload, Canary: decision.Canary, Halted: decision.Halted}
+	later, err := p.publishAndTell(ctx, current, next, seen.Sources, snapshot)
+	if err == nil && later == 0 {
+		later = p.record(ctx, decision, snapshot.Sets)
+	}
+	if later > 0 && (decision.Again == 0 || later < decision.Again) {
+		return later, err
+	}
+	return decision.Again, err
+}
+
 // publishAndTell has the snapshot say what came of it, and returns how long to wait where nothing has come of it yet.
-func (p *Publisher) publishAndTell(ctx context.Context, current published, next content, sources []plan.Source, snapshot Snapshot) (later time.Duration, err error) {
-	later, err = p.publish(ctx, current, next, sources)
+func (p *Publisher) publishAndTell(ctx context.Context, current configmap.Current, next configmap.Content, sources []plan.Source, snapshot Snapshot) (later time.Duration, err error) {
+	outcome, err := p.configMap().Write(ctx, current, next, sources)
+	if outcome.Used {
+		p.noteRevisions(next)
+	}
 	switch {
-	case later > 0 || apierrors.IsConflict(err):
-		return later, err // which the next pass settles
+	case outcome.Later > 0 || apierrors.IsConflict(err):
+		return outcome.Later, err // which the next pass settles
 	case err != nil:
 		snapshot.Stage, snapshot.Held, snapshot.HeldForGood = "", err.Error(), errors.Is(err, payload.ErrTooLarge)
 	default:
-		snapshot.Revision, snapshot.Digest, snapshot.Provisional, snapshot.Canary = next.Revision, next.Digest, next.Provisional, next.canary
+		snapshot.Revision, snapshot.Digest, snapshot.Provisional, snapshot.Canary = next.Revision, next.Digest, next.Provisional, next.Canary
 	}
 	p.Board.put(snapshot)
 	return 0, err
 }
 
-// reports returns what nodes have in force. The way to the nodes does not depend on the way back: where that cannot be had,
-// as before its CRD is there, what is published is all that is known.
-func (p *Publisher) reports(ctx context.Context) []plan.InForce {
-	bounded, cancel := context.WithTimeout(ctx, watchStart)
-	defer cancel()
-	var nodes mirrorsetv1alpha1.MirrorNodeList
-	if err := p.Client.List(bounded, &nodes); err != nil {
-		if err.Error() != p.unreported {
-			p.unreported = err.Error()
-			ctrl.LoggerFrom(ctx).Error(err, "What nodes report cannot be read")
-		}
-		return nil
+// noteRevisions has later decisions know what was published, whatever becomes of the ConfigMap.
+func (p *Publisher) noteRevisions(next configmap.Content) {
+	p.history.Revision = next.Revision
+	if next.Canary != nil {
+		p.history.Tried = max(p.history.Tried, next.Canary.Revision)
 	}
-	p.unreported = ""
-	reports := make([]plan.InForce, 0, len(nodes.Items))
-	for i := range nodes.Items {
-		reports = append(reports, inForce(&nodes.Items[i]))
-	}
-	return reports
 }
 
-func inForce(node *mirrorsetv1alpha1.MirrorNode) plan.InForce {
-	return plan.InForce{Node: node.Name, Revision: node.Status.Revision, Digest: node.Status.Digest}
-}
-
-// concerns tells whether a MirrorNode may lead to another decision: a canary's, or that of a node that has in force what is not published, as
-// after etcd was restored from a snapshot.
-func (p *Publisher) concerns(object client.Object) bool {
-	node, ok := object.(*mirrorsetv1alpha1.MirrorNode)
-	published := p.Board.Get()
-	if !ok || published == nil {
-		return false
+// configMap keeps what is published.
+func (p *Publisher) configMap() *configmap.Keeper {
+	if p.keeper == nil {
+		p.keeper = &configmap.Keeper{Client: p.Client, Live: p.Live, Namespace: p.Namespace, Publishing: p.Metrics.publishing}
 	}
-	if published.Canary.Takes(node.Name) {
-		return true
-	}
-	return inForce(node).AheadOf(published.Revision, published.Digest)
+	return p.keeper
 }
 
 // hold says, once, why nodes are not to have what the sets say.

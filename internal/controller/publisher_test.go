@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mirrorset/mirrorset/internal/controller/configmap"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/payload"
 )
@@ -19,7 +20,7 @@ func TestRulesThatAreTooLargeAreHeldForGood(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := &Publisher{Board: &Board{}}
-	if _, err := p.publishAndTell(t.Context(), published{}, content{Payload: payload.New(1, text)}, nil, Snapshot{}); !errors.Is(err, payload.ErrTooLarge) {
+	if _, err := p.publishAndTell(t.Context(), configmap.Current{}, configmap.Content{Payload: payload.New(1, text)}, nil, Snapshot{}); !errors.Is(err, payload.ErrTooLarge) {
 		t.Fatalf("error %v", err)
 	}
 	if s := p.Board.Get(); s.Held == "" || !s.HeldForGood {

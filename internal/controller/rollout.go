@@ -4,18 +4,16 @@
 package controller
 
 import (
-	"cmp"
 	"context"
 	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	k8slabels "k8s.io/apimachinery/pkg/labels"
 	ctrl "sigs.k8s.io/controller-runtime"
 
-	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
+	"github.com/mirrorset/mirrorset/internal/controller/configmap"
 	"github.com/mirrorset/mirrorset/internal/controller/fleet"
 	"github.com/mirrorset/mirrorset/internal/history"
 	"github.com/mirrorset/mirrorset/internal/kinds"
@@ -23,7 +21,6 @@ import (
 	"github.com/mirrorset/mirrorset/internal/payload"
 	"github.com/mirrorset/mirrorset/internal/plan"
 	"github.com/mirrorset/mirrorset/internal/registriesconf"
-	"github.com/mirrorset/mirrorset/internal/standing"
 )
 
 // Records keep what all nodes were given (docs/semantics.md C7).
@@ -39,7 +36,7 @@ type Records interface {
 const recordAgain = 10 * time.Second
 
 // lookUp has a decision see the canaries, and the records that it needs. It returns the record that an undo names; nil for none.
-func (p *Publisher) lookUp(ctx context.Context, current published, seen *plan.Seen) (undone *history.Record, err error) {
+func (p *Publisher) lookUp(ctx context.Context, current configmap.Current, seen *plan.Seen) (undone *history.Record, err error) {
 	if p.Canaries != nil {
 		canaries, err := p.canaries(ctx, current, seen.Rules)
 		if err != nil {
@@ -47,13 +44,13 @@ func (p *Publisher) lookUp(ctx context.Context, current published, seen *plan.Se
 		}
 		seen.Stages = &plan.Stages{Soak: p.Soak, Canaries: canaries}
 	}
-	if order := current.rollout.Undone; order != nil {
+	if order := current.Rollout.Undone; order != nil {
 		if undone, err = p.Records.Find(ctx, order.Digest); err != nil {
 			return nil, err
 		}
 		seen.Undone = payloadOf(undone)
 	}
-	if current.payload == nil && (p.Canaries != nil || current.rollout.Paused != nil || current.rollout.Undone != nil) {
+	if current.Payload == nil && (p.Canaries != nil || current.Rollout.Paused != nil || current.Rollout.Undone != nil) {
 		latest, err := p.Records.Latest(ctx)
 		if err != nil {
 			return nil, err
@@ -101,15 +98,15 @@ func outOf(r history.Record, sets []kinds.Set) map[mirrors.Object]bool {
 }
 
 // canaries are the nodes that try changes, and where they are with what is published for them.
-func (p *Publisher) canaries(ctx context.Context, current published, rules []mirrors.Rule) ([]plan.Trier, error) {
+func (p *Publisher) canaries(ctx context.Context, current configmap.Current, rules []mirrors.Rule) ([]plan.Trier, error) {
 	nodes, reports, err := fleet.List(ctx, p.Client)
 	if err != nil && !meta.IsNoMatchError(err) {
 		return nil, err
 	}
 	nodes = slices.DeleteFunc(nodes, func(n corev1.Node) bool { return !p.Canaries.Matches(k8slabels.Set(n.Labels)) })
 	var changed map[string]bool
-	if current.canary != nil && current.payload != nil {
-		before, err := registriesconf.Decode(current.payload.Text)
+	if current.Canary != nil && current.Payload != nil {
+		before, err := registriesconf.Decode(current.Payload.Text)
 		if err != nil { // nobody knows what changed, so all counts
 			before = nil
 		}
@@ -117,34 +114,7 @@ func (p *Publisher) canaries(ctx context.Context, current published, rules []mir
 	}
 	var canaries []plan.Trier
 	for _, m := range fleet.Members(nodes, reports, p.Settings) {
-		canaries = append(canaries, trierOf(m, current.canary, changed))
+		canaries = append(canaries, m.Trier(current.Canary, changed))
 	}
 	return canaries, nil
-}
-
-// trierOf tells where a canary is (C2 and C3).
-func trierOf(m fleet.Member, tried *payload.Canary, changed map[string]bool) plan.Trier {
-	t := plan.Trier{Node: m.Name}
-	if tried == nil {
-		return t
-	}
-	where, why := standing.OfSources(&m.Status, tried.Revision, changed, &standing.Published{Revision: tried.Revision, Digest: tried.Digest})
-	trial := m.Status.Trial
-	switch {
-	case where == standing.Failing:
-		t.Failure = cmp.Or(why, "its agent reports a failure")
-	case where != standing.InForce:
-		t.Waiting = why
-	case m.Applied().Status == metav1.ConditionUnknown:
-		t.Waiting = m.Applied().Message
-	case trial == nil || trial.Revision != tried.Revision:
-		t.Waiting = "its agent has not told of a trial"
-	case trial.State == mirrorsetv1alpha1.TrialFailed:
-		t.Failure = cmp.Or(trial.Message, "its trial failed")
-	case trial.State == mirrorsetv1alpha1.TrialPassed:
-		t.Passed = true
-	default:
-		t.Waiting = "its agent still asks for images"
-	}
-	return t
 }

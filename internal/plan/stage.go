@@ -4,6 +4,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -48,6 +49,8 @@ type Trier struct {
 	Passed bool
 	// Failure is what failed there; empty for nothing.
 	Failure string
+	// Refusal is why its agent says that it cannot follow; empty for nothing. That may have been said of what was published before.
+	Refusal string
 	// Waiting is what it has yet to do, where it has neither passed nor failed.
 	Waiting string
 }
@@ -60,10 +63,16 @@ type Trying struct {
 	Passed bool
 	// Since is from when on they have all passed, or not all.
 	Since time.Time
+	// Refused is from when on an agent says that it cannot follow; zero while none does.
+	Refused time.Time
 }
 
-// patience is how long canaries have at least to get a change in force.
-const patience = time.Minute
+const (
+	// patience is how long canaries have at least to get a change in force.
+	patience = time.Minute
+	// heard is how long an agent that says it cannot follow has to take that back, because it may have said so before it saw the change.
+	heard = 5 * time.Second
+)
 
 // maxNamed bounds how many canaries a message names.
 const maxNamed = 5
@@ -185,20 +194,31 @@ func (s Seen) staged(base *payload.Payload, wanted payload.Payload, trying Tryin
 
 // judge has the change go on or halt by where the canaries are (C2 and C3).
 func (s Seen) judge(n *next, trying Trying) {
-	waiting, passed := "", 0
-	var late Trier
-	for _, c := range s.Stages.Canaries {
-		switch {
+	passed, refusal := 0, time.Duration(0)
+	var late, refused *Trier
+	for i := range s.Stages.Canaries {
+		switch c := &s.Stages.Canaries[i]; {
 		case c.Failure != "":
 			s.halt(n, c.Node, c.Failure)
 			return
 		case c.Passed:
 			passed++
-		case waiting == "":
-			late, waiting = c, c.Node
-			if c.Waiting != "" {
-				waiting += " (" + payload.Brief(c.Waiting) + ")"
-			}
+		case c.Refusal != "" && refused == nil:
+			refused = c
+			fallthrough
+		case late == nil:
+			late = c
+		}
+	}
+	if refused == nil {
+		trying.Refused = time.Time{}
+	} else {
+		if trying.Refused.IsZero() {
+			trying.Refused = s.Now
+		}
+		if refusal = trying.Refused.Add(heard).Sub(s.Now); refusal <= 0 {
+			s.halt(n, refused.Node, refused.Refusal)
+			return
 		}
 	}
 	if all := passed == len(s.Stages.Canaries); all != trying.Passed {
@@ -206,25 +226,37 @@ func (s Seen) judge(n *next, trying Trying) {
 	}
 	n.trying = trying
 	if trying.Passed {
-		until := trying.Since.Add(s.Stages.Soak)
-		if n.again = until.Sub(s.Now); n.again <= 0 {
-			*n = next{stage: Steady, all: &n.canary.Payload, fromSets: true, promoted: true, urgent: true}
-			return
-		}
-		n.canary.Until = metav1.Time{Time: until.Truncate(time.Second)}
-		n.why = fmt.Sprintf("%s have it in force; all other nodes get it at %s", canaries(n.canary.Nodes), until.UTC().Format(time.RFC3339))
+		s.soak(n)
 		return
 	}
 	allowed := max(s.Stages.Soak, patience)
+	why := cmp.Or(late.Waiting, late.Refusal)
 	if n.again = trying.Since.Add(allowed).Sub(s.Now); n.again <= 0 {
-		why := fmt.Sprintf("it has not put the change in force within %s", allowed)
-		if late.Waiting != "" {
-			why += ": " + late.Waiting
+		text := fmt.Sprintf("it has not put the change in force within %s", allowed)
+		if why != "" {
+			text += ": " + why
 		}
-		s.halt(n, late.Node, why)
+		s.halt(n, late.Node, text)
 		return
 	}
-	n.why = fmt.Sprintf("in force on %d of %d canaries, which try it first; waiting for %s", passed, len(s.Stages.Canaries), waiting)
+	if refusal > 0 {
+		n.again = min(n.again, refusal)
+	}
+	n.why = fmt.Sprintf("in force on %d of %d canaries, which try it first; waiting for %s", passed, len(s.Stages.Canaries), late.Node)
+	if why != "" {
+		n.why += " (" + payload.Brief(why) + ")"
+	}
+}
+
+// soak has all nodes get the change once the canaries have had it for long enough.
+func (s Seen) soak(n *next) {
+	until := n.trying.Since.Add(s.Stages.Soak)
+	if n.again = until.Sub(s.Now); n.again <= 0 {
+		*n = next{stage: Steady, all: &n.canary.Payload, fromSets: true, promoted: true, urgent: true}
+		return
+	}
+	n.canary.Until = metav1.Time{Time: until.Truncate(time.Second)}
+	n.why = fmt.Sprintf("in force on %s; all other nodes get it at %s", canaries(n.canary.Nodes), until.UTC().Format(time.RFC3339))
 }
 
 // halt takes the change back from the canaries, and remembers why.

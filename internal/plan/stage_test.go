@@ -42,7 +42,7 @@ func TestAChangeGoesByStages(t *testing.T) {
 		canary int64  // that of canaries; 0 for nothing
 		again  time.Duration
 	}{
-		"canaries soak":            {func(*plan.Seen, *plan.History) {}, plan.Canary, "canaries a, b have it in force; all other nodes get it at 2027-01-15T08:00:01Z", published1, rules, published1 + 1, time.Second},
+		"canaries soak":            {func(*plan.Seen, *plan.History) {}, plan.Canary, "in force on canaries a, b; all other nodes get it at 2027-01-15T08:00:01Z", published1, rules, published1 + 1, time.Second},
 		"the soak time is over":    {func(_ *plan.Seen, h *plan.History) { h.Trying.Since = now.Add(-soak) }, plan.Steady, "", published1 + 1, more, 0, 0},
 		"a manager begins it anew": {func(_ *plan.Seen, h *plan.History) { *h = plan.History{} }, plan.Canary, "all other nodes get it at 2027-01-15T08:05:00Z", published1, rules, published1 + 1, soak},
 		"nothing is tried yet":     {func(s *plan.Seen, _ *plan.History) { s.Published.Canary = nil }, plan.Canary, "canaries a, b try it first", published1, rules, ms, 0},
@@ -56,6 +56,14 @@ func TestAChangeGoesByStages(t *testing.T) {
 			s.Stages.Canaries[0] = plan.Trier{Node: "a"}
 			h.Trying.Passed, h.Trying.Since = false, now.Add(-59*time.Second)
 		}, plan.Canary, "waiting for a", published1, rules, published1 + 1, time.Second},
+		"a canary has said that it cannot follow": {func(s *plan.Seen, _ *plan.History) {
+			s.Stages.Canaries[1] = plan.Trier{Node: "b", Refusal: "disk full"}
+		}, plan.Canary, "waiting for b (disk full)", published1, rules, published1 + 1, 5 * time.Second},
+		"a canary says so for a while": {func(s *plan.Seen, h *plan.History) {
+			s.Stages.Canaries[1] = plan.Trier{Node: "b", Refusal: "disk full"}
+			h.Trying.Refused = now.Add(-5 * time.Second)
+		}, plan.Halted, "canary b failed with it: disk full", ms, rules, 0, 0},
+		"a canary said so before": {func(_ *plan.Seen, h *plan.History) { h.Trying.Refused = now.Add(-time.Hour) }, plan.Canary, "in force on canaries a, b", published1, rules, published1 + 1, time.Second},
 		"a canary fails": {func(s *plan.Seen, _ *plan.History) {
 			s.Stages.Canaries[1] = plan.Trier{Node: "b", Failure: "no such host."}
 		}, plan.Halted, "canary b failed with it: no such host. Canaries go back", ms, rules, 0, 0},

@@ -14,11 +14,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mirrorset/mirrorset/internal/redirect/complaints"
 	"github.com/mirrorset/mirrorset/internal/route"
 )
 
 // one returns the only complaint.
-func one(t *testing.T, s *Server, kind Kind) Complaint {
+func one(t *testing.T, s *Server, kind complaints.Kind) complaints.Complaint {
 	t.Helper()
 	all := s.Complaints()
 	if len(all) != 1 || all[0].Kind != kind || all[0].Message == "" || all[0].Remedy == "" {
@@ -49,9 +50,7 @@ func TestAWrongPasswordIsSentOnceAndComplainedOf(t *testing.T) {
 			granted := func(secret string) map[string]login {
 				return map[string]login{mirror.host: password("ann", secret)}
 			}
-			s := newGranted(t, "a: s.com/x -> "+mirror.host+"/m", grant(t, granted("wrong secret"), corp, mirror))
-			var complained atomic.Int32
-			s.relay.complaints.changed = func() { complained.Add(1) }
+			s, complained := newComplaining(t, "a: s.com/x -> "+mirror.host+"/m", grant(t, granted("wrong secret"), corp, mirror))
 			var asking sync.WaitGroup
 			for i := range 40 {
 				asking.Go(func() {
@@ -66,9 +65,9 @@ func TestAWrongPasswordIsSentOnceAndComplainedOf(t *testing.T) {
 			if n := sentLogins(sentTo); n != 1 {
 				t.Errorf("the login was sent %d times", n)
 			}
-			found := one(t, s, LoginRefused)
-			if _, ok := s.relay.complaints.byCause[cause{mirror.host, false, "", ""}]; !ok {
-				t.Error("it is taken for a complaint about one repository")
+			found := one(t, s, complaints.LoginRefused)
+			if strings.Contains(found.Message+found.Remedy, "repository") {
+				t.Errorf("it is taken for a complaint about one repository: %v", found)
 			}
 			for _, want := range []string{"mirror " + mirror.host + " refuses the login of Secret mirror-credentials, key " + mirror.host + ", with 401 Unauthorized"} {
 				if found.Mirror != mirror.host || !strings.Contains(found.Message, want) || secretsIn(found.Message+found.Remedy, "wrong secret", "ann") != nil {
@@ -111,7 +110,7 @@ func TestALoginThatDoesNotSufficeForOneRepositoryServesTheOthers(t *testing.T) {
 			}
 			pull(t, s, "0", "x/y")
 		}
-		if found := one(t, s, LoginRefused); !strings.HasSuffix(found.Message, ", for repository "+mirror.host+"/m/shut/y") {
+		if found := one(t, s, complaints.LoginRefused); !strings.HasSuffix(found.Message, ", for repository "+mirror.host+"/m/shut/y") {
 			t.Errorf("complaint %v", found)
 		}
 		refused := 0
@@ -152,7 +151,7 @@ func TestAMirrorThatWantsALoginIsComplainedOfOnlyIfItIsStreamed(t *testing.T) {
 	}
 	failing.Store(true)
 	ask(t, s, http.MethodGet, blobPath("0", "x/y"))
-	if found := one(t, s, LoginNeeded); !strings.Contains(found.Message, "mirror "+mirror.host+" wants a login") {
+	if found := one(t, s, complaints.LoginNeeded); !strings.Contains(found.Message, "mirror "+mirror.host+" wants a login") {
 		t.Errorf("complaint %v", found)
 	}
 	regrant(s, grant(t, map[string]login{mirror.host: password("ann", "secret1")}, corp, mirror))
@@ -164,13 +163,13 @@ func TestAMirrorThatWantsALoginIsComplainedOfOnlyIfItIsStreamed(t *testing.T) {
 func TestACertificateThatIsNotAcceptedIsComplainedOf(t *testing.T) {
 	corp, other := newAuthority(t), newAuthority(t)
 	soon := time.Now().Add(time.Hour)
-	for kind, c := range map[Kind]struct {
+	for kind, c := range map[complaints.Kind]struct {
 		option func(*tls.Config)
 		want   string
 	}{
-		AuthorityUnknown:   {other.serves(t, "127.0.0.1", soon), "unknown authority"},
-		CertificateExpired: {corp.serves(t, "127.0.0.1", time.Now().Add(-time.Hour)), "is good from "},
-		CertificateName:    {corp.serves(t, "127.0.0.2", soon), "127.0.0.2"},
+		complaints.AuthorityUnknown:   {other.serves(t, "127.0.0.1", soon), "unknown authority"},
+		complaints.CertificateExpired: {corp.serves(t, "127.0.0.1", time.Now().Add(-time.Hour)), "is good from "},
+		complaints.CertificateName:    {corp.serves(t, "127.0.0.2", soon), "127.0.0.2"},
 	} {
 		mirror := startRegistry(t, false, content, c.option)
 		s := newGranted(t, "a: s.com/x -> "+mirror.host+"/m", grant(t, nil, corp, mirror))
@@ -257,7 +256,7 @@ func TestATokenThatDoesNotSufficeIsSentOnce(t *testing.T) {
 	if tokens, asked := sentLogins(mirror), len(server.requests()); tokens != 1 || asked != 1 {
 		t.Errorf("a token was sent %d times, and asked for %d times", tokens, asked)
 	}
-	one(t, s, LoginRefused)
+	one(t, s, complaints.LoginRefused)
 }
 
 func TestAMirrorWithALoginAloneIsStreamed(t *testing.T) {
@@ -266,7 +265,7 @@ func TestAMirrorWithALoginAloneIsStreamed(t *testing.T) {
 	if w := ask(t, s, http.MethodGet, blobPath("0", "x/y")); w.Code != http.StatusNotFound {
 		t.Errorf("got %d %s, from a mirror with a certificate of nobody", w.Code, w.Header())
 	}
-	one(t, s, AuthorityUnknown)
+	one(t, s, complaints.AuthorityUnknown)
 	if n := len(mirror.requests()); n > 0 {
 		t.Errorf("it was asked %d times", n)
 	}

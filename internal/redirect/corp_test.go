@@ -21,9 +21,11 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/mirrorset/mirrorset/internal/grants"
@@ -120,6 +122,18 @@ func newGranted(t testing.TB, sets string, g grants.Grants, insecure ...string) 
 	s := newServer(t, sets, insecure...)
 	regrant(s, g)
 	return s
+}
+
+// newComplaining returns a redirector with rules and grants, and how often it has said that its complaints are others.
+func newComplaining(t *testing.T, sets string, g grants.Grants) (*Server, *atomic.Int32) {
+	t.Helper()
+	var changes atomic.Int32
+	config := wired(Config{Log: logr.Discard()})
+	config.Complained = func() { changes.Add(1) }
+	s := New(config)
+	setRules(t, s, sets)
+	regrant(s, g)
+	return s, &changes
 }
 
 // regrant has the redirector go by other grants.

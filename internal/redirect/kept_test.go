@@ -4,16 +4,14 @@
 package redirect
 
 import (
-	"fmt"
 	"net/http"
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/mirrorset/mirrorset/internal/grants"
+	"github.com/mirrorset/mirrorset/internal/redirect/complaints"
 )
 
 func TestAComplaintEndsWithTheRuleThatNamesTheMirror(t *testing.T) {
@@ -22,7 +20,7 @@ func TestAComplaintEndsWithTheRuleThatNamesTheMirror(t *testing.T) {
 	granted := grant(t, nil, corp, mirror)
 	s := newGranted(t, "a: s.com/x -> "+mirror.host+"/m", granted)
 	ask(t, s, http.MethodGet, blobPath("0", "x/y"))
-	one(t, s, LoginNeeded)
+	one(t, s, complaints.LoginNeeded)
 	for _, c := range []struct {
 		sets string
 		want int
@@ -34,49 +32,6 @@ func TestAComplaintEndsWithTheRuleThatNamesTheMirror(t *testing.T) {
 		if got := s.Complaints(); len(got) != c.want {
 			t.Errorf("%s: complaints %v", c.sets, got)
 		}
-	}
-}
-
-func TestAComplaintInOtherWordsIsNotNew(t *testing.T) {
-	c := complaints{byCause: make(map[cause]complaint)}
-	add := func(kind Kind, message string) bool {
-		return c.add(manifests, true, complaint{Complaint: Complaint{Mirror: "m.com", Kind: kind, Message: message}})
-	}
-	for i, c := range []struct {
-		kind    Kind
-		message string
-		want    bool
-	}{{LoginRefused, "a", true}, {LoginRefused, "b", false}, {LoginNeeded, "c", true}, {AuthorityUnknown, "d", true}, {CertificateExpired, "e", true}, {CertificateExpired, "e", false}} {
-		if add(c.kind, c.message) != c.want {
-			t.Errorf("complaint %d: new %t", i, !c.want)
-		}
-	}
-	if all := c.all(); len(all) != 2 || all[0].Message != "c" || all[1].Message != "e" {
-		t.Errorf("the last one of each kind stands: %v", all)
-	}
-	by := cause{"m.com", true, "", ""}
-	known := c.byCause[by]
-	known.since, known.until = known.since.Add(-settled), time.Now().Add(-time.Second)
-	c.byCause[by] = known
-	if !add(CertificateExpired, "e") {
-		t.Error("one that comes up again after its end is not new")
-	}
-	known = c.byCause[by]
-	known.since = known.since.Add(-settled)
-	c.byCause[by] = known
-	if !add(CertificateExpired, "f") || c.all()[1].Message != "f" {
-		t.Error("the words never change")
-	}
-}
-
-func TestComplaintsAreBoundedAndTheNewestStay(t *testing.T) {
-	c := complaints{byCause: make(map[cause]complaint)}
-	for i := range 3 * maxComplaints {
-		c.add(manifests, true, complaint{Complaint: Complaint{Mirror: fmt.Sprint(i), Kind: LoginNeeded}})
-	}
-	all := c.all()
-	if len(all) != maxComplaints || !slices.ContainsFunc(all, func(k Complaint) bool { return k.Mirror == fmt.Sprint(3*maxComplaints-1) }) {
-		t.Errorf("%d are kept: %v", len(all), all)
 	}
 }
 
@@ -95,25 +50,23 @@ func TestEachCauseStaysUntilItIsMended(t *testing.T) {
 			basic("ann", "secret1")(w, r)
 		}
 	})
-	s := newGranted(t, "a: s.com/x -> "+mirror.host+"/m", grant(t, map[string]login{mirror.host: password("ann", "secret1")}, corp, mirror))
-	var changes atomic.Int32
-	s.relay.complaints.changed = func() { changes.Add(1) }
+	s, changes := newComplaining(t, "a: s.com/x -> "+mirror.host+"/m", grant(t, map[string]login{mirror.host: password("ann", "secret1")}, corp, mirror))
 	for range 3 {
 		for _, repository := range []string{"x/shut", "x/far", "x/well"} {
 			ask(t, s, http.MethodGet, pathTo("0", "s.com", repository, manifestDigest))
 			ask(t, s, http.MethodGet, blobPath("0", repository))
 		}
 	}
-	var kinds []Kind
+	var kinds []complaints.Kind
 	for _, found := range s.Complaints() {
 		kinds = append(kinds, found.Kind)
 	}
 	slices.Sort(kinds)
-	if !slices.Equal(kinds, []Kind{AuthorityUnknown, LoginRefused}) || changes.Load() > 3 {
+	if !slices.Equal(kinds, []complaints.Kind{complaints.AuthorityUnknown, complaints.LoginRefused}) || changes.Load() > 3 {
 		t.Errorf("complaints %v, which changed %d times", s.Complaints(), changes.Load())
 	}
 	regrant(s, grant(t, map[string]login{mirror.host: password("ann", "secret1")}, other, mirror))
-	if found := s.Complaints(); len(found) != 1 || found[0].Kind != LoginRefused {
+	if found := s.Complaints(); len(found) != 1 || found[0].Kind != complaints.LoginRefused {
 		t.Errorf("with another authority: complaints %v", found)
 	}
 }

@@ -49,9 +49,7 @@ func TestOneForbiddenObjectIsNoFaultOfTheOthers(t *testing.T) {
 			}
 			answer(w, r)
 		})
-		s := newGranted(t, "a: s.com/x -> "+mirror.host+"/m", grant(t, map[string]login{mirror.host: password("ann", "secret1")}, corp, mirror))
-		var changes atomic.Int32
-		s.relay.complaints.changed = func() { changes.Add(1) }
+		s, changes := newComplaining(t, "a: s.com/x -> "+mirror.host+"/m", grant(t, map[string]login{mirror.host: password("ann", "secret1")}, corp, mirror))
 		for range 3 {
 			pull(t, s, "0", "x/y")
 			if w := ask(t, s, http.MethodGet, pathTo("0", "s.com", "x/y", otherDigest)); w.Code != http.StatusNotFound || !strings.Contains(w.Body.String(), "403") {

@@ -28,6 +28,7 @@ import (
 
 	"github.com/mirrorset/mirrorset/internal/grants"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/redirect/complaints"
 	"github.com/mirrorset/mirrorset/internal/redirect/failures"
 	"github.com/mirrorset/mirrorset/internal/redirect/loopback"
 	"github.com/mirrorset/mirrorset/internal/route"
@@ -88,12 +89,12 @@ func New(config Config) *Server {
 func (s *Server) SetRules(rules Rules) {
 	s.rules.Store(&rules)
 	s.relay.pool.Keep(rules.Grants)
-	s.relay.complaints.keep(rules.Grants, rules.Router)
+	s.relay.complaints.Keep(rules.Grants, rules.Router)
 }
 
 // Complaints returns the faults of streamed mirrors that an administrator can put right, in the order of the mirrors.
-func (s *Server) Complaints() []Complaint {
-	return s.relay.complaints.all()
+func (s *Server) Complaints() []complaints.Complaint {
+	return s.relay.complaints.All()
 }
 
 // selfPath is where a redirector says that it is one.

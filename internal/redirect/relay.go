@@ -16,6 +16,7 @@ import (
 
 	"github.com/mirrorset/mirrorset/internal/grants"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/redirect/complaints"
 	"github.com/mirrorset/mirrorset/internal/redirect/upstream"
 	"github.com/mirrorset/mirrorset/internal/route"
 )
@@ -39,7 +40,7 @@ type relay struct {
 	settings   settings
 	scout      *scout
 	pool       *upstream.Pool
-	complaints complaints
+	complaints *complaints.Memory
 	buffered   chan struct{} // the manifests that are held in memory
 	stalled    time.Duration // how long containerd may take none of a stream
 }
@@ -50,7 +51,7 @@ func newRelay(config Config, scout *scout, refuses func(to *url.URL) bool) *rela
 		settings:   settings{roots: config.Roots, kept: make(map[trust]*tls.Config)},
 		scout:      scout,
 		pool:       upstream.NewPool(serverName, refuses),
-		complaints: complaints{changed: config.Complained, byCause: make(map[cause]complaint)},
+		complaints: complaints.New(config.Complained),
 		buffered:   make(chan struct{}, maxBuffered),
 		stalled:    upstream.Stalled,
 	}
@@ -132,7 +133,7 @@ func (s *relay) serveMirror(w http.ResponseWriter, r *http.Request, q question, 
 	}
 	resp, err := s.open(r, q, mirror, how, patience, isManifest)
 	if err != nil || resp.StatusCode < http.StatusInternalServerError {
-		s.complaints.note(q, mirror, how, err)
+		s.complaints.Note(complaints.Answer{Mirror: mirrors.Scope(name(mirror)), Object: q.kind + "/" + q.object, Login: how.login, Key: how.key, Err: err})
 	}
 	if err != nil {
 		if errors.Is(err, upstream.ErrSilent) {

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/mirrorset/mirrorset/internal/redirect/complaints"
 )
 
 func TestAnAnonymousTokenThatDoesNotSufficeIsNoRefusedLogin(t *testing.T) {
@@ -24,7 +26,7 @@ func TestAnAnonymousTokenThatDoesNotSufficeIsNoRefusedLogin(t *testing.T) {
 			t.Errorf("got %d %s", w.Code, w.Body)
 		}
 	}
-	if found := one(t, s, LoginNeeded); found.Mirror != mirror.host || strings.Contains(found.Remedy, "docker-server= ") {
+	if found := one(t, s, complaints.LoginNeeded); found.Mirror != mirror.host || strings.Contains(found.Remedy, "docker-server= ") {
 		t.Errorf("complaint %v", found)
 	}
 }
@@ -54,7 +56,7 @@ func TestALoginThatIsNotSentIsNotComplainedOfAsRefused(t *testing.T) {
 		if text := message(t, w); w.Code != http.StatusNotFound || !strings.Contains(text, "was not sent the login: "+c.want) || strings.Contains(text, "refuses") {
 			t.Errorf("%s: got %d %s", name, w.Code, text)
 		}
-		found := one(t, s, LoginRefused)
+		found := one(t, s, complaints.LoginRefused)
 		if found.Mirror != mirror.host+"/m" || !strings.Contains(found.Message, "was not sent the login of Secret mirror-credentials, key "+mirror.host+"/m: "+c.want) || !strings.Contains(found.Remedy, c.remedy) {
 			t.Errorf("%s: complaint %v", name, found)
 		}

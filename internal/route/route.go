@@ -96,6 +96,11 @@ func (r Route) IsBlocked() bool {
 	return r.Rule != nil && r.Rule.Blocked
 }
 
+// Same reports whether two routes lead to the same places, in the same order.
+func (r Route) Same(other Route) bool {
+	return slices.Equal(r.Mirrors, other.Mirrors) && r.Source == other.Source && r.IsBlocked() == other.IsBlocked()
+}
+
 func target(name string, insecure bool) Target {
 	place := mirrors.Scope(name)
 	return Target{Host: Registry(place.Host()), Repository: strings.TrimPrefix(place.Path(), "/"), Insecure: insecure}

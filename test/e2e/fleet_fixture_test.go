@@ -6,6 +6,7 @@
 package e2e
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -42,6 +43,17 @@ type fleet struct {
 	*operator
 	objects client.Client
 	agents  map[string]*fleetAgent
+	options fleetOptions
+}
+
+// fleetOptions say what a fleet is of.
+type fleetOptions struct {
+	// size is how many nodes there are beside the first.
+	size int
+	// checkout is the folder that has the programs in bin; left empty, it is this one.
+	checkout string
+	// hosts are names that the nodes find at these addresses.
+	hosts map[string]string
 	// environment is that of the manager, and of the agents beside the first.
 	environment []string
 }
@@ -54,16 +66,22 @@ type fleetAgent struct {
 // startFleet returns one whose agents have all reported.
 func startFleet(ctx context.Context, size int, environment ...string) *fleet {
 	GinkgoHelper()
+	return startFleetOf(ctx, fleetOptions{size: size, environment: environment})
+}
+
+// startFleetOf is [startFleet] with all that can be chosen.
+func startFleetOf(ctx context.Context, options fleetOptions) *fleet {
+	GinkgoHelper()
+	var err error
+	options.checkout, err = filepath.Abs(cmp.Or(options.checkout, "../.."))
+	Expect(err).NotTo(HaveOccurred())
 	started := time.Now()
-	c, err := cluster.Start(ctx, cluster.Options{Programs: programs(), Log: GinkgoWriter})
+	c, err := cluster.Start(ctx, cluster.Options{Programs: programs(), Log: GinkgoWriter, Hosts: options.hosts})
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(func() { stopCluster(c) })
-	f := &fleet{operator: &operator{Cluster: c}, agents: map[string]*fleetAgent{}, environment: environment}
-	f.importImage(ctx, "e2e")
+	f := &fleet{operator: &operator{Cluster: c, environment: options.environment}, agents: map[string]*fleetAgent{}, options: options}
+	Expect(f.Import(ctx, packImage(ctx, "e2e", options.checkout))).To(Succeed())
 	f.applyManifests(ctx, "e2e")
-	if len(environment) > 0 {
-		f.kubectl(ctx, append([]string{"set", "env", "-n", namespace, "deployment/mirrorset-manager"}, environment...)...)
-	}
 	f.expectReady(ctx)
 	log.SetLogger(GinkgoLogr) // or else the client complains
 	scheme := apiruntime.NewScheme()
@@ -78,11 +96,11 @@ func startFleet(ctx context.Context, size int, environment ...string) *fleet {
 
 	started = time.Now()
 	var names []string
-	for i := range size {
+	for i := range options.size {
 		names = append(names, fmt.Sprintf("fleet-%02d", i+1))
 	}
 	f.join(ctx, names...)
-	reportTime(fmt.Sprintf("%d more agents had reported after", size), started)
+	reportTime(fmt.Sprintf("%d more agents had reported after", options.size), started)
 	return f
 }
 
@@ -164,10 +182,10 @@ func (f *fleet) token(ctx context.Context, node string) string {
 
 func (f *fleet) start(name string) {
 	GinkgoHelper()
-	program, err := filepath.Abs("../../bin/linux-" + runtime.GOARCH + "/agent") // the one of the image
-	Expect(err).NotTo(HaveOccurred())
+	program := filepath.Join(f.options.checkout, "bin", "linux-"+runtime.GOARCH, "agent") // the one of the image
 	a := f.agents[name]
-	a.process, err = f.Run(name, program, append([]string{"KUBECONFIG=" + a.kubeconfig}, f.environment...), "--host-root="+a.root, "--node-name="+name, "--namespace="+namespace, "--manager=mirrorset-manager")
+	var err error
+	a.process, err = f.Run(name, program, append([]string{"KUBECONFIG=" + a.kubeconfig}, f.options.environment...), "--host-root="+a.root, "--node-name="+name, "--namespace="+namespace, "--manager=mirrorset-manager")
 	Expect(err).NotTo(HaveOccurred())
 }
 

@@ -38,6 +38,8 @@ type operator struct {
 	*cluster.Cluster
 	// hosts are where registries may be that the manager was told to be insecure.
 	hosts []string
+	// environment is what the manager has beside what the manifests say.
+	environment []string
 	// tag is that of the image which was last applied.
 	tag string
 }
@@ -141,13 +143,18 @@ func (m *operator) applyManifests(ctx context.Context, tag string) {
 	for _, host := range m.hosts {
 		args = append(args, "--insecure-registry="+host)
 	}
+	var environment strings.Builder
+	for _, variable := range m.environment {
+		name, value, _ := strings.Cut(variable, "=")
+		fmt.Fprintf(&environment, "    - {op: add, path: /spec/template/spec/containers/0/env/-, value: {name: %q, value: %q}}\n", name, value)
+	}
 	put(filepath.Join(folder, "kustomization.yaml"), fmt.Sprintf(`resources: [install.yaml]
 patches:
 - target: {kind: Deployment, name: mirrorset-manager}
   patch: |
     - {op: replace, path: /spec/template/spec/containers/0/image, value: "%s:%s"}
     - {op: add, path: /spec/template/spec/containers/0/args, value: [%s]}
-`, imageName, tag, strings.Join(args, ", ")))
+%s`, imageName, tag, strings.Join(args, ", "), environment.String()))
 	m.kubectl(ctx, "apply", "--server-side", "-k", folder)
 	m.tag = tag
 }

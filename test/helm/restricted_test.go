@@ -20,7 +20,7 @@ import (
 // exceptions are what an agent is that the Pod Security profile "restricted" forbids, each with all that is concerned.
 var exceptions = map[string]string{
 	"host namespaces":         "hostNetwork=true",
-	"restricted volume types": `volumes "containers", "containerd", "containerd-config", "crio-config", "state", "vendor", "docker-certs", "trust", "trust-extracted" use restricted volume type "hostPath"`,
+	"restricted volume types": `volumes "containers", "containerd", "containerd-config", "crio-config", "state", "vendor", "docker-certs", "trust", "trust-extracted", "containerd-running", "crio-running" use restricted volume type "hostPath"`,
 	"runAsNonRoot != true":    `pod or container "agent" must set securityContext.runAsNonRoot=true`,
 	"runAsUser=0":             `container "agent" must not set runAsUser=0`,
 	"seLinuxOptions":          `container "agent" set forbidden securityContext.seLinuxOptions: type "spc_t"`,

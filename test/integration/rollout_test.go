@@ -116,7 +116,7 @@ var _ = Describe("A change that goes to canaries first", func() {
 		change(ctx, a, entry("quay.io", "m2.local"))
 		Eventually(has(ctx, "canary-2")).Should(Equal(digestOf(a)))
 		Expect(has(ctx, "node-1")()).To(Equal(before))
-		Eventually(conditionOf(ctx, "a", configv1.ConditionApplied)).Should(says(metav1.ConditionFalse, configv1.ReasonCanaryProgressing, ContainSubstring("canaries canary-1, canary-2 have it in force; all other nodes get it at ")))
+		Eventually(conditionOf(ctx, "a", configv1.ConditionApplied)).Should(says(metav1.ConditionFalse, configv1.ReasonCanaryProgressing, ContainSubstring("in force on canaries canary-1, canary-2; all other nodes get it at ")))
 		cm, err := configMap(ctx)
 		Expect(err).NotTo(HaveOccurred())
 		tried, err := payload.ReadCanary(cm)
@@ -210,7 +210,9 @@ var _ = Describe("Somebody", func() {
 		order, err = json.Marshal(payload.Undo{Order: payload.Order{By: "bob"}, Revision: first.Revision, Digest: first.Digest})
 		Expect(err).NotTo(HaveOccurred())
 		yes := true
-		edit(ctx, func(cm *corev1.ConfigMap) { cm.Annotations[payload.UndoneAnnotation], cm.Immutable = string(order), &yes })
+		edit(ctx, func(cm *corev1.ConfigMap) {
+			cm.Annotations[payload.UndoneAnnotation], cm.Immutable = string(order), &yes
+		})
 		Eventually(has(ctx, "node-1")).Should(Equal(digestOf(a)))
 		Eventually(conditionOf(ctx, "b", configv1.ConditionApplied)).Should(says(metav1.ConditionFalse, configv1.ReasonRolledBack, ContainSubstring("by bob; kubectl mirrors rollout resume publishes what the sets say")))
 		Expect(conditionOf(ctx, "a", configv1.ConditionApplied)()).To(HaveField("Status", metav1.ConditionTrue))

@@ -55,6 +55,7 @@ type Sink struct {
 
 var (
 	_ sink.Server  = &Sink{}
+	_ sink.Asker   = &Sink{}
 	_ sink.Witness = &Sink{}
 )
 

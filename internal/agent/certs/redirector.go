@@ -14,6 +14,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/agent/sink"
 	"github.com/mirrorset/mirrorset/internal/nodecheck"
 	"github.com/mirrorset/mirrorset/internal/redirect"
+	"github.com/mirrorset/mirrorset/internal/redirect/complaints"
 	"github.com/mirrorset/mirrorset/internal/route"
 )
 
@@ -58,6 +59,11 @@ func (r *redirector) Follow(rules *sink.Accepted) {
 	r.server.SetRules(redirect.Rules{Router: route.NewRouter(rules.Rules), Blockers: rules.Blockers, Grants: rules.Grants})
 }
 
+// Ask asks a registry by the redirector's connections and logins.
+func (r *redirector) Ask(ctx context.Context, at route.Target, manifest string, isSource bool) route.Answer {
+	return r.server.Ask(ctx, at, manifest, isSource)
+}
+
 // FailedPulls are those that the redirector saw fail.
 func (r *redirector) FailedPulls(touched func(host, repository string) bool, changed time.Time) sink.FailedPulls {
 	c := r.server.FailedPulls(touched, changed)
@@ -65,12 +71,12 @@ func (r *redirector) FailedPulls(touched func(host, repository string) bool, cha
 }
 
 // reasons are those of complaints.
-var reasons = map[redirect.Kind]nodecheck.Reason{
-	redirect.LoginRefused:       nodecheck.MirrorLoginRefused,
-	redirect.LoginNeeded:        nodecheck.MirrorLoginNeeded,
-	redirect.CertificateExpired: nodecheck.MirrorCertificateExpired,
-	redirect.AuthorityUnknown:   nodecheck.MirrorAuthorityUnknown,
-	redirect.CertificateName:    nodecheck.MirrorCertificateName,
+var reasons = map[complaints.Kind]nodecheck.Reason{
+	complaints.LoginRefused:       nodecheck.MirrorLoginRefused,
+	complaints.LoginNeeded:        nodecheck.MirrorLoginNeeded,
+	complaints.CertificateExpired: nodecheck.MirrorCertificateExpired,
+	complaints.AuthorityUnknown:   nodecheck.MirrorAuthorityUnknown,
+	complaints.CertificateName:    nodecheck.MirrorCertificateName,
 }
 
 // problems are the complaints of the redirector about mirrors. containerd reads the rules all the same.

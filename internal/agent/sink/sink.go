@@ -17,6 +17,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/nodecheck"
 	"github.com/mirrorset/mirrorset/internal/payload"
+	"github.com/mirrorset/mirrorset/internal/route"
 )
 
 // Sink is what one runtime reads the rules from. Paths are below the host's root, and nothing here is called twice at once.
@@ -47,6 +48,13 @@ type Server interface {
 	Serve(ctx context.Context)
 	// Close ends serving.
 	Close() error
+}
+
+// Asker is a sink that can ask registries as the runtimes of its host do. Its method may be called at any time, from anywhere.
+type Asker interface {
+	// Ask asks a place whether it has a manifest, which a tag or a digest names. A mirror of the rules is asked with what it is granted, an
+	// image's source with nothing, and nobody is asked where those rules block.
+	Ask(ctx context.Context, at route.Target, manifest string, isSource bool) route.Answer
 }
 
 // Witness is a sink that sees pulls fail.

@@ -157,6 +157,8 @@ func (o *Operand) daemonSet(manager *appsv1.Deployment) (*appsv1ac.DaemonSetAppl
 			pod.Volumes[i].HostPath.WithPath(o.Settings.CertsDir)
 		case "containerd-config":
 			pod.Volumes[i].HostPath.WithPath(path.Dir(o.Settings.ContainerdConfig))
+		case "containerd-running":
+			pod.Volumes[i].HostPath.WithPath(o.Settings.runningDir())
 		}
 	}
 	return d, nil

@@ -6,6 +6,7 @@ package operand
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 )
@@ -53,6 +54,19 @@ func (s AgentSettings) arguments() []string {
 		arguments = append(arguments, "--metrics-bind-address="+s.MetricsAddress)
 	}
 	return arguments
+}
+
+// runningDir is where the host's containerd keeps what it knows of each container of a Pod. That of a distribution is known by its
+// configuration file.
+func (s AgentSettings) runningDir() string {
+	run := "/run/containerd"
+	switch {
+	case strings.Contains(s.ContainerdConfig, "/k3s/agent/"), strings.Contains(s.ContainerdConfig, "/rke2/agent/"):
+		run = "/run/k3s/containerd"
+	case strings.Contains(s.ContainerdConfig, "/microk8s/"):
+		run = "/var/snap/microk8s/common/run/containerd"
+	}
+	return run + "/io.containerd.runtime.v2.task/k8s.io"
 }
 
 // Counts tells whether a node is one of those that the agents' DaemonSet selects.

@@ -15,6 +15,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/mirrors/mirrorstest"
 	"github.com/mirrorset/mirrorset/internal/payload"
 	"github.com/mirrorset/mirrorset/internal/plugin/cluster"
+	"github.com/mirrorset/mirrorset/internal/registriesconf"
 )
 
 func publication(p payload.Payload) *cluster.Publication {
@@ -55,6 +56,25 @@ func TestEveryChangeThatTheManagerHasYetToPublishIsWaitedFor(t *testing.T) {
 		}
 		if got != tt.want {
 			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
+		}
+	}
+}
+
+// A halt is beyond doubt where it is of the very rules that the sets make; the manager is about to replace any other.
+func TestAHaltOfTheseRulesIsBeyondDoubt(t *testing.T) {
+	sets, err := mirrorstest.Parse("a: s.com -> m.com/1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := registriesconf.Encode(kinds.Merge(sets, nil).Rules)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for digest, doubtful := range map[string]bool{payload.New(1, text).Digest: false, "sha256:of-another-change": true} {
+		p := publication(payload.New(1, nil))
+		p.Sets, p.Halted = "sha256:of-other-sets", &payload.Halt{Node: "node-1", Digest: digest}
+		if hold := p.Hold(sets); hold == nil || hold.Reason != configv1.ReasonCanaryFailed || hold.Doubtful != doubtful {
+			t.Errorf("%s: %+v", digest, hold)
 		}
 	}
 }

@@ -48,7 +48,7 @@ func (p *patient) lookAtNodes(ctx context.Context, only []string) error {
 	case healthy > 0 && p.published == nil:
 		p.found.add(odd, "nodes", fmt.Sprintf("%s something in force; whether that is what is published cannot be told", output.Plural(healthy, "node has", "nodes have")), "")
 	case healthy > 0 && f.Canaries != nil:
-		p.found.add(fine, "nodes", fmt.Sprintf("%s what they are to have in force: revision %d, or as canaries %d", output.Plural(healthy, "node has", "nodes have"), p.published.Revision, f.Canaries.Revision), "")
+		p.found.add(fine, "nodes", fmt.Sprintf("%s in force: revision %d, or as canaries %d", output.Plural(healthy, "node has what it is to have", "nodes have what they are to have"), p.published.Revision, f.Canaries.Revision), "")
 	case healthy > 0:
 		p.found.add(fine, "nodes", fmt.Sprintf("%s revision %d in force", output.Plural(healthy, "node has", "nodes have"), p.published.Revision), "")
 	}

@@ -5,6 +5,7 @@ package doctor
 
 import (
 	"maps"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -51,6 +52,24 @@ func TestARolloutThatStandsIsTold(t *testing.T) {
 				t.Errorf("exit code %d:\n%s\nwant %d with\n%s", r.Code, r.Stdout, tt.code, tt.want)
 			}
 		})
+	}
+}
+
+// A canary follows to another revision than the rest.
+func TestACanaryIsToldOfWhatItTries(t *testing.T) {
+	objects := healthy(t)
+	p := rulesAt(plugintest.CurrentRevision)
+	canary := &payload.Canary{Payload: rulesAt(plugintest.CurrentRevision + 1), Nodes: []string{"node-1"}}
+	objects[plugintest.ConfigMapPath] = http.HandlerFunc(plugintest.NewSteered(t, p, canary, payload.Rollout{}).Serve)
+	r := run(t, "", "doctor", "--server", plugintest.Serve(t, objects))
+	for _, want := range []string{
+		"WARNING  node/node-1: it has revision 1795573438818 in force, and is about to follow to 1795573438819\n",
+		"OK       nodes: 1 node has what it is to have in force: revision 1795573438818, or as canaries 1795573438819\n",
+		"WARNING  sets: ",
+	} {
+		if r.Code != 0 || !strings.Contains(r.Stdout, want) {
+			t.Errorf("exit code %d:\n%s\nlacks\n%s", r.Code, r.Stdout, want)
+		}
 	}
 }
 

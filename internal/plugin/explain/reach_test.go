@@ -51,8 +51,9 @@ func TestASetThatIsHeldBackIsCountedOnNoNodes(t *testing.T) {
 			t.Fatal(err)
 		}
 		rule := mirrors.Rule{Source: "s.com", From: []mirrors.Entry{{Object: sets[0].Ref()}}}
-		if got := sayInForce(countInForce(&rule, sets, []mirrorsetv1alpha1.MirrorNode{plugintest.NodeAt("node-1", plugintest.CurrentRevision)})); got != want {
-			t.Errorf("%s: %q, want %q", reason, got, want)
+		counts := countInForce(&rule, sets, []mirrorsetv1alpha1.MirrorNode{plugintest.NodeAt("node-1", plugintest.CurrentRevision)})
+		if got := sayInForce(counts); got != want || (counts[0].Nodes == nil) != (counts[0].Held != "") {
+			t.Errorf("%s: %q, %+v, want %q", reason, got, counts, want)
 		}
 	}
 }

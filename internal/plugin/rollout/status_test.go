@@ -79,6 +79,10 @@ func states(t *testing.T) []state {
 		{"paused in a stage", blocked, before, canary(at), payload.Rollout{Paused: &byJane}, []mirrorsetv1alpha1.MirrorNode{there}, 1, "Paused", "Paused" + janeSaid + ".", "To go on: " + resume},
 		{"undone", blocked, before, nil, payload.Rollout{Undone: &undo, Paused: &byJane}, []mirrorsetv1alpha1.MirrorNode{behind}, 1, "RolledBack",
 			"Rolled back to revision 1790000000001" + janeSaid + ". 1 node has revision 1790000000001 in force.", "Mend the sets, then: " + resume},
+		{"nodes are about to follow an undo", blocked, before, nil, payload.Rollout{Undone: &undo}, []mirrorsetv1alpha1.MirrorNode{nodeWith("node-1", payloadOf(t, 1, blocked))}, 1, "RolledBack",
+			"Rolled back to revision 1790000000001" + janeSaid + ". 0 of 1 node has revision 1790000000001 in force; 1 behind.", "Mend the sets, then: " + resume},
+		{"canaries try what the sets no more say", open, before, canary(at), payload.Rollout{}, []mirrorsetv1alpha1.MirrorNode{there, nodeWith("node-2", now)}, 0, "CanaryProgressing",
+			"2 canaries try revision 1790000000002: it goes on to all nodes at 2026-11-29T16:40:05Z if no canary reports trouble.", ""},
 		{"to be undone", blocked, now, nil, payload.Rollout{Undone: &undo}, []mirrorsetv1alpha1.MirrorNode{there}, 1, "RolledBack",
 			"To go back to revision 1790000000001" + janeSaid + ", and nodes keep revision 1790000000002 until that is published. 1 node has revision 1790000000002 in force.", "Mend the sets, then: " + resume},
 		{"undone, and the sets were mended", open, before, nil, payload.Rollout{Undone: &undo}, []mirrorsetv1alpha1.MirrorNode{behind}, 0, "AppliedOnAllNodes",
@@ -122,14 +126,15 @@ func TestAWatchEndsWhereWaitingDoesNotHelp(t *testing.T) {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
 			timeout := "--timeout=1m"
-			if s.code == 0 && s.reason != "AppliedOnAllNodes" {
+			waits := s.code == 0 && s.reason != "AppliedOnAllNodes" || s.name == "nodes are about to follow an undo"
+			if waits {
 				timeout = "--timeout=1500ms"
 			}
 			r := run(t, s.fixture(t).serve(t), "status", timeout)
 			switch {
 			case s.reason == "AppliedOnAllNodes":
 				r.Want(t, 0, s.message+"\n", "")
-			case s.remedy != "":
+			case !waits:
 				if r.Code != 1 || r.Stdout != s.message+"\n" || !strings.HasSuffix(r.Stderr, ". "+s.remedy+"\n") {
 					t.Errorf("exit code %d: %s%s", r.Code, r.Stdout, r.Stderr)
 				}

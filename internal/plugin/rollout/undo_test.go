@@ -100,10 +100,22 @@ quay.io   mirrors added, removed, opened   n.example/quay   m.example/quay
 	run(t, f.serve(t), "undo", "--dry-run=client").Want(t, 0, "No node pulls otherwise then.\nconfigmap/containers-registries.conf rolled back to revision 1790000000002 (dry run)\n", "")
 }
 
+// What canaries try is what changes then: all other nodes keep what they have.
+func TestAnUndoInAStageIsAboutTheCanaries(t *testing.T) {
+	canary := &payload.Canary{Payload: payloadOf(t, third, later), Nodes: []string{"node-1"}}
+	f := fixture{records: threeRecords(t), configMap: plugintest.NewSteered(t, payloadOf(t, second, blocked), canary, payload.Rollout{})}
+	run(t, f.serve(t), "undo", "--dry-run=client").Want(t, 0, `SOURCE    CHANGE                            BEFORE           AFTER
+quay.io   mirrors added, removed, blocked   l.example/quay   n.example/quay
+                                            quay.io          <refused>
+
+configmap/containers-registries.conf rolled back to revision 1790000000002 (dry run)
+`, "")
+}
+
 // What was looked at is what is undone: "the one before" is another one after another change.
 func TestAnUndoDoesNotUndoWhatWasPublishedMeanwhile(t *testing.T) {
 	f := fixture{records: threeRecords(t), configMap: plugintest.NewSteered(t, payloadOf(t, second, blocked), nil, payload.Rollout{})}
-	f.configMap.Meanwhile = func(annotations map[string]string) {
+	f.configMap.Meanwhile = func(annotations map[string]string) { // all nodes have the one before, so that a halt is what is taken back
 		annotations[payload.HaltedAnnotation] = payload.Rollout{Halted: &payload.Halt{Revision: third, Node: "node-1"}}.Annotations()[payload.HaltedAnnotation]
 	}
 	r := run(t, f.serve(t), "undo")

@@ -1,7 +1,7 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package controller
+package fleet_test
 
 import (
 	"strings"
@@ -38,7 +38,9 @@ func TestACanaryHasPassedOnlyWhereItSaysSo(t *testing.T) {
 		{"all is well", fleettest.Reported(20, passed), true, "", ""},
 		{"no report", mirrorsetv1alpha1.MirrorNodeStatus{}, false, "", ""},
 		{"an earlier revision", fleettest.Reported(19, passed), false, "", ""},
-		{"it failed", fleettest.Reported(19, applied(metav1.ConditionFalse, mirrorsetv1alpha1.ReasonFailed)), false, "because", ""},
+		{"it cannot follow", fleettest.Reported(19, applied(metav1.ConditionFalse, mirrorsetv1alpha1.ReasonFailed)), false, "refused: because", ""},
+		{"it failed afterwards", fleettest.Reported(20, passed, applied(metav1.ConditionFalse, mirrorsetv1alpha1.ReasonFailed)), false, "refused: because", ""},
+		{"it refuses what is older than what it has, as after etcd was restored", fleettest.Reported(30, applied(metav1.ConditionFalse, mirrorsetv1alpha1.ReasonFailed)), false, "", "because"},
 		{"a changed source is not in force", fleettest.Reported(20, passed, lost("s.com"), applied(metav1.ConditionFalse, mirrorsetv1alpha1.ReasonNotInForce)), false, "because", ""},
 		{"another source is not in force", fleettest.Reported(20, passed, lost("t.com"), applied(metav1.ConditionFalse, mirrorsetv1alpha1.ReasonNotInForce)), true, "", ""},
 		{"its agent is gone", fleettest.Reported(20, passed, applied(metav1.ConditionUnknown, mirrorsetv1alpha1.ReasonAgentNotReady)), false, "", "because"},
@@ -48,12 +50,15 @@ func TestACanaryHasPassedOnlyWhereItSaysSo(t *testing.T) {
 		{"its trial failed", fleettest.Reported(20, trial(20, mirrorsetv1alpha1.TrialFailed, "q cannot be pulled")), false, "q cannot be pulled", ""},
 		{"its trial failed, and it does not say why", fleettest.Reported(20, trial(20, mirrorsetv1alpha1.TrialFailed, "")), false, "its trial failed", ""},
 	} {
-		got := trierOf(fleet.Member{Name: "n", Status: c.status}, tried, map[string]bool{"s.com": true})
+		got := fleet.Member{Name: "n", Status: c.status}.Trier(tried, map[string]bool{"s.com": true})
+		if got.Refusal != "" {
+			got.Failure = "refused: " + got.Refusal
+		}
 		if got.Passed != c.passed || got.Failure != c.failure || !strings.Contains(got.Waiting, c.waiting) || (c.waiting == "" && c.failure == "" && !c.passed && got.Failure != "") {
 			t.Errorf("%s: %+v", c.name, got)
 		}
 	}
-	if got := trierOf(fleet.Member{Name: "n", Status: fleettest.Reported(20, passed)}, nil, nil); got.Passed || got.Failure != "" {
+	if got := (fleet.Member{Name: "n", Status: fleettest.Reported(20, passed)}).Trier(nil, nil); got.Passed || got.Failure != "" {
 		t.Errorf("nothing is tried: %+v", got)
 	}
 }

@@ -1,7 +1,8 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package controller
+// Package configmap reads and writes the one ConfigMap that agents follow: what all nodes and what canaries are to have, and what people ordered.
+package configmap
 
 import (
 	"bytes"
@@ -32,42 +33,59 @@ var labels = map[string]string{
 	"app.kubernetes.io/managed-by": payload.FieldManager,
 }
 
-// published is the ConfigMap as the API server has it.
-type published struct {
+// Keeper keeps the ConfigMap of one namespace. It is for one goroutine.
+type Keeper struct {
+	// Client writes it, and Live reads it from the API server and not from a cache.
+	Client client.Client
+	Live   client.Reader
+	// Namespace is the one of the ConfigMap.
+	Namespace string
+	// Publishing is told of each revision that is about to be written; nil for nobody.
+	Publishing func(revision int64, digest string, at time.Time)
+
+	uids     string // of the CRDs that the rules came from which this keeper wrote last, as in the annotation
+	restores restores
+}
+
+// Current is the ConfigMap as the API server has it.
+type Current struct {
+	// Payload is what it has for all nodes, and Canary what for canaries; nil for nothing, or where that is not complete.
+	Payload *payload.Payload
+	Canary  *payload.Canary
+	// Rollout is what people ordered, and what is not to be tried again.
+	Rollout payload.Rollout
+
 	configMap *corev1.ConfigMap // nil where there is none
-	payload   *payload.Payload  // nil where the ConfigMap is not a complete one
-	canary    *payload.Canary   // nil where it has nothing for canaries, or that is not complete
-	rollout   payload.Rollout   // what people ordered, and what is not to be tried again
-	damage    string            // why it is not
+	damage    string            // why it is not complete
 	isNewer   bool              // that is because a newer manager wrote it
 }
 
-// readPublished reads the ConfigMap. One that is damaged counts for nothing but its being there.
-func readPublished(ctx context.Context, live client.Reader, namespace string) (published, error) {
+// Read reads the ConfigMap. One that is damaged counts for nothing but its being there, and what people ordered.
+func (k *Keeper) Read(ctx context.Context) (Current, error) {
 	var cm corev1.ConfigMap
-	err := live.Get(ctx, types.NamespacedName{Namespace: namespace, Name: payload.ConfigMapName}, &cm)
+	err := k.Live.Get(ctx, types.NamespacedName{Namespace: k.Namespace, Name: payload.ConfigMapName}, &cm)
 	if apierrors.IsNotFound(err) {
-		return published{}, nil
+		return Current{}, nil
 	}
 	if err != nil {
-		return published{}, err
+		return Current{}, err
 	}
-	current := published{configMap: &cm, rollout: payload.ReadRollout(cm.Annotations)}
+	current := Current{configMap: &cm, Rollout: payload.ReadRollout(cm.Annotations)}
 	switch content, err := payload.Read(&cm); {
 	case err != nil:
 		current.damage = err.Error()
 		current.isNewer = errors.Is(err, payload.ErrNewer)
 	default:
-		current.payload = &content
+		current.Payload = &content
 	}
-	if current.canary, err = payload.ReadCanary(&cm); err != nil && current.damage == "" {
+	if current.Canary, err = payload.ReadCanary(&cm); err != nil && current.damage == "" {
 		current.damage = err.Error()
 	}
 	return current, nil
 }
 
 // sayWhy logs why what is published is written again, where it was not complete.
-func (c published) sayWhy(ctx context.Context) {
+func (c Current) sayWhy(ctx context.Context) {
 	log := ctrl.LoggerFrom(ctx)
 	switch {
 	case c.isNewer:
@@ -77,93 +95,90 @@ func (c published) sayWhy(ctx context.Context) {
 	}
 }
 
-// seen is what a decision takes of it.
-func (c published) seen() plan.Published {
+// Seen is what a decision takes of the ConfigMap. Which CRDs the rules came from, this keeper knows itself once it has written some:
+// somebody who writes another annotation must not have the manager take a CRD for a new one, and wait for its sets.
+func (k *Keeper) Seen(c Current) plan.Published {
 	if c.configMap == nil {
 		return plan.Published{}
 	}
-	return plan.Published{Exists: true, Payload: c.payload, Canary: c.canary, Rollout: c.rollout, Sources: readUIDs(c.configMap.Annotations[crdAnnotation])}
-}
-
-// seen is what a decision takes of the ConfigMap. Which CRDs the rules came from, this manager knows itself once it has published some:
-// somebody who writes another annotation must not have it take a CRD for a new one, and wait for its sets.
-func (p *Publisher) seen(c published) plan.Published {
-	seen := c.seen()
-	if seen.Exists && p.uids != "" {
-		seen.Sources = readUIDs(p.uids)
+	uids := c.configMap.Annotations[crdAnnotation]
+	if k.uids != "" {
+		uids = k.uids
 	}
-	return seen
+	return plan.Published{Exists: true, Payload: c.Payload, Canary: c.Canary, Rollout: c.Rollout, Sources: readUIDs(uids)}
 }
 
-// publish applies the ConfigMap unless it is as it should be. The resource version of the live read goes along, so that a
-// manager that lost its lease meanwhile cannot overwrite its successor. It returns how long to wait where that is to be done later.
-func (p *Publisher) publish(ctx context.Context, c published, next content, sources []plan.Source) (later time.Duration, err error) {
-	data, binaryData, err := next.DataBeside(next.canary)
+// Outcome is what became of a write.
+type Outcome struct {
+	// Used says that the revisions of the content may be in the ConfigMap, whether or not there was an error.
+	Used bool
+	// Later is how long to wait where nothing was done yet.
+	Later time.Duration
+}
+
+// Write applies a content unless the ConfigMap is as it should be. The resource version of the live read goes along, so that a
+// manager that lost its lease meanwhile cannot overwrite its successor.
+func (k *Keeper) Write(ctx context.Context, c Current, next Content, sources []plan.Source) (Outcome, error) {
+	data, binaryData, err := next.DataBeside(next.Canary)
 	if err != nil {
-		return 0, err
+		return Outcome{}, err
 	}
 	annotations := next.annotations()
 	annotations[crdAnnotation] = writeUIDs(sources)
 	c.keepOrders(annotations)
 	says, leftovers := c.says(annotations, data, binaryData), c.leftovers(annotations, data)
 	if says && len(leftovers) == 0 {
-		p.noteRevisions(next)
-		p.uids = annotations[crdAnnotation]
-		return 0, nil
+		k.uids = annotations[crdAnnotation]
+		return Outcome{Used: true}, nil
 	}
-	if c.payload == nil || c.payload.Digest == next.Digest { // else agents may take it for ours, and it goes at once
-		if later := p.restores.left(next.name(), time.Now()); later > 0 {
-			return later, nil
+	if c.Payload == nil || c.Payload.Digest == next.Digest { // else agents may take it for ours, and it goes at once
+		if later := k.restores.left(next.name(), time.Now()); later > 0 {
+			return Outcome{Later: later}, nil
 		}
 	}
 	if says {
-		return 0, p.remove(ctx, c, leftovers)
+		return Outcome{Used: true}, k.remove(ctx, c, leftovers)
 	}
-	p.noteRevisions(next)
 	c.sayWhy(ctx)
 	if c.configMap != nil && c.configMap.Immutable != nil && *c.configMap.Immutable {
-		if err := discard(ctx, p.Client, c.configMap, "was made immutable"); err != nil {
-			return 0, err
+		if err := discard(ctx, k.Client, c.configMap, "was made immutable"); err != nil {
+			return Outcome{Used: true}, err
 		}
 		c.configMap = nil
 	}
-	if c.payload == nil || c.payload.Revision != next.Revision {
-		p.Metrics.publishing(next.Revision, next.Digest, time.Now())
-	}
-	if next.canary != nil && (c.canary == nil || c.canary.Revision != next.canary.Revision) {
-		p.Metrics.publishing(next.canary.Revision, next.canary.Digest, time.Now())
-	}
-	apply := corev1ac.ConfigMap(payload.ConfigMapName, p.Namespace).
+	k.tell(c, next)
+	apply := corev1ac.ConfigMap(payload.ConfigMapName, k.Namespace).
 		WithLabels(labels).WithAnnotations(annotations).WithData(data).WithBinaryData(binaryData)
 	if c.configMap != nil {
 		apply = apply.WithResourceVersion(c.configMap.ResourceVersion)
 	}
-	err = p.Client.Apply(ctx, apply, client.FieldOwner(payload.FieldManager), client.ForceOwnership)
+	err = k.Client.Apply(ctx, apply, client.FieldOwner(payload.FieldManager), client.ForceOwnership)
 	if apierrors.IsInvalid(err) && c.hasMore(annotations, data, binaryData) {
-		if err := discard(ctx, p.Client, c.configMap, "holds so much foreign data that the rules do not fit"); err != nil {
-			return 0, err
+		if err := discard(ctx, k.Client, c.configMap, "holds so much foreign data that the rules do not fit"); err != nil {
+			return Outcome{Used: true}, err
 		}
 		apply.ResourceVersion = nil
-		err = p.Client.Apply(ctx, apply, client.FieldOwner(payload.FieldManager), client.ForceOwnership)
+		err = k.Client.Apply(ctx, apply, client.FieldOwner(payload.FieldManager), client.ForceOwnership)
 	}
 	if err != nil {
-		return 0, fmt.Errorf("publishing revision %d: %w", next.Revision, err)
+		return Outcome{Used: true}, fmt.Errorf("publishing revision %d: %w", next.Revision, err)
 	}
-	p.restores.done(next.name(), time.Now())
-	p.uids = annotations[crdAnnotation]
-	log := ctrl.LoggerFrom(ctx)
-	if next.canary != nil {
-		log = log.WithValues("canaryRevision", next.canary.Revision, "canaryDigest", next.canary.Digest, "canaries", len(next.canary.Nodes))
-	}
-	log.Info("Published", "revision", next.Revision, "digest", next.Digest, "bytes", len(next.Text), "provisional", next.Provisional)
-	return 0, nil
+	k.restores.done(next.name(), time.Now())
+	k.uids = annotations[crdAnnotation]
+	next.log(ctx)
+	return Outcome{Used: true}, nil
 }
 
-// noteRevisions has later decisions know what was published, whatever becomes of the ConfigMap.
-func (p *Publisher) noteRevisions(next content) {
-	p.history.Revision = next.Revision
-	if next.canary != nil {
-		p.history.Tried = max(p.history.Tried, next.canary.Revision)
+// tell names the revisions that are about to be written.
+func (k *Keeper) tell(c Current, next Content) {
+	if k.Publishing == nil {
+		return
+	}
+	if c.Payload == nil || c.Payload.Revision != next.Revision {
+		k.Publishing(next.Revision, next.Digest, time.Now())
+	}
+	if next.Canary != nil && (c.Canary == nil || c.Canary.Revision != next.Canary.Revision) {
+		k.Publishing(next.Canary.Revision, next.Canary.Digest, time.Now())
 	}
 }
 
@@ -178,7 +193,7 @@ func discard(ctx context.Context, c client.Writer, cm *corev1.ConfigMap, why str
 }
 
 // hasMore reports whether the ConfigMap has anything beside this, which takes the room of it.
-func (c published) hasMore(annotations, data map[string]string, binaryData map[string][]byte) bool {
+func (c Current) hasMore(annotations, data map[string]string, binaryData map[string][]byte) bool {
 	return c.configMap != nil &&
 		(hasOthers(c.configMap.Annotations, annotations) || hasOthers(c.configMap.Data, data) || hasOthers(c.configMap.BinaryData, binaryData))
 }
@@ -193,7 +208,7 @@ func hasOthers[V any](have, want map[string]V) bool {
 }
 
 // says tells whether the ConfigMap has all of this already, whatever else it has.
-func (c published) says(annotations, data map[string]string, binaryData map[string][]byte) bool {
+func (c Current) says(annotations, data map[string]string, binaryData map[string][]byte) bool {
 	return c.configMap != nil &&
 		hasAll(c.configMap.Labels, labels) &&
 		hasAll(c.configMap.Annotations, annotations) &&

@@ -1,7 +1,7 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package controller
+package configmap
 
 import (
 	"context"
@@ -15,42 +15,46 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mirrorset/mirrorset/internal/payload"
-	"github.com/mirrorset/mirrorset/internal/plan"
 )
 
-// content is all that the manager has the ConfigMap say.
-type content struct {
+// Content is all that the manager has the ConfigMap say.
+type Content struct {
 	payload.Payload                 // for all nodes
-	canary          *payload.Canary // for canaries; nil for nothing
-	halted          *payload.Halt   // what is not to be tried again; nil for nothing
-}
-
-func contentOf(d plan.Decision) content {
-	return content{Payload: d.Payload, canary: d.Canary, halted: d.Halted}
+	Canary          *payload.Canary // for canaries; nil for nothing
+	Halted          *payload.Halt   // what is not to be tried again; nil for nothing
 }
 
 // annotations are those that the content stands in.
-func (c *content) annotations() map[string]string {
+func (c *Content) annotations() map[string]string {
 	all := c.Annotations()
-	maps.Copy(all, payload.Rollout{Halted: c.halted}.Annotations())
+	maps.Copy(all, payload.Rollout{Halted: c.Halted}.Annotations())
 	return all
 }
 
 // name tells one content from another, whatever revisions it has: what is written again under another one was only put right.
-func (c *content) name() string {
+func (c *Content) name() string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "%s %s %t", c.Digest, c.Sets, c.Provisional)
-	if c.canary != nil {
-		fmt.Fprintf(&text, " canary %d %s %q %s", c.canary.Revision, c.canary.Digest, c.canary.Nodes, c.canary.Until)
+	if c.Canary != nil {
+		fmt.Fprintf(&text, " canary %d %s %q %s", c.Canary.Revision, c.Canary.Digest, c.Canary.Nodes, c.Canary.Until)
 	}
-	if c.halted != nil {
-		fmt.Fprintf(&text, " halted %s %s", c.halted.Digest, c.halted.Node)
+	if c.Halted != nil {
+		fmt.Fprintf(&text, " halted %s %s", c.Halted.Digest, c.Halted.Node)
 	}
 	return text.String()
 }
 
+// log says that it was written.
+func (c *Content) log(ctx context.Context) {
+	log := ctrl.LoggerFrom(ctx)
+	if c.Canary != nil {
+		log = log.WithValues("canaryRevision", c.Canary.Revision, "canaryDigest", c.Canary.Digest, "canaries", len(c.Canary.Nodes))
+	}
+	log.Info("Published", "revision", c.Revision, "digest", c.Digest, "bytes", len(c.Text), "provisional", c.Provisional)
+}
+
 // keepOrders has what people ordered stay when the ConfigMap is written, or made anew.
-func (c published) keepOrders(annotations map[string]string) {
+func (c Current) keepOrders(annotations map[string]string) {
 	if c.configMap == nil {
 		return
 	}
@@ -62,7 +66,7 @@ func (c published) keepOrders(annotations map[string]string) {
 }
 
 // leftovers are the keys and annotations that nodes or this manager would take for the manager's, and that are not to be there.
-func (c published) leftovers(annotations, data map[string]string) (keys []string) {
+func (c Current) leftovers(annotations, data map[string]string) (keys []string) {
 	if c.configMap == nil {
 		return nil
 	}
@@ -83,7 +87,7 @@ func hasOne(all map[string]string, key string) bool {
 }
 
 // remove takes leftovers away that somebody else wrote: an apply leaves alone what others own.
-func (p *Publisher) remove(ctx context.Context, c published, leftovers []string) error {
+func (k *Keeper) remove(ctx context.Context, c Current, leftovers []string) error {
 	gone := make(map[string]any)
 	for _, key := range leftovers {
 		gone[key] = nil
@@ -92,7 +96,7 @@ func (p *Publisher) remove(ctx context.Context, c published, leftovers []string)
 		"metadata": map[string]any{"resourceVersion": c.configMap.ResourceVersion, "annotations": gone}, "data": gone,
 	})
 	if err == nil {
-		err = p.Client.Patch(ctx, c.configMap, client.RawPatch(types.MergePatchType, patch), client.FieldOwner(payload.FieldManager))
+		err = k.Client.Patch(ctx, c.configMap, client.RawPatch(types.MergePatchType, patch), client.FieldOwner(payload.FieldManager))
 	}
 	if err != nil {
 		return fmt.Errorf("removing %s, which somebody else wrote, from the ConfigMap: %w", strings.Join(leftovers, ", "), err)

@@ -1,0 +1,46 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package fleet
+
+import (
+	"cmp"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
+	"github.com/mirrorset/mirrorset/internal/payload"
+	"github.com/mirrorset/mirrorset/internal/plan"
+	"github.com/mirrorset/mirrorset/internal/standing"
+)
+
+// Trier tells where a canary is with what is tried, given the sources that it changes (docs/semantics.md C2 and C3).
+func (m Member) Trier(tried *payload.Canary, changed map[string]bool) plan.Trier {
+	t := plan.Trier{Node: m.Name}
+	if tried == nil {
+		return t
+	}
+	where, why := standing.OfSources(&m.Status, tried.Revision, changed, &standing.Published{Revision: tried.Revision, Digest: tried.Digest})
+	trial := m.Status.Trial
+	switch {
+	case where == standing.Failing && m.Status.Revision > tried.Revision: // it refuses what is older; the manager publishes again above it
+		t.Waiting = why
+	case m.Applied().Reason == mirrorsetv1alpha1.ReasonFailed:
+		t.Refusal = cmp.Or(m.Applied().Message, "its agent reports a failure")
+	case where == standing.Failing:
+		t.Failure = cmp.Or(why, "its agent reports a failure")
+	case where != standing.InForce:
+		t.Waiting = why
+	case m.Applied().Status == metav1.ConditionUnknown:
+		t.Waiting = m.Applied().Message
+	case trial == nil || trial.Revision != tried.Revision:
+		t.Waiting = "its agent has not told of a trial"
+	case trial.State == mirrorsetv1alpha1.TrialFailed:
+		t.Failure = cmp.Or(trial.Message, "its trial failed")
+	case trial.State == mirrorsetv1alpha1.TrialPassed:
+		t.Passed = true
+	default:
+		t.Waiting = "its agent still asks for images"
+	}
+	return t
+}
