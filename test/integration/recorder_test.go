@@ -98,6 +98,7 @@ var _ = Describe("A recorder", func() {
 		p.Revision, p.Sets = start+7, ""
 		Expect(r.Record(ctx, p, nil)).To(Succeed(), "as where somebody damaged it")
 		Expect(mirrors(ctx)).To(Equal([]string{"m4@7", "m1@4", "m3@3", "m2@2"}))
+		Expect(recordsOf(ctx)[0].Sets).To(HaveLen(1))
 	})
 
 	It("does not say that a text is of sets which it is not of", func(ctx SpecContext) {
