@@ -99,6 +99,8 @@ var _ = Describe("A recorder", func() {
 		Expect(r.Record(ctx, p, nil)).To(Succeed(), "as where somebody damaged it")
 		Expect(mirrors(ctx)).To(Equal([]string{"m4@7", "m1@4", "m3@3", "m2@2"}))
 		Expect(recordsOf(ctx)[0].Sets).To(HaveLen(1))
+		record(ctx, r, start+8, 8, "m2.local")
+		Expect(mirrors(ctx)).To(Equal([]string{"m2@8", "m4@7", "m1@4", "m3@3"}), "which was of another generation")
 	})
 
 	It("does not say that a text is of sets which it is not of", func(ctx SpecContext) {
