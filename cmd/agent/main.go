@@ -116,6 +116,8 @@ func run(config agent.Config, metricsAddress string) error {
 	if config.Nodes, err = dynamic.NewForConfig(api); err != nil {
 		return err
 	}
+	inPod, err := rest.InClusterConfig()
+	config.IsInPod = err == nil && inPod.BearerTokenFile == api.BearerTokenFile
 	registry := prometheus.NewRegistry()
 	config.Metrics = registry
 	ctx, stop := context.WithCancel(signals.SetupSignalHandler())

@@ -12,10 +12,10 @@ import (
 	k8slabels "k8s.io/apimachinery/pkg/labels"
 )
 
-// The bounds of a soak. Below a second, no canary could have reported anything; beyond a day, the sets of a fleet would hardly ever be in step.
+// The bounds of a soak. Below a second, no canary could have reported anything; beyond half a day, the sets of a fleet would hardly ever be in step.
 const (
 	minSoak = time.Second
-	maxSoak = 24 * time.Hour
+	maxSoak = 12 * time.Hour
 )
 
 // canaryFlags adds the settings by which some nodes try a change before all others get it (docs/semantics.md C1).
@@ -31,10 +31,10 @@ func (s *settings) canaryFlags(on *flag.FlagSet) {
 		s.canaries = selector
 		return nil
 	})
-	on.Func("canary-soak", "how long a change has to be in force on all canaries without trouble before all other nodes get it, from 1s to 24h, as in 5m; needs --canary-selector", func(text string) error {
+	on.Func("canary-soak", "how long a change has to be in force on all canaries without trouble before all other nodes get it, from 1s to 12h, as in 5m; needs --canary-selector", func(text string) error {
 		soak, err := time.ParseDuration(text)
 		if err != nil || soak < minSoak || soak > maxSoak {
-			return errors.New("want a duration from 1s to 24h, as in 5m or 1h30m")
+			return errors.New("want a duration from 1s to 12h, as in 5m or 1h30m")
 		}
 		s.soak = soak
 		return nil

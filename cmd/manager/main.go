@@ -202,11 +202,14 @@ func run(s settings) error {
 	measured := controller.NewMetrics(board, mgr.GetClient(), s.agent)
 	writer := measured.Counting(direct)
 	events := &controller.Events{Recorder: mgr.GetEventRecorder("mirrorset-manager")}
-	recorder := &records.Recorder{Client: writer, Live: mgr.GetAPIReader(), Namespace: s.namespace}
+	recorder := func() *records.Recorder { // each is for one goroutine
+		return &records.Recorder{Client: writer, Live: mgr.GetAPIReader(), Namespace: s.namespace}
+	}
 	publisher := &controller.Publisher{
 		Client: writer, Live: mgr.GetAPIReader(), Namespace: s.namespace, Insecure: s.insecure, Canaries: s.canaries, Soak: s.soak, Settings: s.agent,
-		Records: recorder, Board: board, Metrics: measured,
+		Records: recorder(), Board: board, Metrics: measured,
 	}
+	recording := &records.Keeper{Board: board, Recorder: recorder()}
 	foundation := &operand.Foundation{Client: writer, Live: mgr.GetAPIReader(), Namespace: s.namespace}
 	admission := &operand.Admission{Live: mgr.GetAPIReader(), Namespace: s.namespace, Tell: events.OfRefusal, Elected: mgr.Elected()}
 	agents := &operand.Operand{Client: writer, Live: mgr.GetAPIReader(), Namespace: s.namespace, Settings: s.agent, Foundation: foundation, Admission: admission}
@@ -217,6 +220,7 @@ func run(s settings) error {
 		agents.SetupWithManager(mgr),
 		keeper.SetupWithManager(mgr),
 		status.SetupWithManager(mgr),
+		recording.SetupWithManager(mgr),
 		metrics.Registry.Register(buildInfo()),
 		metrics.Registry.Register(measured),
 		mgr.AddHealthzCheck("healthz", healthz.Ping),

@@ -96,6 +96,7 @@ type node struct {
 	checked  nodecheck.Report
 	// notWatched is what keeps the host's files from being watched; nil where nothing does.
 	notWatched *nodecheck.Problem
+	isInPod    bool
 	logged     string // the last findings, so that each is logged once
 }
 

@@ -71,7 +71,7 @@ func TestANodeTakesThePayloadThatIsForIt(t *testing.T) {
 		cm := publish(t, l, fleet, change)
 		pass("in the stage", want, "")
 		cm.BinaryData[payload.CanaryTextKey] = []byte("x")
-		problem := map[string]string{"canary": "older"}[name] // which leaves what is in force as it is
+		problem := map[string]string{"canary": "canary.gz"}[name] // which leaves what is in force as it is
 		pass("with a damaged second payload", want, problem)
 		publish(t, l, fleet, nil)
 		pass("while nobody has published later rules", want, map[string]string{"canary": "older"}[name])

@@ -28,6 +28,8 @@ type Config struct {
 	Nodes dynamic.Interface
 	// NodeName is that of the Node, and so of its MirrorNode.
 	NodeName string
+	// IsInPod says that the agent runs in a container of this host's runtime, so that one must be seen there.
+	IsInPod bool
 	// Log has the node's name among its values.
 	Log logr.Logger
 	// Rescan is how often the host's files are looked at even if no event said that they changed.

@@ -15,6 +15,7 @@ import (
 
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
 	"github.com/mirrorset/mirrorset/internal/agent/sink"
+	"github.com/mirrorset/mirrorset/internal/agent/trial"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/nodecheck"
 )
@@ -79,7 +80,7 @@ func (o outcome) status(now time.Time, before mirrorsetv1alpha1.MirrorNodeStatus
 		meta.SetStatusCondition(&status.Conditions, c)
 	}
 	status.Trial = o.trialBeside(before)
-	setImagesPullable(&status, now)
+	trial.SetPullable(&status, now)
 	return status
 }
 

@@ -4,12 +4,8 @@
 package agent
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"time"
-
-	"k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
 	"github.com/mirrorset/mirrorset/internal/agent/running"
@@ -21,12 +17,19 @@ import (
 // apart is how long a fleet takes to begin its trials, so that it does not ask its registries all at once (docs/semantics.md C9).
 const apart = time.Minute
 
+// unseen says where the containers of a node should be, of which an agent in a Pod is one itself.
+const unseen = "nothing was tried: no container was found below /" + running.ContainerdDir + " or /" + running.CRIODir + " of this agent's host, not even its own, so it cannot be seen " +
+	"what this node runs: the runtime keeps that elsewhere, or it is none that is known; take nodes for canaries whose containers can be seen, or none"
+
 // trialConfig has the trials of the node ask by the sinks that can, and see by those that do.
 func (n *node) trialConfig() trial.Config {
 	config := trial.Config{
-		Running: func() []mirrors.Reference { return running.Images(n.state.host) },
+		Running: func() ([]mirrors.Reference, int) { return running.Images(n.state.host) },
 		Delay:   func() time.Duration { return rand.N(apart) }, //nolint:gosec // nobody gains by guessing it
 		Changed: n.wake,
+	}
+	if n.isInPod {
+		config.Unseen = unseen
 	}
 	for _, s := range n.sinks {
 		if asker, ok := s.(sink.Asker); ok {
@@ -49,21 +52,4 @@ func (o outcome) trialBeside(before mirrorsetv1alpha1.MirrorNodeStatus) *mirrors
 	kept := *was
 	kept.Revision = o.revision
 	return &kept
-}
-
-// setImagesPullable says whether what runs could be pulled again, once images were asked for.
-func setImagesPullable(status *mirrorsetv1alpha1.MirrorNodeStatus, now time.Time) {
-	t := status.Trial
-	if t == nil || t.Images == nil || *t.Images == 0 {
-		meta.RemoveStatusCondition(&status.Conditions, mirrorsetv1alpha1.ConditionImagesPullable)
-		return
-	}
-	condition := metav1.Condition{
-		Type: mirrorsetv1alpha1.ConditionImagesPullable, Status: metav1.ConditionTrue, Reason: mirrorsetv1alpha1.ReasonPullable, LastTransitionTime: metav1.Time{Time: now.Truncate(time.Second)},
-		Message: fmt.Sprintf("of the images that run here, the last change of rules touched %d; each can be pulled again as far as it could be before", *t.Images),
-	}
-	if t.Unpullable != nil && *t.Unpullable > 0 {
-		condition.Status, condition.Reason, condition.Message = metav1.ConditionFalse, mirrorsetv1alpha1.ReasonUnpullable, shorten(t.Message)
-	}
-	meta.SetStatusCondition(&status.Conditions, condition)
 }

@@ -124,6 +124,22 @@ func TestACanarySaysWhatItCannotPullAgain(t *testing.T) { // C9
 	}
 }
 
+// TestACanaryInAPodMustSeeAContainer has an agent whose own container should be there see none, and one that runs beside the runtime.
+func TestACanaryInAPodMustSeeAContainer(t *testing.T) { // C9
+	for isInPod, want := range map[bool]mirrorsetv1alpha1.TrialState{true: mirrorsetv1alpha1.TrialFailed, false: mirrorsetv1alpha1.TrialPassed} {
+		n, root, _ := newHost(t, nil)
+		n.isInPod = isInPod
+		l := loopOf(t, n, root, "canary")
+		publish(t, l, sinktest.Payload(t, 0, "old.com"), &payload.Canary{Payload: sinktest.Payload(t, 1, "new.com"), Nodes: []string{"canary"}})
+		if err := l.pass(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if r := await(t, l); r == nil || r.State != want || !strings.HasPrefix(r.Message, "nothing was tried: no container was found") || strings.Contains(r.Message, "not even its own") != isInPod {
+			t.Errorf("in a Pod: %t: got %+v", isInPod, r)
+		}
+	}
+}
+
 // TestACanaryThatRefusesAChangeTriesNothing has rules published that no agent takes.
 func TestACanaryThatRefusesAChangeTriesNothing(t *testing.T) {
 	n, root, _ := newHost(t, nil)
@@ -147,6 +163,8 @@ func TestANodesObjectSaysWhatCameOfATrial(t *testing.T) {
 	passed := &mirrorsetv1alpha1.Trial{Revision: 1, State: mirrorsetv1alpha1.TrialPassed, Images: count(3), Unpullable: count(0)}
 	failed := &mirrorsetv1alpha1.Trial{Revision: 1, State: mirrorsetv1alpha1.TrialFailed, Images: count(3), Unpullable: count(1), Message: "1 image"}
 	byPulls := &mirrorsetv1alpha1.Trial{Revision: 1, State: mirrorsetv1alpha1.TrialFailed, Images: count(3), Unpullable: count(0), FailedPulls: count(9), Message: "9 pulls"}
+	some := &mirrorsetv1alpha1.Trial{Revision: 1, State: mirrorsetv1alpha1.TrialPassed, Images: count(3), NotAsked: count(5), Unpullable: count(0), Message: "5 not"}
+	hung := &mirrorsetv1alpha1.Trial{Revision: 1, State: mirrorsetv1alpha1.TrialFailed, Images: count(0), NotAsked: count(2), Unpullable: count(0), Message: "none"}
 	runningOne := &mirrorsetv1alpha1.Trial{Revision: 1, State: mirrorsetv1alpha1.TrialRunning}
 	none := &mirrorsetv1alpha1.Trial{Revision: 1, State: mirrorsetv1alpha1.TrialPassed, Images: count(0), Unpullable: count(0)}
 	at := func(revision int64, digest string, trial *mirrorsetv1alpha1.Trial) outcome {
@@ -158,13 +176,15 @@ func TestANodesObjectSaysWhatCameOfATrial(t *testing.T) {
 		pullable    metav1.ConditionStatus
 		message     string
 	}{
-		"it passed":                      {at(1, "d", nil), at(1, "d", passed), 1, metav1.ConditionTrue, "touched 3"},
+		"it passed":                      {at(1, "d", nil), at(1, "d", passed), 1, metav1.ConditionTrue, "touched 3: 3 were asked for, and 0 were not; each can"},
 		"it failed":                      {at(1, "d", nil), at(1, "d", failed), 1, metav1.ConditionFalse, "1 image"},
-		"it failed by pulls":             {at(1, "d", nil), at(1, "d", byPulls), 1, metav1.ConditionTrue, "touched 3"},
+		"it failed by pulls":             {at(1, "d", nil), at(1, "d", byPulls), 1, metav1.ConditionUnknown, "touched 3: 3 were asked for, and 0 were not; 9 pulls"},
+		"not all were asked for":         {at(1, "d", nil), at(1, "d", some), 1, metav1.ConditionUnknown, "touched 8: 3 were asked for, and 5 were not; 5 not"},
+		"none was asked for":             {at(1, "d", nil), at(1, "d", hung), 1, metav1.ConditionUnknown, "touched 2: 0 were asked for, and 2 were not; none"},
 		"it touched nothing that runs":   {at(1, "d", nil), at(1, "d", none), 1, "", ""},
 		"it is on":                       {at(1, "d", failed), at(1, "d", runningOne), 1, "", ""},
 		"a new agent, the same rules":    {at(1, "d", failed), at(1, "d", nil), 1, metav1.ConditionFalse, "1 image"},
-		"the same under a later one":     {at(1, "d", passed), at(2, "d", nil), 2, metav1.ConditionTrue, "touched 3"},
+		"the same under a later one":     {at(1, "d", passed), at(2, "d", nil), 2, metav1.ConditionTrue, "touched 3: 3 were asked for, and 0 were not; each can"},
 		"a new agent, other rules":       {at(1, "d", failed), at(2, "e", nil), 0, "", ""},
 		"a new agent, and a trial ended": {at(1, "d", runningOne), at(1, "d", nil), 0, "", ""},
 		"a trial of others":              {at(2, "d", failed), at(2, "d", nil), 0, "", ""},

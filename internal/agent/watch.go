@@ -19,7 +19,6 @@ import (
 
 	"github.com/mirrorset/mirrorset/internal/agent/sink"
 	"github.com/mirrorset/mirrorset/internal/agent/trial"
-	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/payload"
 	"github.com/mirrorset/mirrorset/internal/rewatch"
 )
@@ -69,6 +68,7 @@ func watch(ctx context.Context, config Config, n *node) error {
 	if err != nil {
 		return err
 	}
+	n.isInPod = config.IsInPod
 	l.trials = trial.New(n.trialConfig(), n.accepted)
 	defer l.trials.Close()
 	if l.reporter, err = newReporter(config, func() { wake(nil) }); err != nil {
@@ -153,7 +153,7 @@ func (l *loop) pass(ctx context.Context) error {
 	}()
 	cm := l.published()
 	err := l.follow(cm)
-	l.trials.Follow(l.node.accepted, l.node.since, l.node.isWhole(), func() ([]mirrors.Rule, bool) { return l.fleetRules(cm) })
+	l.trials.Follow(l.node.accepted, l.node.since, l.node.isWhole(), func() *sink.Accepted { return l.fleet(cm) })
 	return err
 }
 
@@ -175,24 +175,21 @@ func (l *loop) follow(cm *corev1.ConfigMap) (refused error) {
 	return errors.Join(refused, l.node.repair())
 }
 
-// fleetRules returns, for a canary that has what canaries try, the rules that all other nodes have (C1).
-func (l *loop) fleetRules(cm *corev1.ConfigMap) (rules []mirrors.Rule, isCanary bool) {
+// fleet returns, for a canary that has what canaries try, what all other nodes have (C1).
+func (l *loop) fleet(cm *corev1.ConfigMap) *sink.Accepted {
 	if cm == nil {
-		return nil, false
+		return nil
 	}
 	canary, err := payload.ReadCanary(cm)
 	if err != nil || !canary.Takes(l.name) || canary.Digest != l.node.accepted.Digest {
-		return nil, false
+		return nil
 	}
 	fleet, err := payload.Read(cm)
 	if err != nil {
-		return nil, false
+		return nil
 	}
-	accepted, err := decode(fleet)
-	if err != nil {
-		return nil, false
-	}
-	return accepted.Rules, true
+	accepted, _ := decode(fleet) // nil where it fails
+	return accepted
 }
 
 // published returns the ConfigMap as last seen; nil where there is none.

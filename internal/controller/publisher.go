@@ -28,6 +28,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/controller/configmap"
 	"github.com/mirrorset/mirrorset/internal/controller/fleet"
 	"github.com/mirrorset/mirrorset/internal/controller/operand"
+	"github.com/mirrorset/mirrorset/internal/history"
 	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/payload"
@@ -56,7 +57,7 @@ type Publisher struct {
 	Soak     time.Duration
 	// Settings tell which nodes have an agent.
 	Settings operand.AgentSettings
-	// Records keep what all nodes were given.
+	// Records find what all nodes were given.
 	Records Records
 	// Board is told what was made of the sets.
 	Board *Board
@@ -73,7 +74,9 @@ type Publisher struct {
 	logged     map[uint64]bool   // the findings of the last pass by their hashes, so that each is logged once
 	held       string            // why nothing was published, likewise
 	unreported string            // why what nodes report cannot be read, likewise
-	unrecorded string            // why what is published cannot be recorded, likewise
+	undone     *history.Record   // that of the last undo
+
+	allCanaries bool // all nodes were canaries in the last pass, likewise
 }
 
 // +kubebuilder:rbac:groups=config.openshift.io,resources=imagedigestmirrorsets;imagetagmirrorsets,verbs=list;watch
@@ -83,10 +86,8 @@ type Publisher struct {
 // SetupWithManager has every event about a set, a CRD or the ConfigMap lead to the one request there is. The sets are
 // watched from when they are served, so that a manager can start while their CRD is away.
 func (p *Publisher) SetupWithManager(mgr ctrl.Manager) error {
-	toOne := func(context.Context, client.Object) []reconcile.Request {
-		return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: p.Namespace, Name: payload.ConfigMapName}}}
-	}
-	one := handler.EnqueueRequestsFromMapFunc(toOne)
+	request := reconcile.Request{NamespacedName: types.NamespacedName{Namespace: p.Namespace, Name: payload.ConfigMapName}}
+	one := handler.EnqueueRequestsFromMapFunc(func(context.Context, client.Object) []reconcile.Request { return []reconcile.Request{request} })
 	c, err := ctrl.NewControllerManagedBy(mgr).Named("publisher").
 		WatchesMetadata(&corev1.ConfigMap{}, one).
 		Build(p)
@@ -94,10 +95,10 @@ func (p *Publisher) SetupWithManager(mgr ctrl.Manager) error {
 		err = watchCRDs(mgr, c, one)
 	}
 	if err == nil {
-		err = fleet.WatchMirrorNodes(mgr, c, one, predicate.NewPredicateFuncs(p.concerns))
+		err = fleet.WatchMirrorNodes(mgr, c, fleet.OnEvery(request), predicate.NewPredicateFuncs(p.concerns))
 	}
 	if err == nil && p.Canaries != nil {
-		err = c.Watch(source.Kind[client.Object](mgr.GetCache(), &corev1.Node{}, one, fleet.NodePredicate))
+		err = c.Watch(source.Kind[client.Object](mgr.GetCache(), &corev1.Node{}, one, p.ofCanaries()))
 	}
 	if err != nil {
 		return err
@@ -173,7 +174,7 @@ func (p *Publisher) Publish(ctx context.Context) (result ctrl.Result, served boo
 		snapshot.Revision, snapshot.Digest = current.Payload.Revision, current.Payload.Digest
 	}
 	snapshot.Canary = current.Canary
-	if encodeErr != nil {
+	if encodeErr != nil && current.Rollout.Undone == nil { // else no set is needed to go back
 		snapshot.Held, snapshot.HeldForGood = encodeErr.Error(), errors.Is(encodeErr, mirrors.ErrTooLarge)
 		p.Board.put(snapshot)
 		return result, true, encodeErr
@@ -192,6 +193,8 @@ func (p *Publisher) Publish(ctx context.Context) (result ctrl.Result, served boo
 func (p *Publisher) follow(ctx context.Context, current configmap.Current, seen plan.Seen, snapshot Snapshot) (again time.Duration, err error) {
 	undone, err := p.lookUp(ctx, current, &seen)
 	if err != nil {
+		snapshot.Held = err.Error()
+		p.Board.put(snapshot)
 		return 0, err
 	}
 	var decision plan.Decision
@@ -210,9 +213,6 @@ func (p *Publisher) follow(ctx context.Context, current configmap.Current, seen 
 	}
 	next := configmap.Content{Payload: decision.Payload, Canary: decision.Canary, Halted: decision.Halted}
 	later, err := p.publishAndTell(ctx, current, next, seen.Sources, snapshot)
-	if err == nil && later == 0 {
-		later = p.record(ctx, decision, snapshot.Sets)
-	}
 	if later > 0 && (decision.Again == 0 || later < decision.Again) {
 		return later, err
 	}
@@ -231,6 +231,7 @@ func (p *Publisher) publishAndTell(ctx context.Context, current configmap.Curren
 	case err != nil:
 		snapshot.Stage, snapshot.Held, snapshot.HeldForGood = "", err.Error(), errors.Is(err, payload.ErrTooLarge)
 	default:
+		snapshot.All = &next.Payload
 		snapshot.Revision, snapshot.Digest, snapshot.Provisional, snapshot.Canary = next.Revision, next.Digest, next.Provisional, next.Canary
 	}
 	p.Board.put(snapshot)

@@ -6,12 +6,14 @@ package controller
 import (
 	"context"
 	"slices"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	k8slabels "k8s.io/apimachinery/pkg/labels"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
 
 	"github.com/mirrorset/mirrorset/internal/controller/configmap"
 	"github.com/mirrorset/mirrorset/internal/controller/fleet"
@@ -23,17 +25,12 @@ import (
 	"github.com/mirrorset/mirrorset/internal/registriesconf"
 )
 
-// Records keep what all nodes were given (docs/semantics.md C7).
+// Records find what all nodes were given (docs/semantics.md C7).
 type Records interface {
-	// Record keeps a payload that is published for all nodes; sets are those that it is of, or nil where it is a record itself.
-	Record(ctx context.Context, p payload.Payload, sets []kinds.Set) error
 	// Find returns the record of a text, and Latest the one with the highest revision; nil where there is none.
 	Find(ctx context.Context, digest string) (*history.Record, error)
 	Latest(ctx context.Context) (*history.Record, error)
 }
-
-// recordAgain is how long the manager waits after it could not record what it published.
-const recordAgain = 10 * time.Second
 
 // lookUp has a decision see the canaries, and the records that it needs. It returns the record that an undo names; nil for none.
 func (p *Publisher) lookUp(ctx context.Context, current configmap.Current, seen *plan.Seen) (undone *history.Record, err error) {
@@ -45,9 +42,12 @@ func (p *Publisher) lookUp(ctx context.Context, current configmap.Current, seen 
 		seen.Stages = &plan.Stages{Soak: p.Soak, Canaries: canaries}
 	}
 	if order := current.Rollout.Undone; order != nil {
-		if undone, err = p.Records.Find(ctx, order.Digest); err != nil {
-			return nil, err
+		if p.undone == nil || p.undone.Digest != order.Digest { // else a pass would read all records
+			if p.undone, err = p.Records.Find(ctx, order.Digest); err != nil {
+				return nil, err
+			}
 		}
+		undone = p.undone
 		seen.Undone = payloadOf(undone)
 	}
 	if current.Payload == nil && (p.Canaries != nil || current.Rollout.Paused != nil || current.Rollout.Undone != nil) {
@@ -68,24 +68,6 @@ func payloadOf(r *history.Record) *payload.Payload {
 	return &p
 }
 
-// record keeps what was published for all nodes, with the sets that it is of, where it is of those that there are. Where it cannot, it says
-// so once, and returns when to try again: what cannot be kept is published all the same.
-func (p *Publisher) record(ctx context.Context, decision plan.Decision, sets []kinds.Set) (later time.Duration) {
-	if decision.Why != "" {
-		sets = nil
-	}
-	err := p.Records.Record(ctx, decision.Payload, sets)
-	if err == nil {
-		p.unrecorded = ""
-		return 0
-	}
-	if err.Error() != p.unrecorded {
-		p.unrecorded = err.Error()
-		ctrl.LoggerFrom(ctx).Error(err, "What is published cannot be recorded", "triedAgainAfter", recordAgain.String())
-	}
-	return recordAgain
-}
-
 // outOf returns the sets that a record is not of.
 func outOf(r history.Record, sets []kinds.Set) map[mirrors.Object]bool {
 	out := make(map[mirrors.Object]bool)
@@ -97,24 +79,47 @@ func outOf(r history.Record, sets []kinds.Set) map[mirrors.Object]bool {
 	return out
 }
 
+// ofCanaries passes events of nodes that are canaries, or were.
+func (p *Publisher) ofCanaries() predicate.Predicate {
+	is := func(o client.Object) bool { return p.Canaries.Matches(k8slabels.Set(o.GetLabels())) }
+	return predicate.And(fleet.NodePredicate, predicate.Funcs{
+		CreateFunc: func(e event.CreateEvent) bool { return is(e.Object) },
+		DeleteFunc: func(e event.DeleteEvent) bool { return is(e.Object) },
+		UpdateFunc: func(e event.UpdateEvent) bool { return is(e.ObjectOld) || is(e.ObjectNew) },
+	})
+}
+
 // canaries are the nodes that try changes, and where they are with what is published for them.
 func (p *Publisher) canaries(ctx context.Context, current configmap.Current, rules []mirrors.Rule) ([]plan.Trier, error) {
 	nodes, reports, err := fleet.List(ctx, p.Client)
 	if err != nil && !meta.IsNoMatchError(err) {
 		return nil, err
 	}
+	all := len(fleet.Members(nodes, reports, p.Settings))
 	nodes = slices.DeleteFunc(nodes, func(n corev1.Node) bool { return !p.Canaries.Matches(k8slabels.Set(n.Labels)) })
+	members := fleet.Members(nodes, reports, p.Settings)
+	p.warnOfAll(ctx, len(members) > 0 && len(members) == all)
 	var changed map[string]bool
-	if current.Canary != nil && current.Payload != nil {
-		before, err := registriesconf.Decode(current.Payload.Text)
-		if err != nil { // nobody knows what changed, so all counts
-			before = nil
+	if current.Canary != nil {
+		var before []mirrors.Rule // where nobody knows it, all counts as changed
+		if current.Payload != nil {
+			if before, err = registriesconf.Decode(current.Payload.Text); err != nil {
+				before = nil
+			}
 		}
 		changed = mirrors.Changed(before, rules)
 	}
 	var canaries []plan.Trier
-	for _, m := range fleet.Members(nodes, reports, p.Settings) {
+	for _, m := range members {
 		canaries = append(canaries, m.Trier(current.Canary, changed))
 	}
 	return canaries, nil
+}
+
+// warnOfAll says once that canaries are no help: a selector that takes all nodes has each change reach all of them at once.
+func (p *Publisher) warnOfAll(ctx context.Context, areCanaries bool) {
+	if areCanaries && !p.allCanaries {
+		ctrl.LoggerFrom(ctx).Info("All nodes with an agent are canaries, so that each change reaches all of them at once; have --canary-selector take fewer", "canarySelector", p.Canaries.String())
+	}
+	p.allCanaries = areCanaries
 }

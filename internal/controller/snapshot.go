@@ -31,6 +31,8 @@ type Snapshot struct {
 	Digest   string
 	// Provisional says that nodes with rules wait for what follows.
 	Provisional bool
+	// All is what is published for all nodes, where it was written or found by this manager; nil where it was not.
+	All *payload.Payload
 	// Canary is what is published for canaries; nil for nothing.
 	Canary *payload.Canary
 	// Stage is where the latest change is.
@@ -104,6 +106,18 @@ func (b *Board) Published() *standing.Published {
 		return s.published()
 	}
 	return nil
+}
+
+// ForAll returns what is published for all nodes, and the sets that it is of; nil where it is of others, or that is not known.
+func (b *Board) ForAll() (p *payload.Payload, sets []kinds.Set) {
+	s := b.Get()
+	switch {
+	case s == nil:
+		return nil, nil
+	case s.Held != "":
+		return s.All, nil
+	}
+	return s.All, append([]kinds.Set{}, s.Sets...) // which is not nil where there are none
 }
 
 // Watch returns a source of what the handler makes of each new snapshot.

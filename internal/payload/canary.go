@@ -50,43 +50,54 @@ func (c *Canary) Takes(node string) bool {
 
 // ReadCanary returns the second payload of a ConfigMap once [Payload.Check] has passed; nil where there is none.
 func ReadCanary(cm *corev1.ConfigMap) (*Canary, error) {
+	c, err := readHead(cm)
+	if c == nil || err != nil {
+		return nil, err
+	}
+	if c.Format <= Format { // else Check refuses it, and nothing is known of the rest
+		c.Text, err = unpack(CanaryTextKey, cm.BinaryData[CanaryTextKey])
+	}
+	if err == nil {
+		err = c.Check()
+	}
+	if err != nil {
+		return nil, canaryError(cm, err)
+	}
+	return c, nil
+}
+
+// readHead returns all but the text of the second payload; nil where there is none.
+func readHead(cm *corev1.ConfigMap) (*Canary, error) {
 	head, ok := cm.Data[CanaryKey]
 	if !ok {
 		return nil, nil
 	}
-	fail := func(err error) (*Canary, error) {
-		return nil, fmt.Errorf("ConfigMap %s/%s: %s: %w", cm.Namespace, cm.Name, CanaryKey, err)
-	}
 	var said canaryJSON
 	if err := json.Unmarshal([]byte(head), &said); err != nil {
-		return fail(err)
+		return nil, canaryError(cm, err)
 	}
 	c := &Canary{Payload: Payload{Format: said.Format, Revision: said.Revision, Digest: said.Digest, Blockers: said.Blockers}, Nodes: said.Nodes}
 	if said.Until != nil {
 		c.Until = *said.Until
 	}
-	if said.Format <= Format { // else Check refuses it, and nothing is known of the rest
-		var err error
-		if c.Text, err = unpack(CanaryTextKey, cm.BinaryData[CanaryTextKey]); err != nil {
-			return fail(err)
-		}
-	}
-	if err := c.Check(); err != nil {
-		return fail(err)
-	}
 	return c, nil
 }
 
-// For returns the payload of a ConfigMap that is for a node. It fails where [Read] does, and for a canary where [ReadCanary] does: a second
-// payload that cannot be read is for nobody, as it does not say which nodes its canaries are.
+func canaryError(cm *corev1.ConfigMap, err error) error {
+	return fmt.Errorf("ConfigMap %s/%s: %s: %w", cm.Namespace, cm.Name, CanaryKey, err)
+}
+
+// For returns the payload of a ConfigMap that is for a node. It fails where [Read] does, and for a canary where [ReadCanary] does. A second
+// payload that does not say which nodes its canaries are is for none.
 func For(cm *corev1.ConfigMap, node string) (Payload, error) {
-	if _, ok := cm.Data[CanaryKey]; ok {
-		c, err := ReadCanary(cm)
-		if err == nil && c.Takes(node) {
-			return c.Payload, nil
-		}
+	if head, err := readHead(cm); err != nil || !head.Takes(node) {
+		return Read(cm)
 	}
-	return Read(cm)
+	c, err := ReadCanary(cm)
+	if err != nil {
+		return Payload{}, err
+	}
+	return c.Payload, nil
 }
 
 // DataBeside returns what [Read] and [ReadCanary] want in the ConfigMap's data and binaryData; the canary is nil where there is none. It

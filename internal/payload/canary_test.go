@@ -73,7 +73,7 @@ func TestWithoutCanariesTheConfigMapIsAsEver(t *testing.T) {
 	}
 }
 
-func TestADamagedSecondPayloadIsForNobody(t *testing.T) {
+func TestADamagedSecondPayloadIsTakenByNobody(t *testing.T) {
 	for name, damage := range map[string]func(*corev1.ConfigMap){
 		"it is no JSON":       func(cm *corev1.ConfigMap) { cm.Data[payload.CanaryKey] = "{" },
 		"its text is gone":    func(cm *corev1.ConfigMap) { delete(cm.BinaryData, payload.CanaryTextKey) },
@@ -92,11 +92,23 @@ func TestADamagedSecondPayloadIsForNobody(t *testing.T) {
 		if c, err := payload.ReadCanary(cm); c != nil || err == nil || !strings.Contains(err.Error(), "ConfigMap ns/"+payload.ConfigMapName+": "+payload.CanaryKey) {
 			t.Errorf("%s: %+v, %v", name, c, err)
 		}
-		got, err := payload.For(cm, "a")
+		got, err := payload.For(cm, "b")
 		if err != nil {
 			t.Fatal(err)
 		}
 		wantSame(t, got, all)
+		switch got, err = payload.For(cm, "a"); name {
+		case "it is no JSON":
+			wantSame(t, got, all)
+		case "its format is newer":
+			if !errors.Is(err, payload.ErrNewer) {
+				t.Errorf("%s: %v", name, err)
+			}
+		default:
+			if err == nil || got.Text != nil {
+				t.Errorf("%s: the canary takes %+v, %v", name, got, err)
+			}
+		}
 	}
 }
 

@@ -110,6 +110,8 @@ func (s Seen) next(trying Trying, distrust string) *next {
 			n.why = "paused" + said(*orders.Paused) + "; kubectl mirrors rollout resume goes on"
 		}
 		return n
+	case base == nil && s.Last != nil && !s.haveAlready(wanted.Digest):
+		return &next{stage: Steady, why: "what all nodes have is neither in the ConfigMap nor in the history, so they keep it; to publish what the sets say, start the manager without --canary-selector"}
 	case s.Stages == nil || base == nil || same:
 		wanted.Provisional = distrust != ""
 		return &next{stage: Steady, all: &wanted, fromSets: true}
@@ -117,28 +119,6 @@ func (s Seen) next(trying Trying, distrust string) *next {
 		return &next{stage: Steady, why: distrust, all: base, canary: s.tried(), halted: orders.Halted, fromSets: s.Published.Payload != nil}
 	}
 	return s.staged(base, wanted, trying)
-}
-
-// base is what all nodes have, as far as that is known; nil where it is not (C8).
-func (s Seen) base() *payload.Payload {
-	base, orders := s.Published.Payload, s.Published.Rollout
-	if base == nil && (s.Stages != nil || orders.Paused != nil || orders.Undone != nil) {
-		base = s.Last
-	}
-	if base == nil {
-		return nil
-	}
-	same := *base // which is given another revision
-	return &same
-}
-
-// tried is what canaries have, which stays; nil for nothing.
-func (s Seen) tried() *payload.Canary {
-	if s.Published.Canary == nil {
-		return nil
-	}
-	same := *s.Published.Canary // which is given another revision where it has to be
-	return &same
 }
 
 // undone has all nodes go back to an earlier payload (C6).
@@ -179,7 +159,9 @@ func (s Seen) staged(base *payload.Payload, wanted payload.Payload, trying Tryin
 		return n
 	}
 	n.canary = &payload.Canary{Payload: wanted, Nodes: names}
-	n.left = tried != nil && slices.ContainsFunc(tried.Nodes, func(node string) bool { return !slices.Contains(names, node) })
+	n.left = tried != nil && slices.ContainsFunc(s.Nodes, func(node InForce) bool {
+		return tried.Takes(node.Node) && !slices.Contains(names, node.Node) && node.Revision > base.Revision
+	})
 	if tried == nil || tried.Digest != wanted.Digest || tried.Revision <= base.Revision || n.left {
 		n.why = canaries(names) + " try it first"
 		return n
@@ -232,7 +214,7 @@ func (s Seen) judge(n *next, trying Trying) {
 	allowed := max(s.Stages.Soak, patience)
 	why := cmp.Or(late.Waiting, late.Refusal)
 	if n.again = trying.Since.Add(allowed).Sub(s.Now); n.again <= 0 {
-		text := fmt.Sprintf("it has not put the change in force within %s", allowed)
+		text := fmt.Sprintf("it was not done with the change within %s", allowed)
 		if why != "" {
 			text += ": " + why
 		}

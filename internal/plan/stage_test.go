@@ -50,7 +50,7 @@ func TestAChangeGoesByStages(t *testing.T) {
 		"a canary waits too long": {func(s *plan.Seen, h *plan.History) {
 			s.Stages.Canaries[0] = plan.Trier{Node: "a"}
 			h.Trying.Passed, h.Trying.Since = false, now.Add(-soak)
-		}, plan.Halted, "canary a failed with it: it has not put the change in force within 5m0s", ms, rules, 0, 0},
+		}, plan.Halted, "canary a failed with it: it was not done with the change within 5m0s", ms, rules, 0, 0},
 		"a canary has a minute at least": {func(s *plan.Seen, h *plan.History) {
 			s.Stages.Soak = time.Second
 			s.Stages.Canaries[0] = plan.Trier{Node: "a"}
@@ -79,9 +79,27 @@ func TestAChangeGoesByStages(t *testing.T) {
 			s.Published.Canary = nil
 			s.Published.Rollout.Halted = &payload.Halt{Digest: "x", Node: "b"}
 		}, plan.Canary, "try it first", published1, rules, ms, 0},
-		"another change comes":      {func(s *plan.Seen, _ *plan.History) { s.Text = append(more[:len(more):len(more)], "# 2\n"...) }, plan.Canary, "try it first", published1, rules, ms, 0},
-		"the change is taken back":  {func(s *plan.Seen, _ *plan.History) { s.Text = rules }, plan.Steady, "", ms, rules, 0, 0},
-		"a canary is none any more": {func(s *plan.Seen, _ *plan.History) { s.Stages.Canaries = s.Stages.Canaries[:1] }, plan.Canary, "canary a try", ms, rules, ms + 1, 0},
+		"another change comes":     {func(s *plan.Seen, _ *plan.History) { s.Text = append(more[:len(more):len(more)], "# 2\n"...) }, plan.Canary, "try it first", published1, rules, ms, 0},
+		"the change is taken back": {func(s *plan.Seen, _ *plan.History) { s.Text = rules }, plan.Steady, "", ms, rules, 0, 0},
+		"a canary is none any more": {func(s *plan.Seen, _ *plan.History) {
+			s.Stages.Canaries = s.Stages.Canaries[:1]
+			s.Nodes = []plan.InForce{{Node: "b", Revision: published1 + 1, Digest: s.Published.Canary.Digest}}
+		}, plan.Canary, "canary a try", ms, rules, ms + 1, 0},
+		"a canary is none any more, and had nothing yet": {func(s *plan.Seen, _ *plan.History) {
+			s.Stages.Canaries = s.Stages.Canaries[:1]
+			s.Nodes = []plan.InForce{{Node: "b", Revision: published1}}
+		}, plan.Canary, "in force on canary a", published1, rules, published1 + 1, time.Second},
+		"a canary is gone": {func(s *plan.Seen, _ *plan.History) { s.Stages.Canaries = s.Stages.Canaries[:1] }, plan.Canary, "in force on canary a", published1, rules, published1 + 1, time.Second},
+		"what is published is damaged, and canaries had more": {func(s *plan.Seen, _ *plan.History) {
+			p := payload.New(published1, rules)
+			s.Last, s.Published = &p, plan.Published{}
+			s.Nodes = []plan.InForce{{Node: "a", Revision: published1 + 1, Digest: "x"}, {Node: "z", Revision: published1, Digest: p.Digest}}
+		}, plan.Canary, "try it first", ms, rules, ms + 1, 0},
+		"what is published is damaged, and all nodes have what the sets say": {func(s *plan.Seen, _ *plan.History) {
+			p := payload.New(published1-9, rules)
+			s.Last, s.Published = &p, plan.Published{}
+			s.Nodes = []plan.InForce{{Node: "z", Revision: published1, Digest: payload.New(0, more).Digest}}
+		}, plan.Steady, "", ms, more, 0, 0},
 		"a canary comes": {func(s *plan.Seen, _ *plan.History) {
 			s.Stages.Canaries = append(s.Stages.Canaries, plan.Trier{Node: "c"})
 		}, plan.Canary, "in force on 2 of 3 canaries", published1, rules, published1 + 1, soak},
@@ -173,6 +191,13 @@ func TestStagesKeepWhatTheyMust(t *testing.T) {
 			s.Text, s.Published.Rollout.Paused = rules, &payload.Order{}
 		}, func(d plan.Decision, _ plan.History) bool {
 			return d.Canary != nil && d.Canary.Revision == published1+1 && d.Payload.Revision == published1 && d.Why != ""
+		}},
+		"what nodes have had since the last record is not replaced by that": {func(s *plan.Seen, _ *plan.History) {
+			p := payload.New(published1-9, noRules)
+			s.Last, s.Published = &p, plan.Published{}
+			s.Nodes = []plan.InForce{{Node: "z", Revision: published1, Digest: payload.New(0, rules).Digest}}
+		}, func(d plan.Decision, _ plan.History) bool {
+			return d.Do == plan.Hold && strings.Contains(d.Why, "neither in the ConfigMap nor in the history")
 		}},
 		"what halted is remembered while it is undone": {func(s *plan.Seen, _ *plan.History) {
 			p := payload.New(5, noRules)

@@ -40,7 +40,7 @@ func (s *Server) Ask(ctx context.Context, at route.Target, manifest string, isSo
 	}
 	how, err := s.relay.accessTo(at, granted)
 	if err != nil {
-		return route.Answer{Found: route.Lacks, Why: words(fmt.Errorf("the node's TLS settings for it cannot be used: %w", err))}
+		return route.Answer{Found: route.Fails, Why: words(fmt.Errorf("the node's TLS settings for it cannot be used: %w", err))}
 	}
 	if how == nil {
 		how = &access{tls: s.relay.settings.of(false, nil)}
@@ -54,10 +54,14 @@ func (s *Server) Ask(ctx context.Context, at route.Target, manifest string, isSo
 	switch {
 	case err == nil:
 		_ = resp.Body.Close() // there is nothing in it
-		if resp.StatusCode == http.StatusOK {
+		answer := route.Answer{Found: route.Fails, Why: upstream.StatusText(resp.StatusCode)}
+		switch resp.StatusCode {
+		case http.StatusOK:
 			return route.Answer{Found: route.Has}
+		case http.StatusNotFound, http.StatusGone:
+			answer.Found = route.Lacks
 		}
-		return route.Answer{Found: route.Lacks, Why: upstream.StatusText(resp.StatusCode)}
+		return answer
 	case errors.Is(err, upstream.ErrAstray):
 		return route.Answer{Found: route.Blocked, Why: words(err)}
 	case errors.Is(err, upstream.ErrSilent):
@@ -65,7 +69,7 @@ func (s *Server) Ask(ctx context.Context, at route.Target, manifest string, isSo
 	case errors.As(err, &refused), isSource && errors.As(err, &untrusted):
 		return route.Answer{Found: route.Refuses, Why: words(err)}
 	}
-	return route.Answer{Found: route.Lacks, Why: words(err)}
+	return route.Answer{Found: route.Fails, Why: words(err)}
 }
 
 // dialing is what stands before the cause in an error about a connection: the place, which whoever reads it knows, and addresses of the node's network.

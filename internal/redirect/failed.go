@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/redirect/failures"
@@ -16,15 +15,15 @@ import (
 
 // FailedPulls compares the pulls that failed since a change of the rules with those before it, of the images that it touches (C10). The change is watched
 // from the first call for it on.
-func (s *Server) FailedPulls(touched func(host, repository string) bool, changed time.Time) failures.Comparison {
-	return s.failed.Compare(touched, changed)
+func (s *Server) FailedPulls(change failures.Change) failures.Comparison {
+	return s.failed.Compare(change)
 }
 
 // noteFailed takes note of a mirror that is passed over because it fails, or, without one, of a pull that is refused. Where who asked is gone, it says
 // nothing about the mirror.
 func (s *Server) noteFailed(r *http.Request, q question, mirror, why string) {
 	if r.Context().Err() == nil {
-		s.failed.Note(failures.Failure{Host: q.host, Repository: q.repository, Object: q.object, IsBlob: q.kind == blobs, Mirror: mirror, Why: why, At: q.at})
+		s.failed.Note(failures.Failure{Host: q.host, Repository: q.repository, Object: q.object, IsBlob: q.kind == blobs, Mirror: mirror, Why: why, Rules: q.rules, At: q.at})
 	}
 }
 

@@ -21,13 +21,13 @@ import (
 	"github.com/mirrorset/mirrorset/internal/redirect/upstream"
 )
 
-// failedSince compares for all images.
+// failedSince compares for all images. The rules before have no name here, and no more do others that a test does not name.
 func failedSince(s *Server, changed time.Time) failures.Comparison {
-	return s.FailedPulls(func(string, string) bool { return true }, changed)
+	return s.FailedPulls(failures.Change{Touched: func(string, string) bool { return true }, Before: "old", After: s.rules.Load().Digest, At: changed})
 }
 
 // walk asks for one thing as containerd does, with HEAD and then GET at each rank and at the last entry, and returns whether somebody is to have it.
-func walk(t *testing.T, s *Server, kind, object string, ranks int) (found bool) {
+func walk(t *testing.T, s *Server, repository, kind, object string, ranks int) (found bool) {
 	t.Helper()
 	for _, method := range []string{http.MethodHead, http.MethodGet} {
 		found = false
@@ -36,7 +36,7 @@ func walk(t *testing.T, s *Server, kind, object string, ranks int) (found bool) 
 			if rank == ranks {
 				entry = "source"
 			}
-			path := strings.Replace(pathTo(entry, "s.com", "x/y", object), "/manifests/", "/"+kind+"/", 1)
+			path := strings.Replace(pathTo(entry, "s.com", repository, object), "/manifests/", "/"+kind+"/", 1)
 			found = ask(t, s, method, path).Code < http.StatusBadRequest
 		}
 	}
@@ -44,17 +44,17 @@ func walk(t *testing.T, s *Server, kind, object string, ranks int) (found bool) 
 }
 
 // pullOf asks for all that one pull wants, until something is not to be had. What nobody has as a manifest, containerd asks for as a blob.
-func pullOf(t *testing.T, s *Server, object string, ranks int) {
+func pullOf(t *testing.T, s *Server, repository, object string, ranks int) {
 	t.Helper()
-	found := walk(t, s, manifests, object, ranks)
+	found := walk(t, s, repository, manifests, object, ranks)
 	if !found && object == manifestDigest {
-		walk(t, s, blobs, object, ranks)
+		walk(t, s, repository, blobs, object, ranks)
 	}
 	for range 2 { // the index, and the manifest
-		found = found && walk(t, s, manifests, manifestDigest, ranks)
+		found = found && walk(t, s, repository, manifests, manifestDigest, ranks)
 	}
 	for _, blob := range []string{otherDigest, manifestDigest} {
-		found = found && walk(t, s, blobs, blob, ranks)
+		found = found && walk(t, s, repository, blobs, blob, ranks)
 	}
 }
 
@@ -78,24 +78,24 @@ func TestPullsThatFailAreCounted(t *testing.T) {
 		"it lacks all":                     {mirror: status(404)},
 		"it is gone":                       {mirror: status(410)},
 		"it lacks all, streamed":           {mirror: status(404), streamed: true},
-		"it lacks all, blocked":            {mirror: status(404), never: true, refused: 2, tells: "blocked by policy NeverContactSource"},
-		"it lacks all, blocked, streamed":  {mirror: status(404), never: true, streamed: true, refused: 2, tells: "404 Not Found"},
+		"it lacks all, blocked":            {mirror: status(404), never: true, refused: 4, tells: "blocked by policy NeverContactSource"},
+		"it lacks all, blocked, streamed":  {mirror: status(404), never: true, streamed: true, refused: 4, tells: "404 Not Found"},
 		"it wants a login, streamed":       {mirror: status(401), streamed: true},
 		"it refuses the login, streamed":   {mirror: status(403), streamed: true},
 		"it takes no such request":         {mirror: status(406), streamed: true},
-		"too many requests":                {mirror: status(429), passedOver: 1, tells: "it answered 429 Too Many Requests"},
-		"too many requests, streamed":      {mirror: status(429), streamed: true, passedOver: 1, tells: "it answered 429"},
-		"it fails":                         {mirror: status(500), passedOver: 1, tells: "it answered 500 Internal Server Error"},
-		"it fails, streamed":               {mirror: status(503), streamed: true, passedOver: 1, tells: "it answered 503"},
-		"it fails, blocked":                {mirror: status(503), never: true, refused: 2, passedOver: 1, tells: "503"},
-		"it does not answer":               {mirror: hang, passedOver: 1, tells: "it does not answer within"},
-		"it does not answer, streamed":     {mirror: hang, streamed: true, passedOver: 1, tells: "it does not answer within"},
-		"it has other content":             {mirror: wrong, passedOver: 1, tells: "its manifest is another one"},
-		"it has other content, streamed":   {mirror: wrong, streamed: true, passedOver: 1, tells: "its manifest is another one"},
-		"it leads astray":                  {mirror: astray, passedOver: 1, tells: "it sends on to shut.com, which must not be contacted"},
-		"it leads astray, streamed":        {mirror: astray, streamed: true, passedOver: 1, tells: "which must not be contacted"},
+		"too many requests":                {mirror: status(429), passedOver: 2, tells: "it answered 429 Too Many Requests"},
+		"too many requests, streamed":      {mirror: status(429), streamed: true, passedOver: 2, tells: "it answered 429"},
+		"it fails":                         {mirror: status(500), passedOver: 2, tells: "it answered 500 Internal Server Error"},
+		"it fails, streamed":               {mirror: status(503), streamed: true, passedOver: 2, tells: "it answered 503"},
+		"it fails, blocked":                {mirror: status(503), never: true, refused: 4, passedOver: 2, tells: "503"},
+		"it does not answer":               {mirror: hang, passedOver: 2, tells: "it does not answer within"},
+		"it does not answer, streamed":     {mirror: hang, streamed: true, passedOver: 2, tells: "it does not answer within"},
+		"it has other content":             {mirror: wrong, passedOver: 2, tells: "its manifest is another one"},
+		"it has other content, streamed":   {mirror: wrong, streamed: true, passedOver: 2, tells: "its manifest is another one"},
+		"it leads astray":                  {mirror: astray, passedOver: 2, tells: "it sends on to shut.com, which must not be contacted"},
+		"it leads astray, streamed":        {mirror: astray, streamed: true, passedOver: 2, tells: "which must not be contacted"},
 		"it cannot be connected to":        {},
-		"it cannot be connected, streamed": {streamed: true, passedOver: 1, tells: "connection refused"},
+		"it cannot be connected, streamed": {streamed: true, passedOver: 2, tells: "connection refused"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			host := away.host
@@ -114,9 +114,9 @@ func TestPullsThatFailAreCounted(t *testing.T) {
 				s.scout.deadline = 100 * time.Millisecond
 			}
 			changed := time.Now()
-			for range 2 { // the kubelet tries again
-				pullOf(t, s, "1", 1)
-				pullOf(t, s, manifestDigest, 1)
+			for _, repository := range []string{"x/y", "x/z", "x/y", "x/z"} { // the kubelet tries again
+				pullOf(t, s, repository, "1", 1)
+				pullOf(t, s, repository, manifestDigest, 1)
 			}
 			got := failedSince(s, changed)
 			if got.Refused != (failures.Count{After: c.refused}) || got.PassedOver != (failures.Count{After: c.passedOver}) || got.More != max(c.refused, c.passedOver) {
@@ -141,13 +141,15 @@ func TestOfASourceWithTwoMirrorsEachCountsForItself(t *testing.T) {
 	}{
 		"a partial one first":         {[]*registryAt{lacks, hasAll}, "", 0, 0},
 		"a partial one first, closed": {[]*registryAt{lacks, hasAll}, " [Never]", 0, 0},
-		"one that fails first":        {[]*registryAt{fails, hasAll}, " [Never]", 0, 1},
-		"none has it":                 {[]*registryAt{lacks, fails}, " [Never]", 1, 1},
+		"one that fails first":        {[]*registryAt{fails, hasAll}, " [Never]", 0, 2},
+		"none has it":                 {[]*registryAt{lacks, fails}, " [Never]", 2, 2},
 		"none is asked after it":      {[]*registryAt{hasAll, fails}, "", 0, 0},
 	} {
 		s := newServer(t, fmt.Sprintf("D a: s.com/x -> %s/m, %s/m%s", c.mirrors[0].host, c.mirrors[1].host, c.policy))
 		changed := time.Now()
-		pullOf(t, s, manifestDigest, 2)
+		for _, repository := range []string{"x/y", "x/z"} {
+			pullOf(t, s, repository, manifestDigest, 2)
+		}
 		if got := failedSince(s, changed); got.Refused.After != c.refused || got.PassedOver.After != c.passedOver {
 			t.Errorf("%s: got %+v", name, got)
 		}
@@ -164,8 +166,8 @@ func TestARefusalOfALayerCountsOnce(t *testing.T) {
 	})
 	s := newServer(t, "a: s.com/x -> "+mirror.host+"/m [Never]")
 	changed := time.Now()
-	pullOf(t, s, manifestDigest, 1)
-	walk(t, s, blobs, "sha256:"+strings.Repeat("b", 64), 1) // beside the other one
+	pullOf(t, s, "x/y", manifestDigest, 1)
+	walk(t, s, "x/y", blobs, "sha256:"+strings.Repeat("b", 64), 1) // beside the other one
 	if got := failedSince(s, changed); got.Refused.After != 1 || got.PassedOver.After != 0 || len(got.Last) != 1 {
 		t.Errorf("got %+v", got)
 	}
@@ -178,8 +180,10 @@ func TestAManifestThatBreaksOffCounts(t *testing.T) {
 	})
 	s := newServer(t, "a: s.com/x -> "+mirror.host+"/m", mirror.host)
 	changed := time.Now()
-	walk(t, s, manifests, manifestDigest, 1)
-	if got := failedSince(s, changed); got.PassedOver.After != 1 || !strings.Contains(got.Last[0], "unexpected EOF") {
+	for _, repository := range []string{"x/y", "x/z"} {
+		walk(t, s, repository, manifests, manifestDigest, 1)
+	}
+	if got := failedSince(s, changed); got.PassedOver.After != 2 || !strings.Contains(got.Last[0], "unexpected EOF") {
 		t.Errorf("got %+v", got)
 	}
 }
@@ -215,24 +219,24 @@ func TestWhoMayNotAskOrDoesNotWaitCountsAsNothing(t *testing.T) {
 func TestARequestThatBeganBeforeAChangeCountsBefore(t *testing.T) {
 	asked, answer := make(chan struct{}), make(chan struct{})
 	mirror := startRegistry(t, false, func(w http.ResponseWriter, _ *http.Request) {
-		close(asked)
+		asked <- struct{}{}
 		<-answer
 		w.WriteHeader(http.StatusBadGateway)
 	})
 	s := newServer(t, "a: s.com/x -> "+mirror.host+"/m")
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		ask(t, s, http.MethodGet, pathTo("0", "s.com", "x/y", manifestDigest))
-	}()
-	<-asked
+	change := failures.Change{Touched: func(string, string) bool { return true }, Before: s.rules.Load().Digest}
+	var asking sync.WaitGroup
+	for _, repository := range []string{"x/y", "x/z"} {
+		asking.Go(func() { ask(t, s, http.MethodGet, pathTo("0", "s.com", repository, manifestDigest)) })
+		<-asked
+	}
 	setRules(t, s, "a: s.com/x -> "+mirror.host+"/n")
-	changed := time.Now()
-	failedSince(s, changed)
+	change.After, change.At = s.rules.Load().Digest, time.Now()
+	s.FailedPulls(change)
 	close(answer)
-	<-done
-	time.Sleep(time.Until(changed.Add(time.Second))) // of which as much counts before the change
-	if got := failedSince(s, changed); got.PassedOver != (failures.Count{Before: 1}) {
+	asking.Wait()
+	time.Sleep(time.Until(change.At.Add(time.Second))) // of which as much counts before the change
+	if got := s.FailedPulls(change); got.PassedOver != (failures.Count{Before: 2}) {
 		t.Errorf("got %+v", got)
 	}
 }
@@ -244,20 +248,19 @@ func TestPullsThatFailAtOnceWakeTheAgent(t *testing.T) {
 	s := New(wired(Config{Log: logr.Discard()}))
 	s.failed = failures.New(func() { calls.Add(1); woken <- struct{}{} })
 	setRules(t, s, fmt.Sprintf("a: s.com/x -> %s/m\na: t.com/x -> %s/m", fails.host, hasAll.host))
-	changed := time.Now()
-	touched := func(host, _ string) bool { return host == "s.com" }
-	s.FailedPulls(touched, changed)
+	change := failures.Change{Touched: func(host, _ string) bool { return host == "s.com" }, Before: "old", After: s.rules.Load().Digest, At: time.Now()}
+	s.FailedPulls(change)
 	var asking sync.WaitGroup
 	for i := range 20 {
 		asking.Go(func() {
 			ask(t, s, http.MethodGet, pathTo("0", "t.com", fmt.Sprint("x/", i), manifestDigest))
 			ask(t, s, http.MethodGet, pathTo("0", "s.com", fmt.Sprint("x/", i), manifestDigest))
-			s.FailedPulls(touched, changed)
+			s.FailedPulls(change)
 		})
 	}
 	asking.Wait()
 	<-woken
-	if got := s.FailedPulls(touched, changed); got.More != 20 || len(got.Last) != 3 || calls.Load() > 2 {
+	if got := s.FailedPulls(change); got.More != 20 || len(got.Last) != 3 || calls.Load() > 2 {
 		t.Errorf("got %+v, woken %d times", got, calls.Load())
 	}
 }

@@ -72,7 +72,7 @@ func setRules(t testing.TB, s *Server, sets string, insecure ...string) {
 			blockers[string(rules[i].Source)] = mirrors.Names(rules[i].BlockedBy)
 		}
 	}
-	s.SetRules(Rules{Router: route.NewRouter(rules), Blockers: blockers})
+	s.SetRules(Rules{Digest: sets, Router: route.NewRouter(rules), Blockers: blockers})
 }
 
 // ask sends a request as containerd does, and returns status, Location and body.

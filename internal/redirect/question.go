@@ -30,8 +30,9 @@ type question struct {
 	kind string
 	// object is a digest, or a tag of one of the source's manifests.
 	object string
-	// at is when it was asked.
-	at time.Time
+	// at is when it was asked, and rules the digest of those that answer it.
+	at    time.Time
+	rules string
 }
 
 // digest returns "" for a tag.

@@ -59,6 +59,8 @@ type Config struct {
 
 // Rules are what a redirector answers by.
 type Rules struct {
+	// Digest names the rules, whatever is granted.
+	Digest string
 	// Router finds the mirrors.
 	Router *route.Router
 	// Blockers name, by blocked source, the sets that block it.
@@ -134,7 +136,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) Result {
 		fail(w, http.StatusServiceUnavailable, "UNAVAILABLE", "the rules of this node are not known yet")
 		return Failed
 	}
-	q.at = time.Now() // by then, the rules are those of this time or a moment older
+	q.at, q.rules = time.Now(), rules.Digest
 	way, named := s.route(rules.Router, q)
 	keys := s.config.Keys()
 	switch {

@@ -15,8 +15,10 @@ type Found int
 
 // What can come of it.
 const (
-	// Lacks: it is not there, or the registry could not be asked.
-	Lacks Found = iota
+	// Fails: nothing tells, because the registry could not be asked, or is out of order.
+	Fails Found = iota
+	// Lacks: it is not there.
+	Lacks
 	// Has: it is there.
 	Has
 	// Silent: the registry did not answer in time.

@@ -86,7 +86,7 @@ func (p *pulls) expectNone(since time.Time) {
 	n, failed := p.since(since)
 	Expect(failed).To(BeEmpty(), "of %d", n)
 	Expect(n).To(BeNumerically(">", 0))
-	p.report("pulls on the real node", since)
+	p.report("pulls", since)
 }
 
 func (p *pulls) report(what string, since time.Time) {
@@ -94,13 +94,16 @@ func (p *pulls) report(what string, since time.Time) {
 	AddReportEntry(what, fmt.Sprintf("%d, of which %d failed", n, len(failed)), ReportEntryVisibilityAlways)
 }
 
+// inDropIns runs a program where a folder is that of the drop-ins.
+const inDropIns = `mount -n --bind "$0" /etc/containers/registries.conf.d && exec "$@"`
+
 // startPodman pulls an image over and over by the drop-in of a node that has no containerd.
 func (r *rollout) startPodman(name, reference string) *pulls {
 	GinkgoHelper()
 	path, folder := newPodman.path(), "/run/"+name
 	return startPulls(func(ctx context.Context) error {
-		_, err := r.Exec(ctx, "env", "CONTAINERS_REGISTRIES_CONF="+r.agents[name].root+dropIn, path, "--log-level", "error", "--root", filepath.Join("/var/lib/containers", name),
-			"--runroot", filepath.Join(folder, "runroot"), "--tmpdir", filepath.Join(folder, "tmp"), "pull", "--quiet", reference)
+		_, err := r.Exec(ctx, "unshare", "--mount", "sh", "-c", inDropIns, filepath.Dir(r.agents[name].root+dropIn), path, "--log-level", "error",
+			"--root", filepath.Join("/var/lib/containers", name), "--runroot", filepath.Join(folder, "runroot"), "--tmpdir", filepath.Join(folder, "tmp"), "pull", "--quiet", reference)
 		return err
 	})
 }

@@ -156,6 +156,24 @@ var _ = Describe("A change that goes to canaries first", func() {
 		Expect(cm.Annotations).NotTo(HaveKey(payload.HaltedAnnotation))
 	})
 
+	It("waits for one that is away, and goes on without it once it is none any more", func(ctx SpecContext) {
+		teller{"canary-1": follows, "canary-2": silent, "node-1": follows}.tell(ctx)
+		a := old()
+		create(ctx, a)
+		staged(ctx)
+		before := digestOf(a)
+		Eventually(has(ctx, "node-1")).Should(Equal(before))
+		change(ctx, a, entry("quay.io", "m2.local"))
+		Eventually(conditionOf(ctx, "a", configv1.ConditionApplied)).Should(says(metav1.ConditionFalse, configv1.ReasonCanaryProgressing,
+			ContainSubstring("in force on 1 of 2 canaries, which try it first; waiting for canary-2")))
+		Consistently(has(ctx, "node-1"), "3s").Should(Equal(before), "the soak time is over, and not for all canaries")
+		away := &corev1.Node{}
+		Expect(admin.Get(ctx, client.ObjectKey{Name: "canary-2"}, away)).To(Succeed())
+		delete(away.Labels, "canary")
+		Expect(admin.Update(ctx, away)).To(Succeed())
+		Eventually(has(ctx, "node-1")).Should(Equal(digestOf(a)))
+	})
+
 	It("waits for a canary, and for nobody's second payload", func(ctx SpecContext) {
 		teller{"node-1": follows}.tell(ctx)
 		a := old()
@@ -181,6 +199,34 @@ var _ = Describe("A change that goes to canaries first", func() {
 })
 
 var _ = Describe("Somebody", func() {
+	It("cannot give nodes anything by a second payload, whether or not changes go by stages", func(ctx SpecContext) {
+		teller{"canary-1": follows, "node-1": follows}.tell(ctx)
+		a := set("a", entry("quay.io", "m1.local"))
+		create(ctx, a)
+		for _, args := range [][]string{{alone}, {alone, "--canary-selector=canary=yes", "--canary-soak=2s"}} {
+			manager := startManager(ctx, args...)
+			Eventually(has(ctx, "node-1")).Should(Equal(digestOf(a)))
+			forged := &payload.Canary{Payload: payload.New(mustPublished(ctx).Revision+1, []byte(rendered(set("a", entry("quay.io", "evil.local"))))), Nodes: []string{"canary-1", "node-1"}}
+			data, binaryData, err := mustPublished(ctx).DataBeside(forged)
+			Expect(err).NotTo(HaveOccurred())
+			for range 3 { // as often as they like
+				edit(ctx, func(cm *corev1.ConfigMap) {
+					cm.Data[payload.CanaryKey] = data[payload.CanaryKey]
+					cm.BinaryData = map[string][]byte{payload.CanaryTextKey: binaryData[payload.CanaryTextKey]}
+				})
+				Eventually(func(g Gomega) {
+					cm, err := configMap(ctx)
+					g.Expect(err).NotTo(HaveOccurred())
+					g.Expect(cm.Data).NotTo(HaveKey(payload.CanaryKey))
+				}, "3s").Should(Succeed())
+			}
+			for _, node := range []string{"canary-1", "node-1"} {
+				Eventually(has(ctx, node)).Should(Equal(digestOf(a)))
+			}
+			manager.Kill()
+		}
+	})
+
 	It("pauses what is published, over a manager that starts and a ConfigMap that is made anew, and undoes it until it is resumed", func(ctx SpecContext) {
 		teller{"node-1": follows}.tell(ctx)
 		a, b := set("a", entry("quay.io", "m1.local")), set("b", entry("ghcr.io", "m1.local"))

@@ -259,6 +259,7 @@ func TestAlertsFireWhenTheyShouldAndNotBefore(t *testing.T) {
 		{"a rollout is paused", quiet(`manager: mirrorset_rollout_stage{stage="Paused"} 1x120`, `manager: mirrorset_rollout_stage{stage="Steady"} 0x120`), time.Hour, nil},
 		{"a rollout is paused for nearly a day", []string{`manager: up 1x3000`, `manager: mirrorset_rollout_stage{stage="Paused"} 1x3000`}, 23 * time.Hour, nil},
 		{"a rollout is paused for a day, and the manager replaced meanwhile", []string{`manager: up 1x3000`, `manager: mirrorset_rollout_stage{stage="Paused"} 1x1000 _x20 1x1900`}, 24 * time.Hour, []string{"MirrorsetRolloutHeld Paused"}},
+		{"canaries have tried something for a day", []string{`manager: up 1x3000`, `manager: mirrorset_rollout_stage{stage="Canary"} 1x3000`}, 24 * time.Hour, []string{"MirrorsetRolloutHeld Canary"}},
 		{"a rollout is undone for a day", []string{`manager: up 1x3000`, `manager: mirrorset_rollout_stage{stage="RolledBack"} 1x3000`}, 24 * time.Hour, []string{"MirrorsetRolloutHeld RolledBack"}},
 
 		{"an entry is left out", quiet(`manager: mirrorset_findings{reason="InvalidMirror",class="LeftOut"} 0x9 2x110`), 16 * time.Minute, []string{"MirrorsetFindings InvalidMirror"}},

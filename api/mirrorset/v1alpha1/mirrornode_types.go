@@ -92,7 +92,7 @@ const (
 	TrialRunning TrialState = "Running"
 	// TrialPassed: every image that could be pulled before the change can be pulled after it, and no more pulls have failed.
 	TrialPassed TrialState = "Passed"
-	// TrialFailed: an image can no longer be pulled, or more pulls were refused or passed over than before.
+	// TrialFailed: an image can no longer be pulled, more pulls were refused or passed over than before, or nothing could be tried.
 	TrialFailed TrialState = "Failed"
 )
 
@@ -112,18 +112,23 @@ type Trial struct {
 	// +kubebuilder:validation:Minimum=0
 	Images *int32 `json:"images,omitempty"`
 
-	// unpullable is how many of these could be pulled before the change and cannot be pulled after it.
+	// notAsked is how many more the change touches that were not asked for, because a trial is bounded in number and time.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	NotAsked *int32 `json:"notAsked,omitempty"`
+
+	// unpullable is how many of those that were asked for could be pulled before the change and cannot be pulled after it.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	Unpullable *int32 `json:"unpullable,omitempty"`
 
 	// failedPulls is how many pulls that the change touches the node's redirector refused, or passed a failing mirror over for, since the change,
-	// beyond those in as much time before it.
+	// beyond those in as much time before it, but ten minutes at most.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	FailedPulls *int32 `json:"failedPulls,omitempty"`
 
-	// message says what failed: images, mirrors and their answers.
+	// message says what failed: images, mirrors and their answers; and what was not tried.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=32768
@@ -155,6 +160,10 @@ const (
 	ReasonPullable = "Pullable"
 	// ReasonUnpullable: some could not; the message names them, the mirrors, and what these answered.
 	ReasonUnpullable = "Unpullable"
+	// ReasonNotAsked: some were not asked for, because a trial is bounded; what was asked for could be pulled again.
+	ReasonNotAsked = "NotAsked"
+	// ReasonPullsFail: what was asked for could be pulled again, and more pulls have failed since than before.
+	ReasonPullsFail = "PullsFail"
 )
 
 // The reasons of [ConditionApplied].

@@ -119,6 +119,11 @@ func (in *Trial) DeepCopyInto(out *Trial) {
 		*out = new(int32)
 		**out = **in
 	}
+	if in.NotAsked != nil {
+		in, out := &in.NotAsked, &out.NotAsked
+		*out = new(int32)
+		**out = **in
+	}
 	if in.Unpullable != nil {
 		in, out := &in.Unpullable, &out.Unpullable
 		*out = new(int32)

@@ -24,8 +24,8 @@ func TestPullsThatTheRedirectorRefusesWakeTheAgent(t *testing.T) {
 	defer func() { _ = n.Close() }()
 	offer(t, n, 0, "!shut.com/x", "!shut.com/y")
 	changed := time.Now()
-	touched := func(host, repository string) bool { return host == "shut.com" && repository == "x/a" }
-	failed := func() sink.FailedPulls { return sink.Witness(n.Sink).FailedPulls(touched, changed) }
+	change := sink.Change{Touched: func(host, repository string) bool { return host == "shut.com" && repository == "x/a" }, Before: "old", After: n.rules.Digest, At: changed}
+	failed := func() sink.FailedPulls { return sink.Witness(n.Sink).FailedPulls(change) }
 	if got := failed(); got.More != 0 {
 		t.Errorf("at first: got %+v", got)
 	}

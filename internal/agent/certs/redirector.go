@@ -6,7 +6,6 @@ package certs
 import (
 	"context"
 	"os"
-	"time"
 
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
@@ -15,6 +14,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/nodecheck"
 	"github.com/mirrorset/mirrorset/internal/redirect"
 	"github.com/mirrorset/mirrorset/internal/redirect/complaints"
+	"github.com/mirrorset/mirrorset/internal/redirect/failures"
 	"github.com/mirrorset/mirrorset/internal/route"
 )
 
@@ -56,7 +56,7 @@ func newRedirector(env sink.Env, port, socket int) redirector {
 
 // Follow has the redirector answer by these rules.
 func (r *redirector) Follow(rules *sink.Accepted) {
-	r.server.SetRules(redirect.Rules{Router: route.NewRouter(rules.Rules), Blockers: rules.Blockers, Grants: rules.Grants})
+	r.server.SetRules(redirect.Rules{Digest: rules.Digest, Router: route.NewRouter(rules.Rules), Blockers: rules.Blockers, Grants: rules.Grants})
 }
 
 // Ask asks a registry by the redirector's connections and logins.
@@ -65,8 +65,8 @@ func (r *redirector) Ask(ctx context.Context, at route.Target, manifest string, 
 }
 
 // FailedPulls are those that the redirector saw fail.
-func (r *redirector) FailedPulls(touched func(host, repository string) bool, changed time.Time) sink.FailedPulls {
-	c := r.server.FailedPulls(touched, changed)
+func (r *redirector) FailedPulls(change sink.Change) sink.FailedPulls {
+	c := r.server.FailedPulls(failures.Change(change))
 	return sink.FailedPulls{Refused: sink.Count(c.Refused), PassedOver: sink.Count(c.PassedOver), More: c.More, Last: c.Last, Known: c.Known}
 }
 

@@ -78,14 +78,28 @@ func (a *asking) isThere(c Change) (_ bool, why string) {
 }
 
 // wasThere asks by the old rules whether the image could be had, but at no place that the new ones block. As the image runs, it counts as
-// there where that cannot be told.
+// there where that cannot be told: a registry that fails while it is asked must not have a change pass. One that the new rules lead to as
+// well fails whether or not there is a change.
 func (a *asking) wasThere(c Change) bool {
-	old := places(way(c.Before, a.image))
+	old, now := places(way(c.Before, a.image)), places(way(c.After, a.image))
 	if slices.ContainsFunc(old, func(p place) bool { return c.After.Blocks(p.Host, route.APIRoot+"/"+p.Repository) }) {
 		return true
 	}
 	return slices.ContainsFunc(old, func(p place) bool {
+		switch a.at(p).Found {
+		case route.Lacks:
+			return false
+		case route.Fails, route.Silent:
+			return !slices.Contains(now, p)
+		}
+		return true
+	})
+}
+
+// fails reports whether a place that the new rules lead to failed while it was asked.
+func (a *asking) fails(c Change) bool {
+	return slices.ContainsFunc(places(way(c.After, a.image)), func(p place) bool {
 		found := a.at(p).Found
-		return found == route.Has || found == route.Refuses || found == route.Blocked
+		return found == route.Fails || found == route.Silent
 	})
 }

@@ -20,7 +20,7 @@ import (
 const (
 	maxImages = 32
 	atOnce    = 4
-	within    = time.Minute
+	within    = 40 * time.Second // less than canaries have at least (C3)
 )
 
 // Ask asks a place for a manifest: see [github.com/mirrorset/mirrorset/internal/agent/sink.Asker].
@@ -61,6 +61,8 @@ type Lost struct {
 	Image mirrors.Reference
 	// Why has each place that was asked with its answer, for people.
 	Why string
+	// MayYetBe says that one of them failed while it was asked, and so may have the image all the same.
+	MayYetBe bool
 }
 
 // Probe asks for the images that the change touches.
@@ -74,7 +76,7 @@ func (c Change) Probe(ctx context.Context, images []mirrors.Reference, ask Ask) 
 			result.NotAsked++
 			continue
 		case gone:
-			result.Lost = append(result.Lost, Lost{some[i], found.why})
+			result.Lost = append(result.Lost, Lost{some[i], found.why, found.mayYetBe})
 		}
 		result.Asked++
 	}
@@ -92,7 +94,7 @@ func (c Change) Again(ctx context.Context, lost []Lost, ask Ask) (still []Lost) 
 		case undecided:
 			still = append(still, lost[i])
 		case gone:
-			still = append(still, Lost{images[i], found.why})
+			still = append(still, Lost{images[i], found.why, found.mayYetBe})
 		}
 	}
 	return still
@@ -108,8 +110,9 @@ const (
 )
 
 type finding struct {
-	verdict verdict
-	why     string
+	verdict  verdict
+	why      string
+	mayYetBe bool
 }
 
 // each judges images, some at once. One that the new rules do not lead to is gone if it was there before.
@@ -140,7 +143,7 @@ func (a *asking) judge(c Change, wasThere func(*asking) bool) finding {
 	case a.ctx.Err() != nil:
 		return finding{}
 	case wasThere(a):
-		return finding{gone, why}
+		return finding{gone, why, a.fails(c)}
 	case a.ctx.Err() != nil:
 		return finding{}
 	}

@@ -41,9 +41,9 @@ type config struct {
 	} `json:"annotations"`
 }
 
-// Images returns the references of all images that containers run, each once and in byte order. What cannot be read is left out: a file
+// Images returns the references of all images that containers run, each once and in byte order, and how many containers it found. What cannot be read is left out: a file
 // can go while it is looked at, as its container does. So is an image that nothing but its ID names, which nobody could pull.
-func Images(host *hostfile.Host) []mirrors.Reference {
+func Images(host *hostfile.Host) (images []mirrors.Reference, found int) {
 	seen := make(map[mirrors.Reference]bool)
 	for dir, file := range map[string]string{ContainerdDir: "config.json", CRIODir: "userdata/config.json"} {
 		containers, err := host.ReadDir(dir)
@@ -51,14 +51,16 @@ func Images(host *hostfile.Host) []mirrors.Reference {
 			continue // there is no such runtime here
 		}
 		for _, container := range containers[:min(len(containers), maxContainers)] {
-			for _, name := range namesIn(host, path.Join(dir, container.Name(), file)) {
+			names := namesIn(host, path.Join(dir, container.Name(), file))
+			found += min(len(names), 1)
+			for _, name := range names {
 				if ref, err := mirrors.ParseReference(name); err == nil && !strings.HasPrefix(name, "sha256:") {
 					seen[ref] = true
 				}
 			}
 		}
 	}
-	return slices.SortedFunc(maps.Keys(seen), func(a, b mirrors.Reference) int { return strings.Compare(a.String(), b.String()) })
+	return slices.SortedFunc(maps.Keys(seen), func(a, b mirrors.Reference) int { return strings.Compare(a.String(), b.String()) }), found
 }
 
 // namesIn returns the images that a container's file names; an empty name is none. Nothing else of the file stays in memory.

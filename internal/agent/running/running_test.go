@@ -40,26 +40,27 @@ func crioContainer(image string) string {
 func TestTheImagesOfContainers(t *testing.T) {
 	image := func(name string) string { return container("io.kubernetes.cri.image-name", name) }
 	for name, c := range map[string]struct {
-		have sinktest.Files
-		want []string
+		have  sinktest.Files
+		want  []string
+		found int
 	}{
-		"no runtime": {sinktest.Files{"etc/": ""}, nil},
+		"no runtime": {sinktest.Files{"etc/": ""}, nil, 0},
 		"containers and their sandboxes": {sinktest.Files{
 			containerd + "2/config.json": image("quay.io/a/b:1"),
 			containerd + "1/config.json": container("io.kubernetes.cri.podsandbox.image-name", "registry.k8s.io/pause:3.10.1"),
 			containerd + "3/config.json": image("quay.io/a/b@" + digest),
-		}, []string{"quay.io/a/b:1", "quay.io/a/b@" + digest, "registry.k8s.io/pause:3.10.1"}},
+		}, []string{"quay.io/a/b:1", "quay.io/a/b@" + digest, "registry.k8s.io/pause:3.10.1"}, 3},
 		"one image by its names, and another beside it": {sinktest.Files{
 			containerd + "1/config.json": image("docker.io/library/alpine:latest"),
 			containerd + "2/config.json": image("alpine"),
 			containerd + "3/config.json": image("alpine:3"),
-		}, []string{"docker.io/library/alpine:3", "docker.io/library/alpine:latest"}},
-		"CRI-O":         {sinktest.Files{crio + "1/userdata/config.json": crioContainer("registry.k8s.io/coredns/coredns:v1.12.1"), crio + "2/userdata/x": ""}, []string{"registry.k8s.io/coredns/coredns:v1.12.1"}},
-		"both runtimes": {sinktest.Files{containerd + "1/config.json": image("b.com/x:1"), crio + "1/userdata/config.json": crioContainer("a.com/x:1")}, []string{"a.com/x:1", "b.com/x:1"}},
+		}, []string{"docker.io/library/alpine:3", "docker.io/library/alpine:latest"}, 3},
+		"CRI-O":         {sinktest.Files{crio + "1/userdata/config.json": crioContainer("registry.k8s.io/coredns/coredns:v1.12.1"), crio + "2/userdata/x": ""}, []string{"registry.k8s.io/coredns/coredns:v1.12.1"}, 1},
+		"both runtimes": {sinktest.Files{containerd + "1/config.json": image("b.com/x:1"), crio + "1/userdata/config.json": crioContainer("a.com/x:1")}, []string{"a.com/x:1", "b.com/x:1"}, 2},
 		"nothing but the ID of an image": {sinktest.Files{
 			containerd + "1/config.json":    image(digest),
 			crio + "1/userdata/config.json": crioContainer(strings.TrimPrefix(digest, "sha256:")),
-		}, nil},
+		}, nil, 2},
 		"files that are damaged, or none": {sinktest.Files{
 			containerd + "1/config.json":   "{",
 			containerd + "2/config.json":   `{"annotations":{"io.kubernetes.cri.image-name":1}}`,
@@ -70,15 +71,16 @@ func TestTheImagesOfContainers(t *testing.T) {
 			containerd + "7/config.json":   strings.Repeat(" ", 4<<20) + image("s.com/large:1"),
 			containerd + "8/config.json":   image("s.com/x:1"),
 			containerd + "9/config.json":   `{"annotations":null}`,
-		}, []string{"s.com/x:1"}},
+		}, []string{"s.com/x:1"}, 3},
 	} {
 		host, _ := sinktest.NewHost(t, c.have)
 		var got []string
-		for _, ref := range running.Images(host) {
+		images, found := running.Images(host)
+		for _, ref := range images {
 			got = append(got, ref.String())
 		}
-		if !slices.Equal(got, c.want) {
-			t.Errorf("%s: got %q, want %q", name, got, c.want)
+		if !slices.Equal(got, c.want) || found != c.found {
+			t.Errorf("%s: got %q of %d containers, want %q of %d", name, got, found, c.want, c.found)
 		}
 	}
 }
@@ -92,7 +94,7 @@ func TestNoFileOutsideTheHostIsReadForAContainer(t *testing.T) {
 	host, root := sinktest.NewHost(t, nil)
 	sinktest.Symlink(t, outside, root, containerd+"1/config.json")
 	sinktest.Symlink(t, filepath.Dir(outside), root, containerd+"2")
-	if got := running.Images(host); len(got) > 0 {
-		t.Errorf("got %v", got)
+	if got, found := running.Images(host); len(got) > 0 || found > 0 {
+		t.Errorf("got %v of %d containers", got, found)
 	}
 }

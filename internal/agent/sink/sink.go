@@ -61,11 +61,23 @@ type Asker interface {
 type Witness interface {
 	// FailedPulls compares the pulls that failed since a change of the rules with those before it, of the images that it touches (C10 of
 	// docs/semantics.md). From the first call for a change on, which is to come as soon as the change is followed, the sink has the agent do another pass
-	// when what it would return has become worse. The function must not call the sink. It may be called at any time, from anywhere.
-	FailedPulls(touched func(host, repository string) bool, changed time.Time) FailedPulls
+	// when what it would return has become worse. It may be called at any time, from anywhere.
+	FailedPulls(change Change) FailedPulls
 }
 
-// FailedPulls are those since a change and in as much time before it, ten minutes at most on either side, at their worst so far. What is counted, so that
+// Change is one of the rules that a node follows.
+type Change struct {
+	// Touched reports whether it touches images of a repository. It must not call the sink.
+	Touched func(host, repository string) bool
+	// Before and After are the digests of the rules that it leads from and to. What failed by any others counts as nothing.
+	Before, After string
+	// At is when those that it leads to came into force.
+	At time.Time
+	// IsTried says that it is still to be seen whether the change may go on. Otherwise, what fails later than ten minutes after it counts as nothing.
+	IsTried bool
+}
+
+// FailedPulls are those since a change and in as much time before it, but ten minutes at most, at their worst so far. What is counted, so that
 // it is the same on both sides, is for the sink to say.
 type FailedPulls struct {
 	// Refused are images that could be had from nowhere, and PassedOver mirrors that failed, for a repository each.

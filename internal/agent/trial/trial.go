@@ -18,19 +18,31 @@ import (
 	"github.com/mirrorset/mirrorset/internal/route"
 )
 
-// askAgain is how often a node asks for images that were lost, so that it does not say so for long once they can be had.
-const askAgain = 3 * time.Minute
+// How long a node waits before it asks for images again that were lost, so that it does not say so for long once they can be had. It waits twice as
+// long each time.
+const (
+	askAgain  = 3 * time.Minute
+	askRarely = time.Hour
+)
+
+// A registry that fails for a moment must not fail a change: it is asked so many times more, after so long each, before an image counts as lost.
+const (
+	sureAfter = 2
+	askSoon   = 2 * time.Second
+)
 
 // Config is what trials work with.
 type Config struct {
 	// Ask asks registries by the rules that the node follows.
 	Ask probe.Ask
-	// Running returns the images that the node runs.
-	Running func() []mirrors.Reference
+	// Running returns the images that the node runs, and how many containers it found.
+	Running func() (images []mirrors.Reference, containers int)
+	// Unseen is what to say where no container was found; "" where there may be none, which then proves nothing.
+	Unseen string
 	// Delay returns how long a node that is no canary waits, so that not all nodes ask at once.
 	Delay func() time.Duration
 	// FailedPulls compares the pulls that failed since a change with those before it: see [sink.Witness].
-	FailedPulls func(touched func(host, repository string) bool, changed time.Time) sink.FailedPulls
+	FailedPulls func(sink.Change) sink.FailedPulls
 	// Changed is called when [Trials.Report] has news. It must not wait.
 	Changed func()
 }
@@ -49,8 +61,8 @@ func New(config Config, accepted *sink.Accepted) *Trials {
 }
 
 // Follow begins the trial of other rules, which the node follows since then, once they are written, and ends that of those before. Where the node is a canary, fleet returns
-// the rules that it would have if it were none: these are the ones before, whatever it had itself.
-func (t *Trials) Follow(accepted *sink.Accepted, since time.Time, written bool, fleet func() (rules []mirrors.Rule, isCanary bool)) {
+// what it would have if it were none: that is what was before, whatever it had itself.
+func (t *Trials) Follow(accepted *sink.Accepted, since time.Time, written bool, fleet func() *sink.Accepted) {
 	if accepted == nil {
 		return
 	}
@@ -62,20 +74,22 @@ func (t *Trials) Follow(accepted *sink.Accepted, since time.Time, written bool, 
 	}
 	known := t.known
 	t.known = accepted
+	before := fleet()
+	isCanary := before != nil
 	if t.current != nil {
-		t.current.renumber(accepted.Revision)
+		t.current.goOn(accepted.Revision, isCanary)
 		return
 	}
-	before, isCanary := fleet()
 	if !isCanary {
 		if known == nil || known.Digest == accepted.Digest {
 			return
 		}
-		before = known.Rules
+		before = known
 	}
-	change := probe.Change{Before: route.NewRouter(before), After: route.NewRouter(accepted.Rules)}
+	change := probe.Change{Before: route.NewRouter(before.Rules), After: route.NewRouter(accepted.Rules)}
 	ctx, cancel := context.WithCancel(context.Background())
-	next := &trial{config: t.config, change: change, digest: accepted.Digest, since: since, isCanary: isCanary, cancel: cancel, state: state{revision: accepted.Revision, isOn: isCanary}}
+	next := &trial{config: t.config, change: change, base: before.Digest, digest: accepted.Digest, since: since, isCanary: isCanary, cancel: cancel,
+		state: state{revision: accepted.Revision, isTried: isCanary}}
 	t.current = next
 	t.running.Go(func() { next.run(ctx) })
 }
@@ -105,9 +119,10 @@ func (t *Trials) end() {
 type trial struct {
 	config   Config
 	change   probe.Change
-	digest   string // of the rules that the change led to
+	base     string // the digest of the rules that it is compared with
+	digest   string // of those that the change led to
 	since    time.Time
-	isCanary bool
+	isCanary bool // as it began
 	cancel   context.CancelFunc
 
 	mu    sync.Mutex
@@ -116,30 +131,59 @@ type trial struct {
 
 // run ends with the context, and before that when there is nothing more to find out.
 func (t *trial) run(ctx context.Context) {
-	if !t.isCanary {
-		if !t.touchesAny() {
-			return
-		}
-		t.update(func(s *state) { s.isOn = true })
-		if !wait(ctx, t.config.Delay()) {
-			return
-		}
-	}
-	result := t.change.Probe(ctx, t.config.Running(), t.config.Ask)
-	if ctx.Err() != nil {
+	if !t.isCanary && (!t.touchesAny() || !wait(ctx, t.config.Delay())) {
 		return
 	}
-	t.found(result)
-	for len(result.Lost) > 0 && wait(ctx, askAgain) {
-		if result.Lost = t.change.Again(ctx, result.Lost, t.config.Ask); ctx.Err() == nil {
-			t.found(result)
+	f := t.look(ctx)
+	for range sureAfter {
+		if !slices.ContainsFunc(f.Lost, func(l probe.Lost) bool { return l.MayYetBe }) {
+			break
 		}
+		if !wait(ctx, askSoon) {
+			return
+		}
+		f = t.lookAgain(ctx, f)
 	}
+	for pause := askAgain; ctx.Err() == nil; pause = min(2*pause, askRarely) {
+		t.found(f)
+		if f.isFinal() || !wait(ctx, pause) {
+			return
+		}
+		f = t.lookAgain(ctx, f)
+	}
+}
+
+// look asks for what runs.
+func (t *trial) look(ctx context.Context) findings {
+	images, containers := t.config.Running()
+	if containers == 0 && t.config.Unseen != "" {
+		return findings{isUnseen: true}
+	}
+	return findings{Result: t.change.Probe(ctx, images, t.config.Ask)}
+}
+
+// lookAgain asks for what was lost and still runs, or for all where nothing could be asked for.
+func (t *trial) lookAgain(ctx context.Context, f findings) findings {
+	if len(f.Lost) == 0 {
+		return t.look(ctx)
+	}
+	images, containers := t.config.Running()
+	if containers == 0 && t.config.Unseen != "" {
+		return f // for a moment, or else nothing new is known
+	}
+	still := slices.DeleteFunc(slices.Clone(f.Lost), func(l probe.Lost) bool { return !slices.Contains(images, l.Image) })
+	if len(still) == 0 {
+		return t.look(ctx)
+	}
+	f.Asked -= len(f.Lost) - len(still)
+	f.Lost = t.change.Again(ctx, still, t.config.Ask)
+	return f
 }
 
 // touchesAny reports whether there is anything to ask for.
 func (t *trial) touchesAny() bool {
-	return slices.ContainsFunc(t.config.Running(), t.change.Touches)
+	images, _ := t.config.Running()
+	return slices.ContainsFunc(images, t.change.Touches)
 }
 
 func wait(ctx context.Context, long time.Duration) bool {

@@ -31,24 +31,38 @@ type node struct {
 	*trial.Trials
 	delay  time.Duration
 	failed sink.FailedPulls // of s.com
+	change sink.Change      // that was asked about last
 
 	mu      sync.Mutex
 	asked   []string
 	found   map[string]route.Found // by registry; none is that it lacks it
 	running []string
+	unseen  bool          // there is no container
+	hangs   time.Duration // before each answer
 	changed int
 }
 
 func newNode(accepted *sink.Accepted) *node {
 	n := &node{delay: 30 * time.Second, running: []string{"s.com/x" + digest}, found: map[string]route.Found{"s.com": route.Has}}
 	n.Trials = trial.New(trial.Config{
-		Ask: func(_ context.Context, at route.Target, _ string, _ bool) route.Answer {
+		Ask: func(ctx context.Context, at route.Target, _ string, _ bool) route.Answer {
+			if n.hangs > 0 {
+				select {
+				case <-ctx.Done():
+				case <-time.After(n.hangs):
+				}
+			}
 			n.mu.Lock()
 			defer n.mu.Unlock()
 			n.asked = append(n.asked, at.Host)
-			return route.Answer{Found: n.found[at.Host], Why: "404 Not Found"}
+			found, known := n.found[at.Host]
+			if !known {
+				found = route.Lacks
+			}
+			return route.Answer{Found: found, Why: "404 Not Found"}
 		},
-		Running: func() (images []mirrors.Reference) {
+		Unseen: "nothing can be seen",
+		Running: func() (images []mirrors.Reference, containers int) {
 			n.mu.Lock()
 			defer n.mu.Unlock()
 			for _, image := range n.running {
@@ -56,11 +70,12 @@ func newNode(accepted *sink.Accepted) *node {
 					images = append(images, ref)
 				}
 			}
-			return images
+			return images, map[bool]int{false: 1}[n.unseen]
 		},
 		Delay: func() time.Duration { return n.delay },
-		FailedPulls: func(touched func(string, string) bool, since time.Time) (failed sink.FailedPulls) {
-			if touched("s.com", "x") && !touched("other.com", "x") && since.Equal(then) {
+		FailedPulls: func(change sink.Change) (failed sink.FailedPulls) {
+			n.change = change
+			if change.Touched("s.com", "x") && !change.Touched("other.com", "x") && change.At.Equal(then) {
 				return n.failed
 			}
 			return failed
@@ -79,13 +94,13 @@ func (n *node) has(registry string) {
 // take has a node that is no canary write rules; see [sinktest.Text].
 func (n *node) take(t *testing.T, revision int64, sources ...string) {
 	t.Helper()
-	n.Follow(sinktest.Accepted(t, revision, sources...), then, true, func() ([]mirrors.Rule, bool) { return nil, false })
+	n.Follow(sinktest.Accepted(t, revision, sources...), then, true, func() *sink.Accepted { return nil })
 }
 
 // try has a canary write rules where the fleet has others.
 func (n *node) try(t *testing.T, revision int64, fleet []string, sources ...string) {
 	t.Helper()
-	n.Follow(sinktest.Accepted(t, revision, sources...), then, true, func() ([]mirrors.Rule, bool) { return sinktest.Accepted(t, 0, fleet...).Rules, true })
+	n.Follow(sinktest.Accepted(t, revision, sources...), then, true, func() *sink.Accepted { return sinktest.Accepted(t, 0, fleet...) })
 }
 
 // says returns what is reported, shortened.
@@ -124,14 +139,14 @@ func TestATrialOfANodeThatIsNoCanary(t *testing.T) {
 			t.Errorf("it has told %d times of nothing", n.changed)
 		}
 		n.take(t, 2, "t.com", "s.com")
-		n.want(t, "a change that touches one", "2 Running")
+		n.want(t, "a change that touches one, for which nobody waits", "nothing")
 		time.Sleep(29 * time.Second)
-		n.want(t, "before its time", "2 Running")
+		n.want(t, "before its time", "nothing")
 		n.take(t, 3, "t.com", "s.com")
-		n.want(t, "the same text under another revision", "3 Running")
+		n.want(t, "the same text under another revision", "nothing")
 		time.Sleep(time.Second)
 		n.want(t, "by its time", "3 Passed 0/1", "mirror.local:5000", "s.com")
-		if n.changed != 2 {
+		if n.changed != 1 {
 			t.Errorf("it has told %d times", n.changed)
 		}
 		n.take(t, 4, "t.com", "s.com")
@@ -139,9 +154,9 @@ func TestATrialOfANodeThatIsNoCanary(t *testing.T) {
 		time.Sleep(time.Hour)
 		n.want(t, "later", "4 Passed 0/1")
 		n.take(t, 5, "!s.com")
-		n.want(t, "another change", "5 Running")
+		n.want(t, "another change", "nothing")
 		n.take(t, 6, "t.com")
-		n.want(t, "one that comes before its time", "6 Running")
+		n.want(t, "one that comes before its time", "nothing")
 		time.Sleep(30 * time.Second)
 		n.want(t, "that one alone is tried", "6 Passed 0/1", "s.com")
 	})
@@ -160,7 +175,12 @@ func TestATrialOfACanary(t *testing.T) {
 		n.want(t, "a repair begins nothing", "1 Failed 1/1")
 		time.Sleep(3 * time.Minute)
 		n.want(t, "it asks again", "1 Failed 1/1", "mirror.local:5000")
+		if n.changed != 1 {
+			t.Errorf("it has told %d times of the same", n.changed)
+		}
 		n.has("mirror.local:5000")
+		time.Sleep(3 * time.Minute)
+		n.want(t, "less often", "1 Failed 1/1")
 		time.Sleep(3 * time.Minute)
 		n.want(t, "once the mirror has it", "1 Passed 0/1", "mirror.local:5000")
 		time.Sleep(time.Hour)
@@ -169,6 +189,9 @@ func TestATrialOfACanary(t *testing.T) {
 		n.want(t, "all nodes have it", "1 Passed 0/1")
 		n.try(t, 2, []string{"!s.com"}, "!s.com", "t.com")
 		n.want(t, "a canary that runs nothing of it has passed", "2 Passed 0/0")
+		if m := n.Report().Message; m != "nothing was tried: no container was found that runs an image which the change touches" {
+			t.Errorf("it says %q", m)
+		}
 	})
 }
 
@@ -176,7 +199,7 @@ func TestRulesThatAreNotWrittenAreNotTried(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNode(nil)
 		defer n.Close()
-		none := func() ([]mirrors.Rule, bool) { return nil, false }
+		none := func() *sink.Accepted { return nil }
 		n.Follow(nil, then, false, none)
 		n.want(t, "nothing is accepted", "nothing")
 		n.take(t, 0, "s.com")
@@ -221,7 +244,7 @@ func TestATrialFailsByPullsToo(t *testing.T) { // C10
 		}
 		n.failed = sink.FailedPulls{More: 2, Last: []string{"s.com/a:1: refused", "s.com/b:1: refused"}}
 		n.want(t, "once more pulls fail", "1 Failed 0/1")
-		if r := n.Report(); *r.FailedPulls != 2 || r.Message != "of the pulls that the change touches, 2 more failed than in as much time before it: s.com/a:1: refused, s.com/b:1: refused" {
+		if r := n.Report(); *r.FailedPulls != 2 || r.Message != "of the pulls that the change touches, 2 more failed than in as much time before it, ten minutes at most: s.com/a:1: refused, s.com/b:1: refused" {
 			t.Errorf("got %+v", r)
 		}
 		n.running = nil
@@ -234,4 +257,28 @@ func TestATrialFailsByPullsToo(t *testing.T) { // C10
 			t.Error("it says nothing of images")
 		}
 	})
+}
+
+func TestARegistryThatFailsForAMomentFailsNoChange(t *testing.T) {
+	for name, c := range map[string]struct {
+		mended bool
+		want   string
+	}{
+		"it has the image then": {true, "1 Passed 0/1"},
+		"it goes on to fail":    {false, "1 Failed 1/1"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			n := newNode(sinktest.Accepted(t, 0, "t.com"))
+			defer n.Close()
+			n.found["mirror.local:5000"] = route.Fails
+			n.try(t, 1, []string{"t.com"}, "!s.com")
+			time.Sleep(3 * time.Second)
+			n.want(t, name+": at first", "1 Running", "mirror.local:5000", "mirror.local:5000")
+			if c.mended {
+				n.has("mirror.local:5000")
+			}
+			time.Sleep(2 * time.Second)
+			n.want(t, name, c.want, "mirror.local:5000")
+		})
+	}
 }

@@ -131,7 +131,7 @@ func (k *Keeper) Write(ctx context.Context, c Current, next Content, sources []p
 		k.uids = annotations[crdAnnotation]
 		return Outcome{Used: true}, nil
 	}
-	if c.Payload == nil || c.Payload.Digest == next.Digest { // else agents may take it for ours, and it goes at once
+	if c.Payload == nil || c.Payload.Digest == next.Digest && c.triesThat(next.Canary) { // else agents may take it for ours, and it goes at once
 		if later := k.restores.left(next.name(), time.Now()); later > 0 {
 			return Outcome{Later: later}, nil
 		}
@@ -166,7 +166,7 @@ func (k *Keeper) Write(ctx context.Context, c Current, next Content, sources []p
 	k.restores.done(next.name(), time.Now())
 	k.uids = annotations[crdAnnotation]
 	next.log(ctx)
-	return Outcome{Used: true}, nil
+	return Outcome{Used: true}, k.removeLeftovers(ctx, leftovers, annotations, data)
 }
 
 // tell names the revisions that are about to be written.

@@ -81,6 +81,29 @@ func (c Current) leftovers(annotations, data map[string]string) (keys []string) 
 	return keys
 }
 
+// triesThat reports whether canaries have what they are to have, or nothing that they could take.
+func (c Current) triesThat(wanted *payload.Canary) bool {
+	if c.Canary == nil || wanted == nil {
+		return c.Canary == wanted
+	}
+	return c.Canary.Digest == wanted.Digest
+}
+
+// removeLeftovers takes away what an apply has left because somebody else owns it. Agents must not follow it until the next pass.
+func (k *Keeper) removeLeftovers(ctx context.Context, before []string, annotations, data map[string]string) error {
+	if len(before) == 0 {
+		return nil
+	}
+	now, err := k.Read(ctx)
+	if err != nil {
+		return err
+	}
+	if left := now.leftovers(annotations, data); len(left) > 0 && now.configMap.Annotations[payload.RevisionAnnotation] == annotations[payload.RevisionAnnotation] {
+		return k.remove(ctx, now, left)
+	}
+	return nil
+}
+
 func hasOne(all map[string]string, key string) bool {
 	_, ok := all[key]
 	return ok

@@ -30,7 +30,7 @@ func (m Member) Trier(tried *payload.Canary, changed map[string]bool) plan.Trier
 	case where == standing.Failing:
 		t.Failure = cmp.Or(why, "its agent reports a failure")
 	case where != standing.InForce:
-		t.Waiting = why
+		t.Waiting = cmp.Or(why, "its agent has not got it; an agent that is older than the manager never does")
 	case m.Applied().Status == metav1.ConditionUnknown:
 		t.Waiting = m.Applied().Message
 	case trial == nil || trial.Revision != tried.Revision:

@@ -36,8 +36,8 @@ func TestACanaryHasPassedOnlyWhereItSaysSo(t *testing.T) {
 		failure, waiting string
 	}{
 		{"all is well", fleettest.Reported(20, passed), true, "", ""},
-		{"no report", mirrorsetv1alpha1.MirrorNodeStatus{}, false, "", ""},
-		{"an earlier revision", fleettest.Reported(19, passed), false, "", ""},
+		{"no report", mirrorsetv1alpha1.MirrorNodeStatus{}, false, "", "has not got it"},
+		{"an earlier revision", fleettest.Reported(19, passed), false, "", "has not got it"},
 		{"it cannot follow", fleettest.Reported(19, applied(metav1.ConditionFalse, mirrorsetv1alpha1.ReasonFailed)), false, "refused: because", ""},
 		{"it failed afterwards", fleettest.Reported(20, passed, applied(metav1.ConditionFalse, mirrorsetv1alpha1.ReasonFailed)), false, "refused: because", ""},
 		{"it refuses what is older than what it has, as after etcd was restored", fleettest.Reported(30, applied(metav1.ConditionFalse, mirrorsetv1alpha1.ReasonFailed)), false, "", "because"},

@@ -52,6 +52,9 @@ func (p *patient) lookAtNodes(ctx context.Context, only []string) error {
 	case healthy > 0:
 		p.found.add(fine, "nodes", fmt.Sprintf("%s revision %d in force", output.Plural(healthy, "node has", "nodes have"), p.published.Revision), "")
 	}
+	if len(only) == 0 {
+		p.lookAtCanaries(&f)
+	}
 	return nil
 }
 

@@ -4,6 +4,8 @@
 package doctor
 
 import (
+	"slices"
+
 	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/plugin/cluster"
 
@@ -28,6 +30,14 @@ func (p *patient) lookAtRollout(sets []kinds.Set) {
 	default:
 		p.found.add(odd, "sets", hold.Why, "If it stays so for a minute, look at the manager:\nkubectl -n "+p.Namespace+" logs deployment/"+cluster.ManagerDeployment)
 	}
+}
+
+// lookAtCanaries wants canaries to be some of the nodes, because a change reaches all nodes at once where all are canaries.
+func (p *patient) lookAtCanaries(f *cluster.Fleet) {
+	if f.Canaries == nil || f.Total == 0 || slices.ContainsFunc(f.Nodes, func(n cluster.Node) bool { return !n.Canary }) {
+		return
+	}
+	p.found.add(odd, "rollout", "all nodes are canaries, so that each change reaches all of them at once", "Have --canary-selector of the manager take fewer nodes.")
 }
 
 // lookAtOrders is for what keeps nothing back at present.

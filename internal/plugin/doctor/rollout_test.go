@@ -57,6 +57,7 @@ func TestARolloutThatStandsIsTold(t *testing.T) {
 
 // A canary follows to another revision than the rest.
 func TestACanaryIsToldOfWhatItTries(t *testing.T) {
+	const warning = "WARNING  rollout: all nodes are canaries, so that each change reaches all of them at once\n    Have --canary-selector of the manager take fewer nodes.\n"
 	objects := healthy(t)
 	p := rulesAt(plugintest.CurrentRevision)
 	canary := &payload.Canary{Payload: rulesAt(plugintest.CurrentRevision + 1), Nodes: []string{"node-1"}}
@@ -70,6 +71,13 @@ func TestACanaryIsToldOfWhatItTries(t *testing.T) {
 		if r.Code != 0 || !strings.Contains(r.Stdout, want) {
 			t.Errorf("exit code %d:\n%s\nlacks\n%s", r.Code, r.Stdout, want)
 		}
+	}
+	if strings.Contains(r.Stdout, warning) {
+		t.Errorf("one of two nodes is a canary:\n%s", r.Stdout)
+	}
+	objects[plugintest.NodesPath] = plugintest.NodeList(inForceAt("node-1", p))
+	if r := run(t, "", "doctor", "--server", plugintest.Serve(t, objects)); !strings.Contains(r.Stdout, warning) {
+		t.Errorf("the only node is a canary, and this is not said:\n%s", r.Stdout)
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 	"github.com/mirrorset/mirrorset/internal/payload"
 	"github.com/mirrorset/mirrorset/internal/plugin/plugintest"
 )
@@ -63,51 +62,6 @@ func TestAnOrderThatMeetsAnotherIsGivenAnew(t *testing.T) {
 	run(t, f.serve(t), "pause").WantError(t, "is already paused"+janeSaid)
 	if len(f.configMap.Patches) > 0 {
 		t.Errorf("%v", f.configMap.Patches)
-	}
-}
-
-func TestResumeSaysWhatItEndsAndWhatIsNext(t *testing.T) {
-	good, bad := aSet(1, "m.example/quay", ""), aSet(2, "n.example/quay", "")
-	publishes := "Next, the manager publishes what the sets say, to canaries first where it was told of some. To follow it: kubectl mirrors rollout status\n"
-	for _, tt := range []struct {
-		name    string
-		set     configv1.ImageDigestMirrorSet
-		canary  *payload.Canary
-		rollout payload.Rollout
-		says    string
-	}{
-		{"a pause that kept nothing back", good, nil, payload.Rollout{Paused: &byJane}, "It was paused" + janeSaid + ".\nAll nodes are to have what the sets say already, so nothing else is published.\n"},
-		{"a pause", bad, nil, payload.Rollout{Paused: &byJane}, "It was paused" + janeSaid + ".\n" + publishes},
-		{"a pause in a stage", bad, &payload.Canary{Payload: payloadOf(t, second, bad), Nodes: []string{"node-1"}}, payload.Rollout{Paused: &byJane},
-			"It was paused" + janeSaid + ".\nNext, canaries go on with revision 1790000000002, and their soak time begins anew. To follow it: kubectl mirrors rollout status\n"},
-		{"all three", bad, nil, payload.Rollout{Paused: &byJane, Undone: &payload.Undo{Order: byJane, Revision: first, Digest: "sha256:x"},
-			Halted: &payload.Halt{Node: "node-1", Revision: second, Why: "404", At: at}},
-			"It was paused" + janeSaid + ".\nIt was rolled back to revision 1790000000001" + janeSaid + ".\n" +
-				"It was halted: canary node-1 failed with revision 1790000000002 at 2026-11-29T16:40:05Z, so no other node gets it (404). The same is tried again now, unless the sets were mended.\n" + publishes},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			f := fixture{sets: []configv1.ImageDigestMirrorSet{tt.set}, configMap: plugintest.NewSteered(t, payloadOf(t, first, good), tt.canary, tt.rollout)}
-			objects := f.serve(t)
-			run(t, objects, "resume").Want(t, 0, "configmap/containers-registries.conf resumed\n"+tt.says, "")
-			if left := f.configMap.Rollout(); left != (payload.Rollout{}) {
-				t.Errorf("%+v", left)
-			}
-			run(t, objects, "resume").WantError(t, "configmap/containers-registries.conf is not paused, undone or halted, so there is nothing to resume")
-		})
-	}
-}
-
-// An order that nobody can read stops the manager, and has to be something that can be ended.
-func TestWhatCannotBeReadIsEndedToo(t *testing.T) {
-	f := fixture{configMap: plugintest.NewSteered(t, payloadOf(t, first), nil, payload.Rollout{})}
-	f.configMap.Meanwhile = func(annotations map[string]string) { annotations[payload.UndoneAnnotation] = "back!" }
-	objects := f.serve(t)
-	if r := run(t, objects, "pause"); r.Code != 1 || !strings.Contains(r.Stderr, "already paused (mirrorset.io/undone cannot be read: back!)") {
-		t.Errorf("exit code %d: %s", r.Code, r.Stderr)
-	}
-	run(t, objects, "resume").MustSucceed(t)
-	if left := f.configMap.Rollout(); left != (payload.Rollout{}) {
-		t.Errorf("%+v", left)
 	}
 }
 

@@ -66,9 +66,7 @@ func assess(s cluster.State) report {
 	case r.hold == nil && f.Done():
 		r.Done, r.Reason = true, configv1.ReasonAppliedOnAllNodes
 		r.Message = "What the sets say is in force on all nodes: " + f.String()
-		if r.Paused != nil {
-			r.Message += " The next change has to wait: " + cluster.SayPause(r.Paused) + "."
-		}
+		r.Message += sayOrders(&r)
 	case r.hold == nil:
 		r.Reason, r.Message = reasonOf(&f), f.String()+troubles(&f, false)
 	case r.hold.Reason == configv1.ReasonCanaryProgressing:
@@ -82,6 +80,21 @@ func assess(s cluster.State) report {
 		}
 	}
 	return r
+}
+
+// sayOrders says whose orders have the next change wait, where none keeps anything back at present.
+func sayOrders(r *report) string {
+	var orders []string
+	if r.Undone != nil {
+		orders = append(orders, cluster.SayUndo(r.Undone))
+	}
+	if r.Paused != nil {
+		orders = append(orders, cluster.SayPause(r.Paused))
+	}
+	if len(orders) == 0 {
+		return ""
+	}
+	return " The next change has to wait: " + strings.Join(orders, ", and ") + "."
 }
 
 // reasonOf says why not all nodes have what is published.

@@ -86,7 +86,9 @@ func states(t *testing.T) []state {
 		{"to be undone", blocked, now, nil, payload.Rollout{Undone: &undo}, []mirrorsetv1alpha1.MirrorNode{there}, 1, "RolledBack",
 			"To go back to revision 1790000000001" + janeSaid + ", and nodes keep revision 1790000000002 until that is published. 1 node has revision 1790000000002 in force.", "Mend the sets, then: " + resume},
 		{"undone, and the sets were mended", open, before, nil, payload.Rollout{Undone: &undo}, []mirrorsetv1alpha1.MirrorNode{behind}, 0, "AppliedOnAllNodes",
-			"What the sets say is in force on all nodes: 1 node has revision 1790000000001 in force.", ""},
+			"What the sets say is in force on all nodes: 1 node has revision 1790000000001 in force. The next change has to wait: rolled back to revision 1790000000001" + janeSaid + ".", ""},
+		{"undone and paused, and the sets were mended", open, before, nil, payload.Rollout{Undone: &undo, Paused: &byJane}, []mirrorsetv1alpha1.MirrorNode{behind}, 0, "AppliedOnAllNodes",
+			"What the sets say is in force on all nodes: 1 node has revision 1790000000001 in force. The next change has to wait: rolled back to revision 1790000000001" + janeSaid + ", and paused" + janeSaid + ".", ""},
 	}
 }
 

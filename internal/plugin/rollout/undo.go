@@ -117,7 +117,7 @@ func (o *undoOptions) target(h *cluster.History) (*history.Record, error) {
 		if to := h.Of(p.Digest); to != nil {
 			return to, nil
 		}
-		return nil, fmt.Errorf("the history does not have revision %d yet, which all nodes have; try again in a moment", p.Revision)
+		return nil, fmt.Errorf("the history does not have revision %d yet, which all nodes have; try again in a moment. Where that does not help, the manager cannot write it, and its log says why: kubectl -n %s logs deployment/%s", p.Revision, p.Namespace, cluster.ManagerDeployment)
 	}
 	for i := range h.Records {
 		if r := &h.Records[i]; r.Revision < p.Revision && r.Digest != p.Digest {

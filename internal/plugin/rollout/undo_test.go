@@ -129,5 +129,5 @@ func TestAHistoryThatIsTooShortIsNamed(t *testing.T) {
 	run(t, f.serve(t), "undo").WantError(t, "the history has nothing from before revision 1790000000001, which all nodes have")
 	run(t, f.serve(t), "undo", "--to-revision=7").WantError(t, "revision 7 is not in the history, which has none yet")
 	f.configMap = plugintest.NewSteered(t, payloadOf(t, first, open), nil, payload.Rollout{Halted: &payload.Halt{Revision: second, Node: "node-1"}})
-	run(t, f.serve(t), "undo").WantError(t, "the history does not have revision 1790000000001 yet, which all nodes have; try again in a moment")
+	run(t, f.serve(t), "undo").WantError(t, "the history does not have revision 1790000000001 yet, which all nodes have; try again in a moment. Where that does not help, the manager cannot write it, and its log says why: kubectl -n mirrorset-system logs deployment/mirrorset-manager")
 }

@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	// span is how far a comparison goes on either side of the change, and how long a failure is kept.
+	// span is how far a comparison goes back before the change, and on after it where nothing waits for that; and how long a failure is kept.
 	span = 10 * time.Minute
 	// most bounds the failures that are kept. The oldest go first: with fewer from before a change, those since it look worse, which holds a
 	// change back that need not be held back, and lets none through that must be.
@@ -36,11 +36,13 @@ type Failure struct {
 	// Object is what was asked for: a tag or a digest, of a blob or else of a manifest.
 	Object string
 	IsBlob bool
-	// Mirror is the one that was passed over; "" where the source is blocked, and the pull was refused.
+	// Mirror is the one that was passed over, as HOST/REPOSITORY; "" where the source is blocked, and the pull was refused.
 	Mirror string
 	// Why is for people.
 	Why string
-	// At is when the request came, as it is answered by the rules of that time.
+	// Rules is the digest of those that the request was answered by.
+	Rules string
+	// At is when it came.
 	At time.Time
 }
 
@@ -51,11 +53,18 @@ type thing struct {
 	mirror           string
 }
 
+// registry returns the one that a mirror is in.
+func (t thing) registry() string {
+	host, _, _ := strings.Cut(t.mirror, "/")
+	return host
+}
+
 // event is a failure that is kept.
 type event struct {
 	thing
-	at   time.Time
-	text string
+	rules string
+	at    time.Time
+	text  string
 }
 
 // Memory remembers failures. It costs nothing where none is noted.
@@ -64,29 +73,29 @@ type Memory struct {
 	since time.Time // nothing is known from before
 
 	mu      sync.Mutex
-	events  []event             // in the order in which they were noted
-	latest  map[thing]time.Time // when each was noted last
-	watched *comparison         // nil until somebody asks for one
+	events  []event         // in the order in which they were noted
+	latest  map[thing]event // as each was noted last
+	watched *comparison     // nil until somebody asks for one
 	woken   time.Time
 	waking  bool
 }
 
 // New returns a memory that calls the function, at most once a second, when what it returned of a change has become worse.
 func New(worse func()) *Memory {
-	return &Memory{worse: worse, since: time.Now(), latest: make(map[thing]time.Time)}
+	return &Memory{worse: worse, since: time.Now(), latest: make(map[thing]event)}
 }
 
 // Note takes note of a failure.
 func (m *Memory) Note(f Failure) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	e := event{m.thingOf(f), f.At, text(f)}
-	if last, ok := m.latest[e.thing]; ok && e.at.Sub(last) < settled && !m.isBetween(last, e.at) {
+	e := event{m.thingOf(f), f.Rules, f.At, text(f)}
+	if last, ok := m.latest[e.thing]; ok && e.at.Sub(last.at) < settled && last.rules == e.rules {
 		return
 	}
 	m.forget(time.Now())
 	m.events = append(m.events, e)
-	m.latest[e.thing] = e.at
+	m.latest[e.thing] = e
 	if m.watched != nil && m.watched.add(e) {
 		m.wake()
 	}
@@ -105,16 +114,11 @@ func (m *Memory) thingOf(f Failure) thing {
 	return t
 }
 
-// isBetween reports whether the watched change came between two times. The lock is held.
-func (m *Memory) isBetween(last, now time.Time) bool {
-	return m.watched != nil && last.Before(m.watched.changed) && !now.Before(m.watched.changed)
-}
-
 // forget makes room for one more. The lock is held.
 func (m *Memory) forget(now time.Time) {
 	old := 0
 	for old < len(m.events) && (len(m.events)-old >= most || now.Sub(m.events[old].at) > span) {
-		if e := m.events[old]; m.latest[e.thing].Equal(e.at) {
+		if e := m.events[old]; m.latest[e.thing].at.Equal(e.at) {
 			delete(m.latest, e.thing)
 		}
 		old++
@@ -137,16 +141,17 @@ func (m *Memory) wake() {
 }
 
 // Compare returns what is known of the failures that a change touches. From the first call for a change on, which is to come within minutes of it, it is
-// this change that is watched. The function is called under a lock, and must not come back here.
-func (m *Memory) Compare(touched func(host, repository string) bool, changed time.Time) Comparison {
+// this change that is watched.
+func (m *Memory) Compare(change Change) Comparison {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.watched == nil || !m.watched.changed.Equal(changed) {
-		m.watched = newComparison(touched, changed, m.since)
+	if m.watched == nil || !m.watched.At.Equal(change.At) || m.watched.Before != change.Before || m.watched.After != change.After {
+		m.watched = newComparison(change, m.since)
 		for _, e := range m.events {
 			m.watched.add(e)
 		}
 	}
+	m.watched.IsTried = change.IsTried
 	return m.watched.asOf(time.Now())
 }
 

@@ -16,8 +16,9 @@ func TestSomebodyIsWokenWhenAChangeLooksWorse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var woken atomic.Int32
 		m := New(func() { woken.Add(1) })
+		rules := "old"
 		note := func(f Failure) {
-			f.At = time.Now()
+			f.At, f.Rules = time.Now(), rules
 			m.Note(f)
 		}
 		want := func(when string, n int32) {
@@ -30,7 +31,8 @@ func TestSomebodyIsWokenWhenAChangeLooksWorse(t *testing.T) {
 		want("while nobody asks", 0)
 		time.Sleep(10 * time.Second)
 		changed := time.Now()
-		m.Compare(everything, changed)
+		rules = "new"
+		m.Compare(changeAt(changed))
 		time.Sleep(20 * time.Second)
 		note(refused("old"))
 		want("what failed before", 0)
@@ -45,14 +47,15 @@ func TestSomebodyIsWokenWhenAChangeLooksWorse(t *testing.T) {
 		want("within the second", 1)
 		time.Sleep(time.Second)
 		want("after it", 2)
-		if got := m.Compare(everything, changed); got.More != 101 {
+		if got := m.Compare(changeAt(changed)); got.More != 101 {
 			t.Errorf("got %+v", got)
 		}
 		time.Sleep(span)
+		rules = "old"
 		note(refused("old1"))
 		time.Sleep(time.Second)
-		changed = time.Now()
-		m.Compare(everything, changed)
+		rules, changed = "new", time.Now()
+		m.Compare(changeAt(changed))
 		time.Sleep(20 * time.Second)
 		note(refused("new, and old1 stands for it"))
 		want("one for another", 2)
@@ -67,20 +70,20 @@ func TestSomebodyIsWokenWhenAChangeLooksWorse(t *testing.T) {
 func TestManyNoteAtOnce(t *testing.T) {
 	changed := time.Now()
 	var m *Memory
-	m = New(func() { m.Compare(everything, changed) })
+	m = New(func() { m.Compare(changeAt(changed)) })
 	var noting sync.WaitGroup
 	for i := range 8 {
 		noting.Go(func() {
 			for j := range 200 {
 				f := passed(fmt.Sprint("x", j), fmt.Sprint("m", i))
-				f.At = time.Now()
+				f.At, f.Rules = time.Now(), "new"
 				m.Note(f)
-				m.Compare(everything, changed)
+				m.Compare(changeAt(changed))
 			}
 		})
 	}
 	noting.Wait()
-	if got := m.Compare(everything, changed); got.PassedOver.After != 1600 || got.More != 1600 {
+	if got := m.Compare(changeAt(changed)); got.PassedOver.After != 1600 || got.More != 1600 {
 		t.Errorf("got %+v", got)
 	}
 }

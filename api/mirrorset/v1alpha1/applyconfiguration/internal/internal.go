@@ -88,6 +88,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: message
       type:
         scalar: string
+    - name: notAsked
+      type:
+        scalar: numeric
     - name: revision
       type:
         scalar: numeric

@@ -20,12 +20,14 @@ type TrialApplyConfiguration struct {
 	State *mirrorsetv1alpha1.TrialState `json:"state,omitempty"`
 	// images is how many images of running containers were asked for, because the change touches where they are pulled from.
 	Images *int32 `json:"images,omitempty"`
-	// unpullable is how many of these could be pulled before the change and cannot be pulled after it.
+	// notAsked is how many more the change touches that were not asked for, because a trial is bounded in number and time.
+	NotAsked *int32 `json:"notAsked,omitempty"`
+	// unpullable is how many of those that were asked for could be pulled before the change and cannot be pulled after it.
 	Unpullable *int32 `json:"unpullable,omitempty"`
 	// failedPulls is how many pulls that the change touches the node's redirector refused, or passed a failing mirror over for, since the change,
-	// beyond those in as much time before it.
+	// beyond those in as much time before it, but ten minutes at most.
 	FailedPulls *int32 `json:"failedPulls,omitempty"`
-	// message says what failed: images, mirrors and their answers.
+	// message says what failed: images, mirrors and their answers; and what was not tried.
 	Message *string `json:"message,omitempty"`
 }
 
@@ -56,6 +58,14 @@ func (b *TrialApplyConfiguration) WithState(value mirrorsetv1alpha1.TrialState) 
 // If called multiple times, the Images field is set to the value of the last call.
 func (b *TrialApplyConfiguration) WithImages(value int32) *TrialApplyConfiguration {
 	b.Images = &value
+	return b
+}
+
+// WithNotAsked sets the NotAsked field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the NotAsked field is set to the value of the last call.
+func (b *TrialApplyConfiguration) WithNotAsked(value int32) *TrialApplyConfiguration {
+	b.NotAsked = &value
 	return b
 }
 

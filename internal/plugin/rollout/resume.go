@@ -1,0 +1,201 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package rollout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/mirrorset/mirrorset/internal/payload"
+	"github.com/mirrorset/mirrorset/internal/plugin/cluster"
+	"github.com/mirrorset/mirrorset/internal/plugin/command"
+)
+
+// The values of --only.
+const (
+	onlyPause = "pause"
+	onlyUndo  = "undo"
+	onlyHalt  = "halt"
+)
+
+// publishes is what a manager does once nothing stands in its way. The plugin cannot know whether it was told of canaries.
+const publishes = "the manager publishes what the sets say, to canaries first where it was told of some, and else to all nodes at once"
+
+// resumeOptions are those of one run.
+type resumeOptions struct {
+	cluster cluster.Flags
+	only    string
+	all     bool
+}
+
+func resumeCommand() *cobra.Command {
+	o := &resumeOptions{cluster: cluster.NewFlags()}
+	cmd := &cobra.Command{
+		Use:   "resume",
+		Short: "Have the manager publish what the sets say again",
+		Long: "Have the manager publish what the sets say again, after a pause, after an undo, or after a canary failed. What failed there is " +
+			"tried again, unless the sets say something else now. Where more than one of these stands, nothing is resumed until --only or " +
+			"--all says which to end: the other may be a colleague's.",
+		Example: "  kubectl mirrors rollout resume && kubectl mirrors rollout status\n" +
+			"  kubectl mirrors rollout resume --only=halt",
+		Args:              cobra.NoArgs,
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := o.check(); err != nil {
+				return err
+			}
+			c, err := o.cluster.Connect()
+			if err != nil {
+				return err
+			}
+			return o.resume(cmd.Context(), c, cmd.OutOrStdout())
+		},
+	}
+	o.cluster.Add(cmd)
+	cmd.Flags().StringVar(&o.only, "only", "", `end this one and leave the others: "pause", "undo" or "halt"`)
+	command.CompleteWith(cmd, "only", onlyPause, onlyUndo, onlyHalt)
+	cmd.Flags().BoolVar(&o.all, "all", false, "end all that stand, whoever's they are")
+	return cmd
+}
+
+func (o *resumeOptions) check() error {
+	switch {
+	case o.only != "" && o.all:
+		return errors.New("--only and --all exclude each other")
+	case !slices.Contains([]string{"", onlyPause, onlyUndo, onlyHalt}, o.only):
+		return fmt.Errorf("--only %q: want %s, %s or %s", o.only, onlyPause, onlyUndo, onlyHalt)
+	}
+	return nil
+}
+
+// obstacle is an annotation that keeps changes from the nodes.
+type obstacle struct {
+	name string // as --only has it
+	key  string
+	says string // who, when and why
+}
+
+// obstaclesIn returns what stands in the way, in the order in which the verbs tell of it.
+func obstaclesIn(annotations map[string]string) (all []obstacle) {
+	r := payload.ReadRollout(annotations)
+	if _, there := annotations[payload.PausedAnnotation]; there {
+		all = append(all, obstacle{onlyPause, payload.PausedAnnotation, cluster.SayPause(r.Paused)})
+	}
+	if text, there := annotations[payload.UndoneAnnotation]; there {
+		says := "paused, as " + payload.UndoneAnnotation + " cannot be read: " + payload.Brief(text)
+		if r.Undone != nil {
+			says = cluster.SayUndo(r.Undone)
+		}
+		all = append(all, obstacle{onlyUndo, payload.UndoneAnnotation, says})
+	}
+	if text, there := annotations[payload.HaltedAnnotation]; there {
+		says := "halted, and " + payload.HaltedAnnotation + " cannot be read: " + payload.Brief(text)
+		if r.Halted != nil {
+			says = "halted: " + cluster.SayHalt(r.Halted)
+		}
+		all = append(all, obstacle{onlyHalt, payload.HaltedAnnotation, says})
+	}
+	return all
+}
+
+// choose returns what to end of what stands there.
+func (o *resumeOptions) choose(cm *corev1.ConfigMap) ([]obstacle, error) {
+	all := obstaclesIn(cm.Annotations)
+	switch {
+	case len(all) == 0:
+		return nil, errors.New(object + " is not paused, undone or halted, so there is nothing to resume")
+	case o.only != "":
+		i := slices.IndexFunc(all, func(s obstacle) bool { return s.name == o.only })
+		if i < 0 {
+			return nil, fmt.Errorf("%s has no %s that could be ended; it is %s", object, o.only, all[0].says)
+		}
+		return all[i : i+1], nil
+	case len(all) > 1 && !o.all:
+		return nil, refusal(cm.Namespace, all)
+	}
+	return all, nil
+}
+
+// refusal names each of those that stand, with the command that ends it.
+func refusal(namespace string, all []obstacle) error {
+	p := cluster.Publication{Namespace: namespace}
+	var text strings.Builder
+	text.WriteString("more than one thing keeps changes from the nodes, so nothing was resumed. Choose what to end:")
+	for _, s := range all {
+		fmt.Fprintf(&text, "\n  %s\n    %s", s.says, p.RolloutCommand("resume --only="+s.name))
+	}
+	fmt.Fprintf(&text, "\n  all of these; then %s\n    %s", publishes, p.RolloutCommand("resume --all"))
+	return errors.New(text.String())
+}
+
+func (o *resumeOptions) resume(ctx context.Context, c *cluster.Cluster, out io.Writer) error {
+	var before *corev1.ConfigMap
+	var ended []obstacle
+	err := steer(ctx, c, nil, func(cm *corev1.ConfigMap) (map[string]any, error) {
+		var err error
+		if ended, err = o.choose(cm); err != nil {
+			return nil, err
+		}
+		before = cm
+		goes := make(map[string]any)
+		for _, s := range ended {
+			goes[s.key] = nil
+		}
+		return goes, nil
+	})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "%s resumed\n", object)
+	left := maps.Clone(before.Annotations)
+	for _, s := range ended {
+		fmt.Fprintf(out, "It was %s.", s.says)
+		if s.name == onlyHalt {
+			fmt.Fprint(out, " The same is tried again, unless the sets were mended.")
+		}
+		fmt.Fprintln(out)
+		delete(left, s.key)
+	}
+	stays := obstaclesIn(left)
+	for _, s := range stays {
+		fmt.Fprintf(out, "It stays %s.\n", s.says)
+	}
+	fmt.Fprintln(out, next(ctx, c, before, stays))
+	return nil
+}
+
+// next says what the manager does now. Where the sets cannot be read, it says what it would do.
+func next(ctx context.Context, c *cluster.Cluster, before *corev1.ConfigMap, stays []obstacle) string {
+	p := cluster.Publication{Namespace: before.Namespace}
+	for _, s := range stays {
+		if s.name != onlyHalt {
+			return "Until that ends too, no change is published: " + p.RolloutCommand("resume")
+		}
+	}
+	follow := ". To follow it: " + p.RolloutCommand("status")
+	if len(stays) > 0 {
+		return "Next, the manager has canaries try what the sets say, unless that is what failed" + follow
+	}
+	p, err := cluster.ReadPublication(before)
+	if err != nil {
+		return "Next, " + publishes + "."
+	}
+	p.Rollout = payload.Rollout{}
+	sets, err := c.Sets(ctx)
+	switch {
+	case p.Canary != nil:
+		return fmt.Sprintf("Next, canaries go on with revision %d, and their soak time begins anew%s", p.Canary.Revision, follow)
+	case err == nil && p.Hold(sets) == nil:
+		return "All nodes are to have what the sets say already, so nothing else is published."
+	}
+	return "Next, " + publishes + follow
+}
