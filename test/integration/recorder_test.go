@@ -28,22 +28,6 @@ import (
 	"github.com/mirrorset/mirrorset/test/controlplane"
 )
 
-// counted is a client that counts what it is asked for.
-type counted struct {
-	client.Client
-	lists, writes int
-}
-
-func (c *counted) List(ctx context.Context, list client.ObjectList, options ...client.ListOption) error {
-	c.lists++
-	return c.Client.List(ctx, list, options...)
-}
-
-func (c *counted) Create(ctx context.Context, object client.Object, options ...client.CreateOption) error {
-	c.writes++
-	return c.Client.Create(ctx, object, options...)
-}
-
 var _ = Describe("A recorder", func() {
 	const start = 1_800_000_000_000
 	recorder := func() *records.Recorder {
@@ -105,12 +89,18 @@ var _ = Describe("A recorder", func() {
 		p, _ := made(start+4, 1, "m1.local")
 		Expect(r.Record(ctx, p, nil)).To(Succeed())
 		Expect(mirrors(ctx)).To(Equal([]string{"m1@4", "m3@3", "m2@2"}))
-		p = record(ctx, r, start+5, 4, "m4.local")
-		latest := recordsOf(ctx)[0]
-		Expect(latest.Changes).To(ConsistOf(SatisfyAll(HaveField("What", "changed"), HaveField("Generation", BeEquivalentTo(4)))))
+		// The third text was of the same set in the same generation, as where the manager was told that a registry is insecure.
+		p = record(ctx, r, start+5, 3, "m4.local")
+		Expect(recordsOf(ctx)[0].Changes).To(ConsistOf(SatisfyAll(HaveField("What", "changed"), HaveField("Generation", BeEquivalentTo(3)))), "since the first text")
 		p.Revision = start + 6
 		Expect(r.Record(ctx, p, nil)).To(Succeed(), "as while changes are paused, and the ConfigMap was deleted")
 		Expect(mirrors(ctx)).To(Equal([]string{"m4@6", "m1@4", "m3@3", "m2@2"}))
+		p.Revision, p.Sets = start+7, ""
+		Expect(r.Record(ctx, p, nil)).To(Succeed(), "as where somebody damaged it")
+		Expect(mirrors(ctx)).To(Equal([]string{"m4@7", "m1@4", "m3@3", "m2@2"}))
+		Expect(recordsOf(ctx)[0].Sets).To(HaveLen(1))
+		record(ctx, r, start+8, 8, "m2.local")
+		Expect(mirrors(ctx)).To(Equal([]string{"m2@8", "m4@7", "m1@4", "m3@3"}), "which was of another generation")
 	})
 
 	It("does not say that a text is of sets which it is not of", func(ctx SpecContext) {
@@ -131,6 +121,18 @@ var _ = Describe("A recorder", func() {
 		found, err := r.Find(ctx, first.Digest)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(found.Revision).To(BeEquivalentTo(start + 1))
+	})
+
+	It("of a manager that lost its lease gives no record an earlier revision", func(ctx SpecContext) {
+		old := recorder()
+		fill(ctx, old, 3)
+		p, _ := made(start+5, 1, "m1.local")
+		Expect(recorder().Record(ctx, p, nil)).To(Succeed())
+		p.Revision--
+		err := old.Record(ctx, p, nil)
+		Expect(apierrors.IsConflict(err)).To(BeTrue(), "error %v", err)
+		Expect(old.Record(ctx, p, nil)).To(Succeed(), "now that it has looked again")
+		Expect(mirrors(ctx)).To(Equal([]string{"m1@5", "m3@3", "m2@2"}))
 	})
 
 	It("of a manager that lost its lease takes nothing away from its successor's", func(ctx SpecContext) {
@@ -220,14 +222,14 @@ var _ = Describe("A recorder", func() {
 			Expect(r.Record(logged, p, sets)).To(Succeed())
 		}
 		Expect(log).To(HaveLen(2))
-		p, _ := made(start+5, 5, "m5.local")
+		p := record(ctx, recorder(), start+12, 12, "m12.local")
 		found, err := r.Find(logged, p.Digest)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(found.Changes).To(ConsistOf(HaveField("What", "changed")), "and not in comparison with what nobody published")
 		gone, _ := made(start+1, 1, "m1.local")
 		found, err = r.Find(logged, gone.Digest)
 		Expect(err).NotTo(HaveOccurred())
-		Expect(found).To(BeNil(), "the first of eleven")
+		Expect(found).To(BeNil(), "the first of twelve")
 		Expect(recordObjects(ctx)).To(HaveLen(14 + history.Limit))
 	})
 

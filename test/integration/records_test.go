@@ -23,6 +23,22 @@ import (
 	"github.com/mirrorset/mirrorset/test/controlplane"
 )
 
+// counted is a client that counts what it is asked for.
+type counted struct {
+	client.Client
+	lists, writes int
+}
+
+func (c *counted) List(ctx context.Context, list client.ObjectList, options ...client.ListOption) error {
+	c.lists++
+	return c.Client.List(ctx, list, options...)
+}
+
+func (c *counted) Create(ctx context.Context, object client.Object, options ...client.CreateOption) error {
+	c.writes++
+	return c.Client.Create(ctx, object, options...)
+}
+
 // recordObjects returns the objects that are labelled as records.
 func recordObjects(ctx context.Context) []appsv1.ControllerRevision {
 	GinkgoHelper()
