@@ -41,7 +41,10 @@ func (p *Publisher) lookUp(ctx context.Context, current configmap.Current, seen 
 		}
 		seen.Stages = &plan.Stages{Soak: p.Soak, Canaries: canaries}
 	}
-	if order := current.Rollout.Undone; order != nil {
+	order := current.Rollout.Undone
+	if order == nil {
+		p.undone = nil // by the next order, the same text may be of other sets
+	} else {
 		if p.undone == nil || p.undone.Digest != order.Digest { // else a pass would read all records
 			if p.undone, err = p.Records.Find(ctx, order.Digest); err != nil {
 				return nil, err

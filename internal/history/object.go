@@ -4,8 +4,6 @@
 package history
 
 import (
-	"bytes"
-	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -70,7 +68,7 @@ func Name(digest, setsDigest string) string {
 
 // Object returns the record as it is kept, in a namespace. Where it has no room for all changes or sets, the record is partial there.
 func (r *Record) Object(namespace string) (*appsv1.ControllerRevision, error) {
-	text, err := pack(r.Text)
+	text, err := payload.Pack(r.Text)
 	if err != nil {
 		return nil, err
 	}
@@ -110,7 +108,7 @@ func (c content) with(d detail) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.Detail, err = pack(plain); err != nil {
+	if c.Detail, err = payload.Pack(plain); err != nil {
 		return nil, err
 	}
 	data, err := json.Marshal(c)
@@ -118,16 +116,4 @@ func (c content) with(d detail) ([]byte, error) {
 		err = errTooMuch
 	}
 	return data, err
-}
-
-func pack(plain []byte) ([]byte, error) {
-	var packed bytes.Buffer
-	w := gzip.NewWriter(&packed)
-	if _, err := w.Write(plain); err != nil {
-		return nil, err
-	}
-	if err := w.Close(); err != nil {
-		return nil, err
-	}
-	return packed.Bytes(), nil
 }

@@ -117,7 +117,7 @@ func (p Payload) DataBeside(canary *Canary) (data map[string]string, binaryData 
 	if err != nil {
 		return nil, nil, err
 	}
-	packed, err := pack(canary.Text)
+	packed, err := Pack(canary.Text)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -135,7 +135,8 @@ func (p Payload) DataBeside(canary *Canary) (data map[string]string, binaryData 
 	return data, binaryData, nil
 }
 
-func pack(text []byte) ([]byte, error) {
+// Pack returns a text as it is kept where it has to be small: gzipped.
+func Pack(text []byte) ([]byte, error) {
 	var packed bytes.Buffer
 	w := gzip.NewWriter(&packed)
 	if _, err := w.Write(text); err != nil {

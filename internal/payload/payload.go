@@ -177,7 +177,7 @@ func (p Payload) dataWithin(room int) (data map[string]string, binaryData map[st
 		data[Key] = string(p.Text)
 		return data, nil, nil
 	}
-	packed, err := pack(p.Text)
+	packed, err := Pack(p.Text)
 	if err != nil {
 		return nil, nil, err
 	}
