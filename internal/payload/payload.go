@@ -29,6 +29,8 @@ const (
 	CompressedKey = "registries.conf.gz"
 	// BlockersKey holds, in data, the payload's Blockers in JSON. It is no part of what the digest is of, and may be missing.
 	BlockersKey = "blockers.json"
+	// ShadowKey holds, in data, the payload's Shadow in JSON (docs/semantics.md V4). It is no part of what the digest is of, and may be missing.
+	ShadowKey = "shadow.json"
 	// FormatAnnotation holds the format of the ConfigMap, in decimal. Without it the format is 1.
 	FormatAnnotation = "mirrorset.io/format"
 	// RevisionAnnotation holds the revision, in decimal.
@@ -88,6 +90,8 @@ type Payload struct {
 	Text []byte `json:"text"`
 	// Blockers name, by blocked source, the sets that block it, for people who are refused an image.
 	Blockers map[string]string `json:"blockers,omitempty"`
+	// Shadow names, by watched source, the sets in shadow mode that watch it (docs/semantics.md V3).
+	Shadow map[string]string `json:"shadow,omitempty"`
 	// Sets is the digest of the sets that the text is of; empty where that is not known.
 	Sets string `json:"-"`
 	// Provisional payloads have no rules and replace none (see ProvisionalAnnotation).

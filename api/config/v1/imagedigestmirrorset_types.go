@@ -116,9 +116,14 @@ type MirrorSetStatus struct {
 	// +kubebuilder:validation:Minimum=0
 	Mirrors *int32 `json:"mirrors,omitempty"`
 
+	// shadow is what the set would have refused, while it is in shadow mode. It is absent otherwise.
+	// +optional
+	Shadow *ShadowStatus `json:"shadow,omitempty"`
+
 	// conditions are Accepted, which says whether all of the set is used; Applied, which says whether nodes have it in force:
 	// it is true once every node has put this generation in force, and false again while a node reports that it has lost it;
-	// Ready, which is true where both are; and Stalled, which is there where somebody has to change something first.
+	// Ready, which is true where both are; Stalled, which is there where somebody has to change something first; and
+	// MirrorsReachable, which is false while nodes report that they cannot pull from a mirror of the set.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -153,6 +158,27 @@ type Finding struct {
 	Entry *int32 `json:"entry,omitempty"`
 }
 
+// ShadowStatus is what a set in shadow mode would have refused, as far as nodes can see that.
+type ShadowStatus struct {
+	// nodes is on how many nodes images were pulled that would have been refused.
+	// +required
+	// +kubebuilder:validation:Minimum=0
+	Nodes *int32 `json:"nodes,omitempty"`
+
+	// unseenNodes is how many nodes there are whose runtime pulls past the redirector, such as CRI-O, so that nothing can be said of them.
+	// +required
+	// +kubebuilder:validation:Minimum=0
+	UnseenNodes *int32 `json:"unseenNodes,omitempty"`
+
+	// images are up to ten of the images that would have been refused, in byte order.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=10
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=1024
+	Images []string `json:"images,omitempty"`
+}
+
 // MaxFindings is how many findings a status has room for.
 const MaxFindings = 100
 
@@ -166,6 +192,8 @@ const (
 	// ConditionReady: the set is accepted and applied. Its reason and message are those of the condition that keeps it from
 	// being ready. The name, and that of Stalled, are those that kstatus reads, and so Flux, Helm and others.
 	ConditionReady = "Ready"
+	// ConditionMirrorsReachable: no node reports that it cannot pull from a mirror of the set. It is Unknown where no node can tell.
+	ConditionMirrorsReachable = "MirrorsReachable"
 	// ConditionStalled is there, and true, only where the set does not become ready until somebody changes it or a node.
 	ConditionStalled = "Stalled"
 )
@@ -178,6 +206,16 @@ const (
 	ReasonPartsLeftOut = "PartsLeftOut"
 	// ReasonNothingAccepted: every entry of the set is left out.
 	ReasonNothingAccepted = "NothingAccepted"
+)
+
+// The reasons of [ConditionMirrorsReachable].
+const (
+	// ReasonNoFaultReported: no node that sees pulls reports a fault of a mirror. A mirror that nothing is pulled from may be down all the same.
+	ReasonNoFaultReported = "NoFaultReported"
+	// ReasonMirrorFaults: nodes report mirrors that are silent, refuse or fail; the message names both.
+	ReasonMirrorFaults = "MirrorFaults"
+	// ReasonNotSeen: no node sees pulls.
+	ReasonNotSeen = "NotSeen"
 )
 
 // The reasons of [ConditionApplied].

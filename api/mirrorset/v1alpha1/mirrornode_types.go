@@ -72,6 +72,27 @@ type MirrorNodeStatus struct {
 	// +optional
 	Trial *Trial `json:"trial,omitempty"`
 
+	// mirrorFaults are the mirrors that this node's redirector has found silent, refusing or failing for a minute and in each try since, in
+	// byte order. A mirror that nothing was pulled from for ten minutes is not among them, because nothing is known of it.
+	// +optional
+	// +listType=map
+	// +listMapKey=mirror
+	// +kubebuilder:validation:MaxItems=50
+	MirrorFaults []MirrorFault `json:"mirrorFaults,omitempty"`
+
+	// wouldRefuse are the sources of sets in shadow mode that images were pulled from on this node: with the policy enforced, these pulls
+	// would have been refused. They are in byte order.
+	// +optional
+	// +listType=map
+	// +listMapKey=source
+	// +kubebuilder:validation:MaxItems=100
+	WouldRefuse []WouldRefuse `json:"wouldRefuse,omitempty"`
+
+	// seesPulls says that the runtime of the node's Pods pulls by way of the redirector, so that mirrorFaults and wouldRefuse can be told. It is
+	// absent where nothing can be seen.
+	// +optional
+	SeesPulls *bool `json:"seesPulls,omitempty"`
+
 	// conditions are Applied, which says whether all rules of the revision are in force, and RuntimeReady, which says
 	// whether the runtimes are set up to follow them. ImagesPullable is there after a change of rules that touched
 	// images of running containers: it says whether these could be pulled again.
@@ -80,6 +101,73 @@ type MirrorNodeStatus struct {
 	// +listMapKey=type
 	Conditions []metav1.Condition `json:"conditions,omitempty"` //nolint:kubeapilinter // custom resources have no strategic merge patch
 }
+
+// MirrorFaultState is what is wrong with a mirror.
+//
+// +kubebuilder:validation:Enum=Silent;Refuses;Fails
+type MirrorFaultState string
+
+// The states of a mirror that has a fault.
+const (
+	// MirrorSilent: it does not answer in time.
+	MirrorSilent MirrorFaultState = "Silent"
+	// MirrorRefuses: it answers 401 or 403, or its token server does.
+	MirrorRefuses MirrorFaultState = "Refuses"
+	// MirrorFails: it cannot be connected to, or answers 429 or 5xx, or has other content than a digest says.
+	MirrorFails MirrorFaultState = "Fails"
+)
+
+// MirrorFault is one mirror that a node cannot pull from.
+type MirrorFault struct {
+	// mirror is the mirror, as a set names it.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	Mirror string `json:"mirror,omitempty"`
+
+	// state is what is wrong.
+	// +required
+	State MirrorFaultState `json:"state,omitempty"`
+
+	// since is when it began.
+	// +required
+	Since metav1.Time `json:"since,omitzero"`
+
+	// message is what the mirror answered last, on one line.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	Message string `json:"message,omitempty"` //nolint:kubeapilinter // no message is empty
+}
+
+// WouldRefuse is what a watched source would have refused on a node.
+type WouldRefuse struct {
+	// source is the watched source.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	Source string `json:"source,omitempty"`
+
+	// count is how many different images would have been refused since the agent started; 1000 stands for that many and more.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	Count *int32 `json:"count,omitempty"`
+
+	// images are ten of these, in byte order.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=10
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=1024
+	Images []string `json:"images,omitempty"`
+}
+
+// MaxMirrorFaults and MaxWouldRefuse are how many of each a status has room for, and MaxImages how many images one of the latter.
+const (
+	MaxMirrorFaults = 50
+	MaxWouldRefuse  = 100
+	MaxImages       = 10
+)
 
 // TrialState is how far a trial is.
 //

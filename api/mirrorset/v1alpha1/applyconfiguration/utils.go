@@ -19,12 +19,16 @@ import (
 func ForKind(kind schema.GroupVersionKind) interface{} {
 	switch kind {
 	// Group=mirrorset.io, Version=v1alpha1
+	case v1alpha1.SchemeGroupVersion.WithKind("MirrorFault"):
+		return &mirrorsetv1alpha1.MirrorFaultApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("MirrorNode"):
 		return &mirrorsetv1alpha1.MirrorNodeApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("MirrorNodeStatus"):
 		return &mirrorsetv1alpha1.MirrorNodeStatusApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Trial"):
 		return &mirrorsetv1alpha1.TrialApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("WouldRefuse"):
+		return &mirrorsetv1alpha1.WouldRefuseApplyConfiguration{}
 
 	}
 	return nil

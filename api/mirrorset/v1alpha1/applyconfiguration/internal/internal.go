@@ -26,6 +26,23 @@ func Parser() *typed.Parser {
 var parserOnce sync.Once
 var parser *typed.Parser
 var schemaYAML = typed.YAMLObject(`types:
+- name: com.github.mirrorset.mirrorset.api.mirrorset.v1alpha1.MirrorFault
+  map:
+    fields:
+    - name: message
+      type:
+        scalar: string
+    - name: mirror
+      type:
+        scalar: string
+    - name: since
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: state
+      type:
+        namedType: com.github.mirrorset.mirrorset.api.mirrorset.v1alpha1.MirrorFaultState
+- name: com.github.mirrorset.mirrorset.api.mirrorset.v1alpha1.MirrorFaultState
+  scalar: string
 - name: com.github.mirrorset.mirrorset.api.mirrorset.v1alpha1.MirrorNode
   map:
     fields:
@@ -58,6 +75,14 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: digest
       type:
         scalar: string
+    - name: mirrorFaults
+      type:
+        list:
+          elementType:
+            namedType: com.github.mirrorset.mirrorset.api.mirrorset.v1alpha1.MirrorFault
+          elementRelationship: associative
+          keys:
+          - mirror
     - name: notInForce
       type:
         list:
@@ -73,9 +98,20 @@ var schemaYAML = typed.YAMLObject(`types:
           elementType:
             scalar: string
           elementRelationship: atomic
+    - name: seesPulls
+      type:
+        scalar: boolean
     - name: trial
       type:
         namedType: com.github.mirrorset.mirrorset.api.mirrorset.v1alpha1.Trial
+    - name: wouldRefuse
+      type:
+        list:
+          elementType:
+            namedType: com.github.mirrorset.mirrorset.api.mirrorset.v1alpha1.WouldRefuse
+          elementRelationship: associative
+          keys:
+          - source
 - name: com.github.mirrorset.mirrorset.api.mirrorset.v1alpha1.Trial
   map:
     fields:
@@ -102,6 +138,21 @@ var schemaYAML = typed.YAMLObject(`types:
         scalar: numeric
 - name: com.github.mirrorset.mirrorset.api.mirrorset.v1alpha1.TrialState
   scalar: string
+- name: com.github.mirrorset.mirrorset.api.mirrorset.v1alpha1.WouldRefuse
+  map:
+    fields:
+    - name: count
+      type:
+        scalar: numeric
+    - name: images
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: atomic
+    - name: source
+      type:
+        scalar: string
 - name: io.k8s.apimachinery.pkg.apis.meta.v1.Condition
   map:
     fields:

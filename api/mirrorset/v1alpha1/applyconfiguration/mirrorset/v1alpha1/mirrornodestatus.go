@@ -31,6 +31,15 @@ type MirrorNodeStatusApplyConfiguration struct {
 	// trial is what came of the last change of rules for the images that containers of this node run, and for what was pulled since.
 	// It is absent while no change has been tried.
 	Trial *TrialApplyConfiguration `json:"trial,omitempty"`
+	// mirrorFaults are the mirrors that this node's redirector has found silent, refusing or failing for a minute and in each try since, in
+	// byte order. A mirror that nothing was pulled from for ten minutes is not among them, because nothing is known of it.
+	MirrorFaults []MirrorFaultApplyConfiguration `json:"mirrorFaults,omitempty"`
+	// wouldRefuse are the sources of sets in shadow mode that images were pulled from on this node: with the policy enforced, these pulls
+	// would have been refused. They are in byte order.
+	WouldRefuse []WouldRefuseApplyConfiguration `json:"wouldRefuse,omitempty"`
+	// seesPulls says that the runtime of the node's Pods pulls by way of the redirector, so that mirrorFaults and wouldRefuse can be told. It is
+	// absent where nothing can be seen.
+	SeesPulls *bool `json:"seesPulls,omitempty"`
 	// conditions are Applied, which says whether all rules of the revision are in force, and RuntimeReady, which says
 	// whether the runtimes are set up to follow them. ImagesPullable is there after a change of rules that touched
 	// images of running containers: it says whether these could be pulled again.
@@ -92,6 +101,40 @@ func (b *MirrorNodeStatusApplyConfiguration) WithNotInForce(values ...string) *M
 // If called multiple times, the Trial field is set to the value of the last call.
 func (b *MirrorNodeStatusApplyConfiguration) WithTrial(value *TrialApplyConfiguration) *MirrorNodeStatusApplyConfiguration {
 	b.Trial = value
+	return b
+}
+
+// WithMirrorFaults adds the given value to the MirrorFaults field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the MirrorFaults field.
+func (b *MirrorNodeStatusApplyConfiguration) WithMirrorFaults(values ...*MirrorFaultApplyConfiguration) *MirrorNodeStatusApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithMirrorFaults")
+		}
+		b.MirrorFaults = append(b.MirrorFaults, *values[i])
+	}
+	return b
+}
+
+// WithWouldRefuse adds the given value to the WouldRefuse field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the WouldRefuse field.
+func (b *MirrorNodeStatusApplyConfiguration) WithWouldRefuse(values ...*WouldRefuseApplyConfiguration) *MirrorNodeStatusApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithWouldRefuse")
+		}
+		b.WouldRefuse = append(b.WouldRefuse, *values[i])
+	}
+	return b
+}
+
+// WithSeesPulls sets the SeesPulls field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the SeesPulls field is set to the value of the last call.
+func (b *MirrorNodeStatusApplyConfiguration) WithSeesPulls(value bool) *MirrorNodeStatusApplyConfiguration {
+	b.SeesPulls = &value
 	return b
 }
 
