@@ -119,7 +119,7 @@ const (
 
 // MirrorFault is one mirror that a node cannot pull from.
 type MirrorFault struct {
-	// mirror is the mirror, as a set names it.
+	// mirror is the mirror, as the rules in force name it.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=512
@@ -131,7 +131,7 @@ type MirrorFault struct {
 
 	// since is when it began.
 	// +required
-	Since metav1.Time `json:"since,omitzero"`
+	Since *metav1.Time `json:"since,omitempty"`
 
 	// message is what the mirror answered last, on one line.
 	// +optional
@@ -151,7 +151,7 @@ type WouldRefuse struct {
 	// count is how many different images would have been refused since the agent started; 1000 stands for that many and more.
 	// +required
 	// +kubebuilder:validation:Minimum=1
-	Count *int32 `json:"count,omitempty"`
+	Count int32 `json:"count,omitempty"`
 
 	// images are ten of these, in byte order.
 	// +optional

@@ -15,7 +15,7 @@ import (
 //
 // MirrorFault is one mirror that a node cannot pull from.
 type MirrorFaultApplyConfiguration struct {
-	// mirror is the mirror, as a set names it.
+	// mirror is the mirror, as the rules in force name it.
 	Mirror *string `json:"mirror,omitempty"`
 	// state is what is wrong.
 	State *mirrorsetv1alpha1.MirrorFaultState `json:"state,omitempty"`
