@@ -35,6 +35,11 @@ type question struct {
 	rules string
 }
 
+// image returns the repository that is asked for, as in image references.
+func (q question) image() string {
+	return q.host + "/" + q.repository
+}
+
 // digest returns "" for a tag.
 func (q question) digest() digest.Digest {
 	if d := digest.Digest(q.object); d.Validate() == nil {
@@ -74,6 +79,6 @@ func parse(r *http.Request) (q question, ok bool) {
 			return q, false
 		}
 	}
-	ref, err := mirrors.ParseReference(q.host + "/" + q.repository + separator + q.object)
-	return q, err == nil && !strings.Contains(q.host, "/") && ref.Name == q.host+"/"+q.repository && ref.Suffix == separator+q.object
+	ref, err := mirrors.ParseReference(q.image() + separator + q.object)
+	return q, err == nil && !strings.Contains(q.host, "/") && ref.Name == q.image() && ref.Suffix == separator+q.object
 }

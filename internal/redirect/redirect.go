@@ -30,6 +30,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/redirect/complaints"
 	"github.com/mirrorset/mirrorset/internal/redirect/failures"
+	"github.com/mirrorset/mirrorset/internal/redirect/finds"
 	"github.com/mirrorset/mirrorset/internal/redirect/loopback"
 	"github.com/mirrorset/mirrorset/internal/route"
 )
@@ -75,13 +76,13 @@ type Server struct {
 	rules  atomic.Pointer[Rules]
 	scout  *scout
 	relay  *relay
-	finds  finds
+	finds  *finds.Memory
 	failed *failures.Memory
 }
 
 // New returns a redirector that knows no rules yet, and so cannot tell what is blocked: it sends nobody anywhere.
 func New(config Config) *Server {
-	s := &Server{config: config, finds: finds{byRepository: make(map[string]find)}, failed: failures.New(config.Worse)}
+	s := &Server{config: config, finds: finds.New(), failed: failures.New(config.Worse)}
 	s.scout = newScout(s.refuses)
 	s.relay = newRelay(config, s.scout, s.refuses)
 	return s
@@ -154,7 +155,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) Result {
 	case way.IsBlocked():
 		message := s.refusal(q, way, rules.Blockers[string(way.Rule.Source)])
 		s.noteFailed(r, q, "", message)
-		s.config.Log.V(1).Info("Refused", "image", q.host+"/"+q.repository, "object", q.object, "why", message)
+		s.config.Log.V(1).Info("Refused", "image", q.image(), "object", q.object, "why", message)
 		fail(w, http.StatusForbidden, "DENIED", message)
 		return Refused
 	case way.Source.Insecure:
@@ -181,7 +182,7 @@ func isOpen(q question, rule *mirrors.Rule, keys []route.Key) bool {
 func (s *Server) route(router *route.Router, q question) (way route.Route, named int) {
 	way = router.Route(q.host, q.repository, q.mode())
 	named = len(way.Mirrors)
-	found := s.finds.of(q)
+	found := s.finds.Of(q.image())
 	if q.mode() == mirrors.ByTag || len(found) == 0 {
 		return way, named
 	}
@@ -191,6 +192,13 @@ func (s *Server) route(router *route.Router, q question) (way route.Route, named
 		}
 	}
 	return way, named
+}
+
+// noteFind takes note of where a tag was found.
+func (s *Server) noteFind(q question, mirror route.Target) {
+	if q.mode() == mirrors.ByTag {
+		s.finds.Note(q.image(), mirror)
+	}
 }
 
 // serveMirror sends containerd to the mirror of a rank if that one is worth the way. Behind the last rank of a blocked source there is
@@ -231,7 +239,7 @@ func (s *Server) tryMirror(w http.ResponseWriter, r *http.Request, q question, g
 		s.scout.memory.remember(q, mirror, v)
 	case how != nil:
 		if v = s.relay.serveMirror(w, r, q, mirror, how, isLast); v.ok {
-			s.finds.note(q, mirror)
+			s.noteFind(q, mirror)
 			return Streamed, ""
 		}
 		s.scout.memory.remember(q, mirror, v)
@@ -239,7 +247,7 @@ func (s *Server) tryMirror(w http.ResponseWriter, r *http.Request, q question, g
 		v = s.scout.ask(r, q, mirror)
 		if v.ok || v.silent && isLast {
 			redirect(w, q, mirror)
-			s.finds.note(q, mirror)
+			s.noteFind(q, mirror)
 			return Redirected, ""
 		}
 	}
