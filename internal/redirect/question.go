@@ -11,6 +11,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/redirect/tries"
 	"github.com/mirrorset/mirrorset/internal/route"
 )
 
@@ -33,6 +34,8 @@ type question struct {
 	// at is when it was asked, and rules the digest of those that answer it.
 	at    time.Time
 	rules string
+	// account is of what it comes to.
+	account *tries.Account
 }
 
 // image returns the repository that is asked for, as in image references.
