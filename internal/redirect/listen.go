@@ -6,7 +6,6 @@ package redirect
 import (
 	"context"
 	"fmt"
-	"net/http"
 
 	"github.com/mirrorset/mirrorset/internal/redirect/loopback"
 	"github.com/mirrorset/mirrorset/internal/redirect/upstream"
@@ -32,8 +31,9 @@ func (s *Server) Listen(ctx context.Context) (_ *Listening, err error) {
 		}
 		defer func() { _ = socket.Close() }() // the listener has it open as well
 	}
-	server := &http.Server{Handler: s, WriteTimeout: deadline + upstream.Stalled, MaxHeaderBytes: upstream.MaxHeader}
-	return loopback.Serve(ctx, server, socket, maxConnections, loopback.Self{Path: selfPath, Name: serverName})
+	return loopback.Serve(ctx, socket, loopback.Service{
+		Handler: s, Self: selfPath, Name: serverName, Most: maxConnections, MaxHeader: upstream.MaxHeader, Writing: deadline + upstream.Stalled,
+	})
 }
 
 // Address is where containerd finds the redirector.

@@ -29,32 +29,48 @@ type Listening struct {
 	ended  chan error
 }
 
-// Self is how a redirector is known: at a path it answers with nothing but its name, as the header Server.
-type Self struct{ Path, Name string }
+// Service is what answers at the port.
+type Service struct {
+	Handler http.Handler
+	// Self is a path at which the handler answers with nothing but its name, as the header Server.
+	Self, Name string
+	// Most bounds the connections, MaxHeader the headers of a request, in bytes, and Writing the time for an answer.
+	Most, MaxHeader int
+	Writing         time.Duration
+}
 
-// Serve has a server answer by a bound socket, with so many connections at most, and returns once the redirector has answered a first request. What
-// the server says of connections, but for how long a write may take and how large a header may be, is overwritten.
-func Serve(ctx context.Context, server *http.Server, socket *os.File, most int, self Self) (*Listening, error) {
-	listener, err := Listen(socket, most)
+// Serve has a service answer by a bound socket, and returns once it has answered a first request.
+func Serve(ctx context.Context, socket *os.File, s Service) (*Listening, error) {
+	listener, err := Listen(socket, s.Most)
 	if err != nil {
 		return nil, fmt.Errorf("the redirector cannot listen: %w", err)
 	}
-	server.ReadHeaderTimeout, server.IdleTimeout = headerTimeout, idleTimeout
-	server.DisableGeneralOptionsHandler = true // OPTIONS * is answered as all else that is not served
-	server.ConnContext, server.ConnState = WithConnection, NoteState
-	l := &Listening{server: server, ended: make(chan error, 1)}
-	go func() { l.ended <- server.Serve(listener) }()
-	if err := self.test(ctx, listener.Addr()); err != nil {
-		return nil, errors.Join(err, server.Close())
+	l := &Listening{
+		server: &http.Server{
+			Handler:           s.Handler,
+			ReadHeaderTimeout: headerTimeout,
+			IdleTimeout:       idleTimeout,
+			WriteTimeout:      s.Writing,
+			MaxHeaderBytes:    s.MaxHeader,
+			// OPTIONS * is answered as all else that is not served.
+			DisableGeneralOptionsHandler: true,
+			ConnContext:                  WithConnection,
+			ConnState:                    NoteState,
+		},
+		ended: make(chan error, 1),
+	}
+	go func() { l.ended <- l.server.Serve(listener) }()
+	if err := s.test(ctx, listener.Addr()); err != nil {
+		return nil, errors.Join(err, l.server.Close())
 	}
 	return l, nil
 }
 
 // test wants an answer from a redirector at the address.
-func (s Self) test(ctx context.Context, address net.Addr) error {
+func (s Service) test(ctx context.Context, address net.Addr) error {
 	ctx, cancel := context.WithTimeout(ctx, headerTimeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address.String()+s.Path, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address.String()+s.Self, nil)
 	if err != nil {
 		return err
 	}

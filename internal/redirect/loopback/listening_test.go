@@ -20,7 +20,7 @@ func TestWhoDoesNotAnswerAsARedirectorServesNobody(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		l, err := Serve(t.Context(), &http.Server{Handler: handler}, socket, 10, Self{Path: "/self", Name: "me"})
+		l, err := Serve(t.Context(), socket, Service{Handler: handler, Self: "/self", Name: "me", Most: 10})
 		if name == "" {
 			if err != nil {
 				t.Fatal(err)
