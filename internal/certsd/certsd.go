@@ -38,7 +38,7 @@ type Node struct {
 	// Certificates returns what lies beside a registry's hosts.toml in Docker's way. Nil stands for nothing.
 	Certificates func(host string) Certificates
 	// Watched are the sources that sets in shadow mode watch (V3). Where there is a redirector, containerd goes to each of them by way of it, whatever
-	// rule there is, so that it sees who would be refused. It refuses nothing for that.
+	// rule there is, so that it sees who would be refused. It refuses nothing for that. What is no source is left out: no digest holds it (V4).
 	Watched []mirrors.Scope
 }
 
@@ -174,19 +174,10 @@ func newProjection(rules []mirrors.Rule, node Node) *projection {
 	for _, list := range p.byHost {
 		slices.SortFunc(list, func(a, b *mirrors.Rule) int { return cmp.Compare(a.Source, b.Source) })
 	}
+	p.node.Watched = sources(node.Watched)
 	slices.Sort(p.blocked)
 	slices.Sort(p.open)
 	return p
-}
-
-// hosts returns the registries that rules name, or watched sources, in byte order.
-func (p *projection) hosts() []string {
-	all := slices.Collect(maps.Keys(p.byHost))
-	for _, source := range p.node.Watched {
-		all = append(all, source.Host())
-	}
-	slices.Sort(all)
-	return slices.DeleteFunc(slices.Compact(all), func(host string) bool { return mirrors.Scope(host).IsWildcard() })
 }
 
 // rulesOf returns the rules that have a say about images of a host: those that name it, in byte order of the source, and the

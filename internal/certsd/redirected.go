@@ -33,16 +33,6 @@ func (p *projection) carriesItself(host string) bool {
 	return !p.certificates(host).isEmpty() && !p.watches(host)
 }
 
-// watches reports whether a registry, or [DefaultHost], has images that a watched source is for.
-func (p *projection) watches(host string) bool {
-	return slices.ContainsFunc(p.node.Watched, func(source mirrors.Scope) bool {
-		if source.IsWildcard() {
-			return host == DefaultHost || source.Contains(mirrors.Scope(host))
-		}
-		return source.Host() == host
-	})
-}
-
 // redirected returns the endpoints of a host whose images the redirector sends on, given all rules that have a say about
 // them.
 func (p *projection) redirected(host string, rules []*mirrors.Rule) (hosts []Endpoint, reason string) {
