@@ -75,7 +75,7 @@ func (s *Set) scopesWithMirrors(written []string) map[Scope]bool {
 	}
 	for i := range s.Entries {
 		for _, m := range s.Entries[i].Mirrors {
-			for in := index.find(Scope(m)); in != nil && !used[in.Source]; in = index.enclosing(in.Source) {
+			for in := index.find(Scope(m)); in != nil && !used[in.Source]; in = index.Enclosing(in.Source) {
 				used[in.Source] = true
 			}
 		}

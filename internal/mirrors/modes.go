@@ -144,7 +144,7 @@ func inherit(bySource map[Scope]*said) map[Scope]said {
 			if len(bySource[source][i].statements) > 0 {
 				continue
 			}
-			if broader := x.enclosing(source); broader != nil {
+			if broader := x.Enclosing(source); broader != nil {
 				counts := all[source]
 				counts[i] = opinion{statements: bySource[broader.Source][i].statements, from: broader.Source}
 				all[source] = counts

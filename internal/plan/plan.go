@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/mirrors/compare"
 	"github.com/mirrorset/mirrorset/internal/payload"
 	"github.com/mirrorset/mirrorset/internal/registriesconf"
 )
@@ -253,7 +254,7 @@ func (s Seen) keepsPublished() bool {
 	if err != nil {
 		return false
 	}
-	return mirrors.Keeps(s.Rules, before)
+	return compare.Keeps(s.Rules, before)
 }
 
 func (s Source) hasSets() bool { return s.Sets > 0 }
