@@ -75,6 +75,7 @@ func (o opinion) isCarveOut() bool {
 func anyOf(statement) bool      { return true }
 func blocking(s statement) bool { return s.blocks }
 func allowing(s statement) bool { return s.allows }
+func enforced(s statement) bool { return !s.watches }
 
 // entries returns those of the statements that a function takes.
 func (o opinion) entries(take func(statement) bool) (all []Entry) {
