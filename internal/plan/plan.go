@@ -80,8 +80,9 @@ type Seen struct {
 	Rules  []mirrors.Rule
 	Text   []byte
 	Format int
-	// Blockers name the sets that block sources (see [payload.Payload]).
+	// Blockers name the sets that block sources, and Shadow those in shadow mode that watch some (see [payload.Payload]).
 	Blockers map[string]string
+	Shadow   map[string]string
 	// Published is what the ConfigMap says.
 	Published Published
 	// Nodes is what nodes report.
