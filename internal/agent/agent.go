@@ -206,7 +206,9 @@ func (n *node) outcome(err error) nodestatus.Outcome {
 		n.checked = n.check()
 		n.logFindings()
 	}
-	return nodestatus.Outcome{Revision: n.inForce.Revision, Digest: n.inForce.Digest, Findings: n.findings, Checked: n.checked, Err: err}
+	return nodestatus.Outcome{
+		Revision: n.inForce.Revision, Digest: n.inForce.Digest, Findings: n.findings, Checked: n.checked, Err: err, Observed: n.sinks.observed(time.Now()),
+	}
 }
 
 // isNews tells whether a payload is to follow the accepted one; an error says why it never will.

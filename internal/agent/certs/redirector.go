@@ -27,6 +27,7 @@ type redirector struct {
 	listening *redirect.Listening // nil while it does not
 	failed    error               // why it does not
 	up        prometheus.Gauge
+	observed  observed
 }
 
 func newRedirector(env sink.Env, port, socket int) redirector {
@@ -41,7 +42,7 @@ func newRedirector(env sink.Env, port, socket int) redirector {
 	for _, result := range redirect.Results() {
 		requests.WithLabelValues(string(result))
 	}
-	r := redirector{tls: ownTLS{env.Host, &roots{host: env.Host}}, keys: &keyring{host: env.Host, log: env.Log}, log: env.Log, up: prometheus.NewGauge(prometheus.GaugeOpts{
+	r := redirector{tls: ownTLS{env.Host, &roots{host: env.Host}}, keys: &keyring{host: env.Host, log: env.Log}, log: env.Log, observed: newObserved(env), up: prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "mirrorset_agent_redirector_up",
 		Help: "1 while the redirector serves; 0 while it does not, or this node has no containerd to serve.",
 	})}
@@ -57,6 +58,7 @@ func newRedirector(env sink.Env, port, socket int) redirector {
 // Follow has the redirector answer by these rules.
 func (r *redirector) Follow(rules *sink.Accepted) {
 	r.server.SetRules(redirect.Rules{Digest: rules.Digest, Router: route.NewRouter(rules.Rules), Blockers: rules.Blockers, Grants: rules.Grants})
+	r.observed.keep(rules)
 }
 
 // Ask asks a registry by the redirector's connections and logins.

@@ -30,6 +30,7 @@ type Outcome struct {
 	Checked  nodecheck.Report
 	Err      error
 	Trial    *mirrorsetv1alpha1.Trial // nil where this agent has none to tell of
+	Observed sink.Observed
 }
 
 // ourConditions are those that an agent writes.
@@ -74,6 +75,7 @@ func (o Outcome) Status(now time.Time, before mirrorsetv1alpha1.MirrorNodeStatus
 		meta.SetStatusCondition(&status.Conditions, c)
 	}
 	status.Trial = o.trialBeside(before)
+	o.setSeen(&status, runtime, ready)
 	trial.SetPullable(&status, now)
 	return status
 }
