@@ -57,9 +57,10 @@ type Sink struct {
 }
 
 var (
-	_ sink.Server  = &Sink{}
-	_ sink.Asker   = &Sink{}
-	_ sink.Witness = &Sink{}
+	_ sink.Server   = &Sink{}
+	_ sink.Asker    = &Sink{}
+	_ sink.Witness  = &Sink{}
+	_ sink.Observer = &Sink{}
 )
 
 // newSink returns the sink of a host. Its redirector knows no rules yet.

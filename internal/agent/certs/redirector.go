@@ -32,6 +32,7 @@ type redirector struct {
 	pulls     *accesslog.Log
 	tally     *tally.Tally
 	up        prometheus.Gauge
+	observed  observed
 }
 
 func newRedirector(env sink.Env, port, socket int) redirector {
@@ -46,7 +47,7 @@ func newRedirector(env sink.Env, port, socket int) redirector {
 	for _, result := range redirect.Results() {
 		requests.WithLabelValues(string(result))
 	}
-	r := redirector{pulls: accesslog.New(), tls: ownTLS{env.Host, &roots{host: env.Host}}, keys: &keyring{host: env.Host, log: env.Log}, log: env.Log, up: prometheus.NewGauge(prometheus.GaugeOpts{
+	r := redirector{pulls: accesslog.New(), tls: ownTLS{env.Host, &roots{host: env.Host}}, keys: &keyring{host: env.Host, log: env.Log}, log: env.Log, observed: newObserved(env), up: prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "mirrorset_agent_redirector_up",
 		Help: "1 while the redirector serves; 0 while it does not, or this node has no containerd to serve.",
 	})}
@@ -67,6 +68,7 @@ func (r *redirector) Follow(rules *sink.Accepted) {
 		Digest: rules.Digest, Router: route.NewRouter(rules.Rules), Blockers: rules.Blockers, Watched: rules.Shadow, Grants: rules.Grants,
 	})
 	r.tally.Keep(rules.Rules, rules.Shadow)
+	r.observed.keep(rules)
 }
 
 // Ask asks a registry by the redirector's connections and logins.
