@@ -27,6 +27,7 @@ type redirector struct {
 	listening *redirect.Listening // nil while it does not
 	failed    error               // why it does not
 	up        prometheus.Gauge
+	dependent prometheus.Gauge
 }
 
 func newRedirector(env sink.Env, port, socket int) redirector {
@@ -44,8 +45,11 @@ func newRedirector(env sink.Env, port, socket int) redirector {
 	r := redirector{tls: ownTLS{env.Host, &roots{host: env.Host}}, keys: &keyring{host: env.Host, log: env.Log}, log: env.Log, up: prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "mirrorset_agent_redirector_up",
 		Help: "1 while the redirector serves; 0 while it does not, or this node has no containerd to serve.",
+	}), dependent: prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "mirrorset_agent_redirector_dependent_registries",
+		Help: "Registries from which this node's Pods can pull nothing while the redirector is away, because sources in them are blocked.",
 	})}
-	env.Metrics.MustRegister(requests, r.up)
+	env.Metrics.MustRegister(requests, r.up, r.dependent)
 	r.server = redirect.New(redirect.Config{
 		Port: port, Socket: given, Keys: r.keys.open, Roots: r.tls.roots.trusted, OwnTLS: r.tls.config, Log: env.Log.WithName("redirector"),
 		Complained: env.Wake, Worse: env.Wake,
