@@ -222,6 +222,8 @@ func (n *node) isNews(p payload.Payload) (bool, error) {
 	switch have := n.accepted; {
 	case p.Digest == have.Digest && p.Revision == have.Revision && len(p.Blockers) > 0 && !maps.Equal(p.Blockers, have.Blockers):
 		return true, nil // as after an upgrade: the rules are the same, and the sets that block them have names now
+	case p.Digest == have.Digest && p.Revision == have.Revision && !maps.Equal(p.Shadow, have.Shadow):
+		return true, nil // the rules are the same, and other sources are watched, or none any more
 	case p.Digest == have.Digest && p.Revision <= have.Revision:
 		return false, nil
 	case p.Provisional && len(have.Rules) > 0:
