@@ -13,11 +13,11 @@ import (
 	"github.com/mirrorset/mirrorset/internal/accesslog"
 	"github.com/mirrorset/mirrorset/internal/agent/certs/tally"
 	"github.com/mirrorset/mirrorset/internal/agent/sink"
-	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/nodecheck"
 	"github.com/mirrorset/mirrorset/internal/redirect"
 	"github.com/mirrorset/mirrorset/internal/redirect/complaints"
 	"github.com/mirrorset/mirrorset/internal/redirect/failures"
+	"github.com/mirrorset/mirrorset/internal/redirect/tries"
 	"github.com/mirrorset/mirrorset/internal/route"
 )
 
@@ -60,7 +60,11 @@ func newRedirector(env sink.Env, port, socket int) redirector {
 		Port: port, Socket: given, Keys: r.keys.open, Roots: r.tls.roots.trusted, OwnTLS: r.tls.config, Log: env.Log.WithName("redirector"),
 		Complained: env.Wake, Worse: env.Wake,
 		Answered: func(result redirect.Result) { requests.WithLabelValues(string(result)).Inc() },
-		Pulls:    r.pulls, Tried: r.tally.Tried, AtSource: r.tally.AtSource, WouldRefuse: func(mirrors.Scope, string) {},
+		Pulls:    r.pulls, Tried: func(t tries.Try) {
+			r.tally.Tried(t)
+			r.observed.tried(t)
+		},
+		AtSource: r.tally.AtSource, WouldRefuse: r.observed.watched.Note,
 	})
 	env.Metrics.MustRegister(requests, r.up, r.dependent, r.tally)
 	return r
