@@ -77,7 +77,7 @@ func scenesOfPulls() []scene {
 func TestAnAlertNamesTheNodes(t *testing.T) {
 	series := quiet(tries("node-1", "served", noMore), tries("node-2", "served", noMore), tries("node-2", "missing", "0x120"), tries("node-2", "silent", fromThen), refusals("node-2", fromThen))
 	var told []string
-	scene{"", series, 27 * time.Minute, nil}.run(t, func(_ time.Time, r *rules.AlertingRule, a *rules.Alert) {
+	scene{"", series, 27 * time.Minute, nil}.run(t, step, func(_ time.Time, r *rules.AlertingRule, a *rules.Alert) {
 		told = append(told, r.Name()+" "+a.Annotations.Get("description"))
 	})
 	for _, want := range []string{"MirrorsetRefusals", "MirrorsetMirrorDown"} {
