@@ -97,6 +97,10 @@ func (o *options) run(cmd *cobra.Command, args []string) error {
 
 	x := newExplanation(args[0], ref, found, touched)
 	x.Runtime, x.OtherMode = o.runtime, otherModeOf(ref, answerer.Answer)
+	if len(result.Watched) > 0 {
+		enforced := kinds.Merge(kinds.Enforced(sets), result.Insecure).Rules
+		x.Shadow = shadowOf(ref, found, runtimes.New(enforced, o.runtime, node).Answer(ref), enforced)
+	}
 	if from != nil && found.Rule != nil {
 		x.InForce = countFrom(cmd.Context(), from, stderr, found.Rule, sets)
 	}

@@ -1,0 +1,63 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package explain
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/plugin/output"
+	"github.com/mirrorset/mirrorset/internal/plugin/runtimes"
+)
+
+// shadowed is how the image would be pulled if no set were in shadow mode (docs/semantics.md V3).
+type shadowed struct {
+	// Entries are those of sets in shadow mode that would block places.
+	Entries []output.Entry `json:"entries"`
+	// PullSources would be left, in the order in which they are tried; none where the pull would be refused.
+	PullSources []pullSource `json:"pullSources"`
+
+	mayBeRefused bool // where none of them has the image
+}
+
+// shadowOf compares the answer for an image with the one by rules with which all is enforced. It returns nil where these say the same.
+func shadowOf(ref mirrors.Reference, now, then runtimes.Answer, enforced []mirrors.Rule) *shadowed {
+	if then.Rule != nil && then.Rule.NoneServes(ref.Mode) {
+		then.PullSources = nil
+	}
+	s := &shadowed{PullSources: pullSourcesOf(then.PullSources), mayBeRefused: then.Blocked}
+	index, lost := mirrors.NewIndex(enforced), false
+	var by []mirrors.Entry
+	for _, place := range now.PullSources {
+		if slices.ContainsFunc(then.PullSources, func(left mirrors.PullSource) bool { return left.Location == place.Location }) {
+			continue
+		}
+		lost = true
+		if rule := index.Resolve(mirrors.Reference{Name: strings.TrimSuffix(place.Location, ref.Suffix)}).Rule; rule != nil {
+			by = append(by, rule.BlockedBy...)
+		}
+	}
+	if !lost {
+		return nil
+	}
+	for i, e := range by {
+		if !slices.Contains(by[:i], e) {
+			s.Entries = append(s.Entries, output.EntriesOf(by[i : i+1])...)
+		}
+	}
+	return s
+}
+
+// say is for people.
+func (s *shadowed) say() string {
+	text := briefly(s.Entries) + " in shadow mode; enforced, the pull would be refused"
+	if len(s.PullSources) > 0 {
+		text = briefly(s.Entries) + " in shadow mode; enforced, the image would come from " + sayPlaces(s.PullSources)
+		if s.mayBeRefused {
+			text += ", or be refused"
+		}
+	}
+	return text
+}
