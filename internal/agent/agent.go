@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/mirrorset/mirrorset/internal/agent/granted"
+	"github.com/mirrorset/mirrorset/internal/agent/nodestatus"
 	"github.com/mirrorset/mirrorset/internal/agent/sink"
 	"github.com/mirrorset/mirrorset/internal/hostfile"
 	"github.com/mirrorset/mirrorset/internal/nodecheck"
@@ -197,6 +198,17 @@ func (n *node) check() nodecheck.Report {
 		checked.Problems = append(checked.Problems, p)
 	}
 	return checked
+}
+
+// outcome is what the last pass came to, with its error.
+func (n *node) outcome(err error) nodestatus.Outcome {
+	if n.accepted == nil { // no pass has looked
+		n.checked = n.check()
+		n.logFindings()
+	}
+	return nodestatus.Outcome{
+		Revision: n.inForce.Revision, Digest: n.inForce.Digest, Findings: n.findings, Checked: n.checked, Err: err, Observed: n.sinks.observed(time.Now()),
+	}
 }
 
 // isNews tells whether a payload is to follow the accepted one; an error says why it never will.

@@ -240,13 +240,13 @@ func TestAForeignFileIsNeverOverwritten(t *testing.T) {
 
 func TestWhereAForeignFileHasThePlaceOfOursNothingIsInForce(t *testing.T) {
 	n, root, _ := newHost(t, nil)
-	if _, err := n.take(sinktest.Payload(t, 0, "s.com")); err != nil || n.outcome(nil).revision != sinktest.First {
-		t.Fatalf("revision %d, error %v", n.outcome(nil).revision, err)
+	if _, err := n.take(sinktest.Payload(t, 0, "s.com")); err != nil || n.outcome(nil).Revision != sinktest.First {
+		t.Fatalf("revision %d, error %v", n.outcome(nil).Revision, err)
 	}
 	sinktest.Write(t, root, onhost.Path, "# theirs\n")
 	_, err := n.take(sinktest.Payload(t, 1, "s.com", "t.com")) // before any repair has seen it
-	if o := n.outcome(err); err == nil || !strings.Contains(err.Error(), "/"+onhost.Path+" is not ours") || o.revision != 0 {
-		t.Errorf("revision %d, error %v", o.revision, err)
+	if o := n.outcome(err); err == nil || !strings.Contains(err.Error(), "/"+onhost.Path+" is not ours") || o.Revision != 0 {
+		t.Errorf("revision %d, error %v", o.Revision, err)
 	}
 }
 

@@ -80,7 +80,7 @@ func (w *StatusWriter) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Resu
 	}
 	members := setstatus.NewFleet(fleet.Members(nodes, reports, w.Settings))
 	members.Unseen = err != nil
-	now, j := time.Now(), setstatus.Judge(published.Result)
+	now, j := time.Now(), setstatus.Judge(published.Result, &members)
 	var result ctrl.Result
 	var failed []error
 	kept := make(map[types.UID]written, len(published.Sets))
