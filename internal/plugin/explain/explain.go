@@ -16,6 +16,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/certsd"
 	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/mirrors/shadow"
 	"github.com/mirrorset/mirrorset/internal/plugin/cluster"
 	"github.com/mirrorset/mirrorset/internal/plugin/command"
 	"github.com/mirrorset/mirrorset/internal/plugin/images"
@@ -82,7 +83,7 @@ func (o *options) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	node := certsd.Node{Redirector: runtimes.RedirectorAddress(runtimes.DefaultRedirectorPort), AllowDefaultHost: o.allowDefaultHost}
+	node := certsd.Node{Redirector: runtimes.RedirectorAddress(runtimes.DefaultRedirectorPort), AllowDefaultHost: o.allowDefaultHost, Watched: shadow.Sources(&result)}
 	answerer := runtimes.New(result.Rules, o.runtime, node)
 	found := answerer.Answer(ref)
 	stderr := cmd.ErrOrStderr()

@@ -19,7 +19,8 @@ type shadowed struct {
 	// PullSources would be left, in the order in which they are tried; none where the pull would be refused.
 	PullSources []pullSource `json:"pullSources"`
 
-	mayBeRefused bool // where none of them has the image
+	suffix       string // of the image
+	mayBeRefused bool   // where none of them has it
 }
 
 // shadowOf compares the answer for an image with the one by rules with which all is enforced. It returns nil where these say the same.
@@ -27,7 +28,7 @@ func shadowOf(ref mirrors.Reference, now, then runtimes.Answer, enforced []mirro
 	if then.Rule != nil && then.Rule.NoneServes(ref.Mode) {
 		then.PullSources = nil
 	}
-	s := &shadowed{PullSources: pullSourcesOf(then.PullSources), mayBeRefused: then.Blocked}
+	s := &shadowed{PullSources: pullSourcesOf(then.PullSources), suffix: ref.Suffix, mayBeRefused: then.Blocked}
 	index, lost := mirrors.NewIndex(enforced), false
 	var by []mirrors.Entry
 	for _, place := range now.PullSources {
@@ -44,20 +45,25 @@ func shadowOf(ref mirrors.Reference, now, then runtimes.Answer, enforced []mirro
 	}
 	for i, e := range by {
 		if !slices.Contains(by[:i], e) {
-			s.Entries = append(s.Entries, output.EntriesOf(by[i : i+1])...)
+			s.Entries = append(s.Entries, output.EntriesOf(by[i:i+1])...)
 		}
 	}
 	return s
 }
 
-// say is for people.
+// say is for people, who see the whole places in the table below.
 func (s *shadowed) say() string {
-	text := briefly(s.Entries) + " in shadow mode; enforced, the pull would be refused"
-	if len(s.PullSources) > 0 {
-		text = briefly(s.Entries) + " in shadow mode; enforced, the image would come from " + sayPlaces(s.PullSources)
-		if s.mayBeRefused {
-			text += ", or be refused"
-		}
+	text := "NeverContactSource of " + briefly(s.Entries) + " is not enforced; if it were, "
+	if len(s.PullSources) == 0 {
+		return text + "the pull would be refused"
+	}
+	places := slices.Clone(s.PullSources)
+	for i := range places {
+		places[i].Location = strings.TrimSuffix(places[i].Location, s.suffix)
+	}
+	text += "the image would come from " + sayPlaces(places)
+	if s.mayBeRefused {
+		text += ", or be refused"
 	}
 	return text
 }
