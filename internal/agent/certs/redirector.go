@@ -10,6 +10,7 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/mirrorset/mirrorset/internal/accesslog"
 	"github.com/mirrorset/mirrorset/internal/agent/sink"
 	"github.com/mirrorset/mirrorset/internal/nodecheck"
 	"github.com/mirrorset/mirrorset/internal/redirect"
@@ -26,6 +27,7 @@ type redirector struct {
 	server    *redirect.Server
 	listening *redirect.Listening // nil while it does not
 	failed    error               // why it does not
+	pulls     *accesslog.Log
 	up        prometheus.Gauge
 }
 
@@ -41,7 +43,7 @@ func newRedirector(env sink.Env, port, socket int) redirector {
 	for _, result := range redirect.Results() {
 		requests.WithLabelValues(string(result))
 	}
-	r := redirector{tls: ownTLS{env.Host, &roots{host: env.Host}}, keys: &keyring{host: env.Host, log: env.Log}, log: env.Log, up: prometheus.NewGauge(prometheus.GaugeOpts{
+	r := redirector{pulls: accesslog.New(), tls: ownTLS{env.Host, &roots{host: env.Host}}, keys: &keyring{host: env.Host, log: env.Log}, log: env.Log, up: prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "mirrorset_agent_redirector_up",
 		Help: "1 while the redirector serves; 0 while it does not, or this node has no containerd to serve.",
 	})}
