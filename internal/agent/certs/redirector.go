@@ -11,7 +11,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/mirrorset/mirrorset/internal/accesslog"
+	"github.com/mirrorset/mirrorset/internal/agent/certs/tally"
 	"github.com/mirrorset/mirrorset/internal/agent/sink"
+	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/nodecheck"
 	"github.com/mirrorset/mirrorset/internal/redirect"
 	"github.com/mirrorset/mirrorset/internal/redirect/complaints"
@@ -28,6 +30,7 @@ type redirector struct {
 	listening *redirect.Listening // nil while it does not
 	failed    error               // why it does not
 	pulls     *accesslog.Log
+	tally     *tally.Tally
 	up        prometheus.Gauge
 }
 
@@ -47,18 +50,23 @@ func newRedirector(env sink.Env, port, socket int) redirector {
 		Name: "mirrorset_agent_redirector_up",
 		Help: "1 while the redirector serves; 0 while it does not, or this node has no containerd to serve.",
 	})}
-	env.Metrics.MustRegister(requests, r.up)
+	r.tally = tally.New(func() { r.server.Settle() })
 	r.server = redirect.New(redirect.Config{
 		Port: port, Socket: given, Keys: r.keys.open, Roots: r.tls.roots.trusted, OwnTLS: r.tls.config, Log: env.Log.WithName("redirector"),
 		Complained: env.Wake, Worse: env.Wake,
 		Answered: func(result redirect.Result) { requests.WithLabelValues(string(result)).Inc() },
+		Pulls:    r.pulls, Tried: r.tally.Tried, AtSource: r.tally.AtSource, WouldRefuse: func(mirrors.Scope, string) {},
 	})
+	env.Metrics.MustRegister(requests, r.up, r.tally)
 	return r
 }
 
 // Follow has the redirector answer by these rules.
 func (r *redirector) Follow(rules *sink.Accepted) {
-	r.server.SetRules(redirect.Rules{Digest: rules.Digest, Router: route.NewRouter(rules.Rules), Blockers: rules.Blockers, Grants: rules.Grants})
+	r.server.SetRules(redirect.Rules{
+		Digest: rules.Digest, Router: route.NewRouter(rules.Rules), Blockers: rules.Blockers, Watched: rules.Shadow, Grants: rules.Grants,
+	})
+	r.tally.Keep(rules.Rules, rules.Shadow)
 }
 
 // Ask asks a registry by the redirector's connections and logins.
