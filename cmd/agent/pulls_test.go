@@ -8,9 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -35,12 +37,32 @@ func ask(t *testing.T, args ...string) (stdout, stderr string, code int) {
 	return out.String(), complaint.String(), cmd.ProcessState.ExitCode()
 }
 
+// refuse has the redirector refuse a pull.
+func refuse(t *testing.T, a *running) {
+	t.Helper()
+	var source []string
+	a.eventually(t, "containerd's file leads to the redirector", func() bool {
+		text, _ := os.ReadFile(filepath.Join(a.root, "etc/containerd/certs.d/s.com/hosts.toml")) // it may not be there yet
+		source = regexp.MustCompile(`server = "(.*/source)"`).FindStringSubmatch(string(text))
+		return source != nil
+	})
+	answer, err := http.Head(source[1] + "/shut/app/manifests/latest?ns=s.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = answer.Body.Close() // there is nothing in it
+	if answer.StatusCode != http.StatusForbidden {
+		t.Fatal(answer.Status)
+	}
+}
+
 func TestAnAgentIsAskedByItsSocketAlsoAfterACrash(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "agent.sock")
 	port := freePort(t)
 	a := startAgent(t, "a: s.com/shut -> m.com [Never]\na: s.com/open -> (none)", "--redirector-port", fmt.Sprint(port), "--socket", socket)
 	a.eventually(t, "the agent serves", a.isReady)
-	if stdout, stderr, code := ask(t, "--socket", socket); code != 0 || !strings.HasPrefix(stdout, `{"since":"`) || stderr != "" {
+	refuse(t, a)
+	if stdout, stderr, code := ask(t, "--socket", socket); code != 0 || strings.Count(stdout, "\n") != 2 || !strings.Contains(stdout, `"refusal":"source s.com/shut is blocked`) || stderr != "" {
 		t.Errorf("exit code %d, stdout %q, stderr %q", code, stdout, stderr)
 	}
 	child := a.child()
@@ -52,7 +74,7 @@ func TestAnAgentIsAskedByItsSocketAlsoAfterACrash(t *testing.T) {
 		t.Fatal(err)
 	}
 	a.eventually(t, "another process serves", func() bool { return a.child() != child && a.child() != 0 && a.isReady() })
-	if stdout, stderr, code := ask(t, "--socket", socket); code != 0 || !strings.HasPrefix(stdout, `{"since":"`) || stderr != "" {
+	if stdout, stderr, code := ask(t, "--socket", socket); code != 0 || strings.Count(stdout, "\n") != 1 || !strings.HasPrefix(stdout, `{"since":"`) || stderr != "" {
 		t.Errorf("after a crash: exit code %d, stdout %q, stderr %q", code, stdout, stderr)
 	}
 	if status := a.end(t); status != 0 {
