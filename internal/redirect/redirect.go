@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package redirect is the node's redirector: a server on the loopback address that sends containerd on to the mirrors of a
-// namespace or a repository, which hosts.toml cannot name (N4 of docs/semantics.md). For each rank it answers 307 with the
+// registry, and of namespaces and repositories, which hosts.toml cannot name (N4 of docs/semantics.md). For each rank it answers 307 with the
 // mirror of that rank, or 404, with which containerd goes on to the next; order and fallback stay containerd's own. A mirror
 // that containerd could not reach with what hosts.toml tells it is streamed.
 package redirect
@@ -171,9 +171,6 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) Result {
 		return Refused
 	case way.Source.Insecure:
 		return s.serveSource(w, r, q, rules, way)
-	case q.entry == route.InsecureSource:
-		fail(w, http.StatusNotFound, "NAME_UNKNOWN", "this source is not insecure")
-		return NoMirror
 	}
 	redirect(w, q, way.Source)
 	s.noteSource(r, q, rules, way, verdict{answer: accesslog.Sent})

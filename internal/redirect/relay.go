@@ -215,7 +215,7 @@ func (s *relay) serveSource(w http.ResponseWriter, r *http.Request, q question, 
 	var refused *upstream.Refused
 	switch {
 	case errors.As(err, &refused):
-		fail(w, http.StatusForbidden, "DENIED", fmt.Sprintf("source %s wants credentials, which are not passed on to an insecure registry where a part of it is blocked", name(source)))
+		fail(w, http.StatusForbidden, "DENIED", fmt.Sprintf("source %s wants credentials, which the redirector does not pass on to an insecure registry", name(source)))
 		return unanswered(err)
 	case err != nil:
 		fail(w, http.StatusBadGateway, "UNKNOWN", fmt.Sprintf("source %s: %v", name(source), err))

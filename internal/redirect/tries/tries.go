@@ -142,14 +142,10 @@ type Request struct {
 	Entry    route.Entry
 }
 
-// rank orders the entries as containerd asks them: the source's come last.
+// rank orders the entries as containerd asks them: the source's comes last.
 func (r Request) rank() int {
-	rank, isRank := r.Entry.Rank()
-	switch {
-	case isRank:
+	if rank, isRank := r.Entry.Rank(); isRank {
 		return rank
-	case r.Entry == route.InsecureSource:
-		return math.MaxInt - 1
 	}
 	return math.MaxInt
 }
