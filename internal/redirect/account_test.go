@@ -197,7 +197,7 @@ func TestASourceIsLoggedByWhatItCameTo(t *testing.T) {
 		{"s.com", "x/y", "source", accesslog.Sent, "s.com/x sent"},
 		{"s.com", "z", "source", accesslog.Sent, ""},
 		{good.host, "y", "source", accesslog.Served, good.host + " sent"},
-		{absent.host, "y", "insecure", accesslog.Missing, absent.host + " sent"},
+		{absent.host, "y", "source", accesslog.Missing, absent.host + " sent"},
 		{good.host, "shut/y", "source", accesslog.Refused, good.host + "/shut refused"},
 	} {
 		o.atSource = nil
