@@ -32,6 +32,7 @@ type redirector struct {
 	pulls     *accesslog.Log
 	tally     *tally.Tally
 	up        prometheus.Gauge
+	dependent prometheus.Gauge
 	observed  observed
 }
 
@@ -50,6 +51,9 @@ func newRedirector(env sink.Env, port, socket int) redirector {
 	r := redirector{pulls: accesslog.New(), tls: ownTLS{env.Host, &roots{host: env.Host}}, keys: &keyring{host: env.Host, log: env.Log}, log: env.Log, observed: newObserved(env), up: prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "mirrorset_agent_redirector_up",
 		Help: "1 while the redirector serves; 0 while it does not, or this node has no containerd to serve.",
+	}), dependent: prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "mirrorset_agent_redirector_dependent_registries",
+		Help: "Registries from which this node's Pods can pull nothing while the redirector is away, because sources in them are blocked.",
 	})}
 	r.tally = tally.New(func() { r.server.Settle() })
 	r.server = redirect.New(redirect.Config{
@@ -62,7 +66,7 @@ func newRedirector(env sink.Env, port, socket int) redirector {
 		},
 		AtSource: r.tally.AtSource, WouldRefuse: r.observed.watched.Note,
 	})
-	env.Metrics.MustRegister(requests, r.up, r.tally)
+	env.Metrics.MustRegister(requests, r.up, r.dependent, r.tally)
 	return r
 }
 
