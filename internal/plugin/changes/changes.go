@@ -1,8 +1,8 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package pulls tells how images are pulled otherwise by other rules: by sets that are yet to be applied, or by what was published before.
-package pulls
+// Package changes tells how images are pulled otherwise by other rules: by sets that are yet to be applied, or by what was published before.
+package changes
 
 import (
 	"fmt"
