@@ -105,6 +105,17 @@ func notInForce(v *view) (*Finding, bool) {
 	}, true
 }
 
+// cannotRewrite is for what CRI-O and Podman fail to do by the rules (docs/semantics.md Q2, Q3).
+func cannotRewrite(v *view) (*Finding, bool) {
+	if !v.rules().Known || v.rules().Fails == "" {
+		return nil, false
+	}
+	return &Finding{
+		Cause: InvalidRewrite, Message: fmt.Sprintf("by the rules of %s, the runtime of node %s fails to pull the image wherever it is: %s", v.source(), v.Node.Name, v.rules().Fails),
+		Remedy: "kubectl mirrors explain-finding InvalidRewrite\nkubectl mirrors explain --runtime crio " + v.Image.String(),
+	}, true
+}
+
 // withoutMirrors is for a blocked source that nothing stands in for.
 func withoutMirrors(v *view) (*Finding, bool) {
 	rules := v.rules()
