@@ -87,10 +87,9 @@ func unread(v *view) (*Finding, bool) {
 	if v.Node.Unread == "" || v.pull != nil {
 		return nil, false
 	}
-	message, remedy, _ := strings.Cut(v.Node.Unread, "\n")
 	return &Finding{
-		Cause: RuntimeNotReady, Message: fmt.Sprintf("the runtime of node %s does not read the rules, so it asks the source itself: %s%s", v.Node.Name, message, v.sayText()),
-		Remedy: strings.TrimSpace(remedy + "\nSee docs/node-setup.md."),
+		Cause: RuntimeNotReady, Message: fmt.Sprintf("the runtime of node %s does not read the rules, so it asks the source itself%s", v.Node.Name, v.sayText()),
+		Remedy: "On the node: " + v.Node.Unread + "\nSee docs/node-setup.md.",
 	}, true
 }
 
