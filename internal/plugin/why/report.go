@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -41,6 +42,9 @@ type container struct {
 	diagnosis.Diagnosis
 }
 
+// documents is how a remedy names those of this project.
+var documents = regexp.MustCompile(`(^|\s)docs/`)
+
 // page is where the causes are explained.
 const page = docs.URL + "how-to/image-pull-backoff.md"
 
@@ -50,6 +54,9 @@ func (r *reader) report() *report {
 	var others []container
 	for _, waits := range r.waiting() {
 		c := container{Name: waits.Name, Image: waits.Image, Reason: waits.Reason, Diagnosis: diagnosis.Diagnose(r.caseOf(waits))}
+		for i := range c.Findings {
+			c.Findings[i].Remedy = documents.ReplaceAllString(c.Findings[i].Remedy, "${1}"+docs.URL)
+		}
 		switch first := c.Findings[0].Cause; first {
 		case diagnosis.NotTheImage, diagnosis.NotScheduled:
 			others = append(others, c)

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -18,6 +20,7 @@ import (
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
+	"github.com/mirrorset/mirrorset/internal/diagnosis"
 	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/payload"
 	"github.com/mirrorset/mirrorset/internal/plugin/plugintest"
@@ -358,5 +361,25 @@ func TestTheShellIsOfferedThePodsOfTheNamespace(t *testing.T) {
 		if r := plugintest.Run(t, plugintest.Program(Command()), "", append(args, "")...); r.Stdout != tt.want {
 			t.Errorf("%q, want %q", r.Stdout, tt.want)
 		}
+	}
+}
+
+func TestThePageHasARowForEachCause(t *testing.T) {
+	text, err := os.ReadFile("../../../docs/how-to/image-pull-backoff.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rows []string
+	for _, row := range regexp.MustCompile("(?m)^\\| `([A-Za-z]+)` \\|").FindAllStringSubmatch(string(text), -1) {
+		rows = append(rows, row[1])
+	}
+	var causes []string
+	for _, cause := range diagnosis.Causes() {
+		causes = append(causes, string(cause))
+	}
+	slices.Sort(rows)
+	slices.Sort(causes)
+	if !slices.Equal(rows, causes) {
+		t.Errorf("rows %v, causes %v", rows, causes)
 	}
 }
