@@ -39,8 +39,8 @@ type Request struct {
 	Repeats bool
 }
 
-// image is the name that a request resolves.
-func (r Request) image() string {
+// Image is the name of what is asked for.
+func (r Request) Image() string {
 	separator := ":"
 	if strings.Contains(r.Object, ":") { // as in a digest, and in no tag
 		separator = "@"
@@ -86,7 +86,7 @@ func (l *Log) Begin(r Request) (pull uint64) {
 // pullOf returns the pull that a request goes on with; nil where it begins one. containerd asks at one rank after the other what a name stands for,
 // so only the first of these requests begins a pull. The lock is held.
 func (l *Log) pullOf(r Request) *kept {
-	same := l.at(l.resolved[r.image()])
+	same := l.at(l.resolved[r.Image()])
 	if same != nil && r.At.Sub(same.Last) <= quiet && (!r.Resolves || r.Repeats || r.Rank > same.first) {
 		return same
 	}
@@ -110,7 +110,7 @@ func (l *Log) begin(r Request) (pull uint64) {
 	*k = kept{Pull: Pull{ID: l.newest, Began: r.At, Last: r.At, Image: line(r.Repository, longestName)}, repository: r.Repository}
 	l.latest[r.Repository] = k.ID
 	if r.Resolves {
-		k.Image, k.isResolved, k.first = r.image(), true, r.Rank
+		k.Image, k.isResolved, k.first = r.Image(), true, r.Rank
 		l.resolved[k.Image] = k.ID
 	}
 	l.change(k)

@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/mirrorset/mirrorset/internal/agent/granted"
+	"github.com/mirrorset/mirrorset/internal/agent/nodestatus"
 	"github.com/mirrorset/mirrorset/internal/agent/sink"
 	"github.com/mirrorset/mirrorset/internal/hostfile"
 	"github.com/mirrorset/mirrorset/internal/nodecheck"
@@ -199,6 +200,17 @@ func (n *node) check() nodecheck.Report {
 	return checked
 }
 
+// outcome is what the last pass came to, with its error.
+func (n *node) outcome(err error) nodestatus.Outcome {
+	if n.accepted == nil { // no pass has looked
+		n.checked = n.check()
+		n.logFindings()
+	}
+	return nodestatus.Outcome{
+		Revision: n.inForce.Revision, Digest: n.inForce.Digest, Findings: n.findings, Checked: n.checked, Err: err, Observed: n.sinks.observed(time.Now()),
+	}
+}
+
 // isNews tells whether a payload is to follow the accepted one; an error says why it never will.
 func (n *node) isNews(p payload.Payload) (bool, error) {
 	if n.accepted == nil {
@@ -210,6 +222,8 @@ func (n *node) isNews(p payload.Payload) (bool, error) {
 	switch have := n.accepted; {
 	case p.Digest == have.Digest && p.Revision == have.Revision && len(p.Blockers) > 0 && !maps.Equal(p.Blockers, have.Blockers):
 		return true, nil // as after an upgrade: the rules are the same, and the sets that block them have names now
+	case p.Digest == have.Digest && p.Revision == have.Revision && !maps.Equal(p.Shadow, have.Shadow):
+		return true, nil // the rules are the same, and other sources are watched, or none any more
 	case p.Digest == have.Digest && p.Revision <= have.Revision:
 		return false, nil
 	case p.Provisional && len(have.Rules) > 0:

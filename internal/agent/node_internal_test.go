@@ -5,6 +5,7 @@ package agent
 
 import (
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -122,6 +123,31 @@ func TestTheNamesOfTheSetsThatBlockAreTakenForTheSameRules(t *testing.T) {
 	}
 }
 
+func TestWhatIsWatchedIsTakenForTheSameRules(t *testing.T) { // V4
+	n, root, _ := took(t, nil)
+	p := sinktest.Payload(t, 0, "old.com")
+	for _, c := range []struct {
+		shadow map[string]string
+		want   bool
+	}{{nil, false}, {map[string]string{"s.com": "a"}, true}, {map[string]string{"s.com": "a"}, false}, {map[string]string{"s.com": "b"}, true}, {nil, true}, {nil, false}} {
+		p.Shadow = c.shadow
+		if taken, err := n.take(p); taken != c.want || err != nil {
+			t.Errorf("%v: taken = %t, error %v; want %t", c.shadow, taken, err, c.want)
+		}
+		if kept, err := n.state.read(); err != nil || !maps.Equal(n.accepted.Shadow, c.shadow) || !maps.Equal(kept.Shadow, c.shadow) {
+			t.Errorf("%v: accepted %v, kept %v, error %v", c.shadow, n.accepted.Shadow, kept, err)
+		}
+	}
+	wantDropIn(t, root, sinktest.Text(t, "old.com"))
+	older := sinktest.Payload(t, -1, "old.com")
+	if older.Shadow = map[string]string{"s.com": "a"}; older.Revision >= p.Revision {
+		t.Fatalf("revision %d is not older", older.Revision)
+	}
+	if taken, err := n.take(older); taken || err != nil || len(n.accepted.Shadow) > 0 {
+		t.Errorf("of an older payload: taken = %t, error %v, watched %v", taken, err, n.accepted.Shadow)
+	}
+}
+
 func TestAPayloadThatCannotBeTriedIsRefused(t *testing.T) {
 	n, root, _ := took(t, sinktest.Files{etc + "10-theirs.conf": table("theirs.com", "")})
 	missing := filepath.Join(root, "missing")
@@ -214,13 +240,13 @@ func TestAForeignFileIsNeverOverwritten(t *testing.T) {
 
 func TestWhereAForeignFileHasThePlaceOfOursNothingIsInForce(t *testing.T) {
 	n, root, _ := newHost(t, nil)
-	if _, err := n.take(sinktest.Payload(t, 0, "s.com")); err != nil || n.outcome(nil).revision != sinktest.First {
-		t.Fatalf("revision %d, error %v", n.outcome(nil).revision, err)
+	if _, err := n.take(sinktest.Payload(t, 0, "s.com")); err != nil || n.outcome(nil).Revision != sinktest.First {
+		t.Fatalf("revision %d, error %v", n.outcome(nil).Revision, err)
 	}
 	sinktest.Write(t, root, onhost.Path, "# theirs\n")
 	_, err := n.take(sinktest.Payload(t, 1, "s.com", "t.com")) // before any repair has seen it
-	if o := n.outcome(err); err == nil || !strings.Contains(err.Error(), "/"+onhost.Path+" is not ours") || o.revision != 0 {
-		t.Errorf("revision %d, error %v", o.revision, err)
+	if o := n.outcome(err); err == nil || !strings.Contains(err.Error(), "/"+onhost.Path+" is not ours") || o.Revision != 0 {
+		t.Errorf("revision %d, error %v", o.Revision, err)
 	}
 }
 

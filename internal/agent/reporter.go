@@ -20,6 +20,7 @@ import (
 	"k8s.io/client-go/util/workqueue"
 
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
+	"github.com/mirrorset/mirrorset/internal/agent/nodestatus"
 	"github.com/mirrorset/mirrorset/internal/rewatch"
 )
 
@@ -34,8 +35,9 @@ type reporter struct {
 	log      logr.Logger
 	queue    workqueue.TypedRateLimitingInterface[struct{}]
 	informer cache.SharedIndexInformer
-	latest   atomic.Pointer[outcome]
+	latest   atomic.Pointer[nodestatus.Outcome]
 	failed   string // the last error, so that each is logged once
+	pace     nodestatus.Pace
 
 	// What was written last, and the resource version of the object that it was written over: until the watch tells of another one,
 	// that is what the object says.
@@ -67,7 +69,7 @@ func newReporter(config Config, changed func()) (*reporter, error) {
 }
 
 // report has an outcome written, unless a later one overtakes it.
-func (r *reporter) report(o outcome) {
+func (r *reporter) report(o nodestatus.Outcome) {
 	r.latest.Store(&o)
 	r.queue.Add(struct{}{})
 }
@@ -136,7 +138,11 @@ func (r *reporter) write(ctx context.Context) error {
 	default:
 		r.written = nil // for good: a restored etcd may bring that version back
 	}
-	status := o.status(time.Now(), before, node.Annotations[mirrorsetv1alpha1.RuntimeAnnotation])
+	now := time.Now()
+	status := o.Status(now, before, node.Annotations[mirrorsetv1alpha1.RuntimeAnnotation])
+	if left := r.pace.Hold(before, &status, now); left > 0 {
+		r.queue.AddAfter(struct{}{}, left)
+	}
 	if equality.Semantic.DeepEqual(status, before) {
 		return nil
 	}
@@ -155,6 +161,7 @@ func (r *reporter) write(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("writing the status of MirrorNode %s: %w", r.name, err)
 	}
+	r.pace.Wrote(before, status, now)
 	r.written, r.over = &status, node.ResourceVersion
 	return nil
 }

@@ -65,6 +65,16 @@ func (all sinks) close() error {
 	return errors.Join(failed...)
 }
 
+// observed returns what is seen of the pulls of this host; nothing where no sink sees them.
+func (all sinks) observed(now time.Time) sink.Observed {
+	for _, s := range all {
+		if observer, ok := s.(sink.Observer); ok {
+			return observer.Observed(now)
+		}
+	}
+	return sink.Observed{}
+}
+
 // try returns what is to be applied for the sinks that do not refuse the rules, and why others do.
 func (all sinks) try(rules *sink.Accepted) (apply []func() sink.Outcome, err error) {
 	var failed []error

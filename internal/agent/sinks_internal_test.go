@@ -150,7 +150,7 @@ func TestANodeWhoseCRIOCannotReadItsFilesSaysSo(t *testing.T) {
 		if taken, err := n.take(sinktest.Payload(t, 0, "!s.com", "t.com")); err != nil || !taken {
 			t.Fatalf("%s: taken = %t, error %v", name, taken, err)
 		}
-		status := n.outcome(nil).status(time.Now(), mirrorsetv1alpha1.MirrorNodeStatus{}, n.runtimeVersion())
+		status := n.outcome(nil).Status(time.Now(), mirrorsetv1alpha1.MirrorNodeStatus{}, n.runtimeVersion())
 		applied, ready := status.Conditions[1], status.Conditions[0]
 		if applied.Status != c.applied || (ready.Status == metav1.ConditionFalse) != c.unread || !strings.Contains(applied.Message+ready.Message, c.message) || !slices.Equal(status.NotInForce, c.notInForce) {
 			t.Errorf("%s: got %+v", name, status)

@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"time"
 
-	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
 	"github.com/mirrorset/mirrorset/internal/agent/running"
 	"github.com/mirrorset/mirrorset/internal/agent/sink"
 	"github.com/mirrorset/mirrorset/internal/agent/trial"
@@ -40,16 +39,4 @@ func (n *node) trialConfig() trial.Config {
 		}
 	}
 	return config
-}
-
-// trialBeside returns what the node's object is to say of a trial, given what it says now: an agent that was started anew knows nothing of the
-// trial of rules that are in force still.
-func (o outcome) trialBeside(before mirrorsetv1alpha1.MirrorNodeStatus) *mirrorsetv1alpha1.Trial {
-	was := before.Trial
-	if o.trial != nil || was == nil || was.State == mirrorsetv1alpha1.TrialRunning || was.Revision != before.Revision || o.revision == 0 || o.digest != before.Digest {
-		return o.trial
-	}
-	kept := *was
-	kept.Revision = o.revision
-	return &kept
 }

@@ -124,7 +124,7 @@ func (l *loop) next(ctx context.Context) bool {
 	err := l.pass(ctx)
 	if l.informer.HasSynced() || l.node.accepted != nil { // else it is not known yet whether there is something to follow
 		o := l.node.outcome(err)
-		o.trial = l.trials.Report()
+		o.Trial = l.trials.Report()
 		l.reporter.report(o)
 	}
 	err = errors.Join(err, l.node.again)

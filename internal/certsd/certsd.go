@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package certsd writes rules as the tree of hosts.toml files that containerd is configured with, one folder a
-// registry host, and reads such a file as containerd does (N3 and N4 of docs/semantics.md). Where hosts.toml cannot say it,
-// the files point at the redirector. The tree is a value: nothing here touches a disk.
+// registry host, and reads such a file as containerd does (N3 and N4 of docs/semantics.md). The files lead to the redirector
+// where there is one; what hosts.toml can say by itself stands behind. The tree is a value: nothing here touches a disk.
 package certsd
 
 import (
@@ -24,8 +24,8 @@ const DefaultHost = route.AnyHost
 
 // Node is what a tree depends on besides the rules.
 type Node struct {
-	// Redirector is the address of the node's redirector, as host:port; empty where there is none, and then what needs it is
-	// not in force.
+	// Redirector is the address of the node's redirector, as host:port; empty where there is none. Then what hosts.toml can say
+	// by itself is in force, and what needs the redirector is not.
 	Redirector string
 	// Key opens the redirector's entries; empty where they need none.
 	Key route.Key
@@ -37,6 +37,9 @@ type Node struct {
 	Streamed func(mirror mirrors.Scope) bool
 	// Certificates returns what lies beside a registry's hosts.toml in Docker's way. Nil stands for nothing.
 	Certificates func(host string) Certificates
+	// Watched are the sources that sets in shadow mode watch (V3). Where there is a redirector, containerd goes to each of them by way of it, whatever
+	// rule there is, so that it sees who would be refused. It refuses nothing for that. What is no source is left out: no digest holds it (V4).
+	Watched []mirrors.Scope
 }
 
 // Tree is what the rules make of containerd's config_path.
@@ -85,14 +88,11 @@ func (p Pending) Folder() string {
 func Project(rules []mirrors.Rule, node Node) Tree {
 	p := newProjection(rules, node)
 	var tree Tree
-	for _, host := range slices.Sorted(maps.Keys(p.byHost)) {
-		if mirrors.Scope(host).IsWildcard() {
-			continue
-		}
-		tree.add(host, p.byHost[host], p.rulesOf(host), p.project)
+	for _, host := range p.hosts() {
+		p.add(&tree, host, p.byHost[host], p.rulesOf(host), p.project)
 	}
 	wildcards := p.wildcards(&tree)
-	tree.add(DefaultHost, wildcards, wildcards, p.projectWildcards)
+	p.add(&tree, DefaultHost, wildcards, wildcards, p.projectWildcards)
 	slices.SortFunc(tree.Files, func(a, b File) int { return cmp.Compare(a.Path, b.Path) })
 	slices.SortFunc(tree.Pending, func(a, b Pending) int { return cmp.Compare(a.Host, b.Host) })
 	return tree
@@ -100,14 +100,14 @@ func Project(rules []mirrors.Rule, node Node) Tree {
 
 // add adds the file of a host for its own rules, or, where there is a reason against it, what they leave pending. All are the
 // rules that have a say about its images.
-func (t *Tree) add(host string, own, all []*mirrors.Rule, project func(host string, all []*mirrors.Rule) (hosts []Endpoint, reason string)) {
+func (p *projection) add(t *Tree, host string, own, all []*mirrors.Rule, project func(host string, all []*mirrors.Rule) (hosts []Endpoint, reason string)) {
 	for _, rule := range own {
 		if err := rule.Validate(); err != nil { // nothing that Merge or Decode let through
 			t.Pending = append(t.Pending, pending(host, all, err.Error())...)
 			return
 		}
 	}
-	if !slices.ContainsFunc(own, saysAnything) {
+	if !slices.ContainsFunc(own, saysAnything) && (p.node.Redirector == "" || !p.watches(host)) {
 		return // carve-outs (E5), of nothing or of a wildcard, which the default host's redirector knows
 	}
 	if host != DefaultHost && len(host)+len("/x") > mirrors.MaxNameLength {
@@ -121,9 +121,9 @@ func (t *Tree) add(host string, own, all []*mirrors.Rule, project func(host stri
 			f := fileOf(host, hosts)
 			instead = &f
 		}
-		for _, p := range pending(host, all, reason) {
-			p.Instead = instead
-			t.Pending = append(t.Pending, p)
+		for _, left := range pending(host, all, reason) {
+			left.Instead = instead
+			t.Pending = append(t.Pending, left)
 		}
 	case len(hosts) > 0:
 		t.Files = append(t.Files, fileOf(host, hosts))
@@ -174,6 +174,7 @@ func newProjection(rules []mirrors.Rule, node Node) *projection {
 	for _, list := range p.byHost {
 		slices.SortFunc(list, func(a, b *mirrors.Rule) int { return cmp.Compare(a.Source, b.Source) })
 	}
+	p.node.Watched = sources(node.Watched)
 	slices.Sort(p.blocked)
 	slices.Sort(p.open)
 	return p
@@ -191,14 +192,16 @@ func (p *projection) rulesOf(host string) []*mirrors.Rule {
 // project returns where containerd asks for images of a host. With a reason why that cannot be told, it returns what closes the host meanwhile, if
 // anything can. Neither means that nothing is to be said: containerd goes to the source by itself.
 func (p *projection) project(host string, rules []*mirrors.Rule) (hosts []Endpoint, reason string) {
-	if rule := rules[0]; len(rules) == 1 && rule.Source == mirrors.Scope(host) && sameForAll(rule) {
+	if len(rules) == 1 && rules[0].Source == mirrors.Scope(host) && sameForAll(rules[0]) {
+		rule := rules[0]
 		usable, needsRedirector := p.usable(rule)
 		switch {
 		case needsRedirector:
 		case len(usable) > 0, rule.Insecure && !rule.Blocked:
-			return p.direct(rule, usable), ""
-		case rule.NoneServes(mirrors.ByDigest) && p.node.Redirector == "": // nobody there to say so: the name that nobody has closes it too
-			return p.direct(rule, rule.Mirrors), ""
+			return p.standingBehind(rule, usable), ""
+		case p.node.Redirector != "": // which sees who goes to the source, or says why nobody may
+		case rule.NoneServes(mirrors.ByDigest): // nobody there to say so: the name that nobody has closes it too
+			return alone(p.direct(rule, rule.Mirrors)), ""
 		case !rule.Blocked:
 			return nil, ""
 		}

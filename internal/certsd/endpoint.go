@@ -76,9 +76,7 @@ func enumerate(c Certificates) string {
 	return strings.Join(names, ", ")
 }
 
-// direct returns where the images of a rule's host come from, in order; the last one becomes the server. It has at least
-// two, because containerd 1.6 refuses a file without a host table (N3), and then would go to the source, blocked or not. So
-// a lone mirror of a blocked source is asked twice.
+// direct returns where the images of a rule's host come from, in order; the last one becomes the server.
 func (p *projection) direct(rule *mirrors.Rule, usable []mirrors.Mirror) []Endpoint {
 	var all []Endpoint
 	host := rule.Source.Host()
@@ -96,11 +94,17 @@ func (p *projection) direct(rule *mirrors.Rule, usable []mirrors.Mirror) []Endpo
 	if !rule.Blocked {
 		all = append(all, p.source(host, rule.Insecure || route.IsLoopback(host))...)
 	}
-	if len(all) == 1 {
-		all = append(all, all[0])
-	}
 	server := len(all) - 1
 	return append(unique(all[:server]), all[server])
+}
+
+// alone returns such endpoints for a file that has no others. There are at least two, because containerd 1.6 refuses a file without a host table (N3), and
+// then would go to the source, blocked or not. So a lone mirror of a blocked source is asked twice.
+func alone(direct []Endpoint) []Endpoint {
+	if len(direct) == 1 {
+		return append(direct, direct[0])
+	}
+	return direct
 }
 
 // source returns the ways to a registry itself, with the certificates that lie beside its hosts.toml.

@@ -64,6 +64,15 @@ func parse(t failer, host string, content []byte) []certsd.Endpoint {
 	return hosts
 }
 
+// cutEntries takes the redirector's entries from the endpoints that stand behind them.
+func cutEntries(hosts []certsd.Endpoint) (entries, behind []certsd.Endpoint) {
+	n := 0
+	for n < len(hosts) && strings.HasPrefix(hosts[n].Path, route.RedirectorPath) {
+		n++
+	}
+	return hosts[:n], hosts[n:]
+}
+
 // describe writes a tree as a line a host, in the order of files and then of pending hosts: "s.com: https://m.com/v2
 // [digest], redirector/0 [digest]", "s.com: pending".
 func describe(t *testing.T, tree certsd.Tree) []string {

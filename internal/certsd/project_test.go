@@ -4,6 +4,7 @@
 package certsd_test
 
 import (
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +13,8 @@ import (
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 )
 
+// TestRulesBecomeEndpoints is about what hosts.toml can say by itself: all that there is without a redirector, and what stands behind its entries where
+// there is one.
 func TestRulesBecomeEndpoints(t *testing.T) {
 	for _, c := range []struct {
 		name, sets string
@@ -24,10 +27,6 @@ func TestRulesBecomeEndpoints(t *testing.T) {
 			sets: "a: s.com -> m.com, n.com/q [Never]", want: []string{"s.com: https://m.com/v2 [digest], https://n.com/v2/q [digest]"}},
 		{name: "the only mirror of a blocked source is asked twice, for 1.6 wants a table",
 			sets: "a: s.com -> m.com [Never]", want: []string{"s.com: https://m.com/v2 [digest], https://m.com/v2 [digest]"}},
-		{name: "a blocked source without usable mirrors is refused by the redirector",
-			sets: "a: s.com -> mirror [Never]", want: []string{"s.com: redirector/0 [digest], redirector/source"}},
-		{name: "so is one whose mirrors cannot exist, so that the user reads why",
-			sets: "a: s.com -> blocked.invalid, x.invalid:5000/y [Never]", want: []string{"s.com: redirector/0 [digest], redirector/1 [digest], redirector/source"}},
 		{name: "a mirror that cannot exist is not asked beside others",
 			sets: "a: s.com -> blocked.invalid, m.com [Never]\na: t.com -> x.invalid, m.com", want: []string{
 				"s.com: https://m.com/v2 [digest], https://m.com/v2 [digest]", "t.com: https://m.com/v2 [digest], https://t.com/v2"}},
@@ -88,7 +87,7 @@ func TestRulesBecomeEndpoints(t *testing.T) {
 				"s.com:5000: https://n.com/v2 [digest], https://s.com:5000/v2"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			tree := project(t, c.sets, c.insecure...)
+			tree := projectOn(t, certsd.Node{}, c.sets, c.insecure...)
 			got := describe(t, tree)
 			slices.Sort(got)
 			slices.Sort(c.want)
@@ -96,88 +95,22 @@ func TestRulesBecomeEndpoints(t *testing.T) {
 			if !slices.IsSortedFunc(tree.Files, func(a, b certsd.File) int { return strings.Compare(a.Path, b.Path) }) {
 				t.Errorf("the files are out of order")
 			}
+			for _, f := range project(t, c.sets, c.insecure...).Files {
+				entries, behind := cutEntries(parse(t, f.Host, f.Content))
+				at := slices.IndexFunc(tree.Files, func(straight certsd.File) bool { return straight.Host == f.Host })
+				if at < 0 { // which the redirector alone has something to say of
+					continue
+				}
+				straight := parse(t, f.Host, tree.Files[at].Content)
+				if len(entries) > 0 && len(straight) == 2 && reflect.DeepEqual(straight[0], straight[1]) {
+					straight = straight[1:] // a lone mirror, which is asked twice only for want of another table
+				}
+				if !reflect.DeepEqual(behind, straight) {
+					t.Errorf("%s: behind the redirector's entries stand\n     %+v\nwant %+v", f.Host, behind, straight)
+				}
+			}
 		})
 	}
-}
-
-func TestWhatHostsTOMLCannotSayGoesThroughTheRedirector(t *testing.T) {
-	const one = "redirector/0 [digest]"
-	for _, c := range []struct {
-		name, sets string
-		insecure   []string
-		want       []string
-	}{
-		{name: "a source below a host, and the source itself for the rest", sets: "a: s.com/x -> m.com/x", want: []string{"s.com: " + one + ", https://s.com/v2"}},
-		{name: "as many ranks as the longest list has mirrors", sets: "a: s.com -> m.com\na: s.com/x -> a.com, b.com, c.com\na: s.com/y -> (none)", want: []string{
-			"s.com: " + one + ", redirector/1 [digest], redirector/2 [digest], https://s.com/v2"}},
-		{name: "a host with a blocked source below, whose rest the redirector sends to the source",
-			sets: "a: s.com -> m.com\na: s.com/x -> m.com/x [Never]", want: []string{"s.com: " + one + ", redirector/source"}},
-		{name: "a blocked host with a carve-out below", sets: "a: s.com -> m.com [Never]\na: s.com/x -> (none)", want: []string{"s.com: " + one + ", redirector/source"}},
-		{name: "Docker Hub", sets: "a: docker.io/library -> m.com", want: []string{"docker.io: " + one + ", https://registry-1.docker.io/v2"}},
-		{name: "an insecure host", sets: "a: s.com/x -> m.com", insecure: []string{"s.com"}, want: []string{
-			"s.com: " + one + ", https://s.com/v2 [any certificate], http://s.com/v2"}},
-		{name: "a host that is insecure in part only", sets: "a: s.com/x -> m.com\na: s.com/y -> m.com", insecure: []string{"s.com/x"}, want: []string{
-			"s.com: " + one + ", redirector/insecure, https://s.com/v2"}},
-		{name: "a wildcard that is insecure", sets: "a: *.s.com -> m.com", insecure: []string{"*.s.com"}, want: []string{
-			"_default: " + one + ", redirector/insecure, itself"}},
-		{name: "a registry with a mirror that not every name can be rewritten to", sets: "a: s.com -> docker.io, m.com", want: []string{
-			"s.com: " + one + ", redirector/1 [digest], https://s.com/v2"}},
-		{name: "a loopback host", sets: "a: localhost:5000/x -> m.com", want: []string{
-			"localhost:5000: " + one + ", https://localhost:5000/v2 [any certificate], http://localhost:5000/v2"}},
-		{name: "a wildcard, and not the host below it that has mirrors of its own", sets: "a: *.s.com -> m.com, n.com\na: a.s.com -> n.com", want: []string{
-			"_default: " + one + ", redirector/1 [digest], itself", "a.s.com: https://n.com/v2 [digest], https://a.s.com/v2"}},
-		{name: "what is below a wildcard but in none of the host's sources", sets: "a: *.s.com -> m.com, n.com\na: a.s.com/x -> n.com", want: []string{
-			"_default: " + one + ", redirector/1 [digest], itself", "a.s.com: " + one + ", redirector/1 [digest], https://a.s.com/v2"}},
-		{name: "carve-outs of a wildcard, which need no file", sets: "a: *.s.com -> m.com\na: a.s.com/x -> (none)\na: b.s.com -> (none)", want: []string{
-			"_default: " + one + ", itself"}},
-		{name: "a host below a wildcard that is blocked", sets: "a: *.s.com -> m.com [Never]\na: a.s.com/x -> n.com", want: []string{
-			"a.s.com: " + one + ", redirector/source", "*.s.com: pending [blocked]"}},
-		{name: "a mirror that is blocked in part", sets: "a: s.com -> m.com, n.com\na: m.com/x -> n.com [Never]", want: []string{
-			"m.com: " + one + ", redirector/source", "s.com: " + one + ", redirector/1 [digest], https://s.com/v2"}},
-		{name: "a mirror that is blocked in part, among blocked sources with names like its own",
-			sets: "a: s.com -> m.com\na: m.com-x.org -> n.com [Never]\na: m.com.x -> n.com [Never]\na: m.com/x -> n.com [Never]", want: []string{
-				"m.com-x.org: https://n.com/v2 [digest], https://n.com/v2 [digest]", "m.com.x: https://n.com/v2 [digest], https://n.com/v2 [digest]",
-				"m.com: " + one + ", redirector/source", "s.com: " + one + ", https://s.com/v2"}},
-		{name: "a blocked mirror with an opening", sets: "a: s.com -> m.com, n.com\na: m.com -> n.com [Never]\na: m.com/x -> (none)", want: []string{
-			"m.com: " + one + ", redirector/source", "s.com: " + one + ", redirector/1 [digest], https://s.com/v2"}},
-		{name: "not a mirror whose name only begins like a blocked one", sets: "a: s.com -> m.com/x\na: m.com/xy -> n.com [Never]", want: []string{
-			"m.com: " + one + ", redirector/source", "s.com: https://m.com/v2/x [digest], https://s.com/v2"}},
-		{name: "not a mirror in an opening", sets: "a: s.com -> m.com/x/y\na: m.com -> n.com [Never]\na: m.com/x -> (none)", want: []string{
-			"m.com: " + one + ", redirector/source", "s.com: https://m.com/v2/x/y [digest], https://s.com/v2"}},
-		{name: "a blocked source whose mirrors are blocked", sets: "a: s.com -> m.com/s, s.com/s [Never]\na: m.com -> n.com [Never]", want: []string{
-			"m.com: https://n.com/v2 [digest], https://n.com/v2 [digest]", "s.com: " + one + ", redirector/1 [digest], redirector/source"}},
-		{name: "not an open source whose mirrors are blocked: it has nothing to say", sets: "a: s.com -> m.com/s, s.com, m.com/t\na: *.com -> n.org [Never]\na: s.com -> m.com", want: []string{
-			"*.com: pending [blocked]"}},
-		{name: "not carve-outs of nothing", sets: "a: s.com -> (none)\na: t.com/x -> (none)\na: *.u.com -> (none)"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			expect(t, "tree", describe(t, project(t, c.sets, c.insecure...)), c.want)
-		})
-	}
-}
-
-func TestABlockedWildcardIsForNodesThatAllowForIt(t *testing.T) {
-	const sets = "a: *.s.com -> m.com [Never]\na: *.t.com -> m.com, n.com\na: *.u.com -> (none)"
-	expect(t, "not allowed", describe(t, project(t, sets)), []string{"_default: redirector/0 [digest], redirector/1 [digest], itself", "*.s.com: pending [blocked]"})
-	expect(t, "allowed", describe(t, projectOn(t, certsd.Node{Redirector: redirector, AllowDefaultHost: true}, sets)),
-		[]string{"_default: redirector/0 [digest], redirector/1 [digest], redirector/source"})
-}
-
-func TestWithoutARedirectorOnlyWhatHostsTOMLCanSayIsWritten(t *testing.T) {
-	tree := projectOn(t, certsd.Node{AllowDefaultHost: true}, "a: s.com -> m.com\na: t.com/x -> m.com\na: t.com/y -> m.com [Never]\na: *.u.com -> m.com\na: *.v.com -> m.com [Never]")
-	expect(t, "tree", describe(t, tree), []string{"s.com: https://m.com/v2 [digest], https://s.com/v2", "*.u.com: pending", "*.v.com: pending [blocked]", "t.com: pending [blocked]"})
-	expect(t, "folders", []string{tree.Pending[0].Folder(), tree.Pending[2].Folder(), certsd.Pending{Host: "s.com:1"}.Folder()}, []string{"_default", "t.com", "s.com_1_"})
-}
-
-func TestWithoutARedirectorASourceStaysClosedByMirrorsThatCannotExist(t *testing.T) {
-	tree := projectOn(t, certsd.Node{}, "a: s.com -> blocked.invalid [Never]")
-	expect(t, "tree", describe(t, tree), []string{"s.com: https://blocked.invalid/v2 [digest], https://blocked.invalid/v2 [digest]"})
-}
-
-func TestAMirrorThatHostsTOMLCannotSayAllAboutIsStreamed(t *testing.T) {
-	node := certsd.Node{Redirector: redirector, Streamed: func(mirror mirrors.Scope) bool { return mirror == "m.com:5000" || mirror == "m.com:5000/q" }}
-	expect(t, "tree", describe(t, projectOn(t, node, "a: s.com -> m.com:5000/q\na: t.com -> m.com/q\na: u.com -> m.com:5000 [Never]")), []string{
-		"s.com: redirector/0 [digest], https://s.com/v2", "t.com: https://m.com/v2/q [digest], https://t.com/v2", "u.com: redirector/0 [digest], redirector/source"})
 }
 
 func TestCertificatesBesideAFileAreCarriedOverToTheSource(t *testing.T) {
@@ -192,13 +125,14 @@ func TestCertificatesBesideAFileAreCarriedOverToTheSource(t *testing.T) {
 		return found
 	}}
 	const own = " [b.crt d.crt] [[a.cert a.key] [c.cert c.cert]]"
-	expect(t, "tree", describe(t, projectOn(t, node, "a: s.com -> m.com, s.com, n.com\na: docker.io/x -> m.com\na: u.com -> m.com\na: v.com/x -> m.com [Never]\na: w.com -> m.com [Never]\na: i.com -> m.com", "i.com")),
+	expect(t, "tree", describe(t, projectOn(t, node, "a: s.com -> m.com, s.com, n.com\na: docker.io/x -> m.com\na: u.com -> m.com\na: v.com/x -> m.com [Never]\na: w.com -> m.com [Never]\na: i.com -> m.com\na: p.com/x -> m.com\na: p.com/y -> m.com", "i.com", "p.com/x")),
 		[]string{
 			"docker.io: redirector/0 [digest], https://registry-1.docker.io/v2" + own,
 			"i.com: https://m.com/v2 [digest], https://i.com/v2 [any certificate]" + own + ", http://i.com/v2",
+			"p.com: redirector/0 [digest], redirector/source, https://p.com/v2" + own, // of which a part is insecure, and streamed
 			"s.com: https://m.com/v2 [digest], https://s.com/v2 [digest]" + own + ", https://n.com/v2 [digest], https://s.com/v2" + own,
-			"u.com: https://m.com/v2 [digest], https://u.com/v2",
-			"w.com: https://m.com/v2 [digest], https://m.com/v2 [digest]",
+			"u.com: redirector/0 [digest], redirector/source, https://m.com/v2 [digest], https://u.com/v2",
+			"w.com: redirector/0 [digest], redirector/source, https://m.com/v2 [digest]",
 			"v.com: pending [blocked]"})
 	for _, name := range []string{"README", "x.crt\"]", "..crt", "hosts.toml"} {
 		if _, other := certsd.FindCertificates([]string{"a.crt", name}); other != name {

@@ -70,7 +70,7 @@ func implied(hosts []certsd.Endpoint, router *route.Router, host string, ref mir
 		location := e.Host + strings.TrimPrefix(e.Path, "/v2") + strings.TrimPrefix(ref.Name, host)
 		if _, entry, _, ok := route.CutPath(e.Path); ok {
 			switch rank, isRank := entry.Rank(); {
-			case isRank && rank >= len(way.Mirrors), !isRank && way.IsBlocked(), entry == route.InsecureSource && !way.Source.Insecure:
+			case isRank && rank >= len(way.Mirrors), !isRank && way.IsBlocked():
 				continue
 			case isRank:
 				location = way.Mirrors[rank].Host + "/" + way.Mirrors[rank].Repository
@@ -91,33 +91,55 @@ func implied(hosts []certsd.Endpoint, router *route.Router, host string, ref mir
 	return slices.Compact(all)
 }
 
+// byHost returns the files of a tree by their host, and the hosts that are pending.
+func byHost(tree certsd.Tree) (files map[string]certsd.File, isPending map[string]bool) {
+	files, isPending = make(map[string]certsd.File), make(map[string]bool)
+	for _, f := range tree.Files {
+		files[f.Host] = f
+	}
+	for _, p := range tree.Pending {
+		isPending[p.Host] = true
+	}
+	return files, isPending
+}
+
+// standIn returns where containerd looks for a reference by the file that there would be without a redirector; or, where there is none, the source, unless
+// something is blocked of what the file with the redirector is for.
+func standIn(t failer, rules []mirrors.Rule, node certsd.Node, of string, router *route.Router, ref mirrors.Reference) []string {
+	t.Helper()
+	node.Redirector = ""
+	files, _ := byHost(certsd.Project(rules, node))
+	host := mirrors.Scope(ref.Name).Host()
+	if f, ok := files[of]; ok {
+		return implied(parse(t, of, f.Content), router, host, ref)
+	}
+	for i := range rules {
+		source := rules[i].Source
+		isOf := source.Host() == host || source == router.Wildcard(host)
+		if of == certsd.DefaultHost {
+			isOf = source.IsWildcard() && node.AllowDefaultHost
+		}
+		if isOf && rules[i].Blocked {
+			return nil
+		}
+	}
+	return []string{ref.String()}
+}
+
 // TestContainerdPullsFromWhereWeSay is N5 for hosts with a file, for those that the default host's file is for, and for
-// hosts of which nothing is said at all.
+// hosts of which nothing is said at all. The redirector's entries say it alone, so that what stands behind changes nothing while the agent is there; and that
+// says, while it is away, what it would say without any redirector.
 func TestContainerdPullsFromWhereWeSay(t *testing.T) {
-	drawn, compared, redirected, wild, blocked := 0, 0, 0, 0, 0
+	drawn, compared, redirected, behind, wild, blocked := 0, 0, 0, 0, 0, 0
 	rapid.Check(t, func(t *rapid.T) {
 		rules := drawRules(t)
-		node := certsd.Node{Redirector: redirector, AllowDefaultHost: rapid.Bool().Draw(t, "allow")}
-		tree, index, router := certsd.Project(rules, node), mirrors.NewIndex(rules), route.NewRouter(rules)
-		files, isPending := make(map[string]certsd.File), make(map[string]bool)
-		for _, f := range tree.Files {
-			files[f.Host] = f
-		}
-		for _, p := range tree.Pending {
-			isPending[p.Host] = true
-		}
+		node := certsd.Node{Redirector: redirector, AllowDefaultHost: rapid.Bool().Draw(t, "allow"),
+			Watched: rapid.SliceOfN(rapid.SampledFrom([]mirrors.Scope{"s.com", "k.com/x", "n.com:5000", "*.s.com"}), 0, 2).Draw(t, "watched")}
+		index, router := mirrors.NewIndex(rules), route.NewRouter(rules)
+		files, isPending := byHost(certsd.Project(rules, node))
 		for range 20 {
-			host := rapid.SampledFrom([]string{"m.com", "n.com:5000", "k.com", "a.s.com", "s.com"}).Draw(t, "host")
-			if len(rules) > 0 && rapid.IntRange(0, 3).Draw(t, "free") > 0 {
-				host = rapid.SampledFrom(rules).Draw(t, "rule").Source.Host()
-				host = strings.Replace(host, "*", "b", 1)
-			}
-			// Two components: docker.io/x has another name.
-			path := rapid.SampledFrom([]string{"/x/y", "/x/y/z", "/z/x", "/v2/x"}).Draw(t, "path")
-			ref, err := mirrors.ParseReference(host + path + rapid.SampledFrom([]string{digest, digest, ":1"}).Draw(t, "suffix"))
-			if err != nil {
-				t.Fatal(err)
-			}
+			ref := drawReference(t, rules)
+			host := mirrors.Scope(ref.Name).Host()
 			drawn++
 			resolution := index.Resolve(ref)
 			f, ok := files[host]
@@ -134,13 +156,20 @@ func TestContainerdPullsFromWhereWeSay(t *testing.T) {
 			}
 			want, got := slices.Compact(want), []string{ref.String()}
 			if ok {
-				got = implied(parse(t, f.Host, f.Content), router, host, ref)
+				entries, rest := cutEntries(parse(t, f.Host, f.Content))
+				if got = implied(rest, router, host, ref); len(entries) > 0 {
+					redirected++
+					if away := standIn(t, rules, node, f.Host, router, ref); !slices.Equal(got, away) {
+						t.Fatalf("%s: while the agent is away:\n got  %q\n want %q\n%s", ref, got, away, f.Content)
+					}
+					if len(rest) > 0 {
+						behind++
+					}
+					got = implied(entries, router, host, ref)
+				}
 			}
 			if !slices.Equal(got, want) {
 				t.Fatalf("%s:\n got  %q\n want %q\n%s", ref, got, want, f.Content)
-			}
-			if strings.Contains(string(f.Content), "_mirrorset") {
-				redirected++
 			}
 			if resolution.Rule != nil && resolution.Rule.Source.IsWildcard() {
 				wild++
@@ -150,10 +179,26 @@ func TestContainerdPullsFromWhereWeSay(t *testing.T) {
 			}
 		}
 	})
-	t.Logf("of %d draws, %d were compared, %d through the redirector, %d of a wildcard, %d of a blocked source", drawn, compared, redirected, wild, blocked)
-	if !t.Failed() && (compared < drawn*9/10 || redirected < drawn/5 || wild < drawn/100 || blocked < drawn/20) {
+	t.Logf("of %d draws, %d were compared, %d through the redirector, %d with more behind, %d of a wildcard, %d of a blocked source", drawn, compared, redirected, behind, wild, blocked)
+	if !t.Failed() && (compared < drawn*9/10 || redirected < drawn/2 || behind < drawn/5 || wild < drawn/100 || blocked < drawn/20) {
 		t.Error("that is too little")
 	}
+}
+
+// drawReference draws an image, mostly of a registry that rules name.
+func drawReference(t *rapid.T, rules []mirrors.Rule) mirrors.Reference {
+	host := rapid.SampledFrom([]string{"m.com", "n.com:5000", "k.com", "a.s.com", "s.com"}).Draw(t, "host")
+	if len(rules) > 0 && rapid.IntRange(0, 3).Draw(t, "free") > 0 {
+		host = rapid.SampledFrom(rules).Draw(t, "rule").Source.Host()
+		host = strings.Replace(host, "*", "b", 1)
+	}
+	// Two components: docker.io/x has another name.
+	path := rapid.SampledFrom([]string{"/x/y", "/x/y/z", "/z/x", "/v2/x"}).Draw(t, "path")
+	ref, err := mirrors.ParseReference(host + path + rapid.SampledFrom([]string{digest, digest, ":1"}).Draw(t, "suffix"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ref
 }
 
 // TestABlockedSourceStandsNowhere is N4: neither in its own file nor, by Q4, in another.

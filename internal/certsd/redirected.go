@@ -11,6 +11,28 @@ import (
 	"github.com/mirrorset/mirrorset/internal/route"
 )
 
+// standingBehind returns the endpoints of a host that hosts.toml alone can say all about, and which containerd asks first by way of the redirector, so
+// that it passes over a mirror that hangs or has other content, says who refuses, and counts. What hosts.toml can say stands behind: it stands in while the
+// agent is away, as nobody refuses a connection sooner than a port where nobody listens. While the agent is there, containerd comes to it only after all
+// else failed (ADR 11).
+func (p *projection) standingBehind(rule *mirrors.Rule, usable []mirrors.Mirror) []Endpoint {
+	host, straight := rule.Source.Host(), p.direct(rule, usable)
+	switch {
+	case p.node.Redirector == "", !rule.Blocked && p.carriesItself(host):
+		return alone(straight)
+	case len(usable) == 0 && !p.watches(host): // an insecure source without mirrors, of which there is nothing to tell
+		return straight
+	}
+	return append(append(p.ranks(host, []*mirrors.Rule{rule}), p.entry(host, route.Source)), straight...)
+}
+
+// carriesItself reports whether containerd goes to an open source past the redirector, because certificates lie beside its hosts.toml. No entry of the
+// redirector can have them (N4): sent on from there, containerd would fail at the source, and then go there again by itself. It does so where the source is
+// watched, because to see nothing would look like nothing to be refused.
+func (p *projection) carriesItself(host string) bool {
+	return !p.certificates(host).isEmpty() && !p.watches(host)
+}
+
 // redirected returns the endpoints of a host whose images the redirector sends on, given all rules that have a say about
 // them.
 func (p *projection) redirected(host string, rules []*mirrors.Rule) (hosts []Endpoint, reason string) {
@@ -25,13 +47,11 @@ func (p *projection) redirected(host string, rules []*mirrors.Rule) (hosts []End
 		}
 		return append(hosts, p.entry(host, route.Source)), ""
 	}
-	if !slices.ContainsFunc(rules, isSecure) || route.IsLoopback(host) {
-		return append(hosts, p.source(host, true)...), ""
+	insecure := len(rules) > 0 && !slices.ContainsFunc(rules, isSecure)
+	if !p.carriesItself(host) || !insecure && slices.ContainsFunc(rules, isInsecure) { // of which the redirector streams the insecure part
+		hosts = append(hosts, p.entry(host, route.Source))
 	}
-	if slices.ContainsFunc(rules, isInsecure) {
-		hosts = append(hosts, p.entry(host, route.InsecureSource))
-	}
-	return append(hosts, p.source(host, false)...), ""
+	return append(hosts, p.source(host, insecure || route.IsLoopback(host))...), ""
 }
 
 // nowhere is where nobody can listen, so that a connection is refused at once.
@@ -83,17 +103,14 @@ func (p *projection) entry(host string, e route.Entry) Endpoint {
 }
 
 // projectWildcards returns the endpoints of every registry that has no folder. Where none of the wildcards is blocked, the
-// last of them is the registry itself, as if there were no file.
+// last of them is the registry itself, as if there were no file: it stands in while the agent is away.
 func (p *projection) projectWildcards(host string, rules []*mirrors.Rule) (hosts []Endpoint, reason string) {
 	if p.node.Redirector == "" {
 		return closing(rules), "a wildcard goes through the redirector, and that does not run"
 	}
-	hosts = p.ranks(host, rules)
-	if slices.ContainsFunc(rules, isBlocked) {
-		return append(hosts, p.entry(host, route.Source)), ""
+	hosts = append(p.ranks(host, rules), p.entry(host, route.Source))
+	if !slices.ContainsFunc(rules, isBlocked) {
+		hosts = append(hosts, Endpoint{})
 	}
-	if slices.ContainsFunc(rules, isInsecure) {
-		hosts = append(hosts, p.entry(host, route.InsecureSource))
-	}
-	return append(hosts, Endpoint{}), ""
+	return hosts, ""
 }

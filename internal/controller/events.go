@@ -20,6 +20,7 @@ import (
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
+	"github.com/mirrorset/mirrorset/internal/controller/setstatus"
 	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/standing"
@@ -29,6 +30,7 @@ import (
 const (
 	actionMerge = "Merge"
 	actionApply = "Apply"
+	actionPull  = "Pull"
 )
 
 // maxNote bounds the text of an event; the API server takes no more.
@@ -47,8 +49,8 @@ type Events struct {
 
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
-// ofSet tells of new findings about a set, of its having come into force or its failing to, of its being lost and its recovery, and of what
-// keeps a change of it from the nodes until somebody acts.
+// ofSet tells of new findings about a set, of its having come into force or its failing to, of its being lost and its recovery, of what
+// keeps a change of it from the nodes until somebody acts, and of faults of its mirrors.
 func (e *Events) ofSet(set *kinds.Set, before, after configv1.MirrorSetStatus) {
 	known := make(map[string]bool, len(before.Findings))
 	for _, f := range before.Findings {
@@ -82,6 +84,10 @@ func (e *Events) ofSet(set *kinds.Set, before, after configv1.MirrorSetStatus) {
 		case configv1.ReasonNodesFailing, configv1.ReasonDegraded, configv1.ReasonCanaryFailed, configv1.ReasonNoCanaries:
 			e.Recorder.Eventf(set.Object, nil, corev1.EventTypeWarning, c.Reason, actionApply, "%s", note(c.Message))
 		}
+	}
+	if c := setstatus.NewsOfMirrors(before, after); c != nil {
+		kind := map[bool]string{true: corev1.EventTypeWarning, false: corev1.EventTypeNormal}[c.Status == metav1.ConditionFalse]
+		e.Recorder.Eventf(set.Object, nil, kind, c.Reason, actionPull, "%s", note(c.Message))
 	}
 }
 

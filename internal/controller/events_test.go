@@ -61,6 +61,30 @@ func TestAChangeThatIsHeldUpIsToldOnce(t *testing.T) {
 	}
 }
 
+func TestAMirrorThatNodesCannotPullFromIsToldOnce(t *testing.T) { // V8
+	recorder := events.NewFakeRecorder(10)
+	e := &Events{Recorder: recorder}
+	set := &snapshotOf(t, "a: s.com -> m.com").Sets[0]
+	before := configv1.MirrorSetStatus{}
+	for i, step := range []struct {
+		is              metav1.ConditionStatus
+		reason, message string
+		want            []string
+	}{
+		{metav1.ConditionTrue, configv1.ReasonNoFaultReported, "none", nil},
+		{metav1.ConditionFalse, configv1.ReasonMirrorFaults, "m.com for node-1", []string{"Warning MirrorFaults m.com for node-1"}},
+		{metav1.ConditionFalse, configv1.ReasonMirrorFaults, "m.com for node-1, node-2", nil},
+		{metav1.ConditionTrue, configv1.ReasonNoFaultReported, "none", []string{"Normal NoFaultReported none"}},
+	} {
+		after := configv1.MirrorSetStatus{Conditions: []metav1.Condition{{Type: configv1.ConditionMirrorsReachable, Status: step.is, Reason: step.reason, Message: step.message}}}
+		e.ofSet(set, before, after)
+		if got := told(recorder); !slices.Equal(got, step.want) {
+			t.Errorf("step %d: the events are %q, want %q", i, got, step.want)
+		}
+		before = after
+	}
+}
+
 // TestANodeWhoseImagesCannotBePulledAgainIsToldOnce also wants nothing told of a node where all is well from the first trial on.
 func TestANodeWhoseImagesCannotBePulledAgainIsToldOnce(t *testing.T) {
 	recorder := events.NewFakeRecorder(10)

@@ -181,7 +181,7 @@ func (p *Publisher) Publish(ctx context.Context) (result ctrl.Result, served boo
 	}
 	again, err := p.follow(ctx, current, plan.Seen{
 		Now: now, Sources: sources, SetsDigest: kinds.DigestOf(sets), Published: p.configMap().Seen(current), Nodes: p.reports(ctx),
-		Rules: snapshot.Result.Rules, Text: text, Format: formatOf(snapshot.Result.Rules), Blockers: blockersOf(snapshot.Result.Rules),
+		Rules: snapshot.Result.Rules, Text: text, Format: formatOf(snapshot.Result.Rules), Blockers: blockersOf(snapshot.Result.Rules), Shadow: shadowOf(&snapshot.Result),
 	}, snapshot)
 	if again > 0 && (result.RequeueAfter == 0 || again < result.RequeueAfter) {
 		result.RequeueAfter = again

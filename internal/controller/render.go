@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/mirrors/shadow"
 	"github.com/mirrorset/mirrorset/internal/payload"
 	"github.com/mirrorset/mirrorset/internal/registriesconf"
 )
@@ -39,4 +40,12 @@ func blockersOf(rules []mirrors.Rule) map[string]string {
 		}
 	}
 	return blockers
+}
+
+// shadowOf names the sets in shadow mode that watch sources; nil where they say that nobody counts for them (docs/semantics.md V4).
+func shadowOf(result *mirrors.Result) map[string]string {
+	if result.ShadowTooLarge || len(result.Watched) == 0 {
+		return nil
+	}
+	return shadow.Names(result.Watched)
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/history"
 	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/mirrors/compare"
 	"github.com/mirrorset/mirrorset/internal/payload"
 	"github.com/mirrorset/mirrorset/internal/plan"
 	"github.com/mirrorset/mirrorset/internal/registriesconf"
@@ -110,7 +111,7 @@ func (p *Publisher) canaries(ctx context.Context, current configmap.Current, rul
 				before = nil
 			}
 		}
-		changed = mirrors.Changed(before, rules)
+		changed = compare.Changed(before, rules)
 	}
 	var canaries []plan.Trier
 	for _, m := range members {

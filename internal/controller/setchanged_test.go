@@ -32,6 +32,8 @@ func TestASetThatWasMadeAnewWhileNobodyWatchedHasChanged(t *testing.T) {
 		{"a label", object("1", 1), object("1", 1), false},
 		{"the spec", object("1", 1), object("1", 2), true},
 		{"insecure mirrors", object("1", 1), annotated(mirrors.InsecureAnnotation, "m.com"), true},
+		{"shadow mode", object("1", 1), annotated(mirrors.EnforcementAnnotation, "shadow"), true},
+		{"shadow mode no more", annotated(mirrors.EnforcementAnnotation, "shadow"), object("1", 1), true},
 		{"no insecure mirrors any more", annotated(mirrors.InsecureAnnotation, "m.com"), object("1", 1), true},
 		{"another annotation", object("1", 1), annotated("example.com/owner", "me"), false},
 		{"made anew", object("1", 1), object("2", 1), true},

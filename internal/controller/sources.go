@@ -179,7 +179,7 @@ func hasStatus(crd *apiextensionsv1.CustomResourceDefinition) bool {
 		v := &crd.Spec.Versions[i]
 		if v.Name == configv1.GroupVersion.Version && v.Subresources != nil && v.Subresources.Status != nil && v.Schema != nil && v.Schema.OpenAPIV3Schema != nil {
 			has := v.Schema.OpenAPIV3Schema.Properties["status"].Properties
-			for _, field := range []string{"observedGeneration", "revision", "sources", "mirrors", "conditions", "findings"} {
+			for _, field := range []string{"observedGeneration", "revision", "sources", "mirrors", "conditions", "findings", "shadow"} {
 				if _, ok := has[field]; !ok {
 					return false
 				}

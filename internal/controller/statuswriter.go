@@ -80,7 +80,7 @@ func (w *StatusWriter) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Resu
 	}
 	members := setstatus.NewFleet(fleet.Members(nodes, reports, w.Settings))
 	members.Unseen = err != nil
-	now, j := time.Now(), setstatus.Judge(published.Result)
+	now, j := time.Now(), setstatus.Judge(published.Result, &members)
 	var result ctrl.Result
 	var failed []error
 	kept := make(map[types.UID]written, len(published.Sets))
@@ -135,11 +135,15 @@ func (w *StatusWriter) before(set *kinds.Set, published *Snapshot) written {
 	return written{status: *set.Status, at: last.at, pace: last.pace}
 }
 
+// counted are the annotations of a set that rules depend on. A change of them makes no new generation.
+var counted = []string{mirrors.InsecureAnnotation, mirrors.EnforcementAnnotation}
+
 // setChanged tells of another spec or annotation that counts, of another set under the same name, and of a status that somebody took. A watch that was
 // interrupted shows a set that was deleted and made anew as an update, from generation 1 to generation 1.
 func setChanged(e event.UpdateEvent) bool {
+	annotated := func(key string) bool { return e.ObjectOld.GetAnnotations()[key] != e.ObjectNew.GetAnnotations()[key] }
 	return e.ObjectOld.GetUID() != e.ObjectNew.GetUID() || e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration() ||
-		e.ObjectOld.GetAnnotations()[mirrors.InsecureAnnotation] != e.ObjectNew.GetAnnotations()[mirrors.InsecureAnnotation] || statusTaken(e)
+		slices.ContainsFunc(counted, annotated) || statusTaken(e)
 }
 
 // statusTaken tells of a change by which somebody else wrote values of their own into the status of a set, or took all of it away.

@@ -23,18 +23,28 @@ type Set struct {
 	Name       string `json:"name"`
 	UID        string `json:"uid"`
 	Generation int64  `json:"generation"`
-	// Insecure is a digest of the annotation mirrorset.io/insecure-mirrors, whose changes make no generation; empty where the set has none.
-	Insecure string `json:"insecure,omitempty"`
+	// Insecure and Enforcement are digests of the annotations mirrorset.io/insecure-mirrors and mirrorset.io/enforcement, whose changes make no
+	// generation; empty where the set has none.
+	Insecure    string `json:"insecure,omitempty"`
+	Enforcement string `json:"enforcement,omitempty"`
 }
 
 // SetOf returns the state that a set is in.
 func SetOf(s *kinds.Set) Set {
-	state := Set{Kind: s.Kind.Name, Name: s.GetName(), UID: string(s.GetUID()), Generation: s.GetGeneration()}
-	if insecure := s.GetAnnotations()[mirrors.InsecureAnnotation]; insecure != "" { // which can have 256 KiB
-		sum := sha256.Sum256([]byte(insecure))
-		state.Insecure = hex.EncodeToString(sum[:8])
+	return Set{
+		Kind: s.Kind.Name, Name: s.GetName(), UID: string(s.GetUID()), Generation: s.GetGeneration(),
+		Insecure: annotated(s, mirrors.InsecureAnnotation), Enforcement: annotated(s, mirrors.EnforcementAnnotation),
 	}
-	return state
+}
+
+// annotated returns a digest of an annotation, which can have 256 KiB; empty where there is none.
+func annotated(s *kinds.Set, key string) string {
+	value := s.GetAnnotations()[key]
+	if value == "" {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(value))
+	return hex.EncodeToString(sum[:8])
 }
 
 func compareSets(a, b Set) int {
@@ -86,7 +96,7 @@ func changes(before *Record, after []kinds.Set) []Change {
 		case there && old.UID == now.UID:
 			change.What = Changed
 		}
-		change.lastWriter(&after[i], old)
+		change.lastWriter(&after[i], old, now)
 		all = append(all, change)
 	}
 	for _, s := range was {
@@ -112,12 +122,16 @@ func since(earlier, later []Change) []Change {
 	return all
 }
 
-// lastWriter adds who wrote what a change is about, and when: whoever owns the entries of the set, or its annotation where that alone
-// changed; where nobody does, as of entries that were taken away, who wrote anything last. A status does not count.
-func (c *Change) lastWriter(s *kinds.Set, old Set) {
+// lastWriter adds who wrote what a change is about, and when: whoever owns the entries of the set, or the annotation that
+// changed where the entries did not; where nobody does, as of entries that were taken away, who wrote anything last. A status does not count.
+func (c *Change) lastWriter(s *kinds.Set, old, now Set) {
 	path := []string{"f:spec", "f:" + s.Kind.Field}
 	if c.What == Changed && c.Generation == old.Generation {
-		path = []string{"f:metadata", "f:annotations", "f:" + mirrors.InsecureAnnotation}
+		annotation := mirrors.InsecureAnnotation
+		if now.Enforcement != old.Enforcement { // which says more than which mirrors are insecure
+			annotation = mirrors.EnforcementAnnotation
+		}
+		path = []string{"f:metadata", "f:annotations", "f:" + annotation}
 	}
 	owned := false
 	for _, entry := range s.GetManagedFields() {

@@ -24,11 +24,12 @@ type Record struct {
 	Revision int64
 	// Published is when this text was first published for these sets.
 	Published metav1.Time
-	// Format, Digest, Text and Blockers are those of the payload.
+	// Format, Digest, Text, Blockers and Shadow are those of the payload.
 	Format   int
 	Digest   string
 	Text     []byte
 	Blockers map[string]string
+	Shadow   map[string]string
 	// SetsDigest names the sets that the text was of, as the ConfigMap does.
 	SetsDigest string
 	// Sets are these sets, by kind and name.
@@ -64,12 +65,12 @@ func OfUnknown(p payload.Payload) Record {
 }
 
 func withoutSets(p payload.Payload) Record {
-	return Record{Revision: p.Revision, Format: max(1, p.Format), Digest: p.Digest, Text: p.Text, Blockers: p.Blockers, SetsDigest: p.Sets}
+	return Record{Revision: p.Revision, Format: max(1, p.Format), Digest: p.Digest, Text: p.Text, Blockers: p.Blockers, Shadow: p.Shadow, SetsDigest: p.Sets}
 }
 
 // Payload returns what to publish to have the record in force again, under another revision.
 func (r *Record) Payload(revision int64) payload.Payload {
-	return payload.Payload{Format: r.Format, Revision: revision, Digest: r.Digest, Text: r.Text, Blockers: r.Blockers, Sets: r.SetsDigest}
+	return payload.Payload{Format: r.Format, Revision: revision, Digest: r.Digest, Text: r.Text, Blockers: r.Blockers, Shadow: r.Shadow, Sets: r.SetsDigest}
 }
 
 // Has reports whether the record is of this very state of a set. Where it is partial, it does not know of all sets, and says no.

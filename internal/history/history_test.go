@@ -22,12 +22,13 @@ import (
 
 const revision = 1_800_000_000_000
 
-// of is how a test says a set: name, UID, generation and its insecure mirrors.
+// of is how a test says a set: name, UID, generation and its annotations.
 type of struct {
-	name, uid  string
-	generation int64
-	insecure   string
-	written    []metav1.ManagedFieldsEntry
+	name, uid   string
+	generation  int64
+	insecure    string
+	enforcement string
+	written     []metav1.ManagedFieldsEntry
 }
 
 func sets(t *testing.T, all ...of) []kinds.Set {
@@ -35,9 +36,7 @@ func sets(t *testing.T, all ...of) []kinds.Set {
 	var list configv1.ImageDigestMirrorSetList
 	for _, s := range all {
 		object := configv1.ImageDigestMirrorSet{ObjectMeta: metav1.ObjectMeta{Name: s.name, UID: types.UID(s.uid), Generation: s.generation, ManagedFields: s.written}}
-		if s.insecure != "" {
-			object.Annotations = map[string]string{mirrors.InsecureAnnotation: s.insecure}
-		}
+		object.Annotations = map[string]string{mirrors.InsecureAnnotation: s.insecure, mirrors.EnforcementAnnotation: s.enforcement}
 		list.Items = append(list.Items, object)
 	}
 	made, err := kinds.Digest.FromList(&list)
@@ -51,6 +50,7 @@ func sets(t *testing.T, all ...of) []kinds.Set {
 const (
 	entries    = `{"f:spec": {".": {}, "f:imageDigestMirrors": {}}}`
 	annotation = `{"f:metadata": {"f:annotations": {".": {}, "f:mirrorset.io/insecure-mirrors": {}}}}`
+	enforcing  = `{"f:metadata": {"f:annotations": {".": {}, "f:mirrorset.io/enforcement": {}}}}`
 	labels     = `{"f:metadata": {"f:labels": {"f:team": {}}}, "f:spec": {}}`
 )
 
@@ -72,7 +72,8 @@ func at(minute int) *metav1.Time {
 func TestARecordSaysHowSetsChangedAndWhoWroteThem(t *testing.T) {
 	before := history.Of(payload.New(revision, nil), sets(t,
 		of{name: "same", uid: "1", generation: 1}, of{name: "edited", uid: "2", generation: 1}, of{name: "gone", uid: "3", generation: 7},
-		of{name: "anew", uid: "4", generation: 2}, of{name: "insecure", uid: "5", generation: 1, insecure: "m.com"}), nil)
+		of{name: "anew", uid: "4", generation: 2}, of{name: "insecure", uid: "5", generation: 1, insecure: "m.com"},
+		of{name: "watching", uid: "8", generation: 1, insecure: "m.com", enforcement: "shadow"}), nil)
 	for _, c := range before.Changes {
 		if c.What != history.Created {
 			t.Errorf("without a record before, %s is %s", c.Name, c.What)
@@ -88,6 +89,9 @@ func TestARecordSaysHowSetsChangedAndWhoWroteThem(t *testing.T) {
 		of{name: "anew", uid: "6", generation: 1, written: []metav1.ManagedFieldsEntry{wrote("first", labels, 1), wrote("second", "damaged", 3), {Manager: "third", Time: at(2)}}},
 		of{name: "insecure", uid: "5", generation: 1, insecure: "m.com, n.com", written: []metav1.ManagedFieldsEntry{
 			wrote("kubectl-edit", entries, 6), wrote("kubectl-annotate", annotation, 5),
+		}},
+		of{name: "watching", uid: "8", generation: 1, enforcement: "enforce", written: []metav1.ManagedFieldsEntry{
+			wrote("kubectl-edit", entries, 6), wrote("argocd", enforcing, 4), wrote("kubectl-annotate", annotation, 5),
 		}}), &before)
 	want := []history.Change{
 		{What: history.Created, Kind: "ImageDigestMirrorSet", Name: "anew", Generation: 1, By: "second", At: *at(3)},
@@ -95,6 +99,7 @@ func TestARecordSaysHowSetsChangedAndWhoWroteThem(t *testing.T) {
 		{What: history.Deleted, Kind: "ImageDigestMirrorSet", Name: "gone"},
 		{What: history.Changed, Kind: "ImageDigestMirrorSet", Name: "insecure", Generation: 1, By: "kubectl-annotate", At: *at(5)},
 		{What: history.Created, Kind: "ImageDigestMirrorSet", Name: "new", Generation: 1, By: "kubectl-create", At: *at(1)},
+		{What: history.Changed, Kind: "ImageDigestMirrorSet", Name: "watching", Generation: 1, By: "argocd", At: *at(4)},
 	}
 	if !reflect.DeepEqual(after.Changes, want) {
 		t.Errorf("the changes are %+v; want %+v", after.Changes, want)
@@ -139,7 +144,8 @@ func TestARecordThatIsPartialSaysNothingAboutSetsThatItDoesNotName(t *testing.T)
 }
 
 func TestARecordHasASetInTheStateThatItWasIn(t *testing.T) {
-	r := history.Of(payload.New(revision, nil), sets(t, of{name: "b", uid: "2", generation: 2, insecure: "m.com"}, of{name: "a", uid: "1", generation: 1}), nil)
+	r := history.Of(payload.New(revision, nil), sets(t, of{name: "b", uid: "2", generation: 2, insecure: "m.com"}, of{name: "a", uid: "1", generation: 1},
+		of{name: "c", uid: "3", generation: 1, enforcement: "shadow"}), nil)
 	for name, tc := range map[string]struct {
 		set  of
 		want bool
@@ -151,7 +157,10 @@ func TestARecordHasASetInTheStateThatItWasIn(t *testing.T) {
 		"made anew":                {of{name: "a", uid: "3", generation: 1}, false},
 		"another annotation":       {of{name: "b", uid: "2", generation: 2, insecure: "n.com"}, false},
 		"without the annotation":   {of{name: "b", uid: "2", generation: 2}, false},
-		"another name":             {of{name: "c", uid: "1", generation: 1}, false},
+		"in shadow mode":           {of{name: "c", uid: "3", generation: 1, enforcement: "shadow"}, true},
+		"not in shadow mode":       {of{name: "c", uid: "3", generation: 1}, false},
+		"the other annotation":     {of{name: "c", uid: "3", generation: 1, insecure: "shadow"}, false},
+		"another name":             {of{name: "d", uid: "1", generation: 1}, false},
 		"a name that comes before": {of{name: "A", uid: "1", generation: 1}, false},
 	} {
 		if got := r.Has(history.SetOf(&sets(t, tc.set)[0])); got != tc.want {

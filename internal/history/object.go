@@ -22,8 +22,8 @@ const (
 	maxData = 1_500_000
 	// maxDetail bounds what is unpacked into memory beside the text, in bytes.
 	maxDetail = 16 << 20
-	// maxBlockers bounds the names of the sets that block sources, in bytes, as they are in the ConfigMap (N9).
-	maxBlockers = 64 << 10
+	// maxNames bounds the names of the sets that block sources, and of those that watch some, in bytes, as they are in the ConfigMap (N9, V4).
+	maxNames = 64 << 10
 )
 
 // errTooMuch is about an object that unpacks to more than any record has.
@@ -52,6 +52,7 @@ type detail struct {
 	Sets     []Set             `json:"sets,omitempty"`
 	Changes  []Change          `json:"changes,omitempty"`
 	Blockers map[string]string `json:"blockers,omitempty"`
+	Shadow   map[string]string `json:"shadow,omitempty"`
 }
 
 // Name is that of the ControllerRevision of a text that is of these sets, by their digests. Another text, or the same text of other sets,
@@ -73,10 +74,7 @@ func (r *Record) Object(namespace string) (*appsv1.ControllerRevision, error) {
 		return nil, err
 	}
 	c := content{Format: r.Format, Digest: r.Digest, SetsDigest: r.SetsDigest, Text: text, Partial: r.Partial}
-	d := detail{Sets: r.Sets, Changes: r.Changes, Blockers: r.Blockers}
-	if blockers, err := json.Marshal(d.Blockers); err != nil || len(blockers) > maxBlockers {
-		d.Blockers = nil
-	}
+	d := detail{Sets: r.Sets, Changes: r.Changes, Blockers: fitting(r.Blockers), Shadow: fitting(r.Shadow)}
 	for {
 		data, err := c.with(d)
 		switch {
@@ -97,6 +95,14 @@ func (r *Record) Object(namespace string) (*appsv1.ControllerRevision, error) {
 		}
 		c.Partial = true
 	}
+}
+
+// fitting returns names unless there are too many.
+func fitting(names map[string]string) map[string]string {
+	if text, err := json.Marshal(names); err != nil || len(text) > maxNames {
+		return nil
+	}
+	return names
 }
 
 // with returns the content with this detail as an object holds it. It fails with [errTooMuch].

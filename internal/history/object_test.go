@@ -44,8 +44,9 @@ func sample(t *testing.T) history.Record {
 	t.Helper()
 	p := payload.New(revision, rules(t, "a: quay.io -> m.com [Never]\nT b: quay.io -> t.com"))
 	p.Format, p.Blockers, p.Sets = payload.FormatTags, map[string]string{"quay.io": "a"}, "sha256:0123456789abcdef0123456789abcdef"
+	p.Shadow = map[string]string{"s.com": "b"}
 	before := history.Of(payload.New(revision-1, nil), sets(t, of{name: "old", uid: "1", generation: 1}), nil)
-	return history.Of(p, sets(t, of{name: "b", uid: "2", generation: 3, insecure: "m.com"}, of{name: "a", uid: "4", generation: 1}), &before)
+	return history.Of(p, sets(t, of{name: "b", uid: "2", generation: 3, insecure: "m.com", enforcement: "shadow"}, of{name: "a", uid: "4", generation: 1}), &before)
 }
 
 func object(t *testing.T, r history.Record) *appsv1.ControllerRevision {
@@ -71,7 +72,7 @@ func TestARecordComesBackOutOfItsObject(t *testing.T) {
 		t.Errorf("got %+v, error %v; want %+v", got, err, want)
 	}
 	p := got.Payload(revision + 2)
-	if err := p.Check(); err != nil || p.Format != payload.FormatTags || p.Blockers["quay.io"] != "a" || p.Sets != want.SetsDigest || p.Revision != revision+2 {
+	if err := p.Check(); err != nil || p.Format != payload.FormatTags || p.Blockers["quay.io"] != "a" || p.Shadow["s.com"] != "b" || p.Sets != want.SetsDigest || p.Revision != revision+2 {
 		t.Errorf("the payload is %+v, error %v", p, err)
 	}
 	glance, err := history.Glance(made)

@@ -72,7 +72,7 @@ func glance(object *appsv1.ControllerRevision) (r Record, c content, err error) 
 		return r, c, fmt.Errorf("detail: %w", err)
 	}
 	r = Record{
-		Revision: object.Revision, Published: object.CreationTimestamp, Format: c.Format, Digest: c.Digest, Blockers: d.Blockers,
+		Revision: object.Revision, Published: object.CreationTimestamp, Format: c.Format, Digest: c.Digest, Blockers: d.Blockers, Shadow: d.Shadow,
 		SetsDigest: c.SetsDigest, Sets: d.Sets, Changes: d.Changes, Partial: c.Partial,
 	}
 	slices.SortFunc(r.Sets, compareSets)
@@ -93,13 +93,15 @@ func decode(data []byte, into any) error {
 func (r *Record) checkWords() error {
 	var words []string
 	for _, s := range r.Sets {
-		words = append(words, s.Kind, s.Name, s.UID, s.Insecure)
+		words = append(words, s.Kind, s.Name, s.UID, s.Insecure, s.Enforcement)
 	}
 	for _, c := range r.Changes {
 		words = append(words, c.What, c.Kind, c.Name, c.By)
 	}
-	for source, sets := range r.Blockers {
-		words = append(words, source, sets)
+	for _, names := range []map[string]string{r.Blockers, r.Shadow} {
+		for source, sets := range names {
+			words = append(words, source, sets)
+		}
 	}
 	for _, word := range words {
 		if strings.ContainsFunc(word, func(c rune) bool { return !unicode.IsPrint(c) }) {

@@ -52,6 +52,7 @@ func TestARecordFitsEtcdAndSaysWhatFoundNoRoom(t *testing.T) {
 		"the largest text with 1,000 sets":          {text: large, after: many(1_000, 20), whole: true, sets: true},
 		"the largest text with 3,000 new sets":      {text: large, after: many(3_000, 40), sets: true},
 		"the largest text with 10,000 sets":         {text: large, after: many(10_000, 20)},
+		"the largest text with blockers":            {text: large, blockers: 60 << 10, whole: true, sets: true},
 		"so many blockers as a ConfigMap has":       {text: []byte("x"), blockers: 60 << 10, whole: true, sets: true},
 		"more blockers than a ConfigMap has":        {text: []byte("x"), blockers: 70 << 10, whole: true, sets: true},
 		"more sets than are unpacked with one name": {text: []byte("x"), after: alike(120_000)},
@@ -60,7 +61,7 @@ func TestARecordFitsEtcdAndSaysWhatFoundNoRoom(t *testing.T) {
 			p := payload.New(revision, tc.text)
 			p.Sets = payload.New(1, []byte("sets")).Digest
 			if tc.blockers > 0 {
-				p.Blockers = map[string]string{"quay.io": noise(random, tc.blockers)}
+				p.Blockers, p.Shadow = map[string]string{"quay.io": noise(random, tc.blockers)}, map[string]string{"s.com": noise(random, tc.blockers)}
 			}
 			before := history.Of(payload.New(1, nil), sets(t, tc.before...), nil)
 			r := history.Of(p, sets(t, tc.after...), &before)
@@ -77,8 +78,9 @@ func TestARecordFitsEtcdAndSaysWhatFoundNoRoom(t *testing.T) {
 			if allSets != tc.sets || (allSets && allChanges) != tc.whole || got.Partial == tc.whole {
 				t.Errorf("%d of %d sets, %d of %d changes, partial %t", len(got.Sets), len(r.Sets), len(got.Changes), len(r.Changes), got.Partial)
 			}
-			if has := len(got.Blockers) > 0; has != (tc.blockers > 0 && tc.blockers < 64<<10) {
-				t.Errorf("the record has blockers: %t", has)
+			want := tc.blockers > 0 && tc.blockers < 64<<10
+			if blockers, shadow := len(got.Blockers) > 0, len(got.Shadow) > 0; blockers != want || shadow != want {
+				t.Errorf("the record has blockers: %t, and what is watched: %t", blockers, shadow)
 			}
 		})
 	}

@@ -20,6 +20,7 @@ import (
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/mirrors/shadow"
 )
 
 // Object is one object of the API.
@@ -132,9 +133,26 @@ func (s *Set) Ref() mirrors.Object {
 func Merge(all []Set, insecure mirrors.Scopes) mirrors.Result {
 	in := mirrors.Input{Sets: make([]mirrors.Set, len(all)), Insecure: insecure}
 	for i := range all {
-		in.Sets[i] = mirrors.Set{Object: all[i].Ref(), Entries: all[i].Entries, InsecureMirrors: all[i].GetAnnotations()[mirrors.InsecureAnnotation]}
+		annotations := all[i].GetAnnotations()
+		in.Sets[i] = mirrors.Set{Object: all[i].Ref(), Entries: all[i].Entries, InsecureMirrors: annotations[mirrors.InsecureAnnotation], Enforcement: annotations[mirrors.EnforcementAnnotation]}
 	}
-	return mirrors.Merge(in)
+	return shadow.Merge(in)
+}
+
+// Enforced returns the sets as they would be if none were in shadow mode (docs/semantics.md V3).
+func Enforced(all []Set) []Set {
+	sets := slices.Clone(all)
+	for i := range sets {
+		if sets[i].GetAnnotations()[mirrors.EnforcementAnnotation] == "" {
+			continue
+		}
+		object := sets[i].DeepCopyObject().(Object)
+		annotations := object.GetAnnotations()
+		delete(annotations, mirrors.EnforcementAnnotation)
+		object.SetAnnotations(annotations)
+		sets[i] = sets[i].Kind.from(object)
+	}
+	return sets
 }
 
 // Find returns the set that a finding or an entry names; nil where it is none of these.
@@ -163,6 +181,9 @@ func DigestOf(all []Set) string {
 		fmt.Fprintf(&text, "%s/%s %s %d", s.Kind.Name, s.GetName(), s.GetUID(), s.GetGeneration())
 		if insecure := s.GetAnnotations()[mirrors.InsecureAnnotation]; insecure != "" { // which changes no generation
 			fmt.Fprintf(&text, " %q", insecure)
+		}
+		if enforcement := s.GetAnnotations()[mirrors.EnforcementAnnotation]; enforcement != "" { // nor does this
+			fmt.Fprintf(&text, " enforcement %q", enforcement)
 		}
 		text.WriteByte('\n')
 	}

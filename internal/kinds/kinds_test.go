@@ -38,7 +38,12 @@ func TestTheDigestOfSetsIsOfTheirStatesInWhateverOrder(t *testing.T) {
 	other.Kind = &kinds.Kind{Kind: mirrors.Kind{Name: "ImageTagMirrorSet"}}
 	annotated, described := made(t, "b", "2", 1), made(t, "b", "2", 1)
 	annotated.SetAnnotations(map[string]string{mirrors.InsecureAnnotation: "m.com"})
-	described.SetAnnotations(map[string]string{"example.com/owner": "me", mirrors.InsecureAnnotation: ""})
+	described.SetAnnotations(map[string]string{"example.com/owner": "me", mirrors.InsecureAnnotation: "", mirrors.EnforcementAnnotation: ""})
+	watching, enforced, otherwise, both := made(t, "b", "2", 1), made(t, "b", "2", 1), made(t, "b", "2", 1), made(t, "b", "2", 1)
+	watching.SetAnnotations(map[string]string{mirrors.EnforcementAnnotation: "shadow"})
+	enforced.SetAnnotations(map[string]string{mirrors.EnforcementAnnotation: "m.com"})
+	otherwise.SetAnnotations(map[string]string{mirrors.InsecureAnnotation: "shadow"})
+	both.SetAnnotations(map[string]string{mirrors.InsecureAnnotation: "m.com", mirrors.EnforcementAnnotation: "shadow"})
 	if kinds.DigestOf([]kinds.Set{a, described}) != digest {
 		t.Error("an annotation counts that says nothing")
 	}
@@ -46,11 +51,32 @@ func TestTheDigestOfSetsIsOfTheirStatesInWhateverOrder(t *testing.T) {
 	for what, sets := range map[string][]kinds.Set{
 		"none": nil, "one": {a}, "the other": {b}, "one changed": {a, made(t, "b", "2", 2)}, "one made anew": {a, made(t, "b", "3", 1)},
 		"one of another kind": {a, other}, "one more": {a, b, other}, "one annotated": {a, annotated},
+		"one in shadow mode": {a, watching}, "one with another value": {a, enforced}, "the same value of the other annotation": {a, otherwise}, "both annotations": {a, both},
 	} {
 		d := kinds.DigestOf(sets)
 		if as, ok := seen[d]; ok {
 			t.Errorf("%s and %s have the same digest", what, as)
 		}
 		seen[d] = what
+	}
+}
+
+func TestEnforcedSetsAreTheSameWithoutShadowMode(t *testing.T) {
+	sets, err := mirrorstest.Parse("a: s.com -> m.com [Never]\nb: t.com -> m.com [Never]")
+	if err != nil {
+		t.Fatal(err)
+	}
+	mirrorstest.Annotate(sets, "a", "m.com")
+	mirrorstest.Enforce(sets, "a", "shadow")
+	enforced := kinds.Enforced(sets)
+	if got := enforced[0].GetAnnotations(); got[mirrors.EnforcementAnnotation] != "" || got[mirrors.InsecureAnnotation] != "m.com" {
+		t.Errorf("annotations %v", got)
+	}
+	if sets[0].GetAnnotations()[mirrors.EnforcementAnnotation] != "shadow" {
+		t.Error("the sets themselves were changed")
+	}
+	result := kinds.Merge(enforced, nil)
+	if len(result.Rules) != 2 || !result.Rules[0].Blocked || !result.Rules[1].Blocked || !result.Rules[0].Mirrors[0].Insecure || len(result.Watched) > 0 {
+		t.Errorf("%+v", result)
 	}
 }

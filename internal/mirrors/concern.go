@@ -6,8 +6,8 @@ package mirrors
 import "slices"
 
 // ofAllPulls are the reasons of findings about what counts for digests and tags alike, whatever the kinds of the entries: whether the
-// source is blocked (T5), and which source decides (Q1).
-var ofAllPulls = []Reason{InvalidPolicy, PolicyConflict, PolicyWithoutMirrors, CarveOutOpensBlocked, WildcardTie}
+// source is blocked (T5) or watched (V3), and which source decides (Q1).
+var ofAllPulls = []Reason{InvalidPolicy, PolicyConflict, PolicyWithoutMirrors, CarveOutOpensBlocked, WildcardTie, InvalidEnforcement, ShadowMode, ShadowTooLarge}
 
 // Concerns tells whether a finding is about pulls of a mode. Most are about those of their entries (T1).
 func (f Finding) Concerns(mode Mode) bool {

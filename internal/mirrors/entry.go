@@ -19,6 +19,7 @@ type statement struct {
 	places  []int   // of the mirrors, in the entry as written
 	blocks  bool    // NeverContactSource, with mirrors or by failing closed
 	allows  bool    // has mirrors, and lets the source be contacted
+	watches bool    // NeverContactSource of a set in shadow mode, which neither blocks nor allows (V3)
 }
 
 // merger applies the rules to sets, and collects what it finds.
@@ -35,9 +36,10 @@ func (m *merger) read(sets []Set) map[Scope]*said {
 	bySource := make(map[Scope]*said)
 	for i := range byName {
 		insecure := m.readInsecure(&byName[i])
+		m.readEnforcement(&byName[i])
 		for j := range byName[i].Entries {
 			entry := Entry{Object: byName[i].Object, Index: j}
-			if s, ok := m.readEntry(entry, &byName[i].Entries[j]); ok {
+			if s, ok := m.readEntry(entry, &byName[i].Entries[j], byName[i].InShadowMode()); ok {
 				if bySource[s.source] == nil {
 					bySource[s.source] = &said{}
 				}
@@ -51,13 +53,15 @@ func (m *merger) read(sets []Set) map[Scope]*said {
 }
 
 // readEntry applies E1 to E5, in the order of E6. It returns false for an entry that is left out whole.
-func (m *merger) readEntry(entry Entry, in *SetEntry) (statement, bool) {
+func (m *merger) readEntry(entry Entry, in *SetEntry, inShadowMode bool) (statement, bool) {
 	s := statement{entry: entry, source: Scope(in.Source)}
 	if !value.Source.Takes(in.Source) {
-		m.find(InvalidSource, s.source, []Entry{entry}, "source %s is left out with its mirrors: %s", quote(in.Source), value.Wrong(in.Source, value.Source)).Blocks = in.Policy == NeverContactSource
+		m.find(InvalidSource, s.source, []Entry{entry}, "source %s is left out with its mirrors: %s", quote(in.Source), value.Wrong(in.Source, value.Source)).Blocks = in.Policy == NeverContactSource && !inShadowMode
 		return s, false
 	}
 	never, known := m.readPolicy(entry, in)
+	watched := never && inShadowMode
+	never = never && !inShadowMode
 	lost := s.readMirrors(in)
 	onlySource := len(s.mirrors) == 1 && s.mirrors[0] == s.source
 	if onlySource {
@@ -66,10 +70,13 @@ func (m *merger) readEntry(entry Entry, in *SetEntry) (statement, bool) {
 	leftOut := false
 	switch {
 	case len(s.mirrors) > 0:
-		s.blocks, s.allows = never, !never
+		s.blocks, s.watches, s.allows = never, watched, !never && !watched
 	case len(lost) > 0 && never:
 		s.blocks = true
 		lost = append(lost, "no usable mirror is left, and the policy is NeverContactSource, so the source is blocked")
+	case len(lost) > 0 && watched:
+		s.watches, leftOut = true, !onlySource
+		lost = append(lost, "no usable mirror is left, and once the set is no longer in shadow mode, the entry blocks the source")
 	case len(lost) > 0 && !onlySource:
 		leftOut = true
 		lost = append(lost, "no usable mirror is left, so the entry is left out")

@@ -40,6 +40,12 @@ const (
 	InvalidPolicy Reason = "InvalidPolicy"
 	// InvalidInsecureMirrors: a value of the annotation that is no scope; it is left out (I3).
 	InvalidInsecureMirrors Reason = "InvalidInsecureMirrors"
+	// InvalidEnforcement: a value of the annotation that means nothing; the policy is enforced (V3).
+	InvalidEnforcement Reason = "InvalidEnforcement"
+	// ShadowMode: NeverContactSource of a set is watched and not enforced; informational (V3).
+	ShadowMode Reason = "ShadowMode"
+	// ShadowTooLarge: nobody counts what sets in shadow mode would have refused, because there is too much to watch (V4).
+	ShadowTooLarge Reason = "ShadowTooLarge"
 	// PolicyWithoutMirrors: a policy on an entry without mirrors, where it has no effect (E5).
 	PolicyWithoutMirrors Reason = "PolicyWithoutMirrors"
 	// CarveOutOpensBlocked: an entry without mirrors opens part of a blocked source (E5).
@@ -79,6 +85,7 @@ var classes = map[Reason]Class{
 	InvalidMirror:          LeftOut,
 	InvalidPolicy:          LeftOut,
 	InvalidInsecureMirrors: LeftOut,
+	InvalidEnforcement:     LeftOut,
 	UnmatchableSource:      NoEffect,
 	PolicyWithoutMirrors:   Attention,
 	CarveOutOpensBlocked:   Attention,
@@ -89,6 +96,8 @@ var classes = map[Reason]Class{
 	InvalidRewrite:         Attention,
 	InheritedTooLong:       Attention,
 	MirrorBlocked:          Attention,
+	ShadowTooLarge:         Attention,
+	ShadowMode:             Informational,
 	LongMirror:             Informational,
 	WildcardCollapse:       Informational,
 	BlocksTagPulls:         Informational,
@@ -147,6 +156,12 @@ func (f Finding) Path() string {
 		indexes = append(indexes, strconv.Itoa(e.Index))
 	}
 	return f.Entries[0].Kind.path(enumerate(indexes))
+}
+
+// Found adds findings about what sets were merged to.
+func (r *Result) Found(more ...Finding) {
+	r.Findings = append(r.Findings, more...)
+	sortFindings(r.Findings)
 }
 
 func sortFindings(findings []Finding) {

@@ -14,9 +14,6 @@ import (
 // InsecureAnnotation is the one of a set that says which of the set's mirrors are insecure: scopes, separated by commas or line breaks (I2).
 const InsecureAnnotation = "mirrorset.io/insecure-mirrors"
 
-// ofTheSet is the Index of an [Entry] that stands for what a set says beside its entries.
-const ofTheSet = -1
-
 // readInsecure returns an index of the scopes that are in the grammar, and says of the others, and of those that no mirror of the set lies in,
 // what is wrong (I3).
 func (m *merger) readInsecure(set *Set) *Index {
@@ -46,7 +43,7 @@ func (m *merger) readInsecure(set *Set) *Index {
 		lost = append(lost, fmt.Sprintf("%d more are left out", more))
 	}
 	if len(lost) > 0 {
-		m.find(InvalidInsecureMirrors, "", []Entry{{Object: set.Object, Index: ofTheSet}},
+		m.find(InvalidInsecureMirrors, "", []Entry{set.Beside()},
 			"annotation %s: %s; write host[:port][/path] or *.host for each, separated by commas", InsecureAnnotation, strings.Join(lost, "; "))
 	}
 	return NewIndex(scopes)
@@ -75,7 +72,7 @@ func (s *Set) scopesWithMirrors(written []string) map[Scope]bool {
 	}
 	for i := range s.Entries {
 		for _, m := range s.Entries[i].Mirrors {
-			for in := index.find(Scope(m)); in != nil && !used[in.Source]; in = index.enclosing(in.Source) {
+			for in := index.find(Scope(m)); in != nil && !used[in.Source]; in = index.Enclosing(in.Source) {
 				used[in.Source] = true
 			}
 		}

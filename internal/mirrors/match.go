@@ -67,8 +67,16 @@ func (x *Index) findWildcard(host string) *Rule {
 	}
 }
 
-// enclosing returns the rule that would decide for a source if the source had none of its own.
-func (x *Index) enclosing(source Scope) *Rule {
+// At returns the rule of this very source; nil where there is none.
+func (x *Index) At(source Scope) *Rule {
+	if domain, ok := source.domain(); ok {
+		return x.byDomain[domain]
+	}
+	return x.bySource[source]
+}
+
+// Enclosing returns the rule that would decide for a source if the source had none of its own.
+func (x *Index) Enclosing(source Scope) *Rule {
 	if domain, ok := source.domain(); ok {
 		return x.findWildcard(string(domain))
 	}

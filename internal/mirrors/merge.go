@@ -53,10 +53,10 @@ func (m *merger) findPolicyConflicts(source Scope, all said) {
 			m.find(PolicyConflict, source, joined(blockedBy, allowedBy), text, quote(source), Names(blockedBy), Names(allowedBy))
 		}
 		other := all[len(modes)-1-i]
-		if len(other.statements) == 0 || other.blocks() {
+		allowedBy := other.entries(enforced)
+		if len(allowedBy) == 0 || other.blocks() {
 			continue
 		}
-		allowedBy := other.entries(anyOf)
 		remedy := ""
 		if o.from != "" {
 			remedy = "; an " + blockedBy[0].Kind.Name + " that names mirrors for it with the policy AllowContactingSource opens it"

@@ -75,6 +75,7 @@ func (o opinion) isCarveOut() bool {
 func anyOf(statement) bool      { return true }
 func blocking(s statement) bool { return s.blocks }
 func allowing(s statement) bool { return s.allows }
+func enforced(s statement) bool { return !s.watches }
 
 // entries returns those of the statements that a function takes.
 func (o opinion) entries(take func(statement) bool) (all []Entry) {
@@ -144,7 +145,7 @@ func inherit(bySource map[Scope]*said) map[Scope]said {
 			if len(bySource[source][i].statements) > 0 {
 				continue
 			}
-			if broader := x.enclosing(source); broader != nil {
+			if broader := x.Enclosing(source); broader != nil {
 				counts := all[source]
 				counts[i] = opinion{statements: bySource[broader.Source][i].statements, from: broader.Source}
 				all[source] = counts

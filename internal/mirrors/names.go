@@ -34,6 +34,11 @@ func quoteAll(values []Scope) []string {
 	return quoted
 }
 
+// Sources names sources for people, on one line and not too many.
+func Sources(sources []Scope) string {
+	return enumerate(quoteAll(sources))
+}
+
 // plainName is what the API server lets an object be called.
 var plainName = regexp.MustCompile(`^[a-z0-9.-]{1,253}$`)
 

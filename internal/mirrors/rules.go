@@ -166,6 +166,11 @@ type Result struct {
 	Findings []Finding
 	// Insecure are the scopes of the input, for images that no rule is about.
 	Insecure Scopes
+	// Watched are the sources that would be blocked if no set were in shadow mode, and are not, in byte order (V3). They are found by
+	// internal/mirrors/shadow, and not by [Merge].
+	Watched []Watched
+	// ShadowTooLarge says that nobody counts what sets in shadow mode would have refused, because there is too much to watch (V4).
+	ShadowTooLarge bool
 	// TooLarge says that there would be more than [MaxMirrors] mirrors, so that no rules were made.
 	TooLarge bool
 }

@@ -36,6 +36,8 @@ type Set struct {
 	Entries []SetEntry
 	// InsecureMirrors is the object's [InsecureAnnotation], as written.
 	InsecureMirrors string
+	// Enforcement is its [EnforcementAnnotation], as written.
+	Enforcement string
 }
 
 // SetEntry is what one entry asks for, as written.
@@ -76,6 +78,11 @@ type Entry struct {
 	Object
 	// Index counts from 0, as in a JSON path. It is below 0 for what the set says beside its entries, in an annotation.
 	Index int
+}
+
+// Beside stands for what the object says beside its entries, in an annotation.
+func (o Object) Beside() Entry {
+	return Entry{Object: o, Index: -1}
 }
 
 // Path is the entry's place in its object, as a JSON path.

@@ -41,6 +41,7 @@ type canaryJSON struct {
 	Nodes    []string          `json:"nodes"`
 	Until    *metav1.Time      `json:"until,omitempty"`
 	Blockers map[string]string `json:"blockers,omitempty"`
+	Shadow   map[string]string `json:"shadow,omitempty"`
 }
 
 // Takes tells whether a node takes this payload.
@@ -76,7 +77,7 @@ func readHead(cm *corev1.ConfigMap) (*Canary, error) {
 	if err := json.Unmarshal([]byte(head), &said); err != nil {
 		return nil, canaryError(cm, err)
 	}
-	c := &Canary{Payload: Payload{Format: said.Format, Revision: said.Revision, Digest: said.Digest, Blockers: said.Blockers}, Nodes: said.Nodes}
+	c := &Canary{Payload: Payload{Format: said.Format, Revision: said.Revision, Digest: said.Digest, Blockers: said.Blockers, Shadow: said.Shadow}, Nodes: said.Nodes}
 	if said.Until != nil {
 		c.Until = *said.Until
 	}
@@ -106,12 +107,9 @@ func (p Payload) DataBeside(canary *Canary) (data map[string]string, binaryData 
 	if canary == nil {
 		return p.Data()
 	}
-	said := canaryJSON{Format: max(1, canary.Format), Revision: canary.Revision, Digest: canary.Digest, Nodes: canary.Nodes}
+	said := canaryJSON{Format: max(1, canary.Format), Revision: canary.Revision, Digest: canary.Digest, Nodes: canary.Nodes, Blockers: fitting(canary.Blockers), Shadow: fitting(canary.Shadow)}
 	if !canary.Until.IsZero() {
 		said.Until = &canary.Until
-	}
-	if blockers, err := json.Marshal(canary.Blockers); err == nil && len(blockers) <= maxBlockers {
-		said.Blockers = canary.Blockers
 	}
 	head, err := json.Marshal(said)
 	if err != nil {

@@ -33,7 +33,7 @@ func staged(t *testing.T, all payload.Payload, canary *payload.Canary) *corev1.C
 
 func canaryOf(text []byte, nodes ...string) *payload.Canary {
 	c := &payload.Canary{Payload: payload.New(revision+1, text), Nodes: nodes, Until: metav1.Time{Time: time.Unix(1_800_000_060, 0)}}
-	c.Format, c.Blockers = payload.FormatTags, map[string]string{"quay.io": "a"}
+	c.Format, c.Blockers, c.Shadow = payload.FormatTags, map[string]string{"quay.io": "a"}, map[string]string{"s.com": "b"}
 	return c
 }
 
@@ -50,7 +50,7 @@ func TestANodeTakesThePayloadThatIsForIt(t *testing.T) {
 				wantSame(t, got, want)
 			}
 			got, err := payload.ReadCanary(cm)
-			if err != nil || !slices.Equal(got.Nodes, canary.Nodes) || !got.Until.Equal(&canary.Until) || got.Format != canary.Format || got.Blockers["quay.io"] != "a" {
+			if err != nil || !slices.Equal(got.Nodes, canary.Nodes) || !got.Until.Equal(&canary.Until) || got.Format != canary.Format || got.Blockers["quay.io"] != "a" || got.Shadow["s.com"] != "b" {
 				t.Errorf("%+v, %v", got, err)
 			}
 			for key := range cm.BinaryData {

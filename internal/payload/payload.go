@@ -62,8 +62,6 @@ const (
 	maxPlain = 900 << 10
 	// maxText bounds the text in bytes, and so what an agent unpacks into memory (see registriesconf.MaxText).
 	maxText = 8 << 20
-	// maxBlockers bounds the names of the sets that block sources, in bytes. Larger ones are left out: they are for people only.
-	maxBlockers = 64 << 10
 	// farFuture and century, in Unix milliseconds, bound what is taken for a revision (see Plausible).
 	farFuture = 1 << 43
 	century   = 100 * 366 * 24 * 60 * 60 * 1000
@@ -173,10 +171,8 @@ func (p Payload) Data() (data map[string]string, binaryData map[string][]byte, e
 
 // dataWithin has the text take so many bytes at most.
 func (p Payload) dataWithin(room int) (data map[string]string, binaryData map[string][]byte, err error) {
-	data = make(map[string]string)
-	if blockers, err := json.Marshal(p.Blockers); err == nil && len(p.Blockers) > 0 && len(blockers) <= maxBlockers {
-		data[BlockersKey] = string(blockers)
-	}
+	data = p.names()
+	room -= max(0, len(data[BlockersKey])+len(data[ShadowKey])-roomForNames)
 	if len(p.Text) <= room {
 		data[Key] = string(p.Text)
 		return data, nil, nil
@@ -218,9 +214,7 @@ func read(cm *corev1.ConfigMap) (p Payload, err error) {
 	}
 	p.Digest, p.Sets = cm.Annotations[DigestAnnotation], cm.Annotations[SetsAnnotation]
 	p.Provisional = cm.Annotations[ProvisionalAnnotation] == "true"
-	if blockers, ok := cm.Data[BlockersKey]; ok && json.Unmarshal([]byte(blockers), &p.Blockers) != nil {
-		p.Blockers = nil // whoever changed it, the rules count
-	}
+	p.Blockers, p.Shadow = readNames(cm.Data[BlockersKey]), readNames(cm.Data[ShadowKey])
 	if text, ok := cm.Data[Key]; ok {
 		if p.Text = []byte(text); digest(p.Text) == p.Digest {
 			return p, nil

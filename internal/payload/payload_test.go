@@ -7,7 +7,6 @@ import (
 	"bytes"
 	"compress/gzip"
 	"errors"
-	"maps"
 	"math"
 	"math/rand/v2"
 	"strconv"
@@ -278,36 +277,4 @@ func TestAnAgentBeginsWithWhatANewerOneKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantSame(t, got, want)
-}
-
-func TestTheSetsThatBlockTravelBesideTheText(t *testing.T) {
-	blockers := map[string]string{"s.com": "10-a, itms/20-b"}
-	for name, text := range map[string][]byte{"plain": small, "compressed": large} {
-		p := payload.New(revision, text)
-		p.Blockers = blockers
-		cm := published(t, p)
-		got, err := payload.Read(cm)
-		if err != nil || !maps.Equal(got.Blockers, blockers) {
-			t.Errorf("%s: got %v, error %v", name, got.Blockers, err)
-		}
-		for _, damage := range []string{"", "[]", "{\"s.com\": 1}"} {
-			cm.Data[payload.BlockersKey] = damage
-			if got, err := payload.Read(cm); err != nil || len(got.Blockers) > 0 || !bytes.Equal(got.Text, text) {
-				t.Errorf("%s: with %q got %v, error %v", name, damage, got.Blockers, err)
-			}
-		}
-	}
-	p := payload.New(revision, small)
-	p.Blockers = map[string]string{"s.com": strings.Repeat("x", 64<<10)}
-	if _, ok := published(t, p).Data[payload.BlockersKey]; ok {
-		t.Error("names that fill a ConfigMap are in it")
-	}
-	p.Blockers = blockers
-	state, err := p.Marshal()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got, err := payload.Unmarshal(state); err != nil || !maps.Equal(got.Blockers, blockers) {
-		t.Errorf("kept on a node: got %v, error %v", got.Blockers, err)
-	}
 }

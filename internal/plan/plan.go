@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/mirrors/compare"
 	"github.com/mirrorset/mirrorset/internal/payload"
 	"github.com/mirrorset/mirrorset/internal/registriesconf"
 )
@@ -79,8 +80,9 @@ type Seen struct {
 	Rules  []mirrors.Rule
 	Text   []byte
 	Format int
-	// Blockers name the sets that block sources (see [payload.Payload]).
+	// Blockers name the sets that block sources, and Shadow those in shadow mode that watch some (see [payload.Payload]).
 	Blockers map[string]string
+	Shadow   map[string]string
 	// Published is what the ConfigMap says.
 	Published Published
 	// Nodes is what nodes report.
@@ -253,7 +255,7 @@ func (s Seen) keepsPublished() bool {
 	if err != nil {
 		return false
 	}
-	return mirrors.Keeps(s.Rules, before)
+	return compare.Keeps(s.Rules, before)
 }
 
 func (s Source) hasSets() bool { return s.Sets > 0 }

@@ -96,7 +96,7 @@ type next struct {
 // next tells what nodes are to have, and how far canaries are (C1 to C8). Distrust is why the sets are not believed; empty where they are.
 func (s Seen) next(trying Trying, distrust string) *next {
 	wanted := payload.New(0, s.Text)
-	wanted.Sets, wanted.Format, wanted.Blockers = s.SetsDigest, s.Format, s.Blockers
+	wanted.Sets, wanted.Format, wanted.Blockers, wanted.Shadow = s.SetsDigest, s.Format, s.Blockers, s.Shadow
 	base, orders := s.base(), s.Published.Rollout
 	same := base != nil && base.Digest == wanted.Digest
 	switch {

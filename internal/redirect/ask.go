@@ -40,10 +40,10 @@ func (s *Server) Ask(ctx context.Context, at route.Target, manifest string, isSo
 	}
 	how, err := s.relay.accessTo(at, granted)
 	if err != nil {
-		return route.Answer{Found: route.Fails, Why: words(fmt.Errorf("the node's TLS settings for it cannot be used: %w", err))}
+		return route.Answer{Found: route.Fails, Why: words(fmt.Sprintf("the node's TLS settings for it cannot be used: %v", err))}
 	}
 	if how == nil {
-		how = &access{tls: s.relay.settings.of(false, nil)}
+		how = &access{tls: s.relay.settings.Of(false, nil)}
 	}
 	resp, err := s.relay.pool.Open(ctx, upstream.Request{
 		Method: http.MethodHead, Target: at, Object: manifests + "/" + manifest, Header: http.Header{"Accept": manifestTypes},
@@ -63,13 +63,13 @@ func (s *Server) Ask(ctx context.Context, at route.Target, manifest string, isSo
 		}
 		return answer
 	case errors.Is(err, upstream.ErrAstray):
-		return route.Answer{Found: route.Blocked, Why: words(err)}
+		return route.Answer{Found: route.Blocked, Why: words(err.Error())}
 	case errors.Is(err, upstream.ErrSilent):
-		return route.Answer{Found: route.Silent, Why: words(err)}
+		return route.Answer{Found: route.Silent, Why: words(err.Error())}
 	case errors.As(err, &refused), isSource && errors.As(err, &untrusted):
-		return route.Answer{Found: route.Refuses, Why: words(err)}
+		return route.Answer{Found: route.Refuses, Why: words(err.Error())}
 	}
-	return route.Answer{Found: route.Fails, Why: words(err)}
+	return route.Answer{Found: route.Fails, Why: words(err.Error())}
 }
 
 // dialing is what stands before the cause in an error about a connection: the place, which whoever reads it knows, and addresses of the node's network.
@@ -79,8 +79,8 @@ var dialing = regexp.MustCompile(`dial tcp[^,]*: `)
 const maxWords = 200
 
 // words says on one line, and not a long one, what went wrong.
-func words(err error) string {
-	ways := strings.Split(dialing.ReplaceAllString(err.Error(), ""), ", and ") // by TLS and without
+func words(why string) string {
+	ways := strings.Split(dialing.ReplaceAllString(why, ""), ", and ") // by TLS and without
 	text := strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
 			return ' '

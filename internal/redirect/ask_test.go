@@ -4,7 +4,6 @@
 package redirect
 
 import (
-	"errors"
 	"net/http"
 	"strings"
 	"testing"
@@ -94,7 +93,7 @@ func TestWhatARegistrySaysIsToldOnOneShortLine(t *testing.T) {
 		"x\n\x1b[31my":                                                                                            "x  [31my",
 		strings.Repeat("ä", 400):                                                                                  strings.Repeat("ä", maxWords/2) + "...",
 	} {
-		if got := words(errors.New(text)); got != want {
+		if got := words(text); got != want {
 			t.Errorf("%q: got %q", text, got)
 		}
 	}

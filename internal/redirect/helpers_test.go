@@ -18,9 +18,11 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/opencontainers/go-digest"
 
+	"github.com/mirrorset/mirrorset/internal/accesslog"
 	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/mirrors/mirrorstest"
+	"github.com/mirrorset/mirrorset/internal/redirect/tries"
 	"github.com/mirrorset/mirrorset/internal/route"
 )
 
@@ -42,6 +44,18 @@ func wired(c Config) Config {
 	trusted := x509.NewCertPool()
 	if c.Keys == nil {
 		c.Keys = testKeys
+	}
+	if c.Pulls == nil {
+		c.Pulls = accesslog.New()
+	}
+	if c.Tried == nil {
+		c.Tried = func(tries.Try) {}
+	}
+	if c.AtSource == nil {
+		c.AtSource = func(mirrors.Scope, tries.AtSource) {}
+	}
+	if c.WouldRefuse == nil {
+		c.WouldRefuse = func(mirrors.Scope, string) {}
 	}
 	c.Roots, c.Complained, c.Worse = func() *x509.CertPool { return trusted }, func() {}, func() {}
 	return c

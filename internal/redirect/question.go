@@ -11,6 +11,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/redirect/tries"
 	"github.com/mirrorset/mirrorset/internal/route"
 )
 
@@ -33,6 +34,13 @@ type question struct {
 	// at is when it was asked, and rules the digest of those that answer it.
 	at    time.Time
 	rules string
+	// account is of what it comes to.
+	account *tries.Account
+}
+
+// image returns the repository that is asked for, as in image references.
+func (q question) image() string {
+	return q.host + "/" + q.repository
 }
 
 // digest returns "" for a tag.
@@ -74,6 +82,6 @@ func parse(r *http.Request) (q question, ok bool) {
 			return q, false
 		}
 	}
-	ref, err := mirrors.ParseReference(q.host + "/" + q.repository + separator + q.object)
-	return q, err == nil && !strings.Contains(q.host, "/") && ref.Name == q.host+"/"+q.repository && ref.Suffix == separator+q.object
+	ref, err := mirrors.ParseReference(q.image() + separator + q.object)
+	return q, err == nil && !strings.Contains(q.host, "/") && ref.Name == q.image() && ref.Suffix == separator+q.object
 }

@@ -2,35 +2,32 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package redirect is the node's redirector: a server on the loopback address that sends containerd on to the mirrors of a
-// namespace or a repository, which hosts.toml cannot name (N4 of docs/semantics.md). For each rank it answers 307 with the
+// registry, and of namespaces and repositories, which hosts.toml cannot name (N4 of docs/semantics.md). For each rank it answers 307 with the
 // mirror of that rank, or 404, with which containerd goes on to the next; order and fallback stay containerd's own. A mirror
 // that containerd could not reach with what hosts.toml tells it is streamed.
 package redirect
 
 import (
-	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
 	"net/http"
-	"net/netip"
-	"net/url"
 	"os"
-	"path"
 	"slices"
-	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
-	"unicode"
 
 	"github.com/go-logr/logr"
 
+	"github.com/mirrorset/mirrorset/internal/accesslog"
 	"github.com/mirrorset/mirrorset/internal/grants"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/redirect/complaints"
 	"github.com/mirrorset/mirrorset/internal/redirect/failures"
+	"github.com/mirrorset/mirrorset/internal/redirect/finds"
 	"github.com/mirrorset/mirrorset/internal/redirect/loopback"
+	"github.com/mirrorset/mirrorset/internal/redirect/shadow"
+	"github.com/mirrorset/mirrorset/internal/redirect/tries"
 	"github.com/mirrorset/mirrorset/internal/route"
 )
 
@@ -50,6 +47,14 @@ type Config struct {
 	OwnTLS func(host string) (*tls.Config, error)
 	// Answered, if it is not nil, is told what each request came to.
 	Answered func(Result)
+	// Pulls takes note of each request.
+	Pulls *accesslog.Log
+	// Tried is told of each try of a mirror once it is known what came of it, and AtSource of each request that came to the source of a rule. Both may
+	// be called by whoever calls [Server.Settle], too.
+	Tried    func(tries.Try)
+	AtSource func(source mirrors.Scope, outcome tries.AtSource)
+	// WouldRefuse is told of each request for the manifest of an image that would be refused for a watched source (V5).
+	WouldRefuse func(source mirrors.Scope, image string)
 	// Complained is called when the complaints are others than before, while a request waits.
 	Complained func()
 	// Worse is called, at most once a second, when what [Server.FailedPulls] returned has become worse.
@@ -65,8 +70,12 @@ type Rules struct {
 	Router *route.Router
 	// Blockers name, by blocked source, the sets that block it.
 	Blockers map[string]string
+	// Watched name, by watched source, the sets in shadow mode that watch it (V3).
+	Watched map[string]string
 	// Grants are the logins and authorities for mirrors. A mirror that has one is streamed.
 	Grants grants.Grants
+
+	watch *shadow.Watch
 }
 
 // Server is a redirector.
@@ -75,13 +84,14 @@ type Server struct {
 	rules  atomic.Pointer[Rules]
 	scout  *scout
 	relay  *relay
-	finds  finds
+	finds  *finds.Memory
 	failed *failures.Memory
+	tries  *tries.Memory
 }
 
 // New returns a redirector that knows no rules yet, and so cannot tell what is blocked: it sends nobody anywhere.
 func New(config Config) *Server {
-	s := &Server{config: config, finds: finds{byRepository: make(map[string]find)}, failed: failures.New(config.Worse)}
+	s := &Server{config: config, finds: finds.New(), failed: failures.New(config.Worse), tries: tries.New(config.Pulls, config.Tried)}
 	s.scout = newScout(s.refuses)
 	s.relay = newRelay(config, s.scout, s.refuses)
 	return s
@@ -89,6 +99,7 @@ func New(config Config) *Server {
 
 // SetRules has all further requests answered by these rules.
 func (s *Server) SetRules(rules Rules) {
+	rules.watch = shadow.New(rules.Router, rules.Watched)
 	s.rules.Store(&rules)
 	s.relay.pool.Keep(rules.Grants)
 	s.relay.complaints.Keep(rules.Grants, rules.Router)
@@ -98,9 +109,6 @@ func (s *Server) SetRules(rules Rules) {
 func (s *Server) Complaints() []complaints.Complaint {
 	return s.relay.complaints.All()
 }
-
-// selfPath is where a redirector says that it is one.
-const selfPath = route.RedirectorPath + "self"
 
 // ServeHTTP answers containerd.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -141,30 +149,43 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) Result {
 	keys := s.config.Keys()
 	switch {
 	case len(keys) == 0:
-		rules = &Rules{Router: rules.Router, Blockers: rules.Blockers}
+		open := *rules
+		open.Grants, rules = grants.Grants{}, &open
 	case !isOpen(q, way.Rule, keys):
 		fail(w, http.StatusNotFound, "NAME_UNKNOWN", "this is no path of a hosts.toml that this node has now")
 		return BadRequest
 	}
 	loopback.NoteLetIn(r)
+	q.account = s.open(r, q)
 	rank, isRank := q.entry.Rank()
 	switch {
 	case isRank:
 		return s.serveMirror(w, r, q, rules, way, rank, named)
 	case way.IsBlocked():
-		message := s.refusal(q, way, rules.Blockers[string(way.Rule.Source)])
+		by := rules.Blockers[string(way.Rule.Source)]
+		message := s.refusal(q, way, by)
 		s.noteFailed(r, q, "", message)
-		s.config.Log.V(1).Info("Refused", "image", q.host+"/"+q.repository, "object", q.object, "why", message)
+		s.noteRefused(q, way, message, by)
+		s.config.Log.V(1).Info("Refused", "image", q.image(), "object", q.object, "why", message)
 		fail(w, http.StatusForbidden, "DENIED", message)
 		return Refused
 	case way.Source.Insecure:
-		return s.relay.serveSource(w, r, q, way.Source)
-	case q.entry == route.InsecureSource:
-		fail(w, http.StatusNotFound, "NAME_UNKNOWN", "this source is not insecure")
-		return NoMirror
+		return s.serveSource(w, r, q, rules, way)
 	}
 	redirect(w, q, way.Source)
+	s.noteSource(r, q, rules, way, verdict{answer: accesslog.Sent})
 	return ToSource
+}
+
+// serveSource streams from an insecure source.
+func (s *Server) serveSource(w http.ResponseWriter, r *http.Request, q question, rules *Rules, way route.Route) Result {
+	v := s.relay.serveSource(w, r, q, way.Source)
+	s.noteSource(r, q, rules, way, v)
+	if !v.ok {
+		return Failed
+	}
+	v.breakOff()
+	return Streamed
 }
 
 // isOpen reports whether the one who asks has read a hosts.toml of this node (N10): that of the registry, or that of all that have none. The latter
@@ -181,16 +202,24 @@ func isOpen(q question, rule *mirrors.Rule, keys []route.Key) bool {
 func (s *Server) route(router *route.Router, q question) (way route.Route, named int) {
 	way = router.Route(q.host, q.repository, q.mode())
 	named = len(way.Mirrors)
-	found := s.finds.of(q)
+	found := s.finds.Of(q.image())
 	if q.mode() == mirrors.ByTag || len(found) == 0 {
 		return way, named
 	}
-	for _, m := range router.Route(q.host, q.repository, mirrors.ByTag).Mirrors { // those that the rules still have
+	byTag := router.Route(q.host, q.repository, mirrors.ByTag)
+	for i, m := range byTag.Mirrors { // those that the rules still have
 		if slices.Contains(found, m) && !slices.Contains(way.Mirrors, m) {
-			way.Mirrors = append(way.Mirrors, m)
+			way.Mirrors, way.Locations = append(way.Mirrors, m), append(way.Locations, byTag.Locations[i])
 		}
 	}
 	return way, named
+}
+
+// noteFind takes note of where a tag was found.
+func (s *Server) noteFind(q question, mirror route.Target) {
+	if q.mode() == mirrors.ByTag {
+		s.finds.Note(q.image(), mirror)
+	}
 }
 
 // serveMirror sends containerd to the mirror of a rank if that one is worth the way. Behind the last rank of a blocked source there is
@@ -202,11 +231,15 @@ func (s *Server) serveMirror(w http.ResponseWriter, r *http.Request, q question,
 		return NoMirror
 	}
 	isLast := way.IsBlocked() && rank == len(way.Mirrors)-1
-	result, why := s.tryMirror(w, r, q, rules.grantsOf(way, rank), way.Mirrors[rank], isLast)
+	tried := rank
+	result, why := s.tryMirror(w, r, q, rules, way, tried, isLast)
 	if result == PassedOver && isLast && 0 < named && named <= rank {
-		result, _ = s.tryMirror(w, r, q, rules.grantsOf(way, named-1), way.Mirrors[named-1], true)
+		tried = named - 1
+		result, _ = s.tryMirror(w, r, q, rules, way, tried, true)
 	}
-	if result == PassedOver {
+	if result != PassedOver {
+		s.noteWatched(q, rules, way.Mirrors[tried], way.Mirrors[rank+1:])
+	} else {
 		fail(w, http.StatusNotFound, "MANIFEST_UNKNOWN", "mirror "+name(way.Mirrors[rank])+": "+why)
 	}
 	return result
@@ -221,8 +254,10 @@ func (r *Rules) grantsOf(way route.Route, rank int) grants.Grants {
 }
 
 // tryMirror answers with a mirror. Where it is passed over, it says why, and nothing has been answered yet.
-func (s *Server) tryMirror(w http.ResponseWriter, r *http.Request, q question, granted grants.Grants, mirror route.Target, isLast bool) (_ Result, why string) {
-	how, err := s.relay.accessTo(mirror, granted)
+func (s *Server) tryMirror(w http.ResponseWriter, r *http.Request, q question, rules *Rules, way route.Route, rank int, isLast bool) (_ Result, why string) {
+	mirror := way.Mirrors[rank]
+	try := tries.Try{Mirror: way.Locations[rank], Repository: name(mirror), At: time.Now()}
+	how, err := s.relay.accessTo(mirror, rules.grantsOf(way, rank))
 	before, _ := s.scout.memory.recall(q, mirror) // fresh or not
 	var v verdict
 	switch {
@@ -231,7 +266,9 @@ func (s *Server) tryMirror(w http.ResponseWriter, r *http.Request, q question, g
 		s.scout.memory.remember(q, mirror, v)
 	case how != nil:
 		if v = s.relay.serveMirror(w, r, q, mirror, how, isLast); v.ok {
-			s.finds.note(q, mirror)
+			s.noteTry(r, q, try, v, false)
+			v.breakOff()
+			s.noteFind(q, mirror)
 			return Streamed, ""
 		}
 		s.scout.memory.remember(q, mirror, v)
@@ -239,10 +276,12 @@ func (s *Server) tryMirror(w http.ResponseWriter, r *http.Request, q question, g
 		v = s.scout.ask(r, q, mirror)
 		if v.ok || v.silent && isLast {
 			redirect(w, q, mirror)
-			s.finds.note(q, mirror)
+			s.noteTry(r, q, try, v, true)
+			s.noteFind(q, mirror)
 			return Redirected, ""
 		}
 	}
+	s.noteTry(r, q, try, v, false)
 	if v.fails() {
 		s.noteFailed(r, q, name(mirror), v.why)
 	}
@@ -250,32 +289,4 @@ func (s *Server) tryMirror(w http.ResponseWriter, r *http.Request, q question, g
 		s.config.Log.Info("A mirror is passed over, because it leads to where it must not", "mirror", name(mirror), "why", v.why)
 	}
 	return PassedOver, v.why
-}
-
-// refuses reports whether a registry must not send on to a place: one that is blocked (Q4), this redirector, or one that is written so that it
-// cannot be compared.
-func (s *Server) refuses(to *url.URL) bool {
-	host, port, ok := addressOf(to)
-	at, router := path.Clean("/"+to.Path), s.rules.Load().Router
-	return !ok || strings.HasPrefix(at, route.RedirectorPath) || router.Blocks(host+":"+port, at) || (port == "80" || port == "443") && router.Blocks(host, at)
-}
-
-// addressOf returns the host and port of a URL as sources are written. It is not ok where a client of HTTP makes another host of it, as of letters
-// beyond ASCII.
-func addressOf(of *url.URL) (host, port string, ok bool) {
-	host = strings.ToLower(strings.TrimSuffix(of.Hostname(), "."))
-	if address, err := netip.ParseAddr(host); err == nil {
-		host = address.Unmap().String()
-	}
-	number, err := strconv.ParseUint(cmp.Or(of.Port(), map[string]string{"http": "80", "https": "443"}[of.Scheme]), 10, 16)
-	beyond := func(r rune) bool { return r > unicode.MaxASCII }
-	return host, strconv.FormatUint(number, 10), err == nil && !strings.ContainsFunc(host, beyond)
-}
-
-func name(t route.Target) string {
-	return t.Host + "/" + t.Repository
-}
-
-func urlOf(scheme string, t route.Target, q question) string {
-	return scheme + "://" + t.Host + "/v2/" + t.Repository + "/" + q.kind + "/" + q.object
 }

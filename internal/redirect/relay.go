@@ -6,6 +6,7 @@ package redirect
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +15,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/mirrorset/mirrorset/internal/accesslog"
 	"github.com/mirrorset/mirrorset/internal/grants"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/redirect/complaints"
@@ -37,7 +39,8 @@ const (
 // server and so to whoever stands in its place.
 type relay struct {
 	ownTLS     func(host string) (*tls.Config, error)
-	settings   settings
+	roots      func() *x509.CertPool
+	settings   *upstream.Settings
 	scout      *scout
 	pool       *upstream.Pool
 	complaints *complaints.Memory
@@ -48,7 +51,8 @@ type relay struct {
 func newRelay(config Config, scout *scout, refuses func(to *url.URL) bool) *relay {
 	return &relay{
 		ownTLS:     config.OwnTLS,
-		settings:   settings{roots: config.Roots, kept: make(map[trust]*tls.Config)},
+		roots:      config.Roots,
+		settings:   upstream.NewSettings(config.Roots),
 		scout:      scout,
 		pool:       upstream.NewPool(serverName, refuses),
 		complaints: complaints.New(config.Complained),
@@ -84,9 +88,9 @@ func (s *relay) tlsFor(t route.Target, authority []byte, hasLogin bool) (*tls.Co
 		}
 		if own != nil {
 			if own.RootCAs == nil {
-				own.RootCAs = s.settings.roots()
+				own.RootCAs = s.roots()
 			}
-			return complete(own, t.Insecure, authority), nil
+			return upstream.Complete(own, t.Insecure, authority), nil
 		}
 	}
 	if !t.Insecure && authority == nil && !hasLogin {
@@ -95,7 +99,7 @@ func (s *relay) tlsFor(t route.Target, authority []byte, hasLogin bool) (*tls.Co
 	if t.Insecure { // so that a source and a mirror there have the same, and the same connections
 		authority = nil
 	}
-	return s.settings.of(t.Insecure, authority), nil
+	return s.settings.Of(t.Insecure, authority), nil
 }
 
 // open asks a registry for what containerd asks for. A containerd that fetches layers in parts asks for the part of a manifest that begins
@@ -149,17 +153,19 @@ func (s *relay) serveMirror(w http.ResponseWriter, r *http.Request, q question, 
 	case isManifest:
 		return s.passManifest(w, r, q, resp)
 	}
-	s.pass(w, resp)
-	return verdict{ok: true}
+	return s.pass(w, resp)
 }
 
 // unanswered is the verdict about a mirror that answered with an error.
 func unanswered(err error) verdict {
 	var refused *upstream.Refused
-	return verdict{
-		silent: errors.Is(err, upstream.ErrSilent), astray: errors.Is(err, upstream.ErrAstray),
-		broken: !errors.As(err, &refused) && !errors.Is(err, upstream.ErrBusy), why: err.Error(),
+	v := verdict{silent: errors.Is(err, upstream.ErrSilent), astray: errors.Is(err, upstream.ErrAstray), why: err.Error()}
+	if errors.As(err, &refused) {
+		v.answer = accesslog.Credentials
+	} else {
+		v.broken = !errors.Is(err, upstream.ErrBusy)
 	}
+	return v
 }
 
 // passManifest checks a manifest before it passes it on.
@@ -181,8 +187,10 @@ func (s *relay) passManifest(w http.ResponseWriter, r *http.Request, q question,
 	}
 	resp.Header.Set("Content-Length", strconv.Itoa(len(content))) // the mirror need not have said it
 	passHeaders(w, resp)
-	_, _ = w.Write(content) // who asked may have gone, or wanted the headers
-	return verdict{ok: true}
+	v := verdict{ok: true, answer: accesslog.Served, answered: time.Now()}
+	n, _ := w.Write(content) // who asked may have gone, or wanted the headers
+	v.bytes = int64(n)
+	return v
 }
 
 // answers reports whether a mirror that did not answer does so now.
@@ -196,29 +204,29 @@ func (s *relay) answers(r *http.Request, q question, mirror route.Target, how *a
 }
 
 // serveSource streams from an insecure source, for images by tag too. It gets no login (G4).
-func (s *relay) serveSource(w http.ResponseWriter, r *http.Request, q question, source route.Target) Result {
+func (s *relay) serveSource(w http.ResponseWriter, r *http.Request, q question, source route.Target) verdict {
 	own, err := s.tlsFor(source, nil, false)
 	if err != nil {
-		fail(w, http.StatusBadGateway, "UNKNOWN", fmt.Sprintf("the node's TLS settings for %s cannot be used: %v", source.Host, err))
-		return Failed
+		v := verdict{why: fmt.Sprintf("the node's TLS settings for %s cannot be used: %v", source.Host, err)}
+		fail(w, http.StatusBadGateway, "UNKNOWN", v.why)
+		return v
 	}
 	resp, err := s.open(r, q, source, &access{tls: own}, s.scout.deadline, false)
 	var refused *upstream.Refused
 	switch {
 	case errors.As(err, &refused):
-		fail(w, http.StatusForbidden, "DENIED", fmt.Sprintf("source %s wants credentials, which are not passed on to an insecure registry where a part of it is blocked", name(source)))
-		return Failed
+		fail(w, http.StatusForbidden, "DENIED", fmt.Sprintf("source %s wants credentials, which the redirector does not pass on to an insecure registry", name(source)))
+		return unanswered(err)
 	case err != nil:
 		fail(w, http.StatusBadGateway, "UNKNOWN", fmt.Sprintf("source %s: %v", name(source), err))
-		return Failed
+		return unanswered(err)
 	}
 	defer func() { _ = resp.Body.Close() }() // it was only read from
 	if resp.StatusCode >= 300 {
 		fail(w, resp.StatusCode, "UNKNOWN", fmt.Sprintf("source %s answered %s", name(source), upstream.StatusText(resp.StatusCode)))
-		return Failed
+		return answered(resp.StatusCode)
 	}
-	s.pass(w, resp)
-	return Streamed
+	return s.pass(w, resp)
 }
 
 // passHeaders passes on what containerd looks at.
@@ -231,24 +239,29 @@ func passHeaders(w http.ResponseWriter, resp *http.Response) {
 	w.WriteHeader(resp.StatusCode)
 }
 
-// pass passes a response on as it comes. One that breaks off must not look like a whole one.
-func (s *relay) pass(w http.ResponseWriter, resp *http.Response) {
+// pass passes a response on as it comes. One that breaks off must not look like a whole one: whoever gets the verdict has to see to that.
+func (s *relay) pass(w http.ResponseWriter, resp *http.Response) verdict {
 	passHeaders(w, resp)
+	v := verdict{ok: true, answer: accesslog.Served, answered: time.Now()}
 	control := http.NewResponseController(w)
 	buffer := make([]byte, chunk)
 	for {
 		n, err := fill(buffer, resp.Body)
 		if n > 0 {
 			_ = control.SetWriteDeadline(time.Now().Add(s.stalled)) // if it cannot be set, the server's own is nearer
-			if _, err := w.Write(buffer[:n]); err != nil {
-				return
+			n, err := w.Write(buffer[:n])
+			v.bytes += int64(n)
+			if err != nil {
+				v.answer, v.why = accesslog.Sent, "containerd did not take all of it"
+				return v
 			}
 		}
 		if errors.Is(err, io.EOF) {
-			return
+			return v
 		}
 		if err != nil {
-			panic(http.ErrAbortHandler)
+			v.answer, v.why = accesslog.Error, "it broke off: "+err.Error()
+			return v
 		}
 	}
 }

@@ -31,7 +31,7 @@ func TestEachRequestIsCountedByWhatItCameTo(t *testing.T) {
 		{"a blocked source", http.MethodGet, pathTo("source", "s.com", "shut/y", "latest"), Refused},
 		{"an insecure source", http.MethodGet, pathTo("source", plain.host, "y", "latest"), Streamed},
 		{"an insecure source without it", http.MethodGet, pathTo("source", absent.host, "y", "latest"), Failed},
-		{"a secure source at the entry for insecure ones", http.MethodGet, pathTo("insecure", "s.com", "x/y", "latest"), NoMirror},
+		{"an entry of an older version", http.MethodGet, pathTo("insecure", "s.com", "x/y", "latest"), BadRequest},
 		{"another method", http.MethodPost, pathTo("0", "s.com", "x/y", manifestDigest), BadRequest},
 		{"another path", http.MethodGet, "/metrics", BadRequest},
 		{"the redirector itself", http.MethodGet, selfPath, ""},

@@ -19,6 +19,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/mirrorset/mirrorset/internal/accesslog"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/redirect/upstream"
 	"github.com/mirrorset/mirrorset/internal/route"
@@ -176,8 +177,10 @@ func (s *scout) request(ctx context.Context, q question, mirror route.Target, ac
 	switch {
 	case resp.StatusCode == http.StatusNotFound, resp.StatusCode == http.StatusGone, resp.StatusCode == http.StatusTooManyRequests, resp.StatusCode >= 500:
 		return answered(resp.StatusCode)
-	case resp.StatusCode != http.StatusOK, !isManifest: // such as one that wants to know who asks
-		return verdict{ok: true}
+	case resp.StatusCode != http.StatusOK:
+		return unsure(resp.StatusCode)
+	case !isManifest:
+		return verdict{ok: true, answer: accesslog.Served}
 	}
 	got := q.digest().Algorithm().Hash()
 	size, err := io.Copy(got, io.LimitReader(resp.Body, maxManifest+1))
@@ -187,7 +190,7 @@ func (s *scout) request(ctx context.Context, q question, mirror route.Target, ac
 	if err := check(size, got, q.digest()); err != nil {
 		return verdict{wrong: true, why: err.Error()}
 	}
-	return verdict{ok: true}
+	return verdict{ok: true, answer: accesslog.Served}
 }
 
 // mayLead reports whether containerd, which follows by itself, may go where a mirror sends it on, as far as a URL tells (N11).

@@ -5,10 +5,9 @@ package redirect
 
 import (
 	"crypto/x509"
-	"fmt"
 	"testing"
-	"time"
 
+	"github.com/mirrorset/mirrorset/internal/redirect/upstream"
 	"github.com/mirrorset/mirrorset/internal/route"
 )
 
@@ -18,7 +17,7 @@ func TestTLSSettingsAreTheSameUntilWhatTheyAreMadeOfChanges(t *testing.T) {
 	at := route.Target{Host: mirror.host, Repository: "m"}
 	trusted := x509.NewCertPool()
 	s := newGranted(t, "a: s.com/x -> "+mirror.host+"/m", grant(t, nil, corp, mirror))
-	s.relay.settings.roots = func() *x509.CertPool { return trusted }
+	s.relay.settings = upstream.NewSettings(func() *x509.CertPool { return trusted })
 	of := func(t *testing.T, at route.Target, a *authority) *access {
 		how, err := s.relay.accessTo(at, grant(t, nil, a, mirror))
 		if err != nil || how == nil {
@@ -31,10 +30,10 @@ func TestTLSSettingsAreTheSameUntilWhatTheyAreMadeOfChanges(t *testing.T) {
 		t.Error("they are made anew though nothing changed")
 	}
 	insecure := of(t, route.Target{Host: mirror.host, Insecure: true}, corp).tls
-	if !insecure.InsecureSkipVerify || s.relay.settings.of(false, nil).InsecureSkipVerify {
+	if !insecure.InsecureSkipVerify || s.relay.settings.Of(false, nil).InsecureSkipVerify {
 		t.Error("secure and insecure ones are taken for each other")
 	}
-	if s.relay.settings.of(true, nil) != insecure {
+	if s.relay.settings.Of(true, nil) != insecure {
 		t.Error("an insecure source and an insecure mirror there do not have the same")
 	}
 	if rotated := of(t, at, other).tls; rotated.RootCAs.Equal(first.tls.RootCAs) {
@@ -44,15 +43,5 @@ func TestTLSSettingsAreTheSameUntilWhatTheyAreMadeOfChanges(t *testing.T) {
 	trusted.AddCert(other.certificate)
 	if now := of(t, at, corp).tls; now.RootCAs.Equal(first.tls.RootCAs) {
 		t.Error("other authorities of the node have no effect")
-	}
-}
-
-func TestTLSSettingsAreBounded(t *testing.T) {
-	s := newServer(t, "a: s.com/x -> m.com")
-	for i := range 3 * maxSettings {
-		s.relay.settings.of(false, fmt.Append(nil, i, time.Now()))
-	}
-	if n := len(s.relay.settings.kept); n > maxSettings {
-		t.Errorf("%d are kept", n)
 	}
 }

@@ -70,10 +70,6 @@ func TestWhatATagNamesIsFetchedWhereTheTagWasFound(t *testing.T) { // T10
 	if got := content("x/y"); !slices.Equal(got, behind) {
 		t.Errorf("once a set names it again: led to %q, want %q", got, behind)
 	}
-	s.finds.byRepository["s.com/x/y"] = find{s.finds.byRepository["s.com/x/y"].mirrors, time.Now().Add(-time.Second)}
-	if got := content("x/y"); !slices.Equal(got, alone) {
-		t.Errorf("long after: led to %q, want %q", got, alone)
-	}
 }
 
 func TestAMirrorThatHangsIsPassedOverForAFindBehindIt(t *testing.T) {
@@ -88,9 +84,8 @@ func TestAMirrorThatHangsIsPassedOverForAFindBehindIt(t *testing.T) {
 			hanging, good := startRegistry(t, false, hangs), startRegistry(t, false, has)
 			s := newServer(t, fmt.Sprintf(sets, hanging.host, good.host))
 			s.scout.deadline = 50 * time.Millisecond
-			tag := question{host: "s.com", repository: "x/y", kind: manifests, object: "1"}
-			s.finds.note(tag, route.Target{Host: hanging.host, Repository: "t/y"})
-			s.finds.note(tag, route.Target{Host: good.host, Repository: "t/y"})
+			s.finds.Note("s.com/x/y", route.Target{Host: hanging.host, Repository: "t/y"})
+			s.finds.Note("s.com/x/y", route.Target{Host: good.host, Repository: "t/y"})
 			want := good.host + "/v2/t/y/manifests/" + manifestDigest
 			if got := led(t, s, "s.com", "x/y", manifestDigest); len(got) == 0 || got[0] != want {
 				t.Errorf("led to %q, want %q first", got, want)
@@ -138,39 +133,6 @@ func TestATagThatAMirrorLackedIsAskedForAgain(t *testing.T) {
 	}
 }
 
-func TestARepositoryIsRememberedForAsLongAsItIsAskedFor(t *testing.T) {
-	f := finds{byRepository: make(map[string]find)}
-	tag, blob := question{host: "s.com", repository: "x", kind: manifests, object: "1"}, question{host: "s.com", repository: "x", kind: blobs, object: manifestDigest}
-	m, n := route.Target{Host: "m.com", Repository: "x"}, route.Target{Host: "n.com", Repository: "x"}
-	for _, found := range []route.Target{m, n, m} {
-		f.note(tag, found)
-	}
-	f.note(blob, route.Target{Host: "d.com"})
-	soon := time.Now().Add(time.Second)
-	f.byRepository["s.com/x"] = find{f.byRepository["s.com/x"].mirrors, soon}
-	if got := f.of(blob); !slices.Equal(got, []route.Target{m, n}) {
-		t.Errorf("got %v", got)
-	}
-	if until := f.byRepository["s.com/x"].until; until.Before(soon.Add(pulling / 2)) {
-		t.Errorf("it is forgotten at %s, although it was just asked for", until)
-	}
-}
-
-func TestWhatIsRememberedOfTagsIsBounded(t *testing.T) {
-	f := finds{byRepository: make(map[string]find)}
-	of := func(i int) question {
-		return question{host: "s.com", repository: fmt.Sprint(i), kind: manifests, object: "1"}
-	}
-	for i := range maxFinds {
-		f.note(of(i), route.Target{Host: "m.com"})
-	}
-	f.of(of(0)) // which is now the one that was asked for last
-	f.note(of(maxFinds), route.Target{Host: "m.com"})
-	if n := len(f.byRepository); n != maxFinds || f.of(of(0)) == nil || f.of(of(1)) != nil || f.of(of(maxFinds)) == nil {
-		t.Errorf("%d are remembered: the first %v, the second %v, the last %v", n, f.of(of(0)), f.of(of(1)), f.of(of(maxFinds)))
-	}
-}
-
 func TestATagIsStreamedFromAMirrorThatContainerdCannotReach(t *testing.T) {
 	plain := startRegistry(t, true, has)
 	s := newServer(t, fmt.Sprintf("T a: s.com/x -> %s/t", plain.host), plain.host)
@@ -180,5 +142,17 @@ func TestATagIsStreamedFromAMirrorThatContainerdCannotReach(t *testing.T) {
 	}
 	if w := ask(t, s, http.MethodGet, pathTo("0", "s.com", "x/y", manifestDigest)); w.Code != http.StatusOK || w.Body.String() != manifest {
 		t.Errorf("what it names: got %d %s", w.Code, w.Body)
+	}
+}
+
+func TestAMirrorForBothModesIsAskedOnceForADigest(t *testing.T) { // T10
+	m := startRegistry(t, false, has)
+	s := newServer(t, fmt.Sprintf("D a: s.com/x -> %s/m [Never]\nT a: s.com/x -> %s/m [Never]", m.host, m.host))
+	led(t, s, "s.com", "x/y", "1")
+	if got := led(t, s, "s.com", "x/y", manifestDigest); len(got) != 2 {
+		t.Errorf("led to %q, want the mirror once, and the refusal", got)
+	}
+	if w := ask(t, s, http.MethodHead, pathTo("1", "s.com", "x/y", manifestDigest)); w.Code != http.StatusNotFound {
+		t.Errorf("rank 1: %d", w.Code)
 	}
 }

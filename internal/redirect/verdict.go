@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/mirrorset/mirrorset/internal/accesslog"
 	"github.com/mirrorset/mirrorset/internal/redirect/upstream"
 	"github.com/mirrorset/mirrorset/internal/route"
 )
@@ -31,6 +32,11 @@ type verdict struct {
 	astray bool
 	// broken says that the mirror could not be asked, or answered 429 or 5xx.
 	broken bool
+	// answer is what it counts as, where all of the above does not tell.
+	answer accesslog.Outcome
+	// answered is when a stream began, and bytes how much of it was passed on.
+	answered time.Time
+	bytes    int64
 	// why is for people; empty where there is nothing to say.
 	why   string
 	until time.Time
@@ -41,9 +47,36 @@ func (v verdict) fails() bool {
 	return v.silent || v.wrong || v.astray || v.broken
 }
 
+// outcome returns what a try counts as, if nothing is heard of it any more.
+func (v verdict) outcome() accesslog.Outcome {
+	switch {
+	case v.answer != "":
+		return v.answer
+	case v.silent:
+		return accesslog.Silent
+	case v.wrong:
+		return accesslog.WrongContent
+	}
+	return accesslog.Error
+}
+
 // answered is the verdict about a mirror that answered with another status than it should have.
 func answered(code int) verdict {
-	return verdict{broken: code == http.StatusTooManyRequests || code >= http.StatusInternalServerError, why: "it answered " + upstream.StatusText(code)}
+	v := verdict{broken: code == http.StatusTooManyRequests || code >= http.StatusInternalServerError, why: "it answered " + upstream.StatusText(code)}
+	switch code {
+	case http.StatusNotFound, http.StatusGone:
+		v.answer = accesslog.Missing
+	case http.StatusUnauthorized, http.StatusForbidden:
+		v.answer = accesslog.Credentials
+	}
+	return v
+}
+
+// unsure is the verdict about a mirror that containerd is sent to all the same, such as one that wants to know who asks.
+func unsure(code int) verdict {
+	v := answered(code)
+	v.ok = true
+	return v
 }
 
 // memory is what was found out about mirrors a moment ago.

@@ -14,13 +14,8 @@ const RedirectorPath = APIRoot + "/_mirrorset/"
 // Entry is one of the places that the redirector is for a runtime: the last element of an API root of its own.
 type Entry string
 
-// The entries that are no mirrors.
-const (
-	// Source is for a registry of which some part is blocked: it sends on to the registry, and refuses what is blocked.
-	Source Entry = "source"
-	// InsecureSource streams what the rules call insecure, and knows nothing else: containerd asks the registry itself next.
-	InsecureSource Entry = "insecure"
-)
+// Source is the entry that is no mirror: it sends on to the registry itself, or streams what the rules call insecure there, and refuses what is blocked.
+const Source Entry = "source"
 
 // Rank is the entry of the mirrors that are at one place, from 0, in the list of their image.
 func Rank(place int) Entry {
@@ -36,5 +31,5 @@ func (e Entry) Rank() (place int, ok bool) {
 // IsValid tells whether the redirector has such an entry.
 func (e Entry) IsValid() bool {
 	_, isRank := e.Rank()
-	return isRank || e == Source || e == InsecureSource
+	return isRank || e == Source
 }

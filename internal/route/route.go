@@ -6,6 +6,7 @@
 package route
 
 import (
+	"iter"
 	"slices"
 	"strings"
 
@@ -38,6 +39,8 @@ type Route struct {
 	Rule *mirrors.Rule
 	// Mirrors are those that may be contacted, by their rank.
 	Mirrors []Target
+	// Locations are where they lie, beside each, as the rule says it.
+	Locations []mirrors.Scope
 	// Source is where the image's own name leads. It must not be contacted where the rule is blocked.
 	Source Target
 }
@@ -60,13 +63,40 @@ func (r *Router) Route(host, repository string, mode mirrors.Mode) Route {
 			continue
 		}
 		route.Mirrors = append(route.Mirrors, target(s.Location, s.Insecure || s.Location == name && IsLoopback(host)))
+		route.Locations = append(route.Locations, mirrors.Scope(strings.TrimSuffix(s.Location, route.Rule.Source.Rest(mirrors.Scope(name)))))
 	}
 	return route
 }
 
+// WithBlocked returns a router by the same rules, but with these sources blocked, be there a rule for them or none.
+func (r *Router) WithBlocked(sources iter.Seq[mirrors.Scope]) *Router {
+	rules, at := slices.Clone(r.rules), make(map[mirrors.Scope]int, len(r.rules))
+	for i := range rules {
+		at[rules[i].Source] = i
+	}
+	for source := range sources {
+		if i, ok := at[source]; ok {
+			rules[i].Blocked = true
+		} else {
+			rules = append(rules, mirrors.Rule{Source: source, Blocked: true})
+		}
+	}
+	return NewRouter(rules)
+}
+
 // Blocks tells whether a registry must not be asked for what is at a path of its API.
 func (r *Router) Blocks(host, path string) bool {
-	return slices.ContainsFunc(Aliases(mirrors.Scope(host+strings.TrimPrefix(path, APIRoot))), r.IsBlockedAt)
+	return r.Blocker(host, path) != ""
+}
+
+// Blocker returns the blocked source for which a registry must not be asked for what is at a path of its API; "" for none.
+func (r *Router) Blocker(host, path string) mirrors.Scope {
+	for _, name := range Aliases(mirrors.Scope(host + strings.TrimPrefix(path, APIRoot))) {
+		if rule := r.index.Resolve(mirrors.Reference{Name: string(name)}).Rule; rule != nil && rule.Blocked {
+			return rule.Source
+		}
+	}
+	return ""
 }
 
 // IsBlockedAt tells whether longest match finds a blocked source for a name, under no other name of Docker Hub.

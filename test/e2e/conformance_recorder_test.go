@@ -33,8 +33,9 @@ type recorder struct {
 
 	mu       sync.Mutex
 	requests []request
-	images   map[string]v1.Image // by place
-	insecure []string            // scopes
+	images   map[string]v1.Image                                      // by place
+	faults   map[string]func(http.ResponseWriter, *http.Request) bool // by place, of those that answer otherwise
+	insecure []string                                                 // scopes
 }
 
 // request is what reached a registry.
@@ -119,7 +120,7 @@ func (r *recorder) isInsecure(host string) bool {
 func (r *recorder) begin(insecure []string, image v1.Image, places ...string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.requests, r.insecure, r.images = nil, insecure, make(map[string]v1.Image)
+	r.requests, r.insecure, r.images, r.faults = nil, insecure, make(map[string]v1.Image), nil
 	for _, place := range places {
 		r.images[dialed(place)] = image
 	}
@@ -154,8 +155,11 @@ func (r *recorder) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 	r.mu.Lock()
 	r.requests = append(r.requests, asked)
-	image := r.images[asked.place]
+	image, fault := r.images[asked.place], r.faults[asked.place]
 	r.mu.Unlock()
+	if fault != nil && fault(w, req) {
+		return
+	}
 	if req.URL.Path == "/v2/" { // who asks whether this is a registry at all, as Podman does
 		return
 	}

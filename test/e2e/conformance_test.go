@@ -30,7 +30,7 @@ var _ = Describe("a runtime that pulls by the agent's files", Ordered, ContinueO
 	)
 
 	BeforeAll(func(ctx SpecContext) {
-		j = startJudges(ctx, cases)
+		j = startJudges(ctx, slices.Concat(cases, wholeCases()))
 		started = time.Now()
 	}, NodeTimeout(5*time.Minute))
 
@@ -57,6 +57,8 @@ var _ = Describe("a runtime that pulls by the agent's files", Ordered, ContinueO
 			j.expectPodman(ctx, c)
 		}, SpecTimeout(2*time.Minute))
 	}
+
+	itTakesWholeRegistriesByTheRedirector(func() *judges { return j })
 
 	AfterAll(func() {
 		if j != nil && len(j.containerd) == 2 {

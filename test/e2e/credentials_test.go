@@ -191,12 +191,12 @@ var _ = Describe("what registries see of containerd", func() {
 			}
 		},
 		func(redirected, bearer, insecure bool, server string, want bool) string {
-			way, kind := "in hosts.toml", "Basic"
+			way, kind := "of a whole registry", "Basic"
 			if redirected {
-				way = "behind the redirector"
+				way = "of a namespace"
 			}
 			if insecure {
-				way = "that is insecure, so that it is streamed"
+				way += " that is insecure, so that it is streamed,"
 			}
 			if bearer {
 				kind = "Bearer"
@@ -215,6 +215,9 @@ var _ = Describe("what registries see of containerd", func() {
 		Entry(nil, true, false, false, "SOURCE", false, nodeTimeout),
 		Entry(nil, true, true, false, "", true, nodeTimeout),
 		Entry(nil, true, true, false, "SOURCE", false, nodeTimeout),
+		// Nobody else has the image, so that containerd comes to what stands behind the redirector's entries.
+		Entry(nil, false, false, true, "", true, nodeTimeout),
+		Entry(nil, false, false, true, "SOURCE", false, nodeTimeout),
 		Entry(nil, true, false, true, "", false, nodeTimeout),
 		Entry(nil, true, true, true, "", false, nodeTimeout),
 	)

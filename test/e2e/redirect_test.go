@@ -71,6 +71,15 @@ var _ = Describe("containerd through the redirector", func() {
 		s.expectUntouched(s.source)
 	}, nodeTimeout)
 
+	It("refuses an image of a registry that is blocked as a whole, by digest and by tag", func(ctx SpecContext) {
+		s.source.push(ctx, "app", image)
+		s.apply(ctx, []string{mirrored("source")}, never("30-airgap", s.source.host, s.first.host+"/all"))
+		s.expectRefusedWith(ctx, s.source.host+"/app"+digest, "NeverContactSource of set 30-airgap", s.first.host+"/all/app: it answered 404 Not Found")
+		s.expectUntouched(s.source)
+		s.expectRefusedWith(ctx, s.source.host+"/app:1", "NeverContactSource of set 30-airgap", "it has no mirror for images by tag")
+		s.expectUntouched(s.source, s.first)
+	}, nodeTimeout)
+
 	It("resolves a tag at the source, and refuses it where that is blocked", func(ctx SpecContext) {
 		s.source.push(ctx, "open/tagged", image)
 		s.source.push(ctx, "shut/tagged", image)
@@ -92,14 +101,14 @@ var _ = Describe("containerd through the redirector", func() {
 	}, nodeTimeout)
 
 	DescribeTable("goes on to the third mirror when",
-		func(ctx SpecContext, first, second string) {
+		func(ctx SpecContext, namespace, first, second string) {
 			s.first.answer, s.second.answer = badAnswers[first], badAnswers[second]
 			if first == "refuses the connection" {
 				s.first.stop()
 			}
-			s.third.push(ctx, "c/app", image)
+			s.third.push(ctx, "c"+strings.TrimPrefix("/team/app", namespace), image)
 			s.source.push(ctx, "team/app", image)
-			s.apply(ctx, []string{mirrored("2")}, set("20-global", s.source.host+"/team", s.first.host+"/a", s.second.host+"/b", s.third.host+"/c"))
+			s.apply(ctx, []string{mirrored("2")}, set("20-global", s.source.host+namespace, s.first.host+"/a", s.second.host+"/b", s.third.host+"/c"))
 			s.expectPulled(ctx, s.source.host+"/team/app"+digest)
 			s.expectUntouched(s.source)
 			asked := []*countedRegistry{s.first, s.second, s.third}
@@ -108,12 +117,16 @@ var _ = Describe("containerd through the redirector", func() {
 			}
 			s.expectAsked(asked...)
 		},
-		func(first, second string) string { return "the first " + first + " and the second " + second },
-		Entry(nil, "404", "500", nodeTimeout),
-		Entry(nil, "refuses the connection", "hangs", nodeTimeout),
-		Entry(nil, "hangs", "404", nodeTimeout),
-		Entry(nil, "has other content", "hangs", nodeTimeout),
-		Entry(nil, "500", "has other content", nodeTimeout),
+		func(namespace, first, second string) string {
+			return "of a " + map[string]string{"": "whole registry", "/team": "namespace"}[namespace] + " the first " + first + " and the second " + second
+		},
+		Entry(nil, "/team", "404", "500", nodeTimeout),
+		Entry(nil, "/team", "refuses the connection", "hangs", nodeTimeout),
+		Entry(nil, "/team", "hangs", "404", nodeTimeout),
+		Entry(nil, "/team", "has other content", "hangs", nodeTimeout),
+		Entry(nil, "/team", "500", "has other content", nodeTimeout),
+		Entry(nil, "", "refuses the connection", "hangs", nodeTimeout),
+		Entry(nil, "", "has other content", "404", nodeTimeout),
 	)
 
 	It("goes on to the next mirror when one that is streamed has other content, layers included", func(ctx SpecContext) {
@@ -144,7 +157,7 @@ var _ = Describe("containerd through the redirector", func() {
 		s.expectUntouched(s.source)
 	},
 		Entry("passes it over where the redirector asks it first", "/team", mirrored("0"), false, nodeTimeout),
-		Entry("goes there where hosts.toml has the mirror itself", "", "/v2/copy", true, nodeTimeout),
+		Entry("goes there where hosts.toml has the mirror itself behind the redirector, which refused", "", "/v2/copy", true, nodeTimeout),
 	)
 
 	It("falls back to the source when all mirrors are down, and not where that is blocked", func(ctx SpecContext) {
@@ -191,10 +204,11 @@ var _ = Describe("containerd through the redirector", func() {
 		Expect(s.seen.asked()).To(Equal([]string{s.second.name, s.mirror.name}))
 	}, nodeTimeout)
 
-	It("leaves a registry closed while the agent is away, and another one to its source", func(ctx SpecContext) {
+	It("leaves a registry closed while the agent is away, and others to their source, or to the mirrors of the whole registry", func(ctx SpecContext) {
 		s.source.push(ctx, "shut/app", image)
 		s.first.push(ctx, "a/app", image)
-		s.apply(ctx, []string{mirrored("source")}, never("30-airgap", s.source.host+"/shut", s.first.host+"/a"), set("20-global", s.third.host+"/team", s.first.host+"/a"))
+		s.apply(ctx, []string{mirrored("source")}, never("30-airgap", s.source.host+"/shut", s.first.host+"/a"), set("20-global", s.third.host+"/team", s.first.host+"/a"),
+			never("40-whole", s.second.host, s.first.host+"/b"))
 		DeferCleanup(func(ctx SpecContext) { // before the sets are deleted
 			s.kubectl(ctx, "label", "node", "--all", "mirrorset.io/agent-")
 			s.expectReady(ctx)
@@ -206,6 +220,13 @@ var _ = Describe("containerd through the redirector", func() {
 		s.third.push(ctx, "team/app", image)
 		s.expectPulled(ctx, s.third.host+"/team/app"+digest)
 		s.expectAsked(s.third)
+		whole, digest := newImage(ctx)
+		s.first.push(ctx, "b/app", whole)
+		s.expectPulled(ctx, s.second.host+"/app"+digest)
+		s.expectAsked(s.first)
+		s.second.push(ctx, "closed/app", whole)
+		s.expectRefused(ctx, s.second.host+"/closed/app:1")
+		s.expectUntouched(s.second)
 	}, nodeTimeout)
 
 	It("gets the next agent its image, although that lies behind a blocked part of a registry that is away", func(ctx SpecContext) {

@@ -87,7 +87,7 @@ func (s *scene) expectFollowed(ctx context.Context, containerdAsks []string) {
 
 var endpointPattern = regexp.MustCompile(`(?m)^(server = |\[host\.)"https?://([^/"]+)`)
 
-// containerdAsks returns the hosts that containerd asks for images of the source, in order, as our file for it says; nil
+// containerdAsks returns the hosts that containerd asks for images of the source past the redirector, in order, as our file for it says; nil
 // where there is none.
 func (s *scene) containerdAsks() []string {
 	text, err := os.ReadFile(s.Path(certsFolder(s.source.host) + "/hosts.toml"))
@@ -103,7 +103,7 @@ func (s *scene) containerdAsks() []string {
 			hosts = append(hosts, match[2])
 		}
 	}
-	return slices.Compact(append(hosts, server))
+	return slices.Compact(slices.DeleteFunc(append(hosts, server), func(host string) bool { return host == "127.0.0.1:289" }))
 }
 
 // expectPulled has a Pod start from an image that the node does not have, and returns it.

@@ -83,7 +83,7 @@ var _ = Describe("the status of sets and nodes", func() {
 	}, nodeTimeout)
 
 	It("says which entries are left out", func(ctx SpecContext) {
-		s.apply(ctx, []string{"127.0.0.1:289", s.source.host}, set("20-global", s.source.host+"/team", "mirror", s.mirror.host))
+		s.apply(ctx, []string{s.source.host}, set("20-global", s.source.host+"/team", "mirror", s.mirror.host))
 		s.kubectl(ctx, "wait", "--for=condition=Accepted=false", "--timeout=30s", "idms/20-global")
 		s.kubectl(ctx, "wait", "--for=condition=Applied", "--timeout=30s", "idms/20-global")
 		Expect(s.kubectl(ctx, "get", "idms/20-global", "-o", "jsonpath={.status.findings[0].reason} {.status.findings[0].entry}")).To(Equal("InvalidMirror 0"))

@@ -52,9 +52,9 @@ var _ = Describe("Pods whose image is named by tag", func() {
 		s.expectPulledFrom(ctx, "source.site.test/tagged:1", s.first, s.second)
 	}, nodeTimeout)
 
-	It("start by hosts.toml alone where a registry has the same mirrors for both kinds", func(ctx SpecContext) {
+	It("start where a registry has the same mirrors for both kinds", func(ctx SpecContext) {
 		s.second.push(ctx, "all/team/app", image)
-		s.apply(ctx, []string{"!_mirrorset", `"pull", "resolve"`}, never("30-airgap", s.source.host, s.first.host+"/all", s.second.host+"/all"),
+		s.apply(ctx, []string{mirrored("1"), s.second.host + "/v2/all"}, never("30-airgap", s.source.host, s.first.host+"/all", s.second.host+"/all"),
 			tagSet("30-airgap", s.source.host, s.first.host+"/all", s.second.host+"/all"))
 		s.expectPulledFrom(ctx, s.source.host+"/team/app:1", s.first, s.second)
 		s.expectUntouched(s.source)

@@ -128,6 +128,24 @@ func (c *cluster) startAgent(t *testing.T, n node) {
 	t.Cleanup(p.Kill)
 }
 
+// seer makes a node that says it cannot pull from a mirror, until the returned function takes it away.
+func (c *cluster) seer(t *testing.T, name, mirror string) (gone func()) {
+	t.Helper()
+	c.node(t, name)
+	status := fmt.Sprintf(`{"status":{"seesPulls":true,"mirrorFaults":[{"mirror":%q,"state":"Silent","since":"2026-01-02T03:04:05Z"}],
+		"conditions":[{"type":"Applied","status":"True","reason":"InForce","message":"","lastTransitionTime":"2026-01-02T03:04:05Z"}]}}`, mirror)
+	nodes := c.objects.Resource(schema.GroupVersionResource{Group: "mirrorset.io", Version: "v1alpha1", Resource: "mirrornodes"})
+	var err error
+	for range 1000 { // until the manager has made it
+		if _, err = nodes.Patch(t.Context(), name, types.MergePatchType, []byte(status), metav1.PatchOptions{}, "status"); err == nil {
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	must(t, err)
+	return func() { must(t, c.typed.CoreV1().Nodes().Delete(t.Context(), name, metav1.DeleteOptions{})) }
+}
+
 // file is one of a host.
 type file string
 

@@ -115,6 +115,13 @@ func TestSetsAreJudgedByWhereTheNodesAre(t *testing.T) {
 	c.want(t, digests, "first", current, "in force: every node")
 	c.want(t, tags, "second", current, "in force: every node")
 
+	gone := c.seer(t, "node-3", "mirror.local/q")
+	if out, err := c.kubectl(t, "wait", "--for=condition=MirrorsReachable=false", "--timeout=20s", "idms/first").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	c.want(t, digests, "first", current, "in force: every node")
+	gone()
+
 	stop()
 	c.apply(t, digests, "first", "quay.io/team", "mirror.local/changed")
 	c.want(t, digests, "first", inProgress, "generation is 2, but latest observed generation is 1")

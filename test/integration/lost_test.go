@@ -134,7 +134,7 @@ var _ = Describe("A set that is in force on all nodes", func() {
 		Eventually(conditionOf(ctx, a, configv1.ConditionReady)).Should(says(metav1.ConditionFalse, configv1.ReasonDegraded, message))
 		Eventually(conditionOf(ctx, a, configv1.ConditionStalled)).Should(says(metav1.ConditionTrue, configv1.ReasonDegraded, message))
 		out, code := runMirrors(ctx, "nodes", "-o", "wide")
-		Expect(out).To(MatchRegexp(`node-2 +CRI-O +\d+ +Failing +\w+ +no +/` + theirs + ` blocks "quay.io"`))
+		Expect(out).To(MatchRegexp(`node-2 +CRI-O +\d+ +Failing +\w+ +no +<unknown> +/` + theirs + ` blocks "quay.io"`))
 		Expect(code).To(BeZero())
 		Eventually(eventsOf(ctx, a)).Should(HaveKeyWithValue(configv1.ReasonDegraded, And(HavePrefix("Warning: "), ContainSubstring(theirs))))
 

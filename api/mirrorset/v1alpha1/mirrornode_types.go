@@ -88,8 +88,8 @@ type MirrorNodeStatus struct {
 	// +kubebuilder:validation:MaxItems=100
 	WouldRefuse []WouldRefuse `json:"wouldRefuse,omitempty"`
 
-	// seesPulls says that the runtime of the node's Pods pulls by way of the redirector, so that mirrorFaults and wouldRefuse can be told. It is
-	// absent where nothing can be seen.
+	// seesPulls says whether the runtime of the node's Pods pulls by way of the redirector, so that mirrorFaults and wouldRefuse can be told. It is
+	// absent where the agent is too old to say.
 	// +optional
 	SeesPulls *bool `json:"seesPulls,omitempty"`
 

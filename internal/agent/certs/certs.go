@@ -11,12 +11,15 @@ import (
 	"flag"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/mirrorset/mirrorset/internal/agent/sink"
 	"github.com/mirrorset/mirrorset/internal/certsd/ondisk"
+	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/nodecheck"
 )
 
@@ -54,9 +57,10 @@ type Sink struct {
 }
 
 var (
-	_ sink.Server  = &Sink{}
-	_ sink.Asker   = &Sink{}
-	_ sink.Witness = &Sink{}
+	_ sink.Server   = &Sink{}
+	_ sink.Asker    = &Sink{}
+	_ sink.Witness  = &Sink{}
+	_ sink.Observer = &Sink{}
 )
 
 // newSink returns the sink of a host. Its redirector knows no rules yet.
@@ -72,6 +76,9 @@ func (s *Sink) Try(rules *sink.Accepted) (apply func() sink.Outcome, err error) 
 // apply reports a failure about one registry among the findings, as it does not stop the others.
 func (s *Sink) apply(rules *sink.Accepted) sink.Outcome {
 	p := &pass{Sink: s, rules: rules.Rules, granted: rules.Grants, missing: make(map[string]bool)}
+	for _, source := range slices.Sorted(maps.Keys(rules.Shadow)) {
+		p.watched = append(p.watched, mirrors.Scope(source))
+	}
 	err := p.write()
 	if p.changed > 0 {
 		s.env.Log.Info("Changed containerd's registries", "path", "/"+dir, "changed", p.changed, "revision", rules.Revision)

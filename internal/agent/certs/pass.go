@@ -36,6 +36,7 @@ const (
 type pass struct {
 	*Sink
 	rules    []mirrors.Rule
+	watched  []mirrors.Scope // by sets in shadow mode
 	granted  grants.Grants
 	findings []sink.Finding
 	again    []error // what is among the findings and to be tried again
@@ -63,7 +64,7 @@ func (p *pass) write() error {
 		}
 		return nil
 	}
-	about := certsd.Node{AllowDefaultHost: p.settings.allowDefaultHost, Streamed: p.streams, Certificates: p.folder.Certificates}
+	about := certsd.Node{AllowDefaultHost: p.settings.allowDefaultHost, Streamed: p.streams, Certificates: p.folder.Certificates, Watched: p.watched}
 	if p.listening != nil {
 		about.Redirector = p.server.Address()
 		about.Key, p.keysLost = p.keys.write()
@@ -202,12 +203,19 @@ func (p *pass) reportHidden(router *route.Router) {
 	}
 }
 
-// sources are those that a registry's file would put in force.
+// sources are those that a registry's file would put in force, or have watched.
 func (p *pass) sources(registry string) (sources []string) {
-	for i := range p.rules {
-		source := p.rules[i].Source
+	add := func(source mirrors.Scope) {
 		if source.Host() == registry || registry == certsd.DefaultHost && source.IsWildcard() {
 			sources = append(sources, string(source))
+		}
+	}
+	for i := range p.rules {
+		add(p.rules[i].Source)
+	}
+	for _, source := range p.watched {
+		if !slices.Contains(sources, string(source)) {
+			add(source)
 		}
 	}
 	return sources

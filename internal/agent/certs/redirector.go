@@ -10,7 +10,10 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/mirrorset/mirrorset/internal/accesslog"
+	"github.com/mirrorset/mirrorset/internal/agent/certs/tally"
 	"github.com/mirrorset/mirrorset/internal/agent/sink"
+	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/nodecheck"
 	"github.com/mirrorset/mirrorset/internal/redirect"
 	"github.com/mirrorset/mirrorset/internal/redirect/complaints"
@@ -26,7 +29,10 @@ type redirector struct {
 	server    *redirect.Server
 	listening *redirect.Listening // nil while it does not
 	failed    error               // why it does not
+	pulls     *accesslog.Log
+	tally     *tally.Tally
 	up        prometheus.Gauge
+	observed  observed
 }
 
 func newRedirector(env sink.Env, port, socket int) redirector {
@@ -41,22 +47,28 @@ func newRedirector(env sink.Env, port, socket int) redirector {
 	for _, result := range redirect.Results() {
 		requests.WithLabelValues(string(result))
 	}
-	r := redirector{tls: ownTLS{env.Host, &roots{host: env.Host}}, keys: &keyring{host: env.Host, log: env.Log}, log: env.Log, up: prometheus.NewGauge(prometheus.GaugeOpts{
+	r := redirector{pulls: accesslog.New(), tls: ownTLS{env.Host, &roots{host: env.Host}}, keys: &keyring{host: env.Host, log: env.Log}, log: env.Log, observed: newObserved(env), up: prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "mirrorset_agent_redirector_up",
 		Help: "1 while the redirector serves; 0 while it does not, or this node has no containerd to serve.",
 	})}
-	env.Metrics.MustRegister(requests, r.up)
+	r.tally = tally.New(func() { r.server.Settle() })
 	r.server = redirect.New(redirect.Config{
 		Port: port, Socket: given, Keys: r.keys.open, Roots: r.tls.roots.trusted, OwnTLS: r.tls.config, Log: env.Log.WithName("redirector"),
 		Complained: env.Wake, Worse: env.Wake,
 		Answered: func(result redirect.Result) { requests.WithLabelValues(string(result)).Inc() },
+		Pulls:    r.pulls, Tried: r.tally.Tried, AtSource: r.tally.AtSource, WouldRefuse: func(mirrors.Scope, string) {},
 	})
+	env.Metrics.MustRegister(requests, r.up, r.tally)
 	return r
 }
 
 // Follow has the redirector answer by these rules.
 func (r *redirector) Follow(rules *sink.Accepted) {
-	r.server.SetRules(redirect.Rules{Digest: rules.Digest, Router: route.NewRouter(rules.Rules), Blockers: rules.Blockers, Grants: rules.Grants})
+	r.server.SetRules(redirect.Rules{
+		Digest: rules.Digest, Router: route.NewRouter(rules.Rules), Blockers: rules.Blockers, Watched: rules.Shadow, Grants: rules.Grants,
+	})
+	r.tally.Keep(rules.Rules, rules.Shadow)
+	r.observed.keep(rules)
 }
 
 // Ask asks a registry by the redirector's connections and logins.

@@ -93,6 +93,43 @@ type FailedPulls struct {
 // Count is how many failed.
 type Count struct{ Before, After int }
 
+// Observer is a sink that sees the pulls of a runtime.
+type Observer interface {
+	// Observed returns what it has seen of pulls (V5 and V7 of docs/semantics.md). The sink has the agent do another pass when a mirror comes to be at
+	// fault or is no longer, and when there is a first image of a source that would be refused; all else is for the pass of each minute. It is called
+	// between passes.
+	Observed(now time.Time) Observed
+}
+
+// Observed is what a sink has seen of pulls.
+type Observed struct {
+	// Runtime is the one whose pulls it sees; "" while it sees none.
+	Runtime nodecheck.Runtime
+	// Faults are mirrors that cannot be pulled from, in byte order.
+	Faults []MirrorFault
+	// WouldRefuse are the watched sources that images were pulled from, in byte order.
+	WouldRefuse []WouldRefuse
+}
+
+// MirrorFault is a mirror that cannot be pulled from.
+type MirrorFault struct {
+	// Mirror is its location, as in the rules.
+	Mirror mirrors.Scope
+	// State is one of those that a MirrorNode has, and Since when it began.
+	State string
+	Since time.Time
+	// Why is on one line; it may be empty.
+	Why string
+}
+
+// WouldRefuse is what a watched source would have refused.
+type WouldRefuse struct {
+	Source mirrors.Scope
+	// Count is how many different images, and Images are ten of them, in byte order.
+	Count  int
+	Images []string
+}
+
 // Open makes a sink for a host.
 type Open func(Env) Sink
 

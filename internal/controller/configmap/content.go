@@ -75,8 +75,10 @@ func (c Current) leftovers(annotations, data map[string]string) (keys []string) 
 			keys = append(keys, key)
 		}
 	}
-	if hasOne(c.configMap.Data, payload.CanaryKey) && !hasOne(data, payload.CanaryKey) {
-		keys = append(keys, payload.CanaryKey)
+	for _, key := range []string{payload.CanaryKey, payload.ShadowKey} {
+		if hasOne(c.configMap.Data, key) && !hasOne(data, key) {
+			keys = append(keys, key)
+		}
 	}
 	return keys
 }

@@ -57,6 +57,22 @@ func (m Member) Applied() metav1.Condition {
 	return standing.Condition(&m.Status, mirrorsetv1alpha1.ConditionApplied)
 }
 
+// HasReported tells whether an agent has ever said anything of the node.
+func (m Member) HasReported() bool {
+	reason := m.Applied().Reason
+	return reason != "" && reason != mirrorsetv1alpha1.ReasonNeverReported
+}
+
+// IsSpokenFor tells whether what is reported of the node is what its agent says now (S8).
+func (m Member) IsSpokenFor() bool {
+	return m.HasReported() && m.Applied().Status != metav1.ConditionUnknown
+}
+
+// SeesPulls tells whether the node's agent sees what its Pods pull, or did so when it spoke last (docs/semantics.md V8).
+func (m Member) SeesPulls() bool {
+	return m.Status.SeesPulls != nil && *m.Status.SeesPulls
+}
+
 // isBehind tells whether the node has yet to reach what is published, and has not said that it cannot.
 func (m Member) isBehind(published *standing.Published) bool {
 	return !published.Provisional && m.Status.Revision < published.Revision && m.Applied().Reason != mirrorsetv1alpha1.ReasonFailed

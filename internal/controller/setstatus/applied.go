@@ -13,6 +13,7 @@ import (
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 	"github.com/mirrorset/mirrorset/internal/controller/fleet"
+	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/standing"
 )
 
@@ -26,11 +27,12 @@ type Fleet struct {
 
 	members  []fleet.Member
 	suspects []fleet.Member // those of them that can fail some set
+	faults   map[mirrors.Scope]faults
 }
 
 // NewFleet returns the nodes that count, by name.
 func NewFleet(members []fleet.Member) Fleet {
-	f := Fleet{members: members}
+	f := Fleet{members: members, faults: faultsOf(members)}
 	for i := range members {
 		if standing.Suspect(&members[i].Status) {
 			f.suspects = append(f.suspects, members[i])

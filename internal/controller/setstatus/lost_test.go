@@ -61,7 +61,7 @@ func TestASetThatWasInForceSaysWhichNodesHaveLostIt(t *testing.T) {
 		}
 		unseen := NewFleet(fleetOf(mirrorsetv1alpha1.MirrorNodeStatus{}))
 		unseen.Unseen = true
-		if still := Of(&s.sets[0], after, s.judged, unseen, &s.Published, now); !equality.Semantic.DeepEqual(still, after) {
+		if still := s.of(0, after, unseen); !equality.Semantic.DeepEqual(still, after) {
 			t.Errorf("%s: while nothing tells where nodes are, the set changes: %+v", name, still)
 		}
 	}
@@ -154,7 +154,7 @@ func TestASetIsInForceWhereItsHeirsAre(t *testing.T) {
 	s := snapshotOf(t, "T a: s.com -> t.net [Never]\nD b: s.com/x -> d.net/x\nD b: u.com/x -> d.net/x")
 	tags := slices.IndexFunc(s.sets, func(set kinds.Set) bool { return set.Kind == kinds.Tag })
 	of := func(source string) configv1.MirrorSetStatus {
-		return Of(&s.sets[tags], configv1.MirrorSetStatus{}, s.judged, NewFleet(fleetOf(reported(20, without(source)))), &s.Published, now)
+		return s.of(tags, configv1.MirrorSetStatus{}, NewFleet(fleetOf(reported(20, without(source)))))
 	}
 	wantCondition(t, "an heir is withheld", of("s.com/x"), configv1.ConditionApplied, metav1.ConditionFalse, configv1.ReasonNodesFailing)
 	wantCondition(t, "a source of another set is withheld", of("u.com/x"), configv1.ConditionApplied, metav1.ConditionTrue, configv1.ReasonAppliedOnAllNodes)

@@ -4,6 +4,7 @@
 package setstatus
 
 import (
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -23,8 +24,50 @@ const (
 	calm = 10 * time.Minute
 )
 
-// Pace says when what changed of a set's status is worth a write (S5). The zero value is that of a set that was not yet written.
+// Pace says when what changed of a set's status is worth a write (S5, V6 and V8). The zero value is that of a set that was not yet written.
 type Pace struct {
+	applied, mirrors flow
+	shadow           time.Time // when that was written last
+	isShadow         bool      // it is pending
+}
+
+// Hold takes note of what a set says and is to say, and returns how long to wait before that is written: 0 for now. Due is false
+// where there is nothing to write.
+func (p *Pace) Hold(before, after configv1.MirrorSetStatus, now time.Time) (left time.Duration, due bool) {
+	left, due = p.applied.hold(changeOf(before, after), now)
+	soonest := func(other time.Duration, isDue bool) {
+		if isDue && (!due || other < left) {
+			left = other
+		}
+		due = due || isDue
+	}
+	soonest(p.mirrors.hold(changeOfMirrors(before, after), now))
+	soonest(p.holdShadow(before.Shadow, after.Shadow, now))
+	return left, due
+}
+
+// holdShadow has what would be refused written at once where it is the first, and else once a minute at most (V6).
+func (p *Pace) holdShadow(before, after *configv1.ShadowStatus, now time.Time) (left time.Duration, due bool) {
+	p.isShadow = !equality.Semantic.DeepEqual(before, after)
+	if !p.isShadow || before == nil || after == nil || isZero(before.Nodes) && !isZero(after.Nodes) {
+		return 0, p.isShadow
+	}
+	return max(p.shadow.Add(longest).Sub(now), 0), true
+}
+
+func isZero(count *int32) bool { return count == nil || *count == 0 }
+
+// Wrote takes note that what was pending was written.
+func (p *Pace) Wrote(now time.Time) {
+	p.applied.wrote(now)
+	p.mirrors.wrote(now)
+	if p.isShadow {
+		p.shadow, p.isShadow = now, false
+	}
+}
+
+// flow is the pace of one condition.
+type flow struct {
 	at      time.Time     // of the last write
 	wait    time.Duration // of the next recovery or other list of nodes; 0 for a step
 	pending change
@@ -44,8 +87,9 @@ const (
 	listed // other nodes have lost it
 )
 
-// changeOf tells two states of a set apart.
+// changeOf tells two states of a set apart, but for what nodes see of pulls.
 func changeOf(before, after configv1.MirrorSetStatus) change {
+	before, after = withoutSeen(before), withoutSeen(after)
 	if equality.Semantic.DeepEqual(before, after) {
 		return none
 	}
@@ -67,8 +111,29 @@ func changeOf(before, after configv1.MirrorSetStatus) change {
 	return atOnce
 }
 
+// changeOfMirrors tells two states of [configv1.ConditionMirrorsReachable] apart. That they are about another generation is no change of it.
+func changeOfMirrors(before, after configv1.MirrorSetStatus) change {
+	was, is := meta.FindStatusCondition(before.Conditions, configv1.ConditionMirrorsReachable), meta.FindStatusCondition(after.Conditions, configv1.ConditionMirrorsReachable)
+	switch {
+	case is == nil || was != nil && was.Status == is.Status && was.Reason == is.Reason && was.Message == is.Message:
+		return none
+	case is.Status != metav1.ConditionFalse:
+		return recovered
+	case was != nil && was.Status == metav1.ConditionFalse:
+		return listed
+	}
+	return lost
+}
+
 // underWay are the reasons of a set that is not yet in force everywhere.
 var underWay = map[string]bool{configv1.ReasonProgressing: true, configv1.ReasonNodesFailing: true}
+
+// withoutSeen is a status without what nodes see of pulls.
+func withoutSeen(status configv1.MirrorSetStatus) configv1.MirrorSetStatus {
+	status.Shadow = nil
+	status.Conditions = slices.DeleteFunc(slices.Clone(status.Conditions), func(c metav1.Condition) bool { return c.Type == configv1.ConditionMirrorsReachable })
+	return status
+}
 
 // rest is a status without what nodes have to do with.
 func rest(status configv1.MirrorSetStatus) configv1.MirrorSetStatus {
@@ -80,37 +145,34 @@ func rest(status configv1.MirrorSetStatus) configv1.MirrorSetStatus {
 	return status
 }
 
-// Hold takes note of what a set says and is to say, and returns how long to wait before that is written: 0 for now. Due is false
-// where there is nothing to write.
-func (p *Pace) Hold(before, after configv1.MirrorSetStatus, now time.Time) (left time.Duration, due bool) {
-	is := changeOf(before, after)
-	if is != p.pending {
-		p.pending, p.since = is, now
+func (f *flow) hold(is change, now time.Time) (left time.Duration, due bool) {
+	if is != f.pending {
+		f.pending, f.since = is, now
 	}
 	if is == none {
 		return 0, false
 	}
-	if now.Sub(p.seen) > calm {
-		p.wait = step
+	if now.Sub(f.seen) > calm {
+		f.wait = step
 	}
-	p.seen = now
+	f.seen = now
 	switch is {
 	case progressed:
-		left = p.at.Add(step).Sub(now)
+		left = f.at.Add(step).Sub(now)
 	case lost:
-		left = p.since.Add(step).Sub(now)
+		left = f.since.Add(step).Sub(now)
 	case recovered:
-		left = p.since.Add(p.wait).Sub(now)
+		left = f.since.Add(f.wait).Sub(now)
 	case listed:
-		left = p.at.Add(p.wait).Sub(now)
+		left = f.at.Add(f.wait).Sub(now)
 	}
 	return max(left, 0), true
 }
 
-// Wrote takes note that the pending change was written. Whoever flaps, or lets nodes fail one by one, waits longer each time.
-func (p *Pace) Wrote(now time.Time) {
-	if p.pending == recovered || p.pending == listed {
-		p.wait = min(2*p.wait, longest)
+// wrote takes note of a write. Whoever flaps, or lets nodes fail one by one, waits longer each time.
+func (f *flow) wrote(now time.Time) {
+	if f.pending == recovered || f.pending == listed {
+		f.wait = min(2*f.wait, longest)
 	}
-	p.at, p.pending = now, none
+	f.at, f.pending = now, none
 }

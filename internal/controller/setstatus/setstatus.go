@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package setstatus is pure: what the status of a set says, given what all sets were merged to and what nodes report, and when a
-// change of it is worth a write. The rules are S1 to S7 of docs/semantics.md.
+// change of it is worth a write. The rules are S1 to S7, V6 and V8 of docs/semantics.md.
 package setstatus
 
 import (
@@ -44,11 +44,15 @@ type Judged struct {
 	findings map[mirrors.Object][]mirrors.Finding
 	used     map[mirrors.Object]bool            // sets of which at least one entry is in a rule
 	heirs    map[mirrors.Object][]mirrors.Scope // narrower sources that have mirrors, or a block, of a set (T4)
+	faulty   map[mirrors.Object][]mirrors.Scope // mirrors that nodes report a fault of (V8)
 }
 
-// Judge sorts what sets were merged to by the set that it is about.
-func Judge(result mirrors.Result) Judged {
-	j := Judged{findings: make(map[mirrors.Object][]mirrors.Finding), used: make(map[mirrors.Object]bool), heirs: make(map[mirrors.Object][]mirrors.Scope)}
+// Judge sorts what sets were merged to, and what nodes report of their mirrors, by the set that it is about.
+func Judge(result mirrors.Result, f *Fleet) Judged {
+	j := Judged{
+		findings: make(map[mirrors.Object][]mirrors.Finding), used: make(map[mirrors.Object]bool), heirs: make(map[mirrors.Object][]mirrors.Scope),
+		faulty: f.faulty(result.Rules),
+	}
 	for _, f := range result.Findings {
 		for _, set := range mirrors.Objects(f.Entries) {
 			j.findings[set] = append(j.findings[set], f)
@@ -68,7 +72,9 @@ func Judge(result mirrors.Result) Judged {
 }
 
 // ours are the conditions that a status has of us.
-var ours = map[string]bool{configv1.ConditionAccepted: true, configv1.ConditionApplied: true, configv1.ConditionReady: true, configv1.ConditionStalled: true}
+var ours = map[string]bool{
+	configv1.ConditionAccepted: true, configv1.ConditionApplied: true, configv1.ConditionReady: true, configv1.ConditionStalled: true, configv1.ConditionMirrorsReachable: true,
+}
 
 // Of is what a set's status is to be, given what it was and where the nodes are.
 func Of(set *kinds.Set, before configv1.MirrorSetStatus, j Judged, f Fleet, p *Published, now metav1.Time) configv1.MirrorSetStatus {
@@ -98,7 +104,7 @@ func Of(set *kinds.Set, before configv1.MirrorSetStatus, j Judged, f Fleet, p *P
 	}
 	accepted, applied := acceptance(set, findings, j.used[set.Ref()]), f.applied(before, status, sources, p)
 	ready, stalled := ready(accepted, applied, p)
-	conditions := []metav1.Condition{accepted, applied, ready}
+	conditions := []metav1.Condition{accepted, applied, ready, f.reachable(before, j.faulty[set.Ref()])}
 	if stalled == nil {
 		meta.RemoveStatusCondition(&status.Conditions, configv1.ConditionStalled)
 	} else {

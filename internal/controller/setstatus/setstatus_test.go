@@ -17,6 +17,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/controller/fleet"
 	"github.com/mirrorset/mirrorset/internal/controller/fleet/fleettest"
 	"github.com/mirrorset/mirrorset/internal/kinds"
+	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/mirrors/mirrorstest"
 	"github.com/mirrorset/mirrorset/internal/standing"
 )
@@ -32,7 +33,7 @@ var now = metav1.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 type snapshot struct {
 	Published
 	sets   []kinds.Set
-	judged Judged
+	result mirrors.Result
 }
 
 // snapshotOf returns a snapshot of sets in the notation of mirrorstest, each of generation 1, at revision 20.
@@ -45,7 +46,7 @@ func snapshotOf(t *testing.T, sets string) *snapshot {
 	for i := range parsed {
 		parsed[i].SetGeneration(1)
 	}
-	return &snapshot{Published: Published{Published: standing.Published{Revision: 20, Digest: "d"}}, sets: parsed, judged: Judge(kinds.Merge(parsed, nil))}
+	return &snapshot{Published: Published{Published: standing.Published{Revision: 20, Digest: "d"}}, sets: parsed, result: kinds.Merge(parsed, nil)}
 }
 
 func fleetOf(statuses ...mirrorsetv1alpha1.MirrorNodeStatus) (members []fleet.Member) {
@@ -57,7 +58,12 @@ func fleetOf(statuses ...mirrorsetv1alpha1.MirrorNodeStatus) (members []fleet.Me
 
 // statusOf is what the first set's status becomes.
 func statusOf(s *snapshot, before configv1.MirrorSetStatus, members []fleet.Member) configv1.MirrorSetStatus {
-	return Of(&s.sets[0], before, s.judged, NewFleet(members), &s.Published, now)
+	return s.of(0, before, NewFleet(members))
+}
+
+// of is what a set's status becomes.
+func (s *snapshot) of(set int, before configv1.MirrorSetStatus, f Fleet) configv1.MirrorSetStatus {
+	return Of(&s.sets[set], before, Judge(s.result, &f), f, &s.Published, now)
 }
 
 func wantCondition(t *testing.T, what string, status configv1.MirrorSetStatus, kind string, is metav1.ConditionStatus, reason string, parts ...string) {
@@ -162,7 +168,7 @@ func TestASetSaysWhatIsLeftOutOfIt(t *testing.T) {
 func TestASetSaysWhichOfItsInsecureMirrorsAreLeftOut(t *testing.T) {
 	s := snapshotOf(t, "a: s.com -> m.com")
 	mirrorstest.Annotate(s.sets, "a", "m.com, n_.com")
-	s.judged = Judge(kinds.Merge(s.sets, nil))
+	s.result = kinds.Merge(s.sets, nil)
 	status := statusOf(s, configv1.MirrorSetStatus{}, nil)
 	wantCondition(t, "a bad value", status, configv1.ConditionAccepted, metav1.ConditionFalse, configv1.ReasonPartsLeftOut, `annotation mirrorset.io/insecure-mirrors: "n_.com" is left out: `)
 	if len(status.Findings) != 1 || status.Findings[0].Reason != "InvalidInsecureMirrors" || status.Findings[0].Entry != nil {

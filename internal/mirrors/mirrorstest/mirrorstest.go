@@ -6,6 +6,7 @@ package mirrorstest
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -110,9 +111,24 @@ func unquote(value string) (string, error) {
 
 // Annotate has the sets of a name call these mirrors insecure.
 func Annotate(sets []kinds.Set, name, insecure string) {
+	annotate(sets, name, mirrors.InsecureAnnotation, insecure)
+}
+
+// Enforce gives the sets of a name a value of the annotation by which they are in shadow mode.
+func Enforce(sets []kinds.Set, name, enforcement string) {
+	annotate(sets, name, mirrors.EnforcementAnnotation, enforcement)
+}
+
+func annotate(sets []kinds.Set, name, key, value string) {
 	for i := range sets {
-		if sets[i].GetName() == name {
-			sets[i].SetAnnotations(map[string]string{mirrors.InsecureAnnotation: insecure})
+		if sets[i].GetName() != name {
+			continue
 		}
+		annotations := maps.Clone(sets[i].GetAnnotations())
+		if annotations == nil {
+			annotations = make(map[string]string)
+		}
+		annotations[key] = value
+		sets[i].SetAnnotations(annotations)
 	}
 }

@@ -63,6 +63,9 @@ type Node struct {
 	AppliedAt *metav1.Time `json:"appliedAt,omitempty"`
 	// NotInForce are the sources that are not in force on the node.
 	NotInForce []string `json:"notInForce,omitempty"`
+	// SeesPulls says that it is known what the node's Pods pull, and MirrorFaults are the mirrors that they cannot pull from then.
+	SeesPulls    bool                            `json:"seesPulls,omitempty"`
+	MirrorFaults []mirrorsetv1alpha1.MirrorFault `json:"mirrorFaults,omitempty"`
 	// Message says why the node is where it is, or what is to be done on it all the same.
 	Message string `json:"message,omitempty"`
 }
@@ -80,6 +83,9 @@ func Survey(nodes []mirrorsetv1alpha1.MirrorNode, p *Publication) Fleet {
 		n := Node{Name: nodes[i].Name, Runtime: runtimeOf(&nodes[i]), Revision: status.Revision, AppliedAt: status.AppliedAt, NotInForce: status.NotInForce}
 		n.Canary = p != nil && p.Canary.Takes(n.Name)
 		n.Standing, n.Message = standing.Of(status, wanted.For(n.Name))
+		if n.Standing != standing.Silent && status.SeesPulls != nil { // else nobody says whether that is so still
+			n.SeesPulls, n.MirrorFaults = *status.SeesPulls, status.MirrorFaults
+		}
 		if n.Standing == standing.InForce && n.Message == "" {
 			n.Message = Unpullable(status)
 		}

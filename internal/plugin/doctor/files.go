@@ -56,16 +56,19 @@ func (f *hostFiles) look() {
 	}
 	defer func() { _ = host.Close() }() // it was only a handle
 	f.host = host
-	rules, text := f.rules()
+	rules, text, watched := f.rules()
 	f.lookAtDropIns(rules, text)
-	f.lookAtFolders(rules)
+	f.lookAtFolders(rules, watched)
 }
 
-// rules are those that an agent accepted last on this machine, or those in the drop-in; none where there has been no agent.
-func (f *hostFiles) rules() (rules []mirrors.Rule, text []byte) {
+// rules are those that an agent accepted last on this machine, with the sources that it watches, or those in the drop-in; none where there has been no agent.
+func (f *hostFiles) rules() (rules []mirrors.Rule, text []byte, watched []mirrors.Scope) {
 	if data, err := f.host.Read(hostfile.File{Path: payload.HostPath}); err == nil {
 		if p, err := payload.Unmarshal(data); err == nil {
 			text = p.Text
+			for source := range p.Shadow {
+				watched = append(watched, mirrors.Scope(source))
+			}
 		}
 	}
 	if text == nil {
@@ -73,9 +76,9 @@ func (f *hostFiles) rules() (rules []mirrors.Rule, text []byte) {
 	}
 	rules, err := registriesconf.Decode(text)
 	if err != nil {
-		return nil, nil // the agent would not have written it
+		return nil, nil, nil // the agent would not have written it
 	}
-	return rules, text
+	return rules, text, watched
 }
 
 var ownDropIn = hostfile.File{Path: onhost.Path, Marker: registriesconf.Header}

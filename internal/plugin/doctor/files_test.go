@@ -43,7 +43,12 @@ func acceptedBy(t *testing.T, node certsd.Node, source string, policy mirrors.Po
 	if err != nil {
 		t.Fatal(err)
 	}
-	state, err := payload.New(plugintest.CurrentRevision, text).Marshal()
+	p := payload.New(plugintest.CurrentRevision, text)
+	p.Shadow = make(map[string]string)
+	for _, watched := range node.Watched {
+		p.Shadow[string(watched)] = "a"
+	}
+	state, err := p.Marshal()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,6 +135,9 @@ func TestAllThatKeepsRulesFromCountingOnAMachineIsFound(t *testing.T) {
 		{"a blocked wildcard by default", of(containerd, accepted(t, "*.redhat.io", mirrors.NeverContactSource), one(folders+"x/ca.crt", "")), 1, "PROBLEM  containerd: NotInForce: registry *.redhat.io: not in force for containerd on this machine: to block a wildcard makes every registry"},
 		{"a blocked wildcard that is allowed", of(containerd, acceptedBy(t, certsd.Node{Redirector: "127.0.0.1:289", AllowDefaultHost: true}, "*.redhat.io", mirrors.NeverContactSource)), 0, "OK       containerd: "},
 		{"a blocked wildcard by a file that opens it", of(containerd, accepted(t, "*.redhat.io", mirrors.AllowContactingSource), stateOf(accepted(t, "*.redhat.io", mirrors.NeverContactSource))), 1, "PROBLEM  containerd: NotInForce: registry *.redhat.io: not in force"},
+		{"a source that is watched", of(containerd, acceptedBy(t, certsd.Node{Redirector: "127.0.0.1:289", Watched: []mirrors.Scope{"w.com/x"}}, "s.com", mirrors.AllowContactingSource)), 0, "OK       containerd: "},
+		{"one without the file by which it is seen", of(containerd, one(folders+"s.com/hosts.toml", accepted(t, "s.com", mirrors.AllowContactingSource)[folders+"s.com/hosts.toml"]),
+			stateOf(acceptedBy(t, certsd.Node{Redirector: "127.0.0.1:289", Watched: []mirrors.Scope{"w.com/x"}}, "s.com", mirrors.AllowContactingSource))), 1, "PROBLEM  containerd: NotInForce: registry w.com: /" + folders + "w.com/hosts.toml is not there"},
 		{"a local block of a mirror", of(crio, never, one(dropIns+"99-local.conf", "[[registry]]\nlocation = \"m.local:5000\"\nblocked = true\n")), 1, "PROBLEM  CRI-O: LocalBlock: /" + dropIns + "99-local.conf blocks \"m.local:5000\""},
 		{"a file of others with our name", of(crio, never, one("etc/containers/registries.rootful.conf.d/50-mirrorset.conf", "")), 1, "PROBLEM  CRI-O: ForeignFile: /etc/containers/registries.rootful.conf.d/50-mirrorset.conf"},
 		{"a capability that there is not", of(containerd, one(folders+"a.com/hosts.toml", "[host.\"https://m.com\"]\n  capabilities = [\"pull\", \"fetch\"]\n")), 1, "PROBLEM  containerd: HostsFileRefused: "},

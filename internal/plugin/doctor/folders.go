@@ -27,7 +27,7 @@ import (
 const toAgent = "If it stays so for a minute, look at the agent: kubectl mirrors doctor NODE"
 
 // lookAtFolders judges the folder that containerd reads registries from: our files there, and those of somebody else.
-func (f *hostFiles) lookAtFolders(rules []mirrors.Rule) {
+func (f *hostFiles) lookAtFolders(rules []mirrors.Rule, watched []mirrors.Scope) {
 	dir := hostfile.Follow(f.host.FS(), hostview.Path(f.certsDir))
 	entries, err := hostfile.ReadDir(f.host.FS(), dir)
 	switch {
@@ -41,7 +41,7 @@ func (f *hostFiles) lookAtFolders(rules []mirrors.Rule) {
 		return
 	}
 	folder := ondisk.At(f.host, dir)
-	used := f.lookAtRegistries(folder, rules)
+	used := f.lookAtRegistries(folder, rules, watched)
 	for _, entry := range entries {
 		name := entry.Name()
 		host := certsd.HostOf(name)
@@ -63,9 +63,9 @@ func (f *hostFiles) lookAtFolders(rules []mirrors.Rule) {
 }
 
 // lookAtRegistries looks for the rules' own files, and returns the registries that something was said of.
-func (f *hostFiles) lookAtRegistries(folder ondisk.Folder, rules []mirrors.Rule) map[string]bool {
+func (f *hostFiles) lookAtRegistries(folder ondisk.Folder, rules []mirrors.Rule, watched []mirrors.Scope) map[string]bool {
 	used := make(map[string]bool)
-	w := f.wanted(folder, rules)
+	w := f.wanted(folder, rules, watched)
 	for _, file := range w.tree.Files {
 		f.lookAtRegistry(folder, file, w)
 		used[file.Host] = true
@@ -136,9 +136,9 @@ type wanted struct {
 }
 
 // wanted takes blocked wildcards for allowed where the default host's file has them.
-func (f *hostFiles) wanted(folder ondisk.Folder, rules []mirrors.Rule) wanted {
+func (f *hostFiles) wanted(folder ondisk.Folder, rules []mirrors.Rule, watched []mirrors.Scope) wanted {
 	node := certsd.Node{
-		Redirector: runtimes.RedirectorAddress(runtimes.DefaultRedirectorPort), AllowDefaultHost: true, Certificates: folder.Certificates,
+		Redirector: runtimes.RedirectorAddress(runtimes.DefaultRedirectorPort), AllowDefaultHost: true, Certificates: folder.Certificates, Watched: watched,
 		Streamed: func(mirror mirrors.Scope) bool { return ondisk.HasTLS(f.host, mirror.Host()) },
 	}
 	all := certsd.Project(rules, node)

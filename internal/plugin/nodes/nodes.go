@@ -117,6 +117,7 @@ var nodeColumns = []metav1.TableColumnDefinition{
 	{Name: "State", Type: "string"},
 	{Name: "Age", Type: "string"},
 	{Name: "Canary", Type: "string", Priority: 1},
+	{Name: "Faults", Type: "string", Priority: 1},
 	{Name: "Message", Type: "string", Priority: 1},
 }
 
@@ -140,7 +141,20 @@ func nodeRows(nodes []cluster.Node, now time.Time) [][]any {
 		if n.Message != "" {
 			message = n.Message
 		}
-		rows = append(rows, []any{n.Name, runtime, revision, string(n.Standing), age, canary, message})
+		rows = append(rows, []any{n.Name, runtime, revision, string(n.Standing), age, canary, faultsOf(n), message})
 	}
 	return rows
+}
+
+// faultsOf names a mirror that the node's Pods cannot pull from, and counts the others.
+func faultsOf(n *cluster.Node) string {
+	switch more := len(n.MirrorFaults) - 1; {
+	case !n.SeesPulls:
+		return "<unknown>"
+	case more < 0:
+		return "<none>"
+	case more > 0:
+		return fmt.Sprintf("%s: %s, and %d more", n.MirrorFaults[0].Mirror, n.MirrorFaults[0].State, more)
+	}
+	return fmt.Sprintf("%s: %s", n.MirrorFaults[0].Mirror, n.MirrorFaults[0].State)
 }

@@ -43,12 +43,12 @@ node-2   containerd   1795573438817   Behind    3m30s
 node-1   containerd   1795573438818   InForce   3m30s
 node-5   containerd   1795573438818   InForce   3m30s
 `, summary, nil},
-		{"wide", `NODE     RUNTIME      REVISION        STATE     AGE      CANARY   MESSAGE
-node-3   containerd   1795573438818   Failing   3m30s    no       first line...
-node-4   CRI-O        <none>          Silent    <none>   no       no agent has reported from this node
-node-2   containerd   1795573438817   Behind    3m30s    no       <none>
-node-1   containerd   1795573438818   InForce   3m30s    no       <none>
-node-5   containerd   1795573438818   InForce   3m30s    no       nobody knows
+		{"wide", `NODE     RUNTIME      REVISION        STATE     AGE      CANARY   FAULTS      MESSAGE
+node-3   containerd   1795573438818   Failing   3m30s    no       <unknown>   first line...
+node-4   CRI-O        <none>          Silent    <none>   no       <unknown>   no agent has reported from this node
+node-2   containerd   1795573438817   Behind    3m30s    no       <unknown>   <none>
+node-1   containerd   1795573438818   InForce   3m30s    no       <unknown>   <none>
+node-5   containerd   1795573438818   InForce   3m30s    no       <unknown>   nobody knows
 `, summary, []string{"-o", "wide"}},
 		{"without headers, one of them", "node-1   containerd   1795573438818   InForce   3m30s\n", "1 node has revision 1795573438818 in force.\n", []string{"--no-headers", "node-1"}},
 		{"by name", "mirrornode.mirrorset.io/node-2\nmirrornode.mirrorset.io/node-1\n", "", []string{"-o", "name", "node-1", "node-2"}},
@@ -82,11 +82,11 @@ func TestCanariesAreJudgedByWhatTheyTry(t *testing.T) {
 	canary := &payload.Canary{Payload: tried, Nodes: []string{"node-3", "node-4", "node-5"}}
 	configMap := plugintest.NewSteered(t, plugintest.Current, canary, payload.Rollout{})
 	url := plugintest.Serve(t, map[string]any{plugintest.NodesPath: nodes, plugintest.ConfigMapPath: http.HandlerFunc(configMap.Serve)})
-	run(t, "", "nodes", "--server", url, "-o", "wide").Want(t, 0, `NODE     RUNTIME      REVISION        STATE     AGE     CANARY   MESSAGE
-node-3   containerd   1795573438818   Behind    3m30s   yes      <none>
-node-2   containerd   1795573438819   Ahead     3m30s   no       it has a later revision than 1795573438818, which is published; the manager publishes again above it
-node-1   containerd   1795573438818   InForce   3m30s   no       <none>
-node-4   containerd   1795573438819   InForce   3m30s   yes      1 image cannot be pulled again
+	run(t, "", "nodes", "--server", url, "-o", "wide").Want(t, 0, `NODE     RUNTIME      REVISION        STATE     AGE     CANARY   FAULTS      MESSAGE
+node-3   containerd   1795573438818   Behind    3m30s   yes      <unknown>   <none>
+node-2   containerd   1795573438819   Ahead     3m30s   no       <unknown>   it has a later revision than 1795573438818, which is published; the manager publishes again above it
+node-1   containerd   1795573438818   InForce   3m30s   no       <unknown>   <none>
+node-4   containerd   1795573438819   InForce   3m30s   yes      <unknown>   1 image cannot be pulled again
 `, "1 of 2 nodes have revision 1795573438818 in force; 3 canaries try revision 1795573438819, which 1 has in force; 1 behind, 1 ahead.\n")
 	run(t, "", "nodes", "--server", url, "--no-headers", "node-4").Want(t, 0, "node-4   containerd   1795573438819   InForce   3m30s\n", "1 canary tries revision 1795573438819, which 1 has in force.\n")
 	run(t, "", "nodes", "--server", url, "--no-headers", "node-1").Want(t, 0, "node-1   containerd   1795573438818   InForce   3m30s\n", "1 node has revision 1795573438818 in force.\n")
@@ -95,6 +95,31 @@ node-4   containerd   1795573438819   InForce   3m30s   yes      1 image cannot 
 	if err := json.Unmarshal([]byte(r.Stdout), &got); err != nil || got.Canaries == nil || got.Canaries.Revision != tried.Revision || got.Canaries.InForce != 1 || len(got.Canaries.Nodes) != 3 || !got.Nodes[0].Canary || got.Nodes[1].Canary {
 		t.Errorf("%v: %+v", err, got)
 	}
+}
+
+func TestNodesSayWhichMirrorsTheyCannotPullFrom(t *testing.T) {
+	seeing := func(faults ...mirrorsetv1alpha1.MirrorFault) func(*mirrorsetv1alpha1.MirrorNode) {
+		return func(n *mirrorsetv1alpha1.MirrorNode) {
+			sees := true
+			n.Status.SeesPulls, n.Status.MirrorFaults = &sees, faults
+		}
+	}
+	q, r := mirrorsetv1alpha1.MirrorFault{Mirror: "m.com/q", State: mirrorsetv1alpha1.MirrorSilent}, mirrorsetv1alpha1.MirrorFault{Mirror: "n.com", State: mirrorsetv1alpha1.MirrorRefuses}
+	blind := false
+	nodes := plugintest.NodeList(
+		plugintest.NodeAt("node-1", plugintest.CurrentRevision, seeing()),
+		plugintest.NodeAt("node-2", plugintest.CurrentRevision, seeing(q)),
+		plugintest.NodeAt("node-3", plugintest.CurrentRevision, seeing(q, r, r)),
+		plugintest.NodeAt("node-4", plugintest.CurrentRevision, seeing(q), plugintest.Says("Applied", metav1.ConditionUnknown, "AgentNotReady", "its agent has no Pod")),
+		plugintest.NodeAt("node-5", plugintest.CurrentRevision, func(n *mirrorsetv1alpha1.MirrorNode) { n.Status.SeesPulls = &blind }),
+	)
+	url := plugintest.Serve(t, map[string]any{plugintest.NodesPath: nodes, plugintest.ConfigMapPath: plugintest.ConfigMapOf(t, plugintest.Current)})
+	run(t, "", "nodes", "--server", url, "-o", "wide", "--no-headers").Want(t, 0, `node-4   containerd   1795573438818   Silent    3m30s   no    <unknown>                     its agent has no Pod
+node-1   containerd   1795573438818   InForce   3m30s   no    <none>                        <none>
+node-2   containerd   1795573438818   InForce   3m30s   no    m.com/q: Silent               <none>
+node-3   containerd   1795573438818   InForce   3m30s   no    m.com/q: Silent, and 2 more   <none>
+node-5   containerd   1795573438818   InForce   3m30s   no    <unknown>                     <none>
+`, "4 of 5 nodes have revision 1795573438818 in force; 1 silent.\n")
 }
 
 func TestTheFleetAsJSONHasAllThatTheTableHas(t *testing.T) {

@@ -5,6 +5,7 @@ package upstream
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"net/http"
@@ -154,5 +155,15 @@ func TestStreamsAreBounded(t *testing.T) {
 	}
 	if n := len(p.streams); n != 0 {
 		t.Errorf("%d streams are still counted", n)
+	}
+}
+
+func TestTLSSettingsAreBounded(t *testing.T) {
+	s := NewSettings(x509.NewCertPool)
+	for i := range 3 * maxSettings {
+		s.Of(false, fmt.Append(nil, i, time.Now()))
+	}
+	if n := len(s.kept); n > maxSettings {
+		t.Errorf("%d are kept", n)
 	}
 }

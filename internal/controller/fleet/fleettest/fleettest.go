@@ -62,3 +62,16 @@ func Without(sources ...string) func(*mirrorsetv1alpha1.MirrorNodeStatus) {
 		WithCondition(mirrorsetv1alpha1.ConditionApplied, metav1.ConditionFalse, mirrorsetv1alpha1.ReasonNotInForce, "because")(s)
 	}
 }
+
+// Seeing has an agent see pulls, and report faults of mirrors.
+func Seeing(faults ...mirrorsetv1alpha1.MirrorFault) func(*mirrorsetv1alpha1.MirrorNodeStatus) {
+	return func(s *mirrorsetv1alpha1.MirrorNodeStatus) {
+		sees := true
+		s.SeesPulls, s.MirrorFaults = &sees, faults
+	}
+}
+
+// Fault is one of a mirror.
+func Fault(mirror string, state mirrorsetv1alpha1.MirrorFaultState, why string) mirrorsetv1alpha1.MirrorFault {
+	return mirrorsetv1alpha1.MirrorFault{Mirror: mirror, State: state, Since: &metav1.Time{}, Message: why}
+}

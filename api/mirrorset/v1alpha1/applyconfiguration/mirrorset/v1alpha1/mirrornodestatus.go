@@ -37,8 +37,8 @@ type MirrorNodeStatusApplyConfiguration struct {
 	// wouldRefuse are the sources of sets in shadow mode that images were pulled from on this node: with the policy enforced, these pulls
 	// would have been refused. They are in byte order.
 	WouldRefuse []WouldRefuseApplyConfiguration `json:"wouldRefuse,omitempty"`
-	// seesPulls says that the runtime of the node's Pods pulls by way of the redirector, so that mirrorFaults and wouldRefuse can be told. It is
-	// absent where nothing can be seen.
+	// seesPulls says whether the runtime of the node's Pods pulls by way of the redirector, so that mirrorFaults and wouldRefuse can be told. It is
+	// absent where the agent is too old to say.
 	SeesPulls *bool `json:"seesPulls,omitempty"`
 	// conditions are Applied, which says whether all rules of the revision are in force, and RuntimeReady, which says
 	// whether the runtimes are set up to follow them. ImagesPullable is there after a change of rules that touched

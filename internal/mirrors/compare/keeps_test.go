@@ -1,12 +1,13 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package mirrors_test
+package compare_test
 
 import (
 	"testing"
 
 	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/mirrors/compare"
 )
 
 func TestRulesKeepWhatEarlierOnesGave(t *testing.T) {
@@ -49,7 +50,7 @@ func TestRulesKeepWhatEarlierOnesGave(t *testing.T) {
 		"a wildcard in a blocked wildcard":       {[]rule{{Source: "*.s.com", Blocked: true}, {Source: "*.a.s.com"}}, []rule{{Source: "*.s.com", Blocked: true}}, false},
 		"a wildcard is no host":                  {[]rule{{Source: "s.com", Blocked: true}}, []rule{{Source: "*.s.com", Blocked: true}}, false},
 	} {
-		if got := mirrors.Keeps(c.after, c.before); got != c.want {
+		if got := compare.Keeps(c.after, c.before); got != c.want {
 			t.Errorf("%s: got %t", name, got)
 		}
 	}

@@ -1,7 +1,7 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package mirrors_test
+package compare_test
 
 import (
 	"maps"
@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/mirrors/compare"
 )
 
 func TestSourcesChangeWhereTheyArePulledOtherwise(t *testing.T) {
@@ -35,7 +36,7 @@ func TestSourcesChangeWhereTheyArePulledOtherwise(t *testing.T) {
 		"a source has come":     {append(rule(), mirrors.Rule{Source: "t.com"}), []string{"t.com"}},
 		"all sources have gone": {nil, []string{"r.com", "s.com"}},
 	} {
-		if got := slices.Sorted(maps.Keys(mirrors.Changed(rule(), c.after))); !slices.Equal(got, c.want) {
+		if got := slices.Sorted(maps.Keys(compare.Changed(rule(), c.after))); !slices.Equal(got, c.want) {
 			t.Errorf("%s: %v, want %v", name, got, c.want)
 		}
 	}

@@ -1,7 +1,8 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package agent
+// Package nodestatus is pure: what the status of a node's MirrorNode says of what the last pass of its agent came to.
+package nodestatus
 
 import (
 	"cmp"
@@ -20,22 +21,16 @@ import (
 	"github.com/mirrorset/mirrorset/internal/nodecheck"
 )
 
-// outcome is what one pass came to.
-type outcome struct {
-	revision int64 // 0 while nothing was accepted
-	digest   string
-	findings []sink.Finding
-	checked  nodecheck.Report
-	err      error
-	trial    *mirrorsetv1alpha1.Trial // nil where this agent has none to tell of
-}
-
-func (n *node) outcome(err error) outcome {
-	if n.accepted == nil { // no pass has looked
-		n.checked = n.check()
-		n.logFindings()
-	}
-	return outcome{revision: n.inForce.Revision, digest: n.inForce.Digest, findings: n.findings, checked: n.checked, err: err}
+// Outcome is what one pass came to.
+type Outcome struct {
+	// Revision and Digest are those in force; Revision is 0 while nothing was accepted.
+	Revision int64
+	Digest   string
+	Findings []sink.Finding
+	Checked  nodecheck.Report
+	Err      error
+	Trial    *mirrorsetv1alpha1.Trial // nil where this agent has none to tell of
+	Observed sink.Observed
 }
 
 // ourConditions are those that an agent writes.
@@ -44,8 +39,8 @@ var ourConditions = []string{mirrorsetv1alpha1.ConditionApplied, mirrorsetv1alph
 // maxMessage bounds the message of a condition; the API server takes 32768 bytes.
 const maxMessage = 4096
 
-// status is what the node's object is to say, given what it says now and which runtime the kubelet uses.
-func (o outcome) status(now time.Time, before mirrorsetv1alpha1.MirrorNodeStatus, runtimeVersion string) mirrorsetv1alpha1.MirrorNodeStatus {
+// Status is what the node's object is to say, given what it says now and which runtime the kubelet uses.
+func (o Outcome) Status(now time.Time, before mirrorsetv1alpha1.MirrorNodeStatus, runtimeVersion string) mirrorsetv1alpha1.MirrorNodeStatus {
 	runtime := nodecheck.RuntimeOf(runtimeVersion)
 	status := mirrorsetv1alpha1.MirrorNodeStatus{}
 	for _, c := range before.Conditions { // those of others are not ours to keep
@@ -53,17 +48,17 @@ func (o outcome) status(now time.Time, before mirrorsetv1alpha1.MirrorNodeStatus
 			status.Conditions = append(status.Conditions, c)
 		}
 	}
-	if o.revision > 0 {
-		status.Revision, status.Digest, status.AppliedAt = o.revision, o.digest, &metav1.Time{Time: now.Truncate(time.Second)}
-		if before.Revision == o.revision && before.Digest == o.digest && before.AppliedAt != nil {
+	if o.Revision > 0 {
+		status.Revision, status.Digest, status.AppliedAt = o.Revision, o.Digest, &metav1.Time{Time: now.Truncate(time.Second)}
+		if before.Revision == o.Revision && before.Digest == o.Digest && before.AppliedAt != nil {
 			status.AppliedAt = before.AppliedAt
 		}
-		status.NotInForce = notInForce(o.findings, runtime)
+		status.NotInForce = notInForce(o.Findings, runtime)
 		status.NotInForce = status.NotInForce[:min(len(status.NotInForce), mirrorsetv1alpha1.MaxNotInForce)]
 	}
 	ready := o.runtimeReady(runtime)
-	for _, r := range o.checked.Runtimes {
-		if o.checked.Effect(r) < nodecheck.Unsure {
+	for _, r := range o.Checked.Runtimes {
+		if o.Checked.Effect(r) < nodecheck.Unsure {
 			status.Runtimes = append(status.Runtimes, string(r))
 		}
 	}
@@ -80,6 +75,7 @@ func (o outcome) status(now time.Time, before mirrorsetv1alpha1.MirrorNodeStatus
 		meta.SetStatusCondition(&status.Conditions, c)
 	}
 	status.Trial = o.trialBeside(before)
+	o.setSeen(&status, runtime, ready)
 	trial.SetPullable(&status, now)
 	return status
 }
@@ -89,12 +85,12 @@ func (o outcome) status(now time.Time, before mirrorsetv1alpha1.MirrorNodeStatus
 var weight = map[nodecheck.Effect]int{nodecheck.Mild: 0, nodecheck.Unsure: 1, nodecheck.Late: 2, nodecheck.Unread: 3}
 
 // runtimeReady tells whether the runtime reads what is written for it; with the remedies where it does not.
-func (o outcome) runtimeReady(runtime nodecheck.Runtime) metav1.Condition {
+func (o Outcome) runtimeReady(runtime nodecheck.Runtime) metav1.Condition {
 	condition := metav1.Condition{Type: mirrorsetv1alpha1.ConditionRuntimeReady, Status: metav1.ConditionTrue, Reason: mirrorsetv1alpha1.ReasonReady,
 		Message: "nothing on the node keeps a runtime from the rules"}
 	worst := nodecheck.Mild
 	var messages []string
-	problems := slices.Clone(o.checked.Problems)
+	problems := slices.Clone(o.Checked.Problems)
 	slices.SortStableFunc(problems, func(a, b nodecheck.Problem) int { return cmp.Compare(weight[b.Effect], weight[a.Effect]) })
 	for _, p := range problems {
 		if runtime == "" || p.Runtime == runtime {
@@ -118,18 +114,18 @@ func (o outcome) runtimeReady(runtime nodecheck.Runtime) metav1.Condition {
 }
 
 // applied tells whether all rules of the revision are in force.
-func (o outcome) applied(runtime nodecheck.Runtime, ready metav1.Condition, notInForce []string) metav1.Condition {
+func (o Outcome) applied(runtime nodecheck.Runtime, ready metav1.Condition, notInForce []string) metav1.Condition {
 	condition := metav1.Condition{Type: mirrorsetv1alpha1.ConditionApplied, Status: metav1.ConditionFalse}
 	switch {
-	case o.err != nil:
-		condition.Reason, condition.Message = mirrorsetv1alpha1.ReasonFailed, shorten(distinct(o.err.Error()))
-	case o.revision == 0:
+	case o.Err != nil:
+		condition.Reason, condition.Message = mirrorsetv1alpha1.ReasonFailed, shorten(distinct(o.Err.Error()))
+	case o.Revision == 0:
 		condition.Reason, condition.Message = mirrorsetv1alpha1.ReasonNotInForce, "nothing was published that could be put in force"
 	case ready.Status == metav1.ConditionFalse:
 		condition.Reason, condition.Message = mirrorsetv1alpha1.ReasonNotInForce, shorten(ready.Message)
 	case len(notInForce) > 0:
 		var messages []string
-		for _, f := range o.findings {
+		for _, f := range o.Findings {
 			if len(f.Sources) > 0 && (runtime == "" || f.Runtime == runtime) {
 				messages = append(messages, f.Message)
 			}
@@ -137,7 +133,7 @@ func (o outcome) applied(runtime nodecheck.Runtime, ready metav1.Condition, notI
 		condition.Reason, condition.Message = mirrorsetv1alpha1.ReasonNotInForce, shorten(strings.Join(messages, "\n"))
 	default:
 		condition.Status, condition.Reason = metav1.ConditionTrue, mirrorsetv1alpha1.ReasonInForce
-		condition.Message = fmt.Sprintf("all rules of revision %d are in force", o.revision)
+		condition.Message = fmt.Sprintf("all rules of revision %d are in force", o.Revision)
 	}
 	return condition
 }
@@ -173,4 +169,16 @@ func notInForce(findings []sink.Finding, runtime nodecheck.Runtime) (sources []s
 	sources = slices.DeleteFunc(sources, func(source string) bool { return len(source) > mirrors.MaxNameLength })
 	slices.Sort(sources)
 	return slices.Compact(sources)
+}
+
+// trialBeside returns what the node's object is to say of a trial, given what it says now: an agent that was started anew knows nothing of the
+// trial of rules that are in force still.
+func (o Outcome) trialBeside(before mirrorsetv1alpha1.MirrorNodeStatus) *mirrorsetv1alpha1.Trial {
+	was := before.Trial
+	if o.Trial != nil || was == nil || was.State == mirrorsetv1alpha1.TrialRunning || was.Revision != before.Revision || o.Revision == 0 || o.Digest != before.Digest {
+		return o.Trial
+	}
+	kept := *was
+	kept.Revision = o.Revision
+	return &kept
 }

@@ -1,7 +1,7 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package redirect
+package upstream
 
 import (
 	"crypto/tls"
@@ -18,9 +18,9 @@ type trust struct {
 	authority string // PEM
 }
 
-// settings are those of registries without TLS settings of the node's own. They are kept, because copying the node's authorities and
+// Settings are those of registries without TLS settings of the node's own. They are kept, because copying the node's authorities and
 // reading another one for each request would cost more than all else that is done before the registry is asked.
-type settings struct {
+type Settings struct {
 	roots func() *x509.CertPool
 
 	mu   sync.Mutex
@@ -28,8 +28,13 @@ type settings struct {
 	kept map[trust]*tls.Config
 }
 
-// of returns the settings for a registry, which nobody may change.
-func (s *settings) of(insecure bool, authority []byte) *tls.Config {
+// NewSettings returns settings that trust the authorities of the node, which may become others.
+func NewSettings(roots func() *x509.CertPool) *Settings {
+	return &Settings{roots: roots, kept: make(map[trust]*tls.Config)}
+}
+
+// Of returns the settings for a registry, which nobody may change.
+func (s *Settings) Of(insecure bool, authority []byte) *tls.Config {
 	roots := s.roots()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -40,13 +45,13 @@ func (s *settings) of(insecure bool, authority []byte) *tls.Config {
 	if kept := s.kept[trust{insecure, string(authority)}]; kept != nil {
 		return kept
 	}
-	made := complete(&tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}, insecure, authority)
+	made := Complete(&tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}, insecure, authority)
 	s.kept[trust{insecure, string(authority)}] = made
 	return made
 }
 
-// complete adds an authority to settings, where certificates are looked at.
-func complete(own *tls.Config, insecure bool, authority []byte) *tls.Config {
+// Complete adds an authority to settings, where certificates are looked at.
+func Complete(own *tls.Config, insecure bool, authority []byte) *tls.Config {
 	own.InsecureSkipVerify = insecure
 	if authority != nil && !insecure {
 		own.RootCAs = own.RootCAs.Clone()

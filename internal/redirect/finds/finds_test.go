@@ -1,11 +1,10 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package redirect
+package finds
 
 import (
 	"fmt"
-	"net/http"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -16,39 +15,39 @@ import (
 
 func TestAFindIsKeptForAsLongAsAPullMayTake(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := finds{byRepository: make(map[string]find)}
-		tag := question{host: "s.com", repository: "x", kind: manifests, object: "1"}
+		m := New()
 		a, b := route.Target{Host: "a.com"}, route.Target{Host: "b.com"}
 		want := func(when string, mirrors ...route.Target) {
 			t.Helper()
-			if got := f.of(tag); !slices.Equal(got, mirrors) {
+			if got := m.Of("s.com/x"); !slices.Equal(got, mirrors) {
 				t.Errorf("%s: %v, want %v", when, got, mirrors)
 			}
 		}
-		f.note(tag, a)
+		m.Note("s.com/x", a)
 		time.Sleep(23 * time.Hour)
 		want("while a large layer may still be on its way", a)
 		time.Sleep(23 * time.Hour)
 		want("as long after it was asked for", a)
 		time.Sleep(23 * time.Hour)
-		f.note(tag, b)
+		m.Note("s.com/x", b)
+		m.Note("s.com/x", a)
 		want("after another find", a, b)
 		time.Sleep(25 * time.Hour)
-		f.note(tag, b)
+		m.Note("s.com/x", b)
 		want("once the first find is over", b)
 		time.Sleep(25 * time.Hour)
 		want("after all pulls")
 	})
 }
 
-func TestAMirrorForBothModesIsAskedOnceForADigest(t *testing.T) { // T10
-	m := startRegistry(t, false, has)
-	s := newServer(t, fmt.Sprintf("D a: s.com/x -> %s/m [Never]\nT a: s.com/x -> %s/m [Never]", m.host, m.host))
-	led(t, s, "s.com", "x/y", "1")
-	if got := led(t, s, "s.com", "x/y", manifestDigest); len(got) != 2 {
-		t.Errorf("led to %q, want the mirror once, and the refusal", got)
+func TestWhatIsRememberedIsBounded(t *testing.T) {
+	m := New()
+	for i := range most {
+		m.Note(fmt.Sprint(i), route.Target{Host: "m.com"})
 	}
-	if w := ask(t, s, http.MethodHead, pathTo("1", "s.com", "x/y", manifestDigest)); w.Code != http.StatusNotFound {
-		t.Errorf("rank 1: %d", w.Code)
+	m.Of("0") // which is now the one that was asked for last
+	m.Note(fmt.Sprint(most), route.Target{Host: "m.com"})
+	if n := len(m.byRepository); n != most || m.Of("0") == nil || m.Of("1") != nil || m.Of(fmt.Sprint(most)) == nil {
+		t.Errorf("%d are remembered: the first %v, the second %v, the last %v", n, m.Of("0"), m.Of("1"), m.Of(fmt.Sprint(most)))
 	}
 }

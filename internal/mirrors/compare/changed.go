@@ -1,15 +1,19 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package mirrors
+package compare
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/mirrorset/mirrorset/internal/mirrors"
+)
 
 // Changed returns the sources for which two lists of rules do not say the same: those that have come or gone, and those whose mirrors, block
 // or security differ.
-func Changed(before, after []Rule) map[string]bool {
+func Changed(before, after []mirrors.Rule) map[string]bool {
 	changed := make(map[string]bool)
-	old := make(map[Scope]*Rule, len(before))
+	old := make(map[mirrors.Scope]*mirrors.Rule, len(before))
 	for i := range before {
 		old[before[i].Source] = &before[i]
 	}
@@ -27,8 +31,8 @@ func Changed(before, after []Rule) map[string]bool {
 }
 
 // sameEffect tells whether two rules of one source have its images pulled alike, whichever entries they come from.
-func sameEffect(a, b *Rule) bool {
-	return a.Blocked == b.Blocked && a.Insecure == b.Insecure && slices.EqualFunc(a.Mirrors, b.Mirrors, func(a, b Mirror) bool {
-		return sameUse(a, b) && a.Insecure == b.Insecure
+func sameEffect(a, b *mirrors.Rule) bool {
+	return a.Blocked == b.Blocked && a.Insecure == b.Insecure && slices.EqualFunc(a.Mirrors, b.Mirrors, func(a, b mirrors.Mirror) bool {
+		return a.Location == b.Location && a.Modes == b.Modes && a.Insecure == b.Insecure
 	})
 }

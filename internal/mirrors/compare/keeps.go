@@ -1,43 +1,38 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package mirrors
+// Package compare tells what one list of rules takes from another, and where the two differ. It is pure.
+package compare
+
+import "github.com/mirrorset/mirrorset/internal/mirrors"
 
 // Keeps reports whether rules take nothing away from what earlier ones gave: each source is still there, blocked and insecure if it was, with
 // each of its mirrors for all references that it was for; and nothing is open that was blocked with a broader source. The order of
 // mirrors does not count (P2).
-func Keeps(after, before []Rule) bool {
-	now, was := NewIndex(after), NewIndex(before)
+func Keeps(after, before []mirrors.Rule) bool {
+	now, was := mirrors.NewIndex(after), mirrors.NewIndex(before)
 	for i := range before {
-		if kept := now.at(before[i].Source); kept == nil || !kept.keeps(&before[i]) {
+		if kept := now.At(before[i].Source); kept == nil || !keeps(kept, &before[i]) {
 			return false
 		}
 	}
 	for i := range after {
-		if after[i].Blocked || was.at(after[i].Source) != nil {
+		if after[i].Blocked || was.At(after[i].Source) != nil {
 			continue
 		}
-		if broader := was.enclosing(after[i].Source); broader != nil && broader.Blocked {
+		if broader := was.Enclosing(after[i].Source); broader != nil && broader.Blocked {
 			return false
 		}
 	}
 	return true
 }
 
-// at returns the rule of this very source; nil where there is none.
-func (x *Index) at(source Scope) *Rule {
-	if domain, ok := source.domain(); ok {
-		return x.byDomain[domain]
-	}
-	return x.bySource[source]
-}
-
 // keeps reports whether a rule of the same source takes nothing away from an earlier one.
-func (rule *Rule) keeps(before *Rule) bool {
+func keeps(rule, before *mirrors.Rule) bool {
 	if before.Blocked && !rule.Blocked || before.Insecure && !rule.Insecure {
 		return false
 	}
-	all, insecure := make(map[Scope]Mode, len(rule.Mirrors)), make(map[Scope]Mode)
+	all, insecure := make(map[mirrors.Scope]mirrors.Mode, len(rule.Mirrors)), make(map[mirrors.Scope]mirrors.Mode)
 	for _, m := range rule.Mirrors {
 		all[m.Location] |= m.Modes
 		if m.Insecure {

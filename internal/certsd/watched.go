@@ -1,0 +1,36 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package certsd
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/mirrorset/mirrorset/internal/mirrors"
+)
+
+// sources returns those of the names that are sources. A folder of any other name could be anywhere.
+func sources(names []mirrors.Scope) []mirrors.Scope {
+	return slices.DeleteFunc(slices.Clone(names), func(name mirrors.Scope) bool { return (&mirrors.Rule{Source: name}).Validate() != nil })
+}
+
+// hosts returns the registries that rules name, or watched sources, in byte order.
+func (p *projection) hosts() []string {
+	all := slices.Collect(maps.Keys(p.byHost))
+	for _, source := range p.node.Watched {
+		all = append(all, source.Host())
+	}
+	slices.Sort(all)
+	return slices.DeleteFunc(slices.Compact(all), func(host string) bool { return mirrors.Scope(host).IsWildcard() })
+}
+
+// watches reports whether a registry, or [DefaultHost], has images that a watched source is for.
+func (p *projection) watches(host string) bool {
+	return slices.ContainsFunc(p.node.Watched, func(source mirrors.Scope) bool {
+		if source.IsWildcard() {
+			return host == DefaultHost || source.Contains(mirrors.Scope(host))
+		}
+		return source.Host() == host
+	})
+}

@@ -1,0 +1,149 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package setstatus
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
+	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
+	"github.com/mirrorset/mirrorset/internal/controller/fleet"
+	"github.com/mirrorset/mirrorset/internal/mirrors"
+)
+
+// maxMirrorsNamed bounds a message.
+const maxMirrorsNamed = 10
+
+// What is said where no node reports a fault. It stays true whatever nodes join or leave, so that these change no set.
+const (
+	noFault = "no node reports that it cannot pull from a mirror of this set; that one is down shows only once something is pulled from it"
+	notSeen = "no node sees pulls: that takes containerd, and the redirector of the node's agent"
+	notRead = "what nodes report cannot be read"
+)
+
+// faults are the nodes that cannot pull from a mirror.
+type faults map[mirrorsetv1alpha1.MirrorFaultState]*sufferers
+
+// sufferers are nodes by name, and why the first of them cannot.
+type sufferers struct {
+	nodes []string
+	why   string
+}
+
+// faultsOf returns the faults that nodes report, by mirror. Those of a node that nobody speaks for any more are not known to be there still.
+func faultsOf(members []fleet.Member) map[mirrors.Scope]faults {
+	byMirror := make(map[mirrors.Scope]faults)
+	for i := range members {
+		if !members[i].IsSpokenFor() {
+			continue
+		}
+		for _, f := range members[i].Status.MirrorFaults {
+			at := mirrors.Scope(f.Mirror)
+			if byMirror[at] == nil {
+				byMirror[at] = make(faults)
+			}
+			if byMirror[at][f.State] == nil {
+				byMirror[at][f.State] = &sufferers{why: f.Message}
+			}
+			s := byMirror[at][f.State]
+			s.nodes = append(s.nodes, members[i].Name)
+		}
+	}
+	return byMirror
+}
+
+// faulty returns the mirrors of each set that nodes report a fault of.
+func (f *Fleet) faulty(rules []mirrors.Rule) map[mirrors.Object][]mirrors.Scope {
+	bySet := make(map[mirrors.Object][]mirrors.Scope)
+	if len(f.faults) == 0 {
+		return bySet
+	}
+	for i := range rules {
+		for _, m := range rules[i].Mirrors {
+			if f.faults[m.Location] == nil {
+				continue
+			}
+			for _, set := range mirrors.Objects(m.From) {
+				bySet[set] = append(bySet[set], m.Location)
+			}
+		}
+	}
+	for set, locations := range bySet {
+		slices.Sort(locations)
+		bySet[set] = slices.Compact(locations)
+	}
+	return bySet
+}
+
+// reachable tells whether nodes can pull from the mirrors of a set (V8).
+func (f *Fleet) reachable(before configv1.MirrorSetStatus, faulty []mirrors.Scope) metav1.Condition {
+	condition := metav1.Condition{Type: configv1.ConditionMirrorsReachable, Status: metav1.ConditionUnknown, Reason: configv1.ReasonNotSeen}
+	was := meta.FindStatusCondition(before.Conditions, condition.Type)
+	switch {
+	case f.Unseen && was != nil:
+		return *was
+	case f.Unseen:
+		condition.Message = notRead
+	case len(faulty) > 0:
+		condition.Status, condition.Reason, condition.Message = metav1.ConditionFalse, configv1.ReasonMirrorFaults, f.nameFaults(faulty)
+	case !slices.ContainsFunc(f.members, fleet.Member.SeesPulls):
+		condition.Message = notSeen
+	default:
+		condition.Status, condition.Reason, condition.Message = metav1.ConditionTrue, configv1.ReasonNoFaultReported, noFault
+	}
+	return condition
+}
+
+// nameFaults names mirrors with the nodes that cannot pull from them, and where to look further.
+func (f *Fleet) nameFaults(faulty []mirrors.Scope) string {
+	var named []string
+	first := "" // of the nodes
+	for _, at := range faulty[:min(len(faulty), maxMirrorsNamed)] {
+		for _, state := range []mirrorsetv1alpha1.MirrorFaultState{mirrorsetv1alpha1.MirrorSilent, mirrorsetv1alpha1.MirrorRefuses, mirrorsetv1alpha1.MirrorFails} {
+			s := f.faults[at][state]
+			if s == nil {
+				continue
+			}
+			first = cmp.Or(first, s.nodes[0])
+			text := fmt.Sprintf("%s %s %s", at, does[state], enumerate(s.nodes))
+			if s.why != "" {
+				text += " (" + cut(s.why) + ")"
+			}
+			named = append(named, text)
+		}
+	}
+	told := named
+	for len(told) > 1 && len(strings.Join(told, "; ")) > maxMessage {
+		told = told[:len(told)-1]
+	}
+	message := strings.Join(told, "; ")
+	if more := len(faulty) - maxMirrorsNamed; more > 0 || len(told) < len(named) {
+		message += "; and more mirrors, which the nodes' MirrorNodes name"
+	}
+	return message + "; kubectl mirrors pulls " + first + " shows what that node tried"
+}
+
+// does says in a sentence what a mirror does to nodes.
+var does = map[mirrorsetv1alpha1.MirrorFaultState]string{
+	mirrorsetv1alpha1.MirrorSilent:  "does not answer",
+	mirrorsetv1alpha1.MirrorRefuses: "refuses",
+	mirrorsetv1alpha1.MirrorFails:   "fails for",
+}
+
+// NewsOfMirrors returns the condition where it is to be told, once, that nodes have come to report faults of a set's mirrors, or that none does any
+// more; nil else.
+func NewsOfMirrors(before, after configv1.MirrorSetStatus) *metav1.Condition {
+	was, is := meta.FindStatusCondition(before.Conditions, configv1.ConditionMirrorsReachable), meta.FindStatusCondition(after.Conditions, configv1.ConditionMirrorsReachable)
+	wasFaulty := was != nil && was.Status == metav1.ConditionFalse
+	if is != nil && (is.Status == metav1.ConditionFalse && !wasFaulty || is.Status == metav1.ConditionTrue && wasFaulty) {
+		return is
+	}
+	return nil
+}

@@ -1,0 +1,33 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package mirrors
+
+import "strings"
+
+// EnforcementAnnotation is the one of a set by which NeverContactSource of its entries is watched and not enforced (V3).
+const EnforcementAnnotation = "mirrorset.io/enforcement"
+
+// shadowMode is the only value that the annotation may have.
+const shadowMode = "shadow"
+
+// InShadowMode reports whether NeverContactSource of the set's entries is watched and not enforced.
+func (s *Set) InShadowMode() bool {
+	return strings.TrimSpace(s.Enforcement) == shadowMode
+}
+
+// readEnforcement finds a value of the annotation that means nothing.
+func (m *merger) readEnforcement(set *Set) {
+	if strings.TrimSpace(set.Enforcement) == "" || set.InShadowMode() {
+		return
+	}
+	m.find(InvalidEnforcement, "", []Entry{set.Beside()},
+		"annotation %s: %s is left out, because the only value is %s, so NeverContactSource of this set is enforced; write %[3]s, or take the annotation away", EnforcementAnnotation, quote(set.Enforcement), shadowMode)
+}
+
+// Watched is a source that sets in shadow mode would block.
+type Watched struct {
+	Source Scope
+	// By are the entries that would block it, in the order of objects and entries. They may be those of a broader source (T4).
+	By []Entry
+}

@@ -1,0 +1,76 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package shadow tells what sets in shadow mode would block (V3 and V4 of docs/semantics.md). It is pure.
+package shadow
+
+import (
+	"encoding/json"
+	"slices"
+
+	"github.com/mirrorset/mirrorset/internal/mirrors"
+)
+
+// MaxNames bounds [Names] in JSON, in bytes, as a ConfigMap has them (V4).
+const MaxNames = 64 << 10
+
+// Merge is [mirrors.Merge], and where sets are in shadow mode it tells what these would block: it merges a second time then, as if there were
+// none.
+func Merge(in mirrors.Input) mirrors.Result {
+	result := mirrors.Merge(in)
+	var sets []mirrors.Object
+	for i := range in.Sets {
+		if in.Sets[i].InShadowMode() {
+			sets = append(sets, in.Sets[i].Object)
+		}
+	}
+	if len(sets) == 0 || result.TooLarge {
+		return result
+	}
+	as := mirrors.Merge(enforced(in))
+	if as.TooLarge {
+		result.ShadowTooLarge = true
+		result.Found(tooLarge(sets, "with NeverContactSource enforced, the rules would be too large to be published, so nothing tells which sources would be blocked")...)
+	} else {
+		result.Watched = watched(as.Rules, result.Rules)
+	}
+	if text, err := json.Marshal(Names(result.Watched)); err != nil || len(text) > MaxNames {
+		result.ShadowTooLarge = true
+		result.Found(tooLarge(sets, "the sources that sets in shadow mode would block are too many to tell the nodes, with more than 64 KiB as a list")...)
+	}
+	result.Found(modes(sets, &result)...)
+	return result
+}
+
+// enforced returns the input as it were if no set were in shadow mode.
+func enforced(in mirrors.Input) mirrors.Input {
+	in.Sets = slices.Clone(in.Sets)
+	for i := range in.Sets {
+		if in.Sets[i].InShadowMode() {
+			in.Sets[i].Enforcement = ""
+		}
+	}
+	return in
+}
+
+// watched returns what some rules block and others do not.
+func watched(enforced, inForce []mirrors.Rule) []mirrors.Watched {
+	var all []mirrors.Watched
+	now := mirrors.NewIndex(inForce)
+	for i := range enforced {
+		rule := &enforced[i]
+		if is := now.At(rule.Source); rule.Blocked && (is == nil || !is.Blocked) {
+			all = append(all, mirrors.Watched{Source: rule.Source, By: rule.BlockedBy})
+		}
+	}
+	return all
+}
+
+// Names returns, by watched source, the sets in shadow mode that watch it, as they are published.
+func Names(watched []mirrors.Watched) map[string]string {
+	names := make(map[string]string, len(watched))
+	for _, w := range watched {
+		names[string(w.Source)] = mirrors.Names(w.By)
+	}
+	return names
+}

@@ -1,0 +1,313 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package shadow_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/mirrorset/mirrorset/internal/kinds"
+	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/mirrors/mirrorstest"
+	"github.com/mirrorset/mirrorset/internal/mirrors/shadow"
+)
+
+// merge merges sets in the notation of mirrorstest, of which those with some names are in shadow mode.
+func merge(t *testing.T, text string, inShadowMode ...string) mirrors.Result {
+	t.Helper()
+	sets, err := mirrorstest.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range inShadowMode {
+		mirrorstest.Enforce(sets, name, "shadow")
+	}
+	return kinds.Merge(sets, nil)
+}
+
+// said writes rules as "source [blocked]", what is watched as "source by set/index", and findings but for [mirrors.ShadowMode] as "Reason source".
+func said(result mirrors.Result) (rules, watched, findings string) {
+	var all [3][]string
+	for _, r := range result.Rules {
+		text := string(r.Source)
+		if r.Blocked {
+			text += " [blocked]"
+		}
+		all[0] = append(all[0], text)
+	}
+	for _, w := range result.Watched {
+		text := string(w.Source) + " by"
+		for _, e := range w.By {
+			text += fmt.Sprintf(" %s/%d", e.Label(), e.Index)
+		}
+		all[1] = append(all[1], text)
+	}
+	for _, f := range result.Findings {
+		if f.Reason != mirrors.ShadowMode {
+			all[2] = append(all[2], fmt.Sprintf("%s %s", f.Reason, f.Source))
+		}
+	}
+	return strings.Join(all[0], ", "), strings.Join(all[1], ", "), strings.Join(all[2], ", ")
+}
+
+func TestASetInShadowModeWatchesWhatItWouldBlock(t *testing.T) { // V3
+	for _, c := range []struct {
+		name, sets, shadow       string
+		rules, watched, findings string
+	}{
+		{"a block", "a: s.com -> m.com [Never]", "a", "s.com", "s.com by a/0", ""},
+		{"none", "a: s.com -> m.com [Never]", "", "s.com [blocked]", "", "BlocksTagPulls s.com"},
+		{"no policy", "a: s.com -> m.com", "a", "s.com", "", ""},
+		{"another set blocks as well", "a: s.com -> m.com [Never]\nb: s.com -> n.com [Never]", "a", "s.com [blocked]", "", "BlocksTagPulls s.com"},
+		{"two that would", "a: s.com -> m.com [Never]\nb: s.com -> n.com [Never]", "a b", "s.com", "s.com by a/0 b/0", ""},
+		{"a twin for tags", "a: s.com -> m.com [Never]\nT a: s.com -> m.com [Never]", "a", "s.com", "s.com by a/0 itms/a/0", ""},
+		{"the other kind blocks", "a: s.com -> m.com [Never]\nT b: s.com -> m.com [Never]", "a", "s.com [blocked]", "", ""},
+		{"the other kind blocks a mirror away", "a: s.com -> m.com [Never]\nT b: s.com -> m.com [Never]", "b", "s.com [blocked]", "", ""},
+		{"inherited", "T a: s.com -> m.com [Never]\nb: s.com/x -> n.com/x", "a", "s.com, s.com/x", "s.com by itms/a/0, s.com/x by itms/a/0", ""},
+		{"a hole", "a: s.com -> m.com [Never]\nb: s.com/x -> (none)", "a", "s.com, s.com/x", "s.com by a/0", ""},
+		{"a hole of its own", "a: s.com -> m.com [Never]\nb: s.com/x -> (none)", "b", "s.com [blocked], s.com/x", "", "BlocksTagPulls s.com, CarveOutOpensBlocked s.com/x"},
+		{"a conflict that there is not yet", "a: s.com -> m.com [Never]\nb: s.com -> n.com [Allow]", "a", "s.com", "s.com by a/0", ""},
+		{"what would block allows nothing", "a: s.com -> m.com [Never]\nb: s.com -> n.com [Never]\nc: s.com -> o.com", "a", "s.com [blocked]", "", "BlocksTagPulls s.com, PolicyConflict s.com"},
+		{"nor for the other kind", "a: s.com -> m.com [Never]\nT b: s.com -> n.com [Never]\nT c: s.com -> o.com [Allow]", "b", "s.com [blocked]", "", "PolicyConflict s.com"},
+		{"its own mirror", "a: s.com -> m.com, s.com, n.com [Never]", "a", "s.com", "s.com by a/0", ""},
+		{"a mirror in it", "a: s.com -> m.com [Never]\nb: t.com -> s.com/t", "a", "s.com, t.com", "s.com by a/0", ""},
+		{"a mirror that cannot exist", "a: s.com -> blocked.invalid [Never]", "a", "s.com", "s.com by a/0", ""},
+		{"fails open", "a: s.com -> Bad/ [Never]", "a", "", "s.com by a/0", "InvalidMirror s.com"},
+		{"fails open beside others", "a: s.com -> Bad/ [Never]\nb: s.com -> m.com", "a", "s.com", "s.com by a/0", "InvalidMirror s.com"},
+		{"fails open below others", "a: s.com/x -> Bad/ [Never]\nb: s.com -> m.com\nT c: s.com/x/y -> m.com/y", "a", "s.com, s.com/x/y", "s.com/x by a/0, s.com/x/y by a/0", "InvalidMirror s.com/x"},
+		{"fails open and keeps the source", "a: s.com -> s.com, Bad/ [Never]", "a", "s.com", "s.com by a/0", "InvalidMirror s.com"},
+		{"no mirror", "a: s.com -> (none) [Never]", "a", "s.com", "", "PolicyWithoutMirrors s.com"},
+		{"no mirror, against another's block", "a: s.com -> (none) [Never]\nT b: s.com -> m.com [Never]", "a", "s.com [blocked]", "", "PolicyConflict s.com, PolicyWithoutMirrors s.com, BlocksDigestPulls s.com"},
+		{"no source", "a: s.com/ -> m.com [Never]", "a", "", "", "InvalidSource s.com/"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			result := merge(t, c.sets, strings.Fields(c.shadow)...)
+			rules, watched, findings := said(result)
+			if rules != c.rules || watched != c.watched || findings != c.findings {
+				t.Errorf("rules %q, watched %q, found %q\nwant  %q, watched %q, found %q", rules, watched, findings, c.rules, c.watched, c.findings)
+			}
+		})
+	}
+}
+
+func TestASetSaysThatItIsInShadowMode(t *testing.T) { // V3
+	for _, c := range []struct{ sets, want string }{
+		{"a: s.com -> m.com [Never]\na: t.com -> m.com [Never]", `the set is in shadow mode, so NeverContactSource is not enforced; it would block "s.com", "t.com"; to enforce it, take the annotation mirrorset.io/enforcement away`},
+		{"a: s.com -> m.com", "it would block no source that is open now; to enforce it"},
+		{"a: s.com -> m.com [Never]\nb: s.com -> m.com [Never]", "it would block no source that is open now; to enforce it"},
+		{"a: s.com -> Bad/ [Never]", `it would block "s.com"; to enforce it, take the annotation mirrorset.io/enforcement away; what is pulled from "s.com" is not seen, because no entry about it can be used`},
+		{"a: s.com/x -> Bad/ [Never]\nb: s.com/y -> m.com", "take the annotation mirrorset.io/enforcement away"},
+		{"a: x.s.com -> Bad/ [Never]\nb: *.s.com -> m.com", "take the annotation mirrorset.io/enforcement away"},
+	} {
+		found := merge(t, c.sets, "a").Findings
+		if len(found) == 0 || found[0].Reason != mirrors.ShadowMode || found[0].Path() != "metadata.annotations" || found[0].Class() != mirrors.Informational || !strings.Contains(found[0].Message, c.want) {
+			t.Errorf("%s: found %v", c.sets, found)
+		}
+		unseen := len(found) > 0 && strings.Contains(found[0].Message, "is not seen")
+		if want := strings.Contains(c.want, "is not seen"); unseen != want {
+			t.Errorf("%s: said to be unseen: %t", c.sets, unseen)
+		}
+	}
+}
+
+func TestAnEntryThatWouldBlockWithoutAMirrorSaysSo(t *testing.T) { // E4
+	for sets, want := range map[string]string{
+		"a: s.com -> Bad/ [Never]":        "; no usable mirror is left, and once the set is no longer in shadow mode, the entry blocks the source",
+		"a: s.com -> s.com, Bad/ [Never]": "; no usable mirror is left, and once the set is no longer in shadow mode, the entry blocks the source",
+		"a: s.com -> Bad/":                "; no usable mirror is left, so the entry is left out",
+		"a: s.com -> m.com, Bad/ [Never]": "",
+	} {
+		found := merge(t, sets, "a").Findings
+		at := slices.IndexFunc(found, func(f mirrors.Finding) bool { return f.Reason == mirrors.InvalidMirror })
+		if at < 0 || found[at].Blocks || strings.Contains(found[at].Message, "no usable") != (want != "") || !strings.HasSuffix(found[at].Message, want) {
+			t.Errorf("%s: found %v", sets, found)
+		}
+	}
+}
+
+func TestOnlyShadowIsAValueOfTheAnnotation(t *testing.T) { // V3
+	for value, want := range map[string]struct{ watches, found bool }{
+		"shadow": {true, false}, " shadow\n": {true, false}, "": {false, false}, " ": {false, false},
+		"Shadow": {false, true}, "enforce": {false, true}, "shadow, enforce": {false, true}, "none": {false, true},
+	} {
+		sets, err := mirrorstest.Parse("a: s.com -> m.com [Never]")
+		if err != nil {
+			t.Fatal(err)
+		}
+		mirrorstest.Enforce(sets, "a", value)
+		result := kinds.Merge(sets, nil)
+		if watches := len(result.Watched) == 1; watches != want.watches || result.Rules[0].Blocked == watches {
+			t.Errorf("%q: watched %v, rules %v", value, result.Watched, result.Rules)
+		}
+		at := slices.IndexFunc(result.Findings, func(f mirrors.Finding) bool { return f.Reason == mirrors.InvalidEnforcement })
+		if (at >= 0) != want.found {
+			t.Fatalf("%q: found %v", value, result.Findings)
+		}
+		if want.found && (result.Findings[at].Class() != mirrors.LeftOut || !strings.Contains(result.Findings[at].Message, "so NeverContactSource of this set is enforced; write shadow, or")) {
+			t.Errorf("%q: found %v", value, result.Findings[at])
+		}
+	}
+}
+
+func TestWhatIsTooMuchToWatchIsSaidByEachSet(t *testing.T) { // V4
+	var few, many strings.Builder
+	for i := range 3000 {
+		fmt.Fprintf(&many, "a: registry-%d.example.com -> m.com [Never]\n", i)
+		if i < 1500 {
+			fmt.Fprintf(&few, "a: registry-%d.example.com -> m.com [Never]\n", i)
+		}
+	}
+	for sets, want := range map[string]bool{few.String(): false, many.String(): true} {
+		result := merge(t, sets+"b: t.com -> m.com\nc: u.com -> m.com [Never]", "a", "b")
+		text, err := json.Marshal(shadow.Names(result.Watched))
+		if err != nil || result.ShadowTooLarge != want || (len(text) > shadow.MaxNames) != want || len(result.Watched) == 0 {
+			t.Errorf("%d sources, %d bytes, too large: %t, %v", len(result.Watched), len(text), result.ShadowTooLarge, err)
+		}
+		var by []string
+		for _, f := range result.Findings {
+			if f.Reason == mirrors.ShadowTooLarge {
+				by = append(by, mirrors.Names(f.Entries))
+			}
+		}
+		if says := slices.Equal(by, []string{"a", "b"}); says != want || !want && len(by) > 0 {
+			t.Errorf("said by %q", by)
+		}
+	}
+}
+
+func TestRulesThatCouldNotBeEnforcedAreNotWatched(t *testing.T) { // V4
+	var sets strings.Builder
+	for i := range 600 { // entries that only count once they block are inherited then
+		fmt.Fprintf(&sets, "a: s.com -> Bad%d/ [Never]\nT b: s.com/%d -> m.com\n", i, i)
+	}
+	result := merge(t, sets.String(), "a")
+	if result.TooLarge || len(result.Rules) != 600 || len(result.Watched) > 0 || !result.ShadowTooLarge {
+		t.Fatalf("%d rules, %d watched, too large to watch: %t", len(result.Rules), len(result.Watched), result.ShadowTooLarge)
+	}
+	for _, want := range []string{"what it would block is not known", "with NeverContactSource enforced, the rules would be too large to be published"} {
+		if !slices.ContainsFunc(result.Findings, func(f mirrors.Finding) bool { return strings.Contains(f.Message, want) }) {
+			t.Errorf("nobody says %q", want)
+		}
+	}
+}
+
+// drawSets draws sets of both kinds, whose sources nest, and of which some are in shadow mode.
+func drawSets(t *rapid.T) []kinds.Set {
+	source := rapid.SampledFrom([]string{"s.com", "s.com/x", "s.com/x/y", "*.s.com", "a.s.com", "m.com", "m.com/x", "s.com/"})
+	place := rapid.SampledFrom([]string{"m.com", "n.com/x", "s.com", "s.com/x", "mirror", "Bad/", "blocked.invalid"})
+	var text strings.Builder
+	for range rapid.IntRange(1, 7).Draw(t, "entries") {
+		places := rapid.SliceOfNDistinct(place, 0, 3, rapid.ID).Draw(t, "mirrors")
+		if len(places) == 0 {
+			places = []string{"(none)"}
+		}
+		fmt.Fprintf(&text, "%s %s: %s -> %s%s\n", rapid.SampledFrom([]string{"D", "T"}).Draw(t, "kind"), rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "set"),
+			source.Draw(t, "source"), strings.Join(places, ", "), rapid.SampledFrom([]string{"", " [Never]", " [Never]", " [Allow]"}).Draw(t, "policy"))
+	}
+	sets, err := mirrorstest.Parse(text.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"a", "b"} {
+		if rapid.Bool().Draw(t, name+" in shadow mode") {
+			mirrorstest.Enforce(sets, name, "shadow")
+		}
+	}
+	return sets
+}
+
+// withoutPolicies returns the sets with no policy that would block on those in shadow mode, and without the annotation.
+func withoutPolicies(sets []kinds.Set) []kinds.Set {
+	all := kinds.Enforced(sets)
+	for i := range all {
+		if sets[i].GetAnnotations()[mirrors.EnforcementAnnotation] == "" {
+			continue
+		}
+		for j := range all[i].Entries {
+			if all[i].Entries[j].Policy == mirrors.NeverContactSource {
+				all[i].Entries[j].Policy = ""
+			}
+		}
+	}
+	return all
+}
+
+func blocked(rules []mirrors.Rule) map[mirrors.Scope][]mirrors.Entry {
+	all := make(map[mirrors.Scope][]mirrors.Entry)
+	for _, r := range rules {
+		if r.Blocked {
+			all[r.Source] = r.BlockedBy
+		}
+	}
+	return all
+}
+
+// TestWatchedIsWhatEnforcingBlocks is V3: rules are those without the policies of sets in shadow mode, and what is watched is what is blocked
+// more once nobody has the annotation.
+func TestWatchedIsWhatEnforcingBlocks(t *testing.T) {
+	watches := 0
+	rapid.Check(t, func(t *rapid.T) {
+		sets := drawSets(t)
+		result, none, enforced := kinds.Merge(sets, nil), kinds.Merge(withoutPolicies(sets), nil), kinds.Merge(kinds.Enforced(sets), nil)
+		if !reflect.DeepEqual(result.Rules, none.Rules) {
+			t.Fatalf("rules:\n %+v\nwithout policies:\n %+v", result.Rules, none.Rules)
+		}
+		if len(none.Watched)+len(enforced.Watched) > 0 {
+			t.Fatalf("watched without sets in shadow mode: %v, %v", none.Watched, enforced.Watched)
+		}
+		want, got := blocked(enforced.Rules), make(map[mirrors.Scope][]mirrors.Entry)
+		for source := range blocked(result.Rules) {
+			if want[source] == nil {
+				t.Fatalf("%s is open once all is enforced", source)
+			}
+			delete(want, source)
+		}
+		for _, w := range result.Watched {
+			got[w.Source] = w.By
+			for _, e := range w.By {
+				if kinds.Find(sets, e.Object).GetAnnotations()[mirrors.EnforcementAnnotation] == "" {
+					t.Fatalf("%s is watched by %s, which is not in shadow mode", w.Source, e.Label())
+				}
+			}
+		}
+		if len(got)+len(want) > 0 && !reflect.DeepEqual(got, want) {
+			t.Fatalf("watched %v\nwant    %v", got, want)
+		}
+		if !slices.IsSortedFunc(result.Watched, func(a, b mirrors.Watched) int { return strings.Compare(string(a.Source), string(b.Source)) }) {
+			t.Fatalf("out of order: %v", result.Watched)
+		}
+		watches += len(got)
+		checkFindings(t, sets, result)
+	})
+	if watches < 20 {
+		t.Errorf("%d sources were watched, which is too few to count", watches)
+	}
+}
+
+// checkFindings wants nothing said of a block that there is not, and no set in shadow mode named for what it does not do.
+func checkFindings(t *rapid.T, sets []kinds.Set, result mirrors.Result) {
+	index := mirrors.NewIndex(result.Rules)
+	for _, f := range result.Findings {
+		rule := index.At(f.Source)
+		switch f.Reason {
+		case mirrors.PolicyConflict, mirrors.SourceInOwnMirrors, mirrors.BlocksTagPulls, mirrors.BlocksDigestPulls:
+			if rule == nil || !rule.Blocked {
+				t.Fatalf("%s of %s, which is open: %s", f.Reason, f.Source, f.Message)
+			}
+		case mirrors.CarveOutOpensBlocked:
+			if outer := index.Enclosing(f.Source); outer == nil || !outer.Blocked {
+				t.Fatalf("%s in an open source: %s", f.Reason, f.Message)
+			}
+		}
+		if f.Blocks && f.Reason == mirrors.InvalidSource && kinds.Find(sets, f.Entries[0].Object).GetAnnotations()[mirrors.EnforcementAnnotation] != "" {
+			t.Fatalf("%s is said to block: %s", f.Source, f.Message)
+		}
+	}
+}

@@ -1,0 +1,90 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package redirect
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/mirrorset/mirrorset/internal/accesslog"
+	"github.com/mirrorset/mirrorset/internal/redirect/shadow"
+	"github.com/mirrorset/mirrorset/internal/redirect/tries"
+	"github.com/mirrorset/mirrorset/internal/route"
+)
+
+// Settle has the tries counted that containerd did not come back from in time (V2), so that whoever reads the counts has them too.
+func (s *Server) Settle() { s.tries.Settle() }
+
+// open opens the account of a request.
+func (s *Server) open(r *http.Request, q question) *tries.Account {
+	return s.tries.Begin(tries.Request{
+		At: q.at, Method: r.Method, Kind: q.kind, Repository: q.image(), Object: q.object, Resolves: r.Method == http.MethodHead && q.kind == manifests, Entry: q.entry,
+	})
+}
+
+// noteTry takes note of what a try came to. Where who asked is gone, and was sent nothing, it came to nothing.
+func (s *Server) noteTry(r *http.Request, q question, try tries.Try, v verdict, isSent bool) {
+	if r.Context().Err() != nil && v.answered.IsZero() {
+		return
+	}
+	v.describe(r, &try)
+	if isSent && try.Outcome != accesslog.Served {
+		q.account.Sent(try)
+	} else {
+		q.account.Tried(try)
+	}
+}
+
+// describe says of a try what the verdict says.
+func (v verdict) describe(r *http.Request, try *tries.Try) {
+	try.Outcome, try.Why, try.Took = v.outcome(), words(v.why), time.Since(try.At)
+	try.Answered = try.Took
+	if !v.answered.IsZero() {
+		try.Answered = v.answered.Sub(try.At)
+	}
+	if r.Method != http.MethodHead { // whose content went nowhere
+		try.Bytes = v.bytes
+	}
+}
+
+// breakOff ends the connection where a stream broke off, so that it does not look like a whole one.
+func (v verdict) breakOff() {
+	if v.answer == accesslog.Error {
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// noteSource takes note of a request that the source was asked for.
+func (s *Server) noteSource(r *http.Request, q question, rules *Rules, way route.Route, v verdict) {
+	try := tries.Try{Repository: q.image(), At: q.at}
+	v.describe(r, &try)
+	q.account.AtSource(try)
+	if way.Rule != nil {
+		s.config.AtSource(way.Rule.Source, tries.SentOn)
+	}
+	s.noteWatched(q, rules, way.Source, nil)
+}
+
+// noteRefused takes note of a request that is refused, by sets.
+func (s *Server) noteRefused(q question, way route.Route, message, by string) {
+	q.account.AtSource(tries.Try{Repository: q.image(), Outcome: accesslog.Refused, Took: time.Since(q.at)})
+	q.account.Refused(message, by)
+	s.config.AtSource(way.Rule.Source, tries.Refused)
+}
+
+// noteWatched takes note of a request that would be refused if no set were in shadow mode (V5), where containerd is sent to a place, or streamed from
+// there, and there are mirrors left that have not been asked.
+func (s *Server) noteWatched(q question, rules *Rules, to route.Target, left []route.Target) {
+	sources, sets := rules.watch.WouldRefuse(shadow.Request{Host: q.host, Repository: q.repository, Mode: q.mode(), To: to, Left: left})
+	if len(sources) == 0 {
+		return
+	}
+	image := q.account.WouldRefuse(sets)
+	for _, source := range sources {
+		s.config.AtSource(source, tries.WouldBeRefused)
+		if q.kind == manifests {
+			s.config.WouldRefuse(source, image)
+		}
+	}
+}

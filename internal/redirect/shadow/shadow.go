@@ -1,0 +1,65 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package shadow tells which requests would be refused if no set were in shadow mode (V5 of docs/semantics.md).
+package shadow
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/route"
+)
+
+// Watch is of the sources that sets in shadow mode watch.
+type Watch struct {
+	sets     map[mirrors.Scope]string
+	enforced *route.Router // by the rules as they would be
+}
+
+// New returns a watch of sources, each with the names of the sets that watch it; nil where there are none.
+func New(rules *route.Router, watched map[string]string) *Watch {
+	if len(watched) == 0 {
+		return nil
+	}
+	sets := make(map[mirrors.Scope]string, len(watched))
+	for source, by := range watched {
+		sets[mirrors.Scope(source)] = by
+	}
+	return &Watch{sets, rules.WithBlocked(maps.Keys(sets))}
+}
+
+// Request is one that containerd is sent somewhere for, or that is streamed from there.
+type Request struct {
+	// Host and Repository are those of the image, which is named in a mode.
+	Host, Repository string
+	Mode             mirrors.Mode
+	// To is where, a mirror or the source, and Left are the mirrors that have not been asked yet.
+	To   route.Target
+	Left []route.Target
+}
+
+// WouldRefuse returns the watched sources for which a request would be refused, and the sets that watch them; none where it would not be.
+func (w *Watch) WouldRefuse(r Request) (sources []mirrors.Scope, sets string) {
+	if w == nil {
+		return nil, ""
+	}
+	way, there := w.enforced.Route(r.Host, r.Repository, r.Mode), w.blocker(r.To)
+	if !way.IsBlocked() || there == "" || slices.ContainsFunc(r.Left, func(m route.Target) bool { return w.blocker(m) == "" }) {
+		return nil, ""
+	}
+	var by []string
+	for _, source := range []mirrors.Scope{way.Rule.Source, there} {
+		if set, ok := w.sets[source]; ok && !slices.Contains(sources, source) {
+			sources, by = append(sources, source), append(by, set)
+		}
+	}
+	return sources, strings.Join(slices.Compact(by), ", ")
+}
+
+// blocker returns the source for which a place would not be contacted; "" where it would be.
+func (w *Watch) blocker(at route.Target) mirrors.Scope {
+	return w.enforced.Blocker(at.Host, "/"+at.Repository)
+}

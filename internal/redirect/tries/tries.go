@@ -1,0 +1,238 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package tries keeps account of what each try of a mirror came to (V2 of docs/semantics.md), for the access log and for whoever counts tries.
+//
+// Where a mirror asks for credentials that the redirector does not have, only containerd sees what it answers in the end. It does not tell, but goes
+// on to the next place if that was no good. So such a try waits for a minute, and counts as sent if containerd is not seen again. No goroutine waits
+// for it: the next request, or whoever collects what is counted, looks whether the minute is over.
+package tries
+
+import (
+	"math"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/mirrorset/mirrorset/internal/accesslog"
+	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/route"
+)
+
+// The bounds of what is not settled yet.
+const (
+	// waits is how long containerd has to come back.
+	waits = time.Minute
+	// repeats is how long it has to come back with credentials.
+	repeats = 10 * time.Second
+	// most bounds the tries that wait. The oldest count as sent before their time.
+	most = 4096
+)
+
+// Try is one of a mirror.
+type Try struct {
+	// Mirror is its location, as in the rules, and Repository the one of it that was tried, as HOST/REPOSITORY.
+	Mirror     mirrors.Scope
+	Repository string
+	Outcome    accesslog.Outcome
+	// Why is for people, on one line; empty where there is nothing to say.
+	Why string
+	// At is when it began, Answered how long it took until containerd had an answer, and Took until all of that was sent.
+	At             time.Time
+	Answered, Took time.Duration
+	// Bytes were streamed.
+	Bytes int64
+}
+
+// AtSource is what a request came to that came to the source of a rule.
+type AtSource string
+
+// What there is. A request that would be refused (V5) is also one that was sent, to the source or to a mirror.
+const (
+	SentOn         AtSource = "sent"
+	Refused        AtSource = "refused"
+	WouldBeRefused AtSource = "would_be_refused"
+)
+
+// logged is how the access log has it.
+func (t Try) logged() accesslog.Tries {
+	return accesslog.Tries{Place: t.Repository, Outcome: t.Outcome, Requests: 1, Why: t.Why, Bytes: t.Bytes, Took: t.Took}
+}
+
+// waiting is a try that containerd may come back from.
+type waiting struct {
+	Try
+	pull     uint64
+	object   object
+	rank     int
+	until    time.Time
+	answered accesslog.Outcome // what it counts as then
+	repeated bool
+	over     bool // it is settled, and of no use
+}
+
+// object is what containerd asks for at one place after the other.
+type object struct{ method, kind, repository, name string }
+
+// Memory has the tries that are not settled yet.
+type Memory struct {
+	log   *accesslog.Log
+	tried func(Try)
+
+	mu       sync.Mutex
+	queue    []*waiting // in the order in which they came
+	byObject map[object][]*waiting
+}
+
+// New returns a memory that has the log take note of each try at once, and the function of each that is settled.
+func New(log *accesslog.Log, tried func(Try)) *Memory {
+	return &Memory{log: log, tried: tried, byObject: make(map[object][]*waiting)}
+}
+
+// Settle counts the tries that waited long enough.
+func (m *Memory) Settle() {
+	m.mu.Lock()
+	settled := m.settle(time.Now(), most)
+	m.mu.Unlock()
+	m.tell(settled)
+}
+
+// settle takes the tries off the queue that are settled, because it is time or because there are more than so many. The lock is held.
+func (m *Memory) settle(now time.Time, limit int) (settled []Try) {
+	for len(m.queue) > 0 && (m.queue[0].over || !now.Before(m.queue[0].until) || len(m.queue) > limit) {
+		w := m.queue[0]
+		m.queue[0] = nil
+		m.queue = m.queue[1:]
+		if !w.over {
+			m.end(w)
+			settled = append(settled, w.Try)
+		}
+	}
+	return settled
+}
+
+// end has a try wait no longer. The lock is held.
+func (m *Memory) end(w *waiting) {
+	w.over = true
+	var left []*waiting
+	for _, other := range m.byObject[w.object] {
+		if other != w {
+			left = append(left, other)
+		}
+	}
+	if m.byObject[w.object] = left; left == nil {
+		delete(m.byObject, w.object)
+	}
+}
+
+func (m *Memory) tell(settled []Try) {
+	for _, t := range settled {
+		m.tried(t)
+	}
+}
+
+// Request is one of containerd.
+type Request struct {
+	At     time.Time
+	Method string
+	// Kind and Object are what it asks for, and Repository is that of the image, as HOST/REPOSITORY.
+	Kind, Repository, Object string
+	// Resolves says that it asks what a name stands for.
+	Resolves bool
+	Entry    route.Entry
+}
+
+// rank orders the entries as containerd asks them: the source's comes last.
+func (r Request) rank() int {
+	if rank, isRank := r.Entry.Rank(); isRank {
+		return rank
+	}
+	return math.MaxInt
+}
+
+// Account is that of one request.
+type Account struct {
+	memory *Memory
+	asks   accesslog.Request
+	object object
+	pull   uint64
+}
+
+// Begin opens the account of a request. What it tells of tries that wait is settled.
+func (m *Memory) Begin(r Request) *Account {
+	a := &Account{
+		memory: m, object: object{r.Method, r.Kind, r.Repository, r.Object},
+		asks: accesslog.Request{At: r.At, Repository: r.Repository, Object: r.Object, Resolves: r.Resolves, Rank: r.rank()},
+	}
+	m.mu.Lock()
+	settled := m.settle(r.At, most)
+	var back *waiting
+	for _, w := range m.byObject[a.object] {
+		switch {
+		case w.rank < a.asks.Rank && (back == nil || w.rank > back.rank): // of two at one rank, the older one
+			back = w
+		case w.rank == a.asks.Rank && !w.repeated && w.answered == accesslog.Credentials && r.At.Sub(w.At) <= repeats && !a.asks.Repeats:
+			w.repeated, a.asks.Repeats = true, true
+		}
+	}
+	var was accesslog.Tries
+	if back != nil {
+		m.end(back)
+		was = back.logged()
+		back.Outcome = back.answered
+		settled = append(settled, back.Try)
+	}
+	m.mu.Unlock()
+	if back != nil {
+		m.log.Settled(back.pull, was, back.answered)
+	}
+	m.tell(settled)
+	a.pull = m.log.Begin(a.asks)
+	return a
+}
+
+// Tried takes note of a try that is settled.
+func (a *Account) Tried(t Try) {
+	a.memory.log.Tried(a.pull, t.logged())
+	a.memory.tried(t)
+}
+
+// Sent takes note of a try whose end containerd alone will see. Its outcome is what the mirror answered the redirector, and counts if containerd comes
+// back. A request that containerd repeats with credentials is the same try.
+func (a *Account) Sent(t Try) {
+	if a.asks.Repeats {
+		return
+	}
+	w := &waiting{Try: t, pull: a.pull, object: a.object, rank: a.asks.Rank, until: a.asks.At.Add(waits), answered: t.Outcome}
+	w.Outcome = accesslog.Sent
+	w.object.kind, w.object.name = strings.Clone(w.object.kind), strings.Clone(w.object.name) // and not parts of a whole request
+	a.memory.log.Tried(a.pull, w.logged())
+	a.memory.mu.Lock()
+	a.memory.queue = append(a.memory.queue, w)
+	a.memory.byObject[w.object] = append(a.memory.byObject[w.object], w)
+	settled := a.memory.settle(a.asks.At, most)
+	a.memory.mu.Unlock()
+	a.memory.tell(settled)
+}
+
+// AtSource takes note of what a request came to at the image's own registry, which the log alone counts.
+func (a *Account) AtSource(t Try) {
+	entry := t.logged()
+	entry.Source = true
+	a.memory.log.Tried(a.pull, entry)
+}
+
+// Refused takes note that a request was refused, with a message, by sets.
+func (a *Account) Refused(message, by string) {
+	a.memory.log.Refused(a.pull, message, by)
+}
+
+// WouldRefuse takes note that a request would have been refused by sets, and returns the name of the image: that which containerd resolved, or what it
+// asks for where nobody saw that.
+func (a *Account) WouldRefuse(by string) (image string) {
+	a.memory.log.WouldRefuse(a.pull, by)
+	if image, isResolved := a.memory.log.Image(a.pull); isResolved {
+		return image
+	}
+	return a.asks.Image()
+}
