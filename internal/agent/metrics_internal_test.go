@@ -6,10 +6,12 @@ package agent
 import (
 	"errors"
 	"flag"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -19,6 +21,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/mirrorset/mirrorset/internal/agent/sinktest"
+	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/payload"
+	"github.com/mirrorset/mirrorset/internal/registriesconf"
 	"github.com/mirrorset/mirrorset/internal/registriesconf/onhost"
 )
 
@@ -29,7 +34,18 @@ func TestMetricsAreServedAsTheyAreDocumented(t *testing.T) {
 	const golden = "testdata/metrics.prom"
 	n, root, _ := newHost(t, sinktest.Files{other: foreign})
 	n.sinks.serve(t.Context())
-	offer(t, n, 0, "!shut.com/x")
+	mirror := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "{}") }))
+	defer mirror.Close()
+	place := strings.TrimPrefix(mirror.URL, "http://") + "/x"
+	text, err := registriesconf.Encode([]mirrors.Rule{{
+		Source: "shut.com/x", Blocked: true, Mirrors: []mirrors.Mirror{{Location: mirrors.Scope(place), Modes: mirrors.ByDigest | mirrors.ByTag, Insecure: true}},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if taken, err := n.take(payload.New(sinktest.First, text)); err != nil || !taken {
+		t.Fatalf("taken = %t, error %v", taken, err)
+	}
 	if err := os.Remove(filepath.Join(root, onhost.Path)); err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +55,16 @@ func TestMetricsAreServedAsTheyAreDocumented(t *testing.T) {
 	if code := sinktest.AskSource(t, root, n.port, "shut.com", "x/y"); code != http.StatusForbidden {
 		t.Fatalf("got %d", code)
 	}
-	got := scrape(t, n.metrics)
+	hosts, err := os.ReadFile(filepath.Join(root, "etc/containerd/certs.d/shut.com/hosts.toml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if code := sinktest.Ask(t, regexp.MustCompile(`http://127[^"]*/0`).FindString(string(hosts)), "shut.com", "x/y"); code != http.StatusOK {
+		t.Fatalf("got %d", code)
+	}
+	got := strings.ReplaceAll(scrape(t, n.metrics), place, "m.com/x")
+	got = regexp.MustCompile(`(?m)(duration_seconds_bucket.*) [01]$`).ReplaceAllString(got, "$1 1") // however long it took
+	got = regexp.MustCompile(`(?m)(duration_seconds_sum.*) [^ ]*$`).ReplaceAllString(got, "$1 0.005")
 	if *update {
 		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
 			t.Fatal(err)

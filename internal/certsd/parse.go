@@ -195,3 +195,10 @@ func Closes(host string, content []byte) bool {
 		return e.Host == "" || e.Host == route.Registry(host)
 	})
 }
+
+// Depends reports whether containerd, with this hosts.toml, asks the redirector and nobody else, so that nothing can be pulled from the registry
+// while that is away.
+func Depends(host string, content []byte) bool {
+	endpoints, err := Parse(host, content)
+	return err == nil && !slices.ContainsFunc(endpoints, func(e Endpoint) bool { return !e.isRedirector() })
+}

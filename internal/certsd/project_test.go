@@ -173,6 +173,29 @@ func TestAFileClosesARegistryIfNothingInItLeadsThere(t *testing.T) {
 	}
 }
 
+func TestAFileDependsOnTheRedirectorIfItNamesNobodyElse(t *testing.T) {
+	for sets, want := range map[string]bool{
+		"a: s.com/x -> m.com":                             false,
+		"a: s.com/x -> m.com [Never]":                     true,
+		"a: *.com -> m.org":                               false,
+		"a: *.com -> m.org [Never]":                       true,
+		"a: s.com -> m.com":                               false,
+		"a: s.com -> m.com [Never]\na: s.com/x -> (none)": true,
+	} {
+		f := projectOn(t, certsd.Node{Redirector: redirector, AllowDefaultHost: true}, sets).Files[0]
+		if got := certsd.Depends(f.Host, f.Content); got != want {
+			t.Errorf("%s: got %t", sets, got)
+		}
+	}
+	closed := projectOn(t, certsd.Node{}, "a: s.com/x -> m.com [Never]").Pending[0].Instead
+	if !certsd.Depends(closed.Host, closed.Content) {
+		t.Error("a registry that is closed until there is a redirector does not depend on it")
+	}
+	if certsd.Depends("s.com", nil) {
+		t.Error("an empty file depends on it")
+	}
+}
+
 func TestRulesThatNobodyChecksAreNotWritten(t *testing.T) {
 	for _, rule := range []mirrors.Rule{
 		{Source: "../../etc", Mirrors: []mirrors.Mirror{{Location: "m.com", Modes: mirrors.ByDigest}}},

@@ -5,6 +5,7 @@ package route_test
 
 import (
 	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/mirrorset/mirrorset/internal/kinds"
@@ -19,7 +20,14 @@ func TestARankLeadsToTheMirrorAtItsPlace(t *testing.T) {
 		t.Fatal(err)
 	}
 	router := route.NewRouter(kinds.Merge(sets, nil).Rules)
-	got := router.Route("s.com", "x/app", mirrors.ByDigest).Mirrors
+	way := router.Route("s.com", "x/app", mirrors.ByDigest)
+	if want := []mirrors.Scope{"m.com/y", "docker.io/z", "n.com"}; !reflect.DeepEqual(way.Locations, want) {
+		t.Errorf("they lie at %q, want %q", way.Locations, want)
+	}
+	if got := router.Route("a.wild.com", "app", mirrors.ByDigest).Locations; !reflect.DeepEqual(got, []mirrors.Scope{"m.com"}) {
+		t.Errorf("behind a wildcard: %q", got)
+	}
+	got := way.Mirrors
 	if want := []route.Target{{Host: "m.com", Repository: "y/app"}, {Host: "registry-1.docker.io", Repository: "z/app"}, {Host: "n.com", Repository: "app"}}; !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
@@ -33,6 +41,18 @@ func TestARankLeadsToTheMirrorAtItsPlace(t *testing.T) {
 		if got := router.Blocks("registry-1.docker.io", path); got != want {
 			t.Errorf("%s: blocked %t", path, got)
 		}
+	}
+	if got := router.Blocker("registry-1.docker.io", "/v2/shut/x/manifests/1"); got != "docker.io/shut" {
+		t.Errorf("blocked by %q", got)
+	}
+	more := router.WithBlocked(slices.Values([]mirrors.Scope{"s.com/x", "bare.com/y"}))
+	for host, want := range map[string]mirrors.Scope{"s.com": "s.com/x", "bare.com": "", "shut.com": "shut.com", "n.com": ""} {
+		if got := more.Blocker(host, "/v2/x/app/manifests/1"); got != want {
+			t.Errorf("with more blocked, %s is blocked by %q, want %q", host, got, want)
+		}
+	}
+	if router.Blocks("s.com", "/v2/x/app") || more.Blocker("bare.com", "/v2/y/z") != "bare.com/y" || len(more.Route("s.com", "x/app", mirrors.ByDigest).Mirrors) != 3 {
+		t.Error("the router that more is blocked for is not the other one with more blocked")
 	}
 	for repository, want := range map[mirrors.Scope]bool{"m.com/y/app": true, "m.com/y": true, "registry-1.docker.io/z/app": true, "n.com/any": true, "o.com/y": false} {
 		if got := router.HasMirror(repository); got != want {

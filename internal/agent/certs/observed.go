@@ -11,6 +11,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/nodecheck"
 	"github.com/mirrorset/mirrorset/internal/redirect/health"
+	"github.com/mirrorset/mirrorset/internal/redirect/tries"
 	"github.com/mirrorset/mirrorset/internal/redirect/watched"
 )
 
@@ -22,6 +23,11 @@ type observed struct {
 
 func newObserved(env sink.Env) observed {
 	return observed{health: health.New(env.Wake), watched: watched.New(env.Wake)}
+}
+
+// tried takes note of what a try of a mirror came to.
+func (o *observed) tried(t tries.Try) {
+	o.health.Note(health.Try{Mirror: t.Mirror, Repository: t.Repository, Outcome: t.Outcome, Why: t.Why, At: t.At})
 }
 
 // keep has it go by these rules.

@@ -84,7 +84,7 @@ func (p *pass) write() error {
 		p.again = append(p.again, p.failed)
 	}
 	router := route.NewRouter(p.rules)
-	err = errors.Join(err, p.removeStale(wanted, router))
+	err = errors.Join(err, p.removeStale(wanted, router), p.countDependent())
 	p.reportHidden(router)
 	return err
 }

@@ -13,11 +13,11 @@ import (
 	"github.com/mirrorset/mirrorset/internal/accesslog"
 	"github.com/mirrorset/mirrorset/internal/agent/certs/tally"
 	"github.com/mirrorset/mirrorset/internal/agent/sink"
-	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/nodecheck"
 	"github.com/mirrorset/mirrorset/internal/redirect"
 	"github.com/mirrorset/mirrorset/internal/redirect/complaints"
 	"github.com/mirrorset/mirrorset/internal/redirect/failures"
+	"github.com/mirrorset/mirrorset/internal/redirect/tries"
 	"github.com/mirrorset/mirrorset/internal/route"
 )
 
@@ -32,6 +32,7 @@ type redirector struct {
 	pulls     *accesslog.Log
 	tally     *tally.Tally
 	up        prometheus.Gauge
+	dependent prometheus.Gauge
 	observed  observed
 }
 
@@ -50,15 +51,22 @@ func newRedirector(env sink.Env, port, socket int) redirector {
 	r := redirector{pulls: accesslog.New(), tls: ownTLS{env.Host, &roots{host: env.Host}}, keys: &keyring{host: env.Host, log: env.Log}, log: env.Log, observed: newObserved(env), up: prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "mirrorset_agent_redirector_up",
 		Help: "1 while the redirector serves; 0 while it does not, or this node has no containerd to serve.",
+	}), dependent: prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "mirrorset_agent_redirector_dependent_registries",
+		Help: "Registries from which this node's Pods can pull nothing while the redirector is away, because sources in them are blocked.",
 	})}
 	r.tally = tally.New(func() { r.server.Settle() })
 	r.server = redirect.New(redirect.Config{
 		Port: port, Socket: given, Keys: r.keys.open, Roots: r.tls.roots.trusted, OwnTLS: r.tls.config, Log: env.Log.WithName("redirector"),
 		Complained: env.Wake, Worse: env.Wake,
 		Answered: func(result redirect.Result) { requests.WithLabelValues(string(result)).Inc() },
-		Pulls:    r.pulls, Tried: r.tally.Tried, AtSource: r.tally.AtSource, WouldRefuse: func(mirrors.Scope, string) {},
+		Pulls:    r.pulls, Tried: func(t tries.Try) {
+			r.tally.Tried(t)
+			r.observed.tried(t)
+		},
+		AtSource: r.tally.AtSource, WouldRefuse: r.observed.watched.Note,
 	})
-	env.Metrics.MustRegister(requests, r.up, r.tally)
+	env.Metrics.MustRegister(requests, r.up, r.dependent, r.tally)
 	return r
 }
 

@@ -41,17 +41,19 @@ type Published struct {
 
 // Judged is what all sets come to.
 type Judged struct {
-	findings map[mirrors.Object][]mirrors.Finding
-	used     map[mirrors.Object]bool            // sets of which at least one entry is in a rule
-	heirs    map[mirrors.Object][]mirrors.Scope // narrower sources that have mirrors, or a block, of a set (T4)
-	faulty   map[mirrors.Object][]mirrors.Scope // mirrors that nodes report a fault of (V8)
+	findings  map[mirrors.Object][]mirrors.Finding
+	used      map[mirrors.Object]bool            // sets of which at least one entry is in a rule
+	heirs     map[mirrors.Object][]mirrors.Scope // narrower sources that have mirrors, or a block, of a set (T4)
+	faulty    map[mirrors.Object][]mirrors.Scope // mirrors that nodes report a fault of (V8)
+	watched   map[mirrors.Object]map[string]bool // sources that a set in shadow mode watches (V3)
+	unwatched bool                               // they are too many to be watched (V4)
 }
 
 // Judge sorts what sets were merged to, and what nodes report of their mirrors, by the set that it is about.
 func Judge(result mirrors.Result, f *Fleet) Judged {
 	j := Judged{
 		findings: make(map[mirrors.Object][]mirrors.Finding), used: make(map[mirrors.Object]bool), heirs: make(map[mirrors.Object][]mirrors.Scope),
-		faulty: f.faulty(result.Rules),
+		faulty: f.faulty(result.Rules), watched: make(map[mirrors.Object]map[string]bool), unwatched: result.ShadowTooLarge,
 	}
 	for _, f := range result.Findings {
 		for _, set := range mirrors.Objects(f.Entries) {
@@ -66,6 +68,14 @@ func Judge(result mirrors.Result, f *Fleet) Judged {
 			for _, set := range mirrors.Objects(inherited.From) {
 				j.heirs[set] = append(j.heirs[set], result.Rules[i].Source)
 			}
+		}
+	}
+	for _, w := range result.Watched {
+		for _, set := range mirrors.Objects(w.By) {
+			if j.watched[set] == nil {
+				j.watched[set] = make(map[string]bool)
+			}
+			j.watched[set][string(w.Source)] = true
 		}
 	}
 	return j
@@ -101,6 +111,9 @@ func Of(set *kinds.Set, before configv1.MirrorSetStatus, j Judged, f Fleet, p *P
 	findings := j.findings[set.Ref()]
 	for _, f := range findings[:min(len(findings), configv1.MaxFindings)] {
 		status.Findings = append(status.Findings, configv1.Finding{Reason: string(f.Reason), Message: f.Message, Entry: entryOf(f, set.Ref())})
+	}
+	if isInShadowMode(set) && !j.unwatched {
+		status.Shadow = f.shadow(before.Shadow, j.watched[set.Ref()])
 	}
 	accepted, applied := acceptance(set, findings, j.used[set.Ref()]), f.applied(before, status, sources, p)
 	ready, stalled := ready(accepted, applied, p)

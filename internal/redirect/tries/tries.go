@@ -65,7 +65,7 @@ type waiting struct {
 	pull     uint64
 	object   object
 	rank     int
-	until    time.Time
+	since    time.Time
 	answered accesslog.Outcome // what it counts as then
 	repeated bool
 	over     bool // it is settled, and of no use
@@ -99,7 +99,7 @@ func (m *Memory) Settle() {
 
 // settle takes the tries off the queue that are settled, because it is time or because there are more than so many. The lock is held.
 func (m *Memory) settle(now time.Time, limit int) (settled []Try) {
-	for len(m.queue) > 0 && (m.queue[0].over || !now.Before(m.queue[0].until) || len(m.queue) > limit) {
+	for len(m.queue) > 0 && (m.queue[0].over || now.Sub(m.queue[0].since) >= waits || len(m.queue) > limit) {
 		w := m.queue[0]
 		m.queue[0] = nil
 		m.queue = m.queue[1:]
@@ -171,7 +171,7 @@ func (m *Memory) Begin(r Request) *Account {
 		switch {
 		case w.rank < a.asks.Rank && (back == nil || w.rank > back.rank): // of two at one rank, the older one
 			back = w
-		case w.rank == a.asks.Rank && !w.repeated && w.answered == accesslog.Credentials && r.At.Sub(w.At) <= repeats && !a.asks.Repeats:
+		case w.rank == a.asks.Rank && !w.repeated && w.answered == accesslog.Credentials && r.At.Sub(w.since) <= repeats && !a.asks.Repeats:
 			w.repeated, a.asks.Repeats = true, true
 		}
 	}
@@ -203,7 +203,7 @@ func (a *Account) Sent(t Try) {
 	if a.asks.Repeats {
 		return
 	}
-	w := &waiting{Try: t, pull: a.pull, object: a.object, rank: a.asks.Rank, until: a.asks.At.Add(waits), answered: t.Outcome}
+	w := &waiting{Try: t, pull: a.pull, object: a.object, rank: a.asks.Rank, since: a.asks.At, answered: t.Outcome}
 	w.Outcome = accesslog.Sent
 	w.object.kind, w.object.name = strings.Clone(w.object.kind), strings.Clone(w.object.name) // and not parts of a whole request
 	a.memory.log.Tried(a.pull, w.logged())

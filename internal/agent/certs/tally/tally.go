@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	// most bounds the mirrors that have series of their own, and the sources that have. Each mirror has seventeen series at most.
+	// most bounds the mirrors that have series of their own, and the sources that have. Each mirror has eighteen series.
 	most = 500
 	// other stands for those that came after these.
 	other = "other"
@@ -54,7 +54,7 @@ func New(settle func()) *Tally {
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "mirrorset_mirror_request_duration_seconds",
 			Help:    "How long a try of a mirror took until containerd had an answer.",
-			Buckets: []float64{.01, .05, .25, 1, 5, 10},
+			Buckets: []float64{.01, .05, .25, 1, 5, 15, 30}, // a mirror may take 10 seconds, and the last one of a blocked source 25
 		}, []string{"mirror"}),
 		streamed: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "mirrorset_mirror_streamed_bytes_total",
@@ -157,7 +157,14 @@ func (t *Tally) Tried(try tries.Try) {
 func (t *Tally) AtSource(source mirrors.Scope, outcome tries.AtSource) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if label, _ := t.sources.label(source); label != "" {
-		t.atSource.WithLabelValues(label, string(outcome)).Inc()
+	label, isNew := t.sources.label(source)
+	if label == "" {
+		return
 	}
+	if isNew {
+		for _, each := range []tries.AtSource{tries.SentOn, tries.Refused, tries.WouldBeRefused} {
+			t.atSource.WithLabelValues(label, string(each))
+		}
+	}
+	t.atSource.WithLabelValues(label, string(outcome)).Inc()
 }

@@ -75,3 +75,10 @@ func Seeing(faults ...mirrorsetv1alpha1.MirrorFault) func(*mirrorsetv1alpha1.Mir
 func Fault(mirror string, state mirrorsetv1alpha1.MirrorFaultState, why string) mirrorsetv1alpha1.MirrorFault {
 	return mirrorsetv1alpha1.MirrorFault{Mirror: mirror, State: state, Since: &metav1.Time{}, Message: why}
 }
+
+// Watching has an agent report images that would be refused of a source.
+func Watching(source string, images ...string) func(*mirrorsetv1alpha1.MirrorNodeStatus) {
+	return func(s *mirrorsetv1alpha1.MirrorNodeStatus) {
+		s.WouldRefuse = append(s.WouldRefuse, mirrorsetv1alpha1.WouldRefuse{Source: source, Count: int32(len(images)), Images: images}) //nolint:gosec // it fits
+	}
+}

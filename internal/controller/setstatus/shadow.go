@@ -1,0 +1,56 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package setstatus
+
+import (
+	"slices"
+
+	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
+	"github.com/mirrorset/mirrorset/internal/kinds"
+	"github.com/mirrorset/mirrorset/internal/mirrors"
+)
+
+// maxShadowImages is how many images a status has room for.
+const maxShadowImages = 10
+
+// shadow is what a set in shadow mode would have refused of the sources that it watches, as far as nodes have seen that (V6). A node that has never
+// reported has no rules yet, and so refuses nothing.
+func (f *Fleet) shadow(before *configv1.ShadowStatus, watched map[string]bool) *configv1.ShadowStatus {
+	if f.Unseen && before != nil {
+		return before
+	}
+	images := make(map[string]bool)
+	nodes, unseen := 0, 0
+	for i := range f.members {
+		m := &f.members[i]
+		if m.HasReported() && !(m.SeesPulls() && m.IsSpokenFor()) {
+			unseen++
+		}
+		would := false
+		for _, w := range m.Status.WouldRefuse {
+			if !watched[w.Source] {
+				continue
+			}
+			would = true
+			for _, image := range w.Images {
+				images[image] = true
+			}
+		}
+		if would {
+			nodes++
+		}
+	}
+	status := &configv1.ShadowStatus{Nodes: number(nodes), UnseenNodes: number(unseen)}
+	for image := range images {
+		status.Images = append(status.Images, image)
+	}
+	slices.Sort(status.Images)
+	status.Images = status.Images[:min(len(status.Images), maxShadowImages)]
+	return status
+}
+
+// isInShadowMode reports whether NeverContactSource of a set is watched and not enforced (V3).
+func isInShadowMode(set *kinds.Set) bool {
+	return (&mirrors.Set{Enforcement: set.GetAnnotations()[mirrors.EnforcementAnnotation]}).InShadowMode()
+}

@@ -1,0 +1,141 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package setstatus
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
+	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
+	"github.com/mirrorset/mirrorset/internal/controller/fleet/fleettest"
+	"github.com/mirrorset/mirrorset/internal/kinds"
+	"github.com/mirrorset/mirrorset/internal/mirrors/mirrorstest"
+)
+
+var watching = fleettest.Watching
+
+// shadowOf has the set a of some sets be in shadow mode.
+func shadowOf(t *testing.T, sets string) *snapshot {
+	t.Helper()
+	s := snapshotOf(t, sets)
+	mirrorstest.Enforce(s.sets, "a", "shadow")
+	s.result = kinds.Merge(s.sets, nil)
+	return s
+}
+
+// text is a status in short: nodes, nodes that cannot tell, images.
+func text(s *configv1.ShadowStatus) string {
+	if s == nil {
+		return ""
+	}
+	return fmt.Sprint(*s.Nodes, *s.UnseenNodes, s.Images)
+}
+
+func TestASetInShadowModeSaysWhatItWouldRefuse(t *testing.T) { // V6
+	const sets = "a: s.com -> m.com [Never]\nb: t.com -> m.com [Never]"
+	gone := withCondition(mirrorsetv1alpha1.ConditionApplied, metav1.ConditionUnknown, mirrorsetv1alpha1.ReasonAgentNotReady, "")
+	never := withCondition(mirrorsetv1alpha1.ConditionApplied, metav1.ConditionUnknown, mirrorsetv1alpha1.ReasonNeverReported, "")
+	many := make([]string, 10)
+	for i := range many {
+		many[i] = fmt.Sprintf("s.com/b:%d", i)
+	}
+	for name, c := range map[string]struct {
+		nodes []mirrorsetv1alpha1.MirrorNodeStatus
+		want  string
+	}{
+		"no node":                    {nil, "0 0 []"},
+		"nothing was pulled":         {[]mirrorsetv1alpha1.MirrorNodeStatus{reported(20, seeing())}, "0 0 []"},
+		"images on two nodes":        {[]mirrorsetv1alpha1.MirrorNodeStatus{reported(20, seeing(), watching("s.com", "s.com/b:1", "s.com/c:1")), reported(20, seeing()), reported(20, seeing(), watching("s.com", "s.com/a:1", "s.com/b:1"))}, "2 0 [s.com/a:1 s.com/b:1 s.com/c:1]"},
+		"of what nobody watches":     {[]mirrorsetv1alpha1.MirrorNodeStatus{reported(20, seeing(), watching("t.com", "t.com/b:1"))}, "0 0 []"},
+		"two sources of one node":    {[]mirrorsetv1alpha1.MirrorNodeStatus{reported(20, seeing(), watching("s.com", "s.com/b:1"), watching("s.com/x", "s.com/x/c:1"))}, "1 0 [s.com/b:1]"},
+		"more than there is room":    {[]mirrorsetv1alpha1.MirrorNodeStatus{reported(20, seeing(), watching("s.com", many...)), reported(20, seeing(), watching("s.com", "s.com/a:1"))}, "2 0 [s.com/a:1 s.com/b:0 s.com/b:1 s.com/b:2 s.com/b:3 s.com/b:4 s.com/b:5 s.com/b:6 s.com/b:7 s.com/b:8]"},
+		"nodes that cannot tell":     {[]mirrorsetv1alpha1.MirrorNodeStatus{reported(20), reported(20, seeing()), reported(20)}, "0 2 []"},
+		"one that nobody speaks for": {[]mirrorsetv1alpha1.MirrorNodeStatus{reported(20, seeing(), watching("s.com", "s.com/b:1"), gone)}, "1 1 [s.com/b:1]"},
+		"nodes that never reported":  {[]mirrorsetv1alpha1.MirrorNodeStatus{{}, reported(0, never)}, "0 0 []"},
+	} {
+		s := shadowOf(t, sets)
+		if got := text(statusOf(s, configv1.MirrorSetStatus{}, fleetOf(c.nodes...)).Shadow); got != c.want {
+			t.Errorf("%s: got %q, want %q", name, got, c.want)
+		}
+		if got := s.of(1, configv1.MirrorSetStatus{}, NewFleet(fleetOf(c.nodes...))).Shadow; got != nil {
+			t.Errorf("%s: a set that enforces says %+v", name, got)
+		}
+	}
+}
+
+func TestWhatNobodyCountsIsNotSaid(t *testing.T) {
+	s := shadowOf(t, "a: s.com -> m.com [Never]")
+	nodes := fleetOf(reported(20, seeing(), watching("s.com", "s.com/a:1")))
+	before := statusOf(s, configv1.MirrorSetStatus{}, nodes)
+	unseen := NewFleet(fleetOf(mirrorsetv1alpha1.MirrorNodeStatus{}))
+	unseen.Unseen = true
+	if after := s.of(0, before, unseen); !equality.Semantic.DeepEqual(after, before) {
+		t.Errorf("while nothing tells what nodes report: %+v", after.Shadow)
+	}
+	s.result.ShadowTooLarge = true
+	if after := statusOf(s, before, nodes); after.Shadow != nil {
+		t.Errorf("where there is too much to watch: %+v", after.Shadow)
+	}
+}
+
+// A narrower source that inherits a block would be refused by the set that has the block (T4).
+func TestASetInShadowModeSaysWhatItsHeirsWouldRefuse(t *testing.T) {
+	s := shadowOf(t, "T a: s.com -> m.com [Never]\nD b: s.com/x -> d.net/x")
+	for i := range s.sets {
+		if s.sets[i].GetName() != "a" {
+			continue
+		}
+		if got := text(s.of(i, configv1.MirrorSetStatus{}, NewFleet(fleetOf(reported(20, seeing(), watching("s.com/x", "s.com/x/y:1"))))).Shadow); got != "1 0 [s.com/x/y:1]" {
+			t.Errorf("got %q", got)
+		}
+	}
+}
+
+func TestWhatWouldBeRefusedIsWrittenAtOnceAndThenOnceAMinute(t *testing.T) { // V6
+	w := newWriter(t, reported(20, seeing()))
+	w.s = shadowOf(t, "a: s.com -> m.com [Never]")
+	w.look(reported(20, seeing()))
+	w.look(reported(20, seeing()))
+	if w.writes != 1 || text(w.says.Shadow) != "0 0 []" {
+		t.Errorf("in shadow mode: %d writes, %q", w.writes, text(w.says.Shadow))
+	}
+	images := func(n int) mirrorsetv1alpha1.MirrorNodeStatus {
+		all := make([]string, n)
+		for i := range all {
+			all[i] = fmt.Sprintf("s.com/a:%d", i)
+		}
+		return reported(20, seeing(), watching("s.com", all...))
+	}
+	w.now = w.now.Add(time.Second)
+	if w.look(images(1)); w.writes != 2 || text(w.says.Shadow) != "1 0 [s.com/a:0]" {
+		t.Errorf("the first image: %d writes, %q", w.writes, text(w.says.Shadow))
+	}
+	w.now = w.now.Add(time.Second)
+	if left := w.look(images(2)); left != 59*time.Second || w.writes != 2 {
+		t.Errorf("the second one: waits %s, %d writes", left, w.writes)
+	}
+	w.pass(10*time.Minute, time.Second, func(at time.Duration) []mirrorsetv1alpha1.MirrorNodeStatus {
+		return []mirrorsetv1alpha1.MirrorNodeStatus{images(1 + int(at/(5*time.Second))%9)}
+	})
+	if w.writes < 10 || w.writes > 13 {
+		t.Errorf("%d writes in ten minutes", w.writes)
+	}
+	w.writes = 0
+	w.s.Revision = 30 // of another set
+	w.pass(time.Hour, time.Second, always(images(3)))
+	if w.writes > 1 {
+		t.Errorf("%d writes while nothing changes", w.writes)
+	}
+	mirrorstest.Enforce(w.s.sets, "a", "")
+	w.s.result = kinds.Merge(w.s.sets, nil)
+	w.writes = 0
+	if left := w.look(images(3)); left != 0 || w.writes != 1 || w.says.Shadow != nil {
+		t.Errorf("enforced: waits %s, %d writes, %+v", left, w.writes, w.says.Shadow)
+	}
+}

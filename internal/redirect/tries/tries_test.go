@@ -1,0 +1,155 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package tries
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/mirrorset/mirrorset/internal/accesslog"
+	"github.com/mirrorset/mirrorset/internal/route"
+)
+
+// world is a memory with what it told.
+type world struct {
+	*Memory
+	told []string
+}
+
+func newWorld() *world {
+	w := &world{}
+	w.Memory = New(accesslog.New(), func(t Try) { w.told = append(w.told, fmt.Sprint(t.Mirror, " ", t.Outcome)) })
+	return w
+}
+
+// head is the account of a request for what the tag of a repository stands for.
+func (w *world) head(entry route.Entry) *Account {
+	return w.Begin(Request{At: time.Now(), Method: http.MethodHead, Kind: "manifests", Repository: "s.com/x", Object: "1", Resolves: true, Entry: entry})
+}
+
+// logged is what the access log says of all tries.
+func (w *world) logged() (all []string) {
+	for _, p := range w.log.Pulls() {
+		for _, t := range p.Tries {
+			all = append(all, fmt.Sprint(p.ID, " ", t.Place, " ", t.Outcome, " ", t.Requests))
+		}
+	}
+	return all
+}
+
+func wants() Try { return Try{Mirror: "m.com", Repository: "m.com/x", Outcome: accesslog.Credentials} }
+
+func fails() Try { return Try{Mirror: "n.com", Repository: "n.com/x", Outcome: accesslog.Error} }
+
+func TestATryIsSettledByWhatContainerdDoesNext(t *testing.T) { // V2
+	for name, c := range map[string]struct {
+		does         func(w *world)
+		told, logged []string
+	}{
+		"it is served at once": {func(w *world) {
+			w.head("0").Tried(Try{Mirror: "m.com", Repository: "m.com/x", Outcome: accesslog.Served})
+		}, []string{"m.com served"}, []string{"1 m.com/x served 1"}},
+		"nobody comes back within a minute": {func(w *world) {
+			w.head("0").Sent(wants())
+			time.Sleep(59 * time.Second)
+			w.Settle()
+		}, nil, []string{"1 m.com/x sent 1"}},
+		"nobody comes back": {func(w *world) {
+			w.head("0").Sent(wants())
+			time.Sleep(time.Minute)
+			w.Settle()
+			w.Settle()
+		}, []string{"m.com sent"}, []string{"1 m.com/x sent 1"}},
+		"another request comes a minute later": {func(w *world) {
+			w.head("0").Sent(wants())
+			time.Sleep(time.Minute)
+			w.Begin(Request{At: time.Now(), Repository: "s.com/y", Entry: "0"})
+		}, []string{"m.com sent"}, []string{"1 m.com/x sent 1"}},
+		"it comes back at the next rank": {func(w *world) {
+			w.head("0").Sent(wants())
+			w.head("1").Sent(fails())
+			w.head("2")
+		}, []string{"m.com credentials", "n.com error"}, []string{"1 m.com/x credentials 1", "1 n.com/x error 1"}},
+		"it comes back at the source": {func(w *world) { w.head("0").Sent(wants()); w.head(route.Source) }, []string{"m.com credentials"}, []string{"1 m.com/x credentials 1"}},
+		"it comes back after more than a minute": {func(w *world) { w.head("0").Sent(wants()); time.Sleep(time.Minute); w.head("1") }, []string{"m.com sent"}, []string{"1 m.com/x sent 1"}},
+		"it asks for something else": {func(w *world) {
+			w.head("0").Sent(wants())
+			for _, r := range []Request{{Method: http.MethodGet, Kind: "manifests", Object: "1"}, {Method: http.MethodHead, Kind: "blobs", Object: "1"}, {Method: http.MethodHead, Kind: "manifests", Object: "2"}} {
+				r.At, r.Repository, r.Entry = time.Now(), "s.com/x", "1"
+				w.Begin(r)
+			}
+		}, nil, []string{"1 m.com/x sent 1"}},
+		"it comes with credentials": {func(w *world) {
+			w.head("0").Sent(wants())
+			w.head("0").Sent(wants())
+			w.head("1")
+			w.head("2")
+		}, []string{"m.com credentials"}, []string{"1 m.com/x credentials 1"}},
+		"two pulls come with credentials at once": {func(w *world) {
+			for range 4 {
+				w.head("0").Sent(wants())
+			}
+			w.head("1")
+			w.head("1")
+			w.head("1")
+		}, []string{"m.com credentials", "m.com credentials"}, []string{"1 m.com/x credentials 1", "2 m.com/x credentials 1"}},
+		"it is pulled again soon":                           {func(w *world) { w.head("0").Sent(wants()); time.Sleep(11 * time.Second); w.head("0").Sent(wants()) }, nil, []string{"1 m.com/x sent 1", "2 m.com/x sent 1"}},
+		"a mirror that fails is not asked with credentials": {func(w *world) { w.head("0").Sent(fails()); w.head("0").Sent(fails()) }, nil, []string{"1 n.com/x sent 1", "2 n.com/x sent 1"}},
+		"the source is the log's alone":                     {func(w *world) { w.head(route.Source).AtSource(Try{Repository: "s.com/x", Outcome: accesslog.Sent}) }, nil, []string{"1 s.com/x sent 1"}},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld()
+			c.does(w)
+			if !slices.Equal(w.told, c.told) {
+				t.Errorf("%s: told %q, want %q", name, w.told, c.told)
+			}
+			if got := w.logged(); !slices.Equal(got, c.logged) {
+				t.Errorf("%s: logged %q, want %q", name, got, c.logged)
+			}
+		})
+	}
+}
+
+func TestTriesThatWaitAreBounded(t *testing.T) {
+	w := newWorld()
+	now := time.Now()
+	for i := range 2 * most {
+		w.Begin(Request{At: now, Method: http.MethodGet, Kind: "blobs", Repository: fmt.Sprint("s.com/", i), Object: "1", Entry: "0"}).Sent(wants())
+	}
+	if len(w.queue) != most || len(w.byObject) != most || len(w.told) != most || w.told[0] != "m.com sent" {
+		t.Errorf("%d tries wait, of %d objects, and %d are settled", len(w.queue), len(w.byObject), len(w.told))
+	}
+	for i := range most { // each comes back
+		w.Begin(Request{At: now, Method: http.MethodGet, Kind: "blobs", Repository: fmt.Sprint("s.com/", most+i), Object: "1", Entry: "1"})
+	}
+	w.Settle()
+	if len(w.queue) != 0 || len(w.byObject) != 0 || len(w.told) != 2*most || w.told[most] != "m.com credentials" {
+		t.Errorf("%d tries wait, of %d objects, and %d are settled", len(w.queue), len(w.byObject), len(w.told))
+	}
+}
+
+func TestWhatWouldBeRefusedHasTheNameThatWasResolved(t *testing.T) { // V5
+	w, digest := newWorld(), "sha256:"+strings.Repeat("a", 64)
+	of := func(method, repository, object string) string {
+		return w.Begin(Request{At: time.Now(), Method: method, Kind: "manifests", Repository: repository, Object: object, Resolves: method == http.MethodHead, Entry: route.Source}).WouldRefuse("a, b")
+	}
+	for _, c := range []struct{ method, repository, object, want string }{
+		{http.MethodHead, "s.com/x", "1", "s.com/x:1"},
+		{http.MethodGet, "s.com/x", digest, "s.com/x:1"},
+		{http.MethodGet, "s.com/y", digest, "s.com/y@" + digest},
+		{http.MethodGet, "s.com/z", "2", "s.com/z:2"},
+	} {
+		if got := of(c.method, c.repository, c.object); got != c.want {
+			t.Errorf("%+v: got %s", c, got)
+		}
+	}
+	if p := w.log.Pulls()[0]; p.WouldRefuse != "a, b" {
+		t.Errorf("the log says %+v", p)
+	}
+}
