@@ -75,11 +75,12 @@ func (c *Cluster) askForPulls(ctx context.Context, node string, command []string
 	defer cancel()
 	printed, print := io.Pipe()
 	complaint := &firstOf{most: 4 << 10}
-	ended := make(chan error, 1)
+	var failed error
+	ended := make(chan struct{})
 	go func() {
-		err := c.exec(ctx, pod, command, print, complaint)
+		defer close(ended)
+		failed = c.exec(ctx, pod, command, print, complaint)
 		_ = print.Close() // which cannot fail
-		ended <- err
 	}()
 	wrong := accesslog.Read(printed, head, each)
 	_ = printed.Close() // nor can this
@@ -88,8 +89,9 @@ func (c *Cluster) askForPulls(ctx context.Context, node string, command []string
 		<-ended
 		return wrong
 	}
-	if err := <-ended; err != nil {
-		return c.sayExec(pod, err, output.Harmless(strings.TrimSpace(complaint.String())))
+	<-ended
+	if failed != nil {
+		return c.sayExec(pod, failed, output.Harmless(strings.TrimSpace(complaint.String())))
 	}
 	if wrong != nil {
 		return fmt.Errorf("its agent's answer: %w", wrong)
@@ -115,7 +117,7 @@ func (c *Cluster) sayExec(pod *corev1.Pod, err error, complaint string) error {
 	case complaint == "":
 		return fmt.Errorf("the command in Pod %s failed: %s", pod.Name, output.Harmless(err.Error()))
 	}
-	return fmt.Errorf("Pod %s: %s", pod.Name, complaint)
+	return fmt.Errorf("its agent's Pod %s says: %s", pod.Name, complaint)
 }
 
 // firstOf keeps the first of what is written to it.
