@@ -127,6 +127,9 @@ func (s *scout) try(parent context.Context, q question, mirror route.Target, acc
 		return verdict{silent: true, why: silentFor(s.deadline)} // all others that were asked are still waited for
 	}
 	v := s.request(ctx, q, mirror, accept)
+	if ctx.Err() != nil && parent.Err() == nil { // what it answers when the connection ends is no answer
+		v = verdict{silent: true, why: silentFor(s.deadline)}
+	}
 	switch {
 	case parent.Err() != nil: // who asked is gone, which says nothing about the mirror
 	case v.silent:
@@ -168,7 +171,7 @@ func (s *scout) request(ctx context.Context, q question, mirror route.Target, ac
 	}
 	resp, err := s.client.Do(req)
 	if err != nil {
-		return s.failed(ctx, err)
+		return unreached(err)
 	}
 	defer func() { _ = resp.Body.Close() }() // it was only read from
 	if to, err := resp.Location(); err == nil && resp.StatusCode/100 == 3 && !s.mayLead(at.Addr(), to) {
@@ -185,7 +188,7 @@ func (s *scout) request(ctx context.Context, q question, mirror route.Target, ac
 	got := q.digest().Algorithm().Hash()
 	size, err := io.Copy(got, io.LimitReader(resp.Body, maxManifest+1))
 	if err != nil {
-		return s.failed(ctx, err)
+		return unreached(err)
 	}
 	if err := check(size, got, q.digest()); err != nil {
 		return verdict{wrong: true, why: err.Error()}
@@ -199,11 +202,12 @@ func (s *scout) mayLead(from netip.Addr, to *url.URL) bool {
 	return !s.refuses(to) && (err != nil || upstream.MayLead(from, literal))
 }
 
-// failed judges a mirror that was not reached. Where it was not for want of time, containerd will see it at once, and has
-// perhaps a way there that this process does not.
-func (s *scout) failed(ctx context.Context, err error) verdict {
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return verdict{silent: true, why: silentFor(s.deadline)}
+// unreached judges a mirror that was not reached, and not for want of time: containerd will see it at once, and has perhaps a way there that this
+// process does not.
+func unreached(err error) verdict {
+	var at *url.Error // whoever reads of the mirror knows the URL
+	if errors.As(err, &at) {
+		err = at.Err
 	}
 	return verdict{ok: true, why: err.Error()}
 }
