@@ -223,8 +223,8 @@ func TestTheEvidenceIsInTheOrderOfTimeAndGivesNoSecretAway(t *testing.T) {
 		got += when + " " + e.Of + ": " + e.Text + "\n"
 	}
 	wanted := "17:59:20 node: mirror first.example:5000/copy has been reported since then as Silent: it does not answer within 10s\n" +
-		"18:00:49 mirror " + first + ": silent (2 requests): it does not answer within 10s\n" +
 		"18:00:49 event: Pulling: Pulling image \"" + byDigest + "\"\n" +
+		"18:00:49 mirror " + first + ": silent (2 requests): it does not answer within 10s\n" +
 		"18:00:50 redirector: refused: source quay.io/team is blocked\n" +
 		"18:00:50 event: Failed: Failed to pull image \"" + byDigest + "\": failed to pull and unpack image \"" + byDigest + "\": failed to resolve reference \"" + byDigest + "\": unexpected status from HEAD request to " +
 		"http://127.0.0.1:289/v2/_mirrorset/.../source/team/app/manifests/sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef?ns=quay.io: 403 Forbidden\n" +

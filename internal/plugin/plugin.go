@@ -17,6 +17,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/plugin/explain"
 	"github.com/mirrorset/mirrorset/internal/plugin/findings"
 	"github.com/mirrorset/mirrorset/internal/plugin/nodes"
+	"github.com/mirrorset/mirrorset/internal/plugin/pulls"
 	"github.com/mirrorset/mirrorset/internal/plugin/render"
 	"github.com/mirrorset/mirrorset/internal/plugin/rollout"
 	"github.com/mirrorset/mirrorset/internal/plugin/uninstall"
@@ -37,7 +38,7 @@ func NewCommand() *cobra.Command {
 		SilenceUsage:  true,
 	}
 	cmd.AddCommand(render.Command(), explain.Command(), diff.Command(), convert.Command(),
-		nodes.Command(), rollout.Command(), why.Command(), doctor.Command(), check.Command(), findings.Command(), uninstall.Command(), versionCommand())
+		nodes.Command(), rollout.Command(), pulls.Command(), why.Command(), doctor.Command(), check.Command(), findings.Command(), uninstall.Command(), versionCommand())
 	command.SetUp(cmd)
 	return cmd
 }

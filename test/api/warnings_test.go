@@ -66,6 +66,16 @@ func fillOther(text string) string {
 type doubtful struct {
 	rules    string
 	warnings []string
+	// enforcement is the annotation by which a set is in shadow mode; empty for none.
+	enforcement string
+}
+
+// meta is what the set has besides a name.
+func (d doubtful) meta() string {
+	if d.enforcement == "" {
+		return ""
+	}
+	return fmt.Sprintf(`,"annotations":{%q:%q}`, mirrors.EnforcementAnnotation, d.enforcement)
 }
 
 var _ = describe("warnings about a set", func() {
@@ -76,7 +86,7 @@ var _ = describe("warnings about a set", func() {
 		for _, w := range d.warnings {
 			expected = append(expected, warningPrefix+fillOther(w))
 		}
-		manifest := setJSON(name, "", `{"$FIELD":[`+d.rules+`]}`)
+		manifest := setJSON(name, d.meta(), `{"$FIELD":[`+d.rules+`]}`)
 		Expect(kubectlApply(ctx, manifest)).To(Equal(expected))
 		get(named).expect(http.StatusOK)
 		Expect(kubectlApply(ctx, manifest, "--server-side", "--force-conflicts")).To(Equal(expected))
@@ -84,61 +94,77 @@ var _ = describe("warnings about a set", func() {
 		Expect(changed.expect(http.StatusOK).warnings()).To(Equal(expected))
 	},
 		Entry("of a policy without mirrors", doubtful{
-			`{"source":"a.com","mirrorSourcePolicy":"NeverContactSource"},{"source":"b.com","mirrors":[],"mirrorSourcePolicy":"AllowContactingSource"},{"source":"c.com"}`,
-			[]string{`a mirrorSourcePolicy has no effect without mirrors: NeverContactSource of source "a.com", AllowContactingSource of source "b.com"` + howToBlock},
+			rules:    `{"source":"a.com","mirrorSourcePolicy":"NeverContactSource"},{"source":"b.com","mirrors":[],"mirrorSourcePolicy":"AllowContactingSource"},{"source":"c.com"}`,
+			warnings: []string{`a mirrorSourcePolicy has no effect without mirrors: NeverContactSource of source "a.com", AllowContactingSource of source "b.com"` + howToBlock},
 		}),
 		Entry("of a policy with the source as the only mirror", doubtful{
-			`{"source":"a.com/x","mirrors":["a.com/x"],"mirrorSourcePolicy":"NeverContactSource"}`,
-			[]string{`a mirrorSourcePolicy has no effect without mirrors: NeverContactSource of source "a.com/x"` + howToBlock},
+			rules:    `{"source":"a.com/x","mirrors":["a.com/x"],"mirrorSourcePolicy":"NeverContactSource"}`,
+			warnings: []string{`a mirrorSourcePolicy has no effect without mirrors: NeverContactSource of source "a.com/x"` + howToBlock},
 		}),
 		Entry("of mirrors of a single label", doubtful{
-			`{"source":"a.com","mirrors":["mirror/x","m.com","Mirror","localhost","localhost/x","mirror:5000"]},{"source":"b.com","mirrors":["mirror"]}`,
-			[]string{`a mirror whose host is a single label is left out, because runtimes read it as a repository of docker.io; give it a domain or a port: "mirror/x", "Mirror" of source "a.com", "mirror" of source "b.com"`},
+			rules:    `{"source":"a.com","mirrors":["mirror/x","m.com","Mirror","localhost","localhost/x","mirror:5000"]},{"source":"b.com","mirrors":["mirror"]}`,
+			warnings: []string{`a mirror whose host is a single label is left out, because runtimes read it as a repository of docker.io; give it a domain or a port: "mirror/x", "Mirror" of source "a.com", "mirror" of source "b.com"`},
 		}),
 		Entry("of mirrors at index.docker.io", doubtful{
-			`{"source":"a.com","mirrors":["index.docker.io","m.com","index.docker.io/x","docker.io/x"]}`,
-			[]string{`a mirror at index.docker.io is left out, because runtimes know this registry as docker.io only: "index.docker.io", "index.docker.io/x" of source "a.com"`},
+			rules:    `{"source":"a.com","mirrors":["index.docker.io","m.com","index.docker.io/x","docker.io/x"]}`,
+			warnings: []string{`a mirror at index.docker.io is left out, because runtimes know this registry as docker.io only: "index.docker.io", "index.docker.io/x" of source "a.com"`},
 		}),
 		Entry("of Docker Hub by its other names", doubtful{
-			`{"source":"index.docker.io"},{"source":"registry-1.docker.io/library/alpine"},{"source":"docker.io"},{"source":"index.docker.io.example"}`,
-			[]string{`no image matches source "index.docker.io", "registry-1.docker.io/library/alpine": references to Docker Hub are written docker.io`},
+			rules:    `{"source":"index.docker.io"},{"source":"registry-1.docker.io/library/alpine"},{"source":"docker.io"},{"source":"index.docker.io.example"}`,
+			warnings: []string{`no image matches source "index.docker.io", "registry-1.docker.io/library/alpine": references to Docker Hub are written docker.io`},
 		}),
 		Entry("of a source of a single label", doubtful{
-			`{"source":"foo"},{"source":"Foo/bar"},{"source":"localhost"},{"source":"foo:5000"},{"source":"*.io"}`,
-			[]string{`no image matches source "foo", "Foo/bar": a host that is a single label is read as a repository of docker.io; write the source with its registry`},
+			rules:    `{"source":"foo"},{"source":"Foo/bar"},{"source":"localhost"},{"source":"foo:5000"},{"source":"*.io"}`,
+			warnings: []string{`no image matches source "foo", "Foo/bar": a host that is a single label is read as a repository of docker.io; write the source with its registry`},
 		}),
 		Entry("but not of a namespace of Docker Hub", doubtful{
-			`{"source":"docker.io/bitnami"},{"source":"docker.io/library"},{"source":"docker.io/library/alpine"},{"source":"docker.io/grafana/grafana"}`, nil,
+			rules: `{"source":"docker.io/bitnami"},{"source":"docker.io/library"},{"source":"docker.io/library/alpine"},{"source":"docker.io/grafana/grafana"}`,
 		}),
 		Entry("of capital letters in the host", doubtful{
-			`{"source":"Quay.io/x"},{"source":"*.RedHat.io"},{"source":"foo:5000"},{"source":"LOCALHOST:5000"}`,
-			[]string{`source "Quay.io/x", "*.RedHat.io", "LOCALHOST:5000" has capital letters in its host: hosts are compared byte by byte, and images usually have none`},
+			rules:    `{"source":"Quay.io/x"},{"source":"*.RedHat.io"},{"source":"foo:5000"},{"source":"LOCALHOST:5000"}`,
+			warnings: []string{`source "Quay.io/x", "*.RedHat.io", "LOCALHOST:5000" has capital letters in its host: hosts are compared byte by byte, and images usually have none`},
 		}),
 		Entry("of a blocked source as its own mirror", doubtful{
-			`{"source":"a.com","mirrors":["m.com","a.com"],"mirrorSourcePolicy":"NeverContactSource"},{"source":"b.com","mirrors":["m.com","b.com"]}`,
-			[]string{`source "a.com" is blocked by NeverContactSource, as a mirror of its own too`, refused("a.com")},
+			rules:    `{"source":"a.com","mirrors":["m.com","a.com"],"mirrorSourcePolicy":"NeverContactSource"},{"source":"b.com","mirrors":["m.com","b.com"]}`,
+			warnings: []string{`source "a.com" is blocked by NeverContactSource, as a mirror of its own too`, refused("a.com")},
 		}),
 		Entry("of a policy that allows, which tells nobody how to block", doubtful{
-			`{"source":"a.com","mirrorSourcePolicy":"AllowContactingSource"}`,
-			[]string{`a mirrorSourcePolicy has no effect without mirrors: AllowContactingSource of source "a.com"`},
+			rules:    `{"source":"a.com","mirrorSourcePolicy":"AllowContactingSource"}`,
+			warnings: []string{`a mirrorSourcePolicy has no effect without mirrors: AllowContactingSource of source "a.com"`},
 		}),
 		Entry("of blocks that refuse what the other kind names no mirror for", doubtful{
-			`{"source":"a.com","mirrors":["m.com"],"mirrorSourcePolicy":"NeverContactSource"},{"source":"b.com","mirrors":["m.com"]},{"source":"c.com/x","mirrors":["m.com","blocked.invalid"],"mirrorSourcePolicy":"NeverContactSource"}`,
-			[]string{refused(`a.com", "c.com/x`)},
+			rules:    `{"source":"a.com","mirrors":["m.com"],"mirrorSourcePolicy":"NeverContactSource"},{"source":"b.com","mirrors":["m.com"]},{"source":"c.com/x","mirrors":["m.com","blocked.invalid"],"mirrorSourcePolicy":"NeverContactSource"}`,
+			warnings: []string{refused(`a.com", "c.com/x`)},
 		}),
 		Entry("but not of one that is wanted, with a mirror that cannot exist", doubtful{
-			`{"source":"a.com","mirrors":["blocked.invalid"],"mirrorSourcePolicy":"NeverContactSource"},{"source":"b.com","mirrors":["x.INVALID:5000/y","b.com"],"mirrorSourcePolicy":"NeverContactSource"}`,
-			[]string{`source "b.com" is blocked by NeverContactSource, as a mirror of its own too`},
+			rules:    `{"source":"a.com","mirrors":["blocked.invalid"],"mirrorSourcePolicy":"NeverContactSource"},{"source":"b.com","mirrors":["x.INVALID:5000/y","b.com"],"mirrorSourcePolicy":"NeverContactSource"}`,
+			warnings: []string{`source "b.com" is blocked by NeverContactSource, as a mirror of its own too`},
 		}),
 		Entry("of several", doubtful{
-			`{"source":"docker.io/alpine","mirrors":["mirror"]},{"source":"foo","mirrorSourcePolicy":"NeverContactSource"}`,
-			[]string{
+			rules: `{"source":"docker.io/alpine","mirrors":["mirror"]},{"source":"foo","mirrorSourcePolicy":"NeverContactSource"}`,
+			warnings: []string{
 				`a mirrorSourcePolicy has no effect without mirrors: NeverContactSource of source "foo"` + howToBlock,
 				`a mirror whose host is a single label is left out, because runtimes read it as a repository of docker.io; give it a domain or a port: "mirror" of source "docker.io/alpine"`,
 				`no image matches source "foo": a host that is a single label is read as a repository of docker.io; write the source with its registry`,
 			},
 		}),
-		Entry("of none, without rules", doubtful{"", nil}),
+		Entry("of none, without rules", doubtful{}),
+		Entry("of a value of the annotation that means nothing", doubtful{
+			enforcement: " Shadow ", rules: `{"source":"a.com","mirrors":["m.com"],"mirrorSourcePolicy":"NeverContactSource"}`,
+			warnings: []string{`annotation mirrorset.io/enforcement: "Shadow" is left out, because the only value is shadow, so NeverContactSource is enforced`, refused("a.com")},
+		}),
+		Entry("of a value of the annotation that has lines", doubtful{
+			enforcement: "shadow\nenforce", rules: `{"source":"a.com","mirrors":["m.com"]}`,
+			warnings: []string{`annotation mirrorset.io/enforcement has another value than shadow, so NeverContactSource is enforced`},
+		}),
+		Entry("of shadow mode, and not of blocks that there are not", doubtful{
+			enforcement: "shadow\n", rules: `{"source":"a.com","mirrors":["m.com","a.com"],"mirrorSourcePolicy":"NeverContactSource"},{"source":"b.com","mirrors":["m.com"]},{"source":"c.com","mirrors":["mirror"],"mirrorSourcePolicy":"NeverContactSource"}`,
+			warnings: []string{
+				`the set is in shadow mode, so NeverContactSource is not enforced for source "a.com", "c.com"`,
+				`a mirror whose host is a single label is left out, because runtimes read it as a repository of docker.io; give it a domain or a port: "mirror" of source "c.com"`,
+			},
+		}),
+		Entry("but not of shadow mode that nothing depends on", doubtful{enforcement: "shadow", rules: `{"source":"a.com","mirrors":["m.com"]}`}),
 	)
 
 	It("are never more than that", func(ctx SpecContext) {

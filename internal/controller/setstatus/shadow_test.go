@@ -132,6 +132,9 @@ func TestWhatWouldBeRefusedIsWrittenAtOnceAndThenOnceAMinute(t *testing.T) { // 
 	if w.writes > 1 {
 		t.Errorf("%d writes while nothing changes", w.writes)
 	}
+	if w.look(images(4)); text(w.says.Shadow) != "1 0 [s.com/a:0 s.com/a:1 s.com/a:2 s.com/a:3]" {
+		t.Errorf("after an hour: %q", text(w.says.Shadow))
+	}
 	mirrorstest.Enforce(w.s.sets, "a", "")
 	w.s.result = kinds.Merge(w.s.sets, nil)
 	w.writes = 0

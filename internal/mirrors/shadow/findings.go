@@ -11,14 +11,10 @@ import (
 
 // modes says of each set in shadow mode that it is, and what it would block, so that nobody takes its policy for enforced.
 func modes(sets []mirrors.Object, result *mirrors.Result) []mirrors.Finding {
-	bySet, unseen := make(map[mirrors.Object][]mirrors.Scope), make(map[mirrors.Object][]mirrors.Scope)
-	sees := seeing(result.Rules)
+	bySet := make(map[mirrors.Object][]mirrors.Scope)
 	for _, w := range result.Watched {
 		for _, set := range mirrors.Objects(w.By) {
 			bySet[set] = append(bySet[set], w.Source)
-			if !sees(w.Source) {
-				unseen[set] = append(unseen[set], w.Source)
-			}
 		}
 	}
 	all := make([]mirrors.Finding, len(sets))
@@ -30,24 +26,9 @@ func modes(sets []mirrors.Object, result *mirrors.Result) []mirrors.Finding {
 			would = "it would block " + mirrors.Sources(sources)
 		}
 		text := fmt.Sprintf("the set is in shadow mode, so NeverContactSource is not enforced; %s; to enforce it, take the annotation %s away", would, mirrors.EnforcementAnnotation)
-		if sources := unseen[set]; len(sources) > 0 {
-			text += fmt.Sprintf("; what is pulled from %s is not seen, because no entry about it can be used", mirrors.Sources(sources))
-		}
 		all[i] = mirrors.Finding{Reason: mirrors.ShadowMode, Entries: []mirrors.Entry{set.Beside()}, Message: text}
 	}
 	return all
-}
-
-// seeing returns what tells whether a node with containerd has anything for a source that pulls of it could be seen by: a rule for its host.
-func seeing(rules []mirrors.Rule) func(mirrors.Scope) bool {
-	hosts := make(map[string]bool)
-	for i := range rules {
-		hosts[rules[i].Source.Host()] = true
-	}
-	index := mirrors.NewIndex(rules)
-	return func(source mirrors.Scope) bool {
-		return hosts[source.Host()] || index.Enclosing(source) != nil
-	}
 }
 
 // tooLarge says of each set in shadow mode that nobody counts, and why.

@@ -66,11 +66,23 @@ func watched(enforced, inForce []mirrors.Rule) []mirrors.Watched {
 	return all
 }
 
-// Names returns, by watched source, the sets in shadow mode that watch it, as they are published.
+// Names returns, by watched source, the sets in shadow mode that watch it.
 func Names(watched []mirrors.Watched) map[string]string {
 	names := make(map[string]string, len(watched))
 	for _, w := range watched {
 		names[string(w.Source)] = mirrors.Names(w.By)
 	}
 	return names
+}
+
+// Sources returns the sources that nodes are told to watch; none where these are too many (V4).
+func Sources(result *mirrors.Result) []mirrors.Scope {
+	if result.ShadowTooLarge {
+		return nil
+	}
+	sources := make([]mirrors.Scope, len(result.Watched))
+	for i, w := range result.Watched {
+		sources[i] = w.Source
+	}
+	return sources
 }

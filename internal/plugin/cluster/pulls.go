@@ -13,10 +13,13 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/util/exec"
 
+	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
 	"github.com/mirrorset/mirrorset/internal/accesslog"
 	"github.com/mirrorset/mirrorset/internal/plugin/output"
+	"github.com/mirrorset/mirrorset/internal/standing"
 )
 
 // Why a node's pulls are not known. The errors of [Cluster.Pulls] say it in full, with what to do.
@@ -130,4 +133,15 @@ type firstOf struct {
 func (f *firstOf) Write(text []byte) (int, error) {
 	f.Builder.Write(text[:min(len(text), f.most-f.Len())])
 	return len(text), nil
+}
+
+// PastRedirector says why what the Pods of a node pull is not in its agent's access log, or not all of it; "" where it is, or nobody says.
+func PastRedirector(node *mirrorsetv1alpha1.MirrorNodeStatus) string {
+	if node.SeesPulls == nil || *node.SeesPulls {
+		return ""
+	}
+	if ready := standing.Condition(node, mirrorsetv1alpha1.ConditionRuntimeReady); ready.Status == metav1.ConditionFalse {
+		return ready.Message
+	}
+	return "its agent says that it does not see what Pods pull"
 }

@@ -37,8 +37,13 @@ func (o *otherMode) say() string {
 	if len(o.PullSources) == 0 {
 		return "refused, because no set names a mirror for " + o.Mode + "s that can be used"
 	}
-	places := make([]string, len(o.PullSources))
-	for i, s := range o.PullSources {
+	return sayPlaces(o.PullSources)
+}
+
+// sayPlaces names places in the order in which they are tried, with what brought them.
+func sayPlaces(sources []pullSource) string {
+	places := make([]string, len(sources))
+	for i, s := range sources {
 		if places[i] = "the source"; len(s.Entries) > 0 {
 			places[i] = s.Location + " (" + briefly(s.Entries) + ")"
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/certsd"
 	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/mirrors/shadow"
 	"github.com/mirrorset/mirrorset/internal/plugin/cluster"
 	"github.com/mirrorset/mirrorset/internal/plugin/command"
 	"github.com/mirrorset/mirrorset/internal/plugin/images"
@@ -82,7 +83,7 @@ func (o *options) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	node := certsd.Node{Redirector: runtimes.RedirectorAddress(runtimes.DefaultRedirectorPort), AllowDefaultHost: o.allowDefaultHost}
+	node := certsd.Node{Redirector: runtimes.RedirectorAddress(runtimes.DefaultRedirectorPort), AllowDefaultHost: o.allowDefaultHost, Watched: shadow.Sources(&result)}
 	answerer := runtimes.New(result.Rules, o.runtime, node)
 	found := answerer.Answer(ref)
 	stderr := cmd.ErrOrStderr()
@@ -97,6 +98,10 @@ func (o *options) run(cmd *cobra.Command, args []string) error {
 
 	x := newExplanation(args[0], ref, found, touched)
 	x.Runtime, x.OtherMode = o.runtime, otherModeOf(ref, answerer.Answer)
+	if len(result.Watched) > 0 {
+		enforced := kinds.Merge(kinds.Enforced(sets), result.Insecure).Rules
+		x.Shadow = shadowOf(ref, found, runtimes.New(enforced, o.runtime, node).Answer(ref), enforced)
+	}
 	if from != nil && found.Rule != nil {
 		x.InForce = countFrom(cmd.Context(), from, stderr, found.Rule, sets)
 	}

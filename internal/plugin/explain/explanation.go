@@ -47,6 +47,8 @@ type explanation struct {
 	// OtherMode is where images of the repository that are named the other way are pulled from, by digest where this one is named by
 	// tag; absent where that is from the source alone.
 	OtherMode *otherMode `json:"otherMode,omitempty"`
+	// Shadow is how the image would be pulled if no set were in shadow mode; absent where that is as now.
+	Shadow *shadowed `json:"shadow,omitempty"`
 	// InForce is known where the sets are a cluster's.
 	InForce []reach `json:"inForce,omitempty"`
 	// Findings are what is odd about the source, and about entries that cannot decide.
@@ -210,6 +212,9 @@ func (x *explanation) head(text io.Writer) {
 	}
 	if x.Blocked {
 		fmt.Fprintf(text, "Blocked: the source is never contacted, says %s\n", briefly(output.EntriesOf(x.res.Rule.BlockedBy)))
+	}
+	if x.Shadow != nil {
+		fmt.Fprintf(text, "Shadow:  %s\n", x.Shadow.say())
 	}
 	switch rule := x.res.Rule; {
 	case rule == nil:

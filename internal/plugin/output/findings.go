@@ -47,7 +47,8 @@ func (f Finding) SetNames() string {
 	return mirrors.Names(f.from)
 }
 
-// Warn prints a line for each finding. It is a warning, which counts for --strict, unless the set is most likely right.
+// Warn prints a line for each finding. It is a warning, which counts for --strict, unless the set is most likely right, or says itself
+// what is found.
 func Warn(stderr io.Writer, findings []mirrors.Finding) {
 	for _, f := range findings {
 		where := ""
@@ -55,7 +56,7 @@ func Warn(stderr io.Writer, findings []mirrors.Finding) {
 			where = path + ": "
 		}
 		level := "warning"
-		if f.Reason == mirrors.DockerHubNamespace {
+		if f.Reason == mirrors.DockerHubNamespace || f.Reason == mirrors.ShadowMode {
 			level = "note"
 		}
 		fmt.Fprintf(stderr, "%s: %s: %s: %s%s\n", level, f.Reason, mirrors.Names(f.Entries), where, f.Message)
@@ -84,8 +85,11 @@ func (p *Pull) concerns(f mirrors.Finding) bool {
 	if !f.Concerns(p.Image.Mode) {
 		return false
 	}
-	if f.Reason == mirrors.DockerHubNamespace {
+	switch f.Reason {
+	case mirrors.DockerHubNamespace:
 		return p.Image.Name == string(mirrors.OfficialImage(f.Source))
+	case mirrors.ShadowMode, mirrors.ShadowTooLarge: // which are about a set
+		return p.Rule != nil && slices.ContainsFunc(p.Rule.Entries(), func(e mirrors.Entry) bool { return e.Object == f.Entries[0].Object })
 	}
 	switch f.Class() {
 	case mirrors.LeftOut, mirrors.NoEffect:

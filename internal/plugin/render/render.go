@@ -12,6 +12,7 @@ import (
 
 	"github.com/mirrorset/mirrorset/internal/certsd"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/mirrors/shadow"
 	"github.com/mirrorset/mirrorset/internal/plugin/command"
 	"github.com/mirrorset/mirrorset/internal/plugin/manifests"
 	"github.com/mirrorset/mirrorset/internal/plugin/output"
@@ -106,6 +107,7 @@ func (o *options) writeTree(cmd *cobra.Command, result mirrors.Result) error {
 	defer folder.close()
 	tree := certsd.Project(result.Rules, certsd.Node{
 		Redirector: runtimes.RedirectorAddress(o.port), AllowDefaultHost: o.allowDefaultHost, Certificates: folder.tree.Certificates,
+		Watched: shadow.Sources(&result),
 	})
 	if err := folder.refuseForeign(tree.Files); err != nil {
 		return err
