@@ -98,14 +98,16 @@ func TestTheAnswersOfAnAttemptTellTheCause(t *testing.T) {
 
 // Without the pulls, the runtime's message has to do.
 func TestTheRuntimesMessageTellsTheCauseWherePullsAreNotSeen(t *testing.T) {
+	// As v5.42.0 of CRI-O's library says them.
 	ping := func(host, why string) string {
-		return `pinging container registry ` + host + `: Get "https://` + host + `/v2/": ` + why
+		return `fetching manifest sha256:01 in x: pinging container registry ` + host + `: Get "https://` + host + `/v2/": ` + why
 	}
+	reading := func(why string) string { return "reading manifest sha256:01 in first.example:5000/copy/app: " + why }
 	failed := func(firstWhy, secondWhy, last string) string {
 		return "initializing source docker://" + byDigest + ": (Mirrors also failed: [" + first + digest + ": " + firstWhy + "]\n[" + second + digest + ": " + secondWhy + "]): " + byDigest + ": " + last
 	}
 	const unknownManifest = "reading manifest sha256:01 in x: manifest unknown"
-	isBlocked := "registry quay.io/team is blocked in one of /etc/containers/registries.conf or /etc/containers/registries.conf.d"
+	isBlocked := `registry quay.io/team is blocked in one of ["/etc/containers/registries.conf" "/etc/containers/registries.conf.d"]`
 	for name, tt := range map[string]struct {
 		c     diagnosis.Case
 		cause diagnosis.Cause
@@ -135,9 +137,14 @@ func TestTheRuntimesMessageTellsTheCauseWherePullsAreNotSeen(t *testing.T) {
 		},
 		"CRI-O, a mirror without TLS": {fails(failed(ping("first.example:5000", "http: server gave HTTP response to HTTPS client"), unknownManifest, isBlocked), crio, by(t, closed)), diagnosis.BadCertificate, nil},
 		"CRI-O, a login is wanted": {
-			fails(failed("reading manifest sha256:01 in first.example:5000/copy/app: unauthorized: authentication required", unknownManifest, isBlocked), crio, by(t, closed)),
+			fails(failed(reading("authentication required"), unknownManifest, isBlocked), crio, by(t, closed)),
 			diagnosis.LoginWanted, []string{"create secret docker-registry"},
 		},
+		"CRI-O, a mirror that refuses":              {fails(failed(reading("denied"), unknownManifest, isBlocked), crio, by(t, closed)), diagnosis.LoginWanted, nil},
+		"CRI-O, a mirror that refuses in no form":   {fails(failed(reading(`StatusCode: 403, "go away"`), unknownManifest, isBlocked), crio, by(t, closed)), diagnosis.LoginWanted, nil},
+		"CRI-O, a place that is no registry at all": {fails(failed(reading(`StatusCode: 404, "nothing here"`), unknownManifest, isBlocked), crio, by(t, closed)), diagnosis.NobodyHasIt, nil},
+		"CRI-O, a mirror that fails":                {fails(failed(reading("received unexpected HTTP status: 503 Service Unavailable"), unknownManifest, isBlocked), crio, by(t, closed)), diagnosis.MirrorDown, []string{"mirror " + first + " failed"}},
+		"CRI-O, a mirror that fails in no form":     {fails(failed(reading(`StatusCode: 502, "bad"`), unknownManifest, isBlocked), crio, by(t, closed)), diagnosis.MirrorDown, nil},
 		"CRI-O, the source has too many requests": {fails(failed(unknownManifest, unknownManifest, "reading manifest sha256:01 in quay.io/team/app: toomanyrequests: slow down"), crio, by(t, open)), diagnosis.RateLimited, []string{"the source had too many requests"}},
 		"CRI-O, other content":                    {fails(failed("Manifest does not match provided manifest digest sha256:01", unknownManifest, isBlocked), crio, by(t, closed)), diagnosis.WrongContent, nil},
 	} {

@@ -37,13 +37,14 @@ type reasons struct {
 	} `json:"containers"`
 }
 
-// why runs the verb, and reports what it prints to people.
+// why runs the command of docs/how-to/image-pull-backoff.md, and reports what it prints to people.
 func (s *site) why(ctx context.Context, pod *corev1.Pod) reasons {
 	GinkgoHelper()
 	ask := func(args string, code int) string {
 		GinkgoHelper()
 		var stderr strings.Builder
-		cmd := s.shell(ctx, "kubectl mirrors why "+pod.Name+args)
+		command := strings.TrimSpace(blocksOf(howTo("image-pull-backoff.md"), "bash")[0])
+		cmd := s.shell(ctx, strings.TrimSuffix(command, "app")+pod.Name+args)
 		cmd.Stderr = &stderr
 		out, err := cmd.Output()
 		var exit *exec.ExitError
