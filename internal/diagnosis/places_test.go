@@ -145,8 +145,8 @@ func TestTheRuntimesMessageTellsTheCauseWherePullsAreNotSeen(t *testing.T) {
 		"CRI-O, a place that is no registry at all": {fails(failed(reading(`StatusCode: 404, "nothing here"`), unknownManifest, isBlocked), crio, by(t, closed)), diagnosis.NobodyHasIt, nil},
 		"CRI-O, a mirror that fails":                {fails(failed(reading("received unexpected HTTP status: 503 Service Unavailable"), unknownManifest, isBlocked), crio, by(t, closed)), diagnosis.MirrorDown, []string{"mirror " + first + " failed"}},
 		"CRI-O, a mirror that fails in no form":     {fails(failed(reading(`StatusCode: 502, "bad"`), unknownManifest, isBlocked), crio, by(t, closed)), diagnosis.MirrorDown, nil},
-		"CRI-O, the source has too many requests": {fails(failed(unknownManifest, unknownManifest, "reading manifest sha256:01 in quay.io/team/app: toomanyrequests: slow down"), crio, by(t, open)), diagnosis.RateLimited, []string{"the source had too many requests"}},
-		"CRI-O, other content":                    {fails(failed("Manifest does not match provided manifest digest sha256:01", unknownManifest, isBlocked), crio, by(t, closed)), diagnosis.WrongContent, nil},
+		"CRI-O, the source has too many requests":   {fails(failed(unknownManifest, unknownManifest, "reading manifest sha256:01 in quay.io/team/app: toomanyrequests: slow down"), crio, by(t, open)), diagnosis.RateLimited, []string{"the source had too many requests"}},
+		"CRI-O, other content":                      {fails(failed("Manifest does not match provided manifest digest sha256:01", unknownManifest, isBlocked), crio, by(t, closed)), diagnosis.WrongContent, nil},
 	} {
 		t.Run(name, func(t *testing.T) { want(t, diagnosis.Diagnose(tt.c), []diagnosis.Cause{tt.cause}, tt.texts...) })
 	}
