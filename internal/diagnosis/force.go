@@ -163,8 +163,12 @@ func agentAway(v *view) (*Finding, bool) {
 	if !refused || v.pull != nil {
 		return nil, false
 	}
+	message := v.when() + "the runtime of node " + v.Node.Name + " did not reach the agent there, which leads it to the mirrors"
+	if v.Log.Unknown == "" {
+		return &Finding{Cause: Mended, Message: message + "; the agent answers now, so this may be over", Remedy: again}, true
+	}
 	return &Finding{
-		Cause: AgentAway, Message: v.when() + "the runtime of node " + v.Node.Name + " did not reach the agent there, which leads it to the mirrors",
+		Cause: AgentAway, Message: message,
 		Remedy: fmt.Sprintf("kubectl -n %s get pods -l app.kubernetes.io/component=agent --field-selector spec.nodeName=%s", v.Installed, v.Node.Name),
 	}, true
 }

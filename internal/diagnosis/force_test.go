@@ -57,8 +57,16 @@ func TestWhatIsInForceTellsTheCause(t *testing.T) {
 		},
 		"one that the source limits": {fails("unexpected status from HEAD request to https://quay.io/v2/team/app/manifests/sha256:01: 429 Too Many Requests", by(t)), []diagnosis.Cause{diagnosis.NoRule}, []string{"the source had too many requests", "With a mirror for its source"}},
 		"an agent that is away": {
-			fails(`failed to do request: Head "http://127.0.0.1:289/v2/_mirrorset/00112233445566778899aabbccddeeff/source/team/app/manifests/sha256:01?ns=quay.io": dial tcp 127.0.0.1:289: connect: connection refused`, by(t, closed)),
+			fails(`failed to do request: Head "http://127.0.0.1:289/v2/_mirrorset/00112233445566778899aabbccddeeff/source/team/app/manifests/sha256:01?ns=quay.io": dial tcp 127.0.0.1:289: connect: connection refused`, by(t, closed), unseen),
 			[]diagnosis.Cause{diagnosis.AgentAway}, []string{"did not reach the agent there", "--field-selector spec.nodeName=node-1"},
+		},
+		"an agent that was away": {
+			fails(`failed to do request: Head "http://127.0.0.1:289/v2/_mirrorset/00112233445566778899aabbccddeeff/0/team/app/manifests/sha256:01?ns=quay.io": dial tcp 127.0.0.1:289: connect: connection refused`, by(t, closed)),
+			[]diagnosis.Cause{diagnosis.Mended}, []string{"the agent answers now, so this may be over"},
+		},
+		"an agent that was there": {
+			fails(`failed to do request: Head "http://127.0.0.1:289/v2/_mirrorset/00112233445566778899aabbccddeeff/0/team/app/manifests/sha256:01?ns=quay.io": dial tcp 127.0.0.1:289: connect: connection refused`, by(t, closed), down),
+			[]diagnosis.Cause{diagnosis.MirrorDown}, nil,
 		},
 		"rules that came since": {
 			fails(refusal(""), by(t, closed), on(func(n *diagnosis.Node) { n.AppliedAt = at(60) })), []diagnosis.Cause{diagnosis.RulesChanged},

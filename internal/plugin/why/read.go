@@ -47,13 +47,16 @@ func newReader(c *cluster.Cluster, pod *corev1.Pod) *reader {
 	return &reader{Cluster: c, pod: pod}
 }
 
-// read reads all that there is. An error is for a cluster that does not answer.
+// read reads all that there is. Of a Pod that waits for nothing, nothing is read. An error is for a cluster that does not answer.
 func (r *reader) read(ctx context.Context) error {
-	looks := []func(context.Context) error{r.readEvents, r.readSets, r.readPublished}
-	if r.pod.Spec.NodeName != "" {
-		looks = append(looks, r.readNode, r.readPulls, r.readGranted)
+	looks := []func(context.Context) error{r.readEvents, r.readSets, r.readPublished, r.readNode, r.readPulls, r.readGranted}
+	if r.pod.Spec.NodeName == "" {
+		looks = looks[:3]
 	}
 	for _, look := range looks {
+		if len(r.waiting()) == 0 {
+			return nil
+		}
 		if err := look(ctx); err != nil {
 			return err
 		}
