@@ -170,6 +170,19 @@ func TestAStreamThatContainerdBreaksOffIsNoErrorOfTheMirror(t *testing.T) { // V
 	}
 }
 
+func TestHeadersAreNoBytes(t *testing.T) {
+	mirror := startRegistry(t, true, has)
+	o := &told{}
+	s := New(o.config())
+	setRules(t, s, "a: s.com/x -> "+mirror.host+"/m", mirror.host)
+	for _, method := range []string{http.MethodHead, http.MethodGet} {
+		ask(t, s, method, pathTo("0", "s.com", "x/y", manifestDigest))
+	}
+	if o.tries[0].Bytes != 0 || o.tries[1].Bytes != int64(len(manifest)) {
+		t.Errorf("told of %+v", o.tries)
+	}
+}
+
 func TestASourceIsLoggedByWhatItCameTo(t *testing.T) {
 	good, absent := startRegistry(t, true, has), startRegistry(t, true, status(http.StatusNotFound))
 	o := &told{}

@@ -111,11 +111,10 @@ func (s *scout) answers(host string) bool {
 	}
 	req.Header.Set("User-Agent", serverName)
 	resp, err := s.client.Do(req)
-	if err != nil {
-		return ctx.Err() == nil
+	if err == nil {
+		_ = resp.Body.Close() // nothing of it is of interest
 	}
-	_ = resp.Body.Close() // nothing of it is of interest
-	return true
+	return ctx.Err() == nil // what comes when the connection ends is no answer
 }
 
 // try asks the mirror, and notes whether it answers at all.
