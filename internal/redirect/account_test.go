@@ -173,7 +173,7 @@ func TestAStreamThatContainerdBreaksOffIsNoErrorOfTheMirror(t *testing.T) { // V
 func TestHeadersAreNoBytes(t *testing.T) {
 	mirror := startRegistry(t, true, has)
 	o := &told{}
-	s := New(o.config())
+	s := New(o.config(t))
 	setRules(t, s, "a: s.com/x -> "+mirror.host+"/m", mirror.host)
 	for _, method := range []string{http.MethodHead, http.MethodGet} {
 		ask(t, s, method, pathTo("0", "s.com", "x/y", manifestDigest))
