@@ -37,6 +37,9 @@ import (
 const rescan = time.Minute
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == pullsVerb {
+		os.Exit(printPulls(os.Args[2:], os.Stdout, os.Stderr))
+	}
 	config := agent.Config{Rescan: rescan}
 	flag.StringVar(&config.HostRoot, "host-root", "", "directory that the host's root directory is mounted at")
 	flag.StringVar(&config.NodeName, "node-name", os.Getenv("NODE_NAME"), "name of this node; the default is $NODE_NAME")
@@ -45,6 +48,7 @@ func main() {
 	config.Sinks = runtimes.Flags(flag.CommandLine)
 	metricsAddress := flag.String("metrics-bind-address", "0", "address of /metrics, which is served over TLS to those who may get it; without a host, that is $HOST_IP; 0 for none")
 	ready := flag.String("ready-file", "", "file to write once the redirector serves, or it is known that it cannot")
+	flag.StringVar(&config.Socket, "socket", "", "path of a unix socket on which the agent tells 'agent pulls' what it saw of pulls; empty for none")
 	respawns := flag.Bool("respawn", false, "run the agent in a child process, which is started again at once when it crashes; clients that connect to the redirector meanwhile wait instead of being refused")
 	checkReady := flag.Bool("check-ready", false, "fail if the --ready-file is not there, and exit")
 	checkClean := flag.Bool("check-clean", false, "fail if the host has a registry file of Mirrorset, and exit")
@@ -82,20 +86,23 @@ func main() {
 		}
 		os.Exit(status)
 	}
-	config.Started = func() {
-		if *ready == "" {
-			return
-		}
-		if err := os.WriteFile(*ready, nil, 0o600); err != nil {
-			config.Log.Error(err, "It cannot be told that the agent has started")
-		}
-	}
+	config.Started = func() { sayReady(*ready, config.Log) }
 	if err := keepFromDumps(); err != nil {
 		config.Log.Error(err, "A core dump of this process would hold the logins for mirrors")
 	}
 	if err := run(config, *metricsAddress); err != nil {
 		config.Log.Error(err, "The agent ends")
 		os.Exit(1)
+	}
+}
+
+// sayReady writes the file by which others see that the agent has started.
+func sayReady(path string, log logr.Logger) {
+	if path == "" {
+		return
+	}
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		log.Error(err, "It cannot be told that the agent has started")
 	}
 }
 

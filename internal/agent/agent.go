@@ -39,6 +39,7 @@ func Run(ctx context.Context, config Config) (err error) {
 	n.restore()
 	n.sinks.serve(ctx)
 	defer func() { err = errors.Join(err, n.sinks.close()) }()
+	defer n.tell(config.Socket)()
 	config.Started()
 	if config.Manager == "" {
 		return n.run(ctx, config, func(context.Context) string { return "" })

@@ -38,6 +38,8 @@ type Config struct {
 	Started func()
 	// Metrics takes what an agent counts.
 	Metrics prometheus.Registerer
+	// Socket is the path of the socket on which the agent says what it saw of pulls; empty for none.
+	Socket string
 	// Sinks are those of the runtimes, in the order in which they are written.
 	Sinks []sink.Open
 }

@@ -153,7 +153,7 @@ func (s *relay) serveMirror(w http.ResponseWriter, r *http.Request, q question, 
 	case isManifest:
 		return s.passManifest(w, r, q, resp)
 	}
-	return s.pass(w, resp)
+	return s.pass(w, r, resp)
 }
 
 // unanswered is the verdict about a mirror that answered with an error.
@@ -226,7 +226,7 @@ func (s *relay) serveSource(w http.ResponseWriter, r *http.Request, q question, 
 		fail(w, resp.StatusCode, "UNKNOWN", fmt.Sprintf("source %s answered %s", name(source), upstream.StatusText(resp.StatusCode)))
 		return answered(resp.StatusCode)
 	}
-	return s.pass(w, resp)
+	return s.pass(w, r, resp)
 }
 
 // passHeaders passes on what containerd looks at.
@@ -240,7 +240,7 @@ func passHeaders(w http.ResponseWriter, resp *http.Response) {
 }
 
 // pass passes a response on as it comes. One that breaks off must not look like a whole one: whoever gets the verdict has to see to that.
-func (s *relay) pass(w http.ResponseWriter, resp *http.Response) verdict {
+func (s *relay) pass(w http.ResponseWriter, r *http.Request, resp *http.Response) verdict {
 	passHeaders(w, resp)
 	v := verdict{ok: true, answer: accesslog.Served, answered: time.Now()}
 	control := http.NewResponseController(w)
@@ -249,17 +249,18 @@ func (s *relay) pass(w http.ResponseWriter, resp *http.Response) verdict {
 		n, err := fill(buffer, resp.Body)
 		if n > 0 {
 			_ = control.SetWriteDeadline(time.Now().Add(s.stalled)) // if it cannot be set, the server's own is nearer
-			n, err := w.Write(buffer[:n])
-			v.bytes += int64(n)
-			if err != nil {
-				v.answer, v.why = accesslog.Sent, "containerd did not take all of it"
-				return v
+			written, failed := w.Write(buffer[:n])
+			v.bytes += int64(written)
+			if failed != nil {
+				return v.leftOff()
 			}
 		}
-		if errors.Is(err, io.EOF) {
+		switch {
+		case errors.Is(err, io.EOF):
 			return v
-		}
-		if err != nil {
+		case r.Context().Err() != nil:
+			return v.leftOff()
+		case err != nil:
 			v.answer, v.why = accesslog.Error, "it broke off: "+err.Error()
 			return v
 		}

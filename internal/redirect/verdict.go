@@ -60,6 +60,12 @@ func (v verdict) outcome() accesslog.Outcome {
 	return accesslog.Error
 }
 
+// leftOff is the verdict where containerd did not take a stream to its end: nobody knows what the rest would have been.
+func (v verdict) leftOff() verdict {
+	v.answer, v.why = accesslog.Sent, "containerd did not take all of it"
+	return v
+}
+
 // answered is the verdict about a mirror that answered with another status than it should have.
 func answered(code int) verdict {
 	v := verdict{broken: code == http.StatusTooManyRequests || code >= http.StatusInternalServerError, why: "it answered " + upstream.StatusText(code)}

@@ -28,6 +28,7 @@ func scenesOfAgents() []scene {
 		{"a node goes for good", quiet(`node-2: up 1x9 0x15 stale`, `node-2: mirrorset_agent_redirector_dependent_registries 2x9 stale`, `manager: mirrorset_nodes{state="in_force"} 2x20 1x100`), time.Hour, nil},
 		{"a node has no agent", quiet(`node-2: up -`), 12 * time.Minute, []string{"MirrorsetAgentDown"}},
 		{"a node has no agent, and others have sources that are blocked", quiet(`node-2: up -`, `node-1: mirrorset_agent_redirector_dependent_registries 2x120`), 12 * time.Minute, []string{"critical MirrorsetAgentDown"}},
+		{"a node has no agent, and the one that had blocked sources is gone", quiet(`node-2: up 1x9 0x15 stale`, `node-2: mirrorset_agent_redirector_dependent_registries 2x9 stale`), 50 * time.Minute, []string{"MirrorsetAgentDown"}},
 		{"no node has an agent", quiet(`node-1: up -`, `node-2: up -`), 12 * time.Minute, []string{"MirrorsetAgentDown"}},
 		{"no node has an agent any more", []string{
 			`manager: up 1x800`, `manager: mirrorset_nodes{state="in_force"} 1x800`, `node-1: up 1x20 stale`, `node-1: mirrorset_agent_redirector_dependent_registries 2x20 stale`,

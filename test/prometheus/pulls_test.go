@@ -65,6 +65,7 @@ func scenesOfPulls() []scene {
 		{"nothing is pulled", quiet(tries("node-1", "served", "50x120"), tries("node-2", "served", "50x120"), tries("node-2", "missing", "9x120"), tries("node-2", "silent", "9x120")), time.Hour, nil},
 		{"the last that was tried before a quiet night failed", quiet(tries("node-1", "served", noMore), tries("node-2", "served", noMore), tries("node-2", "missing", "0x120"), tries("node-1", "silent", "0x9 1 3 5x100"), tries("node-2", "silent", "0x9 1 3 5x100")), time.Hour, nil},
 		{"a mirror does not have what is asked for", everywhere("missing"), time.Hour, nil},
+		{"it does not have that, and fails for other images", everywhere("missing", tries("node-1", "error", fromThen), tries("node-2", "error", fromThen)), time.Hour, nil},
 		{"containerd is sent to a mirror, and does not come back", everywhere("sent"), time.Hour, nil},
 		{"it does come back for some", everywhere("sent", tries("node-1", "credentials", "0x9 0+1x110"), tries("node-2", "credentials", "0x9 0+1x110")), time.Hour, nil},
 		{"agents are restarted after failures", quiet(tries("node-1", "silent", "70x9 0x110"), tries("node-2", "silent", "90x9 0x110"), tries("node-1", "served", "50x9 0x110"), tries("node-2", "served", "50x9 0x110"), tries("node-2", "missing", "0x120"), refusals("node-2", "30x9 0x110")), time.Hour, nil},
@@ -76,7 +77,7 @@ func scenesOfPulls() []scene {
 func TestAnAlertNamesTheNodes(t *testing.T) {
 	series := quiet(tries("node-1", "served", noMore), tries("node-2", "served", noMore), tries("node-2", "missing", "0x120"), tries("node-2", "silent", fromThen), refusals("node-2", fromThen))
 	var told []string
-	scene{"", series, 27 * time.Minute, nil}.run(t, func(_ time.Time, r *rules.AlertingRule, a *rules.Alert) {
+	scene{"", series, 27 * time.Minute, nil}.run(t, step, func(_ time.Time, r *rules.AlertingRule, a *rules.Alert) {
 		told = append(told, r.Name()+" "+a.Annotations.Get("description"))
 	})
 	for _, want := range []string{"MirrorsetRefusals", "MirrorsetMirrorDown"} {

@@ -95,13 +95,15 @@ func TestEachAlertSaysWhatItMeansAndWhatToDo(t *testing.T) {
 
 func TestAlertsFireWhenTheyShouldAndNotBefore(t *testing.T) {
 	haveFired := make(map[string]bool)
-	for _, s := range slices.Concat(scenesOfTheManager(), scenesOfAgents(), scenesOfPulls(), scenesOfSources()) {
-		t.Run(s.name, func(t *testing.T) {
-			got, before := s.firing(t, haveFired)
-			if !slices.Equal(got, s.want) || s.want == nil && len(before) > 0 {
-				t.Errorf("after %s: firing are %q, want %q; before: %q", s.at, got, s.want, before)
-			}
-		})
+	for every, scenes := range map[time.Duration][]scene{step: slices.Concat(scenesOfTheManager(), scenesOfAgents(), scenesOfPulls()), seldomStep: scenesOfSources()} {
+		for _, s := range scenes {
+			t.Run(s.name, func(t *testing.T) {
+				got, before := s.firing(t, every, haveFired)
+				if !slices.Equal(got, s.want) || s.want == nil && len(before) > 0 {
+					t.Errorf("after %s: firing are %q, want %q; before: %q", s.at, got, s.want, before)
+				}
+			})
+		}
 	}
 	all, _ := ruleset(t)
 	for _, r := range all {

@@ -20,13 +20,13 @@ import (
 	"github.com/prometheus/prometheus/rules"
 )
 
-// step is how often the tests scrape and evaluate.
+// step is how often most scenes have values and are evaluated.
 const step = 30 * time.Second
 
 // scene is what Prometheus has seen.
 type scene struct {
 	name string
-	// series are in the notation of promtool's tests, one value each half minute, after the name of the target: "manager", or that
+	// series are in the notation of promtool's tests, one value each step, after the name of the target: "manager", or that
 	// of a node.
 	series []string
 	at     time.Duration
@@ -34,12 +34,12 @@ type scene struct {
 	want []string
 }
 
-// load returns the series with the labels of their targets. They must be of metrics that are served.
-func (s scene) load(t *testing.T) string {
+// load returns the series, which have a value every so often, with the labels of their targets. They must be of metrics that are served.
+func (s scene) load(t *testing.T, every time.Duration) string {
 	t.Helper()
 	byName, _ := served(t)
 	var all strings.Builder
-	all.WriteString("load " + model.Duration(step).String() + "\n")
+	all.WriteString("load " + model.Duration(every).String() + "\n")
 	for _, line := range s.series {
 		target, line, _ := strings.Cut(line, ": ")
 		described, values, _ := strings.Cut(line, " ")
@@ -74,10 +74,10 @@ func withoutNames(l labels.Labels) labels.Labels {
 }
 
 // firing runs the rules over the series, and returns what fires at the end, and what has fired at all. It notes the descriptions of the rules that fired.
-func (s scene) firing(t *testing.T, haveFired map[string]bool) (firing, fired []string) {
+func (s scene) firing(t *testing.T, every time.Duration, haveFired map[string]bool) (firing, fired []string) {
 	t.Helper()
 	end := time.Unix(0, 0).Add(s.at)
-	s.run(t, func(at time.Time, r *rules.AlertingRule, a *rules.Alert) {
+	s.run(t, every, func(at time.Time, r *rules.AlertingRule, a *rules.Alert) {
 		name := described(t, a, r.Annotations())
 		haveFired[r.Annotations().Get("description")] = true
 		fired = append(fired, name)
@@ -91,10 +91,10 @@ func (s scene) firing(t *testing.T, haveFired map[string]bool) (firing, fired []
 }
 
 // run evaluates the rules over the series, and tells of each alert each time that it fires.
-func (s scene) run(t *testing.T, tell func(at time.Time, r *rules.AlertingRule, a *rules.Alert)) {
+func (s scene) run(t *testing.T, every time.Duration, tell func(at time.Time, r *rules.AlertingRule, a *rules.Alert)) {
 	t.Helper()
 	p := parser.NewParser(parser.Options{})
-	storage, err := promqltest.NewLazyLoader(s.load(t), promqltest.LazyLoaderOpts{EnableAtModifier: true, EnableNegativeOffset: true, Parser: p})
+	storage, err := promqltest.NewLazyLoader(s.load(t, every), promqltest.LazyLoaderOpts{EnableAtModifier: true, EnableNegativeOffset: true, Parser: p})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,12 +109,12 @@ func (s scene) run(t *testing.T, tell func(at time.Time, r *rules.AlertingRule, 
 		Parser:       p,
 	})
 	file, _ := ruleFile(t)
-	groups, problems := manager.LoadGroups(step, labels.EmptyLabels(), "", nil, false, file)
+	groups, problems := manager.LoadGroups(every, labels.EmptyLabels(), "", nil, false, file)
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
 	end := time.Unix(0, 0).Add(s.at)
-	for at := time.Unix(0, 0).UTC(); !at.After(end); at = at.Add(step) {
+	for at := time.Unix(0, 0).UTC(); !at.After(end); at = at.Add(every) {
 		storage.WithSamplesTill(at, func(err error) {
 			if err != nil {
 				t.Fatal(err)

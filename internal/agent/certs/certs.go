@@ -16,6 +16,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/mirrorset/mirrorset/internal/agent/sink"
 	"github.com/mirrorset/mirrorset/internal/certsd/ondisk"
@@ -53,6 +54,7 @@ type Sink struct {
 	settings settings
 	folder   ondisk.Folder
 	drift    *sink.Drift
+	unseen   atomic.Pointer[string] // why no pulls are seen; nil where they are
 	redirector
 }
 
@@ -60,6 +62,7 @@ var (
 	_ sink.Server   = &Sink{}
 	_ sink.Asker    = &Sink{}
 	_ sink.Witness  = &Sink{}
+	_ sink.Recorder = &Sink{}
 	_ sink.Observer = &Sink{}
 )
 
@@ -90,6 +93,7 @@ func (s *Sink) apply(rules *sink.Accepted) sink.Outcome {
 func (s *Sink) Serve(ctx context.Context) {
 	_, err := fs.Stat(s.env.Host.FS(), dir)
 	s.serve(ctx, err == nil)
+	s.unseen.Store(s.whyUnseen(err == nil))
 }
 
 // Describe says where containerd's folders are.

@@ -12,6 +12,7 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/mirrorset/mirrorset/internal/accesslog"
 	"github.com/mirrorset/mirrorset/internal/grants"
 	"github.com/mirrorset/mirrorset/internal/hostfile"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
@@ -63,6 +64,12 @@ type Witness interface {
 	// docs/semantics.md). From the first call for a change on, which is to come as soon as the change is followed, the sink has the agent do another pass
 	// when what it would return has become worse. It may be called at any time, from anywhere.
 	FailedPulls(change Change) FailedPulls
+}
+
+// Recorder is a sink that keeps a record of pulls. Its method may be called at any time, from anywhere.
+type Recorder interface {
+	// AccessLog returns the record; an error says why this host's pulls are not seen.
+	AccessLog() (*accesslog.Log, error)
 }
 
 // Change is one of the rules that a node follows.

@@ -117,6 +117,22 @@ func TestOnlyThatFaultsBeginAndEndIsTold(t *testing.T) {
 	}
 }
 
+func TestTenMirrorsAreNamed(t *testing.T) {
+	var text []string
+	var faults []mirrorsetv1alpha1.MirrorFault
+	for i := range 11 {
+		text = append(text, fmt.Sprintf("m%02d.com", i))
+		faults = append(faults, fault(text[i], down, ""))
+	}
+	for n, more := range map[int]bool{10: false, 11: true} {
+		s := snapshotOf(t, "a: s.com -> "+strings.Join(text[:n], ", "))
+		c := meta.FindStatusCondition(statusOf(s, configv1.MirrorSetStatus{}, fleetOf(reported(20, seeing(faults[:n]...)))).Conditions, configv1.ConditionMirrorsReachable)
+		if !strings.Contains(c.Message, "m09.com does not answer node-0; ") || strings.Contains(c.Message, "m10.com") || strings.Contains(c.Message, "and more mirrors") != more {
+			t.Errorf("%d mirrors: %s", n, c.Message)
+		}
+	}
+}
+
 func TestManyFaultsAreCounted(t *testing.T) {
 	var text strings.Builder
 	text.WriteString("a: s.com -> ")

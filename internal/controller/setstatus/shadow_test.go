@@ -132,10 +132,25 @@ func TestWhatWouldBeRefusedIsWrittenAtOnceAndThenOnceAMinute(t *testing.T) { // 
 	if w.writes > 1 {
 		t.Errorf("%d writes while nothing changes", w.writes)
 	}
+	if w.look(images(4)); text(w.says.Shadow) != "1 0 [s.com/a:0 s.com/a:1 s.com/a:2 s.com/a:3]" {
+		t.Errorf("after an hour: %q", text(w.says.Shadow))
+	}
 	mirrorstest.Enforce(w.s.sets, "a", "")
 	w.s.result = kinds.Merge(w.s.sets, nil)
 	w.writes = 0
 	if left := w.look(images(3)); left != 0 || w.writes != 1 || w.says.Shadow != nil {
 		t.Errorf("enforced: waits %s, %d writes, %+v", left, w.writes, w.says.Shadow)
+	}
+}
+
+func TestThatASetEnforcesIsWrittenAtOnce(t *testing.T) {
+	one := int32(1)
+	shadow := configv1.MirrorSetStatus{Shadow: &configv1.ShadowStatus{Nodes: &one, UnseenNodes: &one}}
+	var p Pace
+	at := now.Time
+	p.Hold(configv1.MirrorSetStatus{}, shadow, at)
+	p.Wrote(at)
+	if left, due := p.Hold(shadow, configv1.MirrorSetStatus{}, at.Add(time.Second)); left != 0 || !due {
+		t.Errorf("waits %s, due %t", left, due)
 	}
 }

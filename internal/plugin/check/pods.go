@@ -13,6 +13,7 @@ import (
 	"k8s.io/client-go/tools/pager"
 
 	"github.com/mirrorset/mirrorset/internal/plugin/cluster"
+	"github.com/mirrorset/mirrorset/internal/plugin/images"
 	"github.com/mirrorset/mirrorset/internal/plugin/output"
 )
 
@@ -28,7 +29,7 @@ func imagesOfPods(ctx context.Context, c *cluster.Cluster) (pods map[string][]st
 		if !ok {
 			return errors.New("the list of Pods has something else in it")
 		}
-		for _, image := range namedIn(&pod.Spec) {
+		for _, image := range images.NamedIn(&pod.Spec) {
 			if image != "" {
 				pods[image] = append(pods[image], pod.Namespace+"/"+pod.Name)
 			}
@@ -36,24 +37,6 @@ func imagesOfPods(ctx context.Context, c *cluster.Cluster) (pods map[string][]st
 		return nil
 	})
 	return pods, err
-}
-
-// namedIn returns all images that a Pod needs, those of volumes too.
-func namedIn(spec *corev1.PodSpec) (images []string) {
-	for _, containers := range [][]corev1.Container{spec.InitContainers, spec.Containers} {
-		for i := range containers {
-			images = append(images, containers[i].Image)
-		}
-	}
-	for i := range spec.Volumes {
-		if volume := spec.Volumes[i].Image; volume != nil {
-			images = append(images, volume.Reference)
-		}
-	}
-	for i := range spec.EphemeralContainers {
-		images = append(images, spec.EphemeralContainers[i].Image)
-	}
-	return images
 }
 
 // sayPods names the first Pods, and counts the others.

@@ -22,6 +22,7 @@ import (
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/pager"
 
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
@@ -49,16 +50,24 @@ const (
 	AgentPods   = "app.kubernetes.io/name=mirrorset,app.kubernetes.io/component=agent"
 )
 
-// Flags are those that every kubectl command has to find a cluster by. The namespace is that of Mirrorset.
+// Flags are those that every kubectl command has to find a cluster by. The namespace is that of Mirrorset, unless the verb is about Pods.
 type Flags struct {
 	*genericclioptions.ConfigFlags
+
+	installed *string // where Mirrorset is
 }
 
 // NewFlags returns them with the namespace that config/default installs Mirrorset in.
 func NewFlags() Flags {
 	flags := genericclioptions.NewConfigFlags(true)
 	*flags.Namespace = Namespace
-	return Flags{flags}
+	return Flags{flags, flags.Namespace}
+}
+
+// NewFlagsForPods returns those of a verb that is about Pods: the namespace is theirs, as with kubectl, and the one of Mirrorset has a flag of its own.
+func NewFlagsForPods() Flags {
+	installed := Namespace
+	return Flags{genericclioptions.NewConfigFlags(true), &installed}
 }
 
 // Add adds them, with what the shell offers for them.
@@ -67,8 +76,26 @@ func (f Flags) Add(cmd *cobra.Command) {
 	f.AddFlags(flags)
 	command.FindsCluster(flags, "namespace")
 	cmd.Flags().AddFlagSet(flags)
-	cmd.Flags().Lookup("namespace").Usage = "namespace that Mirrorset is installed in"
+	if f.isForPods() {
+		cmd.Flags().Lookup("namespace").Usage = "namespace of the Pod; the default is the one of the context"
+		cmd.Flags().StringVar(f.installed, installedFlag, *f.installed, "namespace that Mirrorset is installed in")
+	} else {
+		cmd.Flags().Lookup("namespace").Usage = "namespace that Mirrorset is installed in"
+	}
 	f.addCompletions(cmd)
+}
+
+// installedFlag names Mirrorset's namespace where --namespace does not.
+const installedFlag = "mirrorset-namespace"
+
+func (f Flags) isForPods() bool {
+	return f.installed != f.Namespace
+}
+
+// PodNamespace returns the one that Pods are looked for in.
+func (f Flags) PodNamespace() (string, error) {
+	namespace, _, err := f.ToRawKubeConfigLoader().Namespace()
+	return namespace, err
 }
 
 // Connect returns the cluster that the flags and the kubeconfig name. Nothing is asked of it yet.
@@ -77,7 +104,7 @@ func (f Flags) Connect() (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Cluster{Namespace: *f.Namespace}
+	c := &Cluster{Namespace: *f.installed, config: config}
 	if c.Client, err = kubernetes.NewForConfig(config); err != nil {
 		return nil, err
 	}
@@ -112,7 +139,8 @@ type Cluster struct {
 	Client    kubernetes.Interface
 	Dynamic   dynamic.Interface
 
-	lacks []*kinds.Kind // as it was when the sets were read last
+	config *rest.Config
+	lacks  []*kinds.Kind // as it was when the sets were read last
 }
 
 // Nodes returns what all nodes say of themselves, in the order of their names.

@@ -23,12 +23,16 @@ func (f Flags) addCompletions(cmd *cobra.Command) {
 			return names(config), err
 		}
 	}
-	for flag, offered := range map[string]func(context.Context) ([]string, error){
+	offers := map[string]func(context.Context) ([]string, error){
 		"context":   ofConfig(func(c clientcmdapi.Config) []string { return slices.Sorted(maps.Keys(c.Contexts)) }),
 		"cluster":   ofConfig(func(c clientcmdapi.Config) []string { return slices.Sorted(maps.Keys(c.Clusters)) }),
 		"user":      ofConfig(func(c clientcmdapi.Config) []string { return slices.Sorted(maps.Keys(c.AuthInfos)) }),
 		"namespace": f.namespaces,
-	} {
+	}
+	if f.isForPods() {
+		offers[installedFlag] = f.namespaces
+	}
+	for flag, offered := range offers {
 		complete := func(cmd *cobra.Command, _ []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
 			names, err := offered(cmd.Context())
 			if err != nil {

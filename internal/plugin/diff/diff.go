@@ -13,11 +13,11 @@ import (
 
 	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/plugin/changes"
 	"github.com/mirrorset/mirrorset/internal/plugin/cluster"
 	"github.com/mirrorset/mirrorset/internal/plugin/command"
 	"github.com/mirrorset/mirrorset/internal/plugin/manifests"
 	"github.com/mirrorset/mirrorset/internal/plugin/output"
-	"github.com/mirrorset/mirrorset/internal/plugin/pulls"
 )
 
 // changed is the verdict of diff where applying would change something; kubectl diff has the same.
@@ -92,13 +92,13 @@ func (o *options) run(cmd *cobra.Command, _ []string) error {
 	if before.TooLarge || after.TooLarge {
 		return mirrors.ErrTooLarge
 	}
-	found := pulls.CompareResults(before, after)
+	found := changes.CompareResults(before, after)
 	found.Delete(refsOf(goes))
 	return o.print(cmd, &found)
 }
 
 // print prints what differs, and returns the verdict.
-func (o *options) print(cmd *cobra.Command, found *pulls.Difference) error {
+func (o *options) print(cmd *cobra.Command, found *changes.Difference) error {
 	if err := found.Print(cmd.OutOrStdout(), o.format.Name); err != nil {
 		return err
 	}

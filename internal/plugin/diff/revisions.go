@@ -13,8 +13,8 @@ import (
 	"github.com/mirrorset/mirrorset/internal/history"
 	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/plugin/changes"
 	"github.com/mirrorset/mirrorset/internal/plugin/cluster"
-	"github.com/mirrorset/mirrorset/internal/plugin/pulls"
 )
 
 // compareRevisions compares what nodes were given, and asks for no manifests.
@@ -46,7 +46,7 @@ func (o *options) compareRevisions(cmd *cobra.Command) error {
 			return err
 		}
 	}
-	found, err := pulls.CompareTexts(sides[0].Text, sides[1].Text)
+	found, err := changes.CompareTexts(sides[0].Text, sides[1].Text)
 	if err != nil {
 		return err
 	}

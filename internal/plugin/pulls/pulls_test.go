@@ -4,138 +4,226 @@
 package pulls
 
 import (
-	"slices"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
 	"strings"
 	"testing"
+	"time"
 
-	"github.com/mirrorset/mirrorset/internal/kinds"
-	"github.com/mirrorset/mirrorset/internal/mirrors"
-	"github.com/mirrorset/mirrorset/internal/mirrors/mirrorstest"
-	"github.com/mirrorset/mirrorset/test/conformance"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
+	"github.com/mirrorset/mirrorset/internal/accesslog"
+	"github.com/mirrorset/mirrorset/internal/plugin/plugintest"
 )
 
-// TestDiffPullsAsExplainDoes holds that what diff says of a source is what is resolved for an image of it.
-func TestDiffPullsAsExplainDoes(t *testing.T) {
-	cases, err := conformance.Load()
-	if err != nil {
+var since = time.Date(2026, 11, 29, 18, 0, 0, 0, time.UTC)
+
+// printed is what an agent prints of pulls.
+func printed(t *testing.T, pulls ...accesslog.Pull) string {
+	t.Helper()
+	var text strings.Builder
+	encoder := json.NewEncoder(&text)
+	if err := encoder.Encode(accesslog.Head{Since: since}); err != nil {
 		t.Fatal(err)
 	}
-	checked := 0
-	for _, c := range cases {
-		sets, err := mirrorstest.Parse(c.Sets)
-		if err != nil {
+	for i := range pulls {
+		if err := encoder.Encode(pulls[i]); err != nil {
 			t.Fatal(err)
 		}
-		s := newSide(kinds.Merge(sets, nil).Rules)
-		for source := range s.sources {
-			name := representative(source, s.sources)
-			for _, mode := range []mirrors.Mode{mirrors.ByDigest, mirrors.ByTag} {
-				res := s.index.Resolve(mirrors.Reference{Name: string(name) + "/nobody/s", Mode: mode})
-				want := []mirrors.Scope{}
-				for _, p := range res.PullSources {
-					want = append(want, mirrors.Scope(strings.Replace(strings.TrimSuffix(p.Location, "/nobody/s"), string(name), string(source), 1)))
-				}
-				got := s.pullsOf(source, name, mode)
-				if !slices.Equal(got.PullSources, want) || got.By != res.Rule.Source || got.Blocked != res.Blocked {
-					t.Errorf("%s: source %s by %s: got %+v, want %q from %q", c.Name, source, mode, got, want, res.Rule.Source)
-				}
-			}
-			checked++
-		}
 	}
-	if checked < 100 {
-		t.Errorf("only %d sources", checked)
-	}
+	return text.String()
 }
 
-func TestChangesAreNamedByWhatTheyDoToAPull(t *testing.T) {
-	const base = "a: s.com -> a.com/1, b.com/1, c.com/1\n"
-	for _, tt := range []struct{ name, before, after, want string }{
-		{"nothing", base, base, ""},
-		{"another set says the same", base, strings.Replace(base, "a:", "b:", 1), ""},
-		{"a mirror more", base, base + "b: s.com -> d.com/1\n", "s.com MirrorsAdded"},
-		{"a mirror less", base, "a: s.com -> a.com/1, c.com/1\n", "s.com MirrorsRemoved"},
-		{"another order", base, "a: s.com -> b.com/1, a.com/1, c.com/1\n", "s.com MirrorsReordered"},
-		{"a mirror for another", base, "a: s.com -> a.com/1, b.com/1, d.com/1\n", "s.com MirrorsAdded MirrorsRemoved"},
-		{"blocked", base, strings.TrimSpace(base) + " [Never]\n", "s.com Blocked"},
-		{"opened", strings.TrimSpace(base) + " [Never]\n", base, "s.com Opened"},
-		{"gained", "", base, "s.com Gained MirrorsAdded"},
-		{"lost", base, "", "s.com Lost MirrorsRemoved"},
-		{"a carve-out", base, base + "b: s.com/x -> (none)\n", "s.com/x Gained MirrorsRemoved"},
-		{"a carve-out of nothing", "", "b: s.com/x -> (none)\n", ""},
-		{"the same as the broader source", base, base + "b: s.com/x -> a.com/1/x, b.com/1/x, c.com/1/x\n", ""},
-		{"blocked by losing its opening", strings.TrimSpace(base) + " [Never]\nb: s.com/x -> (none)\n", strings.TrimSpace(base) + " [Never]\n", "s.com/x Lost MirrorsAdded Blocked"},
-		{"a mirror that is blocked elsewhere", base, base + "b: b.com -> d.com/1 [Never]\n", "b.com Gained MirrorsAdded Blocked; s.com MirrorsRemoved"},
-		{"a wildcard in a wildcard", "a: *.s.com -> a.com/1\n", "a: *.s.com -> a.com/1\nb: *.t.s.com -> b.com/1\n", "*.t.s.com Gained MirrorsAdded MirrorsRemoved"},
-		{"a wildcard beside a host that is called any", "a: *.s.com -> a.com/1\na: any.s.com -> b.com/1\n", "a: any.s.com -> b.com/1\n", "*.s.com Lost MirrorsRemoved"},
-		{"the source among its mirrors", base, "a: s.com -> a.com/1, s.com, b.com/1, c.com/1\n", "s.com MirrorsAdded"},
-		{"tag mirrors", base, base + "T a: s.com -> t.com/1\n", "s.com tags: MirrorsAdded"},
-		{"tag mirrors of a source of their own", "", "T a: s.com -> t.com/1\n", "s.com Gained tags: MirrorsAdded"},
-		{"another order of tag mirrors", "T a: s.com -> t.com/1, u.com/1\n", "T a: s.com -> u.com/1, t.com/1\n", "s.com tags: MirrorsReordered"},
-		{"both", base, "a: s.com -> a.com/1\nT a: s.com -> a.com/1\n", "s.com MirrorsRemoved tags: MirrorsAdded"},
-		{"tag mirrors that block", base, base + "T a: s.com -> t.com/1 [Never]\n", "s.com Blocked tags: MirrorsAdded"},
-		{"opened by losing tag mirrors that block", base + "T a: s.com -> t.com/1 [Never]\n", base, "s.com Opened tags: MirrorsRemoved"},
-		{"tag mirrors that are inherited", base + "T a: s.com -> t.com/1\n", base + "T a: s.com -> t.com/1\nb: s.com/x -> x.com/1\n", "s.com/x Gained MirrorsAdded MirrorsRemoved"},
-		{"tag mirrors that narrower sources inherit", base + "b: s.com/x -> x.com/1\n", base + "b: s.com/x -> x.com/1\nT a: s.com -> t.com/1\n", "s.com tags: MirrorsAdded; s.com/x tags: MirrorsAdded"},
-		{"a carve-out for tags", "T a: s.com -> t.com/1\n", "T a: s.com -> t.com/1\nT b: s.com/x -> (none)\n", "s.com/x Gained tags: MirrorsRemoved"},
-		{"a set of the other kind", base, strings.Replace(base, "a:", "T a:", 1), "s.com MirrorsRemoved tags: MirrorsAdded"},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			var said []string
-			for _, c := range compareRules(rulesOf(t, tt.before), rulesOf(t, tt.after)) {
-				words := append([]string{string(c.Source)}, c.Changes...)
-				if c.ByTag != nil {
-					words = append(append(words, "tags:"), c.ByTag.Changes...)
-				}
-				said = append(said, strings.Join(words, " "))
+// at is a pull that began so many minutes after its agent.
+func at(minute int, image string, tries ...accesslog.Tries) accesslog.Pull {
+	began := since.Add(time.Duration(minute) * time.Minute)
+	return accesslog.Pull{ID: uint64(minute), Began: began, Last: began, Image: image, Tries: tries}
+}
+
+func refused(p accesslog.Pull, why, by string) accesslog.Pull {
+	p.Refusal, p.RefusedBy = why, by
+	return p
+}
+
+func watched(p accesslog.Pull, by string) accesslog.Pull {
+	p.WouldRefuse = by
+	return p
+}
+
+// seen are pulls of each kind.
+var seen = []accesslog.Pull{
+	at(1, "quay.io/shop/web:v1",
+		accesslog.Tries{Place: "m1.example/shop/web", Outcome: accesslog.Silent, Requests: 1, Why: "no answer within 10s", Took: 10 * time.Second},
+		accesslog.Tries{Place: "m2.example/shop/web", Outcome: accesslog.WrongContent, Requests: 1, Took: time.Millisecond},
+		accesslog.Tries{Place: "m3.example/shop/web", Outcome: accesslog.Served, Requests: 4, Bytes: 1234567, Took: 250 * time.Millisecond}),
+	watched(at(2, "quay.io/shop/api:v1", accesslog.Tries{Place: "quay.io/shop/api", Source: true, Outcome: accesslog.Sent, Requests: 1}), "10-shadow"),
+	refused(at(3, "quay.io/other/x:v1",
+		accesslog.Tries{Place: "m1.example/other/x", Outcome: accesslog.Missing, Requests: 1, Why: "404\x1b[2J\u202etxt", Took: time.Millisecond},
+		accesslog.Tries{Place: "quay.io/other/x", Source: true, Outcome: accesslog.Refused, Requests: 1}), "source quay.io is blocked", "30-airgap"),
+}
+
+// fixture is a cluster with three agents. What each prints is up to the test.
+type fixture struct {
+	objects map[string]any
+}
+
+func newFixture(t *testing.T, prints map[string]string) *fixture {
+	t.Helper()
+	f := &fixture{objects: map[string]any{}}
+	var pods []corev1.Pod
+	for _, node := range []string{"node-1", "node-2", "node-3"} {
+		text, has := prints[node]
+		if !has {
+			continue
+		}
+		pods = append(pods, plugintest.AgentPod("agent-of-"+node, node))
+		f.objects["/api/v1/nodes/"+node] = corev1.Node{TypeMeta: metav1.TypeMeta{Kind: "Node", APIVersion: "v1"}, ObjectMeta: metav1.ObjectMeta{Name: node}}
+		f.objects[plugintest.ExecPath("agent-of-"+node)] = plugintest.Exec(t, func(_ context.Context, _ []string, stdout, stderr io.Writer) int {
+			switch text {
+			case "CRI-O":
+				fmt.Fprintln(stderr, "the pulls of this node are not seen: the kubelet uses CRI-O")
+				return 3
+			case "older":
+				fmt.Fprintln(stderr, `unexpected argument "pulls"`)
+				return 1
 			}
-			if got := strings.Join(said, "; "); got != tt.want {
-				t.Errorf("got %q, want %q", got, tt.want)
-			}
+			fmt.Fprint(stdout, text)
+			return 0
 		})
 	}
+	f.objects[plugintest.AgentPodsPath] = plugintest.PodsOnNodes(t, pods...)
+	return f
 }
 
-// An annotation changes how a mirror is reached, and so what is pulled.
-func TestMirrorsThatBecomeInsecureAreAChange(t *testing.T) {
-	const text = "a: s.com -> m.com/1, n.com/1\nT a: s.com -> t.com/1\n"
-	rules := func(insecure string) []mirrors.Rule {
-		sets, err := mirrorstest.Parse(text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		mirrorstest.Annotate(sets, "a", insecure)
-		return kinds.Merge(sets, nil).Rules
+// pod adds one to namespace shop.
+func (f *fixture) pod(name, node string, created time.Time, images ...string) *fixture {
+	pod := corev1.Pod{TypeMeta: metav1.TypeMeta{Kind: "Pod", APIVersion: "v1"}, ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "shop", CreationTimestamp: metav1.NewTime(created)}}
+	pod.Spec.NodeName = node
+	for _, image := range images {
+		pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Image: image})
 	}
-	for _, tt := range []struct{ before, after, digests, tags string }{
-		{"", "n.com", "MirrorsInsecure", ""},
-		{"n.com", "", "MirrorsSecured", ""},
-		{"n.com", "m.com", "MirrorsInsecure MirrorsSecured", ""},
-		{"m.com", "m.com, other.com", "", ""},
-		{"", "t.com", "", "MirrorsInsecure"},
-	} {
-		var digests, tags string
-		for _, c := range compareRules(rules(tt.before), rules(tt.after)) {
-			digests = strings.Join(c.Changes, " ")
-			if c.ByTag != nil {
-				tags = strings.Join(c.ByTag.Changes, " ")
-			}
-		}
-		if digests != tt.digests || tags != tt.tags {
-			t.Errorf("%q to %q: %q, tags %q; want %q, %q", tt.before, tt.after, digests, tags, tt.digests, tt.tags)
-		}
-	}
-	var out strings.Builder
-	if err := (&Difference{Sources: compareRules(rules(""), rules("n.com"))}).printTables(&out); err != nil || !strings.Contains(out.String(), "mirrors made insecure") || strings.Count(out.String(), "n.com/1 (insecure)\n") != 1 {
-		t.Errorf("%v:\n%s", err, out.String())
-	}
+	f.objects["/api/v1/namespaces/shop/pods/"+name] = pod
+	return f
 }
 
-func rulesOf(t *testing.T, text string) []mirrors.Rule {
+func (f *fixture) run(t *testing.T, args ...string) plugintest.Result {
 	t.Helper()
-	sets, err := mirrorstest.Parse(text)
-	if err != nil {
-		t.Fatal(err)
+	return plugintest.Run(t, plugintest.Program(Command()), "", append([]string{"pulls", "--server", plugintest.Serve(t, f.objects)}, args...)...)
+}
+
+const whole = `TIME                   IMAGE                 SERVED BY             PASSED OVER                                                       BYTES     MS      REFUSED BY
+2026-11-29T18:01:00Z   quay.io/shop/web:v1   m3.example/shop/web   m1.example/shop/web: silent, m2.example/shop/web: wrong content   1234567   10251   <none>
+2026-11-29T18:02:00Z   quay.io/shop/api:v1   the source (sent)     <none>                                                            0         0       <none>
+2026-11-29T18:03:00Z   quay.io/other/x:v1    <none>                m1.example/other/x: missing                                       0         1       30-airgap
+`
+
+func TestTheLastPullsOfANodeAreListed(t *testing.T) {
+	f := newFixture(t, map[string]string{"node-1": printed(t, seen...), "node-2": printed(t)})
+	const known = " on node node-1 since 2026-11-29T18:00:00Z, when its agent started.\n"
+	f.run(t, "node-1").Want(t, 0, whole, "3 pulls"+known)
+	f.run(t, "node/node-1").Want(t, 0, whole, "3 pulls"+known)
+	f.run(t, "node-1", "--no-headers").Want(t, 0, whole[strings.Index(whole, "\n")+1:], "3 pulls"+known)
+	f.run(t, "node-2").Want(t, 0, "", "No pull on node node-2 since 2026-11-29T18:00:00Z, when its agent started.\n")
+	wide := f.run(t, "node-1", "-o", "wide").MustSucceed(t).Stdout
+	for _, want := range []string{"WOULD BE REFUSED BY", "10-shadow", "m1.example/shop/web: no answer within 10s", `m1.example/other/x: 404\x1b[2J\u202etxt, source quay.io is blocked`} {
+		if !strings.Contains(wide, want) {
+			t.Errorf("%q is not in %s", want, wide)
+		}
 	}
-	return kinds.Merge(sets, nil).Rules
+	var got report
+	r := f.run(t, "node-1", "-o", "json").MustSucceed(t)
+	if err := json.Unmarshal([]byte(r.Stdout), &got); err != nil || len(got.Nodes) != 1 || !got.Nodes[0].Since.Equal(since) || len(got.Nodes[0].Pulls) != 3 || got.Nodes[0].Pulls[0].Tries[2].Bytes != 1234567 || r.Stderr != "" {
+		t.Errorf("%v: %+v, stderr %q", err, got, r.Stderr)
+	}
+	f.run(t, "node-2", "-o", "yaml").Want(t, 0, "nodes:\n- name: node-2\n  pulls: []\n  since: \"2026-11-29T18:00:00Z\"\n", "")
+}
+
+func TestALogThatIsFullIsSaidToForget(t *testing.T) {
+	var many []accesslog.Pull
+	for i := range kept {
+		many = append(many, at(i+1, "quay.io/shop/web:v1"))
+	}
+	want := "512 pulls on node node-1 since 2026-11-29T18:00:00Z, when its agent started. Agents keep the last 512; older ones are forgotten.\n"
+	if r := newFixture(t, map[string]string{"node-1": printed(t, many...)}).run(t, "node-1"); r.Stderr != want {
+		t.Errorf("%q", r.Stderr)
+	}
+}
+
+func TestThePullsOfAPodAreThoseOfItsImagesOnItsNode(t *testing.T) {
+	f := newFixture(t, map[string]string{"node-1": printed(t, seen...), "node-2": printed(t, seen...)}).
+		pod("web", "node-2", since.Add(time.Minute), "quay.io/shop/web:v1").pod("old", "node-2", since.Add(-time.Minute), "quay.io/shop/none:v1").pod("waits", "", since)
+	const row = `TIME                   IMAGE                 SERVED BY             PASSED OVER                                                       BYTES     MS      REFUSED BY
+2026-11-29T18:01:00Z   quay.io/shop/web:v1   m3.example/shop/web   m1.example/shop/web: silent, m2.example/shop/web: wrong content   1234567   10251   <none>
+`
+	const known = " on node node-2 since 2026-11-29T18:00:00Z, when its agent started."
+	f.run(t, "-n", "shop", "web").Want(t, 0, row, "1 pull of the images of Pod shop/web"+known+"\n")
+	f.run(t, "-n", "shop", "pod/web").Want(t, 0, row, "1 pull of the images of Pod shop/web"+known+"\n")
+	f.run(t, "-n", "shop", "old").Want(t, 0, "", "No pull of the images of Pod shop/old"+known+" The Pod is older, and what was pulled for it before is not known. An image that was on the node already is not pulled.\n")
+	f.run(t, "-n", "shop", "waits").WantError(t, "the Pod shop/waits is on no node yet")
+	f.run(t, "-n", "shop", "nobody").WantError(t, `there is no node "nobody", and there is no Pod "nobody" in namespace shop; -n names another`)
+	f.run(t, "web").WantError(t, `there is no Pod "web" in namespace default`)
+	f.run(t, "deployment/web").WantError(t, `"deployment/web": want NAME, node/NAME or pod/NAME`)
+	f.run(t, "pod/").WantError(t, `"pod/": want NAME, node/NAME or pod/NAME`)
+	f.objects["/api/v1/nodes/web"] = http.HandlerFunc(plugintest.Refuse)
+	f.run(t, "-n", "shop", "web").Want(t, 0, row, "1 pull of the images of Pod shop/web"+known+"\n")
+	f.objects["/api/v1/nodes/nobody"] = http.HandlerFunc(plugintest.Refuse)
+	f.run(t, "-n", "shop", "nobody").WantError(t, "you may not read whether there is a node of this name; node/nobody is taken for one unread")
+}
+
+func TestThePullsOfAllNodesAreInOneOrderAndWhoDoesNotTellIsNamed(t *testing.T) {
+	web, api := at(2, "quay.io/shop/web:v1"), at(1, "quay.io/shop/api:v1")
+	const rows = `TIME                   NODE     IMAGE                 SERVED BY   PASSED OVER   BYTES   MS    REFUSED BY
+2026-11-29T18:01:00Z   node-2   quay.io/shop/api:v1   <none>      <none>        0       0     <none>
+2026-11-29T18:02:00Z   node-1   quay.io/shop/web:v1   <none>      <none>        0       0     <none>
+`
+	const unseen = "note: node node-3: nobody sees its pulls: the pulls of this node are not seen: the kubelet uses CRI-O\n"
+	f := newFixture(t, map[string]string{"node-1": printed(t, web), "node-2": printed(t, api), "node-3": "CRI-O"})
+	f.run(t).Want(t, 0, rows, unseen+"2 pulls on 3 nodes; what was before 2026-11-29T18:00:00Z is not known of all.\n")
+	f.run(t, "node-3").WantError(t, "node node-3: nobody sees its pulls: the pulls of this node are not seen: the kubelet uses CRI-O")
+
+	f = newFixture(t, map[string]string{"node-1": printed(t, web), "node-2": "older", "node-3": "CRI-O"})
+	r := f.run(t)
+	if r.Code != 1 || strings.Count(r.Stdout, "\n") != 2 || !strings.HasPrefix(r.Stderr, "warning: node node-2: its agent is older than this plugin") || !strings.Contains(r.Stderr, unseen) {
+		t.Errorf("exit code %d, stdout %q, stderr %q", r.Code, r.Stdout, r.Stderr)
+	}
+	var got report
+	if r := f.run(t, "-o", "json"); r.Code != 1 || json.Unmarshal([]byte(r.Stdout), &got) != nil || len(got.Nodes) != 3 || !strings.HasPrefix(got.Nodes[1].Error, "its agent is older") || got.Nodes[1].Since != nil || got.Nodes[1].Pulls == nil {
+		t.Errorf("exit code %d, %+v", r.Code, got)
+	}
+	newFixture(t, nil).run(t).WantError(t, "there is no Pod of an agent in namespace mirrorset-system")
+	f = newFixture(t, nil)
+	f.objects["/api/v1/namespaces/elsewhere/pods"] = plugintest.PodsOnNodes(t)
+	f.run(t, "--mirrorset-namespace=elsewhere").WantError(t, "there is no Pod of an agent in namespace elsewhere")
+	newFixture(t, nil).run(t, "--watch", "-o", "json").WantError(t, `--output "json": --watch prints tables only`)
+}
+
+func TestANodeWhoseRuntimeGoesPastTheRedirectorIsWarnedOf(t *testing.T) {
+	f := newFixture(t, map[string]string{"node-1": printed(t)})
+	no := false
+	past := plugintest.NodeAt("node-1", 1, plugintest.Says("RuntimeReady", metav1.ConditionFalse, "ContainerdConfigMissing", "/etc/containerd/config.toml is not there"), func(n *mirrorsetv1alpha1.MirrorNode) { n.Status.SeesPulls = &no })
+	f.objects[plugintest.NodesPath] = plugintest.NodeList(past)
+	want := "warning: node node-1: pulls go past the redirector, and are not seen: /etc/containerd/config.toml is not there\n"
+	if r := f.run(t, "node-1"); r.Code != 0 || !strings.HasPrefix(r.Stderr, want) {
+		t.Errorf("exit code %d, stderr %q", r.Code, r.Stderr)
+	}
+}
+
+func TestTheShellIsOfferedNodesAndPods(t *testing.T) {
+	f := newFixture(t, nil)
+	f.objects[plugintest.NodesPath] = plugintest.NodeList(plugintest.NodeAt("node-1", 1))
+	f.objects["/api/v1/namespaces/shop/pods"] = corev1.PodList{TypeMeta: metav1.TypeMeta{Kind: "PodList", APIVersion: "v1"}, Items: []corev1.Pod{{ObjectMeta: metav1.ObjectMeta{Name: "web"}}}}
+	url := plugintest.Serve(t, f.objects)
+	for want, args := range map[string][]string{
+		"node-1\nweb\n:4\n": {"--server", url, "-n", "shop", ""},
+		":4\n":              {"--server", url, "-n", "shop", "web", ""},
+	} {
+		if r := plugintest.Run(t, plugintest.Program(Command()), "", append([]string{"__complete", "pulls"}, args...)...); r.Stdout != want {
+			t.Errorf("%q: %q", args, r.Stdout)
+		}
+	}
 }

@@ -4,125 +4,144 @@
 package pulls
 
 import (
-	"bytes"
+	"cmp"
+	"context"
+	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
-	"text/tabwriter"
+	"time"
 
-	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/spf13/cobra"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/mirrorset/mirrorset/internal/accesslog"
+	"github.com/mirrorset/mirrorset/internal/plugin/cluster"
+	"github.com/mirrorset/mirrorset/internal/plugin/output"
 )
 
-// words are the changes for people.
-var words = map[string]string{
-	sourceGained: "gained", sourceLost: "lost", sourceBlocked: "blocked", sourceOpened: "opened",
-	mirrorsAdded: "mirrors added", mirrorsRemoved: "mirrors removed", mirrorsReordered: "mirrors reordered",
-	mirrorsInsecure: "mirrors made insecure", mirrorsSecured: "mirrors made secure",
-	"Appears": "appears", "Goes": "goes",
+// columns are those of the table. That of nodes is left out for pulls of one.
+func columns(several bool) []metav1.TableColumnDefinition {
+	all := []metav1.TableColumnDefinition{
+		{Name: "Time", Type: "string"},
+		{Name: "Node", Type: "string"},
+		{Name: "Image", Type: "string"},
+		{Name: "Served By", Type: "string"},
+		{Name: "Passed Over", Type: "string"},
+		{Name: "Bytes", Type: "integer"},
+		{Name: "MS", Type: "integer"},
+		{Name: "Refused By", Type: "string"},
+		{Name: "Would Be Refused By", Type: "string", Priority: 1},
+		{Name: "Why", Type: "string", Priority: 1},
+	}
+	if !several {
+		all = slices.Delete(all, 1, 2)
+	}
+	return all
 }
 
-// printTables prints a table of the sets that go, one of sources and one of findings, each unless it is empty.
-func (d *Difference) printTables(out io.Writer) error {
-	var text bytes.Buffer
-	table := tabwriter.NewWriter(&text, 0, 0, 3, ' ', 0)
-	begin := func(rows int, header string) error {
-		if err := table.Flush(); err != nil || rows == 0 {
+// pullOf is one on a node.
+type pullOf struct {
+	node string
+	accesslog.Pull
+}
+
+// rows are those of pulls. What an agent says comes from registries and Pods too, so that nothing of it may do something to a terminal.
+func rows(pulls []pullOf, several bool) [][]any {
+	all := make([][]any, 0, len(pulls))
+	for i := range pulls {
+		p := &pulls[i]
+		var bytes int64
+		var took time.Duration
+		var served, passed, why []string
+		for _, t := range p.Tries {
+			bytes, took = bytes+t.Bytes, took+t.Took
+			place := placeOf(t)
+			switch t.Outcome {
+			case accesslog.Served:
+				served = append(served, place)
+			case accesslog.Sent:
+				served = append(served, place+" (sent)")
+			case accesslog.Refused:
+			default:
+				passed = append(passed, place+": "+strings.ReplaceAll(string(t.Outcome), "_", " "))
+			}
+			if t.Why != "" {
+				why = append(why, place+": "+t.Why)
+			}
+		}
+		refused := p.RefusedBy
+		if p.Refusal != "" {
+			why = append(why, p.Refusal)
+			refused = cmp.Or(refused, "<unknown>")
+		}
+		cells := []any{cluster.Clock(metav1.NewTime(p.Began)), output.Harmless(p.node), output.Harmless(p.Image), cell(served...), cell(passed...), bytes, took.Milliseconds(), cell(refused), cell(p.WouldRefuse), cell(why...)}
+		if !several {
+			cells = slices.Delete(cells, 1, 2)
+		}
+		all = append(all, cells)
+	}
+	return all
+}
+
+// placeOf is short where the image says the rest.
+func placeOf(t accesslog.Tries) string {
+	if t.Source {
+		return "the source"
+	}
+	return t.Place
+}
+
+func cell(texts ...string) string {
+	return cmp.Or(output.Harmless(strings.Join(texts, ", ")), "<none>")
+}
+
+// print prints the pulls of all nodes in the order in which they began, and says what is not known.
+func (o *options) print(cmd *cobra.Command, c *cluster.Cluster, t target, r report) error {
+	var all []pullOf
+	for i := range r.Nodes {
+		for _, p := range r.Nodes[i].Pulls {
+			all = append(all, pullOf{r.Nodes[i].Name, p})
+		}
+	}
+	slices.SortStableFunc(all, func(a, b pullOf) int { return a.Began.Compare(b.Began) })
+	if len(all) > 0 {
+		if err := o.listing.NewTable(cmd.OutOrStdout(), columns(t.all)...).Print(rows(all, t.all)...); err != nil {
 			return err
 		}
-		if text.Len() > 0 {
-			fmt.Fprintln(&text)
-		}
-		fmt.Fprintln(table, header)
-		return nil
 	}
-	if err := begin(len(d.Deleted), "SET\tCHANGE"); err != nil {
-		return err
-	}
-	for _, set := range d.Deleted {
-		fmt.Fprintf(table, "%s\tdeleted\n", set)
-	}
-	if err := begin(len(d.Sources), "SOURCE\tCHANGE\tBEFORE\tAFTER"); err != nil {
-		return err
-	}
-	for _, change := range d.Sources {
-		change.printRows(table)
-	}
-	if err := begin(len(d.Findings), "FINDING\tCHANGE\tSETS\tMESSAGE"); err != nil {
-		return err
-	}
-	for _, f := range d.Findings {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", f.Reason, words[f.Change], f.SetNames(), f.Message)
-	}
-	if err := table.Flush(); err != nil {
-		return err
-	}
-	for line := range strings.Lines(text.String()) {
-		if _, err := fmt.Fprintln(out, strings.TrimRight(line, " \n")); err != nil { // a last cell may be empty
-			return err
+	stderr := cmd.ErrOrStderr()
+	for i := range r.Nodes {
+		if n := &r.Nodes[i]; n.err != nil {
+			fmt.Fprintln(stderr, sayFailed(n.Name, n.err))
 		}
 	}
+	sayDoubts(cmd.Context(), c, t, func(line string) { fmt.Fprintln(stderr, line) })
+	fmt.Fprintln(stderr, r.say(t, len(all)))
 	return nil
 }
 
-// printRows prints what changes for digests, and then what changes for tags.
-func (c *SourceChange) printRows(table io.Writer) {
-	if c.byDigest {
-		printSides(table, string(c.Source), c.Changes, c.Before, c.After)
+// sayFailed says of one node among several why its pulls are not known.
+func sayFailed(name string, err error) string {
+	kind := "warning"
+	if errors.Is(err, cluster.ErrUnseen) {
+		kind = "note"
 	}
-	if c.ByTag == nil {
-		return
-	}
-	changes := c.ByTag.Changes
-	if !c.byDigest {
-		changes = slices.Concat(c.Changes, changes)
-	}
-	printSides(table, string(c.Source)+" (by tag)", changes, c.ByTag.Before, c.ByTag.After)
+	return output.Harmless(fmt.Sprintf("%s: node %s: %v", kind, name, err))
 }
 
-// printSides prints what is before and after side by side, a pull source a row.
-func printSides(table io.Writer, what string, changes []string, from, to Places) {
-	before, after := from.rows(), to.rows()
-	first := [2]string{what, say(changes)}
-	for i := range max(len(before), len(after)) {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", first[0], first[1], at(before, i), at(after, i))
-		first = [2]string{}
+// sayDoubts warns of nodes whose runtime goes past the redirector, as far as they say so.
+func sayDoubts(ctx context.Context, c *cluster.Cluster, t target, say func(string)) {
+	nodes, err := c.Nodes(ctx)
+	if err != nil {
+		return // who may ask an agent need not be allowed to read MirrorNodes
 	}
-}
-
-// say joins changes for people, with "mirrors" once.
-func say(changes []string) string {
-	said := make([]string, len(changes))
-	ofMirrors := false
-	for i, change := range changes {
-		said[i] = words[change]
-		if verb, is := strings.CutPrefix(said[i], "mirrors "); is {
-			if ofMirrors {
-				said[i] = verb
-			}
-			ofMirrors = true
+	for i := range nodes {
+		if !slices.Contains(t.nodes, nodes[i].Name) {
+			continue
+		}
+		if why := cluster.PastRedirector(&nodes[i].Status); why != "" {
+			say(output.Harmless(fmt.Sprintf("warning: node %s: pulls go past the redirector, and are not seen: %s", nodes[i].Name, why)))
 		}
 	}
-	return strings.Join(said, ", ")
-}
-
-// rows are the pull sources, and what happens where all of them fail and more could have been tried.
-func (p Places) rows() (rows []mirrors.Scope) {
-	for _, place := range p.PullSources {
-		if slices.Contains(p.Insecure, place) {
-			place += " (insecure)"
-		}
-		rows = append(rows, place)
-	}
-	if p.Blocked {
-		rows = append(rows, "<refused>")
-	}
-	return rows
-}
-
-func at(values []mirrors.Scope, i int) mirrors.Scope {
-	if i < len(values) {
-		return values[i]
-	}
-	return ""
 }

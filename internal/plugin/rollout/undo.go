@@ -15,10 +15,10 @@ import (
 
 	"github.com/mirrorset/mirrorset/internal/history"
 	"github.com/mirrorset/mirrorset/internal/payload"
+	"github.com/mirrorset/mirrorset/internal/plugin/changes"
 	"github.com/mirrorset/mirrorset/internal/plugin/cluster"
 	"github.com/mirrorset/mirrorset/internal/plugin/command"
 	"github.com/mirrorset/mirrorset/internal/plugin/output"
-	"github.com/mirrorset/mirrorset/internal/plugin/pulls"
 )
 
 // The values of --dry-run, as kubectl has them.
@@ -133,7 +133,7 @@ func (o *undoOptions) show(cmd *cobra.Command, p *cluster.Publication, to *histo
 	if p.Canary != nil {
 		from, who = p.Canary.Payload, "No canary pulls otherwise then."
 	}
-	found, err := pulls.CompareTexts(from.Text, to.Text)
+	found, err := changes.CompareTexts(from.Text, to.Text)
 	if err != nil {
 		return err
 	}

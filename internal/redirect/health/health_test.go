@@ -77,6 +77,7 @@ func TestAMirrorThatFailsForAMinuteIsAtFault(t *testing.T) { // V7
 		"or was served long ago":                      {[]tried{{0, "b", served}, {1, "a", fails}, {300, "a", fails}, {599, "a", fails}}, 600, "Fails since 1", 0},
 		"a repository fails that was served":          {[]tried{{0, "a", served}, {1, "a", fails}, {61, "a", fails}}, 61, "Fails since 1", 1},
 		"a try from before it served comes late":      {[]tried{{0, "a", fails}, {70, "a", served}, {60, "a", fails}}, 70, "", 0},
+		"tries from before it served come late":       {[]tried{{0, "a", fails}, {70, "a", served}, {1, "a", fails}, {65, "a", fails}}, 70, "", 0},
 		"a try that served comes late":                {[]tried{{10, "a", fails}, {70, "a", fails}, {5, "a", served}}, 70, "Fails since 10", 1},
 		"tries come in another order":                 {[]tried{{60, "a", fails}, {0, "a", fails}}, 60, "Fails since 0", 1},
 	} {

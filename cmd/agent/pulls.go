@@ -1,0 +1,56 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/mirrorset/mirrorset/internal/agent/socket"
+)
+
+// pullsVerb is the argument that has this program ask an agent instead of being one. kubectl mirrors runs that in the agent's container.
+const pullsVerb = "pulls"
+
+// The exit codes of that, of which kubectl mirrors knows the last.
+const (
+	failed  = 1
+	misused = 2
+	unseen  = 3
+)
+
+// printPulls prints the pulls that the agent in this container saw, and returns the exit code.
+func printPulls(args []string, stdout, stderr io.Writer) int {
+	flags := flag.NewFlagSet("agent "+pullsVerb, flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	path := flags.String("socket", "/tmp/agent.sock", "the agent's --socket")
+	watch := flags.Bool("watch", false, "go on with pulls that begin or change, until the agent ends")
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return 0
+	case err != nil:
+		return misused
+	case flags.NArg() > 0:
+		fmt.Fprintf(stderr, "unexpected argument %q\n", flags.Arg(0))
+		return misused
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	defer stop()
+	err := socket.CopyPulls(ctx, *path, *watch, stdout)
+	switch {
+	case err == nil, ctx.Err() != nil:
+		return 0
+	case errors.Is(err, socket.ErrUnseen):
+		fmt.Fprintln(stderr, err)
+		return unseen
+	}
+	fmt.Fprintln(stderr, err)
+	return failed
+}

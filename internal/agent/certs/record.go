@@ -1,0 +1,37 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package certs
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/mirrorset/mirrorset/internal/accesslog"
+	"github.com/mirrorset/mirrorset/internal/nodecheck"
+)
+
+// AccessLog returns the redirector's, unless there are pulls on this host that it cannot see (docs/semantics.md V1): an empty one would say that there
+// were none.
+func (s *Sink) AccessLog() (*accesslog.Log, error) {
+	if why := s.unseen.Load(); why != nil {
+		return nil, errors.New(*why)
+	}
+	return s.pulls, nil
+}
+
+// whyUnseen says why the redirector sees no pulls; nil where it does.
+func (s *Sink) whyUnseen(hasFolder bool) *string {
+	why := ""
+	switch runtime := s.env.Runtime(); {
+	case runtime == nodecheck.CRIO:
+		why = "the kubelet uses CRI-O, which reads registries.conf by itself, so nobody sees what it asks registries for; its own log tells (journalctl -u crio)"
+	case !hasFolder:
+		why = fmt.Sprintf("there is no %s, so containerd does not ask the redirector", s.settings.dir)
+	case s.listening == nil:
+		why = fmt.Sprintf("the redirector does not serve: %v", s.failed)
+	default:
+		return nil
+	}
+	return &why
+}

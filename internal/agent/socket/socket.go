@@ -1,0 +1,199 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package socket is where an agent answers those who run a command in its container: a unix socket that nobody else can reach, so that what it saw
+// of pulls takes no port and no writes to the API.
+package socket
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	stdlog "log"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/mirrorset/mirrorset/internal/accesslog"
+)
+
+// maxClients bounds those that are answered at a time. Each holds a goroutine and a few buffers, some for as long as somebody watches.
+const maxClients = 16
+
+// pace is how long things take.
+type pace struct {
+	// patience is how long a client may take for its request, and to read a line.
+	patience time.Duration
+	// heartbeat is how often somebody who watches is sent an empty line, without which neither side would notice that the other is gone.
+	heartbeat time.Duration
+}
+
+var usual = pace{patience: 10 * time.Second, heartbeat: 30 * time.Second}
+
+const (
+	pullsPath = "/pulls"
+	// unseen is the status of an answer that says why there are no pulls to see.
+	unseen = http.StatusNotImplemented
+)
+
+// Source returns the access log of this node; an error says why its pulls are not seen.
+type Source func() (*accesslog.Log, error)
+
+// Server answers on a socket.
+type Server struct {
+	source  Source
+	pace    pace
+	since   time.Time
+	clients chan struct{}
+	http    http.Server
+	ended   chan error
+}
+
+// Listen begins to answer, on a socket of which only this user may ask. One that an earlier agent left at the path is replaced; anything else there is
+// an error, and stays.
+func Listen(path string, source Source) (*Server, error) {
+	return listen(path, source, usual)
+}
+
+func listen(path string, source Source, pace pace) (*Server, error) {
+	if err := removeStale(path, pace.patience); err != nil {
+		return nil, err
+	}
+	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(path, 0o600); err != nil { // until then, an ordinary umask keeps others from writing, and so from asking
+		return nil, errors.Join(err, listener.Close())
+	}
+	s := &Server{source: source, pace: pace, since: time.Now(), clients: make(chan struct{}, maxClients), ended: make(chan error, 1)}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+pullsPath, s.bounded(s.pulls))
+	s.http = http.Server{Handler: mux, ReadHeaderTimeout: pace.patience, IdleTimeout: pace.patience, ErrorLog: stdlog.New(io.Discard, "", 0)}
+	go func() { s.ended <- s.http.Serve(listener) }()
+	return s, nil
+}
+
+// removeStale removes a socket that nobody answers on.
+func removeStale(path string, patience time.Duration) error {
+	there, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case there.Mode().Type() != fs.ModeSocket:
+		return fmt.Errorf("%s is there, and no socket; it is left alone", path)
+	}
+	if c, err := net.DialTimeout("unix", path, patience); err == nil {
+		_ = c.Close() // nothing was asked
+		return fmt.Errorf("another process answers on %s", path)
+	}
+	return os.Remove(path)
+}
+
+// Close ends all answers, and takes the socket away.
+func (s *Server) Close() error {
+	err := s.http.Close()
+	if ended := <-s.ended; !errors.Is(ended, http.ErrServerClosed) {
+		err = errors.Join(err, ended)
+	}
+	return err
+}
+
+// bounded refuses a client while there are too many.
+func (s *Server) bounded(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case s.clients <- struct{}{}:
+			defer func() { <-s.clients }()
+			next(w, r)
+		default:
+			http.Error(w, fmt.Sprintf("%d clients are being answered, and no more at a time; end one that watches, or try again", maxClients), http.StatusServiceUnavailable)
+		}
+	}
+}
+
+// pulls answers with a head and the pulls, one a line, and goes on with what changes where that is asked for.
+func (s *Server) pulls(w http.ResponseWriter, r *http.Request) {
+	log, err := s.source()
+	if err != nil {
+		http.Error(w, err.Error(), unseen)
+		return
+	}
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	to := &lines{to: w, control: http.NewResponseController(w), patience: s.pace.patience}
+	err = to.write(accesslog.Head{Since: s.since})
+	switch {
+	case err != nil:
+	case r.URL.Query().Get("watch") == "true":
+		err = s.watch(r.Context(), log, to)
+	default:
+		for _, p := range log.Pulls() {
+			err = errors.Join(err, to.write(p))
+		}
+	}
+	if err != nil {
+		panic(http.ErrAbortHandler) // so that the client does not take what it got for all
+	}
+}
+
+func (s *Server) watch(ctx context.Context, log *accesslog.Log, to *lines) error {
+	var beating sync.WaitGroup
+	defer beating.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	beating.Go(func() { to.beat(ctx, s.pace.heartbeat) })
+	return log.Watch(ctx, func(p accesslog.Pull) error { return to.write(p) })
+}
+
+// lines are written whole, whoever writes them.
+type lines struct {
+	lock     sync.Mutex
+	to       io.Writer
+	control  *http.ResponseController
+	patience time.Duration
+}
+
+// write writes a value, on a line of its own.
+func (l *lines) write(value any) error {
+	text, err := json.Marshal(value)
+	if err != nil {
+		return err
+	}
+	return l.line(text)
+}
+
+// line waits for a client that does not read, but not forever. A client that has nothing to read may wait as long as it likes.
+func (l *lines) line(text []byte) error {
+	l.lock.Lock()
+	defer l.lock.Unlock()
+	if err := l.control.SetWriteDeadline(time.Now().Add(l.patience)); err != nil {
+		return err
+	}
+	if _, err := l.to.Write(append(text, '\n')); err != nil {
+		return err
+	}
+	return l.control.Flush()
+}
+
+// beat writes an empty line now and then.
+func (l *lines) beat(ctx context.Context, every time.Duration) {
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			if l.line(nil) != nil {
+				return // the request's context ends with the client
+			}
+		}
+	}
+}

@@ -1,0 +1,121 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cluster
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/tools/remotecommand"
+	"k8s.io/streaming/pkg/httpstream"
+
+	"github.com/mirrorset/mirrorset/internal/plugin/output"
+)
+
+// agentContainer is the agent's in its Pod.
+const agentContainer = "agent"
+
+// AgentNodes returns the names of the nodes that have an agent's Pod, in their order.
+func (c *Cluster) AgentNodes(ctx context.Context) (nodes []string, err error) {
+	pods, err := c.agentPods(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, err
+	}
+	for i := range pods {
+		if name := pods[i].Spec.NodeName; name != "" {
+			nodes = append(nodes, name)
+		}
+	}
+	if len(nodes) == 0 {
+		return nil, fmt.Errorf("%w: there is no Pod of an agent in namespace %s; where is Mirrorset installed?", ErrNoAgent, c.Namespace)
+	}
+	slices.Sort(nodes)
+	return slices.Compact(nodes), nil
+}
+
+func (c *Cluster) agentPods(ctx context.Context, options metav1.ListOptions) ([]corev1.Pod, error) {
+	options.LabelSelector = AgentPods
+	list, err := c.Client.CoreV1().Pods(c.Namespace).List(ctx, options)
+	if apierrors.IsForbidden(err) {
+		return nil, fmt.Errorf(`%w: that takes the right to "list" "pods" in namespace %s: %w`, ErrMayNotAsk, c.Namespace, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return list.Items, nil
+}
+
+// agentOf returns the Pod of the agent that runs on a node: where one is about to replace another, the one that is to stay, once it is ready.
+func (c *Cluster) agentOf(ctx context.Context, node string) (*corev1.Pod, error) {
+	pods, err := c.agentPods(ctx, metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector("spec.nodeName", node).String()})
+	if err != nil {
+		return nil, err
+	}
+	if len(pods) == 0 {
+		return nil, fmt.Errorf("%w: there is no Pod of an agent for it in namespace %s; kubectl mirrors doctor says why agents are missing, unless the label mirrorset.io/agent=disabled keeps them off the node",
+			ErrNoAgent, c.Namespace)
+	}
+	best := slices.MaxFunc(pods, func(a, b corev1.Pod) int {
+		return cmp.Or(whetherMore(runs(&a), runs(&b)), whetherMore(IsReady(&a), IsReady(&b)), whetherMore(a.DeletionTimestamp == nil, b.DeletionTimestamp == nil),
+			a.CreationTimestamp.Compare(b.CreationTimestamp.Time))
+	})
+	if !runs(&best) {
+		return nil, fmt.Errorf("%w: its Pod %s is %s; kubectl -n %s describe pod %[2]s says why", ErrNoAgent, best.Name, output.Harmless(string(best.Status.Phase)), c.Namespace)
+	}
+	return &best, nil
+}
+
+// runs tells whether the agent's container does.
+func runs(pod *corev1.Pod) bool {
+	return slices.ContainsFunc(pod.Status.ContainerStatuses, func(s corev1.ContainerStatus) bool { return s.Name == agentContainer && s.State.Running != nil })
+}
+
+// whetherMore has what is true come behind what is not.
+func whetherMore(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return 1
+	}
+	return -1
+}
+
+// exec runs a command in an agent's container, as kubectl exec does: by WebSocket, and by SPDY where that is refused on the way. Where it is the API
+// server that refuses, the error is its own.
+func (c *Cluster) exec(ctx context.Context, pod *corev1.Pod, command []string, stdout, stderr io.Writer) error {
+	url := c.Client.CoreV1().RESTClient().Post().Resource("pods").Namespace(pod.Namespace).Name(pod.Name).SubResource("exec").
+		VersionedParams(&corev1.PodExecOptions{Container: agentContainer, Command: command, Stdout: true, Stderr: true}, scheme.ParameterCodec).URL()
+	legacy, err := remotecommand.NewSPDYExecutor(c.config, http.MethodPost, url)
+	if err != nil {
+		return err
+	}
+	websocket, err := remotecommand.NewWebSocketExecutor(c.config, http.MethodGet, url.String())
+	if err != nil {
+		return err
+	}
+	var refusal *httpstream.UpgradeFailureError
+	executor, err := remotecommand.NewFallbackExecutor(websocket, legacy, func(err error) bool {
+		return errors.As(err, &refusal) || httpstream.IsHTTPSProxyError(err)
+	})
+	if err != nil {
+		return err
+	}
+	err = executor.StreamWithContext(ctx, remotecommand.StreamOptions{Stdout: stdout, Stderr: stderr})
+	var status *apierrors.StatusError
+	if err != nil && refusal != nil && errors.As(refusal.Cause, &status) {
+		return status // the other says the same in words alone
+	}
+	return err
+}
