@@ -116,6 +116,7 @@ func TestAWatchedSourceIsReachedThroughTheRedirector(t *testing.T) {
 			"_default: " + first + "itself", "a.u.com: " + first + "https://m.com/v2 [digest], https://a.u.com/v2 [ca.crt] []", "s.com: " + first + "https://s.com/v2 [ca.crt] []",
 			"t.com: " + first + "https://m.com/v2 [digest], https://t.com/v2 [ca.crt] []",
 			"v.com: https://m.com/v2 [digest], https://v.com/v2 [ca.crt] []", "w.com: redirector/0 [digest], https://w.com/v2 [ca.crt] []"}},
+		{name: "not what is no source, as somebody may have written it", node: watching("../../etc", "", "..", "_default", "s.com/X", "https://s.com")},
 		{name: "not without a redirector", node: certsd.Node{Watched: []mirrors.Scope{"s.com", "t.com/x", "*.u.com"}}, sets: "a: s.com -> m.com", want: []string{
 			"s.com: https://m.com/v2 [digest], https://s.com/v2"}},
 	} {
