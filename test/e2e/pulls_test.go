@@ -36,7 +36,10 @@ var _ = Describe("kubectl mirrors pulls on a real node", func() {
 			Expect(run(s.shell(ctx, line))).To(row, line)
 		}
 		other := createPod(ctx, s.Cluster, s.source.host+"/team/other"+digest, true)
-		Expect(run(s.shell(ctx, "kubectl mirrors pulls "+other.Name))).To(ContainSubstring("No pull of the images of Pod default/" + other.Name))
+		Eventually(func() string {
+			out, _ := s.shell(ctx, "kubectl mirrors pulls "+other.Name).CombinedOutput() // until it is on the node
+			return string(out)
+		}).WithContext(ctx).WithTimeout(time.Minute).Should(SatisfyAll(ContainSubstring(s.source.host+"/team/other"+digest+"   the source (sent)"), Not(ContainSubstring(reference))))
 
 		watching, err := gexec.Start(s.shell(ctx, "exec kubectl mirrors pulls --watch "+cluster.NodeName), GinkgoWriter, GinkgoWriter)
 		Expect(err).NotTo(HaveOccurred())
