@@ -5,6 +5,7 @@ package diagnosis
 
 import (
 	"cmp"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -122,8 +123,12 @@ func (v *view) placeAt(host string) (at mirrors.PullSource, ok bool) {
 	return at, ok
 }
 
+// urls are what requests were made to.
+var urls = regexp.MustCompile(`https?://[^"\s]+`)
+
 // nameless takes the names of the image out of a text, which can have any words in them.
 func (v *view) nameless(text string) string {
+	text = urls.ReplaceAllString(text, "URL")
 	for _, s := range v.rules().PullSources {
 		text = strings.ReplaceAll(text, v.placeOf(s), "IMAGE")
 	}

@@ -46,6 +46,8 @@ const (
 	BlockedDigest Cause = "BlockedDigest"
 	// BlockedForGood: the source is blocked, and its only mirrors cannot exist.
 	BlockedForGood Cause = "BlockedForGood"
+	// InvalidRewrite: the runtime cannot make a mirror's name of the image's.
+	InvalidRewrite Cause = "InvalidRewrite"
 	// RulesChanged: the last attempt was by earlier rules.
 	RulesChanged Cause = "RulesChanged"
 )
@@ -82,7 +84,7 @@ const (
 func Causes() []Cause {
 	return []Cause{
 		NotScheduled, NotTheImage, NeverPulled, InvalidName, NodeTrouble, WrongPlatform, NoAgent, NoRule,
-		Pulling, HeldBack, NodeLags, RuntimeNotReady, NotInForce, AgentAway, BlockedTag, BlockedDigest, BlockedForGood, RulesChanged,
+		Pulling, HeldBack, NodeLags, RuntimeNotReady, NotInForce, AgentAway, BlockedTag, BlockedDigest, BlockedForGood, InvalidRewrite, RulesChanged,
 		Mended, WrongContent, UnknownAuthority, BadCertificate, LoginWanted, MirrorDown, SourceDown, RateLimited, NobodyHasIt, NobodyGaveIt, CameBack, Undecided,
 	}
 }

@@ -136,7 +136,7 @@ type check func(*view) (found *Finding, final bool)
 // attempt came to.
 var checks = []check{
 	unscheduled, notTheImage, pulling, kubeletRefuses, nothingToDoWithMirrors,
-	withoutAgent, heldBack, withoutRules, lagging, unread, notInForce, withoutMirrors,
+	withoutAgent, heldBack, withoutRules, lagging, unread, notInForce, cannotRewrite, withoutMirrors,
 	agentAway, beforeTheRules, places,
 }
 

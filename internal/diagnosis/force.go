@@ -87,10 +87,9 @@ func unread(v *view) (*Finding, bool) {
 	if v.Node.Unread == "" || v.pull != nil {
 		return nil, false
 	}
-	message, remedy, _ := strings.Cut(v.Node.Unread, "\n")
 	return &Finding{
-		Cause: RuntimeNotReady, Message: fmt.Sprintf("the runtime of node %s does not read the rules, so it asks the source itself: %s%s", v.Node.Name, message, v.sayText()),
-		Remedy: strings.TrimSpace(remedy + "\nSee docs/node-setup.md."),
+		Cause: RuntimeNotReady, Message: fmt.Sprintf("the runtime of node %s does not read the rules, so it asks the source itself%s", v.Node.Name, v.sayText()),
+		Remedy: "On the node: " + v.Node.Unread + "\nSee docs/node-setup.md.",
 	}, true
 }
 
@@ -102,6 +101,17 @@ func notInForce(v *view) (*Finding, bool) {
 	return &Finding{
 		Cause: NotInForce, Message: fmt.Sprintf("the rules of %s are not in force on node %s: %s%s", v.source(), v.Node.Name, v.Node.NotInForce, v.sayText()),
 		Remedy: "kubectl mirrors doctor " + v.Node.Name,
+	}, true
+}
+
+// cannotRewrite is for what CRI-O and Podman fail to do by the rules (docs/semantics.md Q2, Q3).
+func cannotRewrite(v *view) (*Finding, bool) {
+	if !v.rules().Known || v.rules().Fails == "" {
+		return nil, false
+	}
+	return &Finding{
+		Cause: InvalidRewrite, Message: fmt.Sprintf("by the rules of %s, the runtime of node %s fails to pull the image wherever it is: %s", v.source(), v.Node.Name, v.rules().Fails),
+		Remedy: "kubectl mirrors explain-finding InvalidRewrite\nkubectl mirrors explain --runtime crio " + v.Image.String(),
 	}, true
 }
 
@@ -153,8 +163,12 @@ func agentAway(v *view) (*Finding, bool) {
 	if !refused || v.pull != nil {
 		return nil, false
 	}
+	message := v.when() + "the runtime of node " + v.Node.Name + " did not reach the agent there, which leads it to the mirrors"
+	if v.Log.Unknown == "" {
+		return &Finding{Cause: Mended, Message: message + "; the agent answers now, so this may be over", Remedy: again}, true
+	}
 	return &Finding{
-		Cause: AgentAway, Message: v.when() + "the runtime of node " + v.Node.Name + " did not reach the agent there, which leads it to the mirrors",
+		Cause: AgentAway, Message: message,
 		Remedy: fmt.Sprintf("kubectl -n %s get pods -l app.kubernetes.io/component=agent --field-selector spec.nodeName=%s", v.Installed, v.Node.Name),
 	}, true
 }

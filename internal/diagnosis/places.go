@@ -49,8 +49,8 @@ func (v *view) nobody(source *answer) *Finding {
 	case source != nil && source.state == missing && lacking, source != nil && source.state == blocked && lacking && asked:
 		return v.finding(NobodyHasIt, "", "Set the "+nameOf(v.Image.Mode)+" right in the Pod, or push the image to a mirror. "+check)
 	case served && source != nil:
-		return v.finding(CameBack, "; why the runtime did not take it from there was not seen: a certificate that the node does not know, or a refusal, looks like this",
-			v.lookAtRuntime()+"\n"+check)
+		return v.finding(CameBack, "; why the runtime did not take it from there was not seen: a certificate of an authority that the node does not know looks like this, and so does a mirror that refuses the runtime",
+			v.lookAtRuntime()+"\nIf it is the authority: docs/how-to/private-mirror.md has the ConfigMap mirror-authorities.")
 	case source != nil && source.state == unknown && lacking && asked:
 		return v.finding(NobodyGaveIt, "; whether it lacks the image, cannot be reached from the node or wants a login was not seen", check+"\n"+v.lookAtRuntime())
 	}
@@ -61,11 +61,13 @@ func (v *view) nobody(source *answer) *Finding {
 			Remedy:  v.reach(f.Mirror),
 		}
 	}
-	message := "what is known does not tell why the image could not be pulled"
+	const untold = "what is known does not tell why the image could not be pulled"
+	message := untold + v.sayText()
 	if tried := v.sayAll(); tried != "" {
-		message = v.when() + tried + "; that does not tell why the image could not be pulled"
-	} else if v.text != "" {
-		message += v.sayText()
+		message = v.when() + tried + "; " + untold
+		if v.text != "" && read(v.nameless(v.text)) != blocked {
+			message += "; the runtime said: " + harmless(oneLine(v.text))
+		}
 	}
 	return &Finding{Cause: Undecided, Message: message, Remedy: check + "\n" + v.lookAtRuntime()}
 }

@@ -66,6 +66,15 @@ func (v *view) evidence() []Evidence {
 		}
 		all = append(all, e)
 	}
+	tell := func(begins bool) {
+		for _, e := range v.Events {
+			says := e.Reason == eventFailed && strings.HasPrefix(e.Message, "Error: ") || e.Reason == "BackOff" || e.OfPod && !e.Warns // no more than the others do
+			if !says && (e.Reason == eventPulling) == begins {
+				add(e.At, "event", "%s: %s", e.Reason, e.Message)
+			}
+		}
+	}
+	tell(true)
 	if v.pull != nil {
 		for _, t := range v.pull.Tries {
 			add(v.pull.Began, placeName(t.Place, t.Source), "%s", sayTries(t))
@@ -74,12 +83,7 @@ func (v *view) evidence() []Evidence {
 			add(v.pull.Last, "redirector", "refused: %s", v.pull.Refusal)
 		}
 	}
-	for _, e := range v.Events {
-		if e.Reason == eventFailed && strings.HasPrefix(e.Message, "Error: ") || e.Reason == "BackOff" || e.OfPod && !e.Warns {
-			continue // which say no more than the others
-		}
-		add(e.At, "event", "%s: %s", e.Reason, e.Message)
-	}
+	tell(false)
 	for _, f := range v.Node.Faults {
 		if v.names(f.Mirror) {
 			add(f.Since, "node", "mirror %s has been reported since then as %s: %s", f.Mirror, f.State, f.Message)

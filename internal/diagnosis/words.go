@@ -39,12 +39,12 @@ var words = []struct {
 	{untrusted, regexp.MustCompile(`x509: certificate signed by unknown authority|certificate is not trusted`)},
 	{uncertified, regexp.MustCompile(`x509: |the certificate of \S+ is good from |server gave http response to https client|first record does not look like a tls handshake`)},
 	{wrong, regexp.MustCompile(`unexpected commit digest|failed size validation|is another one, with digest|does not match provided manifest digest`)},
-	{limited, regexp.MustCompile(`\b429 too many requests|toomanyrequests|too many requests`)},
+	{limited, regexp.MustCompile(`\b429 too many requests|\bstatuscode: 429\b|toomanyrequests|too many requests`)},
 	{silent, regexp.MustCompile(`i/o timeout|tls handshake timeout|client\.timeout exceeded|context deadline exceeded|timeout awaiting response|does not answer`)},
 	{unreachable, regexp.MustCompile(`connection refused|no such host|no route to host|network is unreachable|connection reset|server misbehaving|: eof\b|broken pipe`)},
-	{refusing, regexp.MustCompile(`\b401 unauthorized|\b403 forbidden|unauthorized: |authentication required|pull access denied|no basic auth credentials|authorization failed|failed to authorize|access to the resource is denied|invalid username/password|refuses the login|there is no login for it|denied: `)},
-	{missing, regexp.MustCompile(`\b404 not found|\b410 gone|manifest unknown|name unknown|not found`)},
-	{failing, regexp.MustCompile(`\b5\d\d (internal server error|not implemented|bad gateway|service unavailable|gateway timeout)|http 5\d\d`)},
+	{refusing, regexp.MustCompile(`\b401 unauthorized|\b403 forbidden|unauthorized: |authentication required|pull access denied|no basic auth credentials|authorization failed|failed to authorize|access to the resource is denied|invalid username/password|refuses the login|there is no login for it|: denied(: |$)|\bstatuscode: 40[13]\b`)},
+	{missing, regexp.MustCompile(`\b404 not found|\b410 gone|\bstatuscode: 4(04|10)\b|manifest unknown|name unknown|not found`)},
+	{failing, regexp.MustCompile(`\b5\d\d (internal server error|not implemented|bad gateway|service unavailable|gateway timeout)|http 5\d\d|\bstatuscode: 5\d\d`)},
 }
 
 // read tells the state that a text is about.
