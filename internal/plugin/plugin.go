@@ -21,6 +21,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/plugin/render"
 	"github.com/mirrorset/mirrorset/internal/plugin/rollout"
 	"github.com/mirrorset/mirrorset/internal/plugin/uninstall"
+	"github.com/mirrorset/mirrorset/internal/plugin/why"
 	"github.com/mirrorset/mirrorset/internal/version"
 )
 
@@ -37,7 +38,7 @@ func NewCommand() *cobra.Command {
 		SilenceUsage:  true,
 	}
 	cmd.AddCommand(render.Command(), explain.Command(), diff.Command(), convert.Command(),
-		nodes.Command(), rollout.Command(), pulls.Command(), doctor.Command(), check.Command(), findings.Command(), uninstall.Command(), versionCommand())
+		nodes.Command(), rollout.Command(), pulls.Command(), why.Command(), doctor.Command(), check.Command(), findings.Command(), uninstall.Command(), versionCommand())
 	command.SetUp(cmd)
 	return cmd
 }

@@ -42,7 +42,7 @@ func TestTheLogAgreesWithThatOfTheRegistries(t *testing.T) {
 			kind, at("empty"), at("bad"), at("open"), kind, at("wants"), kind, at("plain"), kind, at("empty"))
 	}
 	o := &told{}
-	config := o.config()
+	config := o.config(t)
 	s := New(config)
 	setRules(t, s, sets.String(), registries["plain"].host)
 	f := newFetcher(serve(t, s))
@@ -108,7 +108,7 @@ func TestTheLogAgreesWithThatOfTheRegistries(t *testing.T) {
 func TestASilentMirrorThatContainerdIsSentToIsWaitedFor(t *testing.T) { // V2
 	mirror := startRegistry(t, false, hang)
 	o := &told{}
-	config := o.config()
+	config := o.config(t)
 	s := New(config)
 	s.scout.deadline = 50 * time.Millisecond
 	setRules(t, s, "a: s.com/x -> "+mirror.host+"/m [Never]")
@@ -134,7 +134,7 @@ func TestWhoLeavesSaysNothingAboutAMirror(t *testing.T) {
 	for _, streamed := range []bool{false, true} {
 		mirror := startRegistry(t, streamed, hang)
 		o := &told{}
-		config := o.config()
+		config := o.config(t)
 		s := New(config)
 		s.scout.deadline = 300 * time.Millisecond
 		setRules(t, s, "a: s.com/x -> "+mirror.host+"/m", map[bool]string{true: mirror.host, false: "insecure.example"}[streamed])
@@ -153,7 +153,7 @@ func TestAStreamThatContainerdBreaksOffIsNoErrorOfTheMirror(t *testing.T) { // V
 		}
 	})
 	o := &told{}
-	s := New(o.config())
+	s := New(o.config(t))
 	setRules(t, s, "a: s.com/x -> "+mirror.host+"/m", mirror.host)
 	resp, err := http.Get(serve(t, s).URL + blobAt(pathTo("0", "s.com", "x/y", manifestDigest)))
 	if err != nil {
@@ -170,10 +170,23 @@ func TestAStreamThatContainerdBreaksOffIsNoErrorOfTheMirror(t *testing.T) { // V
 	}
 }
 
+func TestHeadersAreNoBytes(t *testing.T) {
+	mirror := startRegistry(t, true, has)
+	o := &told{}
+	s := New(o.config(t))
+	setRules(t, s, "a: s.com/x -> "+mirror.host+"/m", mirror.host)
+	for _, method := range []string{http.MethodHead, http.MethodGet} {
+		ask(t, s, method, pathTo("0", "s.com", "x/y", manifestDigest))
+	}
+	if o.tries[0].Bytes != 0 || o.tries[1].Bytes != int64(len(manifest)) {
+		t.Errorf("told of %+v", o.tries)
+	}
+}
+
 func TestASourceIsLoggedByWhatItCameTo(t *testing.T) {
 	good, absent := startRegistry(t, true, has), startRegistry(t, true, status(http.StatusNotFound))
 	o := &told{}
-	config := o.config()
+	config := o.config(t)
 	s := New(config)
 	setRules(t, s, fmt.Sprintf("a: s.com/x -> m.com\na: %s -> m.com\na: %s -> m.com\na: %s/shut -> m.com [Never]", good.host, absent.host, good.host), good.host, absent.host)
 	for _, c := range []struct {
@@ -184,7 +197,7 @@ func TestASourceIsLoggedByWhatItCameTo(t *testing.T) {
 		{"s.com", "x/y", "source", accesslog.Sent, "s.com/x sent"},
 		{"s.com", "z", "source", accesslog.Sent, ""},
 		{good.host, "y", "source", accesslog.Served, good.host + " sent"},
-		{absent.host, "y", "insecure", accesslog.Missing, absent.host + " sent"},
+		{absent.host, "y", "source", accesslog.Missing, absent.host + " sent"},
 		{good.host, "shut/y", "source", accesslog.Refused, good.host + "/shut refused"},
 	} {
 		o.atSource = nil
@@ -220,7 +233,7 @@ func TestWhatWouldBeRefusedIsToldAndLogged(t *testing.T) { // V5
 		"what is not watched":       {http.MethodGet, pathTo("source", "t.com", "x", manifestDigest), "", "", ""},
 	} {
 		o := &told{}
-		config := o.config()
+		config := o.config(t)
 		s := New(config)
 		setRules(t, s, sets)
 		rules := *s.rules.Load()

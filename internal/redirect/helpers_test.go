@@ -57,7 +57,10 @@ func wired(c Config) Config {
 	if c.WouldRefuse == nil {
 		c.WouldRefuse = func(mirrors.Scope, string) {}
 	}
-	c.Roots, c.Complained, c.Worse = func() *x509.CertPool { return trusted }, func() {}, func() {}
+	if c.Roots == nil {
+		c.Roots = func() *x509.CertPool { return trusted }
+	}
+	c.Complained, c.Worse = func() {}, func() {}
 	return c
 }
 

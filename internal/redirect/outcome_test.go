@@ -4,9 +4,11 @@
 package redirect
 
 import (
+	"crypto/x509"
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -28,10 +30,15 @@ type told struct {
 	refused  []string // what would be
 }
 
-// config has a redirector tell.
-func (o *told) config() Config {
+// config has a redirector tell, on a node that trusts the registries of tests.
+func (o *told) config(t testing.TB) Config {
+	server := httptest.NewTLSServer(nil) // whose certificate all of them have
+	defer server.Close()
+	trusted := x509.NewCertPool()
+	trusted.AddCert(server.Certificate())
+	t.Helper()
 	return wired(Config{
-		Log: logr.Discard(),
+		Log: logr.Discard(), Roots: func() *x509.CertPool { return trusted },
 		Tried: func(t tries.Try) {
 			o.mu.Lock()
 			defer o.mu.Unlock()
@@ -122,9 +129,11 @@ func TestEachTryHasTheOutcomeOfItsMirror(t *testing.T) { // V2
 			insecure = append(insecure, mirror.host)
 		}
 		o := &told{}
-		config := o.config()
+		config := o.config(t)
 		s := New(config)
-		s.scout.deadline = 100 * time.Millisecond
+		if c.now == accesslog.Silent { // the others have time to answer
+			s.scout.deadline = 100 * time.Millisecond
+		}
 		setRules(t, s, fmt.Sprintf("D a: s.com/x -> %s/m\nT a: s.com/x -> %s/m", mirror.host, mirror.host), insecure...)
 		server := serve(t, s)
 		get := func(path string) (bytes int) {
@@ -165,6 +174,34 @@ func TestEachTryHasTheOutcomeOfItsMirror(t *testing.T) { // V2
 		for _, try := range o.tries {
 			if string(try.Mirror) != mirror.host+"/m" || try.Repository != mirror.host+"/m/y" || try.Answered <= 0 || try.Took < try.Answered || try.Bytes != int64(bytes) || time.Since(try.At) > time.Minute {
 				t.Errorf("%s: told of %+v", name, try)
+			}
+		}
+	}
+}
+
+// containerd, which is sent there all the same, comes back and tells nobody why.
+func TestAMirrorWhoseCertificateTheNodeDoesNotTakeFailsOnceContainerdIsBack(t *testing.T) {
+	for name, answer := range map[string]http.HandlerFunc{"one that has it": has, "one that wants credentials": status(http.StatusUnauthorized)} {
+		for _, object := range []string{manifestDigest, "1"} {
+			mirror := startRegistry(t, false, answer)
+			o := &told{}
+			config := o.config(t)
+			config.Roots = x509.NewCertPool
+			s := New(config)
+			setRules(t, s, fmt.Sprintf("D a: s.com/x -> %s/m [Never]\nT a: s.com/x -> %s/m [Never]", mirror.host, mirror.host))
+			if r := ask(t, s, http.MethodHead, pathTo("0", "s.com", "x/y", object)); r.Code != http.StatusTemporaryRedirect {
+				t.Errorf("%s: containerd is not sent there: %d", name, r.Code)
+			}
+			if try := config.Pulls.Pulls()[0].Tries[0]; try.Outcome != accesslog.Sent || len(o.outcomes()) > 0 {
+				t.Errorf("%s: the log has %+v", name, try)
+			}
+			ask(t, s, http.MethodHead, pathTo("source", "s.com", "x/y", object))
+			const why = "x509: certificate signed by unknown authority"
+			if try := config.Pulls.Pulls()[0].Tries[0]; try.Outcome != accesslog.Error || !strings.Contains(try.Why, why) {
+				t.Errorf("%s: the log has %+v", name, config.Pulls.Pulls()[0])
+			}
+			if got := o.outcomes(); !slices.Equal(got, []accesslog.Outcome{accesslog.Error}) {
+				t.Errorf("%s: counted as %q", name, got)
 			}
 		}
 	}

@@ -92,7 +92,7 @@ type Server struct {
 // New returns a redirector that knows no rules yet, and so cannot tell what is blocked: it sends nobody anywhere.
 func New(config Config) *Server {
 	s := &Server{config: config, finds: finds.New(), failed: failures.New(config.Worse), tries: tries.New(config.Pulls, config.Tried)}
-	s.scout = newScout(s.refuses)
+	s.scout = newScout(s.refuses, config.Roots)
 	s.relay = newRelay(config, s.scout, s.refuses)
 	return s
 }

@@ -6,6 +6,7 @@ package redirect
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"hash"
@@ -40,6 +41,7 @@ const (
 // credentials, and nothing that it receives is used, so it takes any certificate. When in doubt, containerd goes and sees.
 type scout struct {
 	client   *http.Client
+	roots    func() *x509.CertPool
 	refuses  func(to *url.URL) bool
 	deadline time.Duration
 
@@ -50,10 +52,11 @@ type scout struct {
 	slots map[string]chan struct{} // by registry
 }
 
-// newScout returns one that passes over a mirror which sends on to where the function refuses.
-func newScout(refuses func(to *url.URL) bool) *scout {
+// newScout returns one that passes over a mirror which sends on to where the function refuses. The roots are those that the node trusts.
+func newScout(refuses func(to *url.URL) bool, roots func() *x509.CertPool) *scout {
 	s := &scout{
 		refuses: refuses,
+		roots:   roots,
 		client: &http.Client{
 			Transport: &http.Transport{
 				Proxy:               http.ProxyFromEnvironment,
@@ -108,11 +111,10 @@ func (s *scout) answers(host string) bool {
 	}
 	req.Header.Set("User-Agent", serverName)
 	resp, err := s.client.Do(req)
-	if err != nil {
-		return ctx.Err() == nil
+	if err == nil {
+		_ = resp.Body.Close() // nothing of it is of interest
 	}
-	_ = resp.Body.Close() // nothing of it is of interest
-	return true
+	return ctx.Err() == nil // what comes when the connection ends is no answer
 }
 
 // try asks the mirror, and notes whether it answers at all.
@@ -181,9 +183,9 @@ func (s *scout) request(ctx context.Context, q question, mirror route.Target, ac
 	case resp.StatusCode == http.StatusNotFound, resp.StatusCode == http.StatusGone, resp.StatusCode == http.StatusTooManyRequests, resp.StatusCode >= 500:
 		return answered(resp.StatusCode)
 	case resp.StatusCode != http.StatusOK:
-		return unsure(resp.StatusCode)
+		return s.unlessDistrusted(unsure(resp.StatusCode), resp, mirror)
 	case !isManifest:
-		return verdict{ok: true, answer: accesslog.Served}
+		return s.unlessDistrusted(verdict{ok: true, answer: accesslog.Served}, resp, mirror)
 	}
 	got := q.digest().Algorithm().Hash()
 	size, err := io.Copy(got, io.LimitReader(resp.Body, maxManifest+1))
@@ -193,7 +195,24 @@ func (s *scout) request(ctx context.Context, q question, mirror route.Target, ac
 	if err := check(size, got, q.digest()); err != nil {
 		return verdict{wrong: true, why: err.Error()}
 	}
-	return verdict{ok: true, answer: accesslog.Served}
+	return s.unlessDistrusted(verdict{ok: true, answer: accesslog.Served}, resp, mirror)
+}
+
+// unlessDistrusted returns the verdict about a mirror that containerd is sent to, or, where the node does not take its certificate, that it fails:
+// containerd goes and sees all the same, because it may know an authority that this process does not.
+func (s *scout) unlessDistrusted(v verdict, resp *http.Response, mirror route.Target) verdict {
+	if resp.TLS == nil || len(resp.TLS.PeerCertificates) == 0 {
+		return v
+	}
+	between := x509.NewCertPool()
+	for _, c := range resp.TLS.PeerCertificates[1:] {
+		between.AddCert(c)
+	}
+	host := (&url.URL{Host: mirror.Host}).Hostname()
+	if _, err := resp.TLS.PeerCertificates[0].Verify(x509.VerifyOptions{DNSName: host, Roots: s.roots(), Intermediates: between}); err != nil {
+		return verdict{ok: true, answer: accesslog.Error, why: (&upstream.Untrusted{Host: mirror.Host, Err: err}).Error()}
+	}
+	return v
 }
 
 // mayLead reports whether containerd, which follows by itself, may go where a mirror sends it on, as far as a URL tells (N11).

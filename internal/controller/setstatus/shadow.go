@@ -24,7 +24,7 @@ func (f *Fleet) shadow(before *configv1.ShadowStatus, watched map[string]bool) *
 	nodes, unseen := 0, 0
 	for i := range f.members {
 		m := &f.members[i]
-		if m.HasReported() && !(m.SeesPulls() && m.IsSpokenFor()) {
+		if sees := m.SeesPulls() && m.IsSpokenFor(); m.HasReported() && !sees {
 			unseen++
 		}
 		would := false

@@ -142,3 +142,15 @@ func TestWhatWouldBeRefusedIsWrittenAtOnceAndThenOnceAMinute(t *testing.T) { // 
 		t.Errorf("enforced: waits %s, %d writes, %+v", left, w.writes, w.says.Shadow)
 	}
 }
+
+func TestThatASetEnforcesIsWrittenAtOnce(t *testing.T) {
+	one := int32(1)
+	shadow := configv1.MirrorSetStatus{Shadow: &configv1.ShadowStatus{Nodes: &one, UnseenNodes: &one}}
+	var p Pace
+	at := now.Time
+	p.Hold(configv1.MirrorSetStatus{}, shadow, at)
+	p.Wrote(at)
+	if left, due := p.Hold(shadow, configv1.MirrorSetStatus{}, at.Add(time.Second)); left != 0 || !due {
+		t.Errorf("waits %s, due %t", left, due)
+	}
+}

@@ -5,6 +5,7 @@ package cluster
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"time"
@@ -47,4 +48,42 @@ func granted[T corev1.Secret | corev1.ConfigMap](ctx context.Context, c *Cluster
 		return nil, fmt.Errorf("%s %s in namespace %s: %w", kind, name, c.Namespace, err)
 	}
 	return object, nil
+}
+
+// partial has the API server send an object's metadata alone, so that nothing secret is on the way.
+const partial = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+
+// GrantedAt returns when the logins or the authorities for mirrors were changed last; zero where neither is there. It takes the right to get the two
+// objects, and reads nothing of what is in them.
+func (c *Cluster) GrantedAt(ctx context.Context) (last time.Time, err error) {
+	for resource, name := range map[string]string{"secrets": grants.CredentialsName, "configmaps": grants.AuthoritiesName} {
+		text, err := c.Client.CoreV1().RESTClient().Get().Namespace(c.Namespace).Resource(resource).Name(name).SetHeader("Accept", partial).DoRaw(ctx)
+		if apierrors.IsNotFound(err) {
+			continue
+		}
+		if err != nil {
+			return last, err
+		}
+		var object metav1.PartialObjectMetadata
+		if err := json.Unmarshal(text, &object); err != nil {
+			return last, fmt.Errorf("%s %s in namespace %s: %w", resource, name, c.Namespace, err)
+		}
+		for _, at := range changesOf(&object) {
+			if at.After(last) {
+				last = at
+			}
+		}
+	}
+	return last, nil
+}
+
+// changesOf are when an object was made, and when each of its writers wrote it last.
+func changesOf(object *metav1.PartialObjectMetadata) []time.Time {
+	all := []time.Time{object.CreationTimestamp.Time}
+	for _, f := range object.ManagedFields {
+		if f.Time != nil {
+			all = append(all, f.Time.Time)
+		}
+	}
+	return all
 }

@@ -51,18 +51,22 @@ func (o *options) follow(cmd *cobra.Command, c *cluster.Cluster, t target) error
 	go func() { listening.Wait(); close(all) }()
 	stderr := cmd.ErrOrStderr()
 	sayDoubts(ctx, c, t, func(line string) { fmt.Fprintln(stderr, line) })
-	table := o.listing.NewTable(cmd.OutOrStdout(), columns(t.all)...)
 	p := &patience{waiting: make(map[key]*waiting), printed: make(map[key]accesslog.Pull)}
+	table := o.listing.NewTable(cmd.OutOrStdout(), columns(t.all)...)
+	print := func(until time.Time) error {
+		if due := p.due(until); len(due) > 0 {
+			return table.Print(rows(due, t.all)...)
+		}
+		return nil
+	}
 	ticker := time.NewTicker(settle / 4)
 	defer ticker.Stop()
 	for {
 		select {
 		case h, more := <-all:
 			switch {
-			case !more:
-				return endOf(ctx)
-			case h.ended != nil && len(t.nodes) == 1:
-				return fmt.Errorf("node %s: %w", h.node, h.ended)
+			case !more, h.ended != nil && len(t.nodes) == 1:
+				return errors.Join(print(time.Now().Add(settle)), endOf(ctx, h))
 			case h.ended != nil:
 				fmt.Fprintln(stderr, sayFailed(h.node, h.ended))
 			case h.lost != nil:
@@ -71,18 +75,19 @@ func (o *options) follow(cmd *cobra.Command, c *cluster.Cluster, t target) error
 				p.take(h, time.Now())
 			}
 		case <-ticker.C:
-			if due := p.due(time.Now()); len(due) > 0 {
-				if err := table.Print(rows(due, t.all)...); err != nil {
-					return err
-				}
+			if err := print(time.Now()); err != nil {
+				return err
 			}
 		}
 	}
 }
 
 // endOf is for when no agent tells of pulls any more.
-func endOf(ctx context.Context) error {
-	if ctx.Err() != nil {
+func endOf(ctx context.Context, last heard) error {
+	switch {
+	case last.ended != nil:
+		return fmt.Errorf("node %s: %w", last.node, last.ended)
+	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	}
 	return command.Verdict(1) // each said why

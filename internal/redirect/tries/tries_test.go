@@ -76,7 +76,7 @@ func TestATryIsSettledByWhatContainerdDoesNext(t *testing.T) { // V2
 			w.head("1").Sent(fails())
 			w.head("2")
 		}, []string{"m.com credentials", "n.com error"}, []string{"1 m.com/x credentials 1", "1 n.com/x error 1"}},
-		"it comes back at the source": {func(w *world) { w.head("0").Sent(wants()); w.head(route.Source) }, []string{"m.com credentials"}, []string{"1 m.com/x credentials 1"}},
+		"it comes back at the source":            {func(w *world) { w.head("0").Sent(wants()); w.head(route.Source) }, []string{"m.com credentials"}, []string{"1 m.com/x credentials 1"}},
 		"it comes back after more than a minute": {func(w *world) { w.head("0").Sent(wants()); time.Sleep(time.Minute); w.head("1") }, []string{"m.com sent"}, []string{"1 m.com/x sent 1"}},
 		"it asks for something else": {func(w *world) {
 			w.head("0").Sent(wants())
@@ -99,6 +99,12 @@ func TestATryIsSettledByWhatContainerdDoesNext(t *testing.T) { // V2
 			w.head("1")
 			w.head("1")
 		}, []string{"m.com credentials", "m.com credentials"}, []string{"1 m.com/x credentials 1", "2 m.com/x credentials 1"}},
+		"another pull is a rank behind": {func(w *world) {
+			w.head("0").Sent(fails())
+			w.head("0").Sent(fails())
+			w.head("1").Sent(wants())
+			w.head("2")
+		}, []string{"n.com error", "m.com credentials"}, []string{"1 n.com/x error 1", "2 n.com/x sent 1", "2 m.com/x credentials 1"}},
 		"it is pulled again soon":                           {func(w *world) { w.head("0").Sent(wants()); time.Sleep(11 * time.Second); w.head("0").Sent(wants()) }, nil, []string{"1 m.com/x sent 1", "2 m.com/x sent 1"}},
 		"a mirror that fails is not asked with credentials": {func(w *world) { w.head("0").Sent(fails()); w.head("0").Sent(fails()) }, nil, []string{"1 n.com/x sent 1", "2 n.com/x sent 1"}},
 		"the source is the log's alone":                     {func(w *world) { w.head(route.Source).AtSource(Try{Repository: "s.com/x", Outcome: accesslog.Sent}) }, nil, []string{"1 s.com/x sent 1"}},

@@ -159,7 +159,8 @@ func TestStreamsAreBounded(t *testing.T) {
 }
 
 func TestTLSSettingsAreBounded(t *testing.T) {
-	s := NewSettings(x509.NewCertPool)
+	trusted := x509.NewCertPool()
+	s := NewSettings(func() *x509.CertPool { return trusted })
 	for i := range 3 * maxSettings {
 		s.Of(false, fmt.Append(nil, i, time.Now()))
 	}

@@ -1,0 +1,180 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package diagnosis
+
+import (
+	"cmp"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mirrorset/mirrorset/internal/accesslog"
+	"github.com/mirrorset/mirrorset/internal/mirrors"
+)
+
+// answer is what one place came to in the attempt.
+type answer struct {
+	// place is a repository, as HOST/REPOSITORY.
+	place    string
+	isSource bool
+	state    state
+	// why is in the words of who saw it; empty where there are none.
+	why string
+	// over says why it may be so no more; empty where nothing tells.
+	over string
+}
+
+// host is that of the place.
+func (a answer) host() string {
+	return mirrors.Scope(a.place).Host()
+}
+
+// findAnswers puts together what the log and the runtime's message tell of each place that was tried, in that order.
+func (v *view) findAnswers() (all []answer) {
+	note := func(a answer) {
+		i := slices.IndexFunc(all, func(b answer) bool { return b.place == a.place && b.isSource == a.isSource })
+		switch {
+		case i < 0:
+			all = append(all, a)
+		case a.state < all[i].state:
+			all[i] = a
+		}
+	}
+	if v.pull != nil {
+		for _, t := range v.pull.Tries {
+			note(answer{place: t.Place, isSource: t.Source, state: stateOf(t), why: t.Why})
+		}
+		if v.pull.Refusal != "" {
+			note(answer{place: v.Image.Name, isSource: true, state: blocked})
+		}
+	}
+	for _, a := range v.told() {
+		note(a)
+	}
+	for i := range all {
+		all[i].over = v.over(all[i])
+	}
+	slices.SortStableFunc(all, func(a, b answer) int { return cmp.Compare(rankOf(a), rankOf(b)) })
+	return all
+}
+
+// rankOf has the source behind the mirrors.
+func rankOf(a answer) int {
+	if a.isSource {
+		return 1
+	}
+	return 0
+}
+
+// told is what the runtime's message tells of the places that the rules name. CRI-O names each with what came of it, the redirector in its refusal each
+// that it passed over, and containerd one alone.
+func (v *view) told() (all []answer) {
+	for _, s := range v.rules().PullSources {
+		for _, before := range []string{"[" + s.Location + ": ", "): " + s.Location + ": ", "; mirror " + v.placeOf(s) + ": "} {
+			if _, why, ok := strings.Cut(v.text, before); ok {
+				why = upTo(why, "]\n[", "]): ", "; mirror ", "\n")
+				all = append(all, answer{place: v.placeOf(s), isSource: v.isSource(s), state: read(v.nameless(why)), why: why})
+			}
+		}
+	}
+	whole := read(v.nameless(v.text))
+	switch host, isRedirector := hostOf(v.text); {
+	case whole == blocked && v.rules().Blocked:
+		all = append(all, answer{place: v.Image.Name, isSource: true, state: blocked})
+	case whole == blocked, isRedirector, strings.Contains(v.text, "(Mirrors also failed: "):
+	case host != "":
+		if s, ok := v.placeAt(host); ok {
+			all = append(all, answer{place: v.placeOf(s), isSource: v.isSource(s), state: whole, why: v.text})
+		}
+	case len(v.rules().PullSources) == 1 && (whole != missing || v.isStraight()): // there is nobody else whom it could be about
+		s := v.rules().PullSources[0]
+		all = append(all, answer{place: v.placeOf(s), isSource: v.isSource(s), state: whole, why: v.text})
+	}
+	return all
+}
+
+// isStraight tells whether the runtime asks no place before the only one. The redirector answers 404 for each rank that an image has no mirror of, and
+// containerd then says that the image was not found, although it could not even connect to the source.
+func (v *view) isStraight() bool {
+	return v.pull == nil && v.rules().Rule == nil && !v.rules().Beside
+}
+
+func (v *view) placeOf(s mirrors.PullSource) string {
+	return strings.TrimSuffix(s.Location, v.Image.Suffix)
+}
+
+func (v *view) isSource(s mirrors.PullSource) bool {
+	return s.Location == v.Image.String()
+}
+
+// placeAt returns the place of the rules at a host, if there is one alone.
+func (v *view) placeAt(host string) (at mirrors.PullSource, ok bool) {
+	for _, s := range v.rules().PullSources {
+		if name := mirrors.Scope(s.Location).Host(); name != host && (name != "docker.io" || host != "registry-1.docker.io") {
+			continue
+		}
+		if ok {
+			return at, false
+		}
+		at, ok = s, true
+	}
+	return at, ok
+}
+
+// urls are what requests were made to.
+var urls = regexp.MustCompile(`https?://[^"\s]+`)
+
+// nameless takes the names of the image out of a text, which can have any words in them.
+func (v *view) nameless(text string) string {
+	text = urls.ReplaceAllString(text, "URL")
+	for _, s := range v.rules().PullSources {
+		text = strings.ReplaceAll(text, v.placeOf(s), "IMAGE")
+	}
+	text = strings.ReplaceAll(text, v.Image.Name, "IMAGE")
+	if strings.Contains(v.Container.Image, "/") {
+		text = strings.ReplaceAll(text, v.Container.Image, "IMAGE")
+	}
+	return text
+}
+
+func upTo(text string, ends ...string) string {
+	for _, end := range ends {
+		text, _, _ = strings.Cut(text, end)
+	}
+	return text
+}
+
+// over says why what a mirror came to may be so no more: it has served the same node since, or what the node was granted has changed.
+func (v *view) over(a answer) string {
+	at := v.at()
+	if a.isSource || a.state == missing || a.state == has || at.IsZero() {
+		return ""
+	}
+	for _, p := range v.Log.Pulls {
+		if p.Began.After(at) && slices.ContainsFunc(p.Tries, func(t accesslog.Tries) bool { return settles(t, a) }) {
+			return "it has answered the node since, at " + clock(p.Began)
+		}
+	}
+	if granted := v.Granted; granted.After(at) && (a.state == refusing || a.state == untrusted) {
+		return "the logins or authorities for mirrors have been changed since, at " + clock(granted)
+	}
+	return ""
+}
+
+// settles tells whether a later try shows that a mirror is not any more as it was.
+func settles(t accesslog.Tries, a answer) bool {
+	switch a.state {
+	case refusing:
+		return t.Place == a.place && t.Outcome == accesslog.Served
+	case wrong, limited:
+		return false
+	}
+	return mirrors.Scope(t.Place).Host() == a.host() && (t.Outcome == accesslog.Served || t.Outcome == accesslog.Missing)
+}
+
+// clock writes a time as people compare it across machines.
+func clock(t time.Time) string {
+	return t.UTC().Format(time.RFC3339)
+}

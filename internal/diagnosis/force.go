@@ -1,0 +1,205 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package diagnosis
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/mirrorset/mirrorset/internal/accesslog"
+	"github.com/mirrorset/mirrorset/internal/mirrors"
+)
+
+// withoutAgent is for a node that Mirrorset does not serve.
+func withoutAgent(v *view) (*Finding, bool) {
+	if v.Node.Unknown != "" || v.Node.HasAgent {
+		return nil, false
+	}
+	return &Finding{
+		Cause: NoAgent, Message: fmt.Sprintf("Mirrorset does not serve node %s, so its runtime knows no mirrors of sets; %s%s", v.Node.Name, noPart, v.sayText()),
+		Remedy: "Where the node is to have the sets, look at why it has no agent: its label mirrorset.io/agent, and --agent-node-selector and --agent-tolerations of the manager.",
+	}, true
+}
+
+// heldBack is for rules of the image that the node is not to have yet.
+func heldBack(v *view) (*Finding, bool) {
+	if v.Hold == "" || !v.Sets.Known || !v.InForce.Known || !v.Sets.Differs(v.InForce.Resolution) {
+		return nil, false
+	}
+	return &Finding{
+		Cause: HeldBack, Message: fmt.Sprintf("what the sets say of the image is not what node %s is to have: %s", v.Node.Name, v.Hold),
+		Remedy: cmp.Or(v.HoldRemedy, "Wait for it: kubectl mirrors rollout status"),
+	}, false
+}
+
+// withoutRules is for an image that no set has a say about.
+func withoutRules(v *view) (*Finding, bool) {
+	if !v.rules().Known || v.rules().Rule != nil {
+		return nil, false
+	}
+	message := "no set has a source that the image is of; " + noPart
+	remedy := "Set the image right, or see to its registry. With a mirror for its source in a set, nodes would ask that first."
+	if v.Sets.Known && v.Sets.Rule != nil {
+		message, remedy = "the node is to have no rule for the image", ""
+	}
+	for _, a := range v.answers {
+		if a.isSource && a.state == refusing {
+			remedy = sourceLogin
+		}
+	}
+	return &Finding{Cause: NoRule, Message: message + v.sayText(), Remedy: remedy}, true
+}
+
+// sayText says what the runtime said.
+func (v *view) sayText() string {
+	if v.text == "" {
+		return ""
+	}
+	for _, a := range v.answers {
+		if a.isSource && a.state < blocked {
+			return fmt.Sprintf("; %sthe source %s", v.when(), said[a.state])
+		}
+	}
+	return fmt.Sprintf("; %sthe runtime said: %s", v.when(), harmless(oneLine(v.text)))
+}
+
+func oneLine(text string) string {
+	return strings.Join(strings.Fields(text), " ")
+}
+
+// lagging is for a node that has other rules than it is to have, or whose agent says nothing.
+func lagging(v *view) (*Finding, bool) {
+	why := cmp.Or(v.Node.Lags, v.Node.Away)
+	if why == "" {
+		return nil, false
+	}
+	return &Finding{
+		Cause: NodeLags, Message: fmt.Sprintf("node %s is not known to have what is published: %s", v.Node.Name, why),
+		Remedy: "kubectl mirrors doctor " + v.Node.Name,
+	}, false
+}
+
+// unread is for a runtime that does not read the rules. Where the redirector saw the attempt, it does.
+func unread(v *view) (*Finding, bool) {
+	if v.Node.Unread == "" || v.pull != nil {
+		return nil, false
+	}
+	return &Finding{
+		Cause: RuntimeNotReady, Message: fmt.Sprintf("the runtime of node %s does not read the rules, so it asks the source itself%s", v.Node.Name, v.sayText()),
+		Remedy: "On the node: " + v.Node.Unread + "\nSee docs/node-setup.md.",
+	}, true
+}
+
+// notInForce is for a source whose rules the node cannot have.
+func notInForce(v *view) (*Finding, bool) {
+	if v.Node.NotInForce == "" {
+		return nil, false
+	}
+	return &Finding{
+		Cause: NotInForce, Message: fmt.Sprintf("the rules of %s are not in force on node %s: %s%s", v.source(), v.Node.Name, v.Node.NotInForce, v.sayText()),
+		Remedy: "kubectl mirrors doctor " + v.Node.Name,
+	}, true
+}
+
+// cannotRewrite is for what CRI-O and Podman fail to do by the rules (docs/semantics.md Q2, Q3).
+func cannotRewrite(v *view) (*Finding, bool) {
+	if !v.rules().Known || v.rules().Fails == "" {
+		return nil, false
+	}
+	return &Finding{
+		Cause: InvalidRewrite, Message: fmt.Sprintf("by the rules of %s, the runtime of node %s fails to pull the image wherever it is: %s", v.source(), v.Node.Name, v.rules().Fails),
+		Remedy: "kubectl mirrors explain-finding InvalidRewrite\nkubectl mirrors explain --runtime crio " + v.Image.String(),
+	}, true
+}
+
+// withoutMirrors is for a blocked source that nothing stands in for.
+func withoutMirrors(v *view) (*Finding, bool) {
+	rules := v.rules()
+	switch {
+	case !rules.Known || !rules.Blocked:
+		return nil, false
+	case rules.Rule.NoneServes(v.Image.Mode):
+		return &Finding{
+			Cause: BlockedForGood, Message: fmt.Sprintf("%s is blocked%s, and its only mirrors cannot exist: whoever wrote that wants its images refused", v.source(), v.by()),
+			Remedy: "Use an image from elsewhere, or have the set changed.",
+		}, true
+	case len(rules.Rule.MirrorsFor(v.Image.Mode)) > 0:
+		return nil, false
+	case v.Image.Mode == mirrors.ByDigest:
+		return &Finding{
+			Cause: BlockedDigest, Message: fmt.Sprintf("%s is blocked%s and has no mirror for digests, so no image below it that is named by digest can be pulled", v.source(), v.by()),
+			Remedy: "Name a mirror in an ImageDigestMirrorSet" + v.example("ImageDigestMirrorSet", "imageDigestMirrors"),
+		}, true
+	}
+	return &Finding{
+		Cause: BlockedTag, Message: fmt.Sprintf("%s is blocked%s and has no mirror for tags, so no image below it that is named by tag can be pulled", v.source(), v.by()),
+		Remedy: "Name the image by digest in the Pod, or push the tag to a mirror and name that in an ImageTagMirrorSet" + v.example("ImageTagMirrorSet", "imageTagMirrors"),
+	}, true
+}
+
+// example is a set with the mirrors that the other way of naming images has.
+func (v *view) example(kind, list string) string {
+	rule := v.rules().Rule
+	if len(rule.Mirrors) == 0 {
+		return "."
+	}
+	var text strings.Builder
+	fmt.Fprintf(&text, ", such as this:\n\napiVersion: config.openshift.io/v1\nkind: %s\nmetadata:\n  name: NAME\nspec:\n  %s:\n  - source: %q\n    mirrors:\n", kind, list, rule.Source)
+	for _, m := range rule.Mirrors {
+		fmt.Fprintf(&text, "    - %s\n", m.Location)
+	}
+	text.WriteString("    mirrorSourcePolicy: NeverContactSource")
+	return text.String()
+}
+
+// agentAway is for a runtime that found nobody at the redirector's port.
+func agentAway(v *view) (*Finding, bool) {
+	text := v.nameless(v.text)
+	_, isRedirector := hostOf(v.text)
+	refused := read(text) == unreachable && (isRedirector || strings.Contains(text, "127.0.0.1:0"))
+	if !refused || v.pull != nil {
+		return nil, false
+	}
+	message := v.when() + "the runtime of node " + v.Node.Name + " did not reach the agent there, which leads it to the mirrors"
+	if v.Log.Unknown == "" {
+		return &Finding{Cause: Mended, Message: message + "; the agent answers now, so this may be over", Remedy: again}, true
+	}
+	return &Finding{
+		Cause: AgentAway, Message: message,
+		Remedy: fmt.Sprintf("kubectl -n %s get pods -l app.kubernetes.io/component=agent --field-selector spec.nodeName=%s", v.Installed, v.Node.Name),
+	}, true
+}
+
+// beforeTheRules is for an attempt that says nothing of the rules that the node has now.
+func beforeTheRules(v *view) (*Finding, bool) {
+	at := v.at()
+	isOld := !at.IsZero() && v.Node.AppliedAt.After(at.Add(slack)) && !v.wentByTheRules()
+	isOther := v.rules().Known && !v.rules().Blocked && read(v.nameless(v.text)) == blocked && !strings.Contains(v.text, "(Mirrors also failed: ")
+	if !isOld && !isOther {
+		return nil, false
+	}
+	message := "the last attempt was refused because the source was blocked then, and it is blocked no more"
+	if isOld {
+		message = fmt.Sprintf("the last attempt, %s, failed before node %s got the rules that it has since %s; whether the image can be pulled by these, no attempt has shown yet",
+			clock(at), v.Node.Name, clock(v.Node.AppliedAt))
+	}
+	return &Finding{Cause: RulesChanged, Message: message, Remedy: again}, true
+}
+
+const again = "The kubelet tries again by itself, within five minutes of its last attempt. A new Pod in place of this one does so at once."
+
+// wentByTheRules tells whether the redirector led the attempt as the present rules have it: they differ from the earlier ones in other sources alone.
+func (v *view) wentByTheRules() bool {
+	if v.pull == nil || !v.rules().Known || (v.pull.Refusal != "") != v.rules().Blocked {
+		return false
+	}
+	for _, s := range v.rules().PullSources {
+		if !v.isSource(s) && !slices.ContainsFunc(v.pull.Tries, func(t accesslog.Tries) bool { return t.Place == v.placeOf(s) }) {
+			return false
+		}
+	}
+	return !slices.ContainsFunc(v.pull.Tries, func(t accesslog.Tries) bool { return !t.Source && !v.names(t.Place) })
+}

@@ -1,0 +1,177 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package diagnosis
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/mirrorset/mirrorset/internal/mirrors"
+)
+
+// causes are those of what a mirror came to.
+var causes = map[state]Cause{
+	wrong: WrongContent, untrusted: UnknownAuthority, uncertified: BadCertificate, refusing: LoginWanted,
+	silent: MirrorDown, unreachable: MirrorDown, failing: MirrorDown, limited: RateLimited,
+}
+
+// places judges the attempt by what each place came to: first the mirrors, because they are tried first, and each that did not say that it lacks the image
+// could have given it; and then the source.
+func places(v *view) (*Finding, bool) {
+	worst, over := v.worstMirror()
+	source := v.sourceAnswer()
+	switch {
+	case worst != nil:
+		return v.finding(causes[worst.state], "", v.remedyFor(*worst)), true
+	case over != nil:
+		return v.finding(Mended, "; "+over.over+", so this may be over", again), true
+	case source != nil && source.state < limited:
+		cause := map[state]Cause{wrong: WrongContent, untrusted: UnknownAuthority, uncertified: BadCertificate, refusing: LoginWanted}[source.state]
+		if cause == "" {
+			cause = SourceDown
+		}
+		return v.finding(cause, "", v.remedyFor(*source)), true
+	case source != nil && source.state == limited:
+		return v.finding(RateLimited, "", v.remedyFor(*source)), true
+	}
+	return v.nobody(source), true
+}
+
+// nobody is for an image that no place gave, while none failed.
+func (v *view) nobody(source *answer) *Finding {
+	asked := slices.ContainsFunc(v.answers, func(a answer) bool { return !a.isSource && a.state == missing })
+	lacking := !slices.ContainsFunc(v.answers, func(a answer) bool { return !a.isSource && a.state != missing }) && v.allMirrorsAnswered()
+	served := slices.ContainsFunc(v.answers, func(a answer) bool { return !a.isSource && a.state == has })
+	check := "kubectl mirrors check " + v.Image.String() + " asks the mirrors from where you are, and with --source the source too."
+	switch {
+	case source != nil && source.state == missing && lacking, source != nil && source.state == blocked && lacking && asked:
+		return v.finding(NobodyHasIt, "", "Set the "+nameOf(v.Image.Mode)+" right in the Pod, or push the image to a mirror. "+check)
+	case served && source != nil:
+		return v.finding(CameBack, "; why the runtime did not take it from there was not seen: a certificate of an authority that the node does not know looks like this, and so does a mirror that refuses the runtime",
+			v.lookAtRuntime()+"\nIf it is the authority: docs/how-to/private-mirror.md has the ConfigMap mirror-authorities.")
+	case source != nil && source.state == unknown && lacking && asked:
+		return v.finding(NobodyGaveIt, "; whether it lacks the image, cannot be reached from the node or wants a login was not seen", check+"\n"+v.lookAtRuntime())
+	}
+	if f := v.fault(); f != nil {
+		return &Finding{
+			Cause:   MirrorDown,
+			Message: fmt.Sprintf("node %s reports mirror %s as %s since %s (%s), and what came of the last attempt is not known in full%s", v.Node.Name, f.Mirror, f.State, clock(f.Since), f.Message, v.sayText()),
+			Remedy:  v.reach(f.Mirror),
+		}
+	}
+	const untold = "what is known does not tell why the image could not be pulled"
+	message := untold + v.sayText()
+	if tried := v.sayAll(); tried != "" {
+		message = v.when() + tried + "; " + untold
+		if v.text != "" && read(v.nameless(v.text)) != blocked {
+			message += "; the runtime said: " + harmless(oneLine(v.text))
+		}
+	}
+	return &Finding{Cause: Undecided, Message: message, Remedy: check + "\n" + v.lookAtRuntime()}
+}
+
+// worstMirror returns the mirror whose answer decides, and the one that would if it were not over.
+func (v *view) worstMirror() (worst, over *answer) {
+	for i := range v.answers {
+		a := &v.answers[i]
+		switch {
+		case a.isSource || causes[a.state] == "":
+		case a.over != "":
+			if over == nil || a.state < over.state {
+				over = a
+			}
+		case worst == nil || a.state < worst.state:
+			worst = a
+		}
+	}
+	return worst, over
+}
+
+func (v *view) sourceAnswer() *answer {
+	if i := slices.IndexFunc(v.answers, func(a answer) bool { return a.isSource }); i >= 0 {
+		return &v.answers[i]
+	}
+	return nil
+}
+
+// allMirrorsAnswered tells whether something is known of each mirror that the rules have for the image.
+func (v *view) allMirrorsAnswered() bool {
+	return !slices.ContainsFunc(v.rules().PullSources, func(s mirrors.PullSource) bool {
+		return !v.isSource(s) && !slices.ContainsFunc(v.answers, func(a answer) bool { return a.place == v.placeOf(s) })
+	})
+}
+
+// fault returns what the node reports of a mirror of the image at present; nil where it reports nothing.
+func (v *view) fault() *Fault {
+	if i := slices.IndexFunc(v.Node.Faults, func(f Fault) bool { return v.names(f.Mirror) }); i >= 0 {
+		return &v.Node.Faults[i]
+	}
+	return nil
+}
+
+// placesIn names the places in a state.
+func (v *view) placesIn(s state) (names []string) {
+	for _, a := range v.answers {
+		if a.state == s {
+			names = append(names, placeName(a.place, a.isSource))
+		}
+	}
+	return names
+}
+
+func (v *view) finding(cause Cause, more, remedy string) *Finding {
+	return &Finding{Cause: cause, Message: v.when() + v.sayAll() + more, Remedy: remedy}
+}
+
+// sayAll says what all places came to, those that decide first: mirrors with the same answer together, and then the source.
+func (v *view) sayAll() string {
+	byState := make(map[state][]string)
+	var source string
+	for _, a := range v.answers {
+		switch {
+		case !a.isSource:
+			byState[a.state] = append(byState[a.state], a.place)
+		case a.state == blocked:
+			source = v.source() + " is blocked" + v.by()
+		case a.state == unknown:
+			source = "the source, to which the runtime was sent, did not give it either"
+			if len(byState) == 0 {
+				source = "the runtime was sent to the source, and did not get it there"
+			}
+		default:
+			source = "the source " + said[a.state]
+		}
+	}
+	var clauses []string
+	for s := wrong; s < unknown; s++ {
+		if of := byState[s]; len(of) > 0 {
+			clauses = append(clauses, placesSaid(of)+" "+said[s])
+		}
+	}
+	if source != "" {
+		clauses = append(clauses, source)
+	}
+	if len(clauses) < 2 {
+		return strings.Join(clauses, "")
+	}
+	return strings.Join(clauses[:len(clauses)-1], ", ") + ", and " + clauses[len(clauses)-1]
+}
+
+// most is how many places a sentence names.
+const most = 5
+
+func placesSaid(of []string) string {
+	if len(of) == 1 {
+		return "mirror " + of[0]
+	}
+	if more := len(of) - most; more > 0 {
+		return fmt.Sprintf("mirrors %s and %d more", strings.Join(of[:most], ", "), more)
+	}
+	return "mirrors " + strings.Join(of[:len(of)-1], ", ") + " and " + of[len(of)-1]
+}
+
+func nameOf(mode mirrors.Mode) string {
+	return mode.String()
+}

@@ -1,0 +1,189 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package diagnosis
+
+import (
+	"cmp"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// The reasons that a container waits for its image by.
+const (
+	reasonErrImagePull     = "ErrImagePull"
+	reasonImagePullBackOff = "ImagePullBackOff"
+	reasonNeverPull        = "ErrImageNeverPull"
+	reasonInvalidName      = "InvalidImageName"
+	reasonInspect          = "ImageInspectError"
+	reasonSignature        = "SignatureValidationFailed"
+	reasonUnavailable      = "RegistryUnavailable"
+)
+
+// WaitsForImage tells whether a container's reason to wait is about its image.
+func WaitsForImage(reason string) bool {
+	return slices.Contains([]string{reasonErrImagePull, reasonImagePullBackOff, reasonNeverPull, reasonInvalidName, reasonInspect, reasonSignature, reasonUnavailable}, reason)
+}
+
+const noPart = "mirrors have no part in it"
+
+// unscheduled is for a Pod that no kubelet has taken.
+func unscheduled(v *view) (*Finding, bool) {
+	if v.Node.Name != "" {
+		return nil, false
+	}
+	message := "the Pod is not scheduled to a node, so nothing is pulled; " + noPart
+	if v.Node.Unscheduled != "" {
+		message = fmt.Sprintf("the Pod is not scheduled to a node (%s), so nothing is pulled; %s", v.Node.Unscheduled, noPart)
+	}
+	return &Finding{Cause: NotScheduled, Message: message}, true
+}
+
+// notTheImage is for a container that waits for something else: one that has its image, and one that the kubelet has not come to.
+func notTheImage(v *view) (*Finding, bool) {
+	if WaitsForImage(v.Container.Reason) || v.isPulling() {
+		return nil, false
+	}
+	what := cmp.Or(v.Container.Reason, "the kubelet has not said what for")
+	if v.Container.Message != "" {
+		what += ": " + v.Container.Message
+	} else if e := v.lastWarning(); e != nil && isBeforeImages(v.Container.Reason) {
+		what += ", and the last warning is " + e.Reason + ": " + e.Message
+	}
+	if e := v.lastWarning(); e != nil && e.Reason == eventNoSandbox && isBeforeImages(v.Container.Reason) { // for which an image is wanted too
+		return &Finding{Cause: NotTheImage, Message: "the Pod's sandbox cannot be made, which comes before the container's image: " + e.Message}, true
+	}
+	return &Finding{Cause: NotTheImage, Message: fmt.Sprintf("the container does not wait for its image (%s); %s", what, noPart)}, true
+}
+
+const eventNoSandbox = "FailedCreatePodSandBox"
+
+// sandboxImage is what containerd says where it cannot get the image of the sandboxes.
+var sandboxImage = regexp.MustCompile(`failed to get sandbox image "([^"]+)": (.*)`)
+
+// Sandbox returns what stands for a container where the runtime cannot get the image that every Pod's sandbox has, by the events about the Pod, the
+// oldest first.
+func Sandbox(events []Event) (c Container, waits bool) {
+	for i := len(events) - 1; i >= 0; i-- {
+		if e := events[i]; e.OfPod && e.Warns {
+			found := sandboxImage.FindStringSubmatch(e.Message)
+			if e.Reason != eventNoSandbox || found == nil {
+				return c, false
+			}
+			return Container{Name: "the Pod's sandbox", Image: found[1], Reason: reasonErrImagePull, Message: found[2]}, true
+		}
+	}
+	return c, false
+}
+
+// isBeforeImages tells whether a reason is that of a container which the kubelet is not done with preparing.
+func isBeforeImages(reason string) bool {
+	return slices.Contains([]string{"", "ContainerCreating", "PodInitializing"}, reason)
+}
+
+// lastWarning returns the last warning about the Pod as a whole, as of a volume that cannot be mounted.
+func (v *view) lastWarning() *Event {
+	for i := len(v.Events) - 1; i >= 0; i-- {
+		if e := &v.Events[i]; e.OfPod && e.Warns {
+			return e
+		}
+	}
+	return nil
+}
+
+// isPulling tells whether the first attempt goes on: the kubelet began it, and has not said how it ended.
+func (v *view) isPulling() bool {
+	if !isBeforeImages(v.Container.Reason) {
+		return false
+	}
+	is := false
+	for _, e := range v.Events {
+		if !e.OfPod && (e.Reason == eventPulling || e.Reason == eventPulled || e.Reason == eventFailed) {
+			is = e.Reason == eventPulling && isAbout(e.Message, v.Container.Image)
+		}
+	}
+	return is
+}
+
+// pulling is for an image that is on its way.
+func pulling(v *view) (*Finding, bool) {
+	if !v.isPulling() {
+		return nil, false
+	}
+	began := ""
+	for _, e := range v.Events {
+		if e.Reason == eventPulling && isAbout(e.Message, v.Container.Image) {
+			began = " since " + clock(e.At)
+		}
+	}
+	message := "the image is being pulled" + began + ", and the attempt has not ended"
+	if tried := v.sayAll(); tried != "" {
+		message += "; so far, " + tried
+	}
+	return &Finding{Cause: Pulling, Message: message, Remedy: "Ask again when it has ended. A mirror that does not answer costs an attempt ten seconds."}, true
+}
+
+// kubeletRefuses is for what does not reach a registry.
+func kubeletRefuses(v *view) (*Finding, bool) {
+	switch {
+	case v.Container.Reason == reasonNeverPull:
+		return &Finding{
+			Cause: NeverPulled, Message: "imagePullPolicy of the container is Never, and the node does not have the image, or not for this Pod; " + noPart,
+			Remedy: "Set imagePullPolicy to IfNotPresent, or have the image on the node.",
+		}, true
+	case v.Container.Reason == reasonInvalidName || v.ImageError != "":
+		message := cmp.Or(v.ImageError, v.text, "the kubelet does not take it")
+		return &Finding{Cause: InvalidName, Message: "the image's name is none: " + message + "; " + noPart, Remedy: "Set the image right in the Pod, or in what makes the Pod."}, true
+	case v.Container.Reason == reasonInspect:
+		return &Finding{Cause: NodeTrouble, Message: "the node's runtime cannot tell whether it has the image: " + v.text + "; " + noPart, Remedy: v.lookAtRuntime()}, true
+	case v.Container.Reason == reasonSignature:
+		return &Finding{
+			Cause: NodeTrouble, Message: "the node's runtime does not take the image's signature: " + harmless(v.text),
+			Remedy: "Look at its policy for signatures, /etc/containers/policy.json on the node, and at where the signatures of the image are.",
+		}, true
+	}
+	return nil, false
+}
+
+// What fails on the node, wherever the image comes from.
+var (
+	nodesOwn = regexp.MustCompile(`no space left on device|pull QPS exceeded|disk quota exceeded|read-only file system`)
+	platform = regexp.MustCompile(`no match for platform in manifest|no image found in (image index|manifest list) for architecture`)
+)
+
+// nothingToDoWithMirrors is for an attempt that failed by the node, or by what the image is.
+func nothingToDoWithMirrors(v *view) (*Finding, bool) {
+	if found := nodesOwn.FindString(v.nameless(v.text)); found != "" {
+		return &Finding{Cause: NodeTrouble, Message: v.when() + "the node could not take the image (" + found + "); " + noPart, Remedy: "Look at the node: kubectl describe node " + v.Node.Name}, true
+	}
+	if found := platform.FindString(v.nameless(v.text)); found != "" {
+		from := ""
+		if served := v.placesIn(has); len(served) > 0 {
+			from = ", as " + strings.Join(served, " and ") + " had it,"
+		}
+		return &Finding{
+			Cause: WrongPlatform, Message: v.when() + "the image" + from + " had nothing for the platform of the node (" + found + ")",
+			Remedy: "Where a mirror has a copy for fewer platforms than the source, copy all of them: kubectl mirrors check " + v.Image.String() + " says what each place has.",
+		}, true
+	}
+	return nil, false
+}
+
+// when begins a sentence about the attempt.
+func (v *view) when() string {
+	if v.at().IsZero() {
+		return "at the last attempt, "
+	}
+	return "at the last attempt, " + clock(v.at()) + ", "
+}
+
+// lookAtRuntime is where more is to be seen.
+func (v *view) lookAtRuntime() string {
+	unit := map[string]string{"containerd": "containerd", "CRI-O": "crio"}[v.Node.Runtime]
+	if unit == "" {
+		return "The log of the node's runtime says more."
+	}
+	return fmt.Sprintf("The log of the runtime says more; on node %s: journalctl -u %s --since=-10min", v.Node.Name, unit)
+}

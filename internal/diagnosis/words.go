@@ -1,0 +1,115 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package diagnosis
+
+import (
+	"regexp"
+	"strings"
+
+	"github.com/mirrorset/mirrorset/internal/accesslog"
+)
+
+// state is what one place came to in an attempt.
+type state int
+
+// The states. Of two that one place came to, the first one counts; and so it does of two mirrors.
+const (
+	wrong state = iota
+	untrusted
+	uncertified
+	refusing
+	silent
+	unreachable
+	failing
+	limited
+	missing
+	blocked
+	has
+	unknown
+)
+
+// The words by which runtimes, their libraries and the redirector tell a state, in small letters. The first line that matches counts: of an address that
+// cannot be looked up, containerd says that it failed to authorize, and of an image without the platform, that it was not found.
+var words = []struct {
+	state
+	pattern *regexp.Regexp
+}{
+	{blocked, regexp.MustCompile(`is blocked by policy nevercontactsource|registry \S+ is blocked in `)},
+	{untrusted, regexp.MustCompile(`x509: certificate signed by unknown authority|certificate is not trusted`)},
+	{uncertified, regexp.MustCompile(`x509: |the certificate of \S+ is good from |server gave http response to https client|first record does not look like a tls handshake`)},
+	{wrong, regexp.MustCompile(`unexpected commit digest|failed size validation|is another one, with digest|does not match provided manifest digest`)},
+	{limited, regexp.MustCompile(`\b429 too many requests|\bstatuscode: 429\b|toomanyrequests|too many requests`)},
+	{silent, regexp.MustCompile(`i/o timeout|tls handshake timeout|client\.timeout exceeded|context deadline exceeded|timeout awaiting response|does not answer`)},
+	{unreachable, regexp.MustCompile(`connection refused|no such host|no route to host|network is unreachable|connection reset|server misbehaving|: eof\b|broken pipe`)},
+	{refusing, regexp.MustCompile(`\b401 unauthorized|\b403 forbidden|unauthorized: |authentication required|pull access denied|no basic auth credentials|authorization failed|failed to authorize|access to the resource is denied|invalid username/password|refuses the login|there is no login for it|: denied(: |$)|\bstatuscode: 40[13]\b`)},
+	{missing, regexp.MustCompile(`\b404 not found|\b410 gone|\bstatuscode: 4(04|10)\b|manifest unknown|name unknown|not found`)},
+	{failing, regexp.MustCompile(`\b5\d\d (internal server error|not implemented|bad gateway|service unavailable|gateway timeout)|http 5\d\d|\bstatuscode: 5\d\d`)},
+}
+
+// read tells the state that a text is about.
+func read(text string) state {
+	text = strings.ToLower(text)
+	for _, w := range words {
+		if w.pattern.MatchString(text) {
+			return w.state
+		}
+	}
+	return unknown
+}
+
+// stateOf is that of tries. What the redirector calls an error can be told apart by its words, and nothing else.
+func stateOf(t accesslog.Tries) state {
+	switch t.Outcome {
+	case accesslog.Served:
+		return has
+	case accesslog.Missing:
+		return missing
+	case accesslog.Silent:
+		return silent
+	case accesslog.WrongContent:
+		return wrong
+	case accesslog.Refused:
+		return blocked
+	case accesslog.Credentials:
+		if s := read(t.Why); s == untrusted || s == uncertified {
+			return s
+		}
+		return refusing
+	case accesslog.Error:
+		switch s := read(t.Why); s {
+		case unknown, missing, has, blocked:
+			return failing
+		default:
+			return s
+		}
+	}
+	return unknown
+}
+
+// said is what a place in a state did, in the past.
+var said = map[state]string{
+	wrong: "had other content under the digest", untrusted: "had a certificate of an authority that the node does not know", uncertified: "had a certificate that the node does not take, or none",
+	refusing: "refused access", silent: "did not answer in time", unreachable: "could not be connected to", failing: "failed", limited: "had too many requests",
+	missing: "did not have it", has: "had it, as far as the redirector saw",
+}
+
+// The URL that a runtime names for the request which failed.
+var address = regexp.MustCompile(`https?://([^/"\s]+)(/v2/_mirrorset/[^/"\s]+)?`)
+
+// hostOf returns the host of the request that a text is about, and whether it is the node's redirector; "" where it names none.
+func hostOf(text string) (host string, isRedirector bool) {
+	found := address.FindStringSubmatch(text)
+	if found == nil {
+		return "", false
+	}
+	return found[1], found[2] != ""
+}
+
+// element is what only root of the node is to know of the paths of its redirector (docs/semantics.md N10). A runtime's message has it all the same.
+var element = regexp.MustCompile(`/v2/_mirrorset/[0-9a-f]{32}/`)
+
+// harmless leaves that out of a text.
+func harmless(text string) string {
+	return element.ReplaceAllString(text, "/v2/_mirrorset/.../")
+}
