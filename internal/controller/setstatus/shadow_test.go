@@ -214,3 +214,15 @@ func TestThatASetEnforcesIsWrittenAtOnce(t *testing.T) {
 		t.Errorf("waits %s, due %t", left, due)
 	}
 }
+
+func TestAWriteForAnotherCauseDoesNotHoldImagesBack(t *testing.T) {
+	w := newWriter(t, reported(20, seeing()))
+	w.s = shadowOf(t, "a: s.com -> m.com [Never]")
+	w.look(reported(20, seeing(), watching("s.com", "s.com/a:1")))
+	w.now = w.now.Add(time.Hour)
+	w.s.sets[0].SetGeneration(2)
+	w.look(reported(20, seeing(), watching("s.com", "s.com/a:1")))
+	if left := w.look(reported(20, seeing(), watching("s.com", "s.com/a:1", "s.com/b:1"))); left != 0 || text(w.says.Shadow) != "1 0 [s.com/a:1 s.com/b:1]" {
+		t.Errorf("waits %s, %q", left, text(w.says.Shadow))
+	}
+}
