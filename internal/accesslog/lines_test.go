@@ -28,6 +28,8 @@ func TestWhatAnAgentPrintsIsReadStrictlyButForWhatANewerOneAdds(t *testing.T) {
 		{"words", "hello\n", "", "line 1 does not say since when pulls are known"},
 		{"another object", head + pull + "{}\n", "a.com/x:1", "line 3 is no pull"},
 		{"words behind it", head + strings.TrimSpace(pull) + " hello\n", "", "line 2 is no pull"},
+		{"no ID", head + strings.Replace(pull, `"id":1,`, "", 1), "", "line 2 is no pull"},
+		{"no time", head + strings.Replace(pull, `"began":"2026-11-29T18:01:00Z",`, "", 1), "", "line 2 is no pull"},
 		{"no image", head + strings.Replace(pull, "a.com/x:1", "", 1), "", "line 2 is no pull"},
 		{"a line that breaks off", head + pull[:20], "", "line 2: it breaks off: unexpected EOF"},
 		{"a line without end", head + strings.Repeat("x", 2<<20), "", "line 2: more than 1048576 characters"},

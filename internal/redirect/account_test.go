@@ -173,7 +173,7 @@ func TestAStreamThatContainerdBreaksOffIsNoErrorOfTheMirror(t *testing.T) { // V
 func TestHeadersAreNoBytes(t *testing.T) {
 	mirror := startRegistry(t, true, has)
 	o := &told{}
-	s := New(o.config())
+	s := New(o.config(t))
 	setRules(t, s, "a: s.com/x -> "+mirror.host+"/m", mirror.host)
 	for _, method := range []string{http.MethodHead, http.MethodGet} {
 		ask(t, s, method, pathTo("0", "s.com", "x/y", manifestDigest))
@@ -197,7 +197,7 @@ func TestASourceIsLoggedByWhatItCameTo(t *testing.T) {
 		{"s.com", "x/y", "source", accesslog.Sent, "s.com/x sent"},
 		{"s.com", "z", "source", accesslog.Sent, ""},
 		{good.host, "y", "source", accesslog.Served, good.host + " sent"},
-		{absent.host, "y", "insecure", accesslog.Missing, absent.host + " sent"},
+		{absent.host, "y", "source", accesslog.Missing, absent.host + " sent"},
 		{good.host, "shut/y", "source", accesslog.Refused, good.host + "/shut refused"},
 	} {
 		o.atSource = nil

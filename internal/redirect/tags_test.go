@@ -83,7 +83,7 @@ func TestAMirrorThatHangsIsPassedOverForAFindBehindIt(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			hanging, good := startRegistry(t, false, hangs), startRegistry(t, false, has)
 			s := newServer(t, fmt.Sprintf(sets, hanging.host, good.host))
-			s.scout.deadline = 50 * time.Millisecond
+			s.scout.deadline = 500 * time.Millisecond // the other one has to answer within it, on a busy machine too
 			s.finds.Note("s.com/x/y", route.Target{Host: hanging.host, Repository: "t/y"})
 			s.finds.Note("s.com/x/y", route.Target{Host: good.host, Repository: "t/y"})
 			want := good.host + "/v2/t/y/manifests/" + manifestDigest
@@ -104,7 +104,7 @@ func TestTheLastMirrorOfABlockedSourceIsWaitedForWhereFindsLackTheContent(t *tes
 		w.WriteHeader(http.StatusNotFound)
 	})
 	s := newServer(t, fmt.Sprintf("D a: s.com/x -> %s/d [Never]\nT a: s.com/x -> %s/t [Never]", slow.host, tags.host))
-	s.scout.deadline = 50 * time.Millisecond
+	s.scout.deadline = 500 * time.Millisecond // the other one has to answer within it, on a busy machine too
 	led(t, s, "s.com", "x/y", "1")
 	if got, want := led(t, s, "s.com", "x/y", manifestDigest), []string{slow.host + "/v2/d/y/manifests/" + manifestDigest, "refused"}; !slices.Equal(got, want) {
 		t.Errorf("led to %q, want the one mirror that the set names for digests", got)

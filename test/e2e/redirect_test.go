@@ -157,7 +157,7 @@ var _ = Describe("containerd through the redirector", func() {
 		s.expectUntouched(s.source)
 	},
 		Entry("passes it over where the redirector asks it first", "/team", mirrored("0"), false, nodeTimeout),
-		Entry("goes there where hosts.toml has the mirror itself behind the redirector, which refused", "", "/v2/copy", true, nodeTimeout),
+		Entry("goes there where hosts.toml has the mirror itself", "", "/v2/copy", true, nodeTimeout),
 	)
 
 	It("falls back to the source when all mirrors are down, and not where that is blocked", func(ctx SpecContext) {

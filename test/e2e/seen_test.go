@@ -104,8 +104,21 @@ func (p perPlace) add(place string, outcome accesslog.Outcome, n int) {
 	p[place][outcome] += n
 }
 
-// sample finds the counters by mirror and by source.
-var sample = regexp.MustCompile(`(?m)^mirrorset_(mirror|source)_requests_total\{(?:mirror|source)="([^"]+)",outcome="([^"]+)"\} (\d+)$`)
+// counted adds what a counter says, unless that is 0.
+func (p perPlace) counted(place, outcome, count string) {
+	GinkgoHelper()
+	n, err := strconv.Atoi(count)
+	Expect(err).NotTo(HaveOccurred())
+	if n > 0 {
+		p.add(place, accesslog.Outcome(outcome), n)
+	}
+}
+
+// The patterns find the counters by mirror and by source, whose labels are in the order of their names.
+var (
+	mirrorSample = regexp.MustCompile(`(?m)^mirrorset_mirror_requests_total\{mirror="([^"]+)",outcome="([^"]+)"\} (\d+)$`)
+	sourceSample = regexp.MustCompile(`(?m)^mirrorset_source_requests_total\{outcome="([^"]+)",source="([^"]+)"\} (\d+)$`)
+)
 
 // metrics are those of the agent about mirrors and about sources.
 func (s *site) metrics(ctx context.Context, token string) (atMirrors, atSources perPlace) {
@@ -114,12 +127,11 @@ func (s *site) metrics(ctx context.Context, token string) (atMirrors, atSources 
 	status, body := scrape(ctx, net.JoinHostPort(ip, "290"), token)
 	Expect(status).To(Equal(http.StatusOK), body)
 	atMirrors, atSources = make(perPlace), make(perPlace)
-	for _, m := range sample.FindAllStringSubmatch(body, -1) {
-		n, err := strconv.Atoi(m[4])
-		Expect(err).NotTo(HaveOccurred())
-		if n > 0 {
-			map[string]perPlace{"mirror": atMirrors, "source": atSources}[m[1]].add(m[2], accesslog.Outcome(m[3]), n)
-		}
+	for _, m := range mirrorSample.FindAllStringSubmatch(body, -1) {
+		atMirrors.counted(m[1], m[2], m[3])
+	}
+	for _, m := range sourceSample.FindAllStringSubmatch(body, -1) {
+		atSources.counted(m[2], m[1], m[3])
 	}
 	return atMirrors, atSources
 }

@@ -35,6 +35,7 @@ func scenesOfSources() []scene {
 		{"a few requests go to the source", hours("0+40x390 15600x35", "0x391 0+1x34"), 14 * time.Hour, refusals},
 		{"a rollout of an image that no mirror has is over", hours("0+40x425", "0x390 0+250x2 500x33"), 14 * time.Hour, refusals},
 		{"nothing was pulled before", hours("0x425", "0x390 0+40x35"), 14 * time.Hour, refusals},
+		{"next to nothing was pulled before", hours("0x100 0+1x20 20x305", "0x390 0+40x35"), 14 * time.Hour, refusals},
 		{"a source is contacted for the first time", hours("0+40x390 15600x35", "_x390 1+40x35", old), late, contacted},
 		{"a source is new", hours("0+40x425", "_x390 1+40x35", fresh), 14 * time.Hour, refusals},
 		{"a source is seldom contacted", hours("0+40x425", "_x250 1+40x25 _x115 1+40x35", old), 14 * time.Hour, contacted},

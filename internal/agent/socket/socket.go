@@ -128,28 +128,28 @@ func (s *Server) pulls(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	to := &lines{to: w, control: http.NewResponseController(w), patience: s.pace.patience}
-	err = to.write(accesslog.Head{Since: s.since})
-	switch {
-	case err != nil:
-	case r.URL.Query().Get("watch") == "true":
-		err = s.watch(r.Context(), log, to)
-	default:
-		for _, p := range log.Pulls() {
-			err = errors.Join(err, to.write(p))
-		}
+	if to.write(accesslog.Head{Since: s.since}) != nil {
+		return // the client is gone, and so it is below
 	}
-	if err != nil {
-		panic(http.ErrAbortHandler) // so that the client does not take what it got for all
+	if r.URL.Query().Get("watch") == "true" {
+		s.watch(r.Context(), log, to)
+		return
+	}
+	for _, p := range log.Pulls() {
+		if to.write(p) != nil {
+			return
+		}
 	}
 }
 
-func (s *Server) watch(ctx context.Context, log *accesslog.Log, to *lines) error {
+// watch goes on until the client or the server ends.
+func (s *Server) watch(ctx context.Context, log *accesslog.Log, to *lines) {
 	var beating sync.WaitGroup
 	defer beating.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	beating.Go(func() { to.beat(ctx, s.pace.heartbeat) })
-	return log.Watch(ctx, func(p accesslog.Pull) error { return to.write(p) })
+	_ = log.Watch(ctx, func(p accesslog.Pull) error { return to.write(p) }) // which fails where the client is gone
 }
 
 // lines are written whole, whoever writes them.

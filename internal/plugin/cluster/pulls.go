@@ -88,9 +88,7 @@ func (c *Cluster) askForPulls(ctx context.Context, node string, command []string
 	wrong := accesslog.Read(printed, head, each)
 	_ = printed.Close() // nor can this
 	if wrong != nil && !errors.Is(wrong, io.EOF) && !errors.Is(wrong, io.ErrUnexpectedEOF) {
-		cancel()
-		<-ended
-		return wrong
+		return wrong // and the command ends with its context
 	}
 	<-ended
 	if failed != nil {

@@ -76,7 +76,7 @@ func TestATryIsSettledByWhatContainerdDoesNext(t *testing.T) { // V2
 			w.head("1").Sent(fails())
 			w.head("2")
 		}, []string{"m.com credentials", "n.com error"}, []string{"1 m.com/x credentials 1", "1 n.com/x error 1"}},
-		"it comes back at the source": {func(w *world) { w.head("0").Sent(wants()); w.head(route.Source) }, []string{"m.com credentials"}, []string{"1 m.com/x credentials 1"}},
+		"it comes back at the source":            {func(w *world) { w.head("0").Sent(wants()); w.head(route.Source) }, []string{"m.com credentials"}, []string{"1 m.com/x credentials 1"}},
 		"it comes back after more than a minute": {func(w *world) { w.head("0").Sent(wants()); time.Sleep(time.Minute); w.head("1") }, []string{"m.com sent"}, []string{"1 m.com/x sent 1"}},
 		"it asks for something else": {func(w *world) {
 			w.head("0").Sent(wants())
