@@ -20,7 +20,7 @@ func TestWhatAnAgentPrintsIsReadStrictlyButForWhatANewerOneAdds(t *testing.T) {
 	for _, tt := range []struct{ name, printed, want, err string }{
 		{"pulls", head + pull + strings.Replace(pull, "x:1", "y:2", 1), "a.com/x:1 a.com/y:2", ""},
 		{"none", head, "", ""},
-		{"empty lines", head + "\n" + pull + "\n\n", "a.com/x:1", ""},
+		{"an empty line", head + "\n" + pull, "", "line 2 is no pull"},
 		{"a newer agent", `{"since":"2026-11-29T18:00:00Z","node":"n"}` + "\n" + strings.Replace(pull, `"id"`, `"what":{"is":"new"},"id"`, 1), "a.com/x:1", ""},
 		{"a very long line", head + strings.Replace(pull, "x:1", strings.Repeat("x", 300<<10)+":1", 1), "a.com/" + strings.Repeat("x", 300<<10) + ":1", ""},
 		{"nothing", "", "", "line 1: EOF"},
@@ -28,6 +28,8 @@ func TestWhatAnAgentPrintsIsReadStrictlyButForWhatANewerOneAdds(t *testing.T) {
 		{"words", "hello\n", "", "line 1 does not say since when pulls are known"},
 		{"another object", head + pull + "{}\n", "a.com/x:1", "line 3 is no pull"},
 		{"words behind it", head + strings.TrimSpace(pull) + " hello\n", "", "line 2 is no pull"},
+		{"no ID", head + strings.Replace(pull, `"id":1,`, "", 1), "", "line 2 is no pull"},
+		{"no time", head + strings.Replace(pull, `"began":"2026-11-29T18:01:00Z",`, "", 1), "", "line 2 is no pull"},
 		{"no image", head + strings.Replace(pull, "a.com/x:1", "", 1), "", "line 2 is no pull"},
 		{"a line that breaks off", head + pull[:20], "", "line 2: it breaks off: unexpected EOF"},
 		{"a line without end", head + strings.Repeat("x", 2<<20), "", "line 2: more than 1048576 characters"},

@@ -180,6 +180,7 @@ func TestAFileDependsOnTheRedirectorIfItNamesNobodyElse(t *testing.T) {
 		"a: *.com -> m.org":                               false,
 		"a: *.com -> m.org [Never]":                       true,
 		"a: s.com -> m.com":                               false,
+		"a: s.com -> m.com [Never]":                       false, // the mirror stands behind it
 		"a: s.com -> m.com [Never]\na: s.com/x -> (none)": true,
 	} {
 		f := projectOn(t, certsd.Node{Redirector: redirector, AllowDefaultHost: true}, sets).Files[0]

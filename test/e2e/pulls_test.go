@@ -36,7 +36,10 @@ var _ = Describe("kubectl mirrors pulls on a real node", func() {
 			Expect(run(s.shell(ctx, line))).To(row, line)
 		}
 		other := createPod(ctx, s.Cluster, s.source.host+"/team/other"+digest, true)
-		Expect(run(s.shell(ctx, "kubectl mirrors pulls "+other.Name))).To(ContainSubstring("No pull of the images of Pod default/" + other.Name))
+		Eventually(func() string {
+			out, _ := s.shell(ctx, "kubectl mirrors pulls "+other.Name).CombinedOutput() // until it is on the node
+			return string(out)
+		}).WithContext(ctx).WithTimeout(time.Minute).Should(SatisfyAll(ContainSubstring(s.source.host+"/team/other"+digest+"   the source (sent)"), Not(ContainSubstring(reference))))
 
 		watching, err := gexec.Start(s.shell(ctx, "exec kubectl mirrors pulls --watch "+cluster.NodeName), GinkgoWriter, GinkgoWriter)
 		Expect(err).NotTo(HaveOccurred())
@@ -49,7 +52,7 @@ var _ = Describe("kubectl mirrors pulls on a real node", func() {
 		Eventually(watching).WithContext(ctx).WithTimeout(time.Minute).Should(gbytes.Say(digest + `\s+` + s.first.host + "/copy"))
 		gone := time.Now()
 		watching.Kill()
-		Eventually(watchers).WithContext(ctx).WithTimeout(2 * time.Minute).WithPolling(100 * time.Millisecond).Should(BeEmpty())
+		Eventually(watchers).WithContext(ctx).WithTimeout(time.Minute).WithPolling(100 * time.Millisecond).Should(BeEmpty())
 		reportTime("the agent's command ended after its reader had gone for", gone)
 	}, nodeTimeout)
 
@@ -82,7 +85,7 @@ func watchers() (all []string) {
 	paths, err := filepath.Glob("/proc/[0-9]*/cmdline")
 	Expect(err).NotTo(HaveOccurred())
 	for _, path := range paths {
-		if text, err := os.ReadFile(path); err == nil && string(text) == strings.Join([]string{"/agent", "pulls", "--watch", ""}, "\x00") { // it may have gone since
+		if text, err := os.ReadFile(path); err == nil && string(text) == strings.Join([]string{"/agent", "pulls", "--watch", "--until-eof", ""}, "\x00") { // it may have gone since
 			all = append(all, path)
 		}
 	}

@@ -8,6 +8,10 @@ package e2e
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"os/exec"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -75,4 +79,46 @@ var _ = Describe("a set in shadow mode", func() {
 			WithContext(ctx).WithTimeout(convergeTimeout).Should(BeEmpty())
 		AddReportEntry("refused", strings.Join(unmirrored, "\n"), ReportEntryVisibilityAlways)
 	}, nodeTimeout)
+
+	It("is watched, looked at and enforced by the commands of docs/how-to/shadow.md", func(ctx SpecContext) {
+		s := newSite(ctx)
+		image, _ := newImage(ctx)
+		s.source.push(ctx, "team/app", image)
+		here := strings.NewReplacer("registry.corp.example:5000", s.first.host, "quay.io", s.source.host)
+		page := here.Replace(howTo("shadow.md"))
+		folder := GinkgoT().TempDir()
+		for i, name := range []string{"mirrors.yaml", "enforced.yaml"} {
+			put(filepath.Join(folder, name), blocksOf(page, "yaml")[i])
+		}
+		DeferCleanup(func(ctx SpecContext) { s.deleteSets(ctx) }, NodeTimeout(2*time.Minute))
+		run := func(block int) (out string, code int) {
+			GinkgoHelper()
+			cmd := s.shell(ctx, blocksOf(page, "bash")[block])
+			cmd.Dir = folder
+			text, err := cmd.CombinedOutput()
+			var exit *exec.ExitError
+			Expect(err == nil || errors.As(err, &exit)).To(BeTrue(), "%v", err)
+			return string(text), cmd.ProcessState.ExitCode()
+		}
+		out, code := run(0)
+		Expect(code).To(BeZero(), out)
+		Expect(out).To(ContainSubstring("NeverContactSource of corp[0] is not enforced; if it were, the pull would be refused"))
+
+		reference := s.source.host + "/team/app:1"
+		s.expectPulled(ctx, reference)
+		Eventually(func() string { out, _ := run(1); return out }).WithContext(ctx).WithTimeout(shadowTimeout).WithPolling(time.Second).Should(
+			And(ContainSubstring(`"images":["`+reference+`"],"nodes":1,"unseenNodes":0`), MatchRegexp(`node\t\[\{"count":1,`), MatchRegexp(`(?m)`+regexp.QuoteMeta(reference)+` .* corp `)))
+
+		out, code = run(2) // the last command of which is the one that counts
+		Expect(code).To(BeZero(), out)
+		Expect(out).To(And(ContainSubstring("<refused>"), ContainSubstring("annotated")))
+		s.expectRefusedAfter(ctx, connect(ctx, s.Socket("/run/containerd/containerd.sock"), ""), reference)
+	}, nodeTimeout)
 })
+
+// expectRefusedAfter waits until an image that the node has is refused to whoever asks for it anew.
+func (s *site) expectRefusedAfter(ctx context.Context, cri *containerdClient, reference string) {
+	GinkgoHelper()
+	Eventually(func() error { _, err := cri.again(ctx, reference); return err }).
+		WithContext(ctx).WithTimeout(convergeTimeout).WithPolling(100 * time.Millisecond).Should(MatchError(ContainSubstring("NeverContactSource of set corp")))
+}

@@ -309,3 +309,12 @@ func checkFindings(t *rapid.T, sets []kinds.Set, result mirrors.Result) {
 		}
 	}
 }
+
+func TestMergingLeavesItsInputAsItIs(t *testing.T) {
+	in := mirrors.Input{Sets: []mirrors.Set{{Object: mirrors.Object{Kind: &kinds.Digest.Kind, Name: "a"}, Enforcement: "shadow", Entries: []mirrors.SetEntry{{Source: "s.com", Mirrors: []string{"m.com"}, Policy: mirrors.NeverContactSource}}}}}
+	for range 2 {
+		if result := shadow.Merge(in); len(result.Watched) != 1 || in.Sets[0].Enforcement != "shadow" {
+			t.Errorf("watched %v, enforcement %q", result.Watched, in.Sets[0].Enforcement)
+		}
+	}
+}

@@ -44,8 +44,8 @@ func TestAPullIsPrintedOnceItHasSettledAndAgainWhenItGoesOn(t *testing.T) {
 	hear("a", since, at(2, "x", try)) // as an agent does that is asked again
 	want(time.Hour, "")
 	hear("a", since, at(2, "x", try, try))
-	hear("a", since.Add(time.Hour), at(2, "x")) // of an agent that was started again
-	want(settle, "a:2/2 a:2/0")
+	hear("a", since.Add(time.Hour), at(3, "x")) // of an agent that was started again
+	want(settle, "a:2/2 a:3/0")
 	for i := range 6 {
 		hear("c", since, at(1, "z", make([]accesslog.Tries, i)...))
 		want(settle-1, map[bool]string{true: "c:1/5"}[i == 5])
@@ -72,15 +72,16 @@ func TestAWatchGoesOnWithTheSuccessorOfAnAgentUntilThereIsNone(t *testing.T) {
 			}
 			return 0
 		case 2:
-			fmt.Fprint(stdout, printed(t, seen[0], seen[1])) // what has not settled is printed at the end
+			fmt.Fprint(stdout, printed(t, seen[0], seen[1]))
 			return 0
 		}
+		fmt.Fprint(stdout, printed(t, seen[2])) // which has not settled, and is printed at the end
 		fmt.Fprintln(stderr, "the pulls of this node are not seen: the kubelet uses CRI-O")
 		return 3
 	})
 	r := f.run(t, "node-1", "--watch")
 	lines := strings.Split(strings.TrimSpace(r.Stdout), "\n")
-	if len(lines) != 3 || !strings.HasPrefix(lines[0], "TIME ") || !strings.Contains(lines[1], "quay.io/shop/web:v1") || !strings.Contains(lines[2], "quay.io/shop/api:v1") {
+	if len(lines) != 4 || !strings.HasPrefix(lines[0], "TIME ") || !strings.Contains(lines[1], "quay.io/shop/web:v1") || !strings.Contains(lines[2], "quay.io/shop/api:v1") || !strings.Contains(lines[3], "quay.io/other/x:v1") {
 		t.Errorf("%s", r.Stdout)
 	}
 	const again = "note: node node-1: its agent has ended; it is asked again\n"

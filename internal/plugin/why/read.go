@@ -21,6 +21,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/diagnosis"
 	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
+	"github.com/mirrorset/mirrorset/internal/payload"
 	"github.com/mirrorset/mirrorset/internal/plugin/cluster"
 	"github.com/mirrorset/mirrorset/internal/registriesconf"
 )
@@ -113,7 +114,10 @@ func (r *reader) readSets(ctx context.Context) error {
 func (r *reader) readPublished(ctx context.Context) error {
 	p, err := r.Published(ctx)
 	switch {
-	case apierrors.IsForbidden(err), apierrors.IsNotFound(err), apierrors.IsUnauthorized(err):
+	case apierrors.IsNotFound(err):
+		r.unknown = append(r.unknown, fmt.Sprintf("what is published: there is no ConfigMap %s in namespace %s; where is Mirrorset installed? See --mirrorset-namespace", payload.ConfigMapName, r.Namespace))
+		return nil
+	case apierrors.IsForbidden(err), apierrors.IsUnauthorized(err):
 		return r.miss("what is published", err)
 	case err != nil && ctx.Err() != nil:
 		return err

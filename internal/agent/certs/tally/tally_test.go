@@ -27,12 +27,12 @@ import (
 const content = "{}"
 
 // server returns a redirector that counts, and its log.
-func server(t *testing.T, rules []mirrors.Rule) (http.Handler, *Tally, *accesslog.Log) {
+func server(t *testing.T, rules []mirrors.Rule, trusted *x509.CertPool) (http.Handler, *Tally, *accesslog.Log) {
 	t.Helper()
 	var s *redirect.Server
 	tally, log := New(func() { s.Settle() }), accesslog.New()
 	s = redirect.New(redirect.Config{
-		Keys: func() []route.Key { return nil }, Roots: x509.NewCertPool, Log: logr.Discard(), Complained: func() {}, Worse: func() {},
+		Keys: func() []route.Key { return nil }, Roots: func() *x509.CertPool { return trusted }, Log: logr.Discard(), Complained: func() {}, Worse: func() {},
 		Pulls: log, Tried: tally.Tried, AtSource: tally.AtSource, WouldRefuse: func(mirrors.Scope, string) {},
 	})
 	watched := map[string]string{"s.com": "shadow"}
@@ -50,7 +50,9 @@ func TestSeriesAreBoundedWhateverIsPulled(t *testing.T) {
 	for i := range sources {
 		rules = append(rules, mirrors.Rule{Source: mirrors.Scope(fmt.Sprint("t.com/", i)), Mirrors: []mirrors.Mirror{{Location: mirrors.Scope(fmt.Sprint(at, "/", i)), Modes: mirrors.ByDigest}}})
 	}
-	s, tally, log := server(t, rules)
+	trusted := x509.NewCertPool()
+	trusted.AddCert(mirror.Certificate())
+	s, tally, log := server(t, rules, trusted)
 	ask := func(entry route.Entry, host, repository string) {
 		path := route.Key("").Path(host, entry) + "/" + repository + "/blobs/" + digest.FromString(content).String() + "?ns=" + host
 		s.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, path, nil))

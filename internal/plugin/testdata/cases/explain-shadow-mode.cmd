@@ -7,3 +7,4 @@ explain registry.old.example/app@sha256:0123456789abcdef0123456789abcdef01234567
 explain quay.io/team/app@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef -f testdata/cases/shadow.yaml
 explain quay.io/team/app:1 -f testdata/cases/shadow.yaml
 explain ghcr.io/example/app:1 -f testdata/cases/shadow-misspelt.yaml
+explain registry.lost.example/team/app:1 -f testdata/cases/shadow-lost.yaml

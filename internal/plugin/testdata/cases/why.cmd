@@ -1,0 +1,3 @@
+why app -n team {cluster}
+why app -n team {cluster} -o json
+why gone -n team {cluster}
