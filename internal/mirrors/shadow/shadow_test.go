@@ -79,6 +79,18 @@ func TestASetInShadowModeWatchesWhatItWouldBlock(t *testing.T) { // V3
 		{"its own mirror", "a: s.com -> m.com, s.com, n.com [Never]", "a", "s.com", "s.com by a/0", ""},
 		{"a mirror in it", "a: s.com -> m.com [Never]\nb: t.com -> s.com/t", "a", "s.com, t.com", "s.com by a/0", ""},
 		{"a mirror that cannot exist", "a: s.com -> blocked.invalid [Never]", "a", "s.com", "s.com by a/0", ""},
+		{"inside a block", "a: s.com -> m.com [Never]\nb: s.com/x -> n.com/x [Never]", "b", "s.com [blocked], s.com/x [blocked]", "", "BlocksTagPulls s.com, BlocksTagPulls s.com/x"},
+		{"inside a wildcard's block", "a: *.s.com -> m.com [Never]\nb: a.s.com/x -> n.com/x [Never]", "b", "*.s.com [blocked], a.s.com/x [blocked]", "", "BlocksTagPulls *.s.com, BlocksTagPulls a.s.com/x, WildcardCollapse *.s.com"},
+		{"inside a block, and another below", "a: s.com -> m.com [Never]\nb: s.com/x -> n.com/x [Never]\nb: s.com/x/y -> n.com/y [Never]", "b", "s.com [blocked], s.com/x [blocked], s.com/x/y [blocked]", "", "BlocksTagPulls s.com, BlocksTagPulls s.com/x, BlocksTagPulls s.com/x/y"},
+		{"inside a block for the other kind", "T a: s.com -> m.com [Never]\nb: s.com/x -> n.com/x [Never]\nT b: s.com/x -> n.com/x [Never]", "b", "s.com [blocked], s.com/x [blocked]", "", "BlocksDigestPulls s.com"},
+		{"beside what opens it", "a: s.com -> m.com [Never]\nb: s.com/x -> n.com/x [Never]\nc: s.com/x -> o.com/x [Allow]", "b", "s.com [blocked], s.com/x", "s.com/x by b/0", "BlocksTagPulls s.com"},
+		{"beside its own set's word", "a: s.com -> m.com [Never]\nb: s.com/x -> n.com/x [Never]\nb: s.com/x -> o.com/x [Allow]", "b", "s.com [blocked], s.com/x [blocked]", "", "BlocksTagPulls s.com, BlocksTagPulls s.com/x"},
+		{"inside a hole", "a: s.com -> m.com [Never]\na: s.com/x -> (none)\nb: s.com/x/y -> n.com/y [Never]", "b", "s.com [blocked], s.com/x, s.com/x/y", "s.com/x/y by b/0", "BlocksTagPulls s.com, CarveOutOpensBlocked s.com/x"},
+		{"a hole below", "a: s.com -> m.com [Never]\nb: s.com/x -> n.com/x [Never]\nc: s.com/x/y -> (none)", "b", "s.com [blocked], s.com/x [blocked], s.com/x/y", "", "BlocksTagPulls s.com, BlocksTagPulls s.com/x, CarveOutOpensBlocked s.com/x/y"},
+		{"what opens nothing that is enforced", "a: s.com -> m.com [Never]\nb: s.com/x -> n.com/x [Allow]", "b", "s.com [blocked], s.com/x", "", "BlocksTagPulls s.com"},
+		{"fails open inside a block", "a: s.com -> m.com [Never]\nb: s.com/x -> Bad/ [Never]", "b", "s.com [blocked]", "", "BlocksTagPulls s.com, InvalidMirror s.com/x"},
+		{"fails open inside its own set's word", "a: s.com -> m.com [Never]\nb: s.com/x -> n.com/x [Allow]\nb: s.com/x/y -> Bad/ [Never]", "b", "s.com [blocked], s.com/x, s.com/x/y [blocked]", "", "BlocksTagPulls s.com, BlocksTagPulls s.com/x/y, InvalidMirror s.com/x/y"},
+		{"keeps the source inside a block", "a: s.com -> m.com [Never]\nb: s.com/x -> s.com/x, Bad/ [Never]", "b", "s.com [blocked], s.com/x [blocked]", "", "BlocksDigestPulls s.com/x, BlocksTagPulls s.com, BlocksTagPulls s.com/x, InvalidMirror s.com/x"},
 		{"fails open", "a: s.com -> Bad/ [Never]", "a", "", "s.com by a/0", "InvalidMirror s.com"},
 		{"fails open beside others", "a: s.com -> Bad/ [Never]\nb: s.com -> m.com", "a", "s.com", "s.com by a/0", "InvalidMirror s.com"},
 		{"fails open below others", "a: s.com/x -> Bad/ [Never]\nb: s.com -> m.com\nT c: s.com/x/y -> m.com/y", "a", "s.com, s.com/x/y", "s.com/x by a/0, s.com/x/y by a/0", "InvalidMirror s.com/x"},
@@ -198,10 +210,13 @@ func TestRulesThatCouldNotBeEnforcedAreNotWatched(t *testing.T) { // V4
 
 // drawSets draws sets of both kinds, whose sources nest, and of which some are in shadow mode.
 func drawSets(t *rapid.T) []kinds.Set {
-	source := rapid.SampledFrom([]string{"s.com", "s.com/x", "s.com/x/y", "*.s.com", "a.s.com", "m.com", "m.com/x", "s.com/"})
+	source := rapid.SampledFrom([]string{"s.com", "s.com/x", "s.com/x/y", "s.com", "s.com/x", "s.com/x/y", "*.s.com", "a.s.com", "m.com", "m.com/x", "s.com/"})
 	place := rapid.SampledFrom([]string{"m.com", "n.com/x", "s.com", "s.com/x", "mirror", "Bad/", "blocked.invalid"})
 	var text strings.Builder
-	for range rapid.IntRange(1, 7).Draw(t, "entries") {
+	if rapid.Bool().Draw(t, "a block") {
+		text.WriteString("c: s.com -> m.com [Never]\n")
+	}
+	for range rapid.IntRange(1, 9).Draw(t, "entries") {
 		places := rapid.SliceOfNDistinct(place, 0, 3, rapid.ID).Draw(t, "mirrors")
 		if len(places) == 0 {
 			places = []string{"(none)"}
@@ -219,6 +234,11 @@ func drawSets(t *rapid.T) []kinds.Set {
 		}
 	}
 	return sets
+}
+
+// others returns the sets that are not in shadow mode.
+func others(sets []kinds.Set) []kinds.Set {
+	return slices.DeleteFunc(slices.Clone(sets), func(s kinds.Set) bool { return s.GetAnnotations()[mirrors.EnforcementAnnotation] != "" })
 }
 
 // withoutPolicies returns the sets with no policy that would block on those in shadow mode, and without the annotation.
@@ -247,30 +267,37 @@ func blocked(rules []mirrors.Rule) map[mirrors.Scope][]mirrors.Entry {
 	return all
 }
 
-// TestWatchedIsWhatEnforcingBlocks is V3: rules are those without the policies of sets in shadow mode, and what is watched is what is blocked
-// more once nobody has the annotation.
+// TestWatchedIsWhatEnforcingBlocks is V3: what is blocked is what is blocked both without the sets in shadow mode and with these enforced, what is
+// watched is what is blocked more once nobody has the annotation, and all else of the rules is as without the policies of sets in shadow mode.
 func TestWatchedIsWhatEnforcingBlocks(t *testing.T) {
-	watches := 0
+	watches, keeps := 0, 0
 	rapid.Check(t, func(t *rapid.T) {
 		sets := drawSets(t)
-		result, none, enforced := kinds.Merge(sets, nil), kinds.Merge(withoutPolicies(sets), nil), kinds.Merge(kinds.Enforced(sets), nil)
-		if !reflect.DeepEqual(result.Rules, none.Rules) {
-			t.Fatalf("rules:\n %+v\nwithout policies:\n %+v", result.Rules, none.Rules)
+		result, none, enforced, without := kinds.Merge(sets, nil), kinds.Merge(withoutPolicies(sets), nil), kinds.Merge(kinds.Enforced(sets), nil), kinds.Merge(others(sets), nil)
+		if len(none.Watched)+len(enforced.Watched)+len(without.Watched) > 0 {
+			t.Fatalf("watched without sets in shadow mode: %v, %v, %v", none.Watched, enforced.Watched, without.Watched)
 		}
-		if len(none.Watched)+len(enforced.Watched) > 0 {
-			t.Fatalf("watched without sets in shadow mode: %v, %v", none.Watched, enforced.Watched)
-		}
+		keeps += checkRules(t, sets, result.Rules, none.Rules, without.Rules)
 		want, got := blocked(enforced.Rules), make(map[mirrors.Scope][]mirrors.Entry)
 		for source := range blocked(result.Rules) {
-			if want[source] == nil {
+			if !isBlocked(enforced.Rules, source) {
 				t.Fatalf("%s is open once all is enforced", source)
 			}
-			delete(want, source)
+		}
+		for source := range want {
+			for _, name := range []mirrors.Scope{source, source + "/deep"} {
+				if is, should := isBlocked(result.Rules, name), isBlocked(without.Rules, name) && isBlocked(enforced.Rules, name); is != should {
+					t.Fatalf("%s is blocked: %t; without the sets in shadow mode: %t", name, is, isBlocked(without.Rules, name))
+				}
+			}
+			if isBlocked(without.Rules, source) {
+				delete(want, source)
+			}
 		}
 		for _, w := range result.Watched {
 			got[w.Source] = w.By
 			for _, e := range w.By {
-				if kinds.Find(sets, e.Object).GetAnnotations()[mirrors.EnforcementAnnotation] == "" {
+				if !isInShadowMode(sets, e) {
 					t.Fatalf("%s is watched by %s, which is not in shadow mode", w.Source, e.Label())
 				}
 			}
@@ -284,9 +311,73 @@ func TestWatchedIsWhatEnforcingBlocks(t *testing.T) {
 		watches += len(got)
 		checkFindings(t, sets, result)
 	})
-	if watches < 20 {
-		t.Errorf("%d sources were watched, which is too few to count", watches)
+	if watches < 20 || keeps < 5 {
+		t.Errorf("%d sources were watched, and %d kept blocked, which is too few to count", watches, keeps)
 	}
+}
+
+// isInShadowMode tells it of the set that an entry is of.
+func isInShadowMode(sets []kinds.Set, e mirrors.Entry) bool {
+	return kinds.Find(sets, e.Object).GetAnnotations()[mirrors.EnforcementAnnotation] != ""
+}
+
+// isBlocked tells whether rules block a name, or all of a source.
+func isBlocked(rules []mirrors.Rule, name mirrors.Scope) bool {
+	index := mirrors.NewIndex(rules)
+	if source := mirrors.Scope(strings.TrimSuffix(string(name), "/deep")); source != name && source.IsWildcard() {
+		name = "deep" + source[1:]
+	}
+	rule := index.At(name)
+	if rule == nil && !name.IsWildcard() {
+		rule = index.Resolve(mirrors.Reference{Name: string(name)}).Rule
+	} else if rule == nil {
+		rule = index.Enclosing(name)
+	}
+	return rule != nil && rule.Blocked
+}
+
+// checkRules compares rules with those without the policies of sets in shadow mode, and returns how many are blocked more, each by what blocks it without
+// these sets.
+func checkRules(t *rapid.T, sets []kinds.Set, rules, none, without []mirrors.Rule) (more int) {
+	before, by := mirrors.NewIndex(none), mirrors.NewIndex(without)
+	for _, rule := range rules {
+		was := before.At(rule.Source)
+		if was != nil && !rule.Blocked && !reflect.DeepEqual(rule, *was) {
+			t.Fatalf("rule:\n %+v\nwithout policies:\n %+v", rule, *was)
+		}
+		if was == nil && (!rule.Blocked || !slices.ContainsFunc(rule.From, func(e mirrors.Entry) bool { return isInShadowMode(sets, e) })) {
+			t.Fatalf("there is a rule that nobody asked for: %+v", rule)
+		}
+		if was != nil && !slices.Equal(locations(rule), locations(*was)) {
+			t.Fatalf("mirrors of %s: %q, without policies: %q", rule.Source, locations(rule), locations(*was))
+		}
+		if !rule.Blocked || was != nil && was.Blocked {
+			continue
+		}
+		more++
+		blocker := by.At(rule.Source)
+		if blocker == nil {
+			blocker = by.Enclosing(rule.Source)
+		}
+		if !reflect.DeepEqual(rule.BlockedBy, blocker.BlockedBy) {
+			t.Fatalf("%s is blocked by %v, and without the sets in shadow mode by %v", rule.Source, rule.BlockedBy, blocker.BlockedBy)
+		}
+	}
+	if len(rules)-more > len(none) || len(rules) < len(none) {
+		t.Fatalf("%d rules, without policies %d", len(rules), len(none))
+	}
+	return more
+}
+
+// locations are those of a rule's mirrors, but for the source itself.
+func locations(rule mirrors.Rule) (all []string) {
+	for _, m := range rule.Mirrors {
+		if m.Location != rule.Source {
+			all = append(all, fmt.Sprintf("%s for a %s", m.Location, m.Modes))
+		}
+	}
+	slices.Sort(all)
+	return all
 }
 
 // checkFindings wants nothing said of a block that there is not, and no set in shadow mode named for what it does not do.

@@ -21,8 +21,10 @@ a: s.com/open -> m.com
 a: docker.io -> m.com
 a: shut.com -> w.com, m.com [Never]
 a: *.wild.com -> m.com
-a: self.com -> self.com`
-	watched := map[string]string{"s.com": "a, b", "w.com": "c", "bare.com/x": "d", "docker.io": "e", "*.wild.com": "f", "self.com": "g", "": "h", "../escape": "i"}
+a: self.com -> self.com
+a: broad.com -> m.com
+T a: tags.com -> n.com`
+	watched := map[string]string{"s.com": "a, b", "w.com": "c", "bare.com/x": "d", "docker.io": "e", "*.wild.com": "f", "self.com": "g", "": "h", "../escape": "i", "broad.com/lost": "j", "tags.com": "k"}
 	parsed, err := mirrorstest.Parse(sets)
 	if err != nil {
 		t.Fatal(err)
