@@ -17,6 +17,7 @@ import (
 
 func TestARequestWouldBeRefusedWhereItWouldBeIfTheSetsWereEnforced(t *testing.T) { // V5
 	const sets = `a: s.com -> m.com, n.com, w.com
+T a: s.com -> m.com, n.com, w.com
 a: s.com/open -> m.com
 a: docker.io -> m.com
 a: shut.com -> w.com, m.com [Never]
