@@ -106,6 +106,13 @@ func TestASetInShadowModeWatchesWhatItWouldBlock(t *testing.T) { // V3
 	}
 }
 
+func TestWhatKeepsASourceBlockedHasAPartInItsRule(t *testing.T) { // V3
+	rule := merge(t, "a: s.com -> m.com [Never]\nb: s.com/x -> n.com/x [Never]", "b").Rules[1]
+	if names, by := mirrors.Names(rule.Entries()), mirrors.Names(rule.BlockedBy); names != "a, b" || by != "a" {
+		t.Errorf("%s is of %s and blocked by %s", rule.Source, names, by)
+	}
+}
+
 func TestASetSaysThatItIsInShadowMode(t *testing.T) { // V3
 	for _, c := range []struct{ sets, want string }{
 		{"a: s.com -> m.com [Never]\na: t.com -> m.com [Never]", `the set is in shadow mode, so NeverContactSource is not enforced; it would block "s.com", "t.com"; to enforce it, take the annotation mirrorset.io/enforcement away`},

@@ -56,11 +56,12 @@ T a: tags.com/x/y -> w.com`
 		"another one of a source that is blocked": {image: "shut.com/x", to: "m.com/x"},
 		"a mirror on Docker Hub":                  {image: "s.com/x", to: "registry-1.docker.io/library/x", want: "s.com docker.io: a, b, e"},
 		"a mirror of a broader source that would not have its mirrors": {image: "broad.com/lost/x", to: "m.com/lost/x", left: []string{"n.com/lost/x"}, want: "broad.com/lost: j"},
-		"one beside that":   {image: "broad.com/x", to: "m.com/x"},
-		"a mirror for tags": {image: "tags.com/x", to: "n.com/x"}, // by digest it is a find (T10)
-		"one behind a mirror that would not be asked": {image: "tags.com/x", to: "w.com/x", left: []string{"n.com/x"}},
-		"a mirror for tags in a watched source":       {image: "tags.com/x/y", to: "w.com", want: "tags.com/x/y w.com: k, c"},
-		"the source, among its own mirrors":           {image: "self.com/x", to: "self.com/x", want: "self.com: g"},
+		"another place of a mirror's registry":                         {image: "s.com/x", to: "m.com/else", want: "s.com: a, b"},
+		"one beside that":                                              {image: "broad.com/x", to: "m.com/x"},
+		"a mirror for tags":                                            {image: "tags.com/x", to: "n.com/x"}, // by digest it is a find (T10)
+		"one behind a mirror that would not be asked":                  {image: "tags.com/x", to: "w.com/x", left: []string{"n.com/x"}},
+		"a mirror for tags in a watched source":                        {image: "tags.com/x/y", to: "w.com", want: "tags.com/x/y w.com: k, c"},
+		"the source, among its own mirrors":                            {image: "self.com/x", to: "self.com/x", want: "self.com: g"},
 	} {
 		host, repository, _ := strings.Cut(c.image, "/")
 		target := func(name string) route.Target {
