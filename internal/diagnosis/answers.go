@@ -149,7 +149,7 @@ func upTo(text string, ends ...string) string {
 // over says why what a mirror came to may be so no more: it has served the same node since, or what the node was granted has changed.
 func (v *view) over(a answer) string {
 	at := v.at()
-	if a.isSource || a.state == missing || a.state == has || at.IsZero() {
+	if at.IsZero() {
 		return ""
 	}
 	for _, p := range v.Log.Pulls {

@@ -77,6 +77,10 @@ func TestWhatIsInForceTellsTheCause(t *testing.T) {
 			fails(refusal(""), by(t, set("30-airgap", "quay.io/team", mirrors.NeverContactSource, "first.example:5000/copy", "second.example", "third.example")), down, on(func(n *diagnosis.Node) { n.AppliedAt = at(60) })),
 			[]diagnosis.Cause{diagnosis.RulesChanged}, nil,
 		},
+		"rules that came since, and block": {
+			fails(lost(byDigest), by(t, closed), saw("", try(first, accesslog.Missing, ""), try(second, accesslog.Missing, ""), source(accesslog.Sent)), on(func(n *diagnosis.Node) { n.AppliedAt = at(60) })),
+			[]diagnosis.Cause{diagnosis.RulesChanged}, nil,
+		},
 		"a source that is blocked no more": {fails(refusal(""), by(t, open), unseen, on(func(n *diagnosis.Node) { n.AppliedAt = at(-600) })), []diagnosis.Cause{diagnosis.RulesChanged}, []string{"it is blocked no more"}},
 		"neither sets nor rules are known": {fails(refusal("")), []diagnosis.Cause{diagnosis.Undecided}, []string{"403 Forbidden", "!00112233"}},
 		"the sets alone are known":         {fails(refusal(""), down, func(c *diagnosis.Case) { c.Sets = rules(t, c, closed) }), []diagnosis.Cause{diagnosis.MirrorDown}, nil},

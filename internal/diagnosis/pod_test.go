@@ -50,10 +50,11 @@ func TestWhatThePodSaysItselfTellsTheCause(t *testing.T) {
 			fails("failed to pull and unpack image: no match for platform in manifest sha256:01: not found", by(t, closed), saw("", try(first, accesslog.Served, ""))),
 			diagnosis.WrongPlatform, []string{"as mirror " + first + " had it"},
 		},
-		"CRI-O's word for that":   {fails(`choosing image instance: no image found in image index for architecture "arm64", variant "v8", OS "linux"`, crio, by(t, closed)), diagnosis.WrongPlatform, nil},
-		"an image on its way":     {fails("", by(t, closed), is("ContainerCreating", "", pulling), saw("", try(first, accesslog.Silent, ""))), diagnosis.Pulling, []string{"since 2026-11-29T18:00:50Z", "so far, mirror " + first + " did not answer in time"}},
-		"an image that has come":  {fails("", is("ContainerCreating", "", pulling, diagnosis.Event{Reason: "Pulled", At: at(1)})), diagnosis.NotTheImage, nil},
-		"an image of another one": {fails("", is("ContainerCreating", "", diagnosis.Event{Reason: "Pulling", Message: `Pulling image "other"`, At: now})), diagnosis.NotTheImage, nil},
+		"CRI-O's word for that":        {fails(`choosing image instance: no image found in image index for architecture "arm64", variant "v8", OS "linux"`, crio, by(t, closed)), diagnosis.WrongPlatform, nil},
+		"an image on its way":          {fails("", by(t, closed), is("ContainerCreating", "", pulling), saw("", try(first, accesslog.Silent, ""))), diagnosis.Pulling, []string{"since 2026-11-29T18:00:50Z", "so far, mirror " + first + " did not answer in time"}},
+		"one without a tag on its way": {fails("", image("quay.io/team/app"), is("ContainerCreating", "", diagnosis.Event{Reason: "Pulling", Message: `Pulling image "quay.io/team/app:latest"`, At: now})), diagnosis.Pulling, nil},
+		"an image that has come":       {fails("", is("ContainerCreating", "", pulling, diagnosis.Event{Reason: "Pulled", At: at(1)})), diagnosis.NotTheImage, nil},
+		"an image of another one":      {fails("", is("ContainerCreating", "", diagnosis.Event{Reason: "Pulling", Message: `Pulling image "other"`, At: now})), diagnosis.NotTheImage, nil},
 	} {
 		t.Run(name, func(t *testing.T) { want(t, diagnosis.Diagnose(tt.c), []diagnosis.Cause{tt.cause}, tt.texts...) })
 	}
