@@ -39,7 +39,6 @@ type Source func() (*accesslog.Log, error)
 type Server struct {
 	source   Source
 	patience time.Duration
-	since    time.Time
 	clients  chan struct{}
 	http     http.Server
 	ended    chan error
@@ -62,7 +61,7 @@ func listen(path string, source Source, patience time.Duration) (*Server, error)
 	if err := os.Chmod(path, 0o600); err != nil { // until then, an ordinary umask keeps others from writing, and so from asking
 		return nil, errors.Join(err, listener.Close())
 	}
-	s := &Server{source: source, patience: patience, since: time.Now(), clients: make(chan struct{}, maxClients), ended: make(chan error, 1)}
+	s := &Server{source: source, patience: patience, clients: make(chan struct{}, maxClients), ended: make(chan error, 1)}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+pullsPath, s.bounded(s.pulls))
 	s.http = http.Server{Handler: mux, ReadHeaderTimeout: patience, IdleTimeout: patience, ErrorLog: stdlog.New(io.Discard, "", 0)}
@@ -119,7 +118,7 @@ func (s *Server) pulls(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	to := &lines{to: w, control: http.NewResponseController(w), patience: s.patience}
-	if to.write(accesslog.Head{Since: s.since}) != nil {
+	if to.write(accesslog.Head{Since: log.Since()}) != nil {
 		return // the client is gone, and so it is below
 	}
 	if r.URL.Query().Get("watch") == "true" {
