@@ -59,7 +59,7 @@ func (v *view) hasMirrors() bool {
 func (v *view) evidence() []Evidence {
 	all := []Evidence{}
 	add := func(at time.Time, of, format string, args ...any) {
-		e := Evidence{Of: of, Text: harmless(fmt.Sprintf(format, args...))}
+		e := Evidence{Of: of, Text: cut(harmless(fmt.Sprintf(format, args...)), longest/8)}
 		if !at.IsZero() {
 			at = at.UTC().Truncate(time.Second)
 			e.At = &at
