@@ -82,14 +82,21 @@ func (v *view) told() (all []answer) {
 		for _, before := range []string{"[" + s.Location + ": ", "): " + s.Location + ": ", "; mirror " + v.placeOf(s) + ": "} {
 			if _, why, ok := strings.Cut(v.text, before); ok {
 				why = upTo(why, "]\n[", "]): ", "; mirror ", "\n")
-				all = append(all, answer{place: v.placeOf(s), isSource: v.isSource(s), state: read(v.nameless(why)), why: why})
+				a := answer{place: v.placeOf(s), isSource: v.isSource(s), state: read(v.nameless(why)), why: why}
+				if toldStranger.MatchString(why) {
+					a.state = cameBack
+				}
+				all = append(all, a)
 			}
 		}
 	}
 	whole := read(v.nameless(v.text))
 	host, isRedirector := hostOf(v.text)
-	at := v.placesAt(host)
-	only, isOne := v.onlyAsked()
+	at, isToken := v.placesAt(host), strings.Contains(v.text, "failed to authorize") // which names the token server
+	if isToken {
+		at = nil
+	}
+	visited := v.onlyVisited()
 	switch {
 	case whole == blocked && v.rules().Blocked:
 		all = append(all, answer{place: v.Image.Name, isSource: true, state: blocked})
@@ -104,10 +111,33 @@ func (v *view) told() (all []answer) {
 	case len(v.rules().PullSources) == 1 && (whole != missing || v.isStraight()): // there is nobody else whom it could be about
 		s := v.rules().PullSources[0]
 		all = append(all, answer{place: v.placeOf(s), isSource: v.isSource(s), state: whole, why: v.text})
-	case isOne && (whole != missing || host != ""):
-		all = append(all, answer{place: only.Place, isSource: only.Source, state: whole, why: v.text})
+	case visited != nil && whole == refusing && host != "" && !isToken: // a storage, which knows no logins
+		if visited.Source {
+			all = append(all, answer{place: visited.Place, isSource: true, state: failing, why: v.text})
+		}
+	case visited != nil && (whole != missing || host != ""):
+		all = append(all, answer{place: visited.Place, isSource: visited.Source, state: whole, why: v.text})
 	}
 	return all
+}
+
+// onlyVisited returns the place that the redirector sent the runtime to, if it was one alone, so that nobody else can have answered the runtime.
+func (v *view) onlyVisited() (only *accesslog.Tries) {
+	if v.pull == nil {
+		return nil
+	}
+	for i, t := range v.pull.Tries {
+		switch t.Outcome {
+		case accesslog.CameBack, accesslog.Sent:
+			if only != nil && only.Place != t.Place {
+				return nil
+			}
+			only = &v.pull.Tries[i]
+		case accesslog.Served, accesslog.Error: // where it was sent as well, or not
+			return nil
+		}
+	}
+	return only
 }
 
 // isStraight tells whether the runtime asks no place before the only one. The redirector answers 404 for each rank that an image has no mirror of, and
@@ -168,7 +198,7 @@ func (v *view) over(a answer) string {
 			return "it has answered the node since, at " + clock(p.Began)
 		}
 	}
-	if granted := v.Granted; granted.After(at) && (a.state == refusing || a.state == untrusted) {
+	if granted := v.Granted; granted.After(at) && (a.state == refusing || a.state == untrusted || a.state == cameBack) {
 		return "the logins or authorities for mirrors have been changed since, at " + clock(granted)
 	}
 	return ""
@@ -177,7 +207,7 @@ func (v *view) over(a answer) string {
 // settles tells whether a later try shows that a mirror is not any more as it was.
 func settles(t accesslog.Tries, a answer) bool {
 	switch a.state {
-	case refusing:
+	case refusing, cameBack:
 		return t.Place == a.place && t.Outcome == accesslog.Served
 	case wrong, limited, incomplete, patchy:
 		return false

@@ -76,7 +76,7 @@ const (
 	NobodyHasIt Cause = "NobodyHasIt"
 	// NobodyGaveIt: no mirror has the image, and the source did not give it, for a reason that cannot be told.
 	NobodyGaveIt Cause = "NobodyGaveIt"
-	// CameBack: the runtime was sent to a mirror that has the image, and came back without it.
+	// CameBack: the runtime was sent to a mirror, and came back without the image. Why was not seen.
 	CameBack Cause = "CameBack"
 	// Undecided: what is known does not tell.
 	Undecided Cause = "Undecided"

@@ -47,26 +47,6 @@ func (v *view) wrongSomewhere() *Finding {
 	}
 }
 
-// onlyAsked returns the place that the runtime was sent to, if it was one alone and no place was seen to have the image: nobody else can have answered the
-// runtime then, whatever host its message names, as that of a token server.
-func (v *view) onlyAsked() (only accesslog.Tries, isOne bool) {
-	if v.pull == nil {
-		return only, false
-	}
-	for _, t := range v.pull.Tries {
-		switch t.Outcome {
-		case accesslog.Sent:
-			if isOne && only.Place != t.Place {
-				return only, false
-			}
-			only, isOne = t, true
-		case accesslog.Served, accesslog.Error: // it may have been sent there as well
-			return only, false
-		}
-	}
-	return only, isOne
-}
-
 // isFirst tells whether a place was the first one that the runtime can have got anything from, and so gave the manifest: nothing is asked for before that.
 func (v *view) isFirst(a answer) bool {
 	gave := v.gave()

@@ -14,20 +14,20 @@ import (
 // causes are those of what a mirror came to.
 var causes = map[state]Cause{
 	wrong: WrongContent, untrusted: UnknownAuthority, uncertified: BadCertificate, early: BadCertificate, refusing: LoginWanted,
-	proxied: MirrorDown, silent: MirrorDown, unreachable: MirrorDown, failing: MirrorDown, limited: RateLimited,
+	proxied: MirrorDown, silent: MirrorDown, unreachable: MirrorDown, failing: MirrorDown, limited: RateLimited, cameBack: CameBack,
 }
 
 // places judges the attempt by what each place came to: first the mirrors, because they are tried first, and each that did not say that it lacks the image
-// could have given it; and then the source.
+// could have given it; and then the source. A mirror that the runtime came back from may lack it, so what is certain of the source counts before that.
 func places(v *view) (*Finding, bool) {
 	worst, over := v.worstMirror()
 	source := v.sourceAnswer()
 	switch {
 	case v.isWrong() && (worst == nil || worst.state != wrong) && (source == nil || source.state != wrong):
 		return v.wrongSomewhere(), true
-	case worst != nil:
+	case worst != nil && worst.state != cameBack:
 		return v.finding(causes[worst.state], "", v.remedyFor(*worst)), true
-	case over != nil:
+	case over != nil && worst == nil:
 		return v.finding(Mended, "; "+over.over+", so this may be over", again), true
 	case v.decidesIncomplete(source) != nil:
 		return v.finding(Incomplete, "", v.remedyFor(*v.decidesIncomplete(source))), true
@@ -39,6 +39,9 @@ func places(v *view) (*Finding, bool) {
 		return v.finding(cause, "", v.remedyFor(*source)), true
 	case source != nil && source.state == limited:
 		return v.finding(RateLimited, "", v.remedyFor(*source)), true
+	case worst != nil:
+		more := "; whether access was refused or the image is missing there, only the runtime saw: the redirector, which asked without a login, was refused, and most registries refuse strangers what everybody may read as well"
+		return v.finding(CameBack, more, v.remedyFor(*worst)), true
 	}
 	return v.nobody(source), true
 }

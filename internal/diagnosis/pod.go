@@ -139,7 +139,7 @@ func kubeletRefuses(v *view) (*Finding, bool) {
 		return &Finding{Cause: NodeTrouble, Message: "the node's runtime cannot tell whether it has the image: " + v.text + "; " + noPart, Remedy: v.lookAtRuntime()}, true
 	case v.Container.Reason == reasonSignature:
 		return &Finding{
-			Cause: NodeTrouble, Message: "the node's runtime does not take the image's signature: " + harmless(v.text),
+			Cause: NodeTrouble, Message: "the node's runtime does not take the image's signature: " + v.text,
 			Remedy: "Look at its policy for signatures, /etc/containers/policy.json on the node, and at where the signatures of the image are.",
 		}, true
 	}

@@ -45,6 +45,9 @@ func (v *view) remedyFor(a answer) string {
 		return "Have " + a.host() + " present a good certificate for its name; or, if everybody may read what it sends, call it insecure by the annotation mirrorset.io/insecure-mirrors of the set."
 	case a.state == refusing:
 		return v.login(a, check)
+	case a.state == cameBack:
+		return fmt.Sprintf("%s tells which, as it asks with the logins that nodes have.\nIf %s does not have the image, push it there. If it refuses access, give the nodes a login for it, in the Secret mirror-credentials:\n%s\nSee docs/how-to/private-mirror.md.",
+			check, a.place, v.secret(a))
 	case a.state == limited:
 		return "Wait until " + a.host() + " takes requests again, or give the source another mirror."
 	}
@@ -75,8 +78,13 @@ func (v *view) login(a answer, check string) string {
 	if strings.Contains(a.why, "refuses the login") {
 		return fmt.Sprintf("Put the right login for %s into Secret mirror-credentials of namespace %s. Then: %s\nSee docs/how-to/private-mirror.md.", a.host(), v.Installed, check)
 	}
-	return fmt.Sprintf("Give the nodes a login for it, in the Secret mirror-credentials:\nkubectl -n %s create secret docker-registry mirror-credentials --docker-server=%s --docker-username=USER --docker-password=PASSWORD\n"+
-		"If the Secret is there already, add the login to it, or put it right. Then: %s\nSee docs/how-to/private-mirror.md.", v.Installed, a.host(), check)
+	return fmt.Sprintf("Give the nodes a login for it, in the Secret mirror-credentials:\n%s Then: %s\nSee docs/how-to/private-mirror.md.", v.secret(a), check)
+}
+
+// secret is the command that has a login for a mirror in the Secret.
+func (v *view) secret(a answer) string {
+	return fmt.Sprintf("kubectl -n %s create secret docker-registry mirror-credentials --docker-server=%s --docker-username=USER --docker-password=PASSWORD\n"+
+		"If the Secret is there already, add the login to it, or put it right.", v.Installed, a.host())
 }
 
 // reach is what to do about a mirror that does not answer as it should.

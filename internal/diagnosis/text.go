@@ -44,7 +44,7 @@ var hashes = regexp.MustCompile(`\b(sha256:[0-9a-f]{8})[0-9a-f]{56}\b`)
 func (v *view) quote() string {
 	said := oneLine(v.text)
 	said = strings.TrimPrefix(said, begins.FindString(said))
-	said = cut(hashes.ReplaceAllString(harmless(said), "$1.."), quoted)
+	said = cut(hashes.ReplaceAllString(said, "$1.."), quoted)
 	if said == "" {
 		return ""
 	}

@@ -85,6 +85,7 @@ func TestTheOnlyPlaceThatWasAskedIsTheOneThatAnswered(t *testing.T) {
 		"a token server that fails":     {token("anonymous", "503 Service Unavailable"), lacks, diagnosis.SourceDown, []string{"the source failed"}},
 		"a network of caches is silent": {`failed to copy: httpReadSeeker: failed open: failed to do request: Get "https://cdn.example/aa": dial tcp 1.2.3.4:443: i/o timeout`, lacks, diagnosis.SourceDown, []string{"the source did not answer in time"}},
 		"a network of caches lacks it":  {`failed to copy: httpReadSeeker: failed open: content at https://cdn.example/aa not found: not found`, lacks, diagnosis.NobodyHasIt, []string{"the source did not have it"}},
+		"a storage refuses":             {`failed to copy: httpReadSeeker: failed open: unexpected status from GET request to https://cdn.example/aa: 403 Forbidden`, lacks, diagnosis.SourceDown, []string{"the source failed", "403 Forbidden", "!imagePullSecret"}},
 		"not found, of no host":         {app + ": not found", lacks, diagnosis.NobodyGaveIt, nil},
 		"another mirror may have said it": {
 			denied, saw("", try(mirror, accesslog.Sent, ""), try("second.example/acme/app", accesslog.Missing, ""), sent), diagnosis.Undecided, []string{"pull access denied"},
