@@ -4,6 +4,7 @@
 package diagnosis_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -45,6 +46,14 @@ func TestTheAnswersOfAnAttemptTellTheCause(t *testing.T) {
 		"a mirror has other content": {
 			fails(refusal(""), by(t, closed), saw("x", try(first, accesslog.WrongContent, "its manifest is another one"), try(second, accesslog.Silent, ""))),
 			diagnosis.WrongContent, []string{"mirror " + first + " had other content under the digest, mirror " + second + " did not answer in time"},
+		},
+		"the second has other content": {
+			fails(refusal(""), by(t, closed), saw("x", try(first, accesslog.Silent, ""), try(second, accesslog.WrongContent, ""))),
+			diagnosis.WrongContent, []string{"Push the image to " + second},
+		},
+		"no mirror is for tags, and the source did not give it": {
+			fails(lost(byTag), image(byTag), by(t, open), saw("", source(accesslog.Sent))),
+			diagnosis.Undecided, []string{"the runtime was sent to the source, and did not get it there", "not found"},
 		},
 		"a mirror wants a login": {
 			fails(refusal(""), by(t, closed), saw("x", try(first, accesslog.Credentials, refused401), try(second, accesslog.Missing, ""))),
@@ -117,7 +126,15 @@ func TestTheRuntimesMessageTellsTheCauseWherePullsAreNotSeen(t *testing.T) {
 			fails(refusal("; mirror "+first+": it answered 404 Not Found; mirror "+second+": it does not answer within 10s"), by(t, closed), unseen),
 			diagnosis.MirrorDown, []string{"mirror " + second + " did not answer in time, mirror " + first + " did not have it, and source"},
 		},
-		"the refusal names one mirror of two":            {fails(refusal("; mirror "+first+": it answered 404 Not Found"), by(t, closed), unseen), diagnosis.Undecided, []string{"mirror " + first + " did not have it", "kubectl mirrors check"}},
+		"the refusal names one mirror of two": {fails(refusal("; mirror "+first+": it answered 404 Not Found"), by(t, closed), unseen), diagnosis.Undecided, []string{"mirror " + first + " did not have it", "kubectl mirrors check"}},
+		"containerd names a host that two mirrors are on": {
+			fails(`failed to do request: Head "https://first.example:5000/v2/copy/app/manifests/sha256:01": x509: certificate signed by unknown authority`, by(t, set("10", "quay.io/team", "", "first.example:5000/copy", "first.example:5000/other")), unseen),
+			diagnosis.Undecided, []string{"x509"},
+		},
+		"containerd names Docker Hub by its other name": {
+			fails(`failed to do request: Head "https://registry-1.docker.io/v2/team/app/manifests/1": dial tcp: lookup registry-1.docker.io: no such host`, image("docker.io/team/app:1"), by(t, set("10", "docker.io/team", "", "first.example:5000/copy")), unseen),
+			diagnosis.SourceDown, nil,
+		},
 		"the refusal names none":                         {fails(refusal(""), by(t, closed), unseen), diagnosis.Undecided, []string{"is blocked by 30-airgap"}},
 		"containerd's not found, which has many reasons": {fails(lost(byDigest), by(t, open), unseen), diagnosis.Undecided, []string{"not found"}},
 		"CRI-O, nobody has it":                           {fails(failed(unknownManifest, unknownManifest, isBlocked), crio, by(t, closed)), diagnosis.NobodyHasIt, []string{"mirrors " + first + " and " + second + " did not have it", "is blocked by 30-airgap"}},
@@ -198,17 +215,18 @@ func TestOnlyThePullOfTheAttemptTellsOfIt(t *testing.T) {
 	for name, tt := range map[string]struct {
 		c     diagnosis.Case
 		cause diagnosis.Cause
+		texts []string
 	}{
-		"an older one as well":         {fails(refusal(""), by(t, closed), older, this), diagnosis.NobodyHasIt},
-		"an older one alone":           {fails(refusal(""), by(t, closed), older), diagnosis.Undecided},
-		"one of an attempt that runs":  {fails(refusal(""), again, by(t, closed), this, later), diagnosis.NobodyHasIt},
-		"one that no event tells of":   {fails(refusal(""), by(t, closed), this, later), diagnosis.MirrorDown},
-		"one of another image":         {fails(refusal(""), by(t, closed), sawAt(0, "quay.io/team/other:1", "x", try(first, accesslog.Silent, ""))), diagnosis.Undecided},
-		"one where no event is left":   {fails(refusal(""), func(c *diagnosis.Case) { c.Events = []diagnosis.Event{} }, by(t, closed), this), diagnosis.NobodyHasIt},
-		"a fault that the node tells":  {fails(refusal(""), by(t, closed), unseen, fault("first.example:5000/copy")), diagnosis.MirrorDown},
-		"a fault of another namespace": {fails(refusal(""), by(t, closed), unseen, fault("first.example:5000/other")), diagnosis.Undecided},
+		"an older one as well":         {fails(refusal(""), by(t, closed), older, this), diagnosis.NobodyHasIt, nil},
+		"an older one alone":           {fails(refusal(""), by(t, closed), older), diagnosis.Undecided, nil},
+		"one of an attempt that runs":  {fails(refusal(""), again, by(t, closed), this, later), diagnosis.NobodyHasIt, nil},
+		"one that no event tells of":   {fails(refusal(""), by(t, closed), this, later), diagnosis.MirrorDown, []string{"at the last attempt, 2026-11-29T18:01:50Z, "}},
+		"one of another image":         {fails(refusal(""), by(t, closed), sawAt(0, "quay.io/team/other:1", "x", try(first, accesslog.Silent, ""))), diagnosis.Undecided, nil},
+		"one where no event is left":   {fails(refusal(""), func(c *diagnosis.Case) { c.Events = []diagnosis.Event{} }, by(t, closed), this), diagnosis.NobodyHasIt, nil},
+		"a fault that the node tells":  {fails(refusal(""), by(t, closed), unseen, fault("first.example:5000/copy")), diagnosis.MirrorDown, nil},
+		"a fault of another namespace": {fails(refusal(""), by(t, closed), unseen, fault("first.example:5000/other")), diagnosis.Undecided, nil},
 	} {
-		t.Run(name, func(t *testing.T) { want(t, diagnosis.Diagnose(tt.c), []diagnosis.Cause{tt.cause}) })
+		t.Run(name, func(t *testing.T) { want(t, diagnosis.Diagnose(tt.c), []diagnosis.Cause{tt.cause}, tt.texts...) })
 	}
 }
 
@@ -239,6 +257,27 @@ func TestTheEvidenceIsInTheOrderOfTimeAndGivesNoSecretAway(t *testing.T) {
 		"- node: RuntimeReady: mirror first.example:5000 is odd\n"
 	if got != wanted {
 		t.Errorf("got:\n%s\nwant:\n%s", got, wanted)
+	}
+}
+
+func TestARedirectorThatSawNothingIsEvidence(t *testing.T) {
+	saysSo := func(c diagnosis.Case) bool {
+		return slices.ContainsFunc(diagnosis.Diagnose(c).Evidence, func(e diagnosis.Evidence) bool { return e.Text == "it has seen nothing of the last attempt" })
+	}
+	for name, tt := range map[string]struct {
+		c    diagnosis.Case
+		want bool
+	}{
+		"it would have":               {fails(lost(byDigest), by(t, open)), true},
+		"it began later":              {fails(lost(byDigest), by(t, open), func(c *diagnosis.Case) { c.Log.Since = now }), false},
+		"it saw the attempt":          {fails(lost(byDigest), by(t, open), saw("", source(accesslog.Sent))), false},
+		"there is no mirror":          {fails(lost(byDigest), by(t)), false},
+		"nobody may see what it saw":  {fails(lost(byDigest), by(t, open), unseen), false},
+		"nobody knows of the attempt": {fails(lost(byDigest), by(t, open), func(c *diagnosis.Case) { c.Events = []diagnosis.Event{} }), false},
+	} {
+		if got := saysSo(tt.c); got != tt.want {
+			t.Errorf("%s: %t", name, got)
+		}
 	}
 }
 

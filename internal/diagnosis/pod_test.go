@@ -4,7 +4,9 @@
 package diagnosis_test
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/mirrorset/mirrorset/internal/accesslog"
@@ -50,12 +52,45 @@ func TestWhatThePodSaysItselfTellsTheCause(t *testing.T) {
 			fails("failed to pull and unpack image: no match for platform in manifest sha256:01: not found", by(t, closed), saw("", try(first, accesslog.Served, ""))),
 			diagnosis.WrongPlatform, []string{"as mirror " + first + " had it"},
 		},
-		"CRI-O's word for that":   {fails(`choosing image instance: no image found in image index for architecture "arm64", variant "v8", OS "linux"`, crio, by(t, closed)), diagnosis.WrongPlatform, nil},
-		"an image on its way":     {fails("", by(t, closed), is("ContainerCreating", "", pulling), saw("", try(first, accesslog.Silent, ""))), diagnosis.Pulling, []string{"since 2026-11-29T18:00:50Z", "so far, mirror " + first + " did not answer in time"}},
-		"an image that has come":  {fails("", is("ContainerCreating", "", pulling, diagnosis.Event{Reason: "Pulled", At: at(1)})), diagnosis.NotTheImage, nil},
-		"an image of another one": {fails("", is("ContainerCreating", "", diagnosis.Event{Reason: "Pulling", Message: `Pulling image "other"`, At: now})), diagnosis.NotTheImage, nil},
+		"CRI-O's word for that":        {fails(`choosing image instance: no image found in image index for architecture "arm64", variant "v8", OS "linux"`, crio, by(t, closed)), diagnosis.WrongPlatform, nil},
+		"an image on its way":          {fails("", by(t, closed), is("ContainerCreating", "", pulling), saw("", try(first, accesslog.Silent, ""))), diagnosis.Pulling, []string{"since 2026-11-29T18:00:50Z", "so far, mirror " + first + " did not answer in time"}},
+		"one without a tag on its way": {fails("", image("quay.io/team/app"), is("ContainerCreating", "", diagnosis.Event{Reason: "Pulling", Message: `Pulling image "quay.io/team/app:latest"`, At: now})), diagnosis.Pulling, nil},
+		"an image that has come":       {fails("", is("ContainerCreating", "", pulling, diagnosis.Event{Reason: "Pulled", At: at(1)})), diagnosis.NotTheImage, nil},
+		"an image of another one":      {fails("", is("ContainerCreating", "", diagnosis.Event{Reason: "Pulling", Message: `Pulling image "other"`, At: now})), diagnosis.NotTheImage, nil},
 	} {
 		t.Run(name, func(t *testing.T) { want(t, diagnosis.Diagnose(tt.c), []diagnosis.Cause{tt.cause}, tt.texts...) })
+	}
+}
+
+// Only root of the node is to know the element in the redirector's paths (N10). Whoever reads the answer need not be.
+func TestNoAnswerHasTheRedirectorsElement(t *testing.T) {
+	const secret = "00112233445566778899aabbccddeeff"
+	texts := []string{ // a kubelet cuts long ones off
+		`Head "http://127.0.0.1:289/v2/_mirrorset/` + secret + `/source/team/app/manifests/1": dial tcp 127.0.0.1:289: connect: connection refused`,
+		`Head "http://127.0.0.1:289/v2/_mirrorset/` + secret[:30], refusal(""),
+	}
+	for _, reason := range []string{"ErrImagePull", "ImagePullBackOff", "ImageInspectError", "SignatureValidationFailed", "RegistryUnavailable", "InvalidImageName", "CreateContainerError", "ContainerCreating"} {
+		for _, text := range texts {
+			for what, change := range map[string]func(*diagnosis.Case){
+				"the state": func(c *diagnosis.Case) { c.Container.Message = text },
+				"an event":  func(c *diagnosis.Case) { c.Container.Message = "" },
+				"one of the Pod": func(c *diagnosis.Case) {
+					c.Events = []diagnosis.Event{{Reason: "FailedCreatePodSandBox", Message: text, OfPod: true, Warns: true}}
+				},
+				"one of no agent": func(c *diagnosis.Case) { c.Node.HasAgent = false },
+				"a broken name":   func(c *diagnosis.Case) { c.Container.Image = "quay.io/UPPER" },
+			} {
+				c := fails(text, by(t, open), change, func(c *diagnosis.Case) { c.Container.Reason = reason })
+				d := diagnosis.Diagnose(c)
+				if all := fmt.Sprint(d); strings.Contains(all, secret[:8]) {
+					t.Errorf("%s, %s, %.60s: %s", reason, what, text, all)
+				}
+			}
+		}
+	}
+	c := fails(texts[0])
+	if diagnosis.Diagnose(c); !strings.Contains(c.Events[1].Message, secret) {
+		t.Error("the case of whoever asks was changed")
 	}
 }
 

@@ -58,11 +58,14 @@ func event(container, reason, message string, at time.Time) corev1.Event {
 	return e
 }
 
-// world is a cluster in which one set is in force on node-1, with a Pod and its events.
-func world(t *testing.T, p *corev1.Pod, events ...corev1.Event) map[string]any {
+// closed is what the set of a world says.
+var closed = configv1.ImageDigestMirrors{Source: "ghcr.io/example", Mirrors: []configv1.ImageMirror{"registry.site.example:5000/example"}, MirrorSourcePolicy: configv1.NeverContactSource}
+
+// payloadOf is what a manager publishes of one set with an entry, at a revision.
+func payloadOf(t *testing.T, revision int64, entry configv1.ImageDigestMirrors) (configv1.ImageDigestMirrorSet, payload.Payload) {
 	t.Helper()
 	set := configv1.ImageDigestMirrorSet{ObjectMeta: metav1.ObjectMeta{Name: "30-airgap", UID: "s", Generation: 1}}
-	set.Spec.ImageDigestMirrors = []configv1.ImageDigestMirrors{{Source: "ghcr.io/example", Mirrors: []configv1.ImageMirror{"registry.site.example:5000/example"}, MirrorSourcePolicy: configv1.NeverContactSource}}
+	set.Spec.ImageDigestMirrors = []configv1.ImageDigestMirrors{entry}
 	sets, err := kinds.Digest.FromList(&configv1.ImageDigestMirrorSetList{Items: []configv1.ImageDigestMirrorSet{set}})
 	if err != nil {
 		t.Fatal(err)
@@ -71,12 +74,21 @@ func world(t *testing.T, p *corev1.Pod, events ...corev1.Event) map[string]any {
 	if err != nil {
 		t.Fatal(err)
 	}
-	published := payload.New(plugintest.CurrentRevision, text)
-	published.Sets = kinds.DigestOf(sets)
-	node := plugintest.NodeAt("node-1", plugintest.CurrentRevision, func(n *mirrorsetv1alpha1.MirrorNode) {
-		n.TypeMeta = metav1.TypeMeta{APIVersion: "mirrorset.io/v1alpha1", Kind: "MirrorNode"}
-		n.Status.Digest, n.Status.AppliedAt = published.Digest, &metav1.Time{Time: failedAt.Add(-time.Hour)}
-	})
+	p := payload.New(revision, text)
+	p.Sets, p.Blockers = kinds.DigestOf(sets), map[string]string{entry.Source: set.Name}
+	return set, p
+}
+
+// world is a cluster in which one set is in force on node-1, with a Pod and its events.
+func world(t *testing.T, p *corev1.Pod, events ...corev1.Event) map[string]any {
+	t.Helper()
+	return worldOf(t, closed, p, events...)
+}
+
+func worldOf(t *testing.T, entry configv1.ImageDigestMirrors, p *corev1.Pod, events ...corev1.Event) map[string]any {
+	t.Helper()
+	set, published := payloadOf(t, plugintest.CurrentRevision, entry)
+	node := nodeAt(published)
 	objects := map[string]any{
 		plugintest.SetsPath: plugintest.SetList(set), plugintest.TagSetsPath: plugintest.TagSetList(), plugintest.ConfigMapPath: plugintest.ConfigMapOf(t, published),
 		plugintest.NodesPath: plugintest.NodeList(node), nodePath: node, agentsPath: corev1.PodList{TypeMeta: metav1.TypeMeta{Kind: "PodList", APIVersion: "v1"}},
@@ -86,6 +98,14 @@ func world(t *testing.T, p *corev1.Pod, events ...corev1.Event) map[string]any {
 		objects[podPath] = p
 	}
 	return objects
+}
+
+// nodeAt is node-1 with a payload in force.
+func nodeAt(p payload.Payload, changes ...func(*mirrorsetv1alpha1.MirrorNode)) mirrorsetv1alpha1.MirrorNode {
+	return plugintest.NodeAt("node-1", p.Revision, append(changes, func(n *mirrorsetv1alpha1.MirrorNode) {
+		n.TypeMeta = metav1.TypeMeta{APIVersion: "mirrorset.io/v1alpha1", Kind: "MirrorNode"}
+		n.Status.Digest, n.Status.AppliedAt = p.Digest, &metav1.Time{Time: failedAt.Add(-time.Hour)}
+	})...)
 }
 
 // with changes what is answered at some paths; nil is nothing.

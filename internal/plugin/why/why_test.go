@@ -30,7 +30,7 @@ Container:  app
 Image:      ghcr.io/example/app:v1
 Waits:      ImagePullBackOff
 
-Cause:      BlockedTag: source "ghcr.io/example" is blocked by 30-airgap and has no mirror for tags, so no image below it that is named by tag can be pulled
+Cause:      BlockedTag: source "ghcr.io/example" is blocked by 30-airgap and has no mirror for tags, so this image, which is named by tag, cannot be pulled
 Remedy:     Name the image by digest in the Pod, or push the tag to a mirror and name that in an ImageTagMirrorSet, such as this:
 
             apiVersion: config.openshift.io/v1
@@ -84,7 +84,7 @@ func TestWhatWaitsForSomethingElseIsNoVerdict(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := ask(t, tt.objects)
 			for _, text := range tt.want {
-				if r.Code != 0 || !strings.Contains(r.Stdout, text) {
+				if r.Code != 0 || !strings.Contains(r.Stdout, text) || strings.Contains(text, "No container") && r.Stderr != "" {
 					t.Errorf("exit code %d, %q is not in %s%s", r.Code, text, r.Stdout, r.Stderr)
 				}
 			}
@@ -135,6 +135,9 @@ func TestWhatMayNotBeReadIsNamed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := ask(t, with(all(), tt.changed))
+			if strings.Contains(r.Stdout, "is blocked and") {
+				t.Errorf("it does not say by whom: %s", r.Stdout)
+			}
 			if r.Code != 1 || !strings.Contains(r.Stdout, "Cause:      "+tt.cause+": ") || !strings.Contains(r.Stderr, "note: not known: "+tt.note) {
 				t.Errorf("%+v", r)
 			}
@@ -251,6 +254,10 @@ func TestAChangedLoginMayHaveMendedIt(t *testing.T) {
 		if r.Code != 1 || !strings.Contains(r.Stdout, want) || strings.Contains(r.Stderr, "logins") {
 			t.Errorf("%q: %+v", want, r)
 		}
+	}
+	none := ask(t, with(objects(failedAt.Add(time.Minute)), map[string]any{secret: nil}))
+	if !strings.Contains(none.Stdout, "Cause:      LoginWanted: ") || strings.Contains(none.Stderr, "logins") || !strings.Contains(none.Stdout, "See https://github.com/mirrorset/mirrorset/blob/main/docs/how-to/private-mirror.md") {
+		t.Errorf("no Secret: %+v", none)
 	}
 	r := ask(t, with(objects(failedAt.Add(time.Minute)), map[string]any{secret: http.HandlerFunc(plugintest.Refuse)}))
 	if r.Code != 1 || !strings.Contains(r.Stdout, "Cause:      LoginWanted: ") || !strings.Contains(r.Stderr, "note: not known: whether the logins and authorities for mirrors have changed since: ") {
