@@ -53,7 +53,8 @@ type Config struct {
 	// be called by whoever calls [Server.Settle], too.
 	Tried    func(tries.Try)
 	AtSource func(source mirrors.Scope, outcome tries.AtSource)
-	// WouldRefuse is told of each request for the manifest of an image that would be refused for a watched source (V5).
+	// WouldRefuse is told of each request that would be refused for a watched source (V5), with the image that it is for. That has no tag and no digest
+	// where nobody knows which one of a repository a blob belongs to.
 	WouldRefuse func(source mirrors.Scope, image string)
 	// Complained is called when the complaints are others than before, while a request waits.
 	Complained func()
