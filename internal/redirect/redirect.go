@@ -241,7 +241,7 @@ func (s *Server) serveMirror(w http.ResponseWriter, r *http.Request, q question,
 	if result != PassedOver {
 		s.noteWatched(q, rules, way.Mirrors[tried], way.Mirrors[rank+1:])
 	} else {
-		fail(w, http.StatusNotFound, "MANIFEST_UNKNOWN", "mirror "+name(way.Mirrors[rank])+": "+why)
+		fail(w, http.StatusNotFound, "MANIFEST_UNKNOWN", "mirror "+name(way.Mirrors[rank])+": "+words(why))
 	}
 	return result
 }
@@ -284,10 +284,10 @@ func (s *Server) tryMirror(w http.ResponseWriter, r *http.Request, q question, r
 	}
 	s.noteTry(r, q, try, v, false)
 	if v.fails() {
-		s.noteFailed(r, q, name(mirror), v.why)
+		s.noteFailed(r, q, name(mirror), words(v.why))
 	}
 	if v.astray && !before.astray {
-		s.config.Log.Info("A mirror is passed over, because it leads to where it must not", "mirror", name(mirror), "why", v.why)
+		s.config.Log.Info("A mirror is passed over, because it leads to where it must not", "mirror", name(mirror), "why", words(v.why))
 	}
 	return PassedOver, v.why
 }
