@@ -53,6 +53,7 @@ func isDigest(object string) bool { return strings.Contains(object, ":") }
 
 // Log holds the newest pulls, in memory (V1).
 type Log struct {
+	began    time.Time
 	mu       sync.Mutex
 	kept     [most]kept        // each at the place of its ID
 	newest   uint64            // the ID of the last one; 0 for none
@@ -71,8 +72,11 @@ type kept struct {
 
 // New returns a log without pulls.
 func New() *Log {
-	return &Log{latest: make(map[string]uint64), resolved: make(map[string]uint64)}
+	return &Log{began: time.Now(), latest: make(map[string]uint64), resolved: make(map[string]uint64)}
 }
+
+// Since is when the log began. Nothing from before is in it.
+func (l *Log) Since() time.Time { return l.began }
 
 // Begin takes note that a request came, and returns the pull that it belongs to. The methods that say what came of it take that.
 func (l *Log) Begin(r Request) (pull uint64) {
@@ -158,8 +162,8 @@ func (l *Log) Tried(pull uint64, try Tries) {
 	}
 }
 
-// Settled takes note of what a try that was noted before came to in the end.
-func (l *Log) Settled(pull uint64, was Tries, outcome Outcome) {
+// Settled takes note of what a try that was noted before came to in the end, and why.
+func (l *Log) Settled(pull uint64, was Tries, outcome Outcome, why string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	k := l.at(pull)
@@ -175,7 +179,7 @@ func (l *Log) Settled(pull uint64, was Tries, outcome Outcome) {
 	} else {
 		k.Tries = slices.Delete(k.Tries, i, i+1)
 	}
-	was.Outcome = outcome
+	was.Outcome, was.Why = outcome, why
 	k.add(was)
 	l.change(k)
 }

@@ -16,8 +16,10 @@ const (
 	Served Outcome = "served"
 	// Missing: it answered 404 or 410.
 	Missing Outcome = "missing"
-	// Credentials: it answered 401 or 403, or its token server did.
+	// Credentials: it was to be streamed, and refused the login or wanted one: it answered 401 or 403, or its token server did.
 	Credentials Outcome = "credentials"
+	// CameBack: containerd was sent there, and came back for the same object. The mirror refused it, or does not have it: only containerd saw which.
+	CameBack Outcome = "came_back"
 	// Silent: it did not answer in time.
 	Silent Outcome = "silent"
 	// WrongContent: what it has is not what the digest says.
@@ -32,7 +34,7 @@ const (
 
 // MirrorOutcomes returns those that a try of a mirror can have.
 func MirrorOutcomes() []Outcome {
-	return []Outcome{Served, Missing, Credentials, Silent, WrongContent, Error, Sent}
+	return []Outcome{Served, Missing, CameBack, Credentials, Silent, WrongContent, Error, Sent}
 }
 
 // Pull is one pull, as far as it has come.

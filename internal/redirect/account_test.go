@@ -55,7 +55,7 @@ func TestTheLogAgreesWithThatOfTheRegistries(t *testing.T) {
 	}
 	pulls.Wait()
 	logged, counted, bytes, refused := make(map[string]int), make(map[string]int), int64(0), 0
-	codes := map[accesslog.Outcome]string{accesslog.Served: "200", accesslog.Sent: "200", accesslog.Credentials: "401", accesslog.Missing: "404"}
+	codes := map[accesslog.Outcome]string{accesslog.Served: "200", accesslog.Sent: "200", accesslog.CameBack: "401", accesslog.Missing: "404"}
 	for _, p := range config.Pulls.Pulls() {
 		for _, try := range p.Tries {
 			if try.Source {
@@ -199,6 +199,7 @@ func TestASourceIsLoggedByWhatItCameTo(t *testing.T) {
 		{good.host, "y", "source", accesslog.Served, good.host + " sent"},
 		{absent.host, "y", "source", accesslog.Missing, absent.host + " sent"},
 		{good.host, "shut/y", "source", accesslog.Refused, good.host + "/shut refused"},
+		{good.host, "old", "insecure", accesslog.Served, good.host + " sent"},
 	} {
 		o.atSource = nil
 		ask(t, s, http.MethodGet, pathTo(c.entry, c.host, c.repository, "1"))

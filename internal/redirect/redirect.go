@@ -172,6 +172,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) Result {
 		return Refused
 	case way.Source.Insecure:
 		return s.serveSource(w, r, q, rules, way)
+	case q.entry == route.InsecureSource:
+		fail(w, http.StatusNotFound, "NAME_UNKNOWN", "this source is not insecure")
+		return NoMirror
 	}
 	redirect(w, q, way.Source)
 	s.noteSource(r, q, rules, way, verdict{answer: accesslog.Sent})

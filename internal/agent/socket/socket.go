@@ -42,7 +42,6 @@ type Server struct {
 	own      fs.FileInfo // of the socket
 	source   Source
 	patience time.Duration
-	since    time.Time
 	clients  chan struct{}
 	http     http.Server
 	ended    chan error
@@ -70,7 +69,7 @@ func listen(path string, source Source, patience time.Duration) (*Server, error)
 		return nil, errors.Join(err, listener.Close())
 	}
 	listener.SetUnlinkOnClose(false) // which would take away what another agent has put there
-	s := &Server{path: path, own: own, source: source, patience: patience, since: time.Now(), clients: make(chan struct{}, maxClients), ended: make(chan error, 1)}
+	s := &Server{path: path, own: own, source: source, patience: patience, clients: make(chan struct{}, maxClients), ended: make(chan error, 1)}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+pullsPath, s.bounded(s.pulls))
 	s.http = http.Server{Handler: mux, ReadHeaderTimeout: patience, IdleTimeout: patience, ErrorLog: stdlog.New(io.Discard, "", 0)}
@@ -135,7 +134,7 @@ func (s *Server) pulls(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	to := &lines{to: w, control: http.NewResponseController(w), patience: s.patience}
-	if to.write(accesslog.Head{Since: s.since}) != nil {
+	if to.write(accesslog.Head{Since: log.Since()}) != nil {
 		return // the client is gone, and so it is below
 	}
 	if r.URL.Query().Get("watch") == "true" {

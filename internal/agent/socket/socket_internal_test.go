@@ -123,6 +123,29 @@ func TestAnAgentTellsThePullsThatItSawTheOldestFirst(t *testing.T) {
 	}
 }
 
+func TestALogIsKnownSinceItBeganHoweverLateTheSocketDoes(t *testing.T) {
+	log := accesslog.New()
+	before := time.Now()
+	path := filepath.Join(t.TempDir(), "agent.sock")
+	s, err := Listen(path, func() (*accesslog.Log, error) { return log, nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	var out bytes.Buffer
+	if err := CopyPulls(t.Context(), path, false, &out); err != nil {
+		t.Fatal(err)
+	}
+	err = accesslog.Read(&out, func(h accesslog.Head) {
+		if !h.Since.Equal(log.Since()) || h.Since.After(before) {
+			t.Errorf("since %s, but the log began at %s", h.Since, log.Since())
+		}
+	}, func(accesslog.Pull) error { return nil })
+	if err != nil {
+		t.Error(err)
+	}
+}
+
 func TestAWatchGoesOnWithWhatBeginsAndChangesHoweverLongNothingDoes(t *testing.T) {
 	const quick = 50 * time.Millisecond
 	path, log, s := serve(t, quick, "a.com/x:1")
