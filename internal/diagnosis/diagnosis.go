@@ -90,6 +90,8 @@ type Rules struct {
 	BlockedBy string
 	// Beside says that there are rules for other images of the registry.
 	Beside bool
+	// Behind are the places that containerd asks for the image by itself while the redirector does not answer, for people; empty where it depends on that.
+	Behind []string
 }
 
 // Log is what the redirector of the node saw.
@@ -142,6 +144,7 @@ var checks = []check{
 
 // Diagnose says why a container waits.
 func Diagnose(c Case) Diagnosis {
+	c.bound()
 	v := newView(&c)
 	d := Diagnosis{Findings: []Finding{}, Evidence: v.evidence()}
 	for _, look := range checks {

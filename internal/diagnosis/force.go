@@ -37,7 +37,7 @@ func heldBack(v *view) (*Finding, bool) {
 
 // withoutRules is for an image that no set has a say about.
 func withoutRules(v *view) (*Finding, bool) {
-	if !v.rules().Known || v.rules().Rule != nil {
+	if !v.rules().Known || v.rules().Rule != nil || v.missedAgent() {
 		return nil, false
 	}
 	message := "no set has a source that the image is of; " + noPart
@@ -51,23 +51,6 @@ func withoutRules(v *view) (*Finding, bool) {
 		}
 	}
 	return &Finding{Cause: NoRule, Message: message + v.sayText(), Remedy: remedy}, true
-}
-
-// sayText says what the runtime said.
-func (v *view) sayText() string {
-	if v.text == "" {
-		return ""
-	}
-	for _, a := range v.answers {
-		if a.isSource && a.state < blocked {
-			return fmt.Sprintf("; %sthe source %s", v.when(), said[a.state])
-		}
-	}
-	return fmt.Sprintf("; %sthe runtime said: %s", v.when(), harmless(oneLine(v.text)))
-}
-
-func oneLine(text string) string {
-	return strings.Join(strings.Fields(text), " ")
 }
 
 // lagging is for a node that has other rules than it is to have, or whose agent says nothing.
@@ -130,12 +113,12 @@ func withoutMirrors(v *view) (*Finding, bool) {
 		return nil, false
 	case v.Image.Mode == mirrors.ByDigest:
 		return &Finding{
-			Cause: BlockedDigest, Message: fmt.Sprintf("%s is blocked%s and has no mirror for digests, so no image below it that is named by digest can be pulled", v.source(), v.by()),
+			Cause: BlockedDigest, Message: fmt.Sprintf("%s is blocked%s and has no mirror for digests, so this image, which is named by digest, cannot be pulled", v.source(), v.by()),
 			Remedy: "Name a mirror in an ImageDigestMirrorSet" + v.example("ImageDigestMirrorSet", "imageDigestMirrors"),
 		}, true
 	}
 	return &Finding{
-		Cause: BlockedTag, Message: fmt.Sprintf("%s is blocked%s and has no mirror for tags, so no image below it that is named by tag can be pulled", v.source(), v.by()),
+		Cause: BlockedTag, Message: fmt.Sprintf("%s is blocked%s and has no mirror for tags, so this image, which is named by tag, cannot be pulled", v.source(), v.by()),
 		Remedy: "Name the image by digest in the Pod, or push the tag to a mirror and name that in an ImageTagMirrorSet" + v.example("ImageTagMirrorSet", "imageTagMirrors"),
 	}, true
 }
@@ -155,22 +138,38 @@ func (v *view) example(kind, list string) string {
 	return text.String()
 }
 
-// agentAway is for a runtime that found nobody at the redirector's port.
+// agentAway is for a runtime that found nobody at the redirector's port. It then asks by itself what stands behind the redirector, so where something does,
+// that the agent was away is not all: containerd 1.7 tells what the first place came to that did not say 404, whatever the others said.
 func agentAway(v *view) (*Finding, bool) {
-	text := v.nameless(v.text)
-	_, isRedirector := hostOf(v.text)
-	refused := read(text) == unreachable && (isRedirector || strings.Contains(text, "127.0.0.1:0"))
-	if !refused || v.pull != nil {
+	if !v.missedAgent() {
 		return nil, false
 	}
-	message := v.when() + "the runtime of node " + v.Node.Name + " did not reach the agent there, which leads it to the mirrors"
-	if v.Log.Unknown == "" {
+	answers := v.Log.Unknown == "" // now
+	message := v.when() + "the runtime of node " + v.Node.Name + " did not reach the agent there, which it asks first for images of " + mirrors.Scope(v.Image.Name).Host()
+	away := fmt.Sprintf("kubectl -n %s get pods -l app.kubernetes.io/component=agent --field-selector spec.nodeName=%s", v.Installed, v.Node.Name)
+	behind := v.rules().Behind
+	switch {
+	case v.rules().Known && len(behind) == 0 && answers:
 		return &Finding{Cause: Mended, Message: message + "; the agent answers now, so this may be over", Remedy: again}, true
+	case v.rules().Known && len(behind) == 0:
+		return &Finding{Cause: AgentAway, Message: message, Remedy: away}, true
+	case len(behind) == 0:
+		message += "; whether it may ask other places by itself meanwhile is not known"
+	default:
+		message += "; what it asks by itself meanwhile (" + strings.Join(behind, ", ") + ") did not give the image either, and why was not seen"
 	}
-	return &Finding{
-		Cause: AgentAway, Message: message,
-		Remedy: fmt.Sprintf("kubectl -n %s get pods -l app.kubernetes.io/component=agent --field-selector spec.nodeName=%s", v.Installed, v.Node.Name),
-	}, true
+	check := "Whether anybody has the image: kubectl mirrors check --source " + v.Image.String()
+	if answers {
+		return &Finding{Cause: Undecided, Message: message, Remedy: check + "\nThe agent answers now, and sees the next attempt: ask again then. " + again}, true
+	}
+	return &Finding{Cause: AgentAway, Message: message, Remedy: away + "\n" + check}, true
+}
+
+// missedAgent tells whether the runtime found nobody at the redirector's port, as far as it says.
+func (v *view) missedAgent() bool {
+	text := v.nameless(v.text)
+	_, isRedirector := hostOf(v.text)
+	return v.pull == nil && read(text) == unreachable && (isRedirector || strings.Contains(text, "127.0.0.1:0"))
 }
 
 // beforeTheRules is for an attempt that says nothing of the rules that the node has now.

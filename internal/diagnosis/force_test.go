@@ -14,6 +14,10 @@ import (
 // What a node has in force counts before what an attempt came to.
 func TestWhatIsInForceTellsTheCause(t *testing.T) {
 	const direct = `failed to do request: Head "https://quay.io/v2/team/app/manifests/sha256:01": dial tcp 1.2.3.4:443: connect: connection refused`
+	const portRefused = `failed to do request: Head "http://127.0.0.1:289/v2/_mirrorset/00112233445566778899aabbccddeeff/0/team/app/manifests/sha256:01?ns=quay.io": dial tcp 127.0.0.1:289: connect: connection refused`
+	behind := func(places ...string) func(*diagnosis.Case) {
+		return func(c *diagnosis.Case) { c.InForce.Behind = places }
+	}
 	on := func(change func(n *diagnosis.Node)) func(*diagnosis.Case) {
 		return func(c *diagnosis.Case) { change(&c.Node) }
 	}
@@ -61,11 +65,29 @@ func TestWhatIsInForceTellsTheCause(t *testing.T) {
 			[]diagnosis.Cause{diagnosis.AgentAway}, []string{"did not reach the agent there", "--field-selector spec.nodeName=node-1"},
 		},
 		"an agent that was away": {
-			fails(`failed to do request: Head "http://127.0.0.1:289/v2/_mirrorset/00112233445566778899aabbccddeeff/0/team/app/manifests/sha256:01?ns=quay.io": dial tcp 127.0.0.1:289: connect: connection refused`, by(t, closed)),
+			fails(portRefused, by(t, closed)),
 			[]diagnosis.Cause{diagnosis.Mended}, []string{"the agent answers now, so this may be over"},
 		},
+		"an agent that was away, with places behind it": {
+			fails(portRefused, by(t, closed), behind("mirror "+first, "source quay.io/team/app")), []diagnosis.Cause{diagnosis.Undecided},
+			[]string{
+				"did not reach the agent there", "what it asks by itself meanwhile (mirror " + first + ", source quay.io/team/app) did not give the image either, and why was not seen",
+				"kubectl mirrors check --source " + byDigest, "The agent answers now", "!this may be over", "!get pods",
+			},
+		},
+		"an agent that is away, with places behind it": {
+			fails(portRefused, by(t, closed), behind("mirror "+first), unseen), []diagnosis.Cause{diagnosis.AgentAway},
+			[]string{"(mirror " + first + ") did not give the image either", "--field-selector spec.nodeName=node-1", "kubectl mirrors check --source " + byDigest, "!answers now"},
+		},
+		"an agent that was away, by rules that nobody knows": {fails(portRefused), []diagnosis.Cause{diagnosis.Undecided}, []string{"did not reach the agent there", "is not known", "kubectl mirrors check --source " + byDigest}},
+		"an agent that was away, of an image without rules beside others that have some": {
+			fails(portRefused, by(t, set("70", "quay.io/other", mirrors.NeverContactSource, "m.example")), unseen), []diagnosis.Cause{diagnosis.AgentAway}, []string{"for images of quay.io", "!mirrors have no part"},
+		},
+		"a registry that is closed while there is no agent": {
+			fails(`failed to do request: Head "http://127.0.0.1:0/v2/_mirrorset/source/team/app/manifests/1": dial tcp 127.0.0.1:0: connect: connection refused`, by(t, closed), unseen), []diagnosis.Cause{diagnosis.AgentAway}, nil,
+		},
 		"an agent that was there": {
-			fails(`failed to do request: Head "http://127.0.0.1:289/v2/_mirrorset/00112233445566778899aabbccddeeff/0/team/app/manifests/sha256:01?ns=quay.io": dial tcp 127.0.0.1:289: connect: connection refused`, by(t, closed), down),
+			fails(portRefused, by(t, closed), down),
 			[]diagnosis.Cause{diagnosis.MirrorDown}, nil,
 		},
 		"rules that came since": {

@@ -4,7 +4,9 @@
 package diagnosis_test
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/mirrorset/mirrorset/internal/accesslog"
@@ -57,6 +59,38 @@ func TestWhatThePodSaysItselfTellsTheCause(t *testing.T) {
 		"an image of another one":      {fails("", is("ContainerCreating", "", diagnosis.Event{Reason: "Pulling", Message: `Pulling image "other"`, At: now})), diagnosis.NotTheImage, nil},
 	} {
 		t.Run(name, func(t *testing.T) { want(t, diagnosis.Diagnose(tt.c), []diagnosis.Cause{tt.cause}, tt.texts...) })
+	}
+}
+
+// Only root of the node is to know the element in the redirector's paths (N10). Whoever reads the answer need not be.
+func TestNoAnswerHasTheRedirectorsElement(t *testing.T) {
+	const secret = "00112233445566778899aabbccddeeff"
+	texts := []string{ // a kubelet cuts long ones off
+		`Head "http://127.0.0.1:289/v2/_mirrorset/` + secret + `/source/team/app/manifests/1": dial tcp 127.0.0.1:289: connect: connection refused`,
+		`Head "http://127.0.0.1:289/v2/_mirrorset/` + secret[:30], refusal(""),
+	}
+	for _, reason := range []string{"ErrImagePull", "ImagePullBackOff", "ImageInspectError", "SignatureValidationFailed", "RegistryUnavailable", "InvalidImageName", "CreateContainerError", "ContainerCreating"} {
+		for _, text := range texts {
+			for what, change := range map[string]func(*diagnosis.Case){
+				"the state": func(c *diagnosis.Case) { c.Container.Message = text },
+				"an event":  func(c *diagnosis.Case) { c.Container.Message = "" },
+				"one of the Pod": func(c *diagnosis.Case) {
+					c.Events = []diagnosis.Event{{Reason: "FailedCreatePodSandBox", Message: text, OfPod: true, Warns: true}}
+				},
+				"one of no agent": func(c *diagnosis.Case) { c.Node.HasAgent = false },
+				"a broken name":   func(c *diagnosis.Case) { c.Container.Image = "quay.io/UPPER" },
+			} {
+				c := fails(text, by(t, open), change, func(c *diagnosis.Case) { c.Container.Reason = reason })
+				d := diagnosis.Diagnose(c)
+				if all := fmt.Sprint(d); strings.Contains(all, secret[:8]) {
+					t.Errorf("%s, %s, %.60s: %s", reason, what, text, all)
+				}
+			}
+		}
+	}
+	c := fails(texts[0])
+	if diagnosis.Diagnose(c); !strings.Contains(c.Events[1].Message, secret) {
+		t.Error("the case of whoever asks was changed")
 	}
 }
 

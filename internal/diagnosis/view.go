@@ -21,9 +21,19 @@ type view struct {
 }
 
 func newView(c *Case) *view {
+	c.leaveSecretsOut()
 	v := &view{Case: c, attempt: c.findAttempt()}
 	v.answers = v.findAnswers()
 	return v
+}
+
+// leaveSecretsOut takes out of what the kubelet says what only root of the node is to know, so that nothing that is made of it can have that.
+func (c *Case) leaveSecretsOut() {
+	c.Container.Message = harmless(c.Container.Message)
+	c.Events = slices.Clone(c.Events)
+	for i := range c.Events {
+		c.Events[i].Message = harmless(c.Events[i].Message)
+	}
 }
 
 // rules are those that the node is to have, or, where nobody may read these, what the sets say.
@@ -59,7 +69,7 @@ func (v *view) hasMirrors() bool {
 func (v *view) evidence() []Evidence {
 	all := []Evidence{}
 	add := func(at time.Time, of, format string, args ...any) {
-		e := Evidence{Of: of, Text: harmless(fmt.Sprintf(format, args...))}
+		e := Evidence{Of: of, Text: cut(fmt.Sprintf(format, args...), longest/8)}
 		if !at.IsZero() {
 			at = at.UTC().Truncate(time.Second)
 			e.At = &at
@@ -130,13 +140,20 @@ func placeName(place string, isSource bool) string {
 // sayTries writes tries of one place out.
 func sayTries(t accesslog.Tries) string {
 	text := strings.ReplaceAll(string(t.Outcome), "_", " ")
-	if t.Outcome == accesslog.Sent {
+	switch t.Outcome {
+	case accesslog.Sent:
 		text = "the runtime was sent there, and what it was answered was not seen"
+	case accesslog.CameBack:
+		text = "the runtime was sent there, and came back without it"
 	}
 	if t.Requests > 1 {
 		text += fmt.Sprintf(" (%d requests)", t.Requests)
 	}
-	if t.Why != "" {
+	switch {
+	case t.Why == "":
+	case t.Outcome == accesslog.CameBack:
+		text += "; asked by the redirector, " + t.Why
+	default:
 		text += ": " + t.Why
 	}
 	return text

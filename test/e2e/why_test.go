@@ -155,7 +155,7 @@ var _ = Describe("kubectl mirrors why", Label("why"), func() {
 		s.apply(ctx, []string{mirrored("0")}, never("30-airgap", s.source.host+"/team", s.first.host+"/copy"))
 		DeferCleanup(s.revoke, NodeTimeout(time.Minute))
 		pod := s.refusedPod(ctx, s.source.host+"/team/app"+digest)
-		remedy := s.expectCause(ctx, pod, "LoginWanted", s.first.host+"/copy/app refused access", "is blocked by 30-airgap")
+		remedy := s.expectCause(ctx, pod, "CameBack", s.first.host+"/copy/app refused the runtime or did not have it", "is blocked by 30-airgap")
 		s.follow(ctx, GinkgoT().TempDir(), remedy, "USER", user, "PASSWORD", `"`+password+`"`)
 		expectRunning(ctx, s.Cluster, pod)
 	}, nodeTimeout)

@@ -14,9 +14,12 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
+	"github.com/mirrorset/mirrorset/internal/certsd"
 	"github.com/mirrorset/mirrorset/internal/diagnosis"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/plugin/cluster"
+	"github.com/mirrorset/mirrorset/internal/plugin/runtimes"
+	"github.com/mirrorset/mirrorset/internal/route"
 	"github.com/mirrorset/mirrorset/internal/standing"
 )
 
@@ -105,7 +108,40 @@ func (r *reader) rulesFor(ref mirrors.Reference, rules []mirrors.Rule) diagnosis
 	if found.Rule != nil && found.Blocked {
 		found.BlockedBy = r.blockersOf(found.Rule.Source)
 	}
+	found.Behind = behind(ref, rules)
 	return found
+}
+
+// behind names the places that containerd asks for an image by itself while the redirector does not answer, as hosts.toml has them behind that. A node on
+// which one of them is streamed has fewer.
+func behind(ref mirrors.Reference, rules []mirrors.Rule) (places []string) {
+	host, path := mirrors.Scope(ref.Name).Host(), mirrors.Scope(ref.Name).Path()
+	files := certsd.Project(rules, certsd.Node{Redirector: runtimes.RedirectorAddress(runtimes.DefaultRedirectorPort), AllowDefaultHost: true}).Files
+	at := slices.IndexFunc(files, func(f certsd.File) bool { return f.Host == host })
+	if at < 0 {
+		at = slices.IndexFunc(files, func(f certsd.File) bool { return f.Host == certsd.DefaultHost })
+	}
+	if at < 0 {
+		return []string{"source " + ref.Name}
+	}
+	endpoints, err := certsd.Parse(files[at].Host, files[at].Content)
+	if err != nil {
+		return nil
+	}
+	for _, e := range endpoints {
+		root := strings.TrimPrefix(e.Path, route.APIRoot)
+		place := "mirror " + e.Host + root + path
+		switch {
+		case strings.HasPrefix(e.Path, route.RedirectorPath), e.DigestOnly && ref.Mode == mirrors.ByTag:
+			continue
+		case e.Host == "", e.Host == route.Registry(host) && root == "":
+			place = "source " + ref.Name
+		}
+		if !slices.Contains(places, place) {
+			places = append(places, place)
+		}
+	}
+	return places
 }
 
 // blockersOf names the sets that block a source, by the sets, because what is published has no entries.

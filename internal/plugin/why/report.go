@@ -78,7 +78,7 @@ func (r *reader) report() *report {
 // missGranted says what is unknown of logins and authorities where they matter.
 func (r *reader) missGranted(c *container) {
 	matters := slices.ContainsFunc(c.Findings, func(f diagnosis.Finding) bool {
-		return f.Cause == diagnosis.LoginWanted || f.Cause == diagnosis.UnknownAuthority
+		return f.Cause == diagnosis.LoginWanted || f.Cause == diagnosis.CameBack || f.Cause == diagnosis.UnknownAuthority
 	})
 	if matters && r.grantedErr != nil {
 		r.unknown = append(r.unknown, fmt.Sprintf("whether the logins and authorities for mirrors have changed since: %v", r.grantedErr))

@@ -68,6 +68,41 @@ func TestARegistryWithRulesForOtherImagesIsNotSaidToLackOne(t *testing.T) {
 	wantIn(t, ask(t, lost("other.example/app:1")), "Cause:      NoRule: ", "the source did not have it")
 }
 
+// What stands behind the redirector in hosts.toml stands in while the agent is away; then that it was away does not tell why nobody gave the image.
+func TestWhatStandsBehindAnAgentThatIsAwayIsNamed(t *testing.T) {
+	const mirror, source = "mirror registry.site.example:5000/copy/example/app", "source ghcr.io/example/app"
+	entry := func(source string, policy configv1.MirrorSourcePolicy) configv1.ImageDigestMirrors {
+		return configv1.ImageDigestMirrors{Source: source, Mirrors: []configv1.ImageMirror{"registry.site.example:5000/copy"}, MirrorSourcePolicy: policy}
+	}
+	const digest = "@sha256:0000000000000000000000000000000000000000000000000000000000000000"
+	for name, tt := range map[string]struct {
+		entry  configv1.ImageDigestMirrors
+		image  string
+		behind string
+	}{
+		"a registry":                    {entry("ghcr.io", ""), "ghcr.io/example/app" + digest, mirror + ", " + source},
+		"a tag of it, without mirrors":  {entry("ghcr.io", ""), "ghcr.io/example/app:1", source},
+		"a registry that is blocked":    {entry("ghcr.io", configv1.NeverContactSource), "ghcr.io/example/app" + digest, mirror},
+		"a part of one":                 {entry("ghcr.io/example", ""), "ghcr.io/example/app" + digest, source},
+		"a part that is blocked":        {entry("ghcr.io/example", configv1.NeverContactSource), "ghcr.io/example/app" + digest, ""},
+		"beside a part":                 {entry("ghcr.io/other", ""), "ghcr.io/example/app" + digest, source},
+		"beside a part that is blocked": {entry("ghcr.io/other", configv1.NeverContactSource), "ghcr.io/example/app" + digest, ""},
+		"a wildcard":                    {entry("*.io", ""), "ghcr.io/example/app" + digest, source},
+		"a wildcard that is blocked":    {entry("*.io", configv1.NeverContactSource), "ghcr.io/example/app" + digest, ""},
+		"Docker Hub":                    {entry("docker.io", ""), "docker.io/example/app" + digest, mirror + ", source docker.io/example/app"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			text := `Failed to pull image "` + tt.image + `": failed to do request: Head "http://127.0.0.1:289/v2/_mirrorset/00112233445566778899aabbccddeeff/0/example/app/manifests/x?ns=ghcr.io": dial tcp 127.0.0.1:289: connect: connection refused`
+			r := ask(t, worldOf(t, tt.entry, pod("ImagePullBackOff", "", func(p *corev1.Pod) { p.Spec.Containers[0].Image = tt.image }), event("app", "Failed", text, failedAt)))
+			if tt.behind == "" {
+				wantIn(t, r, "Cause:      AgentAway: ", "!meanwhile", "!mirrors check")
+				return
+			}
+			wantIn(t, r, "Cause:      AgentAway: ", "what it asks by itself meanwhile ("+tt.behind+") did not give the image either", "kubectl mirrors check --source "+tt.image+"\n")
+		})
+	}
+}
+
 // The kubelet names the image that it waits for, which can be that of a volume.
 func TestTheImageIsTheOneThatTheKubeletNames(t *testing.T) {
 	message := func(name string) string { return `Back-off pulling image "` + name + `": ErrImagePull: denied` }
