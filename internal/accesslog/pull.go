@@ -24,7 +24,7 @@ const (
 	Silent Outcome = "silent"
 	// WrongContent: what it has is not what the digest says.
 	WrongContent Outcome = "wrong_content"
-	// Error: it failed otherwise, or a stream from it broke off.
+	// Error: it failed otherwise, a stream from it broke off, or containerd came back although the mirror had answered the redirector that it has it.
 	Error Outcome = "error"
 	// Sent: containerd was sent there, and the redirector cannot tell what came of it. That is all that is known of a source that is not streamed.
 	Sent Outcome = "sent"

@@ -29,7 +29,7 @@ func (s *Server) noteTry(r *http.Request, q question, try tries.Try, v verdict, 
 		return
 	}
 	v.describe(r, &try)
-	if isSent && try.Outcome != accesslog.Served {
+	if isSent {
 		q.account.Sent(try)
 	} else {
 		q.account.Tried(try)

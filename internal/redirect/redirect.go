@@ -231,6 +231,7 @@ func (s *Server) noteFind(q question, mirror route.Target) {
 // wait for is the last one that the rule names.
 func (s *Server) serveMirror(w http.ResponseWriter, r *http.Request, q question, rules *Rules, way route.Route, rank, named int) Result {
 	if rank >= len(way.Mirrors) {
+		q.account.GoesOn()
 		fail(w, http.StatusNotFound, "NAME_UNKNOWN", "there is no mirror of this rank")
 		return NoMirror
 	}
@@ -244,6 +245,7 @@ func (s *Server) serveMirror(w http.ResponseWriter, r *http.Request, q question,
 	if result != PassedOver {
 		s.noteWatched(q, rules, way.Mirrors[tried], way.Mirrors[rank+1:])
 	} else {
+		q.account.GoesOn()
 		fail(w, http.StatusNotFound, "MANIFEST_UNKNOWN", "mirror "+name(way.Mirrors[rank])+": "+words(why))
 	}
 	return result

@@ -67,9 +67,10 @@ type waiting struct {
 	object   object
 	rank     int
 	since    time.Time
-	answered tried // what it counts as then
+	answered tried // what it counts as then; the zero value for nothing
 	wants    bool  // credentials
 	repeated bool
+	counted  bool // it counts as something already
 	over     bool // it is settled, and of no use
 }
 
@@ -77,6 +78,12 @@ type waiting struct {
 type tried struct {
 	outcome accesslog.Outcome
 	why     string
+}
+
+// isLessLikely reports whether containerd comes back from another place rather than from here. It goes from rank to rank, and does not come back where
+// its credentials are good, as they mostly are. An older try may be of a pull that got what it wanted.
+func (w *waiting) isLessLikely(newer *waiting) bool {
+	return newer.rank > w.rank || newer.rank == w.rank && (w.repeated || !newer.repeated)
 }
 
 // object is what containerd asks for at one place after the other.
@@ -113,7 +120,9 @@ func (m *Memory) settle(now time.Time, limit int) (settled []Try) {
 		m.queue = m.queue[1:]
 		if !w.over {
 			m.end(w)
-			settled = append(settled, w.Try)
+			if !w.counted {
+				settled = append(settled, w.Try)
+			}
 		}
 	}
 	return settled
@@ -131,6 +140,17 @@ func (m *Memory) end(w *waiting) {
 	copy(all[1:at+1], all[:at]) // the older ones, because it is the oldest that mostly ends
 	all[0] = nil
 	m.byObject[w.object] = all[1:]
+}
+
+// mayRepeat has a request repeated whose try waits, if containerd came back from one beside it that was not: either may be the one that it came back
+// from, and what comes now is no further pull. The lock is held.
+func (m *Memory) mayRepeat(back *waiting) {
+	for _, w := range m.byObject[back.object] {
+		if w.repeated && w.rank == back.rank && back.wants && !back.repeated {
+			w.repeated = false
+			return
+		}
+	}
 }
 
 func (m *Memory) tell(settled []Try) {
@@ -177,22 +197,25 @@ func (m *Memory) Begin(r Request) *Account {
 	var back *waiting
 	for _, w := range m.byObject[a.object] {
 		switch {
-		case w.rank < a.asks.Rank && (back == nil || w.rank > back.rank): // of two at one rank, the older one
+		case w.rank < a.asks.Rank && (back == nil || back.isLessLikely(w)):
 			back = w
 		case w.rank == a.asks.Rank && !w.repeated && w.wants && r.At.Sub(w.since) <= repeats && !a.asks.Repeats:
 			w.repeated, a.asks.Repeats = true, true
 		}
 	}
-	var was accesslog.Tries
 	if back != nil {
 		m.end(back)
-		was = back.logged()
-		back.Outcome, back.Why = back.answered.outcome, back.answered.why
-		settled = append(settled, back.Try)
+		m.mayRepeat(back)
 	}
 	m.mu.Unlock()
-	if back != nil {
+	if back != nil && back.answered.outcome != "" {
+		was := back.logged()
+		back.Outcome, back.Why = back.answered.outcome, back.answered.why
+		if back.counted { // and counts once more, now
+			back.At = r.At
+		}
 		m.log.Settled(back.pull, was, back.Outcome, back.Why)
+		settled = append(settled, back.Try)
 	}
 	m.tell(settled)
 	a.pull = m.log.Begin(a.asks)
@@ -207,18 +230,40 @@ func (a *Account) Tried(t Try) {
 
 // Sent takes note of a try whose end containerd alone will see. Its outcome is what the mirror answered the redirector, and counts if containerd comes
 // back; but that a mirror wanted credentials of the redirector, which has none, does not tell what containerd met with. A request that containerd
-// repeats with credentials is the same try.
+// repeats with credentials is the same try. A mirror that has what it is asked for has served it, unless containerd comes back.
 func (a *Account) Sent(t Try) {
-	if a.asks.Repeats {
+	w := &waiting{Try: t, answered: tried{t.Outcome, t.Why}, wants: t.Outcome == accesslog.Credentials}
+	switch {
+	case t.Outcome == accesslog.Served:
+		a.Tried(t)
+		w.counted, w.answered = true, tried{accesslog.Error, "it answered the redirector that it has it, but containerd was sent there and came back"}
+		a.wait(w)
 		return
-	}
-	w := &waiting{Try: t, pull: a.pull, object: a.object, rank: a.asks.Rank, since: a.asks.At, answered: tried{t.Outcome, t.Why}, wants: t.Outcome == accesslog.Credentials}
-	if w.wants || t.Outcome == accesslog.CameBack {
+	case a.asks.Repeats:
+		return
+	case w.wants || t.Outcome == accesslog.CameBack:
 		w.answered = tried{accesslog.CameBack, t.Why + " to the redirector, and containerd came back: it was refused, or the image is not there"}
 	}
 	w.Outcome = accesslog.Sent
-	w.object.kind, w.object.name = strings.Clone(w.object.kind), strings.Clone(w.object.name) // and not parts of a whole request
 	a.memory.log.Tried(a.pull, w.logged())
+	a.wait(w)
+}
+
+// GoesOn takes note that containerd was not sent to a mirror, but on to the next place. So what it asks there says nothing about a mirror that another
+// pull was sent to.
+func (a *Account) GoesOn() {
+	a.memory.mu.Lock()
+	isAlone := len(a.memory.byObject[a.object]) == 0
+	a.memory.mu.Unlock()
+	if !isAlone {
+		a.wait(&waiting{counted: true})
+	}
+}
+
+// wait has a try of this request wait.
+func (a *Account) wait(w *waiting) {
+	w.pull, w.object, w.rank, w.since = a.pull, a.object, a.asks.Rank, a.asks.At
+	w.object.kind, w.object.name = strings.Clone(w.object.kind), strings.Clone(w.object.name) // and not parts of a whole request
 	a.memory.mu.Lock()
 	a.memory.queue = append(a.memory.queue, w)
 	a.memory.byObject[w.object] = append(a.memory.byObject[w.object], w)

@@ -25,7 +25,11 @@ type world struct {
 
 func newWorld() *world {
 	w := &world{}
-	w.Memory = New(accesslog.New(), func(t Try) { w.told = append(w.told, fmt.Sprint(t.Mirror, " ", t.Outcome)) })
+	began := time.Now()
+	w.Memory = New(accesslog.New(), func(t Try) {
+		later := map[bool]string{true: " a second later"}[t.At.Sub(began) == time.Second]
+		w.told = append(w.told, fmt.Sprint(t.Mirror, " ", t.Outcome, later))
+	})
 	return w
 }
 
@@ -45,6 +49,10 @@ func (w *world) logged() (all []string) {
 }
 
 func wants() Try { return Try{Mirror: "m.com", Repository: "m.com/x", Outcome: accesslog.Credentials} }
+
+func serves() Try {
+	return Try{Mirror: "m.com", Repository: "m.com/x", Outcome: accesslog.Served, At: time.Now()}
+}
 
 func sendsOn() Try {
 	return Try{Mirror: "m.com", Repository: "m.com/x", Outcome: accesslog.CameBack, Why: "it answered 307"}
@@ -109,7 +117,62 @@ func TestATryIsSettledByWhatContainerdDoesNext(t *testing.T) { // V2
 			w.head("0").Sent(fails())
 			w.head("1").Sent(wants())
 			w.head("2")
-		}, []string{"n.com error", "m.com came_back"}, []string{"1 n.com/x error 1", "2 n.com/x sent 1", "2 m.com/x came_back 1"}},
+		}, []string{"n.com error", "m.com came_back"}, []string{"1 n.com/x sent 1", "2 n.com/x error 1", "2 m.com/x came_back 1"}},
+		"another pull has no credentials": {func(w *world) {
+			w.head("0").Sent(wants())
+			w.head("0").Sent(wants())
+			w.head("0").Sent(wants())
+			w.head(route.Source)
+		}, []string{"m.com came_back"}, []string{"1 m.com/x sent 1", "2 m.com/x came_back 1"}},
+		"nor has the one before": {func(w *world) {
+			w.head("0").Sent(wants())
+			time.Sleep(11 * time.Second)
+			w.head("0").Sent(wants())
+			w.head("0").Sent(wants())
+			w.head(route.Source)
+		}, []string{"m.com came_back"}, []string{"1 m.com/x came_back 1", "2 m.com/x sent 1"}},
+		"another pull comes before the credentials do, which are bad": {func(w *world) {
+			w.head("0").Sent(wants())
+			w.head("0").Sent(wants())
+			w.head("0").Sent(wants())
+			w.head("1")
+			w.head("0").Sent(wants())
+			w.head("1")
+		}, []string{"m.com came_back", "m.com came_back"}, []string{"1 m.com/x came_back 1", "2 m.com/x came_back 1"}},
+		"one of two with bad credentials, and a third one": {func(w *world) {
+			for range 4 {
+				w.head("0").Sent(wants())
+			}
+			w.head("1")
+			w.head("0").Sent(wants())
+		}, []string{"m.com came_back"}, []string{"1 m.com/x sent 1", "2 m.com/x came_back 1", "3 m.com/x sent 1"}},
+		"one without credentials at another rank, and a third one": {func(w *world) {
+			w.head("0").Sent(wants())
+			w.head("0").Sent(wants())
+			w.head("0").GoesOn()
+			w.head("1").Sent(wants())
+			w.head("2")
+			w.head("0").Sent(wants())
+		}, []string{"m.com came_back"}, []string{"1 m.com/x sent 1", "2 m.com/x came_back 1", "3 m.com/x sent 1"}},
+		"it comes back from where it was served": {func(w *world) { w.head("0").Sent(serves()); time.Sleep(time.Second); w.head("1") },
+			[]string{"m.com served", "m.com error a second later"}, []string{"1 m.com/x error 1"}},
+		"it is served, for all that is known": {func(w *world) { w.head("0").Sent(serves()); time.Sleep(time.Minute); w.Settle(); w.head("1") },
+			[]string{"m.com served"}, []string{"1 m.com/x served 1"}},
+		"another pull is not sent there any more": {func(w *world) {
+			w.head("0").Sent(serves())
+			w.head("0").GoesOn()
+			w.head("1").GoesOn()
+			w.head(route.Source)
+			time.Sleep(time.Minute)
+			w.Settle()
+		}, []string{"m.com served"}, []string{"1 m.com/x served 1"}},
+		"another pull is not sent there, and a third one comes back": {func(w *world) {
+			w.head("0").Sent(serves())
+			w.head("0").GoesOn()
+			w.head("1")
+			w.head("0").Sent(serves())
+			w.head("1")
+		}, []string{"m.com served", "m.com served", "m.com error"}, []string{"1 m.com/x served 1", "3 m.com/x error 1"}},
 		"it is pulled again soon":                           {func(w *world) { w.head("0").Sent(wants()); time.Sleep(11 * time.Second); w.head("0").Sent(wants()) }, nil, []string{"1 m.com/x sent 1", "2 m.com/x sent 1"}},
 		"a mirror that fails is not asked with credentials": {func(w *world) { w.head("0").Sent(fails()); w.head("0").Sent(fails()) }, nil, []string{"1 n.com/x sent 1", "2 n.com/x sent 1"}},
 		"it comes back from a mirror that sends on":         {func(w *world) { w.head("0").Sent(sendsOn()); w.head("1") }, []string{"m.com came_back"}, []string{"1 m.com/x came_back 1"}},
@@ -217,5 +280,13 @@ func TestWhatWouldBeRefusedHasTheNameThatWasResolved(t *testing.T) { // V5
 		if p := w.log.Pulls()[1]; p.WouldRefuse != "a, b" {
 			t.Errorf("%s: the log says %+v", name, p)
 		}
+	}
+}
+
+func TestWhereNoTryWaitsToGoOnLeavesNothing(t *testing.T) {
+	w := newWorld()
+	w.head("0").GoesOn()
+	if len(w.queue) != 0 || len(w.byObject) != 0 {
+		t.Errorf("%d tries wait", len(w.queue))
 	}
 }
