@@ -38,7 +38,7 @@ const rescan = time.Minute
 
 func main() {
 	if len(os.Args) > 1 && os.Args[1] == pullsVerb {
-		os.Exit(printPulls(os.Args[2:], os.Stdout, os.Stderr))
+		os.Exit(printPulls(os.Args[2:], os.Stdin, os.Stdout, os.Stderr))
 	}
 	config := agent.Config{Rescan: rescan}
 	flag.StringVar(&config.HostRoot, "host-root", "", "directory that the host's root directory is mounted at")

@@ -27,11 +27,12 @@ const (
 )
 
 // printPulls prints the pulls that the agent in this container saw, and returns the exit code.
-func printPulls(args []string, stdout, stderr io.Writer) int {
+func printPulls(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("agent "+pullsVerb, flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	path := flags.String("socket", "/tmp/agent.sock", "the agent's --socket")
 	watch := flags.Bool("watch", false, "go on with pulls that begin or change, until the agent ends")
+	untilEOF := flags.Bool("until-eof", false, "end when standard input does, as it does with the client of a command in a container, which nothing else ends")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		return 0
@@ -43,6 +44,12 @@ func printPulls(args []string, stdout, stderr io.Writer) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
+	if *untilEOF {
+		go func() {
+			defer stop()
+			_, _ = io.Copy(io.Discard, stdin) // there is nothing to read
+		}()
+	}
 	err := socket.CopyPulls(ctx, *path, *watch, stdout)
 	switch {
 	case err == nil, ctx.Err() != nil:

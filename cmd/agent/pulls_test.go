@@ -4,9 +4,11 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -83,6 +85,53 @@ func TestAnAgentIsAskedByItsSocketAlsoAfterACrash(t *testing.T) {
 	if _, stderr, code := ask(t, "--socket", socket); code != 1 || !strings.HasPrefix(stderr, "no agent answers on "+socket+": ") {
 		t.Errorf("after its end: exit code %d, stderr %q", code, stderr)
 	}
+}
+
+func TestAWatchEndsWithItsInputWhereThatIsAskedFor(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "agent.sock")
+	a := startAgent(t, "a: s.com/shut -> m.com [Never]\na: s.com/open -> (none)", "--redirector-port", fmt.Sprint(freePort(t)), "--socket", socket)
+	a.eventually(t, "the agent serves", a.isReady)
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	watch := func(input io.Reader, args ...string) (cmd *exec.Cmd, lines *bufio.Scanner) {
+		cmd = exec.CommandContext(t.Context(), self, append([]string{"pulls", "--watch", "--socket", socket}, args...)...)
+		cmd.Env, cmd.Stdin = append(os.Environ(), asAgent+"=1"), input
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		lines = bufio.NewScanner(out)
+		if !lines.Scan() {
+			t.Fatal("there is no head")
+		}
+		return cmd, lines
+	}
+	other, otherLines := watch(strings.NewReader(""))
+	input, hold, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	held, heldLines := watch(input, "--until-eof")
+	_ = input.Close() // it has its own
+	refuse(t, a)
+	if !otherLines.Scan() || !heldLines.Scan() {
+		t.Fatal("a watch ended too early")
+	}
+	_ = hold.Close() // nothing was written to it
+	if err := held.Wait(); err != nil {
+		t.Error(err)
+	}
+	refuse(t, a)
+	if !otherLines.Scan() {
+		t.Error("a watch ended with an input that it was not told to look at")
+	}
+	_ = other.Process.Kill() // it may have ended
+	_ = other.Wait()         // likewise
 }
 
 func TestAnAgentWhoseRedirectorDoesNotServeSaysSoInPlaceOfPulls(t *testing.T) {

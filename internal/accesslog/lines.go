@@ -41,9 +41,6 @@ func Read(printed io.Reader, head func(Head), each func(Pull) error) error {
 			head(h)
 			continue
 		}
-		if len(line) == 0 {
-			continue // which tells the other side that somebody is there
-		}
 		var p Pull
 		if err := json.Unmarshal(line, &p); err != nil || p.ID == 0 || p.Began.IsZero() || p.Image == "" {
 			return fmt.Errorf("line %d is no pull: %.100q", number, line)

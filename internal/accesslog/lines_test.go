@@ -20,7 +20,7 @@ func TestWhatAnAgentPrintsIsReadStrictlyButForWhatANewerOneAdds(t *testing.T) {
 	for _, tt := range []struct{ name, printed, want, err string }{
 		{"pulls", head + pull + strings.Replace(pull, "x:1", "y:2", 1), "a.com/x:1 a.com/y:2", ""},
 		{"none", head, "", ""},
-		{"empty lines", head + "\n" + pull + "\n\n", "a.com/x:1", ""},
+		{"an empty line", head + "\n" + pull, "", "line 2 is no pull"},
 		{"a newer agent", `{"since":"2026-11-29T18:00:00Z","node":"n"}` + "\n" + strings.Replace(pull, `"id"`, `"what":{"is":"new"},"id"`, 1), "a.com/x:1", ""},
 		{"a very long line", head + strings.Replace(pull, "x:1", strings.Repeat("x", 300<<10)+":1", 1), "a.com/" + strings.Repeat("x", 300<<10) + ":1", ""},
 		{"nothing", "", "", "line 1: EOF"},

@@ -42,14 +42,18 @@ type Request struct {
 // Image is the name of what is asked for.
 func (r Request) Image() string {
 	separator := ":"
-	if strings.Contains(r.Object, ":") { // as in a digest, and in no tag
+	if isDigest(r.Object) {
 		separator = "@"
 	}
 	return line(r.Repository+separator+r.Object, longestName)
 }
 
+// isDigest tells a digest from a tag.
+func isDigest(object string) bool { return strings.Contains(object, ":") }
+
 // Log holds the newest pulls, in memory (V1).
 type Log struct {
+	began    time.Time
 	mu       sync.Mutex
 	kept     [most]kept        // each at the place of its ID
 	newest   uint64            // the ID of the last one; 0 for none
@@ -68,8 +72,11 @@ type kept struct {
 
 // New returns a log without pulls.
 func New() *Log {
-	return &Log{latest: make(map[string]uint64), resolved: make(map[string]uint64)}
+	return &Log{began: time.Now(), latest: make(map[string]uint64), resolved: make(map[string]uint64)}
 }
+
+// Since is when the log began. Nothing from before is in it.
+func (l *Log) Since() time.Time { return l.began }
 
 // Begin takes note that a request came, and returns the pull that it belongs to. The methods that say what came of it take that.
 func (l *Log) Begin(r Request) (pull uint64) {
@@ -130,14 +137,19 @@ func (l *Log) change(k *kept) {
 	k.changed = l.changes
 }
 
-// Image returns the name of a pull's image, and whether it is what containerd resolved.
-func (l *Log) Image(pull uint64) (name string, isResolved bool) {
+// Image returns the name of the image that a request of a pull is for, if that is known: the one that the pull resolved. Where other images of the
+// repository are being pulled, a digest may be one of theirs.
+func (l *Log) Image(pull uint64, r Request) (name string, isKnown bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if k := l.at(pull); k != nil {
-		return k.Image, k.isResolved
+	k := l.at(pull)
+	if k == nil || !k.isResolved {
+		return "", false
 	}
-	return "", false
+	isOther := func(o kept) bool {
+		return o.repository == k.repository && o.Image != k.Image && r.At.Sub(o.Last) <= quiet
+	}
+	return k.Image, isDigest(r.Object) && !slices.ContainsFunc(l.kept[:], isOther)
 }
 
 // Tried takes note of one try for a pull. What it says of requests is added to what others say of the same place and outcome.
@@ -150,8 +162,8 @@ func (l *Log) Tried(pull uint64, try Tries) {
 	}
 }
 
-// Settled takes note of what a try that was noted before came to in the end.
-func (l *Log) Settled(pull uint64, was Tries, outcome Outcome) {
+// Settled takes note of what a try that was noted before came to in the end, and why.
+func (l *Log) Settled(pull uint64, was Tries, outcome Outcome, why string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	k := l.at(pull)
@@ -167,7 +179,7 @@ func (l *Log) Settled(pull uint64, was Tries, outcome Outcome) {
 	} else {
 		k.Tries = slices.Delete(k.Tries, i, i+1)
 	}
-	was.Outcome = outcome
+	was.Outcome, was.Why = outcome, why
 	k.add(was)
 	l.change(k)
 }

@@ -84,7 +84,7 @@ func TestAPullTellsWhatItCameTo(t *testing.T) {
 	l.Tried(pull, sent)
 	l.Tried(pull, served)
 	l.Tried(pull, served)
-	l.Settled(pull, sent, Credentials)
+	l.Settled(pull, sent, CameBack, "it answered 401, and containerd came back")
 	l.Refused(pull, "source s.com is blocked", "a, b")
 	l.WouldRefuse(pull, "c")
 	want := []Pull{{
@@ -92,25 +92,27 @@ func TestAPullTellsWhatItCameTo(t *testing.T) {
 		Tries: []Tries{
 			missing, sent,
 			{Place: "n.com/x", Outcome: Served, Requests: 2, Bytes: 14, Took: 2 * time.Millisecond},
-			{Place: "n.com/x", Outcome: Credentials, Requests: 1, Why: "it answered 401", Took: time.Millisecond},
+			{Place: "n.com/x", Outcome: CameBack, Requests: 1, Why: "it answered 401, and containerd came back", Took: time.Millisecond},
 		},
 	}}
 	got := l.Pulls()
 	if !reflect.DeepEqual(got, want) {
 		t.Fatalf("got %+v\nwant %+v", got, want)
 	}
-	l.Settled(pull, sent, Credentials)
+	l.Settled(pull, sent, CameBack, "")
 	if tries := l.Pulls()[0].Tries; len(tries) != 3 || tries[2].Requests != 2 {
 		t.Errorf("after the last one that was sent: %+v", tries)
 	}
 	if got[0].Tries[1] != sent {
 		t.Error("what was returned changes later")
 	}
-	if image, isResolved := l.Image(pull); image != "s.com/x:1" || !isResolved {
-		t.Errorf("image %q, resolved %t", image, isResolved)
+	blob := fetch("s.com/x", "sha256:1", time.Second)
+	if image, isKnown := l.Image(pull, blob); image != "s.com/x:1" || !isKnown {
+		t.Errorf("image %q, known %t", image, isKnown)
 	}
-	if image, isResolved := l.Image(l.Begin(fetch("s.com/y", "sha256:1", 0))); image != "s.com/y" || isResolved {
-		t.Errorf("image %q, resolved %t", image, isResolved)
+	l.Begin(resolve("s.com/x", "2", time.Second))
+	if _, isKnown := l.Image(pull, blob); isKnown {
+		t.Error("a blob is of one image, while two are pulled")
 	}
 }
 
@@ -141,9 +143,9 @@ func TestALogIsBounded(t *testing.T) { // V1
 	}
 	old := l.Begin(fetch("s.com/1", "sha256:1", 0))
 	l.Tried(1, Tries{Place: "m.com", Outcome: Served, Requests: 1})
-	l.Settled(1, Tries{Place: "m.com", Outcome: Served, Requests: 1}, Error)
+	l.Settled(1, Tries{Place: "m.com", Outcome: Served, Requests: 1}, Error, "")
 	l.Refused(1, "no", "a")
-	if image, _ := l.Image(1); image != "" || old != 2*most+1 {
+	if image, _ := l.Image(1, Request{}); image != "" || old != 2*most+1 {
 		t.Errorf("a pull that is gone has image %q", image)
 	}
 }
@@ -210,7 +212,7 @@ func TestALogTakesWhatComesAtOnce(t *testing.T) {
 				sent := Tries{Place: "m.com/x", Outcome: Sent, Requests: 1}
 				pull := l.Begin(resolve(fmt.Sprint("s.com/", i%most), "1", 0))
 				l.Tried(pull, sent)
-				l.Settled(pull, sent, Credentials)
+				l.Settled(pull, sent, CameBack, "")
 				if i%100 == 0 {
 					l.Pulls()
 				}

@@ -38,6 +38,10 @@ func (v *view) findAnswers() (all []answer) {
 		switch {
 		case i < 0:
 			all = append(all, a)
+		case all[i].state == has && a.state == missing && v.isFirst(a):
+			all[i].state = incomplete
+		case all[i].state == has && a.state == missing, all[i].state == missing && a.state == has:
+			all[i].state = patchy
 		case a.state < all[i].state:
 			all[i] = a
 		}
@@ -54,6 +58,9 @@ func (v *view) findAnswers() (all []answer) {
 		note(a)
 	}
 	for i := range all {
+		if all[i].state == uncertified && v.isEarly(all[i].why) {
+			all[i].state = early
+		}
 		all[i].over = v.over(all[i])
 	}
 	slices.SortStableFunc(all, func(a, b answer) int { return cmp.Compare(rankOf(a), rankOf(b)) })
@@ -85,22 +92,31 @@ func (v *view) told() (all []answer) {
 	}
 	whole := read(v.nameless(v.text))
 	host, isRedirector := hostOf(v.text)
-	namesNobody := host == "" || strings.Contains(v.text, "failed to authorize") // which names the token server
+	at, isToken := v.placesAt(host), strings.Contains(v.text, "failed to authorize") // which names the token server
+	if isToken {
+		at = nil
+	}
+	visited := v.onlyVisited()
 	switch {
 	case whole == blocked && v.rules().Blocked:
 		all = append(all, answer{place: v.Image.Name, isSource: true, state: blocked})
 	case whole == blocked, isRedirector, strings.Contains(v.text, "(Mirrors also failed: "):
-	case !namesNobody:
-		if s, ok := v.placeAt(host); ok {
-			all = append(all, answer{place: v.placeOf(s), isSource: v.isSource(s), state: whole, why: v.text})
+	case len(at) > 1:
+	case len(at) == 1:
+		all = append(all, answer{place: v.placeOf(at[0]), isSource: v.isSource(at[0]), state: whole, why: v.text})
+	case whole == wrong:
+		if gave := v.gave(); len(gave) == 1 {
+			all = append(all, answer{place: gave[0].Place, isSource: gave[0].Source, state: wrong, why: v.text})
 		}
 	case len(v.rules().PullSources) == 1 && (whole != missing || v.isStraight()): // there is nobody else whom it could be about
 		s := v.rules().PullSources[0]
 		all = append(all, answer{place: v.placeOf(s), isSource: v.isSource(s), state: whole, why: v.text})
-	case whole == refusing:
-		if t := v.onlyVisited(); t != nil {
-			all = append(all, answer{place: t.Place, isSource: t.Source, state: whole, why: v.text})
+	case visited != nil && whole == refusing && host != "" && !isToken: // a storage, which knows no logins
+		if visited.Source {
+			all = append(all, answer{place: visited.Place, isSource: true, state: failing, why: v.text})
 		}
+	case visited != nil && (whole != missing || host != ""):
+		all = append(all, answer{place: visited.Place, isSource: visited.Source, state: whole, why: v.text})
 	}
 	return all
 }
@@ -138,18 +154,14 @@ func (v *view) isSource(s mirrors.PullSource) bool {
 	return s.Location == v.Image.String()
 }
 
-// placeAt returns the place of the rules at a host, if there is one alone.
-func (v *view) placeAt(host string) (at mirrors.PullSource, ok bool) {
+// placesAt returns the places of the rules at a host.
+func (v *view) placesAt(host string) (at []mirrors.PullSource) {
 	for _, s := range v.rules().PullSources {
-		if name := mirrors.Scope(s.Location).Host(); name != host && (name != "docker.io" || host != "registry-1.docker.io") {
-			continue
+		if name := mirrors.Scope(s.Location).Host(); name == host || name == "docker.io" && host == "registry-1.docker.io" {
+			at = append(at, s)
 		}
-		if ok {
-			return at, false
-		}
-		at, ok = s, true
 	}
-	return at, ok
+	return at
 }
 
 // urls are what requests were made to.
@@ -197,7 +209,7 @@ func settles(t accesslog.Tries, a answer) bool {
 	switch a.state {
 	case refusing, cameBack:
 		return t.Place == a.place && t.Outcome == accesslog.Served
-	case wrong, limited:
+	case wrong, limited, incomplete, patchy:
 		return false
 	}
 	return mirrors.Scope(t.Place).Host() == a.host() && (t.Outcome == accesslog.Served || t.Outcome == accesslog.Missing)

@@ -70,6 +70,8 @@ const (
 	SourceDown Cause = "SourceDown"
 	// RateLimited: a mirror or the source had too many requests.
 	RateLimited Cause = "RateLimited"
+	// Incomplete: a mirror has the image's manifest, and lacks a part of it.
+	Incomplete Cause = "Incomplete"
 	// NobodyHasIt: no place that may be asked has the image.
 	NobodyHasIt Cause = "NobodyHasIt"
 	// NobodyGaveIt: no mirror has the image, and the source did not give it, for a reason that cannot be told.
@@ -85,6 +87,6 @@ func Causes() []Cause {
 	return []Cause{
 		NotScheduled, NotTheImage, NeverPulled, InvalidName, NodeTrouble, WrongPlatform, NoAgent, NoRule,
 		Pulling, HeldBack, NodeLags, RuntimeNotReady, NotInForce, AgentAway, BlockedTag, BlockedDigest, BlockedForGood, InvalidRewrite, RulesChanged,
-		Mended, WrongContent, UnknownAuthority, BadCertificate, LoginWanted, MirrorDown, SourceDown, RateLimited, NobodyHasIt, NobodyGaveIt, CameBack, Undecided,
+		Mended, WrongContent, UnknownAuthority, BadCertificate, LoginWanted, MirrorDown, SourceDown, RateLimited, Incomplete, NobodyHasIt, NobodyGaveIt, CameBack, Undecided,
 	}
 }

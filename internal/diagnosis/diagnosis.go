@@ -144,6 +144,7 @@ var checks = []check{
 
 // Diagnose says why a container waits.
 func Diagnose(c Case) Diagnosis {
+	c.bound()
 	v := newView(&c)
 	d := Diagnosis{Findings: []Finding{}, Evidence: v.evidence()}
 	for _, look := range checks {

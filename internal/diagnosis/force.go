@@ -53,23 +53,6 @@ func withoutRules(v *view) (*Finding, bool) {
 	return &Finding{Cause: NoRule, Message: message + v.sayText(), Remedy: remedy}, true
 }
 
-// sayText says what the runtime said.
-func (v *view) sayText() string {
-	if v.text == "" {
-		return ""
-	}
-	for _, a := range v.answers {
-		if a.isSource && a.state < blocked {
-			return fmt.Sprintf("; %sthe source %s", v.when(), said[a.state])
-		}
-	}
-	return fmt.Sprintf("; %sthe runtime said: %s", v.when(), oneLine(v.text))
-}
-
-func oneLine(text string) string {
-	return strings.Join(strings.Fields(text), " ")
-}
-
 // lagging is for a node that has other rules than it is to have, or whose agent says nothing.
 func lagging(v *view) (*Finding, bool) {
 	why := cmp.Or(v.Node.Lags, v.Node.Away)
@@ -130,12 +113,12 @@ func withoutMirrors(v *view) (*Finding, bool) {
 		return nil, false
 	case v.Image.Mode == mirrors.ByDigest:
 		return &Finding{
-			Cause: BlockedDigest, Message: fmt.Sprintf("%s is blocked%s and has no mirror for digests, so no image below it that is named by digest can be pulled", v.source(), v.by()),
+			Cause: BlockedDigest, Message: fmt.Sprintf("%s is blocked%s and has no mirror for digests, so this image, which is named by digest, cannot be pulled", v.source(), v.by()),
 			Remedy: "Name a mirror in an ImageDigestMirrorSet" + v.example("ImageDigestMirrorSet", "imageDigestMirrors"),
 		}, true
 	}
 	return &Finding{
-		Cause: BlockedTag, Message: fmt.Sprintf("%s is blocked%s and has no mirror for tags, so no image below it that is named by tag can be pulled", v.source(), v.by()),
+		Cause: BlockedTag, Message: fmt.Sprintf("%s is blocked%s and has no mirror for tags, so this image, which is named by tag, cannot be pulled", v.source(), v.by()),
 		Remedy: "Name the image by digest in the Pod, or push the tag to a mirror and name that in an ImageTagMirrorSet" + v.example("ImageTagMirrorSet", "imageTagMirrors"),
 	}, true
 }

@@ -13,8 +13,8 @@ import (
 
 // causes are those of what a mirror came to.
 var causes = map[state]Cause{
-	wrong: WrongContent, untrusted: UnknownAuthority, uncertified: BadCertificate, refusing: LoginWanted,
-	silent: MirrorDown, unreachable: MirrorDown, failing: MirrorDown, limited: RateLimited, cameBack: CameBack,
+	wrong: WrongContent, untrusted: UnknownAuthority, uncertified: BadCertificate, early: BadCertificate, refusing: LoginWanted,
+	proxied: MirrorDown, silent: MirrorDown, unreachable: MirrorDown, failing: MirrorDown, limited: RateLimited, cameBack: CameBack,
 }
 
 // places judges the attempt by what each place came to: first the mirrors, because they are tried first, and each that did not say that it lacks the image
@@ -23,12 +23,16 @@ func places(v *view) (*Finding, bool) {
 	worst, over := v.worstMirror()
 	source := v.sourceAnswer()
 	switch {
+	case v.isWrong() && (worst == nil || worst.state != wrong) && (source == nil || source.state != wrong):
+		return v.wrongSomewhere(), true
 	case worst != nil && worst.state != cameBack:
 		return v.finding(causes[worst.state], "", v.remedyFor(*worst)), true
 	case over != nil && worst == nil:
 		return v.finding(Mended, "; "+over.over+", so this may be over", again), true
+	case v.decidesIncomplete(source) != nil:
+		return v.finding(Incomplete, "", v.remedyFor(*v.decidesIncomplete(source))), true
 	case source != nil && source.state < limited:
-		cause := map[state]Cause{wrong: WrongContent, untrusted: UnknownAuthority, uncertified: BadCertificate, refusing: LoginWanted}[source.state]
+		cause := map[state]Cause{wrong: WrongContent, untrusted: UnknownAuthority, uncertified: BadCertificate, early: BadCertificate, refusing: LoginWanted}[source.state]
 		if cause == "" {
 			cause = SourceDown
 		}
@@ -37,9 +41,6 @@ func places(v *view) (*Finding, bool) {
 		return v.finding(RateLimited, "", v.remedyFor(*source)), true
 	case worst != nil:
 		more := "; whether access was refused or the image is missing there, only the runtime saw: the redirector, which asked without a login, was refused, and most registries refuse strangers what everybody may read as well"
-		if v.text != "" && read(v.nameless(v.text)) != blocked {
-			more += "; the runtime said: " + oneLine(v.text)
-		}
 		return v.finding(CameBack, more, v.remedyFor(*worst)), true
 	}
 	return v.nobody(source), true
@@ -68,14 +69,10 @@ func (v *view) nobody(source *answer) *Finding {
 		}
 	}
 	const untold = "what is known does not tell why the image could not be pulled"
-	message := untold + v.sayText()
-	if tried := v.sayAll(); tried != "" {
-		message = v.when() + tried + "; " + untold
-		if v.text != "" && read(v.nameless(v.text)) != blocked {
-			message += "; the runtime said: " + oneLine(v.text)
-		}
+	if v.sayAll() != "" {
+		return v.finding(Undecided, "; "+untold, check+"\n"+v.lookAtRuntime())
 	}
-	return &Finding{Cause: Undecided, Message: message, Remedy: check + "\n" + v.lookAtRuntime()}
+	return &Finding{Cause: Undecided, Message: untold + v.sayText(), Remedy: check + "\n" + v.lookAtRuntime()}
 }
 
 // worstMirror returns the mirror whose answer decides, and the one that would if it were not over.
@@ -128,7 +125,11 @@ func (v *view) placesIn(s state) (names []string) {
 }
 
 func (v *view) finding(cause Cause, more, remedy string) *Finding {
-	return &Finding{Cause: cause, Message: v.when() + v.sayAll() + more, Remedy: remedy}
+	message := v.when() + v.sayAll() + more
+	if said := v.quote(); said != "" {
+		message += "; " + said
+	}
+	return &Finding{Cause: cause, Message: message, Remedy: remedy}
 }
 
 // sayAll says what all places came to, those that decide first: mirrors with the same answer together, and then the source.
@@ -147,7 +148,7 @@ func (v *view) sayAll() string {
 				source = "the runtime was sent to the source, and did not get it there"
 			}
 		default:
-			source = "the source " + said[a.state]
+			source = "the source " + a.saidOfSource()
 		}
 	}
 	var clauses []string

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
-	"strings"
 )
 
 // The reasons that a container waits for its image by.
@@ -68,7 +67,7 @@ var sandboxImage = regexp.MustCompile(`failed to get sandbox image "([^"]+)": (.
 func Sandbox(events []Event) (c Container, waits bool) {
 	for i := len(events) - 1; i >= 0; i-- {
 		if e := events[i]; e.OfPod && e.Warns {
-			found := sandboxImage.FindStringSubmatch(e.Message)
+			found := sandboxImage.FindStringSubmatch(cut(e.Message, longest))
 			if e.Reason != eventNoSandbox || found == nil {
 				return c, false
 			}
@@ -142,30 +141,6 @@ func kubeletRefuses(v *view) (*Finding, bool) {
 		return &Finding{
 			Cause: NodeTrouble, Message: "the node's runtime does not take the image's signature: " + v.text,
 			Remedy: "Look at its policy for signatures, /etc/containers/policy.json on the node, and at where the signatures of the image are.",
-		}, true
-	}
-	return nil, false
-}
-
-// What fails on the node, wherever the image comes from.
-var (
-	nodesOwn = regexp.MustCompile(`no space left on device|pull QPS exceeded|disk quota exceeded|read-only file system`)
-	platform = regexp.MustCompile(`no match for platform in manifest|no image found in (image index|manifest list) for architecture`)
-)
-
-// nothingToDoWithMirrors is for an attempt that failed by the node, or by what the image is.
-func nothingToDoWithMirrors(v *view) (*Finding, bool) {
-	if found := nodesOwn.FindString(v.nameless(v.text)); found != "" {
-		return &Finding{Cause: NodeTrouble, Message: v.when() + "the node could not take the image (" + found + "); " + noPart, Remedy: "Look at the node: kubectl describe node " + v.Node.Name}, true
-	}
-	if found := platform.FindString(v.nameless(v.text)); found != "" {
-		from := ""
-		if served := v.placesIn(has); len(served) > 0 {
-			from = ", as " + strings.Join(served, " and ") + " had it,"
-		}
-		return &Finding{
-			Cause: WrongPlatform, Message: v.when() + "the image" + from + " had nothing for the platform of the node (" + found + ")",
-			Remedy: "Where a mirror has a copy for fewer platforms than the source, copy all of them: kubectl mirrors check " + v.Image.String() + " says what each place has.",
 		}, true
 	}
 	return nil, false

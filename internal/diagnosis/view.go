@@ -69,7 +69,7 @@ func (v *view) hasMirrors() bool {
 func (v *view) evidence() []Evidence {
 	all := []Evidence{}
 	add := func(at time.Time, of, format string, args ...any) {
-		e := Evidence{Of: of, Text: fmt.Sprintf(format, args...)}
+		e := Evidence{Of: of, Text: cut(fmt.Sprintf(format, args...), longest/8)}
 		if !at.IsZero() {
 			at = at.UTC().Truncate(time.Second)
 			e.At = &at

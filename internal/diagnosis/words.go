@@ -18,11 +18,15 @@ const (
 	wrong state = iota
 	untrusted
 	uncertified
+	early
 	refusing
+	proxied
 	silent
 	unreachable
 	failing
 	limited
+	incomplete
+	patchy
 	cameBack
 	missing
 	blocked
@@ -31,21 +35,24 @@ const (
 )
 
 // The words by which runtimes, their libraries and the redirector tell a state, in small letters. The first line that matches counts: of an address that
-// cannot be looked up, containerd says that it failed to authorize, and of an image without the platform, that it was not found.
+// cannot be looked up, and of a token server that fails, containerd says that it failed to authorize, and of an image without the platform, that it was not found.
 var words = []struct {
 	state
 	pattern *regexp.Regexp
 }{
 	{blocked, regexp.MustCompile(`is blocked by policy nevercontactsource|registry \S+ is blocked in `)},
+	{proxied, regexp.MustCompile(`proxyconnect |proxy authentication required|do request: \w+ "url": (forbidden|bad gateway|service unavailable|gateway timeout)\b`)},
 	{untrusted, regexp.MustCompile(`x509: certificate signed by unknown authority|certificate is not trusted`)},
+	{early, regexp.MustCompile(`x509: certificate has expired or is not yet valid: current time \S+ is before `)},
 	{uncertified, regexp.MustCompile(`x509: |the certificate of \S+ is good from |server gave http response to https client|first record does not look like a tls handshake`)},
 	{wrong, regexp.MustCompile(`unexpected commit digest|failed size validation|is another one, with digest|does not match provided manifest digest`)},
 	{limited, regexp.MustCompile(`\b429 too many requests|\bstatuscode: 429\b|toomanyrequests|too many requests`)},
 	{silent, regexp.MustCompile(`i/o timeout|tls handshake timeout|client\.timeout exceeded|context deadline exceeded|timeout awaiting response|does not answer`)},
 	{unreachable, regexp.MustCompile(`connection refused|no such host|no route to host|network is unreachable|connection reset|server misbehaving|: eof\b|broken pipe`)},
+	{failing, regexp.MustCompile(`\b5\d\d (internal server error|not implemented|bad gateway|service unavailable|gateway timeout)|http 5\d\d|\bstatuscode: 5\d\d`)},
 	{refusing, regexp.MustCompile(`\b401 unauthorized|\b403 forbidden|unauthorized: |authentication required|pull access denied|insufficient_scope|no basic auth credentials|authorization failed|failed to authorize|access to the resource is denied|invalid username/password|refuses the login|there is no login for it|: denied(: |$)|\bstatuscode: 40[13]\b`)},
 	{missing, regexp.MustCompile(`\b404 not found|\b410 gone|\bstatuscode: 4(04|10)\b|manifest unknown|name unknown|not found`)},
-	{failing, regexp.MustCompile(`\b5\d\d (internal server error|not implemented|bad gateway|service unavailable|gateway timeout)|http 5\d\d|\bstatuscode: 5\d\d`)},
+	{failing, regexp.MustCompile(`\bunknown: |no space left on device|disk quota exceeded|read-only file system`)},
 }
 
 // read tells the state that a text is about.
@@ -75,7 +82,7 @@ func stateOf(t accesslog.Tries) state {
 	case accesslog.Refused:
 		return blocked
 	case accesslog.Credentials:
-		if s := read(t.Why); s == untrusted || s == uncertified {
+		if s := read(t.Why); s == untrusted || s == uncertified || s == early {
 			return s
 		}
 		return refusing
@@ -93,6 +100,8 @@ func stateOf(t accesslog.Tries) state {
 // said is what a place in a state did, in the past.
 var said = map[state]string{
 	wrong: "had other content under the digest", untrusted: "had a certificate of an authority that the node does not know", uncertified: "had a certificate that the node does not take, or none",
+	early: "had a certificate that is not good yet by the clock of the node", proxied: "could not be reached through the proxy that the node has",
+	incomplete: "had the manifest and lacked a part of it", patchy: "had a part of it and lacked another",
 	refusing: "refused access", silent: "did not answer in time", unreachable: "could not be connected to", failing: "failed", limited: "had too many requests",
 	cameBack: "refused the runtime or did not have it",
 	missing:  "did not have it", has: "had it, as far as the redirector saw",

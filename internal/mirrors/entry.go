@@ -20,6 +20,8 @@ type statement struct {
 	blocks  bool    // NeverContactSource, with mirrors or by failing closed
 	allows  bool    // has mirrors, and lets the source be contacted
 	watches bool    // NeverContactSource of a set in shadow mode, which neither blocks nor allows (V3)
+	// inShadow says that the set is in shadow mode, whatever the policy.
+	inShadow bool
 }
 
 // merger applies the rules to sets, and collects what it finds.
@@ -28,6 +30,10 @@ type merger struct {
 	findings []Finding
 	// broad are the sources that narrower ones inherit from.
 	broad map[inheritedFrom]broad
+	// failsOpen are the statements, by source, of entries that are left out, and would block if they were enforced (E4, V3).
+	failsOpen map[Scope][]statement
+	// kept are the sources that are blocked although sets in shadow mode speak of them; nil where none is in shadow mode.
+	kept map[Scope]said
 }
 
 // read returns the statements of all sets by source and mode, in the order of objects and entries (M2).
@@ -39,14 +45,19 @@ func (m *merger) read(sets []Set) map[Scope]*said {
 		m.readEnforcement(&byName[i])
 		for j := range byName[i].Entries {
 			entry := Entry{Object: byName[i].Object, Index: j}
-			if s, ok := m.readEntry(entry, &byName[i].Entries[j], byName[i].InShadowMode()); ok {
-				if bySource[s.source] == nil {
-					bySource[s.source] = &said{}
+			s, ok := m.readEntry(entry, &byName[i].Entries[j], byName[i].InShadowMode())
+			if !ok {
+				if s.watches {
+					m.failsOpen[s.source] = append(m.failsOpen[s.source], s)
 				}
-				o := &bySource[s.source][slices.Index(modes[:], entry.Kind.Mode)]
-				o.statements = append(o.statements, s)
-				m.mark(s, insecure)
+				continue
 			}
+			if bySource[s.source] == nil {
+				bySource[s.source] = &said{}
+			}
+			o := &bySource[s.source][slices.Index(modes[:], entry.Kind.Mode)]
+			o.statements = append(o.statements, s)
+			m.mark(s, insecure)
 		}
 	}
 	return bySource
@@ -54,7 +65,7 @@ func (m *merger) read(sets []Set) map[Scope]*said {
 
 // readEntry applies E1 to E5, in the order of E6. It returns false for an entry that is left out whole.
 func (m *merger) readEntry(entry Entry, in *SetEntry, inShadowMode bool) (statement, bool) {
-	s := statement{entry: entry, source: Scope(in.Source)}
+	s := statement{entry: entry, source: Scope(in.Source), inShadow: inShadowMode}
 	if !value.Source.Takes(in.Source) {
 		m.find(InvalidSource, s.source, []Entry{entry}, "source %s is left out with its mirrors: %s", quote(in.Source), value.Wrong(in.Source, value.Source)).Blocks = in.Policy == NeverContactSource && !inShadowMode
 		return s, false

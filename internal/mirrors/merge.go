@@ -9,7 +9,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/mirrors/order"
 )
 
-// mergeSource makes the one rule of a source (M1 to M5, T2 to T5).
+// mergeSource makes the one rule of a source (M1 to M5, T2 to T5, V3).
 func (m *merger) mergeSource(source Scope, all said) Rule {
 	rule := Rule{Source: source, Insecure: m.insecure.scopes.Contain(source)}
 	for i, o := range all {
@@ -18,12 +18,18 @@ func (m *merger) mergeSource(source Scope, all said) Rule {
 		} else {
 			rule.Inherited = append(rule.Inherited, Inheritance{Mode: modes[i], Source: o.from, From: o.entries(anyOf)})
 		}
+	}
+	policies := m.policies(source, all)
+	for _, o := range policies {
 		rule.BlockedBy = append(rule.BlockedBy, o.entries(blocking)...)
-		rule.Blocked = rule.Blocked || o.blocks()
+	}
+	rule.Blocked = policies.blocks()
+	if len(rule.From) == 0 { // it is there for entries that are left out (V3)
+		rule.From = opinion{statements: m.failsOpen[source]}.entries(anyOf)
 	}
 	slices.SortFunc(rule.From, compareEntries)
 	slices.SortFunc(rule.BlockedBy, compareEntries)
-	m.findPolicyConflicts(source, all)
+	m.findPolicyConflicts(source, policies)
 	var byMode [len(modes)][]Mirror
 	for i, o := range all {
 		if o.from == "" {

@@ -45,6 +45,16 @@ func (o opinion) blocks() bool {
 	return slices.ContainsFunc(o.statements, blocking)
 }
 
+// blocks tells whether the policy of either mode is Never (T5).
+func (s said) blocks() bool {
+	return slices.ContainsFunc(s[:], opinion.blocks)
+}
+
+// wouldBlock tells whether it would be if no set were in shadow mode (V3).
+func (s said) wouldBlock() bool {
+	return s.blocks() || slices.ContainsFunc(s[:], func(o opinion) bool { return slices.ContainsFunc(o.statements, watching) })
+}
+
 // hasOwnMirrors reports whether the source's own entries name mirrors.
 func (s said) hasOwnMirrors() bool {
 	return slices.ContainsFunc(s[:], func(o opinion) bool { return o.from == "" && len(o.statements) > 0 && !o.isCarveOut() })
@@ -75,6 +85,7 @@ func (o opinion) isCarveOut() bool {
 func anyOf(statement) bool      { return true }
 func blocking(s statement) bool { return s.blocks }
 func allowing(s statement) bool { return s.allows }
+func watching(s statement) bool { return s.watches }
 func enforced(s statement) bool { return !s.watches }
 
 // entries returns those of the statements that a function takes.

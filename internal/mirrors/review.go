@@ -74,7 +74,7 @@ func (r *review) reviewSource(rule *Rule) {
 	}
 	outer := r.index.Enclosing(rule.Source)
 	for i, o := range r.said[rule.Source] {
-		if outer != nil && o.isCarveOut() && r.said[outer.Source][i].blocks() {
+		if outer != nil && o.isCarveOut() && r.policies(outer.Source, r.said[outer.Source])[i].blocks() {
 			r.find(CarveOutOpensBlocked, rule.Source, o.entries(anyOf), "the entry for source %s names no mirror, which opens this part of source %s, blocked by %s", source, quote(outer.Source), r.blockedBy(outer))
 		}
 	}

@@ -29,7 +29,7 @@ type Rule struct {
 	Insecure bool
 	// From are all entries that name the source and have a part in the rule, in the order of objects and entries.
 	From []Entry
-	// BlockedBy are the entries that block the source. They may be those of a broader source (T4).
+	// BlockedBy are the entries that block the source. They may be those of a broader source (T4), which the rule may have nothing else of (V3).
 	BlockedBy []Entry
 	// Inherited is what the rule has of broader sources, by their modes.
 	Inherited []Inheritance
@@ -52,7 +52,7 @@ func (rule *Rule) Entries() []Entry {
 	for _, i := range rule.Inherited {
 		all = joined(all, i.From)
 	}
-	return all
+	return slices.Compact(joined(all, rule.BlockedBy))
 }
 
 // inherits reports whether all that the rule has for these modes is inherited.
@@ -188,8 +188,10 @@ var ErrTooLarge = errors.New("the rules are too large to be published: they have
 // what cannot be used is left out and becomes a finding, and the rest stays in force. Where there would be too many mirrors to hold, it makes
 // no rules at all (see [Result.TooLarge]).
 func Merge(in Input) Result {
-	m := merger{insecure: insecurity{in.Insecure, make(map[placed]bool)}, broad: make(map[inheritedFrom]broad)}
+	m := merger{insecure: insecurity{in.Insecure, make(map[placed]bool)}, broad: make(map[inheritedFrom]broad), failsOpen: make(map[Scope][]statement)}
 	bySource := m.read(in.Sets)
+	m.kept = m.keepBlocked(bySource)
+	m.addKept(bySource)
 	all := inherit(bySource)
 	if tooLarge(all) {
 		sortFindings(m.findings)

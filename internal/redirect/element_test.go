@@ -5,6 +5,7 @@ package redirect
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/go-logr/logr"
@@ -17,7 +18,8 @@ func TestOnlyTheElementInTheRegistrysFileOpensAnEntry(t *testing.T) { // N10
 	now, before, other := route.Key("now"), route.Key("before"), route.Key("other")
 	keys := []route.Key{now, before}
 	s := New(wired(Config{Log: logr.Discard(), Keys: func() []route.Key { return keys }}))
-	setRules(t, s, sets)
+	plain := startRegistry(t, true, has)
+	setRules(t, s, sets+"\na: "+plain.host+"/x -> m.com", plain.host)
 	for _, c := range []struct {
 		name, path, host, repository string
 		want                         int
@@ -32,6 +34,10 @@ func TestOnlyTheElementInTheRegistrysFileOpensAnEntry(t *testing.T) { // N10
 		{"that of all, for a wildcard", now.Path(route.AnyHost, route.Source), "a.wild.com", "app", http.StatusTemporaryRedirect},
 		{"that of all, for the narrower source of a wildcard", now.Path(route.AnyHost, route.Source), "shut.wild.com", "z/app", http.StatusNotFound},
 		{"that of all, for what no rule knows", now.Path(route.AnyHost, route.Source), "t.com", "app", http.StatusTemporaryRedirect},
+		{"one of an older agent's file", now.Path(plain.host, route.InsecureSource), plain.host, "y", http.StatusOK},
+		{"one of it by the key before", before.Path(plain.host, route.InsecureSource), plain.host, "y", http.StatusOK},
+		{"that of the source, there", strings.Replace(now.Path(plain.host, route.Source), "/source", "/insecure", 1), plain.host, "y", http.StatusNotFound},
+		{"none, there", route.Key("").Path(plain.host, route.InsecureSource), plain.host, "y", http.StatusNotFound},
 	} {
 		w := ask(t, s, http.MethodGet, c.path+"/"+c.repository+"/manifests/"+manifestDigest+"?ns="+c.host)
 		if w.Code != c.want {

@@ -104,10 +104,10 @@ func TestEachTryHasTheOutcomeOfItsMirror(t *testing.T) { // V2
 		"too many requests":           {status(429), false, tagPath, accesslog.Error, accesslog.Error, "it answered 429"},
 		"one that leads astray":       {sendsOn("http://169.254.169.254/"), false, blobPath, accesslog.Error, accesslog.Error, "must not be contacted"},
 		"one that hangs":              {hang, false, manifestPath, accesslog.Silent, accesslog.Silent, "does not answer"},
-		"one that wants credentials":  {status(401), false, manifestPath, accesslog.Sent, accesslog.Credentials, "it answered 401"},
-		"one that lets nobody in":     {status(403), false, blobPath, accesslog.Sent, accesslog.Credentials, "it answered 403"},
-		"one with content elsewhere":  {sendsOn("https://storage.example/x"), false, blobPath, accesslog.Sent, accesslog.Error, "it answered 307"},
-		"one with another status":     {status(400), false, tagPath, accesslog.Sent, accesslog.Error, "it answered 400"},
+		"one that wants credentials":  {status(401), false, manifestPath, accesslog.Sent, accesslog.CameBack, "it answered 401"},
+		"one that lets nobody in":     {status(403), false, blobPath, accesslog.Sent, accesslog.CameBack, "it answered 403"},
+		"one with content elsewhere":  {sendsOn("https://storage.example/x"), false, blobPath, accesslog.Sent, accesslog.CameBack, "it answered 307"},
+		"one with another status":     {status(400), false, tagPath, accesslog.Sent, accesslog.CameBack, "it answered 400"},
 		"one that is away":            {nil, false, manifestPath, accesslog.Sent, accesslog.Error, "connection refused"},
 		"a streamed manifest":         {has, true, manifestPath, accesslog.Served, accesslog.Served, ""},
 		"a streamed blob":             {has, true, blobPath, accesslog.Served, accesslog.Served, ""},
@@ -172,6 +172,9 @@ func TestEachTryHasTheOutcomeOfItsMirror(t *testing.T) { // V2
 			continue
 		}
 		for _, try := range o.tries {
+			if now := config.Pulls.Pulls()[0].Tries[0]; now.Outcome != c.back || now.Why != try.Why || strings.Contains(now.Why, "to the redirector, and containerd came back: ") != (c.back == accesslog.CameBack) {
+				t.Errorf("%s: told of %+v, and the log has %+v", name, try, now)
+			}
 			if string(try.Mirror) != mirror.host+"/m" || try.Repository != mirror.host+"/m/y" || try.Answered <= 0 || try.Took < try.Answered || try.Bytes != int64(bytes) || time.Since(try.At) > time.Minute {
 				t.Errorf("%s: told of %+v", name, try)
 			}

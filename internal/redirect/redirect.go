@@ -53,7 +53,8 @@ type Config struct {
 	// be called by whoever calls [Server.Settle], too.
 	Tried    func(tries.Try)
 	AtSource func(source mirrors.Scope, outcome tries.AtSource)
-	// WouldRefuse is told of each request for the manifest of an image that would be refused for a watched source (V5).
+	// WouldRefuse is told of each request that would be refused for a watched source (V5), with the image that it is for. That has no tag and no digest
+	// where nobody knows which one of a repository a blob belongs to.
 	WouldRefuse func(source mirrors.Scope, image string)
 	// Complained is called when the complaints are others than before, while a request waits.
 	Complained func()
@@ -171,6 +172,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) Result {
 		return Refused
 	case way.Source.Insecure:
 		return s.serveSource(w, r, q, rules, way)
+	case q.entry == route.InsecureSource:
+		fail(w, http.StatusNotFound, "NAME_UNKNOWN", "this source is not insecure")
+		return NoMirror
 	}
 	redirect(w, q, way.Source)
 	s.noteSource(r, q, rules, way, verdict{answer: accesslog.Sent})
@@ -240,7 +244,7 @@ func (s *Server) serveMirror(w http.ResponseWriter, r *http.Request, q question,
 	if result != PassedOver {
 		s.noteWatched(q, rules, way.Mirrors[tried], way.Mirrors[rank+1:])
 	} else {
-		fail(w, http.StatusNotFound, "MANIFEST_UNKNOWN", "mirror "+name(way.Mirrors[rank])+": "+why)
+		fail(w, http.StatusNotFound, "MANIFEST_UNKNOWN", "mirror "+name(way.Mirrors[rank])+": "+words(why))
 	}
 	return result
 }
@@ -283,10 +287,10 @@ func (s *Server) tryMirror(w http.ResponseWriter, r *http.Request, q question, r
 	}
 	s.noteTry(r, q, try, v, false)
 	if v.fails() {
-		s.noteFailed(r, q, name(mirror), v.why)
+		s.noteFailed(r, q, name(mirror), words(v.why))
 	}
 	if v.astray && !before.astray {
-		s.config.Log.Info("A mirror is passed over, because it leads to where it must not", "mirror", name(mirror), "why", v.why)
+		s.config.Log.Info("A mirror is passed over, because it leads to where it must not", "mirror", name(mirror), "why", words(v.why))
 	}
 	return PassedOver, v.why
 }

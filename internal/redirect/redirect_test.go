@@ -141,7 +141,7 @@ func TestNothingElseIsServed(t *testing.T) {
 
 func TestAServerWithoutRulesSendsNobodyAnywhere(t *testing.T) {
 	s := New(wired(Config{}))
-	for _, entry := range []string{"0", "source"} {
+	for _, entry := range []string{"0", "source", "insecure"} {
 		if w := ask(t, s, http.MethodGet, pathTo(entry, "s.com", "x/y", manifestDigest)); w.Code != http.StatusServiceUnavailable || w.Header().Get("Location") != "" {
 			t.Errorf("%s: got %d %s", entry, w.Code, w.Header())
 		}

@@ -4,6 +4,7 @@
 package redirect
 
 import (
+	"cmp"
 	"net/http"
 	"sync"
 	"time"
@@ -78,10 +79,11 @@ func answered(code int) verdict {
 	return v
 }
 
-// unsure is the verdict about a mirror that containerd is sent to all the same, such as one that wants to know who asks.
+// unsure is the verdict about a mirror that containerd is sent to all the same, such as one that wants to know who asks. Its answer to the redirector is
+// no failure.
 func unsure(code int) verdict {
 	v := answered(code)
-	v.ok = true
+	v.ok, v.answer = true, cmp.Or(v.answer, accesslog.CameBack)
 	return v
 }
 

@@ -67,7 +67,7 @@ func TestARankLeadsToTheMirrorAtItsPlace(t *testing.T) {
 }
 
 func TestEntriesAreWrittenInOneWay(t *testing.T) {
-	for entry, want := range map[route.Entry]bool{"0": true, "12": true, route.Source: true, "insecure": false, "": false, "+1": false, "01": false, "-1": false, "x": false} {
+	for entry, want := range map[route.Entry]bool{"0": true, "12": true, route.Source: true, route.InsecureSource: true, "": false, "+1": false, "01": false, "-1": false, "x": false} {
 		if entry.IsValid() != want {
 			t.Errorf("%q: valid %t", entry, !want)
 		}

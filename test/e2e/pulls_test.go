@@ -52,7 +52,7 @@ var _ = Describe("kubectl mirrors pulls on a real node", func() {
 		Eventually(watching).WithContext(ctx).WithTimeout(time.Minute).Should(gbytes.Say(digest + `\s+` + s.first.host + "/copy"))
 		gone := time.Now()
 		watching.Kill()
-		Eventually(watchers).WithContext(ctx).WithTimeout(2 * time.Minute).WithPolling(100 * time.Millisecond).Should(BeEmpty())
+		Eventually(watchers).WithContext(ctx).WithTimeout(time.Minute).WithPolling(100 * time.Millisecond).Should(BeEmpty())
 		reportTime("the agent's command ended after its reader had gone for", gone)
 	}, nodeTimeout)
 
@@ -85,7 +85,7 @@ func watchers() (all []string) {
 	paths, err := filepath.Glob("/proc/[0-9]*/cmdline")
 	Expect(err).NotTo(HaveOccurred())
 	for _, path := range paths {
-		if text, err := os.ReadFile(path); err == nil && string(text) == strings.Join([]string{"/agent", "pulls", "--watch", ""}, "\x00") { // it may have gone since
+		if text, err := os.ReadFile(path); err == nil && string(text) == strings.Join([]string{"/agent", "pulls", "--watch", "--until-eof", ""}, "\x00") { // it may have gone since
 			all = append(all, path)
 		}
 	}

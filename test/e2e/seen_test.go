@@ -62,8 +62,8 @@ func (l *ownLogs) keep(r *countedRegistry) {
 			switch {
 			case req.Context().Err() != nil && strings.HasPrefix(line.repository, "silent"):
 				line.outcome = accesslog.Silent
-			case status.status == http.StatusUnauthorized:
-				line.outcome = accesslog.Credentials
+			case status.status == http.StatusUnauthorized: // by which containerd goes on: no mirror that answers so is streamed here
+				line.outcome = accesslog.CameBack
 			case status.status == http.StatusNotFound:
 				line.outcome = accesslog.Missing
 			case status.status >= 300:
@@ -225,7 +225,7 @@ var _ = Describe("what is seen of pulls", func() {
 		Expect(atMirrors[s.first.host+"/missing"]).To(HaveKey(accesslog.Missing))
 		Expect(atMirrors[s.first.host+"/silent"]).To(HaveKey(accesslog.Silent))
 		Expect(atMirrors[s.first.host+"/wrong"]).To(HaveKey(accesslog.WrongContent))
-		Expect(atMirrors[s.first.host+"/login"]).To(HaveKey(accesslog.Credentials))
+		Expect(atMirrors[s.first.host+"/login"]).To(HaveKey(accesslog.CameBack))
 		Expect(atSources[s.source.host+"/open"]).To(HaveKey(accesslog.Sent))
 		Expect(atSources[s.source.host+"/shut"]).To(HaveKey(accesslog.Refused))
 		s.expectUntouchedBelow(own, s.source.host+"/shut", s.third.host+"/app")

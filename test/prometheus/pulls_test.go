@@ -67,7 +67,10 @@ func scenesOfPulls() []scene {
 		{"a mirror does not have what is asked for", everywhere("missing"), time.Hour, nil},
 		{"it does not have that, and fails for other images", everywhere("missing", tries("node-1", "error", fromThen), tries("node-2", "error", fromThen)), time.Hour, nil},
 		{"containerd is sent to a mirror, and does not come back", everywhere("sent"), time.Hour, nil},
-		{"it does come back for some", everywhere("sent", tries("node-1", "credentials", "0x9 0+1x110"), tries("node-2", "credentials", "0x9 0+1x110")), time.Hour, nil},
+		{"it does come back for some", everywhere("sent", tries("node-1", "came_back", fromThen), tries("node-2", "came_back", fromThen)), time.Hour, nil},
+		{"it does come back each time, as for a tag that nobody has", everywhere("came_back", refusals("node-2", "0x9 1x9 2x9 3x9 4x9 5x9 6x9 7x9")), 27 * time.Minute, []string{"MirrorsetRefusals shut.com"}},
+		{"it does come back between failures", everywhere("came_back", tries("node-1", "silent", fromThen), tries("node-2", "silent", fromThen)), 27 * time.Minute, []string{"MirrorsetMirrorDown m.com"}},
+		{"a mirror refuses some, and is sent to for others", everywhere("sent", tries("node-1", "credentials", fromThen), tries("node-2", "credentials", fromThen)), time.Hour, nil},
 		{"agents are restarted after failures", quiet(tries("node-1", "silent", "70x9 0x110"), tries("node-2", "silent", "90x9 0x110"), tries("node-1", "served", "50x9 0x110"), tries("node-2", "served", "50x9 0x110"), tries("node-2", "missing", "0x120"), refusals("node-2", "30x9 0x110")), time.Hour, nil},
 		{"agents are restarted while a mirror is silent", everywhere("silent", tries("node-1", "silent", "0x9 0+1x15 0+1x90"), tries("node-2", "silent", "0x9 0+1x15 0+1x90")), 27 * time.Minute, []string{"MirrorsetMirrorDown m.com"}},
 	}

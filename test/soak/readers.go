@@ -139,20 +139,25 @@ func byContainerd(ctx context.Context, root, repository, mode string) (places []
 	if f.Server == "" {
 		f.Server = "https://" + registry
 	}
+	led, refused := false, false // by the redirector
 	for _, e := range f.endpoints() {
 		if !e.can(mode) {
 			continue
 		}
-		place, refused, err := e.place(ctx, registry, path, mode)
+		place, isRefused, err := e.place(ctx, registry, path, mode)
 		if err != nil {
 			return nil, err
 		}
+		refused = refused || isRefused
+		led = led || e.isRedirector()
+		// What stands behind the redirector's entries leads nowhere else than they do.
+		if place == "" || len(places) > 0 && places[len(places)-1] == place || led && !e.isRedirector() && slices.Contains(places, place) {
+			continue
+		}
 		if refused {
-			return places, nil
+			place += " after it was refused"
 		}
-		if place != "" && (len(places) == 0 || places[len(places)-1] != place) {
-			places = append(places, place)
-		}
+		places = append(places, place)
 	}
 	return places, nil
 }
@@ -161,6 +166,8 @@ func byContainerd(ctx context.Context, root, repository, mode string) (places []
 func (e endpoint) can(mode string) bool {
 	return len(e.Capabilities) == 0 || slices.Contains(e.Capabilities, "pull") && (mode == byDigest || slices.Contains(e.Capabilities, "resolve"))
 }
+
+func (e endpoint) isRedirector() bool { return strings.HasPrefix(e.url, "http://127.0.0.1:") }
 
 // stay has redirects shown and not followed.
 var stay = &http.Client{Timeout: 20 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
@@ -175,7 +182,7 @@ func (e endpoint) place(ctx context.Context, registry, path, mode string) (place
 	if mode == byDigest {
 		object = digest
 	}
-	if !strings.HasPrefix(at, "http://127.0.0.1:") {
+	if !e.isRedirector() {
 		return placeOf(at + "/" + path)
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodHead, at+"/"+path+"/manifests/"+object+"?ns="+registry, nil)

@@ -6,7 +6,6 @@
 package socket
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,7 +15,7 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"sync"
+	"syscall"
 	"time"
 
 	"github.com/mirrorset/mirrorset/internal/accesslog"
@@ -25,15 +24,8 @@ import (
 // maxClients bounds those that are answered at a time. Each holds a goroutine and a few buffers, some for as long as somebody watches.
 const maxClients = 16
 
-// pace is how long things take.
-type pace struct {
-	// patience is how long a client may take for its request, and to read a line.
-	patience time.Duration
-	// heartbeat is how often somebody who watches is sent an empty line, without which neither side would notice that the other is gone.
-	heartbeat time.Duration
-}
-
-var usual = pace{patience: 10 * time.Second, heartbeat: 30 * time.Second}
+// usual is how long a client may take for its request, and to read a line.
+const usual = 10 * time.Second
 
 const (
 	pullsPath = "/pulls"
@@ -46,12 +38,13 @@ type Source func() (*accesslog.Log, error)
 
 // Server answers on a socket.
 type Server struct {
-	source  Source
-	pace    pace
-	since   time.Time
-	clients chan struct{}
-	http    http.Server
-	ended   chan error
+	path     string
+	own      fs.FileInfo // of the socket
+	source   Source
+	patience time.Duration
+	clients  chan struct{}
+	http     http.Server
+	ended    chan error
 }
 
 // Listen begins to answer, on a socket of which only this user may ask. One that an earlier agent left at the path is replaced; anything else there is
@@ -60,8 +53,8 @@ func Listen(path string, source Source) (*Server, error) {
 	return listen(path, source, usual)
 }
 
-func listen(path string, source Source, pace pace) (*Server, error) {
-	if err := removeStale(path, pace.patience); err != nil {
+func listen(path string, source Source, patience time.Duration) (*Server, error) {
+	if err := removeStale(path, patience); err != nil {
 		return nil, err
 	}
 	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
@@ -71,10 +64,15 @@ func listen(path string, source Source, pace pace) (*Server, error) {
 	if err := os.Chmod(path, 0o600); err != nil { // until then, an ordinary umask keeps others from writing, and so from asking
 		return nil, errors.Join(err, listener.Close())
 	}
-	s := &Server{source: source, pace: pace, since: time.Now(), clients: make(chan struct{}, maxClients), ended: make(chan error, 1)}
+	own, err := os.Lstat(path)
+	if err != nil {
+		return nil, errors.Join(err, listener.Close())
+	}
+	listener.SetUnlinkOnClose(false) // which would take away what another agent has put there
+	s := &Server{path: path, own: own, source: source, patience: patience, clients: make(chan struct{}, maxClients), ended: make(chan error, 1)}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+pullsPath, s.bounded(s.pulls))
-	s.http = http.Server{Handler: mux, ReadHeaderTimeout: pace.patience, IdleTimeout: pace.patience, ErrorLog: stdlog.New(io.Discard, "", 0)}
+	s.http = http.Server{Handler: mux, ReadHeaderTimeout: patience, IdleTimeout: patience, ErrorLog: stdlog.New(io.Discard, "", 0)}
 	go func() { s.ended <- s.http.Serve(listener) }()
 	return s, nil
 }
@@ -90,16 +88,24 @@ func removeStale(path string, patience time.Duration) error {
 	case there.Mode().Type() != fs.ModeSocket:
 		return fmt.Errorf("%s is there, and no socket; it is left alone", path)
 	}
-	if c, err := net.DialTimeout("unix", path, patience); err == nil {
+	c, err := net.DialTimeout("unix", path, patience)
+	switch {
+	case err == nil:
 		_ = c.Close() // nothing was asked
 		return fmt.Errorf("another process answers on %s", path)
+	case !errors.Is(err, syscall.ECONNREFUSED): // such as one that is busy, or a socket of another kind
+		return fmt.Errorf("another process may have %s, which is left alone: %w", path, err)
 	}
 	return os.Remove(path)
 }
 
-// Close ends all answers, and takes the socket away.
+// Close ends all answers, and takes the socket away, unless there is another one by now.
 func (s *Server) Close() error {
-	err := s.http.Close()
+	var err error
+	if there, missing := os.Lstat(s.path); missing == nil && os.SameFile(there, s.own) { // before it is closed, because then another may get its inode
+		err = os.Remove(s.path)
+	}
+	err = errors.Join(err, s.http.Close())
 	if ended := <-s.ended; !errors.Is(ended, http.ErrServerClosed) {
 		err = errors.Join(err, ended)
 	}
@@ -127,12 +133,12 @@ func (s *Server) pulls(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/x-ndjson")
-	to := &lines{to: w, control: http.NewResponseController(w), patience: s.pace.patience}
-	if to.write(accesslog.Head{Since: s.since}) != nil {
+	to := &lines{to: w, control: http.NewResponseController(w), patience: s.patience}
+	if to.write(accesslog.Head{Since: log.Since()}) != nil {
 		return // the client is gone, and so it is below
 	}
 	if r.URL.Query().Get("watch") == "true" {
-		s.watch(r.Context(), log, to)
+		_ = log.Watch(r.Context(), func(p accesslog.Pull) error { return to.write(p) }) // until the client or the server ends, or the client does not read
 		return
 	}
 	for _, p := range log.Pulls() {
@@ -142,58 +148,21 @@ func (s *Server) pulls(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// watch goes on until the client or the server ends.
-func (s *Server) watch(ctx context.Context, log *accesslog.Log, to *lines) {
-	var beating sync.WaitGroup
-	defer beating.Wait()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	beating.Go(func() { to.beat(ctx, s.pace.heartbeat) })
-	_ = log.Watch(ctx, func(p accesslog.Pull) error { return to.write(p) }) // which fails where the client is gone
-}
-
-// lines are written whole, whoever writes them.
+// lines are those of an answer.
 type lines struct {
-	lock     sync.Mutex
 	to       io.Writer
 	control  *http.ResponseController
 	patience time.Duration
 }
 
-// write writes a value, on a line of its own.
+// write writes a value on a line of its own. It waits for a client that does not read, but not forever; one that has nothing to read may wait as long
+// as it likes.
 func (l *lines) write(value any) error {
-	text, err := json.Marshal(value)
-	if err != nil {
-		return err
-	}
-	return l.line(text)
-}
-
-// line waits for a client that does not read, but not forever. A client that has nothing to read may wait as long as it likes.
-func (l *lines) line(text []byte) error {
-	l.lock.Lock()
-	defer l.lock.Unlock()
 	if err := l.control.SetWriteDeadline(time.Now().Add(l.patience)); err != nil {
 		return err
 	}
-	if _, err := l.to.Write(append(text, '\n')); err != nil {
+	if err := json.NewEncoder(l.to).Encode(value); err != nil {
 		return err
 	}
 	return l.control.Flush()
-}
-
-// beat writes an empty line now and then.
-func (l *lines) beat(ctx context.Context, every time.Duration) {
-	ticker := time.NewTicker(every)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-			if l.line(nil) != nil {
-				return // the request's context ends with the client
-			}
-		}
-	}
 }

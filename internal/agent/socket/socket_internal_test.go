@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -23,13 +24,13 @@ import (
 const patience = time.Minute
 
 // serve listens at a path of the test's, for a log with pulls of these images.
-func serve(t *testing.T, p pace, images ...string) (path string, log *accesslog.Log, s *Server) {
+func serve(t *testing.T, patience time.Duration, images ...string) (path string, log *accesslog.Log, s *Server) {
 	t.Helper()
 	path, log = filepath.Join(t.TempDir(), "agent.sock"), accesslog.New()
 	for _, image := range images {
 		begin(log, image)
 	}
-	s, err := listen(path, func() (*accesslog.Log, error) { return log, nil }, p)
+	s, err := listen(path, func() (*accesslog.Log, error) { return log, nil }, patience)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,14 +123,37 @@ func TestAnAgentTellsThePullsThatItSawTheOldestFirst(t *testing.T) {
 	}
 }
 
+func TestALogIsKnownSinceItBeganHoweverLateTheSocketDoes(t *testing.T) {
+	log := accesslog.New()
+	before := time.Now()
+	path := filepath.Join(t.TempDir(), "agent.sock")
+	s, err := Listen(path, func() (*accesslog.Log, error) { return log, nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	var out bytes.Buffer
+	if err := CopyPulls(t.Context(), path, false, &out); err != nil {
+		t.Fatal(err)
+	}
+	err = accesslog.Read(&out, func(h accesslog.Head) {
+		if !h.Since.Equal(log.Since()) || h.Since.After(before) {
+			t.Errorf("since %s, but the log began at %s", h.Since, log.Since())
+		}
+	}, func(accesslog.Pull) error { return nil })
+	if err != nil {
+		t.Error(err)
+	}
+}
+
 func TestAWatchGoesOnWithWhatBeginsAndChangesHoweverLongNothingDoes(t *testing.T) {
-	quick := pace{patience: 50 * time.Millisecond, heartbeat: 20 * time.Millisecond}
+	const quick = 50 * time.Millisecond
 	path, log, s := serve(t, quick, "a.com/x:1")
 	w := watch(t, path)
 	if got := w.next(); got != "a.com/x:1" {
 		t.Errorf("%q", got)
 	}
-	time.Sleep(4 * quick.patience)
+	time.Sleep(4 * quick)
 	second := begin(log, "b.com/y:2")
 	if got := w.next(); got != "b.com/y:2" {
 		t.Errorf("%q", got)
@@ -150,7 +174,7 @@ func TestAWatchGoesOnWithWhatBeginsAndChangesHoweverLongNothingDoes(t *testing.T
 }
 
 func TestAClientThatIsGoneLeavesRoomForAnother(t *testing.T) {
-	path, _, _ := serve(t, pace{patience: patience, heartbeat: 10 * time.Millisecond}, "a.com/x:1")
+	path, _, _ := serve(t, patience, "a.com/x:1")
 	var all []*watching
 	for range maxClients {
 		w := watch(t, path)
@@ -169,7 +193,7 @@ func TestAClientThatIsGoneLeavesRoomForAnother(t *testing.T) {
 }
 
 func TestAClientThatDoesNotReadIsNotWaitedForForever(t *testing.T) {
-	path, log, s := serve(t, pace{patience: 50 * time.Millisecond, heartbeat: time.Millisecond}, "a.com/x:1")
+	path, log, s := serve(t, 50*time.Millisecond, "a.com/x:1")
 	c, err := net.Dial("unix", path)
 	if err != nil {
 		t.Fatal(err)
@@ -209,6 +233,8 @@ func TestASocketIsReplacedOnlyWhereNobodyAnswersOnIt(t *testing.T) {
 			listener.SetUnlinkOnClose(false)
 			return listener.Close()
 		}},
+		{"the socket of a process that is busy", "another process may have", func() error { return occupy(t, path, syscall.SOCK_STREAM) }},
+		{"a live socket of another kind", "another process may have", func() error { return occupy(t, path, syscall.SOCK_DGRAM) }},
 		{"a file", "is there, and no socket; it is left alone", func() error { return os.WriteFile(path, []byte("theirs"), 0o600) }},
 		{"a folder", "is there, and no socket; it is left alone", func() error { return os.Mkdir(path, 0o700) }},
 		{"a link to nothing", "is there, and no socket; it is left alone", func() error { return os.Symlink("nothing", path) }},
@@ -243,6 +269,49 @@ func TestASocketIsReplacedOnlyWhereNobodyAnswersOnIt(t *testing.T) {
 				t.Fatal(err)
 			}
 		})
+	}
+}
+
+// occupy has a socket live at a path until the end of the test, one of streams with as many clients as it takes.
+func occupy(t *testing.T, path string, kind int) error {
+	fd, err := syscall.Socket(syscall.AF_UNIX, kind, 0)
+	if err != nil {
+		return err
+	}
+	t.Cleanup(func() { _ = syscall.Close(fd) })
+	if err := syscall.Bind(fd, &syscall.SockaddrUnix{Name: path}); err != nil || kind == syscall.SOCK_DGRAM {
+		return err
+	}
+	if err := syscall.Listen(fd, 0); err != nil {
+		return err
+	}
+	c, err := net.Dial("unix", path)
+	if err == nil {
+		t.Cleanup(func() { _ = c.Close() })
+	}
+	return err
+}
+
+func TestTheSocketOfAnotherAgentStays(t *testing.T) {
+	path, _, first := serve(t, usual, "a.com/x:1")
+	if err := os.Remove(path); err != nil { // as whoever cleans up does
+		t.Fatal(err)
+	}
+	second, err := Listen(path, func() (*accesslog.Log, error) { return accesslog.New(), nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := first.Close(); err != nil {
+		t.Error(err)
+	}
+	if got := read(t, path); len(got) > 0 {
+		t.Errorf("%q", got)
+	}
+	if err := second.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Lstat(path); !os.IsNotExist(err) {
+		t.Errorf("its own socket stays: %v", err)
 	}
 }
 

@@ -59,7 +59,11 @@ func watched(enforced, inForce []mirrors.Rule) []mirrors.Watched {
 	now := mirrors.NewIndex(inForce)
 	for i := range enforced {
 		rule := &enforced[i]
-		if is := now.At(rule.Source); rule.Blocked && (is == nil || !is.Blocked) {
+		is := now.At(rule.Source)
+		if is == nil {
+			is = now.Enclosing(rule.Source)
+		}
+		if rule.Blocked && (is == nil || !is.Blocked) {
 			all = append(all, mirrors.Watched{Source: rule.Source, By: rule.BlockedBy})
 		}
 	}

@@ -93,10 +93,10 @@ func whetherMore(a, b bool) int {
 }
 
 // exec runs a command in an agent's container, as kubectl exec does: by WebSocket, and by SPDY where that is refused on the way. Where it is the API
-// server that refuses, the error is its own.
-func (c *Cluster) exec(ctx context.Context, pod *corev1.Pod, command []string, stdout, stderr io.Writer) error {
+// server that refuses, the error is its own. Standard input ends with the client, as far as the command can tell; nothing else would end it then.
+func (c *Cluster) exec(ctx context.Context, pod *corev1.Pod, command []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	url := c.Client.CoreV1().RESTClient().Post().Resource("pods").Namespace(pod.Namespace).Name(pod.Name).SubResource("exec").
-		VersionedParams(&corev1.PodExecOptions{Container: agentContainer, Command: command, Stdout: true, Stderr: true}, scheme.ParameterCodec).URL()
+		VersionedParams(&corev1.PodExecOptions{Container: agentContainer, Command: command, Stdin: true, Stdout: true, Stderr: true}, scheme.ParameterCodec).URL()
 	legacy, err := remotecommand.NewSPDYExecutor(c.config, http.MethodPost, url)
 	if err != nil {
 		return err
@@ -112,7 +112,7 @@ func (c *Cluster) exec(ctx context.Context, pod *corev1.Pod, command []string, s
 	if err != nil {
 		return err
 	}
-	err = executor.StreamWithContext(ctx, remotecommand.StreamOptions{Stdout: stdout, Stderr: stderr})
+	err = executor.StreamWithContext(ctx, remotecommand.StreamOptions{Stdin: stdin, Stdout: stdout, Stderr: stderr})
 	var status *apierrors.StatusError
 	if err != nil && refusal != nil && errors.As(refusal.Cause, &status) {
 		return status // the other says the same in words alone

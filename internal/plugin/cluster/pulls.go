@@ -62,7 +62,7 @@ func (c *Cluster) Pulls(ctx context.Context, node string) (p Pulls, err error) {
 
 // WatchPulls does the same and goes on with each pull that begins or changes, until the context or the agent ends or each fails. It never returns nil.
 func (c *Cluster) WatchPulls(ctx context.Context, node string, head func(accesslog.Head), each func(accesslog.Pull) error) error {
-	if err := c.askForPulls(ctx, node, []string{"/agent", "pulls", "--watch"}, head, each); err != nil {
+	if err := c.askForPulls(ctx, node, []string{"/agent", "pulls", "--watch", "--until-eof"}, head, each); err != nil {
 		return err
 	}
 	return errors.New("its agent has ended")
@@ -76,14 +76,16 @@ func (c *Cluster) askForPulls(ctx context.Context, node string, command []string
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	silence, hold := io.Pipe()
+	defer func() { _ = hold.Close() }() // which cannot fail
 	printed, print := io.Pipe()
 	complaint := &firstOf{most: 4 << 10}
 	var failed error
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		failed = c.exec(ctx, pod, command, print, complaint)
-		_ = print.Close() // which cannot fail
+		failed = c.exec(ctx, pod, command, silence, print, complaint)
+		_ = print.Close() // nor can this
 	}()
 	wrong := accesslog.Read(printed, head, each)
 	_ = printed.Close() // nor can this

@@ -143,7 +143,7 @@ func TestAWatchOfPullsEndsWithItsAgentItsReaderAndItsContext(t *testing.T) {
 	ended := make(chan struct{}, 1)
 	agent := func(forever bool) *cluster.Cluster {
 		return asked(t, func(ctx context.Context, command []string, stdout, _ io.Writer) int {
-			if !slices.Equal(command, []string{"/agent", "pulls", "--watch"}) {
+			if !slices.Equal(command, []string{"/agent", "pulls", "--watch", "--until-eof"}) {
 				t.Errorf("%q", command)
 			}
 			fmt.Fprint(stdout, head+pull)

@@ -109,6 +109,9 @@ func newExplanation(image string, ref mirrors.Reference, a runtimes.Answer, touc
 func (x *explanation) addOthers(a runtimes.Answer) {
 	counts := make(map[mirrors.Entry]bool)
 	if a.Rule != nil {
+		for _, e := range a.Rule.BlockedBy {
+			counts[e] = true
+		}
 		for _, i := range a.Rule.Inherited {
 			x.Inherited = append(x.Inherited, inheritance{Mode: i.Mode.String(), Source: string(i.Source), Entries: output.EntriesOf(i.From)})
 			for _, e := range i.From {

@@ -61,7 +61,9 @@ var seen = []accesslog.Pull{
 		accesslog.Tries{Place: "m1.example/shop/web", Outcome: accesslog.Silent, Requests: 1, Why: "no answer within 10s", Took: 10 * time.Second},
 		accesslog.Tries{Place: "m2.example/shop/web", Outcome: accesslog.WrongContent, Requests: 1, Took: time.Millisecond},
 		accesslog.Tries{Place: "m3.example/shop/web", Outcome: accesslog.Served, Requests: 4, Bytes: 1234567, Took: 250 * time.Millisecond}),
-	watched(at(2, "quay.io/shop/api:v1", accesslog.Tries{Place: "quay.io/shop/api", Source: true, Outcome: accesslog.Sent, Requests: 1}), "10-shadow"),
+	watched(at(2, "quay.io/shop/api:v1",
+		accesslog.Tries{Place: "m1.example/shop/api", Outcome: accesslog.CameBack, Requests: 1, Why: "it answered 401 Unauthorized to the redirector, and containerd came back"},
+		accesslog.Tries{Place: "quay.io/shop/api", Source: true, Outcome: accesslog.Sent, Requests: 1}), "10-shadow"),
 	refused(at(3, "quay.io/other/x:v1",
 		accesslog.Tries{Place: "m1.example/other/x", Outcome: accesslog.Missing, Requests: 1, Why: "404\x1b[2J\u202etxt", Took: time.Millisecond},
 		accesslog.Tries{Place: "quay.io/other/x", Source: true, Outcome: accesslog.Refused, Requests: 1}), "source quay.io is blocked", "30-airgap"),
@@ -118,7 +120,7 @@ func (f *fixture) run(t *testing.T, args ...string) plugintest.Result {
 
 const whole = `TIME                   IMAGE                 SERVED BY             PASSED OVER                                                       BYTES     MS      REFUSED BY
 2026-11-29T18:01:00Z   quay.io/shop/web:v1   m3.example/shop/web   m1.example/shop/web: silent, m2.example/shop/web: wrong content   1234567   10251   <none>
-2026-11-29T18:02:00Z   quay.io/shop/api:v1   the source (sent)     <none>                                                            0         0       <none>
+2026-11-29T18:02:00Z   quay.io/shop/api:v1   the source (sent)     m1.example/shop/api: came back                                    0         0       <none>
 2026-11-29T18:03:00Z   quay.io/other/x:v1    <none>                m1.example/other/x: missing                                       0         1       30-airgap
 `
 

@@ -44,8 +44,8 @@ func TestAPullIsPrintedOnceItHasSettledAndAgainWhenItGoesOn(t *testing.T) {
 	hear("a", since, at(2, "x", try)) // as an agent does that is asked again
 	want(time.Hour, "")
 	hear("a", since, at(2, "x", try, try))
-	hear("a", since.Add(time.Hour), at(2, "x")) // of an agent that was started again
-	want(settle, "a:2/2 a:2/0")
+	hear("a", since.Add(time.Hour), at(3, "x")) // of an agent that was started again
+	want(settle, "a:2/2 a:3/0")
 	for i := range 6 {
 		hear("c", since, at(1, "z", make([]accesslog.Tries, i)...))
 		want(settle-1, map[bool]string{true: "c:1/5"}[i == 5])

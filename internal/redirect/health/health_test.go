@@ -36,6 +36,7 @@ const (
 	served  = accesslog.Served
 	missing = accesslog.Missing
 	sent    = accesslog.Sent
+	back    = accesslog.CameBack
 )
 
 // note notes tries of a mirror, and returns how often the memory said that the faults are others.
@@ -65,6 +66,8 @@ func TestAMirrorThatFailsForAMinuteIsAtFault(t *testing.T) { // V7
 		"it served meanwhile":                         {[]tried{{0, "a", silent}, {30, "a", served}, {60, "a", silent}}, 60, "", 0},
 		"a minute after it served":                    {[]tried{{0, "a", silent}, {30, "a", served}, {60, "a", silent}, {120, "a", silent}}, 120, "Silent since 60", 1},
 		"it answered 404 meanwhile":                   {[]tried{{0, "a", silent}, {30, "a", missing}, {60, "a", silent}}, 60, "", 0},
+		"containerd comes back, again and again":      {[]tried{{0, "a", back}, {61, "b", back}, {120, "a", back}}, 120, "", 0},
+		"it comes back between failures":              {[]tried{{0, "a", silent}, {30, "a", back}, {60, "a", silent}}, 60, "Silent since 0", 1},
 		"nobody knows what came of one":               {[]tried{{0, "a", silent}, {30, "a", sent}, {60, "a", silent}}, 60, "Silent since 0", 1},
 		"it serves again":                             {[]tried{{0, "a", silent}, {60, "a", silent}, {61, "b", served}}, 61, "", 2},
 		"it answers 404 again":                        {[]tried{{0, "a", silent}, {60, "a", silent}, {61, "a", missing}}, 61, "", 2},

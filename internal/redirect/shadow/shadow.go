@@ -41,22 +41,37 @@ type Request struct {
 	Left []route.Target
 }
 
-// WouldRefuse returns the watched sources for which a request would be refused, and the sets that watch them; none where it would not be.
+// WouldRefuse returns the watched sources for which a request would be refused, and the sets that watch them; none where it would not be: where the rules
+// would have one of the places asked, or the source.
 func (w *Watch) WouldRefuse(r Request) (sources []mirrors.Scope, sets string) {
 	if w == nil {
 		return nil, ""
 	}
-	way, there := w.enforced.Route(r.Host, r.Repository, r.Mode), w.blocker(r.To)
-	if !way.IsBlocked() || there == "" || slices.ContainsFunc(r.Left, func(m route.Target) bool { return w.blocker(m) == "" }) {
+	way := w.enforced.Route(r.Host, r.Repository, r.Mode)
+	if !way.IsBlocked() {
+		return nil, ""
+	}
+	asked := way.Mirrors
+	if r.Mode == mirrors.ByDigest { // what a tag named is asked for where the tag was found, too (T10)
+		asked = slices.Concat(asked, w.enforced.Route(r.Host, r.Repository, mirrors.ByTag).Mirrors)
+	}
+	if isAmong(asked)(r.To) || slices.ContainsFunc(r.Left, isAmong(asked)) {
 		return nil, ""
 	}
 	var by []string
-	for _, source := range []mirrors.Scope{way.Rule.Source, there} {
-		if set, ok := w.sets[source]; ok && !slices.Contains(sources, source) {
+	for _, source := range []mirrors.Scope{way.Rule.Source, w.blocker(r.To)} {
+		if set, ok := w.sets[source]; ok && source != "" && !slices.Contains(sources, source) {
 			sources, by = append(sources, source), append(by, set)
 		}
 	}
 	return sources, strings.Join(slices.Compact(by), ", ")
+}
+
+// isAmong tells of a place whether it is one of several, however it is to be contacted.
+func isAmong(places []route.Target) func(route.Target) bool {
+	return func(at route.Target) bool {
+		return slices.ContainsFunc(places, func(p route.Target) bool { return p.Host == at.Host && p.Repository == at.Repository })
+	}
 }
 
 // blocker returns the source for which a place would not be contacted; "" where it would be.

@@ -17,12 +17,17 @@ import (
 
 func TestARequestWouldBeRefusedWhereItWouldBeIfTheSetsWereEnforced(t *testing.T) { // V5
 	const sets = `a: s.com -> m.com, n.com, w.com
+T a: s.com -> m.com, n.com, w.com
 a: s.com/open -> m.com
 a: docker.io -> m.com
 a: shut.com -> w.com, m.com [Never]
 a: *.wild.com -> m.com
-a: self.com -> self.com`
-	watched := map[string]string{"s.com": "a, b", "w.com": "c", "bare.com/x": "d", "docker.io": "e", "*.wild.com": "f", "self.com": "g", "": "h", "../escape": "i"}
+a: self.com -> self.com
+a: broad.com -> m.com, n.com
+T a: broad.com -> m.com, n.com
+T a: tags.com -> n.com
+T a: tags.com/x/y -> w.com`
+	watched := map[string]string{"s.com": "a, b", "w.com": "c", "bare.com/x": "d", "docker.io": "e", "*.wild.com": "f", "self.com": "g", "": "h", "../escape": "i", "broad.com/lost": "j", "tags.com": "k", "tags.com/x/y": "k"}
 	parsed, err := mirrorstest.Parse(sets)
 	if err != nil {
 		t.Fatal(err)
@@ -50,7 +55,13 @@ a: self.com -> self.com`
 		"one of a source that is blocked":         {image: "shut.com/x", to: "w.com/x", want: "w.com: c"},
 		"another one of a source that is blocked": {image: "shut.com/x", to: "m.com/x"},
 		"a mirror on Docker Hub":                  {image: "s.com/x", to: "registry-1.docker.io/library/x", want: "s.com docker.io: a, b, e"},
-		"the source, among its own mirrors":       {image: "self.com/x", to: "self.com/x", want: "self.com: g"},
+		"a mirror of a broader source that would not have its mirrors": {image: "broad.com/lost/x", to: "m.com/lost/x", left: []string{"n.com/lost/x"}, want: "broad.com/lost: j"},
+		"another place of a mirror's registry":                         {image: "s.com/x", to: "m.com/else", want: "s.com: a, b"},
+		"one beside that":                                              {image: "broad.com/x", to: "m.com/x"},
+		"a mirror for tags":                                            {image: "tags.com/x", to: "n.com/x"}, // by digest it is a find (T10)
+		"one behind a mirror that would not be asked":                  {image: "tags.com/x", to: "w.com/x", left: []string{"n.com/x"}},
+		"a mirror for tags in a watched source":                        {image: "tags.com/x/y", to: "w.com", want: "tags.com/x/y w.com: k, c"},
+		"the source, among its own mirrors":                            {image: "self.com/x", to: "self.com/x", want: "self.com: g"},
 	} {
 		host, repository, _ := strings.Cut(c.image, "/")
 		target := func(name string) route.Target {

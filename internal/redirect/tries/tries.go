@@ -4,12 +4,13 @@
 // Package tries keeps account of what each try of a mirror came to (V2 of docs/semantics.md), for the access log and for whoever counts tries.
 //
 // Where a mirror asks for credentials that the redirector does not have, only containerd sees what it answers in the end. It does not tell, but goes
-// on to the next place if that was no good. So such a try waits for a minute, and counts as sent if containerd is not seen again. No goroutine waits
-// for it: the next request, or whoever collects what is counted, looks whether the minute is over.
+// on to the next place if that was no good. So such a try waits for a minute, and counts as sent if containerd is not seen again. If it is, the mirror
+// refused it, or does not have the image: most registries answer 401 to strangers in both cases. No goroutine waits for it: the next request, or whoever collects what is counted, looks whether the minute is over.
 package tries
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -66,9 +67,16 @@ type waiting struct {
 	object   object
 	rank     int
 	since    time.Time
-	answered accesslog.Outcome // what it counts as then
+	answered tried // what it counts as then
+	wants    bool  // credentials
 	repeated bool
 	over     bool // it is settled, and of no use
+}
+
+// tried is what came of a try, and why.
+type tried struct {
+	outcome accesslog.Outcome
+	why     string
 }
 
 // object is what containerd asks for at one place after the other.
@@ -114,15 +122,15 @@ func (m *Memory) settle(now time.Time, limit int) (settled []Try) {
 // end has a try wait no longer. The lock is held.
 func (m *Memory) end(w *waiting) {
 	w.over = true
-	var left []*waiting
-	for _, other := range m.byObject[w.object] {
-		if other != w {
-			left = append(left, other)
-		}
-	}
-	if m.byObject[w.object] = left; left == nil {
+	all := m.byObject[w.object]
+	if len(all) == 1 {
 		delete(m.byObject, w.object)
+		return
 	}
+	at := slices.Index(all, w)
+	copy(all[1:at+1], all[:at]) // the older ones, because it is the oldest that mostly ends
+	all[0] = nil
+	m.byObject[w.object] = all[1:]
 }
 
 func (m *Memory) tell(settled []Try) {
@@ -171,7 +179,7 @@ func (m *Memory) Begin(r Request) *Account {
 		switch {
 		case w.rank < a.asks.Rank && (back == nil || w.rank > back.rank): // of two at one rank, the older one
 			back = w
-		case w.rank == a.asks.Rank && !w.repeated && w.answered == accesslog.Credentials && r.At.Sub(w.since) <= repeats && !a.asks.Repeats:
+		case w.rank == a.asks.Rank && !w.repeated && w.wants && r.At.Sub(w.since) <= repeats && !a.asks.Repeats:
 			w.repeated, a.asks.Repeats = true, true
 		}
 	}
@@ -179,12 +187,12 @@ func (m *Memory) Begin(r Request) *Account {
 	if back != nil {
 		m.end(back)
 		was = back.logged()
-		back.Outcome = back.answered
+		back.Outcome, back.Why = back.answered.outcome, back.answered.why
 		settled = append(settled, back.Try)
 	}
 	m.mu.Unlock()
 	if back != nil {
-		m.log.Settled(back.pull, was, back.answered)
+		m.log.Settled(back.pull, was, back.Outcome, back.Why)
 	}
 	m.tell(settled)
 	a.pull = m.log.Begin(a.asks)
@@ -198,12 +206,16 @@ func (a *Account) Tried(t Try) {
 }
 
 // Sent takes note of a try whose end containerd alone will see. Its outcome is what the mirror answered the redirector, and counts if containerd comes
-// back. A request that containerd repeats with credentials is the same try.
+// back; but that a mirror wanted credentials of the redirector, which has none, does not tell what containerd met with. A request that containerd
+// repeats with credentials is the same try.
 func (a *Account) Sent(t Try) {
 	if a.asks.Repeats {
 		return
 	}
-	w := &waiting{Try: t, pull: a.pull, object: a.object, rank: a.asks.Rank, since: a.asks.At, answered: t.Outcome}
+	w := &waiting{Try: t, pull: a.pull, object: a.object, rank: a.asks.Rank, since: a.asks.At, answered: tried{t.Outcome, t.Why}, wants: t.Outcome == accesslog.Credentials}
+	if w.wants || t.Outcome == accesslog.CameBack {
+		w.answered = tried{accesslog.CameBack, t.Why + " to the redirector, and containerd came back: it was refused, or the image is not there"}
+	}
 	w.Outcome = accesslog.Sent
 	w.object.kind, w.object.name = strings.Clone(w.object.kind), strings.Clone(w.object.name) // and not parts of a whole request
 	a.memory.log.Tried(a.pull, w.logged())
@@ -227,12 +239,16 @@ func (a *Account) Refused(message, by string) {
 	a.memory.log.Refused(a.pull, message, by)
 }
 
-// WouldRefuse takes note that a request would have been refused by sets, and returns the name of the image: that which containerd resolved, or what it
-// asks for where nobody saw that.
-func (a *Account) WouldRefuse(by string) (image string) {
+// WouldRefuse takes note that a request would have been refused by sets, and returns the name of the image: that which containerd resolved, as far as
+// it is known. Else it is what is asked for, or, as the digest of a blob is no image, the repository.
+func (a *Account) WouldRefuse(by string, isBlob bool) (image string) {
 	a.memory.log.WouldRefuse(a.pull, by)
-	if image, isResolved := a.memory.log.Image(a.pull); isResolved {
+	image, isKnown := a.memory.log.Image(a.pull, a.asks)
+	switch {
+	case isKnown:
 		return image
+	case isBlob:
+		return a.asks.Repository
 	}
 	return a.asks.Image()
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/mirrorset/mirrorset/internal/accesslog"
+	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/route"
 )
 
@@ -45,6 +46,10 @@ func (w *world) logged() (all []string) {
 
 func wants() Try { return Try{Mirror: "m.com", Repository: "m.com/x", Outcome: accesslog.Credentials} }
 
+func sendsOn() Try {
+	return Try{Mirror: "m.com", Repository: "m.com/x", Outcome: accesslog.CameBack, Why: "it answered 307"}
+}
+
 func fails() Try { return Try{Mirror: "n.com", Repository: "n.com/x", Outcome: accesslog.Error} }
 
 func TestATryIsSettledByWhatContainerdDoesNext(t *testing.T) { // V2
@@ -75,8 +80,8 @@ func TestATryIsSettledByWhatContainerdDoesNext(t *testing.T) { // V2
 			w.head("0").Sent(wants())
 			w.head("1").Sent(fails())
 			w.head("2")
-		}, []string{"m.com credentials", "n.com error"}, []string{"1 m.com/x credentials 1", "1 n.com/x error 1"}},
-		"it comes back at the source":            {func(w *world) { w.head("0").Sent(wants()); w.head(route.Source) }, []string{"m.com credentials"}, []string{"1 m.com/x credentials 1"}},
+		}, []string{"m.com came_back", "n.com error"}, []string{"1 m.com/x came_back 1", "1 n.com/x error 1"}},
+		"it comes back at the source":            {func(w *world) { w.head("0").Sent(wants()); w.head(route.Source) }, []string{"m.com came_back"}, []string{"1 m.com/x came_back 1"}},
 		"it comes back after more than a minute": {func(w *world) { w.head("0").Sent(wants()); time.Sleep(time.Minute); w.head("1") }, []string{"m.com sent"}, []string{"1 m.com/x sent 1"}},
 		"it asks for something else": {func(w *world) {
 			w.head("0").Sent(wants())
@@ -90,7 +95,7 @@ func TestATryIsSettledByWhatContainerdDoesNext(t *testing.T) { // V2
 			w.head("0").Sent(wants())
 			w.head("1")
 			w.head("2")
-		}, []string{"m.com credentials"}, []string{"1 m.com/x credentials 1"}},
+		}, []string{"m.com came_back"}, []string{"1 m.com/x came_back 1"}},
 		"two pulls come with credentials at once": {func(w *world) {
 			for range 4 {
 				w.head("0").Sent(wants())
@@ -98,15 +103,18 @@ func TestATryIsSettledByWhatContainerdDoesNext(t *testing.T) { // V2
 			w.head("1")
 			w.head("1")
 			w.head("1")
-		}, []string{"m.com credentials", "m.com credentials"}, []string{"1 m.com/x credentials 1", "2 m.com/x credentials 1"}},
+		}, []string{"m.com came_back", "m.com came_back"}, []string{"1 m.com/x came_back 1", "2 m.com/x came_back 1"}},
 		"another pull is a rank behind": {func(w *world) {
 			w.head("0").Sent(fails())
 			w.head("0").Sent(fails())
 			w.head("1").Sent(wants())
 			w.head("2")
-		}, []string{"n.com error", "m.com credentials"}, []string{"1 n.com/x error 1", "2 n.com/x sent 1", "2 m.com/x credentials 1"}},
+		}, []string{"n.com error", "m.com came_back"}, []string{"1 n.com/x error 1", "2 n.com/x sent 1", "2 m.com/x came_back 1"}},
 		"it is pulled again soon":                           {func(w *world) { w.head("0").Sent(wants()); time.Sleep(11 * time.Second); w.head("0").Sent(wants()) }, nil, []string{"1 m.com/x sent 1", "2 m.com/x sent 1"}},
 		"a mirror that fails is not asked with credentials": {func(w *world) { w.head("0").Sent(fails()); w.head("0").Sent(fails()) }, nil, []string{"1 n.com/x sent 1", "2 n.com/x sent 1"}},
+		"it comes back from a mirror that sends on":         {func(w *world) { w.head("0").Sent(sendsOn()); w.head("1") }, []string{"m.com came_back"}, []string{"1 m.com/x came_back 1"}},
+		"nor is one that sends on":                          {func(w *world) { w.head("0").Sent(sendsOn()); w.head("0").Sent(sendsOn()) }, nil, []string{"1 m.com/x sent 1", "2 m.com/x sent 1"}},
+		"one that is streamed refuses":                      {func(w *world) { w.head("0").Tried(wants()); w.head("1") }, []string{"m.com credentials"}, []string{"1 m.com/x credentials 1"}},
 		"the source is the log's alone":                     {func(w *world) { w.head(route.Source).AtSource(Try{Repository: "s.com/x", Outcome: accesslog.Sent}) }, nil, []string{"1 s.com/x sent 1"}},
 	} {
 		synctest.Test(t, func(t *testing.T) {
@@ -135,27 +143,79 @@ func TestTriesThatWaitAreBounded(t *testing.T) {
 		w.Begin(Request{At: now, Method: http.MethodGet, Kind: "blobs", Repository: fmt.Sprint("s.com/", most+i), Object: "1", Entry: "1"})
 	}
 	w.Settle()
-	if len(w.queue) != 0 || len(w.byObject) != 0 || len(w.told) != 2*most || w.told[most] != "m.com credentials" {
+	if len(w.queue) != 0 || len(w.byObject) != 0 || len(w.told) != 2*most || w.told[most] != "m.com came_back" {
 		t.Errorf("%d tries wait, of %d objects, and %d are settled", len(w.queue), len(w.byObject), len(w.told))
 	}
 }
 
-func TestWhatWouldBeRefusedHasTheNameThatWasResolved(t *testing.T) { // V5
-	w, digest := newWorld(), "sha256:"+strings.Repeat("a", 64)
-	of := func(method, repository, object string) string {
-		return w.Begin(Request{At: time.Now(), Method: method, Kind: "manifests", Repository: repository, Object: object, Resolves: method == http.MethodHead, Entry: route.Source}).WouldRefuse("a, b")
+func TestOfTriesOfOneObjectEachIsSettledInItsPlace(t *testing.T) {
+	w := newWorld()
+	for i := range 4 {
+		w.head("0").Sent(Try{Mirror: mirrors.Scope(fmt.Sprint(i, ".com")), Outcome: accesslog.Error})
 	}
-	for _, c := range []struct{ method, repository, object, want string }{
-		{http.MethodHead, "s.com/x", "1", "s.com/x:1"},
-		{http.MethodGet, "s.com/x", digest, "s.com/x:1"},
-		{http.MethodGet, "s.com/y", digest, "s.com/y@" + digest},
-		{http.MethodGet, "s.com/z", "2", "s.com/z:2"},
-	} {
-		if got := of(c.method, c.repository, c.object); got != c.want {
-			t.Errorf("%+v: got %s", c, got)
+	for _, c := range []struct{ end, left string }{{"2.com", "0.com 1.com 3.com"}, {"0.com", "1.com 3.com"}, {"3.com", "1.com"}, {"1.com", ""}} {
+		var left []string
+		for _, waits := range w.queue {
+			if string(waits.Mirror) == c.end {
+				w.end(waits)
+			}
+		}
+		for _, waits := range w.byObject[w.queue[0].object] {
+			left = append(left, string(waits.Mirror))
+		}
+		if got := strings.Join(left, " "); got != c.left {
+			t.Errorf("after %s: left %q, want %q", c.end, got, c.left)
 		}
 	}
-	if p := w.log.Pulls()[0]; p.WouldRefuse != "a, b" {
-		t.Errorf("the log says %+v", p)
+	if len(w.byObject) != 0 {
+		t.Errorf("%d objects are left", len(w.byObject))
+	}
+}
+
+func TestToSettleATryCopiesNothing(t *testing.T) {
+	w := newWorld()
+	for range most { // all of one object
+		w.Begin(Request{At: time.Now(), Method: http.MethodGet, Kind: "blobs", Repository: "s.com/x", Object: "1", Entry: "0"}).Sent(fails())
+	}
+	if n := testing.AllocsPerRun(most-2, func() { w.end(w.queue[0]); w.queue = w.queue[1:] }); n != 0 || len(w.queue) != 1 {
+		t.Errorf("it takes %g allocations, and %d are left", n, len(w.queue))
+	}
+}
+
+func TestWhatWouldBeRefusedHasTheNameThatWasResolved(t *testing.T) { // V5
+	a, b := "sha256:"+strings.Repeat("a", 64), "sha256:"+strings.Repeat("b", 64)
+	const head, get, blob = "HEAD manifests", "GET manifests", "GET blobs"
+	type asked struct {
+		what, object string
+		after        time.Duration
+		want         string
+	}
+	for name, requests := range map[string][]asked{
+		"a pull by tag":                      {{head, "1", 0, "s.com/x:1"}, {get, a, 0, "s.com/x:1"}, {blob, b, 0, "s.com/x:1"}},
+		"a pull by digest":                   {{head, a, 0, "s.com/x@" + a}, {get, a, 0, "s.com/x@" + a}, {blob, b, 0, "s.com/x@" + a}},
+		"a manifest that nobody resolved":    {{get, a, 0, "s.com/x@" + a}},
+		"a tag that nobody resolved":         {{get, "2", 0, "s.com/x:2"}},
+		"a blob that nobody resolved":        {{blob, a, 0, "s.com/x"}, {blob, b, 0, "s.com/x"}},
+		"a tag beside another one":           {{head, "1", 0, "s.com/x:1"}, {get, "2", 0, "s.com/x:2"}},
+		"two tags at once":                   {{head, "1", 0, "s.com/x:1"}, {head, "2", 0, "s.com/x:2"}, {get, a, 0, "s.com/x@" + a}, {blob, b, 0, "s.com/x"}, {get, "1", 0, "s.com/x:1"}},
+		"a tag and a digest at once":         {{head, "1", 0, "s.com/x:1"}, {head, a, 0, "s.com/x@" + a}, {get, a, 0, "s.com/x@" + a}, {get, b, 0, "s.com/x@" + b}},
+		"one tag twice at once":              {{head, "1", 0, "s.com/x:1"}, {head, "1", 0, "s.com/x:1"}, {get, a, 0, "s.com/x:1"}},
+		"one after what nobody resolved":     {{blob, b, 0, "s.com/x"}, {head, "1", 0, "s.com/x:1"}, {get, a, 0, "s.com/x@" + a}},
+		"one tag a minute after another one": {{head, "1", 0, "s.com/x:1"}, {head, "2", 61 * time.Second, "s.com/x:2"}, {get, a, 0, "s.com/x:2"}, {blob, b, 0, "s.com/x:2"}},
+	} {
+		w, now := newWorld(), time.Now()
+		beside := Request{At: now, Method: http.MethodHead, Kind: "manifests", Repository: "s.com/y", Object: "1", Resolves: true, Entry: route.Source}
+		w.Begin(beside) // which has no say
+		for _, r := range requests {
+			now = now.Add(r.after)
+			method, kind, _ := strings.Cut(r.what, " ")
+			account := w.Begin(Request{At: now, Method: method, Kind: kind, Repository: "s.com/x", Object: r.object, Resolves: r.what == head, Entry: route.Source})
+			if got := account.WouldRefuse("a, b", r.what == blob); got != r.want {
+				t.Errorf("%s: %s of %s: got %s", name, r.what, r.object, got)
+			}
+		}
+		if p := w.log.Pulls()[1]; p.WouldRefuse != "a, b" {
+			t.Errorf("%s: the log says %+v", name, p)
+		}
 	}
 }

@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	// most bounds the mirrors that have series of their own, and the sources that have. Each mirror has eighteen series.
+	// most bounds the mirrors that have series of their own, and the sources that have. Each mirror has nineteen series.
 	most = 500
 	// other stands for those that came after these.
 	other = "other"

@@ -1,0 +1,92 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package diagnosis
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mirrorset/mirrorset/internal/accesslog"
+)
+
+// isWrong tells whether the runtime says that what it got is not what the digest says.
+func (v *view) isWrong() bool {
+	return read(v.nameless(v.text)) == wrong
+}
+
+// gave returns the places that the runtime can have content from.
+func (v *view) gave() (all []accesslog.Tries) {
+	if v.pull == nil {
+		return nil
+	}
+	for _, t := range v.pull.Tries {
+		isNew := !slices.ContainsFunc(all, func(o accesslog.Tries) bool { return o.Place == t.Place && o.Source == t.Source })
+		if isNew && (t.Outcome == accesslog.Served || t.Outcome == accesslog.Sent) {
+			all = append(all, t)
+		}
+	}
+	return all
+}
+
+// wrongSomewhere is for other content under the digest, where it is not known which place it came from.
+func (v *view) wrongSomewhere() *Finding {
+	from := ", and from which place was not seen"
+	if gave := v.gave(); len(gave) > 0 {
+		names := make([]string, len(gave))
+		for i, t := range gave {
+			names[i] = placeName(t.Place, t.Source)
+		}
+		from = ", from one of these: " + strings.Join(names, ", ")
+	}
+	return &Finding{
+		Cause: WrongContent, Message: v.when() + "the runtime got other content than the digest says" + from + "; " + v.quote(),
+		Remedy: "kubectl mirrors check " + v.Image.String() + " says what each mirror has under the digest. Push the image anew to the one that has something else.\n" + v.lookAtRuntime(),
+	}
+}
+
+// isFirst tells whether a place was the first one that the runtime can have got anything from, and so gave the manifest: nothing is asked for before that.
+func (v *view) isFirst(a answer) bool {
+	gave := v.gave()
+	return len(gave) > 0 && gave[0].Place == a.place && gave[0].Source == a.isSource
+}
+
+// decidesIncomplete returns the mirror that lacks a part of the image, where that is why the image could not be pulled: no other mirror had the part, and
+// the runtime does not say that something else failed.
+func (v *view) decidesIncomplete(source *answer) *answer {
+	whole := read(v.nameless(v.text))
+	tells := source != nil && source.state < unknown || whole == missing || whole == blocked || v.text == ""
+	if !tells || slices.ContainsFunc(v.answers, func(a answer) bool { return !a.isSource && (a.state == has || a.state == unknown) }) {
+		return nil
+	}
+	if i := slices.IndexFunc(v.answers, func(a answer) bool { return !a.isSource && a.state == incomplete }); i >= 0 {
+		return &v.answers[i]
+	}
+	return nil
+}
+
+// goodFrom is how the redirector says when a certificate is good.
+var goodFrom = regexp.MustCompile(`is good from (\d{4}-\d\d-\d\d) to `)
+
+// isEarly tells whether the certificate that a text is about is not good yet by the clock of the node.
+func (v *view) isEarly(why string) bool {
+	found := goodFrom.FindStringSubmatch(why)
+	if found == nil || v.at().IsZero() {
+		return false
+	}
+	from, err := time.Parse(time.DateOnly, found[1])
+	return err == nil && v.at().Before(from)
+}
+
+// saidOfSource is what the source did. Registries do not tell strangers which repositories there are.
+func (a answer) saidOfSource() string {
+	switch {
+	case a.state == refusing && gotLogin.MatchString(a.why):
+		return "refused the login that it was given"
+	case a.state == refusing:
+		return "refused access, or has no such repository: registries say both in one"
+	}
+	return said[a.state]
+}

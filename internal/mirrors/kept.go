@@ -1,0 +1,79 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package mirrors
+
+import "slices"
+
+// keepBlocked returns the sources that are blocked, with what sets say of them that are not in shadow mode: those that would be blocked without the
+// sets in shadow mode, and also with these enforced (V3). It is nil where no set is in shadow mode. The statements in force are not enough for that:
+// one that is watched takes the place of what a broader source says, and blocks nothing itself.
+func (m *merger) keepBlocked(inForce map[Scope]*said) map[Scope]said {
+	without, enforced, differ := make(map[Scope]*said, len(inForce)), make(map[Scope]*said, len(inForce)), len(m.failsOpen) > 0
+	for source, s := range inForce {
+		others, all := said{}, *s
+		for i := range s {
+			others[i].statements = slices.DeleteFunc(slices.Clone(s[i].statements), func(s statement) bool { return s.inShadow })
+			differ = differ || len(others[i].statements) < len(s[i].statements)
+		}
+		without[source], enforced[source] = &others, &all
+	}
+	if !differ {
+		return nil
+	}
+	for source, open := range m.failsOpen {
+		if enforced[source] == nil {
+			without[source], enforced[source] = &said{}, &said{}
+		}
+		for _, s := range open {
+			o := &enforced[source][slices.Index(modes[:], s.entry.Kind.Mode)]
+			o.statements = append(slices.Clip(o.statements), s)
+		}
+	}
+	kept, others := make(map[Scope]said), inherit(without)
+	for source, s := range inherit(enforced) {
+		if s.wouldBlock() && others[source].blocks() {
+			kept[source] = others[source]
+		}
+	}
+	return kept
+}
+
+// addKept adds, to the sources that sets speak of, those that need a rule to stay blocked although the only entries that name them are left out: the
+// nearest broader source in force is open, and something blocks them that is not in shadow mode.
+func (m *merger) addKept(inForce map[Scope]*said) {
+	if len(m.failsOpen) == 0 {
+		return
+	}
+	sources := make([]Rule, 0, len(inForce))
+	for source := range inForce {
+		sources = append(sources, Rule{Source: source})
+	}
+	x := NewIndex(sources)
+	for source := range m.failsOpen {
+		if _, isKept := m.kept[source]; !isKept || inForce[source] != nil {
+			continue
+		}
+		if broader := x.Enclosing(source); broader != nil {
+			if _, isBlocked := m.kept[broader.Source]; !isBlocked {
+				inForce[source] = &said{}
+			}
+		}
+	}
+}
+
+// policies returns what sets say of a source as far as it is about whether to contact it: where what counts for its mirrors is watched, or lets it be
+// contacted, what keeps it blocked all the same counts instead (V3).
+func (m *merger) policies(source Scope, all said) said {
+	kept, isKept := m.kept[source]
+	if !isKept {
+		return all
+	}
+	blocks := all.blocks()
+	for i, o := range all {
+		if !o.blocks() && kept[i].blocks() && (!blocks || slices.ContainsFunc(o.statements, watching)) {
+			all[i] = kept[i]
+		}
+	}
+	return all
+}
