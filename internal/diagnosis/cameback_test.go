@@ -16,7 +16,7 @@ func TestAMirrorThatTheRuntimeCameBackFromIsNotSaidToWantALogin(t *testing.T) {
 		stranger = "it answered 401 Unauthorized"
 		denied   = "failed to resolve reference: pull access denied, repository does not exist or may require authorization: "
 		noBasic  = denied + "authorization failed: no basic auth credentials"
-		scope    = denied + "server message: insufficient_scope: authorization failed"
+		scope    = "failed to resolve reference: server message: insufficient_scope"
 		token    = `failed to resolve reference: failed to authorize: failed to fetch anonymous token: unexpected status from GET request to https://auth.example/token?scope=x: 401 Unauthorized`
 		// Of a place that only its storage refuses, no login is wanted.
 		storage = `failed to copy: unexpected status from GET request to https://storage.example/blob: 403 Forbidden`

@@ -80,9 +80,12 @@ func TestWhatStandsBehindAnAgentThatIsAwayIsNamed(t *testing.T) {
 		image  string
 		behind string
 	}{
-		"a registry":                    {entry("ghcr.io", ""), "ghcr.io/example/app" + digest, mirror + ", " + source},
-		"a tag of it, without mirrors":  {entry("ghcr.io", ""), "ghcr.io/example/app:1", source},
-		"a registry that is blocked":    {entry("ghcr.io", configv1.NeverContactSource), "ghcr.io/example/app" + digest, mirror},
+		"a registry":                   {entry("ghcr.io", ""), "ghcr.io/example/app" + digest, mirror + ", " + source},
+		"a tag of it, without mirrors": {entry("ghcr.io", ""), "ghcr.io/example/app:1", source},
+		"a registry that is blocked":   {entry("ghcr.io", configv1.NeverContactSource), "ghcr.io/example/app" + digest, mirror},
+		"a registry among its mirrors": {
+			configv1.ImageDigestMirrors{Source: "ghcr.io", Mirrors: []configv1.ImageMirror{"ghcr.io", "registry.site.example:5000/copy"}}, "ghcr.io/example/app" + digest, source + ", " + mirror,
+		},
 		"a part of one":                 {entry("ghcr.io/example", ""), "ghcr.io/example/app" + digest, source},
 		"a part that is blocked":        {entry("ghcr.io/example", configv1.NeverContactSource), "ghcr.io/example/app" + digest, ""},
 		"beside a part":                 {entry("ghcr.io/other", ""), "ghcr.io/example/app" + digest, source},
@@ -100,6 +103,18 @@ func TestWhatStandsBehindAnAgentThatIsAwayIsNamed(t *testing.T) {
 			}
 			wantIn(t, r, "Cause:      AgentAway: ", "what it asks by itself meanwhile ("+tt.behind+") did not give the image either", "kubectl mirrors check --source "+tt.image+"\n")
 		})
+	}
+}
+
+// Whether a login was granted since matters to a mirror that the runtime came back from.
+func TestItIsNamedThatNobodyMaySeeTheLogins(t *testing.T) {
+	digest := "ghcr.io/example/app@sha256:" + strings.Repeat("0", 64)
+	text := `Failed to pull image "` + digest + `": denied: source ghcr.io/example is blocked by policy NeverContactSource of set 30-airgap; mirror registry.site.example:5000/example/app: it answered 401 Unauthorized`
+	r := ask(t, with(world(t, pod("ImagePullBackOff", "", func(p *corev1.Pod) { p.Spec.Containers[0].Image = digest }), event("app", "Failed", text, failedAt)),
+		map[string]any{"/api/v1/namespaces/mirrorset-system/secrets/mirror-credentials": http.HandlerFunc(plugintest.Refuse)}))
+	wantIn(t, r, "Cause:      CameBack: ", "registry.site.example:5000/example/app refused the runtime or did not have it", "!LoginWanted")
+	if !strings.Contains(r.Stderr, "note: not known: whether the logins and authorities for mirrors have changed since: ") {
+		t.Error(r.Stderr)
 	}
 }
 
