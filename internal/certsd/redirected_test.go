@@ -95,6 +95,8 @@ func TestAWatchedSourceIsReachedThroughTheRedirector(t *testing.T) {
 		return certsd.Node{Redirector: redirector, Watched: sources}
 	}
 	const first = "redirector/0 [digest], redirector/source, "
+	wildcard := watching("*.s.com")
+	wildcard.AllowDefaultHost = true
 	certificates := watching("s.com/x", "t.com", "*.u.com")
 	certificates.Certificates = func(string) certsd.Certificates { return certsd.Certificates{CA: []string{"ca.crt"}} }
 	for _, c := range []struct {
@@ -106,14 +108,16 @@ func TestAWatchedSourceIsReachedThroughTheRedirector(t *testing.T) {
 		{name: "without a rule (E4)", node: watching("s.com/x", "docker.io", "localhost:5000"), want: []string{
 			"docker.io: " + first + "https://registry-1.docker.io/v2", "localhost:5000: " + first + "https://localhost:5000/v2 [any certificate], http://localhost:5000/v2",
 			"s.com: " + first + "https://s.com/v2"}},
-		{name: "a wildcard without a rule, on a node that blocks none", node: watching("*.s.com"), want: []string{"_default: " + first + "itself"}},
-		{name: "a wildcard beside a blocked one", node: watching("*.s.com"), sets: "a: *.t.com -> m.com [Never]", want: []string{"_default: " + first + "itself", "*.t.com: pending [blocked]"}},
+		{name: "a wildcard without a rule", node: wildcard, want: []string{"_default: " + first + "itself"}},
+		{name: "not such a wildcard on a node that blocks none", node: watching("*.s.com"), sets: "a: *.t.com -> m.com [Never]", want: []string{"*.t.com: pending [blocked]"}},
+		{name: "a wildcard with mirrors, on a node that blocks none", node: watching("*.s.com"), sets: "a: *.s.com -> m.com", want: []string{"_default: " + first + "itself"}},
+		{name: "not a carve-out of a wildcard, which goes by the default host", node: wildcard, sets: "a: a.s.com/x -> (none)", want: []string{"_default: " + first + "itself"}},
 		{name: "a carve-out", node: watching("s.com"), sets: "a: s.com -> (none)", want: []string{"s.com: " + first + "https://s.com/v2"}},
 		{name: "an insecure source without mirrors", node: watching("s.com"), sets: "a: s.com -> (none)", insecure: []string{"s.com"}, want: []string{
 			"s.com: " + first + "https://s.com/v2 [any certificate], http://s.com/v2"}},
 		{name: "with mirrors", node: watching("s.com"), sets: "a: s.com -> m.com", want: []string{"s.com: " + first + "https://m.com/v2 [digest], https://s.com/v2"}},
 		{name: "beside certificates", node: certificates, sets: "a: s.com/y -> m.com\na: t.com -> m.com\na: a.u.com -> m.com\na: v.com -> m.com\na: w.com/x -> m.com", want: []string{
-			"_default: " + first + "itself", "a.u.com: " + first + "https://m.com/v2 [digest], https://a.u.com/v2 [ca.crt] []", "s.com: " + first + "https://s.com/v2 [ca.crt] []",
+			"a.u.com: " + first + "https://m.com/v2 [digest], https://a.u.com/v2 [ca.crt] []", "s.com: " + first + "https://s.com/v2 [ca.crt] []",
 			"t.com: " + first + "https://m.com/v2 [digest], https://t.com/v2 [ca.crt] []",
 			"v.com: https://m.com/v2 [digest], https://v.com/v2 [ca.crt] []", "w.com: redirector/0 [digest], https://w.com/v2 [ca.crt] []"}},
 		{name: "not what is no source, as somebody may have written it", node: watching("../../etc", "", "..", "_default", "s.com/X", "https://s.com")},

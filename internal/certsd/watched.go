@@ -25,11 +25,12 @@ func (p *projection) hosts() []string {
 	return slices.DeleteFunc(slices.Compact(all), func(host string) bool { return mirrors.Scope(host).IsWildcard() })
 }
 
-// watches reports whether a registry, or [DefaultHost], has images that a watched source is for.
+// watches reports whether a registry, or [DefaultHost], has images that a watched source is for. A watched wildcard has [DefaultHost] only where it would
+// have it if it were enforced (V5), and no registry for which no rule says anything, as that goes by [DefaultHost].
 func (p *projection) watches(host string) bool {
 	return slices.ContainsFunc(p.node.Watched, func(source mirrors.Scope) bool {
 		if source.IsWildcard() {
-			return host == DefaultHost || source.Contains(mirrors.Scope(host))
+			return host == DefaultHost && p.node.AllowDefaultHost || source.Contains(mirrors.Scope(host)) && slices.ContainsFunc(p.byHost[host], saysAnything)
 		}
 		return source.Host() == host
 	})

@@ -5,6 +5,7 @@ package redirect
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -57,6 +58,11 @@ func (q question) mode() mirrors.Mode {
 		return mirrors.ByTag
 	}
 	return mirrors.ByDigest
+}
+
+// isByDefaultHost reports whether the one who asks has read the hosts.toml of all registries that have none of their own.
+func (q question) isByDefaultHost(keys []route.Key) bool {
+	return slices.ContainsFunc(keys, func(k route.Key) bool { return k.Opens(q.element, route.AnyHost, q.entry) })
 }
 
 // parse understands GET and HEAD of a manifest or a blob, and nothing else. The registry stands in the query, where

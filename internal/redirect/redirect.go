@@ -56,6 +56,8 @@ type Config struct {
 	// WouldRefuse is told of each request that would be refused for a watched source (V5), with the image that it is for. That has no tag and no digest
 	// where nobody knows which one of a repository a blob belongs to.
 	WouldRefuse func(source mirrors.Scope, image string)
+	// AllowDefaultHost says that the node lets blocked wildcards close [route.AnyHost]. Elsewhere, nothing that comes by it would be refused.
+	AllowDefaultHost bool
 	// Complained is called when the complaints are others than before, while a request waits.
 	Complained func()
 	// Worse is called, at most once a second, when what [Server.FailedPulls] returned has become worse.
@@ -196,9 +198,7 @@ func (s *Server) serveSource(w http.ResponseWriter, r *http.Request, q question,
 // opens only what a wildcard has a say about, or no rule with mirrors.
 func isOpen(q question, rule *mirrors.Rule, keys []route.Key) bool {
 	ofAny := rule == nil || rule.Source.IsWildcard() || len(rule.Mirrors) == 0
-	return slices.ContainsFunc(keys, func(k route.Key) bool {
-		return k.Opens(q.element, q.host, q.entry) || ofAny && k.Opens(q.element, route.AnyHost, q.entry)
-	})
+	return slices.ContainsFunc(keys, func(k route.Key) bool { return k.Opens(q.element, q.host, q.entry) }) || ofAny && q.isByDefaultHost(keys)
 }
 
 // route returns the way to what is asked for, and how many mirrors the rule names for it. Behind the mirrors for digests stand those that a tag of the repository was found at

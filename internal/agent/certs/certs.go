@@ -68,7 +68,7 @@ var (
 
 // newSink returns the sink of a host. Its redirector knows no rules yet.
 func newSink(env sink.Env, chosen settings) *Sink {
-	return &Sink{env: env, settings: chosen, folder: ondisk.At(env.Host, dir), drift: env.Drift("hosts_toml"), redirector: newRedirector(env, chosen.redirectorPort, chosen.redirectorSocket)}
+	return &Sink{env: env, settings: chosen, folder: ondisk.At(env.Host, dir), drift: env.Drift("hosts_toml"), redirector: newRedirector(env, chosen)}
 }
 
 // Try finds nothing to harm: each registry is judged by itself when its file is written.

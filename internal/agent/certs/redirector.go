@@ -36,10 +36,10 @@ type redirector struct {
 	observed  observed
 }
 
-func newRedirector(env sink.Env, port, socket int) redirector {
+func newRedirector(env sink.Env, chosen settings) redirector {
 	var given *os.File
-	if socket != 0 {
-		given = os.NewFile(uintptr(socket), "redirector")
+	if chosen.redirectorSocket != 0 {
+		given = os.NewFile(uintptr(chosen.redirectorSocket), "redirector")
 	}
 	requests := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "mirrorset_agent_redirector_requests_total",
@@ -57,14 +57,14 @@ func newRedirector(env sink.Env, port, socket int) redirector {
 	})}
 	r.tally = tally.New(func() { r.server.Settle() })
 	r.server = redirect.New(redirect.Config{
-		Port: port, Socket: given, Keys: r.keys.open, Roots: r.tls.roots.trusted, OwnTLS: r.tls.config, Log: env.Log.WithName("redirector"),
+		Port: chosen.redirectorPort, Socket: given, Keys: r.keys.open, Roots: r.tls.roots.trusted, OwnTLS: r.tls.config, Log: env.Log.WithName("redirector"),
 		Complained: env.Wake, Worse: env.Wake,
 		Answered: func(result redirect.Result) { requests.WithLabelValues(string(result)).Inc() },
 		Pulls:    r.pulls, Tried: func(t tries.Try) {
 			r.tally.Tried(t)
 			r.observed.tried(t)
 		},
-		AtSource: r.tally.AtSource, WouldRefuse: r.observed.watched.Note,
+		AtSource: r.tally.AtSource, WouldRefuse: r.observed.watched.Note, AllowDefaultHost: chosen.allowDefaultHost,
 	})
 	env.Metrics.MustRegister(requests, r.up, r.dependent, r.tally)
 	return r

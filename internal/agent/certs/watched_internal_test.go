@@ -4,10 +4,13 @@
 package certs
 
 import (
+	"fmt"
+	"net/http"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mirrorset/mirrorset/internal/agent/sinktest"
 	"github.com/mirrorset/mirrorset/internal/route"
@@ -29,6 +32,7 @@ func watch(t *testing.T, n *host, revision int64, sources ...string) {
 
 func TestWatchedSourcesAreReachedThroughTheRedirector(t *testing.T) { // V3, V5
 	n, root, _ := newHost(t, sinktest.Files{other: foreign})
+	n.settings.allowDefaultHost = true
 	n = withRedirector(t, n)
 	watch(t, n, 0, "s.com/x", "*.wild.com", "../../escape", "")
 	got := sinktest.Tree(t, root)
@@ -59,5 +63,31 @@ func TestWithoutARedirectorNothingIsWatched(t *testing.T) {
 	sinktest.WantTree(t, filepath.Join(root, dir), sinktest.Files{"other.com/hosts.toml": foreign})
 	if len(n.Findings) > 0 {
 		t.Errorf("findings %+v", n.Findings)
+	}
+}
+
+func TestAWatchedWildcardCountsWhereItWouldBeInForce(t *testing.T) { // V5
+	for allowed, want := range map[bool]string{true: "[{*.wild.com 2 [a.wild.com/y:1 b.wild.com/y:1]}]", false: "[{*.wild.com 1 [b.wild.com/y:1]}]"} {
+		n, root, _ := newHost(t, sinktest.Files{other: foreign})
+		n.settings.allowDefaultHost = allowed
+		n = withRedirector(t, n)
+		n.rules = sinktest.Accepted(t, 0, "*.wild.com", "b.wild.com/x")
+		n.rules.Shadow = map[string]string{"*.wild.com": "10-shadow"}
+		n.Follow(n.rules)
+		if err := n.repair(); err != nil {
+			t.Fatal(err)
+		}
+		for registry, file := range map[string]string{"a.wild.com": route.AnyHost, "b.wild.com": "b.wild.com"} {
+			entry := n.keys.open()[0].Path(file, route.Source)
+			if content := sinktest.Tree(t, root)[dir+"/"+file+"/hosts.toml"]; !strings.Contains(content, entry) {
+				t.Errorf("allowed %t: %s has %q", allowed, file, content)
+			}
+			if got := sinktest.Ask(t, "http://"+n.server.Address()+entry, registry, "y"); got != http.StatusTemporaryRedirect {
+				t.Errorf("allowed %t: %s: got %d", allowed, registry, got)
+			}
+		}
+		if got := fmt.Sprint(n.Observed(time.Now()).WouldRefuse); got != want {
+			t.Errorf("allowed %t: got %s, want %s", allowed, got, want)
+		}
 	}
 }

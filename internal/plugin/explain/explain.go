@@ -100,7 +100,13 @@ func (o *options) run(cmd *cobra.Command, args []string) error {
 	x.Runtime, x.OtherMode = o.runtime, otherModeOf(ref, answerer.Answer)
 	if len(result.Watched) > 0 {
 		enforced := kinds.Merge(kinds.Enforced(sets), result.Insecure).Rules
-		x.Shadow = shadowOf(ref, found, runtimes.New(enforced, o.runtime, node).Answer(ref), enforced)
+		then := runtimes.New(enforced, o.runtime, node).Answer(ref)
+		switch {
+		case then.Pending == nil:
+			x.Shadow = shadowOf(ref, found, then, enforced)
+		case found.Pending == nil:
+			fmt.Fprintf(stderr, "warning: NotInForce: image %s: if NeverContactSource were enforced, containerd would not follow the rules of %q: %s\n", ref, then.Pending.Host, then.Pending.Reason)
+		}
 	}
 	if from != nil && found.Rule != nil {
 		x.InForce = countFrom(cmd.Context(), from, stderr, found.Rule, sets)
