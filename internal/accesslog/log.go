@@ -42,11 +42,14 @@ type Request struct {
 // Image is the name of what is asked for.
 func (r Request) Image() string {
 	separator := ":"
-	if strings.Contains(r.Object, ":") { // as in a digest, and in no tag
+	if isDigest(r.Object) {
 		separator = "@"
 	}
 	return line(r.Repository+separator+r.Object, longestName)
 }
+
+// isDigest tells a digest from a tag.
+func isDigest(object string) bool { return strings.Contains(object, ":") }
 
 // Log holds the newest pulls, in memory (V1).
 type Log struct {
@@ -134,14 +137,19 @@ func (l *Log) change(k *kept) {
 	k.changed = l.changes
 }
 
-// Image returns the name of a pull's image, and whether it is what containerd resolved.
-func (l *Log) Image(pull uint64) (name string, isResolved bool) {
+// Image returns the name of the image that a request of a pull is for, if that is known: the one that the pull resolved. Where other images of the
+// repository are being pulled, a digest may be one of theirs.
+func (l *Log) Image(pull uint64, r Request) (name string, isKnown bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if k := l.at(pull); k != nil {
-		return k.Image, k.isResolved
+	k := l.at(pull)
+	if k == nil || !k.isResolved {
+		return "", false
 	}
-	return "", false
+	isOther := func(o kept) bool {
+		return o.repository == k.repository && o.Image != k.Image && r.At.Sub(o.Last) <= quiet
+	}
+	return k.Image, isDigest(r.Object) && !slices.ContainsFunc(l.kept[:], isOther)
 }
 
 // Tried takes note of one try for a pull. What it says of requests is added to what others say of the same place and outcome.

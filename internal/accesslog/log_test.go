@@ -106,11 +106,13 @@ func TestAPullTellsWhatItCameTo(t *testing.T) {
 	if got[0].Tries[1] != sent {
 		t.Error("what was returned changes later")
 	}
-	if image, isResolved := l.Image(pull); image != "s.com/x:1" || !isResolved {
-		t.Errorf("image %q, resolved %t", image, isResolved)
+	blob := fetch("s.com/x", "sha256:1", time.Second)
+	if image, isKnown := l.Image(pull, blob); image != "s.com/x:1" || !isKnown {
+		t.Errorf("image %q, known %t", image, isKnown)
 	}
-	if image, isResolved := l.Image(l.Begin(fetch("s.com/y", "sha256:1", 0))); image != "s.com/y" || isResolved {
-		t.Errorf("image %q, resolved %t", image, isResolved)
+	l.Begin(resolve("s.com/x", "2", time.Second))
+	if _, isKnown := l.Image(pull, blob); isKnown {
+		t.Error("a blob is of one image, while two are pulled")
 	}
 }
 
@@ -143,7 +145,7 @@ func TestALogIsBounded(t *testing.T) { // V1
 	l.Tried(1, Tries{Place: "m.com", Outcome: Served, Requests: 1})
 	l.Settled(1, Tries{Place: "m.com", Outcome: Served, Requests: 1}, Error, "")
 	l.Refused(1, "no", "a")
-	if image, _ := l.Image(1); image != "" || old != 2*most+1 {
+	if image, _ := l.Image(1, Request{}); image != "" || old != 2*most+1 {
 		t.Errorf("a pull that is gone has image %q", image)
 	}
 }

@@ -171,7 +171,7 @@ func (p *Publisher) Publish(ctx context.Context) (result ctrl.Result, served boo
 		return result, true, err
 	}
 	if current.Payload != nil { // which stays if nothing else is published
-		snapshot.Revision, snapshot.Digest = current.Payload.Revision, current.Payload.Digest
+		snapshot.Revision, snapshot.Digest, snapshot.Shadow = current.Payload.Revision, current.Payload.Digest, current.Payload.Shadow
 	}
 	snapshot.Canary = current.Canary
 	if encodeErr != nil && current.Rollout.Undone == nil { // else no set is needed to go back
@@ -231,7 +231,7 @@ func (p *Publisher) publishAndTell(ctx context.Context, current configmap.Curren
 	case err != nil:
 		snapshot.Stage, snapshot.Held, snapshot.HeldForGood = "", err.Error(), errors.Is(err, payload.ErrTooLarge)
 	default:
-		snapshot.All = &next.Payload
+		snapshot.All, snapshot.Shadow = &next.Payload, next.Shadow
 		snapshot.Revision, snapshot.Digest, snapshot.Provisional, snapshot.Canary = next.Revision, next.Digest, next.Provisional, next.Canary
 	}
 	p.Board.put(snapshot)

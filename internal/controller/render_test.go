@@ -11,6 +11,7 @@ import (
 
 	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors/mirrorstest"
+	"github.com/mirrorset/mirrorset/internal/payload"
 )
 
 func TestWhatIsWatchedIsPublishedUnlessItIsTooMuch(t *testing.T) { // V4
@@ -35,5 +36,16 @@ func TestWhatIsWatchedIsPublishedUnlessItIsTooMuch(t *testing.T) { // V4
 		if got := shadowOf(&result); !maps.Equal(got, c.want) {
 			t.Errorf("%s: %v", name, got)
 		}
+	}
+}
+
+func TestSetsAreToldWhatNodesWatch(t *testing.T) { // V6
+	s := Snapshot{Shadow: map[string]string{"a.com": "a"}}
+	if p := s.forSets(); !maps.Equal(p.Watched, s.Shadow) || p.CanaryWatched != nil {
+		t.Errorf("got %v and %v", p.Watched, p.CanaryWatched)
+	}
+	s.Canary = &payload.Canary{Payload: payload.Payload{Shadow: map[string]string{"b.com": "b"}}}
+	if p := s.forSets(); !maps.Equal(p.Watched, s.Shadow) || !maps.Equal(p.CanaryWatched, s.Canary.Shadow) {
+		t.Errorf("beside canaries: got %v and %v", p.Watched, p.CanaryWatched)
 	}
 }

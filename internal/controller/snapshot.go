@@ -29,6 +29,8 @@ type Snapshot struct {
 	// Revision and Digest are those of what is published; 0 and empty while nothing is.
 	Revision int64
 	Digest   string
+	// Shadow names the sets that watch each source by it, as that ConfigMap's shadow.json does.
+	Shadow map[string]string
 	// Provisional says that nodes with rules wait for what follows.
 	Provisional bool
 	// All is what is published for all nodes, where it was written or found by this manager; nil where it was not.
@@ -61,7 +63,11 @@ func (s *Snapshot) published() *standing.Published {
 
 // forSets is what the status of sets takes of it.
 func (s *Snapshot) forSets() *setstatus.Published {
-	return &setstatus.Published{Published: *s.published(), Held: s.Held, Reason: heldReasons[s.Stage], HeldForGood: s.HeldForGood, Out: s.Out}
+	p := &setstatus.Published{Published: *s.published(), Watched: s.Shadow, Held: s.Held, Reason: heldReasons[s.Stage], HeldForGood: s.HeldForGood, Out: s.Out}
+	if s.Canary != nil {
+		p.CanaryWatched = s.Canary.Shadow
+	}
+	return p
 }
 
 // heldReasons are those of sets that wait in a stage; in any other, they are not published.

@@ -44,6 +44,10 @@ func TestTheNodesTroubleIsNotTheRegistrys(t *testing.T) {
 			fails(pull+`failed to extract layer (x sha256:aa) to overlayfs as "extract-1": archive/tar: invalid tar header: unknown`, by(t, one), served),
 			diagnosis.NodeTrouble, []string{"the image itself is broken, or the node is", "Have another node pull it"},
 		},
+		"a layer ends early": {
+			fails(pull+`failed to extract layer (x sha256:aa) to overlayfs as "extract-1": mount callback failed on /x: archive/tar: unexpected EOF: unknown`, by(t, one), served),
+			diagnosis.NodeTrouble, []string{"could not unpack"},
+		},
 		"a layer is none, says CRI-O": {
 			fails(`copying system image from manifest list: writing blob: adding layer with blob "sha256:aa": unpacking failed (error: exit status 1; output: archive/tar: invalid tar header)`, crio, by(t, closed)),
 			diagnosis.NodeTrouble, []string{"the image itself is broken"},
@@ -53,6 +57,12 @@ func TestTheNodesTroubleIsNotTheRegistrys(t *testing.T) {
 			fails(`initializing source docker://`+byDigest+`: (Mirrors also failed: [`+first+digest+`: reading manifest sha256:01 in first.example:5000/copy/app: unknown: write /var/lib/registry/x: no space left on device]
 [`+second+digest+`: reading manifest sha256:01 in second.example/app: manifest unknown]): `+byDigest+`: registry quay.io/team is blocked in /x`, crio, by(t, closed)),
 			diagnosis.MirrorDown, []string{"mirror " + first + " failed", "no space left on device", "!the node could not"},
+		},
+		"a token server's disk is full, says CRI-O": {
+			fails(`initializing source docker://`+byDigest+`: Requesting bearer token: received: no space left on device`, crio, by(t, one)), diagnosis.MirrorDown, nil,
+		},
+		"a token server's disk is full, says containerd": {
+			fails(resolve+`pull access denied, repository does not exist or may require authorization: server message: no space left on device: authorization failed`, by(t, one), unseen), diagnosis.LoginWanted, nil,
 		},
 		"a registry's disk is full, says containerd": {
 			fails(resolve+"unexpected status from HEAD request to https://first.example:5000/v2/copy/app/manifests/sha256:01: 507 Insufficient Storage\nunknown: no space left on device", by(t, one), unseen),
@@ -136,10 +146,11 @@ func TestWhatAPlaceGaveCanBeWrongOrNotAll(t *testing.T) {
 			fails(lacksPart, by(t, open), saw("", try(first, accesslog.Served, ""), try(first, accesslog.Missing, ""), try(second, accesslog.Silent, ""))),
 			diagnosis.MirrorDown, []string{"mirror " + second + " did not answer in time, and mirror " + first + " had the manifest and lacked"},
 		},
-		"the other mirror has the part":  {fails(lacksPart, by(t, open), saw("", try(first, accesslog.Served, ""), try(first, accesslog.Missing, ""), try(second, accesslog.Served, ""))), diagnosis.Undecided, []string{"had the manifest and lacked a part"}},
-		"something else failed":          {fails(pull+"odd", by(t, open), saw("", append(part, source(accesslog.Sent))...)), diagnosis.Undecided, []string{"odd"}},
-		"another place had the manifest": {fails(lacksPart, by(t, open), saw("", source(accesslog.Sent), try(first, accesslog.Served, ""), try(first, accesslog.Missing, ""))), diagnosis.Undecided, []string{"had a part of it and lacked another"}},
-		"it lacked the tag alone":        {fails(lacksPart, by(t, open), saw("", try(first, accesslog.Missing, ""), source(accesslog.Sent), try(first, accesslog.Served, ""), try(second, accesslog.Missing, ""))), diagnosis.Undecided, []string{"had a part of it and lacked another"}},
+		"the other mirror has the part":   {fails(lacksPart, by(t, open), saw("", try(first, accesslog.Served, ""), try(first, accesslog.Missing, ""), try(second, accesslog.Served, ""))), diagnosis.Undecided, []string{"had the manifest and lacked a part"}},
+		"something else failed":           {fails(pull+"odd", by(t, open), saw("", append(part, source(accesslog.Sent))...)), diagnosis.Undecided, []string{"odd"}},
+		"another place had the manifest":  {fails(lacksPart, by(t, open), saw("", source(accesslog.Sent), try(first, accesslog.Served, ""), try(first, accesslog.Missing, ""))), diagnosis.Undecided, []string{"had a part of it and lacked another"}},
+		"another mirror had the manifest": {fails(lacksPart, by(t, open), saw("", try(second, accesslog.Served, ""), try(first, accesslog.Served, ""), try(first, accesslog.Missing, ""))), diagnosis.Undecided, []string{"mirror " + first + " had a part of it and lacked another"}},
+		"it lacked the tag alone":         {fails(lacksPart, by(t, open), saw("", try(first, accesslog.Missing, ""), source(accesslog.Sent), try(first, accesslog.Served, ""), try(second, accesslog.Missing, ""))), diagnosis.Undecided, []string{"had a part of it and lacked another"}},
 	} {
 		t.Run(name, func(t *testing.T) { want(t, diagnosis.Diagnose(tt.c), []diagnosis.Cause{tt.cause}, tt.texts...) })
 	}
@@ -187,6 +198,10 @@ func TestALongMessageIsCut(t *testing.T) {
 			t.Errorf("the evidence has %d bytes", n)
 		}
 	}
+	middle := fails(strings.Repeat("a", 1<<17)+" no space left on device "+strings.Repeat("a", 1<<17), by(t, closed), unseen)
+	want(t, diagnosis.Diagnose(middle), []diagnosis.Cause{diagnosis.Undecided})
+	middle.Container.Message = ""
+	want(t, diagnosis.Diagnose(middle), []diagnosis.Cause{diagnosis.Undecided})
 	if !strings.HasSuffix(c.Events[1].Message, " ends") || len(c.Events[1].Message) < 1<<17 {
 		t.Error("the caller's events are changed")
 	}

@@ -80,11 +80,9 @@ func (s *Server) noteWatched(q question, rules *Rules, to route.Target, left []r
 	if len(sources) == 0 || !s.config.AllowDefaultHost && q.isByDefaultHost(s.config.Keys()) {
 		return
 	}
-	image := q.account.WouldRefuse(sets)
+	image := q.account.WouldRefuse(sets, q.kind == blobs)
 	for _, source := range sources {
 		s.config.AtSource(source, tries.WouldBeRefused)
-		if q.kind == manifests {
-			s.config.WouldRefuse(source, image)
-		}
+		s.config.WouldRefuse(source, image)
 	}
 }

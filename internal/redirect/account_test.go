@@ -226,7 +226,7 @@ func TestWhatWouldBeRefusedIsToldAndLogged(t *testing.T) { // V5
 		atSource, refused, log string
 	}{
 		"a manifest at the source":  {http.MethodGet, pathTo("source", "s.com", "x", manifestDigest), "s.com sent, s.com would_be_refused", "s.com " + image, "a"},
-		"a blob at the source":      {http.MethodGet, blobAt(pathTo("source", "s.com", "x", manifestDigest)), "s.com sent, s.com would_be_refused", "", "a"},
+		"a blob at the source":      {http.MethodGet, blobAt(pathTo("source", "s.com", "x", manifestDigest)), "s.com sent, s.com would_be_refused", "s.com s.com/x", "a"},
 		"a tag at the source":       {http.MethodHead, pathTo("source", "s.com", "x", "1"), "s.com sent, s.com would_be_refused", "s.com s.com/x:1", "a"},
 		"a mirror that is empty":    {http.MethodGet, pathTo("0", "s.com", "x", manifestDigest), "", "", ""},
 		"a mirror in a watched one": {http.MethodGet, pathTo("0", "s.com", "w/x", manifestDigest), "s.com/w would_be_refused, " + good.host + "/w would_be_refused", "s.com/w s.com/w/x@" + manifestDigest + ", " + good.host + "/w s.com/w/x@" + manifestDigest, "b, c"},
@@ -250,5 +250,29 @@ func TestWhatWouldBeRefusedIsToldAndLogged(t *testing.T) { // V5
 		if got := config.Pulls.Pulls()[0].WouldRefuse; got != c.log {
 			t.Errorf("%s: the log has %q, want %q", name, got, c.log)
 		}
+	}
+}
+
+func TestAnImageOfWhichAMirrorHasNoLayersWouldBeRefused(t *testing.T) { // V5
+	mirror := startRegistry(t, false, func(w http.ResponseWriter, r *http.Request) {
+		if strings.Contains(r.URL.Path, "/blobs/") {
+			w.WriteHeader(http.StatusNotFound)
+			return
+		}
+		has(w, r)
+	})
+	o := &told{}
+	s := New(o.config(t))
+	setRules(t, s, fmt.Sprintf("D a: s.com -> %s/m\nT a: s.com -> %s/m", mirror.host, mirror.host))
+	rules := *s.rules.Load()
+	rules.Watched = map[string]string{"s.com": "a"}
+	s.SetRules(rules)
+	ask(t, s, http.MethodHead, pathTo("0", "s.com", "x", "1"))
+	ask(t, s, http.MethodGet, pathTo("0", "s.com", "x", manifestDigest))
+	for _, entry := range []string{"0", "source"} {
+		ask(t, s, http.MethodGet, blobAt(pathTo(entry, "s.com", "x", otherDigest)))
+	}
+	if want := []string{"s.com s.com/x:1"}; !slices.Equal(o.refused, want) {
+		t.Errorf("would refuse %q, want %q", o.refused, want)
 	}
 }

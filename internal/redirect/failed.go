@@ -44,7 +44,7 @@ func (s *Server) refusal(q question, way route.Route, by string) string {
 	}
 	for _, m := range way.Mirrors {
 		if v, ok := s.scout.memory.recall(q, m); ok && v.why != "" {
-			fmt.Fprintf(&text, "; mirror %s: %s", name(m), v.why)
+			fmt.Fprintf(&text, "; mirror %s: %s", name(m), words(v.why))
 		}
 	}
 	return text.String()

@@ -53,7 +53,8 @@ type Config struct {
 	// be called by whoever calls [Server.Settle], too.
 	Tried    func(tries.Try)
 	AtSource func(source mirrors.Scope, outcome tries.AtSource)
-	// WouldRefuse is told of each request for the manifest of an image that would be refused for a watched source (V5).
+	// WouldRefuse is told of each request that would be refused for a watched source (V5), with the image that it is for. That has no tag and no digest
+	// where nobody knows which one of a repository a blob belongs to.
 	WouldRefuse func(source mirrors.Scope, image string)
 	// AllowDefaultHost says that the node lets blocked wildcards close [route.AnyHost]. Elsewhere, nothing that comes by it would be refused.
 	AllowDefaultHost bool
@@ -243,7 +244,7 @@ func (s *Server) serveMirror(w http.ResponseWriter, r *http.Request, q question,
 	if result != PassedOver {
 		s.noteWatched(q, rules, way.Mirrors[tried], way.Mirrors[rank+1:])
 	} else {
-		fail(w, http.StatusNotFound, "MANIFEST_UNKNOWN", "mirror "+name(way.Mirrors[rank])+": "+why)
+		fail(w, http.StatusNotFound, "MANIFEST_UNKNOWN", "mirror "+name(way.Mirrors[rank])+": "+words(why))
 	}
 	return result
 }
@@ -286,10 +287,10 @@ func (s *Server) tryMirror(w http.ResponseWriter, r *http.Request, q question, r
 	}
 	s.noteTry(r, q, try, v, false)
 	if v.fails() {
-		s.noteFailed(r, q, name(mirror), v.why)
+		s.noteFailed(r, q, name(mirror), words(v.why))
 	}
 	if v.astray && !before.astray {
-		s.config.Log.Info("A mirror is passed over, because it leads to where it must not", "mirror", name(mirror), "why", v.why)
+		s.config.Log.Info("A mirror is passed over, because it leads to where it must not", "mirror", name(mirror), "why", words(v.why))
 	}
 	return PassedOver, v.why
 }

@@ -208,7 +208,7 @@ func (s *relay) serveSource(w http.ResponseWriter, r *http.Request, q question, 
 	own, err := s.tlsFor(source, nil, false)
 	if err != nil {
 		v := verdict{why: fmt.Sprintf("the node's TLS settings for %s cannot be used: %v", source.Host, err)}
-		fail(w, http.StatusBadGateway, "UNKNOWN", v.why)
+		fail(w, http.StatusBadGateway, "UNKNOWN", words(v.why))
 		return v
 	}
 	resp, err := s.open(r, q, source, &access{tls: own}, s.scout.deadline, false)
@@ -218,7 +218,7 @@ func (s *relay) serveSource(w http.ResponseWriter, r *http.Request, q question, 
 		fail(w, http.StatusForbidden, "DENIED", fmt.Sprintf("source %s wants credentials, which the redirector does not pass on to an insecure registry", name(source)))
 		return unanswered(err)
 	case err != nil:
-		fail(w, http.StatusBadGateway, "UNKNOWN", fmt.Sprintf("source %s: %v", name(source), err))
+		fail(w, http.StatusBadGateway, "UNKNOWN", fmt.Sprintf("source %s: %s", name(source), words(err.Error())))
 		return unanswered(err)
 	}
 	defer func() { _ = resp.Body.Close() }() // it was only read from

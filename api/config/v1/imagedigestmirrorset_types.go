@@ -165,7 +165,8 @@ type ShadowStatus struct {
 	// +kubebuilder:validation:Minimum=0
 	Nodes *int32 `json:"nodes,omitempty"`
 
-	// unseenNodes is how many nodes there are whose runtime pulls past the redirector, such as CRI-O, so that nothing can be said of them.
+	// unseenNodes is how many nodes there are that cannot tell what this set would have refused there: their runtime pulls past the redirector, as
+	// CRI-O does, no agent speaks for them, they do not have what is published in force, or not for a source that the set watches.
 	// +required
 	// +kubebuilder:validation:Minimum=0
 	UnseenNodes *int32 `json:"unseenNodes,omitempty"`
@@ -210,12 +211,15 @@ const (
 
 // The reasons of [ConditionMirrorsReachable].
 const (
-	// ReasonNoFaultReported: no node that sees pulls reports a fault of a mirror. A mirror that nothing is pulled from may be down all the same.
+	// ReasonNoFaultReported: no node that sees pulls reports a fault of a mirror, and an agent speaks for one of them at least. A mirror that nothing is pulled from may be down all the same.
 	ReasonNoFaultReported = "NoFaultReported"
 	// ReasonMirrorFaults: nodes report mirrors that are silent, refuse or fail; the message names both.
 	ReasonMirrorFaults = "MirrorFaults"
-	// ReasonNotSeen: no node sees pulls.
+	// ReasonNotSeen: no node that an agent speaks for sees pulls.
 	ReasonNotSeen = "NotSeen"
+	// ReasonFaultsNotSeen: nodes reported faults of mirrors, and no agent speaks for these nodes any more, or none sees pulls, so that nothing tells
+	// whether that is over.
+	ReasonFaultsNotSeen = "FaultsNotSeen"
 )
 
 // The reasons of [ConditionApplied].

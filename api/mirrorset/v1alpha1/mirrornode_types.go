@@ -111,7 +111,7 @@ type MirrorFaultState string
 const (
 	// MirrorSilent: it does not answer in time.
 	MirrorSilent MirrorFaultState = "Silent"
-	// MirrorRefuses: it answers 401 or 403, or its token server does.
+	// MirrorRefuses: it refuses the login of the node, or wants one: it answers the redirector, which streams it, 401 or 403, or its token server does.
 	MirrorRefuses MirrorFaultState = "Refuses"
 	// MirrorFails: it cannot be connected to, or answers 429 or 5xx, or has other content than a digest says.
 	MirrorFails MirrorFaultState = "Fails"

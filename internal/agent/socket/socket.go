@@ -15,6 +15,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"syscall"
 	"time"
 
 	"github.com/mirrorset/mirrorset/internal/accesslog"
@@ -37,6 +38,8 @@ type Source func() (*accesslog.Log, error)
 
 // Server answers on a socket.
 type Server struct {
+	path     string
+	own      fs.FileInfo // of the socket
 	source   Source
 	patience time.Duration
 	clients  chan struct{}
@@ -61,7 +64,12 @@ func listen(path string, source Source, patience time.Duration) (*Server, error)
 	if err := os.Chmod(path, 0o600); err != nil { // until then, an ordinary umask keeps others from writing, and so from asking
 		return nil, errors.Join(err, listener.Close())
 	}
-	s := &Server{source: source, patience: patience, clients: make(chan struct{}, maxClients), ended: make(chan error, 1)}
+	own, err := os.Lstat(path)
+	if err != nil {
+		return nil, errors.Join(err, listener.Close())
+	}
+	listener.SetUnlinkOnClose(false) // which would take away what another agent has put there
+	s := &Server{path: path, own: own, source: source, patience: patience, clients: make(chan struct{}, maxClients), ended: make(chan error, 1)}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+pullsPath, s.bounded(s.pulls))
 	s.http = http.Server{Handler: mux, ReadHeaderTimeout: patience, IdleTimeout: patience, ErrorLog: stdlog.New(io.Discard, "", 0)}
@@ -80,16 +88,24 @@ func removeStale(path string, patience time.Duration) error {
 	case there.Mode().Type() != fs.ModeSocket:
 		return fmt.Errorf("%s is there, and no socket; it is left alone", path)
 	}
-	if c, err := net.DialTimeout("unix", path, patience); err == nil {
+	c, err := net.DialTimeout("unix", path, patience)
+	switch {
+	case err == nil:
 		_ = c.Close() // nothing was asked
 		return fmt.Errorf("another process answers on %s", path)
+	case !errors.Is(err, syscall.ECONNREFUSED): // such as one that is busy, or a socket of another kind
+		return fmt.Errorf("another process may have %s, which is left alone: %w", path, err)
 	}
 	return os.Remove(path)
 }
 
-// Close ends all answers, and takes the socket away.
+// Close ends all answers, and takes the socket away, unless there is another one by now.
 func (s *Server) Close() error {
-	err := s.http.Close()
+	var err error
+	if there, missing := os.Lstat(s.path); missing == nil && os.SameFile(there, s.own) { // before it is closed, because then another may get its inode
+		err = os.Remove(s.path)
+	}
+	err = errors.Join(err, s.http.Close())
 	if ended := <-s.ended; !errors.Is(ended, http.ErrServerClosed) {
 		err = errors.Join(err, ended)
 	}

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -232,6 +233,8 @@ func TestASocketIsReplacedOnlyWhereNobodyAnswersOnIt(t *testing.T) {
 			listener.SetUnlinkOnClose(false)
 			return listener.Close()
 		}},
+		{"the socket of a process that is busy", "another process may have", func() error { return occupy(t, path, syscall.SOCK_STREAM) }},
+		{"a live socket of another kind", "another process may have", func() error { return occupy(t, path, syscall.SOCK_DGRAM) }},
 		{"a file", "is there, and no socket; it is left alone", func() error { return os.WriteFile(path, []byte("theirs"), 0o600) }},
 		{"a folder", "is there, and no socket; it is left alone", func() error { return os.Mkdir(path, 0o700) }},
 		{"a link to nothing", "is there, and no socket; it is left alone", func() error { return os.Symlink("nothing", path) }},
@@ -266,6 +269,49 @@ func TestASocketIsReplacedOnlyWhereNobodyAnswersOnIt(t *testing.T) {
 				t.Fatal(err)
 			}
 		})
+	}
+}
+
+// occupy has a socket live at a path until the end of the test, one of streams with as many clients as it takes.
+func occupy(t *testing.T, path string, kind int) error {
+	fd, err := syscall.Socket(syscall.AF_UNIX, kind, 0)
+	if err != nil {
+		return err
+	}
+	t.Cleanup(func() { _ = syscall.Close(fd) })
+	if err := syscall.Bind(fd, &syscall.SockaddrUnix{Name: path}); err != nil || kind == syscall.SOCK_DGRAM {
+		return err
+	}
+	if err := syscall.Listen(fd, 0); err != nil {
+		return err
+	}
+	c, err := net.Dial("unix", path)
+	if err == nil {
+		t.Cleanup(func() { _ = c.Close() })
+	}
+	return err
+}
+
+func TestTheSocketOfAnotherAgentStays(t *testing.T) {
+	path, _, first := serve(t, usual, "a.com/x:1")
+	if err := os.Remove(path); err != nil { // as whoever cleans up does
+		t.Fatal(err)
+	}
+	second, err := Listen(path, func() (*accesslog.Log, error) { return accesslog.New(), nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := first.Close(); err != nil {
+		t.Error(err)
+	}
+	if got := read(t, path); len(got) > 0 {
+		t.Errorf("%q", got)
+	}
+	if err := second.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Lstat(path); !os.IsNotExist(err) {
+		t.Errorf("its own socket stays: %v", err)
 	}
 }
 

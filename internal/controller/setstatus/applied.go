@@ -28,12 +28,19 @@ type Fleet struct {
 	members  []fleet.Member
 	suspects []fleet.Member // those of them that can fail some set
 	faults   map[mirrors.Scope]faults
+	unspoken map[mirrors.Scope]faults // of nodes that nobody speaks for any more
+	sees     bool                     // a node that somebody speaks for sees pulls
+	saw      bool                     // another one did
 }
 
 // NewFleet returns the nodes that count, by name.
 func NewFleet(members []fleet.Member) Fleet {
-	f := Fleet{members: members, faults: faultsOf(members)}
+	f := Fleet{members: members, faults: faultsOf(members, true), unspoken: faultsOf(members, false)}
 	for i := range members {
+		if members[i].SeesPulls() {
+			f.sees = f.sees || members[i].IsSpokenFor()
+			f.saw = f.saw || !members[i].IsSpokenFor()
+		}
 		if standing.Suspect(&members[i].Status) {
 			f.suspects = append(f.suspects, members[i])
 		}

@@ -27,8 +27,7 @@ const (
 // Pace says when what changed of a set's status is worth a write (S5, V6 and V8). The zero value is that of a set that was not yet written.
 type Pace struct {
 	applied, mirrors flow
-	shadow           time.Time // when that was written last
-	isShadow         bool      // it is pending
+	shadow           shadowFlow
 }
 
 // Hold takes note of what a set says and is to say, and returns how long to wait before that is written: 0 for now. Due is false
@@ -42,28 +41,15 @@ func (p *Pace) Hold(before, after configv1.MirrorSetStatus, now time.Time) (left
 		due = due || isDue
 	}
 	soonest(p.mirrors.hold(changeOfMirrors(before, after), now))
-	soonest(p.holdShadow(before.Shadow, after.Shadow, now))
+	soonest(p.shadow.hold(changeOfShadow(before.Shadow, after.Shadow), now))
 	return left, due
 }
-
-// holdShadow has what would be refused written at once where it is the first, and else once a minute at most (V6).
-func (p *Pace) holdShadow(before, after *configv1.ShadowStatus, now time.Time) (left time.Duration, due bool) {
-	p.isShadow = !equality.Semantic.DeepEqual(before, after)
-	if !p.isShadow || before == nil || after == nil || isZero(before.Nodes) && !isZero(after.Nodes) {
-		return 0, p.isShadow
-	}
-	return max(p.shadow.Add(longest).Sub(now), 0), true
-}
-
-func isZero(count *int32) bool { return count == nil || *count == 0 }
 
 // Wrote takes note that what was pending was written.
 func (p *Pace) Wrote(now time.Time) {
 	p.applied.wrote(now)
 	p.mirrors.wrote(now)
-	if p.isShadow {
-		p.shadow, p.isShadow = now, false
-	}
+	p.shadow.wrote(now)
 }
 
 // flow is the pace of one condition.

@@ -23,9 +23,10 @@ const maxMirrorsNamed = 10
 
 // What is said where no node reports a fault. It stays true whatever nodes join or leave, so that these change no set.
 const (
-	noFault = "no node reports that it cannot pull from a mirror of this set; that one is down shows only once something is pulled from it"
-	notSeen = "no node sees pulls: that takes containerd, and the redirector of the node's agent"
-	notRead = "what nodes report cannot be read"
+	noFault    = "no node reports that it cannot pull from a mirror of this set; that one is down shows only once something is pulled from it"
+	notSeen    = "no node sees pulls: that takes containerd, and the redirector of the node's agent"
+	fellSilent = "no agent speaks any more for the nodes that saw pulls; kubectl get mirrornodes -o wide tells why"
+	notRead    = "what nodes report cannot be read"
 )
 
 // faults are the nodes that cannot pull from a mirror.
@@ -37,11 +38,12 @@ type sufferers struct {
 	why   string
 }
 
-// faultsOf returns the faults that nodes report, by mirror. Those of a node that nobody speaks for any more are not known to be there still.
-func faultsOf(members []fleet.Member) map[mirrors.Scope]faults {
+// faultsOf returns the faults that nodes report, by mirror: those of nodes that somebody speaks for, or of the others, which are not known to be there
+// still.
+func faultsOf(members []fleet.Member, spokenFor bool) map[mirrors.Scope]faults {
 	byMirror := make(map[mirrors.Scope]faults)
 	for i := range members {
-		if !members[i].IsSpokenFor() {
+		if members[i].IsSpokenFor() != spokenFor {
 			continue
 		}
 		for _, f := range members[i].Status.MirrorFaults {
@@ -60,14 +62,14 @@ func faultsOf(members []fleet.Member) map[mirrors.Scope]faults {
 }
 
 // faulty returns the mirrors of each set that nodes report a fault of.
-func (f *Fleet) faulty(rules []mirrors.Rule) map[mirrors.Object][]mirrors.Scope {
+func faulty(reported map[mirrors.Scope]faults, rules []mirrors.Rule) map[mirrors.Object][]mirrors.Scope {
 	bySet := make(map[mirrors.Object][]mirrors.Scope)
-	if len(f.faults) == 0 {
+	if len(reported) == 0 {
 		return bySet
 	}
 	for i := range rules {
 		for _, m := range rules[i].Mirrors {
-			if f.faults[m.Location] == nil {
+			if reported[m.Location] == nil {
 				continue
 			}
 			for _, set := range mirrors.Objects(m.From) {
@@ -82,8 +84,8 @@ func (f *Fleet) faulty(rules []mirrors.Rule) map[mirrors.Object][]mirrors.Scope 
 	return bySet
 }
 
-// reachable tells whether nodes can pull from the mirrors of a set (V8).
-func (f *Fleet) reachable(before configv1.MirrorSetStatus, faulty []mirrors.Scope) metav1.Condition {
+// reachable tells whether nodes can pull from the mirrors of a set (V8), of which nodes report some, and others that nobody speaks for any more did.
+func (f *Fleet) reachable(before configv1.MirrorSetStatus, faulty, unspoken []mirrors.Scope) metav1.Condition {
 	condition := metav1.Condition{Type: configv1.ConditionMirrorsReachable, Status: metav1.ConditionUnknown, Reason: configv1.ReasonNotSeen}
 	was := meta.FindStatusCondition(before.Conditions, condition.Type)
 	switch {
@@ -92,22 +94,33 @@ func (f *Fleet) reachable(before configv1.MirrorSetStatus, faulty []mirrors.Scop
 	case f.Unseen:
 		condition.Message = notRead
 	case len(faulty) > 0:
-		condition.Status, condition.Reason, condition.Message = metav1.ConditionFalse, configv1.ReasonMirrorFaults, f.nameFaults(faulty)
-	case !slices.ContainsFunc(f.members, fleet.Member.SeesPulls):
+		condition.Status, condition.Reason = metav1.ConditionFalse, configv1.ReasonMirrorFaults
+		named, first := nameFaults(f.faults, faulty)
+		condition.Message = named + "; kubectl mirrors pulls " + first + " shows what that node tried"
+	case len(unspoken) > 0:
+		named, first := nameFaults(f.unspoken, unspoken)
+		condition.Reason = configv1.ReasonFaultsNotSeen
+		condition.Message = "no agent speaks any more for nodes that reported: " + named + "; kubectl get mirrornode " + first + " -o wide tells why"
+	case !f.sees:
 		condition.Message = notSeen
+		if f.saw {
+			condition.Message = fellSilent
+		}
+		if isFaulty(was) {
+			condition.Reason, condition.Message = configv1.ReasonFaultsNotSeen, "nodes reported faults of mirrors of this set, and now "+condition.Message
+		}
 	default:
 		condition.Status, condition.Reason, condition.Message = metav1.ConditionTrue, configv1.ReasonNoFaultReported, noFault
 	}
 	return condition
 }
 
-// nameFaults names mirrors with the nodes that cannot pull from them, and where to look further.
-func (f *Fleet) nameFaults(faulty []mirrors.Scope) string {
+// nameFaults names mirrors with the nodes that cannot pull from them, and returns the first of these as well.
+func nameFaults(reported map[mirrors.Scope]faults, faulty []mirrors.Scope) (message, first string) {
 	var named []string
-	first := "" // of the nodes
 	for _, at := range faulty[:min(len(faulty), maxMirrorsNamed)] {
 		for _, state := range []mirrorsetv1alpha1.MirrorFaultState{mirrorsetv1alpha1.MirrorSilent, mirrorsetv1alpha1.MirrorRefuses, mirrorsetv1alpha1.MirrorFails} {
-			s := f.faults[at][state]
+			s := reported[at][state]
 			if s == nil {
 				continue
 			}
@@ -123,11 +136,11 @@ func (f *Fleet) nameFaults(faulty []mirrors.Scope) string {
 	for len(told) > 1 && len(strings.Join(told, "; ")) > maxMessage {
 		told = told[:len(told)-1]
 	}
-	message := strings.Join(told, "; ")
+	message = strings.Join(told, "; ")
 	if more := len(faulty) - maxMirrorsNamed; more > 0 || len(told) < len(named) {
 		message += "; and more mirrors, which the nodes' MirrorNodes name"
 	}
-	return message + "; kubectl mirrors pulls " + first + " shows what that node tried"
+	return message, first
 }
 
 // does says in a sentence what a mirror does to nodes.
@@ -137,12 +150,16 @@ var does = map[mirrorsetv1alpha1.MirrorFaultState]string{
 	mirrorsetv1alpha1.MirrorFails:   "fails for",
 }
 
+// isFaulty tells whether nodes reported faults, and none that sees pulls has said since that they are over.
+func isFaulty(c *metav1.Condition) bool {
+	return c != nil && (c.Status == metav1.ConditionFalse || c.Reason == configv1.ReasonFaultsNotSeen)
+}
+
 // NewsOfMirrors returns the condition where it is to be told, once, that nodes have come to report faults of a set's mirrors, or that none does any
-// more; nil else.
+// more; nil else. That nobody tells any more is neither.
 func NewsOfMirrors(before, after configv1.MirrorSetStatus) *metav1.Condition {
 	was, is := meta.FindStatusCondition(before.Conditions, configv1.ConditionMirrorsReachable), meta.FindStatusCondition(after.Conditions, configv1.ConditionMirrorsReachable)
-	wasFaulty := was != nil && was.Status == metav1.ConditionFalse
-	if is != nil && (is.Status == metav1.ConditionFalse && !wasFaulty || is.Status == metav1.ConditionTrue && wasFaulty) {
+	if is != nil && (is.Status == metav1.ConditionFalse && !isFaulty(was) || is.Status == metav1.ConditionTrue && isFaulty(was)) {
 		return is
 	}
 	return nil

@@ -37,10 +37,13 @@ func TestASetSaysWhichOfItsMirrorsNodesCannotPullFrom(t *testing.T) { // V8
 		"no node":                         {"a: s.com -> m.com/q", nil, metav1.ConditionUnknown, notSeen},
 		"none that sees":                  {"a: s.com -> m.com/q", []mirrorsetv1alpha1.MirrorNodeStatus{blind, {}}, metav1.ConditionUnknown, notSeen},
 		"one that sees":                   {"a: s.com -> m.com/q", []mirrorsetv1alpha1.MirrorNodeStatus{blind, sees}, metav1.ConditionTrue, noFault},
-		"one that saw":                    {"a: s.com -> m.com/q", []mirrorsetv1alpha1.MirrorNodeStatus{reported(20, seeing(), gone)}, metav1.ConditionTrue, noFault},
+		"one that saw":                    {"a: s.com -> m.com/q", []mirrorsetv1alpha1.MirrorNodeStatus{reported(20, seeing(), gone)}, metav1.ConditionUnknown, fellSilent},
+		"one that saw, one that sees":     {"a: s.com -> m.com/q", []mirrorsetv1alpha1.MirrorNodeStatus{reported(20, seeing(), gone), sees}, metav1.ConditionTrue, noFault},
 		"a mirror of another set":         {"a: s.com -> m.com/q\nb: t.com -> n.com", []mirrorsetv1alpha1.MirrorNodeStatus{of(fault("n.com", down, "no"))}, metav1.ConditionTrue, noFault},
 		"a mirror that no rule names":     {"a: s.com -> m.com/q", []mirrorsetv1alpha1.MirrorNodeStatus{of(fault("m.com", down, "no"))}, metav1.ConditionTrue, noFault},
-		"a fault that nobody speaks of":   {"a: s.com -> m.com/q", []mirrorsetv1alpha1.MirrorNodeStatus{reported(20, seeing(fault("m.com/q", down, "no")), gone)}, metav1.ConditionTrue, noFault},
+		"a fault that nobody speaks of":   {"a: s.com -> m.com/q", []mirrorsetv1alpha1.MirrorNodeStatus{reported(20, seeing(fault("m.com/q", down, "no")), gone), sees}, metav1.ConditionUnknown, "no agent speaks any more for nodes that reported: m.com/q does not answer node-0 (no); kubectl get mirrornode node-0 -o wide"},
+		"one of two that is spoken of":    {"a: s.com -> m.com/q", []mirrorsetv1alpha1.MirrorNodeStatus{reported(20, seeing(fault("m.com/q", down, "no")), gone), of(fault("m.com/q", down, "it hangs"))}, metav1.ConditionFalse, "m.com/q does not answer node-1 (it hangs); kubectl mirrors pulls node-1"},
+		"one of another set, unspoken of": {"a: s.com -> m.com/q\nb: t.com -> n.com", []mirrorsetv1alpha1.MirrorNodeStatus{reported(20, seeing(fault("n.com", down, "no")), gone), sees}, metav1.ConditionTrue, noFault},
 		"its mirror":                      {"a: s.com -> m.com/q", []mirrorsetv1alpha1.MirrorNodeStatus{sees, of(fault("m.com/q", down, "it hangs")), of(fault("m.com/q", down, "it sleeps"))}, metav1.ConditionFalse, "m.com/q does not answer node-1, node-2 (it hangs); kubectl mirrors pulls node-1 shows"},
 		"one that refuses":                {"a: s.com -> m.com/q", []mirrorsetv1alpha1.MirrorNodeStatus{of(fault("m.com/q", mirrorsetv1alpha1.MirrorRefuses, ""))}, metav1.ConditionFalse, "m.com/q refuses node-0; kubectl"},
 		"in two ways":                     {"a: s.com -> m.com/q", []mirrorsetv1alpha1.MirrorNodeStatus{of(fault("m.com/q", mirrorsetv1alpha1.MirrorFails, "503")), of(fault("m.com/q", down, "it hangs"))}, metav1.ConditionFalse, "m.com/q does not answer node-1 (it hangs); m.com/q fails for node-0 (503); kubectl mirrors pulls node-1 shows"},
@@ -56,6 +59,9 @@ func TestASetSaysWhichOfItsMirrorsNodesCannotPullFrom(t *testing.T) { // V8
 		}
 		status := s.of(first, configv1.MirrorSetStatus{}, NewFleet(fleetOf(c.nodes...)))
 		reason := map[metav1.ConditionStatus]string{metav1.ConditionUnknown: configv1.ReasonNotSeen, metav1.ConditionTrue: configv1.ReasonNoFaultReported, metav1.ConditionFalse: configv1.ReasonMirrorFaults}[c.is]
+		if strings.HasPrefix(c.message, "no agent speaks any more for nodes that reported") {
+			reason = configv1.ReasonFaultsNotSeen
+		}
 		wantCondition(t, name, status, configv1.ConditionMirrorsReachable, c.is, reason)
 		if got := meta.FindStatusCondition(status.Conditions, configv1.ConditionMirrorsReachable).Message; !strings.HasPrefix(got, c.message) {
 			t.Errorf("%s: got %q", name, got)

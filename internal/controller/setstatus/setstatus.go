@@ -29,6 +29,8 @@ const (
 // Published is what nodes are to have in force.
 type Published struct {
 	standing.Published
+	// Watched has the sources that nodes watch by it, and CanaryWatched those that canaries do (V4).
+	Watched, CanaryWatched map[string]string
 	// Held is why that is not what the sets say; empty where it is.
 	Held string
 	// Reason is that of sets which wait for it; empty for [configv1.ReasonNotPublished].
@@ -45,6 +47,7 @@ type Judged struct {
 	used      map[mirrors.Object]bool            // sets of which at least one entry is in a rule
 	heirs     map[mirrors.Object][]mirrors.Scope // narrower sources that have mirrors, or a block, of a set (T4)
 	faulty    map[mirrors.Object][]mirrors.Scope // mirrors that nodes report a fault of (V8)
+	unspoken  map[mirrors.Object][]mirrors.Scope // those that nodes did of which nobody speaks any more
 	watched   map[mirrors.Object]map[string]bool // sources that a set in shadow mode watches (V3)
 	unwatched bool                               // they are too many to be watched (V4)
 }
@@ -53,7 +56,7 @@ type Judged struct {
 func Judge(result mirrors.Result, f *Fleet) Judged {
 	j := Judged{
 		findings: make(map[mirrors.Object][]mirrors.Finding), used: make(map[mirrors.Object]bool), heirs: make(map[mirrors.Object][]mirrors.Scope),
-		faulty: f.faulty(result.Rules), watched: make(map[mirrors.Object]map[string]bool), unwatched: result.ShadowTooLarge,
+		faulty: faulty(f.faults, result.Rules), unspoken: faulty(f.unspoken, result.Rules), watched: make(map[mirrors.Object]map[string]bool), unwatched: result.ShadowTooLarge,
 	}
 	for _, f := range result.Findings {
 		for _, set := range mirrors.Objects(f.Entries) {
@@ -113,11 +116,11 @@ func Of(set *kinds.Set, before configv1.MirrorSetStatus, j Judged, f Fleet, p *P
 		status.Findings = append(status.Findings, configv1.Finding{Reason: string(f.Reason), Message: f.Message, Entry: entryOf(f, set.Ref())})
 	}
 	if isInShadowMode(set) && !j.unwatched {
-		status.Shadow = f.shadow(before.Shadow, j.watched[set.Ref()])
+		status.Shadow = f.shadow(before.Shadow, j.watched[set.Ref()], p)
 	}
 	accepted, applied := acceptance(set, findings, j.used[set.Ref()]), f.applied(before, status, sources, p)
 	ready, stalled := ready(accepted, applied, p)
-	conditions := []metav1.Condition{accepted, applied, ready, f.reachable(before, j.faulty[set.Ref()])}
+	conditions := []metav1.Condition{accepted, applied, ready, f.reachable(before, j.faulty[set.Ref()], j.unspoken[set.Ref()])}
 	if stalled == nil {
 		meta.RemoveStatusCondition(&status.Conditions, configv1.ConditionStalled)
 	} else {

@@ -16,6 +16,8 @@ import (
 	"github.com/mirrorset/mirrorset/internal/controller/fleet/fleettest"
 	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors/mirrorstest"
+	"github.com/mirrorset/mirrorset/internal/mirrors/shadow"
+	"github.com/mirrorset/mirrorset/internal/standing"
 )
 
 var watching = fleettest.Watching
@@ -26,6 +28,7 @@ func shadowOf(t *testing.T, sets string) *snapshot {
 	s := snapshotOf(t, sets)
 	mirrorstest.Enforce(s.sets, "a", "shadow")
 	s.result = kinds.Merge(s.sets, nil)
+	s.Watched = shadow.Names(s.result.Watched)
 	return s
 }
 
@@ -41,6 +44,7 @@ func TestASetInShadowModeSaysWhatItWouldRefuse(t *testing.T) { // V6
 	const sets = "a: s.com -> m.com [Never]\nb: t.com -> m.com [Never]"
 	gone := withCondition(mirrorsetv1alpha1.ConditionApplied, metav1.ConditionUnknown, mirrorsetv1alpha1.ReasonAgentNotReady, "")
 	never := withCondition(mirrorsetv1alpha1.ConditionApplied, metav1.ConditionUnknown, mirrorsetv1alpha1.ReasonNeverReported, "")
+	failed := withCondition(mirrorsetv1alpha1.ConditionApplied, metav1.ConditionFalse, mirrorsetv1alpha1.ReasonFailed, "the disk is full")
 	many := make([]string, 10)
 	for i := range many {
 		many[i] = fmt.Sprintf("s.com/b:%d", i)
@@ -57,6 +61,12 @@ func TestASetInShadowModeSaysWhatItWouldRefuse(t *testing.T) { // V6
 		"more than there is room":    {[]mirrorsetv1alpha1.MirrorNodeStatus{reported(20, seeing(), watching("s.com", many...)), reported(20, seeing(), watching("s.com", "s.com/a:1"))}, "2 0 [s.com/a:1 s.com/b:0 s.com/b:1 s.com/b:2 s.com/b:3 s.com/b:4 s.com/b:5 s.com/b:6 s.com/b:7 s.com/b:8]"},
 		"nodes that cannot tell":     {[]mirrorsetv1alpha1.MirrorNodeStatus{reported(20), reported(20, seeing()), reported(20)}, "0 2 []"},
 		"one that nobody speaks for": {[]mirrorsetv1alpha1.MirrorNodeStatus{reported(20, seeing(), watching("s.com", "s.com/b:1"), gone)}, "1 1 [s.com/b:1]"},
+		"not for a watched source":   {[]mirrorsetv1alpha1.MirrorNodeStatus{reported(20, seeing(), without("s.com")), reported(20, seeing())}, "0 1 []"},
+		"not for another source":     {[]mirrorsetv1alpha1.MirrorNodeStatus{reported(20, seeing(), without("t.com"))}, "0 0 []"},
+		"behind":                     {[]mirrorsetv1alpha1.MirrorNodeStatus{reported(19, seeing(), watching("s.com", "s.com/b:1"))}, "1 1 [s.com/b:1]"},
+		"failing":                    {[]mirrorsetv1alpha1.MirrorNodeStatus{reported(19, seeing(), failed)}, "0 1 []"},
+		"ahead":                      {[]mirrorsetv1alpha1.MirrorNodeStatus{reported(21, seeing())}, "0 1 []"},
+		"with other content":         {[]mirrorsetv1alpha1.MirrorNodeStatus{reported(20, seeing(), func(s *mirrorsetv1alpha1.MirrorNodeStatus) { s.Digest = "e" })}, "0 1 []"},
 		"nodes that never reported":  {[]mirrorsetv1alpha1.MirrorNodeStatus{{}, reported(0, never)}, "0 0 []"},
 	} {
 		s := shadowOf(t, sets)
@@ -105,12 +115,13 @@ func TestWhatWouldBeRefusedIsWrittenAtOnceAndThenOnceAMinute(t *testing.T) { // 
 	if w.writes != 1 || text(w.says.Shadow) != "0 0 []" {
 		t.Errorf("in shadow mode: %d writes, %q", w.writes, text(w.says.Shadow))
 	}
+	revision := int64(20)
 	images := func(n int) mirrorsetv1alpha1.MirrorNodeStatus {
 		all := make([]string, n)
 		for i := range all {
 			all[i] = fmt.Sprintf("s.com/a:%d", i)
 		}
-		return reported(20, seeing(), watching("s.com", all...))
+		return reported(revision, seeing(), watching("s.com", all...))
 	}
 	w.now = w.now.Add(time.Second)
 	if w.look(images(1)); w.writes != 2 || text(w.says.Shadow) != "1 0 [s.com/a:0]" {
@@ -128,6 +139,8 @@ func TestWhatWouldBeRefusedIsWrittenAtOnceAndThenOnceAMinute(t *testing.T) { // 
 	}
 	w.writes = 0
 	w.s.Revision = 30 // of another set
+	w.pass(30*time.Second, time.Second, always(images(3)))
+	revision = 30
 	w.pass(time.Hour, time.Second, always(images(3)))
 	if w.writes > 1 {
 		t.Errorf("%d writes while nothing changes", w.writes)
@@ -143,14 +156,73 @@ func TestWhatWouldBeRefusedIsWrittenAtOnceAndThenOnceAMinute(t *testing.T) { // 
 	}
 }
 
+// Whatever is held up, a node watches no more than what is published for it.
+func TestNodesAreUnseenWhereWhatIsPublishedForThemHasNothingWatched(t *testing.T) {
+	nodes := fleetOf(reported(20, seeing()), reported(25, seeing()))
+	s := shadowOf(t, "a: s.com -> m.com [Never]")
+	all := s.Watched
+	s.Held, s.Canary, s.Canaries = "canaries try it", &standing.Published{Revision: 25, Digest: "d"}, []string{"node-1"}
+	for name, c := range map[string]struct {
+		watched, canary map[string]string
+		want            string
+	}{
+		"by canaries": {nil, all, "0 1 []"},
+		"by others":   {all, nil, "0 1 []"},
+		"by both":     {all, all, "0 0 []"},
+		"by none":     {map[string]string{"t.com": "b"}, nil, "0 2 []"},
+	} {
+		s.Watched, s.CanaryWatched = c.watched, c.canary
+		if got := text(statusOf(s, configv1.MirrorSetStatus{}, nodes).Shadow); got != c.want {
+			t.Errorf("watched %s: got %q, want %q", name, got, c.want)
+		}
+	}
+}
+
+func TestNodesThatCannotTellAreCountedOnceThatLastsAMinute(t *testing.T) { // V6
+	well, behind := reported(20, seeing()), reported(19, seeing())
+	w := newWriter(t, well)
+	w.s = shadowOf(t, "a: s.com -> m.com [Never]")
+	w.look(well)
+	w.writes = 0
+	w.pass(time.Hour, time.Second, func(at time.Duration) []mirrorsetv1alpha1.MirrorNodeStatus { // other sets are published
+		if at%(2*time.Minute) < 50*time.Second {
+			return []mirrorsetv1alpha1.MirrorNodeStatus{behind}
+		}
+		return []mirrorsetv1alpha1.MirrorNodeStatus{well}
+	})
+	if w.writes != 0 {
+		t.Errorf("%d writes while other sets are published", w.writes)
+	}
+	w.pass(59*time.Second, time.Second, always(behind))
+	if w.writes != 0 {
+		t.Errorf("%d writes before a minute is over", w.writes)
+	}
+	w.pass(time.Hour, time.Second, always(behind))
+	if w.writes != 1 || text(w.says.Shadow) != "0 1 []" {
+		t.Errorf("%d writes, %q", w.writes, text(w.says.Shadow))
+	}
+}
+
 func TestThatASetEnforcesIsWrittenAtOnce(t *testing.T) {
 	one := int32(1)
-	shadow := configv1.MirrorSetStatus{Shadow: &configv1.ShadowStatus{Nodes: &one, UnseenNodes: &one}}
+	status := configv1.MirrorSetStatus{Shadow: &configv1.ShadowStatus{Nodes: &one, UnseenNodes: &one}}
 	var p Pace
 	at := now.Time
-	p.Hold(configv1.MirrorSetStatus{}, shadow, at)
+	p.Hold(configv1.MirrorSetStatus{}, status, at)
 	p.Wrote(at)
-	if left, due := p.Hold(shadow, configv1.MirrorSetStatus{}, at.Add(time.Second)); left != 0 || !due {
+	if left, due := p.Hold(status, configv1.MirrorSetStatus{}, at.Add(time.Second)); left != 0 || !due {
 		t.Errorf("waits %s, due %t", left, due)
+	}
+}
+
+func TestAWriteForAnotherCauseDoesNotHoldImagesBack(t *testing.T) {
+	w := newWriter(t, reported(20, seeing()))
+	w.s = shadowOf(t, "a: s.com -> m.com [Never]")
+	w.look(reported(20, seeing(), watching("s.com", "s.com/a:1")))
+	w.now = w.now.Add(time.Hour)
+	w.s.sets[0].SetGeneration(2)
+	w.look(reported(20, seeing(), watching("s.com", "s.com/a:1")))
+	if left := w.look(reported(20, seeing(), watching("s.com", "s.com/a:1", "s.com/b:1"))); left != 0 || text(w.says.Shadow) != "1 0 [s.com/a:1 s.com/b:1]" {
+		t.Errorf("waits %s, %q", left, text(w.says.Shadow))
 	}
 }

@@ -239,12 +239,16 @@ func (a *Account) Refused(message, by string) {
 	a.memory.log.Refused(a.pull, message, by)
 }
 
-// WouldRefuse takes note that a request would have been refused by sets, and returns the name of the image: that which containerd resolved, or what it
-// asks for where nobody saw that.
-func (a *Account) WouldRefuse(by string) (image string) {
+// WouldRefuse takes note that a request would have been refused by sets, and returns the name of the image: that which containerd resolved, as far as
+// it is known. Else it is what is asked for, or, as the digest of a blob is no image, the repository.
+func (a *Account) WouldRefuse(by string, isBlob bool) (image string) {
 	a.memory.log.WouldRefuse(a.pull, by)
-	if image, isResolved := a.memory.log.Image(a.pull); isResolved {
+	image, isKnown := a.memory.log.Image(a.pull, a.asks)
+	switch {
+	case isKnown:
 		return image
+	case isBlob:
+		return a.asks.Repository
 	}
 	return a.asks.Image()
 }

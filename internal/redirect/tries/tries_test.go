@@ -183,21 +183,39 @@ func TestToSettleATryCopiesNothing(t *testing.T) {
 }
 
 func TestWhatWouldBeRefusedHasTheNameThatWasResolved(t *testing.T) { // V5
-	w, digest := newWorld(), "sha256:"+strings.Repeat("a", 64)
-	of := func(method, repository, object string) string {
-		return w.Begin(Request{At: time.Now(), Method: method, Kind: "manifests", Repository: repository, Object: object, Resolves: method == http.MethodHead, Entry: route.Source}).WouldRefuse("a, b")
+	a, b := "sha256:"+strings.Repeat("a", 64), "sha256:"+strings.Repeat("b", 64)
+	const head, get, blob = "HEAD manifests", "GET manifests", "GET blobs"
+	type asked struct {
+		what, object string
+		after        time.Duration
+		want         string
 	}
-	for _, c := range []struct{ method, repository, object, want string }{
-		{http.MethodHead, "s.com/x", "1", "s.com/x:1"},
-		{http.MethodGet, "s.com/x", digest, "s.com/x:1"},
-		{http.MethodGet, "s.com/y", digest, "s.com/y@" + digest},
-		{http.MethodGet, "s.com/z", "2", "s.com/z:2"},
+	for name, requests := range map[string][]asked{
+		"a pull by tag":                      {{head, "1", 0, "s.com/x:1"}, {get, a, 0, "s.com/x:1"}, {blob, b, 0, "s.com/x:1"}},
+		"a pull by digest":                   {{head, a, 0, "s.com/x@" + a}, {get, a, 0, "s.com/x@" + a}, {blob, b, 0, "s.com/x@" + a}},
+		"a manifest that nobody resolved":    {{get, a, 0, "s.com/x@" + a}},
+		"a tag that nobody resolved":         {{get, "2", 0, "s.com/x:2"}},
+		"a blob that nobody resolved":        {{blob, a, 0, "s.com/x"}, {blob, b, 0, "s.com/x"}},
+		"a tag beside another one":           {{head, "1", 0, "s.com/x:1"}, {get, "2", 0, "s.com/x:2"}},
+		"two tags at once":                   {{head, "1", 0, "s.com/x:1"}, {head, "2", 0, "s.com/x:2"}, {get, a, 0, "s.com/x@" + a}, {blob, b, 0, "s.com/x"}, {get, "1", 0, "s.com/x:1"}},
+		"a tag and a digest at once":         {{head, "1", 0, "s.com/x:1"}, {head, a, 0, "s.com/x@" + a}, {get, a, 0, "s.com/x@" + a}, {get, b, 0, "s.com/x@" + b}},
+		"one tag twice at once":              {{head, "1", 0, "s.com/x:1"}, {head, "1", 0, "s.com/x:1"}, {get, a, 0, "s.com/x:1"}},
+		"one after what nobody resolved":     {{blob, b, 0, "s.com/x"}, {head, "1", 0, "s.com/x:1"}, {get, a, 0, "s.com/x@" + a}},
+		"one tag a minute after another one": {{head, "1", 0, "s.com/x:1"}, {head, "2", 61 * time.Second, "s.com/x:2"}, {get, a, 0, "s.com/x:2"}, {blob, b, 0, "s.com/x:2"}},
 	} {
-		if got := of(c.method, c.repository, c.object); got != c.want {
-			t.Errorf("%+v: got %s", c, got)
+		w, now := newWorld(), time.Now()
+		beside := Request{At: now, Method: http.MethodHead, Kind: "manifests", Repository: "s.com/y", Object: "1", Resolves: true, Entry: route.Source}
+		w.Begin(beside) // which has no say
+		for _, r := range requests {
+			now = now.Add(r.after)
+			method, kind, _ := strings.Cut(r.what, " ")
+			account := w.Begin(Request{At: now, Method: method, Kind: kind, Repository: "s.com/x", Object: r.object, Resolves: r.what == head, Entry: route.Source})
+			if got := account.WouldRefuse("a, b", r.what == blob); got != r.want {
+				t.Errorf("%s: %s of %s: got %s", name, r.what, r.object, got)
+			}
 		}
-	}
-	if p := w.log.Pulls()[0]; p.WouldRefuse != "a, b" {
-		t.Errorf("the log says %+v", p)
+		if p := w.log.Pulls()[1]; p.WouldRefuse != "a, b" {
+			t.Errorf("%s: the log says %+v", name, p)
+		}
 	}
 }
