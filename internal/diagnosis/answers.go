@@ -83,7 +83,7 @@ func (v *view) told() (all []answer) {
 			if _, why, ok := strings.Cut(v.text, before); ok {
 				why = upTo(why, "]\n[", "]): ", "; mirror ", "\n")
 				a := answer{place: v.placeOf(s), isSource: v.isSource(s), state: read(v.nameless(why)), why: why}
-				if toldStranger.MatchString(why) {
+				if strings.HasPrefix(why, answeredRedirector) && (a.state == refusing || a.state == unknown) {
 					a.state = cameBack
 				}
 				all = append(all, a)

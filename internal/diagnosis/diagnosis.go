@@ -144,7 +144,7 @@ var checks = []check{
 
 // Diagnose says why a container waits.
 func Diagnose(c Case) Diagnosis {
-	c.bound()
+	c.clean()
 	v := newView(&c)
 	d := Diagnosis{Findings: []Finding{}, Evidence: v.evidence()}
 	for _, look := range checks {

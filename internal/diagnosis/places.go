@@ -40,7 +40,10 @@ func places(v *view) (*Finding, bool) {
 	case source != nil && source.state == limited:
 		return v.finding(RateLimited, "", v.remedyFor(*source)), true
 	case worst != nil:
-		more := "; whether access was refused or the image is missing there, only the runtime saw: the redirector, which asked without a login, was refused, and most registries refuse strangers what everybody may read as well"
+		more := "; whether access was refused or the image is missing there, only the runtime saw"
+		if refusedRedirector.MatchString(worst.why) {
+			more += ": the redirector, which asked without a login, was refused, and most registries refuse strangers what everybody may read as well"
+		}
 		return v.finding(CameBack, more, v.remedyFor(*worst)), true
 	}
 	return v.nobody(source), true

@@ -46,8 +46,8 @@ func (v *view) remedyFor(a answer) string {
 	case a.state == refusing:
 		return v.login(a, check)
 	case a.state == cameBack:
-		return fmt.Sprintf("%s tells which, as it asks with the logins that nodes have.\nIf %s does not have the image, push it there. If it refuses access, give the nodes a login for it, in the Secret mirror-credentials:\n%s\nSee docs/how-to/private-mirror.md.",
-			check, a.place, v.secret(a))
+		return fmt.Sprintf("%s tells which, as it asks with the logins that nodes have.\nIf %s does not have the image, push it there. If it refuses access, give the nodes a login for it, in the Secret mirror-credentials:\n%s\nSee docs/how-to/private-mirror.md. %s",
+			check, a.place, v.secret(a), v.lookAtRuntime())
 	case a.state == limited:
 		return "Wait until " + a.host() + " takes requests again, or give the source another mirror."
 	}

@@ -16,12 +16,13 @@ const (
 	quoted  = 500
 )
 
-// bound keeps what the kubelet says short enough to be searched: registries have a say in how long it is.
-func (c *Case) bound() {
-	c.Container.Message = cut(c.Container.Message, longest)
+// clean takes out of what the kubelet says what only root of the node is to know, so that nothing that is made of it can have that, and keeps it short enough
+// to be searched: registries have a say in how long it is.
+func (c *Case) clean() {
+	c.Container.Message = cut(harmless(c.Container.Message), longest)
 	c.Events = slices.Clone(c.Events)
 	for i := range c.Events {
-		c.Events[i].Message = cut(c.Events[i].Message, longest)
+		c.Events[i].Message = cut(harmless(c.Events[i].Message), longest)
 	}
 }
 

@@ -21,19 +21,9 @@ type view struct {
 }
 
 func newView(c *Case) *view {
-	c.leaveSecretsOut()
 	v := &view{Case: c, attempt: c.findAttempt()}
 	v.answers = v.findAnswers()
 	return v
-}
-
-// leaveSecretsOut takes out of what the kubelet says what only root of the node is to know, so that nothing that is made of it can have that.
-func (c *Case) leaveSecretsOut() {
-	c.Container.Message = harmless(c.Container.Message)
-	c.Events = slices.Clone(c.Events)
-	for i := range c.Events {
-		c.Events[i].Message = harmless(c.Events[i].Message)
-	}
 }
 
 // rules are those that the node is to have, or, where nobody may read these, what the sets say.
@@ -140,20 +130,13 @@ func placeName(place string, isSource bool) string {
 // sayTries writes tries of one place out.
 func sayTries(t accesslog.Tries) string {
 	text := strings.ReplaceAll(string(t.Outcome), "_", " ")
-	switch t.Outcome {
-	case accesslog.Sent:
+	if t.Outcome == accesslog.Sent {
 		text = "the runtime was sent there, and what it was answered was not seen"
-	case accesslog.CameBack:
-		text = "the runtime was sent there, and came back without it"
 	}
 	if t.Requests > 1 {
 		text += fmt.Sprintf(" (%d requests)", t.Requests)
 	}
-	switch {
-	case t.Why == "":
-	case t.Outcome == accesslog.CameBack:
-		text += "; asked by the redirector, " + t.Why
-	default:
+	if t.Why != "" {
 		text += ": " + t.Why
 	}
 	return text

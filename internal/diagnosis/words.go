@@ -107,9 +107,12 @@ var said = map[state]string{
 	missing:  "did not have it", has: "had it, as far as the redirector saw",
 }
 
-// toldStranger is how the redirector says in its refusal that a mirror which it asked without a login wants one. Most registries want one of strangers, for
-// what everybody may read as well, so it does not tell what the runtime was answered there.
-var toldStranger = regexp.MustCompile(`^it answered 40[13] `)
+// The redirector says in its refusal what a mirror answered it. One that answered neither that it has the image nor that it lacks it was left to the runtime,
+// which came back from there. Of these, one that refused the redirector, which asked without a login, need not have refused the runtime: most registries
+// refuse strangers what everybody may read as well.
+const answeredRedirector = "it answered "
+
+var refusedRedirector = regexp.MustCompile(`^it answered 40[13] `)
 
 // The URL that a runtime names for the request which failed.
 var address = regexp.MustCompile(`https?://([^/"\s]+)(/v2/_mirrorset/[^/"\s]+)?`)
