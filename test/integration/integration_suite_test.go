@@ -41,7 +41,7 @@ var (
 func TestIntegration(t *testing.T) {
 	RegisterFailHandler(Fail)
 	suite, reporter := GinkgoConfiguration()
-	suite.Timeout = 18 * time.Minute // sooner than go test's, which would leave processes behind
+	suite.Timeout = 30 * time.Minute // sooner than go test's, which would leave processes behind
 	RunSpecs(t, "Integration", suite, reporter)
 }
 
