@@ -273,7 +273,7 @@ test-oldest: $(SETUP_ENVTEST) ## Run the same tests on the oldest supported Kube
 .PHONY: test-e2e
 test-e2e: ARCHITECTURES := $(shell go env GOARCH)
 test-e2e: node $(PODMAN) debian-containerd image-programs build-installer $(HELM) ## Run the tests on real runtimes (root, Debian's podman).
-	go test -tags e2e -v -count 1 -timeout 45m ./test/e2e/... -ginkgo.label-filter '!olm'
+	go test -tags e2e -v -count 1 -timeout 60m ./test/e2e/... -ginkgo.label-filter '!olm'
 
 .PHONY: test-olm
 test-olm: ARCHITECTURES := $(shell go env GOARCH)
