@@ -29,12 +29,12 @@ var _ = Describe("A node whose CRI-O reads no logins", func() { // G4
 		secret.ObjectMeta = metav1.ObjectMeta{Namespace: controlplane.Namespace, Name: grants.CredentialsName}
 		Expect(admin.Create(ctx, secret)).To(Succeed())
 		DeferCleanup(func(ctx SpecContext) { Expect(admin.Delete(ctx, secret)).To(Succeed()) })
-		Eventually(said, "10s").Should(SatisfyAll(
+		Eventually(said).Should(SatisfyAll(
 			ContainSubstring("no file of CRI-O's configuration sets global_auth_file, so CRI-O asks mirrors without the logins in /var/lib/mirrorset/auth.json"),
 			ContainSubstring("99-mirrorset-auth.conf")))
 		awaitInForce(ctx, "a")
 
 		n.put("etc/crio/crio.conf.d/99-mirrorset-auth.conf", "[crio.image]\nglobal_auth_file = \"/var/lib/mirrorset/auth.json\"\n")
-		Eventually(said, "10s").ShouldNot(ContainSubstring("global_auth_file"))
+		Eventually(said).ShouldNot(ContainSubstring("global_auth_file"))
 	})
 })

@@ -129,7 +129,7 @@ var _ = Describe("A set that is in force on all nodes", func() {
 		nodes[1].put(theirs, registryTable("quay.io", "blocked = true\n"))
 		started := time.Now()
 		message := And(HavePrefix(`every node had it in force, and now 1 node has not: node-2 (/`+theirs+` blocks "quay.io"`), ContainSubstring(`source "quay.io/team"`))
-		Eventually(conditionOf(ctx, a, configv1.ConditionApplied), "10s").Should(says(metav1.ConditionFalse, configv1.ReasonDegraded, message))
+		Eventually(conditionOf(ctx, a, configv1.ConditionApplied)).Should(says(metav1.ConditionFalse, configv1.ReasonDegraded, message))
 		AddReportEntry("the loss was told after", time.Since(started).String())
 		Eventually(conditionOf(ctx, a, configv1.ConditionReady)).Should(says(metav1.ConditionFalse, configv1.ReasonDegraded, message))
 		Eventually(conditionOf(ctx, a, configv1.ConditionStalled)).Should(says(metav1.ConditionTrue, configv1.ReasonDegraded, message))
@@ -152,7 +152,7 @@ var _ = Describe("A set that is in force on all nodes", func() {
 
 	DescribeTable("is lost with", func(ctx SpecContext, breaks, mends func(), why string) {
 		breaks()
-		Eventually(conditionOf(ctx, a, configv1.ConditionApplied), "10s").Should(says(metav1.ConditionFalse, configv1.ReasonDegraded, ContainSubstring("now 1 node has not: node-2 (")))
+		Eventually(conditionOf(ctx, a, configv1.ConditionApplied)).Should(says(metav1.ConditionFalse, configv1.ReasonDegraded, ContainSubstring("now 1 node has not: node-2 (")))
 		Expect(conditionOf(ctx, a, configv1.ConditionApplied)()).To(HaveField("Message", ContainSubstring(why)))
 		mends()
 		awaitInForce(ctx, a, b)
@@ -200,14 +200,14 @@ var _ = Describe("A set that is in force on all nodes", func() {
 		p, err := plane.StartAgent(ctx, joined.root, "node-4")
 		Expect(err).NotTo(HaveOccurred())
 		track("agent of node-4", p)
-		Eventually(conditionOf(ctx, a, configv1.ConditionApplied), "10s").Should(says(metav1.ConditionFalse, configv1.ReasonDegraded, ContainSubstring("now 1 node has not: node-4 (")))
+		Eventually(conditionOf(ctx, a, configv1.ConditionApplied)).Should(says(metav1.ConditionFalse, configv1.ReasonDegraded, ContainSubstring("now 1 node has not: node-4 (")))
 		Expect(admin.Delete(ctx, object)).To(Succeed())
 		awaitInForce(ctx, a)
 	})
 
 	It("stays lost where the manager starts anew, and is recovered by the next one", func(ctx SpecContext) {
 		nodes[1].put(theirs, registryTable("quay.io", "blocked = true\n"))
-		Eventually(conditionOf(ctx, a, configv1.ConditionApplied), "10s").Should(HaveField("Reason", configv1.ReasonDegraded))
+		Eventually(conditionOf(ctx, a, configv1.ConditionApplied)).Should(HaveField("Reason", configv1.ReasonDegraded))
 		manager.Kill()
 		before := statusWrites()
 		startManager(ctx, alone)
@@ -227,13 +227,13 @@ var _ = Describe("A set on nodes that run containerd", func() {
 		awaitInForce(ctx, "c")
 
 		n.put("etc/containerd/config.toml", badConfig)
-		Eventually(conditionOf(ctx, "c", configv1.ConditionApplied), "10s").Should(says(metav1.ConditionFalse, configv1.ReasonDegraded, ContainSubstring("node-2 (/etc/containerd/config.toml sets config_path = ")))
+		Eventually(conditionOf(ctx, "c", configv1.ConditionApplied)).Should(says(metav1.ConditionFalse, configv1.ReasonDegraded, ContainSubstring("node-2 (/etc/containerd/config.toml sets config_path = ")))
 		n.put("etc/containerd/config.toml", goodConfig)
 		awaitInForce(ctx, "c")
 
 		const hosts = "etc/containerd/certs.d/quay.io/hosts.toml"
 		n.put(hosts, "server = \"https://theirs.example\"\n")
-		Eventually(conditionOf(ctx, "c", configv1.ConditionApplied), "10s").Should(says(metav1.ConditionFalse, configv1.ReasonDegraded, ContainSubstring("node-2 (registry quay.io: /"+hosts+" is not ours")))
+		Eventually(conditionOf(ctx, "c", configv1.ConditionApplied)).Should(says(metav1.ConditionFalse, configv1.ReasonDegraded, ContainSubstring("node-2 (registry quay.io: /"+hosts+" is not ours")))
 		n.remove(strings.TrimSuffix(hosts, "/hosts.toml"))
 		awaitInForce(ctx, "c")
 	})

@@ -100,7 +100,7 @@ var _ = Describe("A set", func() {
 		before := statusWrites()["shadow"]
 
 		reports(ctx, "node-1", `"wouldRefuse":[{"source":"quay.io/team","count":1,"images":["quay.io/team/b:1"]}]`)
-		Eventually(shadowOf(ctx, "shadow"), "5s").Should(Equal("1 1 [quay.io/team/b:1]"))
+		Eventually(shadowOf(ctx, "shadow")).Should(Equal("1 1 [quay.io/team/b:1]"))
 		for i := range 5 {
 			reports(ctx, "node-2", fmt.Sprintf(`"wouldRefuse":[{"source":"quay.io/team","count":%d,"images":["quay.io/team/a:%d"]}]`, i+1, i))
 		}

@@ -95,6 +95,6 @@ var _ = Describe("An ImageTagMirrorSet", func() {
 		Expect(lost()).To(BeEmpty())
 
 		tagSet(ctx, "t", tagged)
-		Eventually(n.rules, "3s").Should(SatisfyAll(ContainSubstring("tag-only"), ContainSubstring("docker.io")))
+		Eventually(n.rules).Should(SatisfyAll(ContainSubstring("tag-only"), ContainSubstring("docker.io")))
 	})
 })
