@@ -73,6 +73,7 @@ func TestAReportIsWrittenIntoTheDocument(t *testing.T) {
 		"Text, sources=100000",
 		"The machine: 2 processors (AMD EPYC), Linux 6.18.44, go1.26.8.\n",
 		"| `cd test/openshift && go test -run '^$' -bench '^BenchmarkText$' -timeout 30m .` | 2026-11-29, commit 48016c61bba8, 4 runs |\n",
+		"| `go test -run '^$' -bench '^Benchmark(Pass\\|UnchangedPass)$' -timeout 30m ./internal/agent` | not measured |\n",
 		"\nbetween\n", "\nafter\n",
 		"![Sets to rules to text, for each source, beside n log n](images/performance-text.svg)\n",
 		"A redirected request with more and more rules (`redirect`): not measured\n",
@@ -196,6 +197,24 @@ func TestEachRowCanBeMeasured(t *testing.T) {
 	for i := range figures {
 		if !names[figures[i].row] {
 			t.Errorf("there is a figure of %s, and no row", figures[i].row)
+		}
+	}
+}
+
+func TestOnlyARowThatMissesAGoalIsToBeExplained(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		verdict verdict
+		text    string
+		want    int
+	}{
+		{"reached", verdict{reached: true}, "", 0},
+		{"missed", verdict{}, "", 1},
+		{"missed, and explained", verdict{}, "\n### x\n", 0},
+		{"not measured", verdict{missing: errNone}, "", 0},
+	} {
+		if got := unexplained(c.text, []result{{row: row{name: "x"}, verdicts: []verdict{c.verdict}}}); len(got) != c.want {
+			t.Errorf("%s: got %q", c.name, got)
 		}
 	}
 }

@@ -105,7 +105,6 @@ func TestARowSaysWhatWasMeasuredOrWhyNot(t *testing.T) {
 		{"a line that is none of a benchmark", replace(`1372 ns/op`, "fast ns/op"), all("not measured: its output is damaged: line 12: parsing measurement: invalid syntax")},
 		{"no benchmark", replace("(?m)^Benchmark.*\n", ""), all("not measured: its run printed no benchmark")},
 		{"nobody knows of which commit", replace("(?m)^commit: .*\n", ""), all("not measured: its output has no line commit")},
-		{"a program that prints lines of a head too", replace("goos: linux", "commit: another"), measured},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got := linesOf(table(judgeAll(keep(t, "lookup", c.change(recorded(t, "lookup"))))), "lookup")
@@ -113,5 +112,23 @@ func TestARowSaysWhatWasMeasuredOrWhyNot(t *testing.T) {
 				t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(c.want, "\n"))
 			}
 		})
+	}
+}
+
+func TestOnlyTheHeadSaysWhereARowWasMeasured(t *testing.T) {
+	text := replace("goos: linux", "commit: another")(recorded(t, "lookup"))
+	o, err := readOutput(keep(t, "lookup", text), "lookup")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := result{row: row{name: "lookup", folder: "."}, output: o}
+	if got, want := r.when(), "2026-11-29, commit 48016c61bba8, 5 runs"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	elsewhere := *o
+	elsewhere.about = map[string]string{"machine": "another"}
+	got := machines([]result{r, {row: row{name: "text"}, output: &elsewhere}, {row: row{name: "pass"}}})
+	if want := "- lookup: 2 processors (AMD EPYC), Linux 6.18.44, go1.26.8\n- text: another\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
