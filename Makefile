@@ -348,7 +348,7 @@ RUNS ?= 10
 .PHONY: bench-stream
 bench-stream: build $(BIN)/k8s/containerd ## Compare pulls of a LAYER that the redirector streams with direct ones, RUNS times (root).
 	@go build -o $(BIN)/bench-stream ./test/bench/stream
-	@exec $(BIN)/bench-stream -bin $(BIN) -layer $(LAYER) -runs $(RUNS) # in the place of the shell, so that it gets make's signals
+	@exec $(BIN)/bench-stream -containerd -bin $(BIN) -layer $(LAYER) -runs $(RUNS) # in the place of the shell, so that it gets make's signals
 
 # The commit that the time of a change is compared with, and how many changes each fleet makes.
 BEFORE ?= HEAD^

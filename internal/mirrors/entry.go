@@ -33,7 +33,7 @@ type merger struct {
 	// failsOpen are the statements, by source, of entries that are left out, and would block if they were enforced (E4, V3).
 	failsOpen map[Scope][]statement
 	// kept are the sources that are blocked although sets in shadow mode speak of them; nil where none is in shadow mode.
-	kept map[Scope]said
+	kept map[Scope]*said
 }
 
 // read returns the statements of all sets by source and mode, in the order of objects and entries (M2).

@@ -82,6 +82,9 @@ func (s *Set) scopesWithMirrors(written []string) map[Scope]bool {
 
 // mark notes which mirrors of a statement its set calls insecure. The source is none of them, wherever it stands.
 func (m *merger) mark(s statement, insecure *Index) {
+	if len(insecure.lengths) == 0 && len(insecure.byDomain) == 0 {
+		return
+	}
 	for _, location := range s.mirrors {
 		if location != s.source && insecure.find(location) != nil {
 			m.insecure.mark(s.source, location)
@@ -110,6 +113,9 @@ func (i insecurity) of(source, mirror Scope) bool {
 // alike has a mirror that is insecure for references of one mode insecure for those of the other, because registries.conf may have it
 // in one table for both.
 func alike(byMode [][]Mirror) {
+	if slices.ContainsFunc(byMode, func(list []Mirror) bool { return len(list) == 0 }) {
+		return
+	}
 	isInsecure := make(map[Scope]bool)
 	for _, m := range slices.Concat(byMode...) {
 		isInsecure[m.Location] = isInsecure[m.Location] || m.Insecure

@@ -130,7 +130,7 @@ func (s *relay) serveMirror(w http.ResponseWriter, r *http.Request, q question, 
 			return verdict{silent: true, why: silentFor(patience)}
 		}
 	}
-	isManifest := q.kind == manifests && q.mode() == mirrors.ByDigest
+	isManifest := q.kind == manifests && q.mode == mirrors.ByDigest
 	if isManifest {
 		r = r.Clone(r.Context())
 		r.Method = http.MethodGet
