@@ -80,7 +80,7 @@ var _ = Describe("Sets that mean harm", Serial, func() {
 				return nil
 			}
 			return client.IgnoreAlreadyExists(err)
-		}).Should(Succeed(), s.GetName())
+		}).WithTimeout(5*time.Minute).Should(Succeed(), s.GetName())
 		return invalid
 	}
 	// publishedAfter creates a good set, and returns how long it took until it was published.
