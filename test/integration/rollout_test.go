@@ -110,7 +110,7 @@ var _ = Describe("A change that goes to canaries first", func() {
 		teller{"canary-1": follows, "canary-2": follows, "node-1": follows}.tell(ctx)
 		a := old()
 		create(ctx, a)
-		staged(ctx)
+		startManager(ctx, alone, "--canary-selector=canary=yes", "--canary-soak=10s") // within which a busy machine sees what is said meanwhile
 		Eventually(conditionOf(ctx, "a", configv1.ConditionApplied)).Should(says(metav1.ConditionTrue, configv1.ReasonAppliedOnAllNodes, Not(BeEmpty())))
 		before := digestOf(a)
 		change(ctx, a, entry("quay.io", "m2.local"))
