@@ -270,10 +270,14 @@ OLDEST_KUBERNETES := 1.30.x
 test-oldest: $(SETUP_ENVTEST) ## Run the same tests on the oldest supported Kubernetes, whose API server is downloaded.
 	assets=$$($(SETUP_ENVTEST) use $(OLDEST_KUBERNETES) --bin-dir $(BIN)/envtest -p path) && $(MAKE) test KUBEBUILDER_ASSETS=$$assets
 
+# How many processes share out the specs. Most of their time goes by in waiting.
+PROCS ?= 4
+
 .PHONY: test-e2e
 test-e2e: ARCHITECTURES := $(shell go env GOARCH)
-test-e2e: node $(PODMAN) debian-containerd image-programs build-installer $(HELM) ## Run the tests on real runtimes (root, Debian's podman).
-	go test -tags e2e -v -count 1 -timeout 60m ./test/e2e/... -ginkgo.label-filter '!olm'
+test-e2e: node $(PODMAN) debian-containerd image-programs build-installer $(HELM) ## Run the tests on real runtimes, in PROCS processes (root, Debian's podman).
+	go build ./cmd/... ./hack/image ./test/cluster/... # with the machine's network, which the specs have none of when they do
+	go run github.com/onsi/ginkgo/v2/ginkgo -tags e2e -v -procs $(PROCS) -timeout 60m -label-filter '!olm' ./test/e2e
 
 .PHONY: test-olm
 test-olm: ARCHITECTURES := $(shell go env GOARCH)
@@ -325,7 +329,7 @@ RUNS ?= 10
 .PHONY: bench-stream
 bench-stream: build $(BIN)/k8s/containerd ## Compare pulls of a LAYER that the redirector streams with direct ones, RUNS times (root).
 	@go build -o $(BIN)/bench-stream ./test/bench/stream
-	@exec $(BIN)/bench-stream -bin $(BIN) -layer $(LAYER) -runs $(RUNS) # in the place of the shell, so that it gets make's signals
+	@exec $(BIN)/bench-stream -containerd -bin $(BIN) -layer $(LAYER) -runs $(RUNS) # in the place of the shell, so that it gets make's signals
 
 # The commit that the time of a change is compared with, and how many changes each fleet makes.
 BEFORE ?= HEAD^

@@ -32,6 +32,7 @@ func nodeIP(slot int) string { return fmt.Sprintf("198.18.%d.1", slot) }
 // node is the namespaces in which the parts of a cluster run, and the init that holds and in the end empties them.
 type node struct {
 	slot     int
+	cgroup   string
 	init     *exec.Cmd
 	lifeline *os.File // closed, it ends the init; the kernel closes it when this process is killed
 	exited   chan struct{}
@@ -87,6 +88,9 @@ func (n *node) greet(answer *os.File) error {
 	if n.slot, err = strconv.Atoi(strings.TrimSpace(line)); err != nil {
 		return err
 	}
+	if n.cgroup, err = cgroupName(n.slot); err != nil {
+		return err
+	}
 	for _, kind := range []string{"mnt", "pid"} {
 		space, err := os.Open(fmt.Sprintf("/proc/%d/ns/%s", n.init.Process.Pid, kind))
 		if err != nil {
@@ -113,7 +117,7 @@ func (n *node) stop() error {
 		return err
 	}
 	mounts, readErr := readMounts()
-	return errors.Join(err, n.err, readErr, removeCgroups(mounts, slotName(n.slot)))
+	return errors.Join(err, n.err, readErr, removeCgroups(mounts, n.cgroup))
 }
 
 // start starts a command on the node, as a child of this process.

@@ -72,15 +72,16 @@ func startFleet(ctx context.Context, size int, environment ...string) *fleet {
 // startFleetOf is [startFleet] with all that can be chosen.
 func startFleetOf(ctx context.Context, options fleetOptions) *fleet {
 	GinkgoHelper()
-	var err error
-	options.checkout, err = filepath.Abs(cmp.Or(options.checkout, "../.."))
-	Expect(err).NotTo(HaveOccurred())
 	started := time.Now()
 	c, err := cluster.Start(ctx, cluster.Options{Programs: programs(), Log: GinkgoWriter, Hosts: options.hosts})
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(func() { stopCluster(c) })
 	f := &fleet{operator: &operator{Cluster: c, environment: options.environment}, agents: map[string]*fleetAgent{}, options: options}
-	Expect(f.Import(ctx, packImage(ctx, "e2e", options.checkout))).To(Succeed())
+	if options.checkout == "" {
+		f.importImage(ctx)
+	} else {
+		Expect(f.Import(ctx, packImage(ctx, "e2e", options.checkout))).To(Succeed())
+	}
 	f.applyManifests(ctx, "e2e")
 	f.expectReady(ctx)
 	log.SetLogger(GinkgoLogr) // or else the client complains
@@ -182,9 +183,9 @@ func (f *fleet) token(ctx context.Context, node string) string {
 
 func (f *fleet) start(name string) {
 	GinkgoHelper()
-	program := filepath.Join(f.options.checkout, "bin", "linux-"+runtime.GOARCH, "agent") // the one of the image
+	program, err := filepath.Abs(filepath.Join(cmp.Or(f.options.checkout, "../.."), "bin", "linux-"+runtime.GOARCH, "agent")) // the one of the image
+	Expect(err).NotTo(HaveOccurred())
 	a := f.agents[name]
-	var err error
 	a.process, err = f.Run(name, program, append([]string{"KUBECONFIG=" + a.kubeconfig}, f.options.environment...), "--host-root="+a.root, "--node-name="+name, "--namespace="+namespace, "--manager=mirrorset-manager")
 	Expect(err).NotTo(HaveOccurred())
 }
@@ -207,7 +208,7 @@ func (f *fleet) remove(ctx context.Context, name string) {
 	Expect(f.agents[name].process.End()).To(Succeed())
 	delete(f.agents, name)
 	f.kubectl(ctx, "delete", "node", name)
-	f.kubectl(ctx, "wait", "--for=delete", "--timeout=60s", "mirrornode/"+name)
+	f.kubectl(ctx, "wait", "--for=delete", kubectlTimeout, "mirrornode/"+name)
 }
 
 func (f *fleet) apply(ctx context.Context, manifests ...string) {

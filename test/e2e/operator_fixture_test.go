@@ -62,10 +62,10 @@ func mirrorset(ctx context.Context) *operator {
 		} else if installed != nil {
 			Expect(m.forbidden(ctx)).To(BeEmpty())
 		}
-	}, NodeTimeout(time.Minute))
+	}, cleanUpTimeout)
 	if installed == nil {
 		started := time.Now()
-		m.importImage(ctx, "e2e")
+		m.importImage(ctx)
 		m.applyManifests(ctx, "e2e")
 		m.expectReady(ctx)
 		installed = m
@@ -91,11 +91,18 @@ func freeHosts(n int) []string {
 	return hosts
 }
 
-// importImage gives the node the image under this tag.
-func (m *operator) importImage(ctx context.Context, tag string) {
+// importImage gives the node the image of this checkout, under the tag "e2e", unless it has it.
+func (m *operator) importImage(ctx context.Context) {
 	GinkgoHelper()
-	Expect(m.Import(ctx, packImage(ctx, tag, "."))).To(Succeed())
+	if imported[m.Cluster] {
+		return
+	}
+	Expect(m.Import(ctx, ownImage)).To(Succeed())
+	imported[m.Cluster] = true
 }
+
+// imported are the clusters whose node has the image of this checkout.
+var imported = map[*cluster.Cluster]bool{}
 
 // packImage packs what `make image-programs` built into bin/ of a folder, and returns the archive.
 func packImage(ctx context.Context, tag, folder string) (archive string) {
@@ -173,16 +180,16 @@ func (m *operator) setArgument(ctx context.Context, argument string) {
 	change(ctx, fmt.Sprintf(`{"op": "add", "path": %q, "value": %q}`, path, argument))
 	DeferCleanup(func(ctx SpecContext) {
 		change(ctx, fmt.Sprintf(`{"op": "test", "path": %q, "value": %q}, {"op": "remove", "path": %q}`, path, argument, path))
-	}, NodeTimeout(2*time.Minute))
+	}, cleanUpTimeout)
 }
 
 // expectReady waits until the present revision of manager and agents is all there is.
 func (m *operator) expectReady(ctx context.Context) {
 	GinkgoHelper()
-	m.kubectl(ctx, "rollout", "status", "--timeout=60s", "-n", namespace, "deployment/mirrorset-manager")
-	m.kubectl(ctx, "wait", "--for=create", "--timeout=60s", "-n", namespace, "daemonset/mirrorset-agent")
-	m.kubectl(ctx, "wait", "--for=jsonpath={.spec.template.spec.containers[0].image}="+imageName+":"+m.tag, "--timeout=60s", "-n", namespace, "daemonset/mirrorset-agent")
-	m.kubectl(ctx, "rollout", "status", "--timeout=60s", "-n", namespace, "daemonset/mirrorset-agent")
+	m.kubectl(ctx, "rollout", "status", kubectlTimeout, "-n", namespace, "deployment/mirrorset-manager")
+	m.kubectl(ctx, "wait", "--for=create", kubectlTimeout, "-n", namespace, "daemonset/mirrorset-agent")
+	m.kubectl(ctx, "wait", "--for=jsonpath={.spec.template.spec.containers[0].image}="+imageName+":"+m.tag, kubectlTimeout, "-n", namespace, "daemonset/mirrorset-agent")
+	m.kubectl(ctx, "rollout", "status", kubectlTimeout, "-n", namespace, "daemonset/mirrorset-agent")
 }
 
 // kubectl returns what it printed.

@@ -130,7 +130,7 @@ func (r *rollout) runs(name, image string) {
 
 // usualCanaries has the usual ones be the canaries again after a spec.
 func (r *rollout) usualCanaries() {
-	DeferCleanup(func(ctx SpecContext) { r.haveCanaries(ctx, canaries...) }, NodeTimeout(time.Minute))
+	DeferCleanup(func(ctx SpecContext) { r.haveCanaries(ctx, canaries...) }, cleanUpTimeout)
 }
 
 // recover has the next spec begin as it expects, after one that failed.

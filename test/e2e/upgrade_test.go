@@ -39,7 +39,7 @@ var _ = Describe("a node with sets in force", func() {
 	BeforeEach(func(ctx SpecContext) {
 		s = newScene(ctx)
 		s.apply(ctx, []string{s.mirror.host}, never("30-airgap", s.source.host, s.mirror.host))
-	}, NodeTimeout(5*time.Minute))
+	}, setUpTimeout)
 
 	// change changes the set, so that the node has to follow, and the next pull with it.
 	change := func(ctx SpecContext) {
@@ -110,12 +110,12 @@ var _ = Describe("a node with sets in force", func() {
 	It("keeps them while it has no agent, and has one again once the label that refused it is gone", func(ctx SpecContext) {
 		DeferCleanup(func(ctx SpecContext) {
 			s.kubectl(ctx, "label", "node", "--all", "mirrorset.io/agent-")
-		}, NodeTimeout(time.Minute))
+		}, cleanUpTimeout)
 		old := s.files()
 		s.kubectl(ctx, "label", "node", "--all", "mirrorset.io/agent=disabled")
 		Eventually(s.agents).WithArguments(ctx).WithTimeout(convergeTimeout).WithPolling(100 * time.Millisecond).Should(BeEmpty())
 		Expect(s.files()).To(Equal(old))
-		s.kubectl(ctx, "wait", "--for=delete", "--timeout=60s", "-n", namespace, "pods", "-l", "app.kubernetes.io/component=agent")
+		s.kubectl(ctx, "wait", "--for=delete", kubectlTimeout, "-n", namespace, "pods", "-l", "app.kubernetes.io/component=agent")
 
 		started := time.Now()
 		s.kubectl(ctx, "label", "node", "--all", "mirrorset.io/agent-")
@@ -128,7 +128,7 @@ var _ = Describe("a node with sets in force", func() {
 		const command = "kubectl label --overwrite namespace mirrorset-system pod-security.kubernetes.io/enforce=privileged"
 		DeferCleanup(func(ctx SpecContext) {
 			run(s.shell(ctx, command))
-		}, NodeTimeout(time.Minute))
+		}, cleanUpTimeout)
 		old := s.files()
 		s.kubectl(ctx, "label", "--overwrite", "namespace", namespace, "pod-security.kubernetes.io/enforce=baseline")
 		started := time.Now()
@@ -136,7 +136,7 @@ var _ = Describe("a node with sets in force", func() {
 		Expect(s.logged(ctx, "manager", "Pod security refuses the agents")).To(HaveSuffix(": " + command))
 		reportTime("the manager said so after", started)
 		Expect(strings.Count(s.logsOf(ctx, "manager"), "Pod security refuses the agents")).To(Equal(1))
-		s.kubectl(ctx, "wait", "--for=condition=Available=False", "--timeout=60s", "-n", namespace, "deployment/mirrorset-manager")
+		s.kubectl(ctx, "wait", "--for=condition=Available=False", kubectlTimeout, "-n", namespace, "deployment/mirrorset-manager")
 		reportTime("the manager's Deployment said so after", started)
 		Expect(s.kubectl(ctx, "get", "events.events.k8s.io", "-n", namespace, "--field-selector=reason=AgentsRefused", "-o", "jsonpath={.items[*].note}")).To(ContainSubstring(command))
 		told, err := s.shell(ctx, "kubectl mirrors doctor").CombinedOutput()

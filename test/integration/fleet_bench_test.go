@@ -18,8 +18,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/dynamic"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
@@ -88,15 +86,13 @@ func startAgents(b *testing.B, api *rest.Config, c client.Client, agents int) {
 	b.Cleanup(func() { stop(); running.Wait() })
 	api = rest.CopyConfig(api)
 	api.QPS = -1
-	typed, err := kubernetes.NewForConfig(api)
-	must(b, err)
-	untyped, err := dynamic.NewForConfig(api)
+	clients, err := agent.NewClients(api)
 	must(b, err)
 	for i := range agents {
 		flags := flag.NewFlagSet("", flag.PanicOnError)
 		config := agent.Config{
 			HostRoot: filepath.Join(roots, fmt.Sprint(i)), NodeName: fmt.Sprintf("node-%d", i), Namespace: controlplane.Namespace,
-			Client: typed, Nodes: untyped, Log: logr.Discard(), Rescan: time.Minute, Started: func() {},
+			Clients: clients, Log: logr.Discard(), Rescan: time.Minute, Started: func() {},
 			Metrics: prometheus.NewRegistry(), Sinks: runtimes.Flags(flags),
 		}
 		must(b, flags.Set("redirector-port", fmt.Sprint(20_000+i)))
