@@ -26,6 +26,7 @@ func New(api *rest.Config, version schema.GroupVersion, addTypes func(*runtime.S
 		api.APIPath = "/api"
 	}
 	api.NegotiatedSerializer = serializer.NewCodecFactory(scheme).WithoutConversion()
+	api.AcceptContentTypes = runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON // in JSON, a payload is a third longer
 	if api.UserAgent == "" {
 		api.UserAgent = rest.DefaultKubernetesUserAgent()
 	}
