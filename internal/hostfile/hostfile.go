@@ -124,19 +124,31 @@ func (h *Host) Replace(f File, content []byte) (changed bool, err error) {
 	if err := h.root.makeDir(path.Dir(f.Path), dirMode); err != nil {
 		return false, err
 	}
-	return h.put(f, content)
-}
-
-// put has the content take the place of the file, whose directory is there.
-func (h *Host) put(f File, content []byte) (changed bool, err error) {
-	temp := f.Path + tempSuffix
-	if err := h.root.writeTemp(temp, content, f.mode()); err != nil {
-		return false, errors.Join(fmt.Errorf("writing %s: %w", temp, err), h.root.removeTemp(temp))
+	if err := h.writeTemp(f, content); err != nil {
+		return false, err
 	}
-	if err := h.root.Rename(temp, f.Path); err != nil {
-		return false, errors.Join(err, h.root.removeTemp(temp))
+	if err := h.renameTemp(f); err != nil {
+		return false, err
 	}
 	return true, h.root.syncDir(path.Dir(f.Path))
+}
+
+// writeTemp writes the content of a file beside it, whose directory is there.
+func (h *Host) writeTemp(f File, content []byte) error {
+	temp := f.Path + tempSuffix
+	if err := h.root.writeTemp(temp, content, f.mode()); err != nil {
+		return errors.Join(fmt.Errorf("writing %s: %w", temp, err), h.root.removeTemp(temp))
+	}
+	return nil
+}
+
+// renameTemp has that take the place of the file.
+func (h *Host) renameTemp(f File) error {
+	temp := f.Path + tempSuffix
+	if err := h.root.Rename(temp, f.Path); err != nil {
+		return errors.Join(err, h.root.removeTemp(temp))
+	}
+	return nil
 }
 
 // Remove removes the file if it is ours, and what a killed [Host.Replace] left of it. It reports whether there was a file.

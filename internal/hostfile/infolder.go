@@ -29,18 +29,24 @@ func (h *Host) ReplaceInFolder(f File, content []byte) (changed bool, err error)
 	return r.Changed, r.Err
 }
 
-// ReplaceInFolders is [Host.ReplaceInFolder] for files in different folders, several at once. What is done to one directory for all of them is waited for
-// once. A failure about one file does not stop the others.
+// ReplaceInFolders is [Host.ReplaceInFolder] for files in different folders, several at once. Each step is done for all of them before the next one is, because
+// a disk then makes many of them last in one go, and what is done to one directory for all is waited for once. A failure about one file does not stop the others.
 func (h *Host) ReplaceInFolders(all []*Replacement) {
 	placings := make([]placing, len(all))
-	Each(len(all), func(i int) {
-		placings[i] = placing{Replacement: all[i], in: folderOf(h, all[i].File)}
-		placings[i].begin()
-	})
-	h.syncParents(len(all), func(i int) (*folder, *error) { return placings[i].moved() })
-	Each(len(all), func(i int) { placings[i].write() })
-	h.syncParents(len(all), func(i int) (*folder, *error) { return placings[i].moved() })
-	for _, r := range all {
+	for i, r := range all {
+		placings[i] = placing{Replacement: r, in: folderOf(h, r.File)}
+	}
+	each := func(step func(*placing)) { Each(len(all), func(i int) { step(&placings[i]) }) }
+	syncParents := func() { h.syncParents(len(all), func(i int) (*folder, *error) { return placings[i].moved() }) }
+	each((*placing).begin)
+	syncParents()
+	each((*placing).writeTemp)
+	each((*placing).rename)
+	each((*placing).sync)
+	each((*placing).move)
+	syncParents()
+	for i, r := range all {
+		placings[i].end()
 		r.Err = h.Explain(r.File.Path, r.Err)
 	}
 }
@@ -52,6 +58,8 @@ type placing struct {
 	have Contents
 	// moves says that the folder is made aside, and then takes its place.
 	moves bool
+	// file is the one that is written, in its place or aside; without a path it stays as it is.
+	file File
 }
 
 // begin finds out what there is, and makes the folder aside if it is to be made.
@@ -59,72 +67,74 @@ func (p *placing) begin() {
 	if p.have, p.Err = p.in.look(); p.Err != nil {
 		return
 	}
-	if p.Err = p.in.clearAside(); p.Err != nil || p.have.Content != nil || len(p.have.Others) > 0 {
+	if p.Err = p.in.clearAside(); p.Err != nil {
 		return
 	}
-	p.moves = true
 	root := p.in.host.root
-	if p.Err = root.makeDir(path.Dir(p.in.path), dirMode); p.Err == nil {
-		p.Err = root.mkdir(p.in.aside().path, p.File.dirMode())
+	switch {
+	case p.have.Content == nil && len(p.have.Others) == 0:
+		p.moves, p.file = true, p.in.aside().file()
+		if p.Err = root.makeDir(path.Dir(p.in.path), dirMode); p.Err == nil {
+			p.Err = root.mkdir(p.in.aside().path, p.File.dirMode())
+		}
+	case p.have.mode != p.File.mode() || !bytes.Equal(p.have.Content, p.Content):
+		p.file = p.File
+	case p.have.HasLeftover:
+		p.Err = root.removeTemp(p.File.Path + tempSuffix)
 	}
-	p.fail()
 }
 
-// write replaces the file, or has the folder take its place with the file in it.
-func (p *placing) write() {
+// isWritten reports whether the file is to be written and nothing has failed yet.
+func (p *placing) isWritten() bool {
+	return p.Err == nil && p.file.Path != ""
+}
+
+func (p *placing) writeTemp() {
+	if p.isWritten() {
+		p.Err = p.in.host.writeTemp(p.file, p.Content)
+	}
+}
+
+// rename has a reader of a file that is in its place see the new one.
+func (p *placing) rename() {
+	if p.isWritten() {
+		p.Err = p.in.host.renameTemp(p.file)
+		p.Changed = p.Err == nil && !p.moves
+	}
+}
+
+func (p *placing) sync() {
+	if p.isWritten() {
+		p.Err = p.in.host.root.syncDir(path.Dir(p.file.Path))
+	}
+}
+
+// move has the folder take its place. An empty folder that is in the way goes
+// first, because [os.Root.Rename] replaces none; until then there is no folder, which hides nothing.
+func (p *placing) move() {
+	if !p.moves || p.Err != nil {
+		return
+	}
+	if p.Err = p.in.removeFiles(p.have.ours); p.Err == nil {
+		p.Err = p.in.host.root.Rename(p.in.aside().path, p.in.path)
+	}
+	p.Changed = p.Err == nil
+}
+
+// end leaves nothing aside of a folder that could not be made, and keeps others out of one that was there.
+func (p *placing) end() {
 	switch {
-	case p.Err != nil:
-		p.fail()
-	case p.moves:
-		p.Err = p.moveIn()
-		p.Changed = p.Err == nil
-		p.fail()
-	default:
-		p.Changed, p.Err = p.replace()
+	case p.Err != nil && p.moves && !p.Changed:
+		p.Err = errors.Join(fmt.Errorf("making the folder %s: %w", p.in.path, p.Err), p.in.clearAside())
+	case p.Err == nil && !p.moves && p.File.Private && len(p.have.Others) == 0:
+		p.Err = p.in.close()
 	}
 }
 
 // moved returns the folder whose name has changed, or is about to, and what failed about it; nil where none has.
 func (p *placing) moved() (*folder, *error) {
-	if !p.moves {
+	if !p.moves || p.Err != nil {
 		return nil, nil
 	}
 	return &p.in, &p.Err
-}
-
-// fail leaves nothing aside of a folder that could not be made.
-func (p *placing) fail() {
-	if p.moves && p.Err != nil {
-		p.Err = errors.Join(fmt.Errorf("making the folder %s: %w", p.in.path, p.Err), p.in.clearAside())
-		p.moves = false
-	}
-}
-
-func (p *placing) replace() (changed bool, err error) {
-	host, isSame := p.in.host, bytes.Equal(p.have.Content, p.Content) && p.have.mode == p.File.mode()
-	switch {
-	case isSame && p.have.IsRight:
-		return false, nil
-	case isSame:
-		err = host.root.removeTemp(p.File.Path + tempSuffix)
-	default:
-		changed, err = host.put(p.File, p.Content)
-	}
-	if err == nil && p.File.Private && len(p.have.Others) == 0 {
-		err = p.in.close()
-	}
-	return changed, err
-}
-
-// moveIn writes the file in the folder aside, and renames that into its place. An empty folder that is in the way goes
-// first, because [os.Root.Rename] replaces none; until then there is no folder, which hides nothing.
-func (p *placing) moveIn() error {
-	made := p.in.aside()
-	if _, err := p.in.host.put(made.file(), p.Content); err != nil {
-		return err
-	}
-	if err := p.in.removeFiles(p.have.ours); err != nil {
-		return err
-	}
-	return p.in.host.root.Rename(made.path, p.in.path)
 }
