@@ -24,13 +24,7 @@ import (
 
 const fleetSize = 50 // beside the real node
 
-// One fleet after the other: a machine has 128 inotify instances for all that root runs, and each agent needs one.
-var _ = Describe("one at a time,", Ordered, ContinueOnFailure, longest, func() {
-	Describe("a fleet of 51 nodes", Ordered, describeFleet)
-	Describe("a fleet of 51 nodes whose changes go by stages", Ordered, describeRollout)
-})
-
-func describeFleet() {
+var _ = Describe("a fleet of 51 nodes", Ordered, ContinueOnFailure, longest, func() {
 	var f *fleet
 
 	BeforeAll(func(ctx SpecContext) {
@@ -224,4 +218,4 @@ func describeFleet() {
 	It("follows the sets again after etcd went back in time", func(ctx SpecContext) {
 		f.expectRestored(ctx)
 	}, nodeTimeout)
-}
+})
