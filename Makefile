@@ -261,6 +261,7 @@ test: build control-plane $(HELM) $(KUSTOMIZE) $(addprefix $(BIN)/olm/,opm score
 	cd test/olm && go test -count 1 ./... # and upstream's validators and scorecard the OLM bundle, and opm the catalog
 	cd test/openshift && go test ./... # and OpenShift's merge ours
 	cd test/gitops && go test -count 1 ./... # and kstatus and Argo CD's check the status of sets
+	cd test/bench/harness && go test -count 1 ./... # and what is written into docs/performance.md
 	go test -count 1 -timeout 40m $(TEST_PACKAGES) # they run the programs in bin/, which Go's cache of results does not see
 
 # The oldest Kubernetes that is supported, as setup-envtest names it.
@@ -318,18 +319,28 @@ fuzz: ## Run each fuzz target FUZZ_RUNS times.
 	  go test -run '^$$' -fuzz "^$${func#func }\$$" -fuzztime $(FUZZ_RUNS)x -fuzzminimizetime 10x ./$$(dirname $$file) || exit 1; \
 	done
 
-.PHONY: bench
-bench: ## Run the benchmarks.
-	go test -run '^$$' -bench . -benchmem $(PACKAGES) $(TEST_PACKAGES)
-
-# The size of the layer, as Kubernetes writes quantities, and how often it is pulled either way.
+# Rows of the table in docs/performance.md (all of them where none are named), how often each is measured, and the size of the layer that is
+# streamed, as Kubernetes writes quantities.
+ROWS ?=
+RUNS ?= 5
 LAYER ?= 1Gi
-RUNS ?= 10
+
+.PHONY: bench
+bench: ## Measure ROWS of the table of docs/performance.md RUNS times, as "text lookup"; all rows unless they are given, of which some want root.
+	@cd test/bench/harness && go build -o $(BIN)/harness .
+	@exec $(BIN)/harness run -rows "$(ROWS)" -runs $(RUNS) -layer $(LAYER) -out $(BIN)/bench # in the place of the shell, so that it gets make's signals
+
+DOCS ?= docs
+
+.PHONY: bench-report
+bench-report: ## Write what they came to into DOCS/performance.md, with plots.
+	@cd test/bench/harness && go build -o $(BIN)/harness .
+	@$(BIN)/harness report -from $(BIN)/bench -docs $(DOCS)
 
 .PHONY: bench-stream
 bench-stream: build $(BIN)/k8s/containerd ## Compare pulls of a LAYER that the redirector streams with direct ones, RUNS times (root).
 	@go build -o $(BIN)/bench-stream ./test/bench/stream
-	@exec $(BIN)/bench-stream -bin $(BIN) -layer $(LAYER) -runs $(RUNS) # in the place of the shell, so that it gets make's signals
+	@exec $(BIN)/bench-stream -containerd -bin $(BIN) -layer $(LAYER) -runs $(RUNS) # in the place of the shell, so that it gets make's signals
 
 # The commit that the time of a change is compared with, and how many changes each fleet makes.
 BEFORE ?= HEAD^
@@ -349,7 +360,7 @@ lint: $(GOLANGCI_LINT) $(ACTIONLINT) ## Run the linters, which hold the import w
 
 .PHONY: verify
 verify: bundle ## Regenerate and tidy everything, then want a clean tree.
-	for dir in . hack/tools test/cluster/kubernetes test/cluster/podman test/cluster/runtime test/prometheus test/helm test/olm test/openshift test/gitops; do (cd $$dir && go mod tidy); done
+	for dir in . hack/tools test/cluster/kubernetes test/cluster/podman test/cluster/runtime test/prometheus test/helm test/olm test/openshift test/gitops test/bench/harness; do (cd $$dir && go mod tidy); done
 	gofmt -l api cmd config hack internal test | (! grep .)
 	@if [ -n "$$(git status --porcelain)" ]; then \
 	  git status --short; git --no-pager diff; \

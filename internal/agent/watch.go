@@ -19,6 +19,7 @@ import (
 
 	"github.com/mirrorset/mirrorset/internal/agent/sink"
 	"github.com/mirrorset/mirrorset/internal/agent/trial"
+	"github.com/mirrorset/mirrorset/internal/apiclient"
 	"github.com/mirrorset/mirrorset/internal/payload"
 	"github.com/mirrorset/mirrorset/internal/rewatch"
 )
@@ -58,8 +59,8 @@ func watch(ctx context.Context, config Config, n *node) error {
 		queue: workqueue.NewTypedRateLimitingQueue(
 			workqueue.NewTypedItemExponentialFailureRateLimiter[struct{}](retryFirst, retryLast)),
 	}
-	configMaps := config.Client.CoreV1().ConfigMaps(config.Namespace)
-	l.informer = rewatch.InformerOfOne(payload.ConfigMapName, configMaps.List, configMaps.Watch, &corev1.ConfigMap{})
+	configMaps := apiclient.Objects(config.Clients.core, "configmaps", config.Namespace)
+	l.informer = rewatch.InformerOfOne(payload.ConfigMapName, configMaps.ListWithContext, configMaps.WatchWithContext, &corev1.ConfigMap{})
 	wake := func(any) { l.queue.Add(struct{}{}) }
 	_, err := l.informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc:    wake,
@@ -75,7 +76,7 @@ func watch(ctx context.Context, config Config, n *node) error {
 		return err
 	}
 	n.runtimeVersion = l.reporter.runtimeVersion
-	if err := n.granted.Follow(ctx, config.Client, config.Namespace, func() { wake(nil) }); err != nil {
+	if err := n.granted.Follow(ctx, config.Clients.core, config.Namespace, func() { wake(nil) }); err != nil {
 		return err
 	}
 	var reporting sync.WaitGroup

@@ -5,11 +5,56 @@ package mirrors_test
 
 import (
 	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"testing"
+
+	"go.podman.io/image/v5/pkg/sysregistriesv2"
+	"go.podman.io/image/v5/types"
 
 	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 )
+
+// BenchmarkLookup finds the rule of one name after the other, out of all that there are rules for, as the redirector does before it contacts a
+// registry. CRI-O and Podman find theirs by sysregistriesv2, which has read its file before.
+func BenchmarkLookup(b *testing.B) {
+	for _, n := range []int{100, 1_000, 10_000, 100_000} {
+		rules, names := make([]mirrors.Rule, n), make([]string, n)
+		var text []byte
+		for i, place := range rand.New(rand.NewPCG(1, 2)).Perm(n) {
+			source := fmt.Sprintf("r%d.example.com/team", i)
+			rules[i].Source, names[place] = mirrors.Scope(source), source+"/app/server"
+			text = fmt.Appendf(text, "[[registry]]\nlocation = %q\n", source)
+		}
+		index := mirrors.NewIndex(rules)
+		b.Run(fmt.Sprintf("rules=%d/way=mirrorset", n), func(b *testing.B) {
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				if index.Resolve(mirrors.Reference{Name: names[i%n]}).Rule == nil {
+					b.Fatal("found none")
+				}
+			}
+		})
+		dir := b.TempDir()
+		system := &types.SystemContext{SystemRegistriesConfPath: filepath.Join(dir, "registries.conf"), SystemRegistriesConfDirPath: filepath.Join(dir, "none")}
+		if err := os.WriteFile(system.SystemRegistriesConfPath, text, 0o600); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := sysregistriesv2.TryUpdatingCache(system); err != nil {
+			b.Fatal(err)
+		}
+		b.Run(fmt.Sprintf("rules=%d/way=sysregistriesv2", n), func(b *testing.B) {
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				if found, err := sysregistriesv2.FindRegistry(system, names[i%n]); err != nil || found == nil {
+					b.Fatalf("found %v, error %v", found, err)
+				}
+			}
+		})
+	}
+}
 
 func BenchmarkResolve(b *testing.B) {
 	for _, n := range []int{100, 10_000} {

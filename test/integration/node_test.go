@@ -6,11 +6,9 @@ package integration_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 
@@ -197,11 +195,11 @@ func mustPublished(ctx context.Context) payload.Payload {
 	return p
 }
 
-// waitFor returns once the drop-in has the text in it.
-func (n *node) waitFor(files *fsnotify.Watcher, text string) error {
+// waitUntil returns once the drop-in is as it is to be; none is "".
+func (n *node) waitUntil(files *fsnotify.Watcher, is func(text string) bool) error {
 	timeout := time.After(time.Minute)
 	for {
-		if content, err := n.rules(); err != nil || strings.Contains(content, text) {
+		if content, err := n.rules(); err != nil || is(content) {
 			return err
 		}
 		select {
@@ -209,7 +207,7 @@ func (n *node) waitFor(files *fsnotify.Watcher, text string) error {
 		case err := <-files.Errors:
 			return err
 		case <-timeout:
-			return fmt.Errorf("waiting for %q in the drop-in", text)
+			return errors.New("waiting for another drop-in")
 		}
 	}
 }

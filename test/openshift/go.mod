@@ -3,6 +3,7 @@ module github.com/mirrorset/mirrorset/test/openshift
 go 1.26.7
 
 require (
+	github.com/BurntSushi/toml v1.6.0
 	github.com/containers/image/v5 v5.22.0
 	github.com/mirrorset/mirrorset v0.0.0
 	github.com/openshift/api v0.0.0-20220901185337-0b39f81154fa
@@ -12,7 +13,6 @@ require (
 require github.com/pelletier/go-toml/v2 v2.4.3 // indirect
 
 require (
-	github.com/BurntSushi/toml v1.6.0 // indirect
 	github.com/containers/storage v1.42.0 // indirect
 	github.com/docker/go-units v0.5.0 // indirect
 	github.com/fxamacker/cbor/v2 v2.9.1 // indirect

@@ -10,12 +10,7 @@ import (
 	"unicode"
 )
 
-var (
-	scheme        = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*://`)
-	hostLabel     = regexp.MustCompile(`^` + label + `$`)
-	pathComponent = regexp.MustCompile(`^` + component + `$`)
-	port          = regexp.MustCompile(`^[0-9]+$`)
-)
+var scheme = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*://`)
 
 // Wrong says what is wrong with a value that the grammar refuses, and what to write instead.
 func Wrong(text string, kind Kind) string {
@@ -160,18 +155,15 @@ func (m *mistakes) host(host string) {
 	switch {
 	case hasPort && number == "":
 		m.add("it has a colon without a port")
-	case hasPort && !port.MatchString(number):
+	case hasPort && !isPort(number):
 		m.add("it has %s where a port number belongs", Quote(number))
 	}
 	if name == "" {
 		m.add("it has no host")
 		return
 	}
-	for label := range strings.SplitSeq(name, ".") {
-		if !hostLabel.MatchString(label) {
-			m.add("its host %s is not made of letters, digits and inner hyphens, joined by single dots", Quote(name))
-			return
-		}
+	if !isDomain(name) {
+		m.add("its host %s is not made of letters, digits and inner hyphens, joined by single dots", Quote(name))
 	}
 }
 
@@ -181,7 +173,7 @@ func (m *mistakes) path(path string) {
 		path = strings.ToLower(path)
 	}
 	for c := range strings.SplitSeq(path, "/") {
-		if c != "" && !pathComponent.MatchString(c) {
+		if c != "" && !isComponent(c) {
 			m.add("its path component %s is not made of letters and digits, joined by one dot, one or two underscores, or hyphens", Quote(c))
 			return
 		}
