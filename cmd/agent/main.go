@@ -18,8 +18,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"go.uber.org/zap/zapcore"
-	"k8s.io/client-go/dynamic"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
 	clientconfig "sigs.k8s.io/controller-runtime/pkg/client/config"
@@ -117,10 +115,7 @@ func run(config agent.Config, metricsAddress string) error {
 	if err != nil {
 		return err
 	}
-	if config.Client, err = kubernetes.NewForConfig(api); err != nil {
-		return err
-	}
-	if config.Nodes, err = dynamic.NewForConfig(api); err != nil {
+	if config.Clients, err = agent.NewClients(api); err != nil {
 		return err
 	}
 	inPod, err := rest.InClusterConfig()

@@ -9,6 +9,7 @@ import (
 	"flag"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"path"
 	"slices"
@@ -16,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap/zapcore"
 	appsv1 "k8s.io/api/apps/v1"
@@ -32,7 +34,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
-	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 	"sigs.k8s.io/yaml"
 
@@ -45,6 +46,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/payload"
 	"github.com/mirrorset/mirrorset/internal/rewatch"
+	"github.com/mirrorset/mirrorset/internal/scrape"
 	"github.com/mirrorset/mirrorset/internal/version"
 )
 
@@ -243,9 +245,11 @@ func (s settings) options() (ctrl.Options, error) {
 		LeaderElectionReleaseOnCancel: true,
 		HealthProbeBindAddress:        s.probeAddress,
 		Metrics: metricsserver.Options{
-			BindAddress:    s.metricsAddress,
-			SecureServing:  true,
-			FilterProvider: filters.WithAuthenticationAndAuthorization,
+			BindAddress:   s.metricsAddress,
+			SecureServing: true,
+			FilterProvider: func(api *rest.Config, _ *http.Client) (metricsserver.Filter, error) {
+				return func(log logr.Logger, next http.Handler) (http.Handler, error) { return scrape.Guard(api, log, next) }, nil
+			},
 		},
 		// Only these objects may be read, and no others of their kinds are needed.
 		Cache: cache.Options{NewInformer: rewatch.NewInformer, ByObject: map[client.Object]cache.ByObject{

@@ -8,8 +8,6 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
-	"k8s.io/client-go/dynamic"
-	"k8s.io/client-go/kubernetes"
 
 	"github.com/mirrorset/mirrorset/internal/agent/sink"
 )
@@ -22,10 +20,8 @@ type Config struct {
 	Namespace string
 	// Manager is the name of the manager's Deployment, which this agent is uninstalled with; empty if none deployed it.
 	Manager string
-	// Client reads the ConfigMap and the manager's Deployment.
-	Client kubernetes.Interface
-	// Nodes reads and writes MirrorNodes.
-	Nodes dynamic.Interface
+	// Clients are those of the API server.
+	Clients Clients
 	// NodeName is that of the Node, and so of its MirrorNode.
 	NodeName string
 	// IsInPod says that the agent runs in a container of this host's runtime, so that one must be seen there.

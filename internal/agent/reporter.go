@@ -48,7 +48,7 @@ type reporter struct {
 // newReporter calls changed when it becomes known that the node has another runtime.
 func newReporter(config Config, changed func()) (*reporter, error) {
 	resource := mirrorsetv1alpha1.GroupVersion.WithResource("mirrornodes")
-	nodes := config.Nodes.Resource(resource)
+	nodes := config.Clients.nodes.Resource(resource)
 	r := &reporter{
 		nodes:    nodes,
 		name:     config.NodeName,

@@ -10,10 +10,11 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
-	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/mirrorset/mirrorset/internal/agent/sink"
@@ -38,21 +39,23 @@ const (
 // owner is the manager's Deployment, which the agents' DaemonSet belongs to. An agent that is told to end asks it whether it is
 // being replaced or restarted, or uninstalled (docs/adr/0016).
 type owner struct {
-	client    kubernetes.Interface
-	namespace string
-	name      string
-	log       logr.Logger
-	informer  cache.SharedIndexInformer
-	files     string // where those of ours may be, for people
+	deployments metadata.ResourceInterface
+	namespaces  metadata.ResourceInterface
+	namespace   string
+	name        string
+	log         logr.Logger
+	informer    cache.SharedIndexInformer
+	files       string // where those of ours may be, for people
 }
 
 // followOwner watches the Deployment until the context ends. An established watch outlives the rights that it was started with, so
 // the agent learns of a deletion even where its role and its account go at the same moment.
 func followOwner(ctx context.Context, config Config, files string) *owner {
-	deployments := config.Client.AppsV1().Deployments(config.Namespace)
+	deployments := config.Clients.metadata.Resource(schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "deployments"}).Namespace(config.Namespace)
 	o := &owner{
-		client: config.Client, namespace: config.Namespace, name: config.Manager, log: config.Log, files: files,
-		informer: rewatch.InformerOfOne(config.Manager, deployments.List, deployments.Watch, &appsv1.Deployment{}),
+		deployments: deployments, namespaces: config.Clients.metadata.Resource(corev1.SchemeGroupVersion.WithResource("namespaces")),
+		namespace: config.Namespace, name: config.Manager, log: config.Log, files: files,
+		informer: rewatch.InformerOfOne(config.Manager, deployments.List, deployments.Watch, &metav1.PartialObjectMetadata{}),
 	}
 	go o.informer.RunWithContext(ctx)
 	return o
@@ -94,7 +97,7 @@ func (o *owner) uninstalled(ctx context.Context) (why string) {
 func (o *owner) deleted(ctx context.Context) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, answer)
 	defer cancel()
-	d, err := o.client.AppsV1().Deployments(o.namespace).Get(ctx, o.name, metav1.GetOptions{})
+	d, err := o.deployments.Get(ctx, o.name, metav1.GetOptions{})
 	switch {
 	case err == nil:
 		return d.DeletionTimestamp != nil, nil
@@ -104,7 +107,7 @@ func (o *owner) deleted(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	for _, object := range o.informer.GetStore().List() {
-		if d, ok := object.(*appsv1.Deployment); ok && d.DeletionTimestamp == nil {
+		if d, ok := object.(*metav1.PartialObjectMetadata); ok && d.DeletionTimestamp == nil {
 			return false, err
 		}
 	}
@@ -115,7 +118,7 @@ func (o *owner) deleted(ctx context.Context) (bool, error) {
 func (o *owner) namespaceEnds(ctx context.Context) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, answer)
 	defer cancel()
-	namespace, err := o.client.CoreV1().Namespaces().Get(ctx, o.namespace, metav1.GetOptions{})
+	namespace, err := o.namespaces.Get(ctx, o.namespace, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return true, nil
 	}

@@ -19,6 +19,7 @@ import (
 
 	"github.com/mirrorset/mirrorset/internal/agent/sink"
 	"github.com/mirrorset/mirrorset/internal/agent/trial"
+	"github.com/mirrorset/mirrorset/internal/apiclient"
 	"github.com/mirrorset/mirrorset/internal/payload"
 	"github.com/mirrorset/mirrorset/internal/rewatch"
 )
@@ -40,6 +41,7 @@ type loop struct {
 	trials   *trial.Trials
 	files    *fsnotify.Watcher // nil while there is none
 	wakes    <-chan struct{}   // asks for a pass
+	taken    *corev1.ConfigMap // the last one that was followed without an error, and so is not read again
 	hostRoot string
 	rescan   time.Duration
 	watched  map[string]fs.FileInfo // the folders by name, as they were when the watch of each began
@@ -58,8 +60,8 @@ func watch(ctx context.Context, config Config, n *node) error {
 		queue: workqueue.NewTypedRateLimitingQueue(
 			workqueue.NewTypedItemExponentialFailureRateLimiter[struct{}](retryFirst, retryLast)),
 	}
-	configMaps := config.Client.CoreV1().ConfigMaps(config.Namespace)
-	l.informer = rewatch.InformerOfOne(payload.ConfigMapName, configMaps.List, configMaps.Watch, &corev1.ConfigMap{})
+	configMaps := apiclient.Objects(config.Clients.core, "configmaps", config.Namespace)
+	l.informer = rewatch.InformerOfOne(payload.ConfigMapName, configMaps.ListWithContext, configMaps.WatchWithContext, &corev1.ConfigMap{})
 	wake := func(any) { l.queue.Add(struct{}{}) }
 	_, err := l.informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc:    wake,
@@ -75,7 +77,7 @@ func watch(ctx context.Context, config Config, n *node) error {
 		return err
 	}
 	n.runtimeVersion = l.reporter.runtimeVersion
-	if err := n.granted.Follow(ctx, config.Client, config.Namespace, func() { wake(nil) }); err != nil {
+	if err := n.granted.Follow(ctx, config.Clients.core, config.Namespace, func() { wake(nil) }); err != nil {
 		return err
 	}
 	var reporting sync.WaitGroup
@@ -159,11 +161,14 @@ func (l *loop) pass(ctx context.Context) error {
 
 // follow takes what is published, or else has the node's files repaired.
 func (l *loop) follow(cm *corev1.ConfigMap) (refused error) {
-	if cm != nil {
+	if cm != nil && cm != l.taken {
 		p, err := payload.For(cm, l.name)
 		if err == nil {
 			var taken bool
-			if taken, err = l.node.take(p); taken {
+			if taken, err = l.node.take(p); taken || err == nil {
+				l.taken = cm
+			}
+			if taken {
 				return err
 			}
 		}

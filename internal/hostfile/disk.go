@@ -62,14 +62,22 @@ func (d disk) makeDir(dir string, mode fs.FileMode) error {
 			return err
 		}
 	}
+	if err := d.mkdir(dir, mode); err != nil {
+		return err
+	}
+	return d.syncDir(parent)
+}
+
+// mkdir makes one directory if there is none. Its name is yet to be on disk.
+func (d disk) mkdir(dir string, mode fs.FileMode) error {
 	err := d.Mkdir(dir, mode)
 	if err == nil {
 		err = d.Chmod(dir, mode) // whatever the umask
 	}
-	if err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
+	if errors.Is(err, fs.ErrExist) {
+		return nil
 	}
-	return d.syncDir(parent)
+	return err
 }
 
 // syncDir waits until the names in a directory are on disk.

@@ -24,6 +24,14 @@ type Reference struct {
 // ParseReference reads an image reference in any form that the runtimes take. Docker Hub's short names are completed, a
 // missing tag is "latest", and a tag beside a digest is dropped.
 func ParseReference(image string) (Reference, error) {
+	if ref, ok := readCanonical(image); ok {
+		return ref, nil
+	}
+	return normalize(image)
+}
+
+// normalize reads a reference in any form by the runtimes' own parser.
+func normalize(image string) (Reference, error) {
 	named, err := reference.ParseDockerRef(image)
 	if err != nil {
 		return Reference{}, fmt.Errorf("image %s: %w", quote(image), err)

@@ -59,7 +59,7 @@ func (r *Router) Route(host, repository string, mode mirrors.Mode) Route {
 		if mirrors.Scope(s.Location).CannotExist() {
 			continue // there is nobody to ask (E5)
 		}
-		if slices.ContainsFunc(Aliases(mirrors.Scope(s.Location)), r.IsBlockedAt) {
+		if slices.ContainsFunc(Aliases(mirrors.Scope(s.Location))[1:], r.IsBlockedAt) { // that name itself the rules have looked at
 			continue
 		}
 		route.Mirrors = append(route.Mirrors, target(s.Location, s.Insecure || s.Location == name && IsLoopback(host)))

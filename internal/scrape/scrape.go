@@ -8,7 +8,6 @@ package scrape
 
 import (
 	"context"
-	"crypto/sha256"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -22,7 +21,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/net/netutil"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/util/cert"
 )
@@ -35,12 +33,6 @@ const (
 	idleTimeout    = 2 * time.Minute
 	drainTimeout   = 5 * time.Second
 	maxHeader      = 16 << 10
-)
-
-// The bounds of what the API server is asked because of them.
-const (
-	reviewsPerSecond = 5
-	reviewsAtOnce    = 10
 )
 
 // listenAgain is how soon an address that is taken is tried again.
@@ -56,18 +48,11 @@ type Server struct {
 
 // New returns a server that asks an API server who wants the metrics, and whether they may have them.
 func New(address string, metrics prometheus.Gatherer, api *rest.Config, log logr.Logger) (*Server, error) {
-	api = rest.CopyConfig(api)
-	api.QPS, api.Burst = reviewsPerSecond, reviewsAtOnce
-	client, err := kubernetes.NewForConfig(api)
+	guarded, err := Guard(api, log, welcome(promhttp.HandlerFor(metrics, promhttp.HandlerOpts{})))
 	if err != nil {
 		return nil, err
 	}
-	return newServer(address, metrics, client, log), nil
-}
-
-func newServer(address string, metrics prometheus.Gatherer, api kubernetes.Interface, log logr.Logger) *Server {
-	g := &gate{api: api, log: log, known: make(map[[sha256.Size]byte]verdict)}
-	return &Server{address: address, log: log, headerTimeout: headerTimeout, handler: unwelcome(g.guard(welcome(promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))))}
+	return &Server{address: address, log: log, headerTimeout: headerTimeout, handler: unwelcome(guarded)}, nil
 }
 
 // unwelcome has the connection of everybody closed who does not get through to [welcome], so that only those who may have the

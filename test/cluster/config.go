@@ -47,7 +47,8 @@ var configFiles = map[string]string{
 
 // values are what differs from cluster to cluster.
 type values struct {
-	Name       string // of the link and the cgroup
+	Name       string // of the link
+	Cgroup     string
 	Dir        string
 	Programs   string
 	IP         string
@@ -64,7 +65,7 @@ func (v values) server() string { return fmt.Sprintf("https://127.0.0.1:%d", v.P
 func (c *Cluster) configure() (err error) {
 	slot := c.node.slot
 	c.values = values{
-		Name: slotName(slot), Dir: c.options.Dir, Programs: c.options.Programs, IP: nodeIP(slot), PauseImage: PauseImage,
+		Name: linkName(slot), Cgroup: c.node.cgroup, Dir: c.options.Dir, Programs: c.options.Programs, IP: nodeIP(slot), PauseImage: PauseImage,
 		Services: fmt.Sprintf("198.18.%d.0/24", slot), PodSubnet: fmt.Sprintf("198.19.%d.0/24", slot),
 	}
 	ports, err := freePorts(2)

@@ -52,17 +52,31 @@ func runInit(dir string) error {
 		return err
 	}
 	defer func() { _ = unix.Close(peer) }() // and with it the link, if nothing else has
-	err = errors.Join(removeCgroups(host, slotName(slot)), makeCgroups(host, slotName(slot)))
+	group, err := cgroupName(slot)
+	if err != nil {
+		return err
+	}
+	err = errors.Join(removeCgroups(host, group), makeCgroups(host, group))
 	if err == nil {
 		_, err = fmt.Println(slot)
 	}
 	if err == nil {
 		reapUntilClosed(os.Stdin)
 	}
-	return errors.Join(err, endAll(), removeCgroups(host, slotName(slot)), removeDir(dir))
+	return errors.Join(err, endAll(), removeCgroups(host, group), removeDir(dir))
 }
 
-func slotName(slot int) string { return fmt.Sprintf("mirrorset%d", slot) }
+// linkName is the name of the link that claims a slot.
+func linkName(slot int) string { return fmt.Sprintf("mirrorset%d", slot) }
+
+// cgroupName is the name of the cgroup of a slot. There are such slots in each network namespace, and all of these have the machine's cgroups.
+func cgroupName(slot int) (string, error) {
+	var network unix.Stat_t
+	if err := unix.Stat("/proc/self/ns/net", &network); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%s-%d", linkName(slot), network.Ino), nil
+}
 
 // claimSlot takes the first free slot. A slot is claimed by the link of its name, one end of a pair; the other end is in a
 // network namespace that only the returned descriptor holds, so that the kernel removes both with this process.
@@ -72,7 +86,7 @@ func claimSlot() (slot, peer int, err error) {
 		return 0, 0, fmt.Errorf("a network namespace: %w", err)
 	}
 	for slot = range slots {
-		link := slotName(slot)
+		link := linkName(slot)
 		err = ip("link", "add", link, "type", "veth", "peer", "name", "node", "netns", fmt.Sprintf("/proc/1/fd/%d", peer))
 		if err == nil {
 			return slot, peer, errors.Join(ip("address", "add", nodeIP(slot)+"/24", "dev", link), ip("link", "set", link, "up"))

@@ -32,6 +32,7 @@ func nodeIP(slot int) string { return fmt.Sprintf("198.18.%d.1", slot) }
 // node is the namespaces in which the parts of a cluster run, and the init that holds and in the end empties them.
 type node struct {
 	slot     int
+	cgroup   string
 	init     *exec.Cmd
 	lifeline *os.File // closed, it ends the init; the kernel closes it when this process is killed
 	exited   chan struct{}
@@ -87,6 +88,9 @@ func (n *node) greet(answer *os.File) error {
 	if n.slot, err = strconv.Atoi(strings.TrimSpace(line)); err != nil {
 		return err
 	}
+	if n.cgroup, err = cgroupName(n.slot); err != nil {
+		return err
+	}
 	for _, kind := range []string{"mnt", "pid"} {
 		space, err := os.Open(fmt.Sprintf("/proc/%d/ns/%s", n.init.Process.Pid, kind))
 		if err != nil {
@@ -113,7 +117,7 @@ func (n *node) stop() error {
 		return err
 	}
 	mounts, readErr := readMounts()
-	return errors.Join(err, n.err, readErr, removeCgroups(mounts, slotName(n.slot)))
+	return errors.Join(err, n.err, readErr, removeCgroups(mounts, n.cgroup))
 }
 
 // start starts a command on the node, as a child of this process.
@@ -154,6 +158,7 @@ type part struct {
 	path        string // by default that of the program of this name
 	args        []string
 	environment []string // beside that of the node
+	user        uint32
 	cmd         *exec.Cmd
 	exited      chan struct{}
 	err         error // once exited
@@ -168,6 +173,12 @@ func (c *Cluster) run(p *part) error {
 	defer func() { _ = log.Close() }()
 	cmd := exec.Command(cmp.Or(p.path, programPath(c.options.Programs, p.name)), p.args...)
 	cmd.Env, cmd.Stdout, cmd.Stderr = append(c.environment(), p.environment...), log, log
+	if p.user != 0 {
+		cmd.SysProcAttr = &syscall.SysProcAttr{
+			Setsid: true, Credential: &syscall.Credential{Uid: p.user, NoSetGroups: true},
+			AmbientCaps: []uintptr{unix.CAP_CHOWN, unix.CAP_DAC_OVERRIDE, unix.CAP_DAC_READ_SEARCH, unix.CAP_FOWNER},
+		}
+	}
 	if err := c.node.start(cmd); err != nil {
 		return fmt.Errorf("starting %s: %w", p.name, err)
 	}

@@ -6,6 +6,9 @@
 package e2e
 
 import (
+	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -16,23 +19,44 @@ import (
 	"github.com/mirrorset/mirrorset/test/rights"
 )
 
-// recorded is what the accounts of Pods asked of the clusters that have ended.
-var recorded []rights.Request
-
-// stopCluster keeps the API server's record.
+// stopCluster keeps the API server's record of what the accounts of Pods asked.
 func stopCluster(c *cluster.Cluster) {
 	GinkgoHelper()
-	requests, err := rights.Read(c.AuditLog())
+	record, err := os.ReadFile(c.AuditLog())
 	Expect(err).NotTo(HaveOccurred())
-	recorded = append(recorded, requests...)
+	Expect(os.WriteFile(filepath.Join(records, filepath.Base(c.Dir())), record, 0o600)).To(Succeed())
 	Expect(c.Stop()).To(Succeed())
+}
+
+// managerGot tells whether the manager has got an object, by its name.
+func (m *operator) managerGot(name string) bool {
+	GinkgoHelper()
+	requests, err := rights.Read(m.AuditLog())
+	Expect(err).NotTo(HaveOccurred())
+	return slices.ContainsFunc(requests, func(r rights.Request) bool {
+		return r.User.Name == "system:serviceaccount:"+namespace+":mirrorset-manager" && r.Verb == "get" && r.Object.Name == name && r.Status.Code == http.StatusOK
+	})
+}
+
+// recorded returns all that was kept, by whichever process.
+func recorded() (all []rights.Request) {
+	GinkgoHelper()
+	files, err := os.ReadDir(records)
+	Expect(err).NotTo(HaveOccurred())
+	for _, file := range files {
+		requests, err := rights.Read(filepath.Join(records, file.Name()))
+		Expect(err).NotTo(HaveOccurred())
+		all = append(all, requests...)
+	}
+	return all
 }
 
 // Whatever the specs have the manager and the agents do, they ask for no more than they may; and all that they may, some spec needs.
 var _ = ReportAfterSuite("the rights of Mirrorset's accounts are those that they use", func(report Report) {
+	defer func() { _ = os.RemoveAll(records) }()
 	granted, err := rights.Granted("../../dist/install.yaml", "../../config/prometheus/access.yaml")
 	Expect(err).NotTo(HaveOccurred())
-	idle, lacking := rights.Compare(granted, namespace, recorded)
+	idle, lacking := rights.Compare(granted, namespace, recorded())
 	Expect(lacking).To(BeEmpty(), "what was asked for, and is not granted")
 	whole := !slices.ContainsFunc(report.SpecReports, func(spec SpecReport) bool {
 		return spec.State.Is(types.SpecStateSkipped) && !slices.Contains(spec.Labels(), "olm")

@@ -85,7 +85,7 @@ func startJudges(ctx context.Context, cases []conformance.Case) *judges {
 	certificate, err := c.Certificate(names...)
 	Expect(err).NotTo(HaveOccurred())
 	seen.start(listeners, certificate)
-	DeferCleanup(func(ctx SpecContext) { Expect(seen.stop(ctx)).To(Succeed()) }, NodeTimeout(time.Minute))
+	DeferCleanup(func(ctx SpecContext) { Expect(seen.stop(ctx)).To(Succeed()) }, cleanUpTimeout)
 
 	j := &judges{Cluster: c, recorder: seen, containerd: map[string]*containerdClient{}}
 	j.startAgent(ctx)
@@ -160,7 +160,7 @@ func (j *judges) putInForce(ctx context.Context, c *conformance.Case) {
 		}
 		g.Expect(err).NotTo(HaveOccurred())
 		g.Expect(string(got)).To(Equal(text))
-	}).WithContext(ctx).WithTimeout(30 * time.Second).WithPolling(5 * time.Millisecond).Should(Succeed())
+	}).WithContext(ctx).WithTimeout(convergeTimeout).WithPolling(5 * time.Millisecond).Should(Succeed())
 	j.inForce, j.found = c.Name, nil
 }
 
@@ -217,7 +217,7 @@ func connect(ctx context.Context, socket, version string) *containerdClient {
 		answer, err := criv1.NewRuntimeServiceClient(conn).Version(ctx, &criv1.VersionRequest{})
 		g.Expect(err).NotTo(HaveOccurred())
 		client.version = answer.RuntimeVersion
-	}).WithContext(ctx).WithTimeout(time.Minute).WithPolling(100 * time.Millisecond).Should(Succeed())
+	}).WithContext(ctx).WithTimeout(convergeTimeout).WithPolling(100 * time.Millisecond).Should(Succeed())
 	Expect(client.version).To(HavePrefix(version))
 	return client
 }
@@ -229,7 +229,7 @@ func (c *containerdClient) pull(ctx context.Context, reference string) error {
 
 // pullAs is [containerdClient.pull] with credentials.
 func (c *containerdClient) pullAs(ctx context.Context, reference string, auth *criv1.AuthConfig) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, pullTimeout)
 	defer cancel()
 	image := &criv1.ImageSpec{Image: reference}
 	if _, err := c.images.PullImage(ctx, &criv1.PullImageRequest{Image: image, Auth: auth}); err != nil {

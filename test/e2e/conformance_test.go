@@ -19,7 +19,7 @@ import (
 )
 
 // The tests of test/conformance hold explain and the library of CRI-O and Podman to the same cases.
-var _ = Describe("a runtime that pulls by the agent's files", Ordered, ContinueOnFailure, func() {
+var _ = Describe("a runtime that pulls by the agent's files", Ordered, ContinueOnFailure, longest, func() {
 	cases, err := conformance.Load()
 	if err != nil {
 		panic(err) // no spec can be made of them; `make test` says it better
@@ -32,7 +32,7 @@ var _ = Describe("a runtime that pulls by the agent's files", Ordered, ContinueO
 	BeforeAll(func(ctx SpecContext) {
 		j = startJudges(ctx, slices.Concat(cases, wholeCases()))
 		started = time.Now()
-	}, NodeTimeout(5*time.Minute))
+	}, setUpTimeout)
 
 	AfterEach(func() {
 		if j != nil && CurrentSpecReport().Failed() {
@@ -50,12 +50,12 @@ var _ = Describe("a runtime that pulls by the agent's files", Ordered, ContinueO
 					j.expectLast(ctx, judge, c)
 					j.expectFirst(ctx, judge, c)
 				}
-			}, SpecTimeout(2*time.Minute))
+			}, nodeTimeout)
 		}
 		It("Podman: "+c.Name, func(ctx SpecContext) {
 			j.putInForce(ctx, c)
 			j.expectPodman(ctx, c)
-		}, SpecTimeout(2*time.Minute))
+		}, nodeTimeout)
 	}
 
 	itTakesWholeRegistriesByTheRedirector(func() *judges { return j })

@@ -85,7 +85,7 @@ func itTakesWholeRegistriesByTheRedirector(of func() *judges) {
 				if how == "hangs" {
 					Expect(asked()).To(Equal(1), "one deadline, once")
 				}
-			}, SpecTimeout(2*time.Minute))
+			}, nodeTimeout)
 		}
 
 		It(judge+" says who refuses an image, or at least that somebody does", func(ctx SpecContext) {
@@ -94,7 +94,7 @@ func itTakesWholeRegistriesByTheRedirector(of func() *judges) {
 			message := map[string]string{newContainerd: "source shut.whole.test is blocked by policy NeverContactSource", debianContainerd: "403 Forbidden"}[judge]
 			Expect(j.pull(ctx, judge, &cases[2])).To(MatchError(ContainSubstring(message)))
 			Expect(j.pull(ctx, judge, &cases[3])).To(MatchError(ContainSubstring(message)))
-		}, SpecTimeout(2*time.Minute))
+		}, nodeTimeout)
 	}
 
 	Describe("while the agent is away", Ordered, func() {
@@ -103,7 +103,7 @@ func itTakesWholeRegistriesByTheRedirector(of func() *judges) {
 			j.putInForce(ctx, &cases[0])
 			Expect(j.agent.End()).To(Succeed())
 			j.found = nil
-		}, NodeTimeout(time.Minute))
+		}, setUpTimeout)
 
 		for i := range cases {
 			c := &cases[i]
@@ -115,7 +115,7 @@ func itTakesWholeRegistriesByTheRedirector(of func() *judges) {
 						j.expectLast(ctx, judge, c)
 						j.expectFirst(ctx, judge, c)
 					}
-				}, SpecTimeout(2*time.Minute))
+				}, nodeTimeout)
 			}
 		}
 	})

@@ -66,7 +66,7 @@ var _ = Describe("what registries see of containerd", func() {
 	BeforeEach(func(ctx SpecContext) {
 		s = newSite(ctx)
 		image, digest = newImage(ctx)
-	}, NodeTimeout(5*time.Minute))
+	}, setUpTimeout)
 
 	DescribeTable("takes an image from a mirror behind an authority of its own,",
 		func(ctx SpecContext, clients bool) {

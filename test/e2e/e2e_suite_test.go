@@ -7,6 +7,8 @@
 package e2e
 
 import (
+	"os"
+	"strings"
 	"testing"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -14,18 +16,33 @@ import (
 	"github.com/onsi/gomega/gexec"
 )
 
-// kubectlMirrors is the path of the plugin, built for this run.
-var kubectlMirrors string
+// What the processes of this run share.
+var (
+	// kubectlMirrors is the path of the plugin, built for this run.
+	kubectlMirrors string
+	// ownImage is the archive with Mirrorset's image.
+	ownImage string
+	// records is a folder for what API servers have recorded.
+	records string
+)
+
+// longest is for containers that take minutes and run in one process, which had better begin with them.
+const longest = SpecPriority(1)
 
 func TestE2E(t *testing.T) {
 	RegisterFailHandler(Fail)
 	RunSpecs(t, "Mirrorset on real runtimes")
 }
 
-var _ = BeforeSuite(func() {
-	var err error
-	kubectlMirrors, err = gexec.Build("github.com/mirrorset/mirrorset/cmd/kubectl-mirrors")
+var _ = SynchronizedBeforeSuite(func(ctx SpecContext) (shared []byte) {
+	plugin, err := gexec.Build("github.com/mirrorset/mirrorset/cmd/kubectl-mirrors")
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(gexec.CleanupBuildArtifacts)
+	folder, err := os.MkdirTemp("", "mirrorset-records-")
+	Expect(err).NotTo(HaveOccurred())
+	return []byte(strings.Join([]string{plugin, packImage(ctx, "e2e", "."), folder}, "\n"))
+}, func(ctx SpecContext, shared []byte) {
+	all := strings.Split(string(shared), "\n")
+	kubectlMirrors, ownImage, records = all[0], all[1], all[2]
 	DeferCleanup(stopNode)
-})
+}, setUpTimeout)

@@ -58,8 +58,13 @@ type fleetOptions struct {
 	environment []string
 }
 
+// firstFleetUser is the user of the first agent beside that of the real node. Each has one of its own: the kernel gives a user 128 inotify instances,
+// which are not enough for two fleets of root's.
+const firstFleetUser = 200_000
+
 type fleetAgent struct {
 	root, kubeconfig string
+	user             uint32
 	process          *cluster.Process // nil while it is stopped
 }
 
@@ -72,15 +77,16 @@ func startFleet(ctx context.Context, size int, environment ...string) *fleet {
 // startFleetOf is [startFleet] with all that can be chosen.
 func startFleetOf(ctx context.Context, options fleetOptions) *fleet {
 	GinkgoHelper()
-	var err error
-	options.checkout, err = filepath.Abs(cmp.Or(options.checkout, "../.."))
-	Expect(err).NotTo(HaveOccurred())
 	started := time.Now()
 	c, err := cluster.Start(ctx, cluster.Options{Programs: programs(), Log: GinkgoWriter, Hosts: options.hosts})
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(func() { stopCluster(c) })
 	f := &fleet{operator: &operator{Cluster: c, environment: options.environment}, agents: map[string]*fleetAgent{}, options: options}
-	Expect(f.Import(ctx, packImage(ctx, "e2e", options.checkout))).To(Succeed())
+	if options.checkout == "" {
+		f.importImage(ctx)
+	} else {
+		Expect(f.Import(ctx, packImage(ctx, "e2e", options.checkout))).To(Succeed())
+	}
 	f.applyManifests(ctx, "e2e")
 	f.expectReady(ctx)
 	log.SetLogger(GinkgoLogr) // or else the client complains
@@ -137,7 +143,7 @@ func emptyNode(name string) *corev1.Node {
 func (f *fleet) prepare(ctx context.Context, name string) {
 	GinkgoHelper()
 	folder := filepath.Join(f.Dir(), "fleet", name)
-	a := &fleetAgent{root: filepath.Join(folder, "root"), kubeconfig: filepath.Join(folder, "kubeconfig")}
+	a := &fleetAgent{root: filepath.Join(folder, "root"), kubeconfig: filepath.Join(folder, "kubeconfig"), user: firstFleetUser + uint32(len(f.agents))}
 	f.agents[name] = a
 	// In this order, CRI-O was started after all that it has to know was there.
 	Expect(os.MkdirAll(filepath.Dir(a.root+dropIn), 0o755)).To(Succeed())
@@ -182,10 +188,10 @@ func (f *fleet) token(ctx context.Context, node string) string {
 
 func (f *fleet) start(name string) {
 	GinkgoHelper()
-	program := filepath.Join(f.options.checkout, "bin", "linux-"+runtime.GOARCH, "agent") // the one of the image
+	program, err := filepath.Abs(filepath.Join(cmp.Or(f.options.checkout, "../.."), "bin", "linux-"+runtime.GOARCH, "agent")) // the one of the image
+	Expect(err).NotTo(HaveOccurred())
 	a := f.agents[name]
-	var err error
-	a.process, err = f.Run(name, program, append([]string{"KUBECONFIG=" + a.kubeconfig}, f.options.environment...), "--host-root="+a.root, "--node-name="+name, "--namespace="+namespace, "--manager=mirrorset-manager")
+	a.process, err = f.RunAs(a.user, name, program, append([]string{"KUBECONFIG=" + a.kubeconfig}, f.options.environment...), "--host-root="+a.root, "--node-name="+name, "--namespace="+namespace, "--manager=mirrorset-manager")
 	Expect(err).NotTo(HaveOccurred())
 }
 
@@ -207,7 +213,7 @@ func (f *fleet) remove(ctx context.Context, name string) {
 	Expect(f.agents[name].process.End()).To(Succeed())
 	delete(f.agents, name)
 	f.kubectl(ctx, "delete", "node", name)
-	f.kubectl(ctx, "wait", "--for=delete", "--timeout=60s", "mirrornode/"+name)
+	f.kubectl(ctx, "wait", "--for=delete", kubectlTimeout, "mirrornode/"+name)
 }
 
 func (f *fleet) apply(ctx context.Context, manifests ...string) {
@@ -277,21 +283,4 @@ func (f *fleet) published(ctx context.Context) (revision int64) {
 	_, err := fmt.Sscan(f.kubectl(ctx, "get", "configmap", "-n", namespace, "containers-registries.conf", "-o", `jsonpath={.metadata.annotations.mirrorset\.io/revision}`), &revision)
 	Expect(err).NotTo(HaveOccurred())
 	return revision
-}
-
-// applied returns the condition Applied of a set, and none while it is about an earlier generation.
-func (f *fleet) applied(ctx context.Context, name string) *metav1.Condition {
-	GinkgoHelper()
-	var found configv1.ImageDigestMirrorSet
-	Expect(f.objects.Get(ctx, client.ObjectKey{Name: name}, &found)).To(Succeed())
-	return current(&found)
-}
-
-func current(found *configv1.ImageDigestMirrorSet) *metav1.Condition {
-	for i := range found.Status.Conditions {
-		if c := &found.Status.Conditions[i]; c.Type == configv1.ConditionApplied && c.ObservedGeneration == found.Generation {
-			return c
-		}
-	}
-	return nil
 }

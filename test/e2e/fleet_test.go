@@ -22,23 +22,20 @@ import (
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
 )
 
-const (
-	fleetSize    = 50 // beside the real node
-	fleetTimeout = SpecTimeout(4 * time.Minute)
-)
+const fleetSize = 50 // beside the real node
 
-var _ = Describe("a fleet of 51 nodes", Ordered, ContinueOnFailure, func() {
+var _ = Describe("a fleet of 51 nodes", Ordered, ContinueOnFailure, longest, func() {
 	var f *fleet
 
 	BeforeAll(func(ctx SpecContext) {
 		f = startFleet(ctx, fleetSize)
-	}, NodeTimeout(5*time.Minute))
+	}, setUpTimeout)
 
 	BeforeEach(func() {
-		DeferCleanup(func(ctx SpecContext) { f.deleteSets(ctx) }, NodeTimeout(2*time.Minute)) // after what the spec itself cleans up
+		DeferCleanup(func(ctx SpecContext) { f.deleteSets(ctx) }, cleanUpTimeout) // after what the spec itself cleans up
 	})
 
-	AfterEach(func(ctx SpecContext) { f.tellState(ctx) }, NodeTimeout(time.Minute))
+	AfterEach(func(ctx SpecContext) { f.tellState(ctx) }, cleanUpTimeout)
 
 	It("says when a set is in force on all of them, each change with O(1) writes to the set", func(ctx SpecContext) {
 		for i, mirror := range []string{"mirror.example.com/first", "mirror.example.com/second"} {
@@ -48,7 +45,7 @@ var _ = Describe("a fleet of 51 nodes", Ordered, ContinueOnFailure, func() {
 			f.expectRevision(ctx, started)
 			f.expectApplied(ctx, "20-global", beApplied())
 			reportTime("the set was Applied after", started)
-			f.kubectl(ctx, "wait", "--for=condition=Applied", "--timeout=60s", "idms/20-global")
+			f.kubectl(ctx, "wait", "--for=condition=Applied", kubectlTimeout, "idms/20-global")
 			f.expectFollowed(ctx, time.Second)
 			spent := f.writes(ctx).since(before)
 			spent.report(fmt.Sprint("generation ", i+1))
@@ -56,19 +53,19 @@ var _ = Describe("a fleet of 51 nodes", Ordered, ContinueOnFailure, func() {
 			Expect(spent.Sets).To(BeNumerically("<=", 5), "one for the generation, one at the end, and some on the way")
 			Expect(spent.Nodes).To(BeNumerically("<=", fleetSize+1), "each once")
 		}
-	}, fleetTimeout)
+	}, nodeTimeout)
 
 	It("says which node is waited for, and that its agent is silent, until it is back", func(ctx SpecContext) {
 		const stopped = "fleet-07"
 		f.apply(ctx, set("20-global", "registry.example.com", "mirror.example.com"))
-		f.kubectl(ctx, "wait", "--for=condition=Applied", "--timeout=60s", "idms/20-global")
+		f.kubectl(ctx, "wait", "--for=condition=Applied", kubectlTimeout, "idms/20-global")
 		f.stop(stopped)
 		f.apply(ctx, set("20-global", "registry.example.com", "mirror.example.com/changed"))
 		started := time.Now()
 		f.expectApplied(ctx, "20-global", beProgressing("in force on 50 of 51 nodes; waiting for "+stopped))
 		Expect(f.kubectl(ctx, "get", "idms/20-global")).To(MatchRegexp(` True +False +`))
 
-		f.kubectl(ctx, "wait", "--for=condition=Applied=unknown", "--timeout=90s", "mirrornode/"+stopped)
+		f.kubectl(ctx, "wait", "--for=condition=Applied=unknown", kubectlTimeout, "mirrornode/"+stopped)
 		reportTime("the node was shown as silent after", started)
 		silent := fmt.Sprintf("its agent has not followed to revision %d", f.published(ctx))
 		Expect(f.kubectl(ctx, "get", "mirrornode/"+stopped, "-o", "wide")).To(And(ContainSubstring("Unknown"), ContainSubstring(silent)))
@@ -79,17 +76,17 @@ var _ = Describe("a fleet of 51 nodes", Ordered, ContinueOnFailure, func() {
 		f.expectApplied(ctx, "20-global", beApplied())
 		reportTime("it was Applied after the agent was back by", started)
 		Expect(f.node(ctx, stopped).Status.Conditions).To(ContainElement(And(HaveField("Type", mirrorsetv1alpha1.ConditionApplied), HaveField("Status", metav1.ConditionTrue))))
-	}, fleetTimeout)
+	}, nodeTimeout)
 
 	It("says that a node's agent is gone although nothing new is published, by one write, until it is back", func(ctx SpecContext) {
 		const gone = "fleet-08"
 		f.apply(ctx, set("20-global", "registry.example.com", "mirror.example.com"))
-		f.kubectl(ctx, "wait", "--for=condition=Applied", "--timeout=60s", "idms/20-global")
+		f.kubectl(ctx, "wait", "--for=condition=Applied", kubectlTimeout, "idms/20-global")
 		before := f.writes(ctx)
 		f.stop(gone)
 		pod := f.setReady(ctx, gone, corev1.ConditionFalse)
 		started := time.Now()
-		f.kubectl(ctx, "wait", "--for=condition=Applied=unknown", "--timeout=90s", "mirrornode/"+gone)
+		f.kubectl(ctx, "wait", "--for=condition=Applied=unknown", kubectlTimeout, "mirrornode/"+gone)
 		reportTime("the node was shown as not known after", started)
 		Expect(f.kubectl(ctx, "get", "mirrornode/"+gone, "-o", "wide")).To(And(ContainSubstring("Unknown"), ContainSubstring("describe pod/"+pod.Name)))
 		f.expectApplied(ctx, "20-global", beApplied())
@@ -99,14 +96,14 @@ var _ = Describe("a fleet of 51 nodes", Ordered, ContinueOnFailure, func() {
 
 		started = time.Now()
 		f.start(gone)
-		f.kubectl(ctx, "wait", "--for=condition=Applied", "--timeout=60s", "mirrornode/"+gone)
+		f.kubectl(ctx, "wait", "--for=condition=Applied", kubectlTimeout, "mirrornode/"+gone)
 		reportTime("it was shown as in force after the agent was back by", started)
 		f.setReady(ctx, gone, corev1.ConditionTrue)
-	}, fleetTimeout)
+	}, nodeTimeout)
 
 	It("writes no set when a node joins or leaves, nor when nothing happens", func(ctx SpecContext) {
 		f.apply(ctx, set("20-global", "registry.example.com", "mirror.example.com"))
-		f.kubectl(ctx, "wait", "--for=condition=Applied", "--timeout=60s", "idms/20-global")
+		f.kubectl(ctx, "wait", "--for=condition=Applied", kubectlTimeout, "idms/20-global")
 		before := f.writes(ctx)
 		started := time.Now()
 		f.join(ctx, "fleet-99")
@@ -119,14 +116,14 @@ var _ = Describe("a fleet of 51 nodes", Ordered, ContinueOnFailure, func() {
 
 		before = f.writes(ctx)
 		Consistently(func() writes { return f.writes(ctx).since(before) }).WithTimeout(10 * time.Second).WithPolling(time.Second).Should(BeZero())
-	}, fleetTimeout)
+	}, nodeTimeout)
 
 	It("says which node cannot follow, until it can", func(ctx SpecContext) {
 		const broken = "fleet-13"
 		path := f.agents[broken].root + dropIn
 		DeferCleanup(os.RemoveAll, path)
 		f.apply(ctx, set("20-global", "registry.example.com", "mirror.example.com"))
-		f.kubectl(ctx, "wait", "--for=condition=Applied", "--timeout=60s", "idms/20-global")
+		f.kubectl(ctx, "wait", "--for=condition=Applied", kubectlTimeout, "idms/20-global")
 		put(path, "# Written by somebody else\n")
 		f.apply(ctx, set("20-global", "registry.example.com", "mirror.example.com/changed"))
 		f.expectApplied(ctx, "20-global", HaveValue(And(HaveField("Reason", configv1.ReasonNodesFailing), HaveField("Status", metav1.ConditionFalse),
@@ -137,7 +134,7 @@ var _ = Describe("a fleet of 51 nodes", Ordered, ContinueOnFailure, func() {
 		started := time.Now()
 		f.expectApplied(ctx, "20-global", beApplied())
 		reportTime("it was Applied after the node was mended by", started)
-	}, fleetTimeout)
+	}, nodeTimeout)
 
 	It("says which nodes have lost a set, and by which file, until they have it again, with few writes", func(ctx SpecContext) {
 		const local = "/etc/containers/registries.conf.d/99-local.conf"
@@ -147,14 +144,14 @@ var _ = Describe("a fleet of 51 nodes", Ordered, ContinueOnFailure, func() {
 			DeferCleanup(os.RemoveAll, f.agents[name].root+local)
 		}
 		f.apply(ctx, set("20-global", "registry.example.com", "mirror.example.com"), set("30-other", "other.example.com", "mirror.example.com"))
-		f.kubectl(ctx, "wait", "--for=condition=Ready", "--timeout=60s", "idms", "--all")
+		f.kubectl(ctx, "wait", "--for=condition=Ready", kubectlTimeout, "idms", "--all")
 		before := f.writes(ctx)
 		started := time.Now()
 		lose("fleet-21")
 		f.expectApplied(ctx, "20-global", beDegraded(HavePrefix("every node had it in force, and now 1 node has not: fleet-21 ("+local+" blocks \"registry.example.com\"")))
 		reportTime("the loss was told after", started)
 		AddReportEntry("the set says", f.applied(ctx, "20-global").Message, ReportEntryVisibilityAlways)
-		f.kubectl(ctx, "wait", "--for=condition=Stalled", "--timeout=10s", "idms/20-global")
+		f.kubectl(ctx, "wait", "--for=condition=Stalled", kubectlTimeout, "idms/20-global")
 		Expect(os.Remove(f.agents["fleet-21"].root + local)).To(Succeed())
 		started = time.Now()
 		f.expectApplied(ctx, "20-global", beApplied())
@@ -171,18 +168,18 @@ var _ = Describe("a fleet of 51 nodes", Ordered, ContinueOnFailure, func() {
 		for name := range f.agents {
 			Expect(os.Remove(f.agents[name].root + local)).To(Succeed())
 		}
-		f.kubectl(ctx, "wait", "--for=condition=Ready", "--timeout=120s", "idms", "--all")
+		f.kubectl(ctx, "wait", "--for=condition=Ready", kubectlTimeout, "idms", "--all")
 		spent = f.writes(ctx).since(before)
 		spent.report(fmt.Sprintf("%d nodes that lost a set and have it again", fleetSize))
 		Expect(spent.Sets).To(BeNumerically("<=", 8), "not one for each node")
 		f.expectApplied(ctx, "30-other", beApplied())
-	}, fleetTimeout)
+	}, nodeTimeout)
 
 	It("shows the runtime that a node has by now", func(ctx SpecContext) {
 		f.kubectl(ctx, "patch", "node", "fleet-01", "--subresource=status", "--type=merge", "-p", `{"status": {"nodeInfo": {"containerRuntimeVersion": "cri-o://1.35.0"}}}`)
 		Eventually(f.node).WithArguments(ctx, "fleet-01").WithTimeout(convergeTimeout).
 			Should(HaveField("Annotations", HaveKeyWithValue(mirrorsetv1alpha1.RuntimeAnnotation, "cri-o://1.35.0")))
-	}, fleetTimeout)
+	}, nodeTimeout)
 
 	It("publishes anew what somebody made immutable", func(ctx SpecContext) {
 		f.apply(ctx, set("20-global", "registry.example.com", "mirror.example.com"))
@@ -196,7 +193,7 @@ var _ = Describe("a fleet of 51 nodes", Ordered, ContinueOnFailure, func() {
 			return string(now), err
 		}).WithContext(ctx).WithTimeout(convergeTimeout).Should(And(HaveSuffix(" "), Not(Equal(before))))
 		f.expectFollowed(ctx, convergeTimeout)
-	}, fleetTimeout)
+	}, nodeTimeout)
 
 	It("takes from an agent what it says of its own node, and of no other", func(ctx SpecContext) {
 		config, err := clientcmd.BuildConfigFromFlags("", f.agents["fleet-01"].kubeconfig)
@@ -216,9 +213,9 @@ var _ = Describe("a fleet of 51 nodes", Ordered, ContinueOnFailure, func() {
 		Expect(own.Status.Runtimes).To(HaveExactElements("stolen"))
 		Eventually(f.node).WithArguments(ctx, "fleet-01").WithTimeout(convergeTimeout).
 			Should(HaveField("Status.Runtimes", HaveExactElements("CRI-O")), "the agent itself says otherwise")
-	}, fleetTimeout)
+	}, nodeTimeout)
 
 	It("follows the sets again after etcd went back in time", func(ctx SpecContext) {
 		f.expectRestored(ctx)
-	}, SpecTimeout(6*time.Minute))
+	}, nodeTimeout)
 })

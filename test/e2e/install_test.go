@@ -32,13 +32,13 @@ var _ = Describe("Mirrorset that was installed", func() {
 			run(m.shell(ctx, "kubectl mirrors uninstall --yes"))
 			installed = nil
 		}
-	}, NodeTimeout(2*time.Minute))
+	}, setUpTimeout)
 
 	// begin installs it in a way of its own, for the scene that follows.
 	begin := func(ctx SpecContext, install func(ctx context.Context, m *operator)) *scene {
 		GinkgoHelper()
 		m := &operator{Cluster: node(ctx), hosts: freeHosts(3), tag: "e2e"}
-		m.importImage(ctx, m.tag)
+		m.importImage(ctx)
 		started := time.Now()
 		install(ctx, m)
 		m.expectReady(ctx)
@@ -53,7 +53,7 @@ var _ = Describe("Mirrorset that was installed", func() {
 		s.mirror.push(ctx, "app", image)
 		s.expectPulled(ctx, s.source.host+"/app"+digest)
 		Expect(s.seen.asked()).To(Equal([]string{s.mirror.name}))
-		s.kubectl(ctx, "wait", "--for=condition=Applied", "--timeout=30s", "imagedigestmirrorsets", "--all")
+		s.kubectl(ctx, "wait", "--for=condition=Applied", kubectlTimeout, "imagedigestmirrorsets", "--all")
 		Expect(s.forbidden(ctx)).To(BeEmpty())
 	}
 
@@ -106,7 +106,7 @@ var _ = Describe("Mirrorset that was installed", func() {
 			}
 			olmInstaller.Install(ctx)
 		})
-		DeferCleanup(func(ctx SpecContext) { s.kubectl(ctx, "delete", "-f", "testdata/olm-crd.yaml") }, NodeTimeout(time.Minute))
+		DeferCleanup(func(ctx SpecContext) { s.kubectl(ctx, "delete", "-f", "testdata/olm-crd.yaml") }, cleanUpTimeout)
 		expectMainJob(ctx, s)
 		out, err := s.shell(ctx, "kubectl mirrors uninstall --yes").CombinedOutput()
 		Expect(err).To(HaveOccurred(), "%s", out)

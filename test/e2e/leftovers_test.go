@@ -69,7 +69,7 @@ func traces() map[string]bool {
 func tracesOfPod(kubectl func(args ...string) *exec.Cmd, before map[string]bool) []string {
 	GinkgoHelper()
 	for _, args := range [][]string{
-		{"run", "idle", "--image", cluster.PauseImage}, {"wait", "--for=condition=Ready", "--timeout=60s", "pod/idle"},
+		{"run", "idle", "--image", cluster.PauseImage}, {"wait", "--for=condition=Ready", kubectlTimeout, "pod/idle"},
 	} {
 		out, err := kubectl(args...).CombinedOutput()
 		Expect(err).NotTo(HaveOccurred(), "%s", out)
@@ -88,7 +88,7 @@ func expectGone(ctx context.Context, added []string) {
 	Eventually(func() []string {
 		now := traces()
 		return slices.DeleteFunc(slices.Clone(added), func(trace string) bool { return !now[trace] })
-	}).WithContext(ctx).WithTimeout(time.Minute).WithPolling(200 * time.Millisecond).Should(BeEmpty())
+	}).WithContext(ctx).WithTimeout(convergeTimeout).WithPolling(200 * time.Millisecond).Should(BeEmpty())
 }
 
 var _ = Describe("a cluster that has ended", Serial, func() {
@@ -113,14 +113,14 @@ var _ = Describe("a cluster that has ended", Serial, func() {
 		session, err := gexec.Start(exec.Command(command, "run", dir, programs()), nil, GinkgoWriter)
 		Expect(err).NotTo(HaveOccurred())
 		DeferCleanup(func() { session.Kill().Wait() })
-		Eventually(session.Out).WithContext(ctx).WithTimeout(2 * time.Minute).Should(gbytes.Say("export KUBECONFIG="))
+		Eventually(session.Out).WithContext(ctx).WithTimeout(convergeTimeout).Should(gbytes.Say("export KUBECONFIG="))
 		added := tracesOfPod(func(args ...string) *exec.Cmd {
 			cmd := exec.CommandContext(ctx, filepath.Join(programs(), "kubectl"), args...)
 			cmd.Env = append(os.Environ(), "KUBECONFIG="+filepath.Join(dir, "admin.kubeconfig"), "KUBECACHEDIR="+filepath.Join(folder, "cache"))
 			return cmd
 		}, before)
 		Expect(session.Kill().Wait().ExitCode()).To(Equal(128 + 9))
-		Eventually(func() error { _, err := os.Stat(dir); return err }).WithContext(ctx).WithTimeout(time.Minute).Should(MatchError(os.ErrNotExist))
+		Eventually(func() error { _, err := os.Stat(dir); return err }).WithContext(ctx).WithTimeout(convergeTimeout).Should(MatchError(os.ErrNotExist))
 		Expect(os.RemoveAll(folder)).To(Succeed())
 		expectGone(ctx, added)
 	}, nodeTimeout)

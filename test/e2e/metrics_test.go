@@ -23,7 +23,7 @@ import (
 // scrape gets metrics as Prometheus does with config/prometheus; the status is 0 where nobody listens.
 func scrape(ctx context.Context, address, token string) (status int, body string) {
 	GinkgoHelper()
-	c := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true}}
+	c := &http.Client{Timeout: time.Minute, Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true}}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+address+"/metrics", nil)
 	Expect(err).NotTo(HaveOccurred())
 	req.Header.Set("Authorization", "Bearer "+token)
@@ -43,7 +43,7 @@ func (m *operator) prometheusToken(ctx context.Context) string {
 	m.kubectl(ctx, "apply", "--server-side", "-f", "../../config/prometheus/access.yaml")
 	DeferCleanup(func(ctx SpecContext) {
 		m.kubectl(ctx, "delete", "--ignore-not-found", "-f", "../../config/prometheus/access.yaml") // the token goes with its account
-	}, NodeTimeout(time.Minute))
+	}, cleanUpTimeout)
 	var token string
 	Eventually(func() string {
 		token = m.kubectl(ctx, "get", "secret", "mirrorset-prometheus", "-n", namespace, "-o", "jsonpath={.data.token}")
@@ -105,7 +105,7 @@ var _ = Describe("the metrics of an agent", func() {
 		Expect(status).To(BeZero(), "it listens at another address, too")
 
 		m.kubectl(ctx, "rollout", "restart", "-n", namespace, "daemonset/mirrorset-agent")
-		m.kubectl(ctx, "rollout", "status", "--timeout=60s", "-n", namespace, "daemonset/mirrorset-agent")
+		m.kubectl(ctx, "rollout", "status", kubectlTimeout, "-n", namespace, "daemonset/mirrorset-agent")
 		expect("200\n", `mirrorset_agent_redirector_requests_total{result="bad_request"} 0`)
 		// While the predecessor's Pod goes, kubectl may fail on its log before it comes to the other.
 		Eventually(m.logsOf).WithContext(ctx).WithArguments("agent").WithTimeout(convergeTimeout).Should(ContainSubstring("Serving metrics"))

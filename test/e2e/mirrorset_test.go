@@ -26,7 +26,7 @@ var _ = Describe("a node with Mirrorset", func() {
 	BeforeEach(func(ctx SpecContext) {
 		s = newScene(ctx)
 		image, digest = newImage(ctx)
-	}, NodeTimeout(5*time.Minute))
+	}, setUpTimeout)
 
 	It("starts a Pod from the mirror, with no request to the source", func(ctx SpecContext) {
 		s.source.push(ctx, "team/app", image)
@@ -75,7 +75,7 @@ var _ = Describe("a node with Mirrorset", func() {
 		BeforeEach(func(ctx SpecContext) {
 			s.source.push(ctx, "app", image)
 			s.apply(ctx, []string{s.mirror.host}, never("30-airgap", s.source.host, s.mirror.host+"/copy"))
-		}, NodeTimeout(2*time.Minute))
+		}, setUpTimeout)
 
 		It("takes an image by digest from the mirror", func(ctx SpecContext) {
 			s.mirror.push(ctx, "copy/app", image)

@@ -24,8 +24,13 @@ import (
 	"github.com/mirrorset/mirrorset/test/cluster"
 )
 
-// nodeTimeout is for a spec that may be the one for which the node is started.
-const nodeTimeout = SpecTimeout(5 * time.Minute)
+// How long a spec, what is done before it and what is done after it may take. They are no promise of speed: a machine may be busy with other things,
+// and each may be what the node is started for.
+const (
+	nodeTimeout    = SpecTimeout(10 * time.Minute)
+	setUpTimeout   = NodeTimeout(10 * time.Minute)
+	cleanUpTimeout = NodeTimeout(5 * time.Minute)
+)
 
 // The node that specs share, and the image of a program that only waits. The first spec that wants one starts it.
 var (
@@ -100,7 +105,7 @@ func createPodOf(ctx context.Context, c *cluster.Cluster, spec corev1.PodSpec) *
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(func(ctx SpecContext) {
 		Expect(pods.Delete(ctx, pod.Name, metav1.DeleteOptions{})).To(Succeed())
-	}, NodeTimeout(time.Minute))
+	}, cleanUpTimeout)
 	return pod
 }
 
@@ -114,7 +119,7 @@ func expectRunning(ctx context.Context, c *cluster.Cluster, pod *corev1.Pod) *co
 		g.Expect(pod.Status.Phase).To(Equal(corev1.PodRunning), "%+v", pod.Status)
 		g.Expect(pod.Status.ContainerStatuses).To(HaveLen(1))
 		g.Expect(pod.Status.ContainerStatuses[0].Ready).To(BeTrue())
-	}).WithContext(ctx).WithTimeout(time.Minute).WithPolling(200 * time.Millisecond).Should(Succeed())
+	}).WithContext(ctx).WithTimeout(convergeTimeout).WithPolling(200 * time.Millisecond).Should(Succeed())
 	return pod
 }
 

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
-	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -29,7 +28,7 @@ var _ = Describe("a real node", func() {
 		c = node(ctx)
 		seen = &traffic{}
 		source, mirror = startRegistry("source", seen), startRegistry("mirror", seen)
-	}, NodeTimeout(5*time.Minute))
+	}, setUpTimeout)
 
 	It("runs a Pod whose image is named by digest", func(ctx SpecContext) {
 		image, digest := newImage(ctx)

@@ -67,7 +67,7 @@ func startOLM(ctx context.Context) *lifecycle {
 		l.end()
 		run(l.Kubectl(ctx, "delete", "--ignore-not-found", "namespace", olmNamespace, "operators"))
 		run(l.Kubectl(ctx, "delete", "-f", folder+"/deploy/chart/crds"))
-	}, NodeTimeout(2*time.Minute))
+	}, cleanUpTimeout)
 	return l
 }
 

@@ -54,7 +54,7 @@ var _ = Describe("Mirrorset under a real OLM", Ordered, Label("olm"), func() {
 			run(m.shell(ctx, uninstallByOLM()))
 			installed = nil
 		}
-		DeferCleanup(func(ctx SpecContext) { gone(ctx) }, NodeTimeout(3*time.Minute))
+		DeferCleanup(func(ctx SpecContext) { gone(ctx) }, cleanUpTimeout)
 	}, NodeTimeout(15*time.Minute))
 
 	AfterEach(func() {
@@ -104,7 +104,7 @@ var _ = Describe("Mirrorset under a real OLM", Ordered, Label("olm"), func() {
 		s.expectFollowed(ctx, []string{s.mirror.host})
 		time.Sleep(30 * time.Second) // in which an OLM without these CRDs says so several times
 		Expect(l.logged("config.openshift.io")).NotTo(ContainElement(Or(ContainSubstring("could not find the requested resource"), ContainSubstring("Failed to watch"))))
-	}, SpecTimeout(5*time.Minute))
+	}, nodeTimeout)
 
 	It("is uninstalled as the document says, without a pause, and leaves a clean node on which it can be installed again", func(ctx SpecContext) {
 		for range uninstallTries() {

@@ -12,13 +12,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
 
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/layout"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
@@ -62,10 +59,10 @@ func mirrorset(ctx context.Context) *operator {
 		} else if installed != nil {
 			Expect(m.forbidden(ctx)).To(BeEmpty())
 		}
-	}, NodeTimeout(time.Minute))
+	}, cleanUpTimeout)
 	if installed == nil {
 		started := time.Now()
-		m.importImage(ctx, "e2e")
+		m.importImage(ctx)
 		m.applyManifests(ctx, "e2e")
 		m.expectReady(ctx)
 		installed = m
@@ -89,46 +86,6 @@ func freeHosts(n int) []string {
 		Expect(listener.Close()).To(Succeed())
 	}
 	return hosts
-}
-
-// importImage gives the node the image under this tag.
-func (m *operator) importImage(ctx context.Context, tag string) {
-	GinkgoHelper()
-	Expect(m.Import(ctx, packImage(ctx, tag, "."))).To(Succeed())
-}
-
-// packImage packs what `make image-programs` built into bin/ of a folder, and returns the archive.
-func packImage(ctx context.Context, tag, folder string) (archive string) {
-	GinkgoHelper()
-	archive = filepath.Join(GinkgoT().TempDir(), "image.tar")
-	cmd := exec.CommandContext(ctx, "go", "run", "./hack/image", "-of", "manager", "-name", imageName+":"+tag, "-version", tag, "-revision", "e2e",
-		"-root", folder, "-architectures", runtime.GOARCH, "-out", archive)
-	cmd.Dir = "../.."
-	out, err := cmd.CombinedOutput()
-	Expect(err).NotTo(HaveOccurred(), "%s", out)
-	return archive
-}
-
-// readImage returns the image of such an archive.
-func readImage(ctx context.Context, archive string) (image v1.Image, digest string) {
-	GinkgoHelper()
-	folder := GinkgoT().TempDir()
-	run(exec.CommandContext(ctx, "tar", "-x", "-f", archive, "-C", folder))
-	index, err := layout.ImageIndexFromPath(folder)
-	Expect(err).NotTo(HaveOccurred())
-	for {
-		manifest, err := index.IndexManifest()
-		Expect(err).NotTo(HaveOccurred())
-		Expect(manifest.Manifests).NotTo(BeEmpty())
-		first := manifest.Manifests[0]
-		if !first.MediaType.IsIndex() {
-			image, err = index.Image(first.Digest)
-			Expect(err).NotTo(HaveOccurred())
-			return image, "@" + first.Digest.String()
-		}
-		index, err = index.ImageIndex(first.Digest)
-		Expect(err).NotTo(HaveOccurred())
-	}
 }
 
 // applyManifests applies what `make build-installer` wrote, with this tag and with the registries of the specs as insecure ones,
@@ -173,16 +130,16 @@ func (m *operator) setArgument(ctx context.Context, argument string) {
 	change(ctx, fmt.Sprintf(`{"op": "add", "path": %q, "value": %q}`, path, argument))
 	DeferCleanup(func(ctx SpecContext) {
 		change(ctx, fmt.Sprintf(`{"op": "test", "path": %q, "value": %q}, {"op": "remove", "path": %q}`, path, argument, path))
-	}, NodeTimeout(2*time.Minute))
+	}, cleanUpTimeout)
 }
 
 // expectReady waits until the present revision of manager and agents is all there is.
 func (m *operator) expectReady(ctx context.Context) {
 	GinkgoHelper()
-	m.kubectl(ctx, "rollout", "status", "--timeout=60s", "-n", namespace, "deployment/mirrorset-manager")
-	m.kubectl(ctx, "wait", "--for=create", "--timeout=60s", "-n", namespace, "daemonset/mirrorset-agent")
-	m.kubectl(ctx, "wait", "--for=jsonpath={.spec.template.spec.containers[0].image}="+imageName+":"+m.tag, "--timeout=60s", "-n", namespace, "daemonset/mirrorset-agent")
-	m.kubectl(ctx, "rollout", "status", "--timeout=60s", "-n", namespace, "daemonset/mirrorset-agent")
+	m.kubectl(ctx, "rollout", "status", kubectlTimeout, "-n", namespace, "deployment/mirrorset-manager")
+	m.kubectl(ctx, "wait", "--for=create", kubectlTimeout, "-n", namespace, "daemonset/mirrorset-agent")
+	m.kubectl(ctx, "wait", "--for=jsonpath={.spec.template.spec.containers[0].image}="+imageName+":"+m.tag, kubectlTimeout, "-n", namespace, "daemonset/mirrorset-agent")
+	m.kubectl(ctx, "rollout", "status", kubectlTimeout, "-n", namespace, "daemonset/mirrorset-agent")
 }
 
 // kubectl returns what it printed.

@@ -32,7 +32,7 @@ var _ = Describe("a containerd that fetches layers in parts", func() {
 		DeferCleanup(func(ctx SpecContext) {
 			put(config, string(good))
 			Expect(s.RestartContainerd(ctx)).To(Succeed())
-		}, NodeTimeout(time.Minute))
+		}, cleanUpTimeout)
 		put(config, string(good)+fmt.Sprintf("\n[plugins.\"io.containerd.transfer.v1.local\"]\n  concurrent_layer_fetch_buffer = %d\n", part))
 		Expect(s.RestartContainerd(ctx)).To(Succeed())
 

@@ -183,7 +183,7 @@ func (s *site) grant(ctx context.Context, logins map[string]*login, authorities 
 	text, err := json.Marshal(map[string]any{"auths": auths})
 	Expect(err).NotTo(HaveOccurred())
 	s.revoke(ctx)
-	DeferCleanup(s.revoke, NodeTimeout(time.Minute))
+	DeferCleanup(s.revoke, cleanUpTimeout)
 	_, err = s.Client.CoreV1().Secrets(namespace).Create(ctx, &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Name: grants.CredentialsName}, Type: corev1.SecretTypeDockerConfigJson, Data: map[string][]byte{corev1.DockerConfigJsonKey: text},
 	}, metav1.CreateOptions{})

@@ -56,7 +56,7 @@ var _ = Describe("A mirror with a login and an authority of its own", func() {
 			s.kubectl(ctx, "delete", "pod/app", "--ignore-not-found", "--now")
 			s.kubectl(ctx, "-n", namespace, "delete", "--ignore-not-found", "secret/mirror-credentials", "configmap/mirror-authorities")
 			s.deleteSets(ctx)
-		}, NodeTimeout(2*time.Minute))
+		}, cleanUpTimeout)
 
 		commands := strings.Split(strings.TrimSpace(here.Replace(blocksOf(page, "bash")[0])), "\n")
 		Expect(commands).To(HaveLen(6))

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -67,16 +68,32 @@ func (s *site) agentProcess() (pid int) {
 // findAgentProcess is [site.agentProcess], and 0 while there is none.
 func (s *site) findAgentProcess() (pid int) {
 	GinkgoHelper()
-	lines, err := filepath.Glob("/proc/[0-9]*/cmdline")
-	Expect(err).NotTo(HaveOccurred())
-	for _, file := range lines {
-		line, err := os.ReadFile(file)
-		if err == nil && strings.HasPrefix(string(line), "/agent\x00--host-root=/host\x00") && strings.Contains(string(line), "\x00--respawn=false\x00") {
-			_, err := fmt.Sscanf(file, "/proc/%d/", &pid)
-			Expect(err).NotTo(HaveOccurred())
+	for process, line := range commandLines() {
+		if strings.HasPrefix(line, "/agent\x00--host-root=/host\x00") && strings.Contains(line, "\x00--respawn=false\x00") {
+			pid = process
 		}
 	}
 	return pid
+}
+
+// commandLines are those of the processes in this one's network, by process. What other processes of this suite run is in other networks.
+func commandLines() map[int]string {
+	GinkgoHelper()
+	network, err := os.Readlink("/proc/self/ns/net")
+	Expect(err).NotTo(HaveOccurred())
+	folders, err := filepath.Glob("/proc/[0-9]*")
+	Expect(err).NotTo(HaveOccurred())
+	all := map[int]string{}
+	for _, folder := range folders {
+		line, err := os.ReadFile(folder + "/cmdline")
+		if in, linkErr := os.Readlink(folder + "/ns/net"); err != nil || linkErr != nil || in != network {
+			continue // it may have ended since
+		}
+		pid, err := strconv.Atoi(filepath.Base(folder))
+		Expect(err).NotTo(HaveOccurred())
+		all[pid] = string(line)
+	}
+	return all
 }
 
 // processTexts are the arguments and environments of all processes but this one.

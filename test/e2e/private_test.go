@@ -47,7 +47,7 @@ var _ = Describe("private mirrors", func() {
 		atStrict = s.guardToken(strict, &login{name: "bob", password: "hush-" + rand32()})
 		logins = map[string]*login{basic.host: atBasic, strict.host + "/copy": atStrict}
 		authorities = map[string]string{authorityKey(basic): own.ca}
-	}, NodeTimeout(5*time.Minute))
+	}, setUpTimeout)
 
 	// sets have the namespace one come from one registry and two from the other.
 	sets := func(ctx context.Context) {

@@ -22,8 +22,8 @@ import (
 )
 
 const (
-	pullTimeout   = 60 * time.Second
-	pluginTimeout = 20 * time.Second
+	pullTimeout   = 2 * time.Minute
+	pluginTimeout = time.Minute
 )
 
 // explanation is the part of `kubectl mirrors explain -o json` that a pull can be held against.

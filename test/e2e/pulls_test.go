@@ -7,8 +7,6 @@ package e2e
 
 import (
 	"context"
-	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -39,20 +37,20 @@ var _ = Describe("kubectl mirrors pulls on a real node", func() {
 		Eventually(func() string {
 			out, _ := s.shell(ctx, "kubectl mirrors pulls "+other.Name).CombinedOutput() // until it is on the node
 			return string(out)
-		}).WithContext(ctx).WithTimeout(time.Minute).Should(SatisfyAll(ContainSubstring(s.source.host+"/team/other"+digest+"   the source (sent)"), Not(ContainSubstring(reference))))
+		}).WithContext(ctx).WithTimeout(convergeTimeout).Should(SatisfyAll(ContainSubstring(s.source.host+"/team/other"+digest+"   the source (sent)"), Not(ContainSubstring(reference))))
 
 		watching, err := gexec.Start(s.shell(ctx, "exec kubectl mirrors pulls --watch "+cluster.NodeName), GinkgoWriter, GinkgoWriter)
 		Expect(err).NotTo(HaveOccurred())
 		DeferCleanup(func() { watching.Kill() })
-		Eventually(watching).WithContext(ctx).WithTimeout(time.Minute).Should(gbytes.Say(digest))
+		Eventually(watching).WithContext(ctx).WithTimeout(convergeTimeout).Should(gbytes.Say(digest))
 		Expect(watchers()).To(HaveLen(1))
 		second, digest := newImage(ctx)
 		s.first.push(ctx, "copy", second)
 		expectRunning(ctx, s.Cluster, createPod(ctx, s.Cluster, s.source.host+"/team/app"+digest, true))
-		Eventually(watching).WithContext(ctx).WithTimeout(time.Minute).Should(gbytes.Say(digest + `\s+` + s.first.host + "/copy"))
+		Eventually(watching).WithContext(ctx).WithTimeout(convergeTimeout).Should(gbytes.Say(digest + `\s+` + s.first.host + "/copy"))
 		gone := time.Now()
 		watching.Kill()
-		Eventually(watchers).WithContext(ctx).WithTimeout(time.Minute).WithPolling(100 * time.Millisecond).Should(BeEmpty())
+		Eventually(watchers).WithContext(ctx).WithTimeout(convergeTimeout).WithPolling(100 * time.Millisecond).Should(BeEmpty())
 		reportTime("the agent's command ended after its reader had gone for", gone)
 	}, nodeTimeout)
 
@@ -69,27 +67,25 @@ var _ = Describe("kubectl mirrors pulls on a real node", func() {
 		}
 		Expect(refusal()).To(ContainSubstring(`the right to "list" "pods" in namespace ` + namespace))
 		grant(ctx, m, "list", "pods")
-		Eventually(refusal).WithContext(ctx).WithTimeout(time.Minute).Should(ContainSubstring(`the right to "create" "pods/exec" in namespace ` + namespace))
+		Eventually(refusal).WithContext(ctx).WithTimeout(convergeTimeout).Should(ContainSubstring(`the right to "create" "pods/exec" in namespace ` + namespace))
 		grant(ctx, m, "create", "pods/exec")
 		Eventually(func(g Gomega) {
 			out, err := asUser()
 			g.Expect(err).NotTo(HaveOccurred(), out)
 			g.Expect(out).To(ContainSubstring("on node " + cluster.NodeName + " since "))
-		}).WithContext(ctx).WithTimeout(time.Minute).Should(Succeed())
+		}).WithContext(ctx).WithTimeout(convergeTimeout).Should(Succeed())
 	}, nodeTimeout)
 })
 
 // watchers are the processes in agents' containers that somebody watches pulls by.
-func watchers() (all []string) {
+func watchers() (pids []int) {
 	GinkgoHelper()
-	paths, err := filepath.Glob("/proc/[0-9]*/cmdline")
-	Expect(err).NotTo(HaveOccurred())
-	for _, path := range paths {
-		if text, err := os.ReadFile(path); err == nil && string(text) == strings.Join([]string{"/agent", "pulls", "--watch", "--until-eof", ""}, "\x00") { // it may have gone since
-			all = append(all, path)
+	for pid, line := range commandLines() {
+		if line == strings.Join([]string{"/agent", "pulls", "--watch", "--until-eof", ""}, "\x00") {
+			pids = append(pids, pid)
 		}
 	}
-	return all
+	return pids
 }
 
 // grant gives the user of the spec a right in Mirrorset's namespace until its end.
@@ -99,11 +95,11 @@ func grant(ctx context.Context, m *operator, verb, resource string) {
 	roles, bindings := m.Client.RbacV1().Roles(namespace), m.Client.RbacV1().RoleBindings(namespace)
 	_, err := roles.Create(ctx, &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Name: name}, Rules: []rbacv1.PolicyRule{{APIGroups: []string{corev1.GroupName}, Resources: []string{resource}, Verbs: []string{verb}}}}, metav1.CreateOptions{})
 	Expect(err).NotTo(HaveOccurred())
-	DeferCleanup(func(ctx SpecContext) error { return roles.Delete(ctx, name, metav1.DeleteOptions{}) }, NodeTimeout(time.Minute))
+	DeferCleanup(func(ctx SpecContext) error { return roles.Delete(ctx, name, metav1.DeleteOptions{}) }, cleanUpTimeout)
 	_, err = bindings.Create(ctx, &rbacv1.RoleBinding{
 		ObjectMeta: metav1.ObjectMeta{Name: name}, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: name},
 		Subjects: []rbacv1.Subject{{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: "e2e-pulls"}},
 	}, metav1.CreateOptions{})
 	Expect(err).NotTo(HaveOccurred())
-	DeferCleanup(func(ctx SpecContext) error { return bindings.Delete(ctx, name, metav1.DeleteOptions{}) }, NodeTimeout(time.Minute))
+	DeferCleanup(func(ctx SpecContext) error { return bindings.Delete(ctx, name, metav1.DeleteOptions{}) }, cleanUpTimeout)
 }

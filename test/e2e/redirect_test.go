@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
-	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
@@ -29,7 +28,7 @@ var _ = Describe("containerd through the redirector", func() {
 	BeforeEach(func(ctx SpecContext) {
 		s = newSite(ctx)
 		image, digest = newImage(ctx)
-	}, NodeTimeout(5*time.Minute))
+	}, setUpTimeout)
 
 	It("starts a Pod from the mirror of a repository, and another image of that registry from the source", func(ctx SpecContext) {
 		s.source.push(ctx, "team/app", image)
@@ -212,9 +211,9 @@ var _ = Describe("containerd through the redirector", func() {
 		DeferCleanup(func(ctx SpecContext) { // before the sets are deleted
 			s.kubectl(ctx, "label", "node", "--all", "mirrorset.io/agent-")
 			s.expectReady(ctx)
-		}, NodeTimeout(2*time.Minute))
+		}, cleanUpTimeout)
 		s.kubectl(ctx, "label", "node", "--all", "mirrorset.io/agent=disabled")
-		s.kubectl(ctx, "wait", "--for=delete", "--timeout=60s", "-n", namespace, "pods", "-l", "app.kubernetes.io/component=agent")
+		s.kubectl(ctx, "wait", "--for=delete", kubectlTimeout, "-n", namespace, "pods", "-l", "app.kubernetes.io/component=agent")
 		s.expectRefusedWith(ctx, s.source.host+"/shut/app"+digest, "connection refused")
 		s.expectUntouched(s.source, s.first)
 		s.third.push(ctx, "team/app", image)
@@ -242,9 +241,9 @@ var _ = Describe("containerd through the redirector", func() {
 		DeferCleanup(func(ctx SpecContext) {
 			s.kubectl(ctx, "set", "env", "-n", namespace, "deployment/mirrorset-manager", "RELATED_IMAGE_AGENT-")
 			s.expectReady(ctx)
-		}, NodeTimeout(2*time.Minute))
-		s.kubectl(ctx, "wait", "--for=jsonpath={.spec.template.spec.containers[0].image}="+reference, "--timeout=60s", "-n", namespace, "daemonset/mirrorset-agent")
-		s.kubectl(ctx, "rollout", "status", "--timeout=60s", "-n", namespace, "daemonset/mirrorset-agent")
+		}, cleanUpTimeout)
+		s.kubectl(ctx, "wait", "--for=jsonpath={.spec.template.spec.containers[0].image}="+reference, kubectlTimeout, "-n", namespace, "daemonset/mirrorset-agent")
+		s.kubectl(ctx, "rollout", "status", kubectlTimeout, "-n", namespace, "daemonset/mirrorset-agent")
 		after := s.agents(ctx)
 		Expect(after).To(HaveLen(1))
 		Expect(after[0].UID).NotTo(Equal(before[0].UID))

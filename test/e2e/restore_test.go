@@ -19,9 +19,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// restoreTimeout is how long the nodes may be behind the sets after etcd was restored.
-const restoreTimeout = time.Minute
-
 // churned is how many resource versions are used up between save and restore, at the least. A watch that goes on from one that is
 // no more has no events until the API server has given out as many again, which in a real cluster takes as long as what was lost.
 const churned = 3000
@@ -47,12 +44,12 @@ func (f *fleet) churn(ctx context.Context) {
 func (f *fleet) expectRestored(ctx context.Context) {
 	GinkgoHelper()
 	f.apply(ctx, set("20-global", "registry.example.com", "mirror.example.com/before"))
-	f.kubectl(ctx, "wait", "--for=condition=Applied", "--timeout=60s", "idms/20-global")
+	f.kubectl(ctx, "wait", "--for=condition=Applied", kubectlTimeout, "idms/20-global")
 	saved, err := f.SaveEtcd(ctx)
 	Expect(err).NotTo(HaveOccurred())
 	f.churn(ctx)
 	f.apply(ctx, set("20-global", "registry.example.com", "mirror.example.com/after"), set("30-more", "more.example.com", "mirror.example.com"))
-	f.kubectl(ctx, "wait", "--for=condition=Applied", "--timeout=60s", "idms", "--all")
+	f.kubectl(ctx, "wait", "--for=condition=Applied", kubectlTimeout, "idms", "--all")
 	f.expectFollowed(ctx, convergeTimeout)
 	inForce := f.published(ctx)
 
@@ -60,11 +57,11 @@ func (f *fleet) expectRestored(ctx context.Context) {
 	Expect(f.RestoreEtcd(ctx, saved)).To(Succeed())
 	reportTime("etcd was restored, and the node Ready, after", started)
 	Expect(f.kubectl(ctx, "get", "idms", "-o", "name")).To(Equal("imagedigestmirrorset.config.openshift.io/20-global\n"), "those from before")
-	f.expectFollowed(ctx, restoreTimeout)
+	f.expectFollowed(ctx, convergeTimeout)
 	reportTime("all nodes followed the restored sets after", started)
 	Eventually(func(g Gomega) {
 		g.Expect(f.revisions(ctx)).To(Equal(map[int64]int{f.published(ctx): len(f.agents) + 1}))
-	}).WithContext(ctx).WithTimeout(restoreTimeout).WithPolling(200 * time.Millisecond).Should(Succeed())
+	}).WithContext(ctx).WithTimeout(convergeTimeout).WithPolling(200 * time.Millisecond).Should(Succeed())
 	reportTime("and said so after", started)
 	Expect(f.published(ctx)).To(BeNumerically(">", inForce))
 	f.expectApplied(ctx, "20-global", beApplied())

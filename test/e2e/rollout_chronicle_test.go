@@ -262,7 +262,7 @@ func (p *publication) given(before []publication, soak time.Duration) error {
 		tried = before[i].at
 	}
 	// The one time is that of a write, and so is the other; what lies between a write and its event is not the same for both.
-	if took := p.at.Sub(tried); tried.IsZero() || took < soak-100*time.Millisecond {
+	if took := p.at.Sub(tried); tried.IsZero() || took < soak-time.Second {
 		return fmt.Errorf("all nodes were given revision %d at %s, and canaries had been since %s (zero: never under this revision)", p.fleet.Revision, p.at, tried)
 	}
 	return nil

@@ -48,7 +48,7 @@ func newRolloutHowTo(ctx context.Context) *rolloutHowTo {
 			run(h.command(ctx, line))
 		}
 		h.deleteSets(ctx)
-	}, NodeTimeout(3*time.Minute))
+	}, cleanUpTimeout)
 	return h
 }
 

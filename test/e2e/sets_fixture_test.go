@@ -25,7 +25,10 @@ import (
 
 // convergeTimeout is when a spec gives a change up. It is no promise of speed: a manager that was just killed waits 15 seconds for the
 // lease, and on a machine whose disk stalls it can lose that again and be held back by the kubelet.
-const convergeTimeout = 2 * time.Minute
+const convergeTimeout = 3 * time.Minute
+
+// kubectlTimeout is the same for kubectl.
+const kubectlTimeout = "--timeout=3m"
 
 // scene is Mirrorset and three registries that it takes for insecure, for one spec.
 type scene struct {
@@ -51,7 +54,7 @@ func (s *scene) apply(ctx context.Context, containerdAsks []string, manifests ..
 		if installed != nil {
 			s.deleteSets(ctx)
 		}
-	}, NodeTimeout(2*time.Minute))
+	}, cleanUpTimeout)
 	cmd := s.Kubectl(ctx, "apply", "-f", "-")
 	cmd.Stdin = strings.NewReader(strings.Join(manifests, "---\n"))
 	started := time.Now()
@@ -130,7 +133,7 @@ func (s *scene) expectRefused(ctx context.Context, reference string) string {
 		g.Expect(waiting).NotTo(BeNil())
 		// Message has why the first attempt failed; after it comes one that only says "back-off".
 		g.Expect(waiting.Reason).To(Or(Equal("ErrImagePull"), Equal("ImagePullBackOff")))
-	}).WithContext(ctx).WithTimeout(time.Minute).WithPolling(100 * time.Millisecond).Should(Succeed())
+	}).WithContext(ctx).WithTimeout(convergeTimeout).WithPolling(100 * time.Millisecond).Should(Succeed())
 	AddReportEntry("kubelet says", waiting.Message, ReportEntryVisibilityAlways)
 	s.report()
 	return waiting.Message

@@ -23,7 +23,7 @@ import (
 )
 
 // shadowTimeout is how long a list of images may take to be written: a minute lies between two writes (V6).
-const shadowTimeout = 90 * time.Second
+const shadowTimeout = time.Minute + convergeTimeout
 
 // failing pulls each image, whether or not the node has it, and returns those that cannot be had, in byte order.
 func failing(ctx context.Context, cri *containerdClient, images []string) (failed []string) {
@@ -90,7 +90,7 @@ var _ = Describe("a set in shadow mode", func() {
 		for i, name := range []string{"mirrors.yaml", "enforced.yaml"} {
 			put(filepath.Join(folder, name), blocksOf(page, "yaml")[i])
 		}
-		DeferCleanup(func(ctx SpecContext) { s.deleteSets(ctx) }, NodeTimeout(2*time.Minute))
+		DeferCleanup(func(ctx SpecContext) { s.deleteSets(ctx) }, cleanUpTimeout)
 		run := func(block int) (out string, code int) {
 			GinkgoHelper()
 			cmd := s.shell(ctx, blocksOf(page, "bash")[block])

@@ -215,7 +215,7 @@ func (s *site) pullSecretOf(ctx context.Context, host string, l *login) {
 	DeferCleanup(func(ctx SpecContext) {
 		use(ctx, nil)
 		Expect(s.Client.CoreV1().Secrets(metav1.NamespaceDefault).Delete(ctx, secret.Name, metav1.DeleteOptions{})).To(Succeed())
-	}, NodeTimeout(time.Minute))
+	}, cleanUpTimeout)
 }
 
 // containAll wants each of these in a text.

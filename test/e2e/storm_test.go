@@ -22,13 +22,13 @@ var _ = Describe("many sets", Ordered, func() {
 	BeforeAll(func(ctx SpecContext) {
 		// More of them would be about this machine's processors. Of an API server as old as 1.30, clients list what they then watch.
 		f = startFleet(ctx, 3, "KUBE_FEATURE_WatchListClient=false")
-	}, NodeTimeout(5*time.Minute))
+	}, setUpTimeout)
 
 	BeforeEach(func() {
-		DeferCleanup(func(ctx SpecContext) { f.deleteSets(ctx) }, NodeTimeout(2*time.Minute)) // after what the spec itself cleans up
+		DeferCleanup(func(ctx SpecContext) { f.deleteSets(ctx) }, cleanUpTimeout) // after what the spec itself cleans up
 	})
 
-	AfterEach(func(ctx SpecContext) { f.tellState(ctx) }, NodeTimeout(time.Minute))
+	AfterEach(func(ctx SpecContext) { f.tellState(ctx) }, cleanUpTimeout)
 
 	It("cost one write of what is published, and few of a status, for each that changes", func(ctx SpecContext) {
 		var manifests []string
@@ -38,7 +38,7 @@ var _ = Describe("many sets", Ordered, func() {
 		before, started := f.writes(ctx), time.Now()
 		f.apply(ctx, manifests...)
 		reportTime(fmt.Sprintf("kubectl apply of %d sets took", storm), started)
-		Eventually(f.notApplied).WithArguments(ctx).WithTimeout(2 * time.Minute).WithPolling(300 * time.Millisecond).Should(BeZero())
+		Eventually(f.notApplied).WithArguments(ctx).WithTimeout(convergeTimeout).WithPolling(300 * time.Millisecond).Should(BeZero())
 		reportTime("all were Applied after", started)
 		f.expectFollowed(ctx, time.Second)
 		spent := f.writes(ctx).since(before)
@@ -53,5 +53,5 @@ var _ = Describe("many sets", Ordered, func() {
 		Consistently(func() writes { return f.writes(ctx).since(before) }).WithTimeout(10 * time.Second).WithPolling(time.Second).
 			Should(And(HaveField("Sets", BeNumerically("<=", 6)), HaveField("ConfigMaps", 1)))
 		f.writes(ctx).since(before).report(fmt.Sprintf("one changed set of %d", storm))
-	}, SpecTimeout(6*time.Minute))
+	}, nodeTimeout)
 })

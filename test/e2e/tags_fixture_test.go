@@ -11,7 +11,6 @@ import (
 	"runtime"
 	"strings"
 	"sync"
-	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
@@ -102,6 +101,3 @@ func holdContent(r *countedRegistry) (asked chan struct{}, release func()) {
 func byDigest(r *http.Request) bool {
 	return strings.Contains(r.URL.Path, "/sha256:")
 }
-
-// tagTimeout is for a spec in which kubelet tries again.
-const tagTimeout = SpecTimeout(8 * time.Minute)

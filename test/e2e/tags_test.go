@@ -23,7 +23,7 @@ var _ = Describe("Pods whose image is named by tag", func() {
 	BeforeEach(func(ctx SpecContext) {
 		s = newSite(ctx)
 		image, digest = newImage(ctx)
-	}, NodeTimeout(5*time.Minute))
+	}, setUpTimeout)
 
 	It("start from the mirror for tags of a namespace, and from the source elsewhere", func(ctx SpecContext) {
 		s.source.push(ctx, "team/app", image)
@@ -108,7 +108,7 @@ var _ = Describe("Pods whose image is named by tag", func() {
 		dieAfterTag(s.first)
 		s.expectPulledFrom(ctx, s.source.host+"/team/app:1", s.first, s.second)
 		s.expectUntouched(s.source)
-	}, tagTimeout)
+	}, nodeTimeout)
 
 	It("start from a mirror that gives a token to everybody", func(ctx SpecContext) {
 		atMirror, atTokens := s.wantToken(s.first, true)
@@ -145,7 +145,7 @@ var _ = Describe("Pods whose image is named by tag", func() {
 		asked, release := holdContent(s.first)
 		s.seen.forget()
 		pod := createPod(ctx, s.Cluster, s.source.host+"/team/app:1", true)
-		Eventually(asked).WithContext(ctx).WithTimeout(time.Minute).Should(BeClosed())
+		Eventually(asked).WithContext(ctx).WithTimeout(convergeTimeout).Should(BeClosed())
 		Expect(s.killProcess(ctx, "agent")).To(Succeed())
 		release()
 		started := time.Now()
@@ -155,7 +155,7 @@ var _ = Describe("Pods whose image is named by tag", func() {
 		s.expectAsked(s.first)
 		s.expectUntouched(s.source)
 		s.expectReady(ctx)
-	}, tagTimeout)
+	}, nodeTimeout)
 
 	It("have a Podman beside them that follows the same sets", func(ctx SpecContext) {
 		s.mirror.push(ctx, "copy/app", image)

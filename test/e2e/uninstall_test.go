@@ -25,14 +25,19 @@ var _ = Describe("taking Mirrorset away", func() {
 		s = newScene(ctx)
 		s.apply(ctx, []string{s.mirror.host}, never("30-airgap", s.source.host, s.mirror.host), set("20-global", s.second.host+"/team", s.mirror.host))
 		Expect(s.files()).To(HaveLen(3))
-	}, NodeTimeout(5*time.Minute))
+	}, setUpTimeout)
 
 	It("leaves no file on the node and nothing in the cluster, with kubectl mirrors uninstall", func(ctx SpecContext) {
 		s.kubectl(ctx, "apply", "-f", "testdata/olm-crd.yaml")
 		DeferCleanup(func(ctx SpecContext) { s.kubectl(ctx, "delete", "-f", "testdata/olm-crd.yaml") })
 		Expect(s.killPods(ctx, "manager")).To(Succeed()) // the next one looks for OLM at once
 		for _, name := range []string{"proxies", "apiservers"} {
-			s.kubectl(ctx, "wait", "--for=create", "--timeout=60s", "crd/"+name+".config.openshift.io")
+			s.kubectl(ctx, "wait", "--for=create", kubectlTimeout, "crd/"+name+".config.openshift.io")
+		}
+		// By this change, it looks at all once more, and finds them.
+		s.kubectl(ctx, "patch", "daemonset", "-n", namespace, "mirrorset-agent", "--type=merge", "-p", `{"spec": {"minReadySeconds": 1}}`)
+		for _, name := range []string{"proxies", "apiservers"} {
+			Eventually(s.managerGot).WithArguments(name + ".config.openshift.io").WithContext(ctx).WithTimeout(convergeTimeout).Should(BeTrue())
 		}
 		Expect(s.forbidden(ctx)).To(BeEmpty())
 		started := time.Now()
@@ -103,7 +108,7 @@ var _ = Describe("a node with blocked sources, when Mirrorset is deleted without
 // expectAgentGoneFromCleanNode waits until the agent has ended, and wants the registries open by then.
 func (s *scene) expectAgentGoneFromCleanNode(ctx context.Context) {
 	GinkgoHelper()
-	s.kubectl(ctx, "wait", "--for=delete", "--timeout=90s", "-n", namespace, "pods", "-l", "app.kubernetes.io/component=agent")
+	s.kubectl(ctx, "wait", "--for=delete", kubectlTimeout, "-n", namespace, "pods", "-l", "app.kubernetes.io/component=agent")
 	Expect(s.remains()).To(BeEmpty())
 	Expect(s.Path("/var/lib/mirrorset/payload.json")).NotTo(BeAnExistingFile())
 	image, digest := newImage(ctx)
@@ -121,9 +126,9 @@ var _ = Describe("a node whose agent was gone before Mirrorset was deleted", fun
 		s.apply(ctx, []string{mirrored("source")}, never("30-airgap", s.source.host+"/team", s.first.host))
 		DeferCleanup(func(ctx SpecContext) {
 			s.kubectl(ctx, "label", "node", "--all", "mirrorset.io/agent-")
-		}, NodeTimeout(time.Minute))
+		}, cleanUpTimeout)
 		s.kubectl(ctx, "label", "node", "--all", "mirrorset.io/agent=disabled")
-		s.kubectl(ctx, "wait", "--for=delete", "--timeout=60s", "-n", namespace, "pods", "-l", "app.kubernetes.io/component=agent")
+		s.kubectl(ctx, "wait", "--for=delete", kubectlTimeout, "-n", namespace, "pods", "-l", "app.kubernetes.io/component=agent")
 		old := s.files()
 		run(s.shell(ctx, everything))
 		installed = nil

@@ -39,7 +39,7 @@ var _ = Describe("a node with sets in force", func() {
 	BeforeEach(func(ctx SpecContext) {
 		s = newScene(ctx)
 		s.apply(ctx, []string{s.mirror.host}, never("30-airgap", s.source.host, s.mirror.host))
-	}, NodeTimeout(5*time.Minute))
+	}, setUpTimeout)
 
 	// change changes the set, so that the node has to follow, and the next pull with it.
 	change := func(ctx SpecContext) {
@@ -56,12 +56,10 @@ var _ = Describe("a node with sets in force", func() {
 	}
 
 	It("is never without them, and never open, while the operator is upgraded from one release to the next", func(ctx SpecContext) {
-		const from, to = "v0.1.0", "v0.2.0"
-		s.importRelease(ctx, from)
+		const to = "v0.2.0"
 		s.importRelease(ctx, to)
-		s.applyManifests(ctx, from)
-		s.expectReady(ctx)
-		Expect(s.kubectl(ctx, "exec", "-n", namespace, "daemonset/mirrorset-agent", "--", "/agent", "--version")).To(ContainSubstring(from))
+		version := []string{"exec", "-n", namespace, "daemonset/mirrorset-agent", "--", "/agent", "--version"}
+		Expect(s.kubectl(ctx, version...)).NotTo(ContainSubstring(to))
 		s.apply(ctx, []string{s.mirror.host}, never("40-team", s.second.host+"/team", s.mirror.host)) // which takes the redirector
 		Expect(s.files()).To(HaveLen(3))
 		before := s.agents(ctx)
@@ -77,7 +75,7 @@ var _ = Describe("a node with sets in force", func() {
 		after := s.agents(ctx)
 		Expect(after).To(HaveLen(1))
 		Expect(after[0].UID).NotTo(Equal(before[0].UID))
-		Expect(s.kubectl(ctx, "exec", "-n", namespace, "daemonset/mirrorset-agent", "--", "/agent", "--version")).To(ContainSubstring(to))
+		Expect(s.kubectl(ctx, version...)).To(ContainSubstring(to))
 
 		AddReportEntry("pulls of what is blocked that were refused meanwhile", refused(), ReportEntryVisibilityAlways)
 		change(ctx)
@@ -110,12 +108,12 @@ var _ = Describe("a node with sets in force", func() {
 	It("keeps them while it has no agent, and has one again once the label that refused it is gone", func(ctx SpecContext) {
 		DeferCleanup(func(ctx SpecContext) {
 			s.kubectl(ctx, "label", "node", "--all", "mirrorset.io/agent-")
-		}, NodeTimeout(time.Minute))
+		}, cleanUpTimeout)
 		old := s.files()
 		s.kubectl(ctx, "label", "node", "--all", "mirrorset.io/agent=disabled")
 		Eventually(s.agents).WithArguments(ctx).WithTimeout(convergeTimeout).WithPolling(100 * time.Millisecond).Should(BeEmpty())
 		Expect(s.files()).To(Equal(old))
-		s.kubectl(ctx, "wait", "--for=delete", "--timeout=60s", "-n", namespace, "pods", "-l", "app.kubernetes.io/component=agent")
+		s.kubectl(ctx, "wait", "--for=delete", kubectlTimeout, "-n", namespace, "pods", "-l", "app.kubernetes.io/component=agent")
 
 		started := time.Now()
 		s.kubectl(ctx, "label", "node", "--all", "mirrorset.io/agent-")
@@ -128,7 +126,7 @@ var _ = Describe("a node with sets in force", func() {
 		const command = "kubectl label --overwrite namespace mirrorset-system pod-security.kubernetes.io/enforce=privileged"
 		DeferCleanup(func(ctx SpecContext) {
 			run(s.shell(ctx, command))
-		}, NodeTimeout(time.Minute))
+		}, cleanUpTimeout)
 		old := s.files()
 		s.kubectl(ctx, "label", "--overwrite", "namespace", namespace, "pod-security.kubernetes.io/enforce=baseline")
 		started := time.Now()
@@ -136,7 +134,7 @@ var _ = Describe("a node with sets in force", func() {
 		Expect(s.logged(ctx, "manager", "Pod security refuses the agents")).To(HaveSuffix(": " + command))
 		reportTime("the manager said so after", started)
 		Expect(strings.Count(s.logsOf(ctx, "manager"), "Pod security refuses the agents")).To(Equal(1))
-		s.kubectl(ctx, "wait", "--for=condition=Available=False", "--timeout=60s", "-n", namespace, "deployment/mirrorset-manager")
+		s.kubectl(ctx, "wait", "--for=condition=Available=False", kubectlTimeout, "-n", namespace, "deployment/mirrorset-manager")
 		reportTime("the manager's Deployment said so after", started)
 		Expect(s.kubectl(ctx, "get", "events.events.k8s.io", "-n", namespace, "--field-selector=reason=AgentsRefused", "-o", "jsonpath={.items[*].note}")).To(ContainSubstring(command))
 		told, err := s.shell(ctx, "kubectl mirrors doctor").CombinedOutput()

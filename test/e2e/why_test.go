@@ -73,7 +73,7 @@ func (s *site) refusedPod(ctx context.Context, image string) *corev1.Pod {
 		waiting := now.Status.ContainerStatuses[0].State.Waiting
 		g.Expect(waiting).NotTo(BeNil())
 		g.Expect(waiting.Reason).To(Or(Equal("ErrImagePull"), Equal("ImagePullBackOff")))
-	}).WithContext(ctx).WithTimeout(2 * time.Minute).WithPolling(100 * time.Millisecond).Should(Succeed())
+	}).WithContext(ctx).WithTimeout(convergeTimeout).WithPolling(100 * time.Millisecond).Should(Succeed())
 	return pod
 }
 
@@ -117,7 +117,7 @@ var _ = Describe("kubectl mirrors why", Label("why"), func() {
 	BeforeEach(func(ctx SpecContext) {
 		s = newSite(ctx)
 		image, digest = newImage(ctx)
-	}, NodeTimeout(5*time.Minute))
+	}, setUpTimeout)
 
 	It("knows a digest that nobody has", func(ctx SpecContext) {
 		s.source.push(ctx, "open/app", image)
@@ -147,13 +147,13 @@ var _ = Describe("kubectl mirrors why", Label("why"), func() {
 		s.expectCause(ctx, s.refusedPod(ctx, s.source.host+"/team/app"+digest), "MirrorDown", s.first.host+"/copy/app could not be connected to", "is blocked by 30-airgap")
 		s.expectCause(ctx, s.refusedPod(ctx, s.source.host+"/open/app"+digest), "MirrorDown", s.first.host+"/copy/app could not be connected to")
 		s.expectCause(ctx, s.refusedPod(ctx, s.source.host+"/silent/app"+digest), "MirrorDown", s.second.host+"/copy/app did not answer in time")
-	}, SpecTimeout(6*time.Minute))
+	}, nodeTimeout)
 
 	It("knows a mirror that wants a login, and the commands that give it", func(ctx SpecContext) {
 		s.first.push(ctx, "copy/app", image)
 		wantBasic(s.first)
 		s.apply(ctx, []string{mirrored("0")}, never("30-airgap", s.source.host+"/team", s.first.host+"/copy"))
-		DeferCleanup(s.revoke, NodeTimeout(time.Minute))
+		DeferCleanup(s.revoke, cleanUpTimeout)
 		pod := s.refusedPod(ctx, s.source.host+"/team/app"+digest)
 		remedy := s.expectCause(ctx, pod, "CameBack", s.first.host+"/copy/app refused the runtime or did not have it", "is blocked by 30-airgap")
 		s.follow(ctx, GinkgoT().TempDir(), remedy, "USER", user, "PASSWORD", `"`+password+`"`)
@@ -165,7 +165,7 @@ var _ = Describe("kubectl mirrors why", Label("why"), func() {
 		mirror := startTLSRegistry("private", "first.site.test", own.certificate, nil, s.seen)
 		mirror.push(ctx, "copy/app", image)
 		s.apply(ctx, []string{mirrored("0")}, never("30-airgap", s.source.host+"/team", mirror.host+"/copy"))
-		DeferCleanup(s.revoke, NodeTimeout(time.Minute))
+		DeferCleanup(s.revoke, cleanUpTimeout)
 		pod := s.refusedPod(ctx, s.source.host+"/team/app"+digest)
 		remedy := s.expectCause(ctx, pod, "UnknownAuthority", mirror.host+"/copy/app", "is blocked by 30-airgap")
 		folder := GinkgoT().TempDir()
@@ -185,11 +185,11 @@ var _ = Describe("kubectl mirrors why", Label("why"), func() {
 			put(config, string(good))
 			Expect(s.RestartContainerd(ctx)).To(Succeed())
 		}
-		DeferCleanup(mend, NodeTimeout(time.Minute))
+		DeferCleanup(mend, cleanUpTimeout)
 		put(config, strings.Replace(string(good), `config_path = "/etc/containerd/certs.d"`, `config_path = ""`, 1))
 		Expect(s.RestartContainerd(ctx)).To(Succeed())
 		pod := s.refusedPod(ctx, s.source.host+"/team/app"+digest)
-		s.kubectl(ctx, "wait", "--for=condition=RuntimeReady=False", "--timeout=90s", "mirrornodes", "--all")
+		s.kubectl(ctx, "wait", "--for=condition=RuntimeReady=False", kubectlTimeout, "mirrornodes", "--all")
 		remedy := s.expectCause(ctx, pod, "RuntimeNotReady", "does not read the rules", "the source could not be connected to")
 		Expect(remedy).To(ContainSubstring("config_path"))
 		mend(ctx)

@@ -18,9 +18,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/mirrorset/mirrorset/internal/apiclient"
 	"github.com/mirrorset/mirrorset/internal/grants"
 	"github.com/mirrorset/mirrorset/internal/grants/onhost"
 	"github.com/mirrorset/mirrorset/internal/hostfile"
@@ -58,14 +58,14 @@ func (f *Follower) Restore() {
 	f.from = [2]string{} // another restored one has the same version
 }
 
-// Follow watches the two objects until the context ends, and calls changed when [Follower.Look] may have news.
-func (f *Follower) Follow(ctx context.Context, client kubernetes.Interface, namespace string, changed func()) error {
+// Follow watches the two objects, by a client of the core group, until the context ends, and calls changed when [Follower.Look] may
+// have news.
+func (f *Follower) Follow(ctx context.Context, core cache.Getter, namespace string, changed func()) error {
 	f.namespace = namespace
-	secrets, configMaps := client.CoreV1().Secrets(namespace), client.CoreV1().ConfigMaps(namespace)
-	if err := follow(ctx, &f.credentials, grants.CredentialsName, secrets.List, secrets.Watch, &corev1.Secret{}, changed); err != nil {
+	if err := follow(ctx, &f.credentials, grants.CredentialsName, apiclient.Objects(core, "secrets", namespace), &corev1.Secret{}, changed); err != nil {
 		return err
 	}
-	return follow(ctx, &f.authorities, grants.AuthoritiesName, configMaps.List, configMaps.Watch, &corev1.ConfigMap{}, changed)
+	return follow(ctx, &f.authorities, grants.AuthoritiesName, apiclient.Objects(core, "configmaps", namespace), &corev1.ConfigMap{}, changed)
 }
 
 // Look reads the two objects as they are now, and returns what is wrong with them. It reports whether mirrors are granted anything else
@@ -99,7 +99,7 @@ func (f *Follower) Granted() grants.Grants {
 // Unused says which logins and authorities are for no mirror of the rules, as where a port is missing in a key. Without rules there is
 // nothing to compare with.
 func (f *Follower) Unused(rules []mirrors.Rule) (problems []nodecheck.Problem) {
-	if len(rules) == 0 {
+	if len(rules) == 0 || f.granted.IsEmpty() {
 		return nil
 	}
 	var places []mirrors.Scope
@@ -155,22 +155,20 @@ func (o *object[T]) current() (current T, version string) {
 
 // follow watches an object until the context ends. An API server that refuses it, as one with the roles of an older version does, is said by
 // [Follower.Look], and not in the log each time that it is asked again.
-func follow[T metav1.Object, List runtime.Object](ctx context.Context, o *object[T], name string, list func(context.Context, metav1.ListOptions) (List, error),
-	watches func(context.Context, metav1.ListOptions) (watch.Interface, error), example runtime.Object, changed func(),
-) error {
+func follow[T metav1.Object](ctx context.Context, o *object[T], name string, objects *cache.ListWatch, example runtime.Object, changed func()) error {
 	answered := func(err error) {
 		if refused := apierrors.IsForbidden(err); (err == nil || refused) && o.refused.Swap(refused) != refused {
 			changed()
 		}
 	}
 	o.informer = rewatch.InformerOfOne(name,
-		func(ctx context.Context, options metav1.ListOptions) (List, error) {
-			found, err := list(ctx, options)
+		func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
+			found, err := objects.ListWithContext(ctx, options)
 			answered(err)
 			return found, err
 		},
 		func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
-			events, err := watches(ctx, options)
+			events, err := objects.WatchWithContext(ctx, options)
 			answered(err)
 			return events, err
 		}, example)
