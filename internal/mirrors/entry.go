@@ -124,13 +124,19 @@ func (m *merger) readPolicy(entry Entry, in *SetEntry) (never, known bool) {
 	}
 }
 
+// few is how many mirrors of one entry are compared with each other.
+const few = 8
+
 // maxExplained is how many mirrors of one entry are explained.
 const maxExplained = 5
 
 // readMirrors takes the mirrors that pass E1 and E3, each once (E2), and says of the others, in order, why they do not.
 func (s *statement) readMirrors(in *SetEntry) (lost []string) {
 	s.mirrors, s.places = make([]Scope, 0, len(in.Mirrors)), make([]int, 0, len(in.Mirrors))
-	seen := make(map[Scope]bool, len(in.Mirrors))
+	var seen map[Scope]bool // nil where there are so few that looking through them takes less time
+	if len(in.Mirrors) > few {
+		seen = make(map[Scope]bool, len(in.Mirrors))
+	}
 	more := 0
 	for i, location := range in.Mirrors {
 		mirror := Scope(location)
@@ -141,14 +147,16 @@ func (s *statement) readMirrors(in *SetEntry) (lost []string) {
 			why = poisons(s.source, mirror)
 		}
 		switch {
-		case why == "" && !seen[mirror]:
-			seen[mirror] = true
-			s.mirrors, s.places = append(s.mirrors, mirror), append(s.places, i)
-		case why == "":
-		case len(lost) < maxExplained:
-			lost = append(lost, fmt.Sprintf("mirrors[%d] %s is left out: %s", i, quote(location), why))
-		default:
+		case why != "" && len(lost) == maxExplained:
 			more++
+		case why != "":
+			lost = append(lost, fmt.Sprintf("mirrors[%d] %s is left out: %s", i, quote(location), why))
+		case seen[mirror], seen == nil && slices.Contains(s.mirrors, mirror):
+		default:
+			if seen != nil {
+				seen[mirror] = true
+			}
+			s.mirrors, s.places = append(s.mirrors, mirror), append(s.places, i)
 		}
 	}
 	if more > 0 {

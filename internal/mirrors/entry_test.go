@@ -4,6 +4,7 @@
 package mirrors_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -59,6 +60,8 @@ func TestWhatFailsTheGrammarIsLeftOutAndFound(t *testing.T) { // E1
 }
 
 func TestAMirrorNamedTwiceCountsOnceAtItsFirstPlace(t *testing.T) { // E2
+	many := numbered(20, "m%d.com")
+	expect(t, "many mirrors", locations(&merge(t, "a: s.com -> "+strings.Join(slices.Concat(many, many[3:8], many), ", ")).Rules[0]), many)
 	runMergeCases(t, []mergeCase{
 		{"first place", "a: s.com -> m2.com, m1.com, m2.com", []string{"s.com -> m2.com, m1.com"}, nil},
 		{"the source alone counts as no mirror", "a: s.com -> s.com, s.com", []string{"s.com -> (none)"}, nil},
