@@ -25,6 +25,9 @@ func New(api *rest.Config, version schema.GroupVersion, addTypes func(*runtime.S
 	if version.Group == "" {
 		api.APIPath = "/api"
 	}
+	if api.ContentType == "" {
+		api.ContentType, api.AcceptContentTypes = runtime.ContentTypeProtobuf, runtime.ContentTypeProtobuf+","+runtime.ContentTypeJSON
+	}
 	api.NegotiatedSerializer = serializer.NewCodecFactory(scheme).WithoutConversion()
 	if api.UserAgent == "" {
 		api.UserAgent = rest.DefaultKubernetesUserAgent()
