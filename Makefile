@@ -255,13 +255,13 @@ offer: ## Have CatalogSources that follow the catalog's latest image see CATALOG
 .PHONY: test
 test: build control-plane $(HELM) $(KUSTOMIZE) $(addprefix $(BIN)/olm/,opm scorecard-test) ## Run all tests that need no root, on a real kube-apiserver where they need one.
 	go test $(PACKAGES)
+	cd test/bench/harness && go test ./... # what measurements are made into
 	cd test/cluster/runtime && go test -count 1 ./... # containerd's own reader judges our hosts.toml
 	cd test/prometheus && go test -count 1 ./... # and Prometheus our alerts and the dashboard
 	cd test/helm && go test -count 1 ./... # and Helm and kustomize each other
 	cd test/olm && go test -count 1 ./... # and upstream's validators and scorecard the OLM bundle, and opm the catalog
 	cd test/openshift && go test ./... # and OpenShift's merge ours
 	cd test/gitops && go test -count 1 ./... # and kstatus and Argo CD's check the status of sets
-	cd test/bench/harness && go test -count 1 ./... # and what is written into docs/performance.md
 	go test -count 1 -timeout 40m $(TEST_PACKAGES) # they run the programs in bin/, which Go's cache of results does not see
 
 # The oldest Kubernetes that is supported, as setup-envtest names it.
