@@ -259,9 +259,9 @@ func reportTime(what string, since time.Time) {
 }
 
 // published returns the revision of the ConfigMap.
-func (o *operator) published(ctx context.Context) (revision int64) {
+func (m *operator) published(ctx context.Context) (revision int64) {
 	GinkgoHelper()
-	_, err := fmt.Sscan(o.kubectl(ctx, "get", "configmap", "-n", namespace, "containers-registries.conf", "-o", `jsonpath={.metadata.annotations.mirrorset\.io/revision}`), &revision)
+	_, err := fmt.Sscan(m.kubectl(ctx, "get", "configmap", "-n", namespace, "containers-registries.conf", "-o", `jsonpath={.metadata.annotations.mirrorset\.io/revision}`), &revision)
 	Expect(err).NotTo(HaveOccurred())
 	return revision
 }
