@@ -77,6 +77,7 @@ func TestANodeTakesThePayloadThatIsForIt(t *testing.T) {
 		}
 		problem := map[string]string{"canary": "canary.gz"}[name] // which leaves what is in force as it is
 		pass("with a damaged second payload", want, problem)
+		pass("with a damaged second payload, in the next pass", want, problem)
 		publish(t, l, fleet, nil)
 		pass("while nobody has published later rules", want, map[string]string{"canary": "older"}[name])
 		publish(t, l, back, nil)

@@ -51,18 +51,18 @@ func (d disk) removeTemp(name string) error {
 	return nil
 }
 
-// makeDir makes the directory, with a mode, and its parents, and waits until each new name is on disk.
-func (d disk) makeDir(dir string, mode fs.FileMode) error {
+// makeDir makes the directory and its parents, and waits until each new name is on disk.
+func (d disk) makeDir(dir string) error {
 	if _, err := d.Stat(dir); err == nil {
 		return nil
 	}
 	parent := path.Dir(dir)
 	if parent != dir {
-		if err := d.makeDir(parent, dirMode); err != nil {
+		if err := d.makeDir(parent); err != nil {
 			return err
 		}
 	}
-	if err := d.mkdir(dir, mode); err != nil {
+	if err := d.mkdir(dir, dirMode); err != nil {
 		return err
 	}
 	return d.syncDir(parent)

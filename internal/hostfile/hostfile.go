@@ -53,7 +53,7 @@ func Open(dir string) (*Host, error) {
 
 // Sub opens a folder of the host, below which paths are then, and makes it if it is missing. Who works on many files in it has its path walked once.
 func (h *Host) Sub(dir string) (*Host, error) {
-	if err := h.root.makeDir(dir, dirMode); err != nil {
+	if err := h.root.makeDir(dir); err != nil {
 		return nil, h.Explain(dir, err)
 	}
 	root, err := h.root.OpenRoot(dir)
@@ -121,7 +121,7 @@ func (h *Host) Replace(f File, content []byte) (changed bool, err error) {
 		}
 		return false, nil
 	}
-	if err := h.root.makeDir(path.Dir(f.Path), dirMode); err != nil {
+	if err := h.root.makeDir(path.Dir(f.Path)); err != nil {
 		return false, err
 	}
 	if err := h.writeTemp(f, content); err != nil {

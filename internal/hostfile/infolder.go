@@ -74,7 +74,7 @@ func (p *placing) begin() {
 	switch {
 	case p.have.Content == nil && len(p.have.Others) == 0:
 		p.moves, p.file = true, p.in.aside().file()
-		if p.Err = root.makeDir(path.Dir(p.in.path), dirMode); p.Err == nil {
+		if p.Err = root.makeDir(path.Dir(p.in.path)); p.Err == nil {
 			p.Err = root.mkdir(p.in.aside().path, p.File.dirMode())
 		}
 	case p.have.mode != p.File.mode() || !bytes.Equal(p.have.Content, p.Content):
