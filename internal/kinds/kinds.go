@@ -117,9 +117,9 @@ func (k *Kind) from(object Object) Set {
 
 // entry is what an entry of any kind says.
 func entry(source string, places []configv1.ImageMirror, policy configv1.MirrorSourcePolicy) mirrors.SetEntry {
-	e := mirrors.SetEntry{Source: source, Policy: mirrors.Policy(policy)}
-	for _, m := range places {
-		e.Mirrors = append(e.Mirrors, string(m))
+	e := mirrors.SetEntry{Source: source, Mirrors: make([]string, len(places)), Policy: mirrors.Policy(policy)}
+	for i, m := range places {
+		e.Mirrors[i] = string(m)
 	}
 	return e
 }

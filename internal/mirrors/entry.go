@@ -33,13 +33,17 @@ type merger struct {
 	// failsOpen are the statements, by source, of entries that are left out, and would block if they were enforced (E4, V3).
 	failsOpen map[Scope][]statement
 	// kept are the sources that are blocked although sets in shadow mode speak of them; nil where none is in shadow mode.
-	kept map[Scope]said
+	kept map[Scope]*said
 }
 
 // read returns the statements of all sets by source and mode, in the order of objects and entries (M2).
 func (m *merger) read(sets []Set) map[Scope]*said {
 	byName := slices.SortedStableFunc(slices.Values(sets), func(a, b Set) int { return compareObjects(a.Object, b.Object) })
-	bySource := make(map[Scope]*said)
+	entries := 0
+	for i := range byName {
+		entries += len(byName[i].Entries)
+	}
+	bySource := make(map[Scope]*said, entries)
 	for i := range byName {
 		insecure := m.readInsecure(&byName[i])
 		m.readEnforcement(&byName[i])
@@ -125,6 +129,7 @@ const maxExplained = 5
 
 // readMirrors takes the mirrors that pass E1 and E3, each once (E2), and says of the others, in order, why they do not.
 func (s *statement) readMirrors(in *SetEntry) (lost []string) {
+	s.mirrors, s.places = make([]Scope, 0, len(in.Mirrors)), make([]int, 0, len(in.Mirrors))
 	seen := make(map[Scope]bool, len(in.Mirrors))
 	more := 0
 	for i, location := range in.Mirrors {

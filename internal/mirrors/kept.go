@@ -8,18 +8,21 @@ import "slices"
 // keepBlocked returns the sources that are blocked, with what sets say of them that are not in shadow mode: those that would be blocked without the
 // sets in shadow mode, and also with these enforced (V3). It is nil where no set is in shadow mode. The statements in force are not enough for that:
 // one that is watched takes the place of what a broader source says, and blocks nothing itself.
-func (m *merger) keepBlocked(inForce map[Scope]*said) map[Scope]said {
-	without, enforced, differ := make(map[Scope]*said, len(inForce)), make(map[Scope]*said, len(inForce)), len(m.failsOpen) > 0
-	for source, s := range inForce {
-		others, all := said{}, *s
-		for i := range s {
-			others[i].statements = slices.DeleteFunc(slices.Clone(s[i].statements), func(s statement) bool { return s.inShadow })
-			differ = differ || len(others[i].statements) < len(s[i].statements)
-		}
-		without[source], enforced[source] = &others, &all
+func (m *merger) keepBlocked(inForce map[Scope]*said) map[Scope]*said {
+	differ := len(m.failsOpen) > 0
+	for _, s := range inForce {
+		differ = differ || slices.ContainsFunc(s[:], func(o opinion) bool { return slices.ContainsFunc(o.statements, ofShadow) })
 	}
 	if !differ {
 		return nil
+	}
+	without, enforced := make(map[Scope]*said, len(inForce)), make(map[Scope]*said, len(inForce))
+	for source, s := range inForce {
+		others, all := said{}, *s
+		for i := range s {
+			others[i].statements = slices.DeleteFunc(slices.Clone(s[i].statements), ofShadow)
+		}
+		without[source], enforced[source] = &others, &all
 	}
 	for source, open := range m.failsOpen {
 		if enforced[source] == nil {
@@ -30,7 +33,7 @@ func (m *merger) keepBlocked(inForce map[Scope]*said) map[Scope]said {
 			o.statements = append(slices.Clip(o.statements), s)
 		}
 	}
-	kept, others := make(map[Scope]said), inherit(without)
+	kept, others := make(map[Scope]*said), inherit(without)
 	for source, s := range inherit(enforced) {
 		if s.wouldBlock() && others[source].blocks() {
 			kept[source] = others[source]
@@ -64,16 +67,16 @@ func (m *merger) addKept(inForce map[Scope]*said) {
 
 // policies returns what sets say of a source as far as it is about whether to contact it: where what counts for its mirrors is watched, or lets it be
 // contacted, what keeps it blocked all the same counts instead (V3).
-func (m *merger) policies(source Scope, all said) said {
+func (m *merger) policies(source Scope, all *said) *said {
 	kept, isKept := m.kept[source]
 	if !isKept {
 		return all
 	}
-	blocks := all.blocks()
+	blocks, counts := all.blocks(), *all
 	for i, o := range all {
 		if !o.blocks() && kept[i].blocks() && (!blocks || slices.ContainsFunc(o.statements, watching)) {
-			all[i] = kept[i]
+			counts[i] = kept[i]
 		}
 	}
-	return all
+	return &counts
 }

@@ -10,18 +10,18 @@ import (
 )
 
 // mergeSource makes the one rule of a source (M1 to M5, T2 to T5, V3).
-func (m *merger) mergeSource(source Scope, all said) Rule {
+func (m *merger) mergeSource(source Scope, all *said) Rule {
 	rule := Rule{Source: source, Insecure: m.insecure.scopes.Contain(source)}
 	for i, o := range all {
 		if o.from == "" {
-			rule.From = append(rule.From, o.entries(anyOf)...)
+			rule.From = o.appendEntries(rule.From, anyOf)
 		} else {
 			rule.Inherited = append(rule.Inherited, Inheritance{Mode: modes[i], Source: o.from, From: o.entries(anyOf)})
 		}
 	}
 	policies := m.policies(source, all)
 	for _, o := range policies {
-		rule.BlockedBy = append(rule.BlockedBy, o.entries(blocking)...)
+		rule.BlockedBy = o.appendEntries(rule.BlockedBy, blocking)
 	}
 	rule.Blocked = policies.blocks()
 	if len(rule.From) == 0 { // it is there for entries that are left out (V3)
@@ -48,7 +48,7 @@ func (m *merger) mergeSource(source Scope, all said) Rule {
 }
 
 // findPolicyConflicts finds entries of one mode that forbid what others allow (M5), and modes of which one forbids it (T5).
-func (m *merger) findPolicyConflicts(source Scope, all said) {
+func (m *merger) findPolicyConflicts(source Scope, all *said) {
 	const text = "source %s is blocked by the policy NeverContactSource of %s, although %s would allow contacting it"
 	for i, o := range all {
 		blockedBy := o.entries(blocking)
@@ -79,8 +79,8 @@ type lists struct {
 
 // lists returns those of the statements that name mirrors.
 func (o opinion) lists() (l lists) {
-	for _, s := range o.statements {
-		if len(s.mirrors) > 0 {
+	for i := range o.statements {
+		if s := &o.statements[i]; len(s.mirrors) > 0 {
 			l.entries, l.mirrors = append(l.entries, s.entry), append(l.mirrors, s.mirrors)
 		}
 	}
@@ -105,9 +105,25 @@ func (m *merger) mergeMirrors(source Scope, l lists, blocked bool) []Mirror {
 
 // merge joins the lists of a source (M1 to M4).
 func (l lists) merge(source Scope, insecure insecurity) (merged []Mirror, conflicts [][]Scope) {
+	if len(l.mirrors) == 0 {
+		return nil, nil
+	}
 	all, conflicts := order.Merge(source, l.mirrors)
 	if n := len(all); n > 0 && all[n-1] == source {
 		all = all[:n-1] // the source is tried last anyhow (M4)
+	}
+	from := l.from(all)
+	merged = make([]Mirror, len(all))
+	for i, m := range all {
+		merged[i] = Mirror{Location: m, Insecure: insecure.of(source, m), From: from(m)}
+	}
+	return merged, conflicts
+}
+
+// from returns a function that knows which entries list a mirror. All mirrors of one list share them.
+func (l lists) from(all []Scope) func(Scope) []Entry {
+	if len(l.mirrors) == 1 {
+		return func(Scope) []Entry { return l.entries }
 	}
 	from := make(map[Scope][]Entry, len(all))
 	for i, list := range l.mirrors {
@@ -115,11 +131,7 @@ func (l lists) merge(source Scope, insecure insecurity) (merged []Mirror, confli
 			from[m] = append(from[m], l.entries[i])
 		}
 	}
-	merged = make([]Mirror, len(all))
-	for i, m := range all {
-		merged[i] = Mirror{Location: m, Insecure: insecure.of(source, m), From: from[m]}
-	}
-	return merged, conflicts
+	return func(m Scope) []Entry { return from[m] }
 }
 
 // remove takes a blocked source off the lists (M5), and returns the entries that name it.
@@ -136,6 +148,9 @@ func (l lists) remove(source Scope) (from []Entry) {
 // involvedIn returns, for each of several conflicts, the entries whose lists say something about the order of its mirrors. It goes through
 // the lists once, because there may be very many conflicts in very long ones.
 func (l lists) involvedIn(conflicts [][]Scope) [][]Entry {
+	if len(conflicts) == 0 {
+		return nil
+	}
 	of := make(map[Scope]int)
 	for i, members := range conflicts {
 		for _, m := range members {

@@ -3,7 +3,10 @@
 
 package mirrors
 
-import "slices"
+import (
+	"maps"
+	"slices"
+)
 
 // Mode is how a reference names an image. A mirror may serve one mode or both.
 type Mode uint8
@@ -46,22 +49,22 @@ func (o opinion) blocks() bool {
 }
 
 // blocks tells whether the policy of either mode is Never (T5).
-func (s said) blocks() bool {
+func (s *said) blocks() bool {
 	return slices.ContainsFunc(s[:], opinion.blocks)
 }
 
 // wouldBlock tells whether it would be if no set were in shadow mode (V3).
-func (s said) wouldBlock() bool {
+func (s *said) wouldBlock() bool {
 	return s.blocks() || slices.ContainsFunc(s[:], func(o opinion) bool { return slices.ContainsFunc(o.statements, watching) })
 }
 
 // hasOwnMirrors reports whether the source's own entries name mirrors.
-func (s said) hasOwnMirrors() bool {
+func (s *said) hasOwnMirrors() bool {
 	return slices.ContainsFunc(s[:], func(o opinion) bool { return o.from == "" && len(o.statements) > 0 && !o.isCarveOut() })
 }
 
 // places are those of the mirrors that the source's own entries name, each as many times as it is named.
-func (s said) places() map[Scope][]int {
+func (s *said) places() map[Scope][]int {
 	places := make(map[Scope][]int)
 	for _, o := range s {
 		if o.from != "" {
@@ -87,19 +90,25 @@ func blocking(s statement) bool { return s.blocks }
 func allowing(s statement) bool { return s.allows }
 func watching(s statement) bool { return s.watches }
 func enforced(s statement) bool { return !s.watches }
+func ofShadow(s statement) bool { return s.inShadow }
 
 // entries returns those of the statements that a function takes.
-func (o opinion) entries(take func(statement) bool) (all []Entry) {
-	for _, s := range o.statements {
-		if take(s) {
-			all = append(all, s.entry)
+func (o opinion) entries(take func(statement) bool) []Entry {
+	return o.appendEntries(nil, take)
+}
+
+// appendEntries puts them behind others.
+func (o opinion) appendEntries(all []Entry, take func(statement) bool) []Entry {
+	for i := range o.statements {
+		if take(o.statements[i]) {
+			all = append(all, o.statements[i].entry)
 		}
 	}
 	return all
 }
 
 // tooLarge reports whether the rules would have more than [MaxMirrors].
-func tooLarge(all map[Scope]said) bool {
+func tooLarge(all map[Scope]*said) bool {
 	left := MaxMirrors
 	for _, s := range all {
 		for _, o := range s {
@@ -136,20 +145,23 @@ func (o opinion) mirrors(limit int) int {
 }
 
 // inherit returns what counts for each source: where it has no entry of a mode, what the nearest broader source with one says (T4).
-func inherit(bySource map[Scope]*said) map[Scope]said {
-	all := make(map[Scope]said, len(bySource))
-	for source, own := range bySource {
-		all[source] = *own
-	}
+func inherit(bySource map[Scope]*said) map[Scope]*said {
+	all := maps.Clone(bySource)
 	for i := range modes {
-		own := make([]Rule, 0, len(bySource))
+		speak := 0
+		for _, s := range bySource {
+			if len(s[i].statements) > 0 {
+				speak++
+			}
+		}
+		if speak == len(bySource) || speak == 0 {
+			continue
+		}
+		own := make([]Rule, 0, speak)
 		for source, s := range bySource {
 			if len(s[i].statements) > 0 {
 				own = append(own, Rule{Source: source})
 			}
-		}
-		if len(own) == len(bySource) || len(own) == 0 {
-			continue
 		}
 		x := NewIndex(own)
 		for source := range bySource {
@@ -157,9 +169,9 @@ func inherit(bySource map[Scope]*said) map[Scope]said {
 				continue
 			}
 			if broader := x.Enclosing(source); broader != nil {
-				counts := all[source]
+				counts := *all[source]
 				counts[i] = opinion{statements: bySource[broader.Source][i].statements, from: broader.Source}
-				all[source] = counts
+				all[source] = &counts
 			}
 		}
 	}

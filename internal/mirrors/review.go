@@ -13,7 +13,7 @@ type review struct {
 	*merger
 	index *Index
 	// said is what entries say of each source.
-	said map[Scope]said
+	said map[Scope]*said
 	// blocked are all blocked sources in byte order.
 	blocked []Scope
 	// blockers name the objects that block a source, because many findings may name the same many.
@@ -29,7 +29,7 @@ type reviewed struct {
 	places map[Scope][]int
 }
 
-func (m *merger) review(rules []Rule, all map[Scope]said) {
+func (m *merger) review(rules []Rule, all map[Scope]*said) {
 	r := review{merger: m, index: NewIndex(rules), said: all, blockers: make(map[Scope]string)}
 	for i := range rules {
 		if rules[i].Blocked {
@@ -53,19 +53,18 @@ func (m *merger) review(rules []Rule, all map[Scope]said) {
 }
 
 func (r *review) reviewSource(rule *Rule) {
-	source := quote(rule.Source)
 	if why := unmatchable(rule.Source); why != "" {
-		r.find(UnmatchableSource, rule.Source, rule.From, "source %s matches no image, or not those meant: %s", source, why).Blocks = rule.Blocked
+		r.find(UnmatchableSource, rule.Source, rule.From, "source %s matches no image, or not those meant: %s", quote(rule.Source), why).Blocks = rule.Blocked
 	}
 	if image := OfficialImage(rule.Source); image != "" {
-		r.find(DockerHubNamespace, rule.Source, rule.From, "source %s stands for what is below it; the official image of that name is %s", source, quote(image)).Blocks = rule.Blocked
+		r.find(DockerHubNamespace, rule.Source, rule.From, "source %s stands for what is below it; the official image of that name is %s", quote(rule.Source), quote(image)).Blocks = rule.Blocked
 	}
 	domain, isWildcard := rule.Source.domain()
 	if isWildcard && r.said[rule.Source].hasOwnMirrors() {
-		r.find(WildcardCollapse, rule.Source, rule.From, "images of different subdomains of %s with the same path meet at one place on a mirror of source %s", quote(domain), source)
+		r.find(WildcardCollapse, rule.Source, rule.From, "images of different subdomains of %s with the same path meet at one place on a mirror of source %s", quote(domain), quote(rule.Source))
 	}
 	if wildcard := r.index.tiedWildcard(rule.Source); wildcard != nil {
-		r.find(WildcardTie, rule.Source, joined(rule.From, wildcard.From), "CRI-O and Podman use source %s for images of %s, because both are equally long; name the repositories below the host instead", quote(wildcard.Source), source)
+		r.find(WildcardTie, rule.Source, joined(rule.From, wildcard.From), "CRI-O and Podman use source %s for images of %s, because both are equally long; name the repositories below the host instead", quote(wildcard.Source), quote(rule.Source))
 	}
 	r.reviewInherited(rule)
 	if rule.Blocked {
@@ -73,9 +72,12 @@ func (r *review) reviewSource(rule *Rule) {
 		return
 	}
 	outer := r.index.Enclosing(rule.Source)
+	if outer == nil {
+		return
+	}
 	for i, o := range r.said[rule.Source] {
-		if outer != nil && o.isCarveOut() && r.policies(outer.Source, r.said[outer.Source])[i].blocks() {
-			r.find(CarveOutOpensBlocked, rule.Source, o.entries(anyOf), "the entry for source %s names no mirror, which opens this part of source %s, blocked by %s", source, quote(outer.Source), r.blockedBy(outer))
+		if o.isCarveOut() && r.policies(outer.Source, r.said[outer.Source])[i].blocks() {
+			r.find(CarveOutOpensBlocked, rule.Source, o.entries(anyOf), "the entry for source %s names no mirror, which opens this part of source %s, blocked by %s", quote(rule.Source), quote(outer.Source), r.blockedBy(outer))
 		}
 	}
 }
@@ -102,27 +104,32 @@ func (r *review) reviewInherited(rule *Rule) {
 
 // reviewMirror looks at one mirror of a rule.
 func (r *review) reviewMirror(rule *reviewed, m *Mirror) {
-	from := slices.DeleteFunc(slices.Clone(m.From), func(e Entry) bool { return rule.inherits(e.Kind.Mode) })
 	if m.Location == rule.Source {
 		return
 	}
+	from := func() []Entry {
+		return slices.DeleteFunc(slices.Clone(m.From), func(e Entry) bool { return rule.inherits(e.Kind.Mode) })
+	}
 	if why := invalidRewrites(rule.Source, m.Location); why != "" && m.Modes&rule.served != 0 {
-		r.find(InvalidRewrite, rule.Source, from, "%s %s of source %s: %s", r.place(rule, m), quote(m.Location), quote(rule.Source), why)
+		r.find(InvalidRewrite, rule.Source, from(), "%s %s of source %s: %s", r.place(rule, m), quote(m.Location), quote(rule.Source), why)
 	}
 	if room := MaxNameLength - len(m.Location); room < roomForOne && len(m.Location) > len(rule.Source) {
-		r.find(LongMirror, rule.Source, from, "%s %s of source %s leaves %d of the %d characters of an image name; CRI-O and Podman fail every pull of an image that has more below the source",
+		r.find(LongMirror, rule.Source, from(), "%s %s of source %s leaves %d of the %d characters of an image name; CRI-O and Podman fail every pull of an image that has more below the source",
 			r.place(rule, m), quote(m.Location), quote(rule.Source), room, MaxNameLength)
 	}
-	if by := r.index.find(m.Location); by != nil && by.Blocked {
-		r.find(MirrorBlocked, rule.Source, from, "%s %s of source %s is not contacted, because it lies in source %s, blocked by %s", r.place(rule, m), quote(m.Location), quote(rule.Source), quote(by.Source), r.blockedBy(by))
+	if len(r.blocked) == 0 {
+		return
+	}
+	if by := r.index.Find(m.Location); by != nil && by.Blocked {
+		r.find(MirrorBlocked, rule.Source, from(), "%s %s of source %s is not contacted, because it lies in source %s, blocked by %s", r.place(rule, m), quote(m.Location), quote(rule.Source), quote(by.Source), r.blockedBy(by))
 		return
 	}
 	if by := r.index.findByReaders(m.Location); by != nil && by.Blocked {
-		r.find(MirrorBlocked, rule.Source, from, "%s %s of source %s is not contacted by CRI-O and Podman, which take it for part of source %s, blocked by %s", r.place(rule, m), quote(m.Location), quote(rule.Source), quote(by.Source), r.blockedBy(by))
+		r.find(MirrorBlocked, rule.Source, from(), "%s %s of source %s is not contacted by CRI-O and Podman, which take it for part of source %s, blocked by %s", r.place(rule, m), quote(m.Location), quote(rule.Source), quote(by.Source), r.blockedBy(by))
 		return
 	}
 	if below, ok := FirstBelow(r.blocked, m.Location); ok {
-		r.find(MirrorBlocked, rule.Source, from, "part of %s %s of source %s is not contacted, because source %s is blocked", r.place(rule, m), quote(m.Location), quote(rule.Source), quote(below))
+		r.find(MirrorBlocked, rule.Source, from(), "part of %s %s of source %s is not contacted, because source %s is blocked", r.place(rule, m), quote(m.Location), quote(rule.Source), quote(below))
 	}
 }
 

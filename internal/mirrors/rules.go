@@ -48,7 +48,10 @@ type Inheritance struct {
 
 // Entries returns all entries that have a part in the rule, those of broader sources too, in the order of objects and entries.
 func (rule *Rule) Entries() []Entry {
-	all := rule.From
+	all := slices.Clip(rule.From)
+	if len(rule.Inherited) == 0 && len(rule.BlockedBy) == 0 {
+		return all
+	}
 	for _, i := range rule.Inherited {
 		all = joined(all, i.From)
 	}
@@ -71,8 +74,11 @@ func (rule *Rule) EntriesFor(mode Mode) []Entry {
 // NoneServes reports whether the source is blocked and no mirror can ever serve what a mode names, because the only ones that sets
 // name cannot exist ([Scope.CannotExist]): whoever wrote that wants the pull refused (E5).
 func (rule *Rule) NoneServes(mode Mode) bool {
+	if !rule.Blocked {
+		return false
+	}
 	named := rule.NamedFor(mode)
-	return rule.Blocked && len(named) > 0 && !slices.ContainsFunc(named, func(m Mirror) bool { return !m.Location.CannotExist() })
+	return len(named) > 0 && !slices.ContainsFunc(named, func(m Mirror) bool { return !m.Location.CannotExist() })
 }
 
 // NamedFor returns the mirrors for references of a mode, or, where there are none, those for the other one.
@@ -131,24 +137,22 @@ func sameUse(a, b Mirror) bool {
 	return a.Location == b.Location && a.Modes == b.Modes
 }
 
-// sideBySide joins the mirrors for digests and those for tags (T7): where both are the same, each stands there once, for both.
+// sideBySide joins the mirrors for digests and those for tags (T7): where both are the same, each stands there once, for both. It takes the lists
+// over, and changes them.
 func sideBySide(digests, tags []Mirror) []Mirror {
-	all := make([]Mirror, 0, len(digests)+len(tags))
-	for _, m := range digests {
-		m.Modes = ByDigest
-		all = append(all, m)
-	}
 	if slices.EqualFunc(digests, tags, func(a, b Mirror) bool { return a.Location == b.Location }) {
-		for i := range all {
-			all[i].Modes, all[i].From = ByDigest|ByTag, joined(all[i].From, tags[i].From)
+		for i := range digests {
+			digests[i].Modes, digests[i].From = ByDigest|ByTag, joined(digests[i].From, tags[i].From)
 		}
-		return slices.Clip(all)
+		return digests
 	}
-	for _, m := range tags {
-		m.Modes = ByTag
-		all = append(all, m)
+	for i := range digests {
+		digests[i].Modes = ByDigest
 	}
-	return all
+	for i := range tags {
+		tags[i].Modes = ByTag
+	}
+	return append(digests, tags...)
 }
 
 // Input is all that rules depend on.

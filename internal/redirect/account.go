@@ -19,7 +19,7 @@ func (s *Server) Settle() { s.tries.Settle() }
 // open opens the account of a request.
 func (s *Server) open(r *http.Request, q question) *tries.Account {
 	return s.tries.Begin(tries.Request{
-		At: q.at, Method: r.Method, Kind: q.kind, Repository: q.image(), Object: q.object, Resolves: r.Method == http.MethodHead && q.kind == manifests, Entry: q.entry,
+		At: q.at, Method: r.Method, Kind: q.kind, Repository: q.image, Object: q.object, Resolves: r.Method == http.MethodHead && q.kind == manifests, Entry: q.entry,
 	})
 }
 
@@ -57,7 +57,7 @@ func (v verdict) breakOff() {
 
 // noteSource takes note of a request that the source was asked for.
 func (s *Server) noteSource(r *http.Request, q question, rules *Rules, way route.Route, v verdict) {
-	try := tries.Try{Repository: q.image(), At: q.at}
+	try := tries.Try{Repository: q.image, At: q.at}
 	v.describe(r, &try)
 	q.account.AtSource(try)
 	if way.Rule != nil {
@@ -68,7 +68,7 @@ func (s *Server) noteSource(r *http.Request, q question, rules *Rules, way route
 
 // noteRefused takes note of a request that is refused, by sets.
 func (s *Server) noteRefused(q question, way route.Route, message, by string) {
-	q.account.AtSource(tries.Try{Repository: q.image(), Outcome: accesslog.Refused, Took: time.Since(q.at)})
+	q.account.AtSource(tries.Try{Repository: q.image, Outcome: accesslog.Refused, Took: time.Since(q.at)})
 	q.account.Refused(message, by)
 	s.config.AtSource(way.Rule.Source, tries.Refused)
 }
@@ -76,7 +76,7 @@ func (s *Server) noteRefused(q question, way route.Route, message, by string) {
 // noteWatched takes note of a request that would be refused if no set were in shadow mode (V5), where containerd is sent to a place, or streamed from
 // there, and there are mirrors left that have not been asked.
 func (s *Server) noteWatched(q question, rules *Rules, to route.Target, left []route.Target) {
-	sources, sets := rules.watch.WouldRefuse(shadow.Request{Host: q.host, Repository: q.repository, Mode: q.mode(), To: to, Left: left})
+	sources, sets := rules.watch.WouldRefuse(shadow.Request{Host: q.host, Repository: q.repository, Mode: q.mode, To: to, Left: left})
 	if len(sources) == 0 || !s.config.AllowDefaultHost && q.isByDefaultHost(s.config.Keys()) {
 		return
 	}

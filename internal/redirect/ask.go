@@ -80,6 +80,9 @@ const maxWords = 200
 
 // words says on one line, and not a long one, what went wrong.
 func words(why string) string {
+	if why == "" {
+		return ""
+	}
 	ways := strings.Split(dialing.ReplaceAllString(why, ""), ", and ") // by TLS and without
 	text := strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {

@@ -35,8 +35,7 @@ func BenchmarkPulls(b *testing.B) {
 	s := newServer(b, fmt.Sprintf("D a: s.com/x -> %s/m\nT a: s.com/x -> %s/m", mirror.host, mirror.host))
 	server := httptest.NewServer(s)
 	defer server.Close()
-	runtime := client()
-	runtime.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	runtime := client(b)
 	var blob [requests - 2]string
 	for i := range blob {
 		blob[i] = "sha256:" + strings.Repeat(fmt.Sprint(i), 64)

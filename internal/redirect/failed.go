@@ -35,9 +35,9 @@ func (s *Server) refusal(q question, way route.Route, by string) string {
 		fmt.Fprintf(&text, " of set %s", by)
 	}
 	switch {
-	case way.Rule.NoneServes(q.mode()):
+	case way.Rule.NoneServes(q.mode):
 		text.WriteString(", and no mirror can serve it")
-	case len(way.Rule.MirrorsFor(q.mode())) == 0 && q.mode() == mirrors.ByTag:
+	case len(way.Rule.MirrorsFor(q.mode)) == 0 && q.mode == mirrors.ByTag:
 		text.WriteString("; it has no mirror for images by tag, which an ImageTagMirrorSet could name")
 	case len(way.Mirrors) == 0:
 		text.WriteString("; no mirror may be contacted")

@@ -72,7 +72,8 @@ func newServer(t testing.TB, sets string, insecure ...string) *Server {
 	return s
 }
 
-func setRules(t testing.TB, s *Server, sets string, insecure ...string) {
+// setRules has a redirector answer by the rules of sets, and returns them.
+func setRules(t testing.TB, s *Server, sets string, insecure ...string) []mirrors.Rule {
 	t.Helper()
 	parsed, err := mirrorstest.Parse(sets)
 	if err != nil {
@@ -90,6 +91,7 @@ func setRules(t testing.TB, s *Server, sets string, insecure ...string) {
 		}
 	}
 	s.SetRules(Rules{Digest: sets, Router: route.NewRouter(rules), Blockers: blockers})
+	return rules
 }
 
 // ask sends a request as containerd does, and returns status, Location and body.

@@ -250,7 +250,7 @@ func TestAMirrorThatContainerdComesBackFromFailsWhateverItAnsweredTheRedirector(
 		layer(c.repository, "0")
 		setRules(t, s, c.sets)
 		fails.Store(c.fails)
-		s.scout.memory.verdicts = make(map[string]verdict) // as after a moment
+		s.scout.memory.verdicts = make(map[asked]verdict) // as after a moment
 		o.tries = nil
 		layer(c.repository, "0")
 		layer(c.repository, "source")

@@ -26,12 +26,13 @@ const (
 type question struct {
 	element string
 	entry   route.Entry
-	// host is the registry as in image references.
-	host, repository string
+	// host is the registry as in image references, and image the repository there, HOST/REPOSITORY.
+	host, repository, image string
 	// kind is manifests or blobs.
 	kind string
-	// object is a digest, or a tag of one of the source's manifests.
+	// object is a digest, or a tag of one of the source's manifests; mode says which of the two.
 	object string
+	mode   mirrors.Mode
 	// at is when it was asked, and rules the digest of those that answer it.
 	at    time.Time
 	rules string
@@ -39,25 +40,9 @@ type question struct {
 	account *tries.Account
 }
 
-// image returns the repository that is asked for, as in image references.
-func (q question) image() string {
-	return q.host + "/" + q.repository
-}
-
-// digest returns "" for a tag.
+// digest is the object, where that is one.
 func (q question) digest() digest.Digest {
-	if d := digest.Digest(q.object); d.Validate() == nil {
-		return d
-	}
-	return ""
-}
-
-// mode tells how the image is named.
-func (q question) mode() mirrors.Mode {
-	if q.digest() == "" {
-		return mirrors.ByTag
-	}
-	return mirrors.ByDigest
+	return digest.Digest(q.object)
 }
 
 // isByDefaultHost reports whether the one who asks has read the hosts.toml of all registries that have none of their own.
@@ -78,16 +63,18 @@ func parse(r *http.Request) (q question, ok bool) {
 		return q, false
 	}
 	q = question{element: element, entry: entry, host: r.URL.Query().Get("ns"), repository: strings.Join(parts[:n-2], "/"), kind: parts[n-2], object: parts[n-1]}
+	q.image = q.host + "/" + q.repository
 	if !q.entry.IsValid() {
 		return q, false
 	}
-	separator := "@"
-	if q.mode() == mirrors.ByTag {
-		separator = ":"
-		if q.kind != manifests {
-			return q, false
-		}
+	separator := ":"
+	q.mode = mirrors.ByTag
+	if strings.Contains(q.object, ":") { // as no tag does
+		separator = "@"
+		q.mode = mirrors.ByDigest
+	} else if q.kind != manifests {
+		return q, false
 	}
-	ref, err := mirrors.ParseReference(q.image() + separator + q.object)
-	return q, err == nil && !strings.Contains(q.host, "/") && ref.Name == q.image() && ref.Suffix == separator+q.object
+	ref, err := mirrors.ParseReference(q.image + separator + q.object)
+	return q, err == nil && !strings.Contains(q.host, "/") && ref.Name == q.image && ref.Suffix == separator+q.object
 }

@@ -169,7 +169,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) Result {
 		message := s.refusal(q, way, by)
 		s.noteFailed(r, q, "", message)
 		s.noteRefused(q, way, message, by)
-		s.config.Log.V(1).Info("Refused", "image", q.image(), "object", q.object, "why", message)
+		s.config.Log.V(1).Info("Refused", "image", q.image, "object", q.object, "why", message)
 		fail(w, http.StatusForbidden, "DENIED", message)
 		return Refused
 	case way.Source.Insecure:
@@ -204,10 +204,10 @@ func isOpen(q question, rule *mirrors.Rule, keys []route.Key) bool {
 // route returns the way to what is asked for, and how many mirrors the rule names for it. Behind the mirrors for digests stand those that a tag of the repository was found at
 // (T10): what a tag names has to come from there.
 func (s *Server) route(router *route.Router, q question) (way route.Route, named int) {
-	way = router.Route(q.host, q.repository, q.mode())
+	way = router.Route(q.host, q.repository, q.mode)
 	named = len(way.Mirrors)
-	found := s.finds.Of(q.image())
-	if q.mode() == mirrors.ByTag || len(found) == 0 {
+	found := s.finds.Of(q.image)
+	if q.mode == mirrors.ByTag || len(found) == 0 {
 		return way, named
 	}
 	byTag := router.Route(q.host, q.repository, mirrors.ByTag)
@@ -221,8 +221,8 @@ func (s *Server) route(router *route.Router, q question) (way route.Route, named
 
 // noteFind takes note of where a tag was found.
 func (s *Server) noteFind(q question, mirror route.Target) {
-	if q.mode() == mirrors.ByTag {
-		s.finds.Note(q.image(), mirror)
+	if q.mode == mirrors.ByTag {
+		s.finds.Note(q.image, mirror)
 	}
 }
 

@@ -24,10 +24,6 @@ import (
 )
 
 const (
-	// chunk is what is passed on at a time, in bytes, and linger how long it may take to come in. Each write wakes containerd, which costs
-	// more than to copy what is written.
-	chunk  = 256 << 10
-	linger = 50 * time.Millisecond
 	// lastDeadline is the deadline of the last mirror of a blocked source: a little less than containerd itself waits.
 	lastDeadline = 25 * time.Second
 	// maxBuffered bounds the manifests that are held in memory at once, to be checked before they are passed on.
@@ -130,7 +126,7 @@ func (s *relay) serveMirror(w http.ResponseWriter, r *http.Request, q question, 
 			return verdict{silent: true, why: silentFor(patience)}
 		}
 	}
-	isManifest := q.kind == manifests && q.mode() == mirrors.ByDigest
+	isManifest := q.kind == manifests && q.mode == mirrors.ByDigest
 	if isManifest {
 		r = r.Clone(r.Context())
 		r.Method = http.MethodGet
@@ -227,53 +223,4 @@ func (s *relay) serveSource(w http.ResponseWriter, r *http.Request, q question, 
 		return answered(resp.StatusCode)
 	}
 	return s.pass(w, r, resp)
-}
-
-// passHeaders passes on what containerd looks at.
-func passHeaders(w http.ResponseWriter, resp *http.Response) {
-	for _, header := range []string{"Accept-Ranges", "Content-Length", "Content-Range", "Content-Type", "Docker-Content-Digest"} {
-		if values := resp.Header[header]; values != nil {
-			w.Header()[header] = values
-		}
-	}
-	w.WriteHeader(resp.StatusCode)
-}
-
-// pass passes a response on as it comes. One that breaks off must not look like a whole one: whoever gets the verdict has to see to that.
-func (s *relay) pass(w http.ResponseWriter, r *http.Request, resp *http.Response) verdict {
-	passHeaders(w, resp)
-	v := verdict{ok: true, answer: accesslog.Served, answered: time.Now()}
-	control := http.NewResponseController(w)
-	buffer := make([]byte, chunk)
-	for {
-		n, err := fill(buffer, resp.Body)
-		if n > 0 {
-			_ = control.SetWriteDeadline(time.Now().Add(s.stalled)) // if it cannot be set, the server's own is nearer
-			written, failed := w.Write(buffer[:n])
-			v.bytes += int64(written)
-			if failed != nil {
-				return v.leftOff()
-			}
-		}
-		switch {
-		case errors.Is(err, io.EOF):
-			return v
-		case r.Context().Err() != nil:
-			return v.leftOff()
-		case err != nil:
-			v.answer, v.why = accesslog.Error, "it broke off: "+err.Error()
-			return v
-		}
-	}
-}
-
-// fill reads until there is no room for a further record, or until what there is has lingered.
-func fill(buffer []byte, from io.Reader) (n int, err error) {
-	began := time.Now()
-	for err == nil && (n == 0 || len(buffer)-n >= upstream.Record && time.Since(began) < linger) {
-		var more int
-		more, err = from.Read(buffer[n:])
-		n += more
-	}
-	return n, err
 }

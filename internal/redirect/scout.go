@@ -71,7 +71,7 @@ func newScout(refuses func(to *url.URL) bool, roots func() *x509.CertPool) *scou
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 		deadline: deadline,
-		memory:   memory{verdicts: make(map[string]verdict)},
+		memory:   memory{verdicts: make(map[asked]verdict)},
 		slots:    make(map[string]chan struct{}),
 	}
 	s.silences = silences{answers: s.answers, silent: make(map[string]*silence), checking: make(map[string]bool)}
@@ -80,7 +80,7 @@ func newScout(refuses func(to *url.URL) bool, roots func() *x509.CertPool) *scou
 
 // ask returns whether a mirror has what is asked for, as far as can be told without credentials.
 func (s *scout) ask(r *http.Request, q question, mirror route.Target) verdict {
-	if v, ok := s.memory.recall(q, mirror); ok && !v.silent && (v.ok || q.mode() == mirrors.ByDigest) {
+	if v, ok := s.memory.recall(q, mirror); ok && !v.silent && (v.ok || q.mode == mirrors.ByDigest) {
 		return v // of a tag that a mirror lacks, not even this: it may have been pushed a moment ago
 	}
 	if v, ok := s.memory.distrusts(q, mirror); ok {
@@ -155,7 +155,7 @@ func (s *scout) slot(host string) chan struct{} {
 // request asks for a manifest whole, because only its content tells whether it is the one; of a blob, containerd sees that
 // for itself, and what a tag names nobody knows but the mirror (T12).
 func (s *scout) request(ctx context.Context, q question, mirror route.Target, accept []string) verdict {
-	method, isManifest := http.MethodHead, q.kind == manifests && q.mode() == mirrors.ByDigest
+	method, isManifest := http.MethodHead, q.kind == manifests && q.mode == mirrors.ByDigest
 	if isManifest {
 		method = http.MethodGet
 	}

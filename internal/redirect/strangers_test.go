@@ -29,7 +29,7 @@ func listening(t *testing.T, key route.Key, sets string) *Server {
 }
 
 // listenFor has a redirector listen for as long as the test runs.
-func listenFor(t *testing.T, s *Server) {
+func listenFor(t testing.TB, s *Server) {
 	t.Helper()
 	l, err := s.Listen(t.Context())
 	if err != nil {

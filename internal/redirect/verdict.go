@@ -6,6 +6,7 @@ package redirect
 import (
 	"cmp"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -90,11 +91,14 @@ func unsure(code int) verdict {
 // memory is what was found out about mirrors a moment ago.
 type memory struct {
 	mu       sync.Mutex
-	verdicts map[string]verdict
+	verdicts map[asked]verdict
 }
 
-func key(q question, mirror route.Target) string {
-	return q.kind + " " + name(mirror) + "@" + q.object
+// asked is what a verdict is about: an object of a kind, in a repository of a mirror.
+type asked struct{ kind, host, repository, object string }
+
+func about(q question, mirror route.Target) asked {
+	return asked{q.kind, mirror.Host, mirror.Repository, q.object}
 }
 
 // anyBlob stands for all blobs of a repository.
@@ -115,14 +119,16 @@ func (m *memory) rememberFor(d time.Duration, q question, mirror route.Target, v
 	if len(m.verdicts) >= maxVerdicts {
 		clear(m.verdicts)
 	}
-	m.verdicts[key(q, mirror)] = v
+	of := about(q, mirror)
+	of.kind, of.object = strings.Clone(of.kind), strings.Clone(of.object) // and not parts of a whole request
+	m.verdicts[of] = v
 }
 
 // recall returns what was remembered about a mirror.
 func (m *memory) recall(q question, mirror route.Target) (verdict, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	v, ok := m.verdicts[key(q, mirror)]
+	v, ok := m.verdicts[about(q, mirror)]
 	return v, ok && time.Now().Before(v.until)
 }
 

@@ -6,6 +6,7 @@
 package e2e
 
 import (
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -25,6 +26,16 @@ func stopCluster(c *cluster.Cluster) {
 	Expect(err).NotTo(HaveOccurred())
 	Expect(os.WriteFile(filepath.Join(records, filepath.Base(c.Dir())), record, 0o600)).To(Succeed())
 	Expect(c.Stop()).To(Succeed())
+}
+
+// managerGot tells whether the manager has got an object, by its name.
+func (m *operator) managerGot(name string) bool {
+	GinkgoHelper()
+	requests, err := rights.Read(m.AuditLog())
+	Expect(err).NotTo(HaveOccurred())
+	return slices.ContainsFunc(requests, func(r rights.Request) bool {
+		return r.User.Name == "system:serviceaccount:"+namespace+":mirrorset-manager" && r.Verb == "get" && r.Object.Name == name && r.Status.Code == http.StatusOK
+	})
 }
 
 // recorded returns all that was kept, by whichever process.

@@ -34,6 +34,11 @@ var _ = Describe("taking Mirrorset away", func() {
 		for _, name := range []string{"proxies", "apiservers"} {
 			s.kubectl(ctx, "wait", "--for=create", kubectlTimeout, "crd/"+name+".config.openshift.io")
 		}
+		// By this change, it looks at all once more, and finds them.
+		s.kubectl(ctx, "patch", "daemonset", "-n", namespace, "mirrorset-agent", "--type=merge", "-p", `{"spec": {"minReadySeconds": 1}}`)
+		for _, name := range []string{"proxies", "apiservers"} {
+			Eventually(s.managerGot).WithArguments(name + ".config.openshift.io").WithContext(ctx).WithTimeout(convergeTimeout).Should(BeTrue())
+		}
 		Expect(s.forbidden(ctx)).To(BeEmpty())
 		started := time.Now()
 		out := run(s.shell(ctx, "kubectl mirrors uninstall --yes"))

@@ -10,12 +10,15 @@ import (
 	"sort"
 )
 
-// Merge joins the mirror lists of one source into one that keeps the order of every list (M1). Free places go by
+// Merge joins the mirror lists of one source, each of different mirrors, into one that keeps the order of every list (M1). Free places go by
 // first appearance (M2). Lists that contradict each other make groups of mirrors, each a strongly connected component,
 // that fall back to first appearance among themselves and are returned as conflicts (M3). The source, where a list names
 // it, takes part like any mirror; behind the lists that do not name it, it stands implicitly, which yields to whatever
 // was said explicitly (M4).
 func Merge[T comparable](source T, lists [][]T) (merged []T, conflicts [][]T) {
+	if len(lists) == 1 {
+		return lists[0], nil
+	}
 	g := newGraph(lists)
 	g.addImplicitSource(source, lists)
 	groups := g.components()

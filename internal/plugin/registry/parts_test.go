@@ -194,7 +194,7 @@ func TestWhatHeadLeavesOpenOfALayerIsAskedWithGet(t *testing.T) {
 		{"one that hangs", func(_ http.ResponseWriter, r *http.Request) bool {
 			<-r.Context().Done()
 			return true
-		}, registry.Incomplete, "(no answer within 300ms)", 2 * timeout},
+		}, registry.Incomplete, "(no answer within 2s)", 2 * timeout},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			m, x := plugintest.NewMirror(t), plugintest.NewIndex(t, "linux/amd64", "linux/arm64", "linux/s390x")

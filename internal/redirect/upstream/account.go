@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"net"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -78,6 +79,8 @@ type attempt struct {
 	registry, repository string
 	// at is the address of the registry that answered last; the zero value before that, and where a proxy is connected to.
 	at netip.Addr
+	// conn is the connection of the last request; nil where a proxy carried it.
+	conn net.Conn
 	// renewed says that the token is a new one, so that another one would not help.
 	renewed bool
 	// sent says that the registry was sent the login, or a token, and wantsPassword that it asked for Basic last.

@@ -68,6 +68,7 @@ type leaveKey struct{}
 // admit looks at a request before it is sent, and notes where the registry answers. One that a proxy of the node's carries is connected to at the
 // proxy.
 func (r *reach) admit(req *http.Request, try *attempt) (*http.Request, error) {
+	try.conn = nil
 	proxy, err := http.ProxyFromEnvironment(req)
 	if err != nil {
 		return nil, err
@@ -81,6 +82,7 @@ func (r *reach) admit(req *http.Request, try *attempt) (*http.Request, error) {
 	}
 	l := leave{anywhere: isOwn && !try.at.IsValid(), from: try.at} // at first, the registry is wherever the rules have it
 	ctx := httptrace.WithClientTrace(context.WithValue(req.Context(), leaveKey{}, l), &httptrace.ClientTrace{GotConn: func(c httptrace.GotConnInfo) {
+		try.conn = c.Conn
 		to, err := netip.ParseAddrPort(c.Conn.RemoteAddr().String())
 		switch {
 		case err != nil || !l.anywhere && !MayLead(l.from, to.Addr()): // it was made for another attempt

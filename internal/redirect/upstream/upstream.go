@@ -11,7 +11,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"sync"
@@ -76,7 +75,7 @@ func (p *Pool) Keep(granted grants.Grants) {
 }
 
 // Open asks over TLS, and an insecure registry over plain HTTP where that fails; the way that worked last is tried first. The body of the
-// answer ends with an error if it stands still, and has to be closed. An answer that the login does not suffice is a [*Refused]. No
+// answer is a [*Stream], which has to be closed. An answer that the login does not suffice is a [*Refused]. No
 // error holds a login, a token or the query of a URL.
 func (p *Pool) Open(ctx context.Context, r Request) (*http.Response, error) {
 	select {
@@ -85,10 +84,10 @@ func (p *Pool) Open(ctx context.Context, r Request) (*http.Response, error) {
 		return nil, ErrBusy
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
-	body := &stream{whole: r.Whole, end: sync.OnceFunc(func() { cancel(nil); <-p.streams }), timer: time.AfterFunc(r.Patience, func() { cancel(ErrSilent) })}
+	body := &Stream{ctx: ctx, whole: r.Whole, end: sync.OnceFunc(func() { cancel(nil); <-p.streams }), timer: time.AfterFunc(r.Patience, func() { cancel(ErrSilent) })}
 	resp, err := p.clients.to(place{r.Target.Host, r.Target.Insecure}, r.TLS).open(ctx, r)
 	if err == nil {
-		body.from, resp.Body = resp.Body, body
+		body.are(resp)
 		return resp, nil
 	}
 	_ = body.Close() // it has nothing to close yet
@@ -120,29 +119,4 @@ func (c *client) open(ctx context.Context, r Request) (*http.Response, error) {
 		failed = append(failed, err)
 	}
 	return nil, join(failed)
-}
-
-// stream is the body of a response that ends if it stands still.
-type stream struct {
-	from  io.ReadCloser
-	whole bool
-	timer *time.Timer
-	end   func()
-}
-
-func (s *stream) Read(p []byte) (int, error) {
-	if !s.whole {
-		s.timer.Reset(Stalled)
-	}
-	return s.from.Read(p)
-}
-
-// Close ends the request as well.
-func (s *stream) Close() error {
-	s.timer.Stop()
-	defer s.end()
-	if s.from != nil {
-		return s.from.Close()
-	}
-	return nil
 }

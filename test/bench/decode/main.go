@@ -30,7 +30,6 @@ func read(name string) error {
 		return err
 	}
 	documents := utilyaml.NewYAMLReader(bufio.NewReader(file))
-	var sets []configv1.ImageDigestMirrorSet
 	for {
 		text, err := documents.Read()
 		if errors.Is(err, io.EOF) {
@@ -43,6 +42,5 @@ func read(name string) error {
 		if err := yaml.UnmarshalStrict(text, &set); err != nil {
 			return err
 		}
-		sets = append(sets, set)
 	}
 }

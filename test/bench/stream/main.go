@@ -3,8 +3,9 @@
 
 //go:build linux
 
-// Command stream measures what it costs that the redirector streams a layer from a mirror with a login and an authority of its own: a real
-// containerd pulls the image by way of the real agent, and in turns straight from the mirror. It wants root.
+// Command stream measures what it costs that the redirector streams a layer: a reader that keeps nothing fetches the layer by way of the real agent,
+// and in turns straight from the mirror, over TLS and without. It prints the rates as Go's benchmarks are printed. With -containerd, a real containerd
+// pulls an image of that layer either way, over TLS and with a login. It wants root.
 //
 // All of it runs in a PID, a mount and a network namespace of its own, and writes to memory that belongs to these. With them the kernel
 // ends every process and removes every file, however this program ends.
@@ -30,9 +31,10 @@ const registryName = "registry"
 
 // options are what somebody may choose.
 type options struct {
-	bin   string // the folder of the programs
-	layer int64  // in bytes
-	runs  int    // of each way
+	bin        string // the folder of the programs
+	layer      int64  // in bytes
+	runs       int    // of each way
+	containerd bool   // pulls
 }
 
 func main() {
@@ -51,9 +53,10 @@ func run(ctx context.Context, args []string) error {
 	}
 	args, entered := enclosure.Entered(args)
 	flags := flag.NewFlagSet("bench-stream", flag.ExitOnError)
-	bin := flags.String("bin", "bin", "folder with agent, k8s/containerd")
+	bin := flags.String("bin", "bin", "folder with agent, and k8s/containerd where that pulls")
 	layer := flags.String("layer", "1Gi", "size of the layer, as Kubernetes writes quantities")
 	runs := flags.Int("runs", 10, "how often each way is taken")
+	containerd := flags.Bool("containerd", false, "have containerd pull an image")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -61,12 +64,15 @@ func run(ctx context.Context, args []string) error {
 	if err != nil || size.Value() < tarSize || *runs < 1 {
 		return fmt.Errorf("-layer %s, -runs %d: want at least %d bytes, and one run", *layer, *runs, tarSize)
 	}
-	o := options{layer: size.Value(), runs: *runs}
+	o := options{layer: size.Value(), runs: *runs, containerd: *containerd}
 	if o.bin, err = filepath.Abs(*bin); err != nil {
 		return err
 	}
-	if entered {
+	switch {
+	case !entered:
+		return enclosure.Enter(ctx, "-bin", o.bin, "-layer", strconv.FormatInt(o.layer, 10), "-runs", strconv.Itoa(o.runs), "-containerd="+strconv.FormatBool(o.containerd))
+	case o.containerd:
 		return bench(ctx, o)
 	}
-	return enclosure.Enter(ctx, "-bin", o.bin, "-layer", strconv.FormatInt(o.layer, 10), "-runs", strconv.Itoa(o.runs))
+	return rates(ctx, o)
 }

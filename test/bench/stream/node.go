@@ -21,6 +21,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"google.golang.org/grpc"
@@ -30,6 +31,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/grants/onhost"
 	"github.com/mirrorset/mirrorset/internal/hostfile"
 	"github.com/mirrorset/mirrorset/internal/kinds"
+	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/mirrors/mirrorstest"
 	"github.com/mirrorset/mirrorset/internal/payload"
 	"github.com/mirrorset/mirrorset/internal/registriesconf"
@@ -45,11 +47,14 @@ const (
 	mirrorCert = enclosure.Memory + "/mirror.pem"
 	authority  = enclosure.Memory + "/authority.pem"
 	socket     = enclosure.Memory + "/containerd/containerd.sock"
-	imageFile  = enclosure.Memory + "/digest" // the image's, once the mirror is there
+	imageFile  = enclosure.Memory + "/digests" // the image's and the layer's, once the mirror is there
 )
 
-// source is what the image is named by where it is streamed. Nobody could pull it from there.
-const source = "source.example"
+// These are what the image is named by where it is streamed: over TLS, and without. Nobody could pull it from there.
+const (
+	source      = "source.example"
+	plainSource = "plain.example"
+)
 
 // patience is how long a program may take to come up, on a busy machine.
 const patience = time.Minute
@@ -71,8 +76,9 @@ const noAPIServer = `{"apiVersion": "v1", "kind": "Config", "current-context": "
 // node is a machine that pulls, and the mirror that it pulls from.
 type node struct {
 	programs map[string]*program
-	images   criv1.ImageServiceClient
+	images   criv1.ImageServiceClient // nil without containerd
 	digest   string
+	layer    string // the digest of that
 }
 
 // startNode starts all programs, and returns when an image can be pulled either way.
@@ -81,29 +87,28 @@ func startNode(ctx context.Context, o options) (*node, error) {
 	if err := writeFiles(); err != nil {
 		return nil, err
 	}
-	for name, command := range map[string][]string{
+	commands := map[string][]string{
 		registryName: {"/proc/self/exe", registryName, mirrorCert, strconv.FormatInt(o.layer, 10)},
-		"containerd": {o.bin + "/k8s/containerd", "--config", configFile},
 		"agent":      {o.bin + "/agent", "--host-root", root, "--node-name", "bench", "--namespace", "bench", "--containerd-certs-dir", certsDir},
-	} {
+	}
+	if o.containerd {
+		commands["containerd"] = []string{o.bin + "/k8s/containerd", "--config", configFile}
+	}
+	for name, command := range commands {
 		p, err := start(name, command)
 		if err != nil {
 			return nil, err
 		}
 		n.programs[name] = p
 	}
-	connection, err := grpc.NewClient("unix://"+socket, grpc.WithTransportCredentials(insecure.NewCredentials()))
-	if err != nil {
-		return nil, err
+	if o.containerd {
+		if err := n.awaitContainerd(ctx); err != nil {
+			return nil, err
+		}
 	}
-	n.images = criv1.NewImageServiceClient(connection)
 	return n, errors.Join(
-		n.await(ctx, "containerd", func() error {
-			_, err := n.images.ListImages(ctx, &criv1.ListImagesRequest{})
-			return err
-		}),
 		n.await(ctx, "agent", func() error {
-			_, err := os.Stat(filepath.Join(certsDir, source, "hosts.toml"))
+			_, err := os.Stat(hostsFile(source))
 			return err
 		}),
 		n.await(ctx, registryName, func() error {
@@ -111,7 +116,7 @@ func startNode(ctx context.Context, o options) (*node, error) {
 			if err != nil {
 				return err
 			}
-			n.digest = string(text)
+			n.digest, n.layer, _ = strings.Cut(string(text), " ")
 			connection, err := net.Dial("tcp", mirrorHost)
 			if err != nil {
 				return err
@@ -120,17 +125,33 @@ func startNode(ctx context.Context, o options) (*node, error) {
 		}))
 }
 
+// awaitContainerd waits until containerd answers.
+func (n *node) awaitContainerd(ctx context.Context) error {
+	connection, err := grpc.NewClient("unix://"+socket, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		return err
+	}
+	n.images = criv1.NewImageServiceClient(connection)
+	return n.await(ctx, "containerd", func() error {
+		_, err := n.images.ListImages(ctx, &criv1.ListImagesRequest{})
+		return err
+	})
+}
+
+// hostsFile is what containerd reads of a registry.
+func hostsFile(registry string) string { return filepath.Join(certsDir, registry, "hosts.toml") }
+
 // writeFiles writes what an administrator gives containerd for a mirror, and what an agent has left on the node.
 func writeFiles() error {
 	certificate, key, err := newCertificate()
 	if err != nil {
 		return err
 	}
-	sets, err := mirrorstest.Parse("bench: " + source + " -> " + mirrorHost + "/copy [Never]")
+	sets, err := mirrorstest.Parse("bench: " + source + " -> " + mirrorHost + "/copy [Never]\nbench: " + plainSource + " -> " + plainHost + "/copy [Never]")
 	if err != nil {
 		return err
 	}
-	text, err := registriesconf.Encode(kinds.Merge(sets, nil).Rules)
+	text, err := registriesconf.Encode(kinds.Merge(sets, []mirrors.Scope{plainHost}).Rules)
 	if err != nil {
 		return err
 	}
@@ -141,8 +162,8 @@ func writeFiles() error {
 	failed := []error{}
 	for name, text := range map[string]string{
 		mirrorCert: string(certificate) + string(key), authority: string(certificate), kubeconfig: noAPIServer, configFile: containerdConfig,
-		certsDir + "/" + mirrorHost + "/hosts.toml": fmt.Sprintf("[host.\"https://%s\"]\nca = %q\n", mirrorHost, authority),
-		root + "/" + payload.HostPath:               string(state),
+		hostsFile(mirrorHost):         fmt.Sprintf("[host.\"https://%s\"]\nca = %q\n", mirrorHost, authority),
+		root + "/" + payload.HostPath: string(state),
 	} {
 		failed = append(failed, os.MkdirAll(filepath.Dir(name), 0o755), os.WriteFile(name, []byte(text), 0o600))
 	}

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"strconv"
@@ -24,14 +25,15 @@ import (
 // The mirror. Its address is from the range for examples, and is in the namespaces only.
 const (
 	mirrorIP   = "198.51.100.1"
-	mirrorHost = mirrorIP + ":5000"
+	mirrorHost = mirrorIP + ":5000" // over TLS, with a login
+	plainHost  = mirrorIP + ":5001" // without either
 	repository = "copy/layer"
 	user       = "bench"
 	password   = "not-a-secret"
 )
 
-// serveRegistry is the mirror: a registry over TLS, with a certificate in the file that is the first argument, that serves the image whose
-// layer has as many bytes as the second one says to those who have the login.
+// serveRegistry is the mirror: a registry that serves the image whose layer has as many bytes as the second argument says. Over TLS, with a
+// certificate in the file that is the first argument, it wants the login.
 func serveRegistry(args []string) error {
 	size, err := strconv.ParseInt(args[1], 10, 64)
 	if err != nil {
@@ -46,18 +48,26 @@ func serveRegistry(args []string) error {
 		return err
 	}
 	server := &http.Server{
-		Addr: mirrorHost, Handler: image, ReadHeaderTimeout: time.Minute,
+		Addr: mirrorHost, Handler: forThoseWithTheLogin(image), ReadHeaderTimeout: time.Minute,
 		TLSConfig: &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12},
 	}
-	if err := os.WriteFile(imageFile, []byte(image.digest), 0o600); err != nil {
+	plain, err := net.Listen("tcp", plainHost)
+	if err != nil {
 		return err
 	}
-	return server.ListenAndServeTLS("", "")
+	if err := os.WriteFile(imageFile, []byte(image.digest+" "+image.layer), 0o600); err != nil {
+		return err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- (&http.Server{Handler: image, ReadHeaderTimeout: time.Minute}).Serve(plain) }()
+	go func() { ended <- server.ListenAndServeTLS("", "") }()
+	return <-ended
 }
 
 // image is one of a single layer, by what its parts are asked for with.
 type image struct {
 	digest digest.Digest // of the manifest
+	layer  digest.Digest
 	parts  map[string]func() io.ReadSeeker
 	types  map[string]string
 }
@@ -80,7 +90,7 @@ func newImage(size int64) (*image, error) {
 		"config": descriptor{configType, digest.FromBytes(config), int64(len(config))},
 		"layers": []descriptor{{layerType, of, size}},
 	})
-	i := &image{digest: digest.FromBytes(manifest)}
+	i := &image{digest: digest.FromBytes(manifest), layer: of}
 	at := func(kind string, d digest.Digest) string { return "/v2/" + repository + "/" + kind + "/" + d.String() }
 	i.parts = map[string]func() io.ReadSeeker{
 		at("manifests", i.digest):             func() io.ReadSeeker { return bytes.NewReader(manifest) },
@@ -91,13 +101,20 @@ func newImage(size int64) (*image, error) {
 	return i, err
 }
 
-// ServeHTTP answers those who have the login.
+// forThoseWithTheLogin has a handler answer nobody else.
+func forThoseWithTheLogin(handler http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if name, secret, _ := r.BasicAuth(); name != user || secret != password {
+			w.Header().Set("WWW-Authenticate", `Basic realm="bench"`)
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		handler.ServeHTTP(w, r)
+	})
+}
+
+// ServeHTTP answers with a part of the image.
 func (i *image) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if name, secret, _ := r.BasicAuth(); name != user || secret != password {
-		w.Header().Set("WWW-Authenticate", `Basic realm="bench"`)
-		w.WriteHeader(http.StatusUnauthorized)
-		return
-	}
 	part := i.parts[r.URL.Path]
 	if part == nil {
 		http.NotFound(w, r)
