@@ -83,7 +83,7 @@ func TestKeysThatAreThereTwiceAreWarnedOf(t *testing.T) {
 
 // JSON has them as one key.
 func TestANumberAndItsTextAreOneKey(t *testing.T) {
-	for _, keys := range []string{`{1: x, "1": y}`, `{"1": x, 1: y}`} {
+	for _, keys := range []string{`{1: one, "1": two}`, `{"1": one, 1: two}`} {
 		r := run(t, strings.Replace(setA, "name: a", "name: a\n  annotations: "+keys, 1), "render", "-f", "-").MustSucceed(t)
 		if want := `"1" is there for the second time`; !strings.Contains(r.Stderr, want) {
 			t.Errorf("%s: stderr %q, want %q", keys, r.Stderr, want)
