@@ -252,7 +252,7 @@ func (s settings) options() (ctrl.Options, error) {
 			},
 		},
 		// Only these objects may be read, and no others of their kinds are needed.
-		Cache: cache.Options{NewInformer: rewatch.NewInformer, ByObject: map[client.Object]cache.ByObject{
+		Cache: cache.Options{NewInformer: rewatch.NewInformer, DefaultTransform: controller.Slim, ByObject: map[client.Object]cache.ByObject{
 			&corev1.ConfigMap{}: {
 				Namespaces: map[string]cache.Config{s.namespace: {}},
 				Field:      fields.OneTermEqualSelector("metadata.name", payload.ConfigMapName),

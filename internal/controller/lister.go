@@ -90,7 +90,9 @@ func (l *lister) listAll(ctx context.Context) ([]kinds.Set, error) {
 		byKind[i], err = kind.FromList(list)
 		return err
 	})
-	return slices.Concat(byKind...), err
+	sets := slices.Concat(byKind...)
+	slimListed(sets)
+	return sets, err
 }
 
 // look reads the CRDs.

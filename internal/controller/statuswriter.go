@@ -150,15 +150,12 @@ func setChanged(e event.UpdateEvent) bool {
 // The set is looked at again then.
 func statusTaken(e event.UpdateEvent) bool {
 	before, after := e.ObjectOld.GetManagedFields(), e.ObjectNew.GetManagedFields()
-	isOurs := func(f metav1.ManagedFieldsEntry) bool {
-		return f.Subresource == "status" && f.Manager == payload.FieldManager
-	}
-	if slices.ContainsFunc(before, isOurs) && !slices.ContainsFunc(after, isOurs) {
+	if slices.ContainsFunc(before, isOurStatus) && !slices.ContainsFunc(after, isOurStatus) {
 		return true
 	}
 	return slices.ContainsFunc(after, func(f metav1.ManagedFieldsEntry) bool {
 		isKnown := func(b metav1.ManagedFieldsEntry) bool { return equality.Semantic.DeepEqual(b, f) }
-		return f.Subresource == "status" && !isOurs(f) && !slices.ContainsFunc(before, isKnown)
+		return isOfStatus(f) && !isOurStatus(f) && !slices.ContainsFunc(before, isKnown)
 	})
 }
 
