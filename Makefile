@@ -264,18 +264,20 @@ offer: ## Have CatalogSources that follow the catalog's latest image see CATALOG
 PROCS ?= 4
 GINKGO := go run github.com/onsi/ginkgo/v2/ginkgo
 
+TEST_PROGRAMS := build control-plane $(HELM) $(KUSTOMIZE) $(addprefix $(BIN)/olm/,opm scorecard-test)
+
 .PHONY: test
-test: build control-plane $(HELM) $(KUSTOMIZE) $(addprefix $(BIN)/olm/,opm scorecard-test) ## Run all tests that need no root, on a real kube-apiserver where they need one.
+test: $(TEST_PROGRAMS) ## Run all tests that need no root, on a real kube-apiserver where they need one.
 	@$(MAKE) --no-print-directory test-packages test-modules test-integration
 
 # The parts of test, one after the other: the specs of the last one have deadlines, which compilers beside them would use up.
 .PHONY: test-packages
-test-packages:
+test-packages: $(TEST_PROGRAMS)
 	go test $(PACKAGES)
 	go test -count 1 -timeout 20m $(filter-out %/test/integration,$(TEST_PACKAGES)) # they run the programs in bin/, which Go's cache of results does not see
 
 .PHONY: test-modules
-test-modules:
+test-modules: $(TEST_PROGRAMS)
 	cd test/cluster/runtime && go test -count 1 ./... # containerd's own reader judges our hosts.toml
 	cd test/prometheus && go test -count 1 ./... # and Prometheus our alerts and the dashboard
 	cd test/helm && go test -count 1 ./... # and Helm and kustomize each other
@@ -286,7 +288,7 @@ test-modules:
 
 # Each process has a control plane to itself.
 .PHONY: test-integration
-test-integration:
+test-integration: $(TEST_PROGRAMS)
 	$(GINKGO) -procs $(PROCS) -randomize-all -timeout 30m ./test/integration
 
 # The oldest Kubernetes that is supported, as setup-envtest names it.
