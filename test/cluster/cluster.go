@@ -8,7 +8,7 @@
 //
 // The processes are in a PID namespace and a mount namespace of the node's own, where /etc/containers, /etc/containerd,
 // /var/lib/mirrorset and the like are folders below [Cluster.Path], and whatever else is written to /etc or /var/lib goes to
-// memory. They share the machine's network, so that a registry that a test serves on 127.0.0.1 is there for containerd, for
+// memory. They share the network of whoever calls [Start], so that a registry that a test serves on 127.0.0.1 is there for containerd, for
 // Podman on the node and for Pods with hostNetwork too. Pods with a network of their own reach the node and the Service
 // kubernetes, and nothing else: there is no kube-proxy, no DNS and no forwarding, so that no packet leaves the machine and no
 // rule of its firewall is touched.

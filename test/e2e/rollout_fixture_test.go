@@ -29,7 +29,7 @@ const (
 	canaryLabel = "mirrorset.test/canary"
 	// soak is how long canaries try a change.
 	soak = 3 * time.Second
-	// redirectorPort is not the one that the agent of the shared node has, as all nodes share the machine's network.
+	// redirectorPort is not the one that the agent of the shared node has, as all nodes of a process share its network.
 	redirectorPort = "1289"
 )
 
