@@ -72,7 +72,7 @@ func (s *Set) scopesWithMirrors(written []string) map[Scope]bool {
 	used, index := make(map[Scope]bool), NewIndex(scopes)
 	for i := range s.Entries {
 		for _, m := range s.Entries[i].Mirrors {
-			for in := index.find(Scope(m)); in != nil && !used[in.Source]; in = index.Enclosing(in.Source) {
+			for in := index.Find(Scope(m)); in != nil && !used[in.Source]; in = index.Enclosing(in.Source) {
 				used[in.Source] = true
 			}
 		}
@@ -86,7 +86,7 @@ func (m *merger) mark(s statement, insecure *Index) {
 		return
 	}
 	for _, location := range s.mirrors {
-		if location != s.source && insecure.find(location) != nil {
+		if location != s.source && insecure.Find(location) != nil {
 			m.insecure.mark(s.source, location)
 		}
 	}

@@ -50,11 +50,21 @@ func TestALayerIsWholeHoweverMuchOfItTheKernelMoves(t *testing.T) {
 	_, _ = rand.NewChaCha8([32]byte{}).Read(content) // which never fails
 	for _, c := range []struct {
 		size int
+		// first comes a while after the headers, and before the rest.
+		first int
 		// moves says that the kernel moves the rest: a connection of the mirror serves for no second layer then.
 		moves bool
-	}{{chunk - 1, false}, {chunk, false}, {chunk + 1, false}, {3*chunk + 1, true}, {len(content), true}} {
-		s, mirror, path := streaming(t, func(w http.ResponseWriter, r *http.Request) {
-			http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(content[:c.size]))
+	}{{chunk - 1, 0, false}, {chunk, 0, false}, {chunk + 1, 0, false}, {3*chunk + 1, 0, true}, {2*chunk + 1, 1, true}, {len(content), 0, true}} {
+		s, mirror, path := streaming(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", fmt.Sprint(c.size))
+			if c.first > 0 {
+				_ = http.NewResponseController(w).Flush()
+				time.Sleep(2 * linger)
+				_, _ = w.Write(content[:c.first])
+				_ = http.NewResponseController(w).Flush()
+				time.Sleep(2 * linger)
+			}
+			_, _ = w.Write(content[c.first:c.size])
 		})
 		containerd := loopbacktest.Dial(t, s.Address(), "")
 		for i := range 3 { // all over one connection

@@ -67,14 +67,13 @@ func parse(r *http.Request) (q question, ok bool) {
 	if !q.entry.IsValid() {
 		return q, false
 	}
-	separator := "@"
-	q.mode = mirrors.ByDigest
-	if q.digest().Validate() != nil {
-		separator = ":"
-		q.mode = mirrors.ByTag
-		if q.kind != manifests {
-			return q, false
-		}
+	separator := ":"
+	q.mode = mirrors.ByTag
+	if strings.Contains(q.object, ":") { // as no tag does
+		separator = "@"
+		q.mode = mirrors.ByDigest
+	} else if q.kind != manifests {
+		return q, false
 	}
 	ref, err := mirrors.ParseReference(q.image + separator + q.object)
 	return q, err == nil && !strings.Contains(q.host, "/") && ref.Name == q.image && ref.Suffix == separator+q.object

@@ -276,11 +276,3 @@ func (f *fleet) revisions(ctx context.Context) map[int64]int {
 	}
 	return found
 }
-
-// published returns the revision of the ConfigMap.
-func (f *fleet) published(ctx context.Context) (revision int64) {
-	GinkgoHelper()
-	_, err := fmt.Sscan(f.kubectl(ctx, "get", "configmap", "-n", namespace, "containers-registries.conf", "-o", `jsonpath={.metadata.annotations.mirrorset\.io/revision}`), &revision)
-	Expect(err).NotTo(HaveOccurred())
-	return revision
-}

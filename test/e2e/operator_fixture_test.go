@@ -257,3 +257,11 @@ func certsFolder(host string) string {
 func reportTime(what string, since time.Time) {
 	AddReportEntry(what, time.Since(since).Round(time.Millisecond).String(), ReportEntryVisibilityAlways)
 }
+
+// published returns the revision of the ConfigMap.
+func (m *operator) published(ctx context.Context) (revision int64) {
+	GinkgoHelper()
+	_, err := fmt.Sscan(m.kubectl(ctx, "get", "configmap", "-n", namespace, "containers-registries.conf", "-o", `jsonpath={.metadata.annotations.mirrorset\.io/revision}`), &revision)
+	Expect(err).NotTo(HaveOccurred())
+	return revision
+}

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
@@ -29,10 +29,11 @@ func BenchmarkBurst(b *testing.B) {
 	first := set("first", entry("first.local", "m.local"))
 	must(b, c.Create(b.Context(), first))
 	must(b, n.waitFor("first.local"))
-	published := &corev1.ConfigMap{ObjectMeta: configMapMeta}
-	must(b, c.Get(b.Context(), client.ObjectKeyFromObject(published), published))
 	var publications atomic.Int32
-	onChange(b, c, published, func(client.Object) error { publications.Add(1); return nil })
+	onChange(b, newAgentClients(b, p.Config).untyped, configMaps, configMapMeta.Namespace, configMapMeta.Name, func(*unstructured.Unstructured) error {
+		publications.Add(1)
+		return nil
+	})
 	for b.Loop() {
 		time.Sleep(apart)
 		publications.Store(0)

@@ -37,9 +37,10 @@ func BenchmarkChange(b *testing.B) {
 	ours, set := startFollowing(b, p), set("a", entry("quay.io", configv1.ImageMirror(mirrorOf(0))))
 	must(b, c.Create(b.Context(), set))
 	must(b, ours.waitFor(mirrorOf(0)))
-	f, floor := startFloor(b, c, set), newFollowing(b)
-	onChange(b, c, f.configMap, func(object client.Object) error {
-		text, _, err := unstructured.NestedString(object.(*unstructured.Unstructured).Object, "data", payload.Key)
+	watching := newAgentClients(b, p.Config).untyped
+	f, floor := startFloor(b, c, watching, set), newFollowing(b)
+	onChange(b, watching, configMaps, f.configMap.Namespace, f.configMap.Name, func(cm *unstructured.Unstructured) error {
+		text, _, err := unstructured.NestedString(cm.Object, "data", payload.Key)
 		must(b, err)
 		return replaceFile(floor.path(dropIn), text)
 	})

@@ -141,22 +141,23 @@ func memory(b *testing.B) string {
 	return folder
 }
 
-// awaitApplied waits until the set says that all nodes have it in force, and returns it as it is then.
+// awaitApplied waits until the set says that all nodes have it in force.
 func awaitApplied(b *testing.B, c client.WithWatch, set client.Object) {
 	b.Helper()
 	gvk, err := c.GroupVersionKindFor(set)
 	must(b, err)
-	list, generation := listOf(gvk), set.GetGeneration()
+	sets := &unstructured.UnstructuredList{}
+	sets.SetGroupVersionKind(gvk.GroupVersion().WithKind(gvk.Kind + "List"))
 	ctx, stop := context.WithTimeout(b.Context(), 5*time.Minute)
 	defer stop()
-	events, err := c.Watch(ctx, list, &client.ListOptions{Raw: &metav1.ListOptions{FieldSelector: "metadata.name=" + set.GetName()}})
+	events, err := c.Watch(ctx, sets, client.MatchingFields{"metadata.name": set.GetName()})
 	must(b, err)
 	defer events.Stop()
 	for event := range events.ResultChan() {
 		now := &configv1.ImageDigestMirrorSet{}
 		must(b, runtime.DefaultUnstructuredConverter.FromUnstructured(event.Object.(*unstructured.Unstructured).Object, now))
 		applied := meta.FindStatusCondition(now.Status.Conditions, configv1.ConditionApplied)
-		if applied != nil && applied.Status == metav1.ConditionTrue && applied.ObservedGeneration == generation {
+		if applied != nil && applied.Status == metav1.ConditionTrue && applied.ObservedGeneration == set.GetGeneration() {
 			return
 		}
 	}

@@ -17,9 +17,12 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/wait"
-	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/dynamic/dynamicinformer"
+	"k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
@@ -34,24 +37,35 @@ const floorGroup = "floor.example.com"
 // nodes watch. All objects are as large as ours.
 type floor struct {
 	set       *unstructured.Unstructured
+	status    map[string]any // which the set is to have
 	configMap *corev1.ConfigMap
 }
 
+var configMaps = corev1.SchemeGroupVersion.WithResource("configmaps")
+
+// ofFloor is the floor's resource that is like one of ours.
+func ofFloor(ours schema.GroupVersionResource) schema.GroupVersionResource {
+	ours.Group = floorGroup
+	return ours
+}
+
 // startFloor starts one that is like a set of ours, and what is published of it, as they are now.
-func startFloor(b *testing.B, c client.WithWatch, ours client.Object) *floor {
+func startFloor(b *testing.B, c client.Client, watching dynamic.Interface, ours client.Object) *floor {
 	b.Helper()
 	likeKind(b, c, kinds.Digest.Resource, configv1.GroupVersion.Group)
 	set := likeness(b, c, ours)
 	published := &corev1.ConfigMap{ObjectMeta: configMapMeta}
 	must(b, c.Get(b.Context(), client.ObjectKeyFromObject(published), published))
-	f := &floor{set: set, configMap: &corev1.ConfigMap{
+	status, _, err := unstructured.NestedMap(set.Object, "status")
+	must(b, err)
+	f := &floor{set: set, status: status, configMap: &corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{Namespace: published.Namespace, Name: "floor", Annotations: published.Annotations, Labels: published.Labels},
 		Data:       published.Data,
 	}}
 	must(b, c.Create(b.Context(), f.configMap))
 	text, old := f.configMap.Data[payload.Key], mirrorIn(b, set)
 	seen := set.GetGeneration()
-	onChange(b, c, set, func(object client.Object) error {
+	onChange(b, watching, ofFloor(configv1.GroupVersion.WithResource(kinds.Digest.Resource)), "", set.GetName(), func(object *unstructured.Unstructured) error {
 		if object.GetGeneration() == seen {
 			return nil // of its status
 		}
@@ -97,47 +111,35 @@ func likeness(b *testing.B, c client.Client, ours client.Object) *unstructured.U
 }
 
 // mirrorIn is the first one that a set names.
-func mirrorIn(b *testing.B, set client.Object) string {
+func mirrorIn(b *testing.B, set *unstructured.Unstructured) string {
 	b.Helper()
-	entries, _, err := unstructured.NestedSlice(set.(*unstructured.Unstructured).Object, "spec", kinds.Digest.Field)
+	entries, _, err := unstructured.NestedSlice(set.Object, "spec", kinds.Digest.Field)
 	must(b, err)
 	return fmt.Sprint(entries[0].(map[string]any)["mirrors"].([]any)[0])
 }
 
-// onChange has each change of an object, from what it is now, handled until the benchmark ends.
-func onChange(b *testing.B, c client.WithWatch, of client.Object, handle func(client.Object) error) {
+// onChange has each change of objects handled until the benchmark ends: of the one of a name, or of all where that is empty.
+func onChange(b *testing.B, c dynamic.Interface, resource schema.GroupVersionResource, namespace, name string, handle func(*unstructured.Unstructured) error) {
 	b.Helper()
-	gvk, err := c.GroupVersionKindFor(of)
-	must(b, err)
-	follow(b, c, listOf(gvk), &client.ListOptions{Namespace: of.GetNamespace(), Raw: &metav1.ListOptions{FieldSelector: "metadata.name=" + of.GetName()}}, handle)
-}
-
-func listOf(kind schema.GroupVersionKind) *unstructured.UnstructuredList {
-	list := &unstructured.UnstructuredList{}
-	list.SetGroupVersionKind(kind.GroupVersion().WithKind(kind.Kind + "List"))
-	return list
-}
-
-// follow has each change of objects handled until the benchmark ends.
-func follow(b *testing.B, c client.WithWatch, list client.ObjectList, of *client.ListOptions, handle func(client.Object) error) {
-	b.Helper()
-	must(b, c.List(b.Context(), list, of))
-	of.Raw.ResourceVersion = list.GetResourceVersion()
-	events, err := c.Watch(b.Context(), list, of)
-	must(b, err)
-	var handling sync.WaitGroup
-	handling.Go(func() {
-		for event := range events.ResultChan() {
-			object, ok := event.Object.(client.Object)
-			if event.Type != watch.Modified || !ok {
-				continue
-			}
-			if err := handle(object); err != nil && b.Context().Err() == nil {
-				b.Error(err)
-			}
+	one := func(o *metav1.ListOptions) {
+		if name != "" {
+			o.FieldSelector = fields.OneTermEqualSelector("metadata.name", name).String()
 		}
-	})
-	b.Cleanup(func() { events.Stop(); handling.Wait() })
+	}
+	informer := dynamicinformer.NewFilteredDynamicInformer(c, resource, namespace, 0, cache.Indexers{}, one).Informer()
+	ctx, stop := context.WithCancel(context.Background())
+	_, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{UpdateFunc: func(_, now any) {
+		if err := handle(now.(*unstructured.Unstructured)); err != nil && ctx.Err() == nil {
+			b.Error(err)
+		}
+	}})
+	must(b, err)
+	var following sync.WaitGroup
+	following.Go(func() { informer.RunWithContext(ctx) })
+	b.Cleanup(func() { stop(); following.Wait() })
+	if !cache.WaitForCacheSync(b.Context().Done(), informer.HasSynced) {
+		b.Fatalf("%s cannot be listed", resource.Resource)
+	}
 }
 
 // replaceFile writes a file beside the one of that path, and renames it once it is on disk.

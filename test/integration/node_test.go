@@ -6,6 +6,7 @@ package integration_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -24,6 +25,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/payload"
 	"github.com/mirrorset/mirrorset/internal/registriesconf"
+	"github.com/mirrorset/mirrorset/test/controlplane"
 )
 
 const (
@@ -52,6 +54,21 @@ func (n *node) rules() (string, error) {
 		return "", nil
 	}
 	return string(content), err
+}
+
+// wantWaiting waits until an agent waits for the lock of this host. One that has just been started ends at once when it is told to.
+func (n *node) wantWaiting(agent *controlplane.Process) {
+	GinkgoHelper()
+	open := fmt.Sprintf("/proc/%d/fd", agent.PID())
+	Eventually(func() (files []string, err error) {
+		entries, err := os.ReadDir(open)
+		for _, entry := range entries {
+			if file, err := os.Readlink(filepath.Join(open, entry.Name())); err == nil { // or it is closed by now
+				files = append(files, file)
+			}
+		}
+		return files, err
+	}).Should(ContainElement(n.path(stateDir + "/lock")))
 }
 
 // put writes a file as somebody else would.
