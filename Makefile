@@ -266,9 +266,9 @@ GINKGO := go run github.com/onsi/ginkgo/v2/ginkgo
 
 .PHONY: test
 test: build control-plane $(HELM) $(KUSTOMIZE) $(addprefix $(BIN)/olm/,opm scorecard-test) ## Run all tests that need no root, on a real kube-apiserver where they need one.
-	@$(MAKE) --no-print-directory --jobs --output-sync test-packages test-modules test-integration
+	@$(MAKE) --no-print-directory test-packages test-modules test-integration
 
-# The parts of test. They run side by side, because most of the time they wait; what each prints comes at its end.
+# The parts of test, one after the other: the specs of the last one have deadlines, which compilers beside them would use up.
 .PHONY: test-packages
 test-packages:
 	go test $(PACKAGES)

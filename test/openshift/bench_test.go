@@ -31,38 +31,42 @@ const (
 // OpenShift writes its text with is also measured alone, with the configuration at hand.
 func BenchmarkText(b *testing.B) {
 	for _, sources := range []int{100, 1_000, inOneText, largest} {
-		list := setsOfTen(sources)
-		run := func(way string, once func(b *testing.B)) {
-			b.Run(fmt.Sprintf("sources=%d/way=%s", sources, way), func(b *testing.B) {
-				for b.Loop() {
-					once(b)
-				}
-			})
-		}
-		run("mirrorset", func(b *testing.B) {
-			for part := range slices.Chunk(rulesOf(b, list), inOneText) {
-				if _, err := registriesconf.Encode(part); err != nil {
-					b.Fatal(err)
-				}
+		b.Run(fmt.Sprintf("sources=%d", sources), func(b *testing.B) { benchmarkText(b, sources) })
+	}
+}
+
+func benchmarkText(b *testing.B, sources int) {
+	list := setsOfTen(sources)
+	run := func(way string, once func(b *testing.B)) {
+		b.Run("way="+way, func(b *testing.B) {
+			for b.Loop() {
+				once(b)
 			}
 		})
-		if sources < largest {
-			sets, err := kinds.Digest.FromList(list)
-			if err != nil {
+	}
+	run("mirrorset", func(b *testing.B) {
+		for part := range slices.Chunk(rulesOf(b, list), inOneText) {
+			if _, err := registriesconf.Encode(part); err != nil {
 				b.Fatal(err)
 			}
-			digests, _ := objectsOf(sets)
-			run("openshift", func(b *testing.B) {
-				var conf sysregistriesv2.V2RegistriesConf
-				if err := registries.EditRegistriesConfig(&conf, nil, nil, nil, digests, nil); err != nil {
-					b.Fatal(err)
-				}
-				encode(b, conf)
-			})
 		}
-		conf := configurationOf(rulesOf(b, list))
-		run("burntsushi", func(b *testing.B) { encode(b, conf) })
+	})
+	if sources < largest {
+		sets, err := kinds.Digest.FromList(list)
+		if err != nil {
+			b.Fatal(err)
+		}
+		digests, _ := objectsOf(sets)
+		run("openshift", func(b *testing.B) {
+			var conf sysregistriesv2.V2RegistriesConf
+			if err := registries.EditRegistriesConfig(&conf, nil, nil, nil, digests, nil); err != nil {
+				b.Fatal(err)
+			}
+			encode(b, conf)
+		})
 	}
+	conf := configurationOf(rulesOf(b, list))
+	run("burntsushi", func(b *testing.B) { encode(b, conf) })
 }
 
 // setsOfTen returns sets of ten sources with three mirrors each; the third mirror of four sources is missing where there are [largest] of them.

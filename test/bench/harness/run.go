@@ -118,10 +118,11 @@ func (r runner) make(ctx context.Context, needs []string) error {
 	return nil
 }
 
-// prepare returns a command that is asked to end with the context, and so can clean up.
+// prepare returns a command that is asked to end with the context, as all that it has started is: `go test` ends without its tests.
 func (r runner) prepare(ctx context.Context, name string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
 	cmd.WaitDelay = time.Minute
 	return cmd
 }

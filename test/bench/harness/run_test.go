@@ -6,11 +6,14 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // newRunner returns one for a repository with one commit.
@@ -117,4 +120,42 @@ func TestRowsThatWantRootAreNotRunWithoutIt(t *testing.T) {
 	if err := r.all(context.Background(), []string{"text", "strem"}); err == nil || !strings.HasPrefix(err.Error(), "there is no row strem; there are text, lookup, ") {
 		t.Errorf("got %v", err)
 	}
+}
+
+// Who stops a run stops what its command has started, too.
+func TestARunEndsAsAWhole(t *testing.T) {
+	r, _ := newRunner(t)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	console := &firstWrite{then: stop}
+	r.console = console
+	if err := r.row(ctx, row{name: "x", folder: ".", command: "sleep 1000 & echo $!; wait"}); err == nil {
+		t.Fatal("there was no error")
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(console.text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 1000 {
+		state, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if err != nil || strings.Contains(string(state), ") Z ") { // it ended, and nobody may have taken note
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Errorf("process %d is still there", pid)
+}
+
+// firstWrite calls a function once a number was written.
+type firstWrite struct {
+	text string
+	then func()
+}
+
+func (w *firstWrite) Write(text []byte) (int, error) {
+	if _, err := strconv.Atoi(strings.TrimSpace(string(text))); err == nil {
+		w.text = string(text)
+		w.then()
+	}
+	return len(text), nil
 }
