@@ -292,6 +292,7 @@ func TestAnEditedStateIsKeptAgain(t *testing.T) {
 		t.Errorf("error %v, or it was read", err)
 	}
 	hostfiletest.Edit(t, filepath.Join(root, statePath))
+	hostfiletest.Settle(t, n.state.host, statePath) // so that the stamp alone tells it
 	if err := n.repair(); err != nil {
 		t.Fatal(err)
 	}

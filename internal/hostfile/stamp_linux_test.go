@@ -102,6 +102,9 @@ func TestWhatBecomesOfAFileThatIsKnownIsNoticed(t *testing.T) {
 			if err := change(t, filepath.Join(root, filePath)); err != nil {
 				t.Fatal(err)
 			}
+			if _, err := h.Lstat(filePath); err == nil {
+				hostfiletest.Settle(t, h, filePath) // so that the stamp alone tells it
+			}
 			changed, err := h.Replace(file, []byte(newer))
 			switch what {
 			case "a link to a copy":
