@@ -91,11 +91,16 @@ image: image-programs ## Write the image IMG as the OCI archive dist/mirrorset.t
 	  -architectures $(subst $(space),$(comma),$(ARCHITECTURES)) -out dist/mirrorset.tar
 
 .PHONY: generate
-generate: $(CONTROLLER_GEN) $(KUSTOMIZE) ## Generate deep copies, apply configurations, CRDs and roles from the code, and the chart's objects from config/.
+generate: $(BIN)/generated ## Generate deep copies, apply configurations, CRDs and roles from the code, and the chart's objects from config/.
+
+# The generated files are among what they come from: one that was changed by hand is written anew. Where nothing was changed, nothing is
+# written, so that other programs can read meanwhile.
+$(BIN)/generated: $(shell find api config charts/mirrorset internal/controller hack/boilerplate.go.txt) go.mod Makefile $(CONTROLLER_GEN) $(KUSTOMIZE)
 	$(CONTROLLER_GEN) object:headerFile=hack/boilerplate.go.txt applyconfiguration:headerFile=hack/boilerplate.go.txt \
 	  crd paths=./api/... output:crd:dir=config/crd/bases
 	$(CONTROLLER_GEN) rbac:roleName=manager paths=./internal/controller/... output:rbac:dir=config/rbac
 	for part in default prometheus grafana; do $(KUSTOMIZE) build config/$$part > charts/mirrorset/files/$$part.yaml; done
+	@touch $@
 
 .PHONY: control-plane
 control-plane: $(CONTROL_PLANE) ## Build etcd, kube-apiserver and kubectl (minutes the first time).
@@ -219,7 +224,10 @@ release: ## Write all files of the release VERSION to dist/.
 	cd dist && sha256sum $(RELEASED) > SHA256SUMS
 
 # The second build has a folder, a home, a folder of modules, a cache, a umask, a time zone, a language and a time of its own. Tools are
-# shared: they are not released.
+# shared: they are not released. With SHARED_CACHE=1 it takes what is compiled from the machine's cache, in which Go keeps it by all that it is
+# made of. That spares minutes, and does not show that the compiler itself gives the same twice.
+SHARED_CACHE ?=
+
 .PHONY: reproducible
 reproducible: ## Write a release to dist/, build it anew in another folder, and want the same bytes (all must be committed).
 	@[ -z "$$(git status --porcelain)" ] || { echo "reproducible: the second build is of the last commit, and the tree differs from it: commit first" >&2; exit 1; }
@@ -228,8 +236,8 @@ reproducible: ## Write a release to dist/, build it anew in another folder, and 
 	git clone -q . $$twin/another/folder; \
 	env -i PATH="$$(go env GOROOT)/bin:$$PATH" HOME=$$twin/home TZ=Pacific/Kiritimati LC_ALL=C GOTOOLCHAIN=local GOPROXY=off \
 	  GOCACHE=$$(go env GOCACHE) GOMODCACHE=$$(go env GOMODCACHE) \
-	  $(MAKE) -C $$twin/another/folder release VERSION=$(VERSION) IMG=$(IMG) BUNDLE_IMG=$(BUNDLE_IMG) CATALOG_IMG=$(CATALOG_IMG) CHANNELS=$(CHANNELS) PLATFORMS="$(PLATFORMS)" ARCHITECTURES="$(ARCHITECTURES)" \
-	  GO_BUILD='GOCACHE='$$twin'/cache GOMODCACHE='$$twin'/modules GOPROXY=file://'$$(go env GOMODCACHE)'/cache/download GOSUMDB=off $(GO_BUILD)'; \
+	  $(MAKE) -C $$twin/another/folder release CONTROLLER_GEN=$(CONTROLLER_GEN) KUSTOMIZE=$(KUSTOMIZE) HELM=$(HELM) VERSION=$(VERSION) IMG=$(IMG) BUNDLE_IMG=$(BUNDLE_IMG) CATALOG_IMG=$(CATALOG_IMG) CHANNELS=$(CHANNELS) PLATFORMS="$(PLATFORMS)" ARCHITECTURES="$(ARCHITECTURES)" \
+	  GO_BUILD='$(if $(SHARED_CACHE),,GOCACHE='$$twin'/cache GOMODCACHE='$$twin'/modules GOPROXY=file://'$$(go env GOMODCACHE)'/cache/download GOSUMDB=off )$(GO_BUILD)'; \
 	diff -r dist $$twin/another/folder/dist && echo "the two builds are the same, byte by byte:" && cat dist/SHA256SUMS
 
 .PHONY: push
@@ -252,16 +260,34 @@ offer: ## Have CatalogSources that follow the catalog's latest image see CATALOG
 
 ##@ Check
 
+# How many processes share out the specs of a suite. Most of their time goes by in waiting.
+PROCS ?= 4
+GINKGO := go run github.com/onsi/ginkgo/v2/ginkgo
+
 .PHONY: test
 test: build control-plane $(HELM) $(KUSTOMIZE) $(addprefix $(BIN)/olm/,opm scorecard-test) ## Run all tests that need no root, on a real kube-apiserver where they need one.
+	@$(MAKE) --no-print-directory --jobs --output-sync test-packages test-modules test-integration
+
+# The parts of test. They run side by side, because most of the time they wait; what each prints comes at its end.
+.PHONY: test-packages
+test-packages:
 	go test $(PACKAGES)
+	go test -count 1 -timeout 20m $(filter-out %/test/integration,$(TEST_PACKAGES)) # they run the programs in bin/, which Go's cache of results does not see
+
+.PHONY: test-modules
+test-modules:
 	cd test/cluster/runtime && go test -count 1 ./... # containerd's own reader judges our hosts.toml
 	cd test/prometheus && go test -count 1 ./... # and Prometheus our alerts and the dashboard
 	cd test/helm && go test -count 1 ./... # and Helm and kustomize each other
 	cd test/olm && go test -count 1 ./... # and upstream's validators and scorecard the OLM bundle, and opm the catalog
 	cd test/openshift && go test ./... # and OpenShift's merge ours
 	cd test/gitops && go test -count 1 ./... # and kstatus and Argo CD's check the status of sets
-	go test -count 1 -timeout 40m $(TEST_PACKAGES) # they run the programs in bin/, which Go's cache of results does not see
+	cd test/bench/harness && go test -count 1 ./... # and what is written into docs/performance.md
+
+# Each process has a control plane to itself.
+.PHONY: test-integration
+test-integration:
+	$(GINKGO) -procs $(PROCS) -randomize-all -timeout 30m ./test/integration
 
 # The oldest Kubernetes that is supported, as setup-envtest names it.
 OLDEST_KUBERNETES := 1.30.x
@@ -270,14 +296,11 @@ OLDEST_KUBERNETES := 1.30.x
 test-oldest: $(SETUP_ENVTEST) ## Run the same tests on the oldest supported Kubernetes, whose API server is downloaded.
 	assets=$$($(SETUP_ENVTEST) use $(OLDEST_KUBERNETES) --bin-dir $(BIN)/envtest -p path) && $(MAKE) test KUBEBUILDER_ASSETS=$$assets
 
-# How many processes share out the specs. Most of their time goes by in waiting.
-PROCS ?= 4
-
 .PHONY: test-e2e
 test-e2e: ARCHITECTURES := $(shell go env GOARCH)
 test-e2e: node $(PODMAN) debian-containerd image-programs build-installer $(HELM) ## Run the tests on real runtimes, in PROCS processes (root, Debian's podman).
 	go build ./cmd/... ./hack/image ./test/cluster/... # with the machine's network, which the specs have none of when they do
-	go run github.com/onsi/ginkgo/v2/ginkgo -tags e2e -v -procs $(PROCS) -timeout 60m -label-filter '!olm' ./test/e2e
+	$(GINKGO) -tags e2e -v -procs $(PROCS) -timeout 60m -label-filter '!olm' ./test/e2e
 
 .PHONY: test-olm
 test-olm: ARCHITECTURES := $(shell go env GOARCH)
@@ -318,13 +341,23 @@ fuzz: ## Run each fuzz target FUZZ_RUNS times.
 	  go test -run '^$$' -fuzz "^$${func#func }\$$" -fuzztime $(FUZZ_RUNS)x -fuzzminimizetime 10x ./$$(dirname $$file) || exit 1; \
 	done
 
-.PHONY: bench
-bench: ## Run the benchmarks.
-	go test -run '^$$' -bench . -benchmem $(PACKAGES) $(TEST_PACKAGES)
-
-# The size of the layer, as Kubernetes writes quantities, and how often it is pulled either way.
+# Rows of the table in docs/performance.md (all of them where none are named), how often each is measured, and the size of the layer that is
+# streamed, as Kubernetes writes quantities.
+ROWS ?=
+RUNS ?= 5
 LAYER ?= 1Gi
-RUNS ?= 10
+
+.PHONY: bench
+bench: ## Measure ROWS of the table of docs/performance.md RUNS times, as "text lookup"; all rows unless they are given, of which some want root.
+	@cd test/bench/harness && go build -o $(BIN)/harness .
+	@exec $(BIN)/harness run -rows "$(ROWS)" -runs $(RUNS) -layer $(LAYER) -out $(BIN)/bench # in the place of the shell, so that it gets make's signals
+
+DOCS ?= docs
+
+.PHONY: bench-report
+bench-report: ## Write what they came to into DOCS/performance.md, with plots.
+	@cd test/bench/harness && go build -o $(BIN)/harness .
+	@$(BIN)/harness report -from $(BIN)/bench -docs $(DOCS)
 
 .PHONY: bench-stream
 bench-stream: build $(BIN)/k8s/containerd ## Compare pulls of a LAYER that the redirector streams with direct ones, RUNS times (root).
@@ -349,7 +382,7 @@ lint: $(GOLANGCI_LINT) $(ACTIONLINT) ## Run the linters, which hold the import w
 
 .PHONY: verify
 verify: bundle ## Regenerate and tidy everything, then want a clean tree.
-	for dir in . hack/tools test/cluster/kubernetes test/cluster/podman test/cluster/runtime test/prometheus test/helm test/olm test/openshift test/gitops; do (cd $$dir && go mod tidy); done
+	for dir in . hack/tools test/cluster/kubernetes test/cluster/podman test/cluster/runtime test/prometheus test/helm test/olm test/openshift test/gitops test/bench/harness; do (cd $$dir && go mod tidy); done
 	gofmt -l api cmd config hack internal test | (! grep .)
 	@if [ -n "$$(git status --porcelain)" ]; then \
 	  git status --short; git --no-pager diff; \

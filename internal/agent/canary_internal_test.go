@@ -19,7 +19,7 @@ import (
 )
 
 // loopOf returns the loop of a node, which sees what the test publishes.
-func loopOf(t *testing.T, n *host, root, name string) *loop {
+func loopOf(t testing.TB, n *host, root, name string) *loop {
 	t.Helper()
 	newQueue := func() workqueue.TypedRateLimitingInterface[struct{}] {
 		return workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[struct{}](retryFirst, retryLast))
@@ -39,7 +39,7 @@ func loopOf(t *testing.T, n *host, root, name string) *loop {
 }
 
 // publish puts a ConfigMap where the loop sees it; the canary may be nil.
-func publish(t *testing.T, l *loop, fleet payload.Payload, canary *payload.Canary) *corev1.ConfigMap {
+func publish(t testing.TB, l *loop, fleet payload.Payload, canary *payload.Canary) *corev1.ConfigMap {
 	t.Helper()
 	cm := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: payload.ConfigMapName, Annotations: fleet.Annotations()}}
 	var err error
@@ -70,9 +70,14 @@ func TestANodeTakesThePayloadThatIsForIt(t *testing.T) {
 		pass("before the change", "old.com", "")
 		cm := publish(t, l, fleet, change)
 		pass("in the stage", want, "")
-		cm.BinaryData[payload.CanaryTextKey] = []byte("x")
+		damaged := cm.DeepCopy() // what was read once is not read again, and no informer changes it
+		damaged.BinaryData[payload.CanaryTextKey] = []byte("x")
+		if err := l.informer.GetStore().Update(damaged); err != nil {
+			t.Fatal(err)
+		}
 		problem := map[string]string{"canary": "canary.gz"}[name] // which leaves what is in force as it is
 		pass("with a damaged second payload", want, problem)
+		pass("with a damaged second payload, in the next pass", want, problem)
 		publish(t, l, fleet, nil)
 		pass("while nobody has published later rules", want, map[string]string{"canary": "older"}[name])
 		publish(t, l, back, nil)

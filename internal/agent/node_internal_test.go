@@ -13,6 +13,7 @@ import (
 
 	"github.com/mirrorset/mirrorset/internal/agent/sinktest"
 	"github.com/mirrorset/mirrorset/internal/hostfile"
+	"github.com/mirrorset/mirrorset/internal/hostfile/hostfiletest"
 	"github.com/mirrorset/mirrorset/internal/payload"
 	"github.com/mirrorset/mirrorset/internal/registriesconf"
 	"github.com/mirrorset/mirrorset/internal/registriesconf/onhost"
@@ -270,4 +271,31 @@ func TestABlockThatIsLiftedBringsTheRuleBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantDropIn(t, root, sinktest.Text(t, "old.com"))
+}
+
+// What was accepted is kept again once somebody has changed the file, also where that left its size and its time as they were.
+func TestAnEditedStateIsKeptAgain(t *testing.T) {
+	n, root, _ := newHost(t, nil)
+	offer(t, n, 1, "example.com")
+	want, err := os.ReadFile(filepath.Join(root, statePath))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // it is read once it tells every change, and then no more
+		hostfiletest.Settle(t, n.state.host, statePath)
+		if err := n.repair(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wasOpened := hostfiletest.Opens(t, filepath.Join(root, statePath))
+	if err := n.repair(); err != nil || wasOpened() {
+		t.Errorf("error %v, or it was read", err)
+	}
+	hostfiletest.Edit(t, filepath.Join(root, statePath))
+	if err := n.repair(); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(filepath.Join(root, statePath)); err != nil || string(got) != string(want) {
+		t.Errorf("it is %q, error %v", got, err)
+	}
 }

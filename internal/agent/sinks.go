@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -107,7 +106,7 @@ func (all sinks) files() string {
 	return strings.Join(places, " and ")
 }
 
-// maxWatched bounds the files whose folders are watched, as the host has no more than so many watches for all its
+// maxWatched bounds the folders of single files that are watched, as the host has no more than so many watches for all its
 // programs; the others are looked at with every rescan.
 const maxWatched = 1000
 
@@ -116,14 +115,9 @@ func (all sinks) watched() (folders []string) {
 	var ours []string
 	for _, s := range all {
 		folders = append(folders, s.Folders()...)
-		if owned, err := s.Owned(); err == nil {
-			ours = append(ours, owned...)
-		}
+		ours = append(ours, s.FileFolders()...)
 	}
-	for _, file := range ours[:min(len(ours), maxWatched)] {
-		folders = append(folders, path.Dir(file))
-	}
-	return folders
+	return append(folders, ours[:min(len(ours), maxWatched)]...)
 }
 
 // booted returns when the machine was started; zero if that cannot be told. The kernel counts whole seconds, so it is asked once.

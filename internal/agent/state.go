@@ -28,6 +28,9 @@ var stateFile = hostfile.File{Path: statePath}
 type state struct {
 	host *hostfile.Host
 	log  logr.Logger
+	// kept is what the file was last found to say, without its text, and stamp the file's then.
+	kept  payload.Payload
+	stamp hostfile.Stamp
 }
 
 // read returns what was accepted last. It fails with [fs.ErrNotExist] where nothing was.
@@ -53,12 +56,21 @@ func decode(p payload.Payload) (*sink.Accepted, error) {
 
 // keep has the next agent on this host begin with the payload (N6).
 func (s *state) keep(p payload.Payload) error {
+	stamp, isKnown := s.host.Stamp(statePath)
+	if isKnown && stamp == s.stamp && s.kept.Same(&p) {
+		return nil
+	}
 	data, err := p.Marshal()
+	changed := false
 	if err == nil {
-		_, err = s.host.Replace(stateFile, data)
+		changed, err = s.host.Replace(stateFile, data)
 	}
 	if err != nil {
 		return fmt.Errorf("revision %d cannot be kept for the agent's next start: %w", p.Revision, err)
+	}
+	if isKnown && !changed {
+		s.stamp, s.kept = stamp, p
+		s.kept.Text = nil
 	}
 	return nil
 }

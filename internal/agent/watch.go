@@ -41,6 +41,7 @@ type loop struct {
 	trials   *trial.Trials
 	files    *fsnotify.Watcher // nil while there is none
 	wakes    <-chan struct{}   // asks for a pass
+	taken    *corev1.ConfigMap // the last one that was followed without an error, and so is not read again
 	hostRoot string
 	rescan   time.Duration
 	watched  map[string]fs.FileInfo // the folders by name, as they were when the watch of each began
@@ -160,11 +161,14 @@ func (l *loop) pass(ctx context.Context) error {
 
 // follow takes what is published, or else has the node's files repaired.
 func (l *loop) follow(cm *corev1.ConfigMap) (refused error) {
-	if cm != nil {
+	if cm != nil && cm != l.taken {
 		p, err := payload.For(cm, l.name)
 		if err == nil {
 			var taken bool
-			if taken, err = l.node.take(p); taken {
+			if taken, err = l.node.take(p); taken || err == nil {
+				l.taken = cm
+			}
+			if taken {
 				return err
 			}
 		}

@@ -25,7 +25,11 @@ func New(api *rest.Config, version schema.GroupVersion, addTypes func(*runtime.S
 	if version.Group == "" {
 		api.APIPath = "/api"
 	}
+	if api.ContentType == "" {
+		api.ContentType, api.AcceptContentTypes = runtime.ContentTypeProtobuf, runtime.ContentTypeProtobuf+","+runtime.ContentTypeJSON
+	}
 	api.NegotiatedSerializer = serializer.NewCodecFactory(scheme).WithoutConversion()
+	api.AcceptContentTypes = runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON // in JSON, a payload is a third longer
 	if api.UserAgent == "" {
 		api.UserAgent = rest.DefaultKubernetesUserAgent()
 	}

@@ -200,5 +200,10 @@ func Closes(host string, content []byte) bool {
 // while that is away.
 func Depends(host string, content []byte) bool {
 	endpoints, err := Parse(host, content)
-	return err == nil && !slices.ContainsFunc(endpoints, func(e Endpoint) bool { return !e.isRedirector() })
+	return err == nil && DependOnRedirector(endpoints)
+}
+
+// DependOnRedirector is [Depends] for what a hosts.toml was read as.
+func DependOnRedirector(endpoints []Endpoint) bool {
+	return !slices.ContainsFunc(endpoints, func(e Endpoint) bool { return !e.isRedirector() })
 }

@@ -26,6 +26,7 @@ import (
 
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
 	mirrorsetv1alpha1ac "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1/applyconfiguration/mirrorset/v1alpha1"
+	"github.com/mirrorset/mirrorset/internal/controller/configmap"
 	"github.com/mirrorset/mirrorset/internal/controller/fleet"
 	"github.com/mirrorset/mirrorset/internal/controller/operand"
 	"github.com/mirrorset/mirrorset/internal/kinds"
@@ -272,7 +273,7 @@ func (m *Metrics) wrote(object any, err error) error {
 		return err
 	}
 	switch written := object.(type) {
-	case *corev1.ConfigMap, *corev1ac.ConfigMapApplyConfiguration:
+	case *corev1.ConfigMap, *corev1ac.ConfigMapApplyConfiguration, *configmap.Applied:
 		m.writes.WithLabelValues(configMapWrites).Inc()
 	case interface{ GetKind() string }: // what is applied without a type, such as the status of a set
 		if kinds.Named(written.GetKind()) != nil {

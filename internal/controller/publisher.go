@@ -11,6 +11,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -19,6 +21,7 @@ import (
 	k8slabels "k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
@@ -68,6 +71,7 @@ type Publisher struct {
 	watching   map[*kinds.Kind]bool
 	history    plan.History
 	keeper     *configmap.Keeper
+	sets       *lister
 	sightings  sightings
 	lastCRDs   map[string]string // the UIDs of the CRDs of the last pass, by kind
 	pollUntil  time.Time         // while the watch of the sets of a new CRD may still be starting
@@ -75,6 +79,8 @@ type Publisher struct {
 	held       string            // why nothing was published, likewise
 	unreported string            // why what nodes report cannot be read, likewise
 	undone     *history.Record   // that of the last undo
+
+	next atomic.Pointer[time.Time] // before which no change of a set is published; nil for a time that has passed
 
 	allCanaries bool // all nodes were canaries in the last pass, likewise
 }
@@ -89,7 +95,7 @@ func (p *Publisher) SetupWithManager(mgr ctrl.Manager) error {
 	request := reconcile.Request{NamespacedName: types.NamespacedName{Namespace: p.Namespace, Name: payload.ConfigMapName}}
 	one := handler.EnqueueRequestsFromMapFunc(func(context.Context, client.Object) []reconcile.Request { return []reconcile.Request{request} })
 	c, err := ctrl.NewControllerManagedBy(mgr).Named("publisher").
-		WatchesMetadata(&corev1.ConfigMap{}, one).
+		WatchesMetadata(&corev1.ConfigMap{}, one, builder.WithPredicates(isNews(p.configMap()))).
 		Build(p)
 	if err == nil {
 		err = watchCRDs(mgr, c, one)
@@ -112,7 +118,7 @@ func (p *Publisher) SetupWithManager(mgr ctrl.Manager) error {
 		if _, err := mgr.GetCache().GetInformer(ctx, sets); err != nil { // returns once it is in step
 			return fmt.Errorf("watching %s: %w", kind.Resource, err)
 		}
-		return c.Watch(source.Kind[client.Object](mgr.GetCache(), sets, one, changed))
+		return c.Watch(source.Kind[client.Object](mgr.GetCache(), sets, fleet.OnEveryAfter(request, p.untilNext), changed))
 	}
 	return nil
 }
@@ -143,7 +149,12 @@ func (p *Publisher) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Result,
 // Publish makes the ConfigMap say what the sets say now, if it does not. Served tells whether there are sets to be had.
 func (p *Publisher) Publish(ctx context.Context) (result ctrl.Result, served bool, err error) {
 	listed := time.Now()
-	sets, crds, err := listSets(ctx, p.Live)
+	var current configmap.Current
+	var unread error
+	var reading sync.WaitGroup // meanwhile; what somebody publishes after it was read is not overwritten
+	reading.Go(func() { current, unread = p.configMap().Read(ctx) })
+	sets, crds, err := p.lister().list(ctx)
+	reading.Wait()
 	var missing *missingError
 	if err != nil && !errors.As(err, &missing) {
 		return result, false, err
@@ -166,9 +177,8 @@ func (p *Publisher) Publish(ctx context.Context) (result ctrl.Result, served boo
 	p.Metrics.rendered(time.Since(began))
 	p.logFindings(ctx, snapshot.Result.Findings)
 	result = p.poll(sources, now)
-	current, err := p.configMap().Read(ctx)
-	if err != nil {
-		return result, true, err
+	if unread != nil {
+		return result, true, unread
 	}
 	if current.Payload != nil { // which stays if nothing else is published
 		snapshot.Revision, snapshot.Digest, snapshot.Shadow = current.Payload.Revision, current.Payload.Digest, current.Payload.Shadow
@@ -206,6 +216,8 @@ func (p *Publisher) follow(ctx context.Context, current configmap.Current, seen 
 		p.Board.put(snapshot)
 		return decision.Again, nil
 	case plan.Wait:
+		next := time.Now().Add(decision.Again)
+		p.next.Store(&next)
 		return decision.Again, nil
 	}
 	if undone != nil && decision.Why != "" {
@@ -244,6 +256,14 @@ func (p *Publisher) noteRevisions(next configmap.Content) {
 	if next.Canary != nil {
 		p.history.Tried = max(p.history.Tried, next.Canary.Revision)
 	}
+}
+
+// lister lists the sets.
+func (p *Publisher) lister() *lister {
+	if p.sets == nil {
+		p.sets = &lister{live: p.Live}
+	}
+	return p.sets
 }
 
 // configMap keeps what is published.

@@ -73,6 +73,11 @@ func Read(credentials *corev1.Secret, authorities *corev1.ConfigMap, before Gran
 	return Grants{g}, problems
 }
 
+// IsEmpty reports whether nothing is granted to anybody.
+func (g Grants) IsEmpty() bool {
+	return g.held == nil || len(g.held.keys) == 0 && len(g.held.authorities) == 0
+}
+
 // Login returns the login for a repository, or for the place of a mirror: that of the longest key that contains it (G2).
 func (g Grants) Login(of mirrors.Scope) (login Login, ok bool) {
 	key, login := g.Find(of)

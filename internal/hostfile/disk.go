@@ -51,25 +51,33 @@ func (d disk) removeTemp(name string) error {
 	return nil
 }
 
-// makeDir makes the directory, with a mode, and its parents, and waits until each new name is on disk.
-func (d disk) makeDir(dir string, mode fs.FileMode) error {
+// makeDir makes the directory and its parents, and waits until each new name is on disk.
+func (d disk) makeDir(dir string) error {
 	if _, err := d.Stat(dir); err == nil {
 		return nil
 	}
 	parent := path.Dir(dir)
 	if parent != dir {
-		if err := d.makeDir(parent, dirMode); err != nil {
+		if err := d.makeDir(parent); err != nil {
 			return err
 		}
 	}
+	if err := d.mkdir(dir, dirMode); err != nil {
+		return err
+	}
+	return d.syncDir(parent)
+}
+
+// mkdir makes one directory if there is none. Its name is yet to be on disk.
+func (d disk) mkdir(dir string, mode fs.FileMode) error {
 	err := d.Mkdir(dir, mode)
 	if err == nil {
 		err = d.Chmod(dir, mode) // whatever the umask
 	}
-	if err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
+	if errors.Is(err, fs.ErrExist) {
+		return nil
 	}
-	return d.syncDir(parent)
+	return err
 }
 
 // syncDir waits until the names in a directory are on disk.

@@ -51,15 +51,15 @@ func (h *Host) Explain(name string, err error) error {
 	var errno syscall.Errno
 	isErrno := errors.As(err, &errno)
 	if remedy := remedies[errno]; remedy != "" {
-		return &Fault{Path: name, what: errno.Error(), remedy: remedy, err: err}
+		return &Fault{Path: h.Path(name), what: errno.Error(), remedy: remedy, err: err}
 	}
 	if !isErrno || errno == syscall.ENOTDIR { // the root of [os.Root] is left, or what is no folder was to be one
 		if at, what := h.inTheWay(name); at != "" {
-			return &Fault{Path: at, what: what, remedy: "put a folder in its place", err: err}
+			return &Fault{Path: h.Path(at), what: what, remedy: "put a folder in its place", err: err}
 		}
 	}
 	if isErrno {
-		return &Fault{Path: name, what: errno.Error(), remedy: "put right what is there", err: err}
+		return &Fault{Path: h.Path(name), what: errno.Error(), remedy: "put right what is there", err: err}
 	}
 	return err
 }

@@ -5,7 +5,6 @@ package hostfile
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"path"
 	"strings"
@@ -14,67 +13,6 @@ import (
 
 // maxName is the longest name that a file may have, in bytes.
 const maxName = 255
-
-// ReplaceInFolder is [Host.Replace] for a file whose folder must never be seen without it, after a crash neither: where a
-// registry's folder has no hosts.toml, containerd goes to the source, past a _default that blocks it. A folder that is missing,
-// empty, or holds nothing but what a killed process left, appears with the file in it; in any other the file is replaced.
-// It fails with [ErrForeign] also where something else, such as a link, stands in the folder's place.
-func (h *Host) ReplaceInFolder(f File, content []byte) (changed bool, err error) {
-	defer func() { err = h.Explain(f.Path, err) }()
-	in := folderOf(h, f)
-	found, err := in.look()
-	if err != nil {
-		return false, err
-	}
-	if err := in.clearAside(); err != nil {
-		return false, err
-	}
-	if found.file || found.others {
-		if err := h.root.removeTemp(f.Path + tempSuffix); err != nil {
-			return false, err
-		}
-		changed, err := h.Replace(f, content)
-		if err == nil && f.Private && !found.others {
-			err = in.close()
-		}
-		return changed, err
-	}
-	if err := in.moveIn(content, found.ours); err != nil {
-		return false, errors.Join(fmt.Errorf("making the folder %s: %w", in.path, err), in.clearAside())
-	}
-	return true, h.root.syncDir(path.Dir(in.path))
-}
-
-// RemoveWithFolder is [Host.Remove] for such a file. A folder that holds nothing but what is ours leaves its place before it is
-// emptied; only a reader that has found the folder and not yet read the file can miss both. From a folder that also holds
-// what others put there, only the file is removed. An empty one stays, because nothing tells whose it is.
-func (h *Host) RemoveWithFolder(f File) (changed bool, err error) {
-	defer func() { err = h.Explain(f.Path, err) }()
-	in := folderOf(h, f)
-	found, err := in.look()
-	if err != nil {
-		return false, err
-	}
-	if err := in.clearAside(); err != nil {
-		return false, err
-	}
-	if found.others || len(found.ours) == 0 {
-		return h.Remove(f)
-	}
-	if err := h.root.Rename(in.path, in.aside().path); err != nil {
-		return false, err
-	}
-	if err := h.root.syncDir(path.Dir(in.path)); err != nil { // else a crash may keep what follows, and lose this
-		return false, err
-	}
-	switch err := in.clearAside(); {
-	case errors.Is(err, ErrForeign) || errors.Is(err, syscall.ENOTEMPTY): // others were there at the last moment
-		return found.file, in.putBack()
-	case err != nil:
-		return false, err
-	}
-	return found.file, h.root.syncDir(path.Dir(in.path))
-}
 
 // RemoveLeftovers removes the temporary folders directly below a directory that a killed [Host.ReplaceInFolder] or
 // [Host.RemoveWithFolder] left of files with that name and marker. One that holds anything else is left alone. No other process
@@ -131,22 +69,6 @@ func (d folder) close() error {
 	return d.host.root.Chmod(d.path, d.of.dirMode())
 }
 
-// moveIn makes the folder with the file in it aside, and renames it into its place. An empty folder that is in the way goes
-// first, because [os.Root.Rename] replaces none; until then there is no folder, which hides nothing.
-func (d folder) moveIn(content []byte, ours []string) error {
-	made := d.aside()
-	if err := d.host.root.makeDir(made.path, d.of.dirMode()); err != nil {
-		return err
-	}
-	if _, err := d.host.Replace(made.file(), content); err != nil {
-		return err
-	}
-	if err := d.removeFiles(ours); err != nil {
-		return err
-	}
-	return d.host.root.Rename(made.path, d.path)
-}
-
 // putBack gives others their folder back, without the file.
 func (d folder) putBack() error {
 	if err := d.host.root.Rename(d.aside().path, d.path); err != nil {
@@ -156,45 +78,62 @@ func (d folder) putBack() error {
 	return errors.Join(err, d.host.root.syncDir(path.Dir(d.path)))
 }
 
-// contents are what is in a folder.
-type contents struct {
-	// ours are the names of the file and of what a killed process left of it.
-	ours []string
-	// file tells whether the file is there, and others whether anything that is not ours is.
-	file, others bool
+// Contents are what is in the folder of a file of ours.
+type Contents struct {
+	// Content is the file's; nil where there is none.
+	Content []byte
+	// Others are the names of what is not ours.
+	Others []string
+	// HasLeftover says that a killed process left what it had begun to write.
+	HasLeftover bool
+	// IsRight says that file and folder have the modes that they are given, and that there is no leftover.
+	IsRight bool
+
+	ours []string    // the names of the file and of the leftover
+	mode fs.FileMode // the file's
 }
 
-// look tells what is in the folder, which may be missing. It fails with [ErrForeign] if it is no folder, or the file is not ours.
-func (d folder) look() (contents, error) {
+// LookInFolder returns what is in the folder of a file, which may be missing. It fails with [ErrForeign] where what has the folder's place is none, and, with the
+// rest of the contents, where the file is not ours.
+func (h *Host) LookInFolder(f File) (Contents, error) {
+	in := folderOf(h, f)
+	contents, err := in.look()
+	return contents, h.Explain(f.Path, err)
+}
+
+func (d folder) look() (in Contents, err error) {
 	info, err := d.host.root.Lstat(d.path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return contents{}, nil
+		return Contents{}, nil
 	}
 	if err != nil {
-		return contents{}, err
+		return Contents{}, err
 	}
 	if !info.IsDir() {
-		return contents{}, foreign(d.path)
+		return Contents{}, d.host.foreign(d.path)
 	}
 	entries, err := fs.ReadDir(d.host.FS(), d.path)
 	if err != nil {
-		return contents{}, err
+		return Contents{}, err
 	}
-	var in contents
+	var foreign error
 	for _, entry := range entries {
 		switch {
 		case entry.Name() == d.name:
-			if _, err := d.host.Read(d.file()); err != nil {
-				return contents{}, err
+			if in.Content, in.mode, foreign = d.host.read(d.file()); foreign != nil {
+				continue
 			}
-			in.file = true
-		case entry.Name() != d.name+tempSuffix:
-			in.others = true
+		case entry.Name() == d.name+tempSuffix:
+			in.HasLeftover = true
+		default:
+			in.Others = append(in.Others, entry.Name())
 			continue
 		}
 		in.ours = append(in.ours, entry.Name())
 	}
-	return in, nil
+	isClosed := !d.of.Private || len(in.Others) > 0 || info.Mode().Perm() == d.of.dirMode()
+	in.IsRight = isClosed && in.mode == d.of.mode() && !in.HasLeftover
+	return in, foreign
 }
 
 // clearAside frees the folder's temporary name, of which only what is ours is removed.
@@ -212,8 +151,8 @@ func (d folder) remove() error {
 	if err != nil {
 		return err
 	}
-	if in.others {
-		return foreign(d.path)
+	if len(in.Others) > 0 {
+		return d.host.foreign(d.path)
 	}
 	return d.removeFiles(in.ours)
 }

@@ -29,13 +29,17 @@ const maxOwn = 256 << 20
 var ErrForeign = errors.New("there is something that Mirrorset did not write, which is left as it is")
 
 // foreign is [ErrForeign] about what stands at a path.
-func foreign(name string) error {
-	return fmt.Errorf("/%s: %w; remove it", name, ErrForeign)
+func (h *Host) foreign(name string) error {
+	return fmt.Errorf("/%s: %w; remove it", h.Path(name), ErrForeign)
 }
 
-// Host is the root directory of a host.
+// Host is the root directory of a host, or a folder below it.
 type Host struct {
 	root disk
+	// at is where the folder is below the host's root, for messages; empty for the root.
+	at string
+	// known are the files that [Host.Replace] has read, by path.
+	known *memory
 }
 
 // Open opens the directory.
@@ -44,7 +48,24 @@ func Open(dir string) (*Host, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the host's root: %w", err)
 	}
-	return &Host{root: disk{root}}, nil
+	return &Host{root: disk{root}, known: newMemory()}, nil
+}
+
+// Sub opens a folder of the host, below which paths are then, and makes it if it is missing. Who works on many files in it has its path walked once.
+func (h *Host) Sub(dir string) (*Host, error) {
+	if err := h.root.makeDir(dir); err != nil {
+		return nil, h.Explain(dir, err)
+	}
+	root, err := h.root.OpenRoot(dir)
+	if err != nil {
+		return nil, h.Explain(dir, err)
+	}
+	return &Host{root: disk{root}, at: path.Join(h.at, dir), known: newMemory()}, nil
+}
+
+// Path returns where a path is below the root of the host.
+func (h *Host) Path(name string) string {
+	return path.Join(h.at, name)
 }
 
 // Close releases the directory.
@@ -86,24 +107,48 @@ func (f File) dirMode() fs.FileMode {
 // fail with a [*Fault] where the system does not let them do their work.
 func (h *Host) Replace(f File, content []byte) (changed bool, err error) {
 	defer func() { err = h.Explain(f.Path, err) }()
+	stamp, isKnown := h.Stamp(f.Path)
+	if isKnown && h.known.says(f.Path, stamp, content) {
+		return false, nil
+	}
 	switch current, mode, err := h.read(f); {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
 		return false, err
 	case bytes.Equal(current, content) && mode == f.mode():
+		if isKnown {
+			h.known.keep(f.Path, stamp, content)
+		}
 		return false, nil
 	}
-	if err := h.root.makeDir(path.Dir(f.Path), dirMode); err != nil {
+	if err := h.root.makeDir(path.Dir(f.Path)); err != nil {
 		return false, err
 	}
-	temp := f.Path + tempSuffix
-	if err := h.root.writeTemp(temp, content, f.mode()); err != nil {
-		return false, errors.Join(fmt.Errorf("writing %s: %w", temp, err), h.root.removeTemp(temp))
+	if err := h.writeTemp(f, content); err != nil {
+		return false, err
 	}
-	if err := h.root.Rename(temp, f.Path); err != nil {
-		return false, errors.Join(err, h.root.removeTemp(temp))
+	if err := h.renameTemp(f); err != nil {
+		return false, err
 	}
 	return true, h.root.syncDir(path.Dir(f.Path))
+}
+
+// writeTemp writes the content of a file beside it, whose directory is there.
+func (h *Host) writeTemp(f File, content []byte) error {
+	temp := f.Path + tempSuffix
+	if err := h.root.writeTemp(temp, content, f.mode()); err != nil {
+		return errors.Join(fmt.Errorf("writing %s: %w", temp, err), h.root.removeTemp(temp))
+	}
+	return nil
+}
+
+// renameTemp has that take the place of the file.
+func (h *Host) renameTemp(f File) error {
+	temp := f.Path + tempSuffix
+	if err := h.root.Rename(temp, f.Path); err != nil {
+		return errors.Join(err, h.root.removeTemp(temp))
+	}
+	return nil
 }
 
 // Remove removes the file if it is ours, and what a killed [Host.Replace] left of it. It reports whether there was a file.
@@ -141,13 +186,13 @@ func (h *Host) read(f File) (content []byte, mode fs.FileMode, err error) {
 		return nil, 0, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, 0, foreign(f.Path)
+		return nil, 0, h.foreign(f.Path)
 	}
 	if content, err = h.ReadRegular(f.Path, maxOwn); err != nil {
 		return nil, 0, err
 	}
 	if !bytes.HasPrefix(content, []byte(f.Marker)) {
-		return nil, 0, foreign(f.Path)
+		return nil, 0, h.foreign(f.Path)
 	}
 	return content, info.Mode(), nil
 }
@@ -165,11 +210,11 @@ func (h *Host) ReadRegular(name string, max int64) (content []byte, err error) {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a regular file; put one in its place", name)
+		return nil, fmt.Errorf("%s is not a regular file; put one in its place", h.Path(name))
 	}
 	content, err = io.ReadAll(io.LimitReader(file, max+1))
 	if err == nil && int64(len(content)) > max {
-		err = fmt.Errorf("%s has more than %d bytes", name, max)
+		err = fmt.Errorf("%s has more than %d bytes", h.Path(name), max)
 	}
 	return content, err
 }

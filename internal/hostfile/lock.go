@@ -28,7 +28,7 @@ func (h *Host) Lock(ctx context.Context, name string) (unlock func() error, err 
 	defer func() { err = h.Explain(name, err) }()
 	file, err := h.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrNotExist) {
-		if err := h.root.makeDir(path.Dir(name), dirMode); err != nil {
+		if err := h.root.makeDir(path.Dir(name)); err != nil {
 			return nil, err
 		}
 		file, err = h.root.OpenFile(name, os.O_RDONLY|os.O_CREATE|syscall.O_NONBLOCK, fileMode)

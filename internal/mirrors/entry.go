@@ -39,7 +39,11 @@ type merger struct {
 // read returns the statements of all sets by source and mode, in the order of objects and entries (M2).
 func (m *merger) read(sets []Set) map[Scope]*said {
 	byName := slices.SortedStableFunc(slices.Values(sets), func(a, b Set) int { return compareObjects(a.Object, b.Object) })
-	bySource := make(map[Scope]*said)
+	entries := 0
+	for i := range byName {
+		entries += len(byName[i].Entries)
+	}
+	bySource := make(map[Scope]*said, entries)
 	for i := range byName {
 		insecure := m.readInsecure(&byName[i])
 		m.readEnforcement(&byName[i])
@@ -125,6 +129,7 @@ const maxExplained = 5
 
 // readMirrors takes the mirrors that pass E1 and E3, each once (E2), and says of the others, in order, why they do not.
 func (s *statement) readMirrors(in *SetEntry) (lost []string) {
+	s.mirrors, s.places = make([]Scope, 0, len(in.Mirrors)), make([]int, 0, len(in.Mirrors))
 	seen := make(map[Scope]bool, len(in.Mirrors))
 	more := 0
 	for i, location := range in.Mirrors {

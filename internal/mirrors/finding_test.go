@@ -162,6 +162,13 @@ func TestNamesAreBoundedAndPlain(t *testing.T) {
 	if got, want := mirrors.Names(entries), `"a\x1b[2J", o00, o01, o02, o03, o04, o05, o06, o07, o08 and 11 more`; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
+	longest := strings.Repeat("a", 253)
+	if got, want := mirrors.Names([]mirrors.Entry{in("", 0), in(longest, 0)}), `"", `+longest; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if got := mirrors.Names([]mirrors.Entry{in(longest+"a", 0)}); len(got) > 110 {
+		t.Errorf("got %s, which nobody can read", got)
+	}
 }
 
 // Sets of two kinds may have one name.

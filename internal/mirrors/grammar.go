@@ -19,7 +19,7 @@ const (
 
 // isHubNamespace tells whether a source is a namespace of Docker Hub. No image has such a name itself (L2a).
 func isHubNamespace(source Scope) bool {
-	return source.Host() == dockerHub && strings.Count(source.Path(), "/") == 1
+	return source.Host() == dockerHub && source.depth() == 1
 }
 
 // OfficialImage returns the image of Docker Hub that has the name of a namespace there, as docker.io/library/alpine for docker.io/alpine: it
@@ -34,18 +34,22 @@ func OfficialImage(namespace Scope) Scope {
 // isShortName tells whether the runtimes read the host as the first component of a Docker Hub repository: a single label
 // without a port, other than localhost.
 func isShortName(host string) bool {
-	return !strings.ContainsAny(host, ".:") && host != "localhost"
+	return !strings.Contains(host, ".") && !strings.Contains(host, ":") && host != "localhost"
 }
 
 // isCanonical tells whether a name, of locations that follow the grammar joined by slashes, is its own canonical form.
 // The consumer refuses to pull anything once a mirror rewrites the reference to a name that is not.
 func isCanonical(name Scope) bool {
-	host, path := name.Host(), name.Path()
+	return len(name) <= MaxNameLength && areCanonical(name.Host(), name.depth())
+}
+
+// areCanonical tells it of all names of a registry that have so many components in their paths, as far as they are not too long.
+func areCanonical(host string, depth int) bool {
 	switch {
-	case path == "", len(name) > MaxNameLength, isShortName(host), host == "index.docker.io":
+	case depth == 0, isShortName(host), host == "index.docker.io":
 		return false
 	case host == dockerHub:
-		return strings.Count(path, "/") > 1
+		return depth > 1
 	}
 	return true
 }
@@ -84,7 +88,7 @@ func invalidRewrites(source, mirror Scope) string {
 		return fmt.Sprintf("CRI-O and Podman fail every pull of %s itself, because %s is not the name of a repository; where it is one that you mean, give the mirror a longer path", quote(source), quote(mirror))
 	case len(mirror)+len("/x") > MaxNameLength:
 		return fmt.Sprintf("CRI-O and Podman fail every pull of images below %s, because the names would have more than %d characters", quote(source), MaxNameLength)
-	case !isCanonical(mirror + "/x"):
+	case !areCanonical(mirror.Host(), mirror.depth()+1):
 		return fmt.Sprintf("CRI-O and Podman fail every pull of images one component below %s, because they read docker.io/x as docker.io/library/x; write docker.io/library where that is meant", quote(source))
 	}
 	return ""

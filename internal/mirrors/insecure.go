@@ -14,7 +14,7 @@ import (
 // InsecureAnnotation is the one of a set that says which of the set's mirrors are insecure: scopes, separated by commas or line breaks (I2).
 const InsecureAnnotation = "mirrorset.io/insecure-mirrors"
 
-// readInsecure returns an index of the scopes that are in the grammar, and says of the others, and of those that no mirror of the set lies in,
+// readInsecure returns an index of the scopes that are in the grammar, nil where the set has no annotation, and says of the others, and of those that no mirror of the set lies in,
 // what is wrong (I3).
 func (m *merger) readInsecure(set *Set) *Index {
 	var scopes []Rule
@@ -28,6 +28,9 @@ func (m *merger) readInsecure(set *Set) *Index {
 		lost = append(lost, fmt.Sprintf("%s is left out: %s", quote(text), why))
 	}
 	written := set.insecureMirrors()
+	if len(written) == 0 {
+		return nil
+	}
 	used := set.scopesWithMirrors(written)
 	for _, text := range written {
 		switch {
@@ -67,12 +70,9 @@ func (s *Set) scopesWithMirrors(written []string) map[Scope]bool {
 		scopes[i].Source = Scope(text)
 	}
 	used, index := make(map[Scope]bool), NewIndex(scopes)
-	if len(scopes) == 0 {
-		return used
-	}
 	for i := range s.Entries {
 		for _, m := range s.Entries[i].Mirrors {
-			for in := index.find(Scope(m)); in != nil && !used[in.Source]; in = index.Enclosing(in.Source) {
+			for in := index.Find(Scope(m)); in != nil && !used[in.Source]; in = index.Enclosing(in.Source) {
 				used[in.Source] = true
 			}
 		}
@@ -82,11 +82,11 @@ func (s *Set) scopesWithMirrors(written []string) map[Scope]bool {
 
 // mark notes which mirrors of a statement its set calls insecure. The source is none of them, wherever it stands.
 func (m *merger) mark(s statement, insecure *Index) {
-	if len(insecure.lengths) == 0 && len(insecure.byDomain) == 0 {
+	if insecure == nil {
 		return
 	}
 	for _, location := range s.mirrors {
-		if location != s.source && insecure.find(location) != nil {
+		if location != s.source && insecure.Find(location) != nil {
 			m.insecure.mark(s.source, location)
 		}
 	}

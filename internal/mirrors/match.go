@@ -10,27 +10,29 @@ import "strings"
 type Index struct {
 	bySource map[Scope]*Rule
 	byDomain map[Scope]*Rule // wildcards, without "*."
-	lengths  map[int]bool    // of the sources that are no wildcards, so that a name of very many components is not looked for at each
+	lengths  []bool          // whether a source that is no wildcard has so many characters, so that a name of very many components is not looked for at each
 }
 
 // NewIndex returns an index over rules with different sources. It keeps pointers into the slice.
 func NewIndex(rules []Rule) *Index {
-	x := &Index{bySource: make(map[Scope]*Rule, len(rules)), byDomain: make(map[Scope]*Rule), lengths: make(map[int]bool)}
+	x := &Index{bySource: make(map[Scope]*Rule, len(rules)), byDomain: make(map[Scope]*Rule)}
 	for i := range rules {
 		if domain, ok := rules[i].Source.domain(); ok {
 			x.byDomain[domain] = &rules[i]
 		} else {
 			x.bySource[rules[i].Source] = &rules[i]
-			x.lengths[len(rules[i].Source)] = true
+			length := len(rules[i].Source)
+			x.lengths = append(x.lengths, make([]bool, max(0, length+1-len(x.lengths)))...)
+			x.lengths[length] = true
 		}
 	}
 	return x
 }
 
-// find returns the rule with the most specific source that matches a name or scope: the name itself and each of its
+// Find returns the rule with the most specific source that matches a name or scope: the name itself and each of its
 // parents up to the host, then the wildcards above the host, the longest first; nil where none does. A host with a port is
 // another registry, which no wildcard matches.
-func (x *Index) find(name Scope) *Rule {
+func (x *Index) Find(name Scope) *Rule {
 	if rule := x.findExact(name); rule != nil {
 		return rule
 	}
@@ -40,7 +42,7 @@ func (x *Index) find(name Scope) *Rule {
 // findExact looks at the name and its parents only.
 func (x *Index) findExact(name Scope) *Rule {
 	for {
-		if x.lengths[len(name)] {
+		if len(name) < len(x.lengths) && x.lengths[len(name)] {
 			if rule := x.bySource[name]; rule != nil {
 				return rule
 			}
@@ -81,7 +83,7 @@ func (x *Index) Enclosing(source Scope) *Rule {
 		return x.findWildcard(string(domain))
 	}
 	if slash := strings.LastIndexByte(string(source), '/'); slash >= 0 {
-		return x.find(source[:slash])
+		return x.Find(source[:slash])
 	}
 	return x.findWildcard(string(source))
 }

@@ -5,7 +5,6 @@ package mirrors
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 
 	"github.com/mirrorset/mirrorset/internal/mirrors/value"
@@ -39,8 +38,12 @@ func Sources(sources []Scope) string {
 	return enumerate(quoteAll(sources))
 }
 
-// plainName is what the API server lets an object be called.
-var plainName = regexp.MustCompile(`^[a-z0-9.-]{1,253}$`)
+// isPlain reports whether the API server lets an object be called that.
+func isPlain(name string) bool {
+	return name != "" && len(name) <= 253 && !strings.ContainsFunc(name, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '.' && r != '-'
+	})
+}
 
 // Names returns the names of the objects that the entries stand in for people to read, on one line and not too many.
 func Names(entries []Entry) string {
@@ -58,7 +61,7 @@ func NamesOf(objects []Object) string {
 
 // String is the label of the object for people, on one line.
 func (o Object) String() string {
-	if !plainName.MatchString(o.Name) {
+	if !isPlain(o.Name) {
 		return quote(o.Label())
 	}
 	return o.Label()

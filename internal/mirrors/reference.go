@@ -6,6 +6,7 @@ package mirrors
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"go.podman.io/image/v5/docker/reference"
 )
@@ -73,12 +74,12 @@ type Resolution struct {
 // lies in a blocked source (Q4), is passed over.
 func (x *Index) Resolve(ref Reference) Resolution {
 	self := PullSource{Location: ref.String()}
-	rule := x.find(Scope(ref.Name))
+	rule := x.Find(Scope(ref.Name))
 	if rule == nil {
 		return Resolution{PullSources: []PullSource{self}}
 	}
 	self.Insecure = rule.Insecure
-	res := Resolution{Rule: rule, Blocked: rule.Blocked}
+	res := Resolution{Rule: rule, Blocked: rule.Blocked, PullSources: make([]PullSource, 0, len(rule.Mirrors)+1)}
 	for i := range rule.Mirrors {
 		if m := &rule.Mirrors[i]; m.Modes&ref.Mode != 0 {
 			if source, ok := x.rewrite(ref, rule, m); ok {
@@ -94,17 +95,22 @@ func (x *Index) Resolve(ref Reference) Resolution {
 
 // rewrite replaces the part of the reference that the rule's source matched by the mirror (L3).
 func (x *Index) rewrite(ref Reference, rule *Rule, m *Mirror) (PullSource, bool) {
-	name := m.Location + Scope(rule.Source.Rest(Scope(ref.Name)))
+	location := string(m.Location) + rule.Source.Rest(Scope(ref.Name)) + ref.Suffix
+	name := Scope(strings.TrimSuffix(location, ref.Suffix))
 	if !isCanonical(name) {
 		return PullSource{}, false
 	}
-	if by := x.find(name); by != nil && by.Blocked {
+	if by := x.Find(name); by != nil && by.Blocked {
 		return PullSource{}, false
 	}
-	return PullSource{Location: string(name) + ref.Suffix, Insecure: m.Insecure, From: m.listedFor(ref.Mode)}, true
+	return PullSource{Location: location, Insecure: m.Insecure, From: m.listedFor(ref.Mode)}, true
 }
 
 // listedFor returns the entries that list the mirror for references of a mode.
 func (m *Mirror) listedFor(mode Mode) []Entry {
-	return slices.DeleteFunc(slices.Clone(m.From), func(e Entry) bool { return e.Kind.Mode != mode })
+	isOther := func(e Entry) bool { return e.Kind.Mode != mode }
+	if !slices.ContainsFunc(m.From, isOther) {
+		return slices.Clip(m.From)
+	}
+	return slices.DeleteFunc(slices.Clone(m.From), isOther)
 }

@@ -120,7 +120,7 @@ func (r *review) reviewMirror(rule *reviewed, m *Mirror) {
 	if len(r.blocked) == 0 {
 		return
 	}
-	if by := r.index.find(m.Location); by != nil && by.Blocked {
+	if by := r.index.Find(m.Location); by != nil && by.Blocked {
 		r.find(MirrorBlocked, rule.Source, from(), "%s %s of source %s is not contacted, because it lies in source %s, blocked by %s", r.place(rule, m), quote(m.Location), quote(rule.Source), quote(by.Source), r.blockedBy(by))
 		return
 	}

@@ -26,6 +26,11 @@ func (s Scope) Path() string {
 	return string(s[len(s.Host()):])
 }
 
+// depth is how many components the path has.
+func (s Scope) depth() int {
+	return strings.Count(string(s), "/")
+}
+
 // IsWildcard reports whether the scope is all subdomains of a host.
 func (s Scope) IsWildcard() bool {
 	_, ok := s.domain()

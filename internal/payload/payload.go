@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
@@ -131,6 +132,11 @@ func NextRevision(unixMilli int64, known ...int64) int64 {
 		}
 	}
 	return next
+}
+
+// Same reports whether an agent keeps the same of two payloads that passed [Payload.Check].
+func (p *Payload) Same(other *Payload) bool {
+	return p.Revision == other.Revision && p.Digest == other.Digest && maps.Equal(p.Blockers, other.Blockers) && maps.Equal(p.Shadow, other.Shadow)
 }
 
 // Check tells whether the payload is complete: the digest is that of the text, and the revision a possible one. It fails with [ErrNewer]

@@ -18,6 +18,7 @@ import (
 // It writes the few lines that there can be itself, because an encoder for any TOML takes longer than all the rest from the sets to their text.
 func Encode(rules []mirrors.Rule) ([]byte, error) {
 	var out bytes.Buffer
+	out.Grow(min(len(Header)+aPlace*places(rules), MaxText))
 	out.WriteString(Header)
 	for i := range rules {
 		if err := writeRule(&out, &rules[i]); err != nil {
@@ -28,6 +29,18 @@ func Encode(rules []mirrors.Rule) ([]byte, error) {
 		}
 	}
 	return out.Bytes(), nil
+}
+
+// aPlace is about what a source or a mirror takes, in bytes.
+const aPlace = 128
+
+// places is how many sources and mirrors the rules have.
+func places(rules []mirrors.Rule) int {
+	n := len(rules)
+	for i := range rules {
+		n += len(rules[i].Mirrors)
+	}
+	return n
 }
 
 func writeRule(out *bytes.Buffer, rule *mirrors.Rule) error {

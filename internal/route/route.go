@@ -92,7 +92,7 @@ func (r *Router) Blocks(host, path string) bool {
 // Blocker returns the blocked source for which a registry must not be asked for what is at a path of its API; "" for none.
 func (r *Router) Blocker(host, path string) mirrors.Scope {
 	for _, name := range Aliases(mirrors.Scope(host + strings.TrimPrefix(path, APIRoot))) {
-		if rule := r.index.Resolve(mirrors.Reference{Name: string(name)}).Rule; rule != nil && rule.Blocked {
+		if rule := r.index.Find(name); rule != nil && rule.Blocked {
 			return rule.Source
 		}
 	}
@@ -101,13 +101,13 @@ func (r *Router) Blocker(host, path string) mirrors.Scope {
 
 // IsBlockedAt tells whether longest match finds a blocked source for a name, under no other name of Docker Hub.
 func (r *Router) IsBlockedAt(name mirrors.Scope) bool {
-	rule := r.index.Resolve(mirrors.Reference{Name: string(name)}).Rule
+	rule := r.index.Find(name)
 	return rule != nil && rule.Blocked
 }
 
 // Wildcard returns the wildcard source that decides for what is in no narrower source of a registry; "" for none.
 func (r *Router) Wildcard(host string) mirrors.Scope {
-	if rule := r.index.Resolve(mirrors.Reference{Name: host}).Rule; rule != nil && rule.Source.IsWildcard() {
+	if rule := r.index.Find(mirrors.Scope(host)); rule != nil && rule.Source.IsWildcard() {
 		return rule.Source
 	}
 	return ""

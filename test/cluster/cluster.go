@@ -212,6 +212,14 @@ func (c *Cluster) Run(name, program string, environment []string, args ...string
 	return &Process{p}, c.run(p)
 }
 
+// RunAs is [Cluster.Run] as a user who has root's rights to files. Of what the kernel counts by user, as inotify instances, the program has what is
+// there on a machine of its own.
+func (c *Cluster) RunAs(user uint32, name, program string, environment []string, args ...string) (*Process, error) {
+	environment = append([]string{fmt.Sprint("USER=", user), "HOME=/"}, environment...) // which no file has of this user
+	p := &part{name: name, path: program, args: args, environment: environment, user: user}
+	return &Process{p}, c.run(p)
+}
+
 // End asks the program to end and waits until it has. One that does not in time is killed, which is an error.
 func (p *Process) End() error { return p.part.end(syscall.SIGTERM) }
 

@@ -36,6 +36,7 @@ func (c *Cluster) RestoreEtcd(ctx context.Context, saved string) error {
 		if err := c.parts[name].end(syscall.SIGKILL); err != nil {
 			return err
 		}
+		c.parts[name].exited = nil // nobody is to wonder that it has ended
 	}
 	data := c.path("etcd")
 	err := errors.Join(c.parts[etcd].end(syscall.SIGTERM), os.RemoveAll(data), os.Mkdir(data, 0o700))
@@ -45,7 +46,10 @@ func (c *Cluster) RestoreEtcd(ctx context.Context, saved string) error {
 	if err == nil {
 		err = errors.Join(c.run(c.parts[etcd]), c.run(c.parts[apiServer]))
 	}
-	for _, name := range others { // they wait for the API server
+	if err == nil {
+		err = c.await(ctx, apiServer) // kube-controller-manager waits for it too, but for ten seconds only
+	}
+	for _, name := range others {
 		if err == nil {
 			err = c.run(c.parts[name])
 		}
@@ -53,5 +57,5 @@ func (c *Cluster) RestoreEtcd(ctx context.Context, saved string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(c.await(ctx, apiServer), c.await(ctx, kubelet))
+	return c.await(ctx, kubelet)
 }

@@ -158,6 +158,7 @@ type part struct {
 	path        string // by default that of the program of this name
 	args        []string
 	environment []string // beside that of the node
+	user        uint32
 	cmd         *exec.Cmd
 	exited      chan struct{}
 	err         error // once exited
@@ -172,6 +173,12 @@ func (c *Cluster) run(p *part) error {
 	defer func() { _ = log.Close() }()
 	cmd := exec.Command(cmp.Or(p.path, programPath(c.options.Programs, p.name)), p.args...)
 	cmd.Env, cmd.Stdout, cmd.Stderr = append(c.environment(), p.environment...), log, log
+	if p.user != 0 {
+		cmd.SysProcAttr = &syscall.SysProcAttr{
+			Setsid: true, Credential: &syscall.Credential{Uid: p.user, NoSetGroups: true},
+			AmbientCaps: []uintptr{unix.CAP_CHOWN, unix.CAP_DAC_OVERRIDE, unix.CAP_DAC_READ_SEARCH, unix.CAP_FOWNER},
+		}
+	}
 	if err := c.node.start(cmd); err != nil {
 		return fmt.Errorf("starting %s: %w", p.name, err)
 	}

@@ -21,7 +21,7 @@ import (
 )
 
 // patience is how long a part may take to come up, on a busy machine.
-const patience = 2 * time.Minute
+const patience = 5 * time.Minute
 
 // startParts starts all parts, each as soon as what it needs is there, and returns when the node is Ready.
 func (c *Cluster) startParts(ctx context.Context) error {

@@ -6,6 +6,7 @@
 package e2e
 
 import (
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -25,6 +26,19 @@ func stopCluster(c *cluster.Cluster) {
 	Expect(err).NotTo(HaveOccurred())
 	Expect(os.WriteFile(filepath.Join(records, filepath.Base(c.Dir())), record, 0o600)).To(Succeed())
 	Expect(c.Stop()).To(Succeed())
+}
+
+// managerGot counts how often managers have got an object, by its name. Those that OLM installed had rights of other names.
+func (m *operator) managerGot(name string) (times int) {
+	GinkgoHelper()
+	requests, err := rights.Read(m.AuditLog())
+	Expect(err).NotTo(HaveOccurred())
+	for _, r := range requests {
+		if r.User.Name == "system:serviceaccount:"+namespace+":mirrorset-manager" && r.Verb == "get" && r.Object.Name == name && r.Status.Code == http.StatusOK {
+			times++
+		}
+	}
+	return times
 }
 
 // recorded returns all that was kept, by whichever process.

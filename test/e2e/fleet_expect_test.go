@@ -14,13 +14,14 @@ import (
 	. "github.com/onsi/gomega"
 	"github.com/onsi/gomega/types"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 )
 
 // tellState has the report of a spec that failed say how the fleet is.
 func (f *fleet) tellState(ctx context.Context) {
-	if CurrentSpecReport().Failed() {
+	if f != nil && CurrentSpecReport().Failed() {
 		nodes, _ := f.Kubectl(ctx, "get", "mirrornodes,events.events.k8s.io", "-A", "-o", "wide").CombinedOutput() // an error is in what it prints
 		AddReportEntry("state of the fleet", string(nodes)+f.Logs(15)+f.logsOf(ctx, "manager"), ReportEntryVisibilityFailureOrVerbose)
 	}
@@ -37,6 +38,23 @@ func beDegraded(message types.GomegaMatcher) types.GomegaMatcher {
 
 func beProgressing(message string) types.GomegaMatcher {
 	return HaveValue(And(HaveField("Status", metav1.ConditionFalse), HaveField("Reason", configv1.ReasonProgressing), HaveField("Message", message)))
+}
+
+// applied returns the condition Applied of a set, and none while it is about an earlier generation.
+func (f *fleet) applied(ctx context.Context, name string) *metav1.Condition {
+	GinkgoHelper()
+	var found configv1.ImageDigestMirrorSet
+	Expect(f.objects.Get(ctx, client.ObjectKey{Name: name}, &found)).To(Succeed())
+	return current(&found)
+}
+
+func current(found *configv1.ImageDigestMirrorSet) *metav1.Condition {
+	for i := range found.Status.Conditions {
+		if c := &found.Status.Conditions[i]; c.Type == configv1.ConditionApplied && c.ObservedGeneration == found.Generation {
+			return c
+		}
+	}
+	return nil
 }
 
 func (f *fleet) expectApplied(ctx context.Context, name string, matcher types.GomegaMatcher) {

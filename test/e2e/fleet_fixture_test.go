@@ -58,8 +58,13 @@ type fleetOptions struct {
 	environment []string
 }
 
+// firstFleetUser is the user of the first agent beside that of the real node. Each has one of its own: the kernel gives a user 128 inotify instances,
+// which are not enough for two fleets of root's.
+const firstFleetUser = 200_000
+
 type fleetAgent struct {
 	root, kubeconfig string
+	user             uint32
 	process          *cluster.Process // nil while it is stopped
 }
 
@@ -138,7 +143,7 @@ func emptyNode(name string) *corev1.Node {
 func (f *fleet) prepare(ctx context.Context, name string) {
 	GinkgoHelper()
 	folder := filepath.Join(f.Dir(), "fleet", name)
-	a := &fleetAgent{root: filepath.Join(folder, "root"), kubeconfig: filepath.Join(folder, "kubeconfig")}
+	a := &fleetAgent{root: filepath.Join(folder, "root"), kubeconfig: filepath.Join(folder, "kubeconfig"), user: firstFleetUser + uint32(len(f.agents))}
 	f.agents[name] = a
 	// In this order, CRI-O was started after all that it has to know was there.
 	Expect(os.MkdirAll(filepath.Dir(a.root+dropIn), 0o755)).To(Succeed())
@@ -186,7 +191,7 @@ func (f *fleet) start(name string) {
 	program, err := filepath.Abs(filepath.Join(cmp.Or(f.options.checkout, "../.."), "bin", "linux-"+runtime.GOARCH, "agent")) // the one of the image
 	Expect(err).NotTo(HaveOccurred())
 	a := f.agents[name]
-	a.process, err = f.Run(name, program, append([]string{"KUBECONFIG=" + a.kubeconfig}, f.options.environment...), "--host-root="+a.root, "--node-name="+name, "--namespace="+namespace, "--manager=mirrorset-manager")
+	a.process, err = f.RunAs(a.user, name, program, append([]string{"KUBECONFIG=" + a.kubeconfig}, f.options.environment...), "--host-root="+a.root, "--node-name="+name, "--namespace="+namespace, "--manager=mirrorset-manager")
 	Expect(err).NotTo(HaveOccurred())
 }
 
@@ -270,29 +275,4 @@ func (f *fleet) revisions(ctx context.Context) map[int64]int {
 		found[nodes.Items[i].Status.Revision]++
 	}
 	return found
-}
-
-// published returns the revision of the ConfigMap.
-func (f *fleet) published(ctx context.Context) (revision int64) {
-	GinkgoHelper()
-	_, err := fmt.Sscan(f.kubectl(ctx, "get", "configmap", "-n", namespace, "containers-registries.conf", "-o", `jsonpath={.metadata.annotations.mirrorset\.io/revision}`), &revision)
-	Expect(err).NotTo(HaveOccurred())
-	return revision
-}
-
-// applied returns the condition Applied of a set, and none while it is about an earlier generation.
-func (f *fleet) applied(ctx context.Context, name string) *metav1.Condition {
-	GinkgoHelper()
-	var found configv1.ImageDigestMirrorSet
-	Expect(f.objects.Get(ctx, client.ObjectKey{Name: name}, &found)).To(Succeed())
-	return current(&found)
-}
-
-func current(found *configv1.ImageDigestMirrorSet) *metav1.Condition {
-	for i := range found.Status.Conditions {
-		if c := &found.Status.Conditions[i]; c.Type == configv1.ConditionApplied && c.ObservedGeneration == found.Generation {
-			return c
-		}
-	}
-	return nil
 }

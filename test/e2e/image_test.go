@@ -39,7 +39,7 @@ var _ = It("an image that make writes is the one that podman builds of the Docke
 	Expect(held).To(Equal(content))
 	Expect(held).NotTo(BeEmpty())
 	Expect([]any{got.Labels, got.User, got.Entrypoint}).To(Equal([]any{want.Labels, want.User, want.Entrypoint}))
-}, specTimeout)
+}, nodeTimeout)
 
 // describeImage returns the configuration of an archive's image, and what it holds: owners, modes and content by name.
 func describeImage(ctx SpecContext, archive string) (v1.Config, map[string]string) {

@@ -9,16 +9,12 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 )
-
-// specTimeout leaves room for one pull and all around it.
-const specTimeout = SpecTimeout(pullTimeout + 30*time.Second)
 
 // set is the manifest of a set with one entry.
 func set(name, source string, mirrors ...string) string {
@@ -94,7 +90,7 @@ var _ = DescribeTableSubtree("with the registries.conf of kubectl mirrors render
 		expectPulled(pull(ctx, "team/app"+digest, set("a", source.host+"/team", mirror.host+"/copy")))
 		expectAsked(mirror)
 		expectUntouched(source, second)
-	}, specTimeout)
+	}, nodeTimeout)
 
 	It("falls back to the source when the mirror is down", func(ctx SpecContext) {
 		source.push(ctx, "team/app", image)
@@ -103,14 +99,14 @@ var _ = DescribeTableSubtree("with the registries.conf of kubectl mirrors render
 		expectPulled(p)
 		Expect(p.tried).To(HaveLen(2))
 		expectAsked(source)
-	}, specTimeout)
+	}, nodeTimeout)
 
 	It("falls back to the source when the mirror answers nothing but errors", func(ctx SpecContext) {
 		source.push(ctx, "team/app", image)
 		mirror.failing = true
 		expectPulled(pull(ctx, "team/app"+digest, set("a", source.host+"/team", mirror.host+"/copy")))
 		Expect(seen.asked()).To(Equal([]string{mirror.name, source.name}))
-	}, specTimeout)
+	}, nodeTimeout)
 
 	It("fails and never asks the source under NeverContactSource when the mirror is down", func(ctx SpecContext) {
 		source.push(ctx, "team/app", image)
@@ -120,14 +116,14 @@ var _ = DescribeTableSubtree("with the registries.conf of kubectl mirrors render
 		Expect(p.tried).To(HaveExactElements(mirror.host + "/copy/app" + digest))
 		Expect(p.refused).To(ConsistOf(source.host + "/team/app" + digest))
 		expectUntouched(source, second)
-	}, specTimeout)
+	}, nodeTimeout)
 
 	It("takes an image by digest from the mirror under NeverContactSource", func(ctx SpecContext) {
 		source.push(ctx, "team/app", image)
 		mirror.push(ctx, "copy/app", image)
 		expectPulled(pull(ctx, "team/app"+digest, never("a", source.host+"/team", mirror.host+"/copy")))
 		expectUntouched(source, second)
-	}, specTimeout)
+	}, nodeTimeout)
 
 	It("takes an image by tag from the source and leaves the mirror alone", func(ctx SpecContext) {
 		source.push(ctx, "team/app", image)
@@ -135,7 +131,7 @@ var _ = DescribeTableSubtree("with the registries.conf of kubectl mirrors render
 		expectPulled(pull(ctx, "team/app:1", set("a", source.host+"/team", mirror.host+"/copy")))
 		expectAsked(source)
 		expectUntouched(mirror, second)
-	}, specTimeout)
+	}, nodeTimeout)
 
 	It("refuses an image by tag under NeverContactSource and asks nobody", func(ctx SpecContext) {
 		source.push(ctx, "team/app", image)
@@ -144,7 +140,7 @@ var _ = DescribeTableSubtree("with the registries.conf of kubectl mirrors render
 		Expect(p.err).To(HaveOccurred())
 		Expect(p.refused).To(ConsistOf(source.host + "/team/app:1"))
 		expectUntouched(source, mirror, second)
-	}, specTimeout)
+	}, nodeTimeout)
 
 	It("asks the mirrors of two merged sets in order until one has the image", func(ctx SpecContext) {
 		source.push(ctx, "team/app", image)
@@ -156,7 +152,7 @@ var _ = DescribeTableSubtree("with the registries.conf of kubectl mirrors render
 		Expect(p.explained.locations()).To(HaveLen(3))
 		Expect(seen.asked()).To(Equal([]string{mirror.name, second.name}))
 		expectUntouched(source)
-	}, specTimeout)
+	}, nodeTimeout)
 
 	It("goes to the source for a carve-out inside a broader source", func(ctx SpecContext) {
 		source.push(ctx, "team/free/app", image)
@@ -166,7 +162,7 @@ var _ = DescribeTableSubtree("with the registries.conf of kubectl mirrors render
 		Expect(p.explained.Source).To(Equal(source.host + "/team/free"))
 		expectAsked(source)
 		expectUntouched(mirror, second)
-	}, specTimeout)
+	}, nodeTimeout)
 
 	Describe("with a namespace inside a registry", func() {
 		manifests := func() []string {
@@ -180,7 +176,7 @@ var _ = DescribeTableSubtree("with the registries.conf of kubectl mirrors render
 			expectPulled(pull(ctx, "team/deep/app"+digest, manifests()...))
 			expectAsked(second)
 			expectUntouched(source, mirror)
-		}, specTimeout)
+		}, nodeTimeout)
 
 		It("uses the mirrors of the registry for a name that only begins like the namespace", func(ctx SpecContext) {
 			source.push(ctx, "team/deeper/app", image)
@@ -188,7 +184,7 @@ var _ = DescribeTableSubtree("with the registries.conf of kubectl mirrors render
 			expectPulled(pull(ctx, "team/deeper/app"+digest, manifests()...))
 			expectAsked(mirror)
 			expectUntouched(source, second)
-		}, specTimeout)
+		}, nodeTimeout)
 	})
 },
 	Entry("the Podman of today", newPodman),

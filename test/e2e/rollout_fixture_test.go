@@ -19,7 +19,9 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/mirrorset/mirrorset/internal/payload"
 	"github.com/mirrorset/mirrorset/test/cluster"
 )
 
@@ -32,7 +34,10 @@ const (
 )
 
 // canaries are the nodes that are some where a spec says nothing else: the real one, and two more.
-var canaries = []string{"fleet-01", "fleet-02", cluster.NodeName}
+var canaries = []string{"fleet-01", lastCanary, cluster.NodeName}
+
+// lastCanary is the one that stays away where a stage is not to end before the spec says so.
+const lastCanary = "fleet-02"
 
 // rollout is a fleet whose changes go by stages, with an image that a container of the real node runs from a mirror, and with a registry that
 // is blocked all the time and asked for all the time.
@@ -101,6 +106,16 @@ func (r *rollout) typo(mirror string) string {
 	return never("20-global", r.source.host, r.mirror.host+"/"+mirror)
 }
 
+// try makes a change, and waits until all canaries but the last have it, which the change waits for. It returns these. The spec starts the last one.
+func (r *rollout) try(ctx context.Context, marker string) (trying []string) {
+	GinkgoHelper()
+	r.stop(lastCanary)
+	trying = slices.DeleteFunc(slices.Clone(canaries), func(name string) bool { return name == lastCanary })
+	r.apply(ctx, r.good(marker))
+	r.expectTried(ctx, "/"+marker, trying...)
+	return trying
+}
+
 // haveCanaries has these nodes be the canaries, and no others.
 func (r *rollout) haveCanaries(ctx context.Context, names ...string) {
 	GinkgoHelper()
@@ -148,18 +163,23 @@ func (r *rollout) recover(ctx context.Context) {
 }
 
 // killManager has the kernel end the manager, and another one begin at once: the lease of the dead one goes, and so does its Pod, which the kubelet
-// would otherwise wait with longer each time.
-func (r *rollout) killManager(ctx context.Context) {
+// would otherwise wait with longer each time. It returns what the dead one had published for all nodes.
+func (r *rollout) killManager(ctx context.Context) (given string) {
 	GinkgoHelper()
 	before := r.managerPod(ctx)
 	Expect(r.killProcess(ctx, "manager")).To(Succeed())
 	r.kubectl(ctx, "delete", "pods", "-n", namespace, "-l", "app.kubernetes.io/component=manager", "--grace-period=0", "--force")
+	configMap, err := r.Client.CoreV1().ConfigMaps(namespace).Get(ctx, payload.ConfigMapName, metav1.GetOptions{})
+	Expect(err).NotTo(HaveOccurred())
+	published, err := payload.Read(configMap)
+	Expect(err).NotTo(HaveOccurred())
 	r.kubectl(ctx, "delete", "lease", "-n", namespace, "--all")
 	started := time.Now()
 	Eventually(func() string {
 		return r.kubectl(ctx, "get", "lease", "-n", namespace, "--ignore-not-found", "mirrorset-manager", "-o", "jsonpath={.spec.holderIdentity}")
 	}).WithContext(ctx).WithTimeout(convergeTimeout).WithPolling(50 * time.Millisecond).Should(And(HavePrefix("mirrorset-manager-"), Not(HavePrefix(before))))
 	reportTime("another manager had the lease after", started)
+	return string(published.Text)
 }
 
 func (r *rollout) managerPod(ctx context.Context) string {

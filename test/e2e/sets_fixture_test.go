@@ -61,6 +61,15 @@ func (s *scene) apply(ctx context.Context, containerdAsks []string, manifests ..
 	run(cmd)
 	s.expectFollowed(ctx, containerdAsks)
 	reportTime("the sets were in force after", started)
+	s.expectTried(ctx)
+}
+
+// expectTried waits until the node has tried the change for the images that it runs: it asks registries for them, as pulls do.
+func (s *scene) expectTried(ctx context.Context) {
+	GinkgoHelper()
+	Eventually(func() string {
+		return s.kubectl(ctx, "get", "mirrornodes", "-o", `jsonpath={.items[*].status.revision} {.items[*].status.trial.state}`)
+	}).WithContext(ctx).WithTimeout(convergeTimeout).WithPolling(100 * time.Millisecond).Should(MatchRegexp(`^%d (Passed|Failed)?$`, s.published(ctx)))
 }
 
 // deleteSets deletes all sets, and waits until the node has no file of ours.

@@ -8,6 +8,7 @@ package e2e
 import (
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -35,9 +36,7 @@ var _ = Describe("the status of sets and nodes", func() {
 	}, nodeTimeout)
 
 	It("says what is not in force on the node, and only of the set concerned", func(ctx SpecContext) {
-		folder := s.Path(certsFolder(s.source.host))
-		put(folder+"/hosts.toml", "server = \"https://theirs.example\"\n")
-		DeferCleanup(os.RemoveAll, folder)
+		remove := s.putTheirs(s.source.host)
 		s.apply(ctx, []string{"theirs.example"}, set("10-foreign", s.source.host, s.mirror.host), set("20-good", s.second.host, s.mirror.host))
 		s.kubectl(ctx, "wait", "--for=condition=Applied", kubectlTimeout, "idms/20-good")
 		s.kubectl(ctx, "wait", "--for=condition=Applied=false", kubectlTimeout, "idms/10-foreign")
@@ -45,7 +44,7 @@ var _ = Describe("the status of sets and nodes", func() {
 			Should(And(ContainSubstring("NodesFailing"), ContainSubstring("in force on 0 of 1 nodes; failing: "+cluster.NodeName+" (registry "+s.source.host)))
 		Expect(s.kubectl(ctx, "get", "mirrornodes", "-o", "wide")).To(And(ContainSubstring("False"), ContainSubstring("is not ours")))
 
-		Expect(os.RemoveAll(folder)).To(Succeed())
+		remove()
 		s.kubectl(ctx, "wait", "--for=condition=Applied", kubectlTimeout, "idms/10-foreign")
 		Expect(s.kubectl(ctx, "get", "mirrornodes")).To(MatchRegexp(cluster.NodeName + ` +containerd +\d{13} +True `))
 	}, nodeTimeout)
@@ -53,16 +52,14 @@ var _ = Describe("the status of sets and nodes", func() {
 	It("says that a set is lost where somebody else's file takes the place of ours, and that it is back", func(ctx SpecContext) {
 		s.apply(ctx, []string{s.mirror.host, s.source.host}, set("10-lost", s.source.host, s.mirror.host), set("20-good", s.second.host, s.mirror.host))
 		s.kubectl(ctx, "wait", "--for=condition=Ready", kubectlTimeout, "idms", "--all")
-		folder := s.Path(certsFolder(s.source.host))
-		put(folder+"/hosts.toml", "server = \"https://theirs.example\"\n")
-		DeferCleanup(os.RemoveAll, folder)
+		remove := s.putTheirs(s.source.host)
 		s.kubectl(ctx, "wait", "--for=condition=Applied=false", kubectlTimeout, "idms/10-lost")
 		Expect(s.kubectl(ctx, "get", "idms/10-lost", "-o", "jsonpath={.status.conditions[?(@.type==\"Ready\")].reason} {.status.conditions[?(@.type==\"Ready\")].message}")).
 			To(And(HavePrefix("Degraded every node had it in force, and now 1 node has not: "+cluster.NodeName+" (registry "+s.source.host), ContainSubstring(certsFolder(s.source.host)+"/hosts.toml is not ours")))
-		s.kubectl(ctx, "wait", "--for=condition=Ready", "--timeout=5s", "idms/20-good")
+		Expect(s.kubectl(ctx, "get", "idms/20-good", "-o", "jsonpath={.status.conditions[?(@.type==\"Ready\")].status}")).To(Equal("True"))
 		Eventually(func() string { return s.kubectl(ctx, "get", "events.events.k8s.io", "-A") }).WithContext(ctx).WithTimeout(convergeTimeout).Should(MatchRegexp(`Degraded +imagedigestmirrorset/10-lost`))
 
-		Expect(os.RemoveAll(folder)).To(Succeed())
+		remove()
 		s.kubectl(ctx, "wait", "--for=condition=Ready", kubectlTimeout, "idms/10-lost")
 		Eventually(func() string { return s.kubectl(ctx, "get", "events.events.k8s.io", "-A") }).WithContext(ctx).WithTimeout(convergeTimeout).Should(MatchRegexp(`Recovered +imagedigestmirrorset/10-lost`))
 	}, nodeTimeout)
@@ -89,3 +86,17 @@ var _ = Describe("the status of sets and nodes", func() {
 		Expect(s.kubectl(ctx, "get", "idms/20-global", "-o", "jsonpath={.status.findings[0].reason} {.status.findings[0].entry}")).To(Equal("InvalidMirror 0"))
 	}, nodeTimeout)
 })
+
+// putTheirs puts somebody else's file where containerd looks first for a registry. It is removed at the end of the spec at the latest, and its folder
+// is left to the agent, which writes there at once.
+func (s *scene) putTheirs(host string) (remove func()) {
+	GinkgoHelper()
+	file := s.Path(certsFolder(host) + "/hosts.toml")
+	put(file, "server = \"https://theirs.example\"\n")
+	remove = sync.OnceFunc(func() {
+		GinkgoHelper()
+		Expect(os.Remove(file)).To(Succeed())
+	})
+	DeferCleanup(remove)
+	return remove
+}

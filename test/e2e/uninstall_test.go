@@ -31,8 +31,15 @@ var _ = Describe("taking Mirrorset away", func() {
 		s.kubectl(ctx, "apply", "-f", "testdata/olm-crd.yaml")
 		DeferCleanup(func(ctx SpecContext) { s.kubectl(ctx, "delete", "-f", "testdata/olm-crd.yaml") })
 		Expect(s.killPods(ctx, "manager")).To(Succeed()) // the next one looks for OLM at once
-		for _, name := range []string{"proxies", "apiservers"} {
-			s.kubectl(ctx, "wait", "--for=create", kubectlTimeout, "crd/"+name+".config.openshift.io")
+		got := map[string]int{}
+		for _, name := range []string{"proxies.config.openshift.io", "apiservers.config.openshift.io"} {
+			s.kubectl(ctx, "wait", "--for=create", kubectlTimeout, "crd/"+name)
+			got[name] = s.managerGot(name)
+		}
+		// By this change, it looks at all once more, and finds them.
+		s.kubectl(ctx, "patch", "daemonset", "-n", namespace, "mirrorset-agent", "--type=merge", "-p", `{"spec": {"minReadySeconds": 1}}`)
+		for name, before := range got {
+			Eventually(s.managerGot).WithArguments(name).WithContext(ctx).WithTimeout(convergeTimeout).Should(BeNumerically(">", before), name)
 		}
 		Expect(s.forbidden(ctx)).To(BeEmpty())
 		started := time.Now()

@@ -56,12 +56,10 @@ var _ = Describe("a node with sets in force", func() {
 	}
 
 	It("is never without them, and never open, while the operator is upgraded from one release to the next", func(ctx SpecContext) {
-		const from, to = "v0.1.0", "v0.2.0"
-		s.importRelease(ctx, from)
+		const to = "v0.2.0"
 		s.importRelease(ctx, to)
-		s.applyManifests(ctx, from)
-		s.expectReady(ctx)
-		Expect(s.kubectl(ctx, "exec", "-n", namespace, "daemonset/mirrorset-agent", "--", "/agent", "--version")).To(ContainSubstring(from))
+		version := []string{"exec", "-n", namespace, "daemonset/mirrorset-agent", "--", "/agent", "--version"}
+		Expect(s.kubectl(ctx, version...)).NotTo(ContainSubstring(to))
 		s.apply(ctx, []string{s.mirror.host}, never("40-team", s.second.host+"/team", s.mirror.host)) // which takes the redirector
 		Expect(s.files()).To(HaveLen(3))
 		before := s.agents(ctx)
@@ -77,7 +75,7 @@ var _ = Describe("a node with sets in force", func() {
 		after := s.agents(ctx)
 		Expect(after).To(HaveLen(1))
 		Expect(after[0].UID).NotTo(Equal(before[0].UID))
-		Expect(s.kubectl(ctx, "exec", "-n", namespace, "daemonset/mirrorset-agent", "--", "/agent", "--version")).To(ContainSubstring(to))
+		Expect(s.kubectl(ctx, version...)).To(ContainSubstring(to))
 
 		AddReportEntry("pulls of what is blocked that were refused meanwhile", refused(), ReportEntryVisibilityAlways)
 		change(ctx)

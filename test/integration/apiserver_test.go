@@ -42,7 +42,7 @@ var _ = Describe("An API server that is away", func() {
 		back = true
 		change(ctx, s, entry("quay.io", "m2.local"))
 		for _, n := range []*node{steady, restarted} {
-			Eventually(n.rules, "60s").Should(Equal(rendered(s)))
+			Eventually(n.rules).Should(Equal(rendered(s)))
 		}
 		b := set("b", entry("ghcr.io", "m2.local"))
 		create(ctx, b)

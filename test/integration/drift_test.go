@@ -93,6 +93,8 @@ var _ = Describe("An agent", func() {
 		n.wantRules(s)
 		second := startAgent(ctx, n)
 		impatient := startAgent(ctx, n)
+		n.wantWaiting(second)
+		n.wantWaiting(impatient)
 		Consistently(func() string { return second.Log() + impatient.Log() }, "1s").ShouldNot(ContainSubstring("that writes on this host"))
 		Expect(impatient.Stop()).To(Succeed())
 		Expect(second.Exited()).NotTo(BeClosed())

@@ -18,6 +18,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
@@ -28,40 +30,60 @@ import (
 	"github.com/mirrorset/mirrorset/test/controlplane"
 )
 
-// BenchmarkFleet measures how long after a change of a set its status says that all nodes have it in force. All agents, the manager,
-// the API server and etcd share one machine here.
+// fleetChanges is how many changes a fleet of a size follows in a row: many nodes take their time.
+func fleetChanges(agents int) int { return max(3, 10-agents/100) }
+
+// BenchmarkFleet measures how long after a change of a set its status says that all nodes have it in force, and what the API server answers for that.
+// All agents, the manager, the API server and etcd share one machine here. The floor has as many watches, and each of its nodes writes a status as
+// large as ours as soon as it sees its ConfigMap.
 func BenchmarkFleet(b *testing.B) {
-	for _, size := range []struct{ agents, sources int }{{10, 10}, {10, 10_000}, {1000, 10}} {
-		b.Run(fmt.Sprintf("agents=%d/sources=%d", size.agents, size.sources), func(b *testing.B) {
-			benchmarkFleet(b, size.agents, size.sources)
+	for _, agents := range []int{10, 100, 1000} {
+		b.Run(fmt.Sprintf("agents=%d", agents), func(b *testing.B) {
+			p, c := startManaged(b)
+			set := set("a", entry("changed.example.com/team", configv1.ImageMirror(mirrorOf(0))))
+			must(b, c.Create(b.Context(), set))
+			clients := newAgentClients(b, p.Config)
+			startAgents(b, p.Config, c, agents)
+			awaitApplied(b, c, set)
+			floor := startFloorFleet(b, clients, c, set, agents)
+			for _, way := range []struct {
+				name  string
+				set   client.Object
+				apart time.Duration
+			}{{"mirrorset", set, apart}, {"floor", floor, 0}} {
+				b.Run("way="+way.name, func(b *testing.B) {
+					for b.Loop() {
+						measureFleet(b, p.Config, c, way.set, fleetChanges(agents), way.apart)
+					}
+				})
+			}
 		})
 	}
 }
 
-func benchmarkFleet(b *testing.B, agents, sources int) {
-	p, c := startManaged(b)
-	changed := set("a", entry("changed.example.com/team", "mirror.local/0"))
-	must(b, c.Create(b.Context(), changed))
-	const each = 100 // of a set
-	for first := 0; first < sources; first += each {
-		s := set(fmt.Sprintf("b%05d", first))
-		for i := first; i < min(first+each, sources); i++ {
-			s.Spec.ImageDigestMirrors = append(s.Spec.ImageDigestMirrors, entry(fmt.Sprintf("registry%d.example.com/team%d", i%100, i), "mirror.local/team"))
-		}
-		must(b, c.Create(b.Context(), s))
+// measureFleet changes a set again and again, each time until its status says that the change is in force.
+func measureFleet(b *testing.B, api *rest.Config, c client.WithWatch, set client.Object, changes int, apart time.Duration) {
+	b.Helper()
+	time.Sleep(apart)
+	before := answeredBy(b, api)
+	took := make([]time.Duration, changes)
+	for i := range took {
+		mirror := mirrorOf(int(set.GetGeneration()) % 100_000)
+		start := time.Now()
+		changeMirror(b, c, set, mirror)
+		awaitApplied(b, c, set)
+		took[i] = time.Since(start)
+		time.Sleep(apart)
 	}
-	startAgents(b, p.Config, c, agents)
-	awaitApplied(b, c, changed)
-	for i := 1; b.Loop(); i++ {
-		before := changed.DeepCopy()
-		changed.Spec.ImageDigestMirrors[0].Mirrors = []configv1.ImageMirror{configv1.ImageMirror(fmt.Sprintf("mirror.local/%d", i))}
-		must(b, c.Patch(b.Context(), changed, client.MergeFrom(before)))
-		awaitApplied(b, c, changed)
+	reportTimes(b, took)
+	after := answeredBy(b, api)
+	for unit, total := range after {
+		b.ReportMetric((total-before[unit])/float64(changes), unit)
 	}
 }
 
 // startManaged returns a control plane with a manager that has brought the CRDs.
-func startManaged(b *testing.B) (*controlplane.ControlPlane, client.Client) {
+func startManaged(b *testing.B) (*controlplane.ControlPlane, client.WithWatch) {
 	b.Helper()
 	log.SetLogger(logr.Discard())
 	p, err := startPlane()
@@ -80,7 +102,7 @@ func startManaged(b *testing.B) (*controlplane.ControlPlane, client.Client) {
 // startAgents starts agents in this process, each with a node of its own, until the benchmark ends.
 func startAgents(b *testing.B, api *rest.Config, c client.Client, agents int) {
 	b.Helper()
-	roots := b.TempDir()
+	roots := memory(b)
 	ctx, stop := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	b.Cleanup(func() { stop(); running.Wait() })
@@ -91,7 +113,7 @@ func startAgents(b *testing.B, api *rest.Config, c client.Client, agents int) {
 	for i := range agents {
 		flags := flag.NewFlagSet("", flag.PanicOnError)
 		config := agent.Config{
-			HostRoot: filepath.Join(roots, fmt.Sprint(i)), NodeName: fmt.Sprintf("node-%d", i), Namespace: controlplane.Namespace,
+			HostRoot: filepath.Join(roots, fmt.Sprint(i)), NodeName: nodeNameOf(i), Namespace: controlplane.Namespace,
 			Clients: clients, Log: logr.Discard(), Rescan: time.Minute, Started: func() {},
 			Metrics: prometheus.NewRegistry(), Sinks: runtimes.Flags(flags),
 		}
@@ -106,19 +128,40 @@ func startAgents(b *testing.B, api *rest.Config, c client.Client, agents int) {
 	}
 }
 
-// awaitApplied waits until the set says that all nodes have it in force, and returns it as it is then.
-func awaitApplied(b *testing.B, c client.Client, s *configv1.ImageDigestMirrorSet) {
+func nodeNameOf(i int) string { return fmt.Sprintf("node-%04d", i) }
+
+// memory returns a folder in memory where there is such a thing: the nodes of a fleet do not share one disk.
+func memory(b *testing.B) string {
 	b.Helper()
-	for start := time.Now(); ; time.Sleep(5 * time.Millisecond) {
-		must(b, c.Get(b.Context(), client.ObjectKeyFromObject(s), s))
-		applied := meta.FindStatusCondition(s.Status.Conditions, configv1.ConditionApplied)
-		if applied != nil && applied.Status == metav1.ConditionTrue && applied.ObservedGeneration == s.Generation {
+	folder, err := os.MkdirTemp("/dev/shm", "fleet-")
+	if err != nil {
+		return b.TempDir()
+	}
+	b.Cleanup(func() { _ = os.RemoveAll(folder) })
+	return folder
+}
+
+// awaitApplied waits until the set says that all nodes have it in force.
+func awaitApplied(b *testing.B, c client.WithWatch, set client.Object) {
+	b.Helper()
+	gvk, err := c.GroupVersionKindFor(set)
+	must(b, err)
+	sets := &unstructured.UnstructuredList{}
+	sets.SetGroupVersionKind(gvk.GroupVersion().WithKind(gvk.Kind + "List"))
+	ctx, stop := context.WithTimeout(b.Context(), 5*time.Minute)
+	defer stop()
+	events, err := c.Watch(ctx, sets, client.MatchingFields{"metadata.name": set.GetName()})
+	must(b, err)
+	defer events.Stop()
+	for event := range events.ResultChan() {
+		now := &configv1.ImageDigestMirrorSet{}
+		must(b, runtime.DefaultUnstructuredConverter.FromUnstructured(event.Object.(*unstructured.Unstructured).Object, now))
+		applied := meta.FindStatusCondition(now.Status.Conditions, configv1.ConditionApplied)
+		if applied != nil && applied.Status == metav1.ConditionTrue && applied.ObservedGeneration == set.GetGeneration() {
 			return
 		}
-		if time.Since(start) > 5*time.Minute {
-			b.Fatalf("not in force on all nodes: %+v", applied)
-		}
 	}
+	b.Fatal("not in force on all nodes")
 }
 
 func must(b *testing.B, err error) {

@@ -83,7 +83,7 @@ var _ = Describe("What the manager brings before the agents", func() {
 		DeferCleanup(func(ctx SpecContext) { Expect(plane.InstallAll(ctx)).To(Succeed()) })
 	})
 
-	It("are the CRDs and the policies, on a cluster that has but config/default", func(ctx SpecContext) {
+	It("are the CRDs and the policies, on a cluster that has but config/default", long, func(ctx SpecContext) {
 		takeAway(ctx, "crd/"+kinds.Digest.CRDName(), "crd/"+nodesCRD,
 			"validatingadmissionpolicy/"+guard, "validatingadmissionpolicy/"+warnings,
 			"validatingadmissionpolicybinding/"+guard, "validatingadmissionpolicybinding/"+warnings)
@@ -123,7 +123,7 @@ var _ = Describe("What the manager brings before the agents", func() {
 		Expect(manager.Log()).NotTo(ContainSubstring("Reconciler error"))
 	})
 
-	It("are the CRDs of its own version, once", func(ctx SpecContext) {
+	It("are the CRDs of its own version, once", long, func(ctx SpecContext) {
 		short := func() {
 			GinkgoHelper()
 			Expect(retry.RetryOnConflict(retry.DefaultRetry, func() error {

@@ -201,7 +201,7 @@ var _ = Describe("What mirrors are granted", func() {
 		Expect(plane.StartAPIServer()).To(Succeed())
 		back = true
 		Expect(admin.Delete(ctx, &corev1.Secret{ObjectMeta: meta(grants.CredentialsName)})).To(Succeed())
-		Eventually(n.path, "40s").WithArguments(onhost.AuthFile).ShouldNot(BeAnExistingFile())
+		Eventually(n.path).WithArguments(onhost.AuthFile).ShouldNot(BeAnExistingFile())
 		Expect(trusted()).To(Equal(ca))
 		Expect(successor.Log()).NotTo(ContainSubstring("hush"))
 	})
@@ -246,7 +246,7 @@ var _ = Describe("What mirrors are granted", func() {
 		Consistently(n.login, "3s").WithArguments(mirror + "/q/x").Should(Equal("hush-1"))
 		Expect(strings.Count(agent.Log(), "does not let the agent read Secret")).To(BeNumerically("<=", 2), "it is logged when what is found changes:\n"+agent.Log())
 		upgrade(ctx)
-		Eventually(n.login, "70s").WithArguments(mirror + "/q/x").Should(Equal("hush-2"))
+		Eventually(n.login, "2m").WithArguments(mirror + "/q/x").Should(Equal("hush-2"))
 		Eventually(message, soon).WithContext(ctx).ShouldNot(ContainSubstring("does not let the agent"))
 	})
 })

@@ -7,6 +7,7 @@ package integration_test
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -47,7 +48,7 @@ func TestIntegration(t *testing.T) {
 
 var _ = BeforeSuite(func(ctx SpecContext) {
 	log.SetLogger(GinkgoLogr)
-	SetDefaultEventuallyTimeout(30 * time.Second) // a busy machine takes long; what is awaited comes sooner
+	SetDefaultEventuallyTimeout(time.Minute) // a busy machine takes long; what is awaited comes sooner
 	SetDefaultEventuallyPollingInterval(20 * time.Millisecond)
 	SetDefaultConsistentlyPollingInterval(20 * time.Millisecond)
 	var err error
@@ -101,6 +102,9 @@ func newClient(config *rest.Config) (client.WithWatch, error) {
 	return client.NewWithWatch(config, client.Options{Scheme: types})
 }
 
+// long is for specs that take half a minute or more. They start first, so that none goes on alone in the end.
+const long = SpecPriority(1)
+
 // alone is for a manager that needs no lease, and so starts at once.
 const alone = "--leader-elect=false"
 
@@ -113,9 +117,14 @@ func startManager(ctx context.Context, args ...string) *controlplane.Process {
 
 func startAgent(ctx context.Context, n *node, args ...string) *controlplane.Process {
 	GinkgoHelper()
-	p, err := plane.StartAgent(ctx, n.root, "node-1", args...)
+	p, err := plane.StartAgent(ctx, n.root, "node-1", append(args, redirectorPort())...)
 	Expect(err).NotTo(HaveOccurred())
 	return track("agent", p)
+}
+
+// redirectorPort is for agents on nodes with containerd. Several processes run specs at once, beside the nodes of other tests.
+func redirectorPort() string {
+	return fmt.Sprintf("--redirector-port=%d", 2890+GinkgoParallelProcess())
 }
 
 // track ends the process after the spec, and shows its log if the spec failed.

@@ -184,7 +184,7 @@ var _ = Describe("A set that is in force on all nodes", func() {
 		before := statusWrites()
 		crioNode(ctx, "node-3")
 		Eventually(func() (string, error) {
-			out, err := plane.Kubectl(ctx, "wait", "--for=condition=Applied", "--timeout=10s", "mirrornode/node-3").CombinedOutput()
+			out, err := plane.Kubectl(ctx, "wait", "--for=condition=Applied", "--timeout=60s", "mirrornode/node-3").CombinedOutput()
 			return string(out), err
 		}).Should(ContainSubstring("condition met"))
 		agent.Kill()

@@ -10,7 +10,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 
@@ -26,6 +25,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 	"github.com/mirrorset/mirrorset/internal/payload"
 	"github.com/mirrorset/mirrorset/internal/registriesconf"
+	"github.com/mirrorset/mirrorset/test/controlplane"
 )
 
 const (
@@ -54,6 +54,21 @@ func (n *node) rules() (string, error) {
 		return "", nil
 	}
 	return string(content), err
+}
+
+// wantWaiting waits until an agent waits for the lock of this host. One that has just been started ends at once when it is told to.
+func (n *node) wantWaiting(agent *controlplane.Process) {
+	GinkgoHelper()
+	open := fmt.Sprintf("/proc/%d/fd", agent.PID())
+	Eventually(func() (files []string, err error) {
+		entries, err := os.ReadDir(open)
+		for _, entry := range entries {
+			if file, err := os.Readlink(filepath.Join(open, entry.Name())); err == nil { // or it is closed by now
+				files = append(files, file)
+			}
+		}
+		return files, err
+	}).Should(ContainElement(n.path(stateDir + "/lock")))
 }
 
 // put writes a file as somebody else would.
@@ -197,11 +212,11 @@ func mustPublished(ctx context.Context) payload.Payload {
 	return p
 }
 
-// waitFor returns once the drop-in has the text in it.
-func (n *node) waitFor(files *fsnotify.Watcher, text string) error {
+// waitUntil returns once the drop-in is as it is to be; none is "".
+func (n *node) waitUntil(files *fsnotify.Watcher, is func(text string) bool) error {
 	timeout := time.After(time.Minute)
 	for {
-		if content, err := n.rules(); err != nil || strings.Contains(content, text) {
+		if content, err := n.rules(); err != nil || is(content) {
 			return err
 		}
 		select {
@@ -209,7 +224,7 @@ func (n *node) waitFor(files *fsnotify.Watcher, text string) error {
 		case err := <-files.Errors:
 			return err
 		case <-timeout:
-			return fmt.Errorf("waiting for %q in the drop-in", text)
+			return errors.New("waiting for another drop-in")
 		}
 	}
 }

@@ -56,7 +56,7 @@ func containerdNode(ctx context.Context, name, config string) *node {
 	n := newNode()
 	n.put("etc/containerd/config.toml", config)
 	n.put("etc/containerd/certs.d/other.example/hosts.toml", "")
-	p, err := plane.StartAgent(ctx, n.root, name)
+	p, err := plane.StartAgent(ctx, n.root, name, redirectorPort())
 	Expect(err).NotTo(HaveOccurred())
 	track("agent of "+name, p)
 	return n
@@ -77,7 +77,7 @@ var _ = Describe("docs/plugin.md", func() {
 		containerdNode(ctx, "node-2", badConfig)
 		out, err := plane.Kubectl(ctx, "apply", "-f", "config/samples/").CombinedOutput()
 		Expect(err).NotTo(HaveOccurred(), "%s", out)
-		out, err = plane.Kubectl(ctx, "wait", "--for=jsonpath={.status.observedGeneration}=1", "--timeout=20s", "idms", "--all").CombinedOutput()
+		out, err = plane.Kubectl(ctx, "wait", "--for=jsonpath={.status.observedGeneration}=1", "--timeout=60s", "idms", "--all").CombinedOutput()
 		Expect(err).NotTo(HaveOccurred(), "%s", out) // all sets are published then
 		Eventually(func(g Gomega) {
 			text, _ := runMirrors(ctx, "nodes")
@@ -99,7 +99,7 @@ var _ = Describe("kubectl mirrors doctor", func() {
 		startManager(ctx, alone) // as a process, and not as the Deployment has it
 		containerdNode(ctx, "node-1", goodConfig)
 		create(ctx, set("a", entry("s.com", "m1.local/s")))
-		out, code := runMirrors(ctx, "nodes", "--watch", "--timeout=20s")
+		out, code := runMirrors(ctx, "nodes", "--watch", "--timeout=60s")
 		Expect(code).To(Equal(0), out)
 		out, code = runMirrors(ctx, "doctor")
 		Expect(code).To(Equal(1), out)
@@ -119,7 +119,7 @@ var _ = Describe("kubectl mirrors nodes --watch", func() {
 		startManager(ctx, alone)
 		agent := startAgent(ctx, n)
 		create(ctx, set("a", entry("s.com", "m1.local/s")))
-		out, code := runMirrors(ctx, "nodes", "--watch", "--timeout=20s") // though nothing need be published yet
+		out, code := runMirrors(ctx, "nodes", "--watch", "--timeout=60s") // though nothing need be published yet
 		Expect(code).To(Equal(0), out)
 		Expect(out).To(HaveSuffix("1 node has revision " + revisionIn(out) + " in force.\n"))
 		Expect(n.rules()).To(ContainSubstring("m1.local/s"))
@@ -149,12 +149,12 @@ var _ = Describe("kubectl mirrors nodes --watch", func() {
 		manager := startManager(ctx, alone)
 		startAgent(ctx, n)
 		create(ctx, set("a", entry("s.com", "m1.local/s")))
-		out, code := runMirrors(ctx, "nodes", "--watch", "--timeout=20s")
+		out, code := runMirrors(ctx, "nodes", "--watch", "--timeout=60s")
 		Expect(code).To(Equal(0), out)
 		manager.Kill()
 		change(ctx, set("a"), entry("s.com", "m2.local/s")) // which nobody publishes now
 		stdout, stderr := gbytes.NewBuffer(), gbytes.NewBuffer()
-		watch := mirrorsCommand(ctx, "nodes", "-w", "--timeout=60s")
+		watch := mirrorsCommand(ctx, "nodes", "-w", "--timeout=120s")
 		watch.Stdout, watch.Stderr = stdout, stderr
 		Expect(watch.Start()).To(Succeed())
 		Eventually(stdout).Should(gbytes.Say("node-1"))
@@ -169,7 +169,7 @@ var _ = Describe("kubectl mirrors nodes --watch", func() {
 		startManager(ctx, alone)
 		startAgent(ctx, newNode())
 		create(ctx, set("a", entry("s.com", "m1.local/s")))
-		out, code := runMirrors(ctx, "nodes", "--watch", "--timeout=20s")
+		out, code := runMirrors(ctx, "nodes", "--watch", "--timeout=60s")
 		Expect(code).To(Equal(0), out)
 		const who = "--as=somebody"
 		bind := func(name string, rules ...string) {
@@ -188,20 +188,20 @@ var _ = Describe("kubectl mirrors nodes --watch", func() {
 			text, status := runMirrors(ctx, "nodes", who)
 			g.Expect(status).To(Equal(0), text)
 		}).Should(Succeed())
-		out, code = runMirrors(ctx, "nodes", who, "--watch", "--timeout=20s")
+		out, code = runMirrors(ctx, "nodes", who, "--watch", "--timeout=60s")
 		Expect(code).To(Equal(1), out)
 		Expect(out).To(MatchRegexp(`^error: configmaps ".*" is forbidden: User "somebody" cannot list resource "configmaps"`))
 
 		bind("list-configmap", "--verb=list", "--resource=configmaps")
 		Eventually(func(g Gomega) {
-			text, status := runMirrors(ctx, "nodes", who, "--watch", "--timeout=20s")
+			text, status := runMirrors(ctx, "nodes", who, "--watch", "--timeout=60s")
 			g.Expect(status).To(Equal(1), text)
 			g.Expect(text).To(MatchRegexp(`^error: configmaps ".*" is forbidden: User "somebody" cannot watch resource "configmaps"`))
 		}).Should(Succeed())
 
 		bind("watch-configmap", "--verb=watch", "--resource=configmaps", "--resource-name=containers-registries.conf")
 		Eventually(func(g Gomega) {
-			text, status := runMirrors(ctx, "nodes", who, "--watch", "--timeout=20s")
+			text, status := runMirrors(ctx, "nodes", who, "--watch", "--timeout=60s")
 			g.Expect(status).To(Equal(0), text)
 		}).Should(Succeed())
 	})
@@ -212,7 +212,7 @@ var _ = Describe("the shipped viewer roles", func() {
 		startManager(ctx, alone)
 		startAgent(ctx, newNode())
 		create(ctx, set("a", entry("s.com", "m1.local/s")))
-		out, code := runMirrors(ctx, "nodes", "--watch", "--timeout=20s")
+		out, code := runMirrors(ctx, "nodes", "--watch", "--timeout=60s")
 		Expect(code).To(Equal(0), out)
 		bind := func(role string) {
 			GinkgoHelper()
@@ -230,7 +230,7 @@ var _ = Describe("the shipped viewer roles", func() {
 		bind("imagedigestmirrorset")
 		bind("imagetagmirrorset")
 		Eventually(func(g Gomega) {
-			text, status := runMirrors(ctx, "nodes", "--as=viewer", "--watch", "--timeout=20s")
+			text, status := runMirrors(ctx, "nodes", "--as=viewer", "--watch", "--timeout=60s")
 			g.Expect(status).To(Equal(0), text)
 		}).Should(Succeed())
 		text, err := plane.Kubectl(ctx, "get", "configmaps", "--all-namespaces", "--as=viewer").CombinedOutput()

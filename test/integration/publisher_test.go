@@ -5,7 +5,10 @@ package integration_test
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"strings"
+	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -33,6 +36,9 @@ func (o overtaken) Get(ctx context.Context, key client.ObjectKey, object client.
 	}
 	return err
 }
+
+// publisherAsks are what the publisher reads and writes.
+var publisherAsks = []string{"imagedigestmirrorsets", "imagetagmirrorsets", "customresourcedefinitions", "configmaps"}
 
 var _ = Describe("The manager", func() {
 	It("cannot overwrite what its successor published", func(ctx SpecContext) {
@@ -70,6 +76,46 @@ var _ = Describe("The manager", func() {
 		change(ctx, s, entry("quay.io", "m2.local"))
 		n.wantRules(s)
 		Eventually(written).Should(Equal(2))
+	})
+
+	It("asks once for each thing that a change takes, and not again for what it wrote itself", func(ctx SpecContext) {
+		n := startNode(ctx)
+		s := set("a", entry("quay.io", "m1.local"))
+		create(ctx, s)
+		n.wantRules(s)
+		asked := func() map[string]int {
+			GinkgoHelper()
+			requests, err := plane.Requests()
+			Expect(err).NotTo(HaveOccurred())
+			count := map[string]int{}
+			for _, r := range requests {
+				if strings.HasSuffix(r.User.Name, ":"+controlplane.ManagerAccount) && slices.Contains(publisherAsks, r.Object.Resource) && r.Object.Subresource == "" && r.Verb != "watch" {
+					count[r.Verb+" "+r.Object.Resource]++
+				}
+			}
+			return count
+		}
+		var before map[string]int
+		Eventually(func(g Gomega) { // what happened before comes to rest
+			before = asked()
+			time.Sleep(500 * time.Millisecond)
+			g.Expect(asked()).To(Equal(before))
+		}).Should(Succeed())
+		change(ctx, s, entry("quay.io", "m2.local"))
+		n.wantRules(s)
+		since := func() map[string]int {
+			count := asked()
+			maps.DeleteFunc(count, func(what string, times int) bool { return times == before[what] })
+			for what := range count {
+				count[what] -= before[what]
+			}
+			return count
+		}
+		want := Equal(map[string]int{
+			"list imagedigestmirrorsets": 1, "list imagetagmirrorsets": 1, "get customresourcedefinitions": 2, "get configmaps": 1, "patch configmaps": 1,
+		})
+		Eventually(since).Should(want)
+		Consistently(since, "1s").Should(want)
 	})
 
 	It("waits for a CRD that is away when it starts", func(ctx SpecContext) {

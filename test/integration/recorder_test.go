@@ -249,7 +249,7 @@ var _ = Describe("A recorder", func() {
 		Expect(r.Record(ctx, p, sets)).To(Succeed())
 	})
 
-	It("keeps the largest text there can be, with ten thousand sets, in an API server and etcd as they are", func(ctx SpecContext) {
+	It("keeps the largest text there can be, with ten thousand sets, in an API server and etcd as they are", Serial, func(ctx SpecContext) {
 		random := rand.New(rand.NewPCG(1, 2))
 		noise := func(length int) string {
 			name := make([]byte, length)

@@ -184,6 +184,6 @@ var _ = Describe("The history of what was published", func() {
 		Eventually(manager.Log).Should(MatchRegexp(`"What is published cannot be recorded".*"error":"revision %d is published, and is not in the history.*exceeded quota`, mustPublished(ctx).Revision))
 		Expect(recordObjects(ctx)).To(BeEmpty())
 		Expect(admin.Delete(ctx, quota)).To(Succeed())
-		Eventually(func() []string { return saying(recordsOf(ctx)) }, "30s").Should(Equal([]string{"m2.local of a/2 by carol:created/a"}))
+		Eventually(func() []string { return saying(recordsOf(ctx)) }).Should(Equal([]string{"m2.local of a/2 by carol:created/a"}))
 	})
 })

@@ -72,7 +72,7 @@ var _ = Describe("A manager whose agents the cluster refuses", func() {
 		})
 	})
 
-	It("is not ready, says so once, asks for the Pods again, and is ready once they are made", func(ctx SpecContext) {
+	It("is not ready, says so once, asks for the Pods again, and is ready once they are made", long, func(ctx SpecContext) {
 		manager, ready := start(ctx, alone)
 		_, second := start(ctx) // which does not lead, and answers all the same
 		Eventually(ready).Should(Equal(http.StatusInternalServerError))
@@ -101,12 +101,12 @@ var _ = Describe("A manager whose agents the cluster refuses", func() {
 		Eventually(func(g Gomega) {
 			g.Expect(admin.Get(ctx, client.ObjectKeyFromObject(daemonSet), daemonSet)).To(Succeed())
 			g.Expect(daemonSet.Annotations).To(HaveKey("mirrorset.io/tried-again"))
-		}, "70s").Should(Succeed())
+		}, "2m").Should(Succeed())
 
 		Expect(plane.StopAPIServer()).To(Succeed())
 		Consistently(ready, "3s").Should(Equal(http.StatusInternalServerError))
 		Expect(plane.StartAPIServer()).To(Succeed())
 		wants(ctx, 1, 1)
 		Eventually(ready).Should(Equal(http.StatusOK))
-	}, SpecTimeout(3*time.Minute))
+	}, SpecTimeout(5*time.Minute))
 })

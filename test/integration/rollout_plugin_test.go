@@ -57,7 +57,7 @@ var _ = Describe("kubectl mirrors rollout", func() {
 		a := set("a", entry("quay.io", "m1.local"))
 		create(ctx, a)
 		Eventually(func(g Gomega) { // until the rights are known
-			out, code := runMirrors(ctx, asJane("status", "--timeout=20s")...)
+			out, code := runMirrors(ctx, asJane("status", "--timeout=60s")...)
 			g.Expect(code).To(Equal(0), out)
 			g.Expect(out).To(ContainSubstring("What the sets say is in force on all nodes: 2 nodes have revision "))
 		}).Should(Succeed())
@@ -73,7 +73,7 @@ var _ = Describe("kubectl mirrors rollout", func() {
 		Expect(prints(ctx, 1, asJane("status")...)).To(MatchRegexp("error: not in force on all nodes: " + paused + `\. To go on: kubectl mirrors rollout resume`))
 		Eventually(conditionOf(ctx, "a", configv1.ConditionApplied)).Should(says(metav1.ConditionFalse, configv1.ReasonPaused, ContainSubstring("by jane")))
 		Expect(prints(ctx, 0, asJane("resume")...)).To(MatchRegexp(`(?s)resumed\nIt was ` + paused + `\.\nNext, the manager publishes what the sets say`))
-		Expect(prints(ctx, 0, asJane("status", "--timeout=20s")...)).To(HaveSuffix(revisionIn(prints(ctx, 0, "nodes")) + " in force.\n"))
+		Expect(prints(ctx, 0, asJane("status", "--timeout=60s")...)).To(HaveSuffix(revisionIn(prints(ctx, 0, "nodes")) + " in force.\n"))
 		var history [][]string
 		Eventually(func(g Gomega) {
 			history = lines(prints(ctx, 0, asJane("history")...))
@@ -90,13 +90,13 @@ var _ = Describe("kubectl mirrors rollout", func() {
 		Expect(err).NotTo(HaveOccurred())
 		Expect(cm.ManagedFields).To(ContainElement(HaveField("Manager", "kubectl-mirrors")))
 		Expect(payload.ReadRollout(cm.Annotations).Undone.By).To(Equal("jane"))
-		out := prints(ctx, 1, asJane("status", "--timeout=20s")...)
+		out := prints(ctx, 1, asJane("status", "--timeout=60s")...)
 		Expect(out).To(MatchRegexp(`error: not in force on all nodes: rolled back to revision ` + before + ` by jane at \S+ \(typo\)\. Mend the sets, then: kubectl mirrors rollout resume`))
 		Expect(out).To(MatchRegexp(`\. 2 nodes have revision \d+ in force\.\n`))
 		Eventually(func() [][]string { return lines(prints(ctx, 0, asJane("history")...)) }).Should(ContainElement(HaveExactElements(Not(Equal(before)), HaveSuffix("s"), "1", "AllNodes,UndoneTo", "a", "created", "by", Not(BeEmpty()), HaveSuffix("s"), "ago")))
 		Expect(prints(ctx, 1, asJane("undo")...)).To(ContainSubstring("is already rolled back to revision " + before))
 		prints(ctx, 0, asJane("resume")...)
-		prints(ctx, 0, asJane("status", "--timeout=20s")...)
+		prints(ctx, 0, asJane("status", "--timeout=60s")...)
 		Expect(mustPublished(ctx).Text).To(ContainSubstring("m2.local"))
 
 		text, err := plane.Kubectl(ctx, "get", "configmaps", "--as=jane", inNamespace).CombinedOutput()
@@ -108,12 +108,12 @@ var _ = Describe("kubectl mirrors rollout", func() {
 		typo := set("a", entry("quay.io", "m3.local"))
 		teller{"canary-1": follows, "canary-2": fails(rendered(typo)), "node-1": follows}.tell(ctx)
 		create(ctx, a)
-		startManager(ctx, alone, "--canary-selector=canary=yes", "--canary-soak=2s")
-		prints(ctx, 0, "rollout", "status", "--timeout=20s")
+		startManager(ctx, alone, "--canary-selector=canary=yes", "--canary-soak=10s")
+		prints(ctx, 0, "rollout", "status", "--timeout=60s")
 
 		change(ctx, a, entry("quay.io", "m2.local"))
 		stream := gbytes.NewBuffer()
-		status := mirrorsCommand(ctx, "rollout", "status", "--timeout=20s")
+		status := mirrorsCommand(ctx, "rollout", "status", "--timeout=60s")
 		status.Stdout, status.Stderr = stream, stream
 		Expect(status.Start()).To(Succeed())
 		Eventually(stream).Should(gbytes.Say(`2 canaries try revision \d+: it goes on to all nodes at \S+ if no canary reports trouble\.\n`))
@@ -123,10 +123,10 @@ var _ = Describe("kubectl mirrors rollout", func() {
 		Expect(stream).To(gbytes.Say(`What the sets say is in force on all nodes: 3 nodes have revision \d+ in force\.\n$`))
 
 		change(ctx, a, entry("quay.io", "m3.local"))
-		out := prints(ctx, 1, "rollout", "status", "--timeout=20s")
+		out := prints(ctx, 1, "rollout", "status", "--timeout=60s")
 		Expect(out).To(MatchRegexp(`error: not in force on all nodes: canary canary-2 failed with revision \d+ at \S+, so no other node gets it \(1 image that runs here could not be pulled again\)\. Mend the sets`))
 		Expect(prints(ctx, 1, "doctor")).To(MatchRegexp(`PROBLEM  sets: not in force as they are now: canary canary-2 failed`))
 		change(ctx, a, entry("quay.io", "m4.local"))
-		Expect(prints(ctx, 0, "rollout", "status", "--timeout=20s")).NotTo(ContainSubstring("failed")) // though the status of the set is of before
+		Expect(prints(ctx, 0, "rollout", "status", "--timeout=60s")).NotTo(ContainSubstring("failed")) // though the status of the set is of before
 	})
 })

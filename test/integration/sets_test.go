@@ -7,7 +7,6 @@ import (
 	"context"
 	"fmt"
 	"sync"
-	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -90,7 +89,7 @@ var _ = Describe("The file on the node", func() {
 			})
 		}
 		creators.Wait()
-		Eventually(n.rules).WithTimeout(30 * time.Second).Should(Equal(rendered(sets...)))
+		Eventually(n.rules).Should(Equal(rendered(sets...)))
 	})
 
 	It("is right after two sets changed the same source 200 times in turn", func(ctx SpecContext) {

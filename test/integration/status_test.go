@@ -47,7 +47,7 @@ var _ = Describe("docs/status.md", func() {
 		Expect(os.WriteFile(config, []byte("version = 3\n[plugins.\"io.containerd.cri.v1.images\".registry]\nconfig_path = \"/etc/containerd/certs.d\"\n"), 0o644)).To(Succeed())
 		startManager(ctx, alone)
 		startAgent(ctx, n)
-		for _, args := range [][]string{{"apply", "-f", "config/samples/"}, {"wait", "--for=condition=Applied", "--timeout=20s", "idms", "--all"}} {
+		for _, args := range [][]string{{"apply", "-f", "config/samples/"}, {"wait", "--for=condition=Applied", "--timeout=60s", "idms", "--all"}} {
 			out, err := plane.Kubectl(ctx, args...).CombinedOutput()
 			Expect(err).NotTo(HaveOccurred(), "%s", out)
 		}

@@ -52,7 +52,7 @@ func Flags(flags *flag.FlagSet) sink.Open {
 type Sink struct {
 	env      sink.Env
 	settings settings
-	folder   ondisk.Folder
+	folder   *ondisk.Folder
 	drift    *sink.Drift
 	unseen   atomic.Pointer[string] // why no pulls are seen; nil where they are
 	redirector
@@ -78,7 +78,7 @@ func (s *Sink) Try(rules *sink.Accepted) (apply func() sink.Outcome, err error) 
 
 // apply reports a failure about one registry among the findings, as it does not stop the others.
 func (s *Sink) apply(rules *sink.Accepted) sink.Outcome {
-	p := &pass{Sink: s, rules: rules.Rules, granted: rules.Grants, missing: make(map[string]bool)}
+	p := &pass{Sink: s, rules: rules.Rules, granted: rules.Grants, missing: make(map[string]bool), withTLS: make(map[string]bool)}
 	for _, source := range slices.Sorted(maps.Keys(rules.Shadow)) {
 		p.watched = append(p.watched, mirrors.Scope(source))
 	}
@@ -128,6 +128,9 @@ func (s *Sink) Files() string {
 
 // Owned returns the files of registries.
 func (s *Sink) Owned() (paths []string, err error) {
+	if err := s.folder.Look(); err != nil {
+		return nil, err
+	}
 	folders, err := s.folder.Ours()
 	for _, folder := range folders {
 		paths = append(paths, s.folder.Path(folder))
@@ -144,14 +147,22 @@ func (s *Sink) Folders() []string {
 	return []string{dir, ondisk.OwnTLSDir, config}
 }
 
+// FileFolders are those of registries.
+func (s *Sink) FileFolders() (folders []string) {
+	ours, _ := s.folder.Known() // what cannot be read fails the pass
+	for _, folder := range ours {
+		folders = append(folders, path.Join(dir, folder))
+	}
+	return folders
+}
+
 // Clean removes the files because they lead to a redirector which is about to end, and that would close their registries for good. The keys go with them.
 func (s *Sink) Clean() error {
-	failed := []error{s.folder.RemoveLeftovers(), s.keys.remove()}
+	failed := []error{s.folder.Look(), s.folder.RemoveLeftovers(), s.keys.remove()}
 	ours, err := s.folder.Ours()
 	failed = append(failed, err)
-	for _, folder := range ours {
-		_, err := s.folder.Remove(folder)
-		failed = append(failed, err)
+	for _, removed := range s.folder.Remove(ours...) {
+		failed = append(failed, removed.Err)
 	}
 	return errors.Join(failed...)
 }

@@ -23,8 +23,7 @@ func (p *pass) countDependent() error {
 	shut := shutRegistries(p.rules)
 	dependent := 0
 	for _, folder := range ours {
-		host := certsd.HostOf(folder)
-		if content, err := p.folder.Read(folder); err == nil && !shut[host] && certsd.Depends(host, content) {
+		if !shut[certsd.HostOf(folder)] && p.folder.Depends(folder) {
 			dependent++
 		}
 	}

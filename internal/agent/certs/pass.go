@@ -41,7 +41,8 @@ type pass struct {
 	findings []sink.Finding
 	again    []error // what is among the findings and to be tried again
 	changed  int
-	keysLost error // why the redirector's keys are not kept
+	keysLost error           // why the redirector's keys are not kept
+	withTLS  map[string]bool // whether a registry has TLS settings of the host's own, of those that were looked for
 	// missing are the folders of files that would close a registry, and are not in place as the rules want them. A folder of
 	// somebody else is none, because it hides the default host's.
 	missing map[string]bool
@@ -64,6 +65,9 @@ func (p *pass) write() error {
 		}
 		return nil
 	}
+	if err := p.folder.Look(); err != nil {
+		return err
+	}
 	about := certsd.Node{AllowDefaultHost: p.settings.allowDefaultHost, Streamed: p.streams, Certificates: p.folder.Certificates, Watched: p.watched}
 	if p.listening != nil {
 		about.Redirector = p.server.Address()
@@ -75,8 +79,8 @@ func (p *pass) write() error {
 	err := p.folder.RemoveLeftovers()
 	for _, f := range tree.Files {
 		wanted[path.Dir(f.Path)] = true
-		p.writeFile(f)
 	}
+	p.writeFiles(tree.Files)
 	for _, pending := range tree.Pending {
 		p.pending(pending, wanted)
 	}
@@ -91,35 +95,54 @@ func (p *pass) write() error {
 
 // streams reports whether only the redirector can reach a mirror.
 func (p *pass) streams(mirror mirrors.Scope) bool {
-	return p.tls.has(mirror.Host()) || p.granted.Concern(mirror)
+	host := mirror.Host()
+	hasTLS, isKnown := p.withTLS[host]
+	if !isKnown { // many mirrors are on one registry
+		hasTLS = p.tls.has(host)
+		p.withTLS[host] = hasTLS
+	}
+	return hasTLS || p.granted.Concern(mirror)
 }
 
-// put puts one file in place. It fails with an [*ondisk.Foreign] where others configure that registry.
-func (p *pass) put(f certsd.File) error {
-	changed, err := p.folder.Write(f)
-	if changed {
-		p.changed++
+// put puts files in place, of which most mostly are, and returns what came of each. An error is an [*ondisk.Foreign] where others configure that registry.
+func (p *pass) put(files ...certsd.File) []error {
+	var changed []certsd.File
+	for _, f := range files {
+		if !p.folder.Says(f) {
+			changed = append(changed, f)
+		}
 	}
-	if changed || err == nil {
-		p.drift.Wrote(path.Join(dir, f.Path), f.Content, changed)
+	written := p.folder.Write(changed...)
+	failed := make([]error, len(files))
+	for i, f := range files {
+		var w ondisk.Written
+		if len(changed) > 0 && changed[0].Path == f.Path {
+			w, changed, written = written[0], changed[1:], written[1:]
+		}
+		if w.Changed {
+			p.changed++
+		}
+		if failed[i] = w.Err; w.Changed || w.Err == nil {
+			p.drift.Wrote(path.Join(dir, f.Path), f.Content, w.Changed)
+		}
 	}
-	return err
+	return failed
 }
 
-// writeFile puts one file in place, unless somebody else configures that registry.
-func (p *pass) writeFile(f certsd.File) {
-	err := p.put(f)
-	var theirs *ondisk.Foreign
-	switch isForeign := errors.As(err, &theirs); {
-	case err == nil:
-		return
-	case isForeign:
-		p.find(ForeignFolder, p.sources(f.Host), "registry %s: /%s %s, so the rules are not in force for containerd on this node; take it away, or leave the registry to it", f.Host, theirs.Path, theirs.What)
-		p.missing[path.Dir(f.Path)] = f.Host == certsd.DefaultHost && certsd.Closes(f.Host, f.Content)
-	default:
-		p.find(NotInForce, p.sources(f.Host), "registry %s: not in force for containerd on this node: %v%s", f.Host, err, p.opened(f))
-		p.again = append(p.again, fmt.Errorf("registry %s: %w", f.Host, err))
-		p.missing[path.Dir(f.Path)] = certsd.Closes(f.Host, f.Content)
+// writeFiles puts files in place, but for those of registries that somebody else configures.
+func (p *pass) writeFiles(files []certsd.File) {
+	for i, err := range p.put(files...) {
+		var theirs *ondisk.Foreign
+		switch f, isForeign := files[i], errors.As(err, &theirs); {
+		case err == nil:
+		case isForeign:
+			p.find(ForeignFolder, p.sources(f.Host), "registry %s: /%s %s, so the rules are not in force for containerd on this node; take it away, or leave the registry to it", f.Host, theirs.Path, theirs.What)
+			p.missing[path.Dir(f.Path)] = f.Host == certsd.DefaultHost && certsd.Closes(f.Host, f.Content)
+		default:
+			p.find(NotInForce, p.sources(f.Host), "registry %s: not in force for containerd on this node: %v%s", f.Host, err, p.opened(f))
+			p.again = append(p.again, fmt.Errorf("registry %s: %w", f.Host, err))
+			p.missing[path.Dir(f.Path)] = certsd.Closes(f.Host, f.Content)
+		}
 	}
 }
 
@@ -157,7 +180,7 @@ func (p *pass) keepClosed(of certsd.Pending, wanted map[string]bool) (how string
 	isForeign := errors.Is(err, hostfile.ErrForeign)
 	how = isOpen
 	if of.Instead != nil {
-		if err = p.put(*of.Instead); err == nil {
+		if err = p.put(*of.Instead)[0]; err == nil {
 			wanted[folder] = true
 			return p.howClosed(of)
 		}
@@ -189,9 +212,8 @@ const mostHidden = 10
 
 // reportHidden reports the registries that a wildcard is not in force for.
 func (p *pass) reportHidden(router *route.Router) {
-	hidden, _ := p.folder.Hidden(router) // it was just read
 	found := make(map[string]int)
-	for _, h := range hidden {
+	for _, h := range p.folder.Hidden(router) {
 		if found[h.Wildcard]++; found[h.Wildcard] <= mostHidden {
 			p.find(ForeignFolder, []string{h.Wildcard}, "registry %s: /%s is not ours and hides source %s, which is not in force for it for containerd on this node; take it away, or name the registry in a set", h.Host, h.Path, h.Wildcard)
 		}

@@ -16,17 +16,14 @@ import (
 // closed until another one does.
 func (p *pass) removeStale(wanted map[string]bool, router *route.Router) error {
 	ours, err := p.folder.Ours()
+	stale := slices.DeleteFunc(ours, func(folder string) bool { return wanted[folder] || p.holds(folder, router) })
 	failed := []error{err}
-	for _, folder := range ours {
-		if wanted[folder] || p.holds(folder, router) {
+	for i, removed := range p.folder.Remove(stale...) {
+		if removed.Err != nil {
+			failed = append(failed, removed.Err)
 			continue
 		}
-		removed, err := p.folder.Remove(folder)
-		if err != nil {
-			failed = append(failed, err)
-			continue
-		}
-		p.drift.Wrote(p.folder.Path(folder), nil, removed)
+		p.drift.Wrote(p.folder.Path(stale[i]), nil, removed.Changed)
 		p.changed++
 	}
 	return errors.Join(failed...)

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -37,6 +38,8 @@ func Flags(flags *flag.FlagSet) sink.Open {
 type Sink struct {
 	env   sink.Env
 	drift *sink.Drift
+	// preflights try the drop-in beside the files of others.
+	preflights *onhost.Preflights
 	// granted are the files beside it.
 	granted grantFiles
 	// reloads has CRI-O told of each change.
@@ -47,12 +50,12 @@ type Sink struct {
 
 // newSink returns the sink of a host. To reload CRI-O takes the host's PID namespace.
 func newSink(env sink.Env, reload bool) *Sink {
-	return &Sink{env: env, drift: env.Drift("drop_in"), granted: newGrantFiles(env), reloads: reload}
+	return &Sink{env: env, drift: env.Drift("drop_in"), preflights: onhost.PreflightsOf(env.Host), granted: newGrantFiles(env), reloads: reload}
 }
 
 // Try refuses rules with which the files of this host could not be read.
 func (s *Sink) Try(rules *sink.Accepted) (apply func() sink.Outcome, err error) {
-	c, err := onhost.Preflight(s.env.Host, rules.Rules, rules.Text)
+	c, err := s.preflights.Try(rules.Rules, rules.Text)
 	if err != nil {
 		return nil, err
 	}
@@ -121,6 +124,15 @@ func (s *Sink) Owned() ([]string, error) {
 func (s *Sink) Folders() []string {
 	return slices.Concat([]string{"etc/containers", "usr/share/containers", grantsonhost.CertsDir, grantsonhost.DockerDir}, onhost.DropInDirs,
 		[]string{"etc/crio", "etc/crio/crio.conf.d"})
+}
+
+// FileFolders are those of the authorities of mirrors.
+func (s *Sink) FileFolders() (folders []string) {
+	registries, _ := s.granted.files.Registries() // what cannot be read fails the pass
+	for _, registry := range registries {
+		folders = append(folders, path.Dir(grantsonhost.CertPath(registry)))
+	}
+	return folders
 }
 
 // Clean leaves what is somebody else's in the place of one of the files where it is.

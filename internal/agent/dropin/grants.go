@@ -40,7 +40,11 @@ type granting struct {
 // write makes the files say what the mirrors of the rules are granted. A failure about one keeps no other back, and no rule.
 func (f grantFiles) write(rules *sink.Accepted) (problems []nodecheck.Problem, again error) {
 	g := &granting{grantFiles: f}
-	may, sources := onhost.Mirrors(rules.Rules)
+	of := rules.Rules
+	if rules.Grants.IsEmpty() { // no mirror has any, whichever there are
+		of = nil
+	}
+	may, sources := onhost.Mirrors(of)
 	for _, place := range sources {
 		if rules.Grants.Concern(place) {
 			g.find("name the mirror by a place of its own in the sets", "mirror %s is a source too, or holds one, or lies in one, so CRI-O and Podman are given no login and no authority for it, which the source would see", place)

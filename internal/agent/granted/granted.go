@@ -99,7 +99,7 @@ func (f *Follower) Granted() grants.Grants {
 // Unused says which logins and authorities are for no mirror of the rules, as where a port is missing in a key. Without rules there is
 // nothing to compare with.
 func (f *Follower) Unused(rules []mirrors.Rule) (problems []nodecheck.Problem) {
-	if len(rules) == 0 {
+	if len(rules) == 0 || f.granted.IsEmpty() {
 		return nil
 	}
 	var places []mirrors.Scope

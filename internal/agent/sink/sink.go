@@ -34,8 +34,10 @@ type Sink interface {
 	Files() string
 	// Owned returns the files that are ours, or that a killed agent began to write.
 	Owned() ([]string, error)
-	// Folders are to be watched, beside those of the owned files: what changes in them may call for another pass.
+	// Folders are to be watched: what changes in them may call for another pass.
 	Folders() []string
+	// FileFolders are those that there are for files of ours alone, as the last pass left them. They are to be watched, too, as far as the host lets us.
+	FileFolders() []string
 	// Clean removes all files of ours.
 	Clean() error
 }

@@ -7,10 +7,9 @@
 package ondisk
 
 import (
-	"bytes"
 	"errors"
-	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 
@@ -22,15 +21,19 @@ import (
 // hostsFile is the name of containerd's file about a registry, in that registry's folder.
 const hostsFile = "hosts.toml"
 
-// Folder is the one that config_path names.
+// Folder is the one that config_path names, as it was at the last [Folder.Look], with what was written and removed since. It is for one goroutine.
 type Folder struct {
 	host *hostfile.Host
 	dir  string
+	// seen is what was seen in the folder of each registry, by its name.
+	seen map[string]registry
+	// hasLeftovers says that a killed process left something aside.
+	hasLeftovers bool
 }
 
-// At returns the folder at a path below the host's root, "." for the root. It need not be there.
-func At(host *hostfile.Host, dir string) Folder {
-	return Folder{host: host, dir: dir}
+// At returns the folder at a path below the host's root, "." for the root. It need not be there. Nothing is known of it before the first [Folder.Look].
+func At(host *hostfile.Host, dir string) *Folder {
+	return &Folder{host: host, dir: dir}
 }
 
 // Foreign is the error about what others have put where a file of ours would be, or would not count.
@@ -46,95 +49,96 @@ func (f *Foreign) Error() string {
 }
 
 // Path returns the one of the file in a registry's folder, below the host's root.
-func (d Folder) Path(folder string) string {
+func (d *Folder) Path(folder string) string {
 	return path.Join(d.dir, folder, hostsFile)
 }
 
-// Read returns the content of the file in a registry's folder. It fails with [fs.ErrNotExist] or [hostfile.ErrForeign].
-func (d Folder) Read(folder string) ([]byte, error) {
-	return d.host.Read(d.file(folder))
+// Read returns the content of the file in a registry's folder, as it is now. It fails with [fs.ErrNotExist] or [hostfile.ErrForeign].
+func (d *Folder) Read(folder string) ([]byte, error) {
+	return d.host.Read(hostfile.File{Path: d.Path(folder), Marker: certsd.Marker, Private: true})
 }
 
 // Current returns the content of a registry's file, which is nil where there is none. It fails with a [*Foreign] where others
 // configure that registry.
-func (d Folder) Current(host string) (content []byte, err error) {
-	folder := certsd.Folders(host)[0]
-	if info, err := d.host.Lstat(path.Join(d.dir, folder)); err == nil && !info.IsDir() {
-		return nil, &Foreign{Path: path.Join(d.dir, folder), What: "is not a folder of ours"}
+func (d *Folder) Current(host string) (content []byte, err error) {
+	if err := d.judge(host, func(folder string) registry { return d.seen[folder] }); err != nil {
+		return nil, err
 	}
-	content, err = d.Read(folder)
-	switch {
-	case errors.Is(err, hostfile.ErrForeign):
-		return nil, &Foreign{Path: d.Path(folder), What: "is not ours"}
-	case errors.Is(err, fs.ErrNotExist):
-		if theirs := d.theirs(host); theirs != "" {
-			return nil, &Foreign{Path: theirs, What: "is not ours and would be ignored beside our hosts.toml"}
-		}
+	content, err = d.Read(certsd.Folders(host)[0])
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	return content, err
 }
 
-// Write puts one file in place, with its folder, and reads it back as containerd does. It fails with a [*Foreign] where others
-// configure that registry.
-func (d Folder) Write(f certsd.File) (changed bool, err error) {
-	if _, err := d.Current(f.Host); err != nil {
-		return false, err
+// judge fails with a [*Foreign] where others configure a registry by what is in its folders.
+func (d *Folder) judge(host string, in func(folder string) registry) error {
+	folders := certsd.Folders(host)
+	first := in(folders[0])
+	switch {
+	case first.exists && !first.isFolder:
+		return &Foreign{Path: path.Join(d.dir, folders[0]), What: "is not a folder of ours"}
+	case errors.Is(first.err, hostfile.ErrForeign):
+		return &Foreign{Path: d.Path(folders[0]), What: "is not ours"}
+	case first.err != nil || first.hasFile:
+		return first.err
 	}
-	file := d.file(path.Dir(f.Path))
-	if changed, err = d.host.ReplaceInFolder(file, f.Content); err != nil || !changed {
-		return false, err
+	const ignored = "is not ours and would be ignored beside our hosts.toml"
+	if _, other := certsd.FindCertificates(first.others); other != "" { // which our file cannot carry over
+		return &Foreign{Path: path.Join(d.dir, folders[0], other), What: ignored}
 	}
-	content, err := d.host.Read(file)
-	if err != nil {
-		return changed, err
+	for _, hidden := range folders[1:] {
+		if others := in(hidden).all(); len(others) > 0 {
+			return &Foreign{Path: path.Join(d.dir, hidden, others[0]), What: ignored}
+		}
 	}
-	if !bytes.Equal(content, f.Content) {
-		return changed, fmt.Errorf("/%s is not what was written", file.Path)
-	}
-	if _, err := certsd.Parse(f.Host, content); err != nil {
-		return changed, fmt.Errorf("/%s cannot be read by containerd: %w", file.Path, err)
-	}
-	return changed, nil
-}
-
-// Remove removes the file from a registry's folder, and the folder if nothing else is in it. It reports whether there was a file.
-func (d Folder) Remove(folder string) (changed bool, err error) {
-	return d.host.RemoveWithFolder(d.file(folder))
+	return nil
 }
 
 // RemoveLeftovers removes what a killed process left aside. No other process may be writing.
-func (d Folder) RemoveLeftovers() error {
+func (d *Folder) RemoveLeftovers() error {
+	if !d.hasLeftovers {
+		return nil
+	}
 	return d.host.RemoveLeftovers(d.dir, hostsFile, certsd.Marker)
 }
 
-// Ours returns the names of the folders with a file of ours, or with nothing but what a killed process left of one. They are
+// Ours returns the names of the folders with a file of ours, or with nothing but what a killed process left of one, in byte order. They are
 // complete but for those that the error is about.
-func (d Folder) Ours() (folders []string, err error) {
-	entries, err := d.host.ReadDir(d.dir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
+func (d *Folder) Ours() (folders []string, err error) {
 	var failed []error
-	for _, entry := range entries {
-		if !entry.IsDir() || hostfile.IsTemporary(entry.Name()) { // a link, too, is somebody else's
-			continue
-		}
-		switch _, err := d.Read(entry.Name()); {
-		case err == nil || errors.Is(err, fs.ErrNotExist) && isBegun(d.host.FS(), path.Join(d.dir, entry.Name())):
-			folders = append(folders, entry.Name())
-		case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, hostfile.ErrForeign):
-			failed = append(failed, err)
+	for _, folder := range d.folders() {
+		switch seen := d.seen[folder]; {
+		case !seen.isFolder: // a link, too, is somebody else's
+		case seen.hasFile || seen.isBegun:
+			folders = append(folders, folder)
+		case seen.err != nil && !errors.Is(seen.err, hostfile.ErrForeign):
+			failed = append(failed, seen.err)
 		}
 	}
 	return folders, errors.Join(failed...)
 }
 
+// Known is [Folder.Ours] by the last look, or by one now if there was none.
+func (d *Folder) Known() (folders []string, err error) {
+	if d.seen == nil {
+		if err := d.Look(); err != nil {
+			return nil, err
+		}
+	}
+	return d.Ours()
+}
+
 // Certificates returns those that lie beside a registry's hosts.toml, which ours has to name.
-func (d Folder) Certificates(host string) certsd.Certificates {
-	names := slices.DeleteFunc(d.names(certsd.Folders(host)[0]), func(name string) bool { return name == hostsFile })
-	found, _ := certsd.FindCertificates(names)
+func (d *Folder) Certificates(host string) certsd.Certificates {
+	others := slices.Clone(d.seen[certsd.Folders(host)[0]].others)
+	found, _ := certsd.FindCertificates(slices.DeleteFunc(others, func(name string) bool { return name == hostsFile }))
 	return found
+}
+
+// Depends reports whether containerd, with the file in a registry's folder, asks the redirector and nobody else.
+func (d *Folder) Depends(folder string) bool {
+	return d.seen[folder].depends
 }
 
 // Hidden is a registry that a wildcard is not in force for, because somebody else's folder hides the default host's.
@@ -146,57 +150,17 @@ type Hidden struct {
 }
 
 // Hidden returns these registries, in byte order of the folder.
-func (d Folder) Hidden(router *route.Router) (all []Hidden, err error) {
-	folders, err := d.host.ReadDir(d.dir)
-	for _, folder := range folders {
-		host := certsd.HostOf(folder.Name())
-		wildcard := string(router.Wildcard(host))
-		if wildcard == "" || hostfile.IsTemporary(folder.Name()) {
-			continue
-		}
-		if _, err := d.Read(folder.Name()); err != nil || !folder.IsDir() {
-			all = append(all, Hidden{Path: path.Join(d.dir, folder.Name()), Host: host, Wildcard: wildcard})
+func (d *Folder) Hidden(router *route.Router) (all []Hidden) {
+	for _, folder := range d.folders() {
+		host := certsd.HostOf(folder)
+		if wildcard := string(router.Wildcard(host)); wildcard != "" && !d.seen[folder].hasFile {
+			all = append(all, Hidden{Path: path.Join(d.dir, folder), Host: host, Wildcard: wildcard})
 		}
 	}
-	return all, err
+	return all
 }
 
-// file is the one of a registry's folder. It can hold what opens the redirector (N10).
-func (d Folder) file(folder string) hostfile.File {
-	return hostfile.File{Path: d.Path(folder), Marker: certsd.Marker, Private: true}
-}
-
-// theirs returns what others have put into the folders that containerd reads for a registry and that our file cannot carry
-// over; "" for nothing.
-func (d Folder) theirs(host string) string {
-	folders := certsd.Folders(host)
-	if _, other := certsd.FindCertificates(d.names(folders[0])); other != "" {
-		return path.Join(d.dir, folders[0], other)
-	}
-	for _, hidden := range folders[1:] {
-		if names := d.names(hidden); len(names) > 0 {
-			return path.Join(d.dir, hidden, names[0])
-		}
-	}
-	return ""
-}
-
-// names returns what is in a registry's folder, but for what a killed process left, which would shut out the next.
-func (d Folder) names(folder string) (names []string) {
-	entries, err := hostfile.ReadDir(d.host.FS(), path.Join(d.dir, folder))
-	if err != nil {
-		return nil // not there, mostly; what cannot be read fails the write
-	}
-	for _, entry := range entries {
-		if !hostfile.IsTemporary(entry.Name()) {
-			names = append(names, entry.Name())
-		}
-	}
-	return names
-}
-
-// isBegun reports whether a folder has nothing but what a killed process began to write.
-func isBegun(files fs.FS, folder string) bool {
-	entries, err := fs.ReadDir(files, folder)
-	return err == nil && len(entries) > 0 && !slices.ContainsFunc(entries, func(entry fs.DirEntry) bool { return !hostfile.IsTemporary(entry.Name()) })
+// folders are the names of all that was seen, in byte order.
+func (d *Folder) folders() []string {
+	return slices.Sorted(maps.Keys(d.seen))
 }

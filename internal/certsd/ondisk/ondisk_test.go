@@ -24,7 +24,7 @@ const (
 )
 
 // newFolder returns the folder at dir below a new root, with these files in it, and where it is.
-func newFolder(t *testing.T, dir string, have map[string]string) (ondisk.Folder, string) {
+func newFolder(t *testing.T, dir string, have map[string]string) (*ondisk.Folder, string) {
 	t.Helper()
 	root := t.TempDir()
 	at := filepath.Join(root, dir)
@@ -39,7 +39,11 @@ func newFolder(t *testing.T, dir string, have map[string]string) (ondisk.Folder,
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = host.Close() })
-	return ondisk.At(host, dir), at
+	d := ondisk.At(host, dir)
+	if err := d.Look(); err != nil {
+		t.Fatal(err)
+	}
+	return d, at
 }
 
 func TestOnlyWhatOthersPutThereIsInTheWay(t *testing.T) {
@@ -60,7 +64,8 @@ func TestOnlyWhatOthersPutThereIsInTheWay(t *testing.T) {
 	} {
 		for _, dir := range []string{".", "etc/containerd/certs.d"} {
 			d, at := newFolder(t, dir, c.have)
-			changed, err := d.Write(file)
+			written := d.Write(file)[0]
+			changed, err := written.Changed, written.Err
 			if c.foreign != "" {
 				if theirs, ok := errors.AsType[*ondisk.Foreign](err); !ok || changed || theirs.Path != filepath.Join(dir, c.foreign) {
 					t.Errorf("%s in %s: changed %t, error %v", name, dir, changed, err)
@@ -70,8 +75,8 @@ func TestOnlyWhatOthersPutThereIsInTheWay(t *testing.T) {
 			if content, errRead := os.ReadFile(filepath.Join(at, file.Path)); err != nil || !changed || string(content) != string(file.Content) {
 				t.Errorf("%s in %s: changed %t, error %v, got %s, error %v", name, dir, changed, err, content, errRead)
 			}
-			if changed, err := d.Write(file); changed || err != nil {
-				t.Errorf("%s in %s: written again: changed %t, error %v", name, dir, changed, err)
+			if again := d.Write(file)[0]; again.Changed || again.Err != nil {
+				t.Errorf("%s in %s: written again: changed %t, error %v", name, dir, again.Changed, again.Err)
 			}
 		}
 	}
@@ -81,9 +86,9 @@ func TestFoldersThatHideTheDefaultHostAreNamed(t *testing.T) {
 	d, _ := newFolder(t, ".", map[string]string{
 		"a.wild.com/ca.crt": "", "b.wild.com/hosts.toml": certsd.Marker, ".c.wild.com.mirrorset-tmp/hosts.toml": certsd.Marker, "else.com/ca.crt": "",
 	})
-	hidden, err := d.Hidden(route.NewRouter([]mirrors.Rule{{Source: "*.wild.com", Blocked: true}}))
-	if want := []ondisk.Hidden{{Path: "a.wild.com", Host: "a.wild.com", Wildcard: "*.wild.com"}}; err != nil || !slices.Equal(hidden, want) {
-		t.Errorf("got %+v, error %v", hidden, err)
+	hidden := d.Hidden(route.NewRouter([]mirrors.Rule{{Source: "*.wild.com", Blocked: true}}))
+	if want := []ondisk.Hidden{{Path: "a.wild.com", Host: "a.wild.com", Wildcard: "*.wild.com"}}; !slices.Equal(hidden, want) {
+		t.Errorf("got %+v", hidden)
 	}
 	if ours, err := d.Ours(); err != nil || !slices.Equal(ours, []string{"b.wild.com"}) {
 		t.Errorf("ours are %q, error %v", ours, err)

@@ -33,7 +33,7 @@ var labels = map[string]string{
 	"app.kubernetes.io/managed-by": payload.FieldManager,
 }
 
-// Keeper keeps the ConfigMap of one namespace. It is for one goroutine.
+// Keeper keeps the ConfigMap of one namespace. It is for one goroutine, but for [Keeper.IsOwn].
 type Keeper struct {
 	// Client writes it, and Live reads it from the API server and not from a cache.
 	Client client.Client
@@ -45,6 +45,7 @@ type Keeper struct {
 
 	uids     string // of the CRDs that the rules came from which this keeper wrote last, as in the annotation
 	restores restores
+	own      own
 }
 
 // Current is the ConfigMap as the API server has it.
@@ -152,13 +153,13 @@ func (k *Keeper) Write(ctx context.Context, c Current, next Content, sources []p
 	if c.configMap != nil {
 		apply = apply.WithResourceVersion(c.configMap.ResourceVersion)
 	}
-	err = k.Client.Apply(ctx, apply, client.FieldOwner(payload.FieldManager), client.ForceOwnership)
+	err = k.apply(ctx, apply)
 	if apierrors.IsInvalid(err) && c.hasMore(annotations, data, binaryData) {
 		if err := discard(ctx, k.Client, c.configMap, "holds so much foreign data that the rules do not fit"); err != nil {
 			return Outcome{Used: true}, err
 		}
 		apply.ResourceVersion = nil
-		err = k.Client.Apply(ctx, apply, client.FieldOwner(payload.FieldManager), client.ForceOwnership)
+		err = k.apply(ctx, apply)
 	}
 	if err != nil {
 		return Outcome{Used: true}, fmt.Errorf("publishing revision %d: %w", next.Revision, err)

@@ -36,7 +36,12 @@ const (
 
 // OnEvery has every event, of whatever object, lead to one request. Those that come within a short time become one.
 func OnEvery(one reconcile.Request) handler.EventHandler {
-	add := func(queue workqueue.TypedRateLimitingInterface[ctrl.Request]) { queue.AddAfter(one, soon) }
+	return OnEveryAfter(one, func() time.Duration { return soon })
+}
+
+// OnEveryAfter has every event, of whatever object, lead to one request after a while. Those that come meanwhile become one with it.
+func OnEveryAfter(one reconcile.Request, while func() time.Duration) handler.EventHandler {
+	add := func(queue workqueue.TypedRateLimitingInterface[ctrl.Request]) { queue.AddAfter(one, while()) }
 	return handler.TypedFuncs[client.Object, reconcile.Request]{
 		CreateFunc: func(_ context.Context, _ event.CreateEvent, q workqueue.TypedRateLimitingInterface[ctrl.Request]) {
 			add(q)

@@ -165,7 +165,7 @@ func (t *together) judgeMirror(file int, e *mirrorfiles.Entry, mirror, place str
 
 // blockedAt returns the rule that blocks a place; nil where none does.
 func (t *together) blockedAt(place string) *mirrors.Rule {
-	if rule := t.index.Resolve(mirrors.Reference{Name: place}).Rule; rule != nil && rule.Blocked {
+	if rule := t.index.Find(mirrors.Scope(place)); rule != nil && rule.Blocked {
 		return rule
 	}
 	return nil

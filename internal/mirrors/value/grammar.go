@@ -52,7 +52,12 @@ func isLabel(text string) bool {
 
 // isPort reports whether a text is digits.
 func isPort(text string) bool {
-	return text != "" && strings.Trim(text, "0123456789") == ""
+	for i := range len(text) {
+		if text[i] < '0' || text[i] > '9' {
+			return false
+		}
+	}
+	return text != ""
 }
 
 // isPath reports whether a text is components that are joined by slashes.

@@ -125,14 +125,14 @@ func newSide(rules []mirrors.Rule) side {
 
 // pullsOf answers for all of a source, of which the name is an example, as far as it is named in one way.
 func (s side) pullsOf(source, name mirrors.Scope, mode mirrors.Mode) Places {
-	rule := s.index.Resolve(mirrors.Reference{Name: string(name)}).Rule
+	rule := s.index.Find(name)
 	if rule == nil {
 		return Places{Sets: []string{}, PullSources: []mirrors.Scope{source}}
 	}
 	found := Places{By: rule.Source, Sets: output.SetsOf(rule.Entries()), Blocked: rule.Blocked, PullSources: []mirrors.Scope{}}
 	for _, m := range rule.MirrorsFor(mode) {
 		place := m.Location + mirrors.Scope(rule.Source.Rest(source))
-		if !s.index.Resolve(mirrors.Reference{Name: string(place)}).Blocked { // Q4
+		if by := s.index.Find(place); by == nil || !by.Blocked { // Q4
 			found.PullSources = append(found.PullSources, place)
 			if m.Insecure {
 				found.Insecure = append(found.Insecure, place)

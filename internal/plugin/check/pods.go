@@ -22,7 +22,7 @@ import (
 func imagesOfPods(ctx context.Context, c *cluster.Cluster) (pods map[string][]string, err error) {
 	pods = make(map[string][]string)
 	page := func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
-		return c.Client.CoreV1().Pods(metav1.NamespaceAll).List(ctx, options)
+		return c.Pods(metav1.NamespaceAll).List(ctx, options)
 	}
 	err = pager.New(page).EachListItem(ctx, metav1.ListOptions{}, func(object runtime.Object) error {
 		pod, ok := object.(*corev1.Pod)

@@ -16,7 +16,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/tools/remotecommand"
 	"k8s.io/streaming/pkg/httpstream"
 
@@ -46,7 +45,7 @@ func (c *Cluster) AgentNodes(ctx context.Context) (nodes []string, err error) {
 
 func (c *Cluster) agentPods(ctx context.Context, options metav1.ListOptions) ([]corev1.Pod, error) {
 	options.LabelSelector = AgentPods
-	list, err := c.Client.CoreV1().Pods(c.Namespace).List(ctx, options)
+	list, err := c.Pods(c.Namespace).List(ctx, options)
 	if apierrors.IsForbidden(err) {
 		return nil, fmt.Errorf(`%w: that takes the right to "list" "pods" in namespace %s: %w`, ErrMayNotAsk, c.Namespace, err)
 	}
@@ -95,8 +94,8 @@ func whetherMore(a, b bool) int {
 // exec runs a command in an agent's container, as kubectl exec does: by WebSocket, and by SPDY where that is refused on the way. Where it is the API
 // server that refuses, the error is its own. Standard input ends with the client, as far as the command can tell; nothing else would end it then.
 func (c *Cluster) exec(ctx context.Context, pod *corev1.Pod, command []string, stdin io.Reader, stdout, stderr io.Writer) error {
-	url := c.Client.CoreV1().RESTClient().Post().Resource("pods").Namespace(pod.Namespace).Name(pod.Name).SubResource("exec").
-		VersionedParams(&corev1.PodExecOptions{Container: agentContainer, Command: command, Stdin: true, Stdout: true, Stderr: true}, scheme.ParameterCodec).URL()
+	url := c.core.Post().Resource("pods").Namespace(pod.Namespace).Name(pod.Name).SubResource("exec").
+		VersionedParams(&corev1.PodExecOptions{Container: agentContainer, Command: command, Stdin: true, Stdout: true, Stderr: true}, execOptions()).URL()
 	legacy, err := remotecommand.NewSPDYExecutor(c.config, http.MethodPost, url)
 	if err != nil {
 		return err

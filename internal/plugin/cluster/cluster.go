@@ -10,8 +10,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -19,17 +17,13 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/client-go/dynamic"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/pager"
 
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
 	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/payload"
-	"github.com/mirrorset/mirrorset/internal/plugin/command"
-	"github.com/mirrorset/mirrorset/internal/plugin/manifests"
 )
 
 // The resources of Mirrorset.
@@ -50,95 +44,12 @@ const (
 	AgentPods   = "app.kubernetes.io/name=mirrorset,app.kubernetes.io/component=agent"
 )
 
-// Flags are those that every kubectl command has to find a cluster by. The namespace is that of Mirrorset, unless the verb is about Pods.
-type Flags struct {
-	*genericclioptions.ConfigFlags
-
-	installed *string // where Mirrorset is
-}
-
-// NewFlags returns them with the namespace that config/default installs Mirrorset in.
-func NewFlags() Flags {
-	flags := genericclioptions.NewConfigFlags(true)
-	*flags.Namespace = Namespace
-	return Flags{flags, flags.Namespace}
-}
-
-// NewFlagsForPods returns those of a verb that is about Pods: the namespace is theirs, as with kubectl, and the one of Mirrorset has a flag of its own.
-func NewFlagsForPods() Flags {
-	installed := Namespace
-	return Flags{genericclioptions.NewConfigFlags(true), &installed}
-}
-
-// Add adds them, with what the shell offers for them.
-func (f Flags) Add(cmd *cobra.Command) {
-	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
-	f.AddFlags(flags)
-	command.FindsCluster(flags, "namespace")
-	cmd.Flags().AddFlagSet(flags)
-	if f.isForPods() {
-		cmd.Flags().Lookup("namespace").Usage = "namespace of the Pod; the default is the one of the context"
-		cmd.Flags().StringVar(f.installed, installedFlag, *f.installed, "namespace that Mirrorset is installed in")
-	} else {
-		cmd.Flags().Lookup("namespace").Usage = "namespace that Mirrorset is installed in"
-	}
-	f.addCompletions(cmd)
-}
-
-// installedFlag names Mirrorset's namespace where --namespace does not.
-const installedFlag = "mirrorset-namespace"
-
-func (f Flags) isForPods() bool {
-	return f.installed != f.Namespace
-}
-
-// PodNamespace returns the one that Pods are looked for in.
-func (f Flags) PodNamespace() (string, error) {
-	namespace, _, err := f.ToRawKubeConfigLoader().Namespace()
-	return namespace, err
-}
-
-// Connect returns the cluster that the flags and the kubeconfig name. Nothing is asked of it yet.
-func (f Flags) Connect() (*Cluster, error) {
-	config, err := f.ToRESTConfig()
-	if err != nil {
-		return nil, err
-	}
-	c := &Cluster{Namespace: *f.installed, config: config}
-	if c.Client, err = kubernetes.NewForConfig(config); err != nil {
-		return nil, err
-	}
-	if c.Dynamic, err = dynamic.NewForConfig(config); err != nil {
-		return nil, err
-	}
-	return c, nil
-}
-
-// Sets returns the sets of the files if there are any, and else those of the cluster, which it returns with them.
-func (f Flags) Sets(cmd *cobra.Command, files *manifests.Flags) ([]kinds.Set, *Cluster, error) {
-	if files.Given() {
-		sets, err := files.Read(cmd)
-		return sets, nil, err
-	}
-	c, err := f.Connect()
-	var sets []kinds.Set
-	if err == nil {
-		sets, err = c.Sets(cmd.Context())
-	}
-	if err != nil {
-		return nil, nil, fmt.Errorf("without -f, the sets are those of a cluster: %w", err)
-	}
-	c.WarnOfLacks(cmd.ErrOrStderr())
-	c.WarnOfHold(cmd.Context(), sets, cmd.ErrOrStderr())
-	return sets, c, nil
-}
-
 // Cluster is one that Mirrorset is installed in, as the user of the kubeconfig may see it.
 type Cluster struct {
 	Namespace string
-	Client    kubernetes.Interface
 	Dynamic   dynamic.Interface
 
+	objects
 	config *rest.Config
 	lacks  []*kinds.Kind // as it was when the sets were read last
 }
@@ -150,7 +61,7 @@ func (c *Cluster) Nodes(ctx context.Context) ([]mirrorsetv1alpha1.MirrorNode, er
 
 // ConfigMap returns the one that the agents follow.
 func (c *Cluster) ConfigMap(ctx context.Context) (*corev1.ConfigMap, error) {
-	cm, err := c.Client.CoreV1().ConfigMaps(c.Namespace).Get(ctx, payload.ConfigMapName, metav1.GetOptions{})
+	cm, err := c.ConfigMaps(c.Namespace).Get(ctx, payload.ConfigMapName, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return nil, fmt.Errorf("there is no ConfigMap %s in namespace %s, so nothing is published; where is Mirrorset installed? See --namespace: %w", payload.ConfigMapName, c.Namespace, err)
 	}

@@ -21,9 +21,9 @@ import (
 )
 
 // connected returns the cluster at a URL.
-func connected(t *testing.T, url string) *cluster.Cluster {
+func connected(t *testing.T, flags cluster.Flags, url string) *cluster.Cluster {
 	t.Helper()
-	cmd, flags := &cobra.Command{}, cluster.NewFlags()
+	cmd := &cobra.Command{}
 	flags.Add(cmd)
 	if err := cmd.ParseFlags([]string{"--server", url}); err != nil {
 		t.Fatal(err)
@@ -44,7 +44,7 @@ func TestAClusterIsRead(t *testing.T) {
 	tags.Spec.ImageTagMirrors = []configv1.ImageTagMirrors{{Source: "s.com", Mirrors: []configv1.ImageMirror{"t.local"}}}
 	node.Status.Revision = 7
 	p := payload.New(7, []byte("x"))
-	c := connected(t, plugintest.Serve(t, map[string]any{plugintest.SetsPath: plugintest.SetList(set), plugintest.TagSetsPath: plugintest.TagSetList(tags), plugintest.NodesPath: plugintest.NodeList(node), plugintest.ConfigMapPath: plugintest.ConfigMapOf(t, p)}))
+	c := connected(t, cluster.NewFlags(), plugintest.Serve(t, map[string]any{plugintest.SetsPath: plugintest.SetList(set), plugintest.TagSetsPath: plugintest.TagSetList(tags), plugintest.NodesPath: plugintest.NodeList(node), plugintest.ConfigMapPath: plugintest.ConfigMapOf(t, p)}))
 
 	sets, err := c.Sets(t.Context())
 	if err != nil || len(sets) != 2 || sets[0].GetName() != "a" || !slices.Equal(sets[0].Entries[0].Mirrors, []string{"m.local"}) {
@@ -81,7 +81,7 @@ func TestAClusterWithoutTagSetsHasTheOthers(t *testing.T) {
 		{"tag sets alone", map[string]any{plugintest.TagSetsPath: plugintest.TagSetList()}, 0, "", true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			c := connected(t, plugintest.Serve(t, tt.objects))
+			c := connected(t, cluster.NewFlags(), plugintest.Serve(t, tt.objects))
 			for range 2 { // each time anew
 				sets, err := c.Sets(t.Context())
 				if len(sets) != tt.sets || (err != nil) != tt.failed {
@@ -108,14 +108,14 @@ func TestPagesAreReadToTheEnd(t *testing.T) {
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(list) // the client says so
 	}
-	nodes, err := connected(t, plugintest.Serve(t, map[string]any{plugintest.NodesPath: http.HandlerFunc(page)})).Nodes(t.Context())
+	nodes, err := connected(t, cluster.NewFlags(), plugintest.Serve(t, map[string]any{plugintest.NodesPath: http.HandlerFunc(page)})).Nodes(t.Context())
 	if err != nil || len(nodes) != 3 {
 		t.Errorf("%d nodes, error %v", len(nodes), err)
 	}
 }
 
 func TestAClusterWithoutMirrorsetIsNamedAsSuch(t *testing.T) {
-	c := connected(t, plugintest.Serve(t, nil))
+	c := connected(t, cluster.NewFlags(), plugintest.Serve(t, nil))
 	for _, tt := range []struct {
 		want string
 		read func() error

@@ -19,7 +19,7 @@ import (
 func (f Flags) addCompletions(cmd *cobra.Command) {
 	ofConfig := func(names func(clientcmdapi.Config) []string) func(context.Context) ([]string, error) {
 		return func(context.Context) ([]string, error) {
-			config, err := f.ToRawKubeConfigLoader().RawConfig()
+			config, err := f.load().RawConfig()
 			return names(config), err
 		}
 	}
@@ -55,7 +55,7 @@ func (f Flags) namespaces(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	list, err := c.Client.CoreV1().Namespaces().List(ctx, metav1.ListOptions{})
+	list, err := c.Namespaces().List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return nil, err
 	}

@@ -20,11 +20,11 @@ import (
 // Grants returns the logins and authorities that nodes have for mirrors. What is not there is noted, and what is wrong is a warning; an
 // object that the user may not read is an error.
 func (c *Cluster) Grants(ctx context.Context, stderr io.Writer) (grants.Grants, error) {
-	secret, err := granted(ctx, c, stderr, c.Client.CoreV1().Secrets(c.Namespace).Get, "Secret", "secrets", grants.CredentialsName, "no mirror gets a login")
+	secret, err := granted(ctx, c, stderr, c.Secrets(c.Namespace).Get, "Secret", "secrets", grants.CredentialsName, "no mirror gets a login")
 	if err != nil {
 		return grants.Grants{}, err
 	}
-	authorities, err := granted(ctx, c, stderr, c.Client.CoreV1().ConfigMaps(c.Namespace).Get, "ConfigMap", "configmaps", grants.AuthoritiesName, "no authority is trusted but those of the system")
+	authorities, err := granted(ctx, c, stderr, c.ConfigMaps(c.Namespace).Get, "ConfigMap", "configmaps", grants.AuthoritiesName, "no authority is trusted but those of the system")
 	if err != nil {
 		return grants.Grants{}, err
 	}
@@ -57,7 +57,7 @@ const partial = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 // objects, and reads nothing of what is in them.
 func (c *Cluster) GrantedAt(ctx context.Context) (last time.Time, err error) {
 	for resource, name := range map[string]string{"secrets": grants.CredentialsName, "configmaps": grants.AuthoritiesName} {
-		text, err := c.Client.CoreV1().RESTClient().Get().Namespace(c.Namespace).Resource(resource).Name(name).SetHeader("Accept", partial).DoRaw(ctx)
+		text, err := c.core.Get().Namespace(c.Namespace).Resource(resource).Name(name).SetHeader("Accept", partial).DoRaw(ctx)
 		if apierrors.IsNotFound(err) {
 			continue
 		}

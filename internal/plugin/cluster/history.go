@@ -38,7 +38,7 @@ func (c *Cluster) History(ctx context.Context, stderr io.Writer) (*History, erro
 	case !apierrors.IsNotFound(err):
 		return nil, err
 	}
-	list, err := c.Client.AppsV1().ControllerRevisions(c.Namespace).List(ctx, metav1.ListOptions{LabelSelector: labels.SelectorFromSet(history.Labels).String()})
+	list, err := c.ControllerRevisions(c.Namespace).List(ctx, metav1.ListOptions{LabelSelector: labels.SelectorFromSet(history.Labels).String()})
 	if err != nil {
 		return nil, err
 	}

@@ -27,7 +27,7 @@ type Machines struct {
 // Machines reads the Nodes. It needs the right to list them.
 func (c *Cluster) Machines(ctx context.Context) (m Machines, err error) {
 	page := func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
-		return c.Client.CoreV1().Nodes().List(ctx, options)
+		return c.KubernetesNodes().List(ctx, options)
 	}
 	err = pager.New(page).EachListItem(ctx, metav1.ListOptions{}, func(object runtime.Object) error {
 		node, ok := object.(*corev1.Node)

@@ -26,12 +26,7 @@ func TestMachinesAreWhatNodesReport(t *testing.T) {
 	} {
 		list.Items = append(list.Items, corev1.Node{Status: corev1.NodeStatus{NodeInfo: info}})
 	}
-	flags := cluster.NewFlags()
-	*flags.APIServer = plugintest.Serve(t, map[string]any{"/api/v1/nodes": list})
-	c, err := flags.Connect()
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := connected(t, cluster.NewFlags(), plugintest.Serve(t, map[string]any{"/api/v1/nodes": list}))
 	want := cluster.Machines{
 		Platforms: []ocispec.Platform{{OS: "linux", Architecture: "arm64"}, {OS: "windows", Architecture: "amd64", OSVersion: "10.0.20348.2227"}, {OS: "windows", Architecture: "amd64", OSVersion: "10.0.17763.5458"}},
 		Runtimes:  []string{"containerd", "cri-o"},

@@ -35,18 +35,7 @@ func asked(t *testing.T, run func(ctx context.Context, command []string, stdout,
 		plugintest.ExecPath("agent-1"): plugintest.Exec(t, run),
 		plugintest.ExecPath("agent-2"): http.HandlerFunc(plugintest.Refuse),
 	})
-	return connect(t, url)
-}
-
-func connect(t *testing.T, url string) *cluster.Cluster {
-	t.Helper()
-	flags := cluster.NewFlagsForPods()
-	*flags.APIServer = url
-	c, err := flags.Connect()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
+	return connected(t, cluster.NewFlagsForPods(), url)
 }
 
 // prints is a command that prints these, and ends with this code.
@@ -133,7 +122,7 @@ func TestWhyPullsAreNotKnownIsSaid(t *testing.T) {
 }
 
 func TestWhoMayNotListTheAgentsIsTold(t *testing.T) {
-	c := connect(t, plugintest.Serve(t, map[string]any{plugintest.AgentPodsPath: http.HandlerFunc(plugintest.Refuse)}))
+	c := connected(t, cluster.NewFlagsForPods(), plugintest.Serve(t, map[string]any{plugintest.AgentPodsPath: http.HandlerFunc(plugintest.Refuse)}))
 	if _, err := c.Pulls(t.Context(), "node-1"); !errors.Is(err, cluster.ErrMayNotAsk) || !strings.Contains(err.Error(), `the right to "list" "pods" in namespace mirrorset-system`) {
 		t.Errorf("error %v", err)
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/mirrorset/mirrorset/internal/payload"
+	"github.com/mirrorset/mirrorset/internal/plugin/cluster"
 	"github.com/mirrorset/mirrorset/internal/plugin/plugintest"
 )
 
@@ -40,7 +41,7 @@ func TestAnAnswerSaysThatNotAllNodesAreToHaveTheSets(t *testing.T) {
 				delete(objects, plugintest.ConfigMapPath)
 			}
 			var stderr strings.Builder
-			connected(t, plugintest.Serve(t, objects)).WarnOfHold(t.Context(), nil, &stderr)
+			connected(t, cluster.NewFlags(), plugintest.Serve(t, objects)).WarnOfHold(t.Context(), nil, &stderr)
 			if stderr.String() != tt.want {
 				t.Errorf("%q, want %q", stderr.String(), tt.want)
 			}

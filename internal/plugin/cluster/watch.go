@@ -12,9 +12,11 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/client-go/dynamic/dynamicinformer"
+	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
@@ -123,7 +125,7 @@ func (c *Cluster) canBeWatched(ctx context.Context) error {
 type followed struct {
 	resource  schema.GroupVersionResource
 	namespace string
-	tweak     dynamicinformer.TweakListOptionsFunc
+	tweak     func(*metav1.ListOptions)
 }
 
 func (c *Cluster) followed() []followed {
@@ -185,7 +187,17 @@ func (c *Cluster) watch(ctx context.Context, each func(State) (done bool, err er
 
 // follow keeps a copy of a resource and tells when it changes.
 func (c *Cluster) follow(ctx context.Context, f followed, changed chan<- struct{}) (cache.SharedIndexInformer, error) {
-	informer := dynamicinformer.NewFilteredDynamicInformer(c.Dynamic, f.resource, f.namespace, 0, cache.Indexers{}, f.tweak).Informer()
+	client := c.Dynamic.Resource(f.resource).Namespace(f.namespace)
+	informer := cache.NewSharedIndexInformer(&cache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
+			f.tweak(&options)
+			return client.List(ctx, options)
+		},
+		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
+			f.tweak(&options)
+			return client.Watch(ctx, options)
+		},
+	}, &unstructured.Unstructured{}, 0, cache.Indexers{})
 	tell := func() {
 		select {
 		case changed <- struct{}{}:

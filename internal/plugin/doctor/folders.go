@@ -41,6 +41,10 @@ func (f *hostFiles) lookAtFolders(rules []mirrors.Rule, watched []mirrors.Scope)
 		return
 	}
 	folder := ondisk.At(f.host, dir)
+	if err := folder.Look(); err != nil {
+		f.notInForce(nodecheck.Containerd, "ForeignFolder", "%s cannot be read: %v", f.certsDir, err)
+		return
+	}
 	used := f.lookAtRegistries(folder, rules, watched)
 	for _, entry := range entries {
 		name := entry.Name()
@@ -63,7 +67,7 @@ func (f *hostFiles) lookAtFolders(rules []mirrors.Rule, watched []mirrors.Scope)
 }
 
 // lookAtRegistries looks for the rules' own files, and returns the registries that something was said of.
-func (f *hostFiles) lookAtRegistries(folder ondisk.Folder, rules []mirrors.Rule, watched []mirrors.Scope) map[string]bool {
+func (f *hostFiles) lookAtRegistries(folder *ondisk.Folder, rules []mirrors.Rule, watched []mirrors.Scope) map[string]bool {
 	used := make(map[string]bool)
 	w := f.wanted(folder, rules, watched)
 	for _, file := range w.tree.Files {
@@ -75,8 +79,7 @@ func (f *hostFiles) lookAtRegistries(folder ondisk.Folder, rules []mirrors.Rule,
 		used[p.Host] = true
 	}
 	f.lookAtLeftovers(folder, w.tree)
-	hidden, _ := folder.Hidden(route.NewRouter(rules)) // it was just read
-	for _, h := range hidden {
+	for _, h := range folder.Hidden(route.NewRouter(rules)) {
 		f.notInForce(nodecheck.Containerd, "ForeignFolder", "registry %s: %s is not ours and hides source %s, which is not in force for it for containerd on this machine; take it away, or name the registry in a set", h.Host, "/"+h.Path, h.Wildcard)
 		used[h.Host] = true
 	}
@@ -84,7 +87,7 @@ func (f *hostFiles) lookAtRegistries(folder ondisk.Folder, rules []mirrors.Rule,
 }
 
 // lookAtRegistry wants the file of one registry to say what the rules make of it, with or without a redirector.
-func (f *hostFiles) lookAtRegistry(folder ondisk.Folder, file certsd.File, w wanted) {
+func (f *hostFiles) lookAtRegistry(folder *ondisk.Folder, file certsd.File, w wanted) {
 	name := "/" + folder.Path(path.Dir(file.Path))
 	problem := nodecheck.Problem{Reason: "NotInForce", Runtime: nodecheck.Containerd, Effect: nodecheck.Unread, Remedy: toAgent}
 	var foreign *ondisk.Foreign
@@ -108,7 +111,7 @@ func (f *hostFiles) lookAtRegistry(folder ondisk.Folder, file certsd.File, w wan
 
 // lookAtLeftovers finds files of ours that the rules do not make. One that the agent keeps, so that a blocked source is not
 // opened, was told of by what it waits for.
-func (f *hostFiles) lookAtLeftovers(folder ondisk.Folder, tree certsd.Tree) {
+func (f *hostFiles) lookAtLeftovers(folder *ondisk.Folder, tree certsd.Tree) {
 	ours, err := folder.Ours()
 	if err != nil {
 		f.notInForce(nodecheck.Containerd, "NotInForce", "%s cannot be read whole: %v", f.certsDir, err)
@@ -136,7 +139,7 @@ type wanted struct {
 }
 
 // wanted takes blocked wildcards for allowed where the default host's file has them.
-func (f *hostFiles) wanted(folder ondisk.Folder, rules []mirrors.Rule, watched []mirrors.Scope) wanted {
+func (f *hostFiles) wanted(folder *ondisk.Folder, rules []mirrors.Rule, watched []mirrors.Scope) wanted {
 	node := certsd.Node{
 		Redirector: runtimes.RedirectorAddress(runtimes.DefaultRedirectorPort), AllowDefaultHost: true, Certificates: folder.Certificates, Watched: watched,
 		Streamed: func(mirror mirrors.Scope) bool { return ondisk.HasTLS(f.host, mirror.Host()) },

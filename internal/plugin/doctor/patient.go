@@ -66,7 +66,7 @@ func (p *patient) unlessRefused(err error) error {
 // lookAtManager wants one manager at work; the others, if any, stand by.
 func (p *patient) lookAtManager(ctx context.Context) error {
 	subject := "deployment/" + cluster.ManagerDeployment
-	d, err := p.Client.AppsV1().Deployments(p.Namespace).Get(ctx, cluster.ManagerDeployment, metav1.GetOptions{})
+	d, err := p.Deployments(p.Namespace).Get(ctx, cluster.ManagerDeployment, metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
 		p.found.add(wrong, subject, "it is not in namespace "+p.Namespace, "Name the namespace that Mirrorset is installed in with --namespace, or install it.")
@@ -83,7 +83,7 @@ func (p *patient) lookAtManager(ctx context.Context) error {
 // lookAtAgents wants a ready agent on each node that is to have one.
 func (p *patient) lookAtAgents(ctx context.Context) error {
 	subject := "daemonset/" + cluster.AgentDaemonSet
-	d, err := p.Client.AppsV1().DaemonSets(p.Namespace).Get(ctx, cluster.AgentDaemonSet, metav1.GetOptions{})
+	d, err := p.DaemonSets(p.Namespace).Get(ctx, cluster.AgentDaemonSet, metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
 		p.found.add(wrong, subject, "it is not in namespace "+p.Namespace, "The manager makes it; look at why it does not:\nkubectl -n "+p.Namespace+" logs deployment/"+cluster.ManagerDeployment)
@@ -96,7 +96,7 @@ func (p *patient) lookAtAgents(ctx context.Context) error {
 		p.found.add(fine, subject, output.Plural(int(want), "agent is ready", "agents are ready"), "")
 		return nil
 	}
-	pods, err := p.Client.CoreV1().Pods(p.Namespace).List(ctx, metav1.ListOptions{LabelSelector: cluster.AgentPods})
+	pods, err := p.Pods(p.Namespace).List(ctx, metav1.ListOptions{LabelSelector: cluster.AgentPods})
 	if err != nil {
 		return err
 	}
@@ -111,7 +111,7 @@ func (p *patient) lookAtAgents(ctx context.Context) error {
 
 // refusal says why the cluster refuses the agents' Pods, if it does. Where the user may not see events, there is nothing to add.
 func (p *patient) refusal(ctx context.Context, d *appsv1.DaemonSet) string {
-	all, err := p.Client.CoreV1().Events(p.Namespace).List(ctx, metav1.ListOptions{FieldSelector: standing.EventsOf(cluster.AgentDaemonSet)})
+	all, err := p.Events(p.Namespace).List(ctx, metav1.ListOptions{FieldSelector: standing.EventsOf(cluster.AgentDaemonSet)})
 	if err != nil {
 		return ""
 	}

@@ -22,13 +22,13 @@ import (
 )
 
 // lookAtAPIs wants the resources of Mirrorset served. Without those that an older manager does not have, the others work.
-func (p *patient) lookAtAPIs(context.Context) error {
+func (p *patient) lookAtAPIs(ctx context.Context) error {
 	served := make(map[schema.GroupVersionResource]bool)
 	names := make([]string, 0, len(kinds.All))
 	for _, kind := range kinds.All {
 		names = append(names, kind.Name+"s")
 		resource := kind.GroupVersionResource()
-		if err := p.lookAtAPI(resource, served); err != nil {
+		if err := p.lookAtAPI(ctx, resource, served); err != nil {
 			return err
 		}
 		switch {
@@ -39,7 +39,7 @@ func (p *patient) lookAtAPIs(context.Context) error {
 			p.missAPI(resource)
 		}
 	}
-	if err := p.lookAtAPI(cluster.NodeResource, served); err != nil {
+	if err := p.lookAtAPI(ctx, cluster.NodeResource, served); err != nil {
 		return err
 	}
 	if !served[cluster.NodeResource] {
@@ -52,8 +52,8 @@ func (p *patient) lookAtAPIs(context.Context) error {
 }
 
 // lookAtAPI notes a resource that is served.
-func (p *patient) lookAtAPI(resource schema.GroupVersionResource, served map[schema.GroupVersionResource]bool) error {
-	list, err := p.Client.Discovery().ServerResourcesForGroupVersion(resource.GroupVersion().String())
+func (p *patient) lookAtAPI(ctx context.Context, resource schema.GroupVersionResource, served map[schema.GroupVersionResource]bool) error {
+	list, err := p.Resources(ctx, resource.GroupVersion())
 	if err != nil && !apierrors.IsNotFound(err) {
 		return err
 	}

@@ -36,7 +36,7 @@ func shadowOf(ref mirrors.Reference, now, then runtimes.Answer, enforced []mirro
 			continue
 		}
 		lost = true
-		if rule := index.Resolve(mirrors.Reference{Name: strings.TrimSuffix(place.Location, ref.Suffix)}).Rule; rule != nil {
+		if rule := index.Find(mirrors.Scope(strings.TrimSuffix(place.Location, ref.Suffix))); rule != nil {
 			by = append(by, rule.BlockedBy...)
 		}
 	}

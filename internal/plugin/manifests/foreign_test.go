@@ -81,6 +81,16 @@ func TestKeysThatAreThereTwiceAreWarnedOf(t *testing.T) {
 	}
 }
 
+// JSON has them as one key.
+func TestANumberAndItsTextAreOneKey(t *testing.T) {
+	for _, keys := range []string{`{1: x, "1": y}`, `{"1": x, 1: y}`} {
+		r := run(t, strings.Replace(setA, "name: a", "name: a\n  annotations: "+keys, 1), "render", "-f", "-").MustSucceed(t)
+		if want := `"1" is there for the second time`; !strings.Contains(r.Stderr, want) {
+			t.Errorf("%s: stderr %q, want %q", keys, r.Stderr, want)
+		}
+	}
+}
+
 func TestMergeKeysRepeatNothing(t *testing.T) {
 	merged := ourType + "metadata: {name: a}\nspec:\n  imageDigestMirrors:\n  - &one {source: s.com}\n  - &two {mirrors: [m.local]}\n  - <<: *one\n    <<: *two\n    source: t.com\n"
 	r := run(t, merged, "render", "-f", "-")

@@ -6,30 +6,45 @@ package manifests
 import (
 	"regexp"
 	"strconv"
+	"sync"
 
 	yamlv3 "go.yaml.in/yaml/v3"
 )
 
-// positions knows where the fields of a document stand.
+// positions knows where the fields of a document stand. It reads the document again where somebody asks.
 type positions struct {
-	root  *yamlv3.Node // nil where the document has none that can be found
-	first int          // line of the stream at which the document begins
+	root   func() *yamlv3.Node // nil where the document has none that can be found
+	first  int                 // line of the stream at which the document begins
+	unique bool                // as in the document
 }
 
 func positionsOf(d document) positions {
-	var root yamlv3.Node
-	if err := yamlv3.Unmarshal(d.text, &root); err != nil || len(root.Content) == 0 {
-		return positions{first: d.line} // it is read by another parser, and this one helps with messages alone
+	root := sync.OnceValue(func() *yamlv3.Node {
+		var root yamlv3.Node
+		if err := yamlv3.Unmarshal(d.text, &root); err != nil || len(root.Content) == 0 {
+			return nil // it is read by another parser, and this one helps with messages alone
+		}
+		return root.Content[0]
+	})
+	return positions{root: root, first: d.line, unique: d.unique}
+}
+
+func (p positions) node() *yamlv3.Node {
+	if p.root == nil {
+		return nil // as of an object that was in no document
 	}
-	return positions{root: root.Content[0], first: d.line}
+	return p.root()
 }
 
 var step = regexp.MustCompile(`[^.\[\]]+`)
 
 // in returns the positions of a field's own fields.
 func (p positions) in(path string) positions {
-	at, _ := p.find(path)
-	return positions{root: at, first: p.first}
+	root := sync.OnceValue(func() *yamlv3.Node {
+		at, _ := p.find(path)
+		return at
+	})
+	return positions{root: root, first: p.first}
 }
 
 // lineOf returns the line of a field, or of what is nearest above it.
@@ -39,7 +54,7 @@ func (p positions) lineOf(path string) int {
 }
 
 func (p positions) find(path string) (*yamlv3.Node, int) {
-	at := p.root
+	at := p.node()
 	if at == nil {
 		return nil, p.first
 	}
@@ -81,6 +96,9 @@ type repeated struct {
 
 // repeats returns the keys that are there more than once. What a merge key (<<) brings is no repetition.
 func (p positions) repeats() []repeated {
+	if p.unique {
+		return nil
+	}
 	var found []repeated
 	var look func(*yamlv3.Node)
 	look = func(n *yamlv3.Node) {
@@ -94,8 +112,8 @@ func (p positions) repeats() []repeated {
 			look(c)
 		}
 	}
-	if p.root != nil {
-		look(p.root)
+	if root := p.node(); root != nil {
+		look(root)
 	}
 	return found
 }

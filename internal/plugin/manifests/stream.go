@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -31,6 +32,8 @@ type document struct {
 	// text is YAML, of which JSON is a part.
 	text []byte
 	json []byte
+	// unique says that no mapping is known to have a key twice.
+	unique bool
 }
 
 // eachInStream reads a stream as kubectl does: UTF-8 or UTF-16, YAML documents behind each other, or JSON values.
@@ -60,11 +63,11 @@ type stream struct {
 }
 
 // pass gives the next document to the reader.
-func (s *stream) pass(line int, text []byte, toJSON func([]byte) ([]byte, error)) error {
+func (s *stream) pass(line int, text []byte, toJSON func([]byte) (data []byte, unique bool, err error)) error {
 	s.documents++
 	d := document{place: fmt.Sprintf("%s: document %d", s.name, s.documents), line: line, text: text}
 	var err error
-	if d.json, err = toJSON(text); err != nil {
+	if d.json, d.unique, err = toJSON(text); err != nil {
 		return fmt.Errorf("%s: %w", d.place, atLine(err, line, text))
 	}
 	if err := s.read(d); err != nil {
@@ -93,7 +96,7 @@ func (s *stream) readJSON() (done bool, err error) {
 			return true, fmt.Errorf("%s: document %d: line %d: %w", s.name, s.documents+1, s.line+bytes.Count(s.text[:begin], []byte("\n")), err)
 		}
 		at = int(decoder.InputOffset())
-		asIs := func(text []byte) ([]byte, error) { return text, nil }
+		asIs := func(text []byte) ([]byte, bool, error) { return text, false, nil }
 		if err := s.pass(s.line+bytes.Count(s.text[:begin], []byte("\n")), value, asIs); err != nil {
 			return true, err
 		}
@@ -152,28 +155,50 @@ func (r *lineReader) atEnd() bool {
 }
 
 // yamlToJSON converts a document as kubectl does. It keeps the last of several values of one key.
-func yamlToJSON(text []byte) ([]byte, error) {
-	data, err := yaml.YAMLToJSON(text)
+func yamlToJSON(text []byte) (data []byte, unique bool, err error) {
+	data, err = yaml.YAMLToJSON(text)
 	if err != nil && strings.Contains(err.Error(), "map key") {
-		return nil, errors.New("a key of a mapping is a list, a mapping or empty, and JSON has keys of text alone; write it in quotes")
+		return nil, false, errors.New("a key of a mapping is a list, a mapping or empty, and JSON has keys of text alone; write it in quotes")
 	}
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	return data, onlyDocument(text)
+	unique, err = onlyDocument(text)
+	return data, unique, err
 }
 
 // onlyDocument fails where more follows the first object of what was cut off as one document: after "..." or an unusual
-// line break. The conversion to JSON, and so kubectl, does not look at it.
-func onlyDocument(text []byte) error {
+// line break. The conversion to JSON, and so kubectl, does not look at it. It also tells whether each key of each mapping is there once.
+func onlyDocument(text []byte) (unique bool, err error) {
 	decoder := yamlv2.NewDecoder(bytes.NewReader(text))
-	if err := decoder.Decode(&ignored{}); err != nil && !errors.Is(err, io.EOF) {
-		return err
+	decoder.SetStrict(true)
+	var content any
+	var repeats *yamlv2.TypeError
+	switch err := decoder.Decode(&content); {
+	case err == nil:
+		unique = hasTextKeys(content)
+	case !errors.As(err, &repeats) && !errors.Is(err, io.EOF):
+		return false, err
 	}
 	if err := decoder.Decode(&ignored{}); !errors.Is(err, io.EOF) {
-		return errors.New("more follows the first object of this document, and kubectl would pass over it; separate objects by a line \"---\"")
+		return false, errors.New("more follows the first object of this document, and kubectl would pass over it; separate objects by a line \"---\"")
 	}
-	return nil
+	return unique, nil
+}
+
+// hasTextKeys tells whether all keys are text: 1 and "1" are two keys of YAML, and one of JSON.
+func hasTextKeys(value any) bool {
+	switch value := value.(type) {
+	case map[any]any:
+		for key, value := range value {
+			if _, isText := key.(string); !isText || !hasTextKeys(value) {
+				return false
+			}
+		}
+	case []any:
+		return !slices.ContainsFunc(value, func(item any) bool { return !hasTextKeys(item) })
+	}
+	return true
 }
 
 // ignored takes any YAML.

@@ -60,7 +60,7 @@ func (o *options) find(ctx context.Context, c *cluster.Cluster, args []string) (
 
 // findByName takes a node if there is one, and else a Pod. Who may not read Nodes can still ask for a Pod.
 func (o *options) findByName(ctx context.Context, c *cluster.Cluster, name string) (target, error) {
-	_, wrong := c.Client.CoreV1().Nodes().Get(ctx, name, metav1.GetOptions{})
+	_, wrong := c.KubernetesNodes().Get(ctx, name, metav1.GetOptions{})
 	switch {
 	case wrong == nil:
 		return target{nodes: []string{name}}, nil
@@ -82,7 +82,7 @@ func (o *options) findPod(ctx context.Context, c *cluster.Cluster, name string) 
 	if err != nil {
 		return target{}, err
 	}
-	pod, err := c.Client.CoreV1().Pods(namespace).Get(ctx, name, metav1.GetOptions{})
+	pod, err := c.Pods(namespace).Get(ctx, name, metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
 		return target{}, fmt.Errorf("there is no Pod %q in namespace %s; -n names another: %w", name, namespace, err)
@@ -108,7 +108,7 @@ func (o *options) complete(cmd *cobra.Command, given []string, _ string) ([]cobr
 	if err != nil {
 		return names, directive
 	}
-	pods, err := c.Client.CoreV1().Pods(namespace).List(cmd.Context(), metav1.ListOptions{})
+	pods, err := c.Pods(namespace).List(cmd.Context(), metav1.ListOptions{})
 	if err != nil {
 		return names, directive
 	}

@@ -23,7 +23,7 @@ import (
 type folder struct {
 	name string
 	host *hostfile.Host
-	tree ondisk.Folder
+	tree *ondisk.Folder
 }
 
 // openFolder makes the folder if there is none.
@@ -35,7 +35,11 @@ func openFolder(name string) (*folder, error) {
 	if err != nil {
 		return nil, output.PrintablePath(err)
 	}
-	return &folder{name: name, host: host, tree: ondisk.At(host, ".")}, nil
+	tree := ondisk.At(host, ".")
+	if err := tree.Look(); err != nil {
+		return nil, errors.Join(output.PrintablePath(err), host.Close())
+	}
+	return &folder{name: name, host: host, tree: tree}, nil
 }
 
 func (f *folder) close() {
@@ -69,12 +73,12 @@ func (f *folder) refuseForeign(files []certsd.File) error {
 // write says of each file whether it is new.
 func (f *folder) write(out io.Writer, files []certsd.File) error {
 	for _, file := range files {
-		changed, err := f.tree.Write(file)
-		if err != nil {
-			return f.fault(err)
+		written := f.tree.Write(file)[0]
+		if written.Err != nil {
+			return f.fault(written.Err)
 		}
 		what := "unchanged"
-		if changed {
+		if written.Changed {
 			what = "written"
 		}
 		if _, err := fmt.Fprintf(out, "%s %s\n", f.place(file.Path), what); err != nil {

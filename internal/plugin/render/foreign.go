@@ -31,12 +31,10 @@ func (f *folder) leaveForeign(stderr io.Writer, rules []mirrors.Rule, files []ce
 }
 
 // nameHiding warns of folders that keep a wildcard from the registries that they are for.
-func (f *folder) nameHiding(stderr io.Writer, rules []mirrors.Rule) error {
-	hidden, err := f.tree.Hidden(route.NewRouter(rules))
-	for _, h := range hidden {
+func (f *folder) nameHiding(stderr io.Writer, rules []mirrors.Rule) {
+	for _, h := range f.tree.Hidden(route.NewRouter(rules)) {
 		at := slices.IndexFunc(rules, func(r mirrors.Rule) bool { return string(r.Source) == h.Wildcard })
 		fmt.Fprintf(stderr, "warning: ForeignFolder: %s: %s is not ours and hides source %q, which is not in force for it; take it away, or name the registry in a set\n",
 			mirrors.Names(rules[at].From), f.place(h.Path), h.Wildcard)
 	}
-	return err
 }

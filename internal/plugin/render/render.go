@@ -120,9 +120,7 @@ func (o *options) writeTree(cmd *cobra.Command, result mirrors.Result) error {
 	if err := folder.write(cmd.OutOrStdout(), ours); err != nil {
 		return err
 	}
-	if err := folder.nameHiding(cmd.ErrOrStderr(), result.Rules); err != nil {
-		return err
-	}
+	folder.nameHiding(cmd.ErrOrStderr(), result.Rules)
 	return folder.nameStale(cmd.ErrOrStderr(), tree.Files)
 }
 

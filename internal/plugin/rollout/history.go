@@ -140,7 +140,7 @@ func (o *historyOptions) print(cmd *cobra.Command, entries []entry) error {
 		return nil
 	}
 	if len(entries) == 0 {
-		fmt.Fprintf(cmd.ErrOrStderr(), "There is no history in namespace %s: nothing was published there.\n", *o.cluster.Namespace)
+		fmt.Fprintf(cmd.ErrOrStderr(), "There is no history in namespace %s: nothing was published there.\n", o.cluster.Installed())
 		return nil
 	}
 	most := 2

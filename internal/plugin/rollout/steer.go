@@ -43,7 +43,7 @@ func steer(ctx context.Context, c *cluster.Cluster, dryRun []string, change func
 		if err != nil {
 			return err
 		}
-		_, err = c.Client.CoreV1().ConfigMaps(c.Namespace).Patch(ctx, payload.ConfigMapName, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: fieldManager, DryRun: dryRun})
+		_, err = c.ConfigMaps(c.Namespace).Patch(ctx, payload.ConfigMapName, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: fieldManager, DryRun: dryRun})
 		return err
 	})
 	if apierrors.IsForbidden(err) {
@@ -55,7 +55,7 @@ func steer(ctx context.Context, c *cluster.Cluster, dryRun []string, change func
 // newOrder says who gives an order now.
 func newOrder(ctx context.Context, c *cluster.Cluster, why string) (payload.Order, error) {
 	o := payload.Order{At: metav1.Time{Time: time.Now().UTC().Truncate(time.Second)}, Why: why}
-	review, err := c.Client.AuthenticationV1().SelfSubjectReviews().Create(ctx, &authenticationv1.SelfSubjectReview{}, metav1.CreateOptions{})
+	review, err := c.SelfSubjectReviews().Create(ctx, &authenticationv1.SelfSubjectReview{}, metav1.CreateOptions{})
 	switch {
 	case err == nil:
 		o.By = review.Status.UserInfo.Username

@@ -76,6 +76,9 @@ func (s *Schema) Judge(object map[string]any) Verdict {
 	v.Causes = append(v.Causes, causesOf(validateMetadata(metadata))...)
 	v.Causes = append(v.Causes, causesOf(s.validate(stored))...)
 	slices.SortStableFunc(v.Causes, func(a, b Cause) int { return cmp.Compare(a.Field, b.Field) })
+	if reflect.DeepEqual(asSent, stored) { // as nearly always
+		return v
+	}
 	for _, cause := range causesOf(validation.ValidateCustomResource(nil, asSent, s.validator)) {
 		known := slices.ContainsFunc(v.Causes, func(c Cause) bool { return c.Field == cause.Field })
 		if cause.Type == field.ErrorTypeTypeInvalid && !known {

@@ -94,7 +94,7 @@ func (u *uninstaller) deleteForOLM(ctx context.Context) error {
 }
 
 func (u *uninstaller) deleteNamespace(ctx context.Context) error {
-	namespaces := u.Client.CoreV1().Namespaces()
+	namespaces := u.Namespaces()
 	namespace, err := namespaces.Get(ctx, u.Namespace, metav1.GetOptions{})
 	if err == nil && namespace.Labels[partOfLabel] != partOf {
 		return fmt.Errorf("namespace %s is not labelled %s, so it may hold more than Mirrorset and was not deleted; delete what config/default installs in it by hand", u.Namespace, installedSelector)

@@ -86,7 +86,7 @@ func (u *uninstaller) plan(ctx context.Context) (lines []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	agents, err := u.Client.AppsV1().DaemonSets(u.Namespace).Get(ctx, cluster.AgentDaemonSet, metav1.GetOptions{})
+	agents, err := u.DaemonSets(u.Namespace).Get(ctx, cluster.AgentDaemonSet, metav1.GetOptions{})
 	if err != nil {
 		return nil, u.noAgents(err)
 	}

@@ -9,16 +9,19 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
-	appsv1ac "k8s.io/client-go/applyconfigurations/apps/v1"
-	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 
 	"github.com/mirrorset/mirrorset/internal/payload"
 	"github.com/mirrorset/mirrorset/internal/plugin/cluster"
@@ -36,9 +39,11 @@ const (
 const pollEvery = time.Second
 
 // cleanProbe makes an agent's Pod ready only once there is no file of Mirrorset on its node.
-func cleanProbe() *corev1ac.ProbeApplyConfiguration {
-	return corev1ac.Probe().WithPeriodSeconds(1).WithTimeoutSeconds(5).
-		WithExec(corev1ac.ExecAction().WithCommand("/agent", "--host-root=/host", "--check-clean"))
+func cleanProbe() *corev1.Probe {
+	return &corev1.Probe{
+		PeriodSeconds: 1, TimeoutSeconds: 5,
+		ProbeHandler: corev1.ProbeHandler{Exec: &corev1.ExecAction{Command: []string{"/agent", "--host-root=/host", "--check-clean"}}},
+	}
 }
 
 // options are those of one run.
@@ -109,7 +114,7 @@ type uninstaller struct {
 
 // manager returns the Deployment of the manager.
 func (u *uninstaller) manager(ctx context.Context) (*appsv1.Deployment, error) {
-	manager, err := u.Client.AppsV1().Deployments(u.Namespace).Get(ctx, cluster.ManagerDeployment, metav1.GetOptions{})
+	manager, err := u.Deployments(u.Namespace).Get(ctx, cluster.ManagerDeployment, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return nil, fmt.Errorf("there is no Deployment %s in namespace %s; where is Mirrorset installed? See --namespace", cluster.ManagerDeployment, u.Namespace)
 	}
@@ -119,12 +124,12 @@ func (u *uninstaller) manager(ctx context.Context) (*appsv1.Deployment, error) {
 // stopManager scales the manager to zero, which would restore what the next steps change.
 func (u *uninstaller) stopManager(ctx context.Context) error {
 	u.say("Stopping the manager")
-	_, err := u.Client.AppsV1().Deployments(u.Namespace).Patch(ctx, cluster.ManagerDeployment, types.MergePatchType, []byte(`{"spec":{"replicas":0}}`), metav1.PatchOptions{})
+	_, err := u.Deployments(u.Namespace).Patch(ctx, cluster.ManagerDeployment, types.MergePatchType, []byte(`{"spec":{"replicas":0}}`), metav1.PatchOptions{})
 	if err != nil {
 		return err
 	}
 	return await(ctx, "the manager's Pods to end", func(ctx context.Context) (bool, error) {
-		pods, err := u.Client.CoreV1().Pods(u.Namespace).List(ctx, metav1.ListOptions{LabelSelector: cluster.ManagerPods})
+		pods, err := u.Pods(u.Namespace).List(ctx, metav1.ListOptions{LabelSelector: cluster.ManagerPods})
 		return err == nil && len(pods.Items) == 0, err
 	})
 }
@@ -148,7 +153,7 @@ func (u *uninstaller) refuseOLM(manager *appsv1.Deployment) error {
 
 // publishNothing publishes a revision without rules above all that were published.
 func (u *uninstaller) publishNothing(ctx context.Context) error {
-	configMaps := u.Client.CoreV1().ConfigMaps(u.Namespace)
+	configMaps := u.ConfigMaps(u.Namespace)
 	next := payload.NextRevision(time.Now().UnixMilli())
 	current, err := configMaps.Get(ctx, payload.ConfigMapName, metav1.GetOptions{})
 	if err != nil && !apierrors.IsNotFound(err) {
@@ -168,8 +173,11 @@ func (u *uninstaller) publishNothing(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = configMaps.Apply(ctx, corev1ac.ConfigMap(payload.ConfigMapName, u.Namespace).WithAnnotations(p.Annotations()).WithData(data),
-		metav1.ApplyOptions{FieldManager: payload.FieldManager, Force: true})
+	_, err = u.apply(ctx, corev1.SchemeGroupVersion.WithResource("configmaps"), &corev1.ConfigMap{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
+		ObjectMeta: metav1.ObjectMeta{Name: payload.ConfigMapName, Namespace: u.Namespace, Annotations: p.Annotations()},
+		Data:       data,
+	})
 	if err == nil {
 		u.say("Published revision %d, which has no rules", p.Revision)
 	}
@@ -178,15 +186,16 @@ func (u *uninstaller) publishNothing(ctx context.Context) error {
 
 // awaitCleanNodes rolls the agents out once more, with a probe that is content only with a clean node, and waits for all.
 func (u *uninstaller) awaitCleanNodes(ctx context.Context) error {
-	daemonSets := u.Client.AppsV1().DaemonSets(u.Namespace)
+	daemonSets := u.DaemonSets(u.Namespace)
+	var probed metav1.Object
 	d, err := daemonSets.Get(ctx, cluster.AgentDaemonSet, metav1.GetOptions{})
 	if err == nil {
-		d, err = u.addProbe(ctx, d)
+		probed, err = u.addProbe(ctx, d)
 	}
 	if err != nil {
 		return u.noAgents(err)
 	}
-	generation, said := d.Generation, ""
+	generation, said := probed.GetGeneration(), ""
 	err = await(ctx, "all nodes to be clean", func(ctx context.Context) (bool, error) {
 		d, err := daemonSets.Get(ctx, cluster.AgentDaemonSet, metav1.GetOptions{})
 		if err != nil || d.Status.ObservedGeneration < generation {
@@ -213,25 +222,40 @@ func (u *uninstaller) noAgents(err error) error {
 	return fmt.Errorf("there is no DaemonSet %s in namespace %s, so nothing can take the files off the nodes; docs/uninstall.md says how to do it by hand", cluster.AgentDaemonSet, u.Namespace)
 }
 
-// addProbe applies the manager's own DaemonSet with the probe, in the manager's name: were the manager to run again, it
+// addProbe applies the manager's own DaemonSet, as it is, with the probe, in the manager's name: were the manager to run again, it
 // would drop the probe by itself.
-func (u *uninstaller) addProbe(ctx context.Context, d *appsv1.DaemonSet) (*appsv1.DaemonSet, error) {
-	apply, err := appsv1ac.ExtractDaemonSet(d, payload.FieldManager)
+func (u *uninstaller) addProbe(ctx context.Context, d *appsv1.DaemonSet) (metav1.Object, error) {
+	isApplied := func(f metav1.ManagedFieldsEntry) bool {
+		return f.Manager == payload.FieldManager && f.Operation == metav1.ManagedFieldsOperationApply
+	}
+	if !slices.ContainsFunc(d.ManagedFields, isApplied) || len(d.Spec.Template.Spec.Containers) == 0 {
+		return nil, fmt.Errorf("DaemonSet %s in namespace %s was not applied by Mirrorset's manager", cluster.AgentDaemonSet, u.Namespace)
+	}
+	whole := &appsv1.DaemonSet{
+		TypeMeta:   metav1.TypeMeta{APIVersion: appsv1.SchemeGroupVersion.String(), Kind: "DaemonSet"},
+		ObjectMeta: metav1.ObjectMeta{Name: d.Name, Namespace: d.Namespace, Labels: d.Labels, Annotations: d.Annotations, OwnerReferences: d.OwnerReferences},
+		Spec:       *d.Spec.DeepCopy(),
+	}
+	whole.Spec.Template.Spec.Containers[0].ReadinessProbe = cleanProbe()
+	return u.apply(ctx, appsv1.SchemeGroupVersion.WithResource("daemonsets"), whole)
+}
+
+// apply applies an object in the manager's name.
+func (u *uninstaller) apply(ctx context.Context, resource schema.GroupVersionResource, object metav1.Object) (*unstructured.Unstructured, error) {
+	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(object)
 	if err != nil {
 		return nil, err
 	}
-	if apply.Spec == nil || len(apply.Spec.Template.Spec.Containers) == 0 {
-		return nil, fmt.Errorf("DaemonSet %s in namespace %s was not applied by Mirrorset's manager", cluster.AgentDaemonSet, u.Namespace)
-	}
-	apply.Spec.Template.Spec.Containers[0].WithReadinessProbe(cleanProbe())
-	return u.Client.AppsV1().DaemonSets(u.Namespace).Apply(ctx, apply, metav1.ApplyOptions{FieldManager: payload.FieldManager, Force: true})
+	delete(content, "status")
+	return u.Dynamic.Resource(resource).Namespace(u.Namespace).Apply(ctx, object.GetName(), &unstructured.Unstructured{Object: content},
+		metav1.ApplyOptions{FieldManager: payload.FieldManager, Force: true})
 }
 
 // hint names the nodes that are not clean.
 func (u *uninstaller) hint(context.Context) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	pods, err := u.Client.CoreV1().Pods(u.Namespace).List(ctx, metav1.ListOptions{LabelSelector: cluster.AgentPods})
+	pods, err := u.Pods(u.Namespace).List(ctx, metav1.ListOptions{LabelSelector: cluster.AgentPods})
 	if err != nil {
 		return err
 	}

@@ -78,7 +78,7 @@ func (r *reader) miss(what string, err error) error {
 
 func (r *reader) readEvents(ctx context.Context) error {
 	about := fields.Set{"involvedObject.uid": string(r.pod.UID), "involvedObject.name": r.pod.Name}.AsSelector().String()
-	list, err := r.Client.CoreV1().Events(r.pod.Namespace).List(ctx, metav1.ListOptions{FieldSelector: about})
+	list, err := r.Events(r.pod.Namespace).List(ctx, metav1.ListOptions{FieldSelector: about})
 	if err != nil {
 		return r.miss("the events of the Pod", err)
 	}

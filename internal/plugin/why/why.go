@@ -78,7 +78,7 @@ func (o *options) run(cmd *cobra.Command, args []string) error {
 
 // look reads what there is to know of a Pod, and judges it.
 func look(ctx context.Context, c *cluster.Cluster, namespace, name string) (*report, error) {
-	pod, err := c.Client.CoreV1().Pods(namespace).Get(ctx, name, metav1.GetOptions{})
+	pod, err := c.Pods(namespace).Get(ctx, name, metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
 		return nil, fmt.Errorf("there is no Pod %q in namespace %s; it may have been replaced by another: kubectl -n %[2]s get pods", name, namespace)
@@ -102,7 +102,7 @@ func (o *options) complete(cmd *cobra.Command, given []string, _ string) (names 
 	if err := errors.Join(err, nameErr); err != nil {
 		return nil, cobra.ShellCompDirectiveError | cobra.ShellCompDirectiveNoFileComp
 	}
-	pods, err := c.Client.CoreV1().Pods(namespace).List(cmd.Context(), metav1.ListOptions{})
+	pods, err := c.Pods(namespace).List(cmd.Context(), metav1.ListOptions{})
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveError | cobra.ShellCompDirectiveNoFileComp
 	}

@@ -128,7 +128,6 @@ func untried(err error) error {
 
 // load reads all files with the library that the consumers read them with, in a directory of its own.
 func (l local) load() (_ *consumer, err error) {
-	removeLeftovers()
 	dir, err := os.MkdirTemp("", tempPrefix)
 	if err != nil {
 		return nil, untried(err)

@@ -21,7 +21,7 @@ func (c *Candidate) narrower(rules, inForce []mirrors.Rule, tables []sysregistri
 	index := mirrors.NewIndex(rules)
 	for i := range tables {
 		t := &tables[i]
-		rule := index.Resolve(mirrors.Reference{Name: t.Prefix}).Rule
+		rule := index.Find(mirrors.Scope(t.Prefix))
 		if rule == nil || string(rule.Source) == t.Prefix || isTied(rule.Source, t.Prefix) || !slices.ContainsFunc(inForce, sourceIs(rule.Source)) || sameEffect(rule, t, t.Prefix) {
 			continue
 		}
@@ -77,7 +77,7 @@ func asks(index *mirrors.Index, rule *mirrors.Rule, mirror, part mirrors.Scope) 
 	if rule.Source.IsWildcard() {
 		return true // of which host, nobody knows
 	}
-	by := index.Resolve(mirrors.Reference{Name: string(rule.Source) + mirror.Rest(part)}).Rule
+	by := index.Find(rule.Source + mirrors.Scope(mirror.Rest(part)))
 	return by == nil || by.Source == rule.Source
 }
 

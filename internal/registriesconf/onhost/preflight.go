@@ -62,10 +62,15 @@ var preflights sync.Mutex
 // Preflight makes the drop-in for this host out of rules and their text, and reads it together with the files of others as the
 // consumers will (N1). It writes nothing. It refuses, with an error, only what our file would make worse.
 func Preflight(host *hostfile.Host, rules []mirrors.Rule, text []byte) (Candidate, error) {
+	removeLeftovers()
+	others, unseen := readLocal(host)
+	return preflight(others, unseen, rules, text)
+}
+
+func preflight(others local, unseen []error, rules []mirrors.Rule, text []byte) (Candidate, error) {
 	preflights.Lock()
 	defer preflights.Unlock()
 	var c Candidate
-	others, unseen := readLocal(host)
 	c.broken(nodecheck.Unsure, unseen)
 	if len(rules) > 0 {
 		c.namesake(others, rules)

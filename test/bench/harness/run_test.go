@@ -1,0 +1,120 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// newRunner returns one for a repository with one commit.
+func newRunner(t *testing.T) (runner, *bytes.Buffer) {
+	t.Helper()
+	console := &bytes.Buffer{}
+	r := runner{repository: t.TempDir(), out: t.TempDir(), runs: 3, layer: "64Mi", console: console}
+	if err := os.WriteFile(filepath.Join(r.repository, "Makefile"), []byte("there:\n\t@touch made\nnone:\n\t@exit 1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"init", "-q"}, {"add", "."}, {"-c", "user.name=a", "-c", "user.email=a@example.com", "commit", "-q", "-m", "a"}} {
+		cmd := exec.Command("git", args...)
+		cmd.Dir = r.repository
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+	}
+	return r, console
+}
+
+func TestARunIsKeptWithHowItEnded(t *testing.T) {
+	const line = `echo "BenchmarkX/way=mirrorset 1 5 ns/op"; `
+	for _, c := range []struct {
+		name, command string
+		needs         []string
+		want          string // of the file behind the head, or all of it
+		err           string
+	}{
+		{name: "as often as is wanted", command: line, want: "BenchmarkX/way=mirrorset 1 5 ns/op\nBenchmarkX/way=mirrorset 1 5 ns/op\nBenchmarkX/way=mirrorset 1 5 ns/op\n\nresult: ok\n"},
+		{name: "once, where the command itself measures as often", command: "echo {runs} of {layer}", want: "3 of 64Mi\n\nresult: ok\n"},
+		{name: "with what it needs", command: "cat made", needs: []string{"there"}, want: "\nresult: ok\n"},
+		{name: "up to what fails", command: line + "exit 7", want: "BenchmarkX/way=mirrorset 1 5 ns/op\n\nresult: exit status 7\n", err: "exit status 7"},
+		{name: "not where something that it needs cannot be built", command: line, needs: []string{"none"},
+			want: "\nresult: make none: exit status 2\n", err: "make none: exit status 2"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r, _ := newRunner(t)
+			err := r.row(context.Background(), row{name: "x", folder: ".", command: c.command, needs: c.needs})
+			if c.err == "" && err != nil || c.err != "" && (err == nil || err.Error() != c.err) {
+				t.Errorf("got error %v, want %q", err, c.err)
+			}
+			text, err := os.ReadFile(outputOf(r.out, "x"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := string(text)
+			if head, rest, ok := strings.Cut(got, "\n\n"); ok && strings.HasPrefix(head, "row: x\n") {
+				got = rest
+			}
+			if got != c.want {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+// What an earlier run measured is not taken for what this one did.
+func TestAFailedRunLeavesNothingOfAnEarlierOne(t *testing.T) {
+	r, _ := newRunner(t)
+	for _, command := range []string{"echo BenchmarkX 1 5 ns/op", "exit 1"} {
+		_ = r.row(context.Background(), row{name: "x", folder: ".", command: command})
+	}
+	if _, err := readOutput(r.out, "x"); err == nil || err.Error() != "its run failed: exit status 1" {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestTheCommitIsNamedWithWhatIsNotInIt(t *testing.T) {
+	for _, c := range []struct {
+		file        string
+		withChanges bool
+	}{{"", false}, {"docs/performance.md", false}, {"main.go", true}} {
+		r, _ := newRunner(t)
+		if c.file != "" {
+			path := filepath.Join(r.repository, c.file)
+			if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(path, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		commit, err := r.commit(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		name, withChanges := strings.CutSuffix(commit, " with changes")
+		if len(name) != 12 || withChanges != c.withChanges {
+			t.Errorf("%s: got %q", c.file, commit)
+		}
+	}
+}
+
+func TestRowsThatWantRootAreNotRunWithoutIt(t *testing.T) {
+	r, console := newRunner(t)
+	err := r.all(context.Background(), []string{"stream"})
+	const why = "stream is not run: it wants root"
+	if err == nil || err.Error() != why || console.String() != why+"\n" {
+		t.Errorf("got error %v, and %q", err, console)
+	}
+	if _, err := readOutput(r.out, "stream"); err == nil || err.Error() != errNone.Error() {
+		t.Errorf("got %v", err)
+	}
+	if err := r.all(context.Background(), []string{"text", "strem"}); err == nil || !strings.HasPrefix(err.Error(), "there is no row strem; there are text, lookup, ") {
+		t.Errorf("got %v", err)
+	}
+}

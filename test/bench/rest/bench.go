@@ -1,0 +1,231 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
+	"github.com/mirrorset/mirrorset/test/controlplane"
+)
+
+const (
+	// floors is the folder, below bin, of the programs that ours are compared with.
+	floors = "rest"
+	// dropIn is what an agent writes.
+	dropIn = "etc/containers/registries.conf.d/50-mirrorset.conf"
+	// firstPort is the first redirector's.
+	firstPort = 20_289
+	// writers is how many sets are made at once.
+	writers  = 16
+	patience = 10 * time.Minute
+	poll     = 100 * time.Millisecond
+)
+
+// bench has what is measured.
+type bench struct {
+	options
+	plane   *controlplane.ControlPlane
+	dir     string // of the agents' hosts
+	manager *controlplane.Process
+	running []*controlplane.Process
+	sets    int // made so far
+}
+
+func (b *bench) start(ctx context.Context, account, node, program string, args ...string) (*controlplane.Process, error) {
+	p, err := b.plane.StartProgram(ctx, program, types.NamespacedName{Namespace: controlplane.Namespace, Name: account}, node, nil, args...)
+	if err == nil {
+		b.running = append(b.running, p)
+	}
+	return p, err
+}
+
+// stop ends all that was started.
+func (b *bench) stop() (err error) {
+	for _, p := range b.running {
+		err = errors.Join(err, p.Stop())
+	}
+	b.running = nil
+	return err
+}
+
+// withLogs adds what the programs said to an error.
+func (b *bench) withLogs(err error) error {
+	if err != nil {
+		for _, p := range b.running {
+			fmt.Fprintln(os.Stderr, p.Log())
+		}
+	}
+	return err
+}
+
+// agents measures some beside as many floors, on nodes of their own, once there are as many sources.
+func (b *bench) agents(ctx context.Context, sources int) error {
+	if err := b.makeSets(ctx, sources); err != nil {
+		return err
+	}
+	var ours, least []*controlplane.Process
+	for i := range b.runs {
+		name := fmt.Sprintf("rest-%d-%d", sources, i)
+		host := filepath.Join(b.dir, name)
+		if err := os.MkdirAll(filepath.Join(host, filepath.Dir(dropIn)), 0o755); err != nil {
+			return err
+		}
+		agent, err := b.start(ctx, controlplane.AgentAccount, name, "agent", "--namespace", controlplane.Namespace, "--host-root", host, "--node-name", name,
+			"--redirector-port", fmt.Sprint(firstPort+sources+i), "--ready-file", filepath.Join(host, "ready"), "--respawn")
+		if err != nil {
+			return err
+		}
+		floor, err := b.start(ctx, controlplane.AgentAccount, name, filepath.Join(floors, "configmap"), controlplane.Namespace)
+		if err != nil {
+			return err
+		}
+		ours, least = append(ours, agent), append(least, floor)
+		if err := b.await(ctx, agent, func() bool {
+			text, _ := os.ReadFile(filepath.Join(host, dropIn)) // not there yet
+			return strings.Contains(string(text), source(sources-1))
+		}); err != nil {
+			return err
+		}
+	}
+	mirrorset, floor, err := rest(ctx, b.options, ours, least)
+	if err != nil {
+		return err
+	}
+	for i := range mirrorset {
+		mirrorset[i].print("agent/sources=%d/way=mirrorset", sources)
+		floor[i].print("agent/sources=%d/way=floor", sources)
+	}
+	return b.end(append(ours, least...))
+}
+
+// managers measures the one manager beside one floor, in as many windows as there are runs.
+func (b *bench) managers(ctx context.Context) error {
+	if err := b.makeSets(ctx, b.options.sets); err != nil {
+		return err
+	}
+	// One that has just started, as after an upgrade, and not one that has seen each set come.
+	if err := b.manager.Stop(); err != nil {
+		return err
+	}
+	again, err := b.manager.Again()
+	if err != nil {
+		return err
+	}
+	b.manager, b.running = again, append(b.running, again)
+	floor, err := b.start(ctx, controlplane.ManagerAccount, "", filepath.Join(floors, "sets"))
+	if err != nil {
+		return err
+	}
+	if err := b.await(ctx, floor, func() bool { return strings.Contains(floor.Log(), "in step") }); err != nil {
+		return err
+	}
+	for range b.runs {
+		ours, least, err := rest(ctx, b.options, []*controlplane.Process{again}, []*controlplane.Process{floor})
+		if err != nil {
+			return err
+		}
+		ours[0].print("manager/sets=%d/way=mirrorset", b.sets)
+		least[0].print("manager/sets=%d/way=floor", b.sets)
+	}
+	return nil
+}
+
+// end ends programs that were measured.
+func (b *bench) end(these []*controlplane.Process) (err error) {
+	for _, p := range these {
+		err = errors.Join(err, p.Stop())
+	}
+	return err
+}
+
+func source(i int) string {
+	return fmt.Sprintf("registry-%d.example/team/app-%d", i%10, i)
+}
+
+// makeSets makes sets of one source with three mirrors each until there are as many, and waits until the manager has said in the last what
+// became of it.
+func (b *bench) makeSets(ctx context.Context, want int) error {
+	scheme := runtime.NewScheme()
+	if err := configv1.AddToScheme(scheme); err != nil {
+		return err
+	}
+	config := b.plane.Config
+	config.QPS = -1
+	api, err := client.New(config, client.Options{Scheme: scheme})
+	if err != nil {
+		return err
+	}
+	next, failed := make(chan int), make(chan error, writers)
+	var writing sync.WaitGroup
+	for range writers {
+		writing.Go(func() {
+			for i := range next {
+				if err := api.Create(ctx, set(i)); err != nil {
+					failed <- err
+					return
+				}
+			}
+		})
+	}
+	for ; b.sets < want && len(failed) == 0; b.sets++ {
+		next <- b.sets
+	}
+	close(next)
+	writing.Wait()
+	close(failed)
+	if err := <-failed; err != nil {
+		return err
+	}
+	return b.await(ctx, b.manager, func() bool {
+		list := &configv1.ImageDigestMirrorSetList{}
+		if err := api.List(ctx, list); err != nil {
+			return false
+		}
+		for i := range list.Items {
+			if len(list.Items[i].Status.Conditions) == 0 {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+func set(i int) *configv1.ImageDigestMirrorSet {
+	s := &configv1.ImageDigestMirrorSet{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("set-%05d", i)}}
+	places := []configv1.ImageMirror{}
+	for m := range 3 {
+		places = append(places, configv1.ImageMirror(fmt.Sprintf("mirror-%d.example:5000/%d/app-%d", m, i%100, i)))
+	}
+	s.Spec.ImageDigestMirrors = []configv1.ImageDigestMirrors{{Source: source(i), Mirrors: places}}
+	return s
+}
+
+// await waits until something is so, unless the program that brings it about ends before.
+func (b *bench) await(ctx context.Context, p *controlplane.Process, so func() bool) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for !so() {
+		select {
+		case <-p.Exited():
+			return errors.New("a program ended")
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(poll):
+		}
+	}
+	return nil
+}
