@@ -93,6 +93,9 @@ func (g Grants) Key(of mirrors.Scope) mirrors.Scope {
 // Find returns the login for a repository with its key; "" where there is none. It costs by the depth of the path and not by the number of logins.
 func (g Grants) Find(of mirrors.Scope) (key mirrors.Scope, login Login) {
 	logins := g.logins()
+	if len(logins) == 0 {
+		return "", Login{}
+	}
 	for key = Canonical(of); key != ""; key = parent(key) {
 		if login, ok := logins[key]; ok {
 			return key, login

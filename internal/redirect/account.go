@@ -77,7 +77,7 @@ func (s *Server) noteRefused(q question, way route.Route, message, by string) {
 // there, and there are mirrors left that have not been asked.
 func (s *Server) noteWatched(q question, rules *Rules, to route.Target, left []route.Target) {
 	sources, sets := rules.watch.WouldRefuse(shadow.Request{Host: q.host, Repository: q.repository, Mode: q.mode, To: to, Left: left})
-	if len(sources) == 0 || !s.config.AllowDefaultHost && q.isByDefaultHost(s.config.Keys()) {
+	if len(sources) == 0 || !s.config.AllowDefaultHost && s.isBy(q, route.AnyHost, s.config.Keys()) {
 		return
 	}
 	image := q.account.WouldRefuse(sets, q.kind == blobs)

@@ -12,10 +12,13 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"path"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/opencontainers/go-digest"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/mirrorset/mirrorset/internal/agent/certs/tally"
@@ -45,11 +48,11 @@ func fetch(b *testing.B, c *http.Client, at string, status int) (location string
 	return resp.Header.Get("Location")
 }
 
-// startCounting starts a redirector at a port of its own, which counts as the one of an agent does and trusts a mirror, and returns it with its URL.
-func startCounting(b *testing.B, mirror *registryAt, sets string) (s *Server, at string) {
+// startCounting starts a redirector at a port of its own, which counts as the one of an agent does and trusts an authority, and returns it with its URL.
+func startCounting(b *testing.B, by *authority, sets string) (s *Server, at string) {
 	b.Helper()
 	trusted := x509.NewCertPool()
-	trusted.AddCert(mirror.Certificate())
+	trusted.AddCert(by.certificate)
 	requests := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "requests"}, []string{"result"})
 	counted := tally.New(func() { s.Settle() })
 	s = New(wired(Config{
@@ -75,12 +78,13 @@ func measure(b *testing.B, request func(i int)) {
 // of net/http that answers each with a constant redirect of the same length.
 func BenchmarkRedirect(b *testing.B) {
 	for _, rules := range []int{10, 10_000} {
-		mirror := startRegistry(b, false, has)
+		corp := newAuthority(b)
+		mirror := corp.start(b, has)
 		var sets strings.Builder
 		for i := range rules {
 			fmt.Fprintf(&sets, "a: s.com/team%d/app -> %s/team%d\n", i, mirror.host, i)
 		}
-		_, redirector := startCounting(b, mirror, sets.String())
+		s, redirector := startCounting(b, corp, sets.String())
 		runtime := client(b)
 		var layers [1000]string
 		var location string
@@ -88,6 +92,7 @@ func BenchmarkRedirect(b *testing.B) {
 			layers[i] = blobAt(pathTo("0", "s.com", "team7/app/server", fmt.Sprintf("sha256:%064d", i)))
 			location = fetch(b, runtime, redirector+layers[i], http.StatusTemporaryRedirect)
 		}
+		s.scout.memory.keep(time.Hour)
 		bare := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Location", location)
 			w.WriteHeader(http.StatusTemporaryRedirect)
@@ -104,8 +109,17 @@ func BenchmarkRedirect(b *testing.B) {
 // BenchmarkAsk is a whole request for a manifest whose mirror the redirector asks first; one that a reverse proxy passes on to the mirror; and one to
 // the mirror itself.
 func BenchmarkAsk(b *testing.B) {
-	mirror := startRegistry(b, false, has)
-	s, redirector := startCounting(b, mirror, "a: s.com/x -> "+mirror.host+"/m")
+	corp, contents := newAuthority(b), make(map[string]string)
+	var digests []string
+	for i := range 1000 {
+		content := fmt.Sprintf(`{"schemaVersion":2,"layers":[%d]}`, i)
+		digests = append(digests, digest.FromString(content).String())
+		contents[digests[i]] = content
+	}
+	mirror := corp.start(b, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, contents[path.Base(r.URL.Path)])
+	})
+	s, redirector := startCounting(b, corp, "a: s.com/x -> "+mirror.host+"/m")
 	at, err := url.Parse(mirror.URL)
 	if err != nil {
 		b.Fatal(err)
@@ -115,23 +129,33 @@ func BenchmarkAsk(b *testing.B) {
 	passing.Transport = client(b).Transport
 	proxy := httptest.NewServer(passing)
 	defer proxy.Close()
-	const path = "/v2/m/y/manifests/"
 	for _, c := range []struct {
-		way, url string
-		status   int
+		way    string
+		at     func(digest string) string
+		status int
 	}{
-		{"mirrorset", redirector + pathTo("0", "s.com", "x/y", manifestDigest), http.StatusTemporaryRedirect},
-		{"proxy", proxy.URL + path + manifestDigest, http.StatusOK},
-		{"direct", mirror.URL + path + manifestDigest, http.StatusOK},
+		{"mirrorset", func(d string) string { return redirector + pathTo("0", "s.com", "x/y", d) }, http.StatusTemporaryRedirect},
+		{"proxy", func(d string) string { return proxy.URL + "/v2/m/y/manifests/" + d }, http.StatusOK},
+		{"direct", func(d string) string { return mirror.URL + "/v2/m/y/manifests/" + d }, http.StatusOK},
 	} {
 		b.Run("way="+c.way, func(b *testing.B) {
-			measure(b, func(int) {
+			measure(b, func(i int) {
 				s.scout.memory.mu.Lock()
 				clear(s.scout.memory.verdicts)
 				s.scout.memory.mu.Unlock()
-				fetch(b, runtime, c.url, c.status)
+				fetch(b, runtime, c.at(digests[i%len(digests)]), c.status)
 			})
 		})
+	}
+}
+
+// keep has all verdicts that there are good for so long from now on.
+func (m *memory) keep(d time.Duration) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for of, v := range m.verdicts {
+		v.until = time.Now().Add(d)
+		m.verdicts[of] = v
 	}
 }
 

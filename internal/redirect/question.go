@@ -5,7 +5,7 @@ package redirect
 
 import (
 	"net/http"
-	"slices"
+	"net/url"
 	"strings"
 	"time"
 
@@ -45,11 +45,6 @@ func (q question) digest() digest.Digest {
 	return digest.Digest(q.object)
 }
 
-// isByDefaultHost reports whether the one who asks has read the hosts.toml of all registries that have none of their own.
-func (q question) isByDefaultHost(keys []route.Key) bool {
-	return slices.ContainsFunc(keys, func(k route.Key) bool { return k.Opens(q.element, route.AnyHost, q.entry) })
-}
-
 // parse understands GET and HEAD of a manifest or a blob, and nothing else. The registry stands in the query, where
 // containerd puts it for every host that is not the registry itself.
 func parse(r *http.Request) (q question, ok bool) {
@@ -57,12 +52,12 @@ func parse(r *http.Request) (q question, ok bool) {
 	if !ok || r.URL.RawPath != "" {
 		return q, false
 	}
-	parts := strings.Split(below, "/")
-	n := len(parts)
-	if n < 3 || parts[n-2] != manifests && parts[n-2] != blobs {
+	path, object, _ := cutLast(below)
+	repository, kind, ok := cutLast(path)
+	if !ok || kind != manifests && kind != blobs {
 		return q, false
 	}
-	q = question{element: element, entry: entry, host: r.URL.Query().Get("ns"), repository: strings.Join(parts[:n-2], "/"), kind: parts[n-2], object: parts[n-1]}
+	q = question{element: element, entry: entry, host: namespace(r.URL), repository: repository, kind: kind, object: object}
 	q.image = q.host + "/" + q.repository
 	if !q.entry.IsValid() {
 		return q, false
@@ -77,4 +72,21 @@ func parse(r *http.Request) (q question, ok bool) {
 	}
 	ref, err := mirrors.ParseReference(q.image + separator + q.object)
 	return q, err == nil && !strings.Contains(q.host, "/") && ref.Name == q.image && ref.Suffix == separator+q.object
+}
+
+// cutLast cuts a path before its last element.
+func cutLast(path string) (before, last string, ok bool) {
+	at := strings.LastIndexByte(path, '/')
+	if at < 0 {
+		return "", path, false
+	}
+	return path[:at], path[at+1:], true
+}
+
+// namespace returns the registry that containerd names. Its query holds nothing else, and mostly nothing that is escaped.
+func namespace(from *url.URL) string {
+	if host, ok := strings.CutPrefix(from.RawQuery, "ns="); ok && !strings.ContainsAny(host, "&;%+") {
+		return host
+	}
+	return from.Query().Get("ns")
 }

@@ -90,11 +90,13 @@ type Server struct {
 	finds  *finds.Memory
 	failed *failures.Memory
 	tries  *tries.Memory
+	opened entrances
 }
 
 // New returns a redirector that knows no rules yet, and so cannot tell what is blocked: it sends nobody anywhere.
 func New(config Config) *Server {
 	s := &Server{config: config, finds: finds.New(), failed: failures.New(config.Worse), tries: tries.New(config.Pulls, config.Tried)}
+	s.opened.known = make(map[entrance]string)
 	s.scout = newScout(s.refuses, config.Roots)
 	s.relay = newRelay(config, s.scout, s.refuses)
 	return s
@@ -154,7 +156,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) Result {
 	case len(keys) == 0:
 		open := *rules
 		open.Grants, rules = grants.Grants{}, &open
-	case !isOpen(q, way.Rule, keys):
+	case !s.isOpen(q, way.Rule, keys):
 		fail(w, http.StatusNotFound, "NAME_UNKNOWN", "this is no path of a hosts.toml that this node has now")
 		return BadRequest
 	}
@@ -192,13 +194,6 @@ func (s *Server) serveSource(w http.ResponseWriter, r *http.Request, q question,
 	}
 	v.breakOff()
 	return Streamed
-}
-
-// isOpen reports whether the one who asks has read a hosts.toml of this node (N10): that of the registry, or that of all that have none. The latter
-// opens only what a wildcard has a say about, or no rule with mirrors.
-func isOpen(q question, rule *mirrors.Rule, keys []route.Key) bool {
-	ofAny := rule == nil || rule.Source.IsWildcard() || len(rule.Mirrors) == 0
-	return slices.ContainsFunc(keys, func(k route.Key) bool { return k.Opens(q.element, q.host, q.entry) }) || ofAny && q.isByDefaultHost(keys)
 }
 
 // route returns the way to what is asked for, and how many mirrors the rule names for it. Behind the mirrors for digests stand those that a tag of the repository was found at

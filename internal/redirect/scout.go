@@ -47,6 +47,7 @@ type scout struct {
 
 	memory   memory
 	silences silences
+	verified verified
 
 	mu    sync.Mutex
 	slots map[string]chan struct{} // by registry
@@ -72,6 +73,7 @@ func newScout(refuses func(to *url.URL) bool, roots func() *x509.CertPool) *scou
 		},
 		deadline: deadline,
 		memory:   memory{verdicts: make(map[asked]verdict)},
+		verified: verified{byHost: make(map[string]taken)},
 		slots:    make(map[string]chan struct{}),
 	}
 	s.silences = silences{answers: s.answers, silent: make(map[string]*silence), checking: make(map[string]bool)}
@@ -188,7 +190,11 @@ func (s *scout) request(ctx context.Context, q question, mirror route.Target, ac
 		return s.unlessDistrusted(verdict{ok: true, answer: accesslog.Served}, resp, mirror)
 	}
 	got := q.digest().Algorithm().Hash()
-	size, err := io.Copy(got, io.LimitReader(resp.Body, maxManifest+1))
+	most := int64(maxManifest)
+	if resp.ContentLength >= 0 { // no more is copied by, either
+		most = min(most, resp.ContentLength)
+	}
+	size, err := io.Copy(got, io.LimitReader(resp.Body, most+1))
 	if err != nil {
 		return unreached(err)
 	}
@@ -204,12 +210,8 @@ func (s *scout) unlessDistrusted(v verdict, resp *http.Response, mirror route.Ta
 	if resp.TLS == nil || len(resp.TLS.PeerCertificates) == 0 {
 		return v
 	}
-	between := x509.NewCertPool()
-	for _, c := range resp.TLS.PeerCertificates[1:] {
-		between.AddCert(c)
-	}
 	host := (&url.URL{Host: mirror.Host}).Hostname()
-	if _, err := resp.TLS.PeerCertificates[0].Verify(x509.VerifyOptions{DNSName: host, Roots: s.roots(), Intermediates: between}); err != nil {
+	if err := s.verified.verify(host, resp.TLS.PeerCertificates, s.roots()); err != nil {
 		return verdict{ok: true, answer: accesslog.Error, why: (&upstream.Untrusted{Host: mirror.Host, Err: err}).Error()}
 	}
 	return v
