@@ -112,24 +112,24 @@ func (d folder) look() (in Contents, err error) {
 	if !info.IsDir() {
 		return Contents{}, d.host.foreign(d.path)
 	}
-	entries, err := fs.ReadDir(d.host.FS(), d.path)
+	names, err := d.host.names(d.path)
 	if err != nil {
 		return Contents{}, err
 	}
 	var foreign error
-	for _, entry := range entries {
-		switch {
-		case entry.Name() == d.name:
+	for _, name := range names {
+		switch name {
+		case d.name:
 			if in.Content, in.mode, foreign = d.host.read(d.file()); foreign != nil {
 				continue
 			}
-		case entry.Name() == d.name+tempSuffix:
+		case d.name + tempSuffix:
 			in.HasLeftover = true
 		default:
-			in.Others = append(in.Others, entry.Name())
+			in.Others = append(in.Others, name)
 			continue
 		}
-		in.ours = append(in.ours, entry.Name())
+		in.ours = append(in.ours, name)
 	}
 	isClosed := !d.of.Private || len(in.Others) > 0 || info.Mode().Perm() == d.of.dirMode()
 	in.IsRight = isClosed && in.mode == d.of.mode() && !in.HasLeftover

@@ -4,9 +4,13 @@
 package hostfile
 
 import (
+	"errors"
 	"io/fs"
+	"os"
 	"path"
+	"slices"
 	"strings"
+	"syscall"
 )
 
 // maxLinks is how many links one after the other are followed.
@@ -34,6 +38,23 @@ func ReadDir(files fs.FS, name string) ([]fs.DirEntry, error) {
 		return nil, err
 	}
 	return fs.ReadDir(files, name)
+}
+
+// Names returns the names of what is in a folder, in byte order, without a look at each, which [Host.ReadDir] takes below an [os.Root].
+func (h *Host) Names(name string) ([]string, error) {
+	names, err := h.names(name)
+	return names, h.Explain(name, err)
+}
+
+func (h *Host) names(name string) (names []string, err error) {
+	opened, err := h.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, opened.Close()) }()
+	names, err = opened.Readdirnames(-1)
+	slices.Sort(names)
+	return names, err
 }
 
 // ReadDir returns what is in a folder, in byte order. It fails with [fs.ErrNotExist], or with a [*Fault], as where what is there is no folder.

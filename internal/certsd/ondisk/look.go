@@ -42,7 +42,7 @@ func (r registry) all() []string {
 
 // Look finds out what is in the folder. Of what has not changed since it was read, nothing is read again.
 func (d *Folder) Look() error {
-	entries, err := d.host.ReadDir(d.dir)
+	names, err := d.host.Names(d.dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		d.seen, d.hasLeftovers = nil, false
 		return nil
@@ -54,10 +54,10 @@ func (d *Folder) Look() error {
 	if err != nil {
 		return err
 	}
-	seen := make(map[string]registry, len(entries))
+	seen := make(map[string]registry, len(names))
 	d.hasLeftovers = false
-	for _, entry := range entries {
-		if name := entry.Name(); hostfile.IsTemporary(name) {
+	for _, name := range names {
+		if hostfile.IsTemporary(name) {
 			d.hasLeftovers = true
 		} else {
 			seen[name] = look(at, name, d.seen[name])
