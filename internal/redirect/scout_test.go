@@ -35,6 +35,14 @@ func TestAMirrorThatIsNoGoodIsPassedOver(t *testing.T) {
 				_, _ = w.Write(make([]byte, 1024))
 			}
 		}, "more than"},
+		{"says that it has more than anybody could take", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", fmt.Sprint(1<<40))
+			for part := make([]byte, 1<<20); ; {
+				if _, err := w.Write(part); err != nil {
+					return
+				}
+			}
+		}, "more than"},
 		{"wants credentials", status(401), ""},
 		{"lets nobody in", status(403), ""},
 		{"has it elsewhere", status(307), ""},
