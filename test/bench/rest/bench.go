@@ -13,9 +13,11 @@ import (
 	"sync"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
@@ -39,7 +41,8 @@ const (
 type bench struct {
 	options
 	plane   *controlplane.ControlPlane
-	dir     string // of the agents' hosts
+	api     client.Client // an administrator's
+	dir     string        // of the agents' hosts
 	manager *controlplane.Process
 	running []*controlplane.Process
 	sets    int // made so far
@@ -51,6 +54,18 @@ func (b *bench) start(ctx context.Context, account, node, program string, args .
 		b.running = append(b.running, p)
 	}
 	return p, err
+}
+
+// connect makes the administrator's client.
+func (b *bench) connect() (err error) {
+	scheme := runtime.NewScheme()
+	if err := errors.Join(corev1.AddToScheme(scheme), configv1.AddToScheme(scheme)); err != nil {
+		return err
+	}
+	config := rest.CopyConfig(b.plane.Config)
+	config.QPS = -1
+	b.api, err = client.New(config, client.Options{Scheme: scheme})
+	return err
 }
 
 // stop ends all that was started.
@@ -101,7 +116,7 @@ func (b *bench) agents(ctx context.Context, sources int) error {
 			return err
 		}
 	}
-	mirrorset, floor, err := rest(ctx, b.options, ours, least)
+	mirrorset, floor, err := atRest(ctx, b.options, ours, least)
 	if err != nil {
 		return err
 	}
@@ -109,7 +124,7 @@ func (b *bench) agents(ctx context.Context, sources int) error {
 		mirrorset[i].print("agent/sources=%d/way=mirrorset", sources)
 		floor[i].print("agent/sources=%d/way=floor", sources)
 	}
-	return b.end(append(ours, least...))
+	return errors.Join(b.end(append(ours, least...)), b.api.DeleteAllOf(ctx, &corev1.Node{})) // no set waits for nodes without an agent
 }
 
 // managers measures the one manager beside one floor, in as many windows as there are runs.
@@ -134,7 +149,7 @@ func (b *bench) managers(ctx context.Context) error {
 		return err
 	}
 	for range b.runs {
-		ours, least, err := rest(ctx, b.options, []*controlplane.Process{again}, []*controlplane.Process{floor})
+		ours, least, err := atRest(ctx, b.options, []*controlplane.Process{again}, []*controlplane.Process{floor})
 		if err != nil {
 			return err
 		}
@@ -159,22 +174,12 @@ func source(i int) string {
 // makeSets makes sets of one source with three mirrors each until there are as many, and waits until the manager has said in the last what
 // became of it.
 func (b *bench) makeSets(ctx context.Context, want int) error {
-	scheme := runtime.NewScheme()
-	if err := configv1.AddToScheme(scheme); err != nil {
-		return err
-	}
-	config := b.plane.Config
-	config.QPS = -1
-	api, err := client.New(config, client.Options{Scheme: scheme})
-	if err != nil {
-		return err
-	}
 	next, failed := make(chan int), make(chan error, writers)
 	var writing sync.WaitGroup
 	for range writers {
 		writing.Go(func() {
 			for i := range next {
-				if err := api.Create(ctx, set(i)); err != nil {
+				if err := b.api.Create(ctx, set(i)); err != nil {
 					failed <- err
 					return
 				}
@@ -190,17 +195,9 @@ func (b *bench) makeSets(ctx context.Context, want int) error {
 	if err := <-failed; err != nil {
 		return err
 	}
-	return b.await(ctx, b.manager, func() bool {
-		list := &configv1.ImageDigestMirrorSetList{}
-		if err := api.List(ctx, list); err != nil {
-			return false
-		}
-		for i := range list.Items {
-			if len(list.Items[i].Status.Conditions) == 0 {
-				return false
-			}
-		}
-		return true
+	last := set(want - 1)
+	return b.await(ctx, b.manager, func() bool { // it writes them in their order
+		return b.api.Get(ctx, client.ObjectKeyFromObject(last), last) == nil && len(last.Status.Conditions) > 0
 	})
 }
 

@@ -65,7 +65,7 @@ func run(ctx context.Context, o options) (err error) {
 	}
 	b := &bench{options: o, plane: plane, dir: dir}
 	defer func() { err = errors.Join(err, b.stop(), plane.Stop(), os.RemoveAll(dir)) }()
-	if err := plane.InstallAll(ctx); err != nil {
+	if err := errors.Join(plane.InstallAll(ctx), b.connect()); err != nil {
 		return err
 	}
 	if b.manager, err = b.start(ctx, controlplane.ManagerAccount, "", "manager", "--namespace", controlplane.Namespace, "--metrics-bind-address", "0", "--health-probe-bind-address", "0"); err != nil {

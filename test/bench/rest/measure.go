@@ -26,8 +26,8 @@ func (s sample) print(format string, args ...any) {
 	fmt.Printf("BenchmarkAtRest/program="+format+" 1 %.1f rss-MB %.3f cpu-%%\n", append(args, float64(s.rss)/1e6, 100*s.cpu)...)
 }
 
-// rest lets programs come to rest, and measures them all over the same time.
-func rest(ctx context.Context, o options, ours, least []*controlplane.Process) (mirrorset, floor []sample, err error) {
+// atRest lets programs come to rest, and measures them all over the same time.
+func atRest(ctx context.Context, o options, ours, least []*controlplane.Process) (mirrorset, floor []sample, err error) {
 	if err := sleep(ctx, o.settle); err != nil {
 		return nil, nil, err
 	}
