@@ -15,6 +15,7 @@ import (
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 	"github.com/mirrorset/mirrorset/internal/kinds"
+	"github.com/mirrorset/mirrorset/test/controlplane"
 )
 
 // deleteCRD returns once the CRD of a kind, and with it every set, is gone.
@@ -26,6 +27,12 @@ func deleteCRD(ctx context.Context, kind *kinds.Kind) {
 	Eventually(func() bool {
 		return apierrors.IsNotFound(admin.Get(ctx, types.NamespacedName{Name: crd.Name}, crd))
 	}).Should(BeTrue())
+}
+
+// laid waits until a manager brings no more CRDs: one that has just started makes those anew that are missing.
+func laid(manager *controlplane.Process) {
+	GinkgoHelper()
+	Eventually(manager.Log).Should(ContainSubstring("The CRDs and the admission policies are in place"))
 }
 
 var _ = Describe("A CRD that is deleted", func() {
@@ -47,6 +54,7 @@ var _ = Describe("A CRD that is deleted", func() {
 		n.wantRules(a, b)
 		before, lost := mustPublished(ctx), n.guard()
 
+		laid(manager)
 		deleteCRD(ctx, kinds.Digest)
 		// For so long that the broken watch of the sets is tried again but rarely.
 		Eventually(manager.Log).Should(ContainSubstring("the CRD of ImageDigestMirrorSet is missing"))

@@ -39,6 +39,7 @@ var _ = Describe("Sets that come back one by one after their CRDs were replaced"
 		Expect(err).NotTo(HaveOccurred())
 		seen, lost := recordVersions(ctx), n.guard()
 
+		laid(manager)
 		deleteCRD(ctx, kinds.Digest)
 		deleteCRD(ctx, kinds.Tag)
 		Expect(plane.InstallAll(ctx)).To(Succeed())

@@ -85,6 +85,7 @@ var _ = Describe("An ImageTagMirrorSet", func() {
 		Expect(err).NotTo(HaveOccurred())
 		lost := n.guard()
 
+		laid(manager)
 		deleteCRD(ctx, kinds.Tag)
 		Eventually(manager.Log).Should(ContainSubstring("the CRD of ImageTagMirrorSet is missing"))
 		create(ctx, set("e", entry("docker.io", "m1.local")))

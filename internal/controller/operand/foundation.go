@@ -50,6 +50,7 @@ type Foundation struct {
 
 	settled  map[string]bool  // CRDs by name that this process has looked at
 	awaits   bool             // a CRD that is being deleted is to be made anew
+	laid     bool             // all of it was there once
 	policies map[string]state // as they were after they were applied
 }
 
@@ -69,7 +70,12 @@ func (f *Foundation) Lay(ctx context.Context) error {
 	if err := f.layForOLM(ctx); err != nil { // which nothing here waits for
 		ctrl.LoggerFrom(ctx).Error(err, "OLM may wait for a CRD at its next start")
 	}
-	return errors.Join(f.layCRDs(ctx), f.layPolicies(ctx))
+	err := errors.Join(f.layCRDs(ctx), f.layPolicies(ctx))
+	if err == nil && !f.awaits && !f.laid {
+		f.laid = true
+		ctrl.LoggerFrom(ctx).Info("The CRDs and the admission policies are in place")
+	}
+	return err
 }
 
 // layCRDs brings the CRDs to this manager's version, once, so that of two managers during an upgrade the later one has its
