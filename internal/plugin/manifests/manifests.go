@@ -56,7 +56,8 @@ func Read(paths []string, stdin io.Reader) (*Manifests, error) {
 func (in *input) read(ctx context.Context) (*Manifests, error) {
 	m := &Manifests{places: make(map[mirrors.Object]string)}
 	err := in.each(ctx, func(d document) error {
-		m.readObject(object{place: d.place, data: d.json, positions: positionsOf(d)})
+		content, _ := d.plain.(map[string]any)
+		m.readObject(object{place: d.place, data: d.json, content: content, positions: positionsOf(d)})
 		return nil
 	})
 	if err != nil {
@@ -92,7 +93,7 @@ type object struct {
 	positions
 
 	isItem  bool
-	content map[string]any
+	content map[string]any // nil until the data are read
 }
 
 // name is that in the metadata, if there is one.
@@ -111,9 +112,11 @@ func (m *Manifests) readObject(o object) {
 		m.refuse(o, "not a Kubernetes object, which is a mapping with apiVersion and kind")
 		return
 	}
-	if err := utiljson.Unmarshal(o.data, &o.content); err != nil {
-		m.refuse(o, err.Error())
-		return
+	if o.content == nil {
+		if err := utiljson.Unmarshal(o.data, &o.content); err != nil {
+			m.refuse(o, err.Error())
+			return
+		}
 	}
 	version, isText := o.content["apiVersion"].(string)
 	name, alsoText := o.content["kind"].(string)

@@ -15,7 +15,7 @@ import (
 type positions struct {
 	root   func() *yamlv3.Node // nil where the document has none that can be found
 	first  int                 // line of the stream at which the document begins
-	unique bool                // as in the document
+	unique bool                // no mapping has a key twice, as is known of plain documents
 }
 
 func positionsOf(d document) positions {
@@ -26,7 +26,7 @@ func positionsOf(d document) positions {
 		}
 		return root.Content[0]
 	})
-	return positions{root: root, first: d.line, unique: d.unique}
+	return positions{root: root, first: d.line, unique: d.plain != nil}
 }
 
 func (p positions) node() *yamlv3.Node {

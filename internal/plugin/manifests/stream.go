@@ -32,8 +32,8 @@ type document struct {
 	// text is YAML, of which JSON is a part.
 	text []byte
 	json []byte
-	// unique says that no mapping is known to have a key twice.
-	unique bool
+	// plain is what reading the JSON would give, of a document that has each key of each mapping once; nil where that is not known.
+	plain any
 }
 
 // eachInStream reads a stream as kubectl does: UTF-8 or UTF-16, YAML documents behind each other, or JSON values.
@@ -63,11 +63,11 @@ type stream struct {
 }
 
 // pass gives the next document to the reader.
-func (s *stream) pass(line int, text []byte, toJSON func([]byte) (data []byte, unique bool, err error)) error {
+func (s *stream) pass(line int, text []byte, toJSON func([]byte) (data []byte, plain any, err error)) error {
 	s.documents++
 	d := document{place: fmt.Sprintf("%s: document %d", s.name, s.documents), line: line, text: text}
 	var err error
-	if d.json, d.unique, err = toJSON(text); err != nil {
+	if d.json, d.plain, err = toJSON(text); err != nil {
 		return fmt.Errorf("%s: %w", d.place, atLine(err, line, text))
 	}
 	if err := s.read(d); err != nil {
@@ -96,7 +96,7 @@ func (s *stream) readJSON() (done bool, err error) {
 			return true, fmt.Errorf("%s: document %d: line %d: %w", s.name, s.documents+1, s.line+bytes.Count(s.text[:begin], []byte("\n")), err)
 		}
 		at = int(decoder.InputOffset())
-		asIs := func(text []byte) ([]byte, bool, error) { return text, false, nil }
+		asIs := func(text []byte) ([]byte, any, error) { return text, nil, nil }
 		if err := s.pass(s.line+bytes.Count(s.text[:begin], []byte("\n")), value, asIs); err != nil {
 			return true, err
 		}
@@ -154,31 +154,31 @@ func (r *lineReader) atEnd() bool {
 	return len(r.text) == 0
 }
 
-// yamlToJSON converts a document as kubectl does, and tells whether it is known that each key of each mapping is there once: else the last
-// of several values is kept. It fails where more follows the first object of what was cut off as one document: after "..." or an unusual
-// line break. The conversion of kubectl does not look at that.
-func yamlToJSON(text []byte) (data []byte, unique bool, err error) {
+// yamlToJSON converts a document as kubectl does, which keeps the last of several values of a key, and returns what it has as it is in a plain
+// document. It fails where more follows the first object of what was cut off as one document: after "..." or an unusual line break. The
+// conversion of kubectl does not look at that.
+func yamlToJSON(text []byte) (data []byte, plain any, err error) {
 	decoder := yamlv2.NewDecoder(bytes.NewReader(text))
 	decoder.SetStrict(true)
 	var content any
 	refusal := decoder.Decode(&content)
-	if plain, ok := asJSON(content); ok && refusal == nil {
+	if content, ok := asJSON(content); ok && refusal == nil {
+		plain = content
 		data, err = json.Marshal(plain)
-		unique = true
 	} else {
 		data, err = asKubectl(text)
 	}
 	if err != nil {
-		return nil, false, err
+		return nil, nil, err
 	}
 	var repeats *yamlv2.TypeError
 	if refusal != nil && !errors.As(refusal, &repeats) && !errors.Is(refusal, io.EOF) {
-		return nil, false, refusal
+		return nil, nil, refusal
 	}
 	if err := decoder.Decode(&ignored{}); !errors.Is(err, io.EOF) {
-		return nil, false, errors.New("more follows the first object of this document, and kubectl would pass over it; separate objects by a line \"---\"")
+		return nil, nil, errors.New("more follows the first object of this document, and kubectl would pass over it; separate objects by a line \"---\"")
 	}
-	return data, unique, nil
+	return data, plain, nil
 }
 
 // asKubectl converts any document, in twice the time.
@@ -194,8 +194,10 @@ func asKubectl(text []byte) ([]byte, error) {
 // "1" are two keys of YAML, and one of JSON), fractions and times.
 func asJSON(value any) (_ any, ok bool) {
 	switch value := value.(type) {
-	case nil, bool, int, int64:
+	case nil, bool, int64:
 		return value, true
+	case int:
+		return int64(value), true
 	case string:
 		return value, utf8.ValidString(value)
 	case map[any]any:
