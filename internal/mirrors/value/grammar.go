@@ -27,6 +27,18 @@ func (k Kind) Takes(text string) bool {
 	return isDomain(domain) && (!hasPort || isPort(port)) && (!hasPath || isPath(path))
 }
 
+// Expression is the grammar of a kind as the API has it, so that whoever has that expression can use [Kind.Takes] in its place.
+func (k Kind) Expression() string {
+	const (
+		label  = `[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?`
+		mirror = label + `(?:\.` + label + `)*(?::[0-9]+)?(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*`
+	)
+	if k == Source {
+		return `^(?:\*(?:\.` + label + `)+|` + mirror + `)$`
+	}
+	return `^` + mirror + `$`
+}
+
 // isDomain reports whether a text is labels that are joined by dots.
 func isDomain(text string) bool {
 	for label := range strings.SplitSeq(text, ".") {

@@ -51,6 +51,14 @@ func wantAsTheCRDs(t *testing.T, expressions map[value.Kind]*regexp.Regexp, text
 	}
 }
 
+func TestTheExpressionOfAKindIsThatOfTheCRDs(t *testing.T) {
+	for kind, want := range expressionsOfTheCRDs(t) {
+		if got := kind.Expression(); got != want.String() {
+			t.Errorf("kind %d: %s, and the CRDs have %s", kind, got, want)
+		}
+	}
+}
+
 // expressionsOfTheCRDs returns what the CRDs, which are generated from the API, say of a source and of a mirror.
 func expressionsOfTheCRDs(tb testing.TB) map[value.Kind]*regexp.Regexp {
 	tb.Helper()

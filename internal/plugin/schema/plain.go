@@ -5,15 +5,17 @@ package schema
 
 import (
 	"reflect"
-	"regexp"
 	"slices"
 
 	structuralschema "k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/mirrorset/mirrorset/internal/mirrors/value"
 )
 
-// plain is a schema of mappings, lists and text that are quick to compare with it: the API server's own code makes a validator for each
-// value. An object that it takes is one that the API server takes and stores as it is. Of all others it says nothing.
+// plain is a schema of mappings, lists, and text by the grammar of sources and mirrors, which is quick to compare with an object: the API
+// server's own code makes a validator for each value. An object that it takes is one that the API server takes and stores as it is. Of
+// all others it says nothing.
 type plain struct {
 	kind     string            // object, array or string
 	fields   map[string]*plain // nil for a field that is not plain
@@ -21,7 +23,7 @@ type plain struct {
 	items    *plain
 	isSet    bool // a list that has each of its texts once
 	enum     []string
-	pattern  *regexp.Regexp
+	matches  func(string) bool // nil where all text does
 }
 
 // plainRoot returns what is plain of the schema of a whole object; nil where that is nothing.
@@ -79,19 +81,23 @@ func (p *plain) readValues(v *structuralschema.ValueValidation) bool {
 		return false
 	}
 	p.required = v.Required
-	for _, value := range v.Enum {
-		text, ok := value.Object.(string)
+	for _, one := range v.Enum {
+		text, ok := one.Object.(string)
 		if !ok {
 			return false
 		}
 		p.enum = append(p.enum, text)
 	}
-	if v.Pattern == "" {
-		return true
+	switch v.Pattern {
+	case "":
+	case value.Mirror.Expression():
+		p.matches = value.Mirror.Takes
+	case value.Source.Expression():
+		p.matches = value.Source.Takes
+	default:
+		return false
 	}
-	var err error
-	p.pattern, err = regexp.Compile(v.Pattern)
-	return err == nil
+	return true
 }
 
 // takesObject reports whether a whole object is plain, and taken.
@@ -99,39 +105,48 @@ func (p *plain) takesObject(object map[string]any) bool {
 	if p == nil {
 		return false
 	}
-	for name, value := range object {
-		if name != "metadata" && !p.fields[name].takes(value) {
+	for name, field := range object {
+		if name != "metadata" && !p.fields[name].takes(field) {
 			return false
 		}
 	}
 	return p.hasRequired(object) && takesMetadata(object["metadata"])
 }
 
-func (p *plain) takes(value any) bool {
+func (p *plain) takes(content any) bool {
 	if p == nil {
 		return false
 	}
-	switch value := value.(type) {
+	switch content := content.(type) {
 	case map[string]any:
-		for name, of := range value {
-			if !p.fields[name].takes(of) {
+		for name, field := range content {
+			if !p.fields[name].takes(field) {
 				return false
 			}
 		}
-		return p.kind == "object" && p.hasRequired(value)
+		return p.kind == "object" && p.hasRequired(content)
 	case []any:
-		return p.kind == "array" && p.takesItems(value)
+		return p.kind == "array" && p.takesItems(content)
 	case string:
-		return p.kind == "string" && (p.enum == nil || slices.Contains(p.enum, value)) && (p.pattern == nil || p.pattern.MatchString(value))
+		return p.kind == "string" && (p.enum == nil || slices.Contains(p.enum, content)) && (p.matches == nil || p.matches(content))
 	}
 	return false
 }
 
 func (p *plain) takesItems(list []any) bool {
-	for i, item := range list {
-		if !p.items.takes(item) || p.isSet && slices.Contains(list[:i], item) {
+	seen := make(map[string]bool)
+	for _, item := range list {
+		if !p.items.takes(item) {
 			return false
 		}
+		if !p.isSet {
+			continue
+		}
+		text := item.(string) // as plainOf wants it of the items of a set
+		if seen[text] {
+			return false
+		}
+		seen[text] = true
 	}
 	return true
 }
@@ -146,18 +161,18 @@ func (p *plain) hasRequired(object map[string]any) bool {
 }
 
 // takesMetadata reports whether metadata has no more than people write into it, and is taken.
-func takesMetadata(value any) bool {
-	fields, _ := value.(map[string]any)
+func takesMetadata(content any) bool {
+	fields, _ := content.(map[string]any)
 	var metadata metav1.ObjectMeta
-	for field, value := range fields {
+	for name, field := range fields {
 		ok := false
-		switch field {
+		switch name {
 		case "name":
-			metadata.Name, ok = value.(string)
+			metadata.Name, ok = field.(string)
 		case "labels":
-			metadata.Labels, ok = texts(value)
+			metadata.Labels, ok = texts(field)
 		case "annotations":
-			metadata.Annotations, ok = texts(value)
+			metadata.Annotations, ok = texts(field)
 		}
 		if !ok {
 			return false
@@ -167,11 +182,11 @@ func takesMetadata(value any) bool {
 }
 
 // texts returns a mapping that has nothing but text.
-func texts(value any) (map[string]string, bool) {
-	fields, ok := value.(map[string]any)
+func texts(content any) (map[string]string, bool) {
+	fields, ok := content.(map[string]any)
 	all := make(map[string]string, len(fields))
-	for name, value := range fields {
-		if all[name], ok = value.(string); !ok {
+	for name, field := range fields {
+		if all[name], ok = field.(string); !ok {
 			return nil, false
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/mirrorset/mirrorset/internal/kinds"
+	"github.com/mirrorset/mirrorset/internal/mirrors/value"
 )
 
 const plainSet = `
@@ -103,6 +104,9 @@ func TestWhatAPlainSchemaCannotSayIsNotPlain(t *testing.T) {
 		{"{a: {type: integer}, b: " + text + "}", "", "{type: object}", "{b: x}", true},
 		{"{a: {type: string, enum: [x, z]}}", "", "{type: object}", "{a: x}", true},
 		{"{a: {type: integer}}", "", "{type: object}", "{a: 1}", false},
+		{"{a: {type: string, pattern: '" + value.Mirror.Expression() + "'}}", "", "{type: object}", "{a: m.com}", true},
+		{"{a: {type: string, pattern: '" + value.Mirror.Expression() + "'}}", "", "{type: object}", "{a: '*.m.com'}", false},
+		{"{a: {type: string, pattern: '^x$'}}", "", "{type: object}", "{a: x}", false},
 		{"{a: {type: string, maxLength: 1}}", "", "{type: object}", "{a: x}", false},
 		{"{a: {type: string, format: date}}", "", "{type: object}", "{a: x}", false},
 		{"{a: {type: string, default: x}, b: " + text + "}", "", "{type: object}", "{b: x}", false},
