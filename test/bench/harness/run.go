@@ -36,11 +36,17 @@ func (r runner) all(ctx context.Context, names []string) error {
 	if r.repository, err = filepath.Abs(r.repository); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(r.out, 0o755); err != nil {
+	unlock, err := lock(r.out)
+	if err != nil {
 		return err
 	}
+	defer unlock()
 	var failed []error
 	for _, row := range chosen {
+		if ctx.Err() != nil {
+			failed = append(failed, fmt.Errorf("%s is not run: %w", row.name, ctx.Err()))
+			break
+		}
 		if row.root && !r.root {
 			err := fmt.Errorf("%s is not run: it wants root", row.name)
 			if len(names) > 0 {
@@ -52,11 +58,28 @@ func (r runner) all(ctx context.Context, names []string) error {
 		if err := r.row(ctx, row); err != nil {
 			failed = append(failed, fmt.Errorf("%s: %w", row.name, err))
 		}
-		if ctx.Err() != nil {
-			break
-		}
 	}
 	return errors.Join(failed...)
+}
+
+// lock makes the folder of the output, and takes it for this process alone: two would write into each other's files, and take each other's
+// time.
+func lock(folder string) (unlock func(), err error) {
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return nil, err
+	}
+	dir, err := os.Open(folder)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(dir.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		_ = dir.Close()
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			err = errors.New("another run writes there")
+		}
+		return nil, fmt.Errorf("%s: %w", folder, err)
+	}
+	return func() { _ = dir.Close() }, nil
 }
 
 // row runs one. The file has what was measured and where, and ends with a line that says how it ended: without one, it was cut off.

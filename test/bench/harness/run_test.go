@@ -122,6 +122,34 @@ func TestRowsThatWantRootAreNotRunWithoutIt(t *testing.T) {
 	}
 }
 
+func TestTwoRunsDoNotWriteIntoOneFolder(t *testing.T) {
+	r, _ := newRunner(t)
+	unlock, err := lock(r.out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.all(t.Context(), []string{"stream"}); err == nil || err.Error() != r.out+": another run writes there" {
+		t.Errorf("got %v", err)
+	}
+	unlock()
+	if err := r.all(t.Context(), []string{"stream"}); err == nil || err.Error() != "stream is not run: it wants root" {
+		t.Errorf("once the other one has ended: %v", err)
+	}
+}
+
+// A run that was stopped is none that measured all it was to.
+func TestARunThatIsStoppedBetweenRowsFails(t *testing.T) {
+	r, _ := newRunner(t)
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	if err := r.all(ctx, []string{"text", "lookup"}); err == nil || err.Error() != "text is not run: context canceled" {
+		t.Errorf("got %v", err)
+	}
+	if _, err := readOutput(r.out, "text"); err == nil || err.Error() != errNone.Error() {
+		t.Errorf("got %v", err)
+	}
+}
+
 // Who stops a run stops what its command has started, too.
 func TestARunEndsAsAWhole(t *testing.T) {
 	r, _ := newRunner(t)
