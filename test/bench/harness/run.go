@@ -105,7 +105,11 @@ func (r runner) row(ctx context.Context, row row) (failed error) {
 	if strings.Contains(row.command, "{runs}") {
 		times = 1
 	}
-	about, err := r.about(ctx, row, command)
+	commit, err := r.commit(ctx)
+	if err != nil {
+		return err
+	}
+	about, err := r.about(row, command, commit)
 	if err != nil {
 		return err
 	}
@@ -120,7 +124,7 @@ func (r runner) row(ctx context.Context, row row) (failed error) {
 			return err
 		}
 	}
-	return nil
+	return r.isStill(ctx, commit)
 }
 
 // commandOf is the row's command with the values of this run.
@@ -151,37 +155,11 @@ func (r runner) prepare(ctx context.Context, name string, args ...string) *exec.
 }
 
 // about is the head of a row's output: lines of configuration in Go's benchmark format.
-func (r runner) about(ctx context.Context, row row, command string) (string, error) {
+func (r runner) about(row row, command, commit string) (string, error) {
 	m, err := thisMachine()
-	if err != nil {
-		return "", err
-	}
-	commit, err := r.commit(ctx)
 	if err != nil {
 		return "", err
 	}
 	return fmt.Sprintf("row: %s\ncommand: %s\nruns: %d\ndate: %s\ncommit: %s\nmachine: %s\n\n",
 		row.name, command, r.runs, time.Now().UTC().Format(time.DateOnly), commit, m), nil
-}
-
-// commit names the one that is measured. The documents do not count: they are what is written from it.
-func (r runner) commit(ctx context.Context) (string, error) {
-	git := func(args ...string) (string, error) {
-		cmd := r.prepare(ctx, "git", args...)
-		cmd.Dir, cmd.Stderr = r.repository, r.console
-		out, err := cmd.Output()
-		if err != nil {
-			return "", fmt.Errorf("git %s: %w", strings.Join(args, " "), err)
-		}
-		return strings.TrimSpace(string(out)), nil
-	}
-	commit, err := git("rev-parse", "--short=12", "HEAD")
-	if err != nil {
-		return "", err
-	}
-	changed, err := git("status", "--porcelain", "--", ".", ":(exclude)docs")
-	if err == nil && changed != "" {
-		commit += " with changes"
-	}
-	return commit, err
 }

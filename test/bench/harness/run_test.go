@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -103,6 +104,30 @@ func TestTheCommitIsNamedWithWhatIsNotInIt(t *testing.T) {
 		name, withChanges := strings.CutSuffix(commit, " with changes")
 		if len(name) != 12 || withChanges != c.withChanges {
 			t.Errorf("%s: got %q", c.file, commit)
+		}
+	}
+}
+
+func TestARowIsOfOneCommit(t *testing.T) {
+	const commit = "git add . && git -c user.name=a -c user.email=a@example.com commit -q -m b"
+	for _, c := range []struct {
+		name, during string
+		err          string // with # for each commit
+	}{
+		{name: "the documents change", during: "mkdir -p docs && date >docs/a.md"},
+		{name: "and are committed", during: "mkdir -p docs && date >docs/a.md && " + commit},
+		{name: "a source changes", during: "touch main.go", err: "it began at commit #, and ended at # with changes"},
+		{name: "and is committed", during: "touch main.go && " + commit, err: "it began at commit #, and ended at #"},
+	} {
+		r, _ := newRunner(t)
+		r.runs = 1
+		err := r.row(t.Context(), row{name: "x", folder: ".", command: "echo BenchmarkX 1 5 ns/op; " + c.during})
+		got := ""
+		if err != nil {
+			got = regexp.MustCompile("[0-9a-f]{12}").ReplaceAllString(err.Error(), "#")
+		}
+		if got != c.err {
+			t.Errorf("%s: got error %v, want %q", c.name, err, c.err)
 		}
 	}
 }
