@@ -130,7 +130,9 @@ func validateMetadata(metadata *metav1.ObjectMeta) field.ErrorList {
 		return field.ErrorList{field.Required(path.Child("name"), "kubectl apply finds an object by its name")}
 	}
 	metadata.Namespace, metadata.Generation, metadata.ManagedFields = "", 0, nil
-	return metavalidation.ValidateObjectMeta(metadata, false, metavalidation.NameIsDNSSubdomain, path)
+	found := metavalidation.ValidateObjectMeta(metadata, false, metavalidation.NameIsDNSSubdomain, path)
+	slices.SortStableFunc(found, func(a, b *field.Error) int { return cmp.Compare(a.Error(), b.Error()) }) // those of annotations come in any order
+	return found
 }
 
 func causesOf(found field.ErrorList) []Cause {

@@ -4,6 +4,7 @@
 package schema
 
 import (
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -89,6 +90,36 @@ func TestASetAsPeopleWriteItIsPlain(t *testing.T) {
 		}
 		if !s.plain.takesObject(object) {
 			t.Errorf("%s is not plain", kind.Name)
+		}
+	}
+}
+
+// Comparing each mirror with each other one would take the square of the time.
+func TestAnEntryWithManyMirrorsIsLeftToTheAPIServersCode(t *testing.T) {
+	for n, isPlain := range map[int]bool{fewItems: true, fewItems + 1: false} {
+		var mirrors []string
+		for i := range n {
+			mirrors = append(mirrors, fmt.Sprintf("m%d.com", i))
+		}
+		for _, twice := range []bool{false, true} {
+			if twice {
+				mirrors[n-1] = mirrors[0]
+			}
+			text := strings.Replace(plainSet, "[m.com, m.com/b]", "["+strings.Join(mirrors, ", ")+"]", 1)
+			object := map[string]any{}
+			if err := yaml.Unmarshal([]byte(text), &object); err != nil {
+				t.Fatal(err)
+			}
+			s, err := Of(kinds.Digest)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := s.plain.takesObject(object); got != (isPlain && !twice) {
+				t.Errorf("%d mirrors, one of them twice: %t: plain %t", n, twice, got)
+			}
+			if causes := s.Judge(object).Causes; len(causes) > 0 != twice {
+				t.Errorf("%d mirrors, one of them twice: %t: %v", n, twice, causes)
+			}
 		}
 	}
 }
