@@ -41,7 +41,7 @@ type loop struct {
 	trials   *trial.Trials
 	files    *fsnotify.Watcher // nil while there is none
 	wakes    <-chan struct{}   // asks for a pass
-	taken    *corev1.ConfigMap // the last one that was followed without an error, and so is not read again
+	taken    *corev1.ConfigMap // the last one that was taken, or had no news, and so is not read again
 	hostRoot string
 	rescan   time.Duration
 	watched  map[string]fs.FileInfo // the folders by name, as they were when the watch of each began

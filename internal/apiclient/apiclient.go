@@ -26,7 +26,7 @@ func New(api *rest.Config, version schema.GroupVersion, addTypes func(*runtime.S
 		api.APIPath = "/api"
 	}
 	if api.ContentType == "" {
-		api.ContentType, api.AcceptContentTypes = runtime.ContentTypeProtobuf, runtime.ContentTypeProtobuf+","+runtime.ContentTypeJSON
+		api.ContentType = runtime.ContentTypeProtobuf
 	}
 	api.NegotiatedSerializer = serializer.NewCodecFactory(scheme).WithoutConversion()
 	api.AcceptContentTypes = runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON // in JSON, a payload is a third longer

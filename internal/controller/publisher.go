@@ -151,7 +151,7 @@ func (p *Publisher) Publish(ctx context.Context) (result ctrl.Result, served boo
 	listed := time.Now()
 	var current configmap.Current
 	var unread error
-	var reading sync.WaitGroup // meanwhile; what somebody publishes after it was read is not overwritten
+	var reading sync.WaitGroup // meanwhile; what somebody changes of it after it was read is not overwritten
 	reading.Go(func() { current, unread = p.configMap().Read(ctx) })
 	sets, crds, err := p.lister().list(ctx)
 	reading.Wait()

@@ -30,7 +30,7 @@ func BenchmarkBurst(b *testing.B) {
 	must(b, c.Create(b.Context(), first))
 	must(b, n.waitFor("first.local"))
 	var publications atomic.Int32
-	onChange(b, newAgentClients(b, p.Config).untyped, configMaps, configMapMeta.Namespace, configMapMeta.Name, func(*unstructured.Unstructured) error {
+	onChange(b, newFloorClient(b, p.Config), configMaps, configMapMeta.Namespace, configMapMeta.Name, func(*unstructured.Unstructured) error {
 		publications.Add(1)
 		return nil
 	})

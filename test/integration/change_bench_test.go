@@ -37,7 +37,7 @@ func BenchmarkChange(b *testing.B) {
 	ours, set := startFollowing(b, p), set("a", entry("quay.io", configv1.ImageMirror(mirrorOf(0))))
 	must(b, c.Create(b.Context(), set))
 	must(b, ours.waitFor(mirrorOf(0)))
-	watching := newAgentClients(b, p.Config).untyped
+	watching := newFloorClient(b, p.Config)
 	f, floor := startFloor(b, c, watching, set), newFollowing(b)
 	onChange(b, watching, configMaps, f.configMap.Namespace, f.configMap.Name, func(cm *unstructured.Unstructured) error {
 		text, _, err := unstructured.NestedString(cm.Object, "data", payload.Key)

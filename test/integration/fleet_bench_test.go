@@ -43,10 +43,10 @@ func BenchmarkFleet(b *testing.B) {
 			p, c := startManaged(b)
 			set := set("a", entry("changed.example.com/team", configv1.ImageMirror(mirrorOf(0))))
 			must(b, c.Create(b.Context(), set))
-			clients := newAgentClients(b, p.Config)
+			untyped := newFloorClient(b, p.Config)
 			startAgents(b, p.Config, c, agents)
 			awaitApplied(b, c, set)
-			floor := startFloorFleet(b, clients, c, set, agents)
+			floor := startFloorFleet(b, untyped, c, set, agents)
 			for _, way := range []struct {
 				name  string
 				set   client.Object

@@ -13,7 +13,6 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/dynamic"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -23,45 +22,36 @@ import (
 	"github.com/mirrorset/mirrorset/test/controlplane"
 )
 
-// agentClients are those that agents have.
-type agentClients struct {
-	typed   kubernetes.Interface
-	untyped dynamic.Interface
-}
-
-func newAgentClients(b *testing.B, api *rest.Config) (clients agentClients) {
+// newFloorClient returns a client that many nodes share, and that sends as much at once as they want.
+func newFloorClient(b *testing.B, api *rest.Config) dynamic.Interface {
 	b.Helper()
 	api = rest.CopyConfig(api)
 	api.QPS = -1
-	var err error
-	clients.untyped, err = dynamic.NewForConfig(api)
+	untyped, err := dynamic.NewForConfig(api)
 	must(b, err)
-	api.ContentType, api.AcceptContentTypes = runtime.ContentTypeProtobuf, runtime.ContentTypeProtobuf+","+runtime.ContentTypeJSON
-	clients.typed, err = kubernetes.NewForConfig(api)
-	must(b, err)
-	return clients
+	return untyped
 }
 
 // startFloorFleet starts as many nodes without our code, with the watches that an agent has, and returns the set that says when all have followed.
-func startFloorFleet(b *testing.B, clients agentClients, c client.Client, ours client.Object, agents int) client.Object {
+func startFloorFleet(b *testing.B, untyped dynamic.Interface, c client.Client, ours client.Object, agents int) client.Object {
 	b.Helper()
-	f := startFloor(b, c, clients.untyped, ours)
+	f := startFloor(b, c, untyped, ours)
 	likeKind(b, c, "mirrornodes", mirrorsetv1alpha1.GroupVersion.Group)
 	resource := ofFloor(mirrorsetv1alpha1.GroupVersion.WithResource("mirrornodes"))
-	nodes := clients.untyped.Resource(resource)
+	nodes := untyped.Resource(resource)
 	secrets := corev1.SchemeGroupVersion.WithResource("secrets")
 	ignore := func(*unstructured.Unstructured) error { return nil }
 	for i := range agents {
 		node := likeness(b, c, &mirrorsetv1alpha1.MirrorNode{ObjectMeta: metav1.ObjectMeta{Name: nodeNameOf(i)}})
-		onChange(b, clients.untyped, configMaps, controlplane.Namespace, f.configMap.Name, func(cm *unstructured.Unstructured) error {
+		onChange(b, untyped, configMaps, controlplane.Namespace, f.configMap.Name, func(cm *unstructured.Unstructured) error {
 			return reportLike(b.Context(), nodes, node, cm.GetAnnotations()[payload.RevisionAnnotation])
 		})
-		onChange(b, clients.untyped, configMaps, controlplane.Namespace, grants.AuthoritiesName, ignore)
-		onChange(b, clients.untyped, secrets, controlplane.Namespace, grants.CredentialsName, ignore)
-		onChange(b, clients.untyped, resource, "", node.GetName(), ignore)
+		onChange(b, untyped, configMaps, controlplane.Namespace, grants.AuthoritiesName, ignore)
+		onChange(b, untyped, secrets, controlplane.Namespace, grants.CredentialsName, ignore)
+		onChange(b, untyped, resource, "", node.GetName(), ignore)
 	}
 	set := f.set.DeepCopy() // the other one changes
-	onChange(b, clients.untyped, resource, "", "", countReports(agents, func(revision int64) error {
+	onChange(b, untyped, resource, "", "", countReports(agents, func(revision int64) error {
 		return sayApplied(b.Context(), c, set, f.status, revision)
 	}))
 	return f.set

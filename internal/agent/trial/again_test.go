@@ -21,7 +21,9 @@ func TestNothingTriedIsNothingPassed(t *testing.T) {
 		if m := n.Report().Message; m != "nothing can be seen" {
 			t.Errorf("it says %q", m)
 		}
-		n.running, n.unseen, n.hangs = []string{"s.com/x" + digest, "s.com/y" + digest}, false, time.Hour
+		n.becomes(func() {
+			n.running, n.unseen, n.hangs = []string{"s.com/x" + digest, "s.com/y" + digest}, false, time.Hour
+		})
 		time.Sleep(3 * time.Minute)
 		synctest.Wait()
 		time.Sleep(time.Minute)
@@ -32,7 +34,7 @@ func TestNothingTriedIsNothingPassed(t *testing.T) {
 		if r := n.Report(); *r.NotAsked != 2 {
 			t.Errorf("got %+v", r)
 		}
-		n.hangs = 0
+		n.becomes(func() { n.hangs = 0 })
 		n.has("mirror.local:5000")
 		time.Sleep(6 * time.Minute)
 		n.want(t, "once they do", "1 Passed 0/2", "mirror.local:5000", "mirror.local:5000")
@@ -46,13 +48,13 @@ func TestWhatRunsNoMoreIsNotLost(t *testing.T) {
 		n.running = []string{"s.com/x" + digest, "s.com/y" + digest}
 		n.try(t, 1, nil, "!s.com")
 		n.want(t, "at first", "1 Failed 2/2", "mirror.local:5000", "mirror.local:5000")
-		n.running = n.running[:1]
+		n.becomes(func() { n.running = n.running[:1] })
 		time.Sleep(3 * time.Minute)
 		n.want(t, "one is gone", "1 Failed 1/1", "mirror.local:5000")
-		n.unseen, n.running = true, nil
+		n.becomes(func() { n.unseen, n.running = true, nil })
 		time.Sleep(6 * time.Minute)
 		n.want(t, "for a moment, nothing is seen", "1 Failed 1/1")
-		n.unseen = false
+		n.becomes(func() { n.unseen = false })
 		time.Sleep(12 * time.Minute)
 		n.want(t, "the other one is gone, too", "1 Passed 0/0")
 	})

@@ -46,10 +46,13 @@ func newNode(accepted *sink.Accepted) *node {
 	n := &node{delay: 30 * time.Second, running: []string{"s.com/x" + digest}, found: map[string]route.Found{"s.com": route.Has}}
 	n.Trials = trial.New(trial.Config{
 		Ask: func(ctx context.Context, at route.Target, _ string, _ bool) route.Answer {
-			if n.hangs > 0 {
+			n.mu.Lock()
+			hangs := n.hangs
+			n.mu.Unlock()
+			if hangs > 0 {
 				select {
 				case <-ctx.Done():
-				case <-time.After(n.hangs):
+				case <-time.After(hangs):
 				}
 			}
 			n.mu.Lock()
@@ -85,10 +88,15 @@ func newNode(accepted *sink.Accepted) *node {
 	return n
 }
 
-func (n *node) has(registry string) {
+// becomes changes it while it may be looked at.
+func (n *node) becomes(change func()) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.found[registry] = route.Has
+	change()
+}
+
+func (n *node) has(registry string) {
+	n.becomes(func() { n.found[registry] = route.Has })
 }
 
 // take has a node that is no canary write rules; see [sinktest.Text].

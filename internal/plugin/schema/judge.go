@@ -33,7 +33,8 @@ type Verdict struct {
 	// ServerSide are why it refuses the object from kubectl apply --server-side alone: that sends an explicit null on, a status, and
 	// the managers of fields.
 	ServerSide []Cause
-	// Stored is the object as the API server keeps it: without unknown fields, nulls and status, and with defaults.
+	// Stored is the object as the API server keeps it: without unknown fields, nulls and status, and with defaults. It may be the very
+	// object that was judged.
 	Stored map[string]any
 }
 
@@ -57,6 +58,14 @@ const UnknownField field.ErrorType = "FieldUnknown"
 // Judge returns what the API server makes of an object that kubectl apply creates. The object has an apiVersion and a kind, and
 // its numbers are as those of an unstructured object. It stays as it is.
 func (s *Schema) Judge(object map[string]any) Verdict {
+	if s.plain.takesObject(object) {
+		return Verdict{Stored: object}
+	}
+	return s.judgeAsAPIServer(object)
+}
+
+// judgeAsAPIServer judges any object, in many times the time.
+func (s *Schema) judgeAsAPIServer(object map[string]any) Verdict {
 	stored := runtime.DeepCopyJSON(object)
 	metadata, _, unknown, err := objectmeta.GetObjectMetaWithOptions(stored, objectmeta.ObjectMetaOptions{ReturnUnknownFieldPaths: true})
 	if err != nil {
@@ -121,7 +130,9 @@ func validateMetadata(metadata *metav1.ObjectMeta) field.ErrorList {
 		return field.ErrorList{field.Required(path.Child("name"), "kubectl apply finds an object by its name")}
 	}
 	metadata.Namespace, metadata.Generation, metadata.ManagedFields = "", 0, nil
-	return metavalidation.ValidateObjectMeta(metadata, false, metavalidation.NameIsDNSSubdomain, path)
+	found := metavalidation.ValidateObjectMeta(metadata, false, metavalidation.NameIsDNSSubdomain, path)
+	slices.SortStableFunc(found, func(a, b *field.Error) int { return cmp.Compare(a.Error(), b.Error()) }) // those of annotations come in any order
+	return found
 }
 
 func causesOf(found field.ErrorList) []Cause {

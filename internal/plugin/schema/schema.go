@@ -25,6 +25,7 @@ import (
 type Schema struct {
 	structural *structuralschema.Structural
 	validator  validation.SchemaCreateValidator
+	plain      *plain
 	rules      *cel.Validator // nil where the schema has no rules in CEL
 	hasStatus  bool           // as a resource of its own, so that the status in a manifest is dropped
 }
@@ -76,6 +77,7 @@ func ofVersion(version *apiextensionsv1.CustomResourceDefinitionVersion) (*Schem
 	if s.validator, _, err = validation.NewSchemaValidator(internal.OpenAPIV3Schema); err != nil {
 		return nil, err
 	}
+	s.plain = plainRoot(s.structural, s.hasStatus)
 	s.rules = cel.NewValidator(s.structural, true, celconfig.PerCallLimit)
 	return s, nil
 }

@@ -114,6 +114,22 @@ func TestAnObjectIsJudgedByAllOfItsSchema(t *testing.T) {
 	}
 }
 
+func TestTheSameObjectHasTheSameCausesInTheSameOrder(t *testing.T) {
+	sets, err := Of(kinds.Digest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 20 {
+		var values []string
+		for _, cause := range judged(t, sets, "metadata: {name: a, annotations: {-c: x, -a: x, -d: x, -b: x}}\nspec: {}").Causes {
+			values = append(values, fmt.Sprint(cause.Value))
+		}
+		if got := strings.Join(values, " "); got != "-a -b -c -d" {
+			t.Fatalf("got %s", got)
+		}
+	}
+}
+
 func TestTheKindsOfSetsHaveSchemas(t *testing.T) {
 	for _, kind := range kinds.All {
 		s, err := Of(kind)

@@ -24,14 +24,18 @@ type Pipe struct {
 	held    int // bytes that were taken and not given yet
 }
 
-// New returns an empty pipe, which has to be closed.
+// New returns an empty pipe, which has to be closed. It fails where the process may not splice, as where a seccomp profile forbids it.
 func New() (*Pipe, error) {
 	var ends [2]int
 	if err := unix.Pipe2(ends[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
 		return nil, fmt.Errorf("making a pipe: %w", err)
 	}
 	_, _ = unix.FcntlInt(uintptr(ends[1]), unix.F_SETPIPE_SZ, room) // where too many pipes are that large, it has less
-	return &Pipe{in: ends[1], out: ends[0]}, nil
+	p := &Pipe{in: ends[1], out: ends[0]}
+	if _, err := unix.Splice(p.out, nil, p.in, nil, 1, unix.SPLICE_F_NONBLOCK); !errors.Is(err, unix.EINVAL) { // which the kernel has for a pipe into itself
+		return nil, errors.Join(fmt.Errorf("trying to splice: %w", err), p.Close())
+	}
+	return p, nil
 }
 
 // Take waits until something has arrived at a connection, and takes as much of it as there is room for, but no more than so many bytes. What was taken

@@ -39,7 +39,7 @@ func (p *Preflights) Try(rules []mirrors.Rule, text []byte) (Candidate, error) {
 	}
 	p.passed = nil
 	c, err := preflight(local{base: others.base, dropIns: maps.Clone(others.dropIns)}, unseen, rules, text)
-	if err == nil {
+	if err == nil && !c.isPartial {
 		p.rules, p.text, p.others, p.unseen, p.passed = rules, text, others, problems, &c
 	}
 	return c, err

@@ -54,6 +54,8 @@ type Candidate struct {
 	Problems []nodecheck.Problem
 
 	owners map[string][]localFile
+	// isPartial says that a file of others could not even be tried, which may be otherwise in a moment.
+	isPartial bool
 }
 
 // preflights go one after the other: the consumers' library keeps what it read for the whole process, in one place.
@@ -77,6 +79,7 @@ func preflight(others local, unseen []error, rules []mirrors.Rule, text []byte) 
 	}
 	others, owners, broken := others.usable()
 	c.owners = owners
+	c.isPartial = errors.Is(errors.Join(broken...), errUntried)
 	c.broken(nodecheck.Unread, broken)
 	theirs, err := others.load()
 	if err != nil {

@@ -5,6 +5,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"image/color"
 	"math"
 	"strconv"
@@ -126,6 +127,9 @@ func (f *figure) points(o *output, l line) (plotter.XYs, error) {
 		y := f.factor * summarize(s).median
 		if f.each {
 			y /= float64(size)
+		}
+		if y <= 0 {
+			return nil, fmt.Errorf("its Benchmark%s%d/way=%s has %g %s, which cannot be drawn", f.of, size, l.way, summarize(s).median, l.unit)
 		}
 		points = append(points, plotter.XY{X: float64(size), Y: y})
 	}

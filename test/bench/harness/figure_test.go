@@ -26,6 +26,10 @@ func TestTheLinesOfAFigure(t *testing.T) {
 			t.Errorf("%s: got %v, error %v", c.name, got, err)
 		}
 	}
+	zero := &figure{of: "X/n=", lines: []line{{way: "a", unit: "ns/op", sizes: []int{10}}}}
+	if _, err := zero.draw(printed(t, "x", "BenchmarkX/n=10/way=a 1 0 ns/op\n")); err == nil || err.Error() != "its BenchmarkX/n=10/way=a has 0 ns/op, which cannot be drawn" {
+		t.Errorf("a logarithm of 0: got %v", err)
+	}
 	if got, want := nLogNFrom(plotter.XYs{{X: 10, Y: 2}, {X: 1000, Y: 7}}), (plotter.XYs{{X: 10, Y: 2}, {X: 1000, Y: 6}}); got[0] != want[0] || got[1].Y < 5.99 || got[1].Y > 6.01 {
 		t.Errorf("n log n is at %v, and was to be at %v", got, want)
 	}

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"golang.org/x/perf/benchfmt"
@@ -31,6 +32,7 @@ var errNone = errors.New("never run")
 // output is what a row's run printed.
 type output struct {
 	about  map[string]string // the head
+	runs   int               // as the head has it
 	values map[string]map[string][]float64
 }
 
@@ -84,6 +86,9 @@ func readOutput(folder, row string) (*output, error) {
 			return nil, fmt.Errorf("its output has no line %s", key)
 		}
 	}
+	if o.runs, err = strconv.Atoi(o.about["runs"]); err != nil {
+		return nil, fmt.Errorf("its output is damaged: runs: %w", err)
+	}
 	return o, nil
 }
 
@@ -119,6 +124,9 @@ func (o *output) sample(benchmark, unit string) (*benchmath.Sample, error) {
 	}
 	if len(values) < fewest {
 		return nil, fmt.Errorf("its Benchmark%s has %d of at least %d runs", benchmark, len(values), fewest)
+	}
+	if len(values) != o.runs { // as where another program wrote into a line, which is none of a benchmark then
+		return nil, fmt.Errorf("its Benchmark%s has %d values, of %d runs", benchmark, len(values), o.runs)
 	}
 	return benchmath.NewSample(values, &benchmath.DefaultThresholds), nil
 }

@@ -89,7 +89,7 @@ var rows = []row{
 		),
 	},
 	{
-		name: "stream", work: "a layer of 1 GiB that the redirector streams, plain and over TLS", against: "a direct pull",
+		name: "stream", work: "a layer, of the size in its command, that the redirector streams, plain and over TLS", against: "a direct pull",
 		needs: []string{"build"}, root: true,
 		folder: ".", command: `go build -o bin/bench-stream ./test/bench/stream && bin/bench-stream -bin bin -layer {layer} -runs {runs}`,
 		goals: compare(rate, 0.8, "MB/s", "Stream", "direct", "/tls=false", "/tls=true"),

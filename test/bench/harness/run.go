@@ -39,11 +39,17 @@ func (r runner) all(ctx context.Context, names []string) error {
 	if r.repository, err = filepath.Abs(r.repository); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(r.out, 0o755); err != nil {
+	unlock, err := lock(r.out)
+	if err != nil {
 		return err
 	}
+	defer unlock()
 	var failed []error
 	for _, row := range chosen {
+		if ctx.Err() != nil {
+			failed = append(failed, fmt.Errorf("%s is not run: %w", row.name, ctx.Err()))
+			break
+		}
 		if row.root && !r.root {
 			err := fmt.Errorf("%s is not run: it wants root", row.name)
 			if len(names) > 0 {
@@ -55,11 +61,28 @@ func (r runner) all(ctx context.Context, names []string) error {
 		if err := r.row(ctx, row); err != nil {
 			failed = append(failed, fmt.Errorf("%s: %w", row.name, err))
 		}
-		if ctx.Err() != nil {
-			break
-		}
 	}
 	return errors.Join(failed...)
+}
+
+// lock makes the folder of the output, and takes it for this process alone: two would write into each other's files, and take each other's
+// time.
+func lock(folder string) (unlock func(), err error) {
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return nil, err
+	}
+	dir, err := os.Open(folder)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(dir.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		_ = dir.Close()
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			err = errors.New("another run writes there")
+		}
+		return nil, fmt.Errorf("%s: %w", folder, err)
+	}
+	return func() { _ = dir.Close() }, nil
 }
 
 // row runs one. The file has what was measured and where, and ends with a line that says how it ended: without one, it was cut off.
@@ -86,7 +109,11 @@ func (r runner) row(ctx context.Context, row row) (failed error) {
 	if strings.Contains(row.command, "{runs}") {
 		times = 1
 	}
-	about, err := r.about(ctx, row, command)
+	commit, err := r.commit(ctx)
+	if err != nil {
+		return err
+	}
+	about, err := r.about(row, command, commit)
 	if err != nil {
 		return err
 	}
@@ -101,7 +128,7 @@ func (r runner) row(ctx context.Context, row row) (failed error) {
 			return err
 		}
 	}
-	return nil
+	return r.isStill(ctx, commit)
 }
 
 // commandOf is the row's command with the values of this run.
@@ -132,37 +159,11 @@ func (r runner) prepare(ctx context.Context, name string, args ...string) *exec.
 }
 
 // about is the head of a row's output: lines of configuration in Go's benchmark format.
-func (r runner) about(ctx context.Context, row row, command string) (string, error) {
+func (r runner) about(row row, command, commit string) (string, error) {
 	m, err := thisMachine()
-	if err != nil {
-		return "", err
-	}
-	commit, err := r.commit(ctx)
 	if err != nil {
 		return "", err
 	}
 	return fmt.Sprintf("row: %s\ncommand: %s\nruns: %d\ndate: %s\ncommit: %s\nmachine: %s\n\n",
 		row.name, command, r.runs, time.Now().UTC().Format(time.DateOnly), commit, m), nil
-}
-
-// commit names the one that is measured. The documents do not count: they are what is written from it.
-func (r runner) commit(ctx context.Context) (string, error) {
-	git := func(args ...string) (string, error) {
-		cmd := r.prepare(ctx, "git", args...)
-		cmd.Dir, cmd.Stderr = r.repository, r.console
-		out, err := cmd.Output()
-		if err != nil {
-			return "", fmt.Errorf("git %s: %w", strings.Join(args, " "), err)
-		}
-		return strings.TrimSpace(string(out)), nil
-	}
-	commit, err := git("rev-parse", "--short=12", "HEAD")
-	if err != nil {
-		return "", err
-	}
-	changed, err := git("status", "--porcelain", "--", ".", ":(exclude)docs")
-	if err == nil && changed != "" {
-		commit += " with changes"
-	}
-	return commit, err
 }

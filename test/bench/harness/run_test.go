@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -108,6 +109,30 @@ func TestTheCommitIsNamedWithWhatIsNotInIt(t *testing.T) {
 	}
 }
 
+func TestARowIsOfOneCommit(t *testing.T) {
+	const commit = "git add . && git -c user.name=a -c user.email=a@example.com commit -q -m b"
+	for _, c := range []struct {
+		name, during string
+		err          string // with # for each commit
+	}{
+		{name: "the documents change", during: "mkdir -p docs && date >docs/a.md"},
+		{name: "and are committed", during: "mkdir -p docs && date >docs/a.md && " + commit},
+		{name: "a source changes", during: "touch main.go", err: "it began at commit #, and ended at # with changes"},
+		{name: "and is committed", during: "touch main.go && " + commit, err: "it began at commit #, and ended at #"},
+	} {
+		r, _ := newRunner(t)
+		r.runs = 1
+		err := r.row(t.Context(), row{name: "x", folder: ".", command: "echo BenchmarkX 1 5 ns/op; " + c.during})
+		got := ""
+		if err != nil {
+			got = regexp.MustCompile("[0-9a-f]{12}").ReplaceAllString(err.Error(), "#")
+		}
+		if got != c.err {
+			t.Errorf("%s: got error %v, want %q", c.name, err, c.err)
+		}
+	}
+}
+
 func TestRowsThatWantRootAreNotRunWithoutIt(t *testing.T) {
 	r, console := newRunner(t)
 	err := r.all(context.Background(), []string{"stream"})
@@ -119,6 +144,34 @@ func TestRowsThatWantRootAreNotRunWithoutIt(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	if err := r.all(context.Background(), []string{"text", "strem"}); err == nil || !strings.HasPrefix(err.Error(), "there is no row strem; there are text, lookup, ") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestTwoRunsDoNotWriteIntoOneFolder(t *testing.T) {
+	r, _ := newRunner(t)
+	unlock, err := lock(r.out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.all(t.Context(), []string{"stream"}); err == nil || err.Error() != r.out+": another run writes there" {
+		t.Errorf("got %v", err)
+	}
+	unlock()
+	if err := r.all(t.Context(), []string{"stream"}); err == nil || err.Error() != "stream is not run: it wants root" {
+		t.Errorf("once the other one has ended: %v", err)
+	}
+}
+
+// A run that was stopped is none that measured all it was to.
+func TestARunThatIsStoppedBetweenRowsFails(t *testing.T) {
+	r, _ := newRunner(t)
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	if err := r.all(ctx, []string{"text", "lookup"}); err == nil || err.Error() != "text is not run: context canceled" {
+		t.Errorf("got %v", err)
+	}
+	if _, err := readOutput(r.out, "text"); err == nil || err.Error() != errNone.Error() {
 		t.Errorf("got %v", err)
 	}
 }

@@ -15,9 +15,8 @@ const (
 	// watchesOfAnAgent are those of the ConfigMap, the Secret and the ConfigMap of what mirrors are granted, its own MirrorNode, and the manager's
 	// Deployment. A spec of test/integration counts them.
 	watchesOfAnAgent = 5
-	// largestPlain is the largest text, in bytes, that is published as it is (internal/payload), and escaped is how many bytes JSON has for one of it.
+	// largestPlain is the largest text, in bytes, that is published as it is (internal/payload). Agents get it as it is, too: they read protobuf.
 	largestPlain = 900 << 10
-	escaped      = 1.07
 )
 
 // The fleets that the row fleet measures, and those of the model.
@@ -76,7 +75,7 @@ func scaling(results []result) string {
 			}
 			cells = append(cells, grouped(math.Round(value))+note)
 		}
-		cells = append(cells, scale(bytes+escaped*largestPlain*float64(nodes), "B")+" (computed)")
+		cells = append(cells, scale(bytes+largestPlain*float64(nodes), "B")+" (computed)")
 		fmt.Fprintf(&text, "| %s |\n", strings.Join(cells, " | "))
 	}
 	text.WriteString("\n" + formula(measured, lines))

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -82,6 +83,7 @@ func TestARowSaysWhatWasMeasuredOrWhyNot(t *testing.T) {
 		lines[line] = with
 		return lines
 	}
+	const lost = "its BenchmarkLookup/rules=100/way=mirrorset has 4 values, of 5 runs"
 	all := func(why string) []string { return []string{"| lookup |  | " + why + " |  |  |  |  |"} }
 	for _, c := range []struct {
 		name   string
@@ -102,6 +104,11 @@ func TestARowSaysWhatWasMeasuredOrWhyNot(t *testing.T) {
 		{"no time at all", replace(`(rules=100/way=sysregistriesv2-2\s+\d+\s+)\d+ ns/op`, "${1}0 ns/op"),
 			instead(0, "| lookup | Lookup, rules=100 | not measured: there is no ratio of 1213 to 0 ns/op |  |  | faster |  |")},
 		{"one run only", firstRun, each("its BenchmarkLookup/rules=#/way=mirrorset has 1 of at least 4 runs")},
+		{"the line of one run begins with what another program wrote", replace(`(BenchmarkLookup/rules=100/way=mirrorset-2\s+\d+\s+1372 ns)`, "E1130 12:00:00 $1"),
+			append([]string{"| lookup | Lookup, rules=100 | not measured: " + lost + " |  |  | faster |  |", measured[1], "|  | Lookup, rules=100 | not measured: " + lost + " |  |  | at most 0 allocs |  |"},
+				append(slices.Clone(measured[3:6]), "|  | Lookup, rules=100000 | not measured: "+lost+" |  |  | at most 1.5x |  |")...)},
+		{"more runs than were measured", replace("runs: 5", "runs: 50"), each("its BenchmarkLookup/rules=#/way=mirrorset has 5 values, of 50 runs")},
+		{"no number of runs", replace("runs: 5", "runs: many"), all(`not measured: its output is damaged: runs: strconv.Atoi: parsing "many": invalid syntax`)},
 		{"a line that is none of a benchmark", replace(`1372 ns/op`, "fast ns/op"), all("not measured: its output is damaged: line 12: parsing measurement: invalid syntax")},
 		{"no benchmark", replace("(?m)^Benchmark.*\n", ""), all("not measured: its run printed no benchmark")},
 		{"nobody knows of which commit", replace("(?m)^commit: .*\n", ""), all("not measured: its output has no line commit")},
