@@ -55,7 +55,8 @@ func (c *ControlPlane) StartProgram(ctx context.Context, program string, account
 		return nil, err
 	}
 	cmd := exec.Command(filepath.Join(c.root, "bin", program), args...)
-	cmd.Env = append(append(os.Environ(), env...), "KUBECONFIG="+kubeconfig, "TMPDIR="+c.dir) // so that a killed one leaves nothing
+	cmd.Env = append(append(os.Environ(), "TMPDIR="+c.dir), env...) // so that a killed one leaves nothing
+	cmd.Env = append(cmd.Env, "KUBECONFIG="+kubeconfig)
 	return run(cmd)
 }
 

@@ -21,6 +21,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
+	"k8s.io/klog/v2"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
@@ -86,6 +87,7 @@ func measureFleet(b *testing.B, api *rest.Config, c client.WithWatch, set client
 func startManaged(b *testing.B) (*controlplane.ControlPlane, client.WithWatch) {
 	b.Helper()
 	log.SetLogger(logr.Discard())
+	klog.SetLogger(logr.Discard()) // or what client-go says would stand in the middle of the benchmarks' lines
 	p, err := startPlane()
 	must(b, err)
 	b.Cleanup(func() { _ = p.Stop() })

@@ -30,6 +30,9 @@ type runner struct {
 // all runs rows by their names; all where there are none. A row that fails does not stop the others, but the machine's owner does.
 func (r runner) all(ctx context.Context, names []string) error {
 	chosen, err := selected(names)
+	if err == nil {
+		err = adoptOrphans()
+	}
 	if err != nil {
 		return err
 	}
@@ -93,6 +96,7 @@ func (r runner) row(ctx context.Context, row row) (failed error) {
 	defer func() {
 		how := resultOK
 		if failed != nil {
+			failed = errors.Join(failed, endOrphans(orphansGrace))
 			how = strings.ReplaceAll(failed.Error(), "\n", "; ")
 		}
 		_, err := fmt.Fprintf(file, "\n%s%s\n", resultKey, how)

@@ -6,13 +6,14 @@ package main
 import (
 	"bytes"
 	"context"
-	"fmt"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -175,28 +176,54 @@ func TestARunThatIsStoppedBetweenRowsFails(t *testing.T) {
 	}
 }
 
-// Who stops a run stops what its command has started, too.
+// Who stops a run stops what its command has started, too, whatever process group that is in.
 func TestARunEndsAsAWhole(t *testing.T) {
-	r, _ := newRunner(t)
-	ctx, stop := context.WithCancel(t.Context())
-	defer stop()
-	console := &firstWrite{then: stop}
-	r.console = console
-	if err := r.row(ctx, row{name: "x", folder: ".", command: "sleep 1000 & echo $!; wait"}); err == nil {
-		t.Fatal("there was no error")
+	if err := adoptOrphans(); err != nil {
+		t.Fatal(err)
 	}
-	pid, err := strconv.Atoi(strings.TrimSpace(console.text))
+	for _, c := range []struct{ name, command string }{
+		{"a process in the group of the command", "sleep 1000 & echo $!; wait"},
+		{"one in a group of its own, as a control plane of a test", "setsid bash -c 'echo $$; exec sleep 1000 >/dev/null 2>&1' & wait"},
+		{"one that was started by such a one", "setsid bash -c 'sleep 1000 >/dev/null 2>&1 & echo $!; exec >/dev/null 2>&1; wait' & wait"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r, _ := newRunner(t)
+			ctx, stop := context.WithCancel(t.Context())
+			defer stop()
+			console := &firstWrite{then: stop}
+			r.console = console
+			if err := r.row(ctx, row{name: "x", folder: ".", command: c.command}); err == nil {
+				t.Fatal("there was no error")
+			}
+			pid, err := strconv.Atoi(strings.TrimSpace(console.text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := syscall.Kill(pid, 0); !errors.Is(err, syscall.ESRCH) {
+				t.Errorf("process %d is still there: %v", pid, err)
+			}
+		})
+	}
+}
+
+func TestWhatDoesNotEndIsKilled(t *testing.T) {
+	cmd := exec.Command("bash", "-c", `trap "" TERM; echo; exec sleep 1000`)
+	said, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err == nil {
+		_, err = said.Read(make([]byte, 1)) // now it takes no signal
+	}
+	if err == nil {
+		err = endOrphans(time.Millisecond)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range 1000 {
-		state, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-		if err != nil || strings.Contains(string(state), ") Z ") { // it ended, and nobody may have taken note
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
+	if err := syscall.Kill(cmd.Process.Pid, 0); !errors.Is(err, syscall.ESRCH) {
+		t.Errorf("process %d is still there: %v", cmd.Process.Pid, err)
 	}
-	t.Errorf("process %d is still there", pid)
 }
 
 // firstWrite calls a function once a number was written.
