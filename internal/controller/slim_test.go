@@ -21,7 +21,7 @@ import (
 
 // managed is an entry of metadata.managedFields.
 func managed(manager, subresource, fields string) metav1.ManagedFieldsEntry {
-	return metav1.ManagedFieldsEntry{Manager: manager, Subresource: subresource, Time: &metav1.Time{Time: time.Unix(1, 0)}, FieldsV1: &metav1.FieldsV1{Raw: []byte(fields)}}
+	return metav1.ManagedFieldsEntry{Manager: manager, Subresource: subresource, Time: &metav1.Time{Time: time.Unix(1, 0)}, FieldsV1: metav1.NewFieldsV1(fields)}
 }
 
 func TestWhatIsKeptOfAWatchedSetTellsEachChangeThatCounts(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -106,7 +107,12 @@ func (c *ControlPlane) Through(host string, authority []byte) (*ControlPlane, er
 // Stop ends the control plane and removes what it wrote.
 func (c *ControlPlane) Stop() error {
 	_ = c.StopAPIServer() // a test may have
-	return errors.Join(c.Env.Stop(), os.RemoveAll(c.dir))
+	err := c.Env.Stop()
+	for errors.Is(err, syscall.ESRCH) { // envtest takes note of a process a moment after it has ended
+		time.Sleep(10 * time.Millisecond)
+		err = c.Env.Stop()
+	}
+	return errors.Join(err, os.RemoveAll(c.dir))
 }
 
 // Kubectl returns kubectl as an administrator, in the folder of the checkout.
