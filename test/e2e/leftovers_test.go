@@ -53,16 +53,41 @@ func traces() map[string]bool {
 			}
 		}
 	}
-	for _, kind := range []string{"pid", "mnt", "net"} {
-		processes, err := filepath.Glob("/proc/[0-9]*/ns/" + kind)
-		Expect(err).NotTo(HaveOccurred())
-		for _, process := range processes {
-			if namespace, err := os.Readlink(process); err == nil { // it may have ended since
-				all["namespace "+namespace] = true
-			}
+	for _, process := range namespaces() {
+		if namespace, err := os.Readlink(process); err == nil { // it may have ended since
+			all["namespace "+namespace] = true
 		}
 	}
 	return all
+}
+
+// namespaces returns the files of the namespaces of all processes.
+func namespaces() (files []string) {
+	GinkgoHelper()
+	for _, kind := range []string{"pid", "mnt", "net"} {
+		processes, err := filepath.Glob("/proc/[0-9]*/ns/" + kind)
+		Expect(err).NotTo(HaveOccurred())
+		files = append(files, processes...)
+	}
+	return files
+}
+
+// tracesBefore returns what is there before a cluster starts. It has the namespaces stay until the spec ends, for else the kernel may give one of the
+// cluster the number of one that was there.
+func tracesBefore() map[string]bool {
+	GinkgoHelper()
+	kept := map[string]bool{}
+	for _, process := range namespaces() {
+		namespace, err := os.Readlink(process)
+		if err != nil || kept[namespace] {
+			continue
+		}
+		if file, err := os.Open(process); err == nil { // it may have ended since
+			kept[namespace] = true
+			DeferCleanup(file.Close)
+		}
+	}
+	return traces()
 }
 
 // tracesOfPod starts a Pod with a network of its own, and returns what the machine has now that it had not before.
@@ -93,7 +118,7 @@ func expectGone(ctx context.Context, added []string) {
 
 var _ = Describe("a cluster that has ended", Serial, func() {
 	It("leaves nothing on the machine after Stop", func(ctx SpecContext) {
-		before := traces()
+		before := tracesBefore()
 		c, err := cluster.Start(ctx, cluster.Options{Programs: programs(), Log: GinkgoWriter})
 		Expect(err).NotTo(HaveOccurred())
 		DeferCleanup(c.Stop)
@@ -105,7 +130,7 @@ var _ = Describe("a cluster that has ended", Serial, func() {
 	It("leaves nothing on the machine when the command that runs it is killed", func(ctx SpecContext) {
 		command, err := gexec.Build("github.com/mirrorset/mirrorset/test/cluster/cmd")
 		Expect(err).NotTo(HaveOccurred())
-		before := traces()
+		before := tracesBefore()
 		folder, err := os.MkdirTemp("", "mirrorset-killed-")
 		Expect(err).NotTo(HaveOccurred())
 		DeferCleanup(os.RemoveAll, folder)

@@ -72,6 +72,12 @@ func beFailed(node string, parts ...string) types.GomegaMatcher {
 	return beWaiting(configv1.ReasonCanaryFailed, append([]string{node}, parts...)...)
 }
 
+// beFailedByTypo is for a canary that can have no image of the source by a change with a marker: it finds that out by trying the image that
+// runs there, or by the pulls of another one that fail there, whichever is sooner.
+func (r *rollout) beFailedByTypo(node, marker string) types.GomegaMatcher {
+	return Or(beFailed(node, r.running, r.mirror.host+marker), beFailed(node, r.pulled))
+}
+
 func beWaiting(reason string, parts ...string) types.GomegaMatcher {
 	return HaveValue(And(HaveField("Status", metav1.ConditionFalse), HaveField("Reason", reason), HaveField("Message", And(containAll(parts)...))))
 }
@@ -113,7 +119,7 @@ func listed(names []string) string {
 // canaries ever had it, and that these have it no more.
 func (r *rollout) expectHalted(ctx context.Context, marker string, since time.Time, node string, of ...string) {
 	GinkgoHelper()
-	r.expectSays(ctx, "20-global", beFailed(node, r.running, r.mirror.host+marker))
+	r.expectSays(ctx, "20-global", r.beFailedByTypo(node, marker))
 	reportTime("the set said why after", since)
 	r.expectNowhere(ctx, marker)
 	reportTime("no node had it any more after", since)

@@ -154,12 +154,13 @@ var _ = Describe("a fleet of 51 nodes whose changes go by stages", Ordered, Cont
 
 	It("remembers what it halted after the manager was killed", func(ctx SpecContext) {
 		r.apply(ctx, r.typo("copie"))
-		r.expectSays(ctx, "20-global", beFailed(cluster.NodeName))
+		r.expectSays(ctx, "20-global", r.beFailedByTypo(cluster.NodeName, "/copie"))
+		why := r.applied(ctx, "20-global").Message
 		r.expectNowhere(ctx, "/copie")
 		revision := r.fleet.published(ctx)
 		r.killManager(ctx)
 		Consistently(r.now).WithArguments("/copie").WithTimeout(soak).WithPolling(20 * time.Millisecond).Should(BeEmpty())
-		r.expectSays(ctx, "20-global", beFailed(cluster.NodeName, r.running))
+		r.expectSays(ctx, "20-global", beFailed(cluster.NodeName, why))
 		Expect(r.fleet.published(ctx)).To(Equal(revision))
 		r.apply(ctx, r.good("not-copie"))
 		r.expectEverywhere(ctx, "/not-copie")
