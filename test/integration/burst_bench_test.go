@@ -30,10 +30,10 @@ func BenchmarkBurst(b *testing.B) {
 	must(b, c.Create(b.Context(), first))
 	must(b, n.waitFor("first.local"))
 	var publications atomic.Int32
-	onChange(b, newFloorClient(b, p.Config), configMaps, configMapMeta.Namespace, configMapMeta.Name, func(*unstructured.Unstructured) error {
+	awaitWatches(b, onChange(b, newFloorClient(b, p.Config), configMaps, configMapMeta.Namespace, configMapMeta.Name, func(*unstructured.Unstructured) error {
 		publications.Add(1)
 		return nil
-	})
+	}))
 	for b.Loop() {
 		time.Sleep(apart)
 		publications.Store(0)

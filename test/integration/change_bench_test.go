@@ -39,11 +39,11 @@ func BenchmarkChange(b *testing.B) {
 	must(b, ours.waitFor(mirrorOf(0)))
 	watching := newFloorClient(b, p.Config)
 	f, floor := startFloor(b, c, watching, set), newFollowing(b)
-	onChange(b, watching, configMaps, f.configMap.Namespace, f.configMap.Name, func(cm *unstructured.Unstructured) error {
+	awaitWatches(b, onChange(b, watching, configMaps, f.configMap.Namespace, f.configMap.Name, func(cm *unstructured.Unstructured) error {
 		text, _, err := unstructured.NestedString(cm.Object, "data", payload.Key)
 		must(b, err)
 		return replaceFile(floor.path(dropIn), text)
-	})
+	}))
 	changes := 0
 	for _, way := range []struct {
 		name string

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
@@ -41,19 +42,23 @@ func startFloorFleet(b *testing.B, untyped dynamic.Interface, c client.Client, o
 	nodes := untyped.Resource(resource)
 	secrets := corev1.SchemeGroupVersion.WithResource("secrets")
 	ignore := func(*unstructured.Unstructured) error { return nil }
+	var begun []cache.InformerSynced
 	for i := range agents {
 		node := likeness(b, c, &mirrorsetv1alpha1.MirrorNode{ObjectMeta: metav1.ObjectMeta{Name: nodeNameOf(i)}})
-		onChange(b, untyped, configMaps, controlplane.Namespace, f.configMap.Name, func(cm *unstructured.Unstructured) error {
+		report := func(cm *unstructured.Unstructured) error {
 			return reportLike(b.Context(), nodes, node, cm.GetAnnotations()[payload.RevisionAnnotation])
-		})
-		onChange(b, untyped, configMaps, controlplane.Namespace, grants.AuthoritiesName, ignore)
-		onChange(b, untyped, secrets, controlplane.Namespace, grants.CredentialsName, ignore)
-		onChange(b, untyped, resource, "", node.GetName(), ignore)
+		}
+		begun = append(begun,
+			onChange(b, untyped, configMaps, controlplane.Namespace, f.configMap.Name, report),
+			onChange(b, untyped, configMaps, controlplane.Namespace, grants.AuthoritiesName, ignore),
+			onChange(b, untyped, secrets, controlplane.Namespace, grants.CredentialsName, ignore),
+			onChange(b, untyped, resource, "", node.GetName(), ignore))
 	}
 	set := f.set.DeepCopy() // the other one changes
-	onChange(b, untyped, resource, "", "", countReports(agents, func(revision int64) error {
+	all := onChange(b, untyped, resource, "", "", countReports(agents, func(revision int64) error {
 		return sayApplied(b.Context(), c, set, f.status, revision)
 	}))
+	awaitWatches(b, append(begun, all)...)
 	return f.set
 }
 

@@ -65,7 +65,7 @@ func startFloor(b *testing.B, c client.Client, watching dynamic.Interface, ours 
 	must(b, c.Create(b.Context(), f.configMap))
 	text, old := f.configMap.Data[payload.Key], mirrorIn(b, set)
 	seen := set.GetGeneration()
-	onChange(b, watching, ofFloor(configv1.GroupVersion.WithResource(kinds.Digest.Resource)), "", set.GetName(), func(object *unstructured.Unstructured) error {
+	awaitWatches(b, onChange(b, watching, ofFloor(configv1.GroupVersion.WithResource(kinds.Digest.Resource)), "", set.GetName(), func(object *unstructured.Unstructured) error {
 		if object.GetGeneration() == seen {
 			return nil // of its status
 		}
@@ -73,7 +73,7 @@ func startFloor(b *testing.B, c client.Client, watching dynamic.Interface, ours 
 		f.configMap.Data[payload.Key] = strings.ReplaceAll(text, old, mirrorIn(b, object))
 		f.configMap.Annotations[payload.RevisionAnnotation] = fmt.Sprint(revisionOf(seen))
 		return c.Update(b.Context(), f.configMap)
-	})
+	}))
 	return f
 }
 
@@ -118,8 +118,9 @@ func mirrorIn(b *testing.B, set *unstructured.Unstructured) string {
 	return fmt.Sprint(entries[0].(map[string]any)["mirrors"].([]any)[0])
 }
 
-// onChange has each change of objects handled until the benchmark ends: of the one of a name, or of all where that is empty.
-func onChange(b *testing.B, c dynamic.Interface, resource schema.GroupVersionResource, namespace, name string, handle func(*unstructured.Unstructured) error) {
+// onChange has each change of objects handled until the benchmark ends: of the one of a name, or of all where that is empty. It returns what says
+// that the watch has begun.
+func onChange(b *testing.B, c dynamic.Interface, resource schema.GroupVersionResource, namespace, name string, handle func(*unstructured.Unstructured) error) cache.InformerSynced {
 	b.Helper()
 	one := func(o *metav1.ListOptions) {
 		if name != "" {
@@ -137,8 +138,14 @@ func onChange(b *testing.B, c dynamic.Interface, resource schema.GroupVersionRes
 	var following sync.WaitGroup
 	following.Go(func() { informer.RunWithContext(ctx) })
 	b.Cleanup(func() { stop(); following.Wait() })
-	if !cache.WaitForCacheSync(b.Context().Done(), informer.HasSynced) {
-		b.Fatalf("%s cannot be listed", resource.Resource)
+	return informer.HasSynced
+}
+
+// awaitWatches waits until watches have begun.
+func awaitWatches(b *testing.B, begun ...cache.InformerSynced) {
+	b.Helper()
+	if !cache.WaitForCacheSync(b.Context().Done(), begun...) {
+		b.Fatal("what is to be watched cannot be listed")
 	}
 }
 
