@@ -302,7 +302,7 @@ test-oldest: $(SETUP_ENVTEST) ## Run the same tests on the oldest supported Kube
 test-e2e: ARCHITECTURES := $(shell go env GOARCH)
 test-e2e: node $(PODMAN) debian-containerd image-programs build-installer $(HELM) ## Run the tests on real runtimes, in PROCS processes (root, Debian's podman).
 	go build ./cmd/... ./hack/image ./test/cluster/... # with the machine's network, which the specs have none of when they do
-	$(GINKGO) -tags e2e -v -procs $(PROCS) -timeout 60m -label-filter '!olm' ./test/e2e
+	$(GINKGO) -tags e2e -v -procs $(PROCS) -timeout 60m -label-filter '!olm && !mounted' ./test/e2e
 
 .PHONY: test-olm
 test-olm: ARCHITECTURES := $(shell go env GOARCH)

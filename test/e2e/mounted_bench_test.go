@@ -1,0 +1,82 @@
+// Copyright The Mirrorset Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/mirrorset/mirrorset/internal/payload"
+	"github.com/mirrorset/mirrorset/test/cluster"
+)
+
+// mountedChanges is how many changes are followed. Each takes as long as kubelet takes to come round to the volume, a minute or more.
+const mountedChanges = 3
+
+// mounting is a Pod that mounts the ConfigMap, as nodes would have it without agents.
+const mounting = `apiVersion: v1
+kind: Pod
+metadata: {name: mounting, namespace: mirrorset-system}
+spec:
+  containers:
+  - {name: main, image: %s, volumeMounts: [{name: rules, mountPath: /rules}]}
+  volumes: [{name: rules, configMap: {name: %s}}]
+`
+
+var _ = Describe("a ConfigMap that a Pod mounts", Label("mounted"), Serial, func() {
+	It("has a change later than the agent's file", func(ctx SpecContext) {
+		m := mirrorset(ctx)
+		apply := func(manifest string) {
+			cmd := m.Kubectl(ctx, "apply", "--server-side", "-f", "-")
+			cmd.Stdin = strings.NewReader(manifest)
+			run(cmd)
+		}
+		apply(set("mounted", "registry.example.com", "mirror.example.com/0"))
+		m.kubectl(ctx, "wait", "--for=condition=Applied", kubectlTimeout, "idms/mounted")
+		apply(fmt.Sprintf(mounting, cluster.PauseImage, payload.ConfigMapName))
+		m.kubectl(ctx, "-n", "mirrorset-system", "wait", "--for=condition=Ready", kubectlTimeout, "pod/mounting")
+		uid := m.kubectl(ctx, "-n", "mirrorset-system", "get", "pod", "mounting", "-o", "jsonpath={.metadata.uid}")
+		ways := map[string]string{
+			"mirrorset": m.Path(dropIn),
+			"volume":    m.Path(filepath.Join("/var/lib/kubelet/pods", uid, "volumes/kubernetes.io~configmap/rules", payload.Key)),
+		}
+		took := map[string][]float64{}
+		for i := range mountedChanges {
+			mirror := fmt.Sprint("mirror.example.com/", i+1)
+			began := time.Now()
+			apply(set("mounted", "registry.example.com", mirror))
+			for _, way := range []string{"mirrorset", "volume"} { // the later one last
+				Expect(awaitText(ctx, ways[way], mirror)).To(Succeed(), way)
+				took[way] = append(took[way], float64(time.Since(began).Microseconds())/1000)
+			}
+		}
+		for way, times := range took {
+			fmt.Printf("\nBenchmarkMounted/way=%s %d %.1f p50-ms\n", way, mountedChanges, rank(times, 0.5))
+		}
+	}, SpecTimeout(15*time.Minute))
+})
+
+// awaitText waits until a file has a text.
+func awaitText(ctx context.Context, file, text string) error {
+	for {
+		content, err := os.ReadFile(file)
+		if err == nil && strings.Contains(string(content), text) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%s: %w, read %v", file, ctx.Err(), err)
+		case <-time.After(time.Millisecond):
+		}
+	}
+}
