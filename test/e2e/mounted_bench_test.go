@@ -7,6 +7,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -75,7 +76,7 @@ func awaitText(ctx context.Context, file, text string) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%s: %w, read %v", file, ctx.Err(), err)
+			return fmt.Errorf("%s: %w", file, errors.Join(ctx.Err(), err))
 		case <-time.After(time.Millisecond):
 		}
 	}
