@@ -5,6 +5,7 @@ package integration_test
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 	"github.com/mirrorset/mirrorset/internal/controller"
 	"github.com/mirrorset/mirrorset/internal/kinds"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
@@ -95,27 +97,33 @@ var _ = Describe("The manager", func() {
 			}
 			return count
 		}
-		var before map[string]int
-		Eventually(func(g Gomega) { // what happened before comes to rest
-			before = asked()
-			time.Sleep(500 * time.Millisecond)
-			g.Expect(asked()).To(Equal(before))
-		}).Should(Succeed())
-		change(ctx, s, entry("quay.io", "m2.local"))
-		n.wantRules(s)
-		since := func() map[string]int {
-			count := asked()
-			maps.DeleteFunc(count, func(what string, times int) bool { return times == before[what] })
-			for what := range count {
-				count[what] -= before[what]
-			}
-			return count
+		atRest := func() (all map[string]int) {
+			GinkgoHelper()
+			Eventually(func(g Gomega) {
+				all = asked()
+				time.Sleep(time.Second)
+				g.Expect(asked()).To(Equal(all))
+			}).Should(Succeed())
+			return all
 		}
-		want := Equal(map[string]int{
+		want := map[string]int{
 			"list imagedigestmirrorsets": 1, "list imagetagmirrorsets": 1, "get customresourcedefinitions": 2, "get configmaps": 1, "patch configmaps": 1,
-		})
-		Eventually(since).Should(want)
-		Consistently(since, "1s").Should(want)
+		}
+		var since map[string]int
+		for i := range 5 { // something else may happen to a CRD beside a change, but not beside each
+			before := atRest()
+			change(ctx, s, entry("quay.io", configv1.ImageMirror(fmt.Sprintf("m%d.local", i+2))))
+			n.wantRules(s)
+			since = atRest()
+			maps.DeleteFunc(since, func(what string, times int) bool { return times == before[what] })
+			for what := range since {
+				since[what] -= before[what]
+			}
+			if maps.Equal(since, want) {
+				return
+			}
+		}
+		Expect(since).To(Equal(want))
 	})
 
 	It("waits for a CRD that is away when it starts", func(ctx SpecContext) {
