@@ -118,7 +118,7 @@ func placesOf(t *sysregistriesv2.Registry, mode mirrors.Mode) (places []string) 
 	if isMoved(t) && !slices.Contains(places, t.Location) {
 		places = append(places, t.Location)
 	}
-	for len(places) > 0 && places[len(places)-1] == t.Prefix {
+	for !isMoved(t) && len(places) > 0 && places[len(places)-1] == t.Prefix { // it is asked last in any case
 		places = places[:len(places)-1]
 	}
 	return places

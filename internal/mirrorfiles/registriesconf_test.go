@@ -238,3 +238,15 @@ func TestATableWithANamespaceProxyIsLeftOut(t *testing.T) {
 		says(t, content.Lost, `source "gcr.io" is left out`, `"m.example" is asked with namespace-proxy = "gcr.io"`)
 	}
 }
+
+// Its mirror stands for the source, which no set can have asked and blocked.
+func TestATableThatMovesASourceAndAsksItTooIsLeftOut(t *testing.T) {
+	content := mirrorfiles.Tables(newConsumer(t).load(t, "[[registry]]\nprefix = \"src.com\"\nlocation = \"new.com\"\n[[registry.mirror]]\nlocation = \"new.com\"\n[[registry.mirror]]\nlocation = \"src.com\"\n"))
+	lost, err := settle.Files([]*mirrorfiles.Content{content}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(lost) != 1 || !strings.HasPrefix(lost[0].Text, `source "src.com" is left out`) || len(content.Entries) > 0 {
+		t.Errorf("lost %+v, entries %v", lost, content.Entries)
+	}
+}
