@@ -11,8 +11,8 @@ import (
 )
 
 // Stamp is what the system says of a file or a folder without reading it. One that has the stamp from before is the one from before: to write its
-// content, to change its mode or the names in it, or to put another one in its place, changes the stamp. Only who has the file mapped into memory can
-// write there again, for as long as the kernel has not written the last of it to the disk, and leave the stamp as it is.
+// content, to change its mode or the names in it, or to put another one in its place, changes the stamp. One change leaves
+// it as it is: a process that has mapped the file into memory writes to a page anew before the kernel has written that page to the disk.
 type Stamp struct {
 	device, number uint64
 	mode           fs.FileMode

@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
-	"strings"
 	"syscall"
 	"time"
 
@@ -214,13 +213,6 @@ func (f *fleet) remove(ctx context.Context, name string) {
 	delete(f.agents, name)
 	f.kubectl(ctx, "delete", "node", name)
 	f.kubectl(ctx, "wait", "--for=delete", kubectlTimeout, "mirrornode/"+name)
-}
-
-func (f *fleet) apply(ctx context.Context, manifests ...string) {
-	GinkgoHelper()
-	cmd := f.Kubectl(ctx, "apply", "--server-side", "-f", "-")
-	cmd.Stdin = strings.NewReader(strings.Join(manifests, "---\n"))
-	run(cmd)
 }
 
 // deleteSets is for the end of a spec.

@@ -149,6 +149,13 @@ func (m *operator) kubectl(ctx context.Context, args ...string) string {
 }
 
 // shell returns a command line as people type it, with kubectl and its plugin where they look for them.
+func (m *operator) apply(ctx context.Context, manifests ...string) {
+	GinkgoHelper()
+	cmd := m.Kubectl(ctx, "apply", "--server-side", "-f", "-")
+	cmd.Stdin = strings.NewReader(strings.Join(manifests, "---\n"))
+	run(cmd)
+}
+
 func (m *operator) shell(ctx context.Context, line string) *exec.Cmd {
 	cmd := m.Kubectl(ctx)
 	environment := append(cmd.Env, fmt.Sprintf("PATH=%s:%s:%s", filepath.Dir(cmd.Path), filepath.Dir(kubectlMirrors), os.Getenv("PATH")))

@@ -83,7 +83,7 @@ func (p *plain) readValues(v *structuralschema.ValueValidation) bool {
 	p.required = v.Required
 	for _, one := range v.Enum {
 		text, ok := one.Object.(string)
-		if !ok {
+		if !ok || p.kind != "string" {
 			return false
 		}
 		p.enum = append(p.enum, text)
