@@ -204,7 +204,7 @@ deploy: build-installer ## Install all of Mirrorset, with the image IMG, into th
 	$(KUBECTL) apply --server-side -f dist/install.yaml
 
 .PHONY: undeploy
-undeploy: build-installer ## Delete all of Mirrorset but the CRDs with the sets. Agents clean their nodes first; see docs/uninstall.md.
+undeploy: build-installer ## Delete all of Mirrorset but the CRDs with the sets. Agents clean their nodes first; see docs/how-to/uninstall.md.
 	$(KUBECTL) delete --ignore-not-found -f dist/install.yaml
 
 ##@ Release
@@ -284,7 +284,7 @@ test-modules: $(TEST_PROGRAMS)
 	cd test/olm && go test -count 1 ./... # and upstream's validators and scorecard the OLM bundle, and opm the catalog
 	cd test/openshift && go test ./... # and OpenShift's merge ours
 	cd test/gitops && go test -count 1 ./... # and kstatus and Argo CD's check the status of sets
-	cd test/bench/harness && go test -count 1 ./... # and what is written into docs/performance.md
+	cd test/bench/harness && go test -count 1 ./... # and what is written into docs/explanation/performance.md
 
 # Each process has a control plane to itself.
 .PHONY: test-integration
@@ -343,14 +343,14 @@ fuzz: ## Run each fuzz target FUZZ_RUNS times.
 	  go test -run '^$$' -fuzz "^$${func#func }\$$" -fuzztime $(FUZZ_RUNS)x -fuzzminimizetime 10x ./$$(dirname $$file) || exit 1; \
 	done
 
-# Rows of the table in docs/performance.md (all of them where none are named), how often each is measured, and the size of the layer that is
+# Rows of the table in docs/explanation/performance.md (all of them where none are named), how often each is measured, and the size of the layer that is
 # streamed, as Kubernetes writes quantities.
 ROWS ?=
 RUNS ?= 5
 LAYER ?= 1Gi
 
 .PHONY: bench
-bench: ## Measure ROWS of the table of docs/performance.md RUNS times, as "text lookup"; all rows unless they are given, of which some want root.
+bench: ## Measure ROWS of the table of docs/explanation/performance.md RUNS times, as "text lookup"; all rows unless they are given, of which some want root.
 	@cd test/bench/harness && go build -o $(BIN)/harness .
 	@exec $(BIN)/harness run -rows "$(ROWS)" -runs $(RUNS) -layer $(LAYER) -out $(BIN)/bench # in the place of the shell, so that it gets make's signals
 

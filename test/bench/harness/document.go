@@ -21,7 +21,7 @@ const (
 
 // report writes what rows came to into the document, and the plots beside it.
 func report(from, docs string, console io.Writer) error {
-	path := filepath.Join(docs, "performance.md")
+	path := filepath.Join(docs, "explanation", "performance.md")
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return err
