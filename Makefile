@@ -13,6 +13,9 @@ GOLANGCI_LINT  := $(BIN)/golangci-lint
 KUSTOMIZE      := $(BIN)/kustomize
 SETUP_ENVTEST  := $(BIN)/setup-envtest
 
+# Vale, from the version that hack/vale/go.mod pins: a module of its own, so that it does not change what the tools above are built from.
+VALE := $(BIN)/vale
+
 # Helm is built from the version that test/helm/go.mod pins, by which the chart is tested.
 HELM := $(BIN)/helm
 
@@ -264,7 +267,7 @@ offer: ## Have CatalogSources that follow the catalog's latest image see CATALOG
 PROCS ?= 4
 GINKGO := go run github.com/onsi/ginkgo/v2/ginkgo
 
-TEST_PROGRAMS := build control-plane $(HELM) $(KUSTOMIZE) $(addprefix $(BIN)/olm/,opm scorecard-test)
+TEST_PROGRAMS := build control-plane $(VALE) $(HELM) $(KUSTOMIZE) $(addprefix $(BIN)/olm/,opm scorecard-test)
 
 .PHONY: test
 test: $(TEST_PROGRAMS) ## Run all tests that need no root, on a real kube-apiserver where they need one.
@@ -384,7 +387,7 @@ lint: $(GOLANGCI_LINT) $(ACTIONLINT) ## Run the linters, which hold the import w
 
 .PHONY: verify
 verify: bundle ## Regenerate and tidy everything, then want a clean tree.
-	for dir in . hack/tools test/cluster/kubernetes test/cluster/podman test/cluster/runtime test/prometheus test/helm test/olm test/openshift test/gitops test/bench/harness; do (cd $$dir && go mod tidy); done
+	for dir in . hack/tools hack/vale test/cluster/kubernetes test/cluster/podman test/cluster/runtime test/prometheus test/helm test/olm test/openshift test/gitops test/bench/harness; do (cd $$dir && go mod tidy); done
 	gofmt -l api cmd config hack internal test | (! grep .)
 	@if [ -n "$$(git status --porcelain)" ]; then \
 	  git status --short; git --no-pager diff; \
@@ -398,6 +401,9 @@ $(ACTIONLINT): hack/tools/go.mod hack/tools/go.sum
 
 $(SETUP_ENVTEST): hack/tools/go.mod hack/tools/go.sum
 	cd hack/tools && go build -o $@ sigs.k8s.io/controller-runtime/tools/setup-envtest
+
+$(VALE): hack/vale/go.mod hack/vale/go.sum
+	cd hack/vale && go build -trimpath -ldflags "-s -w" -o $@ github.com/vale-cli/vale/v3/cmd/vale
 
 $(CONTROLLER_GEN): hack/tools/go.mod hack/tools/go.sum
 	cd hack/tools && go build -o $@ sigs.k8s.io/controller-tools/cmd/controller-gen
