@@ -64,11 +64,10 @@ func blocks(t *testing.T, language string) map[string][]string {
 func TestCommandsPrintWhatTheDocumentsSay(t *testing.T) {
 	for document, texts := range blocks(t, "console") {
 		for _, text := range texts {
-			for _, example := range strings.Split("\n"+text, "\n$ ")[1:] {
-				command, want, _ := strings.Cut(example, "\n")
+			for _, example := range strings.Split("\n"+strings.TrimSuffix(text, "\n"), "\n$ ")[1:] {
+				command, want, _ := strings.Cut(example+"\n", "\n")
 				t.Run(document+": "+command, func(t *testing.T) {
-					got, want := run(t, command), strings.TrimSuffix(want, "\n")
-					if got != want && *update {
+					if got := run(t, command); got != want && *update {
 						replace(t, document, command+"\n"+want, command+"\n"+got)
 					} else if got != want {
 						t.Errorf("the document says:\n%s\n\nand it prints:\n%s", want, got)
@@ -92,7 +91,7 @@ func replace(t *testing.T, document, old, printed string) {
 	}
 }
 
-// run returns what a command prints, to standard output and standard error, without the last line's end.
+// run returns what a command prints, to standard output and standard error, with an end of the last line.
 func run(t *testing.T, command string) string {
 	t.Helper()
 	bin, err := filepath.Abs(root + "/bin")
@@ -106,7 +105,10 @@ func run(t *testing.T, command string) string {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	return strings.TrimSuffix(string(out), "\n")
+	if text := string(out); text == "" || strings.HasSuffix(text, "\n") {
+		return text
+	}
+	return string(out) + "\n"
 }
 
 func TestOtherCommandsAreRunByCI(t *testing.T) {
