@@ -48,7 +48,7 @@ func TestTextsAreReportedWhereTheyStand(t *testing.T) {
 		"internal/p.go":  program,
 		"test/demo/p.go": "package p\n\n// It starts anew.\n",
 		"Makefile":       "a: ## Build anew.\n\tb # c\n\n# One line\n# is built anew.\n",
-		"config/a.yaml": "# It is anew.\na: 1 # It goes on.\nb: \"x # anew\"\nsummary: It is read anew.\n---\ndescription: |\n" +
+		"config/a.yaml": "# It is anew.\na: 1 # It goes on.\nb: \"x # anew\"\n# It is at\nc: \"x\" # once, till now.\nsummary: It is read anew.\n---\ndescription: |\n" +
 			"  First.\n\n  It is written at once.\nother: it is written at once\n",
 		"charts/m/dashboard.json":         "{\n  \"title\": \"Read anew\",\n  \"other\": \"read anew\"\n}\n",
 		"charts/m/templates/a.yaml":       "{{- if .Values.x }}\n# It is made anew.\n{{- end }}\n",
@@ -66,10 +66,11 @@ README.md:4: anew
 charts/m/dashboard.json:2: anew
 charts/m/templates/NOTES.txt:1: anew
 charts/m/templates/a.yaml:2: anew
+config/a.yaml:11: at once
 config/a.yaml:1: anew
 config/a.yaml:2: goes on
-config/a.yaml:4: anew
-config/a.yaml:9: at once
+config/a.yaml:5: till
+config/a.yaml:6: anew
 internal/p.go:10: at once
 internal/p.go:14: anew
 internal/p.go:16: till
@@ -100,7 +101,7 @@ test/demo/p.go:3: anew
 func TestAConfigurationThatValeRefusesIsAnError(t *testing.T) {
 	root := t.TempDir()
 	put(t, root, map[string]string{".vale.ini": "StylesPath = gone\n\n[*.md]\nBasedOnStyles = Gone\n", "README.md": "Text.\n"})
-	if _, err := lint(root, vale, &strings.Builder{}); err == nil {
-		t.Error("got no error")
+	if _, err := lint(root, vale, &strings.Builder{}); err == nil || !strings.Contains(err.Error(), "exit status 2") {
+		t.Errorf("got %v", err)
 	}
 }
