@@ -87,6 +87,9 @@ func replace(t *testing.T, document, old, printed string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if strings.HasSuffix(old, "\n") { // a document without any output so far
+		printed += "\n"
+	}
 	if err := os.WriteFile(path, []byte(strings.Replace(string(text), "$ "+old, "$ "+printed, 1)), 0o644); err != nil {
 		t.Fatal(err)
 	}
