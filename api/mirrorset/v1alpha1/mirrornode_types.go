@@ -134,7 +134,8 @@ type MirrorFault struct {
 	// +kubebuilder:validation:MaxLength=512
 	Mirror string `json:"mirror,omitempty"`
 
-	// state is the kind of fault.
+	// state is the kind of fault: Silent (no answer in time), Refuses (401 or 403), or Fails (no connection, 429, 5xx
+	// or wrong content).
 	// +required
 	State MirrorFaultState `json:"state,omitempty"`
 
@@ -205,7 +206,8 @@ type Trial struct {
 	// +kubebuilder:validation:Minimum=1
 	Revision int64 `json:"revision,omitempty"`
 
-	// state is the progress of the trial. A trial that has passed can fail later because of failed pulls.
+	// state is the progress of the trial: Running, Passed or Failed. A trial that has passed can fail later because of
+	// failed pulls.
 	// +required
 	State TrialState `json:"state,omitempty"`
 

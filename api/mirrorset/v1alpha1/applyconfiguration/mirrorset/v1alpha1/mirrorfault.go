@@ -18,7 +18,8 @@ type MirrorFaultApplyConfiguration struct {
 	// mirror is the mirror as the rules in force name it, with up to 512 characters. Example:
 	// registry.site.example:5000/monitoring.
 	Mirror *string `json:"mirror,omitempty"`
-	// state is the kind of fault.
+	// state is the kind of fault: Silent (no answer in time), Refuses (401 or 403), or Fails (no connection, 429, 5xx
+	// or wrong content).
 	State *mirrorsetv1alpha1.MirrorFaultState `json:"state,omitempty"`
 	// since is the time at which the fault began, such as 2026-11-29T18:00:00Z.
 	Since *v1.Time `json:"since,omitempty"`

@@ -16,7 +16,8 @@ import (
 type TrialApplyConfiguration struct {
 	// revision is the number of the rules that the change led to, such as 1795573438818.
 	Revision *int64 `json:"revision,omitempty"`
-	// state is the progress of the trial. A trial that has passed can fail later because of failed pulls.
+	// state is the progress of the trial: Running, Passed or Failed. A trial that has passed can fail later because of
+	// failed pulls.
 	State *mirrorsetv1alpha1.TrialState `json:"state,omitempty"`
 	// images is the number of images of running containers that the node requested, because the change affects where
 	// they are pulled from. Example: 12.
