@@ -9,6 +9,7 @@ BIN := $(CURDIR)/bin
 # Tools are built from the versions that hack/tools/go.mod pins.
 ACTIONLINT     := $(BIN)/actionlint
 CONTROLLER_GEN := $(BIN)/controller-gen
+CRD_REF_DOCS   := $(BIN)/crd-ref-docs
 GOLANGCI_LINT  := $(BIN)/golangci-lint
 KUSTOMIZE      := $(BIN)/kustomize
 SETUP_ENVTEST  := $(BIN)/setup-envtest
@@ -94,7 +95,7 @@ image: image-programs ## Write the image IMG as the OCI archive dist/mirrorset.t
 	  -architectures $(subst $(space),$(comma),$(ARCHITECTURES)) -out dist/mirrorset.tar
 
 .PHONY: generate
-generate: $(BIN)/generated ## Generate deep copies, apply configurations, CRDs and roles from the code, and the chart's objects from config/.
+generate: $(BIN)/generated $(BIN)/reference ## Generate code, CRDs, roles, the chart's objects and the reference pages in docs/.
 
 # The generated files are among what they come from: one that was changed by hand is written anew. Where nothing was changed, nothing is
 # written, so that other programs can read meanwhile.
@@ -103,6 +104,17 @@ $(BIN)/generated: $(shell find api config charts/mirrorset internal/controller h
 	  crd paths=./api/... output:crd:dir=config/crd/bases
 	$(CONTROLLER_GEN) rbac:roleName=manager paths=./internal/controller/... output:rbac:dir=config/rbac
 	for part in default prometheus grafana; do $(KUSTOMIZE) build config/$$part > charts/mirrorset/files/$$part.yaml; done
+	@touch $@
+
+# The reference pages come from the types of the API, the commands of the plugin, and the help texts of the manager and the agent. Manifests
+# and packages do not need them.
+REFERENCE_DOCS := $(addprefix docs/reference/,api.md flags.md kubectl-mirrors.md)
+
+$(BIN)/reference: $(shell find api cmd internal/plugin internal/agent hack/reference -type f -not -name '*_test.go' -not -path '*/testdata/*') \
+  $(wildcard $(REFERENCE_DOCS)) go.mod Makefile $(CRD_REF_DOCS)
+	$(CRD_REF_DOCS) --log-level ERROR --source-path api --config hack/reference/api/config.yaml --templates-dir hack/reference/api \
+	  --renderer markdown --output-path docs/reference/api.md
+	go run ./hack/reference
 	@touch $@
 
 .PHONY: control-plane
@@ -140,7 +152,7 @@ IMG_PARTS = "$${IMG%$(IMG_MARK)*}" "$${IMG\#\#*$(IMG_MARK)}"
 COMPONENTS ?=
 
 .PHONY: build-installer
-build-installer: generate $(KUSTOMIZE) ## Write all manifests, with the image IMG (NAME:TAG or NAME@DIGEST) and COMPONENTS, as dist/install.yaml.
+build-installer: $(BIN)/generated $(KUSTOMIZE) ## Write all manifests, with the image IMG (NAME:TAG or NAME@DIGEST) and COMPONENTS, as dist/install.yaml.
 	mkdir -p dist/installer
 	printf 'resources: [../../config/default]\ncomponents: [$(subst $(space),$(comma),$(COMPONENTS:%=../../config/%))]\n$(IMG_LINE)\n' $(IMG_PARTS) > dist/installer/kustomization.yaml
 	$(KUSTOMIZE) build dist/installer > dist/installer/all.yaml && mv dist/installer/all.yaml dist/install.yaml
@@ -151,13 +163,13 @@ CHART := charts/mirrorset
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct)
 
 .PHONY: chart
-chart: generate $(HELM) ## Write the Helm chart for VERSION as dist/mirrorset-VERSION.tgz.
+chart: $(BIN)/generated $(HELM) ## Write the Helm chart for VERSION as dist/mirrorset-VERSION.tgz.
 	rm -rf dist/chart && mkdir -p dist/chart && cp -r $(CHART) dist/chart/
 	find dist/chart -exec touch -d @$(SOURCE_DATE_EPOCH) {} +
 	$(HELM) package dist/chart/mirrorset --version $(VERSION:v%=%) --app-version $(VERSION) --destination dist
 
 .PHONY: helm-template
-helm-template: generate $(HELM) ## Write what the chart installs, with the image IMG, as dist/chart.yaml.
+helm-template: $(BIN)/generated $(HELM) ## Write what the chart installs, with the image IMG, as dist/chart.yaml.
 	mkdir -p dist
 	$(HELM) template mirrorset $(CHART) --namespace mirrorset-system \
 	  --set-string image.repository="$${IMG%$(IMG_MARK)*}",image.$(if $(IMG_BY_DIGEST),digest,tag)="$${IMG##*$(IMG_MARK)}" > dist/all.yaml && mv dist/all.yaml dist/chart.yaml
@@ -177,11 +189,11 @@ $(KUSTOMIZE) build dist/bundle | go run ./hack/bundle -version "$(VERSION)" -ima
 endef
 
 .PHONY: bundle
-bundle: generate $(KUSTOMIZE) ## Write the OLM bundle of VERSION, with the image IMG, and add it to CHANNELS of the catalog.
+bundle: $(BIN)/generated $(KUSTOMIZE) ## Write the OLM bundle of VERSION, with the image IMG, and add it to CHANNELS of the catalog.
 	$(call write-bundle,$(BUNDLE_IMG),.)
 
 .PHONY: bundle-images
-bundle-images: generate $(KUSTOMIZE) ## Write the same as OCI archives into dist/, with the bundle's image by digest in the catalog's, and nothing into the checkout.
+bundle-images: $(BIN)/generated $(KUSTOMIZE) ## Write the same as OCI archives into dist/, with the bundle's image by digest in the catalog's, and nothing into the checkout.
 	$(call write-bundle,$(BUNDLE_IMG),dist/olm)
 	go run ./hack/image -of bundle -root dist/olm -name $(BUNDLE_IMG) -out dist/mirrorset-bundle.tar
 	$(call write-bundle,$${BUNDLE_IMG%:*}@$$(cat dist/mirrorset-bundle.digest),dist/olm)
@@ -194,7 +206,7 @@ OPERATORHUB_CATALOGS ?= latest
 OPERATORHUB_FIRST ?=
 
 .PHONY: operatorhub
-operatorhub: generate $(KUSTOMIZE) ## Write to dist/operatorhub what a pull request to a repository of community operators adds for VERSION, with the image IMG.
+operatorhub: $(BIN)/generated $(KUSTOMIZE) ## Write to dist/operatorhub what a pull request to a repository of community operators adds for VERSION, with the image IMG.
 	rm -rf dist/operatorhub
 	$(call write-bundle,$(BUNDLE_IMG),dist/operatorhub,-operatorhub -catalogs "$(OPERATORHUB_CATALOGS)" $(if $(OPERATORHUB_FIRST),-first))
 
@@ -395,7 +407,7 @@ lint: $(GOLANGCI_LINT) $(ACTIONLINT) ## Run the linters, which hold the import w
 	$(ACTIONLINT) -shellcheck= -pyflakes= .github/workflows/*
 
 .PHONY: verify
-verify: bundle ## Regenerate and tidy everything, then want a clean tree.
+verify: generate bundle ## Regenerate and tidy everything, then want a clean tree.
 	for dir in . hack/tools hack/vale test/cluster/kubernetes test/cluster/podman test/cluster/runtime test/prometheus test/helm test/olm test/openshift test/gitops test/bench/harness; do (cd $$dir && go mod tidy); done
 	gofmt -l api cmd config hack internal test | (! grep .)
 	@if [ -n "$$(git status --porcelain)" ]; then \
@@ -416,6 +428,9 @@ $(VALE): hack/vale/go.mod hack/vale/go.sum
 
 $(CONTROLLER_GEN): hack/tools/go.mod hack/tools/go.sum
 	cd hack/tools && go build -o $@ sigs.k8s.io/controller-tools/cmd/controller-gen
+
+$(CRD_REF_DOCS): hack/tools/go.mod hack/tools/go.sum
+	cd hack/tools && go build -o $@ github.com/elastic/crd-ref-docs
 
 $(KUSTOMIZE): hack/tools/go.mod hack/tools/go.sum
 	cd hack/tools && go build -o $@ sigs.k8s.io/kustomize/kustomize/v5
