@@ -26,17 +26,28 @@ OLM := $(addprefix $(BIN)/olm/,$(notdir $(OLM_PACKAGES)))
 DEBIAN_CONTAINERD := $(BIN)/debian/usr/bin/containerd
 BUSYBOX := $(BIN)/debian/bin/busybox
 
-# etcd, kube-apiserver and kubectl: those in KUBEBUILDER_ASSETS where it is set, and else built from the modules that
-# test/cluster/kubernetes/go.mod pins.
-CONTROL_PLANE := $(if $(KUBEBUILDER_ASSETS),,$(addprefix $(BIN)/k8s/,etcd kube-apiserver kubectl))
-export KUBEBUILDER_ASSETS ?= $(BIN)/k8s
+# etcd, kube-apiserver and kubectl for the demo and the tests come from one of these folders:
+#   1. KUBEBUILDER_ASSETS, where the caller sets it;
+#   2. bin/k8s, where they are built already, or where BUILD=1 asks for a build;
+#   3. bin/prebuilt/VERSION, to which setup-envtest downloads them and verifies their checksum;
+#   4. bin/k8s, where no download is possible.
+# bin/control-plane is a link to that folder. The version is the one that test/cluster/kubernetes/go.mod pins.
+K8S_VERSION = $(shell awk '$$1 == "k8s.io/kubernetes" { print $$2 }' test/cluster/kubernetes/go.mod)
+BUILT := $(addprefix $(BIN)/k8s/,etcd kube-apiserver kubectl)
+PREBUILT = $(BIN)/prebuilt/$(K8S_VERSION)
+CHOSEN := $(BIN)/control-plane
+GIVEN := $(filter-out $(CHOSEN),$(KUBEBUILDER_ASSETS))
+export KUBEBUILDER_ASSETS ?= $(CHOSEN)
+BUILD ?=
+# The URL of setup-envtest's index, for networks that have a mirror of it.
+ENVTEST_INDEX ?=
 
 # What a node needs beside them, from the modules that test/cluster/kubernetes/go.mod and test/cluster/runtime/go.mod pin.
 RUNTIME_PACKAGES := $(addprefix github.com/containerd/containerd/v2/cmd/,containerd containerd-shim-runc-v2 ctr) \
   github.com/opencontainers/runc \
   $(addprefix github.com/containernetworking/plugins/plugins/,main/ptp main/loopback ipam/host-local)
 RUNTIME := $(addprefix $(BIN)/k8s/,$(notdir $(RUNTIME_PACKAGES)))
-NODE := $(CONTROL_PLANE) $(addprefix $(BIN)/k8s/,kube-controller-manager kube-scheduler kubelet) $(RUNTIME)
+NODE := $(if $(GIVEN),,$(BUILT)) $(addprefix $(BIN)/k8s/,kube-controller-manager kube-scheduler kubelet) $(RUNTIME)
 
 # Podman, from the module that test/cluster/podman/go.mod pins; Debian's is the oldest that the tests hold it against.
 PODMAN := $(BIN)/k8s/podman
@@ -103,7 +114,19 @@ $(BIN)/generated: $(shell find api config charts/mirrorset internal/controller h
 	@touch $@
 
 .PHONY: control-plane
-control-plane: $(CONTROL_PLANE) ## Build etcd, kube-apiserver and kubectl (minutes the first time).
+control-plane: ## Download etcd, kube-apiserver and kubectl, or build them (BUILD=1 always does).
+
+ifeq ($(GIVEN),)
+ifneq ($(filter 1,$(BUILD))$(if $(filter-out $(wildcard $(BUILT)),$(BUILT)),,built),)
+control-plane: $(BUILT)
+	@ln -sfn k8s $(CHOSEN)
+else
+control-plane: $(SETUP_ENVTEST)
+	@test/controlplane/prebuilt $(SETUP_ENVTEST) $(PREBUILT)
+	@[ -d $(PREBUILT) ] || $(MAKE) --no-print-directory $(BUILT)
+	@if [ -d $(PREBUILT) ]; then ln -sfn prebuilt/$(K8S_VERSION) $(CHOSEN); else ln -sfn k8s $(CHOSEN); fi
+endif
+endif
 
 .PHONY: node
 node: $(NODE) ## Build all programs of a real Kubernetes node (minutes the first time).
@@ -296,7 +319,7 @@ OLDEST_KUBERNETES := 1.30.x
 
 .PHONY: test-oldest
 test-oldest: $(SETUP_ENVTEST) ## Run the same tests on the oldest supported Kubernetes, whose API server is downloaded.
-	assets=$$($(SETUP_ENVTEST) use $(OLDEST_KUBERNETES) --bin-dir $(BIN)/envtest -p path) && $(MAKE) test KUBEBUILDER_ASSETS=$$assets
+	assets=$$($(SETUP_ENVTEST) use $(OLDEST_KUBERNETES) $(if $(ENVTEST_INDEX),--index $(ENVTEST_INDEX)) --bin-dir $(BIN)/envtest -p path) && $(MAKE) test KUBEBUILDER_ASSETS=$$assets
 
 .PHONY: test-e2e
 test-e2e: ARCHITECTURES := $(shell go env GOARCH)
@@ -418,7 +441,6 @@ $(GOLANGCI_LINT): hack/tools/go.mod hack/tools/go.sum
 
 # Shows how far a long build has come.
 PROGRESS := awk 'NR % 250 == 0 { printf "  %d packages\n", NR; fflush() }'
-K8S_VERSION = $(shell cd test/cluster/kubernetes && go list -m -f '{{.Version}}' k8s.io/kubernetes)
 
 # Builds one program of a cluster out of the module that pins it.
 define build-program
