@@ -303,7 +303,7 @@ offer: ## Make CATALOG_IMG the catalog's latest image, so that OLM offers the re
 PROCS ?= 4
 GINKGO := go run github.com/onsi/ginkgo/v2/ginkgo
 
-TEST_PROGRAMS := build control-plane $(HELM) $(KUSTOMIZE) $(addprefix $(BIN)/olm/,opm scorecard-test)
+TEST_PROGRAMS := build control-plane $(SETUP_ENVTEST) $(HELM) $(KUSTOMIZE) $(addprefix $(BIN)/olm/,opm scorecard-test)
 
 .PHONY: test
 test: $(TEST_PROGRAMS) ## Run all tests that need no root, on a real API server where they need one.

@@ -111,11 +111,11 @@ func newCheckout(t *testing.T) checkout {
 
 func (c checkout) command(t *testing.T, index string, args ...string) *exec.Cmd {
 	t.Helper()
-	path, err := filepath.Abs(root)
+	tool, err := filepath.Abs(root + "/bin/setup-envtest")
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), "make", append([]string{"--no-print-directory", "control-plane", "BIN=" + c.bin, "SETUP_ENVTEST=" + path + "/bin/setup-envtest",
+	cmd := exec.CommandContext(t.Context(), "make", append([]string{"--no-print-directory", "control-plane", "BIN=" + c.bin, "-o", tool, "SETUP_ENVTEST=" + tool,
 		"ENVTEST_INDEX=" + index, "build-program=@mkdir -p $(@D) && printf 'built %s' $* > $@"}, args...)...)
 	cmd.Dir = root
 	cmd.Env = append(slices.DeleteFunc(os.Environ(), func(v string) bool { // those of a make that runs the tests
@@ -162,7 +162,7 @@ func (c checkout) downloads(t *testing.T) (names []string) {
 func TestAPrebuiltControlPlaneIsDownloadedOnce(t *testing.T) {
 	t.Parallel()
 	version, minor := pinned(t)
-	m, c := newMirror(t, "", nil, minor+".0", version, "v1.2.3"), newCheckout(t)
+	m, c := newMirror(t, "", nil, minor+".0", version, minor+".99", "v1.2.3"), newCheckout(t)
 	out, err := c.make(t, m.URL+"/index.yaml")
 	if want := "Downloading Kubernetes " + version + ": etcd, kube-apiserver and kubectl (once)\n"; err != nil || out != want {
 		t.Errorf("make prints %q, %v; want %q", out, err, want)
