@@ -90,8 +90,8 @@ func TestAKeptDemoIsACluster(t *testing.T) {
 }
 
 func TestOnlyTheFirstOfManyObjectsIsShown(t *testing.T) {
-	const text = "a serverside-applied\nb serverside-applied\nc serverside-applied\nDelete x\nKept\nDelete y\nDelete z\nDeleted y\n"
-	const want = "a serverside-applied\n... and 2 more\nDelete x\nKept\nDelete y\n... and 1 more\nDeleted y\n"
+	const text = "a serverside-applied\nb serverside-applied\nc serverside-applied\nDelete x\nKept\nKept\nDelete y\nDelete z\nDeleted y\n"
+	const want = "a serverside-applied\n... and 2 more\nDelete x\nKept\nKept\nDelete y\n... and 1 more\nDeleted y\n"
 	if got := shortened(text); got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
