@@ -48,7 +48,7 @@ func TestAKeptDemoIsACluster(t *testing.T) {
 		if found := environment.FindStringSubmatch(lines.Text()); found != nil {
 			variables = found[1]
 		}
-		if strings.HasPrefix(lines.Text(), "run make cluster") {
+		if strings.HasPrefix(lines.Text(), "For those, start a real cluster") {
 			break
 		}
 	}
@@ -68,13 +68,19 @@ func TestAKeptDemoIsACluster(t *testing.T) {
 	user("! kubectl mirrors doctor")
 	user("kubectl -n mirrorset-system scale deployment/mirrorset-manager --replicas 1 && kubectl -n mirrorset-system rollout status --timeout=60s deployment/mirrorset-manager")
 	user("kubectl delete idms 30-airgap && kubectl mirrors nodes --watch --timeout=60s && kubectl mirrors doctor")
-	files, err := filepath.Glob(filepath.Join(os.Getenv("TMPDIR"), "mirrorset-demo-node-*", dropIn))
-	if err != nil || len(files) != 1 {
-		t.Fatalf("the node has the files %q, %v", files, err)
+	var files []string
+	for _, file := range []string{dropIn, hostsFile} {
+		found, err := filepath.Glob(filepath.Join(os.Getenv("TMPDIR"), "mirrorset-demo-node-*", file))
+		if err != nil || len(found) != 1 {
+			t.Fatalf("the node has the files %q, %v", found, err)
+		}
+		files = append(files, found...)
 	}
 	user("kubectl mirrors uninstall --yes && ! kubectl get namespace mirrorset-system && ! kubectl -n mirrorset-system get deployment/mirrorset-manager")
-	if _, err := os.Stat(files[0]); !os.IsNotExist(err) {
-		t.Errorf("after uninstalling, %s: %v", files[0], err)
+	for _, file := range files {
+		if _, err := os.Stat(file); !os.IsNotExist(err) {
+			t.Errorf("after uninstalling, %s: %v", file, err)
+		}
 	}
 
 	interrupt()

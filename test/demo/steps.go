@@ -19,9 +19,10 @@ import (
 )
 
 const (
-	image    = "quay.io/prometheus/node-exporter@sha256:4032c6d5bfd752342c3e631c2f1de93ba6b86c41db6b167b9a35372c139e7706"
-	dropIn   = "etc/containers/registries.conf.d/50-mirrorset.conf"
-	patience = time.Minute
+	image     = "quay.io/prometheus/node-exporter@sha256:4032c6d5bfd752342c3e631c2f1de93ba6b86c41db6b167b9a35372c139e7706"
+	dropIn    = "etc/containers/registries.conf.d/50-mirrorset.conf"
+	hostsFile = "etc/containerd/certs.d/quay.io/hosts.toml"
+	patience  = time.Minute
 )
 
 // demo is one run.
@@ -34,12 +35,20 @@ type demo struct {
 	standIn  *standIn
 }
 
-// start starts the manager, an agent, and what stands in for the rest of a cluster. What it returns stops them.
+// start starts the manager, the agent of a node, and what stands in for the rest of a cluster. What it returns stops them.
 func (d *demo) start(ctx context.Context) (stop func() error, err error) {
 	d.step("Start the manager and the agent of a node",
 		"Each has only the rights of its service account. In a cluster the manager is a Deployment, and the agents are a DaemonSet.",
-		"The node is called "+nodeName+". Its root directory is "+d.hostRoot+".")
+		"The node is called "+nodeName+". Its root directory is "+d.hostRoot+".",
+		"It has the configuration file of a containerd, which the demo does not run.")
 	if d.standIn, err = newStandIn(d.plane.Config, d.root, d.hostRoot); err != nil {
+		return nil, err
+	}
+	if err := d.standIn.makeNode(ctx); err != nil {
+		return nil, err
+	}
+	port, err := freePort()
+	if err != nil {
 		return nil, err
 	}
 	manager, err := d.plane.StartManager(ctx)
@@ -47,7 +56,7 @@ func (d *demo) start(ctx context.Context) (stop func() error, err error) {
 		return nil, err
 	}
 	d.standIn.programs[managerName] = &program{process: manager}
-	agent, err := d.plane.StartAgent(ctx, d.hostRoot, nodeName, "--manager="+managerName)
+	agent, err := d.plane.StartAgent(ctx, d.hostRoot, nodeName, "--manager="+managerName, "--redirector-port="+port)
 	if err != nil {
 		return nil, errors.Join(err, manager.Stop())
 	}
@@ -86,10 +95,19 @@ func (d *demo) show(ctx context.Context) error {
 			return err
 		}
 	}
-	d.step("Read the file on the node: /"+dropIn,
-		"CRI-O and Podman read it. `blocked` refuses the source itself, and `pull-from-mirror` limits a mirror to digests or to tags.",
+	hosts, err := os.ReadFile(filepath.Join(d.hostRoot, hostsFile))
+	if err != nil {
+		return err
+	}
+	d.step("Read the files on the node",
+		"CRI-O and Podman read the first one. `blocked` refuses the source, and `pull-from-mirror` limits a mirror to digests or to tags.",
 		"The comment above a rule names the sets that it comes from.")
-	fmt.Fprint(d.out, "\n"+string(content))
+	fmt.Fprintf(d.out, "\n--- /%s\n%s", dropIn, content)
+	fmt.Fprint(d.out, `
+    containerd reads one hosts.toml per registry. It leads to the redirector, the part of the agent that passes a pull
+    on to the mirrors of its repository.
+`)
+	fmt.Fprintf(d.out, "\n--- /%s\n%s", hostsFile, hosts)
 	d.step("Ask where an image would be pulled from", "The mirrors are tried in this order, and the source comes last.")
 	if err := d.kubectl(ctx, "mirrors", "explain", image); err != nil {
 		return err
@@ -101,14 +119,16 @@ func (d *demo) show(ctx context.Context) error {
 // keep leaves all of it to a person until the context ends.
 func (d *demo) keep(ctx context.Context) error {
 	d.step("Try it yourself", "The demo stays up until you press Ctrl-C. In another terminal, run:")
-	fmt.Fprintf(d.out, "\n  export KUBECONFIG=%s PATH=%s:%s:$PATH\n", d.plane.Kubeconfig, os.Getenv("KUBEBUILDER_ASSETS"), filepath.Join(d.root, "bin"))
-	fmt.Fprint(d.out, `  kubectl edit idms 10-site       # change a set, and read the file on the node again
-  kubectl mirrors doctor          # look for problems
-  kubectl mirrors uninstall       # remove Mirrorset from the node and from the cluster
+	fmt.Fprintf(d.out, `
+  export KUBECONFIG=%s PATH=%s:%s:$PATH
+  kubectl edit idms 10-site     # change a set
+  cat %s
+  kubectl mirrors doctor        # look for problems
+  kubectl mirrors uninstall     # remove Mirrorset from the node, and then from the cluster
 
-A demo pulls no images, so `+"`kubectl mirrors pulls` and `kubectl mirrors why`"+` have nothing to show. A cluster has:
-run make cluster (needs root).
-`)
+The demo pulls no images, so "kubectl mirrors pulls" and "kubectl mirrors why" have nothing to show.
+For those, start a real cluster with "make cluster" (needs root).
+`, d.plane.Kubeconfig, os.Getenv("KUBEBUILDER_ASSETS"), filepath.Join(d.root, "bin"), filepath.Join(d.hostRoot, dropIn))
 	<-ctx.Done()
 	return nil
 }
