@@ -239,7 +239,7 @@ install: ## Install the CRDs into the cluster of the current kubectl context.
 deploy: build-installer ## Install Mirrorset, with the image IMG, into the cluster of the current kubectl context.
 	$(KUBECTL) apply --server-side -f dist/install.yaml
 
-# docs/uninstall.md describes each way to uninstall.
+# docs/how-to/uninstall.md describes each way to uninstall.
 .PHONY: undeploy
 undeploy: build-installer ## Delete Mirrorset but keep the CRDs and the sets; the agents clean their nodes first.
 	$(KUBECTL) delete --ignore-not-found -f dist/install.yaml
@@ -323,7 +323,7 @@ test-modules: $(TEST_PROGRAMS)
 	cd test/olm && go test -count 1 ./... # upstream's validators and scorecard check the OLM bundle, and opm checks the catalog
 	cd test/openshift && go test ./... # our merge is compared with OpenShift's
 	cd test/gitops && go test -count 1 ./... # kstatus and Argo CD's health check read the status of sets
-	cd test/bench/harness && go test -count 1 ./... # the program that writes docs/performance.md
+	cd test/bench/harness && go test -count 1 ./... # the program that writes docs/explanation/performance.md
 
 # Each process has its own control plane.
 .PHONY: test-integration
@@ -383,14 +383,14 @@ fuzz: ## Run each fuzz target FUZZ_RUNS times.
 	  go test -run '^$$' -fuzz "^$${func#func }\$$" -fuzztime $(FUZZ_RUNS)x -fuzzminimizetime 10x ./$$(dirname $$file) || exit 1; \
 	done
 
-# Rows of the table in docs/performance.md, such as "text lookup" (empty for all), how often each is measured, and the size of
-# the streamed layer as a Kubernetes quantity.
+# Rows of the table in docs/explanation/performance.md, such as "text lookup" (empty for all), how often each is measured, and
+# the size of the streamed layer as a Kubernetes quantity.
 ROWS ?=
 RUNS ?= 5
 LAYER ?= 1Gi
 
 .PHONY: bench
-bench: ## Measure ROWS of the table in docs/performance.md, RUNS times each (some rows need root).
+bench: ## Measure ROWS of the performance table, RUNS times each (some rows need root).
 	@cd test/bench/harness && go build -o $(BIN)/harness .
 	@exec $(BIN)/harness run -rows "$(ROWS)" -runs $(RUNS) -layer $(LAYER) -out $(BIN)/bench # exec, so that make's signals reach the program
 
@@ -416,6 +416,15 @@ bench-change: node image-programs build-installer ## Compare how fast 51 nodes f
 	rm -rf $(BIN)/before && git clone -q . $(BIN)/before && git -C $(BIN)/before checkout -q "$(BEFORE)"
 	$(MAKE) -C $(BIN)/before image-programs BIN=$(BIN)/before/bin ARCHITECTURES=$(ARCHITECTURES)
 	MIRRORSET_BENCH_OTHER=$(BIN)/before MIRRORSET_BENCH_CHANGES=$(CHANGES) go test -tags e2e -v -count 1 -timeout 45m ./test/e2e/ -ginkgo.focus 'the time of a change'
+
+# The npm package that draws the recording of a terminal.
+SVG_TERM := svg-term-cli@2.1.1
+
+.PHONY: recording
+recording: ARCHITECTURES := $(shell go env GOARCH)
+recording: node image-programs build-installer ## Record the README's terminal as docs/images/first-pull.svg (needs root and npx).
+	MIRRORSET_RECORDING=$(BIN)/first-pull.cast go test -tags e2e -count 1 ./test/e2e/ -ginkgo.focus 'recording in the README'
+	npx --yes $(SVG_TERM) --in $(BIN)/first-pull.cast --out docs/images/first-pull.svg --window --no-cursor
 
 .PHONY: lint
 lint: $(GOLANGCI_LINT) $(ACTIONLINT) ## Run the linters, which also check which packages may import which.

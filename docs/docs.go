@@ -9,7 +9,7 @@ import _ "embed"
 // URL is where the documents are to be read.
 const URL = "https://github.com/mirrorset/mirrorset/blob/main/docs/"
 
-// Findings is findings.md: a section for each reason of a finding.
+// Findings is reference/findings.md: a section for each reason of a finding.
 //
-//go:embed findings.md
+//go:embed reference/findings.md
 var Findings string

@@ -18,7 +18,7 @@ const (
 	maxSoak = 12 * time.Hour
 )
 
-// canaryFlags adds the settings by which some nodes try a change before all others get it (docs/semantics.md C1).
+// canaryFlags adds the settings by which some nodes try a change before all others get it (docs/reference/semantics.md C1).
 func (s *settings) canaryFlags(on *flag.FlagSet) {
 	on.Func("canary-selector", "labels of the Nodes that try each change before all other nodes get it, as kubectl get nodes --selector takes them; needs --canary-soak; the default is none: each change goes to all nodes at once", func(text string) error {
 		selector, err := k8slabels.Parse(text)

@@ -1,7 +1,7 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package accesslog is what a redirector remembers of the pulls that it saw (V1 and V2 of docs/semantics.md): the newest ones, in memory. An agent
+// Package accesslog is what a redirector remembers of the pulls that it saw (V1 and V2 of docs/reference/semantics.md): the newest ones, in memory. An agent
 // prints them as JSON, one pull a line, and kubectl mirrors reads that.
 package accesslog
 
@@ -51,7 +51,7 @@ type Pull struct {
 	// Refusal is the message that containerd was refused with; empty where it was not. RefusedBy are the sets that block the source.
 	Refusal   string `json:"refusal,omitempty"`
 	RefusedBy string `json:"refusedBy,omitempty"`
-	// WouldRefuse are the sets in shadow mode by which the pull would have been refused (docs/semantics.md V5); empty where there are none.
+	// WouldRefuse are the sets in shadow mode by which the pull would have been refused (docs/reference/semantics.md V5); empty where there are none.
 	WouldRefuse string `json:"wouldRefuse,omitempty"`
 }
 

@@ -13,7 +13,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 )
 
-// apart is how long a fleet takes to begin its trials, so that it does not ask its registries all at once (docs/semantics.md C9).
+// apart is how long a fleet takes to begin its trials, so that it does not ask its registries all at once (docs/reference/semantics.md C9).
 const apart = time.Minute
 
 // unseen says where the containers of a node should be, of which an agent in a Pod is one itself.

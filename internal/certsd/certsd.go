@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package certsd writes rules as the tree of hosts.toml files that containerd is configured with, one folder a
-// registry host, and reads such a file as containerd does (N3 and N4 of docs/semantics.md). The files lead to the redirector
+// registry host, and reads such a file as containerd does (N3 and N4 of docs/reference/semantics.md). The files lead to the redirector
 // where there is one; what hosts.toml can say by itself stands behind. The tree is a value: nothing here touches a disk.
 package certsd
 

@@ -55,7 +55,7 @@ type Publisher struct {
 	// Insecure are the scopes that nodes reach without TLS checks.
 	Insecure mirrors.Scopes
 	// Canaries selects the Nodes that try a change first, and Soak is how long it has to be in force there; nil and 0 where each change goes
-	// to all nodes at once (docs/semantics.md C1).
+	// to all nodes at once (docs/reference/semantics.md C1).
 	Canaries k8slabels.Selector
 	Soak     time.Duration
 	// Settings tell which nodes have an agent.

@@ -26,7 +26,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/registriesconf"
 )
 
-// Records find what all nodes were given (docs/semantics.md C7).
+// Records find what all nodes were given (docs/reference/semantics.md C7).
 type Records interface {
 	// Find returns the record of a text, and Latest the one with the highest revision; nil where there is none.
 	Find(ctx context.Context, digest string) (*history.Record, error)

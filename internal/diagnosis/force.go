@@ -72,7 +72,7 @@ func unread(v *view) (*Finding, bool) {
 	}
 	return &Finding{
 		Cause: RuntimeNotReady, Message: fmt.Sprintf("the runtime of node %s does not read the rules, so it asks the source itself%s", v.Node.Name, v.sayText()),
-		Remedy: "On the node: " + v.Node.Unread + "\nSee docs/node-setup.md.",
+		Remedy: "On the node: " + v.Node.Unread + "\nSee docs/how-to/node-setup.md.",
 	}, true
 }
 
@@ -87,7 +87,7 @@ func notInForce(v *view) (*Finding, bool) {
 	}, true
 }
 
-// cannotRewrite is for what CRI-O and Podman fail to do by the rules (docs/semantics.md Q2, Q3).
+// cannotRewrite is for what CRI-O and Podman fail to do by the rules (docs/reference/semantics.md Q2, Q3).
 func cannotRewrite(v *view) (*Finding, bool) {
 	if !v.rules().Known || v.rules().Fails == "" {
 		return nil, false

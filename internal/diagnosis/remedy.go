@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// sourceLogin is what to do about a source that wants a login. Nodes have none for sources (docs/semantics.md G4).
+// sourceLogin is what to do about a source that wants a login. Nodes have none for sources (docs/reference/semantics.md G4).
 const sourceLogin = "If the image is there under this name, give the Pod, or its service account, an imagePullSecret for the registry: https://kubernetes.io/docs/tasks/configure-pod-container/pull-image-private-registry/"
 
 // remedyFor is what to do about the answer that decides.
@@ -29,7 +29,7 @@ func (v *view) remedyFor(a answer) string {
 	case a.isSource && a.state == uncertified:
 		return "Have " + a.host() + " present a good certificate for its name, and no proxy on the way another one; or have a mirror for the image in a set. Until then node " + v.Node.Name + " does not take what it sends."
 	case a.isSource && a.state == untrusted:
-		return "Have the node trust who signed it: a source gets no authority by sets. See docs/node-setup.md, or name a mirror for it in a set."
+		return "Have the node trust who signed it: a source gets no authority by sets. See docs/how-to/node-setup.md, or name a mirror for it in a set."
 	case a.isSource && a.state == limited:
 		return "Have a mirror for the image, in a set for its source, so that nodes ask that first; or wait until the registry takes requests again."
 	case a.isSource:

@@ -126,7 +126,7 @@ func hostOf(text string) (host string, isRedirector bool) {
 	return found[1], found[2] != ""
 }
 
-// element is what only root of the node is to know of the paths of its redirector (docs/semantics.md N10). A runtime's message has it all the same, or as
+// element is what only root of the node is to know of the paths of its redirector (docs/reference/semantics.md N10). A runtime's message has it all the same, or as
 // much of it as there is room for.
 var element = regexp.MustCompile(`(/v2/_mirrorset/)[0-9a-f]+`)
 

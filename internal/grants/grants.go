@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package grants reads what an administrator grants the nodes for mirrors: logins from the Secret mirror-credentials, and certificates of
-// authorities from the ConfigMap mirror-authorities, both in the manager's namespace. It is pure (docs/semantics.md G1 to G4).
+// authorities from the ConfigMap mirror-authorities, both in the manager's namespace. It is pure (docs/reference/semantics.md G1 to G4).
 package grants
 
 import (

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package history is what all nodes were given before, as ControllerRevisions keep it, which DaemonSets use for the same: a text with the
-// sets that it was of. It is pure. The rules are C7 and C8 of docs/semantics.md.
+// sets that it was of. It is pure. The rules are C7 and C8 of docs/reference/semantics.md.
 package history
 
 import (

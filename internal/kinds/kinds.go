@@ -139,7 +139,7 @@ func Merge(all []Set, insecure mirrors.Scopes) mirrors.Result {
 	return shadow.Merge(in)
 }
 
-// Enforced returns the sets as they would be if none were in shadow mode (docs/semantics.md V3).
+// Enforced returns the sets as they would be if none were in shadow mode (docs/reference/semantics.md V3).
 func Enforced(all []Set) []Set {
 	sets := slices.Clone(all)
 	for i := range sets {

@@ -17,14 +17,14 @@ import (
 )
 
 // Blocked is the mirror of a source that has none and is never to be contacted: a host that cannot exist (RFC 6761, section 6.4),
-// because an entry without mirrors blocks nothing (docs/semantics.md, E5).
+// because an entry without mirrors blocks nothing (docs/reference/semantics.md, E5).
 const Blocked = "blocked.invalid"
 
 // Entry is what a file says of one source, for references of one mode.
 type Entry struct {
 	Mode mirrors.Mode
 	mirrors.SetEntry
-	// Blocks says that the file blocks the source where it is a mirror of another one, too, as NeverContactSource does (docs/semantics.md,
+	// Blocks says that the file blocks the source where it is a mirror of another one, too, as NeverContactSource does (docs/reference/semantics.md,
 	// Q4). Else the policy is about the source alone.
 	Blocks bool
 }
@@ -34,7 +34,7 @@ type Content struct {
 	// Place names the file, for messages about several. Who reads the file fills it in.
 	Place   string
 	Entries []Entry
-	// Readers says that the file is for CRI-O and Podman, with their quirks (docs/semantics.md, Q2).
+	// Readers says that the file is for CRI-O and Podman, with their quirks (docs/reference/semantics.md, Q2).
 	Readers bool
 	// Lost is what the entries lack, with what to do.
 	Lost []string

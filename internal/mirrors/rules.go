@@ -5,7 +5,7 @@
 // force and findings about what is odd, and an [Index] over rules answers where an image is pulled from. It is pure: the
 // same objects give the same result, in whatever order they come.
 //
-// The rule numbers in its comments (E1, M3, T4, L2, Q4, ...) are those of docs/semantics.md.
+// The rule numbers in its comments (E1, M3, T4, L2, Q4, ...) are those of docs/reference/semantics.md.
 package mirrors
 
 import (

@@ -11,7 +11,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 )
 
-// The worked cases of docs/semantics.md, and what is beside them.
+// The worked cases of docs/reference/semantics.md, and what is beside them.
 func TestTagsAndDigestsHaveMirrorsOfTheirOwn(t *testing.T) {
 	const (
 		both      = "D a: s.com -> d.net\nT a: s.com -> t.net"

@@ -22,7 +22,7 @@ const (
 	CanaryTextKey = "canary.gz"
 )
 
-// Canary is a payload that some nodes try before all others get it (docs/semantics.md C1). Its revision is larger than that of the payload
+// Canary is a payload that some nodes try before all others get it (docs/reference/semantics.md C1). Its revision is larger than that of the payload
 // beside it.
 type Canary struct {
 	Payload

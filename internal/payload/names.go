@@ -7,7 +7,7 @@ import "encoding/json"
 
 const (
 	// maxNames bounds the names of the sets that block or watch sources, in bytes of JSON. Larger ones are left out: rules do not depend on them.
-	// Who counts what watched sources would have refused has to say so (docs/semantics.md V4).
+	// Who counts what watched sources would have refused has to say so (docs/reference/semantics.md V4).
 	maxNames = 64 << 10
 	// roomForNames is what a text of maxPlain leaves of a ConfigMap for them. It is less than both can have.
 	roomForNames = 120 << 10

@@ -30,7 +30,7 @@ const (
 	CompressedKey = "registries.conf.gz"
 	// BlockersKey holds, in data, the payload's Blockers in JSON. It is no part of what the digest is of, and may be missing.
 	BlockersKey = "blockers.json"
-	// ShadowKey holds, in data, the payload's Shadow in JSON (docs/semantics.md V4). It is no part of what the digest is of, and may be missing.
+	// ShadowKey holds, in data, the payload's Shadow in JSON (docs/reference/semantics.md V4). It is no part of what the digest is of, and may be missing.
 	ShadowKey = "shadow.json"
 	// FormatAnnotation holds the format of the ConfigMap, in decimal. Without it the format is 1.
 	FormatAnnotation = "mirrorset.io/format"
@@ -89,7 +89,7 @@ type Payload struct {
 	Text []byte `json:"text"`
 	// Blockers name, by blocked source, the sets that block it, for people who are refused an image.
 	Blockers map[string]string `json:"blockers,omitempty"`
-	// Shadow names, by watched source, the sets in shadow mode that watch it (docs/semantics.md V3).
+	// Shadow names, by watched source, the sets in shadow mode that watch it (docs/reference/semantics.md V3).
 	Shadow map[string]string `json:"shadow,omitempty"`
 	// Sets is the digest of the sets that the text is of; empty where that is not known.
 	Sets string `json:"-"`

@@ -12,7 +12,7 @@ import (
 )
 
 // The annotations of the ConfigMap by which people steer what is published, and the manager remembers what it must not try again
-// (docs/semantics.md C3 to C6). Each holds JSON.
+// (docs/reference/semantics.md C3 to C6). Each holds JSON.
 const (
 	// PausedAnnotation holds an [Order]. People write it; while it is there, nothing else is published.
 	PausedAnnotation = "mirrorset.io/paused"

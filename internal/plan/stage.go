@@ -18,7 +18,7 @@ import (
 // Stage is where the latest change of the rules is.
 type Stage string
 
-// The stages (docs/semantics.md, section 4b).
+// The stages (docs/reference/semantics.md, section 4b).
 const (
 	// Steady: all nodes are to have what the sets say.
 	Steady Stage = "Steady"

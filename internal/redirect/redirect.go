@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package redirect is the node's redirector: a server on the loopback address that sends containerd on to the mirrors of a
-// registry, and of namespaces and repositories, which hosts.toml cannot name (N4 of docs/semantics.md). For each rank it answers 307 with the
+// registry, and of namespaces and repositories, which hosts.toml cannot name (N4 of docs/reference/semantics.md). For each rank it answers 307 with the
 // mirror of that rank, or 404, with which containerd goes on to the next; order and fallback stay containerd's own. A mirror
 // that containerd could not reach with what hosts.toml tells it is streamed.
 package redirect

@@ -3,7 +3,7 @@
 
 // Package registriesconf writes rules as registries.conf (version 2) text, and reads that text back. The text is what
 // CRI-O, Podman, Buildah and Skopeo are configured with, and the one form in which rules travel to a node (section 4 of
-// docs/semantics.md).
+// docs/reference/semantics.md).
 package registriesconf
 
 import (

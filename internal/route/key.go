@@ -17,7 +17,7 @@ const AnyHost = "_default"
 const elementLength = 32
 
 // Key opens the entries of a node's redirector. Each entry of each registry has an element of its own, so that an error of containerd that
-// shows one opens nothing else (docs/semantics.md N10). An empty key has no elements.
+// shows one opens nothing else (docs/reference/semantics.md N10). An empty key has no elements.
 type Key string
 
 // Path returns the root of the API that a registry, or [AnyHost], has at an entry.

@@ -1,7 +1,7 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package route finds, for a repository and a rank, the mirror that its images come from (M4, Q4 and L4 of docs/semantics.md), and
+// Package route finds, for a repository and a rank, the mirror that its images come from (M4, Q4 and L4 of docs/reference/semantics.md), and
 // names the entries of the redirector, by which a runtime asks for a rank. Nothing here knows what the runtime is.
 package route
 

@@ -47,7 +47,7 @@ type Published struct {
 	Canaries []string
 }
 
-// For returns what a node is to have in force (docs/semantics.md C1).
+// For returns what a node is to have in force (docs/reference/semantics.md C1).
 func (p *Published) For(node string) *Published {
 	if p != nil && p.Canary != nil && slices.Contains(p.Canaries, node) {
 		return p.Canary

@@ -203,15 +203,15 @@ func tryExamples(ctx context.Context, released *olm.Bundle) {
 	}
 }
 
-// installation is docs/install.md.
+// installation is docs/how-to/install.md.
 func installation() string {
 	GinkgoHelper()
-	text, err := os.ReadFile(filepath.Join(root, "docs/install.md"))
+	text, err := os.ReadFile(filepath.Join(root, "docs/how-to/install.md"))
 	Expect(err).NotTo(HaveOccurred())
 	return string(text)
 }
 
-// documentedEnv is spec.config.env of the Subscription that docs/install.md has people apply.
+// documentedEnv is spec.config.env of the Subscription that docs/how-to/install.md has people apply.
 func documentedEnv() []corev1.EnvVar {
 	GinkgoHelper()
 	_, example, _ := strings.Cut(installation(), "\nkind: Subscription\n")

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package conformance has the cases by which all readers of mirror rules are held to try the same places in the same order
-// (N5 of docs/semantics.md): our own explain, the library of CRI-O and Podman, and containerd with the files of the agent.
+// (N5 of docs/reference/semantics.md): our own explain, the library of CRI-O and Podman, and containerd with the files of the agent.
 // Each file in cases is one.
 package conformance
 
@@ -54,7 +54,7 @@ type Case struct {
 
 // Deviation is what some runtimes do otherwise, and why that is allowed.
 type Deviation struct {
-	// Quirk is the paragraph of docs/semantics.md that says so.
+	// Quirk is the paragraph of docs/reference/semantics.md that says so.
 	Quirk string `json:"quirk"`
 	// Why is for people.
 	Why string `json:"why"`

@@ -25,7 +25,7 @@ func (s *standIn) makeNode(ctx context.Context) error {
 	if err := os.MkdirAll(filepath.Join(s.hostRoot, "etc/containerd/certs.d"), 0o755); err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(s.hostRoot, "etc/containerd/config.toml"), []byte(containerdConfig), 0o644); err != nil { //nolint:gosec // as on a node
+	if err := os.WriteFile(filepath.Join(s.hostRoot, "etc/containerd/config.toml"), []byte(containerdConfig), 0o644); err != nil {
 		return err
 	}
 	nodes := s.client.CoreV1().Nodes()

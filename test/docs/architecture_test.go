@@ -26,9 +26,9 @@ var (
 	named = regexp.MustCompile("`([^`]+)`")
 )
 
-// What docs/architecture.md says a room may import of this project is what the linter lets it import.
+// What docs/explanation/architecture.md says a room may import of this project is what the linter lets it import.
 func TestTheTableOfRoomsIsThatOfTheLinter(t *testing.T) {
-	document, err := os.ReadFile(root + "/docs/architecture.md")
+	document, err := os.ReadFile(root + "/docs/explanation/architecture.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +46,7 @@ func TestTheTableOfRoomsIsThatOfTheLinter(t *testing.T) {
 		}
 		room := roomOf(rooms, strings.TrimPrefix(strings.TrimSuffix(w.Files[0], "/*.go"), "**/"))
 		if room == "" {
-			t.Errorf("docs/architecture.md has no row for the files of depguard's rule %s: %s", name, w.Files[0])
+			t.Errorf("docs/explanation/architecture.md has no row for the files of depguard's rule %s: %s", name, w.Files[0])
 			continue
 		}
 		if allowed[room] == nil {
@@ -64,7 +64,7 @@ func TestTheTableOfRoomsIsThatOfTheLinter(t *testing.T) {
 			t.Errorf("depguard has no rule for %s", room)
 		}
 		if !maps.Equal(rooms[room], allowed[room]) {
-			t.Errorf("%s may import, says docs/architecture.md, %q, and says .golangci.yml, %q", room, slices.Sorted(maps.Keys(rooms[room])), slices.Sorted(maps.Keys(allowed[room])))
+			t.Errorf("%s may import, says docs/explanation/architecture.md, %q, and says .golangci.yml, %q", room, slices.Sorted(maps.Keys(rooms[room])), slices.Sorted(maps.Keys(allowed[room])))
 		}
 	}
 	if len(rooms) < 10 {

@@ -126,7 +126,7 @@ var _ = Describe("Mirrorset that was installed", func() {
 	}, nodeTimeout)
 })
 
-// documented runs lines of what docs/install.md says uninstalls what OLM installed, from the first that begins as the one says to the first
+// documented runs lines of what docs/how-to/install.md says uninstalls what OLM installed, from the first that begins as the one says to the first
 // after it that begins as the other does.
 func documented(ctx context.Context, s *scene, from, to string) {
 	GinkgoHelper()
@@ -135,9 +135,9 @@ func documented(ctx context.Context, s *scene, from, to string) {
 		return func(line string) bool { return strings.HasPrefix(line, prefix) }
 	}
 	first := slices.IndexFunc(lines, begins(from))
-	Expect(first).To(BeNumerically(">", 0), "docs/install.md has %q", from)
+	Expect(first).To(BeNumerically(">", 0), "docs/how-to/install.md has %q", from)
 	last := slices.IndexFunc(lines[first:], begins(to))
-	Expect(last).To(BeNumerically(">", 0), "docs/install.md has %q after %q", to, from)
+	Expect(last).To(BeNumerically(">", 0), "docs/how-to/install.md has %q after %q", to, from)
 	settings := slices.IndexFunc(lines, begins("kubectl"))
 	run(s.shell(ctx, strings.Join(append(lines[:settings:settings], lines[first:first+last+1]...), "\n")))
 }

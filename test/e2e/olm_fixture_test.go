@@ -34,7 +34,7 @@ import (
 
 const (
 	olmNamespace = "olm"
-	// catalogService is where OLM's catalog operator finds the catalog that docs/install.md has, and catalogPort its port.
+	// catalogService is where OLM's catalog operator finds the catalog that docs/how-to/install.md has, and catalogPort its port.
 	catalogService = "mirrorset.olm.svc"
 	catalogPort    = "50051"
 )
@@ -223,10 +223,10 @@ func copyCheckout() string {
 	return folder
 }
 
-// documentedObjects are what docs/install.md has people apply, with the catalog's image and the settings of a spec.
+// documentedObjects are what docs/how-to/install.md has people apply, with the catalog's image and the settings of a spec.
 func documentedObjects(catalog, insecure string) string {
 	GinkgoHelper()
-	text, err := os.ReadFile("../../docs/install.md")
+	text, err := os.ReadFile("../../docs/how-to/install.md")
 	Expect(err).NotTo(HaveOccurred())
 	block := regexp.MustCompile("(?s)\n```yaml\n(.*?)\n```\n").FindStringSubmatch(string(text))
 	Expect(block).To(HaveLen(2))

@@ -132,14 +132,14 @@ func (l *lifecycle) expectSucceeded(ctx context.Context, version string) {
 	run(l.Kubectl(ctx, "wait", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=120s", "-n", namespace, name))
 }
 
-// uninstallByOLM is what docs/install.md says, as one script.
+// uninstallByOLM is what docs/how-to/install.md says, as one script.
 func uninstallByOLM() string {
 	GinkgoHelper()
-	text, err := os.ReadFile("../../docs/install.md")
+	text, err := os.ReadFile("../../docs/how-to/install.md")
 	Expect(err).NotTo(HaveOccurred())
 	_, section, _ := strings.Cut(string(text), "- **Uninstalling** ")
 	_, block, _ := strings.Cut(section, "\n```bash\n")
 	script, _, found := strings.Cut(block, "\n```\n")
-	Expect(found).To(BeTrue(), "docs/install.md has commands that uninstall what OLM installed")
+	Expect(found).To(BeTrue(), "docs/how-to/install.md has commands that uninstall what OLM installed")
 	return "set -e\n" + script
 }

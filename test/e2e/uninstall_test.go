@@ -143,7 +143,7 @@ var _ = Describe("a node whose agent was gone before Mirrorset was deleted", fun
 		s.expectRefused(ctx, s.source.host+"/mirrorset/mirrorset"+digest)
 		s.expectPulled(ctx, s.source.host+":443/mirrorset/mirrorset"+digest)
 
-		document, err := os.ReadFile("../../docs/uninstall.md")
+		document, err := os.ReadFile("../../docs/how-to/uninstall.md")
 		Expect(err).NotTo(HaveOccurred())
 		line := regexp.MustCompile("(?m)^rm -f /etc/containers/registries.conf.d/50-mirrorset.conf.* /var/lib/mirrorset/[*]$").FindString(string(document))
 		Expect(line).NotTo(BeEmpty())

@@ -41,7 +41,7 @@ const (
 // cycle is the way of a host from the files of one payload to those of another.
 type cycle struct {
 	name          string
-	before, after string   // the sets, in the short notation of docs/semantics.md
+	before, after string   // the sets, in the short notation of docs/reference/semantics.md
 	granted       bool     // whether the mirrors have logins and authorities
 	files         []string // all that there are afterwards, but for those of the agent itself
 }

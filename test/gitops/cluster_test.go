@@ -56,7 +56,7 @@ func startCluster(t *testing.T) *cluster {
 
 var patchCommand = regexp.MustCompile(`(?m)^kubectl (-n argocd patch configmap .*)$`)
 
-// patchArgo has Argo CD's settings, with one of somebody's, patched by the command of docs/gitops.md.
+// patchArgo has Argo CD's settings, with one of somebody's, patched by the command of docs/how-to/gitops.md.
 func (c *cluster) patchArgo(t *testing.T) {
 	t.Helper()
 	_, err := c.typed.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "argocd"}}, metav1.CreateOptions{})
@@ -64,11 +64,11 @@ func (c *cluster) patchArgo(t *testing.T) {
 	settings := c.typed.CoreV1().ConfigMaps("argocd")
 	_, err = settings.Create(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "argocd-cm"}, Data: map[string]string{"url": "https://argocd.example"}}, metav1.CreateOptions{})
 	must(t, err)
-	document, err := os.ReadFile(root + "/docs/gitops.md")
+	document, err := os.ReadFile(root + "/docs/how-to/gitops.md")
 	must(t, err)
 	command := patchCommand.FindStringSubmatch(string(document))
 	if command == nil {
-		t.Fatal("docs/gitops.md does not say how to patch Argo CD's settings")
+		t.Fatal("docs/how-to/gitops.md does not say how to patch Argo CD's settings")
 	}
 	out, err := c.kubectl(t, strings.Fields(command[1])...).CombinedOutput()
 	if err != nil {

@@ -150,7 +150,7 @@ func TestASetUnderOpenShiftsCRDIsCurrentAtOnce(t *testing.T) {
 		}
 		result, err := status.Compute(set)
 		if err != nil || result.Status != status.CurrentStatus {
-			t.Errorf("got %+v, error %v, other than docs/gitops.md says", result, err)
+			t.Errorf("got %+v, error %v, other than docs/how-to/gitops.md says", result, err)
 		}
 	}
 }

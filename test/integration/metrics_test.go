@@ -33,11 +33,11 @@ import (
 // prometheusAccount is who scrapes, in config/prometheus.
 const prometheusAccount = "mirrorset-prometheus"
 
-// components installs what docs/metrics.md has people write into a kustomization, but for what only the Prometheus operator
+// components installs what docs/reference/metrics.md has people write into a kustomization, but for what only the Prometheus operator
 // understands, and returns that.
 func components(ctx context.Context) (operators []client.Object) {
 	GinkgoHelper()
-	document, err := os.ReadFile("../../docs/metrics.md")
+	document, err := os.ReadFile("../../docs/reference/metrics.md")
 	Expect(err).NotTo(HaveOccurred())
 	root, err := filepath.Abs("../..")
 	Expect(err).NotTo(HaveOccurred())

@@ -24,10 +24,10 @@ import (
 	"github.com/mirrorset/mirrorset/test/rights"
 )
 
-// performance is docs/performance.md.
+// performance is docs/explanation/performance.md.
 func performance() string {
 	GinkgoHelper()
-	document, err := os.ReadFile("../../docs/performance.md")
+	document, err := os.ReadFile("../../docs/explanation/performance.md")
 	Expect(err).NotTo(HaveOccurred())
 	return string(document)
 }
@@ -63,7 +63,7 @@ func schemaOf(ctx context.Context, account string) string {
 	return resp.Header.Get(flowcontrolv1.ResponseHeaderMatchedFlowSchemaUID)
 }
 
-var _ = Describe("docs/performance.md", func() {
+var _ = Describe("docs/explanation/performance.md", func() {
 	It("counts the watches of an agent, and its requests for a change", func(ctx SpecContext) {
 		said := regexp.MustCompile(`\*\*An agent\s+keeps\s+(\d+)\s+watches\*\*(?s:.*)\*\*With\s+each\s+change,\s+an\s+agent\s+makes\s+(\d+)\s+request\*\*`).FindStringSubmatch(performance())
 		Expect(said).To(HaveLen(3))

@@ -67,10 +67,10 @@ const (
 	badConfig  = "version = 3\n[plugins.\"io.containerd.cri.v1.images\".registry]\nconfig_path = \"/etc/docker/certs.d\"\n"
 )
 
-// inCluster are the examples of docs/plugin.md that need a cluster.
+// inCluster are the examples of docs/reference/plugin.md that need a cluster.
 var inCluster = regexp.MustCompile("(?s)```text\n\\$ kubectl mirrors ((?:nodes|doctor)[^\n]*)\n(.*?)```")
 
-var _ = Describe("docs/plugin.md", func() {
+var _ = Describe("docs/reference/plugin.md", func() {
 	It("shows what the plugin prints of a cluster", func(ctx SpecContext) {
 		startManager(ctx, alone)
 		containerdNode(ctx, "node-1", goodConfig)
@@ -83,7 +83,7 @@ var _ = Describe("docs/plugin.md", func() {
 			text, _ := runMirrors(ctx, "nodes")
 			g.Expect(text).To(ContainSubstring("1 of 2 nodes have revision"))
 		}).Should(Succeed())
-		document, err := os.ReadFile("../../docs/plugin.md")
+		document, err := os.ReadFile("../../docs/reference/plugin.md")
 		Expect(err).NotTo(HaveOccurred())
 		examples := inCluster.FindAllStringSubmatch(string(document), -1)
 		Expect(examples).NotTo(BeEmpty())
@@ -263,7 +263,7 @@ var _ = Describe("kubectl mirrors uninstall", func() {
 		out, code := runMirrors(ctx, "uninstall")
 		Expect(code).To(Equal(1))
 		Expect(out).To(HavePrefix("error: OLM keeps Mirrorset installed in namespace mirrorset-system and would start the manager again, so nothing was changed. "))
-		Expect(out).To(ContainSubstring("then delete " + last + " (docs/uninstall.md)"))
+		Expect(out).To(ContainSubstring("then delete " + last + " (docs/how-to/uninstall.md)"))
 		after := &appsv1.Deployment{}
 		Expect(admin.Get(ctx, key, after)).To(Succeed())
 		Expect(after.ResourceVersion).To(Equal(before.ResourceVersion))

@@ -35,7 +35,7 @@ func normal(text string) string {
 	return strings.Join(lines, "\n")
 }
 
-var _ = Describe("docs/status.md", func() {
+var _ = Describe("docs/reference/status.md", func() {
 	It("shows what kubectl prints", func(ctx SpecContext) {
 		node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "node-1", Labels: map[string]string{corev1.LabelOSStable: "linux"}}}
 		Expect(admin.Create(ctx, node)).To(Succeed())
@@ -51,7 +51,7 @@ var _ = Describe("docs/status.md", func() {
 			out, err := plane.Kubectl(ctx, args...).CombinedOutput()
 			Expect(err).NotTo(HaveOccurred(), "%s", out)
 		}
-		document, err := os.ReadFile("../../docs/status.md")
+		document, err := os.ReadFile("../../docs/reference/status.md")
 		Expect(err).NotTo(HaveOccurred())
 		blocks := regexp.MustCompile("(?s)```text\n\\$ kubectl ([^\n]*)\n(.*?)```").FindAllStringSubmatch(string(document), -1)
 		Expect(blocks).To(HaveLen(2))

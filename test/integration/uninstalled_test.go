@@ -109,7 +109,7 @@ var _ = Describe("An agent that is told to end", func() {
 		Expect(agent.Send(syscall.SIGTERM)).To(Succeed())
 		Eventually(agent.Exited()).Should(BeClosed())
 		expectKept()
-		Expect(agent.Log()).To(ContainSubstring("docs/uninstall.md"))
+		Expect(agent.Log()).To(ContainSubstring("docs/how-to/uninstall.md"))
 	})
 
 	It("leaves what is in force while the API server is away", func(ctx SpecContext) {

@@ -14,9 +14,9 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// What docs/install.md has people apply is of OLM's kinds, and of one installation.
+// What docs/how-to/install.md has people apply is of OLM's kinds, and of one installation.
 func TestTheDocumentedObjectsAreOLMs(t *testing.T) {
-	text, err := os.ReadFile("../../docs/install.md")
+	text, err := os.ReadFile("../../docs/how-to/install.md")
 	if err != nil {
 		t.Fatal(err)
 	}

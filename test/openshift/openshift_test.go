@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package openshift_test lays our merge beside the one of OpenShift's machine-config-operator, from the library that it
-// merges with. Where the two differ, the rule of docs/semantics.md that wants it is named.
+// merges with. Where the two differ, the rule of docs/reference/semantics.md that wants it is named.
 package openshift_test
 
 import (
@@ -158,7 +158,7 @@ func TestTheTwoKeepTheKindsApart(t *testing.T) { // T2, T5
 	}
 }
 
-// The examples of docs/semantics.md section 7 for what only we do (T4).
+// The examples of docs/reference/semantics.md section 7 for what only we do (T4).
 func TestInheritanceIsOursOnly(t *testing.T) {
 	for _, c := range []struct {
 		text       string
@@ -177,9 +177,9 @@ func TestInheritanceIsOursOnly(t *testing.T) {
 	}
 }
 
-// TestWhereTheTwoDiffer reads the examples of docs/semantics.md section 7.
+// TestWhereTheTwoDiffer reads the examples of docs/reference/semantics.md section 7.
 func TestWhereTheTwoDiffer(t *testing.T) {
-	data, err := os.ReadFile("../../docs/semantics.md")
+	data, err := os.ReadFile("../../docs/reference/semantics.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -201,7 +201,7 @@ func TestWhereTheTwoDiffer(t *testing.T) {
 		rules[cells[0]] = true
 	}
 	if len(rules) != 4 {
-		t.Errorf("docs/semantics.md section 7 has examples of %v", rules)
+		t.Errorf("docs/reference/semantics.md section 7 has examples of %v", rules)
 	}
 }
 

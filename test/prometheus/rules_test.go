@@ -65,7 +65,7 @@ func ruleset(t *testing.T) (alerts, records []rulefmt.Rule) {
 }
 
 func TestEachAlertSaysWhatItMeansAndWhatToDo(t *testing.T) {
-	text, err := os.ReadFile(root + "docs/alerts.md")
+	text, err := os.ReadFile(root + "docs/reference/alerts.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,12 +84,12 @@ func TestEachAlertSaysWhatItMeansAndWhatToDo(t *testing.T) {
 		if severity := r.Labels["severity"]; severity != "warning" && severity != "critical" || r.For == 0 || r.Annotations["summary"] == "" || r.Annotations["description"] == "" {
 			t.Errorf("%s has labels %v and annotations %v", r.Alert, r.Labels, r.Annotations)
 		}
-		if want := "https://github.com/mirrorset/mirrorset/blob/main/docs/alerts.md#" + strings.ToLower(r.Alert); r.Annotations["runbook_url"] != want {
+		if want := "https://github.com/mirrorset/mirrorset/blob/main/docs/reference/alerts.md#" + strings.ToLower(r.Alert); r.Annotations["runbook_url"] != want {
 			t.Errorf("%s: the runbook is at %s", r.Alert, r.Annotations["runbook_url"])
 		}
 	}
 	if !slices.Equal(described, named) {
-		t.Errorf("docs/alerts.md describes %q, and there are %q", described, named)
+		t.Errorf("docs/reference/alerts.md describes %q, and there are %q", described, named)
 	}
 }
 

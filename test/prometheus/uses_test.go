@@ -41,9 +41,9 @@ func TestWhatIsUsedIsServedAndWhatIsServedIsUsed(t *testing.T) {
 	}
 }
 
-// TestTheDocumentHasAllMetrics compares the table of docs/metrics.md with what is served.
+// TestTheDocumentHasAllMetrics compares the table of docs/reference/metrics.md with what is served.
 func TestTheDocumentHasAllMetrics(t *testing.T) {
-	text, err := os.ReadFile(root + "docs/metrics.md")
+	text, err := os.ReadFile(root + "docs/reference/metrics.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,15 +82,15 @@ func TestTheDocumentHasAllMetrics(t *testing.T) {
 	slices.Sort(documented)
 	slices.Sort(want)
 	if !slices.Equal(documented, want) {
-		t.Errorf("docs/metrics.md has\n%s\nand there are\n%s", strings.Join(documented, "\n"), strings.Join(want, "\n"))
+		t.Errorf("docs/reference/metrics.md has\n%s\nand there are\n%s", strings.Join(documented, "\n"), strings.Join(want, "\n"))
 	}
 }
 
-// TestTheDocumentsExpressionsAreRight is about code in docs/metrics.md and docs/alerts.md that is meant for Prometheus.
+// TestTheDocumentsExpressionsAreRight is about code in docs/reference/metrics.md and docs/reference/alerts.md that is meant for Prometheus.
 func TestTheDocumentsExpressionsAreRight(t *testing.T) {
 	byName, _ := served(t)
 	found := 0
-	for _, document := range []string{"docs/metrics.md", "docs/alerts.md"} {
+	for _, document := range []string{"docs/reference/metrics.md", "docs/reference/alerts.md"} {
 		text, err := os.ReadFile(root + document)
 		if err != nil {
 			t.Fatal(err)

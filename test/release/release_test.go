@@ -119,8 +119,8 @@ func (c checkout) release(t *testing.T, version string) *olm.Catalog {
 	if beside := read(t, filepath.Join(c.dir, "dist/catalog.yaml")); content == nil || string(content.Data) != string(beside) {
 		t.Fatal("catalog.yaml is not what the catalog's image has where its label says")
 	}
-	if documented := "\n      catalogDir: " + label + "\n"; !strings.Contains(string(read(t, root+"/docs/install.md")), documented) {
-		t.Errorf("the CatalogSource of docs/install.md does not have the catalog extracted from %s, where the image's label says that it is", label)
+	if documented := "\n      catalogDir: " + label + "\n"; !strings.Contains(string(read(t, root+"/docs/how-to/install.md")), documented) {
+		t.Errorf("the CatalogSource of docs/how-to/install.md does not have the catalog extracted from %s, where the image's label says that it is", label)
 	}
 	catalog, err := olm.ReadCatalog(content.Data)
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// oracle answers by docs/semantics.md, in the plainest way, for such sets as are made here: well-formed ones, whose mirrors are no sources. It
+// oracle answers by docs/reference/semantics.md, in the plainest way, for such sets as are made here: well-formed ones, whose mirrors are no sources. It
 // shares no code with the programs.
 type oracle []entry
 

@@ -53,7 +53,7 @@ func (s *soaking) report(length, took time.Duration) error {
 		atMost(writes, "configmaps", int(took/time.Second)+killed+10),
 		// An agent says once what it comes to, for each revision and where it starts.
 		atMost(writes, "mirrornodes", hosts*(writes["configmaps"]+10)+2*killed),
-		// S5 of docs/semantics.md
+		// S5 of docs/reference/semantics.md
 		atMost(writes, "imagedigestmirrorsets", 3*changes),
 		atMost(writes, "imagetagmirrorsets", 3*changes))
 }

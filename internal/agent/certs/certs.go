@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package certs is the sink for containerd: its folder of hosts.toml files, and the redirector that they lead to (N3 and N4 of
-// docs/semantics.md).
+// docs/reference/semantics.md).
 package certs
 
 import (

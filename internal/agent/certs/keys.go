@@ -25,7 +25,7 @@ const keyLife = 24 * time.Hour
 // maxKeys bounds the file, in bytes.
 const maxKeys = 4096
 
-// keyring are the keys that open the redirector of this host (docs/semantics.md N10).
+// keyring are the keys that open the redirector of this host (docs/reference/semantics.md N10).
 type keyring struct {
 	host *hostfile.Host
 	log  logr.Logger

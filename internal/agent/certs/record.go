@@ -11,7 +11,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/nodecheck"
 )
 
-// AccessLog returns the redirector's, unless there are pulls on this host that it cannot see (docs/semantics.md V1): an empty one would say that there
+// AccessLog returns the redirector's, unless there are pulls on this host that it cannot see (docs/reference/semantics.md V1): an empty one would say that there
 // were none.
 func (s *Sink) AccessLog() (*accesslog.Log, error) {
 	if why := s.unseen.Load(); why != nil {

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package dropin is the sink for CRI-O, Podman, Buildah and Skopeo: one registries.conf drop-in, which is tried together with the
-// files of others before it is written (N1 of docs/semantics.md), and the files of what its mirrors are granted (G4).
+// files of others before it is written (N1 of docs/reference/semantics.md), and the files of what its mirrors are granted (G4).
 package dropin
 
 import (

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package granted follows what mirrors are granted in the cluster: the Secret and the ConfigMap of internal/grants, by their names and
-// live (section 5a of docs/semantics.md). Until the API server has said what each of the two is, what an earlier agent left on the host
+// live (section 5a of docs/reference/semantics.md). Until the API server has said what each of the two is, what an earlier agent left on the host
 // stands in for it.
 package granted
 

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package probe finds out whether the images that a node runs could still be pulled after a change of rules: it asks registries for their
-// manifests by the new rules, and then, never where these let nobody go, by the old ones (docs/semantics.md C9).
+// manifests by the new rules, and then, never where these let nobody go, by the old ones (docs/reference/semantics.md C9).
 package probe
 
 import (

@@ -63,7 +63,7 @@ type Asker interface {
 // Witness is a sink that sees pulls fail.
 type Witness interface {
 	// FailedPulls compares the pulls that failed since a change of the rules with those before it, of the images that it touches (C10 of
-	// docs/semantics.md). From the first call for a change on, which is to come as soon as the change is followed, the sink has the agent do another pass
+	// docs/reference/semantics.md). From the first call for a change on, which is to come as soon as the change is followed, the sink has the agent do another pass
 	// when what it would return has become worse. It may be called at any time, from anywhere.
 	FailedPulls(change Change) FailedPulls
 }
@@ -104,7 +104,7 @@ type Count struct{ Before, After int }
 
 // Observer is a sink that sees the pulls of a runtime.
 type Observer interface {
-	// Observed returns what it has seen of pulls (V5 and V7 of docs/semantics.md). The sink has the agent do another pass when a mirror comes to be at
+	// Observed returns what it has seen of pulls (V5 and V7 of docs/reference/semantics.md). The sink has the agent do another pass when a mirror comes to be at
 	// fault or is no longer, and when there is a first image of a source that would be refused; all else is for the pass of each minute. It is called
 	// between passes.
 	Observed(now time.Time) Observed

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package trial tries each change of rules that a node takes: beside all else that the agent does, it has the images probed that the node
-// runs (docs/semantics.md C9), looks at the pulls that fail (C10), and says what came of it.
+// runs (docs/reference/semantics.md C9), looks at the pulls that fail (C10), and says what came of it.
 package trial
 
 import (

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package ondisk reads and writes the folder that containerd's config_path names, and tells what in it is ours, what is
-// somebody else's, and what a killed process left (N3 and N4 of docs/semantics.md). The agent uses it on a node, and the plugin
+// somebody else's, and what a killed process left (N3 and N4 of docs/reference/semantics.md). The agent uses it on a node, and the plugin
 // on a folder that is made for one.
 package ondisk
 

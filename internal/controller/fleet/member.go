@@ -68,7 +68,7 @@ func (m Member) IsSpokenFor() bool {
 	return m.HasReported() && m.Applied().Status != metav1.ConditionUnknown
 }
 
-// SeesPulls tells whether the node's agent sees what its Pods pull, or did so when it spoke last (docs/semantics.md V6 and V8).
+// SeesPulls tells whether the node's agent sees what its Pods pull, or did so when it spoke last (docs/reference/semantics.md V6 and V8).
 func (m Member) SeesPulls() bool {
 	return m.Status.SeesPulls != nil && *m.Status.SeesPulls
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/standing"
 )
 
-// Trier tells where a canary is with what is tried, given the sources that it changes (docs/semantics.md C2 and C3).
+// Trier tells where a canary is with what is tried, given the sources that it changes (docs/reference/semantics.md C2 and C3).
 func (m Member) Trier(tried *payload.Canary, changed map[string]bool) plan.Trier {
 	t := plan.Trier{Node: m.Name}
 	if tried == nil {

@@ -29,7 +29,7 @@ type Board interface {
 	Watch(handle handler.EventHandler) source.Source
 }
 
-// Keeper has what is published for all nodes recorded. It works beside the publisher, which must not wait for it (docs/semantics.md C7).
+// Keeper has what is published for all nodes recorded. It works beside the publisher, which must not wait for it (docs/reference/semantics.md C7).
 type Keeper struct {
 	Board    Board
 	Recorder *Recorder

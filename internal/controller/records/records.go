@@ -1,7 +1,7 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package records keeps what all nodes were given as ControllerRevisions, and finds it again (docs/semantics.md C7 and C8).
+// Package records keeps what all nodes were given as ControllerRevisions, and finds it again (docs/reference/semantics.md C7 and C8).
 package records
 
 import (

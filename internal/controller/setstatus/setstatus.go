@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package setstatus is pure: what the status of a set says, given what all sets were merged to and what nodes report, and when a
-// change of it is worth a write. The rules are S1 to S7, V6 and V8 of docs/semantics.md.
+// change of it is worth a write. The rules are S1 to S7, V6 and V8 of docs/reference/semantics.md.
 package setstatus
 
 import (

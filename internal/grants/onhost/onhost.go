@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package onhost has the logins and authorities of mirrors as they lie on a host: where CRI-O, Podman, Buildah and Skopeo find them, and
-// where an agent that starts without the API server finds them again (G4 of docs/semantics.md).
+// where an agent that starts without the API server finds them again (G4 of docs/reference/semantics.md).
 package onhost
 
 import (

@@ -23,7 +23,7 @@ type Loss struct {
 
 // Files leaves out what files say alone, and not together: it takes the entries of all files, and the sets beside them, for what the
 // rules make of them, and asks where images come from. A program that does not pull from a registry itself may pull from it as another
-// one's mirror, but a blocked source is blocked as a mirror too (docs/semantics.md, Q4). It fails with [mirrors.ErrTooLarge].
+// one's mirror, but a blocked source is blocked as a mirror too (docs/reference/semantics.md, Q4). It fails with [mirrors.ErrTooLarge].
 func Files(files []*mirrorfiles.Content, beside []mirrors.Set) (lost []Loss, err error) {
 	for {
 		loss, err := firstConflict(files, beside)

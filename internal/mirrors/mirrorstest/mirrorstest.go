@@ -1,7 +1,7 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package mirrorstest writes sets in the short notation of docs/semantics.md section 6, for tests.
+// Package mirrorstest writes sets in the short notation of docs/reference/semantics.md section 6, for tests.
 package mirrorstest
 
 import (

@@ -1,7 +1,7 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package order joins lists of mirrors into one (docs/semantics.md M1 to M4). It is pure, and knows no sets.
+// Package order joins lists of mirrors into one (docs/reference/semantics.md M1 to M4). It is pure, and knows no sets.
 package order
 
 import (

@@ -1,7 +1,7 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package shadow tells what sets in shadow mode would block (V3 and V4 of docs/semantics.md). It is pure.
+// Package shadow tells what sets in shadow mode would block (V3 and V4 of docs/reference/semantics.md). It is pure.
 package shadow
 
 import (

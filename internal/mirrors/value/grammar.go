@@ -16,7 +16,7 @@ const (
 	Source
 )
 
-// Takes reports whether a value is one of the kind, by the grammar of docs/semantics.md, section 0. The API has the same grammar as regular
+// Takes reports whether a value is one of the kind, by the grammar of docs/reference/semantics.md, section 0. The API has the same grammar as regular
 // expressions, and tests hold the two equal.
 func (k Kind) Takes(text string) bool {
 	host, path, hasPath := strings.Cut(text, "/")

@@ -1,7 +1,7 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package value is the grammar of sources and mirrors (docs/semantics.md, section 0), and what messages say of a value that somebody
+// Package value is the grammar of sources and mirrors (docs/reference/semantics.md, section 0), and what messages say of a value that somebody
 // wrote: the value itself, on one line and not too long, each part of it that the grammar does not take, and what to write instead. It
 // is pure.
 package value

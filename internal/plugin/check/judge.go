@@ -65,7 +65,7 @@ func (j *judge) placesOfAll(result mirrors.Result, wants []wanted) (images []che
 		isClosed := res.Rule != nil && res.Rule.NoneServes(w.ref.Mode) // for all of them
 		if readers := j.index.ResolveByReaders(w.ref); !j.forwards() && !isClosed && res.Differs(readers) {
 			other := j.placesOf(w, readers)
-			other.Message = cmp.Or(other.Message, "CRI-O and Podman pull it from other places than the sets say (docs/semantics.md, Q1 and Q2)")
+			other.Message = cmp.Or(other.Message, "CRI-O and Podman pull it from other places than the sets say (docs/reference/semantics.md, Q1 and Q2)")
 			images[i].byReaders = &other
 		}
 	}

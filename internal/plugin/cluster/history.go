@@ -28,7 +28,7 @@ type History struct {
 	Published *Publication
 }
 
-// History reads the records (docs/semantics.md C7). One that cannot be read is a warning.
+// History reads the records (docs/reference/semantics.md C7). One that cannot be read is a warning.
 func (c *Cluster) History(ctx context.Context, stderr io.Writer) (*History, error) {
 	var h History
 	p, err := c.Published(ctx)

@@ -16,7 +16,7 @@ import (
 )
 
 // Publication is what the ConfigMap says: what nodes are to have in force, and what people and the manager wrote beside it to steer that
-// (docs/semantics.md C1 to C6).
+// (docs/reference/semantics.md C1 to C6).
 type Publication struct {
 	// Payload is that of all nodes but the canaries.
 	payload.Payload

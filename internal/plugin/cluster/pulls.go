@@ -34,7 +34,7 @@ var (
 	ErrOlderAgent = errors.New("its agent is older than this plugin")
 )
 
-// Pulls are those that an agent remembers (docs/semantics.md V1).
+// Pulls are those that an agent remembers (docs/reference/semantics.md V1).
 type Pulls struct {
 	// Since is when its access log began. Nothing from before is known.
 	Since time.Time

@@ -87,7 +87,7 @@ func (p *patient) diagnose(n *cluster.Node, nodes []mirrorsetv1alpha1.MirrorNode
 	return d
 }
 
-// lookAtTrial wants the images that a node runs to be there after the last change of rules as they were before (docs/semantics.md C9, C10).
+// lookAtTrial wants the images that a node runs to be there after the last change of rules as they were before (docs/reference/semantics.md C9, C10).
 func (p *patient) lookAtTrial(n *cluster.Node, nodes []mirrorsetv1alpha1.MirrorNode) {
 	at := slices.IndexFunc(nodes, func(m mirrorsetv1alpha1.MirrorNode) bool { return m.Name == n.Name })
 	unpullable := cluster.Unpullable(&nodes[at].Status)

@@ -13,7 +13,7 @@ import (
 )
 
 // lookAtRollout wants what is published to be what the sets say, and nobody's order to stand in the way of the next change
-// (docs/semantics.md C3 to C6).
+// (docs/reference/semantics.md C3 to C6).
 func (p *patient) lookAtRollout(sets []kinds.Set) {
 	if p.published == nil {
 		return

@@ -45,7 +45,7 @@ func by(location string, sets ...string) explainedSource {
 	return explainedSource{Location: location, From: append([]string{}, sets...)}
 }
 
-// The worked cases of docs/semantics.md, section 6.
+// The worked cases of docs/reference/semantics.md, section 6.
 var (
 	nested  = plugintest.Documents(plugintest.Set("a", "quay.io", "m1.local/q"), plugintest.Set("b", "quay.io/libpod", "m2.local/l"))
 	merged  = plugintest.Documents(plugintest.Set("a", "s.com", "a.local", "b.local", "c.local"), plugintest.Set("b", "s.com", "c.local", "d.local", "e.local"))

@@ -50,7 +50,7 @@ func countInForce(rule *mirrors.Rule, sets []kinds.Set, nodes []mirrorsetv1alpha
 	return counts
 }
 
-// held returns the reason for which no revision that the set names is one that all nodes are to have (docs/semantics.md C1 to C6).
+// held returns the reason for which no revision that the set names is one that all nodes are to have (docs/reference/semantics.md C1 to C6).
 func held(status *configv1.MirrorSetStatus) string {
 	applied := meta.FindStatusCondition(status.Conditions, configv1.ConditionApplied)
 	if applied == nil {

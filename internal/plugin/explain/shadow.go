@@ -12,7 +12,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/plugin/runtimes"
 )
 
-// shadowed is how the image would be pulled if no set were in shadow mode (docs/semantics.md V3).
+// shadowed is how the image would be pulled if no set were in shadow mode (docs/reference/semantics.md V3).
 type shadowed struct {
 	// Entries are those of sets in shadow mode that would block places.
 	Entries []output.Entry `json:"entries"`

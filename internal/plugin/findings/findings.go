@@ -1,7 +1,7 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package findings is the verb that explains a reason, in the words of docs/findings.md.
+// Package findings is the verb that explains a reason, in the words of docs/reference/findings.md.
 package findings
 
 import (

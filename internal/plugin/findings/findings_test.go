@@ -130,12 +130,12 @@ func TestEachReasonIsExplained(t *testing.T) {
 	}
 	for _, r := range slices.Sorted(maps.Keys(found)) {
 		if !slices.Contains(explained, r) {
-			t.Errorf("docs/findings.md does not explain %s of internal/%s", r, found[r])
+			t.Errorf("docs/reference/findings.md does not explain %s of internal/%s", r, found[r])
 		}
 	}
 	for i, s := range sections() {
 		if found[s.reason] == "" {
-			t.Errorf("docs/findings.md explains %s, which nothing finds", s.reason)
+			t.Errorf("docs/reference/findings.md explains %s, which nothing finds", s.reason)
 		}
 		if slices.Contains(explained[:i], s.reason) || len(s.text) < 40 || strings.Contains(s.text, "#") || strings.Count(s.text, "\n") == 0 {
 			t.Errorf("%s: %q", s.reason, s.text)

@@ -124,7 +124,7 @@ func EntriesOf(from []mirrors.Entry) []Entry {
 
 // DocsOf is the address of what explains a reason.
 func DocsOf(reason string) string {
-	return docs.URL + "findings.md#" + strings.ToLower(reason)
+	return docs.URL + "reference/findings.md#" + strings.ToLower(reason)
 }
 
 // FindingsOf returns them as they are printed.

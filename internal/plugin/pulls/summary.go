@@ -13,7 +13,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/plugin/output"
 )
 
-// kept is how many pulls an agent remembers (docs/semantics.md V1).
+// kept is how many pulls an agent remembers (docs/reference/semantics.md V1).
 const kept = 512
 
 // say sums up for people how many pulls there are, and since when they are known.

@@ -44,7 +44,7 @@ func (own) distrusted(string) string { return "" }
 
 func (own) keepsQuiet(string) bool { return false }
 
-// granted are those that the nodes of a cluster have for mirrors (docs/semantics.md G4).
+// granted are those that the nodes of a cluster have for mirrors (docs/reference/semantics.md G4).
 type granted struct{ grants.Grants }
 
 func (g granted) login(_ context.Context, repository string) (authn.AuthConfig, error) {

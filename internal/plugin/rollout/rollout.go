@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package rollout are the verbs that tell how far a change of the sets is on its way to the nodes, stop it, let it go on and take it back, in
-// the habits of kubectl rollout. The rules are section 4b of docs/semantics.md.
+// the habits of kubectl rollout. The rules are section 4b of docs/reference/semantics.md.
 package rollout
 
 import (

@@ -148,7 +148,7 @@ func (u *uninstaller) refuseOLM(manager *appsv1.Deployment) error {
 		return nil
 	}
 	return fmt.Errorf("OLM keeps Mirrorset installed in namespace %s and would start the manager again, so nothing was changed. To take it away: kubectl delete imagedigestmirrorsets,imagetagmirrorsets --all; "+
-		"kubectl mirrors nodes --watch; then delete %s (docs/uninstall.md)", u.Namespace, last)
+		"kubectl mirrors nodes --watch; then delete %s (docs/how-to/uninstall.md)", u.Namespace, last)
 }
 
 // publishNothing publishes a revision without rules above all that were published.
@@ -219,7 +219,7 @@ func (u *uninstaller) noAgents(err error) error {
 	if !apierrors.IsNotFound(err) {
 		return err
 	}
-	return fmt.Errorf("there is no DaemonSet %s in namespace %s, so nothing can take the files off the nodes; docs/uninstall.md says how to do it by hand", cluster.AgentDaemonSet, u.Namespace)
+	return fmt.Errorf("there is no DaemonSet %s in namespace %s, so nothing can take the files off the nodes; docs/how-to/uninstall.md says how to do it by hand", cluster.AgentDaemonSet, u.Namespace)
 }
 
 // addProbe applies the manager's own DaemonSet, as it is, with the probe, in the manager's name: were the manager to run again, it

@@ -1,7 +1,7 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package complaints remembers the faults of streamed mirrors that somebody can put right (N4 of docs/semantics.md): a login that is refused, wanted, or
+// Package complaints remembers the faults of streamed mirrors that somebody can put right (N4 of docs/reference/semantics.md): a login that is refused, wanted, or
 // cannot be sent, and a certificate that is not accepted. A complaint stands until an answer shows that the fault is gone, the login or the authority is
 // another one, or no rule names the mirror any more; one that nothing renews ends after a day, or after an hour where it is about a single repository.
 package complaints

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package failures remembers the pulls that the redirector saw fail, and compares those since a change of the rules with those before it (C10 of
-// docs/semantics.md).
+// docs/reference/semantics.md).
 //
 // What is counted has to be the same on both sides of a change, whatever containerd and the kubelet make of one pull. containerd asks for a tag, for
 // the digests of an index and of a manifest, and for each blob, with HEAD and GET, and walks all ranks each time; which digests belong to one tag, the

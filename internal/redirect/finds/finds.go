@@ -1,7 +1,7 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package finds remembers at which mirrors tags of a repository were found (T10 of docs/semantics.md). containerd resolves a tag at one host, and then
+// Package finds remembers at which mirrors tags of a repository were found (T10 of docs/reference/semantics.md). containerd resolves a tag at one host, and then
 // fetches by digest, beginning with the first host again. Without this, a mirror for tags alone would never be asked for what its tag names. The digest
 // itself is not known here: a mirror that wants credentials answers containerd, and not the redirector.
 package finds

@@ -1,7 +1,7 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package health remembers which mirrors the redirector cannot pull from (docs/semantics.md V7). Somebody has to look at it now and then, because a
+// Package health remembers which mirrors the redirector cannot pull from (docs/reference/semantics.md V7). Somebody has to look at it now and then, because a
 // fault that nobody tries any more ends by time alone.
 package health
 

@@ -1,7 +1,7 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package shadow tells which requests would be refused if no set were in shadow mode (V5 of docs/semantics.md).
+// Package shadow tells which requests would be refused if no set were in shadow mode (V5 of docs/reference/semantics.md).
 package shadow
 
 import (

@@ -1,7 +1,7 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package tries keeps account of what each try of a mirror came to (V2 of docs/semantics.md), for the access log and for whoever counts tries.
+// Package tries keeps account of what each try of a mirror came to (V2 of docs/reference/semantics.md), for the access log and for whoever counts tries.
 //
 // Where a mirror asks for credentials that the redirector does not have, only containerd sees what it answers in the end. It does not tell, but goes
 // on to the next place if that was no good. So such a try waits for a minute, and counts as sent if containerd is not seen again. If it is, the mirror

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package upstream asks registries for what the redirector streams: with the TLS settings and the login of that registry, and nobody else's
-// (G4 of docs/semantics.md). It exchanges the login for a token where the registry wants one, keeps connections and tokens, and follows
+// (G4 of docs/reference/semantics.md). It exchanges the login for a token where the registry wants one, keeps connections and tokens, and follows
 // redirects without the login.
 package upstream
 

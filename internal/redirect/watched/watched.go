@@ -1,7 +1,7 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package watched remembers the images that would be refused if sets in shadow mode were enforced, by the source that is watched (docs/semantics.md V5).
+// Package watched remembers the images that would be refused if sets in shadow mode were enforced, by the source that is watched (docs/reference/semantics.md V5).
 package watched
 
 import (

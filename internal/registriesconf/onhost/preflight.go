@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package onhost reads our registries.conf drop-in together with the files of others on a host, by the library that CRI-O,
-// Podman, Buildah and Skopeo read them with, and finds what of the rules does not count there (N1 of docs/semantics.md). The
+// Podman, Buildah and Skopeo read them with, and finds what of the rules does not count there (N1 of docs/reference/semantics.md). The
 // agent does so before it writes, and the plugin on the machine that it runs on.
 package onhost
 

@@ -23,7 +23,7 @@ const document = `# Performance
 <!-- /bench: table -->
 between
 <!-- bench: plots -->
-![old](images/old.svg)
+![old](../images/old.svg)
 <!-- /bench: plots -->
 
 ### text
@@ -44,10 +44,12 @@ func folders(t *testing.T, rows ...string) (from, docs string) {
 			t.Fatal(err)
 		}
 	}
-	if err := os.Mkdir(filepath.Join(docs, "images"), 0o700); err != nil {
-		t.Fatal(err)
+	for _, folder := range []string{"explanation", "images"} {
+		if err := os.Mkdir(filepath.Join(docs, folder), 0o700); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if err := os.WriteFile(filepath.Join(docs, "performance.md"), []byte(document), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(docs, "explanation", "performance.md"), []byte(document), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return from, docs
@@ -67,7 +69,7 @@ func TestAReportIsWrittenIntoTheDocument(t *testing.T) {
 	if err := run(t.Context(), []string{"report", "-from", from, "-docs", docs}); err != nil {
 		t.Fatal(err)
 	}
-	text := read(t, docs, "performance.md")
+	text := read(t, docs, "explanation/performance.md")
 	for _, want := range []string{
 		"| pass |  | not measured |  |  |  |  |\n",
 		"Text, sources=100000",
@@ -75,7 +77,7 @@ func TestAReportIsWrittenIntoTheDocument(t *testing.T) {
 		"| `cd test/openshift && go test -run '^$' -bench '^BenchmarkText$' -timeout 30m .` | 2026-11-29, commit 48016c61bba8, 4 runs |\n",
 		"| `go test -run '^$' -bench '^Benchmark(Pass\\|UnchangedPass)$' -timeout 30m ./internal/agent` | not measured |\n",
 		"\nbetween\n", "\nafter\n",
-		"![Sets to rules to text, for each source, beside n log n](images/performance-text.svg)\n",
+		"![Sets to rules to text, for each source, beside n log n](../images/performance-text.svg)\n",
 		"A redirected request with more and more rules (`redirect`): not measured\n",
 		"<!-- bench: scaling -->\n\nnot measured\n\n<!-- /bench: scaling -->\n",
 	} {
@@ -110,10 +112,10 @@ func TestAReportIsWrittenIntoTheDocument(t *testing.T) {
 	if err := report(from, docs, &console); err != nil {
 		t.Fatal(err)
 	}
-	if read(t, docs, "performance.md") != text {
+	if read(t, docs, "explanation/performance.md") != text {
 		t.Error("a second report differs from the first")
 	}
-	if !strings.Contains(console.String(), "lookup does not reach what it is to") || strings.Contains(console.String(), "text does not") {
+	if !strings.Contains(console.String(), "lookup misses a goal") || strings.Contains(console.String(), "text misses") {
 		t.Errorf("it says %s", console.String())
 	}
 	if err := os.Remove(outputOf(from, "text")); err != nil {
@@ -125,7 +127,7 @@ func TestAReportIsWrittenIntoTheDocument(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(docs, "images", imageOf("text"))); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the plot of what is not measured is still there: %v", err)
 	}
-	if strings.Contains(read(t, docs, "performance.md"), "performance-text.svg") {
+	if strings.Contains(read(t, docs, "explanation/performance.md"), "performance-text.svg") {
 		t.Error("the document still shows it")
 	}
 }
@@ -138,13 +140,13 @@ func TestADocumentWithoutRoomForAReportStaysAsItIs(t *testing.T) {
 	} {
 		from, docs := folders(t, "text")
 		changed := change(document)
-		if err := os.WriteFile(filepath.Join(docs, "performance.md"), []byte(changed), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(docs, "explanation", "performance.md"), []byte(changed), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		if err := report(from, docs, io.Discard); err == nil {
 			t.Errorf("%s: there was no error", name)
 		}
-		if read(t, docs, "performance.md") != changed {
+		if read(t, docs, "explanation/performance.md") != changed {
 			t.Errorf("%s: the document was changed", name)
 		}
 		if _, err := os.Stat(filepath.Join(docs, "images", imageOf("text"))); err == nil {
@@ -156,7 +158,7 @@ func TestADocumentWithoutRoomForAReportStaysAsItIs(t *testing.T) {
 // The committed document has all rows, and says of each that misses a goal where its time goes.
 func TestTheDocumentHasEachRow(t *testing.T) {
 	const docs = "../../../docs"
-	text := read(t, docs, "performance.md")
+	text := read(t, docs, "explanation/performance.md")
 	for _, part := range []string{partTable, partPlots, partScaling} {
 		if _, err := replacePart(text, part, ""); err != nil {
 			t.Error(err)
@@ -172,7 +174,7 @@ func TestTheDocumentHasEachRow(t *testing.T) {
 			t.Errorf("%s misses a goal, and no section of its name says where the time goes", rows[i].name)
 		}
 	}
-	for _, image := range regexp.MustCompile(`images/(performance-[a-z]+\.svg)`).FindAllStringSubmatch(text, -1) {
+	for _, image := range regexp.MustCompile(`\.\./images/(performance-[a-z]+\.svg)`).FindAllStringSubmatch(text, -1) {
 		read(t, docs, "images", image[1])
 	}
 }

@@ -89,7 +89,7 @@ func (i images) links() string {
 			fmt.Fprintf(&text, "%s (`%s`): %s\n\n", capitalized(f.shows), f.row, unmeasured(err))
 			continue
 		}
-		fmt.Fprintf(&text, "![%s](images/%s)\n\n", capitalized(f.shows), imageOf(f.row))
+		fmt.Fprintf(&text, "![%s](../images/%s)\n\n", capitalized(f.shows), imageOf(f.row))
 	}
 	return text.String()
 }

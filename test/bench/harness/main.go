@@ -1,7 +1,7 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Command bench keeps the table of docs/performance.md: it runs the rows' benchmarks, and writes what they came to into the document.
+// Command bench keeps the table of docs/explanation/performance.md: it runs the rows' benchmarks, and writes what they came to into the document.
 //
 //	bench run -rows "text lookup" -runs 5 -out bin/bench
 //	bench report -from bin/bench -docs docs
@@ -50,7 +50,7 @@ func run(ctx context.Context, args []string) error {
 		return r.all(ctx, strings.Fields(*names))
 	case "report":
 		from := flags.String("from", "bin/bench", "the folder of the rows' output")
-		docs := flags.String("docs", "docs", "the folder of performance.md; images go to images/ in it")
+		docs := flags.String("docs", "docs", "the folder of explanation/performance.md and images/")
 		if err := flags.Parse(args[1:]); err != nil {
 			return err
 		}

@@ -87,7 +87,7 @@ func TestTheCommitIsNamedWithWhatIsNotInIt(t *testing.T) {
 	for _, c := range []struct {
 		file        string
 		withChanges bool
-	}{{"", false}, {"docs/performance.md", false}, {"main.go", true}} {
+	}{{"", false}, {"docs/explanation/performance.md", false}, {"main.go", true}} {
 		r, _ := newRunner(t)
 		if c.file != "" {
 			path := filepath.Join(r.repository, c.file)

@@ -32,7 +32,7 @@ import (
 // private is the mirror that has a login and an authority.
 const private = "mirror.example:5000"
 
-// sets are the two that a node is brought to and fro between, in the short notation of docs/semantics.md. Each changes all files of the other.
+// sets are the two that a node is brought to and fro between, in the short notation of docs/reference/semantics.md. Each changes all files of the other.
 var sets = [2]string{`a: blocked.example -> mirror.example:5000/old [Never]
 a: part.example/team -> mirror.example:5000/old-team [Never]
 a: whole.example -> plain.example/old [Never]

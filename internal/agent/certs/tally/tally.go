@@ -1,7 +1,7 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package tally counts the pulls of a node by mirror and by source, for Prometheus (V2 and V5 of docs/semantics.md).
+// Package tally counts the pulls of a node by mirror and by source, for Prometheus (V2 and V5 of docs/reference/semantics.md).
 package tally
 
 import (
