@@ -397,7 +397,7 @@ bench: ## Measure ROWS of the performance table, RUNS times each (some rows need
 DOCS ?= docs
 
 .PHONY: bench-report
-bench-report: ## Write the results of `make bench` into DOCS/performance.md, with plots.
+bench-report: ## Write the results of `make bench` into DOCS/explanation/performance.md, with plots.
 	@cd test/bench/harness && go build -o $(BIN)/harness .
 	@$(BIN)/harness report -from $(BIN)/bench -docs $(DOCS)
 
