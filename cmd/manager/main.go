@@ -35,7 +35,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
-	"sigs.k8s.io/yaml"
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
@@ -137,12 +136,9 @@ func (s *settings) agentFlags(on *flag.FlagSet) {
 	})
 	on.Func("agent-tolerations", "tolerations of the agents, as a JSON list; the default tolerates every taint", func(text string) error {
 		s.agent.Tolerations = nil
-		if err := yaml.UnmarshalStrict([]byte(text), &s.agent.Tolerations); err != nil {
-			text, _, _ := strings.Cut(err.Error(), " into Go ") // a type
-			return fmt.Errorf(`want a list as [{"key": "k", "operator": "Exists"}]: %s`, strings.TrimPrefix(text[max(0, strings.LastIndex(text, "json: ")):], "json: "))
-		}
-		return nil
+		return structured(text, &s.agent.Tolerations, `a list as [{"key": "k", "operator": "Exists"}]`)
 	})
+	s.podFlags(on)
 }
 
 // address returns what sets one to listen on.
