@@ -13,6 +13,9 @@ GOLANGCI_LINT  := $(BIN)/golangci-lint
 KUSTOMIZE      := $(BIN)/kustomize
 SETUP_ENVTEST  := $(BIN)/setup-envtest
 
+# helm-docs has a module of its own: it needs another viper than golangci-lint, which pins an old one.
+HELM_DOCS := $(BIN)/helm-docs
+
 # Helm is built from the version that test/helm/go.mod pins, by which the chart is tested.
 HELM := $(BIN)/helm
 
@@ -91,15 +94,16 @@ image: image-programs ## Write the image IMG as the OCI archive dist/mirrorset.t
 	  -architectures $(subst $(space),$(comma),$(ARCHITECTURES)) -out dist/mirrorset.tar
 
 .PHONY: generate
-generate: $(BIN)/generated ## Generate deep copies, apply configurations, CRDs and roles from the code, and the chart's objects from config/.
+generate: $(BIN)/generated ## Generate deep copies, apply configurations, CRDs and roles from the code, and the chart's objects and README from config/ and its values.
 
 # The generated files are among what they come from: one that was changed by hand is written anew. Where nothing was changed, nothing is
 # written, so that other programs can read meanwhile.
-$(BIN)/generated: $(shell find api config charts/mirrorset internal/controller hack/boilerplate.go.txt) go.mod Makefile $(CONTROLLER_GEN) $(KUSTOMIZE)
+$(BIN)/generated: $(shell find api config charts/mirrorset internal/controller hack/boilerplate.go.txt) go.mod Makefile $(CONTROLLER_GEN) $(HELM_DOCS) $(KUSTOMIZE)
 	$(CONTROLLER_GEN) object:headerFile=hack/boilerplate.go.txt applyconfiguration:headerFile=hack/boilerplate.go.txt \
 	  crd paths=./api/... output:crd:dir=config/crd/bases
 	$(CONTROLLER_GEN) rbac:roleName=manager paths=./internal/controller/... output:rbac:dir=config/rbac
 	for part in default prometheus grafana; do $(KUSTOMIZE) build config/$$part > charts/mirrorset/files/$$part.yaml; done
+	$(HELM_DOCS) --chart-search-root charts/mirrorset --sort-values-order file --log-level warning
 	@touch $@
 
 .PHONY: control-plane
@@ -236,7 +240,7 @@ reproducible: ## Write a release to dist/, build it anew in another folder, and 
 	git clone -q . $$twin/another/folder; \
 	env -i PATH="$$(go env GOROOT)/bin:$$PATH" HOME=$$twin/home TZ=Pacific/Kiritimati LC_ALL=C GOTOOLCHAIN=local GOPROXY=off \
 	  GOCACHE=$$(go env GOCACHE) GOMODCACHE=$$(go env GOMODCACHE) \
-	  $(MAKE) -C $$twin/another/folder release CONTROLLER_GEN=$(CONTROLLER_GEN) KUSTOMIZE=$(KUSTOMIZE) HELM=$(HELM) VERSION=$(VERSION) IMG=$(IMG) BUNDLE_IMG=$(BUNDLE_IMG) CATALOG_IMG=$(CATALOG_IMG) CHANNELS=$(CHANNELS) PLATFORMS="$(PLATFORMS)" ARCHITECTURES="$(ARCHITECTURES)" \
+	  $(MAKE) -C $$twin/another/folder release CONTROLLER_GEN=$(CONTROLLER_GEN) KUSTOMIZE=$(KUSTOMIZE) HELM=$(HELM) HELM_DOCS=$(HELM_DOCS) VERSION=$(VERSION) IMG=$(IMG) BUNDLE_IMG=$(BUNDLE_IMG) CATALOG_IMG=$(CATALOG_IMG) CHANNELS=$(CHANNELS) PLATFORMS="$(PLATFORMS)" ARCHITECTURES="$(ARCHITECTURES)" \
 	  GO_BUILD='$(if $(SHARED_CACHE),,GOCACHE='$$twin'/cache GOMODCACHE='$$twin'/modules GOPROXY=file://'$$(go env GOMODCACHE)'/cache/download GOSUMDB=off )$(GO_BUILD)'; \
 	diff -r dist $$twin/another/folder/dist && echo "the two builds are the same, byte by byte:" && cat dist/SHA256SUMS
 
@@ -384,7 +388,7 @@ lint: $(GOLANGCI_LINT) $(ACTIONLINT) ## Run the linters, which hold the import w
 
 .PHONY: verify
 verify: bundle ## Regenerate and tidy everything, then want a clean tree.
-	for dir in . hack/tools test/cluster/kubernetes test/cluster/podman test/cluster/runtime test/prometheus test/helm test/olm test/openshift test/gitops test/bench/harness; do (cd $$dir && go mod tidy); done
+	for dir in . hack/tools hack/tools/helm-docs test/cluster/kubernetes test/cluster/podman test/cluster/runtime test/prometheus test/helm test/olm test/openshift test/gitops test/bench/harness; do (cd $$dir && go mod tidy); done
 	gofmt -l api cmd config hack internal test | (! grep .)
 	@if [ -n "$$(git status --porcelain)" ]; then \
 	  git status --short; git --no-pager diff; \
@@ -404,6 +408,9 @@ $(CONTROLLER_GEN): hack/tools/go.mod hack/tools/go.sum
 
 $(KUSTOMIZE): hack/tools/go.mod hack/tools/go.sum
 	cd hack/tools && go build -o $@ sigs.k8s.io/kustomize/kustomize/v5
+
+$(HELM_DOCS): hack/tools/helm-docs/go.mod hack/tools/helm-docs/go.sum
+	cd hack/tools/helm-docs && go build -trimpath -o $@ github.com/norwoodj/helm-docs/cmd/helm-docs
 
 $(HELM): test/helm/go.mod test/helm/go.sum
 	cd test/helm && go build -trimpath -ldflags "-s -w" -o $@ helm.sh/helm/v4/cmd/helm

@@ -61,6 +61,9 @@ type settings struct {
 }
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == checkVerb {
+		os.Exit(checkInstallation(os.Args[2:], os.Stdout, os.Stderr))
+	}
 	var s settings
 	s.flags(flag.CommandLine)
 	logging := zap.Options{StacktraceLevel: zapcore.DPanicLevel} // errors say what they are about
