@@ -154,6 +154,7 @@ SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct)
 .PHONY: chart
 chart: generate $(HELM) ## Write the Helm chart for VERSION as dist/mirrorset-VERSION.tgz.
 	rm -rf dist/chart && mkdir -p dist/chart && cp -r $(CHART) dist/chart/
+	sed -i 's|\(artifacthub.io/prerelease: \).*|\1"$(if $(findstring -,$(VERSION)),true,false)"|' dist/chart/mirrorset/Chart.yaml
 	find dist/chart -exec touch -d @$(SOURCE_DATE_EPOCH) {} +
 	$(HELM) package dist/chart/mirrorset --version $(VERSION:v%=%) --app-version $(VERSION) --destination dist
 

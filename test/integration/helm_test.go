@@ -20,9 +20,12 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
 
 	"github.com/mirrorset/mirrorset/internal/controller/operand"
 	"github.com/mirrorset/mirrorset/internal/kinds"
@@ -196,6 +199,18 @@ var _ = Describe("The Helm chart", func() {
 		Expect(admin.Get(ctx, policy, &networkingv1.NetworkPolicy{})).To(Succeed())
 		manager := startManager(ctx, alone)
 		Expect(plane.AwaitSets(ctx)).To(Succeed())
+
+		var chart struct{ Annotations map[string]string }
+		text, err := os.ReadFile("../../charts/mirrorset/Chart.yaml")
+		Expect(err).NotTo(HaveOccurred())
+		Expect(yaml.Unmarshal(text, &chart)).To(Succeed())
+		var examples []map[string]any
+		Expect(yaml.UnmarshalStrict([]byte(chart.Annotations["artifacthub.io/crdsExamples"]), &examples)).To(Succeed())
+		for i, kind := range kinds.All {
+			example := &unstructured.Unstructured{Object: examples[i]}
+			Expect(example.GroupVersionKind()).To(Equal(kind.GroupVersionKind()))
+			Expect(client.WithFieldValidation(admin, metav1.FieldValidationStrict).Create(ctx, example, client.DryRunAll)).To(Succeed())
+		}
 
 		mustHelm(ctx, "upgrade", "mirrorset", "charts/mirrorset", "--namespace", controlplane.Namespace, "--set", "replicas=2,networkPolicy.enabled=false,dashboard.enabled=true")
 		Expect(*managerDeployment(ctx).Spec.Replicas).To(BeEquivalentTo(2))
