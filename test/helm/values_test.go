@@ -32,6 +32,7 @@ func TestValues(t *testing.T) {
 		`image: {repository: "registry.site.example:5000/m/m"}`: image("registry.site.example:5000/m/m"),
 		`image: {repository: "host:5000/m"}`:                    image("host:5000/m"),
 		`image: {repository: localhost/m}`:                      image("localhost/m"),
+		`image: {repository: r.example/m}`:                      image("r.example/m"),
 		`image: {repository: m/m}`:                              image("ghcr.io/m/m"),
 		`image: {repository: m.m}`:                              image("ghcr.io/m.m"),
 		`image: {tag: v9}`:                                      func(d *appsv1.Deployment) { container(d).Image = "ghcr.io/mirrorset/mirrorset:v9" },
