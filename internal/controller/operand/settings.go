@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 )
 
@@ -37,6 +38,16 @@ type AgentSettings struct {
 	// MetricsAddress is where each agent serves its metrics, host:port, without a host at its node's own address; 0 or nothing
 	// for nowhere.
 	MetricsAddress string
+	// LogLevel is how much the agents log, as their --zap-log-level takes it; empty for their default.
+	LogLevel string
+	// PodAnnotations are added to those of the agents' Pods.
+	PodAnnotations map[string]string
+	// PriorityClassName is that of the agents' Pods; empty for the manifest's.
+	PriorityClassName string
+	// Resources are those of each agent; nil for the manifest's.
+	Resources *corev1.ResourceRequirements
+	// UpdateStrategy is how new agents replace old ones. What it leaves out is as in the manifest.
+	UpdateStrategy appsv1.DaemonSetUpdateStrategy
 	// Proxy are the environment variables by which registries are reached.
 	Proxy []corev1.EnvVar
 }
@@ -52,6 +63,9 @@ func (s AgentSettings) arguments() []string {
 	}
 	if s.MetricsAddress != "" && s.MetricsAddress != "0" {
 		arguments = append(arguments, "--metrics-bind-address="+s.MetricsAddress)
+	}
+	if s.LogLevel != "" {
+		arguments = append(arguments, "--zap-log-level="+s.LogLevel)
 	}
 	return arguments
 }
