@@ -84,7 +84,7 @@ func run(ctx context.Context, keep bool) (err error) {
 	return nil
 }
 
-// show applies the samples and prints what comes of them.
+// show applies the samples and prints the result.
 func show(ctx context.Context, c *controlplane.ControlPlane, file string, running ...*controlplane.Process) error {
 	start := time.Now()
 	if err := do(c.Kubectl(ctx, "apply", "-f", "config/samples/")); err != nil {
