@@ -394,6 +394,10 @@ lint: $(GOLANGCI_LINT) $(ACTIONLINT) ## Run the linters, which hold the import w
 	$(GOLANGCI_LINT) run --build-tags e2e --allow-parallel-runners
 	$(ACTIONLINT) -shellcheck= -pyflakes= .github/workflows/*
 
+.PHONY: prose
+prose: $(VALE) ## Check the English of documents, comments and messages.
+	@go run ./hack/prose -vale $(VALE)
+
 .PHONY: verify
 verify: bundle ## Regenerate and tidy everything, then want a clean tree.
 	for dir in . hack/tools hack/vale test/cluster/kubernetes test/cluster/podman test/cluster/runtime test/prometheus test/helm test/olm test/openshift test/gitops test/bench/harness; do (cd $$dir && go mod tidy); done
