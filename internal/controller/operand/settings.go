@@ -56,13 +56,15 @@ func (s AgentSettings) arguments() []string {
 	return arguments
 }
 
-// runningDir is where the host's containerd keeps what it knows of each container of a Pod. That of a distribution is known by its
-// configuration file.
+// runningDir is the folder in which the host's containerd keeps the state of each container of a Pod. The path of the
+// configuration file shows which distribution the folder belongs to.
 func (s AgentSettings) runningDir() string {
 	run := "/run/containerd"
 	switch {
 	case strings.Contains(s.ContainerdConfig, "/k3s/agent/"), strings.Contains(s.ContainerdConfig, "/rke2/agent/"):
 		run = "/run/k3s/containerd"
+	case strings.Contains(s.ContainerdConfig, "/k0s/"):
+		run = "/run/k0s/containerd"
 	case strings.Contains(s.ContainerdConfig, "/microk8s/"):
 		run = "/var/snap/microk8s/common/run/containerd"
 	}
