@@ -449,9 +449,13 @@ recording: node image-programs build-installer ## Record the README's terminal a
 	npx --yes $(SVG_TERM) --in $(BIN)/first-pull.cast --out docs/images/first-pull.svg --window --no-cursor
 
 .PHONY: lint
-lint: $(GOLANGCI_LINT) $(ACTIONLINT) ## Run the linters, which also check which packages may import which.
+lint: $(GOLANGCI_LINT) $(ACTIONLINT) prose ## Run the linters, which also check imports and English.
 	$(GOLANGCI_LINT) run --build-tags e2e --allow-parallel-runners
 	$(ACTIONLINT) -shellcheck= -pyflakes= .github/workflows/*
+
+.PHONY: prose
+prose: $(VALE) ## Check the English of documents, comments and messages.
+	@go run ./hack/prose -vale $(VALE)
 
 .PHONY: verify
 verify: generate bundle ## Regenerate and tidy everything, and fail if that changes a file.
