@@ -6,7 +6,6 @@ package helm_test
 import (
 	"encoding/json"
 	"os"
-	"slices"
 	"strings"
 	"testing"
 
