@@ -55,7 +55,7 @@ func (r release) krewManifest(archives map[string][]byte) ([]byte, error) {
 		Spec: krewSpec{
 			Version:          r.version,
 			Homepage:         "https://" + module,
-			ShortDescription: "See which mirrors images are pulled from",
+			ShortDescription: "Show which mirrors images are pulled from",
 			Description:      pluginDescription,
 		},
 	}

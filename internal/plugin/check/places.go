@@ -76,11 +76,11 @@ func whyRefused(ref mirrors.Reference, rule *mirrors.Rule) string {
 	text := fmt.Sprintf("source %q is blocked by %s", string(rule.Source), mirrors.Names(rule.BlockedBy))
 	switch {
 	case rule.NoneServes(ref.Mode):
-		return fmt.Sprintf("source %q is blocked, and no mirror can serve it, says %s", string(rule.Source), mirrors.Names(rule.BlockedBy))
+		return fmt.Sprintf("source %q is blocked by %s, and no mirror can serve it", string(rule.Source), mirrors.Names(rule.BlockedBy))
 	case len(rule.MirrorsFor(ref.Mode)) == 0:
-		return text + fmt.Sprintf(", and no set names a mirror of it for %ss", ref.Mode)
+		return text + fmt.Sprintf(", and no set names a mirror for its %ss", ref.Mode)
 	}
-	return text + ", and no mirror of it can be used for this image"
+	return text + ", and none of its mirrors can be used for this image"
 }
 
 // take notes what a place says of the image.

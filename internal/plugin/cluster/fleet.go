@@ -166,7 +166,7 @@ func (f Fleet) Done() bool {
 // String is the summary for people.
 func (f Fleet) String() string {
 	if f.Total == 0 {
-		return "There is no node with an agent."
+		return "No node has an agent."
 	}
 	counts := make(map[standing.Standing]int)
 	for i := range f.Nodes {
@@ -185,12 +185,12 @@ func (f Fleet) String() string {
 // say counts the nodes that have what they are to have, and the canaries among them for themselves.
 func (f Fleet) say() string {
 	if f.Published == nil {
-		return "Nothing is published that nodes could have in force"
+		return "No rules are published"
 	}
 	if f.Canaries == nil {
 		return sayInForce(f.InForce, f.Total, f.Published.Revision)
 	}
-	canaries := fmt.Sprintf("%s revision %d, which %s in force", output.Plural(len(f.Canaries.Nodes), "canary tries", "canaries try"), f.Canaries.Revision,
+	canaries := fmt.Sprintf("%s revision %d (%s it in force)", output.Plural(len(f.Canaries.Nodes), "canary tries", "canaries try"), f.Canaries.Revision,
 		output.Plural(f.Canaries.InForce, "has", "have"))
 	others := 0
 	for i := range f.Nodes {

@@ -108,13 +108,13 @@ func (h *History) Find(revision int64) (*history.Record, error) {
 // NoRevision says that there is no such revision among some.
 func NoRevision(revision int64, among []history.Record) error {
 	if len(among) == 0 {
-		return fmt.Errorf("revision %d is not in the history, which has none yet", revision)
+		return fmt.Errorf("revision %d is not in the history: the history is still empty", revision)
 	}
 	numbers := make([]string, len(among))
 	for i := range among {
 		numbers[i] = strconv.FormatInt(among[i].Revision, 10)
 	}
-	return fmt.Errorf("revision %d is not in the history; it has %s", revision, strings.Join(numbers, ", "))
+	return fmt.Errorf("revision %d is not in the history; choose one of %s", revision, strings.Join(numbers, ", "))
 }
 
 // CompleteRevisions has the shell offer the revisions of the history for a flag.

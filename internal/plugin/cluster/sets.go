@@ -45,7 +45,7 @@ func (c *Cluster) WarnOfLacks(stderr io.Writer) {
 
 // Lack says what it means that a cluster with ImageDigestMirrorSets does not serve another kind of sets.
 func Lack(kind *kinds.Kind) string {
-	return fmt.Sprintf("the cluster does not serve %s, as with a manager older than this plugin: it has no %ss, and none can be applied",
+	return fmt.Sprintf("the API server does not serve %s, because the manager is older than this plugin: the cluster has no %ss, and you cannot apply any",
 		kind.GroupVersionResource().GroupResource(), kind.Name)
 }
 

@@ -76,7 +76,7 @@ func (c *Cluster) Watch(ctx context.Context, timeout time.Duration, stderr io.Wr
 	}
 	if err := c.canBeWatched(ctx); err != nil {
 		if timeout > 0 && ctx.Err() != nil {
-			return fmt.Errorf("the API server has not answered after %s", timeout)
+			return fmt.Errorf("the API server did not answer within %s", timeout)
 		}
 		return err // what a mistake in the flags, or a missing right, leads to is no reason to try again
 	}

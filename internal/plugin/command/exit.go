@@ -45,7 +45,7 @@ func Run(cmd *cobra.Command) int {
 	case errors.As(err, &answer):
 		return int(answer)
 	}
-	fmt.Fprintln(cmd.ErrOrStderr(), "error:", noInt.ReplaceAllString(noBool.ReplaceAllString(err.Error(), "want true or false, not $1"), "want a whole number, not $1"))
+	fmt.Fprintln(cmd.ErrOrStderr(), "error:", noInt.ReplaceAllString(noBool.ReplaceAllString(err.Error(), "the value must be true or false, not $1"), "the value must be a whole number, not $1"))
 	code := 1
 	if text, ok := verb.Annotations[ErrorCode]; ok {
 		if _, scanErr := fmt.Sscan(text, &code); scanErr != nil {

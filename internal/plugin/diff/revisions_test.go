@@ -59,7 +59,7 @@ s.com    mirrors added, removed   m.com/1   n.com/1
 		args []string
 		want string
 	}{
-		{[]string{"--revision=7"}, "revision 7 is not in the history; it has 3, 2, 1"},
+		{[]string{"--revision=7"}, "revision 7 is not in the history; choose one of 3, 2, 1"},
 		{[]string{"--revision=1", "--revision=2", "--revision=3"}, "want --revision once or twice, got it 3 times"},
 		{[]string{"--revision=1", "-f", "x.yaml"}, "--revision compares what nodes were given; -f, -k, --from and --prune are about manifests"},
 		{[]string{"--revision=1", "--prune"}, "--revision compares what nodes were given; -f, -k, --from and --prune are about manifests"},

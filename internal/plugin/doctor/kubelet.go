@@ -39,7 +39,7 @@ func providerIdle(files fs.FS) (p nodecheck.Problem, found bool) {
 	}
 	return nodecheck.Problem{
 		Reason: "CRIOCredentialProviderIdle", Runtime: nodecheck.CRIO, Effect: nodecheck.Mild,
-		Message: "the kubelet asks " + crioProvider + ", and that does nothing while there is no /" + mainFile + ", whatever the files in /" + nodecheck.DropInsDir + " say",
+		Message: "the kubelet calls " + crioProvider + ", which does nothing while there is no /" + mainFile + ", whatever the files in /" + nodecheck.DropInsDir + " contain",
 		Remedy:  "Run: " + create,
 	}, true
 }

@@ -67,7 +67,7 @@ func sayInForce(counts []reach) string {
 	said := make([]string, len(counts))
 	for i, c := range counts {
 		if c.Held != "" {
-			said[i] = fmt.Sprintf("%s on not all of %d nodes (%s)", c.of, c.Of, c.Held)
+			said[i] = fmt.Sprintf("%s not on all %d nodes (%s)", c.of, c.Of, c.Held)
 			continue
 		}
 		if c.Nodes == nil {

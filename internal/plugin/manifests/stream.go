@@ -176,7 +176,7 @@ func yamlToJSON(text []byte) (data []byte, plain any, err error) {
 		return nil, nil, refusal
 	}
 	if err := decoder.Decode(&ignored{}); !errors.Is(err, io.EOF) {
-		return nil, nil, errors.New("more follows the first object of this document, and kubectl would pass over it; separate objects by a line \"---\"")
+		return nil, nil, errors.New("more text follows the first object of this document, and kubectl would ignore it; separate objects with a line \"---\"")
 	}
 	return data, plain, nil
 }
@@ -185,7 +185,7 @@ func yamlToJSON(text []byte) (data []byte, plain any, err error) {
 func asKubectl(text []byte) ([]byte, error) {
 	data, err := yaml.YAMLToJSON(text)
 	if err != nil && strings.Contains(err.Error(), "map key") {
-		return nil, errors.New("a key of a mapping is a list, a mapping or empty, and JSON has keys of text alone; write it in quotes")
+		return nil, errors.New("a key of a mapping is a list, a mapping or empty, and JSON allows only text as a key; write it in quotes")
 	}
 	return data, err
 }
@@ -243,7 +243,7 @@ func atLine(err error, line int, text []byte) error {
 		said = fmt.Sprintf("line %d: %s", line, said)
 	}
 	if bytes.Contains(text, []byte("{{")) {
-		said += "; this looks like a template: have its tool, such as helm template, print the manifests, and give those"
+		said += "; this looks like a template: render it with its tool, such as helm template, and give the result"
 	}
 	return errors.New(said)
 }

@@ -141,7 +141,7 @@ func sayDoubts(ctx context.Context, c *cluster.Cluster, t target, say func(strin
 			continue
 		}
 		if why := cluster.PastRedirector(&nodes[i].Status); why != "" {
-			say(output.Harmless(fmt.Sprintf("warning: node %s: pulls go past the redirector, and are not seen: %s", nodes[i].Name, why)))
+			say(output.Harmless(fmt.Sprintf("warning: node %s: pulls bypass the redirector, so they are not listed: %s", nodes[i].Name, why)))
 		}
 	}
 }

@@ -70,7 +70,7 @@ func (o *options) follow(cmd *cobra.Command, c *cluster.Cluster, t target) error
 			case h.ended != nil:
 				fmt.Fprintln(stderr, sayFailed(h.node, h.ended))
 			case h.lost != nil:
-				fmt.Fprintln(stderr, output.Harmless(fmt.Sprintf("note: node %s: %v; it is asked again", h.node, h.lost)))
+				fmt.Fprintln(stderr, output.Harmless(fmt.Sprintf("note: node %s: %v; trying again", h.node, h.lost)))
 			case t.wants(h.pull):
 				p.take(h, time.Now())
 			}

@@ -72,14 +72,14 @@ func (c *credentials) lookUp(ctx context.Context, repository string) (authn.Auth
 	select {
 	case a := <-answers:
 		if a.err != nil {
-			return authn.AuthConfig{}, fmt.Errorf("credentials for %s: %w", registry, a.err)
+			return authn.AuthConfig{}, fmt.Errorf("the credentials for %s cannot be read: %w", registry, a.err)
 		}
 		return a.found, nil
 	case <-ctx.Done():
 		return authn.AuthConfig{}, context.Cause(ctx)
 	case <-time.After(c.timeout):
 	}
-	err = fmt.Errorf("the credential helper for %s has not answered within %s", registry, c.timeout)
+	err = fmt.Errorf("the credential helper for %s did not answer within %s", registry, c.timeout)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.silent[registry] = err
@@ -106,7 +106,7 @@ func (c *credentials) whence() string {
 	if c.file != "" {
 		return "in " + output.Printable(c.file)
 	}
-	return "that podman login and docker login left"
+	return "stored by podman login and docker login"
 }
 
 // checkAuthFile tells what is wrong with a file of credentials. That of the environment may be absent, as Podman has it.
@@ -123,7 +123,7 @@ func checkAuthFile(file string) error {
 		CredHelpers map[string]string          `json:"credHelpers"`
 	}
 	if json.Unmarshal(text, &content) != nil || content.Auths == nil && content.CredHelpers == nil {
-		return fmt.Errorf("--authfile %s: want JSON with auths or credHelpers, as podman login writes it, or the .dockerconfigjson of a pull secret", output.Printable(file))
+		return fmt.Errorf("--authfile %s: the file must be JSON with auths or credHelpers: a file that podman login writes, or the .dockerconfigjson of a pull secret", output.Printable(file))
 	}
 	return nil
 }

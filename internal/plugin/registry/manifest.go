@@ -56,11 +56,11 @@ func (v *visit) manifest(ctx context.Context, ref name.Reference) (found manifes
 		found.digest = got.Digest.String()
 		broken := json.Unmarshal(got.Manifest, &found.content)
 		if !isManifest(got.MediaType) && (broken != nil || found.content.SchemaVersion == 0) {
-			return fmt.Errorf("it answered with %q, which is no manifest", string(got.MediaType))
+			return fmt.Errorf("it answered with %q, which is not a manifest", string(got.MediaType))
 		}
 		found.isIndex = got.MediaType.IsIndex() || len(found.content.Manifests) > 0
 		if broken != nil {
-			return errors.New("it answered with a manifest that is not formed as one")
+			return errors.New("it answered with a malformed manifest")
 		}
 		return nil
 	})

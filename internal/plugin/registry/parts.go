@@ -86,7 +86,7 @@ func (s *survey) look(ctx context.Context, m manifest, depth int) {
 		if err == nil {
 			var found manifest
 			if found, err = s.manifest(ctx, ref); err == nil && found.isIndex && depth == deepest {
-				err = errors.New("too many indexes lie in each other")
+				err = errors.New("too many indexes are nested")
 			} else if err == nil {
 				s.look(ctx, found, depth+1)
 			}
@@ -164,7 +164,7 @@ func (c *Client) needed(listed []ocispec.Descriptor) (children, missing []Part) 
 			}
 		}
 		if len(children) == 0 {
-			missing = append(missing, Part{name: "any manifest: its index lists none"})
+			missing = append(missing, Part{name: "all manifests: its index lists none"})
 		}
 		return children, missing
 	}

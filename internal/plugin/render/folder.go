@@ -104,7 +104,7 @@ func (f *folder) nameStale(stderr io.Writer, files []certsd.File) error {
 			if what == certsd.DefaultHost {
 				what = "wildcards"
 			}
-			fmt.Fprintf(stderr, "warning: StaleFile: %s is from an earlier run, and the sets have nothing more for %s; delete it\n", f.place(name), what)
+			fmt.Fprintf(stderr, "warning: StaleFile: %s is from an earlier run, and the sets no longer have rules for %s; delete it\n", f.place(name), what)
 		}
 	}
 	return nil

@@ -34,7 +34,7 @@ func (f *folder) leaveForeign(stderr io.Writer, rules []mirrors.Rule, files []ce
 func (f *folder) nameHiding(stderr io.Writer, rules []mirrors.Rule) {
 	for _, h := range f.tree.Hidden(route.NewRouter(rules)) {
 		at := slices.IndexFunc(rules, func(r mirrors.Rule) bool { return string(r.Source) == h.Wildcard })
-		fmt.Fprintf(stderr, "warning: ForeignFolder: %s: %s is not ours and hides source %q, which is not in force for it; take it away, or name the registry in a set\n",
+		fmt.Fprintf(stderr, "warning: ForeignFolder: %s: %s was not written by Mirrorset and hides source %q, so that source has no effect there; remove it, or name the registry in a set\n",
 			mirrors.Names(rules[at].From), f.place(h.Path), h.Wildcard)
 	}
 }

@@ -50,7 +50,7 @@ func (r *report) err() error {
 	}
 	why := r.Message
 	if r.hold != nil {
-		why = "not in force on all nodes: " + r.hold.Why
+		why = "the sets are not in force on all nodes as they are now: " + r.hold.Why
 	}
 	return errors.New(why + ". " + r.Remedy)
 }
@@ -65,7 +65,7 @@ func assess(s cluster.State) report {
 	switch {
 	case r.hold == nil && f.Done():
 		r.Done, r.Reason = true, configv1.ReasonAppliedOnAllNodes
-		r.Message = "What the sets say is in force on all nodes: " + f.String()
+		r.Message = "The sets are in force on all nodes as they are now: " + f.String()
 		r.Message += sayOrders(&r)
 	case r.hold == nil:
 		r.Reason, r.Message = reasonOf(&f), f.String()+troubles(&f, false)
@@ -94,7 +94,7 @@ func sayOrders(r *report) string {
 	if len(orders) == 0 {
 		return ""
 	}
-	return " The next change has to wait: " + strings.Join(orders, ", and ") + "."
+	return " The next change must wait: " + strings.Join(orders, ", and ") + "."
 }
 
 // reasonOf says why not all nodes have what is published.
@@ -120,9 +120,9 @@ func sayStage(f *cluster.Fleet) string {
 	case c.InForce < len(c.Nodes):
 		return text + have + "."
 	case c.Until == nil:
-		return text + have + ", and images are still being asked for."
+		return text + have + ", and the test requests for images are not finished."
 	}
-	return text + fmt.Sprintf("it goes on to all nodes at %s if no canary reports trouble.", cluster.Clock(*c.Until))
+	return text + fmt.Sprintf("all nodes get it at %s if no canary reports trouble.", cluster.Clock(*c.Until))
 }
 
 func has(count int) string {

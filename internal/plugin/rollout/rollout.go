@@ -19,8 +19,8 @@ func Command() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rollout",
 		Short: "Follow, pause, resume and undo changes on their way to the nodes",
-		Long: "Follow changes of the sets on their way to the nodes, pause and resume them, list what all nodes were given before, and go " +
-			"back to that.",
+		Long: `Follow changes of the sets on their way to the nodes, pause and resume them, list the revisions that all
+nodes were given, and go back to an earlier one.`,
 		Example: "  kubectl apply -f sets/ && kubectl mirrors rollout status --timeout=10m\n" +
 			"  kubectl mirrors rollout undo --dry-run=client",
 		Args:                  cobra.NoArgs,

@@ -33,7 +33,7 @@ func RedirectorAddress(port int) string {
 
 // AddDefaultHostFlag adds the flag of the manager by the same name.
 func AddDefaultHostFlag(cmd *cobra.Command, allow *bool) {
-	cmd.Flags().BoolVar(allow, "allow-default-host", false, "for containerd: as if the manager ran with --allow-default-host, which puts blocked wildcards in force")
+	cmd.Flags().BoolVar(allow, "allow-default-host", false, "for containerd: assume that the manager runs with --allow-default-host, which puts blocked wildcards in force")
 }
 
 // Answer is where one image comes from.

@@ -115,7 +115,7 @@ func (r *reader) readPublished(ctx context.Context) error {
 	p, err := r.Published(ctx)
 	switch {
 	case apierrors.IsNotFound(err):
-		r.unknown = append(r.unknown, fmt.Sprintf("what is published: there is no ConfigMap %s in namespace %s; where is Mirrorset installed? See --mirrorset-namespace", payload.ConfigMapName, r.Namespace))
+		r.unknown = append(r.unknown, fmt.Sprintf("what is published: there is no ConfigMap %s in namespace %s; name the namespace that Mirrorset is installed in with --mirrorset-namespace", payload.ConfigMapName, r.Namespace))
 		return nil
 	case apierrors.IsForbidden(err), apierrors.IsUnauthorized(err):
 		return r.miss("what is published", err)
