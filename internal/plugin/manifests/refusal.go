@@ -104,7 +104,7 @@ func (o *object) say(cause schema.Cause) string {
 	case field.ErrorTypeForbidden:
 		return cause.Field + ": " + detail
 	case field.ErrorTypeNotSupported:
-		return fmt.Sprintf("%s %s: %s, or leave it out", cause.Field, valueOf(cause), strings.Replace(cause.Detail, "supported values", "want one of", 1))
+		return fmt.Sprintf("%s %s: %s, or leave it out", cause.Field, valueOf(cause), strings.Replace(cause.Detail, "supported values", "use one of", 1))
 	}
 	if strings.HasPrefix(detail, "should match '") {
 		kind := value.Mirror

@@ -120,7 +120,7 @@ func sayStage(f *cluster.Fleet) string {
 	case c.InForce < len(c.Nodes):
 		return text + have + "."
 	case c.Until == nil:
-		return text + have + ", and the test requests for images are not finished."
+		return text + have + ", and the test requests for images are still running."
 	}
 	return text + fmt.Sprintf("all nodes get it at %s if no canary reports trouble.", cluster.Clock(*c.Until))
 }

@@ -64,7 +64,7 @@ func states(t *testing.T) []state {
 		{"canaries follow", blocked, before, canary(metav1.Time{}), payload.Rollout{}, []mirrorsetv1alpha1.MirrorNode{behind, nodeWith("node-2", now), nodeWith("node-3", before)}, 0, "CanaryProgressing",
 			"2 canaries try revision 1790000000002: 1 of 2 have it in force.", ""},
 		{"canaries try images", blocked, before, canary(metav1.Time{}), payload.Rollout{}, []mirrorsetv1alpha1.MirrorNode{there, nodeWith("node-2", now)}, 0, "CanaryProgressing",
-			"2 canaries try revision 1790000000002: 2 of 2 have it in force, and the test requests for images are not finished.", ""},
+			"2 canaries try revision 1790000000002: 2 of 2 have it in force, and the test requests for images are still running.", ""},
 		{"canaries soak", blocked, before, canary(at), payload.Rollout{}, []mirrorsetv1alpha1.MirrorNode{there, nodeWith("node-2", now)}, 0, "CanaryProgressing",
 			"2 canaries try revision 1790000000002: all nodes get it at 2026-11-29T16:40:05Z if no canary reports trouble.", ""},
 		{"a canary fails", blocked, before, canary(metav1.Time{}), payload.Rollout{}, []mirrorsetv1alpha1.MirrorNode{nodeWith("node-1", now, fails), nodeWith("node-2", now), nodeWith("node-3", before, fails)}, 0, "CanaryProgressing",

@@ -115,14 +115,14 @@ func (r *reader) readPublished(ctx context.Context) error {
 	p, err := r.Published(ctx)
 	switch {
 	case apierrors.IsNotFound(err):
-		r.unknown = append(r.unknown, fmt.Sprintf("what is published: there is no ConfigMap %s in namespace %s; name the namespace that Mirrorset is installed in with --mirrorset-namespace", payload.ConfigMapName, r.Namespace))
+		r.unknown = append(r.unknown, fmt.Sprintf("the published rules: there is no ConfigMap %s in namespace %s; name the namespace that Mirrorset is installed in with --mirrorset-namespace", payload.ConfigMapName, r.Namespace))
 		return nil
 	case apierrors.IsForbidden(err), apierrors.IsUnauthorized(err):
-		return r.miss("what is published", err)
+		return r.miss("the published rules", err)
 	case err != nil && ctx.Err() != nil:
 		return err
 	case err != nil: // it is damaged, or of a newer version
-		r.unknown = append(r.unknown, fmt.Sprintf("what is published: %v", err))
+		r.unknown = append(r.unknown, fmt.Sprintf("the published rules: %v", err))
 		return nil
 	}
 	text := p.Text
@@ -131,7 +131,7 @@ func (r *reader) readPublished(ctx context.Context) error {
 	}
 	rules, err := registriesconf.Decode(text)
 	if err != nil {
-		r.unknown = append(r.unknown, fmt.Sprintf("what is published: %v", err))
+		r.unknown = append(r.unknown, fmt.Sprintf("the published rules: %v", err))
 		return nil
 	}
 	r.published, r.inForce = &p, append([]mirrors.Rule{}, rules...)
@@ -145,7 +145,7 @@ func (r *reader) readNode(ctx context.Context) error {
 	}
 	if err != nil {
 		r.nodeErr = err
-		return r.miss("what the node reports", err)
+		return r.miss("the report of the node", err)
 	}
 	node, err := cluster.As[mirrorsetv1alpha1.MirrorNode](object)
 	r.node = &node

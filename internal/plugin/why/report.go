@@ -120,7 +120,7 @@ func (found *report) printContainer(text *bytes.Buffer, c *container) error {
 	fmt.Fprintf(text, "Container:  %s\n", output.Harmless(c.Name))
 	fmt.Fprintf(text, "Image:      %s\n", output.Harmless(c.Image))
 	if c.Reason != "" {
-		fmt.Fprintf(text, "Waits:      %s\n", output.Harmless(c.Reason))
+		fmt.Fprintf(text, "Status:     %s\n", output.Harmless(c.Reason))
 	}
 	for _, f := range c.Findings {
 		fmt.Fprintf(text, "\nCause:      %s: %s\n", f.Cause, output.Harmless(oneLine(f.Message)))

@@ -28,7 +28,7 @@ func TestAPodThatWaitsForItsImageGetsCauseRemedyAndEvidence(t *testing.T) {
 	const want = `Pod:        team/app-0 on node node-1 (containerd)
 Container:  app
 Image:      ghcr.io/example/app:v1
-Waits:      ImagePullBackOff
+Status:     ImagePullBackOff
 
 Cause:      BlockedTag: source "ghcr.io/example" is blocked by 30-airgap and has no mirror for tags, so this image, which is named by tag, cannot be pulled
 Remedy:     Name the image by digest in the Pod, or push the tag to a mirror and name that in an ImageTagMirrorSet, such as this:
@@ -126,12 +126,12 @@ func TestWhatMayNotBeReadIsNamed(t *testing.T) {
 	}{
 		"the events":                  {map[string]any{eventsPath: refused}, "BlockedTag", "the events of the Pod: "},
 		"the sets":                    {map[string]any{plugintest.SetsPath: refused}, "BlockedTag", "the sets: "},
-		"what is published":           {map[string]any{plugintest.ConfigMapPath: refused}, "BlockedTag", "what is published: "},
-		"neither":                     {map[string]any{plugintest.ConfigMapPath: refused, plugintest.SetsPath: refused}, "Undecided", "what is published: "},
-		"damage":                      {map[string]any{plugintest.ConfigMapPath: map[string]any{"kind": "ConfigMap", "apiVersion": "v1"}}, "BlockedTag", "what is published: "},
-		"the node":                    {map[string]any{nodePath: refused}, "BlockedTag", "what the node reports: "},
+		"what is published":           {map[string]any{plugintest.ConfigMapPath: refused}, "BlockedTag", "the published rules: "},
+		"neither":                     {map[string]any{plugintest.ConfigMapPath: refused, plugintest.SetsPath: refused}, "Undecided", "the published rules: "},
+		"damage":                      {map[string]any{plugintest.ConfigMapPath: map[string]any{"kind": "ConfigMap", "apiVersion": "v1"}}, "BlockedTag", "the published rules: "},
+		"the node":                    {map[string]any{nodePath: refused}, "BlockedTag", "the report of the node: "},
 		"the agents":                  {map[string]any{agentsPath: refused}, "BlockedTag", "the pulls that node node-1 saw: you do not have the right to query its agent"},
-		"a cluster without Mirrorset": {map[string]any{nodePath: nil, plugintest.NodesPath: nil, plugintest.SetsPath: nil, plugintest.TagSetsPath: nil, plugintest.ConfigMapPath: nil}, "Undecided", "what the node reports: "},
+		"a cluster without Mirrorset": {map[string]any{nodePath: nil, plugintest.NodesPath: nil, plugintest.SetsPath: nil, plugintest.TagSetsPath: nil, plugintest.ConfigMapPath: nil}, "Undecided", "the report of the node: "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := ask(t, with(all(), tt.changed))
