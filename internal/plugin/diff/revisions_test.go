@@ -79,7 +79,7 @@ s.com    mirrors added, removed   m.com/1   n.com/1
 	delete(objects, plugintest.ConfigMapPath)
 	url = plugintest.Serve(t, objects)
 	diff("--revision=1", "--revision=2").Want(t, 1, change, "")
-	if r := diff("--revision=1"); r.Code != 2 || !strings.Contains(r.Stderr, "nothing is published to compare the revision with; name another one with --revision") {
+	if r := diff("--revision=1"); r.Code != 2 || !strings.Contains(r.Stderr, "nothing is published to compare the revision with; name a second revision with --revision") {
 		t.Errorf("exit code %d: %s", r.Code, r.Stderr)
 	}
 }
