@@ -228,9 +228,9 @@ func (x *explanation) head(text io.Writer) {
 	case x.ref.Mode == mirrors.ByTag && slices.ContainsFunc(x.PullSources, func(s pullSource) bool { return len(s.From) > 0 }): // T12
 		compare := ""
 		if !x.Blocked {
-			compare = "; to compare it with the source, run kubectl mirrors check --source"
+			compare = "; compare it with the source: kubectl mirrors check --source"
 		}
-		fmt.Fprintf(text, "Trust:   nodes pull what a mirror serves for this tag, unverified%s\n", compare)
+		fmt.Fprintf(text, "Trust:   nodes do not verify what a mirror serves for a tag%s\n", compare)
 	}
 	if x.OtherMode != nil && x.Refused == "" && len(x.Content) == 0 { // which show it
 		fmt.Fprintf(text, "%-9s%s\n", strings.ToUpper(x.OtherMode.Mode[:1])+x.OtherMode.Mode[1:]+"s:", x.OtherMode.say())
