@@ -34,7 +34,9 @@ func NewCommand() *cobra.Command {
 image is pulled from by digest or by tag, the registries.conf that nodes read, and the nodes where
 the rules are in force.
 
-Verbs that read manifests with -f need no cluster. The other verbs connect to a cluster as kubectl does.`,
+Verbs that read manifests with -f need no cluster. The other verbs connect to a cluster as kubectl does.
+
+The exit code is 0, or 1 after an error. Where a verb has other exit codes, its help lists them.`,
 		Version:       version.String(),
 		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl mirrors"},
 		SilenceErrors: true,

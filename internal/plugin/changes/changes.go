@@ -1,7 +1,7 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package changes tells how images are pulled otherwise by other rules: by sets that are yet to be applied, or by what was published before.
+// Package changes shows how image pulls change with other rules: those of sets that are not applied yet, or those of an earlier revision.
 package changes
 
 import (

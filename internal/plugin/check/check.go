@@ -1,7 +1,7 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package check is the verb that asks the mirrors whether they have images.
+// Package check is the verb that checks if mirrors have the images that nodes need.
 package check
 
 import (
@@ -56,7 +56,7 @@ not compare content with digests.
 
 --cluster-credentials contacts registries as the nodes do: each mirror with the login and the certificate
 authority that the cluster grants for it in Secret mirror-credentials and ConfigMap mirror-authorities,
-and each source with neither.
+and each source with neither. You need the right to get these two objects.
 
 --pods checks the images named in the specs of all Pods, whatever their phase, as if no node had an image:
 running containers and imagePullPolicy make no difference.
@@ -65,7 +65,7 @@ Exit codes:
 - 0: a mirror has each image
 - 1: some image would come from its source, or from nowhere
 - 2: an error`,
-		Example: "  kubectl mirrors check quay.io/prometheus/prometheus@sha256:... -f config/samples/\n" +
+		Example: "  kubectl mirrors check quay.io/prometheus/prometheus:v3.7.0 -f config/samples/\n" +
 			"  kubectl mirrors check quay.io/prometheus/prometheus:v3.7.0 --source\n" +
 			"  kubectl mirrors check --images mapping.txt --layers\n" +
 			"  kubectl mirrors check --pods --what-if -f new-sets/",

@@ -60,7 +60,7 @@ func (j *judge) elsewhere(ctx context.Context, image *checkedImage, lacking *che
 	return from
 }
 
-// isOpen tells whether a place can be asked.
+// isOpen reports whether a place can be asked.
 func (p *checkedPlace) isOpen() bool {
 	return p.Result != refused && !mirrors.Scope(p.Location).CannotExist()
 }

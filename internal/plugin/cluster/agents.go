@@ -75,7 +75,7 @@ func (c *Cluster) agentOf(ctx context.Context, node string) (*corev1.Pod, error)
 	return &best, nil
 }
 
-// runs tells whether the agent's container does.
+// runs reports whether the agent's container does.
 func runs(pod *corev1.Pod) bool {
 	return slices.ContainsFunc(pod.Status.ContainerStatuses, func(s corev1.ContainerStatus) bool { return s.Name == agentContainer && s.State.Running != nil })
 }

@@ -113,7 +113,7 @@ func ReadyAgents(d *appsv1.DaemonSet) int32 {
 	return min(d.Status.UpdatedNumberScheduled, d.Status.NumberAvailable, d.Status.NumberReady)
 }
 
-// IsReady tells whether a Pod says so.
+// IsReady reports whether a Pod says so.
 func IsReady(pod *corev1.Pod) bool {
 	for _, c := range pod.Status.Conditions {
 		if c.Type == corev1.PodReady {

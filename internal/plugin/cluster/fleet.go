@@ -70,7 +70,7 @@ type Node struct {
 	Message string `json:"message,omitempty"`
 }
 
-// Survey tells where the nodes are. What is published may be nil.
+// Survey reports where the nodes are. The publication may be nil.
 func Survey(nodes []mirrorsetv1alpha1.MirrorNode, p *Publication) Fleet {
 	f := Fleet{Nodes: make([]Node, 0, len(nodes))}
 	var wanted *standing.Published
@@ -158,7 +158,7 @@ func runtimeOf(node *mirrorsetv1alpha1.MirrorNode) string {
 	return name
 }
 
-// Done tells whether all nodes have the same in force, which is what is published.
+// Done reports whether all nodes have the same in force, which is what is published.
 func (f Fleet) Done() bool {
 	return f.Published != nil && f.Canaries == nil && f.InForce == f.Total && f.Total > 0
 }

@@ -33,7 +33,7 @@ type Hold struct {
 	Doubtful bool `json:"-"`
 }
 
-// Waits tells whether it ends without anybody doing something.
+// Waits reports whether it ends without anybody doing something.
 func (h *Hold) Waits() bool {
 	return h.Remedy == ""
 }
@@ -94,7 +94,7 @@ func says(sets []kinds.Set, reason string) *metav1.Condition {
 	return nil
 }
 
-// haveBeenSeen tells whether the manager has looked at all sets as they are. Where no set has a status, as with OpenShift's CRD, it is taken for
+// haveBeenSeen reports whether the manager has looked at all sets as they are. Where no set has a status, as with OpenShift's CRD, it is taken for
 // granted.
 func haveBeenSeen(sets []kinds.Set) bool {
 	return !slices.ContainsFunc(sets, func(s kinds.Set) bool {
@@ -102,7 +102,7 @@ func haveBeenSeen(sets []kinds.Set) bool {
 	})
 }
 
-// isOf tells whether a text with this digest is what the sets say. It does not know what scopes the manager was told are insecure, and says
+// isOf reports whether a text with this digest is what the sets say. It does not know what scopes the manager was told are insecure, and says
 // no where these make a difference.
 func isOf(digest string, sets []kinds.Set) bool {
 	text, err := registriesconf.Encode(kinds.Merge(sets, nil).Rules)

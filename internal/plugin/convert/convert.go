@@ -1,7 +1,7 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package convert is the verb that makes sets of what was there before them.
+// Package convert is the verb that converts the mirror configuration of other programs into sets.
 package convert
 
 import (

@@ -115,7 +115,7 @@ var convertible = func() []metav1.TypeMeta {
 	return all
 }()
 
-// looksLikeMirrors tells whether a kind is ours but for a slip, or one of OpenShift that nothing here reads.
+// looksLikeMirrors reports whether a kind is ours but for a slip, or one of OpenShift that nothing here reads.
 func looksLikeMirrors(kind string) bool {
 	lower := strings.ToLower(kind)
 	return slices.ContainsFunc([]string{"mirrorset", "contentsourcepolicy", "imagecontentpolicy"}, func(part string) bool { return strings.Contains(lower, part) })

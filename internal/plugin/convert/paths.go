@@ -134,7 +134,7 @@ func (c *converter) readFolder(path string) (found bool, err error) {
 	return hasHosts, nil
 }
 
-// hasManifests tells whether a folder has files for kubectl beside those of runtimes.
+// hasManifests reports whether a folder has files for kubectl beside those of runtimes.
 func hasManifests(path string) bool {
 	entries, err := os.ReadDir(path)
 	return err != nil || slices.ContainsFunc(entries, func(e os.DirEntry) bool {

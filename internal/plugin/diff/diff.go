@@ -1,7 +1,7 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package diff is the verb that tells how images would be pulled otherwise once manifests are applied.
+// Package diff is the verb that shows how image pulls would change if manifests were applied.
 package diff
 
 import (

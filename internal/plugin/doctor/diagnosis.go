@@ -16,7 +16,7 @@ type health int
 
 // The healths.
 const (
-	// wrong: something does not do what it should, or nothing tells whether it does.
+	// wrong: something does not do what it should, or nothing reports whether it does.
 	wrong health = iota
 	// odd: somebody should look at it; what was asked for is in force all the same, or will be in a moment.
 	odd

@@ -1,7 +1,7 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package doctor is the verb that looks for what is wrong, in a cluster or on a machine, and says what to do.
+// Package doctor is the verb that finds problems in a cluster or on a machine, and prints how to fix them.
 package doctor
 
 import (

@@ -168,7 +168,7 @@ func isClosed(unserved certsd.Tree, host string, content []byte) bool {
 	})
 }
 
-// says tells whether a file of ours has the endpoints that a tree has for its registry.
+// says reports whether a file of ours has the endpoints that a tree has for its registry.
 func says(tree certsd.Tree, host string, content []byte) bool {
 	return slices.ContainsFunc(tree.Files, func(file certsd.File) bool { return file.Host == host && sameSay(host, file.Content, content) })
 }

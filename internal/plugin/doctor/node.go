@@ -58,7 +58,7 @@ func (p *patient) lookAtNodes(ctx context.Context, only []string) error {
 	return nil
 }
 
-// diagnose tells what is to be done about a node.
+// diagnose reports what to do about a node.
 func (p *patient) diagnose(n *cluster.Node, nodes []mirrorsetv1alpha1.MirrorNode) diagnosis {
 	at := slices.IndexFunc(nodes, func(m mirrorsetv1alpha1.MirrorNode) bool { return m.Name == n.Name })
 	d := diagnosis{Health: wrong, Subject: "node/" + n.Name, Message: n.Message}

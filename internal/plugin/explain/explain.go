@@ -1,7 +1,7 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package explain is the verb that tells where an image is pulled from, and which set says so.
+// Package explain is the verb that shows where an image is pulled from, and which sets decide that.
 package explain
 
 import (
@@ -46,12 +46,13 @@ printed as itms/NAME. Nodes pull what a mirror serves for a tag without verifica
 trusted with it.
 
 Without -f, explain reads the sets from the cluster. For each set that has a part in the answer it then
-prints the number of nodes that have the set in force.
+prints the number of nodes that have the set in force. You need the rights to list
+imagedigestmirrorsets and imagetagmirrorsets, and mirrornodes for that number.
 
 Exit codes:
 - 0: an answer, even if the pull is refused
 - 1: an error`,
-		Example: "  kubectl mirrors explain quay.io/libpod/busybox@sha256:... -f config/samples/\n" +
+		Example: "  kubectl mirrors explain quay.io/prometheus/prometheus:v3.7.0 -f config/samples/\n" +
 			"  kubectl mirrors explain alpine:3.22 --runtime containerd",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {

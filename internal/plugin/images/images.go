@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package images reads the images that the verbs of kubectl mirrors are asked about, as people and tools write them: on the command
-// line, and in files with an image a line.
+// line, and in files with one image per line.
 package images
 
 import (

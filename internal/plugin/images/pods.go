@@ -51,7 +51,7 @@ func ReadPod(pod *corev1.Pod) (of OfPod) {
 	return of
 }
 
-// Have tells whether one of them is this image, as an access log has it: by the same tag or digest, or in the same repository where the log does not
+// Have reports whether one of them is this image, as an access log has it: by the same tag or digest, or in the same repository where the log does not
 // know either.
 func (of OfPod) Have(image string) bool {
 	pulled, err := mirrors.ParseReference(image)

@@ -70,7 +70,7 @@ func (f *Flags) AddInsecure(cmd *cobra.Command) {
 	command.CompleteWith(cmd, "insecure-registry")
 }
 
-// Given tells whether the flags name manifests.
+// Given reports whether the flags name manifests.
 func (f *Flags) Given() bool {
 	return len(f.Filenames) > 0 || f.Kustomize != ""
 }

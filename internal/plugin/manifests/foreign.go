@@ -136,7 +136,7 @@ func meantKind(apiVersion, name string) *kinds.Kind {
 	return nil
 }
 
-// IsNear tells whether a word is another one but for a slip or two.
+// IsNear reports whether a word is another one but for a slip or two.
 func IsNear(word, other string) bool {
 	const typos = 2
 	return distance(strings.ToLower(word), strings.ToLower(other)) <= typos

@@ -136,7 +136,7 @@ func (m *Manifests) readObject(o object) {
 	}
 }
 
-// isList tells whether an object is a list that kubectl applies the items of, and that may have sets.
+// isList reports whether an object is a list that kubectl applies the items of, and that may have sets.
 func (o *object) isList() bool {
 	if o.APIVersion == "v1" && o.Kind == "List" {
 		return true

@@ -1,7 +1,7 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package nodes is the verb that lists which rules the nodes have in force, and waits until all have those of now.
+// Package nodes is the verb that lists the rules that nodes have in force, and waits until all nodes have the present ones.
 package nodes
 
 import (
@@ -38,6 +38,9 @@ func Command() *cobra.Command {
 
 With --watch, print a row for each change, and end when all nodes have the sets in force as they are now,
 with every change and every deletion.
+
+You need the rights to list mirrornodes and to get the ConfigMap containers-registries.conf; for --watch,
+to list and watch these and the sets.
 
 Exit codes:
 - 0: the list was printed; with --watch, all nodes have the sets in force

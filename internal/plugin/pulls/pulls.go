@@ -1,7 +1,8 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package pulls is the verb that lists the last pulls that the redirectors of nodes saw: what served each, and what was passed over and why.
+// Package pulls is the verb that lists the last pulls that the redirectors of nodes saw: the place that served each, and the mirrors that were
+// passed over and why.
 package pulls
 
 import (
@@ -106,7 +107,7 @@ func (o *options) run(cmd *cobra.Command, args []string) error {
 	return err
 }
 
-// failed tells whether a node should have told of its pulls and did not. One whose pulls nobody can see is not to.
+// failed reports whether a node should have told of its pulls and did not. One whose pulls nobody can see is not to.
 func (n node) failed() bool {
 	return n.err != nil && !errors.Is(n.err, cluster.ErrUnseen)
 }

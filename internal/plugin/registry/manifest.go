@@ -71,7 +71,7 @@ func isManifest(t types.MediaType) bool {
 	return t.IsImage() || t.IsIndex() || t.IsSchema1()
 }
 
-// isOpen tells whether GET could have what HEAD did not: a registry need not answer HEAD, or not with all headers.
+// isOpen reports whether GET could have what HEAD did not: a registry need not answer HEAD, or not with all headers.
 func isOpen(err error) bool {
 	var unanswered *url.Error
 	var status *transport.Error

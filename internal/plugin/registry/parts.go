@@ -24,7 +24,7 @@ type Part struct {
 	why  string // empty where the place says that it is not there
 }
 
-// CanBeElsewhere tells whether another place could have the part. Where an index lists nothing for a platform, none can; and once a
+// CanBeElsewhere reports whether another place could have the part. Where an index lists nothing for a platform, none can; and once a
 // part got no answer, the parts behind it are not known.
 func (p Part) CanBeElsewhere() bool {
 	return p.Digest != "" && p.why == ""

@@ -23,7 +23,9 @@ func pauseCommand() *cobra.Command {
 		Short: "Stop the manager from publishing changes, until resume",
 		Long: `Stop the manager from publishing changes, to all nodes and to canaries, until resume. Nodes keep the rules
 that they have, and canaries keep what they try. The status of the sets that wait shows who paused, when
-and why.`,
+and why.
+
+You need the rights of the ClusterRole mirrorset-rollout-editor in Mirrorset's namespace.`,
 		Example:           "  kubectl mirrors rollout pause --reason='no changes before Monday'",
 		Args:              cobra.NoArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,

@@ -45,7 +45,9 @@ func resumeCommand() *cobra.Command {
 		Long: `Let the manager publish changes again after a pause, after an undo, or after a canary failed. The manager
 tries the change that failed again, unless the sets were changed since. If more than one pause, undo or
 halt is in effect, resume ends none of them until you choose with --only or --all, because the others
-may belong to a colleague.`,
+may belong to a colleague.
+
+You need the rights of the ClusterRole mirrorset-rollout-editor in Mirrorset's namespace.`,
 		Example: "  kubectl mirrors rollout resume && kubectl mirrors rollout status\n" +
 			"  kubectl mirrors rollout resume --only=halt",
 		Args:              cobra.NoArgs,

@@ -1,8 +1,8 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package rollout are the verbs that tell how far a change of the sets is on its way to the nodes, stop it, let it go on and take it back, in
-// the habits of kubectl rollout. The rules are section 4b of docs/reference/semantics.md.
+// Package rollout has the verbs that follow, pause, resume and undo a change of the sets on its way to the nodes, in the manner of
+// kubectl rollout. The rules are section 4b of docs/reference/semantics.md.
 package rollout
 
 import (

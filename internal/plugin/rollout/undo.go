@@ -44,7 +44,9 @@ func undoCommand() *cobra.Command {
 		Long: `Move all nodes, canaries included, back to an earlier revision immediately, until resume. Without
 --to-revision, that is the revision before the one that all nodes have. While canaries try a change, or
 after a canary failed, it is the revision that all nodes have. The sets do not change: fix them before
-resume, or the manager publishes the same change again.`,
+resume, or the manager publishes the same change again.
+
+You need the rights of the ClusterRole mirrorset-rollout-editor in Mirrorset's namespace.`,
 		Example: "  kubectl mirrors rollout undo --dry-run=client\n" +
 			"  kubectl mirrors rollout undo --to-revision=1795573438818 --reason='quay.io behind a misspelt mirror'",
 		Args:              cobra.NoArgs,

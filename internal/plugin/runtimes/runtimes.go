@@ -1,7 +1,7 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package runtimes tells where each runtime pulls an image from by the rules, on a node that is set up as the manager's flags say.
+// Package runtimes reports where each runtime pulls an image from by the rules, on a node that is set up as the manager's flags say.
 package runtimes
 
 import (

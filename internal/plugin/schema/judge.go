@@ -110,7 +110,7 @@ func (s *Schema) validate(object map[string]any) field.ErrorList {
 	return append(found, broken...)
 }
 
-// blocksRules tells whether the API server tries no rules in CEL because of an error, for they could not be computed.
+// blocksRules reports whether the API server tries no rules in CEL because of an error, for they could not be computed.
 func blocksRules(err *field.Error) bool {
 	switch err.Type {
 	case field.ErrorTypeNotSupported, field.ErrorTypeRequired, field.ErrorTypeTooLong, field.ErrorTypeTooMany, field.ErrorTypeTypeInvalid:

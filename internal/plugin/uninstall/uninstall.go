@@ -1,7 +1,7 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package uninstall is the verb that takes Mirrorset off the nodes and out of the cluster.
+// Package uninstall is the verb that removes Mirrorset from the nodes and from the cluster.
 package uninstall
 
 import (

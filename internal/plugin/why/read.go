@@ -152,7 +152,7 @@ func (r *reader) readNode(ctx context.Context) error {
 	return err
 }
 
-// isServed tells whether there are MirrorNodes at all, so that one which is not found does not exist.
+// isServed reports whether there are MirrorNodes at all, so that one which is not found does not exist.
 func (r *reader) isServed(ctx context.Context) bool {
 	_, err := r.Dynamic.Resource(cluster.NodeResource).List(ctx, metav1.ListOptions{Limit: 1})
 	return err == nil

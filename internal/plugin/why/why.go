@@ -1,7 +1,7 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package why is the verb that says why the containers of a Pod wait for their images, and what to do.
+// Package why is the verb that shows why the containers of a Pod wait for their images, and what to do.
 package why
 
 import (
@@ -35,8 +35,8 @@ the sets, the report of the Pod's node, and the pulls that the node's agent saw.
 right to read one of these, why prints a note and judges the rest without it. It contacts no registry.
 
 Exit codes:
-- 0: no image failed to be pulled
-- 1: an image could not be pulled, whatever the cause
+- 0: no image pull failed
+- 1: an image pull failed, whatever the cause
 - 2: an error`,
 		Example: "  kubectl mirrors why app-7d4b9c6f5-x2x7q\n" +
 			"  kubectl mirrors why -n team app-0 -o json",
