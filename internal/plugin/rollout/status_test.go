@@ -178,7 +178,7 @@ func TestAWatchIsDoneByWhatTheClusterHasNow(t *testing.T) {
 		return later
 	})
 	r := run(t, objects, "status", "--timeout=3s")
-	if r.Code != 1 || !strings.Contains(r.Stdout, "The manager has not yet published the latest change or deletion of a set.") || !strings.HasPrefix(r.Stderr, "error: after ") {
+	if r.Code != 1 || !strings.Contains(r.Stdout, "The manager has not yet published the latest change or deletion of a set.") || !strings.HasPrefix(r.Stderr, "error: after 3s, not all nodes have the sets in force") {
 		t.Errorf("exit code %d: %s%s", r.Code, r.Stdout, r.Stderr)
 	}
 }
