@@ -30,8 +30,8 @@ func NewCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "kubectl-mirrors",
 		Short: "Show what ImageDigestMirrorSets and ImageTagMirrorSets mean for image pulls",
-		Long: `Show what ImageDigestMirrorSets and ImageTagMirrorSets mean for image pulls: the places that an
-image is pulled from by digest or by tag, the registries.conf that nodes read, and the nodes where
+		Long: `Show what ImageDigestMirrorSets and ImageTagMirrorSets mean for image pulls. The verbs show the
+places that an image is pulled from by digest or by tag, the files that nodes read, and the nodes where
 the rules are in force.
 
 Verbs that read manifests with -f need no cluster. The other verbs connect to a cluster as kubectl does.

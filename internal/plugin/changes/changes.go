@@ -123,7 +123,7 @@ func newSide(rules []mirrors.Rule) side {
 	return s
 }
 
-// pullsOf answers for all of a source, of which the name is an example, as far as it is named in one way.
+// pullsOf answers for all of a source, with the name as an example, as far as it is named in one way.
 func (s side) pullsOf(source, name mirrors.Scope, mode mirrors.Mode) Places {
 	rule := s.index.Find(name)
 	if rule == nil {

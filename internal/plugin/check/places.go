@@ -12,7 +12,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/plugin/registry"
 )
 
-// What is known of places that are not asked.
+// The results of places that are not contacted.
 const (
 	notAsked registry.Presence = "NotAsked" // it is the image's own source
 	refused  registry.Presence = "Refused"  // the source is blocked, and no mirror is asked
@@ -91,7 +91,7 @@ func (i *checkedImage) take(p *checkedPlace, a registry.Answer) {
 	}
 }
 
-// origin returns where the image would come from: the first place that has it, be it the source, which may not have been asked. The
+// origin returns where the image would come from: the first place that has it. That can be the source, which may not have been contacted. The
 // first place that has its manifest decides, and what it lacks of the image has to come from elsewhere.
 func (i *checkedImage) origin() origin {
 	switch p := i.deciding(); {

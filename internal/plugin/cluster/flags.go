@@ -129,7 +129,7 @@ func (f Flags) Connect() (*Cluster, error) {
 	return c, nil
 }
 
-// Sets returns the sets of the files if there are any, and else those of the cluster, which it returns with them.
+// Sets returns the sets of the files if there are any, otherwise those of the cluster, which it returns with them.
 func (f Flags) Sets(cmd *cobra.Command, files *manifests.Flags) ([]kinds.Set, *Cluster, error) {
 	if files.Given() {
 		sets, err := files.Read(cmd)

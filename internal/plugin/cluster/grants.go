@@ -17,7 +17,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/grants"
 )
 
-// Grants returns the logins and authorities that nodes have for mirrors. What is not there is noted, and what is wrong is a warning; an
+// Grants returns the logins and authorities that nodes have for mirrors. A note reports an object that does not exist, and a warning a wrong key; an
 // object that the user may not read is an error.
 func (c *Cluster) Grants(ctx context.Context, stderr io.Writer) (grants.Grants, error) {
 	secret, err := granted(ctx, c, stderr, c.Secrets(c.Namespace).Get, "Secret", "secrets", grants.CredentialsName, "mirrors are contacted without a login")

@@ -20,7 +20,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/registriesconf"
 )
 
-// Hold is what keeps the sets, as they are now, from being what all nodes are to have.
+// Hold is what keeps the sets, as they are now, from all nodes.
 type Hold struct {
 	// Reason is the one that sets give for it in their condition Applied.
 	Reason string `json:"reason"`
@@ -38,7 +38,7 @@ func (h *Hold) Waits() bool {
 	return h.Remedy == ""
 }
 
-// Hold returns nil once what all nodes are to have is what the sets say.
+// Hold returns nil once all nodes should have the sets as they are.
 func (p *Publication) Hold(sets []kinds.Set) *Hold {
 	said := kinds.DigestOf(sets)
 	undone := p.Undone
@@ -159,8 +159,8 @@ func Clock(t metav1.Time) string {
 	return t.UTC().Format(time.RFC3339)
 }
 
-// WarnOfHold says what it means for an answer by the sets that not all nodes are to have them yet, where that will stay so for a while. Who may
-// read sets may not be allowed to read the ConfigMap, and gets the answer without.
+// WarnOfHold says what it means for an answer by the sets that not all nodes get them yet, where that will stay so for a while. A user
+// with the right to read sets may not have the right to read the ConfigMap, and gets the answer without it.
 func (c *Cluster) WarnOfHold(ctx context.Context, sets []kinds.Set, stderr io.Writer) {
 	p, err := c.Published(ctx)
 	if err != nil {

@@ -18,9 +18,9 @@ import (
 
 // Machines are what the Nodes of a cluster say of themselves that matters to a pull.
 type Machines struct {
-	// Platforms are those that images have to be made for, each once.
+	// Platforms are those that images must be built for, each once.
 	Platforms []ocispec.Platform
-	// Runtimes are the names of those that pull, such as containerd and cri-o, each once.
+	// Runtimes are the names of those that pull, such as "containerd" and "cri-o", each once.
 	Runtimes []string
 }
 

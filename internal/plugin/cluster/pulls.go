@@ -60,7 +60,7 @@ func (c *Cluster) Pulls(ctx context.Context, node string) (p Pulls, err error) {
 	return p, err
 }
 
-// WatchPulls does the same and goes on with each pull that begins or changes, until the context or the agent ends or each fails. It never returns nil.
+// WatchPulls does the same and continues with each pull that begins or changes, until the context or the agent ends or each fails. It never returns nil.
 func (c *Cluster) WatchPulls(ctx context.Context, node string, head func(accesslog.Head), each func(accesslog.Pull) error) error {
 	if err := c.askForPulls(ctx, node, []string{"/agent", "pulls", "--watch", "--until-eof"}, head, each); err != nil {
 		return err
@@ -85,10 +85,10 @@ func (c *Cluster) askForPulls(ctx context.Context, node string, command []string
 	go func() {
 		defer close(ended)
 		failed = c.exec(ctx, pod, command, silence, print, complaint)
-		_ = print.Close() // nor can this
+		_ = print.Close() // this cannot fail either
 	}()
 	wrong := accesslog.Read(printed, head, each)
-	_ = printed.Close() // nor can this
+	_ = printed.Close() // this cannot fail either
 	if wrong != nil && !errors.Is(wrong, io.EOF) && !errors.Is(wrong, io.ErrUnexpectedEOF) {
 		return wrong // and the command ends with its context
 	}

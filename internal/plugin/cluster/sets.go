@@ -31,7 +31,7 @@ func (c *Cluster) Sets(ctx context.Context) (all []kinds.Set, err error) {
 	return all, nil
 }
 
-// Served returns the kinds of which the cluster could have sets, as it was when they were read last.
+// Served returns the kinds of sets that the cluster could have, as it was when they were read last.
 func (c *Cluster) Served() []*kinds.Kind {
 	return slices.DeleteFunc(slices.Clone(kinds.All), func(k *kinds.Kind) bool { return slices.Contains(c.lacks, k) })
 }

@@ -28,7 +28,7 @@ const ErrorCode = "mirrorset.io/error-code"
 // silence keeps off the terminal what client-go says of requests that it makes again.
 var silence = sync.OnceFunc(func() { klog.SetLogger(logr.Discard()) })
 
-// What the library of flags says of a value that is of no use.
+// The messages of the flag library about an unusable value.
 var (
 	noBool = regexp.MustCompile(`strconv\.ParseBool: parsing (".*"): invalid syntax`)
 	noInt  = regexp.MustCompile(`strconv\.ParseInt: parsing (".*"): (?:invalid syntax|value out of range)`)

@@ -22,7 +22,7 @@ func (c *converter) readCertsDir(path string) (found bool, err error) {
 	}
 	folders = slices.DeleteFunc(folders, func(folder string) bool { return !isFolder(folder) })
 	isCertsDir := slices.ContainsFunc(folders, func(folder string) bool { return len(existing(filepath.Join(folder, hostsName))) > 0 })
-	// Without any hosts.toml, certificates are taken for those of registries only where they cannot lie beside manifests.
+	// Without any hosts.toml, certificates are taken for those of registries only where they cannot be next to manifests.
 	if isCertsDir || !hasManifests(path) {
 		for _, folder := range folders {
 			taken, err := c.readHostFolder(folder)

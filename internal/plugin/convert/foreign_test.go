@@ -92,7 +92,7 @@ func TestAFolderWithNothingToConvert(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(dir, "quay.io"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	run(t, "", "-f", dir).WantError(t, dir+": there is nothing to convert", "the folder and its subfolders have no hosts.toml", "registries.conf.d", ".yaml")
+	run(t, "", "-f", dir).WantError(t, dir+": there is nothing to convert. ", "The folder and its subfolders have no hosts.toml", "registries.conf.d", ".yaml")
 	plugintest.WriteFile(t, filepath.Join(dir, "quay.io", "registries.yaml"), "mirrors: {quay.io: {endpoint: ['https://m.example']}}", 0o600)
 	if got := run(t, "", "-R", "-f", dir).MustSucceed(t); !strings.Contains(got.Stdout, "m.example") {
 		t.Error(got)

@@ -106,7 +106,7 @@ func (c *converter) readForeign(place string, object metav1.TypeMeta, data []byt
 	return nil
 }
 
-// convertible are the kinds beside those of sets.
+// convertible are the kinds other than those of sets.
 var convertible = func() []metav1.TypeMeta {
 	all := []metav1.TypeMeta{{APIVersion: policyVersion, Kind: manifests.PolicyKind}}
 	for _, kind := range mirrorfiles.TalosKinds {

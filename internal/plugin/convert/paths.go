@@ -48,7 +48,7 @@ func (c *converter) readRuntimes(cmd *cobra.Command, paths []string) (others []s
 	return others, nil
 }
 
-// readStdin takes standard input if it is in TOML, and else leaves it to be read again.
+// readStdin takes standard input if it is in TOML; otherwise it can be read again.
 func (c *converter) readStdin(cmd *cobra.Command) (taken bool, err error) {
 	text, err := io.ReadAll(cmd.InOrStdin())
 	if err != nil {
@@ -72,7 +72,7 @@ func (c *converter) readPath(path string) (taken bool, err error) {
 		if others := hasManifests(path); found || others || c.recursive || err != nil {
 			return found && !others, err
 		}
-		return false, fmt.Errorf("%s: there is nothing to convert: the folder and its subfolders have no %s, and the folder has no %s, no %s and no file that ends in .yaml, .yml or .json; to read such files in subfolders too, use -R",
+		return false, fmt.Errorf("%s: there is nothing to convert. The folder and its subfolders have no %s. The folder has no %s, no %s and no file that ends in .yaml, .yml or .json; to read such files in subfolders too, use -R",
 			output.Printable(path), hostsName, registriesName, registriesName+dropInsSuffix)
 	case !info.Mode().IsRegular(): // a pipe can be read once only
 		return false, nil
@@ -134,7 +134,7 @@ func (c *converter) readFolder(path string) (found bool, err error) {
 	return hasHosts, nil
 }
 
-// hasManifests reports whether a folder has files for kubectl beside those of runtimes.
+// hasManifests reports whether a folder has files for kubectl in addition to those of runtimes.
 func hasManifests(path string) bool {
 	entries, err := os.ReadDir(path)
 	return err != nil || slices.ContainsFunc(entries, func(e os.DirEntry) bool {

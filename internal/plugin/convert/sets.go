@@ -34,7 +34,7 @@ type converter struct {
 	saidIn     map[source]string      // where each source of these was read
 	said       []string               // for standard error, once there is no error
 	lost       bool
-	passedOver []string // kinds that are none of mirrors
+	passedOver []string // kinds that have no mirrors
 	k3s        int      // registries.yaml files
 }
 
@@ -134,7 +134,7 @@ func (c *converter) refuse() error {
 	return nil
 }
 
-// settle leaves out of the files what sets cannot say with all else that is converted. It fails where that is too much for any rules.
+// settle leaves out of the files what sets cannot express together with everything else that is converted. It fails where that is too much for any rules.
 func (c *converter) settle() error {
 	var beside []mirrors.Set
 	for _, s := range c.sets {

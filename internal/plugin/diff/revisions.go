@@ -54,7 +54,7 @@ func (o *options) compareRevisions(cmd *cobra.Command) error {
 	return o.print(cmd, &found)
 }
 
-// withPublished adds what all nodes are to have.
+// withPublished adds what all nodes should have.
 func withPublished(sides []*history.Record, h *cluster.History) ([]*history.Record, error) {
 	if h.Published == nil {
 		return nil, errors.New("nothing is published to compare the revision with; name a second revision with --revision")

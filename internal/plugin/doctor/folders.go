@@ -23,7 +23,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/route"
 )
 
-// toAgent is what to do about a file of ours that the agent is about to mend, or does not.
+// toAgent is what to do about a file of ours that the agent is about to repair, or does not.
 const toAgent = "If this lasts for more than a minute, check the agent: kubectl mirrors doctor NODE"
 
 // lookAtFolders judges the folder that containerd reads registries from: our files there, and those of somebody else.
@@ -161,7 +161,7 @@ func (f *hostFiles) wanted(folder *ondisk.Folder, rules []mirrors.Rule, watched 
 	return w
 }
 
-// isClosed reports whether a file of ours is the one that closes its registry for want of a redirector.
+// isClosed reports whether a file of ours is the one that closes its registry because there is no redirector.
 func isClosed(unserved certsd.Tree, host string, content []byte) bool {
 	return slices.ContainsFunc(unserved.Pending, func(p certsd.Pending) bool {
 		return p.Instead != nil && p.Instead.Host == host && bytes.Equal(p.Instead.Content, content)

@@ -16,7 +16,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/nodecheck/hostview"
 )
 
-// What CRI-O's credential provider is called by the kubelet, and the file without which it does nothing.
+// The name that the kubelet calls CRI-O's credential provider by, and the file without which it does nothing.
 const (
 	crioProvider = "crio-credential-provider"
 	mainFile     = "etc/containers/registries.conf"

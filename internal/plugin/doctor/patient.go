@@ -80,7 +80,7 @@ func (p *patient) lookAtManager(ctx context.Context) error {
 	return nil
 }
 
-// lookAtAgents wants a ready agent on each node that is to have one.
+// lookAtAgents wants a ready agent on each node that should have one.
 func (p *patient) lookAtAgents(ctx context.Context) error {
 	subject := "daemonset/" + cluster.AgentDaemonSet
 	d, err := p.DaemonSets(p.Namespace).Get(ctx, cluster.AgentDaemonSet, metav1.GetOptions{})

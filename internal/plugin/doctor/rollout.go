@@ -32,7 +32,7 @@ func (p *patient) lookAtRollout(sets []kinds.Set) {
 	}
 }
 
-// lookAtCanaries wants canaries to be some of the nodes, because a change reaches all nodes at once where all are canaries.
+// lookAtCanaries wants canaries to be some of the nodes, because a change reaches all nodes immediately where all are canaries.
 func (p *patient) lookAtCanaries(f *cluster.Fleet) {
 	if f.Canaries == nil || f.Total == 0 || slices.ContainsFunc(f.Nodes, func(n cluster.Node) bool { return !n.Canary }) {
 		return

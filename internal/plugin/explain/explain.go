@@ -40,7 +40,7 @@ func Command() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "explain IMAGE [-f FILE|DIR|-]",
 		Short: "Show where an image is pulled from, in order, and which sets decide that",
-		Long: `Show where an image is pulled from, in order, and which entries of which sets decide that. For an image by
+		Long: `Show where an image is pulled from, in order, and the entries of sets that decide that. For an image by
 digest these are entries of ImageDigestMirrorSets; for an image by tag, entries of ImageTagMirrorSets,
 printed as itms/NAME. Nodes pull what a mirror serves for a tag without verification, so the mirror is
 trusted with it.
@@ -123,7 +123,8 @@ func (o *options) run(cmd *cobra.Command, args []string) error {
 	return x.print(cmd.OutOrStdout(), o.format.Name)
 }
 
-// countFrom counts on the nodes. Who may read sets may not be allowed to read nodes, and gets the rest of the answer.
+// countFrom counts on the nodes. A user with the right to read sets may not have the right to read nodes,
+// and gets the rest of the answer.
 func countFrom(ctx context.Context, from *cluster.Cluster, stderr io.Writer, rule *mirrors.Rule, sets []kinds.Set) []reach {
 	nodes, err := from.Nodes(ctx)
 	if err != nil {

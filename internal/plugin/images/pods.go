@@ -33,7 +33,7 @@ func NamedIn(spec *corev1.PodSpec) (images []string) {
 // OfPod are the images that a Pod names, and those that its containers run by digest.
 type OfPod []mirrors.Reference
 
-// ReadPod returns them. What no runtime could pull is left out.
+// ReadPod returns them. It leaves out what no runtime could pull.
 func ReadPod(pod *corev1.Pod) (of OfPod) {
 	names := NamedIn(&pod.Spec)
 	for _, statuses := range [][]corev1.ContainerStatus{pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses, pod.Status.EphemeralContainerStatuses} {

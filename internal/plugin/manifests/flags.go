@@ -101,8 +101,8 @@ func (f *Flags) input(cmd *cobra.Command) (*input, error) {
 	return &input{filenames: f.Filenames, recursive: f.Recursive, kustomize: f.Kustomize, stdin: cmd.InOrStdin()}, nil
 }
 
-// Read returns the sets of the files that the API server takes. What it refuses is named on standard error, as are notes about the
-// manifests themselves, and makes the verb fail in the end. It fails at once where no set is left.
+// Read returns the sets of the files that the API server takes. Standard error names the sets that it refuses, and
+// has notes about the manifests. A refused set makes the verb fail in the end. Read fails immediately where no set is left.
 func (f *Flags) Read(cmd *cobra.Command) ([]kinds.Set, error) {
 	if _, err := f.scopes(); err != nil {
 		return nil, err

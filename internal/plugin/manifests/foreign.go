@@ -26,7 +26,7 @@ type Foreign struct {
 	PassedOver string
 }
 
-// JudgeForeign judges an object of a kind that is none of sets.
+// JudgeForeign judges an object that is not a set.
 func JudgeForeign(of metav1.TypeMeta, content map[string]any) Foreign {
 	if meant := meantKind(of.APIVersion, of.Kind); meant != nil {
 		return Foreign{Meant: fmt.Sprintf("apiVersion %q does not have kind %s; write %s, kind %s", of.APIVersion, of.Kind, configv1.GroupVersion, meant.Name)}
@@ -142,7 +142,7 @@ func IsNear(word, other string) bool {
 	return distance(strings.ToLower(word), strings.ToLower(other)) <= typos
 }
 
-// distance is how many letters one has to add, take away or change to make one word of another (Levenshtein).
+// distance is how many letters one must add, remove or change to make one word of another (Levenshtein).
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

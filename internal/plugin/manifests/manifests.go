@@ -161,7 +161,7 @@ func (o *object) refusedList(items []any) string {
 	return ""
 }
 
-// noteRepeats warns of keys that a mapping has twice, of which kubectl sends the last value only. An item of a list has no document of
+// noteRepeats warns of keys that a mapping has twice; kubectl sends only the last value. An item of a list has no document of
 // its own.
 func (m *Manifests) noteRepeats(o object) {
 	if o.isItem || !o.isList() && kinds.Named(o.Kind) == nil {

@@ -123,7 +123,7 @@ func because(detail string) string {
 	return ", because " + detail
 }
 
-// wantedType is the type that the API server names, in words of YAML. What a kind of its own is wanted says so already.
+// wantedType is the type that the API server names, in words of YAML. The name of any other type stays.
 func wantedType(detail string) string {
 	name, _, _ := strings.Cut(strings.TrimPrefix(detail, "must be of type "), ":")
 	words := map[string]string{"array": "a list", "object": "a mapping", "string": "text", "integer": "a whole number", "number": "a number", "boolean": "true or false"}

@@ -29,7 +29,7 @@ type document struct {
 	place string
 	// line is where its text begins in the stream, counted from 1.
 	line int
-	// text is YAML, of which JSON is a part.
+	// text is YAML, which includes JSON.
 	text []byte
 	json []byte
 	// plain is what reading the JSON would give, of a document that has each key of each mapping once; nil where that is not known.
@@ -76,7 +76,7 @@ func (s *stream) pass(line int, text []byte, toJSON func([]byte) (data []byte, p
 	return nil
 }
 
-// readJSON reads JSON values. It returns false where the rest is to be read as YAML: from two values on, kubectl takes a stream for JSON
+// readJSON reads JSON values. It returns false where the rest must be read as YAML: from two values on, kubectl takes a stream for JSON
 // to its end.
 func (s *stream) readJSON() (done bool, err error) {
 	decoder := json.NewDecoder(bytes.NewReader(s.text))
@@ -125,7 +125,7 @@ func (s *stream) readYAML() error {
 	}
 }
 
-// lineReader passes on one line at a time, so that whoever reads documents has read no further than to the end of one.
+// lineReader passes on one line at a time, so that a reader of documents has read no further than to the end of one.
 type lineReader struct {
 	text  []byte
 	last  []byte

@@ -58,7 +58,7 @@ func (o *options) find(ctx context.Context, c *cluster.Cluster, args []string) (
 	return target{}, fmt.Errorf("%q: write NAME, node/NAME or pod/NAME", args[0])
 }
 
-// findByName takes a node if there is one, and else a Pod. Who may not read Nodes can still ask for a Pod.
+// findByName takes a node if there is one, otherwise a Pod. A user without the right to read Nodes can still name a Pod.
 func (o *options) findByName(ctx context.Context, c *cluster.Cluster, name string) (target, error) {
 	_, wrong := c.KubernetesNodes().Get(ctx, name, metav1.GetOptions{})
 	switch {

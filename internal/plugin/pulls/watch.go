@@ -23,8 +23,8 @@ import (
 )
 
 const (
-	// settle is how long a pull must not have changed to be printed, and unsettled how long one may change until it is printed all the same: containerd asks
-	// for many parts of an image at once, and each would be a line.
+	// settle is how long a pull must not have changed to be printed, and unsettled how long one may change until it is printed anyway. containerd asks
+	// for many parts of an image at the same time, and each would be a line.
 	settle, unsettled = time.Second, 5 * time.Second
 	// again is how long to wait for the successor of an agent that has ended.
 	again = 2 * time.Second

@@ -20,7 +20,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/plugin/output"
 )
 
-// credentials are those that podman login and docker login left, as podman finds them: by the longest path that they are for.
+// credentials are those that Podman's and Docker's logins left, as Podman finds them: by the longest path that they are for.
 // Each repository is looked up once, and a credential helper gets as long as a registry to answer.
 type credentials struct {
 	timeout time.Duration
@@ -50,7 +50,7 @@ func (c *credentials) of(ctx context.Context, repository string) (authn.AuthConf
 	return found()
 }
 
-// lookUp gives up on a credential helper that does not answer, and does not ask it for other repositories. What reads the files
+// lookUp gives up on a credential helper that does not answer, and does not ask it for other repositories. The library that reads the files
 // and runs the helpers knows no context.
 func (c *credentials) lookUp(ctx context.Context, repository string) (authn.AuthConfig, error) {
 	registry, _, _ := strings.Cut(repository, "/")
@@ -86,8 +86,8 @@ func (c *credentials) lookUp(ctx context.Context, repository string) (authn.Auth
 	return authn.AuthConfig{}, err
 }
 
-// leftCredentials reads podman's files and then docker's. The one store that docker can have for all registries is nothing that
-// podman's library knows. A file that is named is read alone.
+// leftCredentials reads Podman's files and then Docker's. Docker can have one store for all registries, which
+// Podman's library does not know. A file that is named is read alone.
 func leftCredentials(file, registry, repository string) (authn.AuthConfig, error) {
 	found, err := config.GetCredentials(&types.SystemContext{AuthFilePath: file}, repository)
 	if err != nil || found != (types.DockerAuthConfig{}) || file != "" {

@@ -35,7 +35,7 @@ type content struct {
 }
 
 // manifest asks for one: for its head where that is enough, and for the whole where the head leaves it open, or parts of it are
-// needed. What a digest names is compared with that; a tag is compared with nothing, so that only what is a manifest counts, and not a
+// needed. The content of a digest is compared with it; a tag is compared with nothing, so that only what is a manifest counts, and not a
 // page that answers every question.
 func (v *visit) manifest(ctx context.Context, ref name.Reference) (found manifest, err error) {
 	err = v.within(ctx, func(ctx context.Context) error {

@@ -26,7 +26,7 @@ type means interface {
 	keepsQuiet(repository string) bool
 }
 
-// own are those of whoever runs the command.
+// own are those of the user who runs the command.
 type own struct {
 	*credentials
 	trusted *x509.CertPool

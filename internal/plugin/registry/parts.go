@@ -51,7 +51,7 @@ func sayLacks(parts []Part) string {
 	return "it lacks " + output.FirstOf(said, 3)
 }
 
-// deepest is how many indexes may lie in each other. Runtimes take two.
+// deepest is how many indexes may be nested. Runtimes take two.
 const deepest = 4
 
 // lacks returns the parts of an image that are not there.
@@ -95,7 +95,7 @@ func (s *survey) look(ctx context.Context, m manifest, depth int) {
 	}
 }
 
-// lookAtBlobs asks for config and layers, of which the content of a manifest is empty where they are not asked for.
+// lookAtBlobs asks for config and layers. The content of a manifest names none where they are not needed.
 func (s *survey) lookAtBlobs(ctx context.Context, c content) {
 	if !s.Layers {
 		return

@@ -50,7 +50,7 @@ type Answer struct {
 type Options struct {
 	// Timeout is for the answer to each request, and for that of a credential helper.
 	Timeout time.Duration
-	// CAFile has certificates that are trusted beside those of the system; empty for none.
+	// CAFile has certificates that are trusted in addition to those of the system; empty for none.
 	CAFile string
 	// AuthFile has the credentials, in the format that podman login writes; empty for those that logins left.
 	AuthFile string

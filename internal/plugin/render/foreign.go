@@ -16,7 +16,7 @@ import (
 )
 
 // leaveForeign returns the files of the registries that nobody else configures, and warns of the others. A file that is there
-// already stays up to date all the same, as on a node.
+// already still stays up to date, as on a node.
 func (f *folder) leaveForeign(stderr io.Writer, rules []mirrors.Rule, files []certsd.File) (ours []certsd.File) {
 	for _, file := range files {
 		var foreign *ondisk.Foreign

@@ -28,7 +28,7 @@ type report struct {
 	Message string `json:"message"`
 	// Remedy is what a person has to do; absent where it is enough to wait.
 	Remedy string `json:"remedy,omitempty"`
-	// Published is what nodes are to have in force, unless they are canaries, and InForce of Total have what they are to have.
+	// Published is what nodes should have in force, unless they are canaries. InForce of Total nodes have what they should have.
 	Published *cluster.Published `json:"published,omitempty"`
 	Canaries  *cluster.Canaries  `json:"canaries,omitempty"`
 	InForce   int                `json:"inForce"`
@@ -40,7 +40,7 @@ type report struct {
 
 	hold     *cluster.Hold
 	doubtful bool // it may be from before the latest change
-	moving   bool // nodes follow all the same
+	moving   bool // nodes still follow
 }
 
 // err is the error of a state that does not end by waiting.

@@ -27,7 +27,7 @@ const (
 	onlyHalt  = "halt"
 )
 
-// publishes is what a manager does once nothing stands in its way. The plugin cannot know whether it was told of canaries.
+// publishes is what a manager does once nothing stands in its way. The plugin does not know the manager's canary selector.
 const publishes = "the manager publishes the sets as they are: to canaries first if it has a canary selector, otherwise to all nodes immediately"
 
 // resumeOptions are those of one run.
@@ -66,7 +66,7 @@ You need the rights of the ClusterRole mirrorset-rollout-editor in Mirrorset's n
 	o.cluster.Add(cmd)
 	cmd.Flags().StringVar(&o.only, "only", "", `end only this one and leave the others: "pause", "undo" or "halt"`)
 	command.CompleteWith(cmd, "only", onlyPause, onlyUndo, onlyHalt)
-	cmd.Flags().BoolVar(&o.all, "all", false, "end every pause, undo and halt, whoever made it")
+	cmd.Flags().BoolVar(&o.all, "all", false, "end every pause, undo and halt")
 	return cmd
 }
 
@@ -110,7 +110,7 @@ func obstaclesIn(annotations map[string]string) (all []obstacle) {
 	return all
 }
 
-// choose returns what to end of what stands there.
+// choose returns what to end of the obstacles.
 func (o *resumeOptions) choose(cm *corev1.ConfigMap) ([]obstacle, error) {
 	all := obstaclesIn(cm.Annotations)
 	switch {

@@ -130,7 +130,7 @@ func (o *undoOptions) target(h *cluster.History) (*history.Record, error) {
 	return nil, fmt.Errorf("the history has no revision before %d, which all nodes have", p.Revision)
 }
 
-// show says how images are pulled otherwise then: all of it before nothing is done, and else what is dangerous.
+// show prints how image pulls change: everything in a dry run, otherwise what is dangerous.
 func (o *undoOptions) show(cmd *cobra.Command, p *cluster.Publication, to *history.Record) error {
 	from, who := p.Payload, "No image pull on any node changes."
 	if p.Canary != nil {

@@ -124,7 +124,7 @@ func tagMirrors(ref mirrors.Reference, sources []mirrors.PullSource) (found []mi
 	return found
 }
 
-// reachable leaves out mirrors that lie in a blocked source by another name of Docker Hub, as the redirector does.
+// reachable leaves out mirrors that are part of a blocked source by another name of Docker Hub, as the redirector does.
 func (a *Answerer) reachable(ref mirrors.Reference) mirrors.Resolution {
 	res := a.index.Resolve(ref)
 	router := route.NewRouter(a.rules)

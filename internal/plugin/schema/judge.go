@@ -44,7 +44,7 @@ type Cause struct {
 	Type field.ErrorType
 	// Field is a path such as spec.imageDigestMirrors[0].source.
 	Field string
-	// Value is what stands there, if anything does; where metadata has a wrong type, it names the one that is there.
+	// Value is the value of the field, if it has one; where metadata has a wrong type, it names the one that is there.
 	Value any
 	// Detail is what the API server says about it, or, where metadata has a wrong type, the one that is wanted; it may be empty.
 	Detail string

@@ -23,7 +23,7 @@ const (
 	openShiftConfig = ".config.openshift.io"
 )
 
-// deleteAll deletes the namespace and all that is labelled as part of Mirrorset outside of it. What Helm installed is left to Helm.
+// deleteAll deletes the namespace and all that is labelled as part of Mirrorset outside of it. It leaves to Helm what Helm installed.
 func (u *uninstaller) deleteAll(ctx context.Context) error {
 	items, err := u.items(ctx)
 	if err != nil {

@@ -148,8 +148,8 @@ func (u *uninstaller) refuseOLM(manager *appsv1.Deployment) error {
 		u.release = manager.Annotations["meta.helm.sh/release-name"]
 		return nil
 	}
-	return fmt.Errorf("OLM keeps Mirrorset installed in namespace %s and would start the manager again, so nothing was changed. To remove Mirrorset: kubectl delete imagedigestmirrorsets,imagetagmirrorsets --all; "+
-		"kubectl mirrors nodes --watch; then delete %s (docs/how-to/uninstall.md)", u.Namespace, last)
+	return fmt.Errorf("OLM keeps Mirrorset installed in namespace %s and would start the manager again, so nothing was changed. To remove Mirrorset, run kubectl delete imagedigestmirrorsets,imagetagmirrorsets --all and "+
+		"kubectl mirrors nodes --watch, then delete %s (docs/how-to/uninstall.md)", u.Namespace, last)
 }
 
 // publishNothing publishes a revision without rules above all that were published.

@@ -26,7 +26,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/registriesconf"
 )
 
-// reader is a Pod, and what was read about it. What may not be read is unknown.
+// reader is a Pod, and what was read about it. Anything that the user may not read is unknown.
 type reader struct {
 	*cluster.Cluster
 	pod       *corev1.Pod
@@ -34,7 +34,7 @@ type reader struct {
 	sets      []kinds.Set
 	merged    *mirrors.Result // of the sets; nil where they are unknown
 	published *cluster.Publication
-	inForce   []mirrors.Rule // what the node is to have; nil where it is unknown
+	inForce   []mirrors.Rule // what the node should have; nil where it is unknown
 	node      *mirrorsetv1alpha1.MirrorNode
 	nodeErr   error
 	log       diagnosis.Log
@@ -48,7 +48,7 @@ func newReader(c *cluster.Cluster, pod *corev1.Pod) *reader {
 	return &reader{Cluster: c, pod: pod}
 }
 
-// read reads all that there is. Of a Pod that waits for nothing, nothing is read. An error is for a cluster that does not answer.
+// read reads everything. Of a Pod that waits for nothing, nothing is read. An error is for a cluster that does not answer.
 func (r *reader) read(ctx context.Context) error {
 	looks := []func(context.Context) error{r.readEvents, r.readSets, r.readPublished, r.readNode, r.readPulls, r.readGranted}
 	if r.pod.Spec.NodeName == "" {
@@ -158,7 +158,7 @@ func (r *reader) isServed(ctx context.Context) bool {
 	return err == nil
 }
 
-// readPulls asks the agent of the node for what it saw. Without it, all else is judged.
+// readPulls asks the agent of the node for what it saw. Without it, everything else is judged.
 func (r *reader) readPulls(ctx context.Context) error {
 	if r.node == nil && r.nodeErr == nil {
 		r.log.Unknown = "no agent runs on the node"
