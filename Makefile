@@ -14,6 +14,10 @@ GOLANGCI_LINT  := $(BIN)/golangci-lint
 KUSTOMIZE      := $(BIN)/kustomize
 SETUP_ENVTEST  := $(BIN)/setup-envtest
 
+# helm-docs, from the version that hack/tools/helm-docs/go.mod pins. It has a module of its own, because golangci-lint needs
+# an older viper.
+HELM_DOCS := $(BIN)/helm-docs
+
 # Vale, from the version that hack/vale/go.mod pins. It has a module of its own, so that it does not change the versions
 # that the tools above are built from.
 VALE := $(BIN)/vale
@@ -118,15 +122,16 @@ image: image-programs ## Write the image IMG to the OCI archive dist/mirrorset.t
 	  -architectures $(subst $(space),$(comma),$(ARCHITECTURES)) -out dist/mirrorset.tar
 
 .PHONY: generate
-generate: $(BIN)/generated $(BIN)/reference ## Generate code, CRDs and roles from the Go types, and the chart's objects from config/.
+generate: $(BIN)/generated $(BIN)/reference ## Generate code, CRDs and roles from the Go types, the chart's objects from config/, and its README.
 
 # The generated files are prerequisites too, so a file that was changed by hand is generated again. Where nothing changed,
 # nothing is written, and other programs can read the files meanwhile.
-$(BIN)/generated: $(shell find api config charts/mirrorset internal/controller hack/boilerplate.go.txt) go.mod Makefile $(CONTROLLER_GEN) $(KUSTOMIZE)
+$(BIN)/generated: $(shell find api config charts/mirrorset internal/controller hack/boilerplate.go.txt) go.mod Makefile $(CONTROLLER_GEN) $(HELM_DOCS) $(KUSTOMIZE)
 	$(CONTROLLER_GEN) object:headerFile=hack/boilerplate.go.txt applyconfiguration:headerFile=hack/boilerplate.go.txt \
 	  crd paths=./api/... output:crd:dir=config/crd/bases
 	$(CONTROLLER_GEN) rbac:roleName=manager paths=./internal/controller/... output:rbac:dir=config/rbac
 	for part in default prometheus grafana; do $(KUSTOMIZE) build config/$$part > charts/mirrorset/files/$$part.yaml; done
+	$(HELM_DOCS) --chart-search-root charts/mirrorset --sort-values-order file --log-level warning
 	@touch $@
 
 # The reference pages come from the types of the API, the commands of the plugin, and the help texts of the manager and the agent. Manifests
@@ -200,6 +205,7 @@ SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct)
 .PHONY: chart
 chart: $(BIN)/generated $(HELM) ## Write the Helm chart of VERSION to dist/mirrorset-VERSION.tgz.
 	rm -rf dist/chart && mkdir -p dist/chart && cp -r $(CHART) dist/chart/
+	sed -i 's|\(artifacthub.io/prerelease: \).*|\1"$(if $(findstring -,$(VERSION)),true,false)"|' dist/chart/mirrorset/Chart.yaml
 	find dist/chart -exec touch -d @$(SOURCE_DATE_EPOCH) {} +
 	$(HELM) package dist/chart/mirrorset --version $(VERSION:v%=%) --app-version $(VERSION) --destination dist
 
@@ -291,7 +297,7 @@ reproducible: ## Build a release twice, in two folders, and compare the bytes (c
 	git clone -q . $$twin/another/folder; \
 	env -i PATH="$$(go env GOROOT)/bin:$$PATH" HOME=$$twin/home TZ=Pacific/Kiritimati LC_ALL=C GOTOOLCHAIN=local GOPROXY=off \
 	  GOCACHE=$$(go env GOCACHE) GOMODCACHE=$$(go env GOMODCACHE) \
-	  $(MAKE) -C $$twin/another/folder release CONTROLLER_GEN=$(CONTROLLER_GEN) KUSTOMIZE=$(KUSTOMIZE) HELM=$(HELM) VERSION=$(VERSION) IMG=$(IMG) BUNDLE_IMG=$(BUNDLE_IMG) CATALOG_IMG=$(CATALOG_IMG) CHANNELS=$(CHANNELS) PLATFORMS="$(PLATFORMS)" ARCHITECTURES="$(ARCHITECTURES)" \
+	  $(MAKE) -C $$twin/another/folder release CONTROLLER_GEN=$(CONTROLLER_GEN) KUSTOMIZE=$(KUSTOMIZE) HELM=$(HELM) HELM_DOCS=$(HELM_DOCS) VERSION=$(VERSION) IMG=$(IMG) BUNDLE_IMG=$(BUNDLE_IMG) CATALOG_IMG=$(CATALOG_IMG) CHANNELS=$(CHANNELS) PLATFORMS="$(PLATFORMS)" ARCHITECTURES="$(ARCHITECTURES)" \
 	  GO_BUILD='$(if $(SHARED_CACHE),,GOCACHE='$$twin'/cache GOMODCACHE='$$twin'/modules GOPROXY=file://'$$(go env GOMODCACHE)'/cache/download GOSUMDB=off )$(GO_BUILD)'; \
 	diff -r dist $$twin/another/folder/dist && echo "The two builds are identical, byte by byte:" && cat dist/SHA256SUMS
 
@@ -443,13 +449,17 @@ recording: node image-programs build-installer ## Record the README's terminal a
 	npx --yes $(SVG_TERM) --in $(BIN)/first-pull.cast --out docs/images/first-pull.svg --window --no-cursor
 
 .PHONY: lint
-lint: $(GOLANGCI_LINT) $(ACTIONLINT) ## Run the linters, which also check which packages may import which.
+lint: $(GOLANGCI_LINT) $(ACTIONLINT) prose ## Run the linters, which also check imports and English.
 	$(GOLANGCI_LINT) run --build-tags e2e --allow-parallel-runners
 	$(ACTIONLINT) -shellcheck= -pyflakes= .github/workflows/*
 
+.PHONY: prose
+prose: $(VALE) ## Check the English of documents, comments and messages.
+	@go run ./hack/prose -vale $(VALE)
+
 .PHONY: verify
 verify: generate bundle ## Regenerate and tidy everything, and fail if that changes a file.
-	for dir in . hack/tools hack/vale test/cluster/kubernetes test/cluster/podman test/cluster/runtime test/prometheus test/helm test/olm test/openshift test/gitops test/bench/harness; do (cd $$dir && go mod tidy); done
+	for dir in . hack/tools hack/tools/helm-docs hack/vale test/cluster/kubernetes test/cluster/podman test/cluster/runtime test/prometheus test/helm test/olm test/openshift test/gitops test/bench/harness; do (cd $$dir && go mod tidy); done
 	gofmt -l api cmd config hack internal test | (! grep .)
 	@if [ -n "$$(git status --porcelain)" ]; then \
 	  git status --short; git --no-pager diff; \
@@ -475,6 +485,9 @@ $(CRD_REF_DOCS): hack/tools/go.mod hack/tools/go.sum
 
 $(KUSTOMIZE): hack/tools/go.mod hack/tools/go.sum
 	cd hack/tools && go build -o $@ sigs.k8s.io/kustomize/kustomize/v5
+
+$(HELM_DOCS): hack/tools/helm-docs/go.mod hack/tools/helm-docs/go.sum
+	cd hack/tools/helm-docs && go build -trimpath -o $@ github.com/norwoodj/helm-docs/cmd/helm-docs
 
 $(HELM): test/helm/go.mod test/helm/go.sum
 	cd test/helm && go build -trimpath -ldflags "-s -w" -o $@ helm.sh/helm/v4/cmd/helm

@@ -11,8 +11,11 @@ import (
 	"testing"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	k8slabels "k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/mirrorset/mirrorset/internal/controller/operand"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
@@ -52,12 +55,19 @@ func TestTheEnvironmentSetsEachSetting(t *testing.T) {
 		"MIRRORSET_CONTAINERD_CONFIG=/c", "MIRRORSET_REDIRECTOR_PORT=290", "MIRRORSET_ALLOW_DEFAULT_HOST=true", "MIRRORSET_CRIO_RELOAD=1",
 		"MIRRORSET_AGENT_METRICS_BIND_ADDRESS=:291", "MIRRORSET_AGENT_NODE_SELECTOR=d=e", `MIRRORSET_AGENT_TOLERATIONS=[{"key": "k"}]`, "OTHER=x",
 		"MIRRORSET_CANARY_SELECTOR=pool in (a, b),!c", "MIRRORSET_CANARY_SOAK=1h30m",
+		"MIRRORSET_AGENT_LOG_LEVEL=debug", `MIRRORSET_AGENT_POD_ANNOTATIONS={"f.example/g": "h"}`, "MIRRORSET_AGENT_PRIORITY_CLASS_NAME=i",
+		`MIRRORSET_AGENT_RESOURCES={"requests": {"cpu": "1m"}}`, `MIRRORSET_AGENT_UPDATE_STRATEGY={"rollingUpdate": {"maxSurge": 2, "maxUnavailable": 0}}`,
 	})
 	want := settings{
 		namespace: "n", insecure: mirrors.Scopes{"*.a.example", "b.example:5000/c"}, probeAddress: "0", metricsAddress: ":1",
 		agent: operand.AgentSettings{
 			ContainersDir: "/a", CertsDir: "/b", ContainerdConfig: "/c", RedirectorPort: 290, AllowDefaultHost: true, ReloadCRIO: true,
 			MetricsAddress: ":291", NodeSelector: map[string]string{"d": "e"}, Tolerations: []corev1.Toleration{{Key: "k"}},
+			LogLevel: "debug", PodAnnotations: map[string]string{"f.example/g": "h"}, PriorityClassName: "i",
+			Resources: &corev1.ResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("1m")}},
+			UpdateStrategy: appsv1.DaemonSetUpdateStrategy{
+				RollingUpdate: &appsv1.RollingUpdateDaemonSet{MaxSurge: new(intstr.FromInt32(2)), MaxUnavailable: new(intstr.FromInt32(0))},
+			},
 		},
 		canaries: selector(t, "pool in (a, b),!c"), soak: 90 * time.Minute,
 	}
@@ -76,29 +86,47 @@ func TestWhatIsGivenWinsOverTheEnvironment(t *testing.T) {
 
 func TestAVariableThatIsNoSettingIsRefused(t *testing.T) {
 	for variable, want := range map[string]string{
-		"MIRRORSET_INSECURE_REGISTRY=a,http://b":         `MIRRORSET_INSECURE_REGISTRY="a,http://b": scope "http://b": want host[:port][/path] or *.host`,
-		"MIRRORSET_INSECURE_REGISTRY=a, b":               `scope " b": want host`,
-		"MIRRORSET_LEADER_ELECT=yes":                     `MIRRORSET_LEADER_ELECT="yes": want true or false`,
-		"MIRRORSET_METRICS_BIND_ADDRESS=8443":            `MIRRORSET_METRICS_BIND_ADDRESS="8443": want host:port, :port or 0: `,
-		"MIRRORSET_METRICS_BIND_ADDRESS=:http":           `MIRRORSET_METRICS_BIND_ADDRESS=":http": want host:port, :port or 0: `,
-		"MIRRORSET_AGENT_METRICS_BIND_ADDRESS=a:65536":   `want host:port, :port or 0: `,
-		"MIRRORSET_CONTAINERS_DIR=etc/containers":        `MIRRORSET_CONTAINERS_DIR="etc/containers": want an absolute path, and no .. in it`,
-		"MIRRORSET_CONTAINERD_CERTS_DIR=/etc/../certs.d": `MIRRORSET_CONTAINERD_CERTS_DIR="/etc/../certs.d": want an absolute path`,
-		"MIRRORSET_CONTAINERD_CONFIG=config.toml":        `want an absolute path`,
-		"MIRRORSET_REDIRECTOR_PORT=0":                    `MIRRORSET_REDIRECTOR_PORT="0": want a port, from 1 to 65535`,
-		"MIRRORSET_REDIRECTOR_PORT=65536":                "want a port",
-		"MIRRORSET_AGENT_NODE_SELECTOR=a":                `MIRRORSET_AGENT_NODE_SELECTOR="a": want key=value,...: `,
-		`MIRRORSET_AGENT_TOLERATIONS=[{"kye": 1}]`:       `want a list as [{"key": "k", "operator": "Exists"}]: `,
-		"MIRRORSET_CANARY_SELECTOR=a in b":               `MIRRORSET_CANARY_SELECTOR="a in b": want labels of Nodes, as kubectl get nodes --selector takes them: `,
-		"MIRRORSET_CANARY_SELECTOR= ":                    `without any, every node is a canary`,
-		"MIRRORSET_CANARY_SOAK=5":                        `MIRRORSET_CANARY_SOAK="5": want a duration from 1s to 12h, as in 5m or 1h30m`,
-		"MIRRORSET_CANARY_SOAK=999ms":                    "want a duration from 1s to 12h",
-		"MIRRORSET_CANARY_SOAK=12h1s":                    "want a duration from 1s to 12h",
-		"MIRRORSET_CANARY_SOAK=-5m":                      "want a duration from 1s to 12h",
-		"MIRRORSET_INSECURE_REGISTRIES=a":                `MIRRORSET_INSECURE_REGISTRIES="a": there is no such setting; manager --help lists the flags`,
-		"MIRRORSET_METRICS_SERVICE_HOST=10.0.0.1":        "have the Pod set enableServiceLinks: false",
-		"MIRRORSET_VERSION=v0.1.0":                       `MIRRORSET_VERSION="v0.1.0": there is no such setting`,
-		"MIRRORSET_crio_reload=true":                     `MIRRORSET_crio_reload="true": there is no such setting`,
+		"MIRRORSET_INSECURE_REGISTRY=a,http://b":                                           `MIRRORSET_INSECURE_REGISTRY="a,http://b": scope "http://b": want host[:port][/path] or *.host`,
+		"MIRRORSET_INSECURE_REGISTRY=a, b":                                                 `scope " b": want host`,
+		"MIRRORSET_LEADER_ELECT=yes":                                                       `MIRRORSET_LEADER_ELECT="yes": want true or false`,
+		"MIRRORSET_METRICS_BIND_ADDRESS=8443":                                              `MIRRORSET_METRICS_BIND_ADDRESS="8443": want host:port, :port or 0: `,
+		"MIRRORSET_METRICS_BIND_ADDRESS=:http":                                             `MIRRORSET_METRICS_BIND_ADDRESS=":http": want host:port, :port or 0: `,
+		"MIRRORSET_AGENT_METRICS_BIND_ADDRESS=a:65536":                                     `want host:port, :port or 0: `,
+		"MIRRORSET_CONTAINERS_DIR=etc/containers":                                          `MIRRORSET_CONTAINERS_DIR="etc/containers": want an absolute path, and no .. in it`,
+		"MIRRORSET_CONTAINERD_CERTS_DIR=/etc/../certs.d":                                   `MIRRORSET_CONTAINERD_CERTS_DIR="/etc/../certs.d": want an absolute path`,
+		"MIRRORSET_CONTAINERD_CONFIG=config.toml":                                          `want an absolute path`,
+		"MIRRORSET_REDIRECTOR_PORT=0":                                                      `MIRRORSET_REDIRECTOR_PORT="0": want a port, from 1 to 65535`,
+		"MIRRORSET_REDIRECTOR_PORT=65536":                                                  "want a port",
+		"MIRRORSET_AGENT_NODE_SELECTOR=a":                                                  `MIRRORSET_AGENT_NODE_SELECTOR="a": want key=value,...: `,
+		`MIRRORSET_AGENT_TOLERATIONS=[{"kye": 1}]`:                                         `want a list as [{"key": "k", "operator": "Exists"}]: `,
+		"MIRRORSET_AGENT_LOG_LEVEL=trace":                                                  `MIRRORSET_AGENT_LOG_LEVEL="trace": want debug, info, error, panic, or a number above 0`,
+		"MIRRORSET_AGENT_LOG_LEVEL=0":                                                      "a number above 0",
+		`MIRRORSET_AGENT_POD_ANNOTATIONS=a=b`:                                              `want an object as {"example.com/key": "value"}: `,
+		`MIRRORSET_AGENT_POD_ANNOTATIONS={"a b": "c"}`:                                     `annotations: Invalid value: "a b": `,
+		`MIRRORSET_AGENT_PRIORITY_CLASS_NAME=High`:                                         "want the name of a PriorityClass: ",
+		`MIRRORSET_AGENT_RESOURCES={"request": {}}`:                                        `want an object as {"requests": {"memory": "32Mi"}, "limits": {"memory": "512Mi"}}: unknown field "request"`,
+		`MIRRORSET_AGENT_RESOURCES={"limits": {"memory": "much"}}`:                         `want an object as {"requests": {"memory": "32Mi"}, "limits": {"memory": "512Mi"}}: `,
+		`MIRRORSET_AGENT_RESOURCES={"limits": {"memory": "-1"}}`:                           "want limits.memory to be 0 or more, not -1",
+		`MIRRORSET_AGENT_RESOURCES={"requests": {"cpu": "2"}, "limits": {"cpu": "1999m"}}`: "want requests.cpu (2) to be at most limits.cpu (1999m)",
+		`MIRRORSET_AGENT_RESOURCES={"claims": [{"name": "gpu"}]}`:                          "want no claims: ",
+		`MIRRORSET_AGENT_UPDATE_STRATEGY=OnDelete`:                                         `want an object as {"rollingUpdate": {"maxSurge": "25%"}}: `,
+		`MIRRORSET_AGENT_UPDATE_STRATEGY={"type": "Recreate"}`:                             `want type RollingUpdate or OnDelete, not "Recreate"`,
+		`MIRRORSET_AGENT_UPDATE_STRATEGY={"type": "OnDelete", "rollingUpdate": {}}`:        "want no rollingUpdate with type OnDelete: leave out one of them",
+		`MIRRORSET_AGENT_UPDATE_STRATEGY={"rollingUpdate": {"maxUnavailable": 1}}`:         "want rollingUpdate.maxUnavailable to be 0, not 1: without its agent, a node cannot pull from blocked sources; set maxSurge instead",
+		`MIRRORSET_AGENT_UPDATE_STRATEGY={"rollingUpdate": {"maxUnavailable": "10%"}}`:     "want rollingUpdate.maxUnavailable to be 0, not 10%: ",
+		`MIRRORSET_AGENT_UPDATE_STRATEGY={"rollingUpdate": {"maxSurge": 0}}`:               `want rollingUpdate.maxSurge to be a number of nodes from 1, or a percentage from 1% to 100%, not "0"`,
+		`MIRRORSET_AGENT_UPDATE_STRATEGY={"rollingUpdate": {"maxSurge": "101%"}}`:          `not "101%"`,
+		`MIRRORSET_AGENT_UPDATE_STRATEGY={"rollingUpdate": {"maxSurge": "0%"}}`:            `not "0%"`,
+		"MIRRORSET_CANARY_SELECTOR=a in b":                                                 `MIRRORSET_CANARY_SELECTOR="a in b": want labels of Nodes, as kubectl get nodes --selector takes them: `,
+		"MIRRORSET_CANARY_SELECTOR= ":                                                      `without any, every node is a canary`,
+		"MIRRORSET_CANARY_SOAK=5":                                                          `MIRRORSET_CANARY_SOAK="5": want a duration from 1s to 12h, as in 5m or 1h30m`,
+		"MIRRORSET_CANARY_SOAK=999ms":                                                      "want a duration from 1s to 12h",
+		"MIRRORSET_CANARY_SOAK=12h1s":                                                      "want a duration from 1s to 12h",
+		"MIRRORSET_CANARY_SOAK=-5m":                                                        "want a duration from 1s to 12h",
+		"MIRRORSET_INSECURE_REGISTRIES=a":                                                  `MIRRORSET_INSECURE_REGISTRIES="a": there is no such setting; manager --help lists the flags`,
+		"MIRRORSET_METRICS_SERVICE_HOST=10.0.0.1":                                          "have the Pod set enableServiceLinks: false",
+		"MIRRORSET_VERSION=v0.1.0":                                                         `MIRRORSET_VERSION="v0.1.0": there is no such setting`,
+		"MIRRORSET_crio_reload=true":                                                       `MIRRORSET_crio_reload="true": there is no such setting`,
 	} {
 		if _, err := parse(t, nil, []string{variable}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: the error is %v; want one with %s", variable, err, want)
@@ -107,6 +135,15 @@ func TestAVariableThatIsNoSettingIsRefused(t *testing.T) {
 	_, err := parse(t, nil, []string{"MIRRORSET_REDIRECTOR_PORT=a", "MIRRORSET_CRIO_RELOAD=b"})
 	if err == nil || !strings.Contains(err.Error(), "_PORT=") || !strings.Contains(err.Error(), "_RELOAD=") {
 		t.Errorf("of two bad variables, the error is %v; want one about both", err)
+	}
+}
+
+func TestUpdatesThatKeepAnAgentOnEachNodeAreTaken(t *testing.T) {
+	for _, text := range []string{`{}`, `{"type": "RollingUpdate"}`, `{"type": "OnDelete"}`, `{"rollingUpdate": {}}`, `{"rollingUpdate": {"maxSurge": 1}}`,
+		`{"rollingUpdate": {"maxSurge": "100%", "maxUnavailable": "0%"}}`} {
+		if _, err := parse(t, []string{"--agent-update-strategy=" + text}, nil); err != nil {
+			t.Errorf("%s: %v", text, err)
+		}
 	}
 }
 

@@ -69,7 +69,7 @@ func comment(group *ast.CommentGroup) string {
 	return strings.Join(lines, "\n")
 }
 
-// literal returns the string that an expression is. What is known only when the program runs is `x` in it.
+// literal returns the string that an expression is. It has `x` for each part that is known only when the program runs.
 func literal(node ast.Expr) (string, bool) {
 	switch node := node.(type) {
 	case *ast.BasicLit:

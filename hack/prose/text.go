@@ -21,8 +21,8 @@ var (
 	example = regexp.MustCompile("^(?: {4}|\t| {2,}[^-* ]|\\$ )")
 )
 
-// write returns texts as a Markdown file of which each text is a paragraph, and the line of the source for each of its
-// lines.
+// write returns a Markdown file in which each text is a paragraph. For each line of the file, it also returns the line of
+// the source.
 func write(texts []text) (string, []int) {
 	var out strings.Builder
 	var lines []int
