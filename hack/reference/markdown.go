@@ -23,17 +23,31 @@ var (
 	marks  = strings.NewReplacer(`\`, `\\`, "*", `\*`, "<", `\<`, ">", `\>`, "_", `\_`)
 )
 
-// prose renders a text of paragraphs as Markdown. A paragraph that is indented becomes a code block.
+// prose renders a text of paragraphs as Markdown. A paragraph that is indented becomes a code block. Lines that begin with a
+// hyphen become a list.
 func prose(text string) string {
 	var parts []string
 	for _, paragraph := range strings.Split(markup.ReplaceAllString(strings.TrimSpace(text), ""), "\n\n") {
 		if strings.HasPrefix(paragraph, "\t") || strings.HasPrefix(paragraph, "  ") {
 			parts = append(parts, "```text\n"+dedent(paragraph)+"\n```")
 		} else {
-			parts = append(parts, wrap(escape(sentence(paragraph)), ""))
+			text, items, _ := strings.Cut(paragraph, "\n- ")
+			parts = append(parts, wrap(escape(sentence(text)), ""))
+			if items != "" {
+				parts = append(parts, list(items))
+			}
 		}
 	}
 	return strings.Join(parts, "\n\n")
+}
+
+// list renders the items of a list, which lines with a hyphen separate.
+func list(text string) string {
+	items := strings.Split(text, "\n- ")
+	for i, text := range items {
+		items[i] = wrap("- "+escape(sentence(text)), "  ")
+	}
+	return strings.Join(items, "\n")
 }
 
 // item renders a flag as an item of a list.

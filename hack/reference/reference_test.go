@@ -38,13 +38,14 @@ func TestHelpOfPackageFlagIsRead(t *testing.T) {
 
 func TestProseIsMarkdown(t *testing.T) {
 	for text, want := range map[string]string{
-		"names *.host of a_b":                  `Names \*.host of a\_b.`,
-		"kubectl does that":                    "kubectl does that.",
-		"with --what-if, or (-f FILE):":        "With `--what-if`, or (`-f` FILE):",
-		"FILE, or - for standard input":        "FILE, or `-` for standard input.",
-		"once:\n\n\tsource <(kubectl)\n\nDone": "Once:\n\n```text\nsource <(kubectl)\n```\n\nDone.",
-		"#### Linux:":                          "Linux:",
-		"non-zero, in-cluster":                 "Non-zero, in-cluster.",
+		"names *.host of a_b":                                    `Names \*.host of a\_b.`,
+		"kubectl does that":                                      "kubectl does that.",
+		"with --what-if, or (-f FILE):":                          "With `--what-if`, or (`-f` FILE):",
+		"FILE, or - for standard input":                          "FILE, or `-` for standard input.",
+		"once:\n\n\tsource <(kubectl)\n\nDone":                   "Once:\n\n```text\nsource <(kubectl)\n```\n\nDone.",
+		"#### Linux:":                                            "Linux:",
+		"non-zero, in-cluster":                                   "Non-zero, in-cluster.",
+		"exit codes:\n- 0: done\n- 1: an error\n  of -f\n\nMore": "Exit codes:\n\n- 0: done.\n- 1: an error of `-f`.\n\nMore.",
 	} {
 		if got := prose(text); got != want {
 			t.Errorf("%q: got %q, want %q", text, got, want)

@@ -41,9 +41,9 @@ type krewSelector struct {
 	MatchLabels map[string]string `json:"matchLabels"`
 }
 
-const pluginDescription = `Explains from manifests or from a cluster where an image is pulled from under the
-ImageDigestMirrorSets and ImageTagMirrorSets of Mirrorset, shows which nodes
-follow them, and finds what keeps a node from doing so.
+const pluginDescription = `Shows where Mirrorset's ImageDigestMirrorSets and ImageTagMirrorSets let nodes
+pull an image from, reading the sets from manifests or from a cluster. Shows which
+nodes have the sets in force, and finds what keeps a node from following them.
 `
 
 // krewManifest returns the plugin's manifest, with the checksums of its archives, which are given by name.
@@ -55,7 +55,7 @@ func (r release) krewManifest(archives map[string][]byte) ([]byte, error) {
 		Spec: krewSpec{
 			Version:          r.version,
 			Homepage:         "https://" + module,
-			ShortDescription: "See which mirrors images are pulled from",
+			ShortDescription: "Show which mirrors images are pulled from",
 			Description:      pluginDescription,
 		},
 	}

@@ -86,7 +86,7 @@ func saysOnlyItsOwnWords(t *testing.T, program string) {
 	var stderr bytes.Buffer
 	cmd := exec.CommandContext(t.Context(), program, "nodes", "--watch", "--timeout=1s", "--server", plugintest.Serve(t, objects))
 	cmd.Stderr = &stderr
-	const want = "0 of 1 node has revision 1795573438818 in force; 1 behind.\nerror: not all nodes have in force what the sets say after 1s\n"
+	const want = "0 of 1 node has revision 1795573438818 in force; 1 behind.\nerror: after 1s, not all nodes have the sets in force as they are now\n"
 	if err := cmd.Run(); err == nil || stderr.String() != want {
 		t.Errorf("%v, stderr:\n%s\nwant:\n%s", err, &stderr, want)
 	}

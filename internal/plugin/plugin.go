@@ -29,9 +29,14 @@ import (
 func NewCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "kubectl-mirrors",
-		Short: "See what ImageDigestMirrorSets and ImageTagMirrorSets mean",
-		Long: "See what ImageDigestMirrorSets and ImageTagMirrorSets mean: the registries.conf they become, the places that an image " +
-			"is pulled from by digest or by tag, and where the rules are in force.",
+		Short: "Show what ImageDigestMirrorSets and ImageTagMirrorSets mean for image pulls",
+		Long: `Show what ImageDigestMirrorSets and ImageTagMirrorSets mean for image pulls. The verbs show the
+places that an image is pulled from by digest or by tag, the files that nodes read, and the nodes where
+the rules are in force.
+
+Verbs that read manifests with -f need no cluster. The other verbs connect to a cluster as kubectl does.
+
+The exit code is 0, or 1 after an error. Where a verb has other exit codes, its help lists them.`,
 		Version:       version.String(),
 		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl mirrors"},
 		SilenceErrors: true,

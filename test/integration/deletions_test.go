@@ -83,7 +83,7 @@ var _ = Describe("kubectl mirrors nodes --watch after sets were deleted", func()
 		watch := mirrorsCommand(ctx, "nodes", "--watch", "--timeout=60s")
 		watch.Stderr = stderr
 		Expect(watch.Start()).To(Succeed())
-		Eventually(stderr).Should(gbytes.Say("Waiting: the manager has yet to publish the latest change or deletion of a set"))
+		Eventually(stderr).Should(gbytes.Say("Waiting: the manager has not yet published the latest change or deletion of a set"))
 		Expect(admin.Delete(ctx, sets[1])).To(Succeed())
 		Expect(manager.Send(syscall.SIGCONT)).To(Succeed())
 		Expect(watch.Wait()).To(Succeed())

@@ -105,7 +105,7 @@ var _ = Describe("kubectl mirrors doctor", func() {
 		Expect(code).To(Equal(1), out)
 		Expect(out).To(HavePrefix("PROBLEM  deployment/mirrorset-manager: no manager is available"))
 		Expect(out).To(MatchRegexp(`(?m)^OK       crds: `))
-		Expect(out).To(MatchRegexp(`(?m)^OK       configmap/containers-registries.conf: revision \d+ is whole, with 1 source$`))
+		Expect(out).To(MatchRegexp(`(?m)^OK       configmap/containers-registries.conf: revision \d+ is complete, with 1 source$`))
 		Expect(out).To(MatchRegexp(`(?m)^OK       nodes: 1 node has revision \d+ in force$`))
 		Expect(out).To(MatchRegexp(`(?m)^OK       sets: `))
 		out, code = runMirrors(ctx, "doctor", "node-1")
@@ -128,7 +128,7 @@ var _ = Describe("kubectl mirrors nodes --watch", func() {
 		change(ctx, set("a"), entry("s.com", "m2.local/s"))
 		out, code = runMirrors(ctx, "nodes", "--watch", "--timeout=3s")
 		Expect(code).To(Equal(1), out)
-		Expect(out).To(HaveSuffix("error: not all nodes have in force what the sets say after 3s\n"))
+		Expect(out).To(HaveSuffix("error: after 3s, not all nodes have the sets in force as they are now\n"))
 		Expect(out).To(MatchRegexp(`(?m)^node-1 .* Behind `))
 
 		stream := gbytes.NewBuffer()

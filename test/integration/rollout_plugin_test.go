@@ -59,7 +59,7 @@ var _ = Describe("kubectl mirrors rollout", func() {
 		Eventually(func(g Gomega) { // until the rights are known
 			out, code := runMirrors(ctx, asJane("status", "--timeout=60s")...)
 			g.Expect(code).To(Equal(0), out)
-			g.Expect(out).To(ContainSubstring("What the sets say is in force on all nodes: 2 nodes have revision "))
+			g.Expect(out).To(ContainSubstring("The sets are in force on all nodes as they are now: 2 nodes have revision "))
 		}).Should(Succeed())
 		Expect(prints(ctx, 1, asJane("pause")...)).To(ContainSubstring("you need the rights of ClusterRole mirrorset-rollout-editor in namespace mirrorset-system"))
 		bindTo(ctx, "jane", "rollout-editor", "rolebinding", inNamespace)
@@ -70,9 +70,9 @@ var _ = Describe("kubectl mirrors rollout", func() {
 		const paused = `paused by jane at \S+ \(no changes before Monday\)`
 		Expect(prints(ctx, 1, asJane("pause")...)).To(MatchRegexp(`error: configmap/containers-registries.conf is already ` + paused))
 		change(ctx, a, entry("quay.io", "m2.local"))
-		Expect(prints(ctx, 1, asJane("status")...)).To(MatchRegexp("error: not in force on all nodes: " + paused + `\. To go on: kubectl mirrors rollout resume`))
+		Expect(prints(ctx, 1, asJane("status")...)).To(MatchRegexp("error: the sets are not in force on all nodes as they are now: " + paused + `\. To continue: kubectl mirrors rollout resume`))
 		Eventually(conditionOf(ctx, "a", configv1.ConditionApplied)).Should(says(metav1.ConditionFalse, configv1.ReasonPaused, ContainSubstring("by jane")))
-		Expect(prints(ctx, 0, asJane("resume")...)).To(MatchRegexp(`(?s)resumed\nIt was ` + paused + `\.\nNext, the manager publishes what the sets say`))
+		Expect(prints(ctx, 0, asJane("resume")...)).To(MatchRegexp(`(?s)resumed\nIt was ` + paused + `\.\nNext, the manager publishes the sets as they are`))
 		Expect(prints(ctx, 0, asJane("status", "--timeout=60s")...)).To(HaveSuffix(revisionIn(prints(ctx, 0, "nodes")) + " in force.\n"))
 		var history [][]string
 		Eventually(func(g Gomega) {
@@ -91,7 +91,7 @@ var _ = Describe("kubectl mirrors rollout", func() {
 		Expect(cm.ManagedFields).To(ContainElement(HaveField("Manager", "kubectl-mirrors")))
 		Expect(payload.ReadRollout(cm.Annotations).Undone.By).To(Equal("jane"))
 		out := prints(ctx, 1, asJane("status", "--timeout=60s")...)
-		Expect(out).To(MatchRegexp(`error: not in force on all nodes: rolled back to revision ` + before + ` by jane at \S+ \(typo\)\. Mend the sets, then: kubectl mirrors rollout resume`))
+		Expect(out).To(MatchRegexp(`error: the sets are not in force on all nodes as they are now: rolled back to revision ` + before + ` by jane at \S+ \(typo\)\. Fix the sets, then: kubectl mirrors rollout resume`))
 		Expect(out).To(MatchRegexp(`\. 2 nodes have revision \d+ in force\.\n`))
 		Eventually(func() [][]string { return lines(prints(ctx, 0, asJane("history")...)) }).Should(ContainElement(HaveExactElements(Not(Equal(before)), HaveSuffix("s"), "1", "AllNodes,UndoneTo", "a", "created", "by", Not(BeEmpty()), HaveSuffix("s"), "ago")))
 		Expect(prints(ctx, 1, asJane("undo")...)).To(ContainSubstring("is already rolled back to revision " + before))
@@ -116,15 +116,15 @@ var _ = Describe("kubectl mirrors rollout", func() {
 		status := mirrorsCommand(ctx, "rollout", "status", "--timeout=60s")
 		status.Stdout, status.Stderr = stream, stream
 		Expect(status.Start()).To(Succeed())
-		Eventually(stream).Should(gbytes.Say(`2 canaries try revision \d+: it goes on to all nodes at \S+ if no canary reports trouble\.\n`))
-		Expect(prints(ctx, 0, "nodes", "-o", "wide")).To(MatchRegexp(`(?s)canary-1 .* yes .*1 node has revision \d+ in force; 2 canaries try revision \d+, which 2 have in force\.`))
-		Expect(prints(ctx, 0, "explain", "quay.io/a:v1")).To(ContainSubstring("warning: NotOnAllNodes: this is what the sets say, and not all nodes are to have it yet: 2 canaries try revision "))
+		Eventually(stream).Should(gbytes.Say(`2 canaries try revision \d+: all nodes get it at \S+ if no canary reports trouble\.\n`))
+		Expect(prints(ctx, 0, "nodes", "-o", "wide")).To(MatchRegexp(`(?s)canary-1 .* yes .*1 node has revision \d+ in force; 2 canaries try revision \d+ \(2 have it in force\)\.`))
+		Expect(prints(ctx, 0, "explain", "quay.io/a:v1")).To(ContainSubstring("warning: NotOnAllNodes: this answer is by the sets as they are now, and not all nodes get them yet: 2 canaries try revision "))
 		Expect(status.Wait()).To(Succeed(), "%s", stream.Contents())
-		Expect(stream).To(gbytes.Say(`What the sets say is in force on all nodes: 3 nodes have revision \d+ in force\.\n$`))
+		Expect(stream).To(gbytes.Say(`The sets are in force on all nodes as they are now: 3 nodes have revision \d+ in force\.\n$`))
 
 		change(ctx, a, entry("quay.io", "m3.local"))
 		out := prints(ctx, 1, "rollout", "status", "--timeout=60s")
-		Expect(out).To(MatchRegexp(`error: not in force on all nodes: canary canary-2 failed with revision \d+ at \S+, so no other node gets it \(1 image that runs here could not be pulled again\)\. Mend the sets`))
+		Expect(out).To(MatchRegexp(`error: the sets are not in force on all nodes as they are now: canary canary-2 failed with revision \d+ at \S+, so the other nodes do not get it \(1 image that runs here could not be pulled again\)\. Fix the sets`))
 		Expect(prints(ctx, 1, "doctor")).To(MatchRegexp(`PROBLEM  sets: not in force as they are now: canary canary-2 failed`))
 		change(ctx, a, entry("quay.io", "m4.local"))
 		Expect(prints(ctx, 0, "rollout", "status", "--timeout=60s")).NotTo(ContainSubstring("failed")) // though the status of the set is of before

@@ -1,7 +1,7 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package changes tells how images are pulled otherwise by other rules: by sets that are yet to be applied, or by what was published before.
+// Package changes shows how image pulls change with other rules: those of sets that are not applied yet, or those of an earlier revision.
 package changes
 
 import (
@@ -123,7 +123,7 @@ func newSide(rules []mirrors.Rule) side {
 	return s
 }
 
-// pullsOf answers for all of a source, of which the name is an example, as far as it is named in one way.
+// pullsOf answers for all of a source, with the name as an example, as far as it is named in one way.
 func (s side) pullsOf(source, name mirrors.Scope, mode mirrors.Mode) Places {
 	rule := s.index.Find(name)
 	if rule == nil {

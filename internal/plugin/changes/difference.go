@@ -34,7 +34,7 @@ func CompareResults(before, after mirrors.Result) Difference {
 	return Difference{Sources: compareRules(before.Rules, after.Rules), Findings: compareFindings(before.Findings, after.Findings)}
 }
 
-// CompareTexts compares what was published, of which nothing tells the sets any more.
+// CompareTexts compares two published texts, whose sets are no longer known.
 func CompareTexts(before, after []byte) (Difference, error) {
 	old, err := registriesconf.Decode(before)
 	if err != nil {
@@ -66,7 +66,7 @@ func (d *Difference) Opened() (sources []string) {
 	return sources
 }
 
-// IsEmpty tells whether nothing differs.
+// IsEmpty reports whether nothing differs.
 func (d *Difference) IsEmpty() bool {
 	return len(d.Deleted) == 0 && len(d.Sources) == 0 && len(d.Findings) == 0
 }

@@ -1,7 +1,7 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package check is the verb that asks the mirrors whether they have images.
+// Package check is the verb that checks if mirrors have the images that nodes need.
 package check
 
 import (
@@ -41,23 +41,31 @@ func Command() *cobra.Command {
 	o := &options{cluster: cluster.NewFlags()}
 	cmd := &cobra.Command{
 		Use:   "check [IMAGE...] [-f FILE|DIR|-]",
-		Short: "Ask the mirrors whether they have images",
-		Long: `Ask the mirrors whether they have images: those named, those in a file, or all that the specs of Pods of the cluster name.
+		Short: "Check that mirrors have the images that nodes need",
+		Long: `Check that mirrors have the images that nodes need: the images given as arguments, those in a file, or
+all that the Pods in the cluster name in their specs.
 
-Without -f the sets are those of the cluster. With -f they are those of the files; --what-if adds these to the cluster's, in place of those
-with the same kind and name. Sources are asked with --source only.
+Without -f, check reads the sets from the cluster. With -f, it reads the sets from the files. With
+--what-if, it adds the sets of the files to those of the cluster; they replace sets with the same kind
+and name. check contacts sources only with --source.
 
-A place has an image if it has the manifest, and where that is an index, also the manifests for the platforms: those of --platform,
-else those of the cluster's Nodes, else all that the index lists. --layers asks for the config and all layers, too. Nothing is pulled, so
-content is not compared with digests.
+A place has an image if it has the manifest. If that is an index, the place must also have the
+manifests for the platforms: those of --platform, otherwise those of the cluster's Nodes, otherwise all
+that the index lists. --layers also checks the config and all layers. check pulls nothing, so it does
+not compare content with digests.
 
---cluster-credentials asks as the nodes do: each mirror with the login and the authority that the cluster grants for it, in Secret
-mirror-credentials and ConfigMap mirror-authorities, and each source with neither.
+--cluster-credentials contacts registries as the nodes do: each mirror with the login and the certificate
+authority that the cluster grants for it in Secret mirror-credentials and ConfigMap mirror-authorities,
+and each source with neither. You need the right to get these two objects.
 
-Pods are judged by what their specs name, whatever their phase, as if no node had the image: what runs, and imagePullPolicy, do not count.
+--pods checks the images named in the specs of all Pods, whatever their phase, as if no node had an image:
+running containers and imagePullPolicy make no difference.
 
-The exit code is 0 if a mirror has each image, 1 if one would come from its source or from nowhere, and 2 after an error.`,
-		Example: "  kubectl mirrors check quay.io/prometheus/prometheus@sha256:... -f config/samples/\n" +
+Exit codes:
+- 0: a mirror has each image
+- 1: some image would come from its source, or from nowhere
+- 2: an error`,
+		Example: "  kubectl mirrors check quay.io/prometheus/prometheus:v3.7.0 -f config/samples/\n" +
 			"  kubectl mirrors check quay.io/prometheus/prometheus:v3.7.0 --source\n" +
 			"  kubectl mirrors check --images mapping.txt --layers\n" +
 			"  kubectl mirrors check --pods --what-if -f new-sets/",
@@ -75,17 +83,17 @@ The exit code is 0 if a mirror has each image, 1 if one would come from its sour
 
 func (o *options) addFlags(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringVar(&o.images, "images", "", "file with an image a line, such as oc-mirror's mapping.txt, or - for standard input")
-	flags.BoolVar(&o.pods, "pods", false, "check all images that the specs of Pods of the cluster name")
-	flags.BoolVar(&o.whatIf, "what-if", false, "judge as if the sets of -f were applied to the cluster")
-	flags.BoolVar(&o.source, "source", false, "ask the sources too, but for those that are blocked")
-	flags.StringSliceVar(&o.platforms, "platform", nil, "OS/ARCH[/VARIANT] whose manifests an index has to have; may be repeated (default: those of the cluster's Nodes, or without a cluster all)")
-	flags.BoolVar(&o.registry.Layers, "layers", false, "ask for the config and the layers of each image, too")
-	flags.StringVar(&o.registry.CAFile, "ca-file", "", "file with certificates in PEM format to trust beside those of the system")
-	flags.StringVar(&o.registry.AuthFile, "authfile", "", "file with the credentials to use, as podman login writes it (default: those that podman login and docker login left)")
-	flags.BoolVar(&o.asNodes, "cluster-credentials", false, "ask with the logins and authorities that the cluster grants its nodes for mirrors, in place of your own")
-	flags.IntVar(&o.parallel, "parallel", 8, "how many requests there are at a time")
-	flags.DurationVar(&o.registry.Timeout, "registry-timeout", 10*time.Second, "how long to wait for the answer to each request, and for that of a credential helper")
+	flags.StringVar(&o.images, "images", "", "file with one image per line, such as oc-mirror's mapping.txt, or - for standard input")
+	flags.BoolVar(&o.pods, "pods", false, "check all images that the Pods in the cluster name in their specs")
+	flags.BoolVar(&o.whatIf, "what-if", false, "check as if the sets of -f were applied to the cluster")
+	flags.BoolVar(&o.source, "source", false, "contact the sources too, except blocked ones")
+	flags.StringSliceVar(&o.platforms, "platform", nil, "platform, as OS/ARCH[/VARIANT], that each index must have a manifest for; may be repeated (default: those of the cluster's Nodes, or all that the index lists if there is no cluster)")
+	flags.BoolVar(&o.registry.Layers, "layers", false, "check the config and the layers of each image too")
+	flags.StringVar(&o.registry.CAFile, "ca-file", "", "file with certificates in PEM format to trust in addition to those of the system")
+	flags.StringVar(&o.registry.AuthFile, "authfile", "", "file with the credentials to use, in the format of podman login (default: the credentials stored by podman login and docker login)")
+	flags.BoolVar(&o.asNodes, "cluster-credentials", false, "use the logins and certificate authorities that the cluster grants its nodes for mirrors, instead of your own")
+	flags.IntVar(&o.parallel, "parallel", 8, "maximum number of requests at a time")
+	flags.DurationVar(&o.registry.Timeout, "registry-timeout", 10*time.Second, "timeout for each request, and for each call of a credential helper")
 	for _, name := range []string{"platform", "parallel", "registry-timeout"} {
 		command.CompleteWith(cmd, name)
 	}
@@ -96,20 +104,20 @@ func (o *options) check() error {
 	case err != nil:
 		return err
 	case o.parallel < 1:
-		return fmt.Errorf("--parallel %d: want 1 or more", o.parallel)
+		return fmt.Errorf("--parallel %d: the value must be 1 or more", o.parallel)
 	case o.registry.Timeout <= 0:
-		return fmt.Errorf("--registry-timeout %s: want more than 0", o.registry.Timeout)
+		return fmt.Errorf("--registry-timeout %s: the value must be more than 0", o.registry.Timeout)
 	case o.images == "-" && slices.Contains(o.files.Filenames, "-"):
 		return errors.New("-f and --images cannot both read standard input")
 	case o.asNodes && (o.registry.AuthFile != "" || o.registry.CAFile != ""):
-		return errors.New("--cluster-credentials is for what the cluster grants its nodes, and --authfile and --ca-file are for your own: want one of the two")
+		return errors.New("--cluster-credentials uses the credentials that the cluster grants its nodes, and --authfile and --ca-file use your own; give one or the other")
 	case o.whatIf && !o.files.Given():
-		return errors.New("--what-if: want the sets to judge, with -f or -k")
+		return errors.New("--what-if: name the sets to try with -f or -k")
 	}
 	for _, text := range o.platforms {
 		p, err := registry.ParsePlatform(text)
 		if err != nil {
-			return fmt.Errorf("--platform %q: want OS/ARCH or OS/ARCH/VARIANT, as linux/arm64", text)
+			return fmt.Errorf("--platform %q: the value must be OS/ARCH or OS/ARCH/VARIANT, such as linux/arm64", text)
 		}
 		o.registry.Platforms = append(o.registry.Platforms, p)
 	}
@@ -169,7 +177,7 @@ func (o *options) sets(cmd *cobra.Command) (today, then []kinds.Set, c *cluster.
 		today, err = c.Sets(cmd.Context())
 	}
 	if err != nil {
-		return nil, nil, nil, fmt.Errorf("--what-if: the sets that those of -f are added to are those of a cluster: %w", err)
+		return nil, nil, nil, fmt.Errorf("--what-if needs a cluster, to add the sets of -f to its sets: %w", err)
 	}
 	c.WarnOfLacks(cmd.ErrOrStderr())
 	c.WarnOfHold(cmd.Context(), today, cmd.ErrOrStderr())
@@ -184,11 +192,11 @@ func (o *options) learnMachines(cmd *cobra.Command, c *cluster.Cluster) (runtime
 	}
 	machines, err := c.Machines(cmd.Context())
 	if err != nil {
-		all := ", so each index has to have the manifests for all platforms that it lists; --platform names those that count"
+		all := ", so each index must have the manifests for all platforms that it lists; name the platforms that you need with --platform"
 		if len(o.registry.Platforms) > 0 {
 			all = ""
 		}
-		fmt.Fprintf(cmd.ErrOrStderr(), "warning: the Nodes of the cluster cannot be listed%s: %v\n", all, err)
+		fmt.Fprintf(cmd.ErrOrStderr(), "warning: the Nodes of the cluster could not be listed%s: %v\n", all, err)
 		return nil
 	}
 	if len(o.registry.Platforms) == 0 {
@@ -248,7 +256,7 @@ func sayChanges(stderr io.Writer, images []checkedImage) {
 			if len(image.Pods) > 0 {
 				by = " (Pods " + sayPods(image.Pods, 10) + ")"
 			}
-			fmt.Fprintf(stderr, "changed: %s%s comes from %s with these sets, and from %s without\n", image.Image, by, names[image.From], names[image.Before])
+			fmt.Fprintf(stderr, "changed: %s%s would come from %s with these sets; without them it comes from %s\n", image.Image, by, names[image.From], names[image.Before])
 		}
 	}
 }

@@ -110,7 +110,7 @@ func TestEachImageIsOneRowAPlace(t *testing.T) {
 	}
 	manifest := plugintest.Never("a", "quay.io", m.Host+"/q")
 	r := run(t, manifest, "check", "-f", "-", "--insecure-registry", m.Host, "--images", file, "quay.io/app@"+there, "quay.io/app:v1")
-	rows := []string{"quay.io/app:v1|<none>|Refused|source \"quay.io\" is blocked by a, and no set names a mirror of it for tags", "quay.io/app@" + there[:19] + "|" + m.Host + "/q/app@" + there[:19] + "|OK|<none>", "quay.io/app@" + missing[:19] + "|" + m.Host + "/q/app@" + missing[:19] + "|Missing|<none>"}
+	rows := []string{"quay.io/app:v1|<none>|Refused|source \"quay.io\" is blocked by a, and no set names a mirror for its tags", "quay.io/app@" + there[:19] + "|" + m.Host + "/q/app@" + there[:19] + "|OK|<none>", "quay.io/app@" + missing[:19] + "|" + m.Host + "/q/app@" + missing[:19] + "|Missing|<none>"}
 	if rows[1] > rows[2] {
 		t.Fatal("digests begin with fewer than 64 f")
 	}
@@ -204,25 +204,25 @@ func TestWhatCannotBeCheckedIsAnError(t *testing.T) {
 		args []string
 	}{
 		{"there is no image to check", []string{"-f", "-"}},
-		{"there is no image to check: --pods finds no Pod in the cluster", []string{"-f", "-", "--pods", "--server", plugintest.Serve(t, served(t, nil))}},
+		{"there is no image to check: the cluster has no Pods", []string{"-f", "-", "--pods", "--server", plugintest.Serve(t, served(t, nil))}},
 		{`image "UPPER"`, []string{"-f", "-", "UPPER"}},
 		{"none: no such file or directory", []string{"-f", "-", "--images", "none"}},
-		{long + ": line 2: more than 65536 characters", []string{"-f", "-", "--images", long}},
+		{long + ": line 2: the line has more than 65536 characters", []string{"-f", "-", "--images", long}},
 		{"-f and --images cannot both read standard input", []string{"-f", "-", "--images", "-"}},
-		{"--what-if: want the sets to judge, with -f or -k", []string{"--what-if", "a"}},
-		{"--what-if: the sets that those of -f are added to are those of a cluster: ", []string{"--what-if", "-k", kustomization, "a", "--server", plugintest.Serve(t, nil)}},
-		{"--what-if: the sets that those of -f are added to are those of a cluster: ", []string{"--what-if", "-f", "-", "a", "--server", plugintest.Serve(t, nil)}},
-		{`--platform "linux/amd64/v1/x/y": want OS/ARCH or OS/ARCH/VARIANT`, []string{"-f", "-", "--platform", "linux/amd64/v1/x/y", "a"}},
+		{"--what-if: name the sets to try with -f or -k", []string{"--what-if", "a"}},
+		{"--what-if needs a cluster, to add the sets of -f to its sets: ", []string{"--what-if", "-k", kustomization, "a", "--server", plugintest.Serve(t, nil)}},
+		{"--what-if needs a cluster, to add the sets of -f to its sets: ", []string{"--what-if", "-f", "-", "a", "--server", plugintest.Serve(t, nil)}},
+		{`--platform "linux/amd64/v1/x/y": the value must be OS/ARCH or OS/ARCH/VARIANT`, []string{"-f", "-", "--platform", "linux/amd64/v1/x/y", "a"}},
 		{"--ca-file none: no such file or directory", []string{"-f", "-", "--ca-file", "none", "a"}},
 		{"--authfile none: no such file or directory", []string{"-f", "-", "--authfile", "none", "a"}},
-		{`invalid argument "x" for "--parallel" flag: want a whole number, not "x"`, []string{"-f", "-", "--parallel=x", "a"}},
-		{`invalid argument "maybe" for "--layers" flag: want true or false, not "maybe"`, []string{"-f", "-", "--layers=maybe", "a"}},
-		{"--parallel 0: want 1 or more", []string{"-f", "-", "--parallel=0", "a"}},
-		{"--registry-timeout 0s: want more than 0", []string{"-f", "-", "--registry-timeout=0s", "a"}},
-		{"--registry-timeout -1s: want more than 0", []string{"-f", "-", "--registry-timeout=-1s", "a"}},
-		{`--output "name": want one of table, wide, json, yaml`, []string{"-f", "-", "-o", "name", "a"}},
+		{`invalid argument "x" for "--parallel" flag: the value must be a whole number, not "x"`, []string{"-f", "-", "--parallel=x", "a"}},
+		{`invalid argument "maybe" for "--layers" flag: the value must be true or false, not "maybe"`, []string{"-f", "-", "--layers=maybe", "a"}},
+		{"--parallel 0: the value must be 1 or more", []string{"-f", "-", "--parallel=0", "a"}},
+		{"--registry-timeout 0s: the value must be more than 0", []string{"-f", "-", "--registry-timeout=0s", "a"}},
+		{"--registry-timeout -1s: the value must be more than 0", []string{"-f", "-", "--registry-timeout=-1s", "a"}},
+		{`--output "name": the value must be one of table, wide, json, yaml`, []string{"-f", "-", "-o", "name", "a"}},
 		{`--insecure-registry: scope "http://m"`, []string{"-f", "-", "--insecure-registry", "http://m", "a"}},
-		{"without -f, the sets are those of a cluster: the cluster does not serve imagedigestmirrorsets.config.openshift.io", []string{"--server", plugintest.Serve(t, nil), "a"}},
+		{"the sets could not be read from the cluster; to read them from files, use -f: the API server does not serve imagedigestmirrorsets.config.openshift.io", []string{"--server", plugintest.Serve(t, nil), "a"}},
 	} {
 		r := run(t, manifest, append([]string{"check"}, tt.args...)...)
 		if r.Code != 2 || r.Stdout != "" || !strings.HasPrefix(r.Stderr, "error: "+tt.want) {

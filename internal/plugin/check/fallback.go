@@ -24,7 +24,7 @@ func (j *judge) completeElsewhere(ctx context.Context, images []*checkedImage) {
 		p := image.deciding()
 		switch {
 		case !j.forwards():
-			p.Message += "; CRI-O and Podman ask no other place for it"
+			p.Message += "; CRI-O and Podman do not try another place for it"
 		default:
 			if image.elsewhere = j.elsewhere(ctx, image, p); image.elsewhere != fromNowhere {
 				p.Message += "; containerd gets it from another place"
@@ -60,7 +60,7 @@ func (j *judge) elsewhere(ctx context.Context, image *checkedImage, lacking *che
 	return from
 }
 
-// isOpen tells whether a place can be asked.
+// isOpen reports whether a place can be asked.
 func (p *checkedPlace) isOpen() bool {
 	return p.Result != refused && !mirrors.Scope(p.Location).CannotExist()
 }

@@ -29,7 +29,7 @@ func (o *options) learnGrants(cmd *cobra.Command, c *cluster.Cluster, rules []mi
 	may, sources := onhost.Mirrors(rules)
 	for _, place := range sources {
 		if granted.Concern(place) {
-			fmt.Fprintf(cmd.ErrOrStderr(), "warning: MirrorGrantsFile: mirror %s is a source too, or holds one, or lies in one, so nodes with CRI-O have no login and no authority for it; nodes with containerd have\n", place)
+			fmt.Fprintf(cmd.ErrOrStderr(), "warning: MirrorGrantsFile: mirror %s is also a source, contains one, or is part of one, so nodes with CRI-O get no login and no authority for it; nodes with containerd do\n", place)
 		}
 	}
 	logins, authorities := granted.Unused(slices.Concat(may, sources))
@@ -41,6 +41,6 @@ func (o *options) learnGrants(cmd *cobra.Command, c *cluster.Cluster, rules []mi
 // warnOfUnused names the keys of one of the two objects that are for no mirror.
 func warnOfUnused(stderr io.Writer, object string, keys []string) {
 	for _, key := range keys {
-		fmt.Fprintf(stderr, "warning: MirrorGrants: %s, key %q: no set names a mirror there, so it is used for nothing\n", object, key)
+		fmt.Fprintf(stderr, "warning: MirrorGrants: %s, key %q: no set names a mirror there, so the key is not used\n", object, key)
 	}
 }

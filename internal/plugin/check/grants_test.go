@@ -66,13 +66,13 @@ func TestMirrorsAreAskedAsTheNodesAskThem(t *testing.T) {
 	}{
 		{"both", auth(m.Name, "secret"), trusted, "OK NotAsked => Mirror", "", ""},
 		{"a login for the path before one for the host", auth(m.Name+"/q", "secret") + ", " + auth(m.Name, "wrong-one"), trusted, "OK NotAsked => Mirror", "", ""},
-		{"a wrong password", auth(m.Name+"/q", "wrong-one"), trusted, "Error NotAsked => Source", `Unauthorized: it does not take the login that Secret mirror-credentials has under the key "` + m.Name + `/q"`, ""},
-		{"a login for another path", auth(m.Name+"/r", "secret"), trusted, "Error NotAsked => Source", `Unauthorized: it wants a login, and Secret mirror-credentials has none for it; add one under the key "` + m.Name + `"`, `warning: MirrorGrants: Secret mirror-credentials, key "` + m.Name + `/r": no set names a mirror there, so it is used for nothing`},
-		{"no secret", "", trusted, "Error NotAsked => Source", "Unauthorized: it wants a login", "note: there is no Secret mirror-credentials in namespace mirrorset-system, so no mirror gets a login\n"},
+		{"a wrong password", auth(m.Name+"/q", "wrong-one"), trusted, "Error NotAsked => Source", `Unauthorized: it refuses the login in Secret mirror-credentials under the key "` + m.Name + `/q"`, ""},
+		{"a login for another path", auth(m.Name+"/r", "secret"), trusted, "Error NotAsked => Source", `Unauthorized: it requires a login, and Secret mirror-credentials has none for it; add one under the key "` + m.Name + `"`, `warning: MirrorGrants: Secret mirror-credentials, key "` + m.Name + `/r": no set names a mirror there, so the key is not used`},
+		{"no secret", "", trusted, "Error NotAsked => Source", "Unauthorized: it requires a login", "note: there is no Secret mirror-credentials in namespace mirrorset-system, so mirrors are contacted without a login\n"},
 		{"no authorities", auth(m.Name, "secret"), nil, "Error NotAsked => Source", `; put the certificate of its authority into ConfigMap mirror-authorities under the key "` + key + `"`, "note: there is no ConfigMap mirror-authorities"},
-		{"an authority for another port", auth(m.Name, "secret"), map[string]string{"127.0.0.1": m.Authority}, "Error NotAsked => Source", "into ConfigMap mirror-authorities under the key", `warning: MirrorGrants: ConfigMap mirror-authorities, key "127.0.0.1": no set names a mirror there, so it is used for nothing`},
-		{"another authority", auth(m.Name, "secret"), map[string]string{key: other.Authority}, "Error NotAsked => Source", `; none of the authorities that ConfigMap mirror-authorities has under the key "` + key + `" signed it, and none of the system's`, ""},
-		{"a key that is broken", `"` + m.Name + `": {"auth": "bWU"}`, trusted, "Error NotAsked => Source", "Unauthorized: it wants a login", `warning: MirrorGrants: Secret mirror-credentials, key "` + m.Name + `": its auth is not NAME:PASSWORD in base64. The login is not used; mend or remove that key` + "\n"},
+		{"an authority for another port", auth(m.Name, "secret"), map[string]string{"127.0.0.1": m.Authority}, "Error NotAsked => Source", "into ConfigMap mirror-authorities under the key", `warning: MirrorGrants: ConfigMap mirror-authorities, key "127.0.0.1": no set names a mirror there, so the key is not used`},
+		{"another authority", auth(m.Name, "secret"), map[string]string{key: other.Authority}, "Error NotAsked => Source", `; its certificate is signed neither by an authority of the system nor by one in ConfigMap mirror-authorities under the key "` + key + `"`, ""},
+		{"a key that is broken", `"` + m.Name + `": {"auth": "bWU"}`, trusted, "Error NotAsked => Source", "Unauthorized: it requires a login", `warning: MirrorGrants: Secret mirror-credentials, key "` + m.Name + `": its auth is not NAME:PASSWORD in base64. The login is not used; mend or remove that key` + "\n"},
 		{"an authority that is none", auth(m.Name, "secret"), map[string]string{key: "secret"}, "Error NotAsked => Source", "into ConfigMap mirror-authorities under the key", `warning: MirrorGrants: ConfigMap mirror-authorities, key "` + key + `": it has no certificate in PEM format. The certificates are not used; put `},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -97,15 +97,15 @@ func TestASourceIsAskedWithoutWhatMirrorsAreGranted(t *testing.T) {
 	image := m.Name + "/q/app@" + m.Push(t, "q/app")
 	url := plugintest.Serve(t, granting(t, auth(m.Name, "secret"), map[string]string{grants.AuthorityKey(m.Name): m.Authority}))
 	got, first := runJSON(t, plugintest.Set("a", m.Name, m.Name, "127.0.0.1:1/q"), "-f", "-", "--cluster-credentials", "--source", "--server", url, image)
-	if want := "warning: MirrorGrantsFile: mirror " + m.Name + " is a source too"; !strings.Contains(first.Stderr, want) {
+	if want := "warning: MirrorGrantsFile: mirror " + m.Name + " is also a source"; !strings.Contains(first.Stderr, want) {
 		t.Errorf("stderr %q, want %q", first.Stderr, want)
 	}
 	i := got.of(t, image)
-	if i.summary() != "Error Error Error => Nowhere" || !strings.Contains(i.Places[0].Message, "it is a source, so ConfigMap mirror-authorities has no say") {
+	if i.summary() != "Error Error Error => Nowhere" || !strings.Contains(i.Places[0].Message, "it is a source, so nodes do not use ConfigMap mirror-authorities for it") {
 		t.Errorf("%+v", i)
 	}
 	got, r := runJSON(t, plugintest.Set("a", m.Name, "127.0.0.1:1/q"), "-f", "-", "--cluster-credentials", "--source", "--insecure-registry", m.Name, "--server", url, image)
-	if i = got.of(t, image); i.Places[1].Message != "Unauthorized: it is a source, and is asked without a login; a Pod's pull secret may have one" {
+	if i = got.of(t, image); i.Places[1].Message != "Unauthorized: it is a source, so it was contacted without a login; the pull secret of a Pod may have one" {
 		t.Errorf("%+v", i)
 	}
 	for _, header := range m.Seen() {
@@ -136,8 +136,8 @@ func TestNoRegistryIsAskedBeforeTheGrantsAreRead(t *testing.T) {
 	plugintest.Isolate(t)
 	m := plugintest.NewMirror(t)
 	for path, want := range map[string]string{
-		secretPath:      "error: --cluster-credentials: Secret mirror-credentials in namespace mirrorset-system: you need the right to get it, as kubectl auth can-i get secrets/mirror-credentials -n mirrorset-system asks: ",
-		authoritiesPath: "error: --cluster-credentials: ConfigMap mirror-authorities in namespace mirrorset-system: you need the right to get it, as kubectl auth can-i get configmaps/mirror-authorities -n mirrorset-system asks: ",
+		secretPath:      "error: --cluster-credentials: Secret mirror-credentials in namespace mirrorset-system: you need the right to get it (check with: kubectl auth can-i get secrets/mirror-credentials -n mirrorset-system): ",
+		authoritiesPath: "error: --cluster-credentials: ConfigMap mirror-authorities in namespace mirrorset-system: you need the right to get it (check with: kubectl auth can-i get configmaps/mirror-authorities -n mirrorset-system): ",
 	} {
 		objects := granting(t, auth(m.Host, "secret"), map[string]string{})
 		objects[path] = http.HandlerFunc(plugintest.Refuse)
@@ -148,7 +148,7 @@ func TestNoRegistryIsAskedBeforeTheGrantsAreRead(t *testing.T) {
 	}
 	for _, flag := range []string{"--authfile", "--ca-file"} {
 		r := run(t, plugintest.Set("a", "quay.io", m.Host), "check", "-f", "-", "--cluster-credentials", flag, "x", "quay.io/app")
-		if r.Code != 2 || !strings.HasPrefix(r.Stderr, "error: --cluster-credentials is for what the cluster grants its nodes, ") {
+		if r.Code != 2 || !strings.HasPrefix(r.Stderr, "error: --cluster-credentials uses the credentials that the cluster grants its nodes, ") {
 			t.Errorf("exit code %d, stderr %q", r.Code, r.Stderr)
 		}
 	}

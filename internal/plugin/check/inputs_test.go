@@ -23,7 +23,7 @@ func TestABlockedSourceThatNoMirrorCanServeIsSaidToBe(t *testing.T) {
 	} {
 		got, r := runJSON(t, never, "-f", "-", image)
 		i := got.Images[0]
-		if r.Code != 1 || i.From != fromNowhere || i.Message != `source "docker.io" is blocked, and no mirror can serve it, says block` {
+		if r.Code != 1 || i.From != fromNowhere || i.Message != `source "docker.io" is blocked by block, and no mirror can serve it` {
 			t.Errorf("exit code %d:\n%s", r.Code, r.Stdout)
 		}
 		if (want == "") != (len(i.Places) == 0) || want != "" && string(i.Places[0].Result) != want {
@@ -31,7 +31,7 @@ func TestABlockedSourceThatNoMirrorCanServeIsSaidToBe(t *testing.T) {
 		}
 	}
 	got, _ := runJSON(t, plugintest.Set("a", "quay.io", "m.INVALID:5000/q"), "-f", "-", "quay.io/app@sha256:"+strings.Repeat("f", 64))
-	if p := got.Images[0].Places[0]; got.Images[0].summary() != "Error NotAsked => Source" || p.Message != "it is not asked, because no registry can exist under .invalid (RFC 6761)" {
+	if p := got.Images[0].Places[0]; got.Images[0].summary() != "Error NotAsked => Source" || p.Message != "not contacted, because no registry can exist under .invalid (RFC 6761)" {
 		t.Errorf("%+v", got.Images[0])
 	}
 }
@@ -46,7 +46,7 @@ func TestAnImageOfNoSetIsAskedForInsecurelyIfAllowed(t *testing.T) {
 		t.Errorf("exit code %d:\n%s", r.Code, r.Stdout)
 	}
 	got, _ := runJSON(t, other, "-f", "-", "--source", image)
-	if p := got.Images[0].Places[0]; p.Result != "Error" || !strings.HasSuffix(p.Message, "plain HTTP is spoken only with a mirror that a set calls insecure, and with a registry in a scope of --insecure-registry") {
+	if p := got.Images[0].Places[0]; p.Result != "Error" || !strings.HasSuffix(p.Message, "plain HTTP is used only for a mirror that a set marks as insecure, and for a registry in a scope of --insecure-registry") {
 		t.Errorf("%+v", p)
 	}
 }
@@ -63,7 +63,7 @@ func TestMappingFilesAreTaken(t *testing.T) {
 		t.Errorf("exit code %d:\n%s", r.Code, r.Stdout)
 	}
 	plugintest.WriteFile(t, file, "quay.io/app@"+digest+"\noci:///mnt/catalog=m.local/c:v1\n", 0o600)
-	if r := run(t, plugintest.Set("a", "quay.io", "m.local"), "check", "-f", "-", "--images", file); r.Code != 2 || !strings.HasPrefix(r.Stderr, "error: "+file+": line 2: image \"oci:///mnt/catalog=m.local/c:v1\": oci:// names no image of a registry") {
+	if r := run(t, plugintest.Set("a", "quay.io", "m.local"), "check", "-f", "-", "--images", file); r.Code != 2 || !strings.HasPrefix(r.Stderr, "error: "+file+": line 2: image \"oci:///mnt/catalog=m.local/c:v1\": oci:// does not name an image in a registry") {
 		t.Errorf("exit code %d, stderr %q", r.Code, r.Stderr)
 	}
 }

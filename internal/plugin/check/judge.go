@@ -65,7 +65,7 @@ func (j *judge) placesOfAll(result mirrors.Result, wants []wanted) (images []che
 		isClosed := res.Rule != nil && res.Rule.NoneServes(w.ref.Mode) // for all of them
 		if readers := j.index.ResolveByReaders(w.ref); !j.forwards() && !isClosed && res.Differs(readers) {
 			other := j.placesOf(w, readers)
-			other.Message = cmp.Or(other.Message, "CRI-O and Podman pull it from other places than the sets say (docs/reference/semantics.md, Q1 and Q2)")
+			other.Message = cmp.Or(other.Message, "CRI-O and Podman do not pull it from the places that the sets name (docs/reference/semantics.md, Q1 and Q2)")
 			images[i].byReaders = &other
 		}
 	}
@@ -76,7 +76,7 @@ func (j *judge) placesOfAll(result mirrors.Result, wants []wanted) (images []che
 func (j *judge) placesOf(w wanted, res mirrors.Resolution) checkedImage {
 	image := checkedImage{Image: w.name(), Pods: w.pods, Places: []checkedPlace{}, ref: w.ref}
 	if res.Fails != "" {
-		image.Message = "with CRI-O and Podman the pull fails: " + res.Fails
+		image.Message = "the pull fails with CRI-O and Podman: " + res.Fails
 		return image
 	}
 	unserved := res.Rule != nil && res.Rule.NoneServes(w.ref.Mode)
@@ -87,7 +87,7 @@ func (j *judge) placesOf(w wanted, res mirrors.Resolution) checkedImage {
 		case unserved:
 			place.Result = refused
 		case mirrors.Scope(s.Location).CannotExist():
-			place.Result, place.Message = registry.NoAnswer, "it is not asked, because no registry can exist under .invalid (RFC 6761)"
+			place.Result, place.Message = registry.NoAnswer, "not contacted, because no registry can exist under .invalid (RFC 6761)"
 		case place.isSource && !j.askSource:
 			place.Result = notAsked
 		}
@@ -156,7 +156,7 @@ func (j *judge) ask(ctx context.Context, stderr io.Writer, images []*checkedImag
 			a.image.take(a.place, answer)
 		}
 		asked++
-		live.Show(fmt.Sprintf("%d of %d places asked", asked, len(questions)))
+		live.Show(fmt.Sprintf("%d of %d places checked", asked, len(questions)))
 	})
 	live.Clear()
 }

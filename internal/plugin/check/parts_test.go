@@ -49,7 +49,7 @@ func TestThePlatformsAreThoseOfTheNodes(t *testing.T) {
 			if string(place.Result) != want || !strings.HasPrefix(place.Message, tt.lacks) || (r.Code == 0) != (tt.lacks == "") {
 				t.Errorf("%s, %q, exit code %d; want %s, %q", place.Result, place.Message, r.Code, want, tt.lacks)
 			}
-			if warned := strings.Contains(r.Stderr, "warning: the Nodes of the cluster cannot be listed, so each index"); warned != strings.HasPrefix(tt.name, "nodes") {
+			if warned := strings.Contains(r.Stderr, "warning: the Nodes of the cluster could not be listed, so each index"); warned != strings.HasPrefix(tt.name, "nodes") {
 				t.Errorf("stderr %q", r.Stderr)
 			}
 		})
@@ -128,9 +128,9 @@ func TestImagesAreJudgedAsTheRuntimesOfTheNodesPullThem(t *testing.T) {
 		message           string
 	}{
 		{"a mirror that makes no image (Q3)", "quay.io/app", plugintest.Set("a", "quay.io/app", m.Host+"/q/app", "b.example:5000"), fromMirror, fromNowhere,
-			`with CRI-O and Podman the pull fails: mirror "b.example:5000" makes it `},
+			`the pull fails with CRI-O and Podman: mirror "b.example:5000" makes it `},
 		{"a wildcard as long as the source (Q1)", "a.b.c/app", plugintest.Documents(plugintest.Set("a", "a.b.c", m.Host+"/q"), plugintest.Set("b", "*.b.c", empty.Host+"/q")), fromMirror, fromSource,
-			"CRI-O and Podman pull it from other places than the sets say"},
+			"CRI-O and Podman do not pull it from the places that the sets name"},
 	} {
 		for runtimes, want := range map[string]origin{"containerd": tt.containerd, "cri-o": tt.crio, "containerd cri-o": tt.crio, "": tt.crio} {
 			t.Run(tt.name+" "+runtimes, func(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/plugin/registry"
 )
 
-// What is known of places that are not asked.
+// The results of places that are not contacted.
 const (
 	notAsked registry.Presence = "NotAsked" // it is the image's own source
 	refused  registry.Presence = "Refused"  // the source is blocked, and no mirror is asked
@@ -76,11 +76,11 @@ func whyRefused(ref mirrors.Reference, rule *mirrors.Rule) string {
 	text := fmt.Sprintf("source %q is blocked by %s", string(rule.Source), mirrors.Names(rule.BlockedBy))
 	switch {
 	case rule.NoneServes(ref.Mode):
-		return fmt.Sprintf("source %q is blocked, and no mirror can serve it, says %s", string(rule.Source), mirrors.Names(rule.BlockedBy))
+		return fmt.Sprintf("source %q is blocked by %s, and no mirror can serve it", string(rule.Source), mirrors.Names(rule.BlockedBy))
 	case len(rule.MirrorsFor(ref.Mode)) == 0:
-		return text + fmt.Sprintf(", and no set names a mirror of it for %ss", ref.Mode)
+		return text + fmt.Sprintf(", and no set names a mirror for its %ss", ref.Mode)
 	}
-	return text + ", and no mirror of it can be used for this image"
+	return text + ", and none of its mirrors can be used for this image"
 }
 
 // take notes what a place says of the image.
@@ -91,7 +91,7 @@ func (i *checkedImage) take(p *checkedPlace, a registry.Answer) {
 	}
 }
 
-// origin returns where the image would come from: the first place that has it, be it the source, which may not have been asked. The
+// origin returns where the image would come from: the first place that has it. That can be the source, which may not have been contacted. The
 // first place that has its manifest decides, and what it lacks of the image has to come from elsewhere.
 func (i *checkedImage) origin() origin {
 	switch p := i.deciding(); {

@@ -27,7 +27,7 @@ func imagesOfPods(ctx context.Context, c *cluster.Cluster) (pods map[string][]st
 	err = pager.New(page).EachListItem(ctx, metav1.ListOptions{}, func(object runtime.Object) error {
 		pod, ok := object.(*corev1.Pod)
 		if !ok {
-			return errors.New("the list of Pods has something else in it")
+			return errors.New("the API server's list of Pods contains an object that is not a Pod")
 		}
 		for _, image := range images.NamedIn(&pod.Spec) {
 			if image != "" {

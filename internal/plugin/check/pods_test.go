@@ -81,7 +81,7 @@ func TestPodsAreJudgedByWhatTheirSpecsName(t *testing.T) {
 	url := plugintest.Serve(t, served(t, []corev1.Pod{pod}))
 	manifest := plugintest.Never("a", "quay.io", m.Host+"/q")
 	r := run(t, manifest, "check", "-f", "-", "--pods", "--server", url, "--insecure-registry", m.Host)
-	want := "IMAGE|PODS|PULL SOURCE|RESULT|MESSAGE\nquay.io/app:v1|shop/web-0|<none>|Refused|source \"quay.io\" is blocked by a, and no set names a mirror of it for tags\n"
+	want := "IMAGE|PODS|PULL SOURCE|RESULT|MESSAGE\nquay.io/app:v1|shop/web-0|<none>|Refused|source \"quay.io\" is blocked by a, and no set names a mirror for its tags\n"
 	if got := columns(r.Stdout); got != want || r.Code != 1 || !strings.HasSuffix(r.Stderr, "\n0 of 1 image comes from a mirror, 0 from the source, 1 from nowhere.\n") {
 		t.Errorf("exit code %d, stderr %q, stdout:\n%s\nwant:\n%s", r.Code, r.Stderr, got, want)
 	}
@@ -189,7 +189,7 @@ func TestWhatIfAddsSetsToThoseOfTheCluster(t *testing.T) {
 		})
 	}
 	r := run(t, plugintest.Never("new", "quay.io", "m.local/q"), "check", "--what-if", "-f", "-", "--server", url, "--insecure-registry", m.Host, "quay.io/app@sha256:"+strings.Repeat("f", 64), "--registry-timeout=200ms")
-	if r.Code != 1 || !strings.Contains(r.Stderr, "\nchanged: quay.io/app@sha256:"+strings.Repeat("f", 64)+" comes from nowhere with these sets, and from the source without\n") {
+	if r.Code != 1 || !strings.Contains(r.Stderr, "\nchanged: quay.io/app@sha256:"+strings.Repeat("f", 64)+" would come from nowhere with these sets; without them it comes from the source\n") {
 		t.Errorf("exit code %d, stderr %q", r.Code, r.Stderr)
 	}
 }

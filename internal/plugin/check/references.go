@@ -69,9 +69,9 @@ func (o *options) all(cmd *cobra.Command, args []string, c *cluster.Cluster) ([]
 	switch {
 	case len(byName) > 0:
 	case o.pods:
-		return nil, errors.New("there is no image to check: --pods finds no Pod in the cluster")
+		return nil, errors.New("there is no image to check: the cluster has no Pods")
 	default:
-		return nil, errors.New("there is no image to check: name some, or see --images and --pods")
+		return nil, errors.New("there is no image to check: name images, or use --images or --pods")
 	}
 	all := make([]wanted, 0, len(byName))
 	for _, name := range slices.Sorted(maps.Keys(byName)) {

@@ -31,7 +31,7 @@ func (i *checkedImage) compareDigests(stderr io.Writer) {
 		case p.Digest != "" && p.Digest != first.Digest:
 			others = append(others, p.Location+" has "+p.Digest)
 		case first == nil && p.Result == notAsked:
-			unknown = append(unknown, p.Location+" was not asked")
+			unknown = append(unknown, p.Location+" was not contacted")
 		case first == nil && p.Result == registry.NoAnswer:
 			unknown = append(unknown, p.Location+" did not answer")
 		}
@@ -46,7 +46,7 @@ func (i *checkedImage) compareDigests(stderr io.Writer) {
 	}
 	text += ", but " + strings.Join(others, ", and ")
 	if len(unknown) > 0 {
-		text += "; which of them a pull gets is not known, because an earlier place may have the tag: " + strings.Join(unknown, ", and ")
+		text += "; the image that a pull gets is unknown, because an earlier place may have the tag: " + strings.Join(unknown, ", and ")
 	}
 	fmt.Fprintf(stderr, "warning: TagDiffers: %s: image %s: %s\n", mirrors.Names(from), i.Image, text)
 }

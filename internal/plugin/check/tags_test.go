@@ -26,7 +26,7 @@ func TestTagsAreResolvedAtTheirMirrors(t *testing.T) {
 	never := func(manifest string) string { return manifest + "    mirrorSourcePolicy: NeverContactSource\n" }
 	unsure := func(at, has, other, why string) string {
 		return "warning: TagDiffers: itms/a: image " + image + ": " + at + " has " + has + ", but " + other +
-			"; which of them a pull gets is not known, because an earlier place may have the tag: " + why + "\n"
+			"; the image that a pull gets is unknown, because an earlier place may have the tag: " + why + "\n"
 	}
 	const gone = "127.0.0.1:1"
 	differs := func(at, has string, others ...string) string {
@@ -57,7 +57,7 @@ func TestTagsAreResolvedAtTheirMirrors(t *testing.T) {
 		{"the first does not answer", tags(gone+"/q", first.Host+"/q", second.Host+"/q"), false, "Error OK OK NotAsked => Mirror", 0,
 			unsure(first.Host+app, digests[first], second.Host+app+" has "+digests[second], gone+app+" did not answer")},
 		{"the source comes first and is not asked", tags(source.Host, first.Host+"/q", second.Host+"/q"), false, "NotAsked OK OK NotAsked => Source", 1,
-			unsure(first.Host+app, digests[first], second.Host+app+" has "+digests[second], image+" was not asked")},
+			unsure(first.Host+app, digests[first], second.Host+app+" has "+digests[second], image+" was not contacted")},
 		{"a later one does not answer", tags(first.Host+"/q", gone+"/q", second.Host+"/q"), false, "OK Error OK NotAsked => Mirror", 0,
 			differs(first.Host+app, digests[first], second.Host+app+" has "+digests[second])},
 		{"mirrors for digests do not count", plugintest.Set("a", source.Host, first.Host+"/q"), true, "OK => Source", 1, ""},

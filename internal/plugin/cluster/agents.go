@@ -37,7 +37,7 @@ func (c *Cluster) AgentNodes(ctx context.Context) (nodes []string, err error) {
 		}
 	}
 	if len(nodes) == 0 {
-		return nil, fmt.Errorf("%w: there is no Pod of an agent in namespace %s; where is Mirrorset installed?", ErrNoAgent, c.Namespace)
+		return nil, fmt.Errorf("%w: namespace %s has no agent Pods; name the namespace that Mirrorset is installed in with --mirrorset-namespace", ErrNoAgent, c.Namespace)
 	}
 	slices.Sort(nodes)
 	return slices.Compact(nodes), nil
@@ -47,7 +47,7 @@ func (c *Cluster) agentPods(ctx context.Context, options metav1.ListOptions) ([]
 	options.LabelSelector = AgentPods
 	list, err := c.Pods(c.Namespace).List(ctx, options)
 	if apierrors.IsForbidden(err) {
-		return nil, fmt.Errorf(`%w: that takes the right to "list" "pods" in namespace %s: %w`, ErrMayNotAsk, c.Namespace, err)
+		return nil, fmt.Errorf(`%w: you need the right to "list" "pods" in namespace %s: %w`, ErrMayNotAsk, c.Namespace, err)
 	}
 	if err != nil {
 		return nil, err
@@ -62,7 +62,7 @@ func (c *Cluster) agentOf(ctx context.Context, node string) (*corev1.Pod, error)
 		return nil, err
 	}
 	if len(pods) == 0 {
-		return nil, fmt.Errorf("%w: there is no Pod of an agent for it in namespace %s; kubectl mirrors doctor says why agents are missing, unless the label mirrorset.io/agent=disabled keeps them off the node",
+		return nil, fmt.Errorf("%w: namespace %s has no agent Pod for it. If the node does not have the label mirrorset.io/agent=disabled, run kubectl mirrors doctor to see why the agent is missing",
 			ErrNoAgent, c.Namespace)
 	}
 	best := slices.MaxFunc(pods, func(a, b corev1.Pod) int {
@@ -70,12 +70,12 @@ func (c *Cluster) agentOf(ctx context.Context, node string) (*corev1.Pod, error)
 			a.CreationTimestamp.Compare(b.CreationTimestamp.Time))
 	})
 	if !runs(&best) {
-		return nil, fmt.Errorf("%w: its Pod %s is %s; kubectl -n %s describe pod %[2]s says why", ErrNoAgent, best.Name, output.Harmless(string(best.Status.Phase)), c.Namespace)
+		return nil, fmt.Errorf("%w: its Pod %s is %s; to see why: kubectl -n %s describe pod %[2]s", ErrNoAgent, best.Name, output.Harmless(string(best.Status.Phase)), c.Namespace)
 	}
 	return &best, nil
 }
 
-// runs tells whether the agent's container does.
+// runs reports whether the agent's container does.
 func runs(pod *corev1.Pod) bool {
 	return slices.ContainsFunc(pod.Status.ContainerStatuses, func(s corev1.ContainerStatus) bool { return s.Name == agentContainer && s.State.Running != nil })
 }

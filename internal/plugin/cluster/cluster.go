@@ -63,7 +63,7 @@ func (c *Cluster) Nodes(ctx context.Context) ([]mirrorsetv1alpha1.MirrorNode, er
 func (c *Cluster) ConfigMap(ctx context.Context) (*corev1.ConfigMap, error) {
 	cm, err := c.ConfigMaps(c.Namespace).Get(ctx, payload.ConfigMapName, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
-		return nil, fmt.Errorf("there is no ConfigMap %s in namespace %s, so nothing is published; where is Mirrorset installed? See --namespace: %w", payload.ConfigMapName, c.Namespace, err)
+		return nil, fmt.Errorf("there is no ConfigMap %s in namespace %s, so nothing is published; name the namespace that Mirrorset is installed in with --namespace: %w", payload.ConfigMapName, c.Namespace, err)
 	}
 	return cm, err
 }
@@ -92,7 +92,7 @@ func As[T any](object any) (item T, err error) {
 func convert(object, into any) error {
 	u, ok := object.(*unstructured.Unstructured)
 	if !ok {
-		return errors.New("the cluster answered with something that is no object")
+		return errors.New("the API server's answer is not an object")
 	}
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(u.Object, into); err != nil {
 		return fmt.Errorf("%s: %w", u.GetName(), err)
@@ -103,7 +103,7 @@ func convert(object, into any) error {
 // NotServed says what it means that a resource is not found.
 func NotServed(resource schema.GroupVersionResource, err error) error {
 	if apierrors.IsNotFound(err) {
-		return fmt.Errorf("the cluster does not serve %s; is Mirrorset installed there? %w", resource.GroupResource(), err)
+		return fmt.Errorf("the API server does not serve %s; check that Mirrorset is installed in this cluster: %w", resource.GroupResource(), err)
 	}
 	return err
 }
@@ -113,7 +113,7 @@ func ReadyAgents(d *appsv1.DaemonSet) int32 {
 	return min(d.Status.UpdatedNumberScheduled, d.Status.NumberAvailable, d.Status.NumberReady)
 }
 
-// IsReady tells whether a Pod says so.
+// IsReady reports whether a Pod says so.
 func IsReady(pod *corev1.Pod) bool {
 	for _, c := range pod.Status.Conditions {
 		if c.Type == corev1.PodReady {

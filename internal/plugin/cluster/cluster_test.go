@@ -74,8 +74,8 @@ func TestAClusterWithoutTagSetsHasTheOthers(t *testing.T) {
 		warning string
 		failed  bool
 	}{
-		{"none of them", map[string]any{plugintest.SetsPath: plugintest.SetList(set)}, 1, "warning: NotServed: the cluster does not serve imagetagmirrorsets.config.openshift.io, " +
-			"as with a manager older than this plugin: it has no ImageTagMirrorSets, and none can be applied\n", false},
+		{"none of them", map[string]any{plugintest.SetsPath: plugintest.SetList(set)}, 1, "warning: NotServed: the API server does not serve imagetagmirrorsets.config.openshift.io, " +
+			"because the manager is older than this plugin: the cluster has no ImageTagMirrorSets, and you cannot apply any\n", false},
 		{"both", map[string]any{plugintest.SetsPath: plugintest.SetList(set), plugintest.TagSetsPath: plugintest.TagSetList()}, 1, "", false},
 		{"tag sets that may not be read", map[string]any{plugintest.SetsPath: plugintest.SetList(set), plugintest.TagSetsPath: tagSets}, 0, "", true},
 		{"tag sets alone", map[string]any{plugintest.TagSetsPath: plugintest.TagSetList()}, 0, "", true},
@@ -120,8 +120,8 @@ func TestAClusterWithoutMirrorsetIsNamedAsSuch(t *testing.T) {
 		want string
 		read func() error
 	}{
-		{"the cluster does not serve imagedigestmirrorsets.config.openshift.io; is Mirrorset installed there?", func() error { _, err := c.Sets(t.Context()); return err }},
-		{"the cluster does not serve mirrornodes.mirrorset.io; is Mirrorset installed there?", func() error { _, err := c.Nodes(t.Context()); return err }},
+		{"the API server does not serve imagedigestmirrorsets.config.openshift.io; check that Mirrorset is installed in this cluster", func() error { _, err := c.Sets(t.Context()); return err }},
+		{"the API server does not serve mirrornodes.mirrorset.io; check that Mirrorset is installed in this cluster", func() error { _, err := c.Nodes(t.Context()); return err }},
 		{"there is no ConfigMap containers-registries.conf in namespace mirrorset-system", func() error { _, err := c.Published(t.Context()); return err }},
 	} {
 		if err := tt.read(); err == nil || !strings.Contains(err.Error(), tt.want) || !apierrors.IsNotFound(err) {

@@ -49,7 +49,7 @@ func (f Flags) Add(cmd *cobra.Command) {
 	command.FindsCluster(flags, "namespace")
 	cmd.Flags().AddFlagSet(flags)
 	if f.isForPods() {
-		cmd.Flags().Lookup("namespace").Usage = "namespace of the Pod; the default is the one of the context"
+		cmd.Flags().Lookup("namespace").Usage = "namespace of the Pod; default: the namespace of the current context"
 		cmd.Flags().StringVar(f.installed, installedFlag, *f.installed, "namespace that Mirrorset is installed in")
 	} else {
 		cmd.Flags().Lookup("namespace").Usage = "namespace that Mirrorset is installed in"
@@ -129,7 +129,7 @@ func (f Flags) Connect() (*Cluster, error) {
 	return c, nil
 }
 
-// Sets returns the sets of the files if there are any, and else those of the cluster, which it returns with them.
+// Sets returns the sets of the files if there are any, otherwise those of the cluster, which it returns with them.
 func (f Flags) Sets(cmd *cobra.Command, files *manifests.Flags) ([]kinds.Set, *Cluster, error) {
 	if files.Given() {
 		sets, err := files.Read(cmd)
@@ -141,7 +141,7 @@ func (f Flags) Sets(cmd *cobra.Command, files *manifests.Flags) ([]kinds.Set, *C
 		sets, err = c.Sets(cmd.Context())
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("without -f, the sets are those of a cluster: %w", err)
+		return nil, nil, fmt.Errorf("the sets could not be read from the cluster; to read them from files, use -f: %w", err)
 	}
 	c.WarnOfLacks(cmd.ErrOrStderr())
 	c.WarnOfHold(cmd.Context(), sets, cmd.ErrOrStderr())

@@ -23,11 +23,11 @@ var worstFirst = []standing.Standing{standing.Failing, standing.Silent, standing
 
 // Fleet is where all nodes are.
 type Fleet struct {
-	// Published is what nodes are to have in force, unless they are canaries; nothing where it cannot be read.
+	// Published is what nodes should have in force, unless they are canaries; nothing where it cannot be read.
 	Published *Published `json:"published,omitempty"`
 	// Canaries are the nodes that try something else first; nothing where none does.
 	Canaries *Canaries `json:"canaries,omitempty"`
-	// InForce counts the nodes that have what they are to have, and Total all.
+	// InForce counts the nodes that have what they should have, and Total all.
 	InForce int `json:"inForce"`
 	Total   int `json:"total"`
 	// Nodes are in the order of their standings, the worst first, and their names.
@@ -66,11 +66,11 @@ type Node struct {
 	// SeesPulls says that it is known what the node's Pods pull, and MirrorFaults are the mirrors that they cannot pull from then.
 	SeesPulls    bool                            `json:"seesPulls,omitempty"`
 	MirrorFaults []mirrorsetv1alpha1.MirrorFault `json:"mirrorFaults,omitempty"`
-	// Message says why the node is where it is, or what is to be done on it all the same.
+	// Message says why the node is where it is, or what to do on it although its rules are in force.
 	Message string `json:"message,omitempty"`
 }
 
-// Survey tells where the nodes are. What is published may be nil.
+// Survey reports where the nodes are. The publication may be nil.
 func Survey(nodes []mirrorsetv1alpha1.MirrorNode, p *Publication) Fleet {
 	f := Fleet{Nodes: make([]Node, 0, len(nodes))}
 	var wanted *standing.Published
@@ -83,7 +83,7 @@ func Survey(nodes []mirrorsetv1alpha1.MirrorNode, p *Publication) Fleet {
 		n := Node{Name: nodes[i].Name, Runtime: runtimeOf(&nodes[i]), Revision: status.Revision, AppliedAt: status.AppliedAt, NotInForce: status.NotInForce}
 		n.Canary = p != nil && p.Canary.Takes(n.Name)
 		n.Standing, n.Message = standing.Of(status, wanted.For(n.Name))
-		if n.Standing != standing.Silent && status.SeesPulls != nil { // else nobody says whether that is so still
+		if n.Standing != standing.Silent && status.SeesPulls != nil { // otherwise nobody reports if that is still so
 			n.SeesPulls, n.MirrorFaults = *status.SeesPulls, status.MirrorFaults
 		}
 		if n.Standing == standing.InForce && n.Message == "" {
@@ -146,7 +146,7 @@ func (f *Fleet) count() {
 	}
 }
 
-// runtimeOf returns the runtime of the node's Pods: as its agent says, else as the kubelet does.
+// runtimeOf returns the runtime of the node's Pods: as its agent reports it, otherwise as the kubelet does.
 func runtimeOf(node *mirrorsetv1alpha1.MirrorNode) string {
 	if len(node.Status.Runtimes) > 0 {
 		return node.Status.Runtimes[0]
@@ -158,7 +158,7 @@ func runtimeOf(node *mirrorsetv1alpha1.MirrorNode) string {
 	return name
 }
 
-// Done tells whether all nodes have the same in force, which is what is published.
+// Done reports whether all nodes have the same in force, which is what is published.
 func (f Fleet) Done() bool {
 	return f.Published != nil && f.Canaries == nil && f.InForce == f.Total && f.Total > 0
 }
@@ -166,7 +166,7 @@ func (f Fleet) Done() bool {
 // String is the summary for people.
 func (f Fleet) String() string {
 	if f.Total == 0 {
-		return "There is no node with an agent."
+		return "No node has an agent."
 	}
 	counts := make(map[standing.Standing]int)
 	for i := range f.Nodes {
@@ -182,15 +182,15 @@ func (f Fleet) String() string {
 	return text + "."
 }
 
-// say counts the nodes that have what they are to have, and the canaries among them for themselves.
+// say counts the nodes that have the rules that they should have, and the canaries among them separately.
 func (f Fleet) say() string {
 	if f.Published == nil {
-		return "Nothing is published that nodes could have in force"
+		return "No rules are published"
 	}
 	if f.Canaries == nil {
 		return sayInForce(f.InForce, f.Total, f.Published.Revision)
 	}
-	canaries := fmt.Sprintf("%s revision %d, which %s in force", output.Plural(len(f.Canaries.Nodes), "canary tries", "canaries try"), f.Canaries.Revision,
+	canaries := fmt.Sprintf("%s revision %d (%s it in force)", output.Plural(len(f.Canaries.Nodes), "canary tries", "canaries try"), f.Canaries.Revision,
 		output.Plural(f.Canaries.InForce, "has", "have"))
 	others := 0
 	for i := range f.Nodes {

@@ -16,11 +16,11 @@ import (
 
 func TestTheSummaryCounts(t *testing.T) {
 	for want, f := range map[string]cluster.Fleet{
-		"There is no node with an agent.":                                cluster.Survey(nil, publication(plugintest.Current)),
-		"1 node has revision 1795573438818 in force.":                    cluster.Survey(plugintest.NodeList(plugintest.NodeAt("a", plugintest.CurrentRevision)).Items, publication(plugintest.Current)),
-		"0 of 1 node has revision 1795573438818 in force; 1 behind.":     cluster.Survey(plugintest.NodeList(plugintest.NodeAt("a", 1)).Items, publication(plugintest.Current)),
-		"2 nodes have revision 1795573438818 in force.":                  cluster.Survey(plugintest.NodeList(plugintest.NodeAt("a", plugintest.CurrentRevision), plugintest.NodeAt("b", plugintest.CurrentRevision)).Items, publication(plugintest.Current)),
-		"Nothing is published that nodes could have in force; 1 silent.": cluster.Survey(plugintest.NodeList(plugintest.NodeAt("a", 0, plugintest.SaysNothing)).Items, nil),
+		"No node has an agent.":                                      cluster.Survey(nil, publication(plugintest.Current)),
+		"1 node has revision 1795573438818 in force.":                cluster.Survey(plugintest.NodeList(plugintest.NodeAt("a", plugintest.CurrentRevision)).Items, publication(plugintest.Current)),
+		"0 of 1 node has revision 1795573438818 in force; 1 behind.": cluster.Survey(plugintest.NodeList(plugintest.NodeAt("a", 1)).Items, publication(plugintest.Current)),
+		"2 nodes have revision 1795573438818 in force.":              cluster.Survey(plugintest.NodeList(plugintest.NodeAt("a", plugintest.CurrentRevision), plugintest.NodeAt("b", plugintest.CurrentRevision)).Items, publication(plugintest.Current)),
+		"No rules are published; 1 silent.":                          cluster.Survey(plugintest.NodeList(plugintest.NodeAt("a", 0, plugintest.SaysNothing)).Items, nil),
 	} {
 		if got := f.String(); got != want {
 			t.Errorf("%q, want %q", got, want)

@@ -17,14 +17,14 @@ import (
 	"github.com/mirrorset/mirrorset/internal/grants"
 )
 
-// Grants returns the logins and authorities that nodes have for mirrors. What is not there is noted, and what is wrong is a warning; an
+// Grants returns the logins and authorities that nodes have for mirrors. A note reports an object that does not exist, and a warning a wrong key; an
 // object that the user may not read is an error.
 func (c *Cluster) Grants(ctx context.Context, stderr io.Writer) (grants.Grants, error) {
-	secret, err := granted(ctx, c, stderr, c.Secrets(c.Namespace).Get, "Secret", "secrets", grants.CredentialsName, "no mirror gets a login")
+	secret, err := granted(ctx, c, stderr, c.Secrets(c.Namespace).Get, "Secret", "secrets", grants.CredentialsName, "mirrors are contacted without a login")
 	if err != nil {
 		return grants.Grants{}, err
 	}
-	authorities, err := granted(ctx, c, stderr, c.ConfigMaps(c.Namespace).Get, "ConfigMap", "configmaps", grants.AuthoritiesName, "no authority is trusted but those of the system")
+	authorities, err := granted(ctx, c, stderr, c.ConfigMaps(c.Namespace).Get, "ConfigMap", "configmaps", grants.AuthoritiesName, "only the system's certificate authorities are trusted")
 	if err != nil {
 		return grants.Grants{}, err
 	}
@@ -43,7 +43,7 @@ func granted[T corev1.Secret | corev1.ConfigMap](ctx context.Context, c *Cluster
 		fmt.Fprintf(stderr, "note: there is no %s %s in namespace %s, so %s\n", kind, name, c.Namespace, without)
 		return nil, nil //nolint:nilnil // both objects are optional
 	case apierrors.IsForbidden(err):
-		return nil, fmt.Errorf("%s %s in namespace %s: you need the right to get it, as kubectl auth can-i get %s/%s -n %s asks: %w", kind, name, c.Namespace, resource, name, c.Namespace, err)
+		return nil, fmt.Errorf("%s %s in namespace %s: you need the right to get it (check with: kubectl auth can-i get %s/%s -n %s): %w", kind, name, c.Namespace, resource, name, c.Namespace, err)
 	case err != nil:
 		return nil, fmt.Errorf("%s %s in namespace %s: %w", kind, name, c.Namespace, err)
 	}

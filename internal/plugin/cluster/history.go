@@ -63,7 +63,7 @@ func (h *History) Of(digest string) *history.Record {
 	return &h.Records[at]
 }
 
-// All are the records, and what is published of which there is none, the latest first.
+// All are the records, and the published revisions without a record, the latest first.
 func (h *History) All() []history.Record {
 	all := slices.Clone(h.Records)
 	add := func(p payload.Payload) {
@@ -93,7 +93,7 @@ func (h *History) Record(revision int64) *history.Record {
 	return nil
 }
 
-// Find returns what a revision names, be it a record or what is published of which there is none. An error says which there are.
+// Find returns the record of a revision, or the published revision without a record. An error lists the revisions.
 func (h *History) Find(revision int64) (*history.Record, error) {
 	if r := h.Record(revision); r != nil {
 		return r, nil
@@ -108,13 +108,13 @@ func (h *History) Find(revision int64) (*history.Record, error) {
 // NoRevision says that there is no such revision among some.
 func NoRevision(revision int64, among []history.Record) error {
 	if len(among) == 0 {
-		return fmt.Errorf("revision %d is not in the history, which has none yet", revision)
+		return fmt.Errorf("revision %d is not in the history: the history is still empty", revision)
 	}
 	numbers := make([]string, len(among))
 	for i := range among {
 		numbers[i] = strconv.FormatInt(among[i].Revision, 10)
 	}
-	return fmt.Errorf("revision %d is not in the history; it has %s", revision, strings.Join(numbers, ", "))
+	return fmt.Errorf("revision %d is not in the history; choose one of %s", revision, strings.Join(numbers, ", "))
 }
 
 // CompleteRevisions has the shell offer the revisions of the history for a flag.
@@ -141,7 +141,7 @@ func (f Flags) CompleteRevisions(cmd *cobra.Command, flag string) {
 
 // What a record is at present.
 const (
-	// AllNodes is what all nodes but the canaries are to have.
+	// AllNodes is what all nodes except canaries should have.
 	AllNodes = "AllNodes"
 	// OnCanaries is what canaries try.
 	OnCanaries = "Canaries"

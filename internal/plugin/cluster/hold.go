@@ -20,7 +20,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/registriesconf"
 )
 
-// Hold is what keeps the sets, as they are now, from being what all nodes are to have.
+// Hold is what keeps the sets, as they are now, from all nodes.
 type Hold struct {
 	// Reason is the one that sets give for it in their condition Applied.
 	Reason string `json:"reason"`
@@ -33,12 +33,12 @@ type Hold struct {
 	Doubtful bool `json:"-"`
 }
 
-// Waits tells whether it ends without anybody doing something.
+// Waits reports whether it ends without anybody doing something.
 func (h *Hold) Waits() bool {
 	return h.Remedy == ""
 }
 
-// Hold returns nil once what all nodes are to have is what the sets say.
+// Hold returns nil once all nodes should have the sets as they are.
 func (p *Publication) Hold(sets []kinds.Set) *Hold {
 	said := kinds.DigestOf(sets)
 	undone := p.Undone
@@ -46,27 +46,27 @@ func (p *Publication) Hold(sets []kinds.Set) *Hold {
 	case undone != nil && (p.Digest != undone.Digest || p.Sets != said):
 		return p.undone()
 	case p.Sets == "":
-		return &Hold{Reason: configv1.ReasonProgressing, Why: "what is published does not say which sets it is of, as that of a manager older than this plugin"}
+		return &Hold{Reason: configv1.ReasonProgressing, Why: "the published revision does not name its sets, because the manager is older than this plugin"}
 	case p.Sets == said && p.Canary == nil && p.CanaryDamage == nil:
 		return nil
 	case p.Paused != nil:
-		return &Hold{Reason: configv1.ReasonPaused, Why: SayPause(p.Paused), Remedy: "To go on: " + p.RolloutCommand("resume")}
+		return &Hold{Reason: configv1.ReasonPaused, Why: SayPause(p.Paused), Remedy: "To continue: " + p.RolloutCommand("resume")}
 	case p.CanaryDamage != nil:
 		return &Hold{Reason: configv1.ReasonProgressing, Why: output.Harmless(p.CanaryDamage.Error())}
 	case p.Canary != nil:
 		return &Hold{Reason: configv1.ReasonCanaryProgressing, Why: p.sayCanaries()}
 	case p.Halted != nil && haveBeenSeen(sets):
 		return &Hold{Reason: configv1.ReasonCanaryFailed, Why: SayHalt(p.Halted), Doubtful: !isOf(p.Halted.Digest, sets),
-			Remedy: "Mend the sets, or have the same tried again: " + p.RolloutCommand("resume")}
+			Remedy: "Fix the sets; or, to try the same change again: " + p.RolloutCommand("resume")}
 	}
 	return holdOfSets(sets)
 }
 
 // undone is for what all nodes went back to. Until that is published, they are about to go back, unless the history has lost it.
 func (p *Publication) undone() *Hold {
-	h := &Hold{Reason: configv1.ReasonRolledBack, Why: SayUndo(p.Undone), Remedy: "Mend the sets, then: " + p.RolloutCommand("resume")}
+	h := &Hold{Reason: configv1.ReasonRolledBack, Why: SayUndo(p.Undone), Remedy: "Fix the sets, then: " + p.RolloutCommand("resume")}
 	if p.Digest != p.Undone.Digest {
-		h.Why, h.Doubtful = fmt.Sprintf("to go back to revision %d%s, and nodes keep revision %d until that is published", p.Undone.Revision, sayOrder(&p.Undone.Order), p.Revision), true
+		h.Why, h.Doubtful = fmt.Sprintf("rollback to revision %d%s was requested; nodes keep revision %d until the manager publishes it", p.Undone.Revision, sayOrder(&p.Undone.Order), p.Revision), true
 	}
 	return h
 }
@@ -74,13 +74,13 @@ func (p *Publication) undone() *Hold {
 // holdOfSets takes the word of the sets for what stands nowhere else.
 func holdOfSets(sets []kinds.Set) *Hold {
 	if applied := says(sets, configv1.ReasonNoCanaries); applied != nil {
-		return &Hold{Reason: applied.Reason, Why: "a change goes to canaries first, and no node is one", Doubtful: true,
-			Remedy: "Label a node as the manager's --canary-selector wants it; kubectl label node NODE KEY=VALUE does that"}
+		return &Hold{Reason: applied.Reason, Why: "a change goes to canaries first, and no node is a canary", Doubtful: true,
+			Remedy: "Label a node so that it matches the manager's --canary-selector: kubectl label node NODE KEY=VALUE"}
 	}
 	if applied := says(sets, configv1.ReasonNotPublished); applied != nil {
 		return &Hold{Reason: applied.Reason, Why: output.Harmless(applied.Message)}
 	}
-	return &Hold{Reason: configv1.ReasonProgressing, Why: "the manager has yet to publish the latest change or deletion of a set"}
+	return &Hold{Reason: configv1.ReasonProgressing, Why: "the manager has not yet published the latest change or deletion of a set"}
 }
 
 // says returns the condition of a set that gives this reason for its present generation.
@@ -94,7 +94,7 @@ func says(sets []kinds.Set, reason string) *metav1.Condition {
 	return nil
 }
 
-// haveBeenSeen tells whether the manager has looked at all sets as they are. Where no set has a status, as with OpenShift's CRD, it is taken for
+// haveBeenSeen reports whether the manager has looked at all sets as they are. Where no set has a status, as with OpenShift's CRD, it is taken for
 // granted.
 func haveBeenSeen(sets []kinds.Set) bool {
 	return !slices.ContainsFunc(sets, func(s kinds.Set) bool {
@@ -102,7 +102,7 @@ func haveBeenSeen(sets []kinds.Set) bool {
 	})
 }
 
-// isOf tells whether a text with this digest is what the sets say. It does not know what scopes the manager was told are insecure, and says
+// isOf reports whether a text with this digest is what the sets say. It does not know what scopes the manager was told are insecure, and says
 // no where these make a difference.
 func isOf(digest string, sets []kinds.Set) bool {
 	text, err := registriesconf.Encode(kinds.Merge(sets, nil).Rules)
@@ -123,7 +123,7 @@ func SayHalt(h *payload.Halt) string {
 	if !h.At.IsZero() {
 		text += " at " + Clock(h.At)
 	}
-	text += ", so no other node gets it"
+	text += ", so the other nodes do not get it"
 	if h.Why != "" {
 		text += " (" + h.Why + ")"
 	}
@@ -159,15 +159,15 @@ func Clock(t metav1.Time) string {
 	return t.UTC().Format(time.RFC3339)
 }
 
-// WarnOfHold says what it means for an answer by the sets that not all nodes are to have them yet, where that will stay so for a while. Who may
-// read sets may not be allowed to read the ConfigMap, and gets the answer without.
+// WarnOfHold says what it means for an answer by the sets that not all nodes get them yet, where that will stay so for a while. A user
+// with the right to read sets may not have the right to read the ConfigMap, and gets the answer without it.
 func (c *Cluster) WarnOfHold(ctx context.Context, sets []kinds.Set, stderr io.Writer) {
 	p, err := c.Published(ctx)
 	if err != nil {
 		return
 	}
 	if h := p.Hold(sets); h != nil && h.Reason != configv1.ReasonProgressing {
-		text := "warning: NotOnAllNodes: this is what the sets say, and not all nodes are to have it yet: " + h.Why
+		text := "warning: NotOnAllNodes: this answer is by the sets as they are now, and not all nodes get them yet: " + h.Why
 		if h.Remedy != "" {
 			text += ". " + h.Remedy
 		}

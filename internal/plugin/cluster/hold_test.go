@@ -34,7 +34,7 @@ func TestEveryChangeThatTheManagerHasYetToPublishIsWaitedFor(t *testing.T) {
 	p := payload.New(1, nil)
 	p.Sets = kinds.DigestOf([]kinds.Set{made("a", "1", 2), made("b", "2", 1)})
 	older := payload.New(1, nil)
-	const change = "the manager has yet to publish the latest change or deletion of a set"
+	const change = "the manager has not yet published the latest change or deletion of a set"
 	for _, tt := range []struct {
 		name string
 		now  cluster.State
@@ -48,7 +48,7 @@ func TestEveryChangeThatTheManagerHasYetToPublishIsWaitedFor(t *testing.T) {
 		{"one was made", cluster.State{Sets: append(sets, made("c", "3", 1)), Published: publication(p)}, change},
 		{"nothing is published", cluster.State{}, "there is no ConfigMap containers-registries.conf, so nothing is published"},
 		{"what is published is damaged", cluster.State{Damage: errors.New("it is damaged")}, "it is damaged"},
-		{"the manager is older", cluster.State{Published: publication(older)}, "what is published does not say which sets it is of, as that of a manager older than this plugin"},
+		{"the manager is older", cluster.State{Published: publication(older)}, "the published revision does not name its sets, because the manager is older than this plugin"},
 	} {
 		got := ""
 		if hold := tt.now.Hold(); hold != nil {

@@ -18,9 +18,9 @@ import (
 
 // Machines are what the Nodes of a cluster say of themselves that matters to a pull.
 type Machines struct {
-	// Platforms are those that images have to be made for, each once.
+	// Platforms are those that images must be built for, each once.
 	Platforms []ocispec.Platform
-	// Runtimes are the names of those that pull, such as containerd and cri-o, each once.
+	// Runtimes are the names of those that pull, such as "containerd" and "cri-o", each once.
 	Runtimes []string
 }
 
@@ -32,7 +32,7 @@ func (c *Cluster) Machines(ctx context.Context) (m Machines, err error) {
 	err = pager.New(page).EachListItem(ctx, metav1.ListOptions{}, func(object runtime.Object) error {
 		node, ok := object.(*corev1.Node)
 		if !ok {
-			return fmt.Errorf("the list of Nodes has something else in it")
+			return fmt.Errorf("the API server's list of Nodes contains an object that is not a Node")
 		}
 		m.add(&node.Status.NodeInfo)
 		return nil

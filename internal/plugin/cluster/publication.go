@@ -15,14 +15,14 @@ import (
 	"github.com/mirrorset/mirrorset/internal/standing"
 )
 
-// Publication is what the ConfigMap says: what nodes are to have in force, and what people and the manager wrote beside it to steer that
+// Publication is what the ConfigMap says: what nodes should have in force, and what people and the manager wrote next to it to steer that
 // (docs/reference/semantics.md C1 to C6).
 type Publication struct {
 	// Payload is that of all nodes but the canaries.
 	payload.Payload
 	// Canary is what some nodes try first; nil where none does.
 	Canary *payload.Canary
-	// CanaryDamage says why that cannot be told. All nodes are to have the first payload then.
+	// CanaryDamage says why that cannot be told. All nodes should have the first payload then.
 	CanaryDamage error
 	payload.Rollout
 	// Namespace is that of the ConfigMap.
@@ -51,7 +51,7 @@ func (c *Cluster) Published(ctx context.Context) (Publication, error) {
 	return ReadPublication(cm)
 }
 
-// wanted names what nodes are to have in force.
+// wanted names what nodes should have in force.
 func (p *Publication) wanted() *standing.Published {
 	now := time.Now().UnixMilli()
 	wanted := &standing.Published{Revision: p.Revision, Digest: p.Digest, Provisional: p.Provisional, Believed: payload.Believed(now, p.Revision)}
@@ -62,7 +62,7 @@ func (p *Publication) wanted() *standing.Published {
 	return wanted
 }
 
-// RevisionFor is what a node is to have in force.
+// RevisionFor is what a node should have in force.
 func (p *Publication) RevisionFor(node string) int64 {
 	return p.wanted().For(node).Revision
 }

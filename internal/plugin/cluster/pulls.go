@@ -25,11 +25,11 @@ import (
 // Why a node's pulls are not known. The errors of [Cluster.Pulls] say it in full, with what to do.
 var (
 	// ErrNoAgent is of a node on which no agent runs.
-	ErrNoAgent = errors.New("no agent runs there")
+	ErrNoAgent = errors.New("no agent runs on this node")
 	// ErrMayNotAsk is of a user who may not list the agents' Pods, or run a command in one.
-	ErrMayNotAsk = errors.New("you may not ask its agent")
+	ErrMayNotAsk = errors.New("you do not have the right to query its agent")
 	// ErrUnseen is of a node whose agent does not see pulls, as with CRI-O.
-	ErrUnseen = errors.New("nobody sees its pulls")
+	ErrUnseen = errors.New("its pulls cannot be seen")
 	// ErrOlderAgent is of a node whose agent is of a version that keeps no access log.
 	ErrOlderAgent = errors.New("its agent is older than this plugin")
 )
@@ -55,17 +55,17 @@ func (c *Cluster) Pulls(ctx context.Context, node string) (p Pulls, err error) {
 		return nil
 	})
 	if err != nil && bounded.Err() != nil && ctx.Err() == nil {
-		err = fmt.Errorf("its agent has not answered after %s; does its kubelet answer? kubectl -n %s logs reaches it the same way", answer, c.Namespace)
+		err = fmt.Errorf("its agent did not answer within %s; check that its kubelet answers, for instance with kubectl -n %s logs", answer, c.Namespace)
 	}
 	return p, err
 }
 
-// WatchPulls does the same and goes on with each pull that begins or changes, until the context or the agent ends or each fails. It never returns nil.
+// WatchPulls does the same and continues with each pull that begins or changes, until the context or the agent ends or each fails. It never returns nil.
 func (c *Cluster) WatchPulls(ctx context.Context, node string, head func(accesslog.Head), each func(accesslog.Pull) error) error {
 	if err := c.askForPulls(ctx, node, []string{"/agent", "pulls", "--watch", "--until-eof"}, head, each); err != nil {
 		return err
 	}
-	return errors.New("its agent has ended")
+	return errors.New("its agent has stopped")
 }
 
 // askForPulls runs a command in the agent's Pod of a node and reads what it prints.
@@ -85,10 +85,10 @@ func (c *Cluster) askForPulls(ctx context.Context, node string, command []string
 	go func() {
 		defer close(ended)
 		failed = c.exec(ctx, pod, command, silence, print, complaint)
-		_ = print.Close() // nor can this
+		_ = print.Close() // this cannot fail either
 	}()
 	wrong := accesslog.Read(printed, head, each)
-	_ = printed.Close() // nor can this
+	_ = printed.Close() // this cannot fail either
 	if wrong != nil && !errors.Is(wrong, io.EOF) && !errors.Is(wrong, io.ErrUnexpectedEOF) {
 		return wrong // and the command ends with its context
 	}
@@ -97,7 +97,7 @@ func (c *Cluster) askForPulls(ctx context.Context, node string, command []string
 		return c.sayExec(pod, failed, output.Harmless(strings.TrimSpace(complaint.String())))
 	}
 	if wrong != nil {
-		return fmt.Errorf("its agent's answer: %w", wrong)
+		return fmt.Errorf("the answer of its agent cannot be read: %w", wrong)
 	}
 	return nil
 }
@@ -110,17 +110,17 @@ func (c *Cluster) sayExec(pod *corev1.Pod, err error, complaint string) error {
 	var exit exec.ExitError
 	switch {
 	case apierrors.IsForbidden(err):
-		return fmt.Errorf(`%w: that takes the right to "create" "pods/exec" in namespace %s: %s`, ErrMayNotAsk, c.Namespace, output.Harmless(err.Error()))
+		return fmt.Errorf(`%w: you need the right to "create" "pods/exec" in namespace %s: %s`, ErrMayNotAsk, c.Namespace, output.Harmless(err.Error()))
 	case !errors.As(err, &exit):
-		return fmt.Errorf("no command can be run in Pod %s: %s", pod.Name, output.Harmless(err.Error()))
+		return fmt.Errorf("the command could not be started in Pod %s: %s", pod.Name, output.Harmless(err.Error()))
 	case exit.ExitStatus() == unseen:
 		return fmt.Errorf("%w: %s", ErrUnseen, complaint)
 	case strings.Contains(complaint, "unexpected argument"):
-		return fmt.Errorf("%w, and keeps no access log; the manager replaces agents by its own version: kubectl -n %s rollout status daemonset/%s", ErrOlderAgent, c.Namespace, AgentDaemonSet)
+		return fmt.Errorf("%w and keeps no access log; wait until the manager has replaced it with its own version: kubectl -n %s rollout status daemonset/%s", ErrOlderAgent, c.Namespace, AgentDaemonSet)
 	case complaint == "":
 		return fmt.Errorf("the command in Pod %s failed: %s", pod.Name, output.Harmless(err.Error()))
 	}
-	return fmt.Errorf("its agent's Pod %s says: %s", pod.Name, complaint)
+	return fmt.Errorf("its agent's Pod %s reports: %s", pod.Name, complaint)
 }
 
 // firstOf keeps the first of what is written to it.
@@ -143,5 +143,5 @@ func PastRedirector(node *mirrorsetv1alpha1.MirrorNodeStatus) string {
 	if ready := standing.Condition(node, mirrorsetv1alpha1.ConditionRuntimeReady); ready.Status == metav1.ConditionFalse {
 		return ready.Message
 	}
-	return "its agent says that it does not see what Pods pull"
+	return "its agent reports that it does not see the pulls of Pods"
 }

@@ -89,18 +89,18 @@ func TestWhyPullsAreNotKnownIsSaid(t *testing.T) {
 		is   error
 		want []string
 	}{
-		{"no agent", plugintest.AgentPod("agent-1", "node-2"), nil, cluster.ErrNoAgent, []string{"there is no Pod of an agent for it in namespace mirrorset-system", "kubectl mirrors doctor"}},
+		{"no agent", plugintest.AgentPod("agent-1", "node-2"), nil, cluster.ErrNoAgent, []string{"namespace mirrorset-system has no agent Pod for it", "kubectl mirrors doctor"}},
 		{"an agent that does not run", plugintest.AgentPod("agent-1", "node-1", func(p *corev1.Pod) { p.Status.Phase, p.Status.ContainerStatuses = "Pending\x1b", nil }), nil, cluster.ErrNoAgent,
-			[]string{`its Pod agent-1 is Pending\x1b; kubectl -n mirrorset-system describe pod agent-1 says why`}},
+			[]string{`its Pod agent-1 is Pending\x1b; to see why: kubectl -n mirrorset-system describe pod agent-1`}},
 		{"no right to run a command", plugintest.AgentPod("agent-2", "node-1"), nil, cluster.ErrMayNotAsk, []string{`the right to "create" "pods/exec" in namespace mirrorset-system`, "not you"}},
 		{"CRI-O", one, prints("", "the pulls of this node are not seen: the kubelet uses CRI-O\n", 3), cluster.ErrUnseen, []string{"the kubelet uses CRI-O"}},
 		{"an older agent", one, prints("", `{"level":"error","msg":"The agent ends","error":"unexpected argument \"pulls\""}`, 1), cluster.ErrOlderAgent, []string{"rollout status daemonset/mirrorset-agent"}},
-		{"no socket", one, prints("", "no agent answers on /tmp/agent.sock: \x1b[2Jgone\n", 1), nil, []string{`its agent's Pod agent-1 says: no agent answers on /tmp/agent.sock: \x1b[2Jgone`}},
+		{"no socket", one, prints("", "no agent answers on /tmp/agent.sock: \x1b[2Jgone\n", 1), nil, []string{`its agent's Pod agent-1 reports: no agent answers on /tmp/agent.sock: \x1b[2Jgone`}},
 		{"nothing said", one, prints("", "", 1), nil, []string{"the command in Pod agent-1 failed: ", "1"}},
-		{"nothing printed", one, prints("", "", 0), nil, []string{"its agent's answer: line 1: EOF"}},
+		{"nothing printed", one, prints("", "", 0), nil, []string{"the answer of its agent cannot be read: line 1: EOF"}},
 		{"an answer that is none", one, prints("hello\n", "", 0), nil, []string{"line 1 does not say since when pulls are known"}},
-		{"an answer that breaks off", one, prints(head+pull[:10], "", 0), nil, []string{"its agent's answer: line 2: it breaks off"}},
-		{"a flood of complaints", one, prints("", strings.Repeat("no", 10<<10), 1), nil, []string{"says: nono"}},
+		{"an answer that breaks off", one, prints(head+pull[:10], "", 0), nil, []string{"the answer of its agent cannot be read: line 2: it breaks off"}},
+		{"a flood of complaints", one, prints("", strings.Repeat("no", 10<<10), 1), nil, []string{"reports: nono"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := asked(t, tt.run, tt.pod).Pulls(t.Context(), "node-1")
@@ -143,7 +143,7 @@ func TestAWatchOfPullsEndsWithItsAgentItsReaderAndItsContext(t *testing.T) {
 			return 0
 		}, plugintest.AgentPod("agent-1", "node-1"))
 	}
-	if err := agent(false).WatchPulls(t.Context(), "node-1", func(accesslog.Head) {}, func(accesslog.Pull) error { return nil }); err == nil || err.Error() != "its agent has ended" {
+	if err := agent(false).WatchPulls(t.Context(), "node-1", func(accesslog.Head) {}, func(accesslog.Pull) error { return nil }); err == nil || err.Error() != "its agent has stopped" {
 		t.Errorf("an agent that ends: %v", err)
 	}
 	enough := errors.New("enough")

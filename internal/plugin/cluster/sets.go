@@ -31,7 +31,7 @@ func (c *Cluster) Sets(ctx context.Context) (all []kinds.Set, err error) {
 	return all, nil
 }
 
-// Served returns the kinds of which the cluster could have sets, as it was when they were read last.
+// Served returns the kinds of sets that the cluster could have, as it was when they were read last.
 func (c *Cluster) Served() []*kinds.Kind {
 	return slices.DeleteFunc(slices.Clone(kinds.All), func(k *kinds.Kind) bool { return slices.Contains(c.lacks, k) })
 }
@@ -45,7 +45,7 @@ func (c *Cluster) WarnOfLacks(stderr io.Writer) {
 
 // Lack says what it means that a cluster with ImageDigestMirrorSets does not serve another kind of sets.
 func Lack(kind *kinds.Kind) string {
-	return fmt.Sprintf("the cluster does not serve %s, as with a manager older than this plugin: it has no %ss, and none can be applied",
+	return fmt.Sprintf("the API server does not serve %s, because the manager is older than this plugin: the cluster has no %ss, and you cannot apply any",
 		kind.GroupVersionResource().GroupResource(), kind.Name)
 }
 

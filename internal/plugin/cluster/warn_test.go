@@ -22,7 +22,7 @@ func TestAnAnswerSaysThatNotAllNodesAreToHaveTheSets(t *testing.T) {
 	served := func(p payload.Payload, c *payload.Canary, r payload.Rollout) http.HandlerFunc {
 		return plugintest.NewSteered(t, p, c, r).Serve
 	}
-	const not = "warning: NotOnAllNodes: this is what the sets say, and not all nodes are to have it yet: "
+	const not = "warning: NotOnAllNodes: this answer is by the sets as they are now, and not all nodes get them yet: "
 	for _, tt := range []struct {
 		name, want string
 		configMap  any
@@ -30,7 +30,7 @@ func TestAnAnswerSaysThatNotAllNodesAreToHaveTheSets(t *testing.T) {
 		{"nothing keeps them back", "", served(plugintest.Current, nil, payload.Rollout{})},
 		{"a pause that keeps nothing back", "", served(plugintest.Current, nil, paused)},
 		{"the manager is about to publish them", "", served(other, nil, payload.Rollout{})},
-		{"paused", not + "paused by jane. To go on: kubectl mirrors rollout resume\n", served(other, nil, paused)},
+		{"paused", not + "paused by jane. To continue: kubectl mirrors rollout resume\n", served(other, nil, paused)},
 		{"canaries try them", not + "1 canary tries revision 1795573438819 first\n", served(other, canary, payload.Rollout{})},
 		{"nothing is published", "", nil},
 		{"a ConfigMap that may not be read", "", http.HandlerFunc(plugintest.Refuse)},

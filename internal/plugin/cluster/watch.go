@@ -67,7 +67,7 @@ func (c *Cluster) State(ctx context.Context) (s State, err error) {
 }
 
 // Watch calls a function with what the cluster has, at first and whenever that changes, until it is done or returns an error. It ends with
-// [context.DeadlineExceeded] after the timeout, of which 0 is none. A cluster that goes away for a while is waited for.
+// [context.DeadlineExceeded] after the timeout; 0 means no timeout. A cluster that goes away for a while is waited for.
 func (c *Cluster) Watch(ctx context.Context, timeout time.Duration, stderr io.Writer, each func(State) (done bool, err error)) error {
 	if timeout > 0 {
 		var cancel context.CancelFunc
@@ -76,7 +76,7 @@ func (c *Cluster) Watch(ctx context.Context, timeout time.Duration, stderr io.Wr
 	}
 	if err := c.canBeWatched(ctx); err != nil {
 		if timeout > 0 && ctx.Err() != nil {
-			return fmt.Errorf("the API server has not answered after %s", timeout)
+			return fmt.Errorf("the API server did not answer within %s", timeout)
 		}
 		return err // what a mistake in the flags, or a missing right, leads to is no reason to try again
 	}
@@ -141,7 +141,7 @@ func (c *Cluster) followed() []followed {
 		followed{corev1.SchemeGroupVersion.WithResource("configmaps"), c.Namespace, one})
 }
 
-// settle is how long changes are waited for that would be shown at once.
+// settle is how long changes are waited for that would be shown immediately.
 const settle = 100 * time.Millisecond
 
 // watch keeps copies of all that is followed.
@@ -239,7 +239,7 @@ func stateOf(served []*kinds.Kind, copies []cache.SharedIndexInformer) (s State,
 	case errors.Is(err, payload.ErrNewer):
 		return s, fmt.Errorf("%w; upgrade kubectl mirrors to the version of the manager", err)
 	case err != nil:
-		s.Damage = err // until the manager mends it
+		s.Damage = err // until the manager repairs it
 		return s, nil
 	}
 	s.Published = &p

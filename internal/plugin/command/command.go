@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package command is what the verbs of kubectl mirrors want of a command line beyond cobra: what the shell offers for a flag,
-// flags that count beside others only, and exit codes that are answers.
+// flags that only count together with others, and exit codes that are answers.
 package command
 
 import (
@@ -32,7 +32,7 @@ func must(err error) {
 	}
 }
 
-// OnlyWith returns an error if one of the flags is set, for they count beside another one only, which is not there.
+// OnlyWith returns an error if one of the flags is set, because they only count together with another flag, which is not set.
 func OnlyWith(cmd *cobra.Command, other string, flags ...string) error {
 	for _, name := range flags {
 		if cmd.Flags().Changed(name) {

@@ -28,7 +28,7 @@ const ErrorCode = "mirrorset.io/error-code"
 // silence keeps off the terminal what client-go says of requests that it makes again.
 var silence = sync.OnceFunc(func() { klog.SetLogger(logr.Discard()) })
 
-// What the library of flags says of a value that is of no use.
+// The messages of the flag library about an unusable value.
 var (
 	noBool = regexp.MustCompile(`strconv\.ParseBool: parsing (".*"): invalid syntax`)
 	noInt  = regexp.MustCompile(`strconv\.ParseInt: parsing (".*"): (?:invalid syntax|value out of range)`)
@@ -45,7 +45,7 @@ func Run(cmd *cobra.Command) int {
 	case errors.As(err, &answer):
 		return int(answer)
 	}
-	fmt.Fprintln(cmd.ErrOrStderr(), "error:", noInt.ReplaceAllString(noBool.ReplaceAllString(err.Error(), "want true or false, not $1"), "want a whole number, not $1"))
+	fmt.Fprintln(cmd.ErrOrStderr(), "error:", noInt.ReplaceAllString(noBool.ReplaceAllString(err.Error(), "the value must be true or false, not $1"), "the value must be a whole number, not $1"))
 	code := 1
 	if text, ok := verb.Annotations[ErrorCode]; ok {
 		if _, scanErr := fmt.Sscan(text, &code); scanErr != nil {

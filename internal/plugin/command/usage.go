@@ -36,7 +36,7 @@ func SetUp(root *cobra.Command) {
 	root.SetUsageFunc(func(cmd *cobra.Command) error { return usage(cmd.OutOrStderr(), cmd) })
 	root.SetHelpCommand(&cobra.Command{
 		Use:   "help [VERB]",
-		Short: "Print what a verb does and which flags it has",
+		Short: "Print what a verb does, with its flags",
 		ValidArgsFunction: func(cmd *cobra.Command, args []string, _ string) (verbs []cobra.Completion, _ cobra.ShellCompDirective) {
 			for _, verb := range cmd.Root().Commands() {
 				if verb.IsAvailableCommand() && len(args) == 0 {
@@ -75,7 +75,7 @@ func refuseOtherShells(completion *cobra.Command) {
 		if len(args) == 0 {
 			return fmt.Errorf("name a shell: %s", strings.Join(shells, ", "))
 		}
-		return fmt.Errorf("there is no completion for %q; want one of %s", args[0], strings.Join(shells, ", "))
+		return fmt.Errorf("there is no completion script for %q; name one of %s", args[0], strings.Join(shells, ", "))
 	}
 }
 
@@ -111,7 +111,7 @@ func usage(out io.Writer, cmd *cobra.Command) error {
 	for _, group := range []struct {
 		title string
 		flags *pflag.FlagSet
-	}{{"Flags", own}, {"Flags of kubectl, to find the cluster", kubectl}} {
+	}{{"Flags", own}, {"Flags of kubectl, to connect to the cluster", kubectl}} {
 		if group.flags.HasAvailableFlags() {
 			fmt.Fprintf(&text, "\n%s:\n%s", group.title, group.flags.FlagUsages())
 		}

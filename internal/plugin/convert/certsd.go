@@ -22,7 +22,7 @@ func (c *converter) readCertsDir(path string) (found bool, err error) {
 	}
 	folders = slices.DeleteFunc(folders, func(folder string) bool { return !isFolder(folder) })
 	isCertsDir := slices.ContainsFunc(folders, func(folder string) bool { return len(existing(filepath.Join(folder, hostsName))) > 0 })
-	// Without any hosts.toml, certificates are taken for those of registries only where they cannot lie beside manifests.
+	// Without any hosts.toml, certificates are taken for those of registries only where they cannot be next to manifests.
 	if isCertsDir || !hasManifests(path) {
 		for _, folder := range folders {
 			taken, err := c.readHostFolder(folder)
@@ -50,7 +50,7 @@ func (c *converter) readHostFolder(path string) (found bool, err error) {
 	}
 	host, isRead, err := c.hostOf(path)
 	if isRead {
-		c.elsewhere(output.Printable(path), "certificates of %q (%s) are in no set: keep this folder, from which containerd takes them", host, output.FirstOf(certificates, 5))
+		c.elsewhere(output.Printable(path), "the certificates of %q (%s) cannot be part of a set: keep this folder, because containerd reads them from it", host, output.FirstOf(certificates, 5))
 	}
 	return true, err
 }
@@ -68,7 +68,7 @@ func (c *converter) hostOf(path string) (host string, isRead bool, err error) {
 			break
 		}
 		if isFolder(filepath.Join(certsDir, folder)) {
-			c.say("note: %s: for %q, containerd reads the folder %s beside it and not this one, so it is passed over", output.Printable(path), host, output.Printable(folder))
+			c.say("note: %s: ignored, because for %q containerd reads the folder %s next to it and not this one", output.Printable(path), host, output.Printable(folder))
 			return host, false, nil
 		}
 	}
@@ -95,7 +95,7 @@ func isFolder(path string) bool {
 func (c *converter) readHosts(path string, text []byte) error {
 	place := output.Printable(path)
 	if bytes.HasPrefix(text, []byte(certsd.Marker)) {
-		c.say("note: %s: Mirrorset wrote it from sets, so it is passed over", place)
+		c.say("note: %s: ignored, because Mirrorset wrote it from sets", place)
 		return nil
 	}
 	host, isRead, err := c.hostOf(filepath.Dir(path))

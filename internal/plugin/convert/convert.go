@@ -1,7 +1,7 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package convert is the verb that makes sets of what was there before them.
+// Package convert is the verb that converts the mirror configuration of other programs into sets.
 package convert
 
 import (
@@ -27,11 +27,22 @@ func Command() *cobra.Command {
 	o := &options{}
 	cmd := &cobra.Command{
 		Use:   "convert -f FILE|DIR|-",
-		Short: "Print what other programs know of mirrors as sets of mirrors",
-		Long: "Print as ImageDigestMirrorSets and ImageTagMirrorSets what is said of mirrors by ImageContentSourcePolicies and the install-config.yaml of OpenShift, " +
-			"the registries.yaml of k3s and RKE2, the machine configuration of Talos, a registries.conf with its drop-ins, and a folder of hosts.toml files of containerd. " +
-			"The sets have the same mirrors in the same order for each image, or the source is left out: standard error then says \"warning: NotConverted: <where>: <text>\", " +
-			"and the exit code is 1, as after an error.",
+		Short: "Convert the mirror configuration of other programs into mirror sets",
+		Long: `Convert the mirror configuration of other programs, and print it as ImageDigestMirrorSets and
+ImageTagMirrorSets. The input can be:
+- ImageContentSourcePolicies and the install-config.yaml of OpenShift
+- the registries.yaml of k3s and RKE2
+- the machine configuration of Talos
+- a registries.conf with its drop-ins
+- a folder of containerd's hosts.toml files
+
+The sets have the same mirrors in the same order for each image. convert leaves out a source where that
+is not possible, and prints "warning: NotConverted: <where>: <text>" to standard error. It needs no
+cluster.
+
+Exit codes:
+- 0: everything was converted
+- 1: something was left out, or an error`,
 		Example: "  kubectl get imagecontentsourcepolicies -o yaml | kubectl mirrors convert -f -\n" +
 			"  kubectl mirrors convert -f /etc/rancher/k3s/registries.yaml --name 10-site\n" +
 			"  kubectl mirrors convert -f /etc/containers/registries.conf\n" +
@@ -41,15 +52,15 @@ func Command() *cobra.Command {
 		RunE:              o.run,
 	}
 	o.files.AddFilename(cmd)
-	cmd.Flags().StringVar(&o.name, "name", "registries", "name of the sets that a file becomes which has no name, or none that an API server takes")
+	cmd.Flags().StringVar(&o.name, "name", "registries", "name for the resulting sets where the file has no name, or a name that an API server refuses")
 	command.CompleteWith(cmd, "name")
-	cmd.Flags().BoolVar(&o.never, "never-contact-source", false, "the nodes of k3s or RKE2 run with disable-default-registry-endpoint: registries that have mirrors are never contacted themselves")
+	cmd.Flags().BoolVar(&o.never, "never-contact-source", false, "the k3s or RKE2 nodes run with disable-default-registry-endpoint: block each registry that has mirrors")
 	return cmd
 }
 
 func (o *options) run(cmd *cobra.Command, _ []string) error {
 	if reasons := validation.NameIsDNSSubdomain(o.name, false); len(reasons) > 0 {
-		return fmt.Errorf("--name %q: want a name that an API server takes, such as %q: lower-case letters, digits, \"-\" and \".\", with a letter or a digit at each end", o.name, repaired(o.name))
+		return fmt.Errorf("--name %q: an API server refuses this name; use lower-case letters, digits, \"-\" and \".\", with a letter or a digit at each end, such as %q", o.name, repaired(o.name))
 	}
 	c := &converter{never: o.never, recursive: o.files.Recursive}
 	others, err := c.readRuntimes(cmd, o.files.Filenames)

@@ -69,7 +69,7 @@ func TestAPipeIsReadOnce(t *testing.T) {
 }
 
 func TestAHostsFileNeedsItsFolder(t *testing.T) {
-	run(t, "server = \"https://m.example\"\n", "-f", "-").WantError(t, "standard input: containerd names the registry by the folder")
+	run(t, "server = \"https://m.example\"\n", "-f", "-").WantError(t, "standard input: containerd takes the registry's name from the folder")
 }
 
 func TestABrokenFileOfARuntimeIsAnError(t *testing.T) {
@@ -85,7 +85,7 @@ func TestWhatMirrorsetWroteIsPassedOver(t *testing.T) {
 	dir := t.TempDir()
 	plugintest.WriteFile(t, filepath.Join(dir, "quay.io", "hosts.toml"), "# Written by Mirrorset from the ImageDigestMirrorSets of this cluster. Do not edit: changes are undone.\n\n[host.\"https://m.example\"]\n", 0o600)
 	r := run(t, "", "-f", dir)
-	r.Want(t, 1, "", "note: "+filepath.Join(dir, "quay.io", "hosts.toml")+": Mirrorset wrote it from sets, so it is passed over\nerror: nothing is left that could be converted\n")
+	r.Want(t, 1, "", "note: "+filepath.Join(dir, "quay.io", "hosts.toml")+": ignored, because Mirrorset wrote it from sets\nerror: nothing could be converted\n")
 }
 
 func TestNamesAreRepaired(t *testing.T) {

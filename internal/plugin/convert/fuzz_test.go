@@ -25,7 +25,7 @@ type failer interface {
 // wantTaken holds that what comes out is what an API server takes, whatever goes in, and that nobody is told of a line of the output.
 func wantTaken(t failer, text string, r plugintest.Result) {
 	t.Helper()
-	if strings.Contains(r.Stderr, "the result is not") {
+	if strings.Contains(r.Stderr, "would refuse the result") {
 		t.Fatalf("%q:\n%s", text, r.Stderr)
 	}
 	if r.Stdout == "" {

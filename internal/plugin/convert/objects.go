@@ -44,7 +44,7 @@ func (c *converter) read(place string, data []byte) error {
 		return nil // nothing but comments
 	}
 	if !bytes.HasPrefix(data, []byte("{")) {
-		return errors.New("neither a Kubernetes object nor a file of mirrors, which are mappings")
+		return errors.New("not a mapping, so neither a Kubernetes object nor a mirror configuration")
 	}
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(data, &fields); err != nil {
@@ -53,7 +53,7 @@ func (c *converter) read(place string, data []byte) error {
 	var object metav1.TypeMeta
 	for field, into := range map[string]*string{"kind": &object.Kind, "apiVersion": &object.APIVersion} {
 		if raw, ok := fields[field]; ok && json.Unmarshal(raw, into) != nil {
-			return fmt.Errorf("%s is not a text", field)
+			return fmt.Errorf("%s is not text", field)
 		}
 	}
 	if object.Kind == "" {
@@ -63,9 +63,9 @@ func (c *converter) read(place string, data []byte) error {
 	kind := kinds.Named(set)
 	switch {
 	case set == manifests.PolicyKind && object.APIVersion != policyVersion:
-		return fmt.Errorf("apiVersion %q does not have kind %s; want %s", object.APIVersion, object.Kind, policyVersion)
+		return fmt.Errorf("apiVersion %q does not have kind %s; write %s", object.APIVersion, object.Kind, policyVersion)
 	case kind != nil && object.APIVersion != configv1.GroupVersion.String():
-		return fmt.Errorf("apiVersion %q does not have kind %s; want %s", object.APIVersion, object.Kind, configv1.GroupVersion)
+		return fmt.Errorf("apiVersion %q does not have kind %s; write %s", object.APIVersion, object.Kind, configv1.GroupVersion)
 	case isList && (set == "" && object.APIVersion == "v1" || set == manifests.PolicyKind || kind != nil):
 		return c.readItems(place, object, data)
 	case set == manifests.PolicyKind:
@@ -92,9 +92,9 @@ func (c *converter) readForeign(place string, object metav1.TypeMeta, data []byt
 	case foreign.Meant != "":
 		c.lose(place, "%s", foreign.Meant)
 	case near >= 0:
-		c.lose(place, "apiVersion %q does not have kind %s; want %s, kind %s", object.APIVersion, object.Kind, convertible[near].APIVersion, convertible[near].Kind)
+		c.lose(place, "apiVersion %q does not have kind %s; write %s, kind %s", object.APIVersion, object.Kind, convertible[near].APIVersion, convertible[near].Kind)
 	case looksLikeMirrors(object.Kind):
-		c.lose(place, "kind %q of apiVersion %q is none that can be converted; want %s", object.Kind, object.APIVersion, kindNames())
+		c.lose(place, "kind %q of apiVersion %q cannot be converted; the kind must be %s", object.Kind, object.APIVersion, kindNames())
 	default:
 		c.passedOver = append(c.passedOver, object.Kind)
 		if foreign.PassedOver != "" {
@@ -106,7 +106,7 @@ func (c *converter) readForeign(place string, object metav1.TypeMeta, data []byt
 	return nil
 }
 
-// convertible are the kinds beside those of sets.
+// convertible are the kinds other than those of sets.
 var convertible = func() []metav1.TypeMeta {
 	all := []metav1.TypeMeta{{APIVersion: policyVersion, Kind: manifests.PolicyKind}}
 	for _, kind := range mirrorfiles.TalosKinds {
@@ -115,7 +115,7 @@ var convertible = func() []metav1.TypeMeta {
 	return all
 }()
 
-// looksLikeMirrors tells whether a kind is ours but for a slip, or one of OpenShift that nothing here reads.
+// looksLikeMirrors reports whether a kind is ours but for a slip, or one of OpenShift that nothing here reads.
 func looksLikeMirrors(kind string) bool {
 	lower := strings.ToLower(kind)
 	return slices.ContainsFunc([]string{"mirrorset", "contentsourcepolicy", "imagecontentpolicy"}, func(part string) bool { return strings.Contains(lower, part) })
@@ -143,18 +143,18 @@ func (c *converter) readFile(place string, data []byte, fields map[string]json.R
 	case has("mirrors", "configs", "auths"):
 		c.k3s++
 		if !c.never {
-			c.say("note: %s: where the nodes run with disable-default-registry-endpoint, give --never-contact-source, or their sources are opened", place)
+			c.say("note: %s: if the nodes run with disable-default-registry-endpoint, give --never-contact-source; without it the sets let nodes contact the sources", place)
 		}
 		return c.takeRead(place, data, func(data []byte) (*mirrorfiles.Content, error) { return mirrorfiles.K3s(data, c.never) })
 	case mirrorfiles.DisablesDefaultEndpoint(fields) && !c.never:
-		return errors.New("disable-default-registry-endpoint is true, so no registry with mirrors may be contacted itself: give --never-contact-source")
+		return errors.New("disable-default-registry-endpoint is true, so nodes never contact a registry that has mirrors: give --never-contact-source")
 	case mirrorfiles.ConfiguresK3s(fields):
 		c.sayOf(place, mirrorfiles.K3sItself(fields))
 		return nil
 	case len(fields) == 0:
 		return nil
 	}
-	c.lose(place, "it has no kind, and none of the fields by which a file of mirrors is known (mirrors, machine, %s); its fields are %s",
+	c.lose(place, "it has no kind, and none of the fields of a known mirror configuration (mirrors, machine, %s); its fields are %s",
 		strings.Join(mirrorfiles.InstallConfigFields, ", "), some(slices.Sorted(maps.Keys(fields))))
 	return nil
 }

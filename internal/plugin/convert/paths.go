@@ -48,7 +48,7 @@ func (c *converter) readRuntimes(cmd *cobra.Command, paths []string) (others []s
 	return others, nil
 }
 
-// readStdin takes standard input if it is in TOML, and else leaves it to be read again.
+// readStdin takes standard input if it is in TOML; otherwise it can be read again.
 func (c *converter) readStdin(cmd *cobra.Command) (taken bool, err error) {
 	text, err := io.ReadAll(cmd.InOrStdin())
 	if err != nil {
@@ -72,7 +72,7 @@ func (c *converter) readPath(path string) (taken bool, err error) {
 		if others := hasManifests(path); found || others || c.recursive || err != nil {
 			return found && !others, err
 		}
-		return false, fmt.Errorf("%s: there is nothing to convert: no %s in it or in a folder in it, no %s and no %s, and no file that ends in .yaml, .yml or .json; -R reads those below it too",
+		return false, fmt.Errorf("%s: there is nothing to convert. The folder and its subfolders have no %s. The folder has no %s, no %s and no file that ends in .yaml, .yml or .json; to read such files in subfolders too, use -R",
 			output.Printable(path), hostsName, registriesName, registriesName+dropInsSuffix)
 	case !info.Mode().IsRegular(): // a pipe can be read once only
 		return false, nil
@@ -105,11 +105,11 @@ func (c *converter) readTOML(place, path string, text []byte, fields map[string]
 	switch isHosts := filepath.Base(path) == hostsName; {
 	case isHosts || has("host", "server", "capabilities"):
 		if !isHosts {
-			return fmt.Errorf("%s: containerd names the registry by the folder that its hosts.toml is in: give that file or folder, as in -f certs.d/docker.io", place)
+			return fmt.Errorf("%s: containerd takes the registry's name from the folder that holds hosts.toml: give that file or folder, such as -f certs.d/docker.io", place)
 		}
 		return c.readHosts(path, text)
 	case has("plugins", "config_path"):
-		return fmt.Errorf("%s: it is the configuration of containerd itself; give the folder that its config_path names", place)
+		return fmt.Errorf("%s: this is containerd's main configuration file; give the folder that its config_path names", place)
 	case filepath.Base(path) == registriesName:
 		return c.readRegistries(place, path, path+dropInsSuffix)
 	case path == "":
@@ -134,7 +134,7 @@ func (c *converter) readFolder(path string) (found bool, err error) {
 	return hasHosts, nil
 }
 
-// hasManifests tells whether a folder has files for kubectl beside those of runtimes.
+// hasManifests reports whether a folder has files for kubectl in addition to those of runtimes.
 func hasManifests(path string) bool {
 	entries, err := os.ReadDir(path)
 	return err != nil || slices.ContainsFunc(entries, func(e os.DirEntry) bool {
@@ -172,7 +172,7 @@ func (c *converter) readRegistries(place, base, folder string) error {
 	read := func(path string) error {
 		text, err := os.ReadFile(path)
 		if err == nil && bytes.HasPrefix(text, []byte(registriesconf.Header)) {
-			c.say("note: %s: Mirrorset wrote it from sets, so it is passed over", output.Printable(path))
+			c.say("note: %s: ignored, because Mirrorset wrote it from sets", output.Printable(path))
 			return nil
 		}
 		files = append(files, dropIn{output.Printable(path), filepath.Base(path), text})

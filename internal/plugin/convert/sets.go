@@ -34,7 +34,7 @@ type converter struct {
 	saidIn     map[source]string      // where each source of these was read
 	said       []string               // for standard error, once there is no error
 	lost       bool
-	passedOver []string // kinds that are none of mirrors
+	passedOver []string // kinds that have no mirrors
 	k3s        int      // registries.yaml files
 }
 
@@ -95,7 +95,7 @@ func (c *converter) take(place string, content *mirrorfiles.Content) error {
 	c.sayOf(place, content)
 	for _, e := range content.Entries {
 		if earlier, again := c.saidIn[source{e.Mode, e.Source}]; again {
-			return fmt.Errorf("source %q has an entry of %s already; convert one of the two by itself", e.Source, earlier)
+			return fmt.Errorf("source %q already has an entry from %s; convert one of the two in a run of its own", e.Source, earlier)
 		}
 	}
 	if c.saidIn == nil {
@@ -124,7 +124,7 @@ func (c *converter) refuse() error {
 			return err
 		}
 		for _, text := range why {
-			c.lose(s.place, "an API server refuses the object, so it is left out: %s", text)
+			c.lose(s.place, "left out, because an API server refuses the object: %s", text)
 		}
 		if len(why) == 0 {
 			kept = append(kept, s)
@@ -134,7 +134,7 @@ func (c *converter) refuse() error {
 	return nil
 }
 
-// settle leaves out of the files what sets cannot say with all else that is converted. It fails where that is too much for any rules.
+// settle leaves out of the files what sets cannot express together with everything else that is converted. It fails where that is too much for any rules.
 func (c *converter) settle() error {
 	var beside []mirrors.Set
 	for _, s := range c.sets {
@@ -188,13 +188,13 @@ func (c *converter) nameSets(wanted string, isWanted bool) error {
 		switch {
 		case isWanted:
 		case len(reasons) > 0:
-			return fmt.Errorf("%s: metadata.name %q is no name that an API server takes; give it one with --name, such as --name=%s", s.place, s.Metadata.Name, repaired(s.Metadata.Name))
+			return fmt.Errorf("%s: an API server refuses metadata.name %q; give another name with --name, such as --name=%s", s.place, s.Metadata.Name, repaired(s.Metadata.Name))
 		default:
-			return fmt.Errorf("%s: a second set would be called %q; convert one of them by itself, or name the second one with --name", s.place, s.Metadata.Name)
+			return fmt.Errorf("%s: a second set would have the name %q; convert the two in separate runs, and name one set with --name", s.place, s.Metadata.Name)
 		}
 	}
 	if isWanted && len(unnamed) == 0 && len(c.files) == 0 && len(c.sets) > 0 {
-		return fmt.Errorf("--name is for one object, or for what has no name that an API server takes; these %d have such names", len(c.sets))
+		return fmt.Errorf("--name applies to a single object, or to objects whose names an API server refuses; these %d objects have valid names", len(c.sets))
 	}
 	free := func(of ...*kinds.Kind) (name string) {
 		for number := 1; ; number++ {
@@ -237,13 +237,13 @@ func (c *converter) addNameless(name string) {
 // print prints the sets, once the reader of the other verbs has taken them, and what is odd about them.
 func (c *converter) print(cmd *cobra.Command) error {
 	if len(c.passedOver) > 0 {
-		c.say("note: objects of other kinds passed over: %d (%s)", len(c.passedOver), strings.Join(unique(c.passedOver), ", "))
+		c.say("note: objects of other kinds ignored: %d (%s)", len(c.passedOver), strings.Join(unique(c.passedOver), ", "))
 	}
 	for _, line := range c.said {
 		fmt.Fprintln(cmd.ErrOrStderr(), line)
 	}
 	if len(c.sets) == 0 {
-		return errors.New("nothing is left that could be converted")
+		return errors.New("nothing could be converted")
 	}
 	documents := make([]string, len(c.sets))
 	for i := range c.sets {
@@ -256,7 +256,7 @@ func (c *converter) print(cmd *cobra.Command) error {
 	text := strings.Join(documents, "---\n")
 	read, err := manifests.Read([]string{"-"}, strings.NewReader(text))
 	if err != nil {
-		return fmt.Errorf("the result is not what an API server takes: %w", err)
+		return fmt.Errorf("an API server would refuse the result: %w", err)
 	}
 	for _, note := range read.Notes {
 		fmt.Fprintln(cmd.ErrOrStderr(), note)

@@ -1,7 +1,7 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package diff is the verb that tells how images would be pulled otherwise once manifests are applied.
+// Package diff is the verb that shows how image pulls would change if manifests were applied.
 package diff
 
 import (
@@ -38,14 +38,20 @@ func Command() *cobra.Command {
 	o := &options{cluster: cluster.NewFlags()}
 	cmd := &cobra.Command{
 		Use:   "diff -f FILE|DIR|- [--from FILE|DIR|-] [--prune] | --revision A [--revision B]",
-		Short: "Print how images would be pulled otherwise once manifests are applied, or were by an earlier revision",
-		Long: "Print how images would be pulled otherwise once manifests are applied: which sources have other places to pull from, " +
-			"by digest or by tag, and which findings appear or go. The sets of the manifests replace those of the same names in the cluster, where " +
-			"the others stay as they are, unless --prune says that they go. With --from, the manifests are all that there is afterwards: " +
-			"a set that they have no more is deleted, which is a change too.\n\n" +
-			"With --revision, two revisions of the history are compared, or one with what all nodes are to have now. Findings are of sets, and " +
-			"nothing tells of those of a revision.\n\n" +
-			"The exit code is 0 without changes, 1 with changes, and 2 after an error.",
+		Short: "Show how image pulls would change if these manifests were applied",
+		Long: `Show how image pulls would change if these manifests were applied: the sources that get other places to
+pull from, by digest or by tag, and the findings that appear or go. The sets of the manifests replace
+those of the same names in the cluster. The cluster's other sets stay as they are; with --prune they
+count as deleted. With --from, files take the place of the cluster, and a set that is missing in the
+manifests of -f counts as deleted. A deleted set is a change too.
+
+With --revision, diff compares two revisions of the history, or one with the revision that all nodes
+should have now. It shows no findings then, because a revision does not record them.
+
+Exit codes:
+- 0: no changes
+- 1: changes
+- 2: an error`,
 		Example: "  kubectl mirrors diff -f sets/\n" +
 			"  kubectl mirrors diff -f sets/ --prune\n" +
 			"  git show main:sets.yaml | kubectl mirrors diff --from - -f sets.yaml\n" +
@@ -58,10 +64,10 @@ func Command() *cobra.Command {
 	o.files.AddFilename(cmd)
 	o.cluster.Add(cmd)
 	o.format.AddFlag(cmd, "table", "json", "yaml")
-	cmd.Flags().StringArrayVar(&o.from, "from", nil, "file or directory with the manifests to compare with, or - for standard input, instead of the sets of the cluster; may be repeated")
-	cmd.Flags().BoolVar(&o.prune, "prune", false, "take the manifests for all sets that there are to be, and the others in the cluster for deleted")
+	cmd.Flags().StringArrayVar(&o.from, "from", nil, "file or directory with the manifests to compare with instead of the cluster's sets, or - for standard input; may be repeated")
+	cmd.Flags().BoolVar(&o.prune, "prune", false, "treat the cluster's sets that are not in the manifests as deleted")
 	command.CompleteManifests(cmd, "from")
-	cmd.Flags().Int64SliceVar(&o.revisions, "revision", nil, "revision of the history to compare, as kubectl mirrors rollout history lists them; given twice, the first is the earlier side")
+	cmd.Flags().Int64SliceVar(&o.revisions, "revision", nil, "revision to compare, from kubectl mirrors rollout history; give it twice to compare two revisions, the earlier side first")
 	o.cluster.CompleteRevisions(cmd, "revision")
 	return cmd
 }
@@ -77,7 +83,7 @@ func (o *options) run(cmd *cobra.Command, _ []string) error {
 		return errors.New("--from and -f cannot both be standard input")
 	}
 	if o.prune && len(o.from) > 0 {
-		return errors.New("--prune is about the sets of a cluster; with --from, what the manifests have no more is deleted anyway")
+		return errors.New("--prune applies to the sets of a cluster; with --from, sets that are missing in the manifests count as deleted anyway")
 	}
 	wanted, err := o.files.Read(cmd)
 	if err != nil {
@@ -120,7 +126,7 @@ func (o *options) current(cmd *cobra.Command) ([]kinds.Set, error) {
 	}
 	sets, err := c.Sets(cmd.Context())
 	if err != nil {
-		return nil, fmt.Errorf("without --from, the sets to compare with are those of a cluster: %w", err)
+		return nil, fmt.Errorf("the sets to compare with could not be read from the cluster; to compare with files, use --from: %w", err)
 	}
 	c.WarnOfLacks(cmd.ErrOrStderr())
 	c.WarnOfHold(cmd.Context(), sets, cmd.ErrOrStderr())

@@ -23,7 +23,7 @@ func (o *options) compareRevisions(cmd *cobra.Command) error {
 	case o.files.Given() || len(o.from) > 0 || o.prune:
 		return errors.New("--revision compares what nodes were given; -f, -k, --from and --prune are about manifests")
 	case len(o.revisions) > 2:
-		return fmt.Errorf("want --revision once or twice, got it %d times", len(o.revisions))
+		return fmt.Errorf("give --revision once or twice, not %d times", len(o.revisions))
 	}
 	c, err := o.cluster.Connect()
 	if err != nil {
@@ -54,10 +54,10 @@ func (o *options) compareRevisions(cmd *cobra.Command) error {
 	return o.print(cmd, &found)
 }
 
-// withPublished adds what all nodes are to have.
+// withPublished adds what all nodes should have.
 func withPublished(sides []*history.Record, h *cluster.History) ([]*history.Record, error) {
 	if h.Published == nil {
-		return nil, errors.New("nothing is published that the revision could be compared with; name another one with --revision")
+		return nil, errors.New("nothing is published to compare the revision with; name a second revision with --revision")
 	}
 	now, err := h.Find(h.Published.Revision)
 	return append(sides, now), err

@@ -59,8 +59,8 @@ s.com    mirrors added, removed   m.com/1   n.com/1
 		args []string
 		want string
 	}{
-		{[]string{"--revision=7"}, "revision 7 is not in the history; it has 3, 2, 1"},
-		{[]string{"--revision=1", "--revision=2", "--revision=3"}, "want --revision once or twice, got it 3 times"},
+		{[]string{"--revision=7"}, "revision 7 is not in the history; choose one of 3, 2, 1"},
+		{[]string{"--revision=1", "--revision=2", "--revision=3"}, "give --revision once or twice, not 3 times"},
 		{[]string{"--revision=1", "-f", "x.yaml"}, "--revision compares what nodes were given; -f, -k, --from and --prune are about manifests"},
 		{[]string{"--revision=1", "--prune"}, "--revision compares what nodes were given; -f, -k, --from and --prune are about manifests"},
 		{[]string{"--revision=x"}, "x"},
@@ -79,7 +79,7 @@ s.com    mirrors added, removed   m.com/1   n.com/1
 	delete(objects, plugintest.ConfigMapPath)
 	url = plugintest.Serve(t, objects)
 	diff("--revision=1", "--revision=2").Want(t, 1, change, "")
-	if r := diff("--revision=1"); r.Code != 2 || !strings.Contains(r.Stderr, "nothing is published that the revision could be compared with; name another one with --revision") {
+	if r := diff("--revision=1"); r.Code != 2 || !strings.Contains(r.Stderr, "nothing is published to compare the revision with; name a second revision with --revision") {
 		t.Errorf("exit code %d: %s", r.Code, r.Stderr)
 	}
 }

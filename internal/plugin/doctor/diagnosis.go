@@ -16,11 +16,11 @@ type health int
 
 // The healths.
 const (
-	// wrong: something does not do what it should, or nothing tells whether it does.
+	// wrong: something does not do what it should, or nothing reports whether it does.
 	wrong health = iota
-	// odd: somebody should look at it; what was asked for is in force all the same, or will be in a moment.
+	// odd: somebody should look at it; the rules are in force nevertheless, or will be in a moment.
 	odd
-	// fine: nothing is to be done.
+	// fine: there is nothing to do.
 	fine
 )
 
@@ -60,7 +60,7 @@ func (d diagnoses) count(h health) (count int) {
 	return count
 }
 
-// print writes one paragraph a check. What follows its first line is indented.
+// print writes one paragraph per check. All lines but the first are indented.
 func (d diagnoses) print(out, stderr io.Writer) error {
 	for _, one := range d {
 		message, more, _ := strings.Cut(one.Message, "\n")

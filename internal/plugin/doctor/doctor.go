@@ -1,7 +1,7 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package doctor is the verb that looks for what is wrong, in a cluster or on a machine, and says what to do.
+// Package doctor is the verb that finds problems in a cluster or on a machine, and prints how to fix them.
 package doctor
 
 import (
@@ -30,10 +30,15 @@ func Command() *cobra.Command {
 	o := &options{cluster: cluster.NewFlags()}
 	cmd := &cobra.Command{
 		Use:   "doctor [NODE]",
-		Short: "Look for what is wrong with Mirrorset in the cluster, on a node or on this machine, and say what to do",
-		Long: "Look for what is wrong with Mirrorset, and say what to do about it: in the whole cluster, on one node by what its agent " +
-			"reports, or with --local on this machine by its own files, for which no cluster is needed. The exit code is 0 if nothing " +
-			"is wrong, 1 if something is or cannot be told, and 2 after an error.",
+		Short: "Find problems with Mirrorset in a cluster or on a node, and how to fix them",
+		Long: `Find problems with Mirrorset, and print how to fix them: in the whole cluster, on one node from the reports
+of its agent, or with --local on this machine from its own files. --local needs no cluster; run it as
+root.
+
+Exit codes:
+- 0: no problem, perhaps warnings
+- 1: a problem, or something that could not be checked
+- 2: an error, such as a cluster that does not answer`,
 		Example: "  kubectl mirrors doctor\n" +
 			"  kubectl mirrors doctor node-1\n" +
 			"  kubectl-mirrors doctor --local",
@@ -49,7 +54,7 @@ func Command() *cobra.Command {
 	}
 	o.cluster.Add(cmd)
 	o.format.AddFlag(cmd, "text", "json", "yaml")
-	cmd.Flags().BoolVar(&o.local, "local", false, "look at the runtimes of this machine; no cluster is needed")
+	cmd.Flags().BoolVar(&o.local, "local", false, "check the runtimes of this machine; needs no cluster")
 	o.here.addFlags(cmd)
 	return cmd
 }
@@ -83,7 +88,7 @@ func (o *options) run(cmd *cobra.Command, args []string) error {
 func (o *options) look(ctx context.Context, args []string) (diagnoses, error) {
 	switch {
 	case o.local && len(args) > 0:
-		return nil, fmt.Errorf("--local looks at this machine, and not at node %q", args[0])
+		return nil, fmt.Errorf("--local checks this machine, so it takes no node; leave out --local or %q", args[0])
 	case o.local:
 		if err := o.here.check(); err != nil {
 			return nil, err

@@ -53,9 +53,9 @@ func TestAHealthyClusterIsFine(t *testing.T) {
 	run(t, "", "doctor", "--server", plugintest.Serve(t, healthy(t))).Want(t, 0, `OK       crds: ImageDigestMirrorSets, ImageTagMirrorSets and MirrorNodes are served
 OK       deployment/mirrorset-manager: 1 manager is available
 OK       daemonset/mirrorset-agent: 2 agents are ready
-OK       configmap/containers-registries.conf: revision 1795573438818 is whole, with 0 sources
+OK       configmap/containers-registries.conf: revision 1795573438818 is complete, with 0 sources
 OK       nodes: 2 nodes have revision 1795573438818 in force
-OK       sets: 1 set says what can be done
+OK       sets: 1 set has no problem
 `, "Nothing is wrong.\n")
 }
 
@@ -104,10 +104,10 @@ func TestAllThatIsWrongIsToldAtOnceWithTheWorstFirst(t *testing.T) {
 	s.Status.Conditions = []metav1.Condition{{Type: configv1.ConditionApplied, Status: "False", Reason: configv1.ReasonNotPublished, Message: "the rules are too large"}}
 	objects[plugintest.SetsPath] = plugintest.SetList(s)
 
-	run(t, "", "doctor", "--server", plugintest.Serve(t, objects)).Want(t, 1, `PROBLEM  crd/mirrornodes.mirrorset.io: the cluster does not serve it in version v1alpha1
-    Install Mirrorset again. If the CRD is there, look at its conditions:
+	run(t, "", "doctor", "--server", plugintest.Serve(t, objects)).Want(t, 1, `PROBLEM  crd/mirrornodes.mirrorset.io: the API server does not serve it in version v1alpha1
+    Install Mirrorset again. If the CRD exists, check its conditions:
     kubectl get crd mirrornodes.mirrorset.io -o yaml
-PROBLEM  deployment/mirrorset-manager: no manager is available, so changes of the sets may not be published
+PROBLEM  deployment/mirrorset-manager: no manager is available, so changes to the sets may not be published
     kubectl -n mirrorset-system describe deployment/mirrorset-manager
     kubectl -n mirrorset-system logs deployment/mirrorset-manager
 PROBLEM  daemonset/mirrorset-agent: 3 of 4 agents are ready in the latest version; not ready on node-2
@@ -117,19 +117,19 @@ PROBLEM  node/node-4: config.toml sets no config_path: In config.toml set this:
       config_path = "x"
     Then run: systemctl restart containerd
 PROBLEM  node/node-2: no agent has reported from this node
-    Look at its agent:
+    Check its agent:
     kubectl -n mirrorset-system get pods -l app.kubernetes.io/component=agent --field-selector spec.nodeName=node-2
 PROBLEM  node/node-6: nothing tells: Mend it
 PROBLEM  idms/b: the rules are too large
 PROBLEM  idms/b: InvalidSource: spec.imageDigestMirrors[1]: source "//" is left out with its mirrors: it begins with a slash, and it has no host; want host[:port][/path] or *.host
-    kubectl mirrors explain-finding InvalidSource says what it means. To change it: kubectl edit idms b
-WARNING  node/node-3: it has revision 1795573438817 in force, and is about to follow to 1795573438818
-    If it stays so for a minute, look at its agent:
+    To see what it means: kubectl mirrors explain-finding InvalidSource. To change the sets: kubectl edit idms b
+WARNING  node/node-3: it has revision 1795573438817 in force, and has not yet followed to revision 1795573438818
+    If this lasts for more than a minute, check its agent:
     kubectl -n mirrorset-system get pods -l app.kubernetes.io/component=agent --field-selector spec.nodeName=node-3
 WARNING  node/node-5: the drop-in is late: systemctl reload crio
 WARNING  idms/b: PolicyWithoutMirrors: spec.imageDigestMirrors[0]: policy "NeverContactSource" of source "s.com" has no effect, because the entry names no mirror other than the source; to block the source, name a mirror that cannot exist: mirrors: [blocked.invalid]
-    kubectl mirrors explain-finding PolicyWithoutMirrors says what it means. To change it: kubectl edit idms b
-OK       configmap/containers-registries.conf: revision 1795573438818 is whole, with 0 sources
+    To see what it means: kubectl mirrors explain-finding PolicyWithoutMirrors. To change the sets: kubectl edit idms b
+OK       configmap/containers-registries.conf: revision 1795573438818 is complete, with 0 sources
 OK       nodes: 1 node has revision 1795573438818 in force
 `, "8 problems, 3 warnings.\n")
 }
@@ -148,14 +148,14 @@ func TestWhatIsMissingIsNamed(t *testing.T) {
 		code       int
 		want       string
 	}{
-		{"no Deployment", deploymentPath, nil, 1, "PROBLEM  deployment/mirrorset-manager: it is not in namespace mirrorset-system\n"},
-		{"no DaemonSet", daemonSetPath, nil, 1, "PROBLEM  daemonset/mirrorset-agent: it is not in namespace mirrorset-system\n"},
-		{"no ConfigMap", plugintest.ConfigMapPath, nil, 1, "PROBLEM  configmap/containers-registries.conf: it is not in namespace mirrorset-system, so nothing is published\n"},
+		{"no Deployment", deploymentPath, nil, 1, "PROBLEM  deployment/mirrorset-manager: it does not exist in namespace mirrorset-system\n"},
+		{"no DaemonSet", daemonSetPath, nil, 1, "PROBLEM  daemonset/mirrorset-agent: it does not exist in namespace mirrorset-system\n"},
+		{"no ConfigMap", plugintest.ConfigMapPath, nil, 1, "PROBLEM  configmap/containers-registries.conf: it does not exist in namespace mirrorset-system, so nothing is published\n"},
 		{"another digest", plugintest.ConfigMapPath, damaged, 1, "PROBLEM  configmap/containers-registries.conf: ConfigMap mirrorset-system/containers-registries.conf: the digest of the text is "},
-		{"a newer format", plugintest.ConfigMapPath, plugintest.ConfigMapOf(t, newer), 1, "a newer version of Mirrorset wrote it, so nothing can be said of it\n    Upgrade kubectl mirrors"},
+		{"a newer format", plugintest.ConfigMapPath, plugintest.ConfigMapOf(t, newer), 1, "a newer version of Mirrorset wrote it, so this plugin cannot read it\n    Upgrade kubectl mirrors"},
 		{"no TOML", plugintest.ConfigMapPath, unreadable, 1, "PROBLEM  configmap/containers-registries.conf: revision 1795573438818 cannot be read: "},
-		{"a provisional payload", plugintest.ConfigMapPath, plugintest.ConfigMapOf(t, provisional), 0, "WARNING  configmap/containers-registries.conf: revision 1795573438818 has no rules and may prove a mistake"},
-		{"no nodes", plugintest.NodesPath, plugintest.NodeList(), 1, "PROBLEM  nodes: there is no node with an agent\n"},
+		{"a provisional payload", plugintest.ConfigMapPath, plugintest.ConfigMapOf(t, provisional), 0, "WARNING  configmap/containers-registries.conf: revision 1795573438818 has no rules, which may be a mistake"},
+		{"no nodes", plugintest.NodesPath, plugintest.NodeList(), 1, "PROBLEM  nodes: no node has an agent\n"},
 		{"what may not be read", deploymentPath, http.HandlerFunc(plugintest.Refuse), 1, "PROBLEM  access: "},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -177,8 +177,8 @@ func TestOneNodeIsLookedAt(t *testing.T) {
 	url := plugintest.Serve(t, objects)
 	run(t, "", "doctor", "node-2", "--server", url).Want(t, 0, "OK       node/node-2: all of revision 1795573438818 is in force\n", "Nothing is wrong.\n")
 	run(t, "", "doctor", "node-9", "--server", url).Want(t, 2, "", "error: there is no MirrorNode \"node-9\"\n")
-	run(t, "", "doctor", "node-2", "--local").Want(t, 2, "", "error: --local looks at this machine, and not at node \"node-2\"\n")
-	run(t, "", "doctor", "-o", "wide").Want(t, 2, "", "error: --output \"wide\": want one of text, json, yaml\n")
+	run(t, "", "doctor", "node-2", "--local").Want(t, 2, "", "error: --local checks this machine, so it takes no node; leave out --local or \"node-2\"\n")
+	run(t, "", "doctor", "-o", "wide").Want(t, 2, "", "error: --output \"wide\": the value must be one of text, json, yaml\n")
 	run(t, "", "doctor", "node-2", "--server", url, "-o", "yaml").Want(t, 0, `checks:
 - message: all of revision 1795573438818 is in force
   status: OK
@@ -223,15 +223,15 @@ func stat(command string, start int) string {
 
 func TestAMachineIsLookedAtByItsOwnFiles(t *testing.T) {
 	r := run(t, "", "doctor", "--local", "--host-root", host(t, "containerd", map[string]string{"etc/containerd/config.toml": goodConfig}))
-	if want := "OK       containerd: it reads what Mirrorset writes; it runs since "; r.Code != 0 || !strings.HasPrefix(r.Stdout, want) || r.Stderr != "Nothing is wrong.\n" {
+	if want := "OK       containerd: it reads the files that Mirrorset writes; it has run since "; r.Code != 0 || !strings.HasPrefix(r.Stdout, want) || r.Stderr != "Nothing is wrong.\n" {
 		t.Errorf("exit code %d, %q, %q", r.Code, r.Stdout, r.Stderr)
 	}
 	run(t, "", "doctor", "--local", "--host-root", host(t, "", map[string]string{"etc/containerd/config.toml": goodConfig})).
-		Want(t, 0, "OK       containerd: it reads what Mirrorset writes; its process cannot be seen\n", "Nothing is wrong.\n")
+		Want(t, 0, "OK       containerd: it reads the files that Mirrorset writes; its process was not found\n", "Nothing is wrong.\n")
 
 	root := host(t, "", map[string]string{})
-	run(t, "", "doctor", "--local", "--host-root", root).Want(t, 1, "PROBLEM  machine: there is neither containerd nor CRI-O to be seen below "+root+
-		"\n    If a runtime is here, name its configuration with --containerd-config, or look as root.\n", "1 problem, 0 warnings.\n")
+	run(t, "", "doctor", "--local", "--host-root", root).Want(t, 1, "PROBLEM  machine: doctor found neither containerd nor CRI-O below "+root+
+		"\n    If a runtime runs here, name its configuration with --containerd-config, or run this command as root.\n", "1 problem, 0 warnings.\n")
 
 	r = run(t, "", "doctor", "--local", "--host-root", host(t, "containerd", map[string]string{}))
 	if r.Code != 1 || !strings.HasPrefix(r.Stdout, "PROBLEM  containerd: ContainerdConfigMissing: ") {

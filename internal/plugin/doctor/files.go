@@ -51,7 +51,7 @@ func (f *hostFiles) notInForce(runtime nodecheck.Runtime, reason nodecheck.Reaso
 func (f *hostFiles) look() {
 	host, err := hostfile.Open(f.root)
 	if err != nil {
-		f.found.add(wrong, "machine", err.Error(), "Look as root.")
+		f.found.add(wrong, "machine", err.Error(), "Run this command as root.")
 		return
 	}
 	defer func() { _ = host.Close() }() // it was only a handle
@@ -99,12 +99,12 @@ func (f *hostFiles) lookAtDropIns(rules []mirrors.Rule, text []byte) {
 	current, err := f.host.Read(ownDropIn)
 	switch {
 	case errors.Is(err, hostfile.ErrForeign):
-		f.problem(nodecheck.Problem{Reason: onhost.ForeignFile, Runtime: nodecheck.CRIO, Effect: nodecheck.Unread, Message: fmt.Sprintf("/%s is not what Mirrorset wrote, so its rules cannot be written there", onhost.Path),
-			Remedy: "Give that file another name, or take it away."})
+		f.problem(nodecheck.Problem{Reason: onhost.ForeignFile, Runtime: nodecheck.CRIO, Effect: nodecheck.Unread, Message: fmt.Sprintf("/%s was not written by Mirrorset, so the agent cannot write its rules there", onhost.Path),
+			Remedy: "Rename or remove that file."})
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		f.notInForce(nodecheck.CRIO, "LocalBroken", "/%s cannot be read: %v", onhost.Path, err)
 	case !bytes.Equal(current, c.Text):
-		f.problem(nodecheck.Problem{Reason: "NotInForce", Runtime: nodecheck.CRIO, Effect: nodecheck.Unread, Message: fmt.Sprintf("/%s does not say what the agent of this machine accepted", onhost.Path),
+		f.problem(nodecheck.Problem{Reason: "NotInForce", Runtime: nodecheck.CRIO, Effect: nodecheck.Unread, Message: fmt.Sprintf("/%s does not contain the rules that the agent of this machine accepted", onhost.Path),
 			Remedy: toAgent})
 	}
 }

@@ -82,7 +82,7 @@ func TestAllThatKeepsRulesFromCountingOnAMachineIsFound(t *testing.T) {
 		delete(files, name)
 		return files
 	}
-	const differs = "PROBLEM  containerd: NotInForce: registry s.com: /" + folders + "s.com/hosts.toml is ours, and does not say what the agent of this machine accepted"
+	const differs = "PROBLEM  containerd: NotInForce: registry s.com: Mirrorset wrote /" + folders + "s.com/hosts.toml, but its content differs from the rules that the agent of this machine accepted"
 	stateOf := func(files map[string]string) map[string]string {
 		return map[string]string{payload.HostPath: files[payload.HostPath], onhost.Path: files[onhost.Path]}
 	}
@@ -111,8 +111,8 @@ func TestAllThatKeepsRulesFromCountingOnAMachineIsFound(t *testing.T) {
 		{"one in the older spelling", of(containerd, one(folders+"a.com:5000/hosts.toml", theirs)), 0, "WARNING  containerd: ForeignFolder: /" + folders + "a.com:5000/hosts.toml is not ours"},
 		{"one for all registries", of(containerd, one(folders+"_default/hosts.toml", theirs)), 0, "WARNING  containerd: ForeignFolder: /" + folders + "_default/hosts.toml is not ours, so sets that name a wildcard"},
 		{"one where there is a rule", of(containerd, never, one(folders+"s.com/hosts.toml", theirs)), 1, "PROBLEM  containerd: ForeignFolder: registry s.com: /" + folders + "s.com/hosts.toml is not ours"},
-		{"one that hides a wildcard", of(containerd, accepted(t, "*.com", mirrors.AllowContactingSource), one(folders+"a.com/hosts.toml", theirs)), 1, "PROBLEM  containerd: ForeignFolder: registry a.com: /" + folders + "a.com is not ours and hides source *.com"},
-		{"our folder away", of(containerd, without(folders+"s.com/hosts.toml"), one(folders+"x/ca.crt", "")), 1, "PROBLEM  containerd: NotInForce: registry s.com: /" + folders + "s.com/hosts.toml is not there"},
+		{"one that hides a wildcard", of(containerd, accepted(t, "*.com", mirrors.AllowContactingSource), one(folders+"a.com/hosts.toml", theirs)), 1, "PROBLEM  containerd: ForeignFolder: registry a.com: /" + folders + "a.com was not written by Mirrorset and hides source *.com"},
+		{"our folder away", of(containerd, without(folders+"s.com/hosts.toml"), one(folders+"x/ca.crt", "")), 1, "PROBLEM  containerd: NotInForce: registry s.com: /" + folders + "s.com/hosts.toml does not exist"},
 		{"a hosts.toml that containerd ignores", of(containerd, one(folders+"a.com/hosts.toml", "server = [\"https://m.com\"]\n")), 1, "PROBLEM  containerd: HostsFileRefused: containerd cannot use /" + folders + "a.com/hosts.toml"},
 		{"a hosts.toml that is a folder", of(containerd, one(folders+"a.com/hosts.toml/x", "")), 1, "PROBLEM  containerd: HostsFileRefused: containerd cannot use /" + folders + "a.com/hosts.toml: it is no regular file; each pull from the registry fails"},
 		{"a stray file", of(containerd, never, one(folders+"README.md", "")), 0, "OK       containerd: "},
@@ -122,14 +122,14 @@ func TestAllThatKeepsRulesFromCountingOnAMachineIsFound(t *testing.T) {
 		{"a block opened by an older file of ours", of(containerd, never, one(folders+"s.com/hosts.toml", accepted(t, "s.com", mirrors.AllowContactingSource)[folders+"s.com/hosts.toml"])), 1, differs},
 		{"a mirror edited", of(containerd, never, one(folders+"s.com/hosts.toml", strings.ReplaceAll(never[folders+"s.com/hosts.toml"], "m.local", "evil.local"))), 1, differs},
 		{"our file cut to its first line", of(containerd, never, one(folders+"s.com/hosts.toml", certsd.Marker)), 1, differs},
-		{"a file of ours without a rule", of(containerd, never, one(folders+"t.com_5000_/hosts.toml", never[folders+"s.com/hosts.toml"])), 1, "PROBLEM  containerd: NotInForce: registry t.com:5000: /" + folders + "t.com_5000_/hosts.toml is ours, and the rules that the agent of this machine accepted make no such file"},
+		{"a file of ours without a rule", of(containerd, never, one(folders+"t.com_5000_/hosts.toml", never[folders+"s.com/hosts.toml"])), 1, "PROBLEM  containerd: NotInForce: registry t.com:5000: Mirrorset wrote /" + folders + "t.com_5000_/hosts.toml, but the rules that the agent of this machine accepted do not need this file"},
 		{"what a killed agent began", of(containerd, never, one(folders+"t.com/hosts.toml.mirrorset-tmp", "x")), 0, "OK       containerd: "},
-		{"no folder for containerd", of(containerd, map[string]string{payload.HostPath: never[payload.HostPath], onhost.Path: never[onhost.Path]}), 1, "PROBLEM  containerd: NotInForce: this machine runs containerd, and /etc/containerd/certs.d is not there"},
+		{"no folder for containerd", of(containerd, map[string]string{payload.HostPath: never[payload.HostPath], onhost.Path: never[onhost.Path]}), 1, "PROBLEM  containerd: NotInForce: this machine runs containerd, and the folder /etc/containerd/certs.d does not exist"},
 		{"a redirector at another port", of(containerd, acceptedBy(t, certsd.Node{Redirector: "127.0.0.1:9289"}, "s.com/x", mirrors.NeverContactSource)), 0, "OK       containerd: "},
 		{"the same, and another rank", of(containerd, one(folders+"s.com/hosts.toml", strings.ReplaceAll(accepted(t, "s.com/x", mirrors.NeverContactSource)[folders+"s.com/hosts.toml"], "/0\"", "/1\"")), stateOf(accepted(t, "s.com/x", mirrors.NeverContactSource))), 1, differs},
 		{"no redirector, and none is needed", of(containerd, acceptedBy(t, certsd.Node{}, "s.com", mirrors.NeverContactSource)), 0, "OK       containerd: "},
-		{"a registry that is closed for want of a redirector", of(containerd, acceptedBy(t, certsd.Node{}, "s.com/x", mirrors.NeverContactSource)), 1, "PROBLEM  containerd: NotInForce: registry s.com: nothing can be pulled from it on this machine: /" + folders + "s.com/hosts.toml closes it until the agent's redirector runs"},
-		{"all registries, for want of a redirector", of(containerd, acceptedBy(t, certsd.Node{AllowDefaultHost: true}, "*.redhat.io", mirrors.NeverContactSource)), 1, "PROBLEM  containerd: NotInForce: registry _default: nothing can be pulled from it on this machine: "},
+		{"a registry that is closed for want of a redirector", of(containerd, acceptedBy(t, certsd.Node{}, "s.com/x", mirrors.NeverContactSource)), 1, "PROBLEM  containerd: NotInForce: registry s.com: this machine cannot pull from it: /" + folders + "s.com/hosts.toml closes the registry until the agent's redirector runs"},
+		{"all registries, for want of a redirector", of(containerd, acceptedBy(t, certsd.Node{AllowDefaultHost: true}, "*.redhat.io", mirrors.NeverContactSource)), 1, "PROBLEM  containerd: NotInForce: registry _default: this machine cannot pull from it: "},
 		{"a mirror with certificates of its own", of(containerd, acceptedBy(t, certsd.Node{Redirector: "127.0.0.1:289", Streamed: func(mirrors.Scope) bool { return true }}, "s.com", mirrors.NeverContactSource), one("etc/containers/certs.d/m.local:5000/ca.crt", "")), 0, "OK       containerd: "},
 		{"a mirror with a login, which is not to be seen", of(containerd, acceptedBy(t, certsd.Node{Redirector: "127.0.0.1:289", Streamed: func(mirrors.Scope) bool { return true }}, "s.com", mirrors.NeverContactSource)), 0, "OK       containerd: "},
 		{"a blocked wildcard by default", of(containerd, accepted(t, "*.redhat.io", mirrors.NeverContactSource), one(folders+"x/ca.crt", "")), 1, "PROBLEM  containerd: NotInForce: registry *.redhat.io: not in force for containerd on this machine: to block a wildcard makes every registry"},
@@ -137,7 +137,7 @@ func TestAllThatKeepsRulesFromCountingOnAMachineIsFound(t *testing.T) {
 		{"a blocked wildcard by a file that opens it", of(containerd, accepted(t, "*.redhat.io", mirrors.AllowContactingSource), stateOf(accepted(t, "*.redhat.io", mirrors.NeverContactSource))), 1, "PROBLEM  containerd: NotInForce: registry *.redhat.io: not in force"},
 		{"a source that is watched", of(containerd, acceptedBy(t, certsd.Node{Redirector: "127.0.0.1:289", Watched: []mirrors.Scope{"w.com/x"}}, "s.com", mirrors.AllowContactingSource)), 0, "OK       containerd: "},
 		{"one without the file by which it is seen", of(containerd, one(folders+"s.com/hosts.toml", accepted(t, "s.com", mirrors.AllowContactingSource)[folders+"s.com/hosts.toml"]),
-			stateOf(acceptedBy(t, certsd.Node{Redirector: "127.0.0.1:289", Watched: []mirrors.Scope{"w.com/x"}}, "s.com", mirrors.AllowContactingSource))), 1, "PROBLEM  containerd: NotInForce: registry w.com: /" + folders + "w.com/hosts.toml is not there"},
+			stateOf(acceptedBy(t, certsd.Node{Redirector: "127.0.0.1:289", Watched: []mirrors.Scope{"w.com/x"}}, "s.com", mirrors.AllowContactingSource))), 1, "PROBLEM  containerd: NotInForce: registry w.com: /" + folders + "w.com/hosts.toml does not exist"},
 		{"a local block of a mirror", of(crio, never, one(dropIns+"99-local.conf", "[[registry]]\nlocation = \"m.local:5000\"\nblocked = true\n")), 1, "PROBLEM  CRI-O: LocalBlock: /" + dropIns + "99-local.conf blocks \"m.local:5000\""},
 		{"a file of others with our name", of(crio, never, one("etc/containers/registries.rootful.conf.d/50-mirrorset.conf", "")), 1, "PROBLEM  CRI-O: ForeignFile: /etc/containers/registries.rootful.conf.d/50-mirrorset.conf"},
 		{"a capability that there is not", of(containerd, one(folders+"a.com/hosts.toml", "[host.\"https://m.com\"]\n  capabilities = [\"pull\", \"fetch\"]\n")), 1, "PROBLEM  containerd: HostsFileRefused: "},

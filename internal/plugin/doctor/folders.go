@@ -23,8 +23,8 @@ import (
 	"github.com/mirrorset/mirrorset/internal/route"
 )
 
-// toAgent is what to do about a file of ours that the agent is about to mend, or does not.
-const toAgent = "If it stays so for a minute, look at the agent: kubectl mirrors doctor NODE"
+// toAgent is what to do about a file of ours that the agent is about to repair, or does not.
+const toAgent = "If this lasts for more than a minute, check the agent: kubectl mirrors doctor NODE"
 
 // lookAtFolders judges the folder that containerd reads registries from: our files there, and those of somebody else.
 func (f *hostFiles) lookAtFolders(rules []mirrors.Rule, watched []mirrors.Scope) {
@@ -33,7 +33,7 @@ func (f *hostFiles) lookAtFolders(rules []mirrors.Rule, watched []mirrors.Scope)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		if len(rules) > 0 && slices.Contains(f.runs, nodecheck.Containerd) {
-			f.notInForce(nodecheck.Containerd, "NotInForce", "this machine runs containerd, and %s is not there; make that folder", f.certsDir)
+			f.notInForce(nodecheck.Containerd, "NotInForce", "this machine runs containerd, and the folder %s does not exist; create it", f.certsDir)
 		}
 		return
 	case err != nil:
@@ -56,12 +56,12 @@ func (f *hostFiles) lookAtFolders(rules []mirrors.Rule, watched []mirrors.Scope)
 		}
 		if err := folder.Refused(name); err != nil {
 			f.problem(nodecheck.Problem{Reason: "HostsFileRefused", Runtime: nodecheck.Containerd, Effect: nodecheck.Unread, Message: fmt.Sprintf("containerd cannot use %s: %v", "/"+folder.Path(name), err),
-				Remedy: "Mend that file or take it away; containerd reads it at the next pull."})
+				Remedy: "Fix or remove that file; containerd reads it again at the next pull."})
 		}
 		var foreign *ondisk.Foreign
 		if _, err := folder.Current(host); errors.As(err, &foreign) && !used[host] {
-			f.found.add(odd, string(nodecheck.Containerd)+": ForeignFolder", fmt.Sprintf("%s %s, so sets that name %s will not be in force for it for containerd on this machine", "/"+foreign.Path, foreign.What, registry(host)),
-				"Have sets say what it says, then take it away; or leave that registry to it.")
+			f.found.add(odd, string(nodecheck.Containerd)+": ForeignFolder", fmt.Sprintf("%s %s, so sets that name %s will have no effect on it for containerd on this machine", "/"+foreign.Path, foreign.What, registry(host)),
+				"Add its content to a set, then remove it; or do not name that registry in a set.")
 		}
 	}
 }
@@ -80,7 +80,7 @@ func (f *hostFiles) lookAtRegistries(folder *ondisk.Folder, rules []mirrors.Rule
 	}
 	f.lookAtLeftovers(folder, w.tree)
 	for _, h := range folder.Hidden(route.NewRouter(rules)) {
-		f.notInForce(nodecheck.Containerd, "ForeignFolder", "registry %s: %s is not ours and hides source %s, which is not in force for it for containerd on this machine; take it away, or name the registry in a set", h.Host, "/"+h.Path, h.Wildcard)
+		f.notInForce(nodecheck.Containerd, "ForeignFolder", "registry %s: %s was not written by Mirrorset and hides source %s, so that source has no effect on this registry for containerd on this machine; remove it, or name the registry in a set", h.Host, "/"+h.Path, h.Wildcard)
 		used[h.Host] = true
 	}
 	return used
@@ -94,17 +94,17 @@ func (f *hostFiles) lookAtRegistry(folder *ondisk.Folder, file certsd.File, w wa
 	content, err := folder.Current(file.Host)
 	switch {
 	case errors.As(err, &foreign):
-		f.notInForce(nodecheck.Containerd, "ForeignFolder", "registry %s: %s %s, so the rules are not in force for containerd on this machine; take it away, or leave the registry to it", file.Host, "/"+foreign.Path, foreign.What)
+		f.notInForce(nodecheck.Containerd, "ForeignFolder", "registry %s: %s %s, so the rules are not in force for containerd on this machine; remove it, or remove the registry from the sets", file.Host, "/"+foreign.Path, foreign.What)
 	case err != nil:
 		f.notInForce(nodecheck.Containerd, "NotInForce", "registry %s: %v", file.Host, err)
 	case content == nil:
-		problem.Message = fmt.Sprintf("registry %s: %s is not there, though the agent of this machine accepted rules for it", file.Host, name)
+		problem.Message = fmt.Sprintf("registry %s: %s does not exist, although the agent of this machine accepted rules for the registry", file.Host, name)
 		f.problem(problem)
 	case isClosed(w.unserved, file.Host, content):
-		problem.Message = fmt.Sprintf("registry %s: nothing can be pulled from it on this machine: %s closes it until the agent's redirector runs, so that no blocked source is contacted", file.Host, name)
+		problem.Message = fmt.Sprintf("registry %s: this machine cannot pull from it: %s closes the registry until the agent's redirector runs, so that nodes contact no blocked source", file.Host, name)
 		f.problem(problem)
 	case !says(w.unserved, file.Host, content) && !says(w.streamed, file.Host, content) && !sameSay(file.Host, file.Content, content):
-		problem.Message = fmt.Sprintf("registry %s: %s is ours, and does not say what the agent of this machine accepted", file.Host, name)
+		problem.Message = fmt.Sprintf("registry %s: Mirrorset wrote %s, but its content differs from the rules that the agent of this machine accepted", file.Host, name)
 		f.problem(problem)
 	}
 }
@@ -114,7 +114,7 @@ func (f *hostFiles) lookAtRegistry(folder *ondisk.Folder, file certsd.File, w wa
 func (f *hostFiles) lookAtLeftovers(folder *ondisk.Folder, tree certsd.Tree) {
 	ours, err := folder.Ours()
 	if err != nil {
-		f.notInForce(nodecheck.Containerd, "NotInForce", "%s cannot be read whole: %v", f.certsDir, err)
+		f.notInForce(nodecheck.Containerd, "NotInForce", "%s cannot be read completely: %v", f.certsDir, err)
 	}
 	for _, name := range ours {
 		content, err := folder.Read(name)
@@ -126,7 +126,7 @@ func (f *hostFiles) lookAtLeftovers(folder *ondisk.Folder, tree certsd.Tree) {
 			continue
 		}
 		f.problem(nodecheck.Problem{Reason: "NotInForce", Runtime: nodecheck.Containerd, Effect: nodecheck.Unread, Remedy: toAgent,
-			Message: fmt.Sprintf("registry %s: %s is ours, and the rules that the agent of this machine accepted make no such file, so containerd follows what was in force before", certsd.HostOf(name), "/"+folder.Path(name))})
+			Message: fmt.Sprintf("registry %s: Mirrorset wrote %s, but the rules that the agent of this machine accepted do not need this file, so containerd still follows earlier rules", certsd.HostOf(name), "/"+folder.Path(name))})
 	}
 }
 
@@ -161,14 +161,14 @@ func (f *hostFiles) wanted(folder *ondisk.Folder, rules []mirrors.Rule, watched 
 	return w
 }
 
-// isClosed reports whether a file of ours is the one that closes its registry for want of a redirector.
+// isClosed reports whether a file of ours is the one that closes its registry because there is no redirector.
 func isClosed(unserved certsd.Tree, host string, content []byte) bool {
 	return slices.ContainsFunc(unserved.Pending, func(p certsd.Pending) bool {
 		return p.Instead != nil && p.Instead.Host == host && bytes.Equal(p.Instead.Content, content)
 	})
 }
 
-// says tells whether a file of ours has the endpoints that a tree has for its registry.
+// says reports whether a file of ours has the endpoints that a tree has for its registry.
 func says(tree certsd.Tree, host string, content []byte) bool {
 	return slices.ContainsFunc(tree.Files, func(file certsd.File) bool { return file.Host == host && sameSay(host, file.Content, content) })
 }

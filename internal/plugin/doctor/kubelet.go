@@ -16,7 +16,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/nodecheck/hostview"
 )
 
-// What CRI-O's credential provider is called by the kubelet, and the file without which it does nothing.
+// The name that the kubelet calls CRI-O's credential provider by, and the file without which it does nothing.
 const (
 	crioProvider = "crio-credential-provider"
 	mainFile     = "etc/containers/registries.conf"
@@ -39,7 +39,7 @@ func providerIdle(files fs.FS) (p nodecheck.Problem, found bool) {
 	}
 	return nodecheck.Problem{
 		Reason: "CRIOCredentialProviderIdle", Runtime: nodecheck.CRIO, Effect: nodecheck.Mild,
-		Message: "the kubelet asks " + crioProvider + ", and that does nothing while there is no /" + mainFile + ", whatever the files in /" + nodecheck.DropInsDir + " say",
+		Message: "the kubelet calls " + crioProvider + ", which does nothing while there is no /" + mainFile + ", whatever the files in /" + nodecheck.DropInsDir + " contain",
 		Remedy:  "Run: " + create,
 	}, true
 }

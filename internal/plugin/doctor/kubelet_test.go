@@ -41,8 +41,8 @@ func TestTheTrapOfCRIOsCredentialProviderIsFound(t *testing.T) {
 			r := run(t, "", "doctor", "--local", "--host-root", host(t, "crio", files))
 			want := ""
 			if tt.remedy != "" {
-				want = "WARNING  CRI-O: CRIOCredentialProviderIdle: the kubelet asks crio-credential-provider, and that does nothing while there is no /etc/containers/registries.conf, " +
-					"whatever the files in /etc/containers/registries.conf.d say\n    Run: " + tt.remedy + "\n"
+				want = "WARNING  CRI-O: CRIOCredentialProviderIdle: the kubelet calls crio-credential-provider, which does nothing while there is no /etc/containers/registries.conf, " +
+					"whatever the files in /etc/containers/registries.conf.d contain\n    Run: " + tt.remedy + "\n"
 			}
 			if !strings.HasPrefix(r.Stdout, want) || strings.Contains(r.Stdout, "Provider") != (want != "") || r.Code != 0 {
 				t.Errorf("exit code %d:\n%s\nwant %s", r.Code, r.Stdout, want)

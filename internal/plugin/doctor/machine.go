@@ -28,10 +28,10 @@ type machine struct {
 }
 
 func (m *machine) addFlags(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&m.root, "host-root", "/", "with --local, where the machine's files are")
-	cmd.Flags().StringVar(&m.containerdConfig, "containerd-config", "/"+nodecheck.DefaultContainerdConfig, "with --local, containerd's configuration file, as the manager is told")
-	cmd.Flags().StringVar(&m.certsDir, "containerd-certs-dir", nodecheck.DefaultCertsDir, "with --local, the folder that config_path is to name, as the manager is told")
-	cmd.Flags().StringVar(&m.runtimeVersion, "runtime-version", "", "with --local, what kubectl get nodes -o wide says of the runtime, as in containerd://2.1.4; else what runs is looked for")
+	cmd.Flags().StringVar(&m.root, "host-root", "/", "with --local, the folder that holds the machine's root file system")
+	cmd.Flags().StringVar(&m.containerdConfig, "containerd-config", "/"+nodecheck.DefaultContainerdConfig, "with --local, path of containerd's configuration file; give the manager's value")
+	cmd.Flags().StringVar(&m.certsDir, "containerd-certs-dir", nodecheck.DefaultCertsDir, "with --local, the folder that containerd's config_path should name; give the manager's value")
+	cmd.Flags().StringVar(&m.runtimeVersion, "runtime-version", "", "with --local, the node's runtime as kubectl get nodes -o wide prints it, such as containerd://2.1.4; by default doctor looks for runtimes itself")
 	command.CompleteWith(cmd, "runtime-version")
 	command.CompleteFolders(cmd, "host-root")
 	command.CompleteFolders(cmd, "containerd-certs-dir")
@@ -49,7 +49,7 @@ func (m *machine) check() error {
 	case err != nil:
 		return fmt.Errorf("--host-root %q: %w", m.root, errors.Unwrap(err))
 	case !info.IsDir():
-		return fmt.Errorf("--host-root %q: not a folder", m.root)
+		return fmt.Errorf("--host-root %q is not a folder", m.root)
 	}
 	return nil
 }
@@ -80,11 +80,11 @@ func (m *machine) diagnose() (found diagnoses) {
 	l.look()
 	for _, runtime := range report.Runtimes {
 		if !l.ill[runtime] {
-			found.add(fine, string(runtime), "it reads what Mirrorset writes"+since(started, runtime), "")
+			found.add(fine, string(runtime), "it reads the files that Mirrorset writes"+since(started, runtime), "")
 		}
 	}
 	if len(report.Runtimes) == 0 && len(found) == 0 {
-		found.add(wrong, "machine", "there is neither containerd nor CRI-O to be seen below "+m.root, "If a runtime is here, name its configuration with --containerd-config, or look as root.")
+		found.add(wrong, "machine", "doctor found neither containerd nor CRI-O below "+m.root, "If a runtime runs here, name its configuration with --containerd-config, or run this command as root.")
 	}
 	return found
 }
@@ -92,9 +92,9 @@ func (m *machine) diagnose() (found diagnoses) {
 func since(started map[string]time.Time, runtime nodecheck.Runtime) string {
 	at, ok := started[map[nodecheck.Runtime]string{nodecheck.Containerd: "containerd", nodecheck.CRIO: "crio"}[runtime]]
 	if !ok {
-		return "; its process cannot be seen"
+		return "; its process was not found"
 	}
-	return "; it runs since " + at.UTC().Format(time.RFC3339)
+	return "; it has run since " + at.UTC().Format(time.RFC3339)
 }
 
 // ticks is how the kernel counts time in /proc: in hundredths of a second, on all that Go runs on.

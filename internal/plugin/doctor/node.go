@@ -34,7 +34,7 @@ func (p *patient) lookAtNodes(ctx context.Context, only []string) error {
 		d := p.diagnose(&f.Nodes[i], nodes)
 		p.lookAtTrial(&f.Nodes[i], nodes)
 		if d.Health == fine && len(only) > 0 && p.published == nil {
-			d.Health, d.Message = odd, fmt.Sprintf("revision %d is in force; whether that is what is published cannot be told", f.Nodes[i].Revision)
+			d.Health, d.Message = odd, fmt.Sprintf("revision %d is in force; the published revision could not be read, so it may be a different one", f.Nodes[i].Revision)
 		}
 		if d.Health == fine && len(only) == 0 {
 			healthy++
@@ -44,11 +44,11 @@ func (p *patient) lookAtNodes(ctx context.Context, only []string) error {
 	}
 	switch {
 	case len(nodes) == 0:
-		p.found.add(wrong, "nodes", "there is no node with an agent", "Agents run on Linux nodes that --agent-node-selector and --agent-tolerations of the manager allow; see kubectl -n "+p.Namespace+" get daemonset/"+cluster.AgentDaemonSet)
+		p.found.add(wrong, "nodes", "no node has an agent", "Agents run on Linux nodes that the manager's --agent-node-selector and --agent-tolerations allow; check with kubectl -n "+p.Namespace+" get daemonset/"+cluster.AgentDaemonSet)
 	case healthy > 0 && p.published == nil:
-		p.found.add(odd, "nodes", fmt.Sprintf("%s something in force; whether that is what is published cannot be told", output.Plural(healthy, "node has", "nodes have")), "")
+		p.found.add(odd, "nodes", fmt.Sprintf("%s rules in force; the published revision could not be read, so they may be from a different one", output.Plural(healthy, "node has", "nodes have")), "")
 	case healthy > 0 && f.Canaries != nil:
-		p.found.add(fine, "nodes", fmt.Sprintf("%s in force: revision %d, or as canaries %d", output.Plural(healthy, "node has what it is to have", "nodes have what they are to have"), p.published.Revision, f.Canaries.Revision), "")
+		p.found.add(fine, "nodes", fmt.Sprintf("%s in force: revision %d, or revision %d on canaries", output.Plural(healthy, "node has its rules", "nodes have their rules"), p.published.Revision, f.Canaries.Revision), "")
 	case healthy > 0:
 		p.found.add(fine, "nodes", fmt.Sprintf("%s revision %d in force", output.Plural(healthy, "node has", "nodes have"), p.published.Revision), "")
 	}
@@ -58,7 +58,7 @@ func (p *patient) lookAtNodes(ctx context.Context, only []string) error {
 	return nil
 }
 
-// diagnose tells what is to be done about a node.
+// diagnose reports what to do about a node.
 func (p *patient) diagnose(n *cluster.Node, nodes []mirrorsetv1alpha1.MirrorNode) diagnosis {
 	at := slices.IndexFunc(nodes, func(m mirrorsetv1alpha1.MirrorNode) bool { return m.Name == n.Name })
 	d := diagnosis{Health: wrong, Subject: "node/" + n.Name, Message: n.Message}
@@ -67,13 +67,13 @@ func (p *patient) diagnose(n *cluster.Node, nodes []mirrorsetv1alpha1.MirrorNode
 	switch n.Standing {
 	case standing.Failing:
 	case standing.Silent:
-		d.Remedy = "Look at its agent:\n" + agent
+		d.Remedy = "Check its agent:\n" + agent
 	case standing.Behind, standing.Ahead:
 		d.Health = odd
 		if d.Message == "" {
-			d.Message = fmt.Sprintf("it has revision %d in force, and is about to follow to %d", n.Revision, p.published.RevisionFor(n.Name))
+			d.Message = fmt.Sprintf("it has revision %d in force, and has not yet followed to revision %d", n.Revision, p.published.RevisionFor(n.Name))
 		}
-		d.Remedy = "If it stays so for a minute, look at its agent:\n" + agent
+		d.Remedy = "If this lasts for more than a minute, check its agent:\n" + agent
 	default:
 		switch {
 		case runtime.Status != metav1.ConditionTrue && runtime.Message != "":
@@ -94,9 +94,9 @@ func (p *patient) lookAtTrial(n *cluster.Node, nodes []mirrorsetv1alpha1.MirrorN
 	if unpullable == "" {
 		return
 	}
-	remedy := "Mend the sets or the mirrors; kubectl mirrors check IMAGE asks the mirrors of an image."
+	remedy := "Fix the sets or the mirrors; to check the mirrors of an image: kubectl mirrors check IMAGE."
 	if p.published != nil {
-		remedy += "\nTo have all nodes go back meanwhile: " + p.published.RolloutCommand("undo")
+		remedy += "\nTo move all nodes back to the previous revision meanwhile: " + p.published.RolloutCommand("undo")
 	}
 	p.found.add(wrong, "node/"+n.Name, unpullable, remedy)
 }

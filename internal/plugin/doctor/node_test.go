@@ -42,14 +42,14 @@ func inForceAt(name string, p payload.Payload, changes ...func(*mirrorsetv1alpha
 func TestANodeIsNotFineWhereNothingTellsWhatIsPublished(t *testing.T) {
 	damaged := plugintest.ConfigMapOf(t, rulesAt(plugintest.CurrentRevision))
 	damaged["data"] = map[string]string{payload.Key: "other"}
-	const untold = "WARNING  node/node-2: revision 1795573438818 is in force; whether that is what is published cannot be told\n"
+	const untold = "WARNING  node/node-2: revision 1795573438818 is in force; the published revision could not be read, so it may be a different one\n"
 	for _, tt := range []struct {
 		name, path string
 		object     any // nil for none
 		problem    string
 		warning    string
 	}{
-		{"no ConfigMap", plugintest.ConfigMapPath, nil, "PROBLEM  configmap/containers-registries.conf: it is not in namespace", untold},
+		{"no ConfigMap", plugintest.ConfigMapPath, nil, "PROBLEM  configmap/containers-registries.conf: it does not exist in namespace", untold},
 		{"a damaged ConfigMap", plugintest.ConfigMapPath, damaged, "PROBLEM  configmap/containers-registries.conf: ConfigMap ", untold},
 		{"a ConfigMap that may not be read", plugintest.ConfigMapPath, http.HandlerFunc(plugintest.Refuse), "PROBLEM  access: ", untold},
 		{"nodes that may not be read", plugintest.NodesPath, http.HandlerFunc(plugintest.Refuse), "PROBLEM  access: ", ""},
@@ -64,7 +64,7 @@ func TestANodeIsNotFineWhereNothingTellsWhatIsPublished(t *testing.T) {
 				t.Errorf("exit code %d, stdout:\n%s", r.Code, r.Stdout)
 			}
 			all := run(t, "", "doctor", "--server", plugintest.Serve(t, objects))
-			if folded := "WARNING  nodes: 2 nodes have something in force; whether that is what is published cannot be told\n"; tt.warning != "" && !strings.Contains(all.Stdout, folded) {
+			if folded := "WARNING  nodes: 2 nodes have rules in force; the published revision could not be read, so they may be from a different one\n"; tt.warning != "" && !strings.Contains(all.Stdout, folded) {
 				t.Errorf("of the cluster:\n%s", all.Stdout)
 			}
 		})
@@ -73,13 +73,13 @@ func TestANodeIsNotFineWhereNothingTellsWhatIsPublished(t *testing.T) {
 
 func TestANodeIsNotFineWhereMirrorsetIsNotInstalled(t *testing.T) {
 	r := run(t, "", "doctor", "node-2", "--server", plugintest.Serve(t, nil))
-	if r.Code != 1 || !strings.Contains(r.Stdout, "PROBLEM  crd/mirrornodes.mirrorset.io: the cluster does not serve it") || strings.Contains(r.Stderr, "Nothing is wrong") {
+	if r.Code != 1 || !strings.Contains(r.Stdout, "PROBLEM  crd/mirrornodes.mirrorset.io: the API server does not serve it") || strings.Contains(r.Stderr, "Nothing is wrong") {
 		t.Errorf("exit code %d, stdout:\n%s%s", r.Code, r.Stdout, r.Stderr)
 	}
 	objects := healthy(t)
 	delete(objects, plugintest.NodesPath) // though discovery says that it is served
 	r = run(t, "", "doctor", "node-2", "--server", plugintest.Serve(t, objects))
-	if r.Code != 2 || !strings.HasPrefix(r.Stderr, "error: the cluster does not serve mirrornodes.mirrorset.io") {
+	if r.Code != 2 || !strings.HasPrefix(r.Stderr, "error: the API server does not serve mirrornodes.mirrorset.io") {
 		t.Errorf("exit code %d, stdout:\n%s%s", r.Code, r.Stdout, r.Stderr)
 	}
 }
@@ -104,7 +104,7 @@ func TestFlagsThatWouldCountForNothingAreErrors(t *testing.T) {
 		{"--host-root is for --local only", 2, []string{"doctor", "--host-root=/host"}},
 		{"--runtime-version is for --local only", 2, []string{"doctor", "node-1", "--runtime-version=containerd://2.1.4"}},
 		{`--host-root "": no such file or directory`, 2, []string{"doctor", "--local", "--host-root="}},
-		{`--host-root "` + file + `": not a folder`, 2, []string{"doctor", "--local", "--host-root", file}},
+		{`--host-root "` + file + `" is not a folder`, 2, []string{"doctor", "--local", "--host-root", file}},
 	} {
 		run(t, "", tt.args...).Want(t, tt.code, "", "error: "+tt.want+"\n")
 	}

@@ -55,7 +55,7 @@ func (p *patient) forgetFine(context.Context) error {
 func (p *patient) unlessRefused(err error) error {
 	switch {
 	case apierrors.IsForbidden(err), apierrors.IsUnauthorized(err):
-		p.found.add(wrong, "access", err.Error(), "Ask as somebody who may read this: see --context and --as.")
+		p.found.add(wrong, "access", err.Error(), "Use an account with the right to read this: see --context and --as.")
 	case apierrors.IsNotFound(err) && p.found.count(wrong) > 0: // the APIs were looked at, and are what is not there
 	default:
 		return err
@@ -69,24 +69,24 @@ func (p *patient) lookAtManager(ctx context.Context) error {
 	d, err := p.Deployments(p.Namespace).Get(ctx, cluster.ManagerDeployment, metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
-		p.found.add(wrong, subject, "it is not in namespace "+p.Namespace, "Name the namespace that Mirrorset is installed in with --namespace, or install it.")
+		p.found.add(wrong, subject, "it does not exist in namespace "+p.Namespace, "Name the namespace that Mirrorset is installed in with --namespace, or install Mirrorset.")
 	case err != nil:
 		return err
 	case d.Status.AvailableReplicas == 0:
-		p.found.add(wrong, subject, "no manager is available, so changes of the sets may not be published", fmt.Sprintf("kubectl -n %s describe deployment/%s\nkubectl -n %[1]s logs deployment/%s", p.Namespace, cluster.ManagerDeployment, cluster.ManagerDeployment))
+		p.found.add(wrong, subject, "no manager is available, so changes to the sets may not be published", fmt.Sprintf("kubectl -n %s describe deployment/%s\nkubectl -n %[1]s logs deployment/%s", p.Namespace, cluster.ManagerDeployment, cluster.ManagerDeployment))
 	default:
 		p.found.add(fine, subject, output.Plural(int(d.Status.AvailableReplicas), "manager is available", "managers are available"), "")
 	}
 	return nil
 }
 
-// lookAtAgents wants a ready agent on each node that is to have one.
+// lookAtAgents wants a ready agent on each node that should have one.
 func (p *patient) lookAtAgents(ctx context.Context) error {
 	subject := "daemonset/" + cluster.AgentDaemonSet
 	d, err := p.DaemonSets(p.Namespace).Get(ctx, cluster.AgentDaemonSet, metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
-		p.found.add(wrong, subject, "it is not in namespace "+p.Namespace, "The manager makes it; look at why it does not:\nkubectl -n "+p.Namespace+" logs deployment/"+cluster.ManagerDeployment)
+		p.found.add(wrong, subject, "it does not exist in namespace "+p.Namespace, "The manager creates it; its log shows why it has not:\nkubectl -n "+p.Namespace+" logs deployment/"+cluster.ManagerDeployment)
 		return nil
 	case err != nil:
 		return err
@@ -134,11 +134,11 @@ func notReady(pods []corev1.Pod) (nodes []string) {
 // lookAtConfigMap wants what agents can take.
 func (p *patient) lookAtConfigMap(ctx context.Context) error {
 	subject := "configmap/" + payload.ConfigMapName
-	restore := "The manager mends it at once if it runs; look at why it does not:\nkubectl -n " + p.Namespace + " logs deployment/" + cluster.ManagerDeployment
+	restore := "A running manager repairs it immediately; its log shows why it has not:\nkubectl -n " + p.Namespace + " logs deployment/" + cluster.ManagerDeployment
 	cm, err := p.ConfigMap(ctx)
 	switch {
 	case apierrors.IsNotFound(err):
-		p.found.add(wrong, subject, "it is not in namespace "+p.Namespace+", so nothing is published", restore)
+		p.found.add(wrong, subject, "it does not exist in namespace "+p.Namespace+", so nothing is published", restore)
 		return nil
 	case err != nil:
 		return err
@@ -146,10 +146,10 @@ func (p *patient) lookAtConfigMap(ctx context.Context) error {
 	got, err := cluster.ReadPublication(cm)
 	switch {
 	case errors.Is(err, payload.ErrNewer):
-		p.found.add(wrong, subject, err.Error()+", so nothing can be said of it", "Upgrade kubectl mirrors to the version of the manager.")
+		p.found.add(wrong, subject, err.Error()+", so this plugin cannot read it", "Upgrade kubectl mirrors to the version of the manager.")
 		return nil
 	case err != nil:
-		p.found.add(wrong, subject, err.Error()+"; agents keep what they have", restore)
+		p.found.add(wrong, subject, err.Error()+"; agents keep the rules that they have", restore)
 		return nil
 	}
 	p.published = &got
@@ -158,9 +158,9 @@ func (p *patient) lookAtConfigMap(ctx context.Context) error {
 	case err != nil:
 		p.found.add(wrong, subject, fmt.Sprintf("revision %d cannot be read: %v", got.Revision, err), restore)
 	case got.Provisional:
-		p.found.add(odd, subject, fmt.Sprintf("revision %d has no rules and may prove a mistake, so nodes keep the rules that they have", got.Revision), "If there are to be no sets, wait: it is confirmed when the sets have stayed away. Else bring them back.")
+		p.found.add(odd, subject, fmt.Sprintf("revision %d has no rules, which may be a mistake, so nodes keep the rules that they have", got.Revision), "If you deleted the sets on purpose, wait: the manager confirms the revision if the sets stay deleted. If not, apply the sets again.")
 	default:
-		p.found.add(fine, subject, fmt.Sprintf("revision %d is whole, with %s", got.Revision, output.Plural(len(rules), "source", "sources")), "")
+		p.found.add(fine, subject, fmt.Sprintf("revision %d is complete, with %s", got.Revision, output.Plural(len(rules), "source", "sources")), "")
 	}
 	return nil
 }

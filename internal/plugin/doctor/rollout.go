@@ -28,25 +28,25 @@ func (p *patient) lookAtRollout(sets []kinds.Set) {
 	case hold.Reason == configv1.ReasonCanaryProgressing:
 		p.found.add(odd, "sets", "not yet in force on all nodes: "+hold.Why, "To follow it: "+p.published.RolloutCommand("status"))
 	default:
-		p.found.add(odd, "sets", hold.Why, "If it stays so for a minute, look at the manager:\nkubectl -n "+p.Namespace+" logs deployment/"+cluster.ManagerDeployment)
+		p.found.add(odd, "sets", hold.Why, "If this lasts for more than a minute, check the manager:\nkubectl -n "+p.Namespace+" logs deployment/"+cluster.ManagerDeployment)
 	}
 }
 
-// lookAtCanaries wants canaries to be some of the nodes, because a change reaches all nodes at once where all are canaries.
+// lookAtCanaries wants canaries to be some of the nodes, because a change reaches all nodes immediately where all are canaries.
 func (p *patient) lookAtCanaries(f *cluster.Fleet) {
 	if f.Canaries == nil || f.Total == 0 || slices.ContainsFunc(f.Nodes, func(n cluster.Node) bool { return !n.Canary }) {
 		return
 	}
-	p.found.add(odd, "rollout", "all nodes are canaries, so that each change reaches all of them at once", "Have --canary-selector of the manager take fewer nodes.")
+	p.found.add(odd, "rollout", "all nodes are canaries, so each change reaches all of them immediately", "Change the manager's --canary-selector so that it matches fewer nodes.")
 }
 
 // lookAtOrders is for what keeps nothing back at present.
 func (p *patient) lookAtOrders() {
-	resume := "If that is no longer wanted: " + p.published.RolloutCommand("resume")
+	resume := "To let changes through again: " + p.published.RolloutCommand("resume")
 	if undone := p.published.Undone; undone != nil {
-		p.found.add(odd, "rollout", cluster.SayUndo(undone)+"; the next change of a set has to wait", resume)
+		p.found.add(odd, "rollout", cluster.SayUndo(undone)+"; the next change of a set must wait", resume)
 	}
 	if paused := p.published.Paused; paused != nil {
-		p.found.add(odd, "rollout", cluster.SayPause(paused)+"; the next change of a set has to wait", resume)
+		p.found.add(odd, "rollout", cluster.SayPause(paused)+"; the next change of a set must wait", resume)
 	}
 }

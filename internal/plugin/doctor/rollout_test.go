@@ -30,14 +30,14 @@ func TestARolloutThatStandsIsTold(t *testing.T) {
 		code    int
 		want    string
 	}{
-		{"paused, and nothing waits", false, payload.Rollout{Paused: &order}, 0, "WARNING  rollout: paused" + said + "; the next change of a set has to wait\n    If that is no longer wanted: kubectl mirrors rollout resume\n"},
-		{"paused", true, payload.Rollout{Paused: &order}, 1, "PROBLEM  sets: not in force as they are now: paused" + said + "\n    To go on: kubectl mirrors rollout resume\n"},
+		{"paused, and nothing waits", false, payload.Rollout{Paused: &order}, 0, "WARNING  rollout: paused" + said + "; the next change of a set must wait\n    To let changes through again: kubectl mirrors rollout resume\n"},
+		{"paused", true, payload.Rollout{Paused: &order}, 1, "PROBLEM  sets: not in force as they are now: paused" + said + "\n    To continue: kubectl mirrors rollout resume\n"},
 		{"undone", true, payload.Rollout{Undone: &payload.Undo{Order: order, Revision: 7, Digest: rulesAt(1).Digest}, Paused: &order}, 1,
-			"PROBLEM  sets: not in force as they are now: rolled back to revision 7" + said + "\n    Mend the sets, then: kubectl mirrors rollout resume\n"},
-		{"halted", true, payload.Rollout{Halted: &halt}, 1, "PROBLEM  sets: not in force as they are now: canary node-1 failed with revision 1795573438817, so no other node gets it (quay.io cannot be reached)\n" +
-			"    Mend the sets, or have the same tried again: kubectl mirrors rollout resume\n"},
+			"PROBLEM  sets: not in force as they are now: rolled back to revision 7" + said + "\n    Fix the sets, then: kubectl mirrors rollout resume\n"},
+		{"halted", true, payload.Rollout{Halted: &halt}, 1, "PROBLEM  sets: not in force as they are now: canary node-1 failed with revision 1795573438817, so the other nodes do not get it (quay.io cannot be reached)\n" +
+			"    Fix the sets; or, to try the same change again: kubectl mirrors rollout resume\n"},
 		{"it halted once", false, payload.Rollout{Halted: &halt}, 0, ""},
-		{"nobody's order", true, payload.Rollout{}, 0, "WARNING  sets: the manager has yet to publish the latest change or deletion of a set\n"},
+		{"nobody's order", true, payload.Rollout{}, 0, "WARNING  sets: the manager has not yet published the latest change or deletion of a set\n"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			objects := healthy(t)
@@ -57,15 +57,15 @@ func TestARolloutThatStandsIsTold(t *testing.T) {
 
 // A canary follows to another revision than the rest.
 func TestACanaryIsToldOfWhatItTries(t *testing.T) {
-	const warning = "WARNING  rollout: all nodes are canaries, so that each change reaches all of them at once\n    Have --canary-selector of the manager take fewer nodes.\n"
+	const warning = "WARNING  rollout: all nodes are canaries, so each change reaches all of them immediately\n    Change the manager's --canary-selector so that it matches fewer nodes.\n"
 	objects := healthy(t)
 	p := rulesAt(plugintest.CurrentRevision)
 	canary := &payload.Canary{Payload: rulesAt(plugintest.CurrentRevision + 1), Nodes: []string{"node-1"}}
 	objects[plugintest.ConfigMapPath] = http.HandlerFunc(plugintest.NewSteered(t, p, canary, payload.Rollout{}).Serve)
 	r := run(t, "", "doctor", "--server", plugintest.Serve(t, objects))
 	for _, want := range []string{
-		"WARNING  node/node-1: it has revision 1795573438818 in force, and is about to follow to 1795573438819\n",
-		"OK       nodes: 1 node has what it is to have in force: revision 1795573438818, or as canaries 1795573438819\n",
+		"WARNING  node/node-1: it has revision 1795573438818 in force, and has not yet followed to revision 1795573438819\n",
+		"OK       nodes: 1 node has its rules in force: revision 1795573438818, or revision 1795573438819 on canaries\n",
 		"WARNING  sets: ",
 	} {
 		if r.Code != 0 || !strings.Contains(r.Stdout, want) {
@@ -88,7 +88,7 @@ func TestImagesThatANodeCouldNotPullAgainAreAProblem(t *testing.T) {
 	objects[plugintest.NodesPath] = plugintest.NodeList(node)
 	r := run(t, "", "doctor", "--server", plugintest.Serve(t, objects))
 	const want = "PROBLEM  node/node-1: 1 image cannot be pulled again:\n    quay.io/a: 404\n" +
-		"    Mend the sets or the mirrors; kubectl mirrors check IMAGE asks the mirrors of an image.\n    To have all nodes go back meanwhile: kubectl mirrors rollout undo\n"
+		"    Fix the sets or the mirrors; to check the mirrors of an image: kubectl mirrors check IMAGE.\n    To move all nodes back to the previous revision meanwhile: kubectl mirrors rollout undo\n"
 	if r.Code != 1 || !strings.HasPrefix(r.Stdout, want) {
 		t.Errorf("exit code %d:\n%s\nwant\n%s", r.Code, r.Stdout, want)
 	}

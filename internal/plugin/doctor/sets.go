@@ -34,7 +34,7 @@ func (p *patient) lookAtAPIs(ctx context.Context) error {
 		switch {
 		case served[resource]:
 		case served[kinds.Digest.GroupVersionResource()]:
-			p.found.add(odd, "crd/"+kind.CRDName(), cluster.Lack(kind), "To use "+kind.Name+"s, upgrade Mirrorset. If its version has them, look at the conditions of the CRD:\n"+getCRD(resource))
+			p.found.add(odd, "crd/"+kind.CRDName(), cluster.Lack(kind), "To use "+kind.Name+"s, upgrade Mirrorset. If its version supports them, check the conditions of the CRD:\n"+getCRD(resource))
 		default:
 			p.missAPI(resource)
 		}
@@ -64,8 +64,8 @@ func (p *patient) lookAtAPI(ctx context.Context, resource schema.GroupVersionRes
 }
 
 func (p *patient) missAPI(resource schema.GroupVersionResource) {
-	p.found.add(wrong, "crd/"+resource.GroupResource().String(), "the cluster does not serve it in version "+resource.Version,
-		"Install Mirrorset again. If the CRD is there, look at its conditions:\n"+getCRD(resource))
+	p.found.add(wrong, "crd/"+resource.GroupResource().String(), "the API server does not serve it in version "+resource.Version,
+		"Install Mirrorset again. If the CRD exists, check its conditions:\n"+getCRD(resource))
 }
 
 func getCRD(resource schema.GroupVersionResource) string {
@@ -101,10 +101,10 @@ func (p *patient) lookAtSets(ctx context.Context) error {
 		if path := f.Path(); path != "" {
 			message = fmt.Sprintf("%s: %s: %s", f.Reason, path, f.Message)
 		}
-		p.found.add(h, f.Entries[0].Arg(), message, "kubectl mirrors explain-finding "+string(f.Reason)+" says what it means. To change it: "+edit(mirrors.Objects(f.Entries)))
+		p.found.add(h, f.Entries[0].Arg(), message, "To see what it means: kubectl mirrors explain-finding "+string(f.Reason)+". To change the sets: "+edit(mirrors.Objects(f.Entries)))
 	}
 	if len(p.found) == before {
-		p.found.add(fine, "sets", output.Plural(len(sets), "set says", "sets say")+" what can be done", "")
+		p.found.add(fine, "sets", output.Plural(len(sets), "set has no problem", "sets have no problems"), "")
 	}
 	return nil
 }

@@ -29,16 +29,16 @@ func TestAnOlderManagerIsWorthAWarning(t *testing.T) {
 	objects := healthy(t)
 	objects["/apis/config.openshift.io/v1"] = apisOf("config.openshift.io/v1", "imagedigestmirrorsets")
 	delete(objects, plugintest.TagSetsPath)
-	const warning = `WARNING  crd/imagetagmirrorsets.config.openshift.io: the cluster does not serve imagetagmirrorsets.config.openshift.io, as with a manager older than this plugin: it has no ImageTagMirrorSets, and none can be applied
-    To use ImageTagMirrorSets, upgrade Mirrorset. If its version has them, look at the conditions of the CRD:
+	const warning = `WARNING  crd/imagetagmirrorsets.config.openshift.io: the API server does not serve imagetagmirrorsets.config.openshift.io, because the manager is older than this plugin: the cluster has no ImageTagMirrorSets, and you cannot apply any
+    To use ImageTagMirrorSets, upgrade Mirrorset. If its version supports them, check the conditions of the CRD:
     kubectl get crd imagetagmirrorsets.config.openshift.io -o yaml
 `
 	url := plugintest.Serve(t, objects)
 	run(t, "", "doctor", "--server", url).Want(t, 0, warning+`OK       deployment/mirrorset-manager: 1 manager is available
 OK       daemonset/mirrorset-agent: 2 agents are ready
-OK       configmap/containers-registries.conf: revision 1795573438818 is whole, with 0 sources
+OK       configmap/containers-registries.conf: revision 1795573438818 is complete, with 0 sources
 OK       nodes: 2 nodes have revision 1795573438818 in force
-OK       sets: 1 set says what can be done
+OK       sets: 1 set has no problem
 `, "0 problems, 1 warning.\n")
 	run(t, "", "doctor", "node-2", "--server", url).Want(t, 0, warning+"OK       node/node-2: all of revision 1795573438818 is in force\n", "0 problems, 1 warning.\n")
 }
@@ -54,7 +54,7 @@ func TestSetsThatAreTooLargeForAnyRulesAreAProblem(t *testing.T) {
 	objects := healthy(t)
 	objects[plugintest.SetsPath], objects[plugintest.TagSetsPath] = plugintest.SetList(digests), plugintest.TagSetList(tags)
 	r := run(t, "", "doctor", "--server", plugintest.Serve(t, objects))
-	if r.Code != 1 || !strings.Contains(r.Stdout, "PROBLEM  sets: "+mirrors.ErrTooLarge.Error()+"\n") || strings.Contains(r.Stdout, "say what can be done") {
+	if r.Code != 1 || !strings.Contains(r.Stdout, "PROBLEM  sets: "+mirrors.ErrTooLarge.Error()+"\n") || strings.Contains(r.Stdout, "have no problems") {
 		t.Errorf("exit code %d:\n%s", r.Code, r.Stdout)
 	}
 }
@@ -68,9 +68,9 @@ func TestWhatIsOddAboutSetsOfBothKindsIsToldWithCommandsThatWork(t *testing.T) {
 	r := run(t, "", "doctor", "--server", plugintest.Serve(t, objects))
 	for _, want := range []string{
 		"PROBLEM  itms/a: the rules are too large\n",
-		"PROBLEM  itms/a: InvalidSource: spec.imageTagMirrors[1]: source \"//\" is left out with its mirrors: it begins with a slash, and it has no host; want host[:port][/path] or *.host\n    kubectl mirrors explain-finding InvalidSource says what it means. To change it: kubectl edit itms a\n",
+		"PROBLEM  itms/a: InvalidSource: spec.imageTagMirrors[1]: source \"//\" is left out with its mirrors: it begins with a slash, and it has no host; want host[:port][/path] or *.host\n    To see what it means: kubectl mirrors explain-finding InvalidSource. To change the sets: kubectl edit itms a\n",
 		`WARNING  idms/a: PolicyConflict: source "s.com" is blocked by the policy NeverContactSource of a, although itms/a would allow contacting it` +
-			"\n    kubectl mirrors explain-finding PolicyConflict says what it means. To change it: kubectl edit idms/a itms/a\n",
+			"\n    To see what it means: kubectl mirrors explain-finding PolicyConflict. To change the sets: kubectl edit idms/a itms/a\n",
 	} {
 		if !strings.Contains(r.Stdout, want) {
 			t.Errorf("exit code %d:\n%s\nwant %q", r.Code, r.Stdout, want)

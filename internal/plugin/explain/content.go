@@ -35,7 +35,7 @@ func otherModeOf(ref mirrors.Reference, answer func(mirrors.Reference) runtimes.
 // say is for people.
 func (o *otherMode) say() string {
 	if len(o.PullSources) == 0 {
-		return "refused, because no set names a mirror for " + o.Mode + "s that can be used"
+		return "refused, because no set names a usable mirror for " + o.Mode + "s"
 	}
 	return sayPlaces(o.PullSources)
 }

@@ -1,7 +1,7 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package explain is the verb that tells where an image is pulled from, and which set says so.
+// Package explain is the verb that shows where an image is pulled from, and which sets decide that.
 package explain
 
 import (
@@ -39,15 +39,24 @@ func Command() *cobra.Command {
 	o := &options{cluster: cluster.NewFlags()}
 	cmd := &cobra.Command{
 		Use:   "explain IMAGE [-f FILE|DIR|-]",
-		Short: "Print where an image is pulled from, in order, and which set says so",
-		Long: "Print where an image is pulled from, in order, and which entry of which set says so: for an image by digest, entries of " +
-			"ImageDigestMirrorSets, and for one by tag, those of ImageTagMirrorSets, which are called itms/NAME. What a mirror has by a " +
-			"tag is pulled as it is, so the mirror is trusted with it. Without -f the sets are those of the cluster, and each set that has a part in the answer comes with the number of nodes where it is in force.",
-		Example: "  kubectl mirrors explain quay.io/libpod/busybox@sha256:... -f config/samples/\n" +
+		Short: "Show where an image is pulled from, in order, and which sets decide that",
+		Long: `Show where an image is pulled from, in order, and the entries of sets that decide that. For an image by
+digest these are entries of ImageDigestMirrorSets; for an image by tag, entries of ImageTagMirrorSets,
+printed as itms/NAME. Nodes pull what a mirror serves for a tag without verification, so the mirror is
+trusted with it.
+
+Without -f, explain reads the sets from the cluster. For each set that has a part in the answer it then
+prints the number of nodes that have the set in force. You need the rights to list
+imagedigestmirrorsets and imagetagmirrorsets, and mirrornodes for that number.
+
+Exit codes:
+- 0: an answer, even if the pull is refused
+- 1: an error`,
+		Example: "  kubectl mirrors explain quay.io/prometheus/prometheus:v3.7.0 -f config/samples/\n" +
 			"  kubectl mirrors explain alpine:3.22 --runtime containerd",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
-				return fmt.Errorf("want one image to explain, got %d", len(args))
+				return fmt.Errorf("name exactly one image; there are %d arguments", len(args))
 			}
 			return nil
 		},
@@ -58,7 +67,7 @@ func Command() *cobra.Command {
 	o.files.AddInsecure(cmd)
 	o.cluster.Add(cmd)
 	o.format.AddFlag(cmd, "table", "wide", "json", "yaml", "name")
-	cmd.Flags().StringVar(&o.runtime, "runtime", "", "answer for one runtime with its quirks: crio (Podman too) or containerd; left out, the answer is what the sets mean, with a warning where CRI-O differs")
+	cmd.Flags().StringVar(&o.runtime, "runtime", "", "show what one runtime does, with its deviations: crio (Podman too) or containerd; by default the answer is what the sets mean, with a warning where CRI-O differs")
 	command.CompleteWith(cmd, "runtime", runtimes.CRIO, runtimes.Containerd)
 	runtimes.AddDefaultHostFlag(cmd, &o.allowDefaultHost)
 	return cmd
@@ -69,7 +78,7 @@ func (o *options) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	if !slices.Contains([]string{"", runtimes.CRIO, runtimes.Containerd}, o.runtime) {
-		return fmt.Errorf("--runtime %q: want %s or %s, or leave it out", o.runtime, runtimes.CRIO, runtimes.Containerd)
+		return fmt.Errorf("--runtime %q: the value must be %s or %s; or leave out the flag", o.runtime, runtimes.CRIO, runtimes.Containerd)
 	}
 	ref, err := images.Parse(args[0])
 	if err != nil {
@@ -114,11 +123,12 @@ func (o *options) run(cmd *cobra.Command, args []string) error {
 	return x.print(cmd.OutOrStdout(), o.format.Name)
 }
 
-// countFrom counts on the nodes. Who may read sets may not be allowed to read nodes, and gets the rest of the answer.
+// countFrom counts on the nodes. A user with the right to read sets may not have the right to read nodes,
+// and gets the rest of the answer.
 func countFrom(ctx context.Context, from *cluster.Cluster, stderr io.Writer, rule *mirrors.Rule, sets []kinds.Set) []reach {
 	nodes, err := from.Nodes(ctx)
 	if err != nil {
-		fmt.Fprintf(stderr, "warning: on how many nodes this is in force is not known: %v\n", err)
+		fmt.Fprintf(stderr, "warning: the number of nodes that have this in force is unknown: %v\n", err)
 		return nil
 	}
 	return countInForce(rule, sets, nodes)
@@ -139,7 +149,7 @@ func warnOfReaders(stderr io.Writer, ref mirrors.Reference, res, readers mirrors
 	if readers.Rule != nil {
 		by = fmt.Sprintf("source %q", readers.Rule.Source)
 	}
-	fmt.Fprintf(stderr, "warning: RuntimesDiffer: %s: image %s: CRI-O and Podman find %s and %s\n", mirrors.Names(from), ref, by, outcome(readers))
+	fmt.Fprintf(stderr, "warning: RuntimesDiffer: %s: image %s: CRI-O and Podman use %s and %s\n", mirrors.Names(from), ref, by, outcome(readers))
 }
 
 func outcome(res mirrors.Resolution) string {

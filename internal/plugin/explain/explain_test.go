@@ -123,14 +123,14 @@ func TestExplainSaysWhereRuntimesDiffer(t *testing.T) {
 		plugintest.Set("c", "example.com:6000", "m.example.org"), plugintest.Never("d", "example.io", "example.io:5000/m"), plugintest.Set("e", "example.de", "m.example.org/e"))
 	const digest = "@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 	for image, want := range map[string]string{
-		"example.com:5000/x" + digest:          `a: image example.com:5000/x` + digest + `: CRI-O and Podman find source "example.com" and pull it from m.example.org:5000/x`,
+		"example.com:5000/x" + digest:          `a: image example.com:5000/x` + digest + `: CRI-O and Podman use source "example.com" and pull it from m.example.org:5000/x`,
 		"example.com:5000/x:1":                 "",
-		"a.example.net:5000/x:1":               `b: image a.example.net:5000/x:1: CRI-O and Podman find source "*.example.net" and refuse it`,
-		"a.example.net.example.net/x" + digest: `CRI-O and Podman find no source and pull it from a.example.net.example.net/x`,
+		"a.example.net:5000/x:1":               `b: image a.example.net:5000/x:1: CRI-O and Podman use source "*.example.net" and refuse it`,
+		"a.example.net.example.net/x" + digest: `CRI-O and Podman use no source and pull it from a.example.net.example.net/x`,
 		"example.com:6000/x" + digest:          "",
 		"example.com/x" + digest:               "",
-		"example.io/x" + digest:                `d: image example.io/x` + digest + `: CRI-O and Podman find source "example.io" and refuse it`,
-		"example.de:5000/x" + digest:           `CRI-O and Podman find source "example.de" and fail to pull it, because mirror "m.example.org/e" makes it`,
+		"example.io/x" + digest:                `d: image example.io/x` + digest + `: CRI-O and Podman use source "example.io" and refuse it`,
+		"example.de:5000/x" + digest:           `CRI-O and Podman use source "example.de" and fail to pull it, because mirror "m.example.org/e" makes it`,
 	} {
 		r := run(t, manifest, "explain", image, "-f", "-", "-o", "json").MustSucceed(t)
 		if got := strings.Contains(r.Stderr, "RuntimesDiffer"); got != (want != "") || !strings.Contains(r.Stderr, want) {
@@ -187,8 +187,8 @@ func TestExplainSaysWhatIsOddAboutInheritedMirrors(t *testing.T) {
 		t.Errorf("stderr %q", r.Stderr)
 	}
 	for _, want := range []string{
-		"And:     s.com (itms/a[0], itms/b[0]) for tags, because no entry for s.com/x that counts is about tags\n",
-		"Not:     s.com (c[0], d[0]), which matches too but is less specific\n",
+		"Broader: s.com (itms/a[0], itms/b[0]) supplies the mirrors for tags, because no effective entry for s.com/x covers tags\n",
+		"Unused:  s.com (c[0], d[0]) also matches, but is less specific\n",
 	} {
 		if !strings.Contains(r.Stdout, want) {
 			t.Errorf("want %q in\n%s", want, r.Stdout)
@@ -210,7 +210,7 @@ func TestFindingsOfSiblingsAreNotShown(t *testing.T) {
 func TestExplainShowsTheOtherModeToo(t *testing.T) {
 	tags, digests := plugintest.TagSet("a", "s.com", "t.local"), plugintest.Set("b", "s.com/x", "d.local/x", "e.local/x")
 	never := digests + "    mirrorSourcePolicy: NeverContactSource\n"
-	const refused = "Tags:    refused, because no set names a mirror for tags that can be used\n"
+	const refused = "Tags:    refused, because no set names a usable mirror for tags\n"
 	for _, c := range []struct{ manifest, image, want string }{
 		{plugintest.Documents(tags, digests), "s.com/x/y:1", "Digests: d.local/x/y (b[0]), then e.local/x/y (b[0]), then the source\n"},
 		{plugintest.Documents(tags, digests), "s.com/x/y" + digest, "Tags:    t.local/x/y (itms/a[0]), then the source\n"},

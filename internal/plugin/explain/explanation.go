@@ -170,7 +170,7 @@ func (x *explanation) print(out io.Writer, format string) error {
 		if len(x.PullSources) > 1 {
 			where = "at the first of these that has it"
 		}
-		fmt.Fprintf(&text, "\nThe tag is resolved %s; what it names is then pulled by digest:\n", where)
+		fmt.Fprintf(&text, "\nThe tag is resolved %s; the image is then pulled by digest:\n", where)
 		if err := printPullSources(&text, x.Content, format == "wide"); err != nil {
 			return err
 		}
@@ -201,20 +201,20 @@ func (x *explanation) head(text io.Writer) {
 	fmt.Fprintf(text, "Image:   %s\n", x.ref)
 	switch {
 	case x.NotInForce != "":
-		fmt.Fprintf(text, "Source:  none that %s follows\n", x.Runtime)
+		fmt.Fprintf(text, "Source:  none that %s can follow\n", x.Runtime)
 	case x.Source == "":
-		fmt.Fprintln(text, "Source:  no set has a matching source")
+		fmt.Fprintln(text, "Source:  none; no set has a source that matches")
 	default:
 		fmt.Fprintf(text, "Source:  %s (%s)\n", x.Source, briefly(x.Entries))
 	}
 	for _, i := range x.Inherited {
-		fmt.Fprintf(text, "And:     %s (%s) for %ss, because no entry for %s that counts is about %[3]ss\n", i.Source, briefly(i.Entries), i.Mode, x.Source)
+		fmt.Fprintf(text, "Broader: %s (%s) supplies the mirrors for %ss, because no effective entry for %s covers %[3]ss\n", i.Source, briefly(i.Entries), i.Mode, x.Source)
 	}
 	for _, other := range x.Others {
-		fmt.Fprintf(text, "Not:     %s (%s), which matches too but is %s\n", other.Source, briefly(other.Entries), x.whyNot(other.Source))
+		fmt.Fprintf(text, "Unused:  %s (%s) also matches, but %s\n", other.Source, briefly(other.Entries), x.whyNot(other.Source))
 	}
 	if x.Blocked {
-		fmt.Fprintf(text, "Blocked: the source is never contacted, says %s\n", briefly(output.EntriesOf(x.res.Rule.BlockedBy)))
+		fmt.Fprintf(text, "Blocked: the source is never contacted (NeverContactSource in %s)\n", briefly(output.EntriesOf(x.res.Rule.BlockedBy)))
 	}
 	if x.Shadow != nil {
 		fmt.Fprintf(text, "Shadow:  %s\n", x.Shadow.say())
@@ -222,21 +222,21 @@ func (x *explanation) head(text io.Writer) {
 	switch rule := x.res.Rule; {
 	case rule == nil:
 	case x.Refused != "":
-		fmt.Fprintf(text, "Mirrors: none that can serve it: %s cannot exist\n", places(rule.NamedFor(x.ref.Mode)))
+		fmt.Fprintf(text, "Mirrors: none that can serve the image: %s cannot exist\n", places(rule.NamedFor(x.ref.Mode)))
 	case len(rule.MirrorsFor(x.ref.Mode)) == 0:
 		fmt.Fprintf(text, "Mirrors: none for %ss%s\n", x.ref.Mode, whyNone(rule, x.ref.Mode))
 	case x.ref.Mode == mirrors.ByTag && slices.ContainsFunc(x.PullSources, func(s pullSource) bool { return len(s.From) > 0 }): // T12
 		compare := ""
 		if !x.Blocked {
-			compare = "; kubectl mirrors check --source compares it with the source"
+			compare = "; compare it with the source: kubectl mirrors check --source"
 		}
-		fmt.Fprintf(text, "Trust:   what a mirror has by this tag is pulled as it is%s\n", compare)
+		fmt.Fprintf(text, "Trust:   nodes do not verify what a mirror serves for a tag%s\n", compare)
 	}
 	if x.OtherMode != nil && x.Refused == "" && len(x.Content) == 0 { // which show it
 		fmt.Fprintf(text, "%-9s%s\n", strings.ToUpper(x.OtherMode.Mode[:1])+x.OtherMode.Mode[1:]+"s:", x.OtherMode.say())
 	}
 	if len(x.InForce) > 0 {
-		fmt.Fprintf(text, "Nodes:   in force from %s\n", sayInForce(x.InForce))
+		fmt.Fprintf(text, "Nodes:   in force: %s\n", sayInForce(x.InForce))
 	}
 	fmt.Fprintln(text)
 }
@@ -254,20 +254,20 @@ func places(of []mirrors.Mirror) string {
 func whyNone(rule *mirrors.Rule, mode mirrors.Mode) string {
 	for _, i := range rule.Inherited {
 		if i.Mode == mode && len(i.TooLong) > 0 {
-			return fmt.Sprintf(": on those of %s, its name would have more than %d characters", briefly(output.EntriesOf(i.From)), mirrors.MaxNameLength)
+			return fmt.Sprintf(": with the mirrors of %s, the image's name would be longer than %d characters", briefly(output.EntriesOf(i.From)), mirrors.MaxNameLength)
 		}
 	}
 	if from := rule.EntriesFor(mode); len(from) > 0 {
 		return " in " + briefly(output.EntriesOf(from))
 	}
 	at := slices.IndexFunc(kinds.All, func(k *kinds.Kind) bool { return k.Mode == mode })
-	return "; an " + kinds.All[at].Name + " can name some"
+	return "; you can add some in an " + kinds.All[at].Name
 }
 
 // whyNot says why a source that matches lost.
 func (x *explanation) whyNot(source string) string {
 	if x.Runtime == runtimes.CRIO && len(source) == len(x.Source) {
-		return "equally long, and of these CRI-O takes the wildcard" // Q1
+		return "has the same length, and CRI-O then uses the wildcard" // Q1
 	}
-	return "less specific"
+	return "is less specific"
 }

@@ -23,7 +23,7 @@ type reach struct {
 	// Nodes is absent where nobody says since when the nodes know the set.
 	Nodes *int `json:"nodes,omitempty"`
 	Of    int  `json:"of"`
-	// Held is why not all nodes are to have the set as it is now, by the reason of its condition Applied; absent where they are.
+	// Held is why not all nodes get the set as it is now, by the reason of its condition Applied; absent where they are.
 	Held string `json:"held,omitempty"`
 
 	of mirrors.Object
@@ -50,7 +50,7 @@ func countInForce(rule *mirrors.Rule, sets []kinds.Set, nodes []mirrorsetv1alpha
 	return counts
 }
 
-// held returns the reason for which no revision that the set names is one that all nodes are to have (docs/reference/semantics.md C1 to C6).
+// held returns the reason for which no revision that the set names is one that all nodes should have (docs/reference/semantics.md C1 to C6).
 func held(status *configv1.MirrorSetStatus) string {
 	applied := meta.FindStatusCondition(status.Conditions, configv1.ConditionApplied)
 	if applied == nil {
@@ -67,7 +67,7 @@ func sayInForce(counts []reach) string {
 	said := make([]string, len(counts))
 	for i, c := range counts {
 		if c.Held != "" {
-			said[i] = fmt.Sprintf("%s on not all of %d nodes (%s)", c.of, c.Of, c.Held)
+			said[i] = fmt.Sprintf("%s not on all %d nodes (%s)", c.of, c.Of, c.Held)
 			continue
 		}
 		if c.Nodes == nil {

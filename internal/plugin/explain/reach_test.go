@@ -40,8 +40,8 @@ func TestANodeWhoseListIsFullIsNotCountedForWhatMayBeMissingThere(t *testing.T) 
 // The revision of a set whose generation is not for all nodes says nothing about these.
 func TestASetThatIsHeldBackIsCountedOnNoNodes(t *testing.T) {
 	for reason, want := range map[string]string{
-		configv1.ReasonProgressing: "a on 1 of 1 nodes", configv1.ReasonPaused: "a on not all of 1 nodes (Paused)", configv1.ReasonRolledBack: "a on not all of 1 nodes (RolledBack)",
-		configv1.ReasonCanaryFailed: "a on not all of 1 nodes (CanaryFailed)", configv1.ReasonCanaryProgressing: "a on not all of 1 nodes (CanaryProgressing)", configv1.ReasonNoCanaries: "a on not all of 1 nodes (NoCanaries)",
+		configv1.ReasonProgressing: "a on 1 of 1 nodes", configv1.ReasonPaused: "a not on all 1 nodes (Paused)", configv1.ReasonRolledBack: "a not on all 1 nodes (RolledBack)",
+		configv1.ReasonCanaryFailed: "a not on all 1 nodes (CanaryFailed)", configv1.ReasonCanaryProgressing: "a not on all 1 nodes (CanaryProgressing)", configv1.ReasonNoCanaries: "a not on all 1 nodes (NoCanaries)",
 	} {
 		set := configv1.ImageDigestMirrorSet{}
 		set.Name, set.Status.Revision = "a", plugintest.CurrentRevision

@@ -18,13 +18,13 @@ import (
 func Command() *cobra.Command {
 	return &cobra.Command{
 		Use:   "explain-finding REASON",
-		Short: "Print what the reason of a warning means, and what to do",
-		Long: "Print what the reason of a warning, a finding in a set's status or a node's problem means, and what to do about it. " +
-			"Capital letters do not matter.",
+		Short: "Explain the reason of a warning or finding, and what to do",
+		Long: `Explain the reason of a warning, of a finding in the status of a set, or of a problem on a node, and what
+to do about it. Upper and lower case make no difference. It needs no cluster.`,
 		Example: "  kubectl mirrors explain-finding BlocksTagPulls",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
-				return fmt.Errorf("want one reason to explain, got %d; there are %s", len(args), strings.Join(reasons(), ", "))
+				return fmt.Errorf("name exactly one reason; there are %d arguments. The reasons are %s", len(args), strings.Join(reasons(), ", "))
 			}
 			return nil
 		},
@@ -41,7 +41,7 @@ func Command() *cobra.Command {
 					return nil
 				}
 			}
-			return fmt.Errorf("there is no reason %q; there are %s", args[0], strings.Join(reasons(), ", "))
+			return fmt.Errorf("there is no reason %q; the reasons are %s", args[0], strings.Join(reasons(), ", "))
 		},
 	}
 }

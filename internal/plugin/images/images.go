@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package images reads the images that the verbs of kubectl mirrors are asked about, as people and tools write them: on the command
-// line, and in files with an image a line.
+// line, and in files with one image per line.
 package images
 
 import (
@@ -22,11 +22,11 @@ import (
 func Parse(text string) (mirrors.Reference, error) {
 	source, destination, isMapping := strings.Cut(text, "=")
 	if isMapping && strings.TrimSpace(destination) == "" {
-		return mirrors.Reference{}, fmt.Errorf("image %.100q: nothing stands behind the =; want IMAGE, or SOURCE=DESTINATION", text)
+		return mirrors.Reference{}, fmt.Errorf("image %.100q: nothing follows the =; write IMAGE, or SOURCE=DESTINATION", text)
 	}
 	source = strings.TrimPrefix(strings.TrimSpace(source), "docker://")
 	if scheme, _, ok := strings.Cut(source, "://"); ok {
-		return mirrors.Reference{}, fmt.Errorf("image %.100q: %.20s:// names no image of a registry; want HOST/PATH:TAG or HOST/PATH@DIGEST, with docker:// before it or without", text, scheme)
+		return mirrors.Reference{}, fmt.Errorf("image %.100q: %.20s:// does not name an image in a registry; write HOST/PATH:TAG or HOST/PATH@DIGEST, with or without docker:// in front", text, scheme)
 	}
 	return mirrors.ParseReference(source)
 }
@@ -65,7 +65,7 @@ func ReadFile(name string, stdin io.Reader) (found []mirrors.Reference, err erro
 	}
 	switch err := scanner.Err(); {
 	case errors.Is(err, bufio.ErrTooLong):
-		wrong = append(wrong, fmt.Errorf("%s: line %d: more than %d characters, which no image has; is it a file with an image a line?", shown, number, bufio.MaxScanTokenSize))
+		wrong = append(wrong, fmt.Errorf("%s: line %d: the line has more than %d characters, more than any image reference; give a file with one image per line", shown, number, bufio.MaxScanTokenSize))
 	case err != nil:
 		return nil, fmt.Errorf("%s: %w", shown, err)
 	}

@@ -31,10 +31,10 @@ func TestImagesAreReadAsPeopleAndToolsWriteThem(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]string{
-		"quay.io/a:v1=":             `image "quay.io/a:v1=": nothing stands behind the =`,
-		"oci:///mnt/catalog=m.io/c": `image "oci:///mnt/catalog=m.io/c": oci:// names no image of a registry; want HOST/PATH:TAG`,
-		"https://quay.io/a":         "https:// names no image of a registry",
-		"docker://docker://a":       "docker:// names no image of a registry",
+		"quay.io/a:v1=":             `image "quay.io/a:v1=": nothing follows the =`,
+		"oci:///mnt/catalog=m.io/c": `image "oci:///mnt/catalog=m.io/c": oci:// does not name an image in a registry; write HOST/PATH:TAG`,
+		"https://quay.io/a":         "https:// does not name an image in a registry",
+		"docker://docker://a":       "docker:// does not name an image in a registry",
 		"UPPER":                     `image "UPPER"`,
 		"=m.io/a":                   `image ""`,
 		"":                          `image ""`,
@@ -61,7 +61,7 @@ func TestEachLineThatCannotBeReadIsNamed(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "images")
 	for text, want := range map[string][]string{
 		"quay.io/a:v1\nUPPER\n# no\noci://x\n":        {file + `: line 2: image "UPPER"`, file + `: line 4: image "oci://x"`},
-		"\n" + strings.Repeat("a", 70000) + "\n":      {file + ": line 2: more than 65536 characters, which no image has"},
+		"\n" + strings.Repeat("a", 70000) + "\n":      {file + ": line 2: the line has more than 65536 characters, more than any image reference"},
 		strings.Repeat("UPPER\n", 13):                 {file + ": line 1:", file + ": line 10:", file + ": 3 lines more cannot be read"},
 		"quay.io/a:v1 # the web\n":                    {file + ": line 1:"},
 		"apiVersion: v1\nkind: List\nitems: [a, b]\n": {file + ": line 1:", file + ": line 3:"},

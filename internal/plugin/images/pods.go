@@ -33,7 +33,7 @@ func NamedIn(spec *corev1.PodSpec) (images []string) {
 // OfPod are the images that a Pod names, and those that its containers run by digest.
 type OfPod []mirrors.Reference
 
-// ReadPod returns them. What no runtime could pull is left out.
+// ReadPod returns them. It leaves out what no runtime could pull.
 func ReadPod(pod *corev1.Pod) (of OfPod) {
 	names := NamedIn(&pod.Spec)
 	for _, statuses := range [][]corev1.ContainerStatus{pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses, pod.Status.EphemeralContainerStatuses} {
@@ -51,7 +51,7 @@ func ReadPod(pod *corev1.Pod) (of OfPod) {
 	return of
 }
 
-// Have tells whether one of them is this image, as an access log has it: by the same tag or digest, or in the same repository where the log does not
+// Have reports whether one of them is this image, as an access log has it: by the same tag or digest, or in the same repository where the log does not
 // know either.
 func (of OfPod) Have(image string) bool {
 	pulled, err := mirrors.ParseReference(image)

@@ -16,7 +16,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/plugin/render"
 )
 
-const more = "more follows the first object of this document, and kubectl would pass over it"
+const more = "more text follows the first object of this document, and kubectl would ignore it"
 
 // mistake is a document, and what is said about it.
 type mistake struct {
@@ -27,48 +27,48 @@ type mistake struct {
 var refusedDocuments = []mistake{
 	{"an unknown field of the entry", plugintest.Set("a", "s.com", "m.local") + "    mirror: x\n", `ImageDigestMirrorSet "a": unknown field "spec.imageDigestMirrors[0].mirror"; did you mean "mirrors"?`},
 	{"an unknown field of the object", setA + "specs: {}\n", `ImageDigestMirrorSet "a": unknown field "specs"; did you mean "spec"?`},
-	{"an unknown field that is like no other", setA + "  policy: x\n", `ImageDigestMirrorSet "a": unknown field "spec.policy"; delete it, or write what was meant: imageDigestMirrors`},
+	{"an unknown field that is like no other", setA + "  policy: x\n", `ImageDigestMirrorSet "a": unknown field "spec.policy"; delete it, or use a field that exists: imageDigestMirrors`},
 	{"an unknown field of the metadata", strings.Replace(setA, "name: a", "name: a\n  label: x", 1), `unknown field "metadata.label"; delete it`},
 	{"a field in the wrong case", strings.Replace(setA, "imageDigestMirrors", "imagedigestmirrors", 1), `unknown field "spec.imagedigestmirrors"; did you mean "imageDigestMirrors"?`},
 	{"the field of the other kind", strings.Replace(setA, "imageDigestMirrors", "imageTagMirrors", 1), `unknown field "spec.imageTagMirrors"`},
 	{"a key in the wrong case", strings.Replace(setA, "kind", "Kind", 1), "not a Kubernetes object: apiVersion and kind are required"},
-	{"a kind in the wrong case", strings.Replace(setA, "MirrorSet", "Mirrorset", 1), `ImageDigestMirrorset "a": apiVersion "config.openshift.io/v1" does not have kind ImageDigestMirrorset; want config.openshift.io/v1, kind ImageDigestMirrorSet`},
-	{"a kind in the plural", strings.Replace(setA, "MirrorSet", "MirrorSets", 1), `want config.openshift.io/v1, kind ImageDigestMirrorSet`},
-	{"a kind with a letter less", strings.Replace(setA, "ImageDigest", "ImageDigst", 1), `want config.openshift.io/v1, kind ImageDigestMirrorSet`},
-	{"a kind with a letter less and little left of it", strings.Replace(setA, "ImageDigestMirrorSet", "ImageTagMirorSet", 1), `does not have kind ImageTagMirorSet; want config.openshift.io/v1, kind ImageTagMirrorSet`},
-	{"a short name as the kind", strings.Replace(setA, "ImageDigestMirrorSet", "ITMS", 1), `want config.openshift.io/v1, kind ImageTagMirrorSet`},
+	{"a kind in the wrong case", strings.Replace(setA, "MirrorSet", "Mirrorset", 1), `ImageDigestMirrorset "a": apiVersion "config.openshift.io/v1" does not have kind ImageDigestMirrorset; write config.openshift.io/v1, kind ImageDigestMirrorSet`},
+	{"a kind in the plural", strings.Replace(setA, "MirrorSet", "MirrorSets", 1), `write config.openshift.io/v1, kind ImageDigestMirrorSet`},
+	{"a kind with a letter less", strings.Replace(setA, "ImageDigest", "ImageDigst", 1), `write config.openshift.io/v1, kind ImageDigestMirrorSet`},
+	{"a kind with a letter less and little left of it", strings.Replace(setA, "ImageDigestMirrorSet", "ImageTagMirorSet", 1), `does not have kind ImageTagMirorSet; write config.openshift.io/v1, kind ImageTagMirrorSet`},
+	{"a short name as the kind", strings.Replace(setA, "ImageDigestMirrorSet", "ITMS", 1), `write config.openshift.io/v1, kind ImageTagMirrorSet`},
 	{"a kind that the group does not have", strings.Replace(setA, "ImageDigestMirrorSet", "ImageMirrorConfig", 1), `apiVersion "config.openshift.io/v1" does not have kind ImageMirrorConfig`},
-	{"an alpha version", strings.Replace(setA, "io/v1", "io/v1alpha1", 1), `apiVersion "config.openshift.io/v1alpha1" does not have kind ImageDigestMirrorSet; want config.openshift.io/v1`},
+	{"an alpha version", strings.Replace(setA, "io/v1", "io/v1alpha1", 1), `apiVersion "config.openshift.io/v1alpha1" does not have kind ImageDigestMirrorSet; write config.openshift.io/v1`},
 	{"another group", strings.Replace(setA, "config.", "operator.", 1), `apiVersion "operator.openshift.io/v1" does not have kind ImageDigestMirrorSet`},
 	{"a group of nobody's", strings.Replace(setA, "config.openshift.io", "mirrorset.io", 1), `apiVersion "mirrorset.io/v1" does not have kind ImageDigestMirrorSet`},
 	{"a typed list of another group", "apiVersion: v1\nkind: ImageDigestMirrorSetList\nitems: []\n", `apiVersion "v1" does not have kind ImageDigestMirrorSetList`},
-	{"mirrors of the wrong type", strings.Replace(setA, "[m.local]", "m.local", 1), `spec.imageDigestMirrors[0].mirrors: want a list, and there is the text "m.local"`},
-	{"a mirror that is a number", strings.Replace(setA, "[m.local]", "[5000]", 1), `spec.imageDigestMirrors[0].mirrors[0]: want text, and there is 5000`},
-	{"an entry that is null", ourType + "metadata:\n  name: a\nspec:\n  imageDigestMirrors: [null]\n", `spec.imageDigestMirrors[0]: want a mapping, and there is null`},
-	{"entries that are no list", ourType + "metadata:\n  name: a\nspec:\n  imageDigestMirrors: {source: s.com}\n", `spec.imageDigestMirrors: want a list, and there is a mapping`},
-	{"a spec that is a list", ourType + "metadata:\n  name: a\nspec: []\n", `spec: want a mapping, and there is a list`},
-	{"a mirror twice", plugintest.Set("a", "s.com", "m.local", "n.local", "m.local"), `spec.imageDigestMirrors[0].mirrors[2]: "m.local" is there for the second time`},
-	{"an entry without a source", ourType + "metadata:\n  name: a\nspec:\n  imageDigestMirrors:\n  - mirrors: [m.local]\n", `spec.imageDigestMirrors[0].source: required, and missing`},
-	{"an empty policy", setA + "    mirrorSourcePolicy: ''\n", `spec.imageDigestMirrors[0].mirrorSourcePolicy "": want one of: "NeverContactSource", "AllowContactingSource", or leave it out`},
-	{"a policy in the wrong case", setA + "    mirrorSourcePolicy: neverContactSource\n", `spec.imageDigestMirrors[0].mirrorSourcePolicy "neverContactSource": want one of`},
-	{"a name that is a number", strings.Replace(setA, "name: a", "name: 10", 1), "metadata.name: want text, in quotes, and there is a number"},
-	{"a label that is a number", strings.Replace(setA, "name: a", "name: a\n  labels: {x: 1}", 1), "metadata.labels: want text, in quotes, and there is a number"},
+	{"mirrors of the wrong type", strings.Replace(setA, "[m.local]", "m.local", 1), `spec.imageDigestMirrors[0].mirrors: the value must be a list, and is the text "m.local"`},
+	{"a mirror that is a number", strings.Replace(setA, "[m.local]", "[5000]", 1), `spec.imageDigestMirrors[0].mirrors[0]: the value must be text, and is 5000`},
+	{"an entry that is null", ourType + "metadata:\n  name: a\nspec:\n  imageDigestMirrors: [null]\n", `spec.imageDigestMirrors[0]: the value must be a mapping, and is null`},
+	{"entries that are no list", ourType + "metadata:\n  name: a\nspec:\n  imageDigestMirrors: {source: s.com}\n", `spec.imageDigestMirrors: the value must be a list, and is a mapping`},
+	{"a spec that is a list", ourType + "metadata:\n  name: a\nspec: []\n", `spec: the value must be a mapping, and is a list`},
+	{"a mirror twice", plugintest.Set("a", "s.com", "m.local", "n.local", "m.local"), `spec.imageDigestMirrors[0].mirrors[2]: "m.local" is repeated`},
+	{"an entry without a source", ourType + "metadata:\n  name: a\nspec:\n  imageDigestMirrors:\n  - mirrors: [m.local]\n", `spec.imageDigestMirrors[0].source: the field is required and missing`},
+	{"an empty policy", setA + "    mirrorSourcePolicy: ''\n", `spec.imageDigestMirrors[0].mirrorSourcePolicy "": use one of: "NeverContactSource", "AllowContactingSource", or leave it out`},
+	{"a policy in the wrong case", setA + "    mirrorSourcePolicy: neverContactSource\n", `spec.imageDigestMirrors[0].mirrorSourcePolicy "neverContactSource": use one of`},
+	{"a name that is a number", strings.Replace(setA, "name: a", "name: 10", 1), "metadata.name: the value must be text, in quotes, and is a number"},
+	{"a label that is a number", strings.Replace(setA, "name: a", "name: a\n  labels: {x: 1}", 1), "metadata.labels: the value must be text, in quotes, and is a number"},
 	{"a label that no API server takes", strings.Replace(setA, "name: a", "name: a\n  labels: {x: a b}", 1), `metadata.labels "a b": a valid label must`},
-	{"no name", strings.Replace(setA, "name: a", "labels: {}", 1), "metadata.name: required"},
-	{"a name to be made", strings.Replace(setA, "name: a", "generateName: a-", 1), "metadata.name: required, and missing, because kubectl apply finds an object by its name"},
+	{"no name", strings.Replace(setA, "name: a", "labels: {}", 1), "metadata.name: the field is required"},
+	{"a name to be made", strings.Replace(setA, "name: a", "generateName: a-", 1), "metadata.name: the field is required and missing, because kubectl apply identifies an object by its name"},
 	{"a name that no API server takes", strings.Replace(setA, "name: a", "name: A_b", 1), `metadata.name "A_b": a lowercase RFC 1123 subdomain`},
-	{"a time that is none", strings.Replace(setA, "name: a", "name: a\n  creationTimestamp: yesterday", 1), `metadata.creationTimestamp "yesterday": want a time such as 2006-01-02T15:04:05Z`},
-	{"an identity that is none", strings.Replace(setA, "name: a", "name: a\n  ownerReferences: [{uid: y}]", 1), "metadata.ownerReferences.uid: want text, in quotes, and there is true or false"},
+	{"a time that is none", strings.Replace(setA, "name: a", "name: a\n  creationTimestamp: yesterday", 1), `metadata.creationTimestamp "yesterday": the value must be a time such as 2006-01-02T15:04:05Z`},
+	{"an identity that is none", strings.Replace(setA, "name: a", "name: a\n  ownerReferences: [{uid: y}]", 1), "metadata.ownerReferences.uid: the value must be text, in quotes, and is true or false"},
 	{"a list in a list", list + indented(typedList+indented(setA)) + indented(setB), "items[0] is a list in a list"},
 	{"a plain list in a list", list + indented(list+indented(setA)) + indented(setB), "items[0] is a list in a list"},
-	{"a kind in the list of another", typedList + indented(strings.Replace(setA, "ImageDigestMirrorSet", "ImageTagMirrorSet", 1)), "items[0] is no ImageDigestMirrorSet, and kubectl applies nothing of such a list"},
-	{"no spec", ourType + "metadata:\n  name: a\n", `ImageDigestMirrorSet "a": spec: required`},
-	{"a null spec", ourType + "metadata:\n  name: a\nspec:\n", `ImageDigestMirrorSet "a": spec: required`},
+	{"a kind in the list of another", typedList + indented(strings.Replace(setA, "ImageDigestMirrorSet", "ImageTagMirrorSet", 1)), "items[0] is not a ImageDigestMirrorSet, and kubectl applies nothing from such a list"},
+	{"no spec", ourType + "metadata:\n  name: a\n", `ImageDigestMirrorSet "a": spec: the field is required`},
+	{"a null spec", ourType + "metadata:\n  name: a\nspec:\n", `ImageDigestMirrorSet "a": spec: the field is required`},
 	{"no kind", "apiVersion: v1\n", "apiVersion and kind are required"},
 	{"no apiVersion", "kind: ImageDigestMirrorSet\n", "apiVersion and kind are required"},
 	{"a kind that is a number", "apiVersion: v1\nkind: 1\n", "kind: 1 is not text"},
-	{"a sequence", "- a\n", "not a Kubernetes object, which is a mapping"},
-	{"a scalar", "hello\n", "not a Kubernetes object, which is a mapping"},
+	{"a sequence", "- a\n", "not a Kubernetes object: a mapping with apiVersion and kind is required"},
+	{"a scalar", "hello\n", "not a Kubernetes object: a mapping with apiVersion and kind is required"},
 	{"an unknown field in a list", list + indented(setA+"specs: {}\n"), `ImageDigestMirrorSet "a": unknown field "specs"`},
 	{"a scalar in a list", list + "- hello\n", "not a Kubernetes object"},
 	{"an untyped item in a list", list + indented("metadata:\n  name: b\n"+justSpec), "not a Kubernetes object"},
@@ -135,7 +135,7 @@ func utf16(text string) string {
 // wantRefused checks that nothing is printed but why the one object is refused, with all the texts.
 func wantRefused(t *testing.T, r plugintest.Result, texts ...string) {
 	t.Helper()
-	const end = "error: 1 object would be refused (above), and no set is left\n"
+	const end = "error: 1 object would be refused (see above), and there is no other set\n"
 	if r.Code != 1 || r.Stdout != "" || !strings.HasPrefix(r.Stderr, "refused: ") || !strings.HasSuffix(r.Stderr, end) {
 		t.Fatalf("exit code %d, stdout %q, stderr %q; want a refusal alone", r.Code, r.Stdout, r.Stderr)
 	}
@@ -159,7 +159,7 @@ func TestRefusalsNameFileDocumentAndReason(t *testing.T) {
 			if got := strings.Join(sourcesIn(r.Stdout), " "); r.Code != 1 || got != "t.com" {
 				t.Errorf("exit code %d, sources %q; want what kubectl apply still applies", r.Code, got)
 			}
-			for _, want := range []string{"refused: " + second + ": document 3", tt.reason, "error: 1 object would be refused (above), so the answer is without it; an older version that is in the cluster stays in force\n"} {
+			for _, want := range []string{"refused: " + second + ": document 3", tt.reason, "error: 1 object would be refused (see above), so the answer leaves it out; if the cluster has an older version, that version stays in force\n"} {
 				if !strings.Contains(r.Stderr, want) {
 					t.Errorf("%q lacks %q", r.Stderr, want)
 				}

@@ -34,9 +34,9 @@ type Flags struct {
 // warnings, once the verb has said the rest.
 func (f *Flags) AddFilename(cmd *cobra.Command) {
 	cmd.Flags().StringSliceVarP(&f.Filenames, "filename", "f", nil, "file, directory or URL with manifests, or - for standard input; may be repeated")
-	cmd.Flags().BoolVarP(&f.Recursive, "recursive", "R", false, "read what is below the directories of -f too")
-	cmd.Flags().StringVarP(&f.Kustomize, "kustomize", "k", "", "directory with a kustomization, which is built as by kubectl; instead of -f")
-	cmd.Flags().BoolVar(&f.strict, "strict", false, "make every warning an error, for CI")
+	cmd.Flags().BoolVarP(&f.Recursive, "recursive", "R", false, "read the subdirectories of -f too")
+	cmd.Flags().StringVarP(&f.Kustomize, "kustomize", "k", "", "directory with a kustomization, built as kubectl does; cannot be used with -f")
+	cmd.Flags().BoolVar(&f.strict, "strict", false, "treat every warning as an error, for CI")
 	command.CompleteManifests(cmd, "filename")
 	command.CompleteFolders(cmd, "kustomize")
 	verb := cmd.RunE
@@ -57,7 +57,7 @@ func (f *Flags) verdict(err error, warnings int) error {
 	case err != nil && !errors.As(err, &answer):
 		return err
 	case len(f.refused) > 0:
-		return fmt.Errorf("%s, so the answer is without %s; an older version that is in the cluster stays in force", refusals(len(f.refused)), them(len(f.refused)))
+		return fmt.Errorf("%s, so the answer leaves %s out; if the cluster has an older version, that version stays in force", refusals(len(f.refused)), them(len(f.refused)))
 	case warnings > 0:
 		return fmt.Errorf("--strict: warnings: %d", warnings)
 	}
@@ -70,7 +70,7 @@ func (f *Flags) AddInsecure(cmd *cobra.Command) {
 	command.CompleteWith(cmd, "insecure-registry")
 }
 
-// Given tells whether the flags name manifests.
+// Given reports whether the flags name manifests.
 func (f *Flags) Given() bool {
 	return len(f.Filenames) > 0 || f.Kustomize != ""
 }
@@ -85,7 +85,7 @@ func (f *Flags) EachDocument(cmd *cobra.Command, read func(place string, data []
 	return in.each(cmd.Context(), func(d document) error {
 		var repeated []string
 		for _, r := range positionsOf(d).repeats() {
-			repeated = append(repeated, fmt.Sprintf("line %d: %q is there for the second time in one mapping; the last one is taken, and what the others say is lost", r.line, r.key))
+			repeated = append(repeated, fmt.Sprintf("line %d: the key %q is repeated in this mapping; the last value is used, and the others are lost", r.line, r.key))
 		}
 		return read(d.place, d.json, repeated)
 	})
@@ -96,13 +96,13 @@ func (f *Flags) input(cmd *cobra.Command) (*input, error) {
 	case !f.Given():
 		return nil, errors.New("name manifests with -f, or the directory of a kustomization with -k")
 	case f.Kustomize != "" && (len(f.Filenames) > 0 || f.Recursive):
-		return nil, errors.New("-k stands alone: it cannot be combined with -f or -R")
+		return nil, errors.New("-k cannot be combined with -f or -R")
 	}
 	return &input{filenames: f.Filenames, recursive: f.Recursive, kustomize: f.Kustomize, stdin: cmd.InOrStdin()}, nil
 }
 
-// Read returns the sets of the files that the API server takes. What it refuses is named on standard error, as are notes about the
-// manifests themselves, and makes the verb fail in the end. It fails at once where no set is left.
+// Read returns the sets of the files that the API server takes. Standard error names the sets that it refuses, and
+// has notes about the manifests. A refused set makes the verb fail in the end. Read fails immediately where no set is left.
 func (f *Flags) Read(cmd *cobra.Command) ([]kinds.Set, error) {
 	if _, err := f.scopes(); err != nil {
 		return nil, err
@@ -113,7 +113,7 @@ func (f *Flags) Read(cmd *cobra.Command) ([]kinds.Set, error) {
 	}
 	switch {
 	case len(m.Sets) == 0 && len(m.Refused) > 0:
-		return nil, fmt.Errorf("%s, and no set is left", refusals(len(m.Refused)))
+		return nil, fmt.Errorf("%s, and there is no other set", refusals(len(m.Refused)))
 	case len(m.Sets) == 0 && f.strict:
 		return nil, errors.New("--strict: there is no set")
 	}

@@ -26,10 +26,10 @@ type Foreign struct {
 	PassedOver string
 }
 
-// JudgeForeign judges an object of a kind that is none of sets.
+// JudgeForeign judges an object that is not a set.
 func JudgeForeign(of metav1.TypeMeta, content map[string]any) Foreign {
 	if meant := meantKind(of.APIVersion, of.Kind); meant != nil {
-		return Foreign{Meant: fmt.Sprintf("apiVersion %q does not have kind %s; want %s, kind %s", of.APIVersion, of.Kind, configv1.GroupVersion, meant.Name)}
+		return Foreign{Meant: fmt.Sprintf("apiVersion %q does not have kind %s; write %s, kind %s", of.APIVersion, of.Kind, configv1.GroupVersion, meant.Name)}
 	}
 	return Foreign{PassedOver: whyPassedOver(object{TypeMeta: of, content: content})}
 }
@@ -67,29 +67,29 @@ func (m *Manifests) readUntyped(o object) {
 	m.refuse(o, "not a Kubernetes object: apiVersion and kind are required")
 }
 
-const useKustomize = "kubectl apply -f builds no kustomization, and neither does this; give its directory with -k"
+const useKustomize = "-f does not build a kustomization, and neither does kubectl apply -f; give its directory with -k"
 
 // whyPassedOver returns what to do about an object that has, names or was before sets; "" for one that has nothing to do with them.
 func whyPassedOver(o object) string {
 	group, _, _ := strings.Cut(o.APIVersion, "/")
 	switch {
 	case o.Kind == PolicyKind || o.Kind == PolicyKind+"List":
-		return "it is no set, so its mirrors are not counted; kubectl mirrors convert makes a set of it"
+		return "it is not a set, so its mirrors are ignored; to make a set of it, use kubectl mirrors convert"
 	case o.Kind == "ImageContentPolicy" && group == configv1.GroupVersion.Group:
-		return "it is no set, so its mirrors are not counted; write them as an ImageDigestMirrorSet, whose entries have the same source and mirrors"
+		return "it is not a set, so its mirrors are ignored; write an ImageDigestMirrorSet, whose entries have the same source and mirrors"
 	case o.Kind == "Kustomization" && group == "kustomize.config.k8s.io":
 		return useKustomize
 	case o.Kind == "Kustomization" && group == "kustomize.toolkit.fluxcd.io":
-		return "what it names is in its source and is not read; give that directory with -k"
+		return "the manifests are in its source, which this command does not read; give that directory with -k"
 	}
 	at, kind := setWithin(o.content, "")
 	switch {
 	case kind == "":
 		return ""
 	case o.Kind == "Template":
-		return fmt.Sprintf("the %s at %s is not counted; give what oc process -f prints", kind, at)
+		return fmt.Sprintf("the %s at %s is ignored; give the output of oc process -f instead", kind, at)
 	}
-	return fmt.Sprintf("the %s at %s is not counted, because it is not applied from here; give it by itself", kind, at)
+	return fmt.Sprintf("the %s at %s is ignored, because kubectl apply does not apply it from here; give it in a file of its own", kind, at)
 }
 
 // setWithin returns the path and the kind of the first set that stands in an object, or of what was to be one, or was before there were
@@ -136,13 +136,13 @@ func meantKind(apiVersion, name string) *kinds.Kind {
 	return nil
 }
 
-// IsNear tells whether a word is another one but for a slip or two.
+// IsNear reports whether a word is another one but for a slip or two.
 func IsNear(word, other string) bool {
 	const typos = 2
 	return distance(strings.ToLower(word), strings.ToLower(other)) <= typos
 }
 
-// distance is how many letters one has to add, take away or change to make one word of another (Levenshtein).
+// distance is how many letters one must add, remove or change to make one word of another (Levenshtein).
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

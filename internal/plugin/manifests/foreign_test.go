@@ -18,17 +18,17 @@ const (
 
 func TestWhatLooksLikeASetIsNeverPassedOverInSilence(t *testing.T) {
 	for _, tt := range []struct{ name, text, want string }{
-		{"a policy", policy, `ImageContentSourcePolicy "p": FILE: document 2: it is no set, so its mirrors are not counted; kubectl mirrors convert makes a set of it`},
-		{"a policy in a list", list + indented(policy), `ImageContentSourcePolicy "p": FILE: document 2, items[0]: it is no set`},
-		{"a typed list of policies", "apiVersion: operator.openshift.io/v1alpha1\nkind: ImageContentSourcePolicyList\nitems: []\n", `ImageContentSourcePolicyList "": FILE: document 2: it is no set`},
-		{"a policy of the group's own", "apiVersion: config.openshift.io/v1\nkind: ImageContentPolicy\nmetadata: {name: p}\n", `ImageContentPolicy "p": FILE: document 2: it is no set`},
-		{"a kustomization", "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: [a.yaml]\n", `Kustomization "": FILE: document 2: kubectl apply -f builds no kustomization, and neither does this; give its directory with -k`},
-		{"a kustomization of Flux", "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: f}\n", `Kustomization "f": FILE: document 2: what it names is in its source and is not read`},
-		{"a template", template + indented(setA), `Template "t": FILE: document 2: the ImageDigestMirrorSet at objects[1] is not counted; give what oc process -f prints`},
+		{"a policy", policy, `ImageContentSourcePolicy "p": FILE: document 2: it is not a set, so its mirrors are ignored; to make a set of it, use kubectl mirrors convert`},
+		{"a policy in a list", list + indented(policy), `ImageContentSourcePolicy "p": FILE: document 2, items[0]: it is not a set`},
+		{"a typed list of policies", "apiVersion: operator.openshift.io/v1alpha1\nkind: ImageContentSourcePolicyList\nitems: []\n", `ImageContentSourcePolicyList "": FILE: document 2: it is not a set`},
+		{"a policy of the group's own", "apiVersion: config.openshift.io/v1\nkind: ImageContentPolicy\nmetadata: {name: p}\n", `ImageContentPolicy "p": FILE: document 2: it is not a set`},
+		{"a kustomization", "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: [a.yaml]\n", `Kustomization "": FILE: document 2: -f does not build a kustomization, and neither does kubectl apply -f; give its directory with -k`},
+		{"a kustomization of Flux", "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: f}\n", `Kustomization "f": FILE: document 2: the manifests are in its source, which this command does not read`},
+		{"a template", template + indented(setA), `Template "t": FILE: document 2: the ImageDigestMirrorSet at objects[1] is ignored; give the output of oc process -f instead`},
 		{"a set in another object", "apiVersion: work.open-cluster-management.io/v1\nkind: ManifestWork\nmetadata: {name: w}\nspec: {workload: {manifests: [{kind: ImageTagMirrorSet}]}}\n",
-			`ManifestWork "w": FILE: document 2: the ImageTagMirrorSet at spec.workload.manifests[0] is not counted`},
-		{"what was to be a set in another object", template + indented(strings.Replace(setA, "MirrorSet", "Mirrorset", 1)), `the ImageDigestMirrorset at objects[1] is not counted`},
-		{"a list that nobody serves", "apiVersion: v1\nkind: FooList\nitems:\n" + indented(setA), `FooList "": FILE: document 2: the ImageDigestMirrorSet at items[0] is not counted`},
+			`ManifestWork "w": FILE: document 2: the ImageTagMirrorSet at spec.workload.manifests[0] is ignored`},
+		{"what was to be a set in another object", template + indented(strings.Replace(setA, "MirrorSet", "Mirrorset", 1)), `the ImageDigestMirrorset at objects[1] is ignored`},
+		{"a list that nobody serves", "apiVersion: v1\nkind: FooList\nitems:\n" + indented(setA), `FooList "": FILE: document 2: the ImageDigestMirrorSet at items[0] is ignored`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			file := write(t, t.TempDir(), "x.yaml", setB+"---\n"+tt.text)
@@ -50,7 +50,7 @@ func TestAKustomizationIsKnownByItsFile(t *testing.T) {
 	write(t, folder, "a.yaml", setA)
 	run(t, "", "render", "-f", folder, "-o", "registries.conf").MustSucceed(t)
 	r := run(t, "", "render", "-f", folder).MustSucceed(t)
-	if want := "warning: PassedOver: Kustomization: " + file + ": document 1: kubectl apply -f builds no kustomization, and neither does this; give its directory with -k\n"; r.Stderr != want {
+	if want := "warning: PassedOver: Kustomization: " + file + ": document 1: -f does not build a kustomization, and neither does kubectl apply -f; give its directory with -k\n"; r.Stderr != want {
 		t.Errorf("stderr %q, want %q", r.Stderr, want)
 	}
 	r = run(t, "", "render", "-k", folder).MustSucceed(t)
@@ -74,8 +74,8 @@ func TestKindsOfOthersArePassedOver(t *testing.T) {
 
 func TestKeysThatAreThereTwiceAreWarnedOf(t *testing.T) {
 	r := run(t, "# x\n"+setA+"spec:\n  imageDigestMirrors:\n  - source: t.com\n    source: u.com\n", "render", "-f", "-").MustSucceed(t)
-	want := `warning: RepeatedField: ImageDigestMirrorSet "a": standard input: document 1: line 10: "spec" is there for the second time in one mapping; kubectl takes the last one, and what the others say is lost` + "\n" +
-		`warning: RepeatedField: ImageDigestMirrorSet "a": standard input: document 1: line 13: "source" is there for the second time in one mapping; kubectl takes the last one, and what the others say is lost` + "\n"
+	want := `warning: RepeatedField: ImageDigestMirrorSet "a": standard input: document 1: line 10: the key "spec" is repeated in this mapping; kubectl uses the last value, and the others are lost` + "\n" +
+		`warning: RepeatedField: ImageDigestMirrorSet "a": standard input: document 1: line 13: the key "source" is repeated in this mapping; kubectl uses the last value, and the others are lost` + "\n"
 	if got := strings.Join(sourcesIn(r.Stdout), " "); got != "u.com" || r.Stderr != want {
 		t.Errorf("sources %q, stderr %q, want %q", got, r.Stderr, want)
 	}
@@ -85,7 +85,7 @@ func TestKeysThatAreThereTwiceAreWarnedOf(t *testing.T) {
 func TestANumberAndItsTextAreOneKey(t *testing.T) {
 	for _, keys := range []string{`{1: one, "1": two}`, `{"1": one, 1: two}`} {
 		r := run(t, strings.Replace(setA, "name: a", "name: a\n  annotations: "+keys, 1), "render", "-f", "-").MustSucceed(t)
-		if want := `"1" is there for the second time`; !strings.Contains(r.Stderr, want) {
+		if want := `"1" is repeated`; !strings.Contains(r.Stderr, want) {
 			t.Errorf("%s: stderr %q, want %q", keys, r.Stderr, want)
 		}
 	}
@@ -101,12 +101,12 @@ func TestMergeKeysRepeatNothing(t *testing.T) {
 
 func TestWhatServerSideApplyAloneRefusesIsWarnedOf(t *testing.T) {
 	for field, text := range map[string]string{
-		"spec.imageDigestMirrors[0].mirrorSourcePolicy: want text, and there is null": setA + "    mirrorSourcePolicy:\n",
-		"spec.imageDigestMirrors: want a list, and there is null":                     ourType + "metadata: {name: a}\nspec:\n  imageDigestMirrors:\n",
-		"status.revision: want a whole number, and there is the text \"x\"":           setA + "status: {revision: x}\n",
+		"spec.imageDigestMirrors[0].mirrorSourcePolicy: the value must be text, and is null": setA + "    mirrorSourcePolicy:\n",
+		"spec.imageDigestMirrors: the value must be a list, and is null":                     ourType + "metadata: {name: a}\nspec:\n  imageDigestMirrors:\n",
+		"status.revision: the value must be a whole number, and is the text \"x\"":           setA + "status: {revision: x}\n",
 	} {
 		r := run(t, text, "render", "-f", "-").MustSucceed(t)
-		if !strings.HasPrefix(r.Stderr, "warning: RefusedServerSide: a: standard input: document 1: line ") || !strings.Contains(r.Stderr, ": "+field+"; kubectl apply takes the object") {
+		if !strings.HasPrefix(r.Stderr, "warning: RefusedServerSide: a: standard input: document 1: line ") || !strings.Contains(r.Stderr, ": "+field+"; the API server accepts the object from kubectl apply") {
 			t.Errorf("%s: stderr %q", field, r.Stderr)
 		}
 	}

@@ -42,7 +42,7 @@ func (in *input) each(ctx context.Context, read func(document) error) error {
 		var err error
 		switch {
 		case name == "-" && stdinUsed:
-			return errors.New("-f -: standard input can be read once only")
+			return errors.New("-f -: standard input can be read only once")
 		case name == "-":
 			stdinUsed = true
 			err = eachInStream("standard input", in.stdin, read)
@@ -115,7 +115,7 @@ func filesOf(path string, recursive bool) ([]string, error) {
 	if len(files) == 0 {
 		const none = "no file in this directory ends in .yaml, .yml or .json"
 		if !recursive {
-			return nil, fmt.Errorf("%s: %s; -R reads those below it too", output.Printable(path), none)
+			return nil, fmt.Errorf("%s: %s; to read subdirectories too, use -R", output.Printable(path), none)
 		}
 		return nil, fmt.Errorf("%s: %s", output.Printable(path), none)
 	}
@@ -168,7 +168,7 @@ func (in *input) eachOfKustomization(read func(document) error) error {
 	options.Reorder = krusty.ReorderOptionLegacy
 	built, err := krusty.MakeKustomizer(options).Run(filesys.MakeFsOnDisk(), in.kustomize)
 	if err != nil {
-		return fmt.Errorf("-k %s: %s", output.Printable(in.kustomize), goField.ReplaceAllString(err.Error(), "want another type than $1 for the field $2"))
+		return fmt.Errorf("-k %s: %s", output.Printable(in.kustomize), goField.ReplaceAllString(err.Error(), "the field $2 has the wrong type ($1)"))
 	}
 	text, err := built.AsYaml()
 	if err != nil {

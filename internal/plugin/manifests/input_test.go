@@ -24,7 +24,7 @@ func TestFoldersAreReadWithWhatIsBelow(t *testing.T) {
 			t.Errorf("sources %q", got)
 		}
 	}
-	run(t, "", "render", "-f", below).WantError(t, below+": no file in this directory ends in .yaml, .yml or .json; -R reads those below it too")
+	run(t, "", "render", "-f", below).WantError(t, below+": no file in this directory ends in .yaml, .yml or .json; to read subdirectories too, use -R")
 	run(t, "", "render", "-f", below, "-R").MustSucceed(t)
 }
 
@@ -76,8 +76,8 @@ func TestKustomizationsAreBuilt(t *testing.T) {
 			t.Errorf("sources %q:\n%s", got, r.Stdout)
 		}
 	}
-	run(t, "", "render", "-k", overlay, "-f", base).WantError(t, "-k stands alone")
-	run(t, "", "render", "-k", overlay, "-R").WantError(t, "-k stands alone")
+	run(t, "", "render", "-k", overlay, "-f", base).WantError(t, "-k cannot be combined")
+	run(t, "", "render", "-k", overlay, "-R").WantError(t, "-k cannot be combined")
 	empty := t.TempDir()
 	run(t, "", "render", "-k", empty).WantError(t, "-k "+empty+": ", "kustomization")
 	write(t, base, "sets.yaml", setA+"specs: {}\n")
@@ -86,5 +86,5 @@ func TestKustomizationsAreBuilt(t *testing.T) {
 
 func TestInputIsNamedOnce(t *testing.T) {
 	run(t, "", "render").WantError(t, "name manifests with -f, or the directory of a kustomization with -k")
-	run(t, setA, "render", "-f", "-", "-f", "-").WantError(t, "-f -: standard input can be read once only")
+	run(t, setA, "render", "-f", "-", "-f", "-").WantError(t, "-f -: standard input can be read only once")
 }

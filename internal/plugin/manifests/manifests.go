@@ -64,7 +64,7 @@ func (in *input) read(ctx context.Context) (*Manifests, error) {
 		return nil, err
 	}
 	if len(m.Sets) == 0 && len(m.Refused) == 0 {
-		m.note("note: no %s in %s; objects of other kinds passed over: %d", kindNames(), output.Printable(in.names()), m.passedOver)
+		m.note("note: no %s in %s; objects of other kinds ignored: %d", kindNames(), output.Printable(in.names()), m.passedOver)
 	}
 	return m, nil
 }
@@ -109,7 +109,7 @@ func (m *Manifests) readObject(o object) {
 		return // nothing but comments
 	}
 	if !bytes.HasPrefix(o.data, []byte("{")) {
-		m.refuse(o, "not a Kubernetes object, which is a mapping with apiVersion and kind")
+		m.refuse(o, "not a Kubernetes object: a mapping with apiVersion and kind is required")
 		return
 	}
 	if o.content == nil {
@@ -136,7 +136,7 @@ func (m *Manifests) readObject(o object) {
 	}
 }
 
-// isList tells whether an object is a list that kubectl applies the items of, and that may have sets.
+// isList reports whether an object is a list that kubectl applies the items of, and that may have sets.
 func (o *object) isList() bool {
 	if o.APIVersion == "v1" && o.Kind == "List" {
 		return true
@@ -153,22 +153,22 @@ func (o *object) refusedList(items []any) string {
 		item.Kind, _ = fields["kind"].(string)
 		switch {
 		case item.isList():
-			return fmt.Sprintf("items[%d] is a list in a list, and kubectl applies nothing of such a file; put its items into the outer one", i)
+			return fmt.Sprintf("items[%d] is a list in a list, and kubectl applies nothing from such a file; move its items to the outer list", i)
 		case o.Kind != "List" && item.Kind != "" && item.Kind+"List" != o.Kind:
-			return fmt.Sprintf("items[%d] is no %s, and kubectl applies nothing of such a list; write apiVersion: v1 and kind: List for the list", i, strings.TrimSuffix(o.Kind, "List"))
+			return fmt.Sprintf("items[%d] is not a %s, and kubectl applies nothing from such a list; write apiVersion: v1 and kind: List for the list", i, strings.TrimSuffix(o.Kind, "List"))
 		}
 	}
 	return ""
 }
 
-// noteRepeats warns of keys that a mapping has twice, of which kubectl sends the last value only. An item of a list has no document of
+// noteRepeats warns of keys that a mapping has twice; kubectl sends only the last value. An item of a list has no document of
 // its own.
 func (m *Manifests) noteRepeats(o object) {
 	if o.isItem || !o.isList() && kinds.Named(o.Kind) == nil {
 		return
 	}
 	for _, r := range o.repeats() {
-		m.note("warning: RepeatedField: %s %q: %s: line %d: %q is there for the second time in one mapping; kubectl takes the last one, and what the others say is lost", o.Kind, o.name(), o.place, r.line, r.key)
+		m.note("warning: RepeatedField: %s %q: %s: line %d: the key %q is repeated in this mapping; kubectl uses the last value, and the others are lost", o.Kind, o.name(), o.place, r.line, r.key)
 	}
 }
 
@@ -176,7 +176,7 @@ func (m *Manifests) noteRepeats(o object) {
 func (m *Manifests) readList(o object) {
 	items, isList := o.content["items"].([]any)
 	if !isList {
-		m.refuse(o, fmt.Sprintf("%s without a list of items; kubectl would apply nothing of it", o.Kind))
+		m.refuse(o, fmt.Sprintf("%s without a list of items; kubectl would apply nothing from it", o.Kind))
 		return
 	}
 	if why := o.refusedList(items); why != "" {
@@ -213,11 +213,11 @@ func (m *Manifests) readSet(kind *kinds.Kind, o object) {
 		return
 	}
 	for _, cause := range verdict.ServerSide {
-		m.note("warning: RefusedServerSide: %s: %s: line %d: %s; kubectl apply takes the object, and kubectl apply --server-side, as Flux does it, is refused: delete the field, or give it another value",
+		m.note("warning: RefusedServerSide: %s: %s: line %d: %s; the API server accepts the object from kubectl apply, but refuses it from kubectl apply --server-side, which Flux uses: delete the field, or give it another value",
 			mirrors.Object{Kind: &kind.Kind, Name: o.name()}, o.place, o.lineOf(cause.Field), o.say(cause))
 	}
 	if size := o.sizeOfAnnotations(); size > maxAnnotations {
-		m.note("warning: TooLargeForApply: %s: %s: kubectl apply keeps a copy of the object in an annotation, and with it the annotations would have %d bytes, where %d are allowed; use kubectl apply --server-side, or make it several sets",
+		m.note("warning: TooLargeForApply: %s: %s: kubectl apply keeps a copy of the object in an annotation, so the annotations would have %d bytes, and only %d are allowed; use kubectl apply --server-side, or split the set",
 			mirrors.Object{Kind: &kind.Kind, Name: o.name()}, o.place, size, maxAnnotations)
 	}
 	set, err := kind.Decode(func(into any) error {

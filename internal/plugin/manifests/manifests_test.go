@@ -155,7 +155,7 @@ func TestInputWithoutSetsLeavesANote(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := run(t, tt.text, "render", "-f", "-").MustSucceed(t)
-			want := "note: no ImageDigestMirrorSet or ImageTagMirrorSet in standard input; objects of other kinds passed over: " + tt.passedOver + "\n"
+			want := "note: no ImageDigestMirrorSet or ImageTagMirrorSet in standard input; objects of other kinds ignored: " + tt.passedOver + "\n"
 			if !strings.HasSuffix(r.Stderr, want) || strings.Contains(r.Stdout, "[[registry]]") {
 				t.Errorf("stderr %q, want %q; stdout:\n%s", r.Stderr, want, r.Stdout)
 			}

@@ -94,7 +94,7 @@ type repeated struct {
 	line int // of the second one
 }
 
-// repeats returns the keys that are there more than once. What a merge key (<<) brings is no repetition.
+// repeats returns the keys that are there more than once. The keys of a merge key (<<) are no repetition.
 func (p positions) repeats() []repeated {
 	if p.unique {
 		return nil

@@ -75,7 +75,7 @@ func (m *Manifests) refuseSet(kind *kinds.Kind, o object, causes []schema.Cause)
 
 // refusals counts them for people.
 func refusals(count int) string {
-	return output.Plural(count, "object", "objects") + " would be refused (above)"
+	return output.Plural(count, "object", "objects") + " would be refused (see above)"
 }
 
 func them(count int) string {
@@ -92,19 +92,19 @@ func (o *object) say(cause schema.Cause) string {
 	case schema.UnknownField:
 		return fmt.Sprintf("unknown field %q; %s", cause.Field, insteadOf(cause))
 	case field.ErrorTypeRequired:
-		return fmt.Sprintf("%s: required, and missing%s", cause.Field, because(cause.Detail))
+		return fmt.Sprintf("%s: the field is required and missing%s", cause.Field, because(cause.Detail))
 	case field.ErrorTypeDuplicate:
-		return fmt.Sprintf("%s: %s is there for the second time, and the API server wants each mirror once; delete one of the two", cause.Field, valueOf(cause))
+		return fmt.Sprintf("%s: %s is repeated, and the API server accepts each mirror only once; delete one of the two", cause.Field, valueOf(cause))
 	case field.ErrorTypeTypeInvalid:
 		there := o.found(cause.Field)
 		if strings.HasPrefix(cause.Field, "metadata") {
 			there = fmt.Sprint(cause.Value) // the field is a mapping with a wrong value, or that value
 		}
-		return fmt.Sprintf("%s: want %s, and there is %s", cause.Field, wantedType(detail), there)
+		return fmt.Sprintf("%s: the value must be %s, and is %s", cause.Field, wantedType(detail), there)
 	case field.ErrorTypeForbidden:
 		return cause.Field + ": " + detail
 	case field.ErrorTypeNotSupported:
-		return fmt.Sprintf("%s %s: %s, or leave it out", cause.Field, valueOf(cause), strings.Replace(cause.Detail, "supported values", "want one of", 1))
+		return fmt.Sprintf("%s %s: %s, or leave it out", cause.Field, valueOf(cause), strings.Replace(cause.Detail, "supported values", "use one of", 1))
 	}
 	if strings.HasPrefix(detail, "should match '") {
 		kind := value.Mirror
@@ -123,7 +123,7 @@ func because(detail string) string {
 	return ", because " + detail
 }
 
-// wantedType is the type that the API server names, in words of YAML. What a kind of its own is wanted says so already.
+// wantedType is the type that the API server names, in words of YAML. The name of any other type stays.
 func wantedType(detail string) string {
 	name, _, _ := strings.Cut(strings.TrimPrefix(detail, "must be of type "), ":")
 	words := map[string]string{"array": "a list", "object": "a mapping", "string": "text", "integer": "a whole number", "number": "a number", "boolean": "true or false"}
@@ -175,5 +175,5 @@ func insteadOf(cause schema.Cause) string {
 	case distance(strings.ToLower(name), strings.ToLower(near[0])) <= len(name)/3:
 		return fmt.Sprintf("did you mean %q?", near[0])
 	}
-	return "delete it, or write what was meant: " + strings.Join(cause.Known, ", ")
+	return "delete it, or use a field that exists: " + strings.Join(cause.Known, ", ")
 }

@@ -29,7 +29,7 @@ type document struct {
 	place string
 	// line is where its text begins in the stream, counted from 1.
 	line int
-	// text is YAML, of which JSON is a part.
+	// text is YAML, which includes JSON.
 	text []byte
 	json []byte
 	// plain is what reading the JSON would give, of a document that has each key of each mapping once; nil where that is not known.
@@ -76,7 +76,7 @@ func (s *stream) pass(line int, text []byte, toJSON func([]byte) (data []byte, p
 	return nil
 }
 
-// readJSON reads JSON values. It returns false where the rest is to be read as YAML: from two values on, kubectl takes a stream for JSON
+// readJSON reads JSON values. It returns false where the rest must be read as YAML: from two values on, kubectl takes a stream for JSON
 // to its end.
 func (s *stream) readJSON() (done bool, err error) {
 	decoder := json.NewDecoder(bytes.NewReader(s.text))
@@ -125,7 +125,7 @@ func (s *stream) readYAML() error {
 	}
 }
 
-// lineReader passes on one line at a time, so that whoever reads documents has read no further than to the end of one.
+// lineReader passes on one line at a time, so that a reader of documents has read no further than to the end of one.
 type lineReader struct {
 	text  []byte
 	last  []byte
@@ -176,7 +176,7 @@ func yamlToJSON(text []byte) (data []byte, plain any, err error) {
 		return nil, nil, refusal
 	}
 	if err := decoder.Decode(&ignored{}); !errors.Is(err, io.EOF) {
-		return nil, nil, errors.New("more follows the first object of this document, and kubectl would pass over it; separate objects by a line \"---\"")
+		return nil, nil, errors.New("more text follows the first object of this document, and kubectl would ignore it; separate objects with a line \"---\"")
 	}
 	return data, plain, nil
 }
@@ -185,7 +185,7 @@ func yamlToJSON(text []byte) (data []byte, plain any, err error) {
 func asKubectl(text []byte) ([]byte, error) {
 	data, err := yaml.YAMLToJSON(text)
 	if err != nil && strings.Contains(err.Error(), "map key") {
-		return nil, errors.New("a key of a mapping is a list, a mapping or empty, and JSON has keys of text alone; write it in quotes")
+		return nil, errors.New("a key of a mapping is a list, a mapping or empty, and JSON allows only text as a key; write it in quotes")
 	}
 	return data, err
 }
@@ -243,7 +243,7 @@ func atLine(err error, line int, text []byte) error {
 		said = fmt.Sprintf("line %d: %s", line, said)
 	}
 	if bytes.Contains(text, []byte("{{")) {
-		said += "; this looks like a template: have its tool, such as helm template, print the manifests, and give those"
+		said += "; this looks like a template: render it with its tool, such as helm template, and give the result"
 	}
 	return errors.New(said)
 }

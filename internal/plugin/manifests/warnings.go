@@ -8,7 +8,7 @@ import (
 	"io"
 )
 
-// warningCounter passes on standard error, and counts the lines of it that are warnings, whoever writes them.
+// warningCounter passes on standard error, and counts the lines of it that are warnings, from any writer.
 type warningCounter struct {
 	out   io.Writer
 	count int

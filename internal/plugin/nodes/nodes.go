@@ -1,7 +1,7 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package nodes is the verb that lists which rules the nodes have in force, and waits until all have those of now.
+// Package nodes is the verb that lists the rules that nodes have in force, and waits until all nodes have the present ones.
 package nodes
 
 import (
@@ -33,9 +33,18 @@ func Command() *cobra.Command {
 	o := &options{cluster: cluster.NewFlags()}
 	cmd := &cobra.Command{
 		Use:   "nodes [NODE...]",
-		Short: "List which rules the nodes have in force, those with trouble first",
-		Long: "List which rules the nodes have in force, those with trouble first. With --watch, go on with what changes, and end " +
-			"once all have the sets in force as they are now, with every change and every deletion.",
+		Short: "List the rules that nodes have in force, nodes with trouble first",
+		Long: `List the rules that nodes have in force, nodes with trouble first.
+
+With --watch, print a row for each change, and end when all nodes have the sets in force as they are now,
+with every change and every deletion.
+
+You need the rights to list mirrornodes and to get the ConfigMap containers-registries.conf; for --watch,
+to list and watch these and the sets.
+
+Exit codes:
+- 0: the list was printed; with --watch, all nodes have the sets in force
+- 1: an error, or the timeout of --watch`,
 		Example: "  kubectl mirrors nodes -o wide\n" +
 			"  kubectl apply -f sets/ && kubectl mirrors nodes --watch --timeout=2m",
 		ValidArgsFunction: o.cluster.CompleteNodes,
@@ -43,8 +52,8 @@ func Command() *cobra.Command {
 	}
 	o.cluster.Add(cmd)
 	o.listing.AddFlags(cmd, "table", "wide", "json", "yaml", "name")
-	cmd.Flags().BoolVarP(&o.watch, "watch", "w", false, "print what changes, until all nodes have in force what the sets say now")
-	cmd.Flags().DurationVar(&o.timeout, "timeout", 0, "with --watch, how long to wait before giving up with exit code 1; 0 is for ever")
+	cmd.Flags().BoolVarP(&o.watch, "watch", "w", false, "print changes until all nodes have the sets in force as they are now")
+	cmd.Flags().DurationVar(&o.timeout, "timeout", 0, "with --watch, how long to wait before giving up with exit code 1; 0 means no limit")
 	command.CompleteWith(cmd, "timeout")
 	return cmd
 }

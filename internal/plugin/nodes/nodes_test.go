@@ -87,8 +87,8 @@ node-3   containerd   1795573438818   Behind    3m30s   yes      <unknown>   <no
 node-2   containerd   1795573438819   Ahead     3m30s   no       <unknown>   it has a later revision than 1795573438818, which is published; the manager publishes again above it
 node-1   containerd   1795573438818   InForce   3m30s   no       <unknown>   <none>
 node-4   containerd   1795573438819   InForce   3m30s   yes      <unknown>   1 image cannot be pulled again
-`, "1 of 2 nodes have revision 1795573438818 in force; 3 canaries try revision 1795573438819, which 1 has in force; 1 behind, 1 ahead.\n")
-	run(t, "", "nodes", "--server", url, "--no-headers", "node-4").Want(t, 0, "node-4   containerd   1795573438819   InForce   3m30s\n", "1 canary tries revision 1795573438819, which 1 has in force.\n")
+`, "1 of 2 nodes have revision 1795573438818 in force; 3 canaries try revision 1795573438819 (1 has it in force); 1 behind, 1 ahead.\n")
+	run(t, "", "nodes", "--server", url, "--no-headers", "node-4").Want(t, 0, "node-4   containerd   1795573438819   InForce   3m30s\n", "1 canary tries revision 1795573438819 (1 has it in force).\n")
 	run(t, "", "nodes", "--server", url, "--no-headers", "node-1").Want(t, 0, "node-1   containerd   1795573438818   InForce   3m30s\n", "1 node has revision 1795573438818 in force.\n")
 	r := run(t, "", "nodes", "--server", url, "-o", "json")
 	var got cluster.Fleet
@@ -143,10 +143,10 @@ func TestNodesWithoutAnswersAreErrors(t *testing.T) {
 		args       []string
 	}{
 		{"a node that is none", "error: there is no MirrorNode \"node-9\"\n", []string{"--server", url, "node-1", "node-9"}},
-		{"a format that is none", "error: --output \"xml\": want one of table, wide, json, yaml, name\n", []string{"--server", url, "-o", "xml"}},
+		{"a format that is none", "error: --output \"xml\": the value must be one of table, wide, json, yaml, name\n", []string{"--server", url, "-o", "xml"}},
 		{"a stream of JSON", "error: --output \"json\": --watch prints tables only\n", []string{"--server", url, "-o", "json", "-w"}},
-		{"a cluster without Mirrorset", "error: the cluster does not serve mirrornodes.mirrorset.io; is Mirrorset installed there? ", []string{"--server", plugintest.Serve(t, nil)}},
-		{"a cluster without Mirrorset, watched", "error: the cluster does not serve mirrornodes.mirrorset.io; is Mirrorset installed there? ", []string{"--server", plugintest.Serve(t, nil), "-w"}},
+		{"a cluster without Mirrorset", "error: the API server does not serve mirrornodes.mirrorset.io; check that Mirrorset is installed in this cluster: ", []string{"--server", plugintest.Serve(t, nil)}},
+		{"a cluster without Mirrorset, watched", "error: the API server does not serve mirrornodes.mirrorset.io; check that Mirrorset is installed in this cluster: ", []string{"--server", plugintest.Serve(t, nil), "-w"}},
 		{"a damaged ConfigMap", "error: ConfigMap mirrorset-system/containers-registries.conf: ", []string{"--server", plugintest.Serve(t, map[string]any{plugintest.NodesPath: mixedFleet(), plugintest.ConfigMapPath: damaged})}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -190,7 +190,7 @@ node-with-a-long-name   containerd   1795573438818   InForce   3m30s
 		t.Errorf("stdout:\n%s\nwant:\n%s", &stdout, want)
 	}
 	const part, all = "1 of 2 nodes have revision 1795573438818 in force; 1 behind.", "2 nodes have revision 1795573438818 in force."
-	lines := output.EraseLine + "There is no node with an agent." + output.EraseLine + output.EraseLine + part + output.EraseLine + output.EraseLine + part +
+	lines := output.EraseLine + "No node has an agent." + output.EraseLine + output.EraseLine + part + output.EraseLine + output.EraseLine + part +
 		output.EraseLine + output.EraseLine + "Waiting: the manager. " + all + output.EraseLine + all + output.EraseLine + all + "\n"
 	if stderr.String() != lines {
 		t.Errorf("stderr %q, want %q", &stderr, lines)

@@ -29,7 +29,7 @@ func (o *options) follow(cmd *cobra.Command, c *cluster.Cluster, names []string)
 	})
 	p.end()
 	if errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("not all nodes have in force what the sets say after %s", o.timeout)
+		return fmt.Errorf("after %s, not all nodes have the sets in force as they are now", o.timeout)
 	}
 	return err
 }
@@ -76,7 +76,7 @@ func (p *progress) sayHold(hold *cluster.Hold) {
 	case !hold.Waits():
 		said = fmt.Sprintf("Waiting: %s. %s", hold.Why, hold.Remedy)
 	case p.live.Columns == nil:
-		said = fmt.Sprintf("Waiting: %s. If that stays so, kubectl mirrors doctor says what to do.", hold.Why)
+		said = fmt.Sprintf("Waiting: %s. If this lasts, run kubectl mirrors doctor to see what to do.", hold.Why)
 	}
 	if said != p.said && said != "" {
 		p.live.Clear()

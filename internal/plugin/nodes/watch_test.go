@@ -91,7 +91,7 @@ func TestAWatchThatMayNotBeHeldIsAnError(t *testing.T) {
 func TestAnAPIServerThatDoesNotAnswerIsNotWaitedForLongerThanTold(t *testing.T) {
 	hangs := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 	url := plugintest.Serve(t, map[string]any{plugintest.NodesPath: hangs})
-	run(t, "", "nodes", "--server", url, "--watch", "--timeout=100ms").Want(t, 1, "", "error: the API server has not answered after 100ms\n")
+	run(t, "", "nodes", "--server", url, "--watch", "--timeout=100ms").Want(t, 1, "", "error: the API server did not answer within 100ms\n")
 	run(t, "", "nodes", "--server", url, "--timeout=1s").Want(t, 1, "", "error: --timeout is for --watch only\n")
 }
 
@@ -129,9 +129,9 @@ func TestWhatAWatchWaitsForIsSaidWhereNoLineCanBeWrittenAgain(t *testing.T) {
 		configMap any
 		want      string
 	}{
-		{"a set is not published", plugintest.SetList(set), plugintest.ConfigMapOf(t, plugintest.Current), "Waiting: the manager has yet to publish the latest change or deletion of a set. If that"},
-		{"the manager is older", plugintest.SetList(), plugintest.ConfigMapOf(t, older), "Waiting: what is published does not say which sets it is of, as that of a manager older than this plugin. If that"},
-		{"somebody paused", plugintest.SetList(set), pausedConfigMap(t), "Waiting: paused by jane (maintenance). To go on: kubectl mirrors rollout resume\n"},
+		{"a set is not published", plugintest.SetList(set), plugintest.ConfigMapOf(t, plugintest.Current), "Waiting: the manager has not yet published the latest change or deletion of a set. If this"},
+		{"the manager is older", plugintest.SetList(), plugintest.ConfigMapOf(t, older), "Waiting: the published revision does not name its sets, because the manager is older than this plugin. If this"},
+		{"somebody paused", plugintest.SetList(set), pausedConfigMap(t), "Waiting: paused by jane (maintenance). To continue: kubectl mirrors rollout resume\n"},
 		{"the ConfigMap was damaged meanwhile", plugintest.SetList(), damaged, "Waiting: ConfigMap mirrorset-system/containers-registries.conf: the digest of the text is "},
 	} {
 		configMaps := map[string]any{"apiVersion": "v1", "kind": "ConfigMapList", "items": []any{tt.configMap}}

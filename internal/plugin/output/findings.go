@@ -70,8 +70,8 @@ type Pull struct {
 }
 
 // Touching returns the findings about pulls: about the sources that decide, and about entries that might have, those that are not in
-// force, or not for the images that their author means. What is found of tags is left out where no image is named by tag, and so for
-// digests. What is odd about mirrors that a source inherits is found at the broader source (T4).
+// force, or not for the images that their author means. It leaves out findings about tags where no image is named by tag, and so for
+// digests. Findings about mirrors that a source inherits are at the broader source (T4).
 func Touching(findings []mirrors.Finding, pulls ...Pull) (touched []mirrors.Finding) {
 	for _, f := range findings {
 		if slices.ContainsFunc(pulls, func(p Pull) bool { return p.concerns(f) }) {

@@ -39,7 +39,7 @@ func (f *Format) Check() error {
 		f.Name = f.formats[0]
 	}
 	if !slices.Contains(f.formats, f.Name) {
-		return fmt.Errorf("--output %q: want one of %s", f.Name, strings.Join(f.formats, ", "))
+		return fmt.Errorf("--output %q: the value must be one of %s", f.Name, strings.Join(f.formats, ", "))
 	}
 	return nil
 }

@@ -24,12 +24,12 @@ func (l *Listing) AddFlags(cmd *cobra.Command, formats ...string) {
 	cmd.Flags().BoolVar(&l.noHeaders, "no-headers", false, "print tables without headers")
 }
 
-// IsTable tells whether people read the output.
+// IsTable reports whether people read the output.
 func (l *Listing) IsTable() bool {
 	return l.Name == "table" || l.IsWide()
 }
 
-// IsWide tells whether they want all columns.
+// IsWide reports whether they want all columns.
 func (l *Listing) IsWide() bool {
 	return l.Name == "wide"
 }

@@ -45,7 +45,7 @@ func NewLiveLine(out io.Writer) *LiveLine {
 	}}
 }
 
-// Show replaces the line, cut to the width of the terminal: a second row could not be taken away again.
+// Show replaces the line, cut to the width of the terminal: a second row could not be removed again.
 func (l *LiveLine) Show(line string) {
 	if l.Columns == nil {
 		return

@@ -46,7 +46,7 @@ func FirstOf(names []string, most int) string {
 	return text
 }
 
-// Harmless writes out what could do something to a terminal, or have a line read otherwise than it is. What a node, a set or an annotation says
+// Harmless writes out what could do something to a terminal, or have a line read otherwise than it is. The text of a node, a set or an annotation
 // comes from others.
 func Harmless(line string) string {
 	var text strings.Builder

@@ -27,7 +27,7 @@ const (
 	ConfigMapPath = "/api/v1/namespaces/mirrorset-system/configmaps/containers-registries.conf"
 )
 
-// Serve answers with the objects by path, and else as an API server does that has none. It stands in for what a test of
+// Serve answers with the objects by path, otherwise as an API server does that has none. It stands in for what a test of
 // output cannot ask of a real one; test/integration has that.
 func Serve(t *testing.T, objects map[string]any) (url string) {
 	t.Helper()

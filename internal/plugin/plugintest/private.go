@@ -23,7 +23,7 @@ import (
 	"time"
 )
 
-// Private is a registry that wants a login, me with the password secret, and has a certificate of an authority of its own.
+// Private is a registry that requires a login, me with the password secret, and has a certificate of an authority of its own.
 type Private struct {
 	*Mirror
 	// Name is the host to name it by; that of the Mirror is without TLS and login, to push to.

@@ -83,7 +83,7 @@ func (m *Mirror) Push(t *testing.T, repository string) string {
 	return digest.String()
 }
 
-// Isolate hides the logins of whoever runs the tests, and returns an empty home.
+// Isolate hides the logins of the user who runs the tests, and returns an empty home.
 func Isolate(t *testing.T) (home string) {
 	t.Helper()
 	home = t.TempDir()

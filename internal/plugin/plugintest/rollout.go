@@ -41,7 +41,7 @@ type Steered struct {
 	Meanwhile func(annotations map[string]string)
 }
 
-// NewSteered returns the ConfigMap of a payload, with a canary's beside it, or nil, and with annotations.
+// NewSteered returns the ConfigMap of a payload, with a canary's next to it, or nil, and with annotations.
 func NewSteered(t *testing.T, p payload.Payload, canary *payload.Canary, rollout payload.Rollout) *Steered {
 	t.Helper()
 	data, binaryData, err := p.DataBeside(canary)

@@ -1,7 +1,8 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package pulls is the verb that lists the last pulls that the redirectors of nodes saw: what served each, and what was passed over and why.
+// Package pulls is the verb that lists the last pulls that the redirectors of nodes saw: the place that served each, and the mirrors that were
+// passed over and why.
 package pulls
 
 import (
@@ -32,11 +33,17 @@ func Command() *cobra.Command {
 	o := &options{cluster: cluster.NewFlagsForPods()}
 	cmd := &cobra.Command{
 		Use:   "pulls [NODE | POD]",
-		Short: "List the last pulls on nodes, and what served each",
-		Long: "List the last pulls that nodes saw: what served each, which mirrors were passed over and why, and which set refused it. With a Pod, only " +
-			"those of its images on its node. A name is that of a node if there is one, and else of a Pod; node/NAME and pod/NAME say which. Agents keep the last " +
-			"512 pulls of their node in memory, and are asked by a command in their Pods, which takes the right to create pods/exec in Mirrorset's namespace. " +
-			"Only containerd's pulls are seen. The exit code is 0, or 1 where some agent could not be asked.",
+		Short: "List the last pulls on nodes, and which place served each",
+		Long: `List the last pulls that nodes saw: the place that served each, the mirrors that were passed over and why,
+and the set that refused the pull. For a Pod, pulls lists only the pulls of its images on its node. A name
+means a node if there is one with that name, otherwise a Pod; to choose, write node/NAME or pod/NAME.
+
+Only containerd's pulls are seen. Each agent keeps the last 512 pulls of its node in memory. To read them,
+pulls runs a command in the agents' Pods. You need the right to create pods/exec in Mirrorset's namespace.
+
+Exit codes:
+- 0: every agent answered
+- 1: an error, or some agent could not be queried`,
 		Example: "  kubectl mirrors pulls node-1\n" +
 			"  kubectl mirrors pulls -n shop web-5d8c7 -o wide\n" +
 			"  kubectl mirrors pulls --watch",
@@ -46,7 +53,7 @@ func Command() *cobra.Command {
 	}
 	o.cluster.Add(cmd)
 	o.listing.AddFlags(cmd, "table", "wide", "json", "yaml")
-	cmd.Flags().BoolVarP(&o.watch, "watch", "w", false, "go on with pulls that begin or go on")
+	cmd.Flags().BoolVarP(&o.watch, "watch", "w", false, "keep printing pulls as they begin or change")
 	return cmd
 }
 
@@ -100,7 +107,7 @@ func (o *options) run(cmd *cobra.Command, args []string) error {
 	return err
 }
 
-// failed tells whether a node should have told of its pulls and did not. One whose pulls nobody can see is not to.
+// failed reports whether a node should have told of its pulls and did not. One whose pulls nobody can see is not to.
 func (n node) failed() bool {
 	return n.err != nil && !errors.Is(n.err, cluster.ErrUnseen)
 }

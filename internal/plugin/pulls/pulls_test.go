@@ -150,7 +150,7 @@ func TestALogThatIsFullIsSaidToForget(t *testing.T) {
 	for i := range kept {
 		many = append(many, at(i+1, "quay.io/shop/web:v1"))
 	}
-	want := "512 pulls on node node-1 since 2026-11-29T18:00:00Z, when its agent started. Agents keep the last 512; older ones are forgotten.\n"
+	want := "512 pulls on node node-1 since 2026-11-29T18:00:00Z, when its agent started. An agent keeps only the last 512 pulls.\n"
 	if r := newFixture(t, map[string]string{"node-1": printed(t, many...)}).run(t, "node-1"); r.Stderr != want {
 		t.Errorf("%q", r.Stderr)
 	}
@@ -165,16 +165,16 @@ func TestThePullsOfAPodAreThoseOfItsImagesOnItsNode(t *testing.T) {
 	const known = " on node node-2 since 2026-11-29T18:00:00Z, when its agent started."
 	f.run(t, "-n", "shop", "web").Want(t, 0, row, "1 pull of the images of Pod shop/web"+known+"\n")
 	f.run(t, "-n", "shop", "pod/web").Want(t, 0, row, "1 pull of the images of Pod shop/web"+known+"\n")
-	f.run(t, "-n", "shop", "old").Want(t, 0, "", "No pull of the images of Pod shop/old"+known+" The Pod is older, and what was pulled for it before is not known. An image that was on the node already is not pulled.\n")
-	f.run(t, "-n", "shop", "waits").WantError(t, "the Pod shop/waits is on no node yet")
-	f.run(t, "-n", "shop", "nobody").WantError(t, `there is no node "nobody", and there is no Pod "nobody" in namespace shop; -n names another`)
+	f.run(t, "-n", "shop", "old").Want(t, 0, "", "No pull of the images of Pod shop/old"+known+" The Pod is older; pulls for it before that time are not known. A node does not pull an image that it already has.\n")
+	f.run(t, "-n", "shop", "waits").WantError(t, "the Pod shop/waits is not on a node yet")
+	f.run(t, "-n", "shop", "nobody").WantError(t, `there is no node "nobody", and there is no Pod "nobody" in namespace shop; name another namespace with -n`)
 	f.run(t, "web").WantError(t, `there is no Pod "web" in namespace default`)
-	f.run(t, "deployment/web").WantError(t, `"deployment/web": want NAME, node/NAME or pod/NAME`)
-	f.run(t, "pod/").WantError(t, `"pod/": want NAME, node/NAME or pod/NAME`)
+	f.run(t, "deployment/web").WantError(t, `"deployment/web": write NAME, node/NAME or pod/NAME`)
+	f.run(t, "pod/").WantError(t, `"pod/": write NAME, node/NAME or pod/NAME`)
 	f.objects["/api/v1/nodes/web"] = http.HandlerFunc(plugintest.Refuse)
 	f.run(t, "-n", "shop", "web").Want(t, 0, row, "1 pull of the images of Pod shop/web"+known+"\n")
 	f.objects["/api/v1/nodes/nobody"] = http.HandlerFunc(plugintest.Refuse)
-	f.run(t, "-n", "shop", "nobody").WantError(t, "you may not read whether there is a node of this name; node/nobody is taken for one unread")
+	f.run(t, "-n", "shop", "nobody").WantError(t, "you do not have the right to look up a node of this name; if it is a node, write node/nobody")
 }
 
 func TestThePullsOfAllNodesAreInOneOrderAndWhoDoesNotTellIsNamed(t *testing.T) {
@@ -183,10 +183,10 @@ func TestThePullsOfAllNodesAreInOneOrderAndWhoDoesNotTellIsNamed(t *testing.T) {
 2026-11-29T18:01:00Z   node-2   quay.io/shop/api:v1   <none>      <none>        0       0     <none>
 2026-11-29T18:02:00Z   node-1   quay.io/shop/web:v1   <none>      <none>        0       0     <none>
 `
-	const unseen = "note: node node-3: nobody sees its pulls: the pulls of this node are not seen: the kubelet uses CRI-O\n"
+	const unseen = "note: node node-3: its pulls cannot be seen: the pulls of this node are not seen: the kubelet uses CRI-O\n"
 	f := newFixture(t, map[string]string{"node-1": printed(t, web), "node-2": printed(t, api), "node-3": "CRI-O"})
-	f.run(t).Want(t, 0, rows, unseen+"2 pulls on 3 nodes; what was before 2026-11-29T18:00:00Z is not known of all.\n")
-	f.run(t, "node-3").WantError(t, "node node-3: nobody sees its pulls: the pulls of this node are not seen: the kubelet uses CRI-O")
+	f.run(t).Want(t, 0, rows, unseen+"2 pulls on 3 nodes; pulls before 2026-11-29T18:00:00Z are not known for all of them.\n")
+	f.run(t, "node-3").WantError(t, "node node-3: its pulls cannot be seen: the pulls of this node are not seen: the kubelet uses CRI-O")
 
 	f = newFixture(t, map[string]string{"node-1": printed(t, web), "node-2": "older", "node-3": "CRI-O"})
 	r := f.run(t)
@@ -197,10 +197,10 @@ func TestThePullsOfAllNodesAreInOneOrderAndWhoDoesNotTellIsNamed(t *testing.T) {
 	if r := f.run(t, "-o", "json"); r.Code != 1 || json.Unmarshal([]byte(r.Stdout), &got) != nil || len(got.Nodes) != 3 || !strings.HasPrefix(got.Nodes[1].Error, "its agent is older") || got.Nodes[1].Since != nil || got.Nodes[1].Pulls == nil {
 		t.Errorf("exit code %d, %+v", r.Code, got)
 	}
-	newFixture(t, nil).run(t).WantError(t, "there is no Pod of an agent in namespace mirrorset-system")
+	newFixture(t, nil).run(t).WantError(t, "namespace mirrorset-system has no agent Pods")
 	f = newFixture(t, nil)
 	f.objects["/api/v1/namespaces/elsewhere/pods"] = plugintest.PodsOnNodes(t)
-	f.run(t, "--mirrorset-namespace=elsewhere").WantError(t, "there is no Pod of an agent in namespace elsewhere")
+	f.run(t, "--mirrorset-namespace=elsewhere").WantError(t, "namespace elsewhere has no agent Pods")
 	newFixture(t, nil).run(t, "--watch", "-o", "json").WantError(t, `--output "json": --watch prints tables only`)
 }
 
@@ -209,7 +209,7 @@ func TestANodeWhoseRuntimeGoesPastTheRedirectorIsWarnedOf(t *testing.T) {
 	no := false
 	past := plugintest.NodeAt("node-1", 1, plugintest.Says("RuntimeReady", metav1.ConditionFalse, "ContainerdConfigMissing", "/etc/containerd/config.toml is not there"), func(n *mirrorsetv1alpha1.MirrorNode) { n.Status.SeesPulls = &no })
 	f.objects[plugintest.NodesPath] = plugintest.NodeList(past)
-	want := "warning: node node-1: pulls go past the redirector, and are not seen: /etc/containerd/config.toml is not there\n"
+	want := "warning: node node-1: pulls bypass the redirector, so they are not listed: /etc/containerd/config.toml is not there\n"
 	if r := f.run(t, "node-1"); r.Code != 0 || !strings.HasPrefix(r.Stderr, want) {
 		t.Errorf("exit code %d, stderr %q", r.Code, r.Stderr)
 	}

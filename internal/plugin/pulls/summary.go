@@ -32,7 +32,7 @@ func (r report) say(t target, found int) string {
 	}
 	text += r.sayKnown(t)
 	if t.pod != nil && found == 0 {
-		text += " An image that was on the node already is not pulled."
+		text += " A node does not pull an image that it already has."
 	}
 	return text
 }
@@ -49,14 +49,14 @@ func (r report) sayKnown(t target) string {
 	case latest.IsZero():
 		return "."
 	case t.all && len(t.nodes) > 1:
-		return fmt.Sprintf("; what was before %s is not known of all.", cluster.Clock(metav1.NewTime(latest)))
+		return fmt.Sprintf("; pulls before %s are not known for all of them.", cluster.Clock(metav1.NewTime(latest)))
 	}
 	text := fmt.Sprintf(" since %s, when its agent started.", cluster.Clock(metav1.NewTime(latest)))
 	switch {
 	case t.pod != nil && t.pod.CreationTimestamp.Time.Before(latest):
-		text += " The Pod is older, and what was pulled for it before is not known."
+		text += " The Pod is older; pulls for it before that time are not known."
 	case t.pod == nil && len(r.Nodes[0].Pulls) >= kept:
-		text += fmt.Sprintf(" Agents keep the last %d; older ones are forgotten.", kept)
+		text += fmt.Sprintf(" An agent keeps only the last %d pulls.", kept)
 	}
 	return text
 }

@@ -46,7 +46,7 @@ type pullOf struct {
 	accesslog.Pull
 }
 
-// rows are those of pulls. What an agent says comes from registries and Pods too, so that nothing of it may do something to a terminal.
+// rows are those of pulls. The text of an agent comes from registries and Pods too, so it must not control a terminal.
 func rows(pulls []pullOf, several bool) [][]any {
 	all := make([][]any, 0, len(pulls))
 	for i := range pulls {
@@ -141,7 +141,7 @@ func sayDoubts(ctx context.Context, c *cluster.Cluster, t target, say func(strin
 			continue
 		}
 		if why := cluster.PastRedirector(&nodes[i].Status); why != "" {
-			say(output.Harmless(fmt.Sprintf("warning: node %s: pulls go past the redirector, and are not seen: %s", nodes[i].Name, why)))
+			say(output.Harmless(fmt.Sprintf("warning: node %s: pulls bypass the redirector, so they are not listed: %s", nodes[i].Name, why)))
 		}
 	}
 }

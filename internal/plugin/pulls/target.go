@@ -55,10 +55,10 @@ func (o *options) find(ctx context.Context, c *cluster.Cluster, args []string) (
 	case slices.Contains(podKinds, kind):
 		return o.findPod(ctx, c, name)
 	}
-	return target{}, fmt.Errorf("%q: want NAME, node/NAME or pod/NAME", args[0])
+	return target{}, fmt.Errorf("%q: write NAME, node/NAME or pod/NAME", args[0])
 }
 
-// findByName takes a node if there is one, and else a Pod. Who may not read Nodes can still ask for a Pod.
+// findByName takes a node if there is one, otherwise a Pod. A user without the right to read Nodes can still name a Pod.
 func (o *options) findByName(ctx context.Context, c *cluster.Cluster, name string) (target, error) {
 	_, wrong := c.KubernetesNodes().Get(ctx, name, metav1.GetOptions{})
 	switch {
@@ -70,7 +70,7 @@ func (o *options) findByName(ctx context.Context, c *cluster.Cluster, name strin
 	t, err := o.findPod(ctx, c, name)
 	switch {
 	case apierrors.IsNotFound(err) && apierrors.IsForbidden(wrong):
-		return target{}, fmt.Errorf("%w, and you may not read whether there is a node of this name; node/%s is taken for one unread", err, name)
+		return target{}, fmt.Errorf("%w, and you do not have the right to look up a node of this name; if it is a node, write node/%s", err, name)
 	case apierrors.IsNotFound(err):
 		return target{}, fmt.Errorf("there is no node %q, and %w", name, err)
 	}
@@ -85,11 +85,11 @@ func (o *options) findPod(ctx context.Context, c *cluster.Cluster, name string) 
 	pod, err := c.Pods(namespace).Get(ctx, name, metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
-		return target{}, fmt.Errorf("there is no Pod %q in namespace %s; -n names another: %w", name, namespace, err)
+		return target{}, fmt.Errorf("there is no Pod %q in namespace %s; name another namespace with -n: %w", name, namespace, err)
 	case err != nil:
 		return target{}, err
 	case pod.Spec.NodeName == "":
-		return target{}, fmt.Errorf("the Pod %s/%s is on no node yet, so nothing was pulled for it; kubectl -n %[1]s describe pod %[2]s says what it waits for", namespace, name)
+		return target{}, fmt.Errorf("the Pod %s/%s is not on a node yet, so nothing was pulled for it; to see why it waits: kubectl -n %[1]s describe pod %[2]s", namespace, name)
 	}
 	return target{nodes: []string{pod.Spec.NodeName}, pod: pod, images: images.ReadPod(pod)}, nil
 }

@@ -23,8 +23,8 @@ import (
 )
 
 const (
-	// settle is how long a pull must not have changed to be printed, and unsettled how long one may change until it is printed all the same: containerd asks
-	// for many parts of an image at once, and each would be a line.
+	// settle is how long a pull must not have changed to be printed, and unsettled how long one may change until it is printed anyway. containerd asks
+	// for many parts of an image at the same time, and each would be a line.
 	settle, unsettled = time.Second, 5 * time.Second
 	// again is how long to wait for the successor of an agent that has ended.
 	again = 2 * time.Second
@@ -70,7 +70,7 @@ func (o *options) follow(cmd *cobra.Command, c *cluster.Cluster, t target) error
 			case h.ended != nil:
 				fmt.Fprintln(stderr, sayFailed(h.node, h.ended))
 			case h.lost != nil:
-				fmt.Fprintln(stderr, output.Harmless(fmt.Sprintf("note: node %s: %v; it is asked again", h.node, h.lost)))
+				fmt.Fprintln(stderr, output.Harmless(fmt.Sprintf("note: node %s: %v; trying again", h.node, h.lost)))
 			case t.wants(h.pull):
 				p.take(h, time.Now())
 			}

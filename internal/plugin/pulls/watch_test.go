@@ -84,8 +84,8 @@ func TestAWatchGoesOnWithTheSuccessorOfAnAgentUntilThereIsNone(t *testing.T) {
 	if len(lines) != 4 || !strings.HasPrefix(lines[0], "TIME ") || !strings.Contains(lines[1], "quay.io/shop/web:v1") || !strings.Contains(lines[2], "quay.io/shop/api:v1") || !strings.Contains(lines[3], "quay.io/other/x:v1") {
 		t.Errorf("%s", r.Stdout)
 	}
-	const again = "note: node node-1: its agent has ended; it is asked again\n"
-	if want := again + again + "error: node node-1: nobody sees its pulls: the pulls of this node are not seen: the kubelet uses CRI-O\n"; r.Code != 1 || r.Stderr != want {
+	const again = "note: node node-1: its agent has stopped; trying again\n"
+	if want := again + again + "error: node node-1: its pulls cannot be seen: the pulls of this node are not seen: the kubelet uses CRI-O\n"; r.Code != 1 || r.Stderr != want {
 		t.Errorf("exit code %d, stderr %q", r.Code, r.Stderr)
 	}
 }
@@ -93,7 +93,7 @@ func TestAWatchGoesOnWithTheSuccessorOfAnAgentUntilThereIsNone(t *testing.T) {
 func TestAWatchOfNodesWithoutPullsToSeeEnds(t *testing.T) {
 	f := newFixture(t, map[string]string{"node-1": "older", "node-2": "CRI-O"})
 	r := f.run(t, "--watch")
-	if r.Code != 1 || r.Stdout != "" || !strings.Contains(r.Stderr, "warning: node node-1: its agent is older") || !strings.Contains(r.Stderr, "note: node node-2: nobody sees its pulls") {
+	if r.Code != 1 || r.Stdout != "" || !strings.Contains(r.Stderr, "warning: node node-1: its agent is older") || !strings.Contains(r.Stderr, "note: node node-2: its pulls cannot be seen") {
 		t.Errorf("exit code %d, stdout %q, stderr %q", r.Code, r.Stdout, r.Stderr)
 	}
 }

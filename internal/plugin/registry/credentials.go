@@ -20,7 +20,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/plugin/output"
 )
 
-// credentials are those that podman login and docker login left, as podman finds them: by the longest path that they are for.
+// credentials are those that Podman's and Docker's logins left, as Podman finds them: by the longest path that they are for.
 // Each repository is looked up once, and a credential helper gets as long as a registry to answer.
 type credentials struct {
 	timeout time.Duration
@@ -50,7 +50,7 @@ func (c *credentials) of(ctx context.Context, repository string) (authn.AuthConf
 	return found()
 }
 
-// lookUp gives up on a credential helper that does not answer, and does not ask it for other repositories. What reads the files
+// lookUp gives up on a credential helper that does not answer, and does not ask it for other repositories. The library that reads the files
 // and runs the helpers knows no context.
 func (c *credentials) lookUp(ctx context.Context, repository string) (authn.AuthConfig, error) {
 	registry, _, _ := strings.Cut(repository, "/")
@@ -72,22 +72,22 @@ func (c *credentials) lookUp(ctx context.Context, repository string) (authn.Auth
 	select {
 	case a := <-answers:
 		if a.err != nil {
-			return authn.AuthConfig{}, fmt.Errorf("credentials for %s: %w", registry, a.err)
+			return authn.AuthConfig{}, fmt.Errorf("the credentials for %s cannot be read: %w", registry, a.err)
 		}
 		return a.found, nil
 	case <-ctx.Done():
 		return authn.AuthConfig{}, context.Cause(ctx)
 	case <-time.After(c.timeout):
 	}
-	err = fmt.Errorf("the credential helper for %s has not answered within %s", registry, c.timeout)
+	err = fmt.Errorf("the credential helper for %s did not answer within %s", registry, c.timeout)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.silent[registry] = err
 	return authn.AuthConfig{}, err
 }
 
-// leftCredentials reads podman's files and then docker's. The one store that docker can have for all registries is nothing that
-// podman's library knows. A file that is named is read alone.
+// leftCredentials reads Podman's files and then Docker's. Docker can have one store for all registries, which
+// Podman's library does not know. A file that is named is read alone.
 func leftCredentials(file, registry, repository string) (authn.AuthConfig, error) {
 	found, err := config.GetCredentials(&types.SystemContext{AuthFilePath: file}, repository)
 	if err != nil || found != (types.DockerAuthConfig{}) || file != "" {
@@ -106,7 +106,7 @@ func (c *credentials) whence() string {
 	if c.file != "" {
 		return "in " + output.Printable(c.file)
 	}
-	return "that podman login and docker login left"
+	return "stored by podman login and docker login"
 }
 
 // checkAuthFile tells what is wrong with a file of credentials. That of the environment may be absent, as Podman has it.
@@ -123,7 +123,7 @@ func checkAuthFile(file string) error {
 		CredHelpers map[string]string          `json:"credHelpers"`
 	}
 	if json.Unmarshal(text, &content) != nil || content.Auths == nil && content.CredHelpers == nil {
-		return fmt.Errorf("--authfile %s: want JSON with auths or credHelpers, as podman login writes it, or the .dockerconfigjson of a pull secret", output.Printable(file))
+		return fmt.Errorf("--authfile %s: the file must be JSON with auths or credHelpers: a file that podman login writes, or the .dockerconfigjson of a pull secret", output.Printable(file))
 	}
 	return nil
 }

@@ -76,7 +76,7 @@ func TestMirrorsAreAskedWithWhatLoginsLeft(t *testing.T) {
 			helper(t, "good", `echo '{"ServerURL": "x", "Username": "me", "Secret": "secret"}'`)
 			for _, place := range []string{"/q/app@" + digest, "/q/app:latest"} {
 				got := newClient(t, registry.Options{Timeout: timeout}).Has(t.Context(), m.Host+place, true)
-				if got.Presence != tt.want || got.Presence != registry.Present && got.Message != "Unauthorized: it takes none of the credentials that podman login and docker login left" {
+				if got.Presence != tt.want || got.Presence != registry.Present && got.Message != "Unauthorized: it refuses the credentials stored by podman login and docker login" {
 					t.Errorf("%s: %+v; want %s", place, got, tt.want)
 				}
 			}
@@ -116,7 +116,7 @@ func TestACredentialHelperIsGivenTimeOnce(t *testing.T) {
 	}
 	helper(t, "slow", `echo >> "$ASKED"; exec sleep 3`)
 	answers := check(200 * time.Millisecond)
-	if want := "the credential helper for " + m.Host + " has not answered within 200ms"; strings.Count(answers, want) != 3 || count() != 1 {
+	if want := "the credential helper for " + m.Host + " did not answer within 200ms"; strings.Count(answers, want) != 3 || count() != 1 {
 		t.Errorf("%d times asked, answers:\n%s", count(), answers)
 	}
 	helper(t, "slow", `echo >> "$ASKED"; sleep 0.4; echo '{"ServerURL": "x", "Username": "me", "Secret": "secret"}'`)
@@ -137,8 +137,8 @@ func TestAFileOfCredentialsIsUsedAlone(t *testing.T) {
 		{"the file's", logins(login(m.Host, "secret")), "", logins(login(m.Host, "wrong")), registry.Present, ""},
 		{"the file's for a path, as in a pull secret", logins(login(m.Host+"/q", "secret"), login(m.Host, "wrong")), "", "", registry.Present, ""},
 		{"the file's before that of the environment", logins(login(m.Host, "secret")), logins(login(m.Host, "wrong")), "", registry.Present, ""},
-		{"a wrong one, and a right one that was left", logins(login(m.Host, "wrong")), "", logins(login(m.Host, "secret")), registry.NoAnswer, "Unauthorized: it takes none of the credentials in "},
-		{"none for it, and a right one that was left", logins(), "", logins(login(m.Host, "secret")), registry.NoAnswer, "Unauthorized: it takes none of the credentials in "},
+		{"a wrong one, and a right one that was left", logins(login(m.Host, "wrong")), "", logins(login(m.Host, "secret")), registry.NoAnswer, "Unauthorized: it refuses the credentials in "},
+		{"none for it, and a right one that was left", logins(), "", logins(login(m.Host, "secret")), registry.NoAnswer, "Unauthorized: it refuses the credentials in "},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			home := plugintest.Isolate(t)
@@ -168,11 +168,11 @@ func TestAFileThatIsOfNoUseIsAnError(t *testing.T) {
 	home := plugintest.Isolate(t)
 	file := filepath.Join(home, "file")
 	for text, want := range map[string]string{
-		"":                       "want JSON with auths or credHelpers",
-		"auths: {}":              "want JSON with auths or credHelpers",
-		"{}":                     "want JSON with auths or credHelpers",
-		`{"auths": []}`:          "want JSON with auths or credHelpers",
-		`{"quay.io":{"auth":1}}`: "want JSON with auths or credHelpers",
+		"":                       "the file must be JSON with auths or credHelpers",
+		"auths: {}":              "the file must be JSON with auths or credHelpers",
+		"{}":                     "the file must be JSON with auths or credHelpers",
+		`{"auths": []}`:          "the file must be JSON with auths or credHelpers",
+		`{"quay.io":{"auth":1}}`: "the file must be JSON with auths or credHelpers",
 	} {
 		plugintest.WriteFile(t, file, text, 0o600)
 		if _, err := registry.NewClient(registry.Options{AuthFile: file}); err == nil || !strings.HasPrefix(err.Error(), "--authfile "+file+": "+want) {

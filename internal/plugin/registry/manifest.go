@@ -35,7 +35,7 @@ type content struct {
 }
 
 // manifest asks for one: for its head where that is enough, and for the whole where the head leaves it open, or parts of it are
-// needed. What a digest names is compared with that; a tag is compared with nothing, so that only what is a manifest counts, and not a
+// needed. The content of a digest is compared with it; a tag is compared with nothing, so that only what is a manifest counts, and not a
 // page that answers every question.
 func (v *visit) manifest(ctx context.Context, ref name.Reference) (found manifest, err error) {
 	err = v.within(ctx, func(ctx context.Context) error {
@@ -56,11 +56,11 @@ func (v *visit) manifest(ctx context.Context, ref name.Reference) (found manifes
 		found.digest = got.Digest.String()
 		broken := json.Unmarshal(got.Manifest, &found.content)
 		if !isManifest(got.MediaType) && (broken != nil || found.content.SchemaVersion == 0) {
-			return fmt.Errorf("it answered with %q, which is no manifest", string(got.MediaType))
+			return fmt.Errorf("it answered with %q, which is not a manifest", string(got.MediaType))
 		}
 		found.isIndex = got.MediaType.IsIndex() || len(found.content.Manifests) > 0
 		if broken != nil {
-			return errors.New("it answered with a manifest that is not formed as one")
+			return errors.New("it answered with a malformed manifest")
 		}
 		return nil
 	})
@@ -71,7 +71,7 @@ func isManifest(t types.MediaType) bool {
 	return t.IsImage() || t.IsIndex() || t.IsSchema1()
 }
 
-// isOpen tells whether GET could have what HEAD did not: a registry need not answer HEAD, or not with all headers.
+// isOpen reports whether GET could have what HEAD did not: a registry need not answer HEAD, or not with all headers.
 func isOpen(err error) bool {
 	var unanswered *url.Error
 	var status *transport.Error

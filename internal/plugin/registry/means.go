@@ -26,7 +26,7 @@ type means interface {
 	keepsQuiet(repository string) bool
 }
 
-// own are those of whoever runs the command.
+// own are those of the user who runs the command.
 type own struct {
 	*credentials
 	trusted *x509.CertPool
@@ -38,7 +38,7 @@ func (o own) login(ctx context.Context, repository string) (authn.AuthConfig, er
 
 func (o own) roots(string) *x509.CertPool { return o.trusted }
 
-func (o own) refused(string) string { return "it takes none of the credentials " + o.whence() }
+func (o own) refused(string) string { return "it refuses the credentials " + o.whence() }
 
 func (own) distrusted(string) string { return "" }
 
@@ -64,16 +64,16 @@ func (g granted) roots(repository string) *x509.CertPool {
 
 func (g granted) refused(repository string) string {
 	if key := g.Key(mirrors.Scope(repository)); key != "" {
-		return "it does not take the login that Secret " + grants.CredentialsName + ` has under the key "` + string(key) + `"`
+		return "it refuses the login in Secret " + grants.CredentialsName + ` under the key "` + string(key) + `"`
 	}
-	return "it wants a login, and Secret " + grants.CredentialsName + ` has none for it; add one under the key "` + mirrors.Scope(repository).Host() + `"`
+	return "it requires a login, and Secret " + grants.CredentialsName + ` has none for it; add one under the key "` + mirrors.Scope(repository).Host() + `"`
 }
 
 func (g granted) distrusted(repository string) string {
 	host := mirrors.Scope(repository).Host()
 	key := `"` + grants.AuthorityKey(host) + `"`
 	if g.Authority(host) != nil {
-		return "none of the authorities that ConfigMap " + grants.AuthoritiesName + " has under the key " + key + " signed it, and none of the system's"
+		return "its certificate is signed neither by an authority of the system nor by one in ConfigMap " + grants.AuthoritiesName + " under the key " + key
 	}
 	return "put the certificate of its authority into ConfigMap " + grants.AuthoritiesName + " under the key " + key
 }
@@ -92,11 +92,11 @@ func (nothing) login(context.Context, string) (authn.AuthConfig, error) {
 func (nothing) roots(string) *x509.CertPool { return nil }
 
 func (nothing) refused(string) string {
-	return "it is a source, and is asked without a login; a Pod's pull secret may have one"
+	return "it is a source, so it was contacted without a login; the pull secret of a Pod may have one"
 }
 
 func (nothing) distrusted(string) string {
-	return "it is a source, so ConfigMap " + grants.AuthoritiesName + " has no say; the system of each node has to trust it"
+	return "it is a source, so nodes do not use ConfigMap " + grants.AuthoritiesName + " for it; the system of each node must trust its certificate"
 }
 
 func (nothing) keepsQuiet(string) bool { return false }

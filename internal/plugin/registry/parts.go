@@ -24,7 +24,7 @@ type Part struct {
 	why  string // empty where the place says that it is not there
 }
 
-// CanBeElsewhere tells whether another place could have the part. Where an index lists nothing for a platform, none can; and once a
+// CanBeElsewhere reports whether another place could have the part. Where an index lists nothing for a platform, none can; and once a
 // part got no answer, the parts behind it are not known.
 func (p Part) CanBeElsewhere() bool {
 	return p.Digest != "" && p.why == ""
@@ -51,7 +51,7 @@ func sayLacks(parts []Part) string {
 	return "it lacks " + output.FirstOf(said, 3)
 }
 
-// deepest is how many indexes may lie in each other. Runtimes take two.
+// deepest is how many indexes may be nested. Runtimes take two.
 const deepest = 4
 
 // lacks returns the parts of an image that are not there.
@@ -86,7 +86,7 @@ func (s *survey) look(ctx context.Context, m manifest, depth int) {
 		if err == nil {
 			var found manifest
 			if found, err = s.manifest(ctx, ref); err == nil && found.isIndex && depth == deepest {
-				err = errors.New("too many indexes lie in each other")
+				err = errors.New("too many indexes are nested")
 			} else if err == nil {
 				s.look(ctx, found, depth+1)
 			}
@@ -95,7 +95,7 @@ func (s *survey) look(ctx context.Context, m manifest, depth int) {
 	}
 }
 
-// lookAtBlobs asks for config and layers, of which the content of a manifest is empty where they are not asked for.
+// lookAtBlobs asks for config and layers. The content of a manifest names none where they are not needed.
 func (s *survey) lookAtBlobs(ctx context.Context, c content) {
 	if !s.Layers {
 		return
@@ -164,7 +164,7 @@ func (c *Client) needed(listed []ocispec.Descriptor) (children, missing []Part) 
 			}
 		}
 		if len(children) == 0 {
-			missing = append(missing, Part{name: "any manifest: its index lists none"})
+			missing = append(missing, Part{name: "all manifests: its index lists none"})
 		}
 		return children, missing
 	}

@@ -48,7 +48,7 @@ func TestAnIndexIsThereWithTheManifestsOfThePlatforms(t *testing.T) {
 		{"one without a platform is for any", []string{""}, []string{""}, []string{"linux/amd64"}, "it lacks the manifest {}"},
 		{"one without a platform is for none that another is for", []string{"", "linux/amd64"}, []string{""}, []string{"linux/amd64"}, ""},
 		{"what is attested is no image", []string{"linux/amd64", "unknown/unknown"}, []string{"unknown/unknown"}, nil, ""},
-		{"an index of nothing else", []string{"unknown/unknown"}, nil, nil, "it lacks any manifest: its index lists none"},
+		{"an index of nothing else", []string{"unknown/unknown"}, nil, nil, "it lacks all manifests: its index lists none"},
 		{"windows, by its build", []string{"windows/amd64:10.0.17763.1", "windows/amd64:10.0.20348.1"}, []string{"windows/amd64:10.0.20348.1"}, []string{"windows(10.0.20348.2227)/amd64"}, "it lacks the manifest for windows(10.0.20348.1)/amd64 {windows/amd64:10.0.20348.1}"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -97,7 +97,7 @@ func TestIndexesInEachOtherAreFollowedSoFar(t *testing.T) {
 	for range 5 {
 		x = x.Within(t)
 	}
-	if got := has(x); got.Presence == registry.Present || got.Message != "it lacks the manifest "+innermost.Digest+" (too many indexes lie in each other)" {
+	if got := has(x); got.Presence == registry.Present || got.Message != "it lacks the manifest "+innermost.Digest+" (too many indexes are nested)" {
 		t.Errorf("%+v", got)
 	}
 }
@@ -190,7 +190,7 @@ func TestWhatHeadLeavesOpenOfALayerIsAskedWithGet(t *testing.T) {
 		{"not for this user", func(w http.ResponseWriter, _ *http.Request) bool {
 			w.WriteHeader(http.StatusForbidden)
 			return true
-		}, registry.Incomplete, "(Forbidden: it takes none of the credentials that podman login and docker login left)", 0},
+		}, registry.Incomplete, "(Forbidden: it refuses the credentials stored by podman login and docker login)", 0},
 		{"one that hangs", func(_ http.ResponseWriter, r *http.Request) bool {
 			<-r.Context().Done()
 			return true

@@ -19,7 +19,7 @@ func Platform(p ocispec.Platform) string {
 	return platforms.FormatAll(p)
 }
 
-// bestFor returns the manifest of an index that containerd takes on a machine: the best match by its rules for variants, and else one
+// bestFor returns the manifest of an index that containerd takes on a machine: the best match by its rules for variants, otherwise one
 // that does not say which platform it is for.
 func bestFor(p ocispec.Platform, listed []ocispec.Descriptor) (best ocispec.Descriptor, ok bool) {
 	match := platforms.Only(p)

@@ -1,7 +1,7 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package registry asks registries whether they have an image, as a runtime would that pulls it.
+// Package registry checks if registries have an image, with the requests of a runtime that pulls it.
 package registry
 
 import (
@@ -50,7 +50,7 @@ type Answer struct {
 type Options struct {
 	// Timeout is for the answer to each request, and for that of a credential helper.
 	Timeout time.Duration
-	// CAFile has certificates that are trusted beside those of the system; empty for none.
+	// CAFile has certificates that are trusted in addition to those of the system; empty for none.
 	CAFile string
 	// AuthFile has the credentials, in the format that podman login writes; empty for those that logins left.
 	AuthFile string
@@ -197,13 +197,13 @@ func (v *visit) why(err error) string {
 	return text
 }
 
-// isMissing tells whether the answer is that there is no such manifest.
+// isMissing reports whether the answer is that there is no such manifest.
 func isMissing(err error) bool {
 	var status *transport.Error
 	return errors.As(err, &status) && status.StatusCode == http.StatusNotFound && isOfManifest(status)
 }
 
-// isOfManifest tells whether the answer is about the image, and not one of what is asked before.
+// isOfManifest reports whether the answer is about the image, and not one of what is asked before.
 func isOfManifest(status *transport.Error) bool {
 	return status.Request != nil && strings.Contains(status.Request.URL.Path, "/manifests/")
 }

@@ -47,7 +47,7 @@ func TestWhatHeadDoesNotTellIsAskedWithGet(t *testing.T) {
 			w.WriteHeader(http.StatusTeapot)
 			_, _ = io.WriteString(w, `{"errors": [{"code": "DENIED", "message": "bell\u0007 and \u001b[2J\u009b"}]}`)
 		}, registry.NoAnswer, "DENIED: bell  and  [2J "},
-		{"not for this user", code(http.StatusForbidden), nil, registry.NoAnswer, "Forbidden: it takes none of the credentials"},
+		{"not for this user", code(http.StatusForbidden), nil, registry.NoAnswer, "Forbidden: it refuses the credentials"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			m := plugintest.NewMirror(t)
@@ -156,7 +156,7 @@ func TestWhatIsWrongWithTLSIsToldAlone(t *testing.T) {
 	t.Cleanup(plain.Close)
 	for url, want := range map[string]string{
 		secure.URL: "tls: failed to verify certificate: x509: certificate signed by unknown authority",
-		plain.URL:  "http: server gave HTTP response to HTTPS client; plain HTTP is spoken only with a mirror that a set calls insecure, and with a registry in a scope of --insecure-registry",
+		plain.URL:  "http: server gave HTTP response to HTTPS client; plain HTTP is used only for a mirror that a set marks as insecure, and for a registry in a scope of --insecure-registry",
 	} {
 		_, host, _ := strings.Cut(url, "://")
 		got := newClient(t, registry.Options{Timeout: timeout}).Has(t.Context(), host+image, false)

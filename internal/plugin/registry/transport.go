@@ -67,7 +67,7 @@ func (t *registryTransport) reset() {
 }
 
 var (
-	errPlainHTTP = errors.New("plain HTTP is spoken only with a mirror that a set calls insecure, and with a registry in a scope of --insecure-registry")
+	errPlainHTTP = errors.New("plain HTTP is used only for a mirror that a set marks as insecure, and for a registry in a scope of --insecure-registry")
 	errCircle    = errors.New("more than 10 redirects")
 )
 

@@ -88,7 +88,7 @@ func (f *folder) write(out io.Writer, files []certsd.File) error {
 	return nil
 }
 
-// nameStale warns of files from an earlier run, which containerd would go on to follow. What to delete is up to the user.
+// nameStale warns of files from an earlier run, which containerd would still follow. The user decides which to delete.
 func (f *folder) nameStale(stderr io.Writer, files []certsd.File) error {
 	current := make(map[string]bool, len(files))
 	for _, file := range files {
@@ -104,7 +104,7 @@ func (f *folder) nameStale(stderr io.Writer, files []certsd.File) error {
 			if what == certsd.DefaultHost {
 				what = "wildcards"
 			}
-			fmt.Fprintf(stderr, "warning: StaleFile: %s is from an earlier run, and the sets have nothing more for %s; delete it\n", f.place(name), what)
+			fmt.Fprintf(stderr, "warning: StaleFile: %s is from an earlier run, and the sets no longer have rules for %s; delete it\n", f.place(name), what)
 		}
 	}
 	return nil

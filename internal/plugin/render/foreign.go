@@ -16,7 +16,7 @@ import (
 )
 
 // leaveForeign returns the files of the registries that nobody else configures, and warns of the others. A file that is there
-// already stays up to date all the same, as on a node.
+// already still stays up to date, as on a node.
 func (f *folder) leaveForeign(stderr io.Writer, rules []mirrors.Rule, files []certsd.File) (ours []certsd.File) {
 	for _, file := range files {
 		var foreign *ondisk.Foreign
@@ -34,7 +34,7 @@ func (f *folder) leaveForeign(stderr io.Writer, rules []mirrors.Rule, files []ce
 func (f *folder) nameHiding(stderr io.Writer, rules []mirrors.Rule) {
 	for _, h := range f.tree.Hidden(route.NewRouter(rules)) {
 		at := slices.IndexFunc(rules, func(r mirrors.Rule) bool { return string(r.Source) == h.Wildcard })
-		fmt.Fprintf(stderr, "warning: ForeignFolder: %s: %s is not ours and hides source %q, which is not in force for it; take it away, or name the registry in a set\n",
+		fmt.Fprintf(stderr, "warning: ForeignFolder: %s: %s was not written by Mirrorset and hides source %q, so that source has no effect there; remove it, or name the registry in a set\n",
 			mirrors.Names(rules[at].From), f.place(h.Path), h.Wildcard)
 	}
 }

@@ -40,10 +40,14 @@ func Command() *cobra.Command {
 	o := &options{}
 	cmd := &cobra.Command{
 		Use:   "render -f FILE|DIR|-",
-		Short: "Print the registries.conf that manifests become, or write containerd's certs.d",
-		Long: "Print the registries.conf that manifests become to standard output, or write the tree of hosts.toml files that " +
-			"containerd is configured with below --output-dir. What is odd about the sets goes to standard error as " +
-			"\"warning: <Reason>: <object>: <text>\".",
+		Short: "Print the registries.conf of these manifests, or write containerd's certs.d",
+		Long: `Print the registries.conf of these manifests to standard output, or write the tree of hosts.toml files for
+containerd to the folder --output-dir. Warnings about the sets go to standard error as
+"warning: <Reason>: <object>: <text>". It needs no cluster.
+
+Exit codes:
+- 0: the result was printed or written
+- 1: an error`,
 		Example: "  kubectl mirrors render -f config/samples/\n" +
 			"  kubectl get idms,itms -o yaml | kubectl mirrors render -f -\n" +
 			"  kubectl mirrors render -f config/samples/ -o certs.d --output-dir certs.d",
@@ -59,8 +63,8 @@ func Command() *cobra.Command {
 	o.files.AddFilename(cmd)
 	o.files.AddInsecure(cmd)
 	o.format.AddFlag(cmd, registriesConf, certsD)
-	cmd.Flags().StringVar(&o.dir, "output-dir", "", "for certs.d: the folder to write to; files in it that are not Mirrorset's are never changed")
-	cmd.Flags().IntVar(&o.port, "redirector-port", runtimes.DefaultRedirectorPort, "for certs.d: port of 127.0.0.1 on which containerd finds the redirector")
+	cmd.Flags().StringVar(&o.dir, "output-dir", "", "for certs.d: the folder to write to; render never changes files in it that Mirrorset did not write")
+	cmd.Flags().IntVar(&o.port, "redirector-port", runtimes.DefaultRedirectorPort, "for certs.d: port on 127.0.0.1 where containerd finds the redirector")
 	command.CompleteFolders(cmd, "output-dir")
 	command.CompleteWith(cmd, "redirector-port")
 	runtimes.AddDefaultHostFlag(cmd, &o.allowDefaultHost)
@@ -77,7 +81,7 @@ func (o *options) run(cmd *cobra.Command, _ []string) error {
 	case o.format.Name != certsD && o.dir != "":
 		return errors.New("--output-dir is for -o certs.d; registries.conf goes to standard output")
 	case o.port < 1 || o.port > 65535:
-		return fmt.Errorf("--redirector-port=%d: want a port, from 1 to 65535", o.port)
+		return fmt.Errorf("--redirector-port=%d: the value must be a port from 1 to 65535", o.port)
 	}
 	sets, err := o.files.Read(cmd)
 	if err != nil {

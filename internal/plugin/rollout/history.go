@@ -33,9 +33,10 @@ func historyCommand() *cobra.Command {
 	o := &historyOptions{cluster: cluster.NewFlags()}
 	cmd := &cobra.Command{
 		Use:   "history",
-		Short: "List what all nodes were given before, and which sets changed, by whom and when",
-		Long: "List what all nodes were given before, the latest last: how many sources it has rules for, whether all nodes have it, canaries try it " +
-			"or an undo leads to it, and which sets changed, by which field manager and when. Canaries are shown while they try a change.",
+		Short: "List the revisions that all nodes were given, and which sets changed",
+		Long: `List the revisions that all nodes were given, the latest last. For each revision, history shows the number
+of sources with rules, whether all nodes have it, canaries try it or an undo names it, and which sets
+changed, when, and the field manager that changed them. A revision that canaries try is listed while they try it.`,
 		Example: "  kubectl mirrors rollout history\n" +
 			"  kubectl mirrors rollout history --revision=1795573438818",
 		Args:              cobra.NoArgs,
@@ -44,7 +45,7 @@ func historyCommand() *cobra.Command {
 	}
 	o.cluster.Add(cmd)
 	o.listing.AddFlags(cmd, "table", "wide", "json", "yaml", "name")
-	cmd.Flags().Int64Var(&o.revision, "revision", 0, "revision to print all about: its sets and its registries.conf")
+	cmd.Flags().Int64Var(&o.revision, "revision", 0, "print this revision in full, with its sets and its registries.conf")
 	o.cluster.CompleteRevisions(cmd, "revision")
 	return cmd
 }
@@ -140,7 +141,7 @@ func (o *historyOptions) print(cmd *cobra.Command, entries []entry) error {
 		return nil
 	}
 	if len(entries) == 0 {
-		fmt.Fprintf(cmd.ErrOrStderr(), "There is no history in namespace %s: nothing was published there.\n", o.cluster.Installed())
+		fmt.Fprintf(cmd.ErrOrStderr(), "There is no history in namespace %s: Mirrorset has published nothing there.\n", o.cluster.Installed())
 		return nil
 	}
 	most := 2
@@ -201,7 +202,7 @@ func (o *historyOptions) printOne(out io.Writer, e entry) error {
 	if e.Published != nil {
 		published = cluster.Clock(*e.Published)
 	}
-	fmt.Fprintf(table, "Revision:\t%d\nPublished first:\t%s\nDigest:\t%s\nState:\t%s\nSources:\t%d\n", e.Revision, published, e.Digest, e.say(), e.Sources)
+	fmt.Fprintf(table, "Revision:\t%d\nFirst published:\t%s\nDigest:\t%s\nState:\t%s\nSources:\t%d\n", e.Revision, published, e.Digest, e.say(), e.Sources)
 	changes := make([]string, len(e.Changes))
 	for i := range e.Changes {
 		changes[i] = sayChange(&e.Changes[i])
@@ -217,7 +218,7 @@ func (o *historyOptions) printOne(out io.Writer, e entry) error {
 		}
 	}
 	if e.Partial {
-		sets = append(sets, "and maybe more, which the record does not know")
+		sets = append(sets, "and maybe others, which were not recorded")
 	}
 	list(table, "Changes:", changes)
 	list(table, "Sets:", sets)

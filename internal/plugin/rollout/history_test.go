@@ -66,7 +66,7 @@ func TestTheHistoryIsListedWithTheLatestLast(t *testing.T) {
 			run(t, f.serve(t), append([]string{"history"}, tt.args...)...).Want(t, 0, tt.want, "")
 		})
 	}
-	run(t, (&fixture{}).serve(t), "history").Want(t, 0, "", "There is no history in namespace mirrorset-system: nothing was published there.\n")
+	run(t, (&fixture{}).serve(t), "history").Want(t, 0, "", "There is no history in namespace mirrorset-system: Mirrorset has published nothing there.\n")
 }
 
 func TestARevisionIsPrintedWithItsSetsAndItsText(t *testing.T) {
@@ -75,7 +75,7 @@ func TestARevisionIsPrintedWithItsSetsAndItsText(t *testing.T) {
 	objects := f.serve(t)
 	r := run(t, objects, "history", "--revision=1790000000002").MustSucceed(t)
 	want := `Revision:         1790000000002
-Published first:  2026-09-21T14:13:20Z
+First published:  2026-09-21T14:13:20Z
 Digest:           ` + records[2].Digest + `
 State:            <none>
 Sources:          1
@@ -97,8 +97,8 @@ registries.conf:
 			t.Errorf("%s: %v, %+v", format, err, all)
 		}
 	}
-	run(t, objects, "history", "--revision=7").WantError(t, "revision 7 is not in the history; it has 1790000000003, 1790000000002, 1790000000001")
-	run(t, objects, "history", "-o", "xml").WantError(t, `--output "xml": want one of table, wide, json, yaml, name`)
+	run(t, objects, "history", "--revision=7").WantError(t, "revision 7 is not in the history; choose one of 1790000000003, 1790000000002, 1790000000001")
+	run(t, objects, "history", "-o", "xml").WantError(t, `--output "xml": the value must be one of table, wide, json, yaml, name`)
 }
 
 // Somebody who may write ControllerRevisions can have one that is no record. The others can be used all the same.

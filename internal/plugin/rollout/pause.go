@@ -20,9 +20,12 @@ func pauseCommand() *cobra.Command {
 	flags, reason := cluster.NewFlags(), ""
 	cmd := &cobra.Command{
 		Use:   "pause",
-		Short: "Have the manager publish no change until resume",
-		Long: "Have the manager publish no change, neither to all nodes nor to canaries, until resume. Nodes keep what they have, and " +
-			"what canaries try stays with them. The sets that wait say who paused, when and why.",
+		Short: "Stop the manager from publishing changes, until resume",
+		Long: `Stop the manager from publishing changes, to all nodes and to canaries, until resume. Nodes keep the rules
+that they have, and canaries keep what they try. The status of the sets that wait shows who paused, when
+and why.
+
+You need the rights of the ClusterRole mirrorset-rollout-editor in Mirrorset's namespace.`,
 		Example:           "  kubectl mirrors rollout pause --reason='no changes before Monday'",
 		Args:              cobra.NoArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
@@ -40,7 +43,7 @@ func pauseCommand() *cobra.Command {
 }
 
 func addReason(cmd *cobra.Command, reason *string) {
-	cmd.Flags().StringVar(reason, "reason", "", "why, for all who look at the sets")
+	cmd.Flags().StringVar(reason, "reason", "", "the reason, shown to everyone who looks at the sets")
 	command.CompleteWith(cmd, "reason")
 }
 

@@ -82,6 +82,6 @@ func TestAClusterWithoutWhatIsSteeredIsNamed(t *testing.T) {
 	for _, verb := range []string{"pause", "resume"} {
 		run(t, (&fixture{}).serve(t), verb).WantError(t, "there is no ConfigMap containers-registries.conf in namespace mirrorset-system")
 	}
-	run(t, (&fixture{}).serve(t), "undo").WantError(t, "nothing is published that could be undone")
+	run(t, (&fixture{}).serve(t), "undo").WantError(t, "there is nothing to undo")
 	plugintest.Run(t, plugintest.Program(Command()), "", "rollout", "stop").WantError(t, `unknown command "stop" for "kubectl-mirrors rollout"`)
 }

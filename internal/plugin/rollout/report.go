@@ -28,7 +28,7 @@ type report struct {
 	Message string `json:"message"`
 	// Remedy is what a person has to do; absent where it is enough to wait.
 	Remedy string `json:"remedy,omitempty"`
-	// Published is what nodes are to have in force, unless they are canaries, and InForce of Total have what they are to have.
+	// Published is what nodes should have in force, unless they are canaries. InForce of Total nodes have what they should have.
 	Published *cluster.Published `json:"published,omitempty"`
 	Canaries  *cluster.Canaries  `json:"canaries,omitempty"`
 	InForce   int                `json:"inForce"`
@@ -40,7 +40,7 @@ type report struct {
 
 	hold     *cluster.Hold
 	doubtful bool // it may be from before the latest change
-	moving   bool // nodes follow all the same
+	moving   bool // nodes still follow
 }
 
 // err is the error of a state that does not end by waiting.
@@ -50,7 +50,7 @@ func (r *report) err() error {
 	}
 	why := r.Message
 	if r.hold != nil {
-		why = "not in force on all nodes: " + r.hold.Why
+		why = "the sets are not in force on all nodes as they are now: " + r.hold.Why
 	}
 	return errors.New(why + ". " + r.Remedy)
 }
@@ -65,7 +65,7 @@ func assess(s cluster.State) report {
 	switch {
 	case r.hold == nil && f.Done():
 		r.Done, r.Reason = true, configv1.ReasonAppliedOnAllNodes
-		r.Message = "What the sets say is in force on all nodes: " + f.String()
+		r.Message = "The sets are in force on all nodes as they are now: " + f.String()
 		r.Message += sayOrders(&r)
 	case r.hold == nil:
 		r.Reason, r.Message = reasonOf(&f), f.String()+troubles(&f, false)
@@ -94,7 +94,7 @@ func sayOrders(r *report) string {
 	if len(orders) == 0 {
 		return ""
 	}
-	return " The next change has to wait: " + strings.Join(orders, ", and ") + "."
+	return " The next change must wait: " + strings.Join(orders, ", and ") + "."
 }
 
 // reasonOf says why not all nodes have what is published.
@@ -120,9 +120,9 @@ func sayStage(f *cluster.Fleet) string {
 	case c.InForce < len(c.Nodes):
 		return text + have + "."
 	case c.Until == nil:
-		return text + have + ", and images are still being asked for."
+		return text + have + ", and the test requests for images are still running."
 	}
-	return text + fmt.Sprintf("it goes on to all nodes at %s if no canary reports trouble.", cluster.Clock(*c.Until))
+	return text + fmt.Sprintf("all nodes get it at %s if no canary reports trouble.", cluster.Clock(*c.Until))
 }
 
 func has(count int) string {

@@ -27,8 +27,8 @@ const (
 	onlyHalt  = "halt"
 )
 
-// publishes is what a manager does once nothing stands in its way. The plugin cannot know whether it was told of canaries.
-const publishes = "the manager publishes what the sets say, to canaries first where it was told of some, and else to all nodes at once"
+// publishes is what a manager does once nothing stands in its way. The plugin does not know the manager's canary selector.
+const publishes = "the manager publishes the sets as they are: to canaries first if it has a canary selector, otherwise to all nodes immediately"
 
 // resumeOptions are those of one run.
 type resumeOptions struct {
@@ -41,10 +41,13 @@ func resumeCommand() *cobra.Command {
 	o := &resumeOptions{cluster: cluster.NewFlags()}
 	cmd := &cobra.Command{
 		Use:   "resume",
-		Short: "Have the manager publish what the sets say again",
-		Long: "Have the manager publish what the sets say again, after a pause, after an undo, or after a canary failed. What failed there is " +
-			"tried again, unless the sets say something else now. Where more than one of these stands, nothing is resumed until --only or " +
-			"--all says which to end: the other may be a colleague's.",
+		Short: "Let the manager publish changes again",
+		Long: `Let the manager publish changes again after a pause, after an undo, or after a canary failed. The manager
+tries the change that failed again, unless the sets were changed since. If more than one pause, undo or
+halt is in effect, resume ends none of them until you choose with --only or --all, because the others
+may belong to a colleague.
+
+You need the rights of the ClusterRole mirrorset-rollout-editor in Mirrorset's namespace.`,
 		Example: "  kubectl mirrors rollout resume && kubectl mirrors rollout status\n" +
 			"  kubectl mirrors rollout resume --only=halt",
 		Args:              cobra.NoArgs,
@@ -61,18 +64,18 @@ func resumeCommand() *cobra.Command {
 		},
 	}
 	o.cluster.Add(cmd)
-	cmd.Flags().StringVar(&o.only, "only", "", `end this one and leave the others: "pause", "undo" or "halt"`)
+	cmd.Flags().StringVar(&o.only, "only", "", `end only this one and leave the others: "pause", "undo" or "halt"`)
 	command.CompleteWith(cmd, "only", onlyPause, onlyUndo, onlyHalt)
-	cmd.Flags().BoolVar(&o.all, "all", false, "end all that stand, whoever's they are")
+	cmd.Flags().BoolVar(&o.all, "all", false, "end every pause, undo and halt")
 	return cmd
 }
 
 func (o *resumeOptions) check() error {
 	switch {
 	case o.only != "" && o.all:
-		return errors.New("--only and --all exclude each other")
+		return errors.New("--only and --all cannot be combined")
 	case !slices.Contains([]string{"", onlyPause, onlyUndo, onlyHalt}, o.only):
-		return fmt.Errorf("--only %q: want %s, %s or %s", o.only, onlyPause, onlyUndo, onlyHalt)
+		return fmt.Errorf("--only %q: the value must be %s, %s or %s", o.only, onlyPause, onlyUndo, onlyHalt)
 	}
 	return nil
 }
@@ -91,7 +94,7 @@ func obstaclesIn(annotations map[string]string) (all []obstacle) {
 		all = append(all, obstacle{onlyPause, payload.PausedAnnotation, cluster.SayPause(r.Paused)})
 	}
 	if text, there := annotations[payload.UndoneAnnotation]; there {
-		says := "paused, as " + payload.UndoneAnnotation + " cannot be read: " + payload.Brief(text)
+		says := "paused, because " + payload.UndoneAnnotation + " cannot be read: " + payload.Brief(text)
 		if r.Undone != nil {
 			says = cluster.SayUndo(r.Undone)
 		}
@@ -107,7 +110,7 @@ func obstaclesIn(annotations map[string]string) (all []obstacle) {
 	return all
 }
 
-// choose returns what to end of what stands there.
+// choose returns what to end of the obstacles.
 func (o *resumeOptions) choose(cm *corev1.ConfigMap) ([]obstacle, error) {
 	all := obstaclesIn(cm.Annotations)
 	switch {
@@ -116,7 +119,7 @@ func (o *resumeOptions) choose(cm *corev1.ConfigMap) ([]obstacle, error) {
 	case o.only != "":
 		i := slices.IndexFunc(all, func(s obstacle) bool { return s.name == o.only })
 		if i < 0 {
-			return nil, fmt.Errorf("%s has no %s that could be ended; it is %s", object, o.only, all[0].says)
+			return nil, fmt.Errorf("%s has no %s to end; it is %s", object, o.only, all[0].says)
 		}
 		return all[i : i+1], nil
 	case len(all) > 1 && !o.all:
@@ -129,11 +132,11 @@ func (o *resumeOptions) choose(cm *corev1.ConfigMap) ([]obstacle, error) {
 func refusal(namespace string, all []obstacle) error {
 	p := cluster.Publication{Namespace: namespace}
 	var text strings.Builder
-	text.WriteString("more than one thing keeps changes from the nodes, so nothing was resumed. Choose what to end:")
+	text.WriteString("changes are kept from the nodes for more than one reason, so nothing was resumed. Choose which to end:")
 	for _, s := range all {
 		fmt.Fprintf(&text, "\n  %s\n    %s", s.says, p.RolloutCommand("resume --only="+s.name))
 	}
-	fmt.Fprintf(&text, "\n  all of these; then %s\n    %s", publishes, p.RolloutCommand("resume --all"))
+	fmt.Fprintf(&text, "\n  all of these, after which %s\n    %s", publishes, p.RolloutCommand("resume --all"))
 	return errors.New(text.String())
 }
 
@@ -160,7 +163,7 @@ func (o *resumeOptions) resume(ctx context.Context, c *cluster.Cluster, out io.W
 	for _, s := range ended {
 		fmt.Fprintf(out, "It was %s.", s.says)
 		if s.name == onlyHalt {
-			fmt.Fprint(out, " The same is tried again, unless the sets were mended.")
+			fmt.Fprint(out, " The manager tries the same change again, unless the sets were fixed.")
 		}
 		fmt.Fprintln(out)
 		delete(left, s.key)
@@ -178,12 +181,12 @@ func next(ctx context.Context, c *cluster.Cluster, before *corev1.ConfigMap, sta
 	p := cluster.Publication{Namespace: before.Namespace}
 	for _, s := range stays {
 		if s.name != onlyHalt {
-			return "Until that ends too, no change is published: " + p.RolloutCommand("resume")
+			return "The manager publishes no change until you end that too: " + p.RolloutCommand("resume")
 		}
 	}
 	follow := ". To follow it: " + p.RolloutCommand("status")
 	if len(stays) > 0 {
-		return "Next, the manager has canaries try what the sets say, unless that is what failed" + follow
+		return "Next, canaries try the sets as they are, unless that is the change that failed" + follow
 	}
 	p, err := cluster.ReadPublication(before)
 	if err != nil {
@@ -193,9 +196,9 @@ func next(ctx context.Context, c *cluster.Cluster, before *corev1.ConfigMap, sta
 	sets, err := c.Sets(ctx)
 	switch {
 	case p.Canary != nil:
-		return fmt.Sprintf("Next, canaries go on with revision %d, and their soak time begins anew%s", p.Canary.Revision, follow)
+		return fmt.Sprintf("Next, canaries continue with revision %d, and their soak time starts again%s", p.Canary.Revision, follow)
 	case err == nil && p.Hold(sets) == nil:
-		return "All nodes are to have what the sets say already, so nothing else is published."
+		return "All nodes already get the sets as they are, so the manager publishes nothing new."
 	}
 	return "Next, " + publishes + follow
 }

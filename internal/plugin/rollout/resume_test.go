@@ -19,10 +19,10 @@ var (
 )
 
 const (
-	haltSaid      = "halted: canary node-1 failed with revision 1790000000002 at 2026-11-29T16:40:05Z, so no other node gets it (404)"
-	willPublish   = "Next, the manager publishes what the sets say, to canaries first where it was told of some, and else to all nodes at once. To follow it: kubectl mirrors rollout status\n"
-	triedAgain    = " The same is tried again, unless the sets were mended.\n"
-	untilThatEnds = "Until that ends too, no change is published: kubectl mirrors rollout resume\n"
+	haltSaid      = "halted: canary node-1 failed with revision 1790000000002 at 2026-11-29T16:40:05Z, so the other nodes do not get it (404)"
+	willPublish   = "Next, the manager publishes the sets as they are: to canaries first if it has a canary selector, otherwise to all nodes immediately. To follow it: kubectl mirrors rollout status\n"
+	triedAgain    = " The manager tries the same change again, unless the sets were fixed.\n"
+	untilThatEnds = "The manager publishes no change until you end that too: kubectl mirrors rollout resume\n"
 )
 
 func TestResumeSaysWhatItEndsAndWhatIsNext(t *testing.T) {
@@ -38,10 +38,10 @@ func TestResumeSaysWhatItEndsAndWhatIsNext(t *testing.T) {
 		left    payload.Rollout
 	}{
 		{"a pause that kept nothing back", good, nil, payload.Rollout{Paused: &byJane}, nil,
-			"It was paused" + janeSaid + ".\nAll nodes are to have what the sets say already, so nothing else is published.\n", payload.Rollout{}},
+			"It was paused" + janeSaid + ".\nAll nodes already get the sets as they are, so the manager publishes nothing new.\n", payload.Rollout{}},
 		{"a pause", bad, nil, payload.Rollout{Paused: &byJane}, nil, "It was paused" + janeSaid + ".\n" + willPublish, payload.Rollout{}},
 		{"a pause in a stage", bad, &payload.Canary{Payload: payloadOf(t, second, bad), Nodes: []string{"node-1"}}, payload.Rollout{Paused: &byJane}, nil,
-			"It was paused" + janeSaid + ".\nNext, canaries go on with revision 1790000000002, and their soak time begins anew. To follow it: kubectl mirrors rollout status\n", payload.Rollout{}},
+			"It was paused" + janeSaid + ".\nNext, canaries continue with revision 1790000000002, and their soak time starts again. To follow it: kubectl mirrors rollout status\n", payload.Rollout{}},
 		{"an undo", bad, nil, payload.Rollout{Undone: &janesUndo}, nil, "It was rolled back to revision 1790000000001" + janeSaid + ".\n" + willPublish, payload.Rollout{}},
 		{"a halt", bad, nil, payload.Rollout{Halted: &aHalt}, []string{"--all"}, "It was " + haltSaid + "." + triedAgain + willPublish, payload.Rollout{}},
 		{"all three", bad, nil, all, []string{"--all"},
@@ -52,7 +52,7 @@ func TestResumeSaysWhatItEndsAndWhatIsNext(t *testing.T) {
 			"It was paused" + janeSaid + ".\nIt stays rolled back to revision 1790000000001" + janeSaid + ".\n" + untilThatEnds, payload.Rollout{Undone: &janesUndo}},
 		{"an undo, and a canary failed", bad, nil, payload.Rollout{Undone: &janesUndo, Halted: &aHalt}, []string{"--only=undo"},
 			"It was rolled back to revision 1790000000001" + janeSaid + ".\nIt stays " + haltSaid + ".\n" +
-				"Next, the manager has canaries try what the sets say, unless that is what failed. To follow it: kubectl mirrors rollout status\n", payload.Rollout{Halted: &aHalt}},
+				"Next, canaries try the sets as they are, unless that is the change that failed. To follow it: kubectl mirrors rollout status\n", payload.Rollout{Halted: &aHalt}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f := fixture{sets: []configv1.ImageDigestMirrorSet{tt.set}, configMap: plugintest.NewSteered(t, payloadOf(t, first, good), tt.canary, tt.rollout)}
@@ -72,19 +72,19 @@ func TestResumeSaysWhatItEndsAndWhatIsNext(t *testing.T) {
 func TestResumeEndsOneOfSeveralByNameOnly(t *testing.T) {
 	good := aSet(1, "m.example/quay", "")
 	f := fixture{configMap: plugintest.NewSteered(t, payloadOf(t, first, good), nil, payload.Rollout{Paused: &byJane, Undone: &janesUndo, Halted: &aHalt})}
-	run(t, f.serve(t), "resume").Want(t, 1, "", "error: more than one thing keeps changes from the nodes, so nothing was resumed. Choose what to end:\n"+
+	run(t, f.serve(t), "resume").Want(t, 1, "", "error: changes are kept from the nodes for more than one reason, so nothing was resumed. Choose which to end:\n"+
 		"  paused"+janeSaid+"\n    kubectl mirrors rollout resume --only=pause\n"+
 		"  rolled back to revision 1790000000001"+janeSaid+"\n    kubectl mirrors rollout resume --only=undo\n"+
 		"  "+haltSaid+"\n    kubectl mirrors rollout resume --only=halt\n"+
-		"  all of these; then the manager publishes what the sets say, to canaries first where it was told of some, and else to all nodes at once\n    kubectl mirrors rollout resume --all\n")
+		"  all of these, after which the manager publishes the sets as they are: to canaries first if it has a canary selector, otherwise to all nodes immediately\n    kubectl mirrors rollout resume --all\n")
 	if len(f.configMap.Patches) > 0 {
 		t.Errorf("%v", f.configMap.Patches)
 	}
 
 	f = fixture{configMap: plugintest.NewSteered(t, payloadOf(t, first, good), nil, payload.Rollout{Halted: &aHalt})}
-	run(t, f.serve(t), "resume", "--only=pause").WantError(t, "configmap/containers-registries.conf has no pause that could be ended; it is "+haltSaid)
-	run(t, f.serve(t), "resume", "--only=pause", "--all").WantError(t, "--only and --all exclude each other")
-	run(t, f.serve(t), "resume", "--only=paused").WantError(t, `--only "paused": want pause, undo or halt`)
+	run(t, f.serve(t), "resume", "--only=pause").WantError(t, "configmap/containers-registries.conf has no pause to end; it is "+haltSaid)
+	run(t, f.serve(t), "resume", "--only=pause", "--all").WantError(t, "--only and --all cannot be combined")
+	run(t, f.serve(t), "resume", "--only=paused").WantError(t, `--only "paused": the value must be pause, undo or halt`)
 	f.configMap.Meanwhile = func(annotations map[string]string) { // a colleague is faster
 		annotations[payload.PausedAnnotation] = payload.Rollout{Paused: &byJane}.Annotations()[payload.PausedAnnotation]
 	}
@@ -101,7 +101,7 @@ func TestWhatCannotBeReadIsEndedToo(t *testing.T) {
 	if r := run(t, objects, "pause"); r.Code != 1 || !strings.Contains(r.Stderr, "already paused (mirrorset.io/undone cannot be read: back!)") {
 		t.Errorf("exit code %d: %s", r.Code, r.Stderr)
 	}
-	if r := run(t, objects, "resume", "--only=undo"); r.Code != 0 || !strings.Contains(r.Stdout, "It was paused, as mirrorset.io/undone cannot be read: back!.\n") {
+	if r := run(t, objects, "resume", "--only=undo"); r.Code != 0 || !strings.Contains(r.Stdout, "It was paused, because mirrorset.io/undone cannot be read: back!.\n") {
 		t.Errorf("exit code %d: %s%s", r.Code, r.Stdout, r.Stderr)
 	}
 	f.configMap.Meanwhile = func(annotations map[string]string) { annotations[payload.HaltedAnnotation] = "it broke" }

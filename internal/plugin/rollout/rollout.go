@@ -1,8 +1,8 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package rollout are the verbs that tell how far a change of the sets is on its way to the nodes, stop it, let it go on and take it back, in
-// the habits of kubectl rollout. The rules are section 4b of docs/reference/semantics.md.
+// Package rollout has the verbs that follow, pause, resume and undo a change of the sets on its way to the nodes, in the manner of
+// kubectl rollout. The rules are section 4b of docs/reference/semantics.md.
 package rollout
 
 import (
@@ -19,8 +19,8 @@ func Command() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rollout",
 		Short: "Follow, pause, resume and undo changes on their way to the nodes",
-		Long: "Follow changes of the sets on their way to the nodes, pause and resume them, list what all nodes were given before, and go " +
-			"back to that.",
+		Long: `Follow changes of the sets on their way to the nodes, pause and resume them, list the revisions that all
+nodes were given, and go back to an earlier one.`,
 		Example: "  kubectl apply -f sets/ && kubectl mirrors rollout status --timeout=10m\n" +
 			"  kubectl mirrors rollout undo --dry-run=client",
 		Args:                  cobra.NoArgs,

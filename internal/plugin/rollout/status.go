@@ -32,10 +32,14 @@ func statusCommand() *cobra.Command {
 	o := &statusOptions{cluster: cluster.NewFlags()}
 	cmd := &cobra.Command{
 		Use:   "status",
-		Short: "Wait until all nodes have in force what the sets say now, and tell how far that is",
-		Long: "Wait until all nodes have in force what the sets say now, with every change and every deletion, and print each stage on the way. " +
-			"The exit code is 0 then. It is 1 where that does not come by waiting: a canary failed, there is no canary, or somebody paused or " +
-			"undid it; who, why and what helps is said. With --watch=false, or with -o, one state is printed, and the exit code is 0 while it is on its way.",
+		Short: "Wait until all nodes have the sets in force as they are now, and show progress",
+		Long: `Wait until all nodes have the sets in force as they are now, with every change and every deletion, and
+print each stage. With --watch=false, or with -o, status prints the present state and ends.
+
+Exit codes:
+- 0: all nodes have the sets in force; with --watch=false or -o, also while the rollout is on its way
+- 1: waiting does not help, because a canary failed, no node is a canary, or somebody paused or undid the
+  rollout (the message shows who, why, and the remedy); or the timeout, or an error`,
 		Example: "  kubectl apply -f sets/ && kubectl mirrors rollout status --timeout=10m\n" +
 			"  kubectl mirrors rollout status --watch=false",
 		Args:              cobra.NoArgs,
@@ -44,8 +48,8 @@ func statusCommand() *cobra.Command {
 	}
 	o.cluster.Add(cmd)
 	o.format.AddFlag(cmd, "text", "json", "yaml")
-	cmd.Flags().BoolVarP(&o.watch, "watch", "w", true, "wait for the end, and print each stage")
-	cmd.Flags().DurationVar(&o.timeout, "timeout", 0, "how long to wait before giving up with exit code 1; 0 is for ever")
+	cmd.Flags().BoolVarP(&o.watch, "watch", "w", true, "wait until the rollout ends, and print each stage")
+	cmd.Flags().DurationVar(&o.timeout, "timeout", 0, "how long to wait before giving up with exit code 1; 0 means no limit")
 	command.CompleteWith(cmd, "timeout")
 	return cmd
 }
@@ -96,7 +100,7 @@ func (o *statusOptions) follow(cmd *cobra.Command, c *cluster.Cluster) error {
 	f := follower{out: cmd.OutOrStdout()}
 	err := c.Watch(cmd.Context(), o.timeout, cmd.ErrOrStderr(), func(s cluster.State) (bool, error) { return f.see(assess(s), time.Now()) })
 	if errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("not all nodes have in force what the sets say after %s", o.timeout)
+		return fmt.Errorf("after %s, not all nodes have the sets in force as they are now", o.timeout)
 	}
 	return err
 }

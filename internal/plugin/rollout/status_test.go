@@ -44,51 +44,51 @@ func states(t *testing.T) []state {
 	behind, there := nodeWith("node-1", before), nodeWith("node-1", now)
 	const resume = "kubectl mirrors rollout resume"
 	halt := payload.Halt{Revision: second, Digest: now.Digest, Node: "node-1", Why: "quay.io/a: 404", At: at}
-	const halted = "Canary node-1 failed with revision 1790000000002 at 2026-11-29T16:40:05Z, so no other node gets it (quay.io/a: 404)."
-	const mend = "Mend the sets, or have the same tried again: " + resume
+	const halted = "Canary node-1 failed with revision 1790000000002 at 2026-11-29T16:40:05Z, so the other nodes do not get it (quay.io/a: 404)."
+	const mend = "Fix the sets; or, to try the same change again: " + resume
 	old := blocked
 	old.Status.ObservedGeneration = 1
 	undo := payload.Undo{Order: byJane, Revision: first, Digest: before.Digest}
 	return []state{
 		{"all have it", blocked, now, nil, payload.Rollout{}, []mirrorsetv1alpha1.MirrorNode{there}, 0, "AppliedOnAllNodes",
-			"What the sets say is in force on all nodes: 1 node has revision 1790000000002 in force.", ""},
+			"The sets are in force on all nodes as they are now: 1 node has revision 1790000000002 in force.", ""},
 		{"all have it, and the next change waits", blocked, now, nil, payload.Rollout{Paused: &byJane}, []mirrorsetv1alpha1.MirrorNode{there}, 0, "AppliedOnAllNodes",
-			"What the sets say is in force on all nodes: 1 node has revision 1790000000002 in force. The next change has to wait: paused" + janeSaid + ".", ""},
+			"The sets are in force on all nodes as they are now: 1 node has revision 1790000000002 in force. The next change must wait: paused" + janeSaid + ".", ""},
 		{"the manager has yet to publish it", blocked, before, nil, payload.Rollout{}, []mirrorsetv1alpha1.MirrorNode{behind}, 0, "Progressing",
-			"The manager has yet to publish the latest change or deletion of a set.", ""},
+			"The manager has not yet published the latest change or deletion of a set.", ""},
 		{"nodes follow", blocked, now, nil, payload.Rollout{}, []mirrorsetv1alpha1.MirrorNode{behind, nodeWith("node-2", now)}, 0, "Progressing",
 			"1 of 2 nodes have revision 1790000000002 in force; 1 behind.", ""},
 		{"a node cannot", blocked, now, nil, payload.Rollout{}, []mirrorsetv1alpha1.MirrorNode{nodeWith("node-1", now, fails), nodeWith("node-2", now)}, 0, "NodesFailing",
 			"1 of 2 nodes have revision 1790000000002 in force; 1 failing. node-1: disk full", ""},
-		{"no node", blocked, now, nil, payload.Rollout{}, nil, 0, "NoNodes", "There is no node with an agent.", ""},
+		{"no node", blocked, now, nil, payload.Rollout{}, nil, 0, "NoNodes", "No node has an agent.", ""},
 		{"canaries follow", blocked, before, canary(metav1.Time{}), payload.Rollout{}, []mirrorsetv1alpha1.MirrorNode{behind, nodeWith("node-2", now), nodeWith("node-3", before)}, 0, "CanaryProgressing",
 			"2 canaries try revision 1790000000002: 1 of 2 have it in force.", ""},
 		{"canaries try images", blocked, before, canary(metav1.Time{}), payload.Rollout{}, []mirrorsetv1alpha1.MirrorNode{there, nodeWith("node-2", now)}, 0, "CanaryProgressing",
-			"2 canaries try revision 1790000000002: 2 of 2 have it in force, and images are still being asked for.", ""},
+			"2 canaries try revision 1790000000002: 2 of 2 have it in force, and the test requests for images are still running.", ""},
 		{"canaries soak", blocked, before, canary(at), payload.Rollout{}, []mirrorsetv1alpha1.MirrorNode{there, nodeWith("node-2", now)}, 0, "CanaryProgressing",
-			"2 canaries try revision 1790000000002: it goes on to all nodes at 2026-11-29T16:40:05Z if no canary reports trouble.", ""},
+			"2 canaries try revision 1790000000002: all nodes get it at 2026-11-29T16:40:05Z if no canary reports trouble.", ""},
 		{"a canary fails", blocked, before, canary(metav1.Time{}), payload.Rollout{}, []mirrorsetv1alpha1.MirrorNode{nodeWith("node-1", now, fails), nodeWith("node-2", now), nodeWith("node-3", before, fails)}, 0, "CanaryProgressing",
 			"2 canaries try revision 1790000000002: 1 of 2 have it in force. node-1: disk full", ""},
 		{"halted", blocked, before, nil, payload.Rollout{Halted: &halt}, []mirrorsetv1alpha1.MirrorNode{behind}, 1, "CanaryFailed", halted, mend},
 		{"halted, and mended since", old, before, nil, payload.Rollout{Halted: &halt}, []mirrorsetv1alpha1.MirrorNode{behind}, 0, "Progressing",
-			"The manager has yet to publish the latest change or deletion of a set.", ""},
+			"The manager has not yet published the latest change or deletion of a set.", ""},
 		{"no canary", told(blocked, configv1.ReasonNoCanaries, "x"), before, nil, payload.Rollout{}, []mirrorsetv1alpha1.MirrorNode{behind}, 1, "NoCanaries",
-			"A change goes to canaries first, and no node is one.", "Label a node as the manager's --canary-selector wants it; kubectl label node NODE KEY=VALUE does that"},
+			"A change goes to canaries first, and no node is a canary.", "Label a node so that it matches the manager's --canary-selector: kubectl label node NODE KEY=VALUE"},
 		{"too large", told(blocked, configv1.ReasonNotPublished, "the rules are\ntoo large"), before, nil, payload.Rollout{}, []mirrorsetv1alpha1.MirrorNode{behind}, 0, "NotPublished", `The rules are\ntoo large.`, ""},
-		{"paused", blocked, before, nil, payload.Rollout{Paused: &byJane}, []mirrorsetv1alpha1.MirrorNode{behind}, 1, "Paused", "Paused" + janeSaid + ".", "To go on: " + resume},
-		{"paused in a stage", blocked, before, canary(at), payload.Rollout{Paused: &byJane}, []mirrorsetv1alpha1.MirrorNode{there}, 1, "Paused", "Paused" + janeSaid + ".", "To go on: " + resume},
+		{"paused", blocked, before, nil, payload.Rollout{Paused: &byJane}, []mirrorsetv1alpha1.MirrorNode{behind}, 1, "Paused", "Paused" + janeSaid + ".", "To continue: " + resume},
+		{"paused in a stage", blocked, before, canary(at), payload.Rollout{Paused: &byJane}, []mirrorsetv1alpha1.MirrorNode{there}, 1, "Paused", "Paused" + janeSaid + ".", "To continue: " + resume},
 		{"undone", blocked, before, nil, payload.Rollout{Undone: &undo, Paused: &byJane}, []mirrorsetv1alpha1.MirrorNode{behind}, 1, "RolledBack",
-			"Rolled back to revision 1790000000001" + janeSaid + ". 1 node has revision 1790000000001 in force.", "Mend the sets, then: " + resume},
+			"Rolled back to revision 1790000000001" + janeSaid + ". 1 node has revision 1790000000001 in force.", "Fix the sets, then: " + resume},
 		{"nodes are about to follow an undo", blocked, before, nil, payload.Rollout{Undone: &undo}, []mirrorsetv1alpha1.MirrorNode{nodeWith("node-1", payloadOf(t, 1, blocked))}, 1, "RolledBack",
-			"Rolled back to revision 1790000000001" + janeSaid + ". 0 of 1 node has revision 1790000000001 in force; 1 behind.", "Mend the sets, then: " + resume},
+			"Rolled back to revision 1790000000001" + janeSaid + ". 0 of 1 node has revision 1790000000001 in force; 1 behind.", "Fix the sets, then: " + resume},
 		{"canaries try what the sets no more say", open, before, canary(at), payload.Rollout{}, []mirrorsetv1alpha1.MirrorNode{there, nodeWith("node-2", now)}, 0, "CanaryProgressing",
-			"2 canaries try revision 1790000000002: it goes on to all nodes at 2026-11-29T16:40:05Z if no canary reports trouble.", ""},
+			"2 canaries try revision 1790000000002: all nodes get it at 2026-11-29T16:40:05Z if no canary reports trouble.", ""},
 		{"to be undone", blocked, now, nil, payload.Rollout{Undone: &undo}, []mirrorsetv1alpha1.MirrorNode{there}, 1, "RolledBack",
-			"To go back to revision 1790000000001" + janeSaid + ", and nodes keep revision 1790000000002 until that is published. 1 node has revision 1790000000002 in force.", "Mend the sets, then: " + resume},
+			"Rollback to revision 1790000000001" + janeSaid + " was requested; nodes keep revision 1790000000002 until the manager publishes it. 1 node has revision 1790000000002 in force.", "Fix the sets, then: " + resume},
 		{"undone, and the sets were mended", open, before, nil, payload.Rollout{Undone: &undo}, []mirrorsetv1alpha1.MirrorNode{behind}, 0, "AppliedOnAllNodes",
-			"What the sets say is in force on all nodes: 1 node has revision 1790000000001 in force. The next change has to wait: rolled back to revision 1790000000001" + janeSaid + ".", ""},
+			"The sets are in force on all nodes as they are now: 1 node has revision 1790000000001 in force. The next change must wait: rolled back to revision 1790000000001" + janeSaid + ".", ""},
 		{"undone and paused, and the sets were mended", open, before, nil, payload.Rollout{Undone: &undo, Paused: &byJane}, []mirrorsetv1alpha1.MirrorNode{behind}, 0, "AppliedOnAllNodes",
-			"What the sets say is in force on all nodes: 1 node has revision 1790000000001 in force. The next change has to wait: rolled back to revision 1790000000001" + janeSaid + ", and paused" + janeSaid + ".", ""},
+			"The sets are in force on all nodes as they are now: 1 node has revision 1790000000001 in force. The next change must wait: rolled back to revision 1790000000001" + janeSaid + ", and paused" + janeSaid + ".", ""},
 	}
 }
 
@@ -104,7 +104,7 @@ func TestEachStateIsToldAsItIs(t *testing.T) {
 			r := run(t, objects, "status", "--watch=false")
 			if s.code != 0 {
 				stderr = r.Stderr
-				if !strings.HasPrefix(r.Stderr, "error: not in force on all nodes: ") || !strings.HasSuffix(r.Stderr, ". "+s.remedy+"\n") {
+				if !strings.HasPrefix(r.Stderr, "error: the sets are not in force on all nodes as they are now: ") || !strings.HasSuffix(r.Stderr, ". "+s.remedy+"\n") {
 					t.Errorf("stderr %q lacks %q", r.Stderr, s.remedy)
 				}
 			}
@@ -141,7 +141,7 @@ func TestAWatchEndsWhereWaitingDoesNotHelp(t *testing.T) {
 					t.Errorf("exit code %d: %s%s", r.Code, r.Stdout, r.Stderr)
 				}
 			default:
-				r.Want(t, 1, s.message+"\n", "error: not all nodes have in force what the sets say after 1.5s\n")
+				r.Want(t, 1, s.message+"\n", "error: after 1.5s, not all nodes have the sets in force as they are now\n")
 			}
 		})
 	}
@@ -178,7 +178,7 @@ func TestAWatchIsDoneByWhatTheClusterHasNow(t *testing.T) {
 		return later
 	})
 	r := run(t, objects, "status", "--timeout=3s")
-	if r.Code != 1 || !strings.Contains(r.Stdout, "The manager has yet to publish the latest change or deletion of a set.") || !strings.HasPrefix(r.Stderr, "error: not all nodes have in force") {
+	if r.Code != 1 || !strings.Contains(r.Stdout, "The manager has not yet published the latest change or deletion of a set.") || !strings.HasPrefix(r.Stderr, "error: after 3s, not all nodes have the sets in force") {
 		t.Errorf("exit code %d: %s%s", r.Code, r.Stdout, r.Stderr)
 	}
 }
@@ -187,7 +187,7 @@ func TestFlagsOfStatusThatCountForNothingAreErrors(t *testing.T) {
 	objects := (&fixture{}).serve(t)
 	run(t, objects, "status", "-o", "json", "--watch").WantError(t, `--output "json": --watch prints text only`)
 	run(t, objects, "status", "--watch=false", "--timeout=1s").WantError(t, "--timeout is for --watch only")
-	run(t, objects, "status", "-o", "wide").WantError(t, `--output "wide": want one of text, json, yaml`)
+	run(t, objects, "status", "-o", "wide").WantError(t, `--output "wide": the value must be one of text, json, yaml`)
 	hangs := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
-	run(t, map[string]any{plugintest.NodesPath: hangs}, "status", "--timeout=100ms").WantError(t, "the API server has not answered after 100ms")
+	run(t, map[string]any{plugintest.NodesPath: hangs}, "status", "--timeout=100ms").WantError(t, "the API server did not answer within 100ms")
 }

@@ -40,10 +40,13 @@ func undoCommand() *cobra.Command {
 	o := &undoOptions{cluster: cluster.NewFlags()}
 	cmd := &cobra.Command{
 		Use:   "undo [--to-revision N]",
-		Short: "Have all nodes go back to what they were given before, until resume",
-		Long: "Have all nodes, canaries or not, go back at once to what they were given before, until resume. Without --to-revision, that is the " +
-			"revision before the one that all nodes have; while canaries try a change, or after one has failed there, it is the one that all " +
-			"nodes have. The sets stay as they are: mend them before resume, or the same is published again.",
+		Short: "Move all nodes back to an earlier revision, until resume",
+		Long: `Move all nodes, canaries included, back to an earlier revision immediately, until resume. Without
+--to-revision, that is the revision before the one that all nodes have. While canaries try a change, or
+after a canary failed, it is the revision that all nodes have. The sets do not change: fix them before
+resume, or the manager publishes the same change again.
+
+You need the rights of the ClusterRole mirrorset-rollout-editor in Mirrorset's namespace.`,
 		Example: "  kubectl mirrors rollout undo --dry-run=client\n" +
 			"  kubectl mirrors rollout undo --to-revision=1795573438818 --reason='quay.io behind a misspelt mirror'",
 		Args:              cobra.NoArgs,
@@ -51,17 +54,17 @@ func undoCommand() *cobra.Command {
 		RunE:              o.run,
 	}
 	o.cluster.Add(cmd)
-	cmd.Flags().Int64Var(&o.revision, "to-revision", 0, "revision of the history to go back to; 0 is the one before")
+	cmd.Flags().Int64Var(&o.revision, "to-revision", 0, "revision from the history to go back to; 0 means the previous revision")
 	o.cluster.CompleteRevisions(cmd, "to-revision")
 	addReason(cmd, &o.reason)
-	cmd.Flags().StringVar(&o.dryRun, "dry-run", dryRunNone, `"client" only prints how images would be pulled then, "server" has the API server judge the write too`)
+	cmd.Flags().StringVar(&o.dryRun, "dry-run", dryRunNone, `"client" only prints how image pulls would change; "server" also lets the API server check the write`)
 	command.CompleteWith(cmd, "dry-run", dryRunNone, dryRunClient, dryRunServer)
 	return cmd
 }
 
 func (o *undoOptions) run(cmd *cobra.Command, _ []string) error {
 	if !slices.Contains([]string{dryRunNone, dryRunClient, dryRunServer}, o.dryRun) {
-		return fmt.Errorf("--dry-run %q: want %s, %s or %s", o.dryRun, dryRunNone, dryRunClient, dryRunServer)
+		return fmt.Errorf("--dry-run %q: the value must be %s, %s or %s", o.dryRun, dryRunNone, dryRunClient, dryRunServer)
 	}
 	c, err := o.cluster.Connect()
 	if err != nil {
@@ -86,7 +89,7 @@ func (o *undoOptions) run(cmd *cobra.Command, _ []string) error {
 	note := map[string]string{dryRunNone: "", dryRunClient: " (dry run)", dryRunServer: " (server dry run)"}[o.dryRun]
 	fmt.Fprintf(cmd.OutOrStdout(), "%s rolled back to revision %d%s\n", object, to.Revision, note)
 	if o.dryRun == dryRunNone {
-		fmt.Fprintf(cmd.OutOrStdout(), "All nodes go back to it at once. Mend the sets, then: %s\n", h.Published.RolloutCommand("resume"))
+		fmt.Fprintf(cmd.OutOrStdout(), "All nodes go back to it immediately. Fix the sets, then: %s\n", h.Published.RolloutCommand("resume"))
 	}
 	return nil
 }
@@ -95,7 +98,7 @@ func (o *undoOptions) run(cmd *cobra.Command, _ []string) error {
 func (o *undoOptions) target(h *cluster.History) (*history.Record, error) {
 	p := h.Published
 	if p == nil {
-		return nil, errors.New("there is no ConfigMap " + payload.ConfigMapName + ", so nothing is published that could be undone; where is Mirrorset installed? See --namespace")
+		return nil, errors.New("there is no ConfigMap " + payload.ConfigMapName + ", so there is nothing to undo; name the namespace that Mirrorset is installed in with --namespace")
 	}
 	trying := p.Canary != nil || p.Halted != nil
 	if o.revision != 0 {
@@ -106,32 +109,32 @@ func (o *undoOptions) target(h *cluster.History) (*history.Record, error) {
 		case p.Undone != nil && p.Undone.Digest == to.Digest:
 			return nil, fmt.Errorf("%s is already %s", object, cluster.SayUndo(p.Undone))
 		case p.Undone == nil && !trying && p.Digest == to.Digest:
-			return nil, fmt.Errorf("revision %d is what all nodes are to have already", o.revision)
+			return nil, fmt.Errorf("revision %d is already the revision that all nodes should have", o.revision)
 		}
 		return to, nil
 	}
 	switch {
 	case p.Undone != nil:
-		return nil, fmt.Errorf("%s is already %s; name another revision with --to-revision, or end that: %s", object, cluster.SayUndo(p.Undone), p.RolloutCommand("resume"))
+		return nil, fmt.Errorf("%s is already %s; name another revision with --to-revision, or end the undo: %s", object, cluster.SayUndo(p.Undone), p.RolloutCommand("resume"))
 	case trying:
 		if to := h.Of(p.Digest); to != nil {
 			return to, nil
 		}
-		return nil, fmt.Errorf("the history does not have revision %d yet, which all nodes have; try again in a moment. Where that does not help, the manager cannot write it, and its log says why: kubectl -n %s logs deployment/%s", p.Revision, p.Namespace, cluster.ManagerDeployment)
+		return nil, fmt.Errorf("the history does not yet have revision %d, which all nodes have; try again in a moment. If that does not help, the manager cannot write the history, and its log shows why: kubectl -n %s logs deployment/%s", p.Revision, p.Namespace, cluster.ManagerDeployment)
 	}
 	for i := range h.Records {
 		if r := &h.Records[i]; r.Revision < p.Revision && r.Digest != p.Digest {
 			return r, nil
 		}
 	}
-	return nil, fmt.Errorf("the history has nothing from before revision %d, which all nodes have", p.Revision)
+	return nil, fmt.Errorf("the history has no revision before %d, which all nodes have", p.Revision)
 }
 
-// show says how images are pulled otherwise then: all of it before nothing is done, and else what is dangerous.
+// show prints how image pulls change: everything in a dry run, otherwise what is dangerous.
 func (o *undoOptions) show(cmd *cobra.Command, p *cluster.Publication, to *history.Record) error {
-	from, who := p.Payload, "No node pulls otherwise then."
+	from, who := p.Payload, "No image pull on any node changes."
 	if p.Canary != nil {
-		from, who = p.Canary.Payload, "No canary pulls otherwise then."
+		from, who = p.Canary.Payload, "No image pull on any canary changes."
 	}
 	found, err := changes.CompareTexts(from.Text, to.Text)
 	if err != nil {
@@ -150,7 +153,7 @@ func (o *undoOptions) show(cmd *cobra.Command, p *cluster.Publication, to *histo
 		}
 		fmt.Fprintln(cmd.OutOrStdout())
 	default:
-		fmt.Fprintf(cmd.OutOrStdout(), "Images of %s are pulled otherwise then; kubectl mirrors diff --revision %d --revision %d says how.\n",
+		fmt.Fprintf(cmd.OutOrStdout(), "Image pulls from %s change; to see how: kubectl mirrors diff --revision %d --revision %d\n",
 			output.Plural(len(found.Sources), "source", "sources"), from.Revision, to.Revision)
 	}
 	return nil
@@ -176,7 +179,7 @@ func (o *undoOptions) write(ctx context.Context, c *cluster.Cluster, looked *clu
 			return nil, err
 		}
 		if now.Digest != to.Digest {
-			return nil, errors.New("another change was published or halted meanwhile, so nothing was undone; look again with --dry-run=client")
+			return nil, errors.New("another change was published or halted meanwhile, so nothing was undone; check again with --dry-run=client")
 		}
 		undo := payload.Undo{Order: order, Revision: to.Revision, Digest: to.Digest}
 		return map[string]any{payload.UndoneAnnotation: payload.Rollout{Undone: &undo}.Annotations()[payload.UndoneAnnotation]}, nil

@@ -48,11 +48,11 @@ func TestAnUndoGoesBackToWhatAllNodesHadOrHave(t *testing.T) {
 		{"the one that all nodes have, by name, while canaries try another", canary, payload.Rollout{}, []string{"--to-revision=1790000000002"}, second, ""},
 		{"another than before", nil, elsewhere, []string{"--to-revision=1790000000001"}, first, ""},
 		{"a pause stands in no way", nil, payload.Rollout{Paused: &byJane}, nil, first, ""},
-		{"the one in force", nil, payload.Rollout{}, []string{"--to-revision=1790000000002"}, 0, "revision 1790000000002 is what all nodes are to have already"},
+		{"the one in force", nil, payload.Rollout{}, []string{"--to-revision=1790000000002"}, 0, "revision 1790000000002 is already the revision that all nodes should have"},
 		{"the same again", nil, elsewhere, []string{"--to-revision=1790000000003"}, 0, "configmap/containers-registries.conf is already rolled back to revision 1790000000003" + janeSaid},
-		{"none is named, after an undo", nil, elsewhere, nil, 0, "is already rolled back to revision 1790000000003" + janeSaid + "; name another revision with --to-revision, or end that: kubectl mirrors rollout resume"},
-		{"one that there is not", nil, payload.Rollout{}, []string{"--to-revision=7"}, 0, "revision 7 is not in the history; it has 1790000000003, 1790000000002, 1790000000001"},
-		{"a mode that there is not", nil, payload.Rollout{}, []string{"--dry-run=yes"}, 0, `--dry-run "yes": want none, client or server`},
+		{"none is named, after an undo", nil, elsewhere, nil, 0, "is already rolled back to revision 1790000000003" + janeSaid + "; name another revision with --to-revision, or end the undo: kubectl mirrors rollout resume"},
+		{"one that there is not", nil, payload.Rollout{}, []string{"--to-revision=7"}, 0, "revision 7 is not in the history; choose one of 1790000000003, 1790000000002, 1790000000001"},
+		{"a mode that there is not", nil, payload.Rollout{}, []string{"--dry-run=yes"}, 0, `--dry-run "yes": the value must be none, client or server`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f := fixture{records: records, configMap: plugintest.NewSteered(t, latest, tt.canary, tt.rollout)}
@@ -93,11 +93,11 @@ quay.io   mirrors added, removed, opened   n.example/quay   m.example/quay
 		}
 	}
 	f := fixture{records: threeRecords(t), configMap: plugintest.NewSteered(t, payloadOf(t, second, blocked), nil, payload.Rollout{})}
-	run(t, f.serve(t), "undo").Want(t, 0, "Images of 1 source are pulled otherwise then; kubectl mirrors diff --revision 1790000000002 --revision 1790000000001 says how.\n"+
-		"configmap/containers-registries.conf rolled back to revision 1790000000001\nAll nodes go back to it at once. Mend the sets, then: kubectl mirrors rollout resume\n", warning)
+	run(t, f.serve(t), "undo").Want(t, 0, "Image pulls from 1 source change; to see how: kubectl mirrors diff --revision 1790000000002 --revision 1790000000001\n"+
+		"configmap/containers-registries.conf rolled back to revision 1790000000001\nAll nodes go back to it immediately. Fix the sets, then: kubectl mirrors rollout resume\n", warning)
 
 	f = fixture{records: threeRecords(t), configMap: plugintest.NewSteered(t, payloadOf(t, second, blocked), nil, payload.Rollout{Halted: &payload.Halt{Revision: third, Node: "node-1"}})}
-	run(t, f.serve(t), "undo", "--dry-run=client").Want(t, 0, "No node pulls otherwise then.\nconfigmap/containers-registries.conf rolled back to revision 1790000000002 (dry run)\n", "")
+	run(t, f.serve(t), "undo", "--dry-run=client").Want(t, 0, "No image pull on any node changes.\nconfigmap/containers-registries.conf rolled back to revision 1790000000002 (dry run)\n", "")
 }
 
 // What canaries try is what changes then: all other nodes keep what they have.
@@ -119,15 +119,15 @@ func TestAnUndoDoesNotUndoWhatWasPublishedMeanwhile(t *testing.T) {
 		annotations[payload.HaltedAnnotation] = payload.Rollout{Halted: &payload.Halt{Revision: third, Node: "node-1"}}.Annotations()[payload.HaltedAnnotation]
 	}
 	r := run(t, f.serve(t), "undo")
-	if r.Code != 1 || !strings.HasSuffix(r.Stderr, "error: another change was published or halted meanwhile, so nothing was undone; look again with --dry-run=client\n") || f.configMap.Rollout().Undone != nil {
+	if r.Code != 1 || !strings.HasSuffix(r.Stderr, "error: another change was published or halted meanwhile, so nothing was undone; check again with --dry-run=client\n") || f.configMap.Rollout().Undone != nil {
 		t.Errorf("exit code %d: %s%s", r.Code, r.Stdout, r.Stderr)
 	}
 }
 
 func TestAHistoryThatIsTooShortIsNamed(t *testing.T) {
 	f := fixture{configMap: plugintest.NewSteered(t, payloadOf(t, first, open), nil, payload.Rollout{})}
-	run(t, f.serve(t), "undo").WantError(t, "the history has nothing from before revision 1790000000001, which all nodes have")
-	run(t, f.serve(t), "undo", "--to-revision=7").WantError(t, "revision 7 is not in the history, which has none yet")
+	run(t, f.serve(t), "undo").WantError(t, "the history has no revision before 1790000000001, which all nodes have")
+	run(t, f.serve(t), "undo", "--to-revision=7").WantError(t, "revision 7 is not in the history: the history is still empty")
 	f.configMap = plugintest.NewSteered(t, payloadOf(t, first, open), nil, payload.Rollout{Halted: &payload.Halt{Revision: second, Node: "node-1"}})
-	run(t, f.serve(t), "undo").WantError(t, "the history does not have revision 1790000000001 yet, which all nodes have; try again in a moment. Where that does not help, the manager cannot write it, and its log says why: kubectl -n mirrorset-system logs deployment/mirrorset-manager")
+	run(t, f.serve(t), "undo").WantError(t, "the history does not yet have revision 1790000000001, which all nodes have; try again in a moment. If that does not help, the manager cannot write the history, and its log shows why: kubectl -n mirrorset-system logs deployment/mirrorset-manager")
 }

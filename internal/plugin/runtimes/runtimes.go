@@ -1,7 +1,7 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package runtimes tells where each runtime pulls an image from by the rules, on a node that is set up as the manager's flags say.
+// Package runtimes reports where each runtime pulls an image from by the rules, on a node that is set up as the manager's flags say.
 package runtimes
 
 import (
@@ -33,7 +33,7 @@ func RedirectorAddress(port int) string {
 
 // AddDefaultHostFlag adds the flag of the manager by the same name.
 func AddDefaultHostFlag(cmd *cobra.Command, allow *bool) {
-	cmd.Flags().BoolVar(allow, "allow-default-host", false, "for containerd: as if the manager ran with --allow-default-host, which puts blocked wildcards in force")
+	cmd.Flags().BoolVar(allow, "allow-default-host", false, "for containerd: assume that the manager runs with --allow-default-host, which puts blocked wildcards in force")
 }
 
 // Answer is where one image comes from.
@@ -124,7 +124,7 @@ func tagMirrors(ref mirrors.Reference, sources []mirrors.PullSource) (found []mi
 	return found
 }
 
-// reachable leaves out mirrors that lie in a blocked source by another name of Docker Hub, as the redirector does.
+// reachable leaves out mirrors that are part of a blocked source by another name of Docker Hub, as the redirector does.
 func (a *Answerer) reachable(ref mirrors.Reference) mirrors.Resolution {
 	res := a.index.Resolve(ref)
 	router := route.NewRouter(a.rules)

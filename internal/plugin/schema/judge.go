@@ -44,7 +44,7 @@ type Cause struct {
 	Type field.ErrorType
 	// Field is a path such as spec.imageDigestMirrors[0].source.
 	Field string
-	// Value is what stands there, if anything does; where metadata has a wrong type, it names the one that is there.
+	// Value is the value of the field, if it has one; where metadata has a wrong type, it names the one that is there.
 	Value any
 	// Detail is what the API server says about it, or, where metadata has a wrong type, the one that is wanted; it may be empty.
 	Detail string
@@ -80,7 +80,7 @@ func (s *Schema) judgeAsAPIServer(object map[string]any) Verdict {
 	}
 	v := Verdict{Stored: stored, Causes: s.unknownFields(unknown)}
 	if metadata != nil && len(metadata.ManagedFields) > 0 {
-		v.ServerSide = append(v.ServerSide, Cause{Type: field.ErrorTypeForbidden, Field: "metadata.managedFields", Detail: "an object to apply has none"})
+		v.ServerSide = append(v.ServerSide, Cause{Type: field.ErrorTypeForbidden, Field: "metadata.managedFields", Detail: "manifests do not set it"})
 	}
 	v.Causes = append(v.Causes, causesOf(validateMetadata(metadata))...)
 	v.Causes = append(v.Causes, causesOf(s.validate(stored))...)
@@ -110,7 +110,7 @@ func (s *Schema) validate(object map[string]any) field.ErrorList {
 	return append(found, broken...)
 }
 
-// blocksRules tells whether the API server tries no rules in CEL because of an error, for they could not be computed.
+// blocksRules reports whether the API server tries no rules in CEL because of an error, for they could not be computed.
 func blocksRules(err *field.Error) bool {
 	switch err.Type {
 	case field.ErrorTypeNotSupported, field.ErrorTypeRequired, field.ErrorTypeTooLong, field.ErrorTypeTooMany, field.ErrorTypeTypeInvalid:
@@ -127,7 +127,7 @@ func validateMetadata(metadata *metav1.ObjectMeta) field.ErrorList {
 		metadata = &metav1.ObjectMeta{}
 	}
 	if metadata.Name == "" {
-		return field.ErrorList{field.Required(path.Child("name"), "kubectl apply finds an object by its name")}
+		return field.ErrorList{field.Required(path.Child("name"), "kubectl apply identifies an object by its name")}
 	}
 	metadata.Namespace, metadata.Generation, metadata.ManagedFields = "", 0, nil
 	found := metavalidation.ValidateObjectMeta(metadata, false, metavalidation.NameIsDNSSubdomain, path)
@@ -188,7 +188,7 @@ func wrongType(err error, object map[string]any) Cause {
 				break
 			}
 		}
-		return Cause{Type: field.ErrorTypeInvalid, Field: path, Value: noTime.Value, Detail: "want a time such as 2006-01-02T15:04:05Z; or leave it out"}
+		return Cause{Type: field.ErrorTypeInvalid, Field: path, Value: noTime.Value, Detail: "the value must be a time such as 2006-01-02T15:04:05Z; or leave it out"}
 	case !errors.As(err, &mistake):
 		return Cause{Type: field.ErrorTypeInvalid, Field: "metadata", Value: object["metadata"], Detail: "the API server cannot read it"}
 	}

@@ -1,8 +1,8 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package schema judges an object by its CustomResourceDefinition, with the API server's own code and in the order of its steps, so
-// that a verb of kubectl mirrors refuses what kubectl apply would refuse, and nothing else (docs/adr/0023).
+// Package schema judges an object by its CustomResourceDefinition, with the API server's own code and in the order of its steps. So
+// a verb of kubectl mirrors refuses exactly what kubectl apply would be refused for (docs/adr/0023).
 package schema
 
 import (

@@ -23,7 +23,7 @@ const (
 	openShiftConfig = ".config.openshift.io"
 )
 
-// deleteAll deletes the namespace and all that is labelled as part of Mirrorset outside of it. What Helm installed is left to Helm.
+// deleteAll deletes the namespace and all that is labelled as part of Mirrorset outside of it. It leaves to Helm what Helm installed.
 func (u *uninstaller) deleteAll(ctx context.Context) error {
 	items, err := u.items(ctx)
 	if err != nil {
@@ -58,7 +58,7 @@ func (u *uninstaller) deleteForOLM(ctx context.Context) error {
 		return err
 	}
 	staying := ""
-	err = await(ctx, "the deleted CRDs to be gone", func(ctx context.Context) (bool, error) {
+	err = await(ctx, "the CRDs to be deleted", func(ctx context.Context) (bool, error) {
 		list, err := crds.List(ctx, metav1.ListOptions{})
 		if err != nil {
 			return false, err
@@ -82,7 +82,7 @@ func (u *uninstaller) deleteForOLM(ctx context.Context) error {
 	for i := range made.Items {
 		name := made.Items[i].GetName()
 		if staying != "" {
-			u.say("Left customresourcedefinitions %s, which OLM needs as long as there is %s", name, staying)
+			u.say("Left customresourcedefinitions %s, which OLM needs while %s exists", name, staying)
 			continue
 		}
 		if err := crds.Delete(ctx, name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
@@ -97,12 +97,12 @@ func (u *uninstaller) deleteNamespace(ctx context.Context) error {
 	namespaces := u.Namespaces()
 	namespace, err := namespaces.Get(ctx, u.Namespace, metav1.GetOptions{})
 	if err == nil && namespace.Labels[partOfLabel] != partOf {
-		return fmt.Errorf("namespace %s is not labelled %s, so it may hold more than Mirrorset and was not deleted; delete what config/default installs in it by hand", u.Namespace, installedSelector)
+		return fmt.Errorf("namespace %s does not have the label %s, so it may hold more than Mirrorset and was not deleted; delete the objects of config/default in it by hand", u.Namespace, installedSelector)
 	}
 	if err := namespaces.Delete(ctx, u.Namespace, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
 		return err
 	}
-	err = await(ctx, "namespace "+u.Namespace+" to be gone", func(ctx context.Context) (bool, error) {
+	err = await(ctx, "namespace "+u.Namespace+" to be deleted", func(ctx context.Context) (bool, error) {
 		_, err := namespaces.Get(ctx, u.Namespace, metav1.GetOptions{})
 		if apierrors.IsNotFound(err) {
 			return true, nil

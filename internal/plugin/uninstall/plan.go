@@ -90,7 +90,7 @@ func (u *uninstaller) plan(ctx context.Context) (lines []string, err error) {
 	if err != nil {
 		return nil, u.noAgents(err)
 	}
-	lines = append(lines, fmt.Sprintf("Take the files of Mirrorset off %s: images come from their sources again, blocked ones too",
+	lines = append(lines, fmt.Sprintf("Remove the files of Mirrorset from %s: images come from their sources again, blocked sources too",
 		output.Plural(int(agents.Status.DesiredNumberScheduled), "node", "nodes")))
 	items, err := u.items(ctx)
 	if err != nil {
@@ -111,9 +111,9 @@ func (u *uninstaller) plan(ctx context.Context) (lines []string, err error) {
 		}
 	}
 	if u.release != "" {
-		return append(lines, "Leave the rest, in namespace "+u.Namespace+" too, to Helm"), nil
+		return append(lines, "Leave the rest to Helm, including namespace "+u.Namespace), nil
 	}
-	return append(lines, "Delete namespace "+u.Namespace+" with all that is in it"), nil
+	return append(lines, "Delete namespace "+u.Namespace+" and everything in it"), nil
 }
 
 // withSets says how many sets go with their CRD.
@@ -134,9 +134,9 @@ func (o *options) agree(in io.Reader, out io.Writer) error {
 		return nil
 	}
 	if !output.IsTerminal(in) {
-		return errors.New("nothing was changed, because nobody can be asked: standard input is no terminal. Run it with --yes, or with --dry-run to see what it would do")
+		return errors.New("nothing was changed, because standard input is not a terminal and nobody can confirm. Use --yes, or --dry-run to see what would be done")
 	}
-	fmt.Fprint(out, "Go on? [y/N] ")
+	fmt.Fprint(out, "Continue? [y/N] ")
 	answer, err := bufio.NewReader(in).ReadString('\n')
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err

@@ -1,7 +1,7 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package uninstall is the verb that takes Mirrorset off the nodes and out of the cluster.
+// Package uninstall is the verb that removes Mirrorset from the nodes and from the cluster.
 package uninstall
 
 import (
@@ -60,19 +60,20 @@ func Command() *cobra.Command {
 	o := &options{cluster: cluster.NewFlags()}
 	cmd := &cobra.Command{
 		Use:   "uninstall",
-		Short: "Take Mirrorset's files off all nodes, and then Mirrorset and its CRDs off the cluster",
-		Long: "Take Mirrorset's files off all nodes, and then Mirrorset and its CRDs off the cluster. The manager is stopped, a " +
-			"revision without rules is published, and only when no node has a file of Mirrorset left is anything deleted; the sets " +
-			"of mirrors go with their CRDs. It says first what it will do, and asks. An interrupted run can be repeated.",
+		Short: "Remove Mirrorset's files from all nodes, then Mirrorset and its CRDs",
+		Long: `Remove Mirrorset's files from all nodes, then Mirrorset and its CRDs from the cluster. uninstall stops the
+manager and publishes a revision without rules. It deletes objects only when no node has a file of
+Mirrorset left. The sets are deleted with their CRDs. uninstall first prints what it will do and asks
+for confirmation. You can repeat an interrupted run.`,
 		Example: "  kubectl mirrors uninstall --dry-run\n" +
 			"  kubectl mirrors uninstall --yes",
 		Args: cobra.NoArgs,
 		RunE: o.run,
 	}
 	o.cluster.Add(cmd)
-	cmd.Flags().BoolVarP(&o.yes, "yes", "y", false, "do not ask")
-	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "only say what would be done")
-	cmd.Flags().DurationVar(&o.timeout, "timeout", 5*time.Minute, "how long to wait for everything together")
+	cmd.Flags().BoolVarP(&o.yes, "yes", "y", false, "do not ask for confirmation")
+	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "only print what would be done")
+	cmd.Flags().DurationVar(&o.timeout, "timeout", 5*time.Minute, "how long to wait in total")
 	return cmd
 }
 
@@ -117,7 +118,7 @@ type uninstaller struct {
 func (u *uninstaller) manager(ctx context.Context) (*appsv1.Deployment, error) {
 	manager, err := u.Deployments(u.Namespace).Get(ctx, cluster.ManagerDeployment, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
-		return nil, fmt.Errorf("there is no Deployment %s in namespace %s; where is Mirrorset installed? See --namespace", cluster.ManagerDeployment, u.Namespace)
+		return nil, fmt.Errorf("there is no Deployment %s in namespace %s; name the namespace that Mirrorset is installed in with --namespace", cluster.ManagerDeployment, u.Namespace)
 	}
 	return manager, err
 }
@@ -148,8 +149,8 @@ func (u *uninstaller) refuseOLM(manager *appsv1.Deployment) error {
 		u.release = manager.Annotations["meta.helm.sh/release-name"]
 		return nil
 	}
-	return fmt.Errorf("OLM keeps Mirrorset installed in namespace %s and would start the manager again, so nothing was changed. To take it away: kubectl delete imagedigestmirrorsets,imagetagmirrorsets --all; "+
-		"kubectl mirrors nodes --watch; then delete %s (docs/how-to/uninstall.md)", u.Namespace, last)
+	return fmt.Errorf("OLM keeps Mirrorset installed in namespace %s and would start the manager again, so nothing was changed. To remove Mirrorset, run kubectl delete imagedigestmirrorsets,imagetagmirrorsets --all and "+
+		"kubectl mirrors nodes --watch, then delete %s (docs/how-to/uninstall.md)", u.Namespace, last)
 }
 
 // publishNothing publishes a revision without rules above all that were published.
@@ -220,7 +221,7 @@ func (u *uninstaller) noAgents(err error) error {
 	if !apierrors.IsNotFound(err) {
 		return err
 	}
-	return fmt.Errorf("there is no DaemonSet %s in namespace %s, so nothing can take the files off the nodes; docs/how-to/uninstall.md says how to do it by hand", cluster.AgentDaemonSet, u.Namespace)
+	return fmt.Errorf("there is no DaemonSet %s in namespace %s, so no agent can remove the files from the nodes; to remove them by hand, see docs/how-to/uninstall.md", cluster.AgentDaemonSet, u.Namespace)
 }
 
 // addProbe applies the manager's own DaemonSet, as it is, with the probe, in the manager's name: were the manager to run again, it
@@ -278,7 +279,7 @@ func (u *uninstaller) hint(context.Context) error {
 			nodes = append(nodes, pods.Items[i].Spec.NodeName)
 		}
 	}
-	return fmt.Errorf("nothing was deleted. Agents that are not ready are on nodes %q; look at them with kubectl -n %s get pods -o wide, and run this again", nodes, u.Namespace)
+	return fmt.Errorf("nothing was deleted. The agents on nodes %q are not ready; check them with kubectl -n %s get pods -o wide, then run this command again", nodes, u.Namespace)
 }
 
 // await polls until the condition holds; errors of the API server are retried until the time is over.

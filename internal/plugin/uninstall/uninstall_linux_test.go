@@ -68,20 +68,20 @@ func run(t *testing.T, args ...string) plugintest.Result {
 	return plugintest.Run(t, plugintest.Program(uninstall.Command()), "y\n", append([]string{"uninstall"}, args...)...)
 }
 
-const plan = `Take the files of Mirrorset off 3 nodes: images come from their sources again, blocked ones too
+const plan = `Remove the files of Mirrorset from 3 nodes: images come from their sources again, blocked sources too
 Delete customresourcedefinitions imagedigestmirrorsets.config.openshift.io, and with it 2 ImageDigestMirrorSets
 Delete customresourcedefinitions imagetagmirrorsets.config.openshift.io, and with it 0 ImageTagMirrorSets
 Delete customresourcedefinitions mirrornodes.mirrorset.io
 Delete clusterrolebindings mirrorset-manager
 Delete clusterroles mirrorset-manager
 Delete validatingadmissionpolicies mirrorset-warnings
-Delete namespace mirrorset-system with all that is in it
+Delete namespace mirrorset-system and everything in it
 `
 
 func TestItSaysWhatItWillDoAndDoesNothingUnasked(t *testing.T) {
 	_, url, changes := installed(t)
 	run(t, "--server", url, "--dry-run").Want(t, 0, plan, "")
-	run(t, "--server", url).Want(t, 1, plan, "error: nothing was changed, because nobody can be asked: standard input is no terminal. Run it with --yes, or with --dry-run to see what it would do\n")
+	run(t, "--server", url).Want(t, 1, plan, "error: nothing was changed, because standard input is not a terminal and nobody can confirm. Use --yes, or --dry-run to see what would be done\n")
 	if len(*changes) > 0 {
 		t.Errorf("it changed the cluster: %q", *changes)
 	}
@@ -103,7 +103,7 @@ func TestAPersonAtATerminalIsAsked(t *testing.T) {
 		program.SetIn(terminal)
 		program.SetOut(&out)
 		err := program.ExecuteContext(t.Context())
-		if asked := out.String(); !strings.HasPrefix(asked, plan+"Go on? [y/N] ") {
+		if asked := out.String(); !strings.HasPrefix(asked, plan+"Continue? [y/N] ") {
 			t.Errorf("%q: it says %s", answer, asked)
 		}
 		if (len(*changes) > 0) != goesOn || err == nil {
@@ -116,7 +116,7 @@ func TestWhatStaysIsSaid(t *testing.T) {
 	objects, url, _ := installed(t)
 	objects[managerPath] = appsv1.Deployment{TypeMeta: metav1.TypeMeta{Kind: "Deployment", APIVersion: "apps/v1"}, ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{"meta.helm.sh/release-name": "m"}}}
 	r := run(t, "--server", url, "--dry-run")
-	if !strings.HasSuffix(r.Stdout, "Leave the rest, in namespace mirrorset-system too, to Helm\n") || strings.Contains(r.Stdout, "Delete namespace") {
+	if !strings.HasSuffix(r.Stdout, "Leave the rest to Helm, including namespace mirrorset-system\n") || strings.Contains(r.Stdout, "Delete namespace") {
 		t.Errorf("with Helm: %s", r.Stdout)
 	}
 	objects[managerPath] = appsv1.Deployment{TypeMeta: metav1.TypeMeta{Kind: "Deployment", APIVersion: "apps/v1"}, ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"olm.owner": "m.v1"}}}

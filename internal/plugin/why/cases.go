@@ -205,7 +205,7 @@ func (r *reader) nodeOf(c *diagnosis.Case) diagnosis.Node {
 	applied, ready := standing.Condition(status, mirrorsetv1alpha1.ConditionApplied), standing.Condition(status, mirrorsetv1alpha1.ConditionRuntimeReady)
 	switch isFailing := at.Standing == standing.Failing; {
 	case at.Standing == standing.Silent:
-		n.Away = cmp.Or(at.Message, "its agent says nothing")
+		n.Away = cmp.Or(at.Message, "its agent does not report")
 	case at.Standing == standing.Behind || at.Standing == standing.Ahead || isFailing && applied.Reason == mirrorsetv1alpha1.ReasonFailed:
 		n.Lags = cmp.Or(at.Message, fmt.Sprintf("it has revision %d", status.Revision))
 	}

@@ -120,7 +120,7 @@ func ask(t *testing.T, objects map[string]any, args ...string) plugintest.Result
 	return plugintest.Run(t, plugintest.Program(Command()), "", append([]string{"why", "app-0", "-n", "team", "--server", plugintest.Serve(t, objects)}, args...)...)
 }
 
-const noPulls = "note: not known: the pulls that node node-1 saw: no agent runs there: "
+const noPulls = "note: unknown: the pulls that node node-1 saw: no agent runs on this node: "
 
 func failed(name string) corev1.Event {
 	return event("app", "Failed", `Failed to pull image "`+name+`": denied: source ghcr.io/example is blocked by policy NeverContactSource`, failedAt)

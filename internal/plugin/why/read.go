@@ -26,7 +26,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/registriesconf"
 )
 
-// reader is a Pod, and what was read about it. What may not be read is unknown.
+// reader is a Pod, and what was read about it. Anything that the user may not read is unknown.
 type reader struct {
 	*cluster.Cluster
 	pod       *corev1.Pod
@@ -34,7 +34,7 @@ type reader struct {
 	sets      []kinds.Set
 	merged    *mirrors.Result // of the sets; nil where they are unknown
 	published *cluster.Publication
-	inForce   []mirrors.Rule // what the node is to have; nil where it is unknown
+	inForce   []mirrors.Rule // what the node should have; nil where it is unknown
 	node      *mirrorsetv1alpha1.MirrorNode
 	nodeErr   error
 	log       diagnosis.Log
@@ -48,7 +48,7 @@ func newReader(c *cluster.Cluster, pod *corev1.Pod) *reader {
 	return &reader{Cluster: c, pod: pod}
 }
 
-// read reads all that there is. Of a Pod that waits for nothing, nothing is read. An error is for a cluster that does not answer.
+// read reads everything. Of a Pod that waits for nothing, nothing is read. An error is for a cluster that does not answer.
 func (r *reader) read(ctx context.Context) error {
 	looks := []func(context.Context) error{r.readEvents, r.readSets, r.readPublished, r.readNode, r.readPulls, r.readGranted}
 	if r.pod.Spec.NodeName == "" {
@@ -115,14 +115,14 @@ func (r *reader) readPublished(ctx context.Context) error {
 	p, err := r.Published(ctx)
 	switch {
 	case apierrors.IsNotFound(err):
-		r.unknown = append(r.unknown, fmt.Sprintf("what is published: there is no ConfigMap %s in namespace %s; where is Mirrorset installed? See --mirrorset-namespace", payload.ConfigMapName, r.Namespace))
+		r.unknown = append(r.unknown, fmt.Sprintf("the published rules: there is no ConfigMap %s in namespace %s; name the namespace that Mirrorset is installed in with --mirrorset-namespace", payload.ConfigMapName, r.Namespace))
 		return nil
 	case apierrors.IsForbidden(err), apierrors.IsUnauthorized(err):
-		return r.miss("what is published", err)
+		return r.miss("the published rules", err)
 	case err != nil && ctx.Err() != nil:
 		return err
 	case err != nil: // it is damaged, or of a newer version
-		r.unknown = append(r.unknown, fmt.Sprintf("what is published: %v", err))
+		r.unknown = append(r.unknown, fmt.Sprintf("the published rules: %v", err))
 		return nil
 	}
 	text := p.Text
@@ -131,7 +131,7 @@ func (r *reader) readPublished(ctx context.Context) error {
 	}
 	rules, err := registriesconf.Decode(text)
 	if err != nil {
-		r.unknown = append(r.unknown, fmt.Sprintf("what is published: %v", err))
+		r.unknown = append(r.unknown, fmt.Sprintf("the published rules: %v", err))
 		return nil
 	}
 	r.published, r.inForce = &p, append([]mirrors.Rule{}, rules...)
@@ -145,20 +145,20 @@ func (r *reader) readNode(ctx context.Context) error {
 	}
 	if err != nil {
 		r.nodeErr = err
-		return r.miss("what the node reports", err)
+		return r.miss("the report of the node", err)
 	}
 	node, err := cluster.As[mirrorsetv1alpha1.MirrorNode](object)
 	r.node = &node
 	return err
 }
 
-// isServed tells whether there are MirrorNodes at all, so that one which is not found does not exist.
+// isServed reports whether there are MirrorNodes at all, so that one which is not found does not exist.
 func (r *reader) isServed(ctx context.Context) bool {
 	_, err := r.Dynamic.Resource(cluster.NodeResource).List(ctx, metav1.ListOptions{Limit: 1})
 	return err == nil
 }
 
-// readPulls asks the agent of the node for what it saw. Without it, all else is judged.
+// readPulls asks the agent of the node for what it saw. Without it, everything else is judged.
 func (r *reader) readPulls(ctx context.Context) error {
 	if r.node == nil && r.nodeErr == nil {
 		r.log.Unknown = "no agent runs on the node"

@@ -81,7 +81,7 @@ func (r *reader) missGranted(c *container) {
 		return f.Cause == diagnosis.LoginWanted || f.Cause == diagnosis.CameBack || f.Cause == diagnosis.UnknownAuthority
 	})
 	if matters && r.grantedErr != nil {
-		r.unknown = append(r.unknown, fmt.Sprintf("whether the logins and authorities for mirrors have changed since: %v", r.grantedErr))
+		r.unknown = append(r.unknown, fmt.Sprintf("the times of the last changes to the logins and authorities for mirrors: %v", r.grantedErr))
 		r.grantedErr = nil
 	}
 }
@@ -97,13 +97,13 @@ func (found *report) print(out, stderr io.Writer) error {
 		}
 	}
 	if len(found.Containers) == 0 {
-		fmt.Fprintf(&text, "No container of Pod %s/%s waits, so none waits for an image.\n", found.Namespace, found.Pod)
+		fmt.Fprintf(&text, "No container of Pod %s/%s waits, so none of them waits for an image.\n", found.Namespace, found.Pod)
 	}
 	if _, err := text.WriteTo(out); err != nil {
 		return err
 	}
 	for _, missing := range found.Unknown {
-		fmt.Fprintf(stderr, "note: not known: %s\n", output.Harmless(oneLine(missing)))
+		fmt.Fprintf(stderr, "note: unknown: %s\n", output.Harmless(oneLine(missing)))
 	}
 	return nil
 }
@@ -120,7 +120,7 @@ func (found *report) printContainer(text *bytes.Buffer, c *container) error {
 	fmt.Fprintf(text, "Container:  %s\n", output.Harmless(c.Name))
 	fmt.Fprintf(text, "Image:      %s\n", output.Harmless(c.Image))
 	if c.Reason != "" {
-		fmt.Fprintf(text, "Waits:      %s\n", output.Harmless(c.Reason))
+		fmt.Fprintf(text, "Status:     %s\n", output.Harmless(c.Reason))
 	}
 	for _, f := range c.Findings {
 		fmt.Fprintf(text, "\nCause:      %s: %s\n", f.Cause, output.Harmless(oneLine(f.Message)))

@@ -113,7 +113,7 @@ func TestItIsNamedThatNobodyMaySeeTheLogins(t *testing.T) {
 	r := ask(t, with(world(t, pod("ImagePullBackOff", "", func(p *corev1.Pod) { p.Spec.Containers[0].Image = digest }), event("app", "Failed", text, failedAt)),
 		map[string]any{"/api/v1/namespaces/mirrorset-system/secrets/mirror-credentials": http.HandlerFunc(plugintest.Refuse)}))
 	wantIn(t, r, "Cause:      CameBack: ", "registry.site.example:5000/example/app refused the runtime or did not have it", "!LoginWanted")
-	if !strings.Contains(r.Stderr, "note: not known: whether the logins and authorities for mirrors have changed since: ") {
+	if !strings.Contains(r.Stderr, "note: unknown: the times of the last changes to the logins and authorities for mirrors: ") {
 		t.Error(r.Stderr)
 	}
 }

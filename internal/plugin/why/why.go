@@ -1,7 +1,7 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package why is the verb that says why the containers of a Pod wait for their images, and what to do.
+// Package why is the verb that shows why the containers of a Pod wait for their images, and what to do.
 package why
 
 import (
@@ -29,14 +29,20 @@ func Command() *cobra.Command {
 	o := &options{cluster: cluster.NewFlagsForPods()}
 	cmd := &cobra.Command{
 		Use:   "why POD",
-		Short: "Say why the containers of a Pod wait for their images, and what to do",
-		Long: "Say why the containers of a Pod wait for their images, and what to do, by the Pod and its events, the sets, what its node reports, and the pulls that the node's agent saw. " +
-			"What may not be read is named, and the rest is judged without it. No registry is asked. The exit code is 0 if no image could not be pulled, 1 if one could not, whatever the cause, and 2 after an error.",
+		Short: "Show why the containers of a Pod wait for their images, and what to do",
+		Long: `Show why the containers of a Pod wait for their images, and what to do. why reads the Pod and its events,
+the sets, the report of the Pod's node, and the pulls that the node's agent saw. If you do not have the
+right to read one of these, why prints a note and judges the rest without it. It contacts no registry.
+
+Exit codes:
+- 0: no image pull failed
+- 1: an image pull failed, whatever the cause
+- 2: an error`,
 		Example: "  kubectl mirrors why app-7d4b9c6f5-x2x7q\n" +
 			"  kubectl mirrors why -n team app-0 -o json",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
-				return fmt.Errorf("want one Pod, got %d", len(args))
+				return fmt.Errorf("name exactly one Pod; there are %d arguments", len(args))
 			}
 			return nil
 		},
@@ -81,7 +87,7 @@ func look(ctx context.Context, c *cluster.Cluster, namespace, name string) (*rep
 	pod, err := c.Pods(namespace).Get(ctx, name, metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
-		return nil, fmt.Errorf("there is no Pod %q in namespace %s; it may have been replaced by another: kubectl -n %[2]s get pods", name, namespace)
+		return nil, fmt.Errorf("there is no Pod %q in namespace %s; another Pod may have replaced it: kubectl -n %[2]s get pods", name, namespace)
 	case err != nil:
 		return nil, err
 	}

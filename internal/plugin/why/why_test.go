@@ -28,7 +28,7 @@ func TestAPodThatWaitsForItsImageGetsCauseRemedyAndEvidence(t *testing.T) {
 	const want = `Pod:        team/app-0 on node node-1 (containerd)
 Container:  app
 Image:      ghcr.io/example/app:v1
-Waits:      ImagePullBackOff
+Status:     ImagePullBackOff
 
 Cause:      BlockedTag: source "ghcr.io/example" is blocked by 30-airgap and has no mirror for tags, so this image, which is named by tag, cannot be pulled
 Remedy:     Name the image by digest in the Pod, or push the tag to a mirror and name that in an ImageTagMirrorSet, such as this:
@@ -126,19 +126,19 @@ func TestWhatMayNotBeReadIsNamed(t *testing.T) {
 	}{
 		"the events":                  {map[string]any{eventsPath: refused}, "BlockedTag", "the events of the Pod: "},
 		"the sets":                    {map[string]any{plugintest.SetsPath: refused}, "BlockedTag", "the sets: "},
-		"what is published":           {map[string]any{plugintest.ConfigMapPath: refused}, "BlockedTag", "what is published: "},
-		"neither":                     {map[string]any{plugintest.ConfigMapPath: refused, plugintest.SetsPath: refused}, "Undecided", "what is published: "},
-		"damage":                      {map[string]any{plugintest.ConfigMapPath: map[string]any{"kind": "ConfigMap", "apiVersion": "v1"}}, "BlockedTag", "what is published: "},
-		"the node":                    {map[string]any{nodePath: refused}, "BlockedTag", "what the node reports: "},
-		"the agents":                  {map[string]any{agentsPath: refused}, "BlockedTag", "the pulls that node node-1 saw: you may not ask its agent"},
-		"a cluster without Mirrorset": {map[string]any{nodePath: nil, plugintest.NodesPath: nil, plugintest.SetsPath: nil, plugintest.TagSetsPath: nil, plugintest.ConfigMapPath: nil}, "Undecided", "what the node reports: "},
+		"what is published":           {map[string]any{plugintest.ConfigMapPath: refused}, "BlockedTag", "the published rules: "},
+		"neither":                     {map[string]any{plugintest.ConfigMapPath: refused, plugintest.SetsPath: refused}, "Undecided", "the published rules: "},
+		"damage":                      {map[string]any{plugintest.ConfigMapPath: map[string]any{"kind": "ConfigMap", "apiVersion": "v1"}}, "BlockedTag", "the published rules: "},
+		"the node":                    {map[string]any{nodePath: refused}, "BlockedTag", "the report of the node: "},
+		"the agents":                  {map[string]any{agentsPath: refused}, "BlockedTag", "the pulls that node node-1 saw: you do not have the right to query its agent"},
+		"a cluster without Mirrorset": {map[string]any{nodePath: nil, plugintest.NodesPath: nil, plugintest.SetsPath: nil, plugintest.TagSetsPath: nil, plugintest.ConfigMapPath: nil}, "Undecided", "the report of the node: "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := ask(t, with(all(), tt.changed))
 			if strings.Contains(r.Stdout, "is blocked and") {
 				t.Errorf("it does not say by whom: %s", r.Stdout)
 			}
-			if r.Code != 1 || !strings.Contains(r.Stdout, "Cause:      "+tt.cause+": ") || !strings.Contains(r.Stderr, "note: not known: "+tt.note) {
+			if r.Code != 1 || !strings.Contains(r.Stdout, "Cause:      "+tt.cause+": ") || !strings.Contains(r.Stderr, "note: unknown: "+tt.note) {
 				t.Errorf("%+v", r)
 			}
 		})
@@ -153,9 +153,9 @@ func TestAPodThatIsGoneIsAnError(t *testing.T) {
 		r    plugintest.Result
 		want string
 	}{
-		"gone":             {ask(t, world(t, nil)), "error: there is no Pod \"app-0\" in namespace team; it may have been replaced by another: kubectl -n team get pods\n"},
-		"two":              {ask(t, world(t, nil), "app-1"), "error: want one Pod, got 2\n"},
-		"a format":         {ask(t, world(t, nil), "-o", "xml"), "error: --output \"xml\": want one of text, json, yaml\n"},
+		"gone":             {ask(t, world(t, nil)), "error: there is no Pod \"app-0\" in namespace team; another Pod may have replaced it: kubectl -n team get pods\n"},
+		"two":              {ask(t, world(t, nil), "app-1"), "error: name exactly one Pod; there are 2 arguments\n"},
+		"a format":         {ask(t, world(t, nil), "-o", "xml"), "error: --output \"xml\": the value must be one of text, json, yaml\n"},
 		"not to be read":   {ask(t, with(world(t, nil), map[string]any{podPath: http.HandlerFunc(plugintest.Refuse)})), "error: x \"x\" is forbidden: not you\n"},
 		"a broken cluster": {ask(t, with(world(t, pod("ImagePullBackOff", "")), map[string]any{eventsPath: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) })})), "error: "},
 	} {
@@ -260,7 +260,7 @@ func TestAChangedLoginMayHaveMendedIt(t *testing.T) {
 		t.Errorf("no Secret: %+v", none)
 	}
 	r := ask(t, with(objects(failedAt.Add(time.Minute)), map[string]any{secret: http.HandlerFunc(plugintest.Refuse)}))
-	if r.Code != 1 || !strings.Contains(r.Stdout, "Cause:      LoginWanted: ") || !strings.Contains(r.Stderr, "note: not known: whether the logins and authorities for mirrors have changed since: ") {
+	if r.Code != 1 || !strings.Contains(r.Stdout, "Cause:      LoginWanted: ") || !strings.Contains(r.Stderr, "note: unknown: the times of the last changes to the logins and authorities for mirrors: ") {
 		t.Errorf("%+v", r)
 	}
 }
