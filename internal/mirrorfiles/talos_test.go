@@ -148,7 +148,7 @@ imageDigestSources:
 	says(t, content.Lost, `imageDigestSources[2]: source "c.io" is left out: its sourcePolicy "Foo" is neither NeverContactSource nor AllowContactingSource`)
 	says(t, content.Lost, `imageDigestSources[3]: source "https://d.io" is left out: it begins with the scheme`)
 	says(t, content.Lost, "imageDigestSources[4] is left out: it has no source")
-	says(t, content.Lost, `imageDigestSources[5].mirrors[0] is left out: mirror "single" of source "f.io": a single label is not a registry host`)
+	says(t, content.Lost, `imageDigestSources[5].mirrors[0] is left out: mirror "single" of source "f.io": its host is a single label`)
 }
 
 func TestUnknownFieldsOfOpenShiftAndTalosAreSaid(t *testing.T) {

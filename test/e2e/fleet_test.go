@@ -206,7 +206,7 @@ var _ = Describe("a fleet of 51 nodes", Ordered, ContinueOnFailure, longest, fun
 		other, own := f.node(ctx, "fleet-02"), f.node(ctx, "fleet-01")
 
 		err = stolen.Status().Patch(ctx, other.DeepCopy(), lie)
-		Expect(err).To(MatchError(ContainSubstring("the agent of node fleet-01 may write of no other node")))
+		Expect(err).To(MatchError(ContainSubstring("the agent of node fleet-01 may write only the MirrorNode of that node")))
 		AddReportEntry("the API server says", err.Error(), ReportEntryVisibilityAlways)
 		Consistently(f.node).WithArguments(ctx, "fleet-02").WithTimeout(time.Second).Should(Equal(other))
 

@@ -129,7 +129,7 @@ func TestSetsAreJudgedByWhereTheNodesAre(t *testing.T) {
 	c.want(t, digests, "first", current, "in force: every node")
 
 	c.apply(t, digests, "third", "ghcr.io", "mirror")
-	c.want(t, digests, "third", failed, `mirrors[0] "mirror" is left out`)
+	c.want(t, digests, "third", failed, `mirrors[0] "mirror" is ignored`)
 
 	must(t, c.kubectl(t, "-n", controlplane.Namespace, "annotate", "configmap/containers-registries.conf", `mirrorset.io/paused={"by": "anna", "why": "a migration"}`).Run())
 	c.apply(t, digests, "first", "quay.io/team", "mirror.local/later")

@@ -142,7 +142,7 @@ func TestASetSaysWhatIsLeftOutOfIt(t *testing.T) {
 		findings   string
 	}{
 		{"nothing", "a: s.com -> m.com", metav1.ConditionTrue, configv1.ReasonAllEntriesAccepted, nil, ""},
-		{"a mirror", "a: s.com -> mirror, m.com", metav1.ConditionFalse, configv1.ReasonPartsLeftOut, []string{`source "s.com": mirrors[0] "mirror" is left out`}, "InvalidMirror 0"},
+		{"a mirror", "a: s.com -> mirror, m.com", metav1.ConditionFalse, configv1.ReasonPartsLeftOut, []string{`source "s.com": mirrors[0] "mirror" is ignored`}, "InvalidMirror 0"},
 		{"an entry", "a: t.com -> m.com\na: \"https://s.com\" -> m.com", metav1.ConditionFalse, configv1.ReasonPartsLeftOut, []string{"https://s.com"}, "InvalidSource 1"},
 		{"every entry", "a: \"https://s.com\" -> m.com", metav1.ConditionFalse, configv1.ReasonNothingAccepted, nil, "InvalidSource 0"},
 		{"nothing, but there is something odd", "a: s.com -> m.com [Never]", metav1.ConditionTrue, configv1.ReasonAllEntriesAccepted, nil, "BlocksTagPulls 0"},
@@ -170,7 +170,7 @@ func TestASetSaysWhichOfItsInsecureMirrorsAreLeftOut(t *testing.T) {
 	mirrorstest.Annotate(s.sets, "a", "m.com, n_.com")
 	s.result = kinds.Merge(s.sets, nil)
 	status := statusOf(s, configv1.MirrorSetStatus{}, nil)
-	wantCondition(t, "a bad value", status, configv1.ConditionAccepted, metav1.ConditionFalse, configv1.ReasonPartsLeftOut, `annotation mirrorset.io/insecure-mirrors: "n_.com" is left out: `)
+	wantCondition(t, "a bad value", status, configv1.ConditionAccepted, metav1.ConditionFalse, configv1.ReasonPartsLeftOut, `annotation mirrorset.io/insecure-mirrors: "n_.com" is ignored: `)
 	if len(status.Findings) != 1 || status.Findings[0].Reason != "InvalidInsecureMirrors" || status.Findings[0].Entry != nil {
 		t.Errorf("got findings %+v, want one about no entry", status.Findings)
 	}

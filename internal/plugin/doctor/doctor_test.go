@@ -121,7 +121,7 @@ PROBLEM  node/node-2: no agent has reported from this node
     kubectl -n mirrorset-system get pods -l app.kubernetes.io/component=agent --field-selector spec.nodeName=node-2
 PROBLEM  node/node-6: nothing tells: Mend it
 PROBLEM  idms/b: the rules are too large
-PROBLEM  idms/b: InvalidSource: spec.imageDigestMirrors[1]: source "//" is left out with its mirrors: it begins with a slash, and it has no host; want host[:port][/path] or *.host
+PROBLEM  idms/b: InvalidSource: spec.imageDigestMirrors[1]: source "//" is invalid, so the whole entry is ignored: it begins with a slash, and it has no host; write host[:port][/path] or *.host
     kubectl mirrors explain-finding InvalidSource says what it means. To change it: kubectl edit idms b
 WARNING  node/node-3: it has revision 1795573438817 in force, and is about to follow to 1795573438818
     If it stays so for a minute, look at its agent:
