@@ -117,7 +117,7 @@ func (s *settings) agentFlags(on *flag.FlagSet) {
 	on.Func("containers-dir", "folder of registries.conf.d on the nodes; the default is /etc/containers", absolute(&s.agent.ContainersDir))
 	on.Func("containerd-certs-dir", "folder on the nodes that containerd's config_path names; the default is /etc/containerd/certs.d", absolute(&s.agent.CertsDir))
 	on.Func("containerd-config", "containerd's configuration file on the nodes, which is read to tell whether containerd follows; the default is /etc/containerd/config.toml", absolute(&s.agent.ContainerdConfig))
-	on.Func("redirector-port", "port of 127.0.0.1 on which containerd finds the redirector on each node; the default is 289; below 1024, so that no ordinary process can take its place", func(text string) error {
+	on.Func("redirector-port", "port of 127.0.0.1 on which the redirector serves containerd on each node; the default is 289; below 1024, so that no ordinary process can take its place", func(text string) error {
 		port, err := strconv.ParseUint(text, 10, 16)
 		if err != nil || port == 0 {
 			return errors.New("want a port, from 1 to 65535")
@@ -125,7 +125,7 @@ func (s *settings) agentFlags(on *flag.FlagSet) {
 		s.agent.RedirectorPort = int(port)
 		return nil
 	})
-	on.BoolVar(&s.agent.AllowDefaultHost, "allow-default-host", false, "put blocked wildcards in force for containerd, which makes every registry that has no folder of its own depend on the redirector")
+	on.BoolVar(&s.agent.AllowDefaultHost, "allow-default-host", false, "put blocked wildcards in force for containerd; then every registry without a folder of its own depends on the redirector")
 	on.BoolVar(&s.agent.ReloadCRIO, "crio-reload", false, "have CRI-O reload its configuration after each change, for which the agents join the host's PID namespace; for CRI-O that does not reload by itself")
 	on.Func("agent-metrics-bind-address", "address of each agent's /metrics, which is served over TLS to those who may get it; without a host, as in :290, that is the node's own; 0, the default, for none. "+
 		"It takes rights that config/prometheus gives to the agents", address(&s.agent.MetricsAddress))

@@ -74,7 +74,7 @@ var _ = Describe("An agent", func() {
 		prepare(ctx)
 		n.put(dropIn, "# theirs\n")
 		agent = startAgent(ctx, n)
-		const refusal = "there is something that Mirrorset did not write"
+		const refusal = "not written by Mirrorset"
 		Eventually(agent.Log).Should(ContainSubstring(refusal))
 		change(ctx, s, entry("quay.io", "m2.local"))
 		Consistently(n.rules, "1s").Should(Equal("# theirs\n"))

@@ -158,9 +158,9 @@ var _ = Describe("A set that is in force on all nodes", func() {
 		awaitInForce(ctx, a, b)
 	},
 		Entry("a table of a file that is read later", func() { nodes[1].put(theirs, registryTable("quay.io/team", "")) }, func() { nodes[1].remove(theirs) },
-			"/"+theirs+` is read later and has a [[registry]] table with the prefix "quay.io/team"`),
+			"/"+theirs+` on this node is read after the drop-in of Mirrorset and has a [[registry]] table with the prefix "quay.io/team"`),
 		Entry("a file that no runtime can read", func() { nodes[1].put(theirs, "[[registry") }, func() { nodes[1].remove(theirs) }, "/"+theirs+" is broken"),
-		Entry("somebody else's file in the place of ours", func() { nodes[1].put(dropIn, "# theirs\n") }, func() { nodes[1].remove(dropIn) }, "/"+dropIn+" is not ours"),
+		Entry("somebody else's file in the place of ours", func() { nodes[1].put(dropIn, "# theirs\n") }, func() { nodes[1].remove(dropIn) }, "/"+dropIn+" is not a file of Mirrorset"),
 		Entry("a file of a format that no runtime reads any more", func() {
 			nodes[1].put("etc/containers/registries.conf", "[registries.search]\nregistries = ['x.example']\n")
 		}, func() { nodes[1].remove("etc/containers/registries.conf") }, "/etc/containers/registries.conf is broken"),

@@ -73,7 +73,7 @@ func (a *Admission) NeedLeaderElection() bool { return false }
 // Refused returns why the cluster refuses the agents' Pods, or nil.
 func (a *Admission) Refused() *standing.Refusal { return a.refused.Load() }
 
-// Ready fails while the cluster refuses the agents' Pods: a manager whose agents cannot run is not what was installed, and its
+// Ready fails while the API server refuses the agents' Pods: a manager whose agents cannot run is not what was installed, and its
 // Deployment, and whatever installed that, are to say so. A Pod that only waits for its node is no refusal. An API server that does not
 // answer changes nothing.
 func (a *Admission) Ready(*http.Request) error {
@@ -133,7 +133,7 @@ func (a *Admission) settle(ctx context.Context, d *appsv1.DaemonSet, refusal *st
 	case last == nil || *last != *refusal:
 		what := "The agents' Pods are refused"
 		if refusal.Remedy != "" {
-			what = "Pod security refuses the agents, which write files of the host; allow them with: " + refusal.Remedy
+			what = "Pod Security Admission refuses the agents, because they write files on the host; allow the agents with: " + refusal.Remedy
 		}
 		ctrl.LoggerFrom(ctx).Error(errors.New(refusal.Why), what)
 	}

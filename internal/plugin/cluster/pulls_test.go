@@ -98,7 +98,7 @@ func TestWhyPullsAreNotKnownIsSaid(t *testing.T) {
 		{"no socket", one, prints("", "no agent answers on /tmp/agent.sock: \x1b[2Jgone\n", 1), nil, []string{`its agent's Pod agent-1 says: no agent answers on /tmp/agent.sock: \x1b[2Jgone`}},
 		{"nothing said", one, prints("", "", 1), nil, []string{"the command in Pod agent-1 failed: ", "1"}},
 		{"nothing printed", one, prints("", "", 0), nil, []string{"its agent's answer: line 1: EOF"}},
-		{"an answer that is none", one, prints("hello\n", "", 0), nil, []string{"line 1 does not say since when pulls are known"}},
+		{"an answer that is none", one, prints("hello\n", "", 0), nil, []string{"line 1 does not have the time since which pulls are known"}},
 		{"an answer that breaks off", one, prints(head+pull[:10], "", 0), nil, []string{"its agent's answer: line 2: it breaks off"}},
 		{"a flood of complaints", one, prints("", strings.Repeat("no", 10<<10), 1), nil, []string{"says: nono"}},
 	} {

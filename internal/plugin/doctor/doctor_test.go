@@ -71,8 +71,8 @@ func TestAgentsThatPodSecurityRefusesAreToldWithTheCommandThatLetsThemIn(t *test
 	objects["/api/v1/namespaces/mirrorset-system/events"] = corev1.EventList{TypeMeta: metav1.TypeMeta{Kind: "EventList", APIVersion: "v1"}, Items: []corev1.Event{
 		failed("now", time.Hour, "exceeded quota"), failed("now", time.Minute, refused), failed("before", time.Second, "exceeded quota"),
 	}}
-	const want = `PROBLEM  daemonset/mirrorset-agent: 0 of 2 agents are ready in the latest version; Pod security refuses the agents, which write files of the host; ` +
-		`allow them with: kubectl label --overwrite namespace mirrorset-system pod-security.kubernetes.io/enforce=privileged (violates PodSecurity "baseline:latest": host namespaces)`
+	const want = `PROBLEM  daemonset/mirrorset-agent: 0 of 2 agents are ready in the latest version; Pod Security Admission refuses the agents, because they write files on the host; ` +
+		`allow the agents with: kubectl label --overwrite namespace mirrorset-system pod-security.kubernetes.io/enforce=privileged (violates PodSecurity "baseline:latest": host namespaces)`
 	r := run(t, "", "doctor", "--server", plugintest.Serve(t, objects))
 	if line, _, _ := strings.Cut(r.Stdout, "\n"); line != want || r.Code != 1 {
 		t.Errorf("exit code %d:\n%s\nwant\n%s", r.Code, r.Stdout, want)
@@ -152,7 +152,7 @@ func TestWhatIsMissingIsNamed(t *testing.T) {
 		{"no DaemonSet", daemonSetPath, nil, 1, "PROBLEM  daemonset/mirrorset-agent: it is not in namespace mirrorset-system\n"},
 		{"no ConfigMap", plugintest.ConfigMapPath, nil, 1, "PROBLEM  configmap/containers-registries.conf: it is not in namespace mirrorset-system, so nothing is published\n"},
 		{"another digest", plugintest.ConfigMapPath, damaged, 1, "PROBLEM  configmap/containers-registries.conf: ConfigMap mirrorset-system/containers-registries.conf: the digest of the text is "},
-		{"a newer format", plugintest.ConfigMapPath, plugintest.ConfigMapOf(t, newer), 1, "a newer version of Mirrorset wrote it, so nothing can be said of it\n    Upgrade kubectl mirrors"},
+		{"a newer format", plugintest.ConfigMapPath, plugintest.ConfigMapOf(t, newer), 1, "it was written by a newer version of Mirrorset, so nothing can be said of it\n    Upgrade kubectl mirrors"},
 		{"no TOML", plugintest.ConfigMapPath, unreadable, 1, "PROBLEM  configmap/containers-registries.conf: revision 1795573438818 cannot be read: "},
 		{"a provisional payload", plugintest.ConfigMapPath, plugintest.ConfigMapOf(t, provisional), 0, "WARNING  configmap/containers-registries.conf: revision 1795573438818 has no rules and may prove a mistake"},
 		{"no nodes", plugintest.NodesPath, plugintest.NodeList(), 1, "PROBLEM  nodes: there is no node with an agent\n"},

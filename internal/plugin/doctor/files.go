@@ -100,7 +100,7 @@ func (f *hostFiles) lookAtDropIns(rules []mirrors.Rule, text []byte) {
 	switch {
 	case errors.Is(err, hostfile.ErrForeign):
 		f.problem(nodecheck.Problem{Reason: onhost.ForeignFile, Runtime: nodecheck.CRIO, Effect: nodecheck.Unread, Message: fmt.Sprintf("/%s is not what Mirrorset wrote, so its rules cannot be written there", onhost.Path),
-			Remedy: "Give that file another name, or take it away."})
+			Remedy: "Rename or remove that file."})
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		f.notInForce(nodecheck.CRIO, "LocalBroken", "/%s cannot be read: %v", onhost.Path, err)
 	case !bytes.Equal(current, c.Text):

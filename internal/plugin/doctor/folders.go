@@ -56,7 +56,7 @@ func (f *hostFiles) lookAtFolders(rules []mirrors.Rule, watched []mirrors.Scope)
 		}
 		if err := folder.Refused(name); err != nil {
 			f.problem(nodecheck.Problem{Reason: "HostsFileRefused", Runtime: nodecheck.Containerd, Effect: nodecheck.Unread, Message: fmt.Sprintf("containerd cannot use %s: %v", "/"+folder.Path(name), err),
-				Remedy: "Mend that file or take it away; containerd reads it at the next pull."})
+				Remedy: "Fix or remove that file; containerd reads it at the next pull."})
 		}
 		var foreign *ondisk.Foreign
 		if _, err := folder.Current(host); errors.As(err, &foreign) && !used[host] {

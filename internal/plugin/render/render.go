@@ -60,7 +60,7 @@ func Command() *cobra.Command {
 	o.files.AddInsecure(cmd)
 	o.format.AddFlag(cmd, registriesConf, certsD)
 	cmd.Flags().StringVar(&o.dir, "output-dir", "", "for certs.d: the folder to write to; files in it that are not Mirrorset's are never changed")
-	cmd.Flags().IntVar(&o.port, "redirector-port", runtimes.DefaultRedirectorPort, "for certs.d: port of 127.0.0.1 on which containerd finds the redirector")
+	cmd.Flags().IntVar(&o.port, "redirector-port", runtimes.DefaultRedirectorPort, "for certs.d: port of 127.0.0.1 on which the redirector serves containerd")
 	command.CompleteFolders(cmd, "output-dir")
 	command.CompleteWith(cmd, "redirector-port")
 	runtimes.AddDefaultHostFlag(cmd, &o.allowDefaultHost)
