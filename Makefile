@@ -377,6 +377,15 @@ bench-change: node image-programs build-installer ## Compare the time from a cha
 	$(MAKE) -C $(BIN)/before image-programs BIN=$(BIN)/before/bin ARCHITECTURES=$(ARCHITECTURES)
 	MIRRORSET_BENCH_OTHER=$(BIN)/before MIRRORSET_BENCH_CHANGES=$(CHANGES) go test -tags e2e -v -count 1 -timeout 45m ./test/e2e/ -ginkgo.focus 'the time of a change'
 
+# The npm package that draws a terminal's recording.
+SVG_TERM := svg-term-cli@2.1.1
+
+.PHONY: recording
+recording: ARCHITECTURES := $(shell go env GOARCH)
+recording: node image-programs build-installer ## Record a terminal for the README as docs/images/first-pull.svg (root, npx).
+	MIRRORSET_RECORDING=$(BIN)/first-pull.cast go test -tags e2e -count 1 ./test/e2e/ -ginkgo.focus 'recording in the README'
+	npx --yes $(SVG_TERM) --in $(BIN)/first-pull.cast --out docs/images/first-pull.svg --window --no-cursor
+
 .PHONY: lint
 lint: $(GOLANGCI_LINT) $(ACTIONLINT) ## Run the linters, which hold the import walls too.
 	$(GOLANGCI_LINT) run --build-tags e2e --allow-parallel-runners

@@ -66,10 +66,10 @@ func TestCommandsPrintWhatTheDocumentsSay(t *testing.T) {
 		for _, text := range texts {
 			for _, example := range strings.Split("\n"+text, "\n$ ")[1:] {
 				command, want, _ := strings.Cut(example, "\n")
+				want = strings.TrimRight(want, "\n")
 				t.Run(document+": "+command, func(t *testing.T) {
-					got, want := run(t, command), strings.TrimSuffix(want, "\n")
-					if got != want && *update {
-						replace(t, document, command+"\n"+want, command+"\n"+got)
+					if got := run(t, command); got != want && *update {
+						replace(t, document, command, want, got)
 					} else if got != want {
 						t.Errorf("the document says:\n%s\n\nand it prints:\n%s", want, got)
 					}
@@ -80,19 +80,23 @@ func TestCommandsPrintWhatTheDocumentsSay(t *testing.T) {
 }
 
 // replace puts what a command printed in place of what a document says that it prints.
-func replace(t *testing.T, document, old, printed string) {
+func replace(t *testing.T, document, command, old, printed string) {
 	t.Helper()
 	path := filepath.Join(root, document)
 	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(path, []byte(strings.Replace(string(text), "$ "+old, "$ "+printed, 1)), 0o644); err != nil {
+	if old == "" {
+		printed += "\n"
+	}
+	replaced := strings.Replace(string(text), "$ "+command+"\n"+old, "$ "+command+"\n"+printed, 1)
+	if err := os.WriteFile(path, []byte(replaced), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// run returns what a command prints, to standard output and standard error, without the last line's end.
+// run returns what a command prints, to standard output and standard error, without the end of the last line.
 func run(t *testing.T, command string) string {
 	t.Helper()
 	bin, err := filepath.Abs(root + "/bin")
@@ -106,7 +110,7 @@ func run(t *testing.T, command string) string {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	return strings.TrimSuffix(string(out), "\n")
+	return strings.TrimRight(string(out), "\n")
 }
 
 func TestOtherCommandsAreRunByCI(t *testing.T) {

@@ -28,7 +28,7 @@ import (
 // siteHosts are registries by names that the shared node finds on this machine, and whose certificates it trusts.
 var siteHosts = map[string]string{
 	"source.site.test": "127.0.0.1", "first.site.test": "127.0.0.1", "second.site.test": "127.0.0.1", "third.site.test": "127.0.0.1",
-	"tokens.site.test": "127.0.0.1", catalogService: "127.0.0.1",
+	"tokens.site.test": "127.0.0.1", catalogService: "127.0.0.1", "registry.corp.example": "127.0.0.1",
 }
 
 // site is Mirrorset and four registries over TLS, for one spec.
