@@ -13,7 +13,7 @@ import (
 // A mirror that the redirector, a stranger to it, was refused by either refuses the runtime too, or lacks the image. Only the runtime saw which.
 func TestAMirrorThatTheRuntimeCameBackFromIsNotSaidToWantALogin(t *testing.T) {
 	const (
-		stranger = "it answered 401 Unauthorized to the redirector, and containerd came back: it was refused, or the image is not there"
+		stranger = "it answered 401 Unauthorized to the redirector, and containerd came back: the mirror refused containerd or does not have the image"
 		denied   = "failed to resolve reference: pull access denied, repository does not exist or may require authorization: "
 		noBasic  = denied + "authorization failed: no basic auth credentials"
 		scope    = "failed to resolve reference: server message: insufficient_scope"

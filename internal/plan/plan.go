@@ -51,7 +51,7 @@ type Source struct {
 	Since, Came time.Time
 }
 
-// Believable returns the source of a list of sets; nil where the list cannot be believed: sets that are missing because their CRD is
+// Believable returns the source of a list of sets; nil where the list is not plausible: sets that are missing because their CRD is
 // going away, or not yet back, were not deleted by anyone. The source was seen before and after the list, because its deletion begins
 // before that of the sets; nil stands for one that is missing.
 func Believable(before, after *Source) *Source {
@@ -68,7 +68,7 @@ type Seen struct {
 	Now time.Time
 	// Sources are where the sets are from, one a kind.
 	Sources []Source
-	// Missing is a kind of set whose list cannot be believed; empty where there is none. Nothing else is known then.
+	// Missing is a kind of set whose list is not plausible; empty where there is none. Nothing else is known then.
 	Missing string
 	// SetsDigest names all sets (see [kinds.DigestOf]).
 	SetsDigest string

@@ -32,7 +32,7 @@ func TestANodeStandsWhereTheManagerSeesIt(t *testing.T) {
 		{"all is in force", fleettest.Reported(20), p, standing.InForce, ""},
 		{"no report", mirrorsetv1alpha1.MirrorNodeStatus{}, p, standing.Silent, "no agent has reported"},
 		{"it failed with an older one", fleettest.Reported(19, says(metav1.ConditionFalse, mirrorsetv1alpha1.ReasonFailed, "disk full")), p, standing.Failing, "disk full"},
-		{"it was marked as silent", fleettest.Reported(19, says(metav1.ConditionUnknown, mirrorsetv1alpha1.ReasonAgentSilent, "its agent has not followed")), p, standing.Silent, "its agent has not followed"},
+		{"it was marked as silent", fleettest.Reported(19, says(metav1.ConditionUnknown, mirrorsetv1alpha1.ReasonAgentSilent, "its agent has not put revision")), p, standing.Silent, "its agent has not put revision"},
 		{"an older one", fleettest.Reported(19), p, standing.Behind, ""},
 		{"an older one, not all of it", fleettest.Reported(19, says(metav1.ConditionFalse, mirrorsetv1alpha1.ReasonNotInForce, "x")), p, standing.Behind, ""},
 		{"an older one, before what may be a mistake", fleettest.Reported(19), provisional, standing.Behind, "may be a mistake"},

@@ -108,9 +108,9 @@ func TestSetsAreJudgedByWhereTheNodesAre(t *testing.T) {
 	c.want(t, digests, "first", current, "in force: every node has put it in force")
 
 	block := two.put(t, "etc/containers/registries.conf.d/99-local.conf", "[[registry]]\nprefix = \"quay.io\"\nlocation = \"quay.io\"\nblocked = true\n")
-	c.want(t, digests, "first", failed, "now 1 node has not: node-2 (/etc/containers/registries.conf.d/99-local.conf blocks")
+	c.want(t, digests, "first", failed, "now 1 node has not: node-2 (/etc/containers/registries.conf.d/99-local.conf on this node blocks")
 	c.apply(t, tags, "second", "quay.io/other", "mirror.local/o")
-	c.want(t, tags, "second", failed, "in force on 1 of 2 nodes; failing: node-2 (/etc/containers/registries.conf.d/99-local.conf blocks")
+	c.want(t, tags, "second", failed, "in force on 1 of 2 nodes; failing: node-2 (/etc/containers/registries.conf.d/99-local.conf on this node blocks")
 	block.remove(t)
 	c.want(t, digests, "first", current, "in force: every node")
 	c.want(t, tags, "second", current, "in force: every node")

@@ -32,7 +32,7 @@ func deleteCRD(ctx context.Context, kind *kinds.Kind) {
 // laid waits until a manager brings no more CRDs: one that has just started makes those anew that are missing.
 func laid(manager *controlplane.Process) {
 	GinkgoHelper()
-	Eventually(manager.Log).Should(ContainSubstring("The CRDs and the admission policies are in place"))
+	Eventually(manager.Log).Should(ContainSubstring("The CRDs and the admission policies exist"))
 }
 
 var _ = Describe("A CRD that is deleted", func() {

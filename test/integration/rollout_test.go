@@ -140,7 +140,7 @@ var _ = Describe("A change that goes to canaries first", func() {
 		before := digestOf(a)
 		change(ctx, a, entry("quay.io", "m2.local"))
 		Eventually(conditionOf(ctx, "a", configv1.ConditionApplied)).Should(says(metav1.ConditionFalse, configv1.ReasonCanaryFailed,
-			And(ContainSubstring("canary canary-2 failed with it: 1 image that runs here could not be pulled again"), ContainSubstring("kubectl mirrors rollout resume"))))
+			And(ContainSubstring("canary canary-2 failed with this change: 1 image that runs here could not be pulled again"), ContainSubstring("kubectl mirrors rollout resume"))))
 		Expect(conditionOf(ctx, "a", configv1.ConditionStalled)()).To(HaveField("Status", metav1.ConditionTrue))
 		for _, node := range []string{"canary-1", "canary-2", "node-1"} {
 			Eventually(has(ctx, node)).Should(Equal(before))

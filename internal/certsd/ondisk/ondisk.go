@@ -79,7 +79,7 @@ func (d *Folder) judge(host string, in func(folder string) registry) error {
 	case first.exists && !first.isFolder:
 		return &Foreign{Path: path.Join(d.dir, folders[0]), What: "is not a folder of Mirrorset"}
 	case errors.Is(first.err, hostfile.ErrForeign):
-		return &Foreign{Path: d.Path(folders[0]), What: "is not ours"}
+		return &Foreign{Path: d.Path(folders[0]), What: "is not a file of Mirrorset"}
 	case first.err != nil || first.hasFile:
 		return first.err
 	}

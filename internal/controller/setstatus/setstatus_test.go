@@ -93,7 +93,7 @@ func TestASetSaysOnHowManyNodesItIsInForce(t *testing.T) {
 		{"all", fleetOf(reported(20), reported(20)), metav1.ConditionTrue, configv1.ReasonAppliedOnAllNodes, []string{"in force: every node has put it in force"}},
 		{"none", nil, metav1.ConditionFalse, configv1.ReasonNoNodes, nil},
 		{"some", fleetOf(reported(20), reported(19), reported(19)), metav1.ConditionFalse, configv1.ReasonProgressing, []string{"in force on 1 of 3 nodes; waiting for node-1, node-2"}},
-		{"some, others with what is published no more", fleetOf(reported(20), reported(21)), metav1.ConditionFalse, configv1.ReasonProgressing, []string{"in force on 1 of 2 nodes; waiting for node-1 (it has a later revision than 20"}},
+		{"some, others with what is published no more", fleetOf(reported(20), reported(21)), metav1.ConditionFalse, configv1.ReasonProgressing, []string{"in force on 1 of 2 nodes; waiting for node-1 (it has a later revision than the published revision 20"}},
 		{"none, because all refuse what is published", fleetOf(reported(30, failed)), metav1.ConditionFalse, configv1.ReasonNodesFailing, []string{"in force on 0 of 1 nodes; failing: node-0 (the disk is full)"}},
 		{"some, others failing", fleetOf(reported(20), reported(19), reported(19, failed)), metav1.ConditionFalse, configv1.ReasonNodesFailing, []string{"in force on 1 of 3 nodes; failing: node-2 (the disk is full)"}},
 		{"all but a source of another set", fleetOf(reported(20, without("t.com"))), metav1.ConditionTrue, configv1.ReasonAppliedOnAllNodes, nil},

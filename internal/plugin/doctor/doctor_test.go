@@ -155,7 +155,7 @@ func TestWhatIsMissingIsNamed(t *testing.T) {
 		{"a newer format", plugintest.ConfigMapPath, plugintest.ConfigMapOf(t, newer), 1, "it was written by a newer version of Mirrorset, so nothing can be said of it\n    Upgrade kubectl mirrors"},
 		{"no TOML", plugintest.ConfigMapPath, unreadable, 1, "PROBLEM  configmap/containers-registries.conf: revision 1795573438818 cannot be read: "},
 		{"a provisional payload", plugintest.ConfigMapPath, plugintest.ConfigMapOf(t, provisional), 0, "WARNING  configmap/containers-registries.conf: revision 1795573438818 has no rules and may prove a mistake"},
-		{"no nodes", plugintest.NodesPath, plugintest.NodeList(), 1, "PROBLEM  nodes: there is no node with an agent\n"},
+		{"no nodes", plugintest.NodesPath, plugintest.NodeList(), 1, "PROBLEM  nodes: no node has an agent\n"},
 		{"what may not be read", deploymentPath, http.HandlerFunc(plugintest.Refuse), 1, "PROBLEM  access: "},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

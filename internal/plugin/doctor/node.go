@@ -44,7 +44,7 @@ func (p *patient) lookAtNodes(ctx context.Context, only []string) error {
 	}
 	switch {
 	case len(nodes) == 0:
-		p.found.add(wrong, "nodes", "there is no node with an agent", "Agents run on Linux nodes that --agent-node-selector and --agent-tolerations of the manager allow; see kubectl -n "+p.Namespace+" get daemonset/"+cluster.AgentDaemonSet)
+		p.found.add(wrong, "nodes", "no node has an agent", "Agents run on Linux nodes that --agent-node-selector and --agent-tolerations of the manager allow; see kubectl -n "+p.Namespace+" get daemonset/"+cluster.AgentDaemonSet)
 	case healthy > 0 && p.published == nil:
 		p.found.add(odd, "nodes", fmt.Sprintf("%s something in force; whether that is what is published cannot be told", output.Plural(healthy, "node has", "nodes have")), "")
 	case healthy > 0 && f.Canaries != nil:
