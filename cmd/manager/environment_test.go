@@ -95,10 +95,10 @@ func TestAVariableThatIsNoSettingIsRefused(t *testing.T) {
 		"MIRRORSET_CANARY_SOAK=999ms":                    "want a duration from 1s to 12h",
 		"MIRRORSET_CANARY_SOAK=12h1s":                    "want a duration from 1s to 12h",
 		"MIRRORSET_CANARY_SOAK=-5m":                      "want a duration from 1s to 12h",
-		"MIRRORSET_INSECURE_REGISTRIES=a":                `MIRRORSET_INSECURE_REGISTRIES="a": there is no such setting; manager --help lists the flags`,
-		"MIRRORSET_METRICS_SERVICE_HOST=10.0.0.1":        "have the Pod set enableServiceLinks: false",
-		"MIRRORSET_VERSION=v0.1.0":                       `MIRRORSET_VERSION="v0.1.0": there is no such setting`,
-		"MIRRORSET_crio_reload=true":                     `MIRRORSET_crio_reload="true": there is no such setting`,
+		"MIRRORSET_INSECURE_REGISTRIES=a":                `MIRRORSET_INSECURE_REGISTRIES="a": this setting does not exist; manager --help lists the flags`,
+		"MIRRORSET_METRICS_SERVICE_HOST=10.0.0.1":        "set enableServiceLinks: false in the Pod",
+		"MIRRORSET_VERSION=v0.1.0":                       `MIRRORSET_VERSION="v0.1.0": this setting does not exist`,
+		"MIRRORSET_crio_reload=true":                     `MIRRORSET_crio_reload="true": this setting does not exist`,
 	} {
 		if _, err := parse(t, nil, []string{variable}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: the error is %v; want one with %s", variable, err, want)

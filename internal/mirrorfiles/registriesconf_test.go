@@ -235,7 +235,7 @@ func TestATableWithANamespaceProxyIsLeftOut(t *testing.T) {
 		if len(content.Entries) > 0 {
 			t.Errorf("entries %v", content.Entries)
 		}
-		says(t, content.Lost, `source "gcr.io" is left out`, `"m.example" is asked with namespace-proxy = "gcr.io"`)
+		says(t, content.Lost, `source "gcr.io" is left out`, `"m.example" has namespace-proxy = "gcr.io"`)
 	}
 }
 

@@ -158,7 +158,7 @@ imageDigestSource: []
 imageDigestSources: [{source: a.io, mirrors: [m.example], mirrorSourcePolicy: NeverContactSource}, {source: b.io, mirror: [m.example]}]
 imageContentSources: [{source: c.io, mirrors: [m.example], sourcePolicy: NeverContactSource}]
 `)
-	says(t, content.Ignored, `unknown field "imageDigestSources[0].mirrorSourcePolicy"`, "the installer of OpenShift passes over it", "sourcePolicy")
+	says(t, content.Ignored, `unknown field "imageDigestSources[0].mirrorSourcePolicy"`, "the installer of OpenShift ignores it", "sourcePolicy")
 	says(t, content.Ignored, `unknown field "imageDigestSources[1].mirror"`)
 	says(t, content.Ignored, `unknown field "imageContentSources[0].sourcePolicy"`)
 	says(t, content.Ignored, `unknown field "imageDigestSource"`)

@@ -94,7 +94,7 @@ func TestWhyPullsAreNotKnownIsSaid(t *testing.T) {
 			[]string{`its Pod agent-1 is Pending\x1b; kubectl -n mirrorset-system describe pod agent-1 says why`}},
 		{"no right to run a command", plugintest.AgentPod("agent-2", "node-1"), nil, cluster.ErrMayNotAsk, []string{`the right to "create" "pods/exec" in namespace mirrorset-system`, "not you"}},
 		{"CRI-O", one, prints("", "the agent does not see the pulls of this node: the kubelet uses CRI-O\n", 3), cluster.ErrUnseen, []string{"the kubelet uses CRI-O"}},
-		{"an older agent", one, prints("", `{"level":"error","msg":"The agent ends","error":"unexpected argument \"pulls\""}`, 1), cluster.ErrOlderAgent, []string{"rollout status daemonset/mirrorset-agent"}},
+		{"an older agent", one, prints("", `{"level":"error","msg":"The agent stops","error":"unexpected argument \"pulls\""}`, 1), cluster.ErrOlderAgent, []string{"rollout status daemonset/mirrorset-agent"}},
 		{"no socket", one, prints("", "no agent answers on /tmp/agent.sock: \x1b[2Jgone\n", 1), nil, []string{`its agent's Pod agent-1 says: no agent answers on /tmp/agent.sock: \x1b[2Jgone`}},
 		{"nothing said", one, prints("", "", 1), nil, []string{"the command in Pod agent-1 failed: ", "1"}},
 		{"nothing printed", one, prints("", "", 0), nil, []string{"its agent's answer: line 1: EOF"}},
