@@ -11,8 +11,11 @@ import (
 	"testing"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	k8slabels "k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/mirrorset/mirrorset/internal/controller/operand"
 	"github.com/mirrorset/mirrorset/internal/mirrors"
@@ -52,12 +55,19 @@ func TestTheEnvironmentSetsEachSetting(t *testing.T) {
 		"MIRRORSET_CONTAINERD_CONFIG=/c", "MIRRORSET_REDIRECTOR_PORT=290", "MIRRORSET_ALLOW_DEFAULT_HOST=true", "MIRRORSET_CRIO_RELOAD=1",
 		"MIRRORSET_AGENT_METRICS_BIND_ADDRESS=:291", "MIRRORSET_AGENT_NODE_SELECTOR=d=e", `MIRRORSET_AGENT_TOLERATIONS=[{"key": "k"}]`, "OTHER=x",
 		"MIRRORSET_CANARY_SELECTOR=pool in (a, b),!c", "MIRRORSET_CANARY_SOAK=1h30m",
+		"MIRRORSET_AGENT_LOG_LEVEL=debug", `MIRRORSET_AGENT_POD_ANNOTATIONS={"f.example/g": "h"}`, "MIRRORSET_AGENT_PRIORITY_CLASS_NAME=i",
+		`MIRRORSET_AGENT_RESOURCES={"requests": {"cpu": "1m"}}`, `MIRRORSET_AGENT_UPDATE_STRATEGY={"rollingUpdate": {"maxSurge": 2, "maxUnavailable": 0}}`,
 	})
 	want := settings{
 		namespace: "n", insecure: mirrors.Scopes{"*.a.example", "b.example:5000/c"}, probeAddress: "0", metricsAddress: ":1",
 		agent: operand.AgentSettings{
 			ContainersDir: "/a", CertsDir: "/b", ContainerdConfig: "/c", RedirectorPort: 290, AllowDefaultHost: true, ReloadCRIO: true,
 			MetricsAddress: ":291", NodeSelector: map[string]string{"d": "e"}, Tolerations: []corev1.Toleration{{Key: "k"}},
+			LogLevel: "debug", PodAnnotations: map[string]string{"f.example/g": "h"}, PriorityClassName: "i",
+			Resources: &corev1.ResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("1m")}},
+			UpdateStrategy: appsv1.DaemonSetUpdateStrategy{
+				RollingUpdate: &appsv1.RollingUpdateDaemonSet{MaxSurge: new(intstr.FromInt32(2)), MaxUnavailable: new(intstr.FromInt32(0))},
+			},
 		},
 		canaries: selector(t, "pool in (a, b),!c"), soak: 90 * time.Minute,
 	}
@@ -107,6 +117,15 @@ func TestAVariableThatIsNoSettingIsRefused(t *testing.T) {
 	_, err := parse(t, nil, []string{"MIRRORSET_REDIRECTOR_PORT=a", "MIRRORSET_CRIO_RELOAD=b"})
 	if err == nil || !strings.Contains(err.Error(), "_PORT=") || !strings.Contains(err.Error(), "_RELOAD=") {
 		t.Errorf("of two bad variables, the error is %v; want one about both", err)
+	}
+}
+
+func TestUpdatesThatKeepAnAgentOnEachNodeAreTaken(t *testing.T) {
+	for _, text := range []string{`{}`, `{"type": "RollingUpdate"}`, `{"type": "OnDelete"}`, `{"rollingUpdate": {}}`, `{"rollingUpdate": {"maxSurge": 1}}`,
+		`{"rollingUpdate": {"maxSurge": "100%", "maxUnavailable": "0%"}}`} {
+		if _, err := parse(t, []string{"--agent-update-strategy=" + text}, nil); err != nil {
+			t.Errorf("%s: %v", text, err)
+		}
 	}
 }
 

@@ -35,7 +35,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
-	"sigs.k8s.io/yaml"
 
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
@@ -62,6 +61,9 @@ type settings struct {
 }
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == checkVerb {
+		os.Exit(checkInstallation(os.Args[2:], os.Stdout, os.Stderr))
+	}
 	var s settings
 	s.flags(flag.CommandLine)
 	logging := zap.Options{StacktraceLevel: zapcore.DPanicLevel} // errors say what they are about
@@ -137,12 +139,9 @@ func (s *settings) agentFlags(on *flag.FlagSet) {
 	})
 	on.Func("agent-tolerations", "tolerations of the agents, as a JSON list; the default tolerates every taint", func(text string) error {
 		s.agent.Tolerations = nil
-		if err := yaml.UnmarshalStrict([]byte(text), &s.agent.Tolerations); err != nil {
-			text, _, _ := strings.Cut(err.Error(), " into Go ") // a type
-			return fmt.Errorf(`want a list as [{"key": "k", "operator": "Exists"}]: %s`, strings.TrimPrefix(text[max(0, strings.LastIndex(text, "json: ")):], "json: "))
-		}
-		return nil
+		return structured(text, &s.agent.Tolerations, `a list as [{"key": "k", "operator": "Exists"}]`)
 	})
+	s.podFlags(on)
 }
 
 // address returns what sets one to listen on.

@@ -114,7 +114,7 @@ func (r release) input() (olm.Input, error) {
 		return in, fmt.Errorf("VERSION=%s: %w", r.version, err)
 	}
 	if len(version.Build) > 0 {
-		return in, fmt.Errorf("VERSION=%s: no tag of an image can have a +, nor can OLM tell such versions apart", r.version)
+		return in, fmt.Errorf("VERSION=%s: no tag of an image can have a +, and OLM cannot distinguish such versions", r.version)
 	}
 	if r.image == "" {
 		return in, errors.New("BUNDLE_IMG is empty; want the image of the bundle")

@@ -18,7 +18,7 @@ import (
 // templateFile is the name of the catalog template in a repository of community operators.
 const templateFile = "basic.yaml"
 
-// releaseConfig is the release-config.yaml by which the pipeline of a repository of community operators enters a bundle into catalogs:
+// releaseConfig is the release-config.yaml that makes the pipeline of a repository of community operators add a bundle to catalogs:
 // https://redhat-openshift-ecosystem.github.io/operator-pipelines/users/fbc_autorelease
 type releaseConfig struct {
 	Templates []templateRelease `json:"catalog_templates"`

@@ -58,8 +58,8 @@ func addImage(to layout.Path, from source, of, arch string) (*v1.Descriptor, err
 	return partial.Descriptor(image)
 }
 
-// addIndex adds an image of several architectures to a layout. Its text is as the OCI's own Go types write it: tools that write an
-// index anew as they copy it, as skopeo does, give it the same digest then.
+// addIndex adds an image of several architectures to a layout. Its text is as the OCI's own Go types write it: a tool that
+// writes the index again as it copies it, as Skopeo does, then gives it the same digest.
 func addIndex(to layout.Path, from source, of string, architectures []string) (*v1.Descriptor, error) {
 	list := ocispec.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex}
 	for _, arch := range architectures {

@@ -75,8 +75,8 @@ func (s source) catalog(string) (recipe, error) {
 	return r, take(r.files, filepath.Join(s.root, "catalog"), ".", "configs")
 }
 
-// take adds what is at a path of a folder to files, in a place of its own. Of what the disk has beside the content, only whether a file
-// is a program counts, because the rest is another one on another machine.
+// take adds what is at a path of a folder to files, in a place of its own. Apart from the content, only one
+// property of a file counts: if it is a program. The others differ between machines.
 func take(files fstest.MapFS, folder, from, to string) error {
 	return fs.WalkDir(os.DirFS(folder), from, func(name string, entry fs.DirEntry, err error) error {
 		if err != nil {

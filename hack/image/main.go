@@ -43,7 +43,7 @@ func (s source) write(of, full string, architectures []string, out string) (err 
 	if recipes[of] == nil {
 		return fmt.Errorf("-of: want one of %q", slices.Sorted(maps.Keys(recipes)))
 	}
-	// What has no tag would be cut at the port of its registry, where the digest takes the tag's place.
+	// A name without a tag would be cut at the port of its registry, where the digest replaces the tag.
 	if tag, err := name.NewTag(full); err != nil || !strings.HasSuffix(full, ":"+tag.TagStr()) {
 		return fmt.Errorf("-name %s: want NAME:TAG", full)
 	}

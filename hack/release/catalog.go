@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// wantInCatalog fails if the catalog lacks a version that the changelog has: whoever has that one would be offered nothing by OLM any
-// more.
+// wantInCatalog fails if the catalog lacks a version that the changelog has: OLM would offer no more versions to
+// users of that version.
 func wantInCatalog(changelog, catalog string) error {
 	for _, found := range heading.FindAllStringSubmatch(changelog, -1) {
 		if name := "mirrorset.v" + found[1]; found[1] != "Unreleased" && !strings.Contains(catalog, "- name: "+name+"\n") {

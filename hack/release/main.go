@@ -64,7 +64,7 @@ func main() {
 // semantic is a version that Go, krew and OCI registries take alike: it becomes a tag of the image, so it has no build metadata.
 var semantic = regexp.MustCompile(`^v(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?$`)
 
-// preRelease says whether people get this version only if they ask for it.
+// preRelease reports whether people get this version only if they ask for it.
 func (r release) preRelease() bool { return strings.Contains(r.version, "-") }
 
 // write writes all files of the release into a folder.

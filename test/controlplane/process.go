@@ -137,6 +137,11 @@ func (p *Process) Stop() error {
 	}
 }
 
+// ExitCode is that of a process that has ended.
+func (p *Process) ExitCode() int {
+	return p.cmd.ProcessState.ExitCode()
+}
+
 // PID returns the number of the process.
 func (p *Process) PID() int {
 	return p.cmd.Process.Pid

@@ -14,7 +14,7 @@ var reason = regexp.MustCompile(`(?m)^\tReason\w+ += "(\w+)"$`)
 
 func TestTheStatusPageExplainsEachReason(t *testing.T) {
 	page := documents(t)["docs/reference/status.md"]
-	for _, file := range []string{"api/config/v1/imagedigestmirrorset_types.go", "api/mirrorset/v1alpha1/mirrornode_types.go"} {
+	for _, file := range []string{"api/config/v1/conditions.go", "api/mirrorset/v1alpha1/conditions.go"} {
 		source, err := os.ReadFile(root + "/" + file)
 		if err != nil {
 			t.Fatal(err)

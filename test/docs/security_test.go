@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-var shownBy = regexp.MustCompile("^\\| [^|]+ \\| `([^`]+_test[.]go)`: ([^|]+) \\|$")
+var shownBy = regexp.MustCompile("^\\| [^|]+ \\| `([^`]+_test[.]go)`: `([^`|]+)` \\|$")
 
 // Each line of the threat model's tables names a test, and that test is there, by the name that it has in its file.
 func TestWhatTheThreatModelSaysIsShownByTests(t *testing.T) {
@@ -48,7 +48,7 @@ func TestWhatTheThreatModelSaysIsShownByTests(t *testing.T) {
 func unshown(line string) string {
 	match := shownBy.FindStringSubmatch(line)
 	if match == nil {
-		return "it names no test, as `file_test.go`: name"
+		return "it names no test, as `file_test.go`: `name`"
 	}
 	source, err := os.ReadFile(filepath.Join(root, match[1]))
 	if err != nil {
@@ -62,14 +62,14 @@ func unshown(line string) string {
 
 func TestALineThatNoTestShowsIsFound(t *testing.T) {
 	for line, want := range map[string]string{
-		"| Cannot | `test/docs/security_test.go`: TestALineThatNoTestShowsIsFound |":   "",
-		"| Cannot | `test/docs/security_test.go`: TestALineThatNoTestShows |":          "the file has no such test",
-		"| Cannot | `test/docs/security_test.go`: |":                                   "it names no test, as `file_test.go`: name",
-		"| Cannot | by nothing |":                                                      "it names no test, as `file_test.go`: name",
-		"| Cannot | `test/e2e/rights_test.go`: the agent reads no Nodes |":             "",
-		"| Cannot | `test/e2e/rights_test.go`: the agent reads |":                      "the file has no such test",
-		"| Cannot | `test/docs/gone_test.go`: TestALineThatNoTestShowsIsFound |":       "open ../../test/docs/gone_test.go: no such file or directory",
-		"| Cannot | `test/docs/security_test.go`: TestALineThatNoTestShowsIsFound | |": "it names no test, as `file_test.go`: name",
+		"| Cannot | `test/docs/security_test.go`: `TestALineThatNoTestShowsIsFound` |": "",
+		"| Cannot | `test/docs/security_test.go`: `TestALineThatNoTestShows` |":        "the file has no such test",
+		"| Cannot | `test/docs/security_test.go`: TestALineThatNoTestShowsIsFound |":   "it names no test, as `file_test.go`: `name`",
+		"| Cannot | by nothing |": "it names no test, as `file_test.go`: `name`",
+		"| Cannot | `test/e2e/rights_test.go`: `the agent reads no Nodes` |":             "",
+		"| Cannot | `test/e2e/rights_test.go`: `the agent reads` |":                      "the file has no such test",
+		"| Cannot | `test/docs/gone_test.go`: `TestALineThatNoTestShowsIsFound` |":       "open ../../test/docs/gone_test.go: no such file or directory",
+		"| Cannot | `test/docs/security_test.go`: `TestALineThatNoTestShowsIsFound` | |": "it names no test, as `file_test.go`: `name`",
 	} {
 		if got := unshown(line); got != want {
 			t.Errorf("%s: got %q, want %q", line, got, want)

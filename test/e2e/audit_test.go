@@ -6,8 +6,10 @@
 package e2e
 
 import (
+	"fmt"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 
@@ -57,10 +59,21 @@ func recorded() (all []rights.Request) {
 	return all
 }
 
+// writeChartsTest writes the objects that `helm test` creates.
+func writeChartsTest(path string) {
+	GinkgoHelper()
+	objects, err := exec.Command("../../bin/helm", "template", "../../charts/mirrorset", "--namespace", namespace, "--show-only", "templates/tests/check.yaml").Output()
+	Expect(err).NotTo(HaveOccurred())
+	Expect(os.WriteFile(path, objects, 0o600)).To(Succeed())
+}
+
 // Whatever the specs have the manager and the agents do, they ask for no more than they may; and all that they may, some spec needs.
 var _ = ReportAfterSuite("the rights of Mirrorset's accounts are those that they use", func(report Report) {
 	defer func() { _ = os.RemoveAll(records) }()
-	granted, err := rights.Granted("../../dist/install.yaml", "../../config/prometheus/access.yaml")
+	chartsTest := filepath.Join(os.TempDir(), fmt.Sprintf("mirrorset-chart-%d.yaml", os.Getpid()))
+	defer func() { _ = os.Remove(chartsTest) }()
+	writeChartsTest(chartsTest)
+	granted, err := rights.Granted("../../dist/install.yaml", "../../config/prometheus/access.yaml", chartsTest)
 	Expect(err).NotTo(HaveOccurred())
 	idle, lacking := rights.Compare(granted, namespace, recorded())
 	Expect(lacking).To(BeEmpty(), "what was asked for, and is not granted")

@@ -63,6 +63,10 @@ var _ = Describe("Mirrorset that was installed", func() {
 				"--set", fmt.Sprintf("image.repository=%s,image.tag=%s,insecureRegistries={%s}", imageName, m.tag, strings.Join(m.hosts, ",")))
 		})
 		expectMainJob(ctx, s)
+		s.helm(ctx, "test", "mirrorset", "--namespace", namespace)
+		for _, object := range []string{"pod", "serviceaccount", "role", "rolebinding"} {
+			Expect(s.kubectl(ctx, "-n", namespace, "get", object, "mirrorset-test", "--ignore-not-found")).To(BeEmpty())
+		}
 		out := run(s.shell(ctx, "kubectl mirrors uninstall --yes"))
 		rest := regexp.MustCompile(`(?m)^The rest is Helm's[.] To delete it: helm (.*) && (kubectl .*)$`).FindStringSubmatch(out)
 		Expect(rest).To(HaveLen(3), out)

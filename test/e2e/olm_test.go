@@ -137,7 +137,7 @@ func uninstallByOLM() string {
 	GinkgoHelper()
 	text, err := os.ReadFile("../../docs/how-to/install.md")
 	Expect(err).NotTo(HaveOccurred())
-	_, section, _ := strings.Cut(string(text), "- **Uninstalling** ")
+	_, section, _ := strings.Cut(string(text), "\n### Uninstall with OLM\n")
 	_, block, _ := strings.Cut(section, "\n```bash\n")
 	script, _, found := strings.Cut(block, "\n```\n")
 	Expect(found).To(BeTrue(), "docs/how-to/install.md has commands that uninstall what OLM installed")

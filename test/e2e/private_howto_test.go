@@ -6,7 +6,6 @@
 package e2e
 
 import (
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -15,25 +14,6 @@ import (
 	. "github.com/onsi/gomega"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
-
-// howTo returns a page of docs/how-to.
-func howTo(page string) string {
-	GinkgoHelper()
-	text, err := os.ReadFile("../../docs/how-to/" + page)
-	Expect(err).NotTo(HaveOccurred())
-	return string(text)
-}
-
-// blocksOf returns the blocks of a language in a text, of which there is at least one.
-func blocksOf(text, language string) (all []string) {
-	GinkgoHelper()
-	for _, block := range strings.Split(text, "\n```"+language+"\n")[1:] {
-		block, _, _ = strings.Cut(block, "```\n")
-		all = append(all, block)
-	}
-	Expect(all).NotTo(BeEmpty(), "there is a block of %s", language)
-	return all
-}
 
 var _ = Describe("A mirror with a login and an authority of its own", func() {
 	It("gives a Pod its image after the six commands of docs/how-to/private-mirror.md", func(ctx SpecContext) {

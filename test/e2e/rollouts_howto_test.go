@@ -8,14 +8,10 @@ package e2e
 import (
 	"context"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"strings"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-	"github.com/onsi/gomega/types"
 
 	"github.com/mirrorset/mirrorset/test/cluster"
 )
@@ -23,21 +19,14 @@ import (
 // rolloutHowTo is docs/how-to/rollouts.md, gone through on the shared node, which is both canaries and all other nodes.
 type rolloutHowTo struct {
 	*scene
-	page, folder string
-	here         *strings.Replacer
-	left         []string // the commands of the page that are yet to run
+	*walk
 }
 
 func newRolloutHowTo(ctx context.Context) *rolloutHowTo {
 	GinkgoHelper()
-	h := &rolloutHowTo{scene: newScene(ctx), page: howTo("rollouts.md"), folder: GinkgoT().TempDir()}
-	h.here = strings.NewReplacer("node-1 node-2", cluster.NodeName, "SOAK=5m", "SOAK=5s", "registry.corp.example:5000", h.mirror.host, "quay.io", h.source.host)
-	for i, name := range []string{"mirrors.yaml", "wrong.yaml"} {
-		put(filepath.Join(h.folder, name), h.here.Replace(blocksOf(h.page, "yaml")[i]))
-	}
-	for _, block := range blocksOf(h.page, "bash") {
-		h.left = append(h.left, strings.Split(strings.TrimSpace(block), "\n")...)
-	}
+	s := newScene(ctx)
+	h := &rolloutHowTo{scene: s, walk: s.walk(howTo("rollouts.md"), []string{"mirrors.yaml", "wrong.yaml"},
+		"node-1 node-2", cluster.NodeName, "SOAK=5m", "SOAK=5s", "registry.corp.example:5000", s.mirror.host, "quay.io", s.source.host)}
 	DeferCleanup(func(ctx SpecContext) {
 		for _, line := range []string{ // whatever the spec left
 			"kubectl -n mirrorset-system set env deployment/mirrorset-manager MIRRORSET_CANARY_SELECTOR- MIRRORSET_CANARY_SOAK-",
@@ -50,44 +39,6 @@ func newRolloutHowTo(ctx context.Context) *rolloutHowTo {
 		h.deleteSets(ctx)
 	}, cleanUpTimeout)
 	return h
-}
-
-func (h *rolloutHowTo) command(ctx context.Context, line string) *exec.Cmd {
-	cmd := h.shell(ctx, line)
-	cmd.Dir = h.folder
-	return cmd
-}
-
-// next runs the next commands of the page, which have to begin so and to succeed, and returns what they print.
-func (h *rolloutHowTo) next(ctx context.Context, begins ...string) (out string) {
-	GinkgoHelper()
-	for _, begin := range begins {
-		out += run(h.command(ctx, h.take(begin)))
-	}
-	return out
-}
-
-// nextSays runs the next command of the page until it prints what is wanted. It may fail, with the exit code 1.
-func (h *rolloutHowTo) nextSays(ctx context.Context, begin string, exitCode int, want types.GomegaMatcher) {
-	GinkgoHelper()
-	line := h.take(begin)
-	var out []byte
-	Eventually(func(g Gomega) {
-		cmd := h.command(ctx, line)
-		out, _ = cmd.CombinedOutput() // an error is in its exit code
-		g.Expect(string(out)).To(want)
-		g.Expect(cmd.ProcessState.ExitCode()).To(Equal(exitCode))
-	}).WithContext(ctx).WithTimeout(convergeTimeout).WithPolling(200 * time.Millisecond).Should(Succeed())
-	AddReportEntry("$ "+line, string(out), ReportEntryVisibilityAlways)
-}
-
-func (h *rolloutHowTo) take(begin string) string {
-	GinkgoHelper()
-	Expect(h.left).NotTo(BeEmpty(), "the page has a command that begins with %q", begin)
-	line := h.here.Replace(h.left[0])
-	Expect(line).To(HavePrefix(begin), "the next command of the page")
-	h.left = h.left[1:]
-	return line
 }
 
 // expectSet waits until the set of the page has this reason in its condition Applied, and a message with all of the parts.
@@ -155,6 +106,6 @@ var _ = Describe("The commands of docs/how-to/rollouts.md", func() {
 
 		By("turning canaries off")
 		h.next(ctx, "kubectl -n mirrorset-system set env", "kubectl -n mirrorset-system rollout status", "kubectl label")
-		Expect(h.left).To(BeEmpty(), "all commands of the page have run")
+		h.expectEnd()
 	}, nodeTimeout)
 })

@@ -90,6 +90,13 @@ type objects map[string]map[string]any
 // installs returns the objects that the chart installs.
 func (h helm) installs(t *testing.T, namespace, values string) objects {
 	t.Helper()
+	installed, _ := h.renders(t, namespace, values)
+	return installed
+}
+
+// renders returns the objects that the chart installs, and those that it creates for its test.
+func (h helm) renders(t *testing.T, namespace, values string) (installed, tests objects) {
+	t.Helper()
 	files, err := h(namespace, values)
 	if err != nil {
 		t.Fatal(err)
@@ -100,7 +107,19 @@ func (h helm) installs(t *testing.T, namespace, values string) objects {
 			all.add(t, file)
 		}
 	}
-	return all
+	installed, tests = objects{}, objects{}
+	for key, object := range all {
+		annotations, _ := object["metadata"].(map[string]any)["annotations"].(map[string]any)
+		switch hook := annotations["helm.sh/hook"]; hook {
+		case nil:
+			installed[key] = object
+		case "test":
+			tests[key] = object
+		default:
+			t.Errorf("%s is for %s", key, hook)
+		}
+	}
+	return installed, tests
 }
 
 // add takes the objects of a file, each of which must be one that its API knows, with no other fields than those of its type.

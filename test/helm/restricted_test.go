@@ -75,6 +75,16 @@ func TestTheManagerIsRestricted(t *testing.T) {
 	}
 }
 
+func TestTheChartsTestIsRestricted(t *testing.T) {
+	eachHelm(t, func(t *testing.T, h helm) {
+		_, tests := h.renders(t, "n", "")
+		pod := typed[corev1.Pod](t, tests, "Pod/mirrorset-test")
+		if diff := cmp.Diff(map[string]string{}, violations(t, &corev1.PodTemplateSpec{ObjectMeta: pod.ObjectMeta, Spec: pod.Spec})); diff != "" {
+			t.Errorf("+ is forbidden\n%s", diff)
+		}
+	})
+}
+
 // The manager brings the agents, whatever it was installed by itself. With --crio-reload, it adds hostPID to what the file has.
 func TestAnAgentIsRestrictedButForNamedExceptions(t *testing.T) {
 	var agents appsv1.DaemonSet

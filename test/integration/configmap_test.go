@@ -255,7 +255,7 @@ var _ = Describe("The ConfigMap", func() {
 		n.keepsRules(s)
 		Expect(lost()).To(BeEmpty())
 
-		Expect(strings.Count(agent.Log(), "the agent refuses revision ")).To(Equal(1), "an error is logged once")
+		Expect(strings.Count(agent.Log(), ", which is older than revision ")).To(Equal(1), "an error is logged once")
 		peak, err := agent.PeakMemory()
 		Expect(err).NotTo(HaveOccurred())
 		AddReportEntry("figures", fmt.Sprintf("agent %d MiB", peak), ReportEntryVisibilityAlways)

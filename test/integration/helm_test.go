@@ -8,7 +8,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -17,7 +19,13 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/intstr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
 
 	"github.com/mirrorset/mirrorset/internal/controller/operand"
 	"github.com/mirrorset/mirrorset/internal/kinds"
@@ -69,11 +77,12 @@ var _ = Describe("The Helm chart", func() {
 
 	It("is all that the main job needs, and its settings reach the agents", func(ctx SpecContext) {
 		notes := mustHelm(ctx, "install", "mirrorset", "charts/mirrorset", "--namespace", controlplane.Namespace, "--set-json",
-			`insecureRegistries=["m1.local"],redirectorPort=1289,agentNodeSelector={"a":"b","c":""},agentTolerations=[{"key":"k","operator":"Exists"}],agentMetrics.enabled=true,`+
-				`containersDir="/c",containerdCertsDir="/d/e",containerdConfig="/f/g",allowDefaultHost=true,crioReload=true,image.pullSecrets=[{"name":"s"}]`)
+			`insecureRegistries=["m1.local"],redirectorPort=1289,agent.nodeSelector={"a":"b","c":""},agent.tolerations=[{"key":"k","operator":"Exists"}],agent.metrics.enabled=true,`+
+				`containersDir="/c",containerdCertsDir="/d/e",containerdConfig="/f/g",allowDefaultHost=true,crioReload=true,imagePullSecrets=[{"name":"s"}],`+
+				`agent.resources={"limits":{"memory":"1Gi"}},agent.priorityClassName="p",agent.podAnnotations={"a":"b, c=d"},agent.updateStrategy={"type":"OnDelete"},logLevel="debug"`)
 		Expect(notes).To(ContainSubstring(standing.AllowAgents(controlplane.Namespace)))
 
-		startManager(ctx, managerDeployment(ctx).Spec.Template.Spec.Containers[0].Args...)
+		manager := startManager(ctx, managerDeployment(ctx).Spec.Template.Spec.Containers[0].Args...)
 		Expect(plane.AwaitSets(ctx)).To(Succeed())
 		n := newNode()
 		agent := startAgent(ctx, n)
@@ -92,7 +101,85 @@ var _ = Describe("The Helm chart", func() {
 		Expect(pod.NodeSelector).To(And(HaveKeyWithValue("a", "b"), HaveKeyWithValue("c", "")))
 		Expect(pod.Tolerations).To(ConsistOf(corev1.Toleration{Key: "k", Operator: corev1.TolerationOpExists}))
 		Expect(pod.ImagePullSecrets).To(ConsistOf(corev1.LocalObjectReference{Name: "s"}))
+		Expect(pod.Containers[0].Args).To(ContainElement("--zap-log-level=debug"))
+		Expect(pod.Containers[0].Resources).To(Equal(corev1.ResourceRequirements{Limits: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("1Gi")}}))
+		Expect(pod.PriorityClassName).To(Equal("p"))
+		Expect(daemonSet.Spec.Template.Annotations).To(HaveKeyWithValue("a", "b, c=d"))
+		Expect(daemonSet.Spec.UpdateStrategy).To(Equal(appsv1.DaemonSetUpdateStrategy{Type: appsv1.OnDeleteDaemonSetStrategyType}))
+
+		mustHelm(ctx, "upgrade", "mirrorset", "charts/mirrorset", "--namespace", controlplane.Namespace, "--reset-values")
+		manager.Kill()
+		startManager(ctx, append(managerDeployment(ctx).Spec.Template.Spec.Containers[0].Args, alone)...)
+		Eventually(func(g Gomega) {
+			g.Expect(admin.Get(ctx, client.ObjectKeyFromObject(daemonSet), daemonSet)).To(Succeed())
+			g.Expect(daemonSet.Spec.UpdateStrategy.RollingUpdate).To(HaveValue(HaveField("MaxSurge", HaveValue(Equal(intstr.FromString("10%"))))))
+			g.Expect(daemonSet.Spec.Template.Annotations).NotTo(HaveKey("a"))
+			g.Expect(daemonSet.Spec.Template.Spec.Containers[0].Resources.Requests).NotTo(BeEmpty())
+			g.Expect(daemonSet.Spec.Template.Spec.PriorityClassName).To(Equal("system-node-critical"))
+		}).Should(Succeed())
 		Expect(pod.Volumes).To(ContainElement(HaveField("VolumeSource.HostPath.Path", "/c")))
+	})
+
+	It("has a test that fails while something is missing, and may read no more than it looks at", func(ctx SpecContext) {
+		const test = "mirrorset-test"
+		mustHelm(ctx, "install", "mirrorset", "charts/mirrorset", "--namespace", controlplane.Namespace)
+		DeferCleanup(takeAway, "--namespace="+controlplane.Namespace, "serviceaccount,role,rolebinding", "--selector=app.kubernetes.io/component=test")
+		apply := plane.Kubectl(ctx, "apply", "--filename=-")
+		apply.Stdin = strings.NewReader(mustHelm(ctx, "get", "hooks", "mirrorset", "--namespace", controlplane.Namespace))
+		out, err := apply.CombinedOutput()
+		Expect(err).NotTo(HaveOccurred(), "%s", out)
+		pod := &corev1.Pod{}
+		Expect(admin.Get(ctx, client.ObjectKey{Namespace: controlplane.Namespace, Name: test}, pod)).To(Succeed())
+		Expect(admin.Delete(ctx, pod, client.GracePeriodSeconds(0))).To(Succeed()) // no kubelet runs it here
+		command := append(slices.Clone(pod.Spec.Containers[0].Command), pod.Spec.Containers[0].Args...)
+		Expect(command).To(Equal([]string{"/manager", "check", "--namespace=$(POD_NAMESPACE)", "--wait=3m"}))
+		check := func(wait string) (string, int) {
+			GinkgoHelper()
+			p, err := plane.StartProgram(ctx, "manager", types.NamespacedName{Namespace: controlplane.Namespace, Name: pod.Spec.ServiceAccountName}, "",
+				[]string{"POD_NAMESPACE=" + controlplane.Namespace}, "check", "--wait="+wait)
+			Expect(err).NotTo(HaveOccurred())
+			Eventually(ctx, p.Exited()).WithTimeout(time.Minute).Should(BeClosed())
+			return p.Log(), p.ExitCode()
+		}
+
+		log, code := check("0s")
+		Expect(code).To(Equal(1), log)
+		Expect(log).To(And(MatchRegexp("(?m)^FAILED  The API server serves ImageDigestMirrorSet .*no matches"), MatchRegexp("(?m)^FAILED  The rules .* not found"),
+			MatchRegexp("(?m)^FAILED  Every .* not found"), ContainSubstring("5 of 5 checks failed")))
+
+		startManager(ctx, alone)
+		Expect(plane.AwaitSets(ctx)).To(Succeed())
+		daemonSet := &appsv1.DaemonSet{}
+		Eventually(func() error {
+			return admin.Get(ctx, client.ObjectKey{Namespace: controlplane.Namespace, Name: operand.AgentName}, daemonSet)
+		}).Should(Succeed())
+		status := func(desired, current, updated, ready int32) {
+			GinkgoHelper()
+			daemonSet.Status = appsv1.DaemonSetStatus{ObservedGeneration: daemonSet.Generation, DesiredNumberScheduled: desired,
+				CurrentNumberScheduled: current, UpdatedNumberScheduled: updated, NumberReady: ready}
+			Expect(admin.Status().Update(ctx, daemonSet)).To(Succeed())
+		}
+		log, code = check("5s")
+		Expect(code).To(Equal(1), log)
+		Expect(log).To(And(MatchRegexp("(?m)^ok      The rules "), MatchRegexp("(?m)^FAILED  Every .*has not seen its latest version"), ContainSubstring("1 of 5 checks failed")))
+		for _, c := range []struct {
+			desired, current, updated, ready int32
+			want                             string
+		}{
+			{0, 0, 0, 0, "no node should have an agent"},
+			{3, 3, 2, 3, "of 3 nodes, 2 have an agent of the latest version, and 3 have one that is ready"},
+			{3, 3, 3, 2, "of 3 nodes, 3 have an agent of the latest version, and 2 have one that is ready"},
+		} {
+			status(c.desired, c.current, c.updated, c.ready)
+			log, code = check("0s")
+			Expect(code).To(Equal(1), log)
+			Expect(log).To(ContainSubstring(c.want))
+		}
+		status(3, 3, 3, 3)
+		log, code = check("0s")
+		Expect(code).To(Equal(0), log)
+		Expect(strings.Count(log, "ok      ")).To(Equal(5))
+		Expect(log).NotTo(ContainSubstring("FAILED"))
 	})
 
 	It("is installed once a cluster, is upgraded, and leaves the CRDs when it is uninstalled", func(ctx SpecContext) {
@@ -112,6 +199,18 @@ var _ = Describe("The Helm chart", func() {
 		Expect(admin.Get(ctx, policy, &networkingv1.NetworkPolicy{})).To(Succeed())
 		manager := startManager(ctx, alone)
 		Expect(plane.AwaitSets(ctx)).To(Succeed())
+
+		var chart struct{ Annotations map[string]string }
+		text, err := os.ReadFile("../../charts/mirrorset/Chart.yaml")
+		Expect(err).NotTo(HaveOccurred())
+		Expect(yaml.Unmarshal(text, &chart)).To(Succeed())
+		var examples []map[string]any
+		Expect(yaml.UnmarshalStrict([]byte(chart.Annotations["artifacthub.io/crdsExamples"]), &examples)).To(Succeed())
+		for i, kind := range kinds.All {
+			example := &unstructured.Unstructured{Object: examples[i]}
+			Expect(example.GroupVersionKind()).To(Equal(kind.GroupVersionKind()))
+			Expect(client.WithFieldValidation(admin, metav1.FieldValidationStrict).Create(ctx, example, client.DryRunAll)).To(Succeed())
+		}
 
 		mustHelm(ctx, "upgrade", "mirrorset", "charts/mirrorset", "--namespace", controlplane.Namespace, "--set", "replicas=2,networkPolicy.enabled=false,dashboard.enabled=true")
 		Expect(*managerDeployment(ctx).Spec.Replicas).To(BeEquivalentTo(2))

@@ -68,7 +68,7 @@ var _ = Describe("Files of others on the node", func() {
 			ContainSubstring(`hides insecure = true, which /etc/containers/registries.conf.d/10-theirs.conf sets for \"quay.io\"`),
 			ContainSubstring(`source \"ghcr.io\" replaces the [[registry]] table`)))
 		n.put(dropIns+"/99-theirs.conf", table("ghcr.io", ""))
-		Eventually(agent.Log, soon).Should(ContainSubstring("99-theirs.conf is read later"))
+		Eventually(agent.Log, soon).Should(ContainSubstring("99-theirs.conf on this node is read after the drop-in of Mirrorset"))
 		n.keepsRules(s)
 	})
 

@@ -1,8 +1,8 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package v1 has the ImageDigestMirrorSet and ImageTagMirrorSet resources of the config.openshift.io/v1 API: the types that
-// their CRDs are generated from.
+// Package v1 contains the ImageDigestMirrorSet and ImageTagMirrorSet types of the config.openshift.io/v1 API. Their
+// CRDs are generated from these types.
 //
 // +kubebuilder:object:generate=true
 // +groupName=config.openshift.io
@@ -15,16 +15,16 @@ import (
 )
 
 var (
-	// GroupVersion is the group and version that the types of this package are served under.
+	// GroupVersion is the API group and version of the types in this package.
 	GroupVersion = schema.GroupVersion{Group: "config.openshift.io", Version: "v1"}
 
-	// SchemeGroupVersion is GroupVersion, by the name that generated code knows it by.
+	// SchemeGroupVersion is an alias of GroupVersion. Generated code uses this name.
 	SchemeGroupVersion = GroupVersion
 
-	// SchemeBuilder collects the functions that make the types known to a scheme.
+	// SchemeBuilder collects the functions that add the types to a scheme.
 	SchemeBuilder = runtime.NewSchemeBuilder(addKnownTypes)
 
-	// AddToScheme makes the types of this package known to a scheme.
+	// AddToScheme adds the types of this package to a scheme.
 	AddToScheme = SchemeBuilder.AddToScheme
 )
 
@@ -34,7 +34,7 @@ func addKnownTypes(scheme *runtime.Scheme) error {
 	return nil
 }
 
-// The kinds of sets, for what names objects by them.
+// The kinds of sets, for code that needs the name of a kind.
 const (
 	KindImageDigestMirrorSet = "ImageDigestMirrorSet"
 	KindImageTagMirrorSet    = "ImageTagMirrorSet"

@@ -7,9 +7,14 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// ImageDigestMirrorSet lists where images that are named by digest may come from instead of the registry in their
-// reference. All sets of a cluster are merged: the most specific source that matches an image decides alone, and the
-// mirrors that several sets give for one source are joined in an order that keeps each set's own.
+// ImageDigestMirrorSet lists mirrors for images that a reference names by digest, such as
+// quay.io/prometheus/alertmanager@sha256:<hex>. Every node tries these mirrors before the registry in the reference. A
+// reference with a tag and a digest counts as a reference by digest. An ImageTagMirrorSet lists mirrors for references
+// by tag.
+//
+// Mirrorset merges the sets of a cluster into one rule per source. For each image, the most specific source that
+// matches decides. If several sets list mirrors for this source, Mirrorset joins the lists and keeps the order of each
+// list.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:path=imagedigestmirrorsets,singular=imagedigestmirrorset,scope=Cluster,shortName=idms
@@ -28,150 +33,187 @@ type ImageDigestMirrorSet struct {
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// spec holds the mirror rules of this set.
+	// spec holds the entries of this set. It is required, and it may be empty: spec: {}.
 	// +required
 	Spec ImageDigestMirrorSetSpec `json:"spec"` //nolint:kubeapilinter // required upstream, and may be empty
 
-	// status is what the cluster made of this set.
+	// status reports what the cluster made of this set. The manager writes it.
 	// +optional
 	// +kubebuilder:default={}
 	Status MirrorSetStatus `json:"status,omitzero"` //nolint:kubeapilinter // a value upstream
 }
 
-// ImageDigestMirrorSetSpec is what an administrator asks for.
+// ImageDigestMirrorSetSpec holds the entries that an administrator writes.
 type ImageDigestMirrorSetSpec struct {
-	// imageDigestMirrors are the rules, one a source. A rule applies to references by digest; for images that are
-	// named by tag there are ImageTagMirrorSets. Only the rules with the most specific matching source are used for an image, so a rule for
-	// quay.io/libpod/busybox replaces, for that repository, whatever is said about quay.io/libpod. Rules with equal
-	// sources, here or in other sets, are merged: lists "a, b, c" and "c, d, e" become "a, b, c, d, e". Lists that
-	// contradict each other are accepted; give one list where the order matters.
+	// imageDigestMirrors lists the entries of this set: each has a source and its mirrors, and applies to image
+	// references by digest.
+	//
+	// Only the most specific source that matches an image counts. An entry for quay.io/prometheus/alertmanager
+	// therefore replaces an entry for quay.io/prometheus in that one repository.
+	//
+	// Mirrorset joins entries with one source, of this set and of other ImageDigestMirrorSets: the lists (m1, m2) and
+	// (m2, m3) become (m1, m2, m3). If two lists contradict each other, such as (m1, m2) and (m2, m1), the first
+	// appearance decides: Mirrorset reads sets by name, and entries from top to bottom. The sets then have the finding
+	// OrderConflict. To fix an order, put the mirrors into one entry.
+	//
+	// The default is no entry. The list has no maximum length. The rules of all sets together have a limit: above 8 MiB
+	// of text or 262,144 mirrors, the manager keeps the rules that it published before, and the condition Stalled
+	// reports that.
 	// +optional
 	// +listType=atomic
 	ImageDigestMirrors []ImageDigestMirrors `json:"imageDigestMirrors,omitempty"`
 }
 
-// ImageDigestMirrors is one rule: a source, and the mirrors that stand in for it.
+// ImageDigestMirrors is one entry: a source, and the mirrors that nodes try before this source.
 type ImageDigestMirrors struct {
-	// source is the part of image references that this rule is about: a registry host with an optional port, a
-	// namespace or a repository below it, or "*." and a host for all of that host's subdomains.
+	// source is the registry, namespace or repository that this entry is about. Write it in one of these forms:
+	//
+	//   - host[:port] for a whole registry, such as quay.io or registry.example:5000
+	//   - host[:port]/path for a namespace or a repository, such as quay.io/prometheus
+	//   - *.host for all subdomains of a host at any depth, such as *.corp.example. The host itself does not match.
+	//
+	// A path matches whole components: quay.io/lib matches quay.io/lib/app and does not match quay.io/libpod. A source
+	// has no scheme, no tag and no digest. An official image of Docker Hub has the namespace library: write
+	// docker.io/library/nginx.
 	// +required
 	// +kubebuilder:validation:Pattern=`^(?:\*(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)+|[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*(?::[0-9]+)?(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*)$`
 	Source string `json:"source"` //nolint:kubeapilinter // the pattern allows no empty string
 
-	// mirrors are tried in this order before the source. Each replaces the part of the reference that the source
-	// matched: with source *.redhat.io and mirror mirror.local/redhat, registry.redhat.io/product/repo is looked for at
-	// mirror.local/redhat/product/repo. Without any, images of this source come from where their reference says,
-	// whatever a broader source has for mirrors.
+	// mirrors lists the places that nodes try before the source, first to last. A mirror replaces the part of the image
+	// reference that the source matches. Example: the source is quay.io/prometheus, the mirror is
+	// registry.site.example:5000/monitoring, and the image is quay.io/prometheus/alertmanager. Nodes then try
+	// registry.site.example:5000/monitoring/alertmanager. A wildcard source matches the host name only: *.corp.example
+	// with the mirror mirror.example/corp turns git.corp.example/team/web into mirror.example/corp/team/web.
+	//
+	// Without mirrors, the entry is an exception to a broader source: nodes pull the images of this source from the
+	// source itself, and ignore the mirrors of the broader source. If another entry of an ImageDigestMirrorSet lists
+	// mirrors for this source, these mirrors count. The list has no maximum length, and each mirror may be in it once.
 	// +optional
 	// +listType=set
 	Mirrors []ImageMirror `json:"mirrors,omitempty"`
 
-	// mirrorSourcePolicy says whether the source itself may be asked when no mirror has the image. Left out, it may.
-	// It counts only where mirrors are named.
+	// mirrorSourcePolicy decides what a node does when no mirror has the image. AllowContactingSource is the default:
+	// the node falls back to the source. NeverContactSource makes the pull fail: the source is blocked, for digests and
+	// for tags. The policy has no effect in an entry without mirrors.
 	// +optional
 	MirrorSourcePolicy MirrorSourcePolicy `json:"mirrorSourcePolicy,omitempty"` //nolint:kubeapilinter // the enum allows no empty string
 }
 
-// ImageMirror is a place that may hold the images of a source: a registry host with an optional port, or a namespace or
-// repository below it.
+// ImageMirror is a place that may hold the images of a source: host[:port] or host[:port]/path, such as
+// registry.site.example:5000/monitoring. It has no wildcard, no scheme, no tag and no digest. A host name without a dot
+// needs a port, unless it is localhost; otherwise Mirrorset leaves the mirror out and adds the finding InvalidMirror.
 //
 // +kubebuilder:validation:Pattern=`^[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*(?::[0-9]+)?(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*$`
 type ImageMirror string
 
-// MirrorSourcePolicy says what happens when no mirror has the image.
+// MirrorSourcePolicy decides what a node does when no mirror has the image.
 //
 // +kubebuilder:validation:Enum=NeverContactSource;AllowContactingSource
 type MirrorSourcePolicy string
 
 const (
-	// NeverContactSource fails the pull: the source is blocked, for digests and tags alike.
+	// NeverContactSource makes the pull fail. The source is blocked, for digests and for tags.
 	NeverContactSource MirrorSourcePolicy = "NeverContactSource"
-	// AllowContactingSource goes on to the source; it is what an absent policy means.
+	// AllowContactingSource makes the node fall back to the source. An absent policy means AllowContactingSource.
 	AllowContactingSource MirrorSourcePolicy = "AllowContactingSource"
 )
 
-// MirrorSetStatus is what the cluster made of a set. Upstream it is an object without fields, so a set written
-// for OpenShift has none of these and loses nothing here.
+// MirrorSetStatus reports what the cluster made of a set. The status has no fields on OpenShift, so a set written for
+// OpenShift loses nothing here.
 type MirrorSetStatus struct {
-	// observedGeneration is the generation of the set that this status is about; -1 while the manager has not looked at the
-	// set, so that nobody takes a set without a status for one that is in force.
+	// observedGeneration is the metadata.generation of the set that this status describes, such as 3. The default is
+	// -1, until the manager has looked at the set. A new set without a status therefore never looks as if it were in
+	// force.
 	// +optional
 	// +default=-1
 	// +kubebuilder:validation:Minimum=-1
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"` //nolint:kubeapilinter // no set has generation 0
 
-	// revision is the first one, of all that the manager published, that holds this generation of the set. A node whose
-	// revision is not smaller has seen the set as it is now.
+	// revision is the number of the first published rules that contain this generation of the set, such as
+	// 1795573438818. A node whose MirrorNode has this revision or a greater one has received this generation. The field
+	// is absent until the manager has published this generation.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	Revision int64 `json:"revision,omitempty"` //nolint:kubeapilinter // no revision is 0
 
-	// sources is how many different sources the set names.
+	// sources is the number of different sources in the set, such as 3.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	Sources *int32 `json:"sources,omitempty"`
 
-	// mirrors is how many different mirrors the set names.
+	// mirrors is the number of different mirrors in the set, such as 4.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	Mirrors *int32 `json:"mirrors,omitempty"`
 
-	// shadow is what the set would have refused, while it is in shadow mode. It is absent otherwise.
+	// shadow reports which pulls the set would have refused. It is present only in shadow mode, which the annotation
+	// mirrorset.io/enforcement: shadow turns on.
 	// +optional
 	Shadow *ShadowStatus `json:"shadow,omitempty"`
 
-	// conditions are Accepted, which says whether all of the set is used; Applied, which says whether nodes have it in force:
-	// it is true once every node has put this generation in force, and false again while a node reports that it has lost it;
-	// Ready, which is true where both are; Stalled, which is there where somebody has to change something first; and
-	// MirrorsReachable, which is false while nodes report that they cannot pull from a mirror of the set.
+	// conditions summarize the state of the set:
+	//
+	//   - Accepted is true if Mirrorset uses every entry and every mirror of the set.
+	//   - Applied is true once every node with an agent has this generation in force. It becomes false again while a
+	//     node reports that it has lost the set.
+	//   - Ready is true if Accepted and Applied are true.
+	//   - Stalled is true while somebody must change something before the set can become ready. Otherwise it is
+	//     absent.
+	//   - MirrorsReachable is false while nodes report that they cannot pull from a mirror of the set.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
 	Conditions []metav1.Condition `json:"conditions,omitempty"` //nolint:kubeapilinter // custom resources have no strategic merge patch
 
-	// findings are what an administrator should know about the set: parts that are left out, contradictions with other
-	// sets, rules that cannot match. Where there are more than fit, the condition Accepted says so.
+	// findings lists problems with the set and notes about it, such as parts that Mirrorset leaves out, contradictions
+	// with other sets, and sources that match no image. The list holds up to 100 findings. If there are more, the
+	// message of the condition Accepted reports that.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=100
 	Findings []Finding `json:"findings,omitempty"`
 }
 
-// Finding is one thing that an administrator should know about a set.
+// Finding is a problem with a set or a note about one.
 type Finding struct {
-	// reason is the name of what was found, in CamelCase.
+	// reason identifies the kind of finding, in CamelCase, such as OrderConflict. It has up to 128 characters.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=128
 	Reason string `json:"reason,omitempty"`
 
-	// message says it in a sentence.
+	// message describes the finding in a sentence, with up to 32,768 characters.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=32768
 	Message string `json:"message,omitempty"`
 
-	// entry is which entry of the spec it was found in, counted from 0. It is absent where it concerns several
+	// entry is the index of the entry in the spec: 0 is the first entry. It is absent if the finding is about several
 	// entries.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	Entry *int32 `json:"entry,omitempty"`
 }
 
-// ShadowStatus is what a set in shadow mode would have refused, as far as nodes can see that.
+// ShadowStatus reports which pulls a set in shadow mode would have refused, as far as nodes can see pulls.
 type ShadowStatus struct {
-	// nodes is on how many nodes images were pulled that would have been refused.
+	// nodes is the number of nodes that pulled images which the set would have refused, such as 2.
 	// +required
 	// +kubebuilder:validation:Minimum=0
 	Nodes *int32 `json:"nodes,omitempty"`
 
-	// unseenNodes is how many nodes there are that cannot tell what this set would have refused there: their runtime pulls past the redirector, as
-	// CRI-O does, no agent speaks for them, they do not have what is published in force, or not for a source that the set watches.
+	// unseenNodes is the number of nodes that cannot report what this set would have refused, such as 1. A node counts
+	// here in each of these cases:
+	//
+	//   - Its runtime does not pull through the redirector, such as CRI-O.
+	//   - No agent reports for the node.
+	//   - The node does not have the published rules in force.
+	//   - A source that the set watches is not in force on the node.
 	// +required
 	// +kubebuilder:validation:Minimum=0
 	UnseenNodes *int32 `json:"unseenNodes,omitempty"`
 
-	// images are up to ten of the images that would have been refused, in byte order.
+	// images lists up to 10 of the images that the set would have refused, in byte order. Example: quay.io/team/app:1.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=10
@@ -180,76 +222,10 @@ type ShadowStatus struct {
 	Images []string `json:"images,omitempty"`
 }
 
-// MaxFindings is how many findings a status has room for.
+// MaxFindings is the maximum number of findings in a status.
 const MaxFindings = 100
 
-// The types of a set's conditions.
-const (
-	// ConditionAccepted: all of the set is used. Where it is not, the message says what is left out and why.
-	ConditionAccepted = "Accepted"
-	// ConditionApplied: every node that counts has put this generation of the set in force, and none reports that it has it
-	// no more. A node that joins later starts with the set, and is not waited for.
-	ConditionApplied = "Applied"
-	// ConditionReady: the set is accepted and applied. Its reason and message are those of the condition that keeps it from
-	// being ready. The name, and that of Stalled, are those that kstatus reads, and so Flux, Helm and others.
-	ConditionReady = "Ready"
-	// ConditionMirrorsReachable: no node reports that it cannot pull from a mirror of the set. It is Unknown where no node can tell.
-	ConditionMirrorsReachable = "MirrorsReachable"
-	// ConditionStalled is there, and true, only where the set does not become ready until somebody changes it or a node.
-	ConditionStalled = "Stalled"
-)
-
-// The reasons of [ConditionAccepted].
-const (
-	// ReasonAllEntriesAccepted: nothing of the set is left out.
-	ReasonAllEntriesAccepted = "AllEntriesAccepted"
-	// ReasonPartsLeftOut: entries, or mirrors of entries, are left out; the rest is used.
-	ReasonPartsLeftOut = "PartsLeftOut"
-	// ReasonNothingAccepted: every entry of the set is left out.
-	ReasonNothingAccepted = "NothingAccepted"
-)
-
-// The reasons of [ConditionMirrorsReachable].
-const (
-	// ReasonNoFaultReported: no node that sees pulls reports a fault of a mirror, and an agent speaks for one of them at least. A mirror that nothing is pulled from may be down all the same.
-	ReasonNoFaultReported = "NoFaultReported"
-	// ReasonMirrorFaults: nodes report mirrors that are silent, refuse or fail; the message names both.
-	ReasonMirrorFaults = "MirrorFaults"
-	// ReasonNotSeen: no node that an agent speaks for sees pulls.
-	ReasonNotSeen = "NotSeen"
-	// ReasonFaultsNotSeen: nodes reported faults of mirrors, and no agent speaks for these nodes any more, or none sees pulls, so that nothing tells
-	// whether that is over.
-	ReasonFaultsNotSeen = "FaultsNotSeen"
-)
-
-// The reasons of [ConditionApplied].
-const (
-	// ReasonAppliedOnAllNodes: every node that counts has reached the revision, and none reports a failure.
-	ReasonAppliedOnAllNodes = "AppliedOnAllNodes"
-	// ReasonDegraded: every node that counted had this generation in force, and since then nodes report that they do not have
-	// it; the message names them.
-	ReasonDegraded = "Degraded"
-	// ReasonProgressing: nodes are still to follow; none has failed.
-	ReasonProgressing = "Progressing"
-	// ReasonNodesFailing: nodes report that they cannot put the revision in force; the message names them.
-	ReasonNodesFailing = "NodesFailing"
-	// ReasonNoNodes: there is no node that counts.
-	ReasonNoNodes = "NoNodes"
-	// ReasonNotPublished: the manager keeps the rules back, so that no node can know of this generation.
-	ReasonNotPublished = "NotPublished"
-	// ReasonCanaryProgressing: canaries try this generation; all other nodes get it once it has proven itself there.
-	ReasonCanaryProgressing = "CanaryProgressing"
-	// ReasonCanaryFailed: a canary failed with this generation, and no node keeps it. The message names the canary and what failed.
-	ReasonCanaryFailed = "CanaryFailed"
-	// ReasonNoCanaries: a change goes to canaries first, and no node is one.
-	ReasonNoCanaries = "NoCanaries"
-	// ReasonPaused: somebody paused the rollout, so that no node can know of this generation.
-	ReasonPaused = "Paused"
-	// ReasonRolledBack: somebody had all nodes go back to rules from before this generation.
-	ReasonRolledBack = "RolledBack"
-)
-
-// ImageDigestMirrorSetList is a list of sets.
+// ImageDigestMirrorSetList is a list of ImageDigestMirrorSets.
 //
 // +kubebuilder:object:root=true
 type ImageDigestMirrorSetList struct {

@@ -7,10 +7,16 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// ImageTagMirrorSet lists where images that are named by tag may come from instead of the registry in their reference.
-// What a mirror has under a tag is what runs: nothing compares it with the source, so name mirrors that you trust as you trust
-// the source. All sets of a cluster are merged, as for ImageDigestMirrorSets, and a source without rules for tags takes those
-// of the next broader source that has some.
+// ImageTagMirrorSet lists mirrors for images that a reference names by tag, such as quay.io/prometheus/alertmanager:v1.
+// Every node tries these mirrors before the registry in the reference. An ImageDigestMirrorSet lists mirrors for
+// references by digest.
+//
+// A node runs what the mirror has under the tag. Nothing compares it with the source, so name only mirrors that you
+// trust as much as the source.
+//
+// Mirrorset merges the sets of a cluster into one rule per source. For each image, the most specific source that
+// matches decides. A source without an entry for tags takes the tag mirrors of the next broader source that has such an
+// entry.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:path=imagetagmirrorsets,singular=imagetagmirrorset,scope=Cluster,shortName=itms
@@ -29,51 +35,73 @@ type ImageTagMirrorSet struct {
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// spec holds the mirror rules of this set.
+	// spec holds the entries of this set. It is required, and it may be empty: spec: {}.
 	// +required
 	Spec ImageTagMirrorSetSpec `json:"spec"` //nolint:kubeapilinter // required upstream, and may be empty
 
-	// status is what the cluster made of this set.
+	// status reports what the cluster made of this set. The manager writes it.
 	// +optional
 	// +kubebuilder:default={}
 	Status MirrorSetStatus `json:"status,omitzero"` //nolint:kubeapilinter // a value upstream
 }
 
-// ImageTagMirrorSetSpec is what an administrator asks for.
+// ImageTagMirrorSetSpec holds the entries that an administrator writes.
 type ImageTagMirrorSetSpec struct {
-	// imageTagMirrors are the rules, one a source. A rule applies to references by tag; for images that are named by
-	// digest there are ImageDigestMirrorSets. Only the rules with the most specific matching source are used for an
-	// image, so a rule for quay.io/libpod/busybox replaces, for that repository, whatever is said about quay.io/libpod.
-	// Rules with equal sources, here or in other sets, are merged: lists "a, b, c" and "c, d, e" become
-	// "a, b, c, d, e". Lists that contradict each other are accepted; give one list where the order matters.
+	// imageTagMirrors lists the entries of this set: each has a source and its mirrors, and applies to image references
+	// by tag.
+	//
+	// Only the most specific source that matches an image counts. An entry for quay.io/prometheus/alertmanager
+	// therefore replaces an entry for quay.io/prometheus in that one repository.
+	//
+	// Mirrorset joins entries with one source, of this set and of other ImageTagMirrorSets: the lists (m1, m2) and (m2,
+	// m3) become (m1, m2, m3). If two lists contradict each other, such as (m1, m2) and (m2, m1), the first appearance
+	// decides: Mirrorset reads sets by name, and entries from top to bottom. The sets then have the finding
+	// OrderConflict. To fix an order, put the mirrors into one entry.
+	//
+	// The default is no entry. The list has no maximum length. The rules of all sets together have a limit: above 8 MiB
+	// of text or 262,144 mirrors, the manager keeps the rules that it published before, and the condition Stalled
+	// reports that.
 	// +optional
 	// +listType=atomic
 	ImageTagMirrors []ImageTagMirrors `json:"imageTagMirrors,omitempty"`
 }
 
-// ImageTagMirrors is one rule: a source, and the mirrors that stand in for it.
+// ImageTagMirrors is one entry: a source, and the mirrors that nodes try before this source.
 type ImageTagMirrors struct {
-	// source is the part of image references that this rule is about: a registry host with an optional port, a
-	// namespace or a repository below it, or "*." and a host for all of that host's subdomains.
+	// source is the registry, namespace or repository that this entry is about. Write it in one of these forms:
+	//
+	//   - host[:port] for a whole registry, such as quay.io or registry.example:5000
+	//   - host[:port]/path for a namespace or a repository, such as quay.io/prometheus
+	//   - *.host for all subdomains of a host at any depth, such as *.corp.example. The host itself does not match.
+	//
+	// A path matches whole components: quay.io/lib matches quay.io/lib/app and does not match quay.io/libpod. A source
+	// has no scheme, no tag and no digest. An official image of Docker Hub has the namespace library: write
+	// docker.io/library/nginx.
 	// +required
 	// +kubebuilder:validation:Pattern=`^(?:\*(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)+|[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*(?::[0-9]+)?(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*)$`
 	Source string `json:"source"` //nolint:kubeapilinter // the pattern allows no empty string
 
-	// mirrors are tried in this order before the source. Each replaces the part of the reference that the source
-	// matched: with source *.redhat.io and mirror mirror.local/redhat, registry.redhat.io/product/repo is looked for at
-	// mirror.local/redhat/product/repo. Without any, images of this source come from where their reference says,
-	// whatever a broader source has for mirrors.
+	// mirrors lists the places that nodes try before the source, first to last. A mirror replaces the part of the image
+	// reference that the source matches. Example: the source is quay.io/prometheus, the mirror is
+	// registry.site.example:5000/monitoring, and the image is quay.io/prometheus/alertmanager. Nodes then try
+	// registry.site.example:5000/monitoring/alertmanager. A wildcard source matches the host name only: *.corp.example
+	// with the mirror mirror.example/corp turns git.corp.example/team/web into mirror.example/corp/team/web.
+	//
+	// Without mirrors, the entry is an exception to a broader source: nodes pull the images of this source from the
+	// source itself, and ignore the mirrors of the broader source. If another entry of an ImageTagMirrorSet lists
+	// mirrors for this source, these mirrors count. The list has no maximum length, and each mirror may be in it once.
 	// +optional
 	// +listType=set
 	Mirrors []ImageMirror `json:"mirrors,omitempty"`
 
-	// mirrorSourcePolicy says whether the source itself may be asked when no mirror has the image. Left out, it may.
-	// It counts only where mirrors are named. A source that it blocks is blocked for digests too.
+	// mirrorSourcePolicy decides what a node does when no mirror has the image. AllowContactingSource is the default:
+	// the node falls back to the source. NeverContactSource makes the pull fail: the source is blocked, for tags and
+	// for digests. The policy has no effect in an entry without mirrors.
 	// +optional
 	MirrorSourcePolicy MirrorSourcePolicy `json:"mirrorSourcePolicy,omitempty"` //nolint:kubeapilinter // the enum allows no empty string
 }
 
-// ImageTagMirrorSetList is a list of sets.
+// ImageTagMirrorSetList is a list of ImageTagMirrorSets.
 //
 // +kubebuilder:object:root=true
 type ImageTagMirrorSetList struct {

@@ -9,8 +9,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// KeptByOpenShift tells whether OpenShift's version operator keeps an object, as the CRD of this API on such a cluster, whatever
-// labels others have put on it since.
+// KeptByOpenShift reports if OpenShift's version operator manages an object, such as the CRDs of this API on an
+// OpenShift cluster. It looks at annotations, because anyone can have put other labels on the object since.
 func KeptByOpenShift(object metav1.Object) bool {
 	for key := range object.GetAnnotations() {
 		if strings.Contains(key, "release.openshift.io/") {

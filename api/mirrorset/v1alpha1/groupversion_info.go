@@ -1,7 +1,8 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package v1alpha1 has the MirrorNode resource of the mirrorset.io/v1alpha1 API: what each node says about itself.
+// Package v1alpha1 contains the MirrorNode type of the mirrorset.io/v1alpha1 API: the report of each node about its
+// rules.
 //
 // +kubebuilder:object:generate=true
 // +groupName=mirrorset.io
@@ -15,16 +16,16 @@ import (
 )
 
 var (
-	// GroupVersion is the group and version that the types of this package are served under.
+	// GroupVersion is the API group and version of the types in this package.
 	GroupVersion = schema.GroupVersion{Group: "mirrorset.io", Version: "v1alpha1"}
 
-	// SchemeGroupVersion is GroupVersion, by the name that generated code knows it by.
+	// SchemeGroupVersion is an alias of GroupVersion. Generated code uses this name.
 	SchemeGroupVersion = GroupVersion
 
-	// SchemeBuilder collects the functions that make the types known to a scheme.
+	// SchemeBuilder collects the functions that add the types to a scheme.
 	SchemeBuilder = runtime.NewSchemeBuilder(addKnownTypes)
 
-	// AddToScheme makes the types of this package known to a scheme.
+	// AddToScheme adds the types of this package to a scheme.
 	AddToScheme = SchemeBuilder.AddToScheme
 )
 

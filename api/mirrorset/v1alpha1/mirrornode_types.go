@@ -7,9 +7,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// MirrorNode says which mirror rules one node has in force. There is one for each node that Mirrorset serves, with the
-// node's name. The manager makes and removes it; its status is written by the agent of that node, and by the manager where
-// the agent does not.
+// MirrorNode reports which mirror rules one node has in force. The manager creates one MirrorNode per node that gets an
+// agent, with the name of the node, and deletes it. The agent of the node writes the status. The manager writes the
+// status if the agent does not.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:path=mirrornodes,singular=mirrornode,scope=Cluster,shortName=mn
@@ -26,31 +26,32 @@ type MirrorNode struct {
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// status is what was last seen on the node.
+	// status reports the last known state of the node.
 	// +optional
 	Status MirrorNodeStatus `json:"status,omitzero"` //nolint:kubeapilinter // an empty status says nothing
 }
 
-// MirrorNodeStatus is what was last seen on a node.
+// MirrorNodeStatus is the last known state of a node.
 type MirrorNodeStatus struct {
-	// revision is that of the rules in force. It grows with every change that the manager publishes; without any in force
-	// it is absent.
+	// revision is the number of the rules in force, such as 1795573438818. It grows with every change that the manager
+	// publishes. It is absent while no rules are in force.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	Revision int64 `json:"revision,omitempty"` //nolint:kubeapilinter // no revision is 0
 
-	// digest is that of the rules in force, as in sha256:<hex>. With the revision it names what was published exactly.
+	// digest is the digest of the rules in force, in the form sha256:<hex>, with up to 128 characters. Revision and
+	// digest together identify exactly what the manager published.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=128
 	Digest string `json:"digest,omitempty"` //nolint:kubeapilinter // no digest is empty
 
-	// appliedAt is when the revision came into force on the node.
+	// appliedAt is the time at which the revision came into force on the node, such as 2026-11-29T18:00:00Z.
 	// +optional
 	AppliedAt *metav1.Time `json:"appliedAt,omitempty"`
 
-	// runtimes are those that the rules are in force for, by the names that they go by, as in CRI-O, containerd or Podman.
-	// The first is the one that runs the node's Pods.
+	// runtimes lists the runtimes that have the rules in force: containerd, CRI-O or Podman. The first runtime runs the
+	// Pods of the node. The list holds up to 16 names of up to 63 characters.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=16
@@ -58,8 +59,9 @@ type MirrorNodeStatus struct {
 	// +kubebuilder:validation:items:MaxLength=63
 	Runtimes []string `json:"runtimes,omitempty"`
 
-	// notInForce are the sources whose rules of this revision are not in force for the runtime of the node's Pods, in byte
-	// order. The condition Applied says why.
+	// notInForce lists the sources whose rules of this revision are not in force for the runtime of the node's Pods, in
+	// byte order. Example: quay.io/prometheus. The condition Applied reports the cause. The list holds up to 1000
+	// sources.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=1000
@@ -67,93 +69,103 @@ type MirrorNodeStatus struct {
 	// +kubebuilder:validation:items:MaxLength=4096
 	NotInForce []string `json:"notInForce,omitempty"`
 
-	// trial is what came of the last change of rules for the images that containers of this node run, and for what was pulled since.
-	// It is absent while no change has been tried.
+	// trial reports how the last change of rules affected the images of containers on this node, and later pulls. It is
+	// absent until the node has tried a change.
 	// +optional
 	Trial *Trial `json:"trial,omitempty"`
 
-	// mirrorFaults are the mirrors that this node's redirector has found silent, refusing or failing for a minute and in each try since, in
-	// byte order. A mirror that nothing was pulled from for ten minutes is not among them, because nothing is known of it.
+	// mirrorFaults lists the mirrors that have been silent, have refused or have failed for at least a minute, in every
+	// try by the redirector of this node. The list is in byte order and holds up to 50 mirrors. A mirror leaves the
+	// list once the node has pulled nothing from it for ten minutes, because its state is unknown then.
 	// +optional
 	// +listType=map
 	// +listMapKey=mirror
 	// +kubebuilder:validation:MaxItems=50
 	MirrorFaults []MirrorFault `json:"mirrorFaults,omitempty"`
 
-	// wouldRefuse are the sources of sets in shadow mode that images were pulled from on this node: with the policy enforced, these pulls
-	// would have been refused. They are in byte order.
+	// wouldRefuse lists the sources of sets in shadow mode from which this node pulled images. With the policy
+	// enforced, these pulls would have been refused. The list is in byte order and holds up to 100 sources.
 	// +optional
 	// +listType=map
 	// +listMapKey=source
 	// +kubebuilder:validation:MaxItems=100
 	WouldRefuse []WouldRefuse `json:"wouldRefuse,omitempty"`
 
-	// seesPulls says whether the runtime of the node's Pods pulls by way of the redirector, so that mirrorFaults and wouldRefuse can be told. It is
-	// absent where the agent is too old to say.
+	// seesPulls is true if the runtime of the node's Pods pulls through the redirector. Only then can the node report
+	// mirrorFaults and wouldRefuse. The field is absent if the agent is too old to report it.
 	// +optional
 	SeesPulls *bool `json:"seesPulls,omitempty"`
 
-	// conditions are Applied, which says whether all rules of the revision are in force, and RuntimeReady, which says
-	// whether the runtimes are set up to follow them. ImagesPullable is there after a change of rules that touched
-	// images of running containers: it says whether these could be pulled again.
+	// conditions summarize the state of the node:
+	//
+	//   - Applied is true if all rules of the revision are in force. It is Unknown if the agent does not report.
+	//   - RuntimeReady is true if the runtimes are set up to follow the rules.
+	//   - ImagesPullable appears after a change of rules that affects images of running containers. It is true if the
+	//     node can still pull these images.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
 	Conditions []metav1.Condition `json:"conditions,omitempty"` //nolint:kubeapilinter // custom resources have no strategic merge patch
 }
 
-// MirrorFaultState is what is wrong with a mirror.
+// MirrorFaultState is the kind of a mirror fault.
 //
 // +kubebuilder:validation:Enum=Silent;Refuses;Fails
 type MirrorFaultState string
 
 // The states of a mirror that has a fault.
 const (
-	// MirrorSilent: it does not answer in time.
+	// MirrorSilent means that the mirror does not answer in time.
 	MirrorSilent MirrorFaultState = "Silent"
-	// MirrorRefuses: it refuses the login of the node, or wants one: it answers the redirector, which streams it, 401 or 403, or its token server does.
+	// MirrorRefuses means that the mirror refuses the login of the node or requires a login. The redirector streams
+	// this mirror, and the mirror or its token server answers 401 or 403.
 	MirrorRefuses MirrorFaultState = "Refuses"
-	// MirrorFails: it cannot be connected to, or answers 429 or 5xx, or has other content than a digest says.
+	// MirrorFails means that the node cannot connect to the mirror, that the mirror answers 429 or 5xx, or that its
+	// content does not match the digest.
 	MirrorFails MirrorFaultState = "Fails"
 )
 
 // MirrorFault is one mirror that a node cannot pull from.
 type MirrorFault struct {
-	// mirror is the mirror, as the rules in force name it.
+	// mirror is the mirror as the rules in force name it, with up to 512 characters. Example:
+	// registry.site.example:5000/monitoring.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=512
 	Mirror string `json:"mirror,omitempty"`
 
-	// state is what is wrong.
+	// state is the kind of fault: Silent (no answer in time), Refuses (401 or 403), or Fails (no connection, 429, 5xx
+	// or wrong content).
 	// +required
 	State MirrorFaultState `json:"state,omitempty"`
 
-	// since is when it began.
+	// since is the time at which the fault began, such as 2026-11-29T18:00:00Z.
 	// +required
 	Since *metav1.Time `json:"since,omitempty"`
 
-	// message is what the mirror answered last, on one line.
+	// message is the last answer of the mirror on one line, with up to 1024 characters. Example: it does not answer
+	// within 10s.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
 	Message string `json:"message,omitempty"` //nolint:kubeapilinter // no message is empty
 }
 
-// WouldRefuse is what a watched source would have refused on a node.
+// WouldRefuse reports what one watched source would have refused on a node.
 type WouldRefuse struct {
-	// source is the watched source.
+	// source is the watched source, with up to 512 characters. Example: quay.io/team.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=512
 	Source string `json:"source,omitempty"`
 
-	// count is how many different images would have been refused since the agent started; 1000 stands for that many and more.
+	// count is the number of different images that would have been refused since the agent started. The value 1000
+	// means 1000 or more.
 	// +required
 	// +kubebuilder:validation:Minimum=1
 	Count int32 `json:"count,omitempty"`
 
-	// images are ten of these, in byte order.
+	// images lists up to 10 of these images, in byte order. Example: quay.io/team/app:1.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=10
@@ -162,127 +174,83 @@ type WouldRefuse struct {
 	Images []string `json:"images,omitempty"`
 }
 
-// MaxMirrorFaults and MaxWouldRefuse are how many of each a status has room for, and MaxImages how many images one of the latter.
+// MaxMirrorFaults, MaxWouldRefuse and MaxImages are the maximum numbers of mirror faults in a status, of sources in
+// wouldRefuse, and of images per such source.
 const (
 	MaxMirrorFaults = 50
 	MaxWouldRefuse  = 100
 	MaxImages       = 10
 )
 
-// TrialState is how far a trial is.
+// TrialState is the progress of a trial.
 //
 // +kubebuilder:validation:Enum=Running;Passed;Failed
 type TrialState string
 
 // The states of a trial.
 const (
-	// TrialRunning: images are still being asked for.
+	// TrialRunning means that the node is still requesting images.
 	TrialRunning TrialState = "Running"
-	// TrialPassed: every image that could be pulled before the change can be pulled after it, and no more pulls have failed.
+	// TrialPassed means that the node can still pull every image that it could pull before the change, and that no more
+	// pulls have failed than before.
 	TrialPassed TrialState = "Passed"
-	// TrialFailed: an image can no longer be pulled, more pulls were refused or passed over than before, or nothing could be tried.
+	// TrialFailed means that the node can no longer pull an image, that the redirector refused more pulls or passed
+	// over more mirrors than before, or that the node could not try anything.
 	TrialFailed TrialState = "Failed"
 )
 
-// Trial is what came of one change of rules on a node.
+// Trial reports the effect of one change of rules on a node.
 type Trial struct {
-	// revision is that of the rules that the change led to.
+	// revision is the number of the rules that the change led to, such as 1795573438818.
 	// +required
 	// +kubebuilder:validation:Minimum=1
 	Revision int64 `json:"revision,omitempty"`
 
-	// state is how far the trial is. A trial that passed can fail later, by pulls.
+	// state is the progress of the trial: Running, Passed or Failed. A trial that has passed can fail later because of
+	// failed pulls.
 	// +required
 	State TrialState `json:"state,omitempty"`
 
-	// images is how many images of running containers were asked for, because the change touches where they are pulled from.
+	// images is the number of images of running containers that the node requested, because the change affects where
+	// they are pulled from. Example: 12.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	Images *int32 `json:"images,omitempty"`
 
-	// notAsked is how many more the change touches that were not asked for, because a trial is bounded in number and time.
+	// notAsked is the number of further images that the change affects and that the node did not request. A trial is
+	// limited to 32 images and 40 seconds.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	NotAsked *int32 `json:"notAsked,omitempty"`
 
-	// unpullable is how many of those that were asked for could be pulled before the change and cannot be pulled after it.
+	// unpullable is the number of requested images that the node could pull before the change and cannot pull after it.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	Unpullable *int32 `json:"unpullable,omitempty"`
 
-	// failedPulls is how many pulls that the change touches the node's redirector refused, or passed a failing mirror over for, since the change,
-	// beyond those in as much time before it, but ten minutes at most.
+	// failedPulls counts failed pulls that the change affects: pulls that the redirector refused, and pulls for which
+	// it passed over a failing mirror. The field holds the number since the change, minus the number in the same time
+	// before the change. The time before the change counts for ten minutes at most.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	FailedPulls *int32 `json:"failedPulls,omitempty"`
 
-	// message says what failed: images, mirrors and their answers; and what was not tried.
+	// message names what failed (images, mirrors and their answers) and what the node did not try. It has up to 32,768
+	// characters.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=32768
 	Message string `json:"message,omitempty"` //nolint:kubeapilinter // no message is empty
 }
 
-// RuntimeAnnotation is what the manager copies from the Node's status.nodeInfo.containerRuntimeVersion, as in
-// containerd://2.1.4, so that the agent knows which runtime the kubelet uses.
+// RuntimeAnnotation holds a copy of the Node's status.nodeInfo.containerRuntimeVersion, such as containerd://2.1.4. The
+// manager writes it to show the agent which runtime the kubelet uses.
 const RuntimeAnnotation = "mirrorset.io/container-runtime"
 
-// MaxNotInForce is how many sources a status has room for.
+// MaxNotInForce is the maximum number of sources in notInForce.
 const MaxNotInForce = 1000
 
-// The types of a node's conditions.
-const (
-	// ConditionApplied: all rules of the revision are in force. Its status is Unknown where the agent says nothing.
-	ConditionApplied = "Applied"
-	// ConditionRuntimeReady: the runtimes are set up to follow the rules. Where they are not, the message says what to
-	// change on the node.
-	ConditionRuntimeReady = "RuntimeReady"
-	// ConditionImagesPullable: every image that a container of the node runs, and that the last change of rules touched, can be
-	// pulled again as far as it could be before. It is absent while no change has touched one.
-	ConditionImagesPullable = "ImagesPullable"
-)
-
-// The reasons of [ConditionImagesPullable].
-const (
-	// ReasonPullable: every such image could be pulled again.
-	ReasonPullable = "Pullable"
-	// ReasonUnpullable: some could not; the message names them, the mirrors, and what these answered.
-	ReasonUnpullable = "Unpullable"
-	// ReasonNotAsked: some were not asked for, because a trial is bounded; what was asked for could be pulled again.
-	ReasonNotAsked = "NotAsked"
-	// ReasonPullsFail: what was asked for could be pulled again, and more pulls have failed since than before.
-	ReasonPullsFail = "PullsFail"
-)
-
-// The reasons of [ConditionApplied].
-const (
-	// ReasonInForce: every rule of the revision is in force.
-	ReasonInForce = "InForce"
-	// ReasonNotInForce: the revision is in force but for rules that this node cannot have; the message names them.
-	ReasonNotInForce = "NotInForce"
-	// ReasonFailed: a newer revision could not be put in force; the one of the status still is.
-	ReasonFailed = "Failed"
-	// ReasonNeverReported: no agent has ever written the status.
-	ReasonNeverReported = "NeverReported"
-	// ReasonAgentSilent: the agent has stopped to report. What it reported last is in the status, and most likely still
-	// true of the node.
-	ReasonAgentSilent = "AgentSilent"
-	// ReasonAgentNotReady: the agent last reported that all was in force, and its Pod has not been Ready for a minute. Its files
-	// stay, but nobody checks them.
-	ReasonAgentNotReady = "AgentNotReady"
-)
-
-// The reasons of [ConditionRuntimeReady]; that of a node without a report is [ReasonNeverReported].
-const (
-	// ReasonReady: nothing on the node keeps a runtime from the rules.
-	ReasonReady = "Ready"
-	// ReasonReadyWithProblems: the runtimes follow the rules, and the message says what to change on the node all the same.
-	ReasonReadyWithProblems = "ReadyWithProblems"
-	// ReasonNotReady: a runtime does not follow the rules, or will not after its next start.
-	ReasonNotReady = "NotReady"
-)
-
-// MirrorNodeList is a list of nodes.
+// MirrorNodeList is a list of MirrorNodes.
 //
 // +kubebuilder:object:root=true
 type MirrorNodeList struct {
@@ -291,6 +259,6 @@ type MirrorNodeList struct {
 	// metadata is the standard list metadata.
 	metav1.ListMeta `json:"metadata,omitempty"`
 
-	// items are the nodes.
+	// items are the MirrorNodes.
 	Items []MirrorNode `json:"items"`
 }

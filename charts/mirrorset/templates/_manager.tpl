@@ -1,6 +1,10 @@
-{{- /* The manager's arguments: the settings that are not left to it. */ -}}
+{{- /* The manager's arguments: the values that differ from its own defaults. */ -}}
 {{- define "mirrorset.arguments" -}}
 - --leader-elect
+{{- with .Values.logLevel }}
+- {{ printf "--zap-log-level=%v" . | quote }}
+- {{ printf "--agent-log-level=%v" . | quote }}
+{{- end }}
 {{- range .Values.insecureRegistries }}
 - {{ printf "--insecure-registry=%s" . | quote }}
 {{- end }}
@@ -22,16 +26,7 @@
 {{- if .Values.crioReload }}
 - --crio-reload
 {{- end }}
-{{- with .Values.agentNodeSelector }}
-{{- $labels := list }}
-{{- range $key, $value := . }}
-{{- $labels = printf "%s=%s" $key $value | append $labels }}
-{{- end }}
-- {{ printf "--agent-node-selector=%s" (join "," $labels) | quote }}
-{{- end }}
-{{- if not (kindIs "invalid" .Values.agentTolerations) }}
-- {{ printf "--agent-tolerations=%s" (toJson .Values.agentTolerations) | quote }}
-{{- end }}
+{{- include "mirrorset.agentArguments" .Values.agent }}
 {{- with .Values.canary }}
 {{- if ne (empty .selector) (empty .soak) }}
 {{- fail "canary.selector and canary.soak: a change goes to canaries first only where both say to which nodes and for how long; set both, or neither" }}
@@ -43,12 +38,62 @@
 - {{ printf "--canary-soak=%s" . | quote }}
 {{- end }}
 {{- end }}
-{{- if or .Values.agentMetrics.enabled .Values.serviceMonitor.enabled }}
+{{- if or .Values.agent.metrics.enabled .Values.serviceMonitor.enabled }}
 - --agent-metrics-bind-address=:290
+{{- end }}
+{{- range .Values.extraArgs }}
+- {{ quote . }}
 {{- end }}
 {{- end }}
 
-{{- /* The proxy, which the manager hands on to the agents. Neither may reach the API server by it, whose address kubelet fills in. */ -}}
+{{- /* Those about the agents. */ -}}
+{{- define "mirrorset.agentArguments" -}}
+{{- with .nodeSelector }}
+{{- $labels := list }}
+{{- range $key, $value := . }}
+{{- $labels = printf "%s=%s" $key $value | append $labels }}
+{{- end }}
+- {{ printf "--agent-node-selector=%s" (join "," $labels) | quote }}
+{{- end }}
+{{- if not (kindIs "invalid" .tolerations) }}
+- {{ printf "--agent-tolerations=%s" (toJson .tolerations) | quote }}
+{{- end }}
+{{- if not (kindIs "invalid" .resources) }}
+- {{ printf "--agent-resources=%s" (toJson .resources) | quote }}
+{{- end }}
+{{- with .priorityClassName }}
+- {{ printf "--agent-priority-class-name=%s" . | quote }}
+{{- end }}
+{{- with .podAnnotations }}
+- {{ printf "--agent-pod-annotations=%s" (toJson .) | quote }}
+{{- end }}
+{{- with .updateStrategy }}
+{{- $unavailable := dig "rollingUpdate" "maxUnavailable" 0 . | toString }}
+{{- if not (has $unavailable (list "0" "0%")) }}
+{{- printf "agent.updateStrategy.rollingUpdate.maxUnavailable is %s: it can only be 0, because a node without its agent cannot pull from blocked sources; set agent.updateStrategy.rollingUpdate.maxSurge instead, with which the old agent stays until the new one is ready" $unavailable | fail }}
+{{- end }}
+{{- if and .rollingUpdate (eq (.type | default "") "OnDelete") }}
+{{- fail "agent.updateStrategy has type OnDelete and a rollingUpdate: remove one of them" }}
+{{- end }}
+- {{ printf "--agent-update-strategy=%s" (toJson .) | quote }}
+{{- end }}
+{{- end }}
+
+{{- /* The manager's environment. */ -}}
+{{- define "mirrorset.environment" -}}
+- name: POD_NAMESPACE
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.namespace
+{{- with include "mirrorset.proxy" .Values.proxy | trim }}
+{{ . }}
+{{- end }}
+{{- with .Values.extraEnv }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- /* The proxy, which the manager passes to the agents. Neither reaches the API server through it; kubelet fills in the API server's address. */ -}}
 {{- define "mirrorset.proxy" -}}
 {{- with .httpProxy }}
 - name: HTTP_PROXY

@@ -20,7 +20,7 @@ import (
 // Bundle is what one version of the operator is to OLM.
 type Bundle struct {
 	CSV *CSV
-	// Manifests are what OLM applies beside what it makes of the CSV.
+	// Manifests are what OLM applies in addition to the objects that it makes from the CSV.
 	Manifests []*unstructured.Unstructured
 
 	raw map[string]any // the CSV
@@ -47,7 +47,7 @@ type CSV struct {
 	} `json:"spec"`
 }
 
-// InstallMode says whether the operator can serve some set of namespaces.
+// InstallMode reports whether the operator can serve some set of namespaces.
 type InstallMode struct {
 	Type      string `json:"type"`
 	Supported bool   `json:"supported"`

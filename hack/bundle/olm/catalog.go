@@ -147,7 +147,7 @@ func (c *Catalog) MakeRoom(version semver.Version, channels []string) error {
 		})
 		for _, e := range channel.Entries {
 			if asked && is(e.Replaces, version.Equals) {
-				return fmt.Errorf("%s: channel %s: %s replaces %s there, which can therefore not be made anew; give other CHANNELS, or a higher VERSION", CatalogFile, channel.Name, e.Name, e.Replaces)
+				return fmt.Errorf("%s: channel %s: %s replaces %s there, so it cannot be made again; give other CHANNELS, or a higher VERSION", CatalogFile, channel.Name, e.Name, e.Replaces)
 			}
 		}
 	}
@@ -185,7 +185,7 @@ func (c Channel) heads() []string {
 	return heads
 }
 
-// DefaultChannel is the one of a catalog with these channels beside its own: stable, and before there is one the last of them.
+// DefaultChannel is the one of a catalog with these channels in addition to its own: stable, and before there is one the last of them.
 func (c *Catalog) DefaultChannel(added []string) string {
 	const stable = "stable"
 	if slices.Contains(added, stable) || slices.ContainsFunc(c.Channels, func(c Channel) bool { return c.Name == stable }) {
@@ -250,7 +250,7 @@ func versionOf(name string) (semver.Version, error) {
 	return v, nil
 }
 
-// unreleased says whether a version is that of a tree between releases.
+// unreleased reports whether a version is that of a tree between releases.
 func unreleased(v semver.Version) bool {
 	return len(v.Pre) > 0 && v.Pre[len(v.Pre)-1].VersionStr == "dev"
 }

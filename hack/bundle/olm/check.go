@@ -14,8 +14,8 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// Check returns the rules that a bundle breaks, that what people write or release can break, and that nobody else would find. What
-// [Generate] makes so by itself is not here, nor what OLM's own validators judge (test/olm), nor what a bundle that is installed shows
+// Check returns the rules that a bundle breaks. They are the rules that people can break in a release, and that no other check finds.
+// [Generate] guarantees some rules by itself, OLM's own validators judge others (test/olm), and an installed bundle shows the rest
 // (test/bundle).
 func (b *Bundle) Check() (broken []error) {
 	fail := func(format string, args ...any) {
@@ -34,7 +34,7 @@ func (b *Bundle) Check() (broken []error) {
 // report takes note of a broken rule.
 type report func(format string, args ...any)
 
-// checkReplaces: the bundle is an upgrade. What it replaces is the head of the default channel, which need not be one of its channels.
+// checkReplaces: the bundle is an upgrade. It replaces the head of the default channel, which need not be one of its channels.
 func (b *Bundle) checkReplaces(fail report) {
 	if replaces := b.CSV.Spec.Replaces; replaces != "" {
 		if higher, err := isHigher(b.CSV.Name, replaces); err != nil || !higher {

@@ -1,8 +1,8 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package olm makes the bundle and the catalog by which OLM installs Mirrorset out of what kustomize prints, and knows the rules
-// that they have to keep.
+// Package olm makes the bundle and the catalog that OLM installs Mirrorset from, out of the output of kustomize. It checks their
+// rules.
 package olm
 
 import (

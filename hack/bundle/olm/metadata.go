@@ -40,11 +40,11 @@ func facts(channels, defaultChannel, openShifts string) []fact {
 // openShiftOffset is between the minor versions of Kubernetes and of the OpenShift that runs it: 4.17 runs 1.30.
 const openShiftOffset = 13
 
-// openShifts is the first version of OpenShift that runs a Kubernetes as new as this one, by which all later ones are meant too.
+// openShifts is the first version of OpenShift that runs a Kubernetes as new as this one. It stands for all later ones too.
 func openShifts(minKubeVersion string) (string, error) {
 	version, err := semver.Parse(minKubeVersion)
 	if err != nil || version.Major != 1 || version.Minor < openShiftOffset {
-		return "", fmt.Errorf("spec.minKubeVersion %q: want a version of Kubernetes such as 1.30.0, by which the bundle says from which OpenShift on it can be installed", minKubeVersion)
+		return "", fmt.Errorf("spec.minKubeVersion %q: want a version of Kubernetes such as 1.30.0; the bundle derives the oldest supported OpenShift from it", minKubeVersion)
 	}
 	return fmt.Sprintf("v4.%d", version.Minor-openShiftOffset), nil
 }

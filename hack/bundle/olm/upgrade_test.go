@@ -100,7 +100,7 @@ func TestReleasesFollowEachOther(t *testing.T) {
 		}
 		catalog = next
 	}
-	const followed = "channel candidate: mirrorset.v0.4.0 replaces mirrorset.v0.3.0 there, which can therefore not be made anew"
+	const followed = "channel candidate: mirrorset.v0.4.0 replaces mirrorset.v0.3.0 there, so it cannot be made again"
 	if _, err := release(t, catalog, "0.3.0", "candidate", "stable"); err == nil || !strings.Contains(err.Error(), followed) {
 		t.Errorf("the error is %v; want one with %s", err, followed)
 	}

@@ -136,6 +136,7 @@ func (o *Operand) daemonSet(manager *appsv1.Deployment) (*appsv1ac.DaemonSetAppl
 	pod := d.Spec.Template.Spec
 	pod.WithNodeSelector(o.Settings.NodeSelector)
 	pod.Containers[0].WithImage(image).WithArgs(o.Settings.arguments()...)
+	o.Settings.shape(d)
 	for _, variable := range o.Settings.Proxy {
 		pod.Containers[0].WithEnv(corev1ac.EnvVar().WithName(variable.Name).WithValue(variable.Value))
 	}

@@ -20,6 +20,7 @@ func TestAnAgentSeesWhatContainersRunAndCannotChangeIt(t *testing.T) {
 		"/etc/containerd/config.toml":                            "/run/containerd",
 		"/var/lib/rancher/k3s/agent/etc/containerd/config.toml":  "/run/k3s/containerd",
 		"/var/lib/rancher/rke2/agent/etc/containerd/config.toml": "/run/k3s/containerd",
+		"/etc/k0s/containerd.toml":                               "/run/k0s/containerd",
 		"/var/snap/microk8s/current/args/containerd.toml":        "/var/snap/microk8s/common/run/containerd",
 	} {
 		manager := &appsv1.Deployment{}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 )
 
@@ -37,6 +38,16 @@ type AgentSettings struct {
 	// MetricsAddress is where each agent serves its metrics, host:port, without a host at its node's own address; 0 or nothing
 	// for nowhere.
 	MetricsAddress string
+	// LogLevel is how much the agents log, as their --zap-log-level takes it; empty for their default.
+	LogLevel string
+	// PodAnnotations are added to those of the agents' Pods.
+	PodAnnotations map[string]string
+	// PriorityClassName is that of the agents' Pods; empty for the manifest's.
+	PriorityClassName string
+	// Resources are those of each agent; nil for the manifest's.
+	Resources *corev1.ResourceRequirements
+	// UpdateStrategy is how new agents replace old ones. What it leaves out is as in the manifest.
+	UpdateStrategy appsv1.DaemonSetUpdateStrategy
 	// Proxy are the environment variables by which registries are reached.
 	Proxy []corev1.EnvVar
 }
@@ -53,16 +64,21 @@ func (s AgentSettings) arguments() []string {
 	if s.MetricsAddress != "" && s.MetricsAddress != "0" {
 		arguments = append(arguments, "--metrics-bind-address="+s.MetricsAddress)
 	}
+	if s.LogLevel != "" {
+		arguments = append(arguments, "--zap-log-level="+s.LogLevel)
+	}
 	return arguments
 }
 
-// runningDir is where the host's containerd keeps what it knows of each container of a Pod. That of a distribution is known by its
-// configuration file.
+// runningDir is the folder in which the host's containerd keeps the state of each container of a Pod. The path of the
+// configuration file shows which distribution the folder belongs to.
 func (s AgentSettings) runningDir() string {
 	run := "/run/containerd"
 	switch {
 	case strings.Contains(s.ContainerdConfig, "/k3s/agent/"), strings.Contains(s.ContainerdConfig, "/rke2/agent/"):
 		run = "/run/k3s/containerd"
+	case strings.Contains(s.ContainerdConfig, "/k0s/"):
+		run = "/run/k0s/containerd"
 	case strings.Contains(s.ContainerdConfig, "/microk8s/"):
 		run = "/var/snap/microk8s/common/run/containerd"
 	}

@@ -25,6 +25,12 @@ func FindsCluster(flags *pflag.FlagSet, own ...string) {
 	})
 }
 
+// IsOfKubectl reports if a flag is one of kubectl, which finds a cluster.
+func IsOfKubectl(f *pflag.Flag) bool {
+	_, found := f.Annotations[findsCluster]
+	return found
+}
+
 // SetUp gives a program help that has each verb's own flags first, and makes it an error to ask for a verb or a shell that there is not.
 func SetUp(root *cobra.Command) {
 	root.SetUsageFunc(func(cmd *cobra.Command) error { return usage(cmd.OutOrStderr(), cmd) })
@@ -96,7 +102,7 @@ func usage(out io.Writer, cmd *cobra.Command) error {
 	}
 	own, kubectl := pflag.NewFlagSet("", pflag.ContinueOnError), pflag.NewFlagSet("", pflag.ContinueOnError)
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
-		if _, ok := f.Annotations[findsCluster]; ok {
+		if IsOfKubectl(f) {
 			kubectl.AddFlag(f)
 		} else {
 			own.AddFlag(f)

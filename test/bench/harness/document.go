@@ -42,7 +42,7 @@ func report(from, docs string, console io.Writer) error {
 	}
 	fmt.Fprintln(console, "wrote", path)
 	for _, name := range unexplained(document, results) {
-		fmt.Fprintf(console, "%s does not reach what it is to, and no section `### %s` of %s says where its time goes\n", name, name, path)
+		fmt.Fprintf(console, "%s misses a goal; add a section `### %s` to %s that shows where its time goes\n", name, name, path)
 	}
 	return nil
 }

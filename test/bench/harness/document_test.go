@@ -115,7 +115,7 @@ func TestAReportIsWrittenIntoTheDocument(t *testing.T) {
 	if read(t, docs, "explanation/performance.md") != text {
 		t.Error("a second report differs from the first")
 	}
-	if !strings.Contains(console.String(), "lookup does not reach what it is to") || strings.Contains(console.String(), "text does not") {
+	if !strings.Contains(console.String(), "lookup misses a goal") || strings.Contains(console.String(), "text misses") {
 		t.Errorf("it says %s", console.String())
 	}
 	if err := os.Remove(outputOf(from, "text")); err != nil {

@@ -86,14 +86,14 @@ func scaling(results []result) string {
 func formula(measured map[string]map[int]float64, lines map[string]straight) string {
 	var text strings.Builder
 	middle := measuredFleets[1]
-	text.WriteString("Computed is what lies on a straight line through the fleets of ")
+	text.WriteString("The computed figures are on a straight line through the fleets of ")
 	fmt.Fprintf(&text, "%d and %d nodes:\n\n", measuredFleets[0], measuredFleets[len(measuredFleets)-1])
 	for _, unit := range costs {
 		line := lines[unit]
 		each := strings.TrimSuffix(format(line.each, unit), " "+strings.TrimSuffix(unit, "/change"))
 		fmt.Fprintf(&text, "- %s, and %s for each node", format(line.fixed, unit), each)
 		if at := measured[unit][middle]; at > 0 {
-			fmt.Fprintf(&text, "; at %d nodes, %+.0f %% beside what was measured", middle, 100*(line.at(middle)/at-1))
+			fmt.Fprintf(&text, "; at %d nodes, %+.0f %% from the measured value", middle, 100*(line.at(middle)/at-1))
 		}
 		text.WriteString(".\n")
 	}

@@ -24,13 +24,13 @@ func TestTheModelIsALineThroughWhatWasMeasured(t *testing.T) {
 | 1,000 | 5,000 | 2,020 | 1,004 | 5.01 MB | 927 MB (computed) |
 | 10,000 | 50,000 | 20,020 (computed) | 10,004 (computed) | 50.0 MB (computed) | 9.27 GB (computed) |
 
-Computed is what lies on a straight line through the fleets of 10 and 1000 nodes:
+The computed figures are on a straight line through the fleets of 10 and 1000 nodes:
 
-- 20 requests, and 2 for each node; at 100 nodes, +0 % beside what was measured.
-- 4 writes, and 1 for each node; at 100 nodes, +0 % beside what was measured.
-- 10.0 kB, and 5.00 kB for each node; at 100 nodes, +0 % beside what was measured.
+- 20 requests, and 2 for each node; at 100 nodes, +0 % from the measured value.
+- 4 writes, and 1 for each node; at 100 nodes, +0 % from the measured value.
+- 10.0 kB, and 5.00 kB for each node; at 100 nodes, +0 % from the measured value.
 `},
-		{"one beside it", ofFleets("200"), "- 20 requests, and 2 for each node; at 100 nodes, +10 % beside what was measured.\n"},
+		{"one beside it", ofFleets("200"), "- 20 requests, and 2 for each node; at 100 nodes, +10 % from the measured value.\n"},
 		{"a fleet without bytes", strings.ReplaceAll(ofFleets("220"), " 510000 B/change", ""), "not measured: its BenchmarkFleet/agents=100/way=mirrorset printed no B/change"},
 		{"no fleet of 1,000", strings.ReplaceAll(ofFleets("220"), "agents=1000", "agents=500"), "not measured: its run printed no BenchmarkFleet/agents=1000/way=mirrorset"},
 	} {

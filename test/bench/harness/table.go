@@ -35,7 +35,7 @@ func judgeAll(from string) []result {
 // table is that of all goals, and below it how each row was measured.
 func table(results []result) string {
 	var text strings.Builder
-	text.WriteString("| row | of | Mirrorset | compared with | ratio | to reach | reached |\n|---|---|---|---|---|---|---|\n")
+	text.WriteString("| row | of | Mirrorset | compared with | ratio | goal | reached |\n|---|---|---|---|---|---|---|\n")
 	for i := range results {
 		r := &results[i]
 		if r.missing != nil {
@@ -48,8 +48,8 @@ func table(results []result) string {
 			name = ""
 		}
 	}
-	text.WriteString("\nA value is the median of the runs, with the lowest and the highest. A ratio has the probability that chance alone makes\n" +
-		"such a difference (Mann-Whitney's U test, as benchstat has it).\n\n")
+	text.WriteString("\nA value is the median of the runs, with the lowest and the highest. The p value of a ratio is the probability that\n" +
+		"chance alone makes such a difference (Mann-Whitney's U test, as in benchstat).\n\n")
 	text.WriteString("| row | work | compared with | measured by | when |\n|---|---|---|---|---|\n")
 	for i := range results {
 		r := &results[i]

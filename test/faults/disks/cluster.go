@@ -33,8 +33,10 @@ type cluster struct {
 }
 
 func startCluster(ctx context.Context, root string) (*cluster, error) {
-	if err := os.Setenv("KUBEBUILDER_ASSETS", filepath.Join(root, "bin/k8s")); err != nil {
-		return nil, err
+	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
+		if err := os.Setenv("KUBEBUILDER_ASSETS", filepath.Join(root, "bin/k8s")); err != nil {
+			return nil, err
+		}
 	}
 	plane, err := controlplane.Start(root)
 	if err != nil {

@@ -15,13 +15,16 @@ import (
 //
 // MirrorFault is one mirror that a node cannot pull from.
 type MirrorFaultApplyConfiguration struct {
-	// mirror is the mirror, as the rules in force name it.
+	// mirror is the mirror as the rules in force name it, with up to 512 characters. Example:
+	// registry.site.example:5000/monitoring.
 	Mirror *string `json:"mirror,omitempty"`
-	// state is what is wrong.
+	// state is the kind of fault: Silent (no answer in time), Refuses (401 or 403), or Fails (no connection, 429, 5xx
+	// or wrong content).
 	State *mirrorsetv1alpha1.MirrorFaultState `json:"state,omitempty"`
-	// since is when it began.
+	// since is the time at which the fault began, such as 2026-11-29T18:00:00Z.
 	Since *v1.Time `json:"since,omitempty"`
-	// message is what the mirror answered last, on one line.
+	// message is the last answer of the mirror on one line, with up to 1024 characters. Example: it does not answer
+	// within 10s.
 	Message *string `json:"message,omitempty"`
 }
 

@@ -17,14 +17,14 @@ import (
 // MirrorNodeApplyConfiguration represents a declarative configuration of the MirrorNode type for use
 // with apply.
 //
-// MirrorNode says which mirror rules one node has in force. There is one for each node that Mirrorset serves, with the
-// node's name. The manager makes and removes it; its status is written by the agent of that node, and by the manager where
-// the agent does not.
+// MirrorNode reports which mirror rules one node has in force. The manager creates one MirrorNode per node that gets an
+// agent, with the name of the node, and deletes it. The agent of the node writes the status. The manager writes the
+// status if the agent does not.
 type MirrorNodeApplyConfiguration struct {
 	v1.TypeMetaApplyConfiguration `json:""`
 	// metadata is the standard object metadata.
 	*v1.ObjectMetaApplyConfiguration `json:"metadata,omitempty"`
-	// status is what was last seen on the node.
+	// status reports the last known state of the node.
 	Status *MirrorNodeStatusApplyConfiguration `json:"status,omitempty"`
 }
 

@@ -13,36 +13,42 @@ import (
 // MirrorNodeStatusApplyConfiguration represents a declarative configuration of the MirrorNodeStatus type for use
 // with apply.
 //
-// MirrorNodeStatus is what was last seen on a node.
+// MirrorNodeStatus is the last known state of a node.
 type MirrorNodeStatusApplyConfiguration struct {
-	// revision is that of the rules in force. It grows with every change that the manager publishes; without any in force
-	// it is absent.
+	// revision is the number of the rules in force, such as 1795573438818. It grows with every change that the manager
+	// publishes. It is absent while no rules are in force.
 	Revision *int64 `json:"revision,omitempty"`
-	// digest is that of the rules in force, as in sha256:<hex>. With the revision it names what was published exactly.
+	// digest is the digest of the rules in force, in the form sha256:<hex>, with up to 128 characters. Revision and
+	// digest together identify exactly what the manager published.
 	Digest *string `json:"digest,omitempty"`
-	// appliedAt is when the revision came into force on the node.
+	// appliedAt is the time at which the revision came into force on the node, such as 2026-11-29T18:00:00Z.
 	AppliedAt *v1.Time `json:"appliedAt,omitempty"`
-	// runtimes are those that the rules are in force for, by the names that they go by, as in CRI-O, containerd or Podman.
-	// The first is the one that runs the node's Pods.
+	// runtimes lists the runtimes that have the rules in force: containerd, CRI-O or Podman. The first runtime runs the
+	// Pods of the node. The list holds up to 16 names of up to 63 characters.
 	Runtimes []string `json:"runtimes,omitempty"`
-	// notInForce are the sources whose rules of this revision are not in force for the runtime of the node's Pods, in byte
-	// order. The condition Applied says why.
+	// notInForce lists the sources whose rules of this revision are not in force for the runtime of the node's Pods, in
+	// byte order. Example: quay.io/prometheus. The condition Applied reports the cause. The list holds up to 1000
+	// sources.
 	NotInForce []string `json:"notInForce,omitempty"`
-	// trial is what came of the last change of rules for the images that containers of this node run, and for what was pulled since.
-	// It is absent while no change has been tried.
+	// trial reports how the last change of rules affected the images of containers on this node, and later pulls. It is
+	// absent until the node has tried a change.
 	Trial *TrialApplyConfiguration `json:"trial,omitempty"`
-	// mirrorFaults are the mirrors that this node's redirector has found silent, refusing or failing for a minute and in each try since, in
-	// byte order. A mirror that nothing was pulled from for ten minutes is not among them, because nothing is known of it.
+	// mirrorFaults lists the mirrors that have been silent, have refused or have failed for at least a minute, in every
+	// try by the redirector of this node. The list is in byte order and holds up to 50 mirrors. A mirror leaves the
+	// list once the node has pulled nothing from it for ten minutes, because its state is unknown then.
 	MirrorFaults []MirrorFaultApplyConfiguration `json:"mirrorFaults,omitempty"`
-	// wouldRefuse are the sources of sets in shadow mode that images were pulled from on this node: with the policy enforced, these pulls
-	// would have been refused. They are in byte order.
+	// wouldRefuse lists the sources of sets in shadow mode from which this node pulled images. With the policy
+	// enforced, these pulls would have been refused. The list is in byte order and holds up to 100 sources.
 	WouldRefuse []WouldRefuseApplyConfiguration `json:"wouldRefuse,omitempty"`
-	// seesPulls says whether the runtime of the node's Pods pulls by way of the redirector, so that mirrorFaults and wouldRefuse can be told. It is
-	// absent where the agent is too old to say.
+	// seesPulls is true if the runtime of the node's Pods pulls through the redirector. Only then can the node report
+	// mirrorFaults and wouldRefuse. The field is absent if the agent is too old to report it.
 	SeesPulls *bool `json:"seesPulls,omitempty"`
-	// conditions are Applied, which says whether all rules of the revision are in force, and RuntimeReady, which says
-	// whether the runtimes are set up to follow them. ImagesPullable is there after a change of rules that touched
-	// images of running containers: it says whether these could be pulled again.
+	// conditions summarize the state of the node:
+	//
+	// - Applied is true if all rules of the revision are in force. It is Unknown if the agent does not report.
+	// - RuntimeReady is true if the runtimes are set up to follow the rules.
+	// - ImagesPullable appears after a change of rules that affects images of running containers. It is true if the
+	// node can still pull these images.
 	Conditions []metav1.ConditionApplyConfiguration `json:"conditions,omitempty"`
 }
 

@@ -12,22 +12,27 @@ import (
 // TrialApplyConfiguration represents a declarative configuration of the Trial type for use
 // with apply.
 //
-// Trial is what came of one change of rules on a node.
+// Trial reports the effect of one change of rules on a node.
 type TrialApplyConfiguration struct {
-	// revision is that of the rules that the change led to.
+	// revision is the number of the rules that the change led to, such as 1795573438818.
 	Revision *int64 `json:"revision,omitempty"`
-	// state is how far the trial is. A trial that passed can fail later, by pulls.
+	// state is the progress of the trial: Running, Passed or Failed. A trial that has passed can fail later because of
+	// failed pulls.
 	State *mirrorsetv1alpha1.TrialState `json:"state,omitempty"`
-	// images is how many images of running containers were asked for, because the change touches where they are pulled from.
+	// images is the number of images of running containers that the node requested, because the change affects where
+	// they are pulled from. Example: 12.
 	Images *int32 `json:"images,omitempty"`
-	// notAsked is how many more the change touches that were not asked for, because a trial is bounded in number and time.
+	// notAsked is the number of further images that the change affects and that the node did not request. A trial is
+	// limited to 32 images and 40 seconds.
 	NotAsked *int32 `json:"notAsked,omitempty"`
-	// unpullable is how many of those that were asked for could be pulled before the change and cannot be pulled after it.
+	// unpullable is the number of requested images that the node could pull before the change and cannot pull after it.
 	Unpullable *int32 `json:"unpullable,omitempty"`
-	// failedPulls is how many pulls that the change touches the node's redirector refused, or passed a failing mirror over for, since the change,
-	// beyond those in as much time before it, but ten minutes at most.
+	// failedPulls counts failed pulls that the change affects: pulls that the redirector refused, and pulls for which
+	// it passed over a failing mirror. The field holds the number since the change, minus the number in the same time
+	// before the change. The time before the change counts for ten minutes at most.
 	FailedPulls *int32 `json:"failedPulls,omitempty"`
-	// message says what failed: images, mirrors and their answers; and what was not tried.
+	// message names what failed (images, mirrors and their answers) and what the node did not try. It has up to 32,768
+	// characters.
 	Message *string `json:"message,omitempty"`
 }
 

@@ -8,13 +8,14 @@ package v1alpha1
 // WouldRefuseApplyConfiguration represents a declarative configuration of the WouldRefuse type for use
 // with apply.
 //
-// WouldRefuse is what a watched source would have refused on a node.
+// WouldRefuse reports what one watched source would have refused on a node.
 type WouldRefuseApplyConfiguration struct {
-	// source is the watched source.
+	// source is the watched source, with up to 512 characters. Example: quay.io/team.
 	Source *string `json:"source,omitempty"`
-	// count is how many different images would have been refused since the agent started; 1000 stands for that many and more.
+	// count is the number of different images that would have been refused since the agent started. The value 1000
+	// means 1000 or more.
 	Count *int32 `json:"count,omitempty"`
-	// images are ten of these, in byte order.
+	// images lists up to 10 of these images, in byte order. Example: quay.io/team/app:1.
 	Images []string `json:"images,omitempty"`
 }
 
