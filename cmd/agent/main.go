@@ -39,16 +39,16 @@ func main() {
 		os.Exit(printPulls(os.Args[2:], os.Stdin, os.Stdout, os.Stderr))
 	}
 	config := agent.Config{Rescan: rescan}
-	flag.StringVar(&config.HostRoot, "host-root", "", "directory that the host's root directory is mounted at")
+	flag.StringVar(&config.HostRoot, "host-root", "", "directory where the host's root directory is mounted")
 	flag.StringVar(&config.NodeName, "node-name", os.Getenv("NODE_NAME"), "name of this node; the default is $NODE_NAME")
 	flag.StringVar(&config.Namespace, "namespace", os.Getenv("POD_NAMESPACE"), "namespace of the manager; the default is $POD_NAMESPACE")
-	flag.StringVar(&config.Manager, "manager", "", "name of the Deployment in --namespace that this agent belongs to: told to end when that is gone, the agent cleans the node")
+	flag.StringVar(&config.Manager, "manager", "", "name of the Deployment in --namespace that this agent belongs to; an agent that is stopped after the Deployment was deleted cleans the node")
 	config.Sinks = runtimes.Flags(flag.CommandLine)
-	metricsAddress := flag.String("metrics-bind-address", "0", "address of /metrics, which is served over TLS to those who may get it; without a host, that is $HOST_IP; 0 for none")
-	ready := flag.String("ready-file", "", "file to write once the redirector serves, or it is known that it cannot")
-	flag.StringVar(&config.Socket, "socket", "", "path of a unix socket on which the agent tells 'agent pulls' what it saw of pulls; empty for none")
-	respawns := flag.Bool("respawn", false, "run the agent in a child process, which is started again at once when it crashes; clients that connect to the redirector meanwhile wait instead of being refused")
-	checkReady := flag.Bool("check-ready", false, "fail if the --ready-file is not there, and exit")
+	metricsAddress := flag.String("metrics-bind-address", "0", "address of /metrics, served over TLS to authorized clients; without a host, $HOST_IP; 0 for none")
+	ready := flag.String("ready-file", "", "file to write when the redirector serves or has failed to start")
+	flag.StringVar(&config.Socket, "socket", "", "path of a unix socket on which the agent serves the pulls that it saw to 'agent pulls'; empty for none")
+	respawns := flag.Bool("respawn", false, "run the agent in a child process and restart it immediately after a crash; clients that connect to the redirector meanwhile wait instead of being refused")
+	checkReady := flag.Bool("check-ready", false, "fail if the --ready-file does not exist, and exit")
 	checkClean := flag.Bool("check-clean", false, "fail if the host has a registry file of Mirrorset, and exit")
 	logging := zap.Options{StacktraceLevel: zapcore.DPanicLevel} // errors say what they are about
 	logging.BindFlags(flag.CommandLine)
@@ -79,17 +79,17 @@ func main() {
 	if *respawns {
 		status, err := runChildren(*ready, config.Log)
 		if err != nil {
-			config.Log.Error(err, "The agent ends")
+			config.Log.Error(err, "The agent stops")
 			status = 1
 		}
 		os.Exit(status)
 	}
 	config.Started = func() { sayReady(*ready, config.Log) }
 	if err := keepFromDumps(); err != nil {
-		config.Log.Error(err, "A core dump of this process would hold the logins for mirrors")
+		config.Log.Error(err, "A core dump of this process would contain the logins for mirrors")
 	}
 	if err := run(config, *metricsAddress); err != nil {
-		config.Log.Error(err, "The agent ends")
+		config.Log.Error(err, "The agent stops")
 		os.Exit(1)
 	}
 }
@@ -100,7 +100,7 @@ func sayReady(path string, log logr.Logger) {
 		return
 	}
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
-		log.Error(err, "It cannot be told that the agent has started")
+		log.Error(err, "Cannot write the file that shows that the agent has started")
 	}
 }
 

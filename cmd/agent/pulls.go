@@ -31,8 +31,8 @@ func printPulls(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("agent "+pullsVerb, flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	path := flags.String("socket", "/tmp/agent.sock", "the agent's --socket")
-	watch := flags.Bool("watch", false, "go on with pulls that begin or change, until the agent ends")
-	untilEOF := flags.Bool("until-eof", false, "end when standard input does, as it does with the client of a command in a container, which nothing else ends")
+	watch := flags.Bool("watch", false, "continue with pulls that begin or change, until the agent stops")
+	untilEOF := flags.Bool("until-eof", false, "stop at the end of standard input; nothing else stops a command in a container whose client is gone")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		return 0

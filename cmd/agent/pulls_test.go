@@ -146,7 +146,7 @@ func TestAnAgentWhoseRedirectorDoesNotServeSaysSoInPlaceOfPulls(t *testing.T) {
 	a.eventually(t, "the agent has started", a.isReady)
 	for _, args := range [][]string{{"--socket", socket}, {"--watch", "--socket", socket}} {
 		stdout, stderr, code := ask(t, args...)
-		if code != 3 || stdout != "" || !strings.HasPrefix(stderr, "the pulls of this node are not seen: the redirector does not serve: ") {
+		if code != 3 || stdout != "" || !strings.HasPrefix(stderr, "the agent does not see the pulls of this node: the redirector does not serve: ") {
 			t.Errorf("%q: exit code %d, stdout %q, stderr %q", args, code, stdout, stderr)
 		}
 	}

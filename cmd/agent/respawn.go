@@ -23,7 +23,7 @@ func runChildren(ready string, log logr.Logger) (status int, err error) {
 		return 0, fmt.Errorf("unexpected argument %q", flag.Arg(0))
 	}
 	if ready == "" {
-		return 0, errors.New("--respawn wants a --ready-file")
+		return 0, errors.New("--respawn requires a --ready-file")
 	}
 	parent := respawn.Parent{Args: append(slices.Clone(os.Args[1:]), "--respawn=false"), Ready: ready, Log: log}
 	port, err := strconv.Atoi(flag.Lookup("redirector-port").Value.String())
@@ -32,7 +32,7 @@ func runChildren(ready string, log logr.Logger) (status int, err error) {
 	}
 	socket, err := loopback.Bind(port)
 	if err != nil {
-		log.Error(err, "The redirector's port is not held, so that it is closed while the agent is started again after a crash")
+		log.Error(err, "Cannot hold the redirector's port, so it is closed while the agent restarts after a crash")
 		return parent.Run()
 	}
 	parent.Files = []*os.File{socket}

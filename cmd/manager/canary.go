@@ -20,7 +20,7 @@ const (
 
 // canaryFlags adds the settings by which some nodes try a change before all others get it (docs/reference/semantics.md C1).
 func (s *settings) canaryFlags(on *flag.FlagSet) {
-	on.Func("canary-selector", "labels of the Nodes that try each change before all other nodes get it, as kubectl get nodes --selector takes them; needs --canary-soak; the default is none: each change goes to all nodes at once", func(text string) error {
+	on.Func("canary-selector", "label selector, in the syntax of kubectl get nodes --selector, of the Nodes that get each change before all other nodes; requires --canary-soak; by default, each change goes to all nodes immediately", func(text string) error {
 		selector, err := k8slabels.Parse(text)
 		if err != nil {
 			return fmt.Errorf("want labels of Nodes, as kubectl get nodes --selector takes them: %w", err)
@@ -31,7 +31,7 @@ func (s *settings) canaryFlags(on *flag.FlagSet) {
 		s.canaries = selector
 		return nil
 	})
-	on.Func("canary-soak", "how long a change has to be in force on all canaries without trouble before all other nodes get it, from 1s to 12h, as in 5m; needs --canary-selector", func(text string) error {
+	on.Func("canary-soak", "time for which a change must be in force on all canaries without a failure before all other nodes get it, from 1s to 12h, for example 5m; requires --canary-selector", func(text string) error {
 		soak, err := time.ParseDuration(text)
 		if err != nil || soak < minSoak || soak > maxSoak {
 			return errors.New("want a duration from 1s to 12h, as in 5m or 1h30m")
@@ -44,7 +44,7 @@ func (s *settings) canaryFlags(on *flag.FlagSet) {
 // check tells of settings that make no sense without others.
 func (s *settings) check() error {
 	lone := func(given, missing, variable string) error {
-		return fmt.Errorf("--%s without --%s: a change goes to canaries first only where both say to which nodes and for how long; give --%s too (or the variable %s), or neither", given, missing, missing, variable)
+		return fmt.Errorf("--%s without --%s: canaries need both; set --%s too (or the variable %s), or neither", given, missing, missing, variable)
 	}
 	switch {
 	case s.canaries != nil && s.soak == 0:

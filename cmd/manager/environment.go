@@ -28,8 +28,8 @@ func fromEnvironment(flags *flag.FlagSet, environment []string) error {
 		}
 		f := settings[name]
 		if f == nil {
-			errs = append(errs, fmt.Errorf("%s=%q: there is no such setting; manager --help lists the flags, of which variables have the names in capitals, with _ for - "+
-				"(if it is that of a Service, have the Pod set enableServiceLinks: false)", name, value))
+			errs = append(errs, fmt.Errorf("%s=%q: this setting does not exist; manager --help lists the flags, and a variable has the name of its flag in capitals, with _ instead of - "+
+				"(if Kubernetes set it for a Service, set enableServiceLinks: false in the Pod)", name, value))
 			continue
 		}
 		if value == "" || given[f.Name] {

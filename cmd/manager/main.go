@@ -70,7 +70,7 @@ func main() {
 	logging.BindFlags(flag.CommandLine)
 	showVersion := flag.Bool("version", false, "print the version and exit")
 	flag.Usage = func() {
-		fmt.Fprintln(os.Stderr, "Usage of manager. What is not given is looked for in the environment: MIRRORSET_CONTAINERD_CERTS_DIR for -containerd-certs-dir, and so on.")
+		fmt.Fprintln(os.Stderr, "Usage of manager. A flag that is not given is read from the environment, for example -containerd-certs-dir from MIRRORSET_CONTAINERD_CERTS_DIR.")
 		flag.PrintDefaults()
 	}
 	flag.Parse()
@@ -89,7 +89,7 @@ func main() {
 		err = run(s)
 	}
 	if err != nil {
-		log.Error(err, "The manager ends")
+		log.Error(err, "The manager stops")
 		os.Exit(1)
 	}
 }
@@ -98,14 +98,14 @@ func main() {
 func (s *settings) flags(on *flag.FlagSet) {
 	s.probeAddress, s.metricsAddress = ":8081", ":8443"
 	on.StringVar(&s.namespace, "namespace", os.Getenv("POD_NAMESPACE"), "namespace of the ConfigMap and the lease; the default is $POD_NAMESPACE")
-	on.Func("insecure-registry", "scopes (host[:port][/path] or *.host), separated by commas, that nodes reach without TLS checks; may be repeated", func(text string) error {
+	on.Func("insecure-registry", "scopes (host[:port][/path] or *.host), separated by commas, that nodes contact without TLS checks; may be repeated", func(text string) error {
 		scopes, err := mirrors.ParseScopes(strings.Split(text, ","))
 		s.insecure = append(s.insecure, scopes...)
 		return err
 	})
 	on.BoolVar(&s.leaderElect, "leader-elect", true, "do nothing while another manager of this namespace holds the lease")
 	on.Func("health-probe-bind-address", "address of /healthz and /readyz; 0 for none; the default is :8081", address(&s.probeAddress))
-	on.Func("metrics-bind-address", "address of /metrics, which is served over TLS to those who may get it; 0 for none; the default is :8443", address(&s.metricsAddress))
+	on.Func("metrics-bind-address", "address of /metrics, served over TLS to authorized clients; 0 for none; the default is :8443", address(&s.metricsAddress))
 	s.canaryFlags(on)
 	s.agentFlags(on)
 }
@@ -118,8 +118,8 @@ func (s *settings) agentFlags(on *flag.FlagSet) {
 	s.agent.Tolerations = []corev1.Toleration{{Operator: corev1.TolerationOpExists}}
 	on.Func("containers-dir", "folder of registries.conf.d on the nodes; the default is /etc/containers", absolute(&s.agent.ContainersDir))
 	on.Func("containerd-certs-dir", "folder on the nodes that containerd's config_path names; the default is /etc/containerd/certs.d", absolute(&s.agent.CertsDir))
-	on.Func("containerd-config", "containerd's configuration file on the nodes, which is read to tell whether containerd follows; the default is /etc/containerd/config.toml", absolute(&s.agent.ContainerdConfig))
-	on.Func("redirector-port", "port of 127.0.0.1 on which containerd finds the redirector on each node; the default is 289; below 1024, so that no ordinary process can take its place", func(text string) error {
+	on.Func("containerd-config", "containerd's configuration file on the nodes, which agents read to check if containerd follows; the default is /etc/containerd/config.toml", absolute(&s.agent.ContainerdConfig))
+	on.Func("redirector-port", "port of 127.0.0.1 on which the redirector serves containerd on each node; the default is 289; use a port below 1024, so that no unprivileged process can take it", func(text string) error {
 		port, err := strconv.ParseUint(text, 10, 16)
 		if err != nil || port == 0 {
 			return errors.New("want a port, from 1 to 65535")
@@ -127,10 +127,10 @@ func (s *settings) agentFlags(on *flag.FlagSet) {
 		s.agent.RedirectorPort = int(port)
 		return nil
 	})
-	on.BoolVar(&s.agent.AllowDefaultHost, "allow-default-host", false, "put blocked wildcards in force for containerd, which makes every registry that has no folder of its own depend on the redirector")
-	on.BoolVar(&s.agent.ReloadCRIO, "crio-reload", false, "have CRI-O reload its configuration after each change, for which the agents join the host's PID namespace; for CRI-O that does not reload by itself")
-	on.Func("agent-metrics-bind-address", "address of each agent's /metrics, which is served over TLS to those who may get it; without a host, as in :290, that is the node's own; 0, the default, for none. "+
-		"It takes rights that config/prometheus gives to the agents", address(&s.agent.MetricsAddress))
+	on.BoolVar(&s.agent.AllowDefaultHost, "allow-default-host", false, "put blocked wildcards in force for containerd; then every registry without a folder of its own depends on the redirector")
+	on.BoolVar(&s.agent.ReloadCRIO, "crio-reload", false, "make CRI-O reload its configuration after each change, for CRI-O that does not reload by itself; the agents then join the host's PID namespace")
+	on.Func("agent-metrics-bind-address", "address of each agent's /metrics, served over TLS to authorized clients; without a host, as in :290, the node's own address; 0, the default, for none. "+
+		"Requires the rights that config/prometheus grants to the agents", address(&s.agent.MetricsAddress))
 	on.Func("agent-node-selector", "labels of the nodes that get an agent, as key=value,...; the default is every Linux node without mirrorset.io/agent=disabled", func(text string) (err error) {
 		if s.agent.NodeSelector, err = k8slabels.ConvertSelectorToLabelsMap(text); err != nil {
 			err = fmt.Errorf("want key=value,...: %w", err)
@@ -273,7 +273,7 @@ func (s settings) options() (ctrl.Options, error) {
 func buildInfo() prometheus.Collector {
 	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name:        "mirrorset_build_info",
-		Help:        "Always 1; the labels tell which build the manager is.",
+		Help:        "Always 1; the labels identify the build of the manager.",
 		ConstLabels: prometheus.Labels{"version": version.Version, "commit": version.Commit},
 	}, func() float64 { return 1 })
 }

@@ -36,14 +36,14 @@ func Read(printed io.Reader, head func(Head), each func(Pull) error) error {
 		if number == 1 {
 			var h Head
 			if err := json.Unmarshal(line, &h); err != nil || h.Since.IsZero() {
-				return fmt.Errorf("line 1 does not say since when pulls are known: %.100q", line)
+				return fmt.Errorf("line 1 does not have the time since which pulls are known: %.100q", line)
 			}
 			head(h)
 			continue
 		}
 		var p Pull
 		if err := json.Unmarshal(line, &p); err != nil || p.ID == 0 || p.Began.IsZero() || p.Image == "" {
-			return fmt.Errorf("line %d is no pull: %.100q", number, line)
+			return fmt.Errorf("line %d is not a pull: %.100q", number, line)
 		}
 		if err := each(p); err != nil {
 			return err
@@ -61,7 +61,7 @@ func readLine(lines *bufio.Reader) (line []byte, err error) {
 			return nil, fmt.Errorf("more than %d characters", maxLine)
 		case errors.Is(err, bufio.ErrBufferFull):
 		case errors.Is(err, io.EOF) && len(line) > 0:
-			return nil, fmt.Errorf("it breaks off: %w", io.ErrUnexpectedEOF)
+			return nil, fmt.Errorf("the input ends early: %w", io.ErrUnexpectedEOF)
 		case err != nil:
 			return nil, err
 		default:

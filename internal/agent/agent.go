@@ -74,7 +74,7 @@ func (n *node) run(ctx context.Context, config Config, uninstalled func(context.
 			return nil
 		}
 	}
-	n.log.Info("Mirrorset is being uninstalled, so this node is cleaned", "cause", why)
+	n.log.Info("Mirrorset is being uninstalled; cleaning this node", "cause", why)
 	return n.clean()
 }
 
@@ -132,11 +132,11 @@ func (n *node) restore() {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
-		n.log.Error(err, "The state of an earlier agent is not used", "path", "/"+statePath)
+		n.log.Error(err, "Not using the saved state of an earlier agent", "path", "/"+statePath)
 	default:
 		restored.Grants = n.granted.Granted()
 		n.accept(restored)
-		n.log.Info("Restored what an earlier agent accepted", "revision", restored.Revision, "digest", restored.Digest)
+		n.log.Info("Restored the rules that an earlier agent accepted", "revision", restored.Revision, "digest", restored.Digest)
 	}
 }
 
@@ -216,7 +216,7 @@ func (n *node) outcome(err error) nodestatus.Outcome {
 func (n *node) isNews(p payload.Payload) (bool, error) {
 	if n.accepted == nil {
 		if !payload.Plausible(p.Revision, 0) {
-			return false, fmt.Errorf("revision %d is out of range: refused", p.Revision)
+			return false, fmt.Errorf("the agent refuses revision %d, which is out of range", p.Revision)
 		}
 		return true, nil
 	}
@@ -228,14 +228,14 @@ func (n *node) isNews(p payload.Payload) (bool, error) {
 	case p.Digest == have.Digest && p.Revision <= have.Revision:
 		return false, nil
 	case p.Provisional && len(have.Rules) > 0:
-		n.log.Info("Rules stay in force, because what was published without any is provisional", "revision", p.Revision, "inForce", have.Revision)
+		n.log.Info("Keeping the rules in force, because the published revision has no rules and is provisional", "revision", p.Revision, "inForce", have.Revision)
 		return false, nil
 	case p.Revision == have.Revision:
-		return false, fmt.Errorf("revision %d was published with digest %s before, and now with %s: refused", p.Revision, have.Digest, p.Digest)
+		return false, fmt.Errorf("the agent refuses revision %d: it was published with digest %s before, and now with %s", p.Revision, have.Digest, p.Digest)
 	case p.Revision < have.Revision:
-		return false, fmt.Errorf("revision %d is older than %d, which is in force: refused", p.Revision, have.Revision)
+		return false, fmt.Errorf("the agent refuses revision %d, which is older than revision %d in force", p.Revision, have.Revision)
 	case !payload.Plausible(p.Revision, have.Revision):
-		return false, fmt.Errorf("revision %d is out of range behind %d: refused", p.Revision, have.Revision)
+		return false, fmt.Errorf("the agent refuses revision %d, which is out of range after revision %d", p.Revision, have.Revision)
 	}
 	return true, nil
 }

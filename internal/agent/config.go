@@ -14,7 +14,7 @@ import (
 
 // Config is what an agent has to know.
 type Config struct {
-	// HostRoot is the directory that the host's root directory is mounted at.
+	// HostRoot is the directory where the host's root directory is mounted.
 	HostRoot string
 	// Namespace is that of the ConfigMap.
 	Namespace string

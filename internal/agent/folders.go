@@ -36,7 +36,7 @@ func (l *loop) wakeOnEvents(files *fsnotify.Watcher) {
 			if !ok {
 				return
 			}
-			l.log.Error(err, "Events about the host's files were lost, so all are looked at")
+			l.log.Error(err, "Lost events about the host's files; checking all files")
 		}
 		l.queue.Add(struct{}{})
 	}
@@ -49,7 +49,7 @@ func (l *loop) watchFolders() (began bool) {
 	if l.files == nil {
 		files, err := fsnotify.NewWatcher()
 		if err != nil {
-			l.notWatched(fmt.Sprintf("this host has no inotify instance left (%v)", err), "max_user_instances")
+			l.notWatched(fmt.Sprintf("this host has no free inotify instance (%v)", err), "max_user_instances")
 			return false
 		}
 		l.files = files
@@ -57,11 +57,11 @@ func (l *loop) watchFolders() (began bool) {
 	}
 	for _, folder := range append([]string{path.Dir(statePath)}, l.node.sinks.watched()...) {
 		if err := l.files.Add(filepath.Join(l.hostRoot, folder)); errors.Is(err, syscall.ENOSPC) {
-			l.notWatched(fmt.Sprintf("/%s cannot be watched, because this host has no inotify watch left", folder), "max_user_watches")
+			l.notWatched(fmt.Sprintf("the agent cannot watch /%s, because this host has no free inotify watch", folder), "max_user_watches")
 			break
 		} else if err != nil && !errors.Is(err, fs.ErrNotExist) && err.Error() != l.unseen {
 			l.unseen = err.Error()
-			l.log.Error(l.node.state.host.Explain(folder, err), "A folder cannot be watched, so changes of others in it are seen only when all files are looked at again")
+			l.log.Error(l.node.state.host.Explain(folder, err), "Cannot watch a folder, so changes of other programs in it are found only by the next check of all files")
 		}
 	}
 	watched := make(map[string]fs.FileInfo)
@@ -81,7 +81,7 @@ func (l *loop) watchFolders() (began bool) {
 func (l *loop) notWatched(what, limit string) {
 	l.node.notWatched = &nodecheck.Problem{
 		Reason: HostNotWatched, Effect: nodecheck.Mild,
-		Message: fmt.Sprintf("%s, so what others do to Mirrorset's files is put right within %s, and not at once", what, l.rescan),
-		Remedy:  fmt.Sprintf("raise the limit: sysctl -w fs.inotify.%s=NUMBER, with a greater NUMBER than sysctl fs.inotify shows, or end what uses so many", limit),
+		Message: fmt.Sprintf("%s, so the agent repairs changes to the files of Mirrorset within %s, and not immediately", what, l.rescan),
+		Remedy:  fmt.Sprintf("raise the limit: sysctl -w fs.inotify.%s=NUMBER, with a NUMBER greater than the one that sysctl fs.inotify shows; or stop the program that uses so many", limit),
 	}
 }

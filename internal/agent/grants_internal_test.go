@@ -68,7 +68,7 @@ func TestAnAuthorityThatExpiredIsSaidInTheStatusOnce(t *testing.T) {
 		}
 		status := n.outcome(nil).Status(time.Now(), mirrorsetv1alpha1.MirrorNodeStatus{}, n.runtimeVersion())
 		message := status.Conditions[0].Message
-		if status.Conditions[0].Type != mirrorsetv1alpha1.ConditionRuntimeReady || strings.Count(message, `"CN=house CA" expired`) != 1 || !strings.Contains(message, `key "mirror.local..5000"`) || !strings.Contains(message, "put the authority's new certificate there") {
+		if status.Conditions[0].Type != mirrorsetv1alpha1.ConditionRuntimeReady || strings.Count(message, `"CN=house CA" expired`) != 1 || !strings.Contains(message, `key "mirror.local..5000"`) || !strings.Contains(message, "put the authority's new certificate under that key") {
 			t.Errorf("rules %q: %+v", rules, status.Conditions[0])
 		}
 		if strings.Count(logged.String(), string(granted.MirrorGrants)) != 1 || strings.Contains(logged.String(), "hush") {

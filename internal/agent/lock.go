@@ -19,7 +19,7 @@ func (n *node) lock(ctx context.Context, config Config) (unlock func() error, er
 	defer func() { stop() }()
 	for wait := retryFirst; ; wait = min(2*wait, retryLast) {
 		if unlock, err = n.state.lock(ctx, n.restore); err == nil {
-			n.log.Info("This is the agent that writes on this host")
+			n.log.Info("This agent is now the only writer on this host")
 			n.restore() // what the other one did at last
 			return unlock, nil
 		}
@@ -32,7 +32,7 @@ func (n *node) lock(ctx context.Context, config Config) (unlock func() error, er
 				return nil, failed
 			}
 		}
-		report(fmt.Errorf("the agent cannot lock this host for writing, and leaves its files as they are: %w", err))
+		report(fmt.Errorf("the agent cannot get the lock of this host, so it leaves the files unchanged: %w", err))
 		select {
 		case <-ctx.Done():
 		case <-time.After(wait):
@@ -54,7 +54,7 @@ func (n *node) reportOnly(ctx context.Context, config Config) (report func(error
 	report = func(err error) {
 		if err.Error() != said {
 			said = err.Error()
-			n.log.Error(err, "The agent tries again")
+			n.log.Error(err, "The agent will try again")
 		}
 		n.checked = n.check()
 		r.report(n.outcome(err))

@@ -9,7 +9,7 @@ import "github.com/prometheus/client_golang/prometheus"
 func newRepairs(metrics prometheus.Registerer) *prometheus.CounterVec {
 	repairs := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "mirrorset_agent_drift_repairs_total",
-		Help: "How often a file of ours that somebody else had changed or removed was put right.",
+		Help: "Number of times that the agent repaired a file of Mirrorset that something else had changed or removed.",
 	}, []string{"file"})
 	metrics.MustRegister(repairs)
 	return repairs
@@ -18,7 +18,7 @@ func newRepairs(metrics prometheus.Registerer) *prometheus.CounterVec {
 func newRevision(metrics prometheus.Registerer) prometheus.Gauge {
 	revision := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "mirrorset_agent_revision",
-		Help: "Revision that this node follows; 0 while there is none.",
+		Help: "Revision that this node follows; 0 before the first.",
 	})
 	metrics.MustRegister(revision)
 	return revision

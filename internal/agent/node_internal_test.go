@@ -153,7 +153,7 @@ func TestAPayloadThatCannotBeTriedIsRefused(t *testing.T) {
 	n, root, _ := took(t, sinktest.Files{etc + "10-theirs.conf": table("theirs.com", "")})
 	missing := filepath.Join(root, "missing")
 	t.Setenv("TMPDIR", missing)
-	if taken, err := n.take(payload.New(sinktest.First+1, sinktest.Text(t, "new.com"))); taken || err == nil || !strings.Contains(err.Error(), "cannot be tried") || !strings.Contains(err.Error(), missing) {
+	if taken, err := n.take(payload.New(sinktest.First+1, sinktest.Text(t, "new.com"))); taken || err == nil || !strings.Contains(err.Error(), "cannot test") || !strings.Contains(err.Error(), missing) {
 		t.Fatalf("taken = %t, error %v", taken, err)
 	}
 	if n.accepted.Revision != sinktest.First {
@@ -246,7 +246,7 @@ func TestWhereAForeignFileHasThePlaceOfOursNothingIsInForce(t *testing.T) {
 	}
 	sinktest.Write(t, root, onhost.Path, "# theirs\n")
 	_, err := n.take(sinktest.Payload(t, 1, "s.com", "t.com")) // before any repair has seen it
-	if o := n.outcome(err); err == nil || !strings.Contains(err.Error(), "/"+onhost.Path+" is not ours") || o.Revision != 0 {
+	if o := n.outcome(err); err == nil || !strings.Contains(err.Error(), "/"+onhost.Path+" is not a file of Mirrorset") || o.Revision != 0 {
 		t.Errorf("revision %d, error %v", o.Revision, err)
 	}
 }

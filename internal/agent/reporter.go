@@ -93,7 +93,7 @@ func (r *reporter) run(ctx context.Context) {
 		case ctx.Err() == nil:
 			if err.Error() != r.failed {
 				r.failed = err.Error()
-				r.log.Error(err, "What is in force on this node cannot be reported")
+				r.log.Error(err, "Cannot report what is in force on this node")
 			}
 			r.queue.AddRateLimited(item)
 		}

@@ -144,7 +144,7 @@ func CheckClean(hostRoot string, open []sink.Open) (err error) {
 		for _, file := range owned {
 			switch _, err := host.Lstat(file); {
 			case err == nil:
-				return fmt.Errorf("/%s is still there", file)
+				return fmt.Errorf("/%s still exists", file)
 			case !errors.Is(err, fs.ErrNotExist): // what a killed agent only began is none
 				return err
 			}

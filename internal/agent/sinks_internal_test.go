@@ -142,7 +142,7 @@ func TestANodeWhoseCRIOCannotReadItsFilesSaysSo(t *testing.T) {
 		notInForce []string
 	}{
 		"one that is broken":          {"[[registry", metav1.ConditionFalse, true, "is broken", nil},
-		"one that opens what we shut": {table("s.com/open", ""), metav1.ConditionFalse, false, "10-theirs.conf has a [[registry]] table with the prefix \"s.com/open\"", []string{"s.com"}},
+		"one that opens what we shut": {table("s.com/open", ""), metav1.ConditionFalse, false, "10-theirs.conf on this node has a [[registry]] table with the prefix \"s.com/open\"", []string{"s.com"}},
 		"one that is hidden":          {table("t.com", ""), metav1.ConditionTrue, false, "replaces the [[registry]] table", nil},
 	} {
 		n, _, _ := newHost(t, sinktest.Files{etc + "10-theirs.conf": c.theirs, "etc/crio/crio.conf": "[crio.image]\nauto_reload_registries = true\n"})

@@ -19,12 +19,12 @@ func (n *node) tell(path string) (end func()) {
 	}
 	server, err := socket.Listen(path, n.sinks.accessLog)
 	if err != nil {
-		n.log.Error(err, "What this agent sees of pulls cannot be asked for", "socket", path)
+		n.log.Error(err, "Cannot serve the pulls that this agent sees", "socket", path)
 		return func() {}
 	}
 	return func() {
 		if err := server.Close(); err != nil {
-			n.log.Error(err, "The socket for those who ask about pulls is not closed as it should be", "socket", path)
+			n.log.Error(err, "Cannot close the socket that serves the pulls", "socket", path)
 		}
 	}
 }
@@ -36,5 +36,5 @@ func (all sinks) accessLog() (*accesslog.Log, error) {
 			return recorder.AccessLog()
 		}
 	}
-	return nil, errors.New("this agent serves no runtime whose pulls it sees")
+	return nil, errors.New("this agent serves no runtime whose pulls it can see")
 }

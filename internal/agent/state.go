@@ -66,7 +66,7 @@ func (s *state) keep(p payload.Payload) error {
 		changed, err = s.host.Replace(stateFile, data)
 	}
 	if err != nil {
-		return fmt.Errorf("revision %d cannot be kept for the agent's next start: %w", p.Revision, err)
+		return fmt.Errorf("the agent cannot save revision %d for its next start: %w", p.Revision, err)
 	}
 	if isKnown && !changed {
 		s.stamp, s.kept = stamp, p

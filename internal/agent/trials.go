@@ -17,8 +17,8 @@ import (
 const apart = time.Minute
 
 // unseen says where the containers of a node should be, of which an agent in a Pod is one itself.
-const unseen = "nothing was tried: no container was found below /" + running.ContainerdDir + " or /" + running.CRIODir + " of this agent's host, not even its own, so it cannot be seen " +
-	"what this node runs: the runtime keeps that elsewhere, or it is none that is known; take nodes for canaries whose containers can be seen, or none"
+const unseen = "nothing was tried: no container was found below /" + running.ContainerdDir + " or /" + running.CRIODir + " of the agent's host, not even its own, so it is unknown " +
+	"which images run here: the runtime stores them elsewhere, or is not supported; as canaries, use nodes whose containers the agent can see, or use no canaries"
 
 // trialConfig has the trials of the node ask by the sinks that can, and see by those that do.
 func (n *node) trialConfig() trial.Config {

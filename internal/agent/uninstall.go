@@ -81,8 +81,8 @@ func (o *owner) uninstalled(ctx context.Context) (why string) {
 		case !deleted && !refused(err):
 			return ""
 		case !deleted && time.Since(began) >= eventsArrive:
-			o.log.Error(err, "This node keeps what is in force, because the API server no longer tells this agent whether Mirrorset is being uninstalled. "+
-				"If it is, run the command in docs/how-to/uninstall.md on the node, as root: it removes Mirrorset's files, which close blocked sources", "files", o.files)
+			o.log.Error(err, "This node keeps its rules in force, because the API server no longer answers if Mirrorset is being uninstalled. "+
+				"If it is, run the command in docs/how-to/uninstall.md on the node as root: the command removes the files of Mirrorset, which close blocked sources", "files", o.files)
 			return ""
 		}
 		select {
@@ -134,7 +134,7 @@ func refused(err error) bool {
 // node that the next agent mends.
 func (n *node) clean() error {
 	if err := n.sinks.each(sink.Sink.Clean); err != nil {
-		return fmt.Errorf("cleaning this node, which docs/how-to/uninstall.md says how to do by hand: %w", err)
+		return fmt.Errorf("cleaning this node (to do so by hand, see docs/how-to/uninstall.md): %w", err)
 	}
 	return n.state.remove()
 }

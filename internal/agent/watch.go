@@ -137,7 +137,7 @@ func (l *loop) next(ctx context.Context) bool {
 	}
 	if err.Error() != l.failed {
 		l.failed = err.Error()
-		l.log.Error(err, "What is in force on this node stays as it is")
+		l.log.Error(err, "The rules in force on this node stay as they are")
 	}
 	l.queue.AddRateLimited(item)
 	return true
@@ -173,7 +173,7 @@ func (l *loop) follow(cm *corev1.ConfigMap) (refused error) {
 			}
 		}
 		if errors.Is(err, payload.ErrNewer) {
-			err = fmt.Errorf("this agent is older than the manager, and waits to be upgraded: %w", err)
+			err = fmt.Errorf("this agent is older than the manager and waits for its upgrade: %w", err)
 		}
 		refused = err
 	}

@@ -244,8 +244,8 @@ func (p *projection) wildcards(tree *Tree) []*mirrors.Rule {
 		switch rule := p.byHost[host][0]; {
 		case !rule.Source.IsWildcard():
 		case rule.Blocked && !p.node.AllowDefaultHost:
-			tree.Pending = append(tree.Pending, Pending{Host: host, Blocked: true, Unwanted: true, Reason: "to block a wildcard makes every registry that has no folder of its own depend on the redirector; " +
-				"have the manager run with --allow-default-host if that is wanted, or name the registries one by one"})
+			tree.Pending = append(tree.Pending, Pending{Host: host, Blocked: true, Unwanted: true, Reason: "blocking a wildcard makes every registry without a folder of its own depend on the redirector; " +
+				"if you want that, start the manager with --allow-default-host; otherwise, name each registry as a source"})
 		default:
 			all = append(all, rule)
 		}

@@ -23,7 +23,7 @@ import (
 // versions do not agree, or there is more than [Project] writes, it is an error.
 func Parse(host string, content []byte) ([]Endpoint, error) {
 	if bytes.ContainsRune(content, '\\') {
-		return nil, errors.New("hosts.toml: there is a backslash; containerd 1.6 takes an escape in a heading as it stands")
+		return nil, errors.New("hosts.toml: the file has a backslash, but containerd 1.6 does not decode an escape in a heading")
 	}
 	var top map[string]any
 	if err := toml.Unmarshal(content, &top); err != nil {
@@ -34,7 +34,7 @@ func Parse(host string, content []byte) ([]Endpoint, error) {
 		return nil, fmt.Errorf("hosts.toml: %w", err)
 	}
 	if len(tables) == 0 {
-		return nil, errors.New("hosts.toml: there is no host table, without which containerd 1.6 ignores the file")
+		return nil, errors.New("hosts.toml: the file has no host table, so containerd 1.6 ignores it")
 	}
 	settings, _ := top["host"].(map[string]any)
 	delete(top, "host")
@@ -79,7 +79,7 @@ func tablesInOrder(content []byte) ([]string, error) {
 		case e.Kind == unstable.Table && len(key) == 2 && key[0] == "host":
 			names = append(names, key[1])
 		default:
-			return nil, fmt.Errorf("%s is not a setting, nor the heading of a host table", quote(strings.Join(key, ".")))
+			return nil, fmt.Errorf("%s is neither a setting nor the heading of a host table", quote(strings.Join(key, ".")))
 		}
 	}
 	return names, p.Error()
@@ -106,7 +106,7 @@ func parseEndpoint(url string, settings map[string]any) (Endpoint, error) {
 			e.Client, ok = parsePairs(value)
 		}
 		if !ok {
-			return e, fmt.Errorf("setting %s, or its value, is not one that we write", quote(key))
+			return e, fmt.Errorf("setting %s, or its value, is not one that Mirrorset writes", quote(key))
 		}
 	}
 	if err := e.parseURL(url, overridePath); err != nil {
@@ -145,14 +145,14 @@ func parsePairs(value any) (pairs [][2]string, ok bool) {
 func (e *Endpoint) parseURL(url string, overridePath bool) error {
 	scheme, location, ok := strings.Cut(url, "://")
 	if !ok || scheme != "https" && scheme != "http" {
-		return errors.New("it is neither https:// nor http://")
+		return errors.New("the address begins with neither https:// nor http://")
 	}
 	host, path := mirrors.Scope(location).Host(), mirrors.Scope(location).Path()
 	e.Scheme, e.Host = scheme, host
 	if overridePath {
 		e.Path = path
 	} else if path != "" {
-		return errors.New("it has a path, but not override_path")
+		return errors.New("the address has a path, but override_path is not set")
 	}
 	return nil
 }
@@ -160,12 +160,12 @@ func (e *Endpoint) parseURL(url string, overridePath bool) error {
 // check holds an endpoint against what [Project] writes.
 func (e *Endpoint) check(resolves bool) error {
 	if e.Scheme == "http" && (e.SkipVerify || !e.isEmpty()) {
-		return errors.New("it is http:// with a TLS setting, which is HTTPS first in some versions and not in others")
+		return errors.New("the address is http:// with a TLS setting, and some versions of containerd try HTTPS first then")
 	}
 	if _, entry, below, ok := route.CutPath(e.Path); ok {
 		_, isRank := entry.Rank()
 		if !entry.IsValid() || below != "" || e.Scheme != "http" || !route.IsLoopback(e.Host) || e.DigestOnly == resolves || e.DigestOnly && !isRank {
-			return errors.New("it is not an entry of the redirector as we write it")
+			return errors.New("the entry of the redirector is not as Mirrorset writes it")
 		}
 		return nil
 	}
@@ -174,7 +174,7 @@ func (e *Endpoint) check(resolves bool) error {
 		return checkLocation(e.Host + "/" + below)
 	}
 	if e.Path != route.APIRoot {
-		return fmt.Errorf("its path is not below %s", route.APIRoot)
+		return fmt.Errorf("the path of the address is not below %s", route.APIRoot)
 	}
 	return checkLocation(e.Host)
 }

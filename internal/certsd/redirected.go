@@ -37,13 +37,13 @@ func (p *projection) carriesItself(host string) bool {
 // them.
 func (p *projection) redirected(host string, rules []*mirrors.Rule) (hosts []Endpoint, reason string) {
 	if p.node.Redirector == "" {
-		return closing(rules), fmt.Sprintf("hosts.toml alone cannot say what sources like %s mean, and the redirector does not run", quote(rules[0].Source))
+		return closing(rules), fmt.Sprintf("a hosts.toml alone cannot express sources like %s, and the redirector does not run", quote(rules[0].Source))
 	}
 	hosts = p.ranks(host, rules)
 	if slices.ContainsFunc(rules, isBlocked) {
 		if files := p.certificates(host); !files.isEmpty() {
-			return nil, fmt.Sprintf("containerd would no longer use the certificates that lie beside hosts.toml for source %s, because the redirector has to tell which of its images may come from it; "+
-				"take %s away, with the authority in the system's trust store", quote(host), enumerate(files))
+			return nil, fmt.Sprintf("containerd would no longer use the certificates next to hosts.toml for source %s, because the redirector must decide which images may come from it; "+
+				"move the authority to the system's trust store, then remove %s", quote(host), enumerate(files))
 		}
 		return append(hosts, p.entry(host, route.Source)), ""
 	}
@@ -106,7 +106,7 @@ func (p *projection) entry(host string, e route.Entry) Endpoint {
 // last of them is the registry itself, as if there were no file: it stands in while the agent is away.
 func (p *projection) projectWildcards(host string, rules []*mirrors.Rule) (hosts []Endpoint, reason string) {
 	if p.node.Redirector == "" {
-		return closing(rules), "a wildcard goes through the redirector, and that does not run"
+		return closing(rules), "a wildcard needs the redirector, which does not run"
 	}
 	hosts = append(p.ranks(host, rules), p.entry(host, route.Source))
 	if !slices.ContainsFunc(rules, isBlocked) {

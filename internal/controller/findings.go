@@ -35,7 +35,7 @@ func (p *Publisher) logFindings(ctx context.Context, findings []mirrors.Finding)
 		logged[hash] = true
 	}
 	if more := added - maxLogged; more > 0 {
-		log.Info("More was found, which kubectl mirrors doctor lists", "findings", more)
+		log.Info("There are more findings; kubectl mirrors doctor lists all of them", "findings", more)
 	}
 	p.logged = logged
 }

@@ -37,14 +37,14 @@ type crd struct {
 	version     string
 }
 
-// missingError says that the list of a kind cannot be believed.
+// missingError says that the list of a kind is not plausible.
 type missingError struct{ kind *kinds.Kind }
 
 func (e *missingError) Error() string {
-	return "the list of " + e.kind.Resource + " cannot be believed"
+	return "the list of " + e.kind.Resource + " is not plausible"
 }
 
-// list lists all sets of all kinds. It fails with a [missingError] where a list cannot be believed. A CRD that an earlier pass saw counts as
+// list lists all sets of all kinds. It fails with a [missingError] where a list is not plausible. A CRD that an earlier pass saw counts as
 // seen before the lists: no other one gets its UID, and its deletion, once it has begun, is not taken back.
 func (l *lister) list(ctx context.Context) ([]kinds.Set, crds, error) {
 	if l.last.believe(l.last) != nil {
@@ -150,7 +150,7 @@ func ofEach(do func(i int, kind *kinds.Kind) error) error {
 	return errors.Join(failed...)
 }
 
-// believe returns an error for the first kind whose list cannot be believed, by the CRDs before and after.
+// believe returns an error for the first kind whose list is not plausible, by the CRDs before and after.
 func (c crds) believe(after crds) error {
 	for _, kind := range kinds.All {
 		if plan.Believable(c[kind].source(), after[kind].source()) == nil {

@@ -91,25 +91,25 @@ type publication struct {
 func NewMetrics(board *Board, nodes client.Reader, settings operand.AgentSettings) *Metrics {
 	m := &Metrics{
 		board: board, nodes: nodes, settings: settings,
-		sets:     prometheus.NewDesc("mirrorset_sets", "Sets that there are, by their kind.", []string{"kind"}, nil),
-		rules:    prometheus.NewDesc("mirrorset_rules", "Sources that the sets have rules for once they are merged.", nil, nil),
-		findings: prometheus.NewDesc("mirrorset_findings", "Findings about the sets by their reason.", []string{"reason", "class"}, nil),
-		revision: prometheus.NewDesc("mirrorset_revision", "Revision that is published for all nodes; 0 while there is none.", nil, nil),
-		stage:    prometheus.NewDesc("mirrorset_rollout_stage", "1 for the stage that the latest change of the rules is in, and 0 for the others.", []string{"stage"}, nil),
-		byState:  prometheus.NewDesc("mirrorset_nodes", "Nodes that are to have an agent, by where they are with what is published.", []string{"state"}, nil),
+		sets:     prometheus.NewDesc("mirrorset_sets", "Number of sets, by kind.", []string{"kind"}, nil),
+		rules:    prometheus.NewDesc("mirrorset_rules", "Number of sources that have a rule after all sets are merged.", nil, nil),
+		findings: prometheus.NewDesc("mirrorset_findings", "Number of findings about the sets, by reason.", []string{"reason", "class"}, nil),
+		revision: prometheus.NewDesc("mirrorset_revision", "Revision that is published for all nodes; 0 before the first.", nil, nil),
+		stage:    prometheus.NewDesc("mirrorset_rollout_stage", "1 for the current stage of the latest change of the rules, 0 for every other stage.", []string{"stage"}, nil),
+		byState:  prometheus.NewDesc("mirrorset_nodes", "Nodes that should have an agent, by state relative to the published revision.", []string{"state"}, nil),
 		render: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "mirrorset_render_duration_seconds",
-			Help:    "Time it took to merge all sets and to write the rules down.",
+			Help:    "Time to merge all sets and to encode the rules.",
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5},
 		}),
 		propagation: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "mirrorset_propagation_seconds",
-			Help:    "Time from the publication of a revision until a node reported all of it in force, for each node and each revision that this manager published.",
+			Help:    "Time from the publication of a revision until a node reported that all of the revision is in force, for each node and each revision that this manager published.",
 			Buckets: []float64{.05, .1, .2, .3, .5, 1, 2, 5, 10, 30, 60, 120, 300},
 		}),
 		writes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "mirrorset_writes_total",
-			Help: "Objects that the manager wrote or deleted, by their kind.",
+			Help: "Objects that the manager wrote or deleted, by kind.",
 		}, []string{"kind"}),
 	}
 	for _, kind := range []string{configMapWrites, setStatusWrites, mirrorNodeWrites, daemonSetWrites, recordWrites} {

@@ -77,7 +77,7 @@ type Publisher struct {
 	pollUntil  time.Time         // while the watch of the sets of a new CRD may still be starting
 	logged     map[uint64]bool   // the findings of the last pass by their hashes, so that each is logged once
 	held       string            // why nothing was published, likewise
-	unreported string            // why what nodes report cannot be read, likewise
+	unreported string            // why the manager cannot read the reports of the nodes, likewise
 	undone     *history.Record   // that of the last undo
 
 	next atomic.Pointer[time.Time] // before which no change of a set is published; nil for a time that has passed
@@ -279,7 +279,7 @@ func (p *Publisher) hold(ctx context.Context, why string) {
 	if p.held != why {
 		p.held = why
 		if why != "" {
-			ctrl.LoggerFrom(ctx).Info("Not all nodes get what the sets say: " + why)
+			ctrl.LoggerFrom(ctx).Info("Some nodes do not get the rules of the sets: " + why)
 		}
 	}
 }

@@ -22,7 +22,7 @@ func (p *Publisher) reports(ctx context.Context) []plan.InForce {
 	if err := p.Client.List(bounded, &nodes); err != nil {
 		if err.Error() != p.unreported {
 			p.unreported = err.Error()
-			ctrl.LoggerFrom(ctx).Error(err, "What nodes report cannot be read")
+			ctrl.LoggerFrom(ctx).Error(err, "Cannot read the reports of the nodes")
 		}
 		return nil
 	}

@@ -123,7 +123,7 @@ func (p *Publisher) canaries(ctx context.Context, current configmap.Current, rul
 // warnOfAll says once that canaries are no help: a selector that takes all nodes has each change reach all of them at once.
 func (p *Publisher) warnOfAll(ctx context.Context, areCanaries bool) {
 	if areCanaries && !p.allCanaries {
-		ctrl.LoggerFrom(ctx).Info("All nodes with an agent are canaries, so that each change reaches all of them at once; have --canary-selector take fewer", "canarySelector", p.Canaries.String())
+		ctrl.LoggerFrom(ctx).Info("All nodes with an agent are canaries, so each change reaches all of them immediately; choose fewer nodes with --canary-selector", "canarySelector", p.Canaries.String())
 	}
 	p.allCanaries = areCanaries
 }

@@ -119,7 +119,7 @@ func (w *StatusWriter) sayPruned(ctx context.Context, published *Snapshot) {
 	pruned := make(map[*kinds.Kind]bool)
 	for _, kind := range kinds.All {
 		if pruned[kind] = !published.HasStatus[kind]; pruned[kind] && !w.pruned[kind] {
-			ctrl.LoggerFrom(ctx).Info("The CRD, which something else installed, has no room for a status, so sets do not show one; events and MirrorNodes do", "crd", kind.CRDName())
+			ctrl.LoggerFrom(ctx).Info("The CRD was not installed by Mirrorset and has no status, so sets do not show one; look at events and MirrorNodes instead", "crd", kind.CRDName())
 		}
 	}
 	w.pruned = pruned

@@ -195,11 +195,11 @@ func (v *view) over(a answer) string {
 	}
 	for _, p := range v.Log.Pulls {
 		if p.Began.After(at) && slices.ContainsFunc(p.Tries, func(t accesslog.Tries) bool { return settles(t, a) }) {
-			return "it has answered the node since, at " + clock(p.Began)
+			return "it has answered the node since then, at " + clock(p.Began)
 		}
 	}
 	if granted := v.Granted; granted.After(at) && (a.state == refusing || a.state == untrusted || a.state == cameBack) {
-		return "the logins or authorities for mirrors have been changed since, at " + clock(granted)
+		return "the logins or authorities for mirrors have changed since then, at " + clock(granted)
 	}
 	return ""
 }

@@ -13,7 +13,7 @@ import (
 // A mirror that the redirector, a stranger to it, was refused by either refuses the runtime too, or lacks the image. Only the runtime saw which.
 func TestAMirrorThatTheRuntimeCameBackFromIsNotSaidToWantALogin(t *testing.T) {
 	const (
-		stranger = "it answered 401 Unauthorized to the redirector, and containerd came back: it was refused, or the image is not there"
+		stranger = "it answered 401 Unauthorized to the redirector, and containerd came back: the mirror refused containerd or does not have the image"
 		denied   = "failed to resolve reference: pull access denied, repository does not exist or may require authorization: "
 		noBasic  = denied + "authorization failed: no basic auth credentials"
 		scope    = "failed to resolve reference: server message: insufficient_scope"
@@ -24,8 +24,8 @@ func TestAMirrorThatTheRuntimeCameBackFromIsNotSaidToWantALogin(t *testing.T) {
 	back, lacks, sent := try(first, accesslog.CameBack, stranger), try(second, accesslog.Missing, ""), source(accesslog.Sent)
 	told := "; mirror " + first + ": it answered 401 Unauthorized; mirror " + second + ": it answered 404 Not Found"
 	both := []string{
-		"mirror " + first + " refused the runtime or did not have it", "whether access was refused or the image is missing there, only the runtime saw",
-		"kubectl mirrors check --cluster-credentials " + byDigest + " tells which", "If " + first + " does not have the image, push it there", "If it refuses access, give the nodes a login", "most registries refuse strangers",
+		"mirror " + first + " refused the runtime or did not have it", "only the runtime saw if that place refused access or lacks the image",
+		"To find out which, run kubectl mirrors check --cluster-credentials " + byDigest + ", which uses the logins of the nodes", "If " + first + " does not have the image, push it there", "If it refuses access, give the nodes a login", "most registries refuse such a request even for public images",
 		"kubectl -n mirrorset-system create secret docker-registry mirror-credentials --docker-server=first.example:5000", "private-mirror.md",
 	}
 	for name, tt := range map[string]struct {
@@ -38,7 +38,7 @@ func TestAMirrorThatTheRuntimeCameBackFromIsNotSaidToWantALogin(t *testing.T) {
 		"nor one that answers 403":                 {fails(refusal("; mirror "+first+": it answered 403 Forbidden; mirror "+second+": it answered 404 Not Found"), by(t, closed), unseen), diagnosis.CameBack, nil},
 		"nor one that answers otherwise":           {fails(refusal("; mirror "+first+": it answered 307 Temporary Redirect; mirror "+second+": it answered 404 Not Found"), by(t, closed), unseen), diagnosis.CameBack, []string{"mirror " + first + " refused the runtime or did not have it", "only the runtime saw", "journalctl -u containerd", "!strangers"}},
 		"but one that has too many requests":       {fails(refusal("; mirror "+first+": it answered 429 Too Many Requests"), by(t, closed), unseen), diagnosis.RateLimited, nil},
-		"the source did not give it either":        {fails(lost(byDigest), by(t, open), saw("", back, lacks, sent)), diagnosis.CameBack, []string{"the source, to which the runtime was sent, did not give it either", "the runtime said: ", "not found"}},
+		"the source did not give it either":        {fails(lost(byDigest), by(t, open), saw("", back, lacks, sent)), diagnosis.CameBack, []string{"the redirector sent the runtime to the source, which did not provide it either", "the runtime said: ", "not found"}},
 		"the source lacks it":                      {fails(lost(byDigest), by(t, open), saw("", back, lacks, source(accesslog.Missing))), diagnosis.CameBack, both},
 		"another is down":                          {fails(refusal(""), by(t, closed), saw("x", back, try(second, accesslog.Silent, ""))), diagnosis.MirrorDown, []string{"mirror " + first + " refused the runtime or did not have it", "second.example"}},
 		"a blob, of which the manifest was served": {fails(refusal(""), by(t, closed), saw("x", try(first, accesslog.Served, ""), back, lacks)), diagnosis.CameBack, both},
@@ -65,7 +65,7 @@ func TestAMirrorThatTheRuntimeCameBackFromIsNotSaidToWantALogin(t *testing.T) {
 		"a mirror that is streamed refuses as it said": {fails(refusal("; mirror "+first+": "+refused401+"; mirror "+second+": it answered 404 Not Found"), by(t, closed), unseen), diagnosis.LoginWanted, nil},
 
 		// What may have ended it.
-		"the logins were changed since":     {fails(refusal(told), by(t, closed), saw("x", back, lacks), func(c *diagnosis.Case) { c.Granted = at(20) }), diagnosis.Mended, []string{"have been changed since"}},
+		"the logins were changed since":     {fails(refusal(told), by(t, closed), saw("x", back, lacks), func(c *diagnosis.Case) { c.Granted = at(20) }), diagnosis.Mended, []string{"have changed since then"}},
 		"it has served the image since":     {fails(refusal(told), by(t, closed), saw("x", back, lacks), sawAt(60, "quay.io/team/app:2", "", try(first, accesslog.Served, ""))), diagnosis.Mended, nil},
 		"it has lacked another since":       {fails(refusal(told), by(t, closed), saw("x", back, lacks), sawAt(60, "quay.io/team/app:2", "", try(first, accesslog.Missing, ""))), diagnosis.CameBack, nil},
 		"one is up again, of one came back": {fails(refusal(""), by(t, closed), saw("x", back, try(second, accesslog.Silent, "")), sawAt(60, "quay.io/team/other:1", "", try("second.example/other", accesslog.Served, ""))), diagnosis.CameBack, nil},

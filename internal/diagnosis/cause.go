@@ -64,11 +64,11 @@ const (
 	BadCertificate Cause = "BadCertificate"
 	// LoginWanted: a mirror or the source wants a login, or refuses the one that it was given.
 	LoginWanted Cause = "LoginWanted"
-	// MirrorDown: a mirror was silent, could not be connected to, or failed.
+	// MirrorDown: a mirror was silent, could not be reached, or failed.
 	MirrorDown Cause = "MirrorDown"
-	// SourceDown: the source was silent, could not be connected to, or failed.
+	// SourceDown: the source was silent, could not be reached, or failed.
 	SourceDown Cause = "SourceDown"
-	// RateLimited: a mirror or the source had too many requests.
+	// RateLimited: a mirror or the source had received too many requests.
 	RateLimited Cause = "RateLimited"
 	// Incomplete: a mirror has the image's manifest, and lacks a part of it.
 	Incomplete Cause = "Incomplete"

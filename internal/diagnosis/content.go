@@ -33,7 +33,7 @@ func (v *view) gave() (all []accesslog.Tries) {
 
 // wrongSomewhere is for other content under the digest, where it is not known which place it came from.
 func (v *view) wrongSomewhere() *Finding {
-	from := ", and from which place was not seen"
+	from := ", but it is unknown from which place"
 	if gave := v.gave(); len(gave) > 0 {
 		names := make([]string, len(gave))
 		for i, t := range gave {
@@ -42,8 +42,8 @@ func (v *view) wrongSomewhere() *Finding {
 		from = ", from one of these: " + strings.Join(names, ", ")
 	}
 	return &Finding{
-		Cause: WrongContent, Message: v.when() + "the runtime got other content than the digest says" + from + "; " + v.quote(),
-		Remedy: "kubectl mirrors check " + v.Image.String() + " says what each mirror has under the digest. Push the image anew to the one that has something else.\n" + v.lookAtRuntime(),
+		Cause: WrongContent, Message: v.when() + "the runtime received content that does not match the digest" + from + "; " + v.quote(),
+		Remedy: "kubectl mirrors check " + v.Image.String() + " shows what each mirror has under the digest. Push the image again to the mirror that has something else.\n" + v.lookAtRuntime(),
 	}
 }
 
@@ -86,7 +86,7 @@ func (a answer) saidOfSource() string {
 	case a.state == refusing && gotLogin.MatchString(a.why):
 		return "refused the login that it was given"
 	case a.state == refusing:
-		return "refused access, or has no such repository: registries say both in one"
+		return "refused access or has no such repository (registries give the same answer for both)"
 	}
 	return said[a.state]
 }

@@ -19,8 +19,8 @@ func withoutAgent(v *view) (*Finding, bool) {
 		return nil, false
 	}
 	return &Finding{
-		Cause: NoAgent, Message: fmt.Sprintf("Mirrorset does not serve node %s, so its runtime knows no mirrors of sets; %s%s", v.Node.Name, noPart, v.sayText()),
-		Remedy: "Where the node is to have the sets, look at why it has no agent: its label mirrorset.io/agent, and --agent-node-selector and --agent-tolerations of the manager.",
+		Cause: NoAgent, Message: fmt.Sprintf("Mirrorset does not serve node %s, so the node's runtime knows no mirrors of the sets; %s%s", v.Node.Name, noPart, v.sayText()),
+		Remedy: "If the node should follow the sets, find out why it has no agent: check its label mirrorset.io/agent, and --agent-node-selector and --agent-tolerations of the manager.",
 	}, true
 }
 
@@ -30,7 +30,7 @@ func heldBack(v *view) (*Finding, bool) {
 		return nil, false
 	}
 	return &Finding{
-		Cause: HeldBack, Message: fmt.Sprintf("what the sets say of the image is not what node %s is to have: %s", v.Node.Name, v.Hold),
+		Cause: HeldBack, Message: fmt.Sprintf("the sets have changed, but node %s should not have the change yet: %s", v.Node.Name, v.Hold),
 		Remedy: cmp.Or(v.HoldRemedy, "Wait for it: kubectl mirrors rollout status"),
 	}, false
 }
@@ -40,10 +40,10 @@ func withoutRules(v *view) (*Finding, bool) {
 	if !v.rules().Known || v.rules().Rule != nil || v.missedAgent() {
 		return nil, false
 	}
-	message := "no set has a source that the image is of; " + noPart
-	remedy := "Set the image right, or see to its registry. With a mirror for its source in a set, nodes would ask that first."
+	message := "no set has a source for this image; " + noPart
+	remedy := "Correct the image reference, or repair its registry. If a set names a mirror for its source, nodes try the mirror first."
 	if v.Sets.Known && v.Sets.Rule != nil {
-		message, remedy = "the node is to have no rule for the image", ""
+		message, remedy = "the node should have no rule for the image", ""
 	}
 	for _, a := range v.answers {
 		if a.isSource && a.state == refusing {
@@ -60,7 +60,7 @@ func lagging(v *view) (*Finding, bool) {
 		return nil, false
 	}
 	return &Finding{
-		Cause: NodeLags, Message: fmt.Sprintf("node %s is not known to have what is published: %s", v.Node.Name, why),
+		Cause: NodeLags, Message: fmt.Sprintf("it is unknown if node %s has the published rules: %s", v.Node.Name, why),
 		Remedy: "kubectl mirrors doctor " + v.Node.Name,
 	}, false
 }
@@ -71,7 +71,7 @@ func unread(v *view) (*Finding, bool) {
 		return nil, false
 	}
 	return &Finding{
-		Cause: RuntimeNotReady, Message: fmt.Sprintf("the runtime of node %s does not read the rules, so it asks the source itself%s", v.Node.Name, v.sayText()),
+		Cause: RuntimeNotReady, Message: fmt.Sprintf("the runtime of node %s does not read the rules, so it contacts the source directly%s", v.Node.Name, v.sayText()),
 		Remedy: "On the node: " + v.Node.Unread + "\nSee docs/how-to/node-setup.md.",
 	}, true
 }
@@ -93,7 +93,7 @@ func cannotRewrite(v *view) (*Finding, bool) {
 		return nil, false
 	}
 	return &Finding{
-		Cause: InvalidRewrite, Message: fmt.Sprintf("by the rules of %s, the runtime of node %s fails to pull the image wherever it is: %s", v.source(), v.Node.Name, v.rules().Fails),
+		Cause: InvalidRewrite, Message: fmt.Sprintf("the rules of %s make the runtime of node %s fail every pull of the image: %s", v.source(), v.Node.Name, v.rules().Fails),
 		Remedy: "kubectl mirrors explain-finding InvalidRewrite\nkubectl mirrors explain --runtime crio " + v.Image.String(),
 	}, true
 }
@@ -106,20 +106,20 @@ func withoutMirrors(v *view) (*Finding, bool) {
 		return nil, false
 	case rules.Rule.NoneServes(v.Image.Mode):
 		return &Finding{
-			Cause: BlockedForGood, Message: fmt.Sprintf("%s is blocked%s, and its only mirrors cannot exist: whoever wrote that wants its images refused", v.source(), v.by()),
-			Remedy: "Use an image from elsewhere, or have the set changed.",
+			Cause: BlockedForGood, Message: fmt.Sprintf("%s is blocked%s, and its only mirrors cannot exist, so the set refuses its images on purpose", v.source(), v.by()),
+			Remedy: "Use an image from another registry, or ask for a change of the set.",
 		}, true
 	case len(rules.Rule.MirrorsFor(v.Image.Mode)) > 0:
 		return nil, false
 	case v.Image.Mode == mirrors.ByDigest:
 		return &Finding{
-			Cause: BlockedDigest, Message: fmt.Sprintf("%s is blocked%s and has no mirror for digests, so this image, which is named by digest, cannot be pulled", v.source(), v.by()),
+			Cause: BlockedDigest, Message: fmt.Sprintf("%s is blocked%s and has no mirror for digests, and the image reference has a digest, so nodes cannot pull it", v.source(), v.by()),
 			Remedy: "Name a mirror in an ImageDigestMirrorSet" + v.example("ImageDigestMirrorSet", "imageDigestMirrors"),
 		}, true
 	}
 	return &Finding{
-		Cause: BlockedTag, Message: fmt.Sprintf("%s is blocked%s and has no mirror for tags, so this image, which is named by tag, cannot be pulled", v.source(), v.by()),
-		Remedy: "Name the image by digest in the Pod, or push the tag to a mirror and name that in an ImageTagMirrorSet" + v.example("ImageTagMirrorSet", "imageTagMirrors"),
+		Cause: BlockedTag, Message: fmt.Sprintf("%s is blocked%s and has no mirror for tags, and the image reference has a tag, so nodes cannot pull it", v.source(), v.by()),
+		Remedy: "Use a digest in the image reference of the Pod, or push the tag to a mirror and name that mirror in an ImageTagMirrorSet" + v.example("ImageTagMirrorSet", "imageTagMirrors"),
 	}, true
 }
 
@@ -130,7 +130,7 @@ func (v *view) example(kind, list string) string {
 		return "."
 	}
 	var text strings.Builder
-	fmt.Fprintf(&text, ", such as this:\n\napiVersion: config.openshift.io/v1\nkind: %s\nmetadata:\n  name: NAME\nspec:\n  %s:\n  - source: %q\n    mirrors:\n", kind, list, rule.Source)
+	fmt.Fprintf(&text, ", for example:\n\napiVersion: config.openshift.io/v1\nkind: %s\nmetadata:\n  name: NAME\nspec:\n  %s:\n  - source: %q\n    mirrors:\n", kind, list, rule.Source)
 	for _, m := range rule.Mirrors {
 		fmt.Fprintf(&text, "    - %s\n", m.Location)
 	}
@@ -145,22 +145,22 @@ func agentAway(v *view) (*Finding, bool) {
 		return nil, false
 	}
 	answers := v.Log.Unknown == "" // now
-	message := v.when() + "the runtime of node " + v.Node.Name + " did not reach the agent there, which it asks first for images of " + mirrors.Scope(v.Image.Name).Host()
+	message := v.when() + "the runtime of node " + v.Node.Name + " could not reach the agent on its node, which it contacts first for images of " + mirrors.Scope(v.Image.Name).Host()
 	away := fmt.Sprintf("kubectl -n %s get pods -l app.kubernetes.io/component=agent --field-selector spec.nodeName=%s", v.Installed, v.Node.Name)
 	behind := v.rules().Behind
 	switch {
 	case v.rules().Known && len(behind) == 0 && answers:
-		return &Finding{Cause: Mended, Message: message + "; the agent answers now, so this may be over", Remedy: again}, true
+		return &Finding{Cause: Mended, Message: message + "; the agent answers now, so the problem may be over", Remedy: again}, true
 	case v.rules().Known && len(behind) == 0:
 		return &Finding{Cause: AgentAway, Message: message, Remedy: away}, true
 	case len(behind) == 0:
-		message += "; whether it may ask other places by itself meanwhile is not known"
+		message += "; it is unknown if the runtime may contact other places without the agent"
 	default:
-		message += "; what it asks by itself meanwhile (" + strings.Join(behind, ", ") + ") did not give the image either, and why was not seen"
+		message += "; the places that it contacts without the agent (" + strings.Join(behind, ", ") + ") did not provide the image either, for an unknown reason"
 	}
-	check := "Whether anybody has the image: kubectl mirrors check --source " + v.Image.String()
+	check := "To see which place has the image, run: kubectl mirrors check --source " + v.Image.String()
 	if answers {
-		return &Finding{Cause: Undecided, Message: message, Remedy: check + "\nThe agent answers now, and sees the next attempt: ask again then. " + again}, true
+		return &Finding{Cause: Undecided, Message: message, Remedy: check + "\nThe agent answers now and will see the next attempt. Run this command again after that. " + again}, true
 	}
 	return &Finding{Cause: AgentAway, Message: message, Remedy: away + "\n" + check}, true
 }
@@ -180,15 +180,15 @@ func beforeTheRules(v *view) (*Finding, bool) {
 	if !isOld && !isOther {
 		return nil, false
 	}
-	message := "the last attempt was refused because the source was blocked then, and it is blocked no more"
+	message := "the last attempt was refused because the source was blocked, but the source is no longer blocked"
 	if isOld {
-		message = fmt.Sprintf("the last attempt, %s, failed before node %s got the rules that it has since %s; whether the image can be pulled by these, no attempt has shown yet",
+		message = fmt.Sprintf("the last attempt, %s, failed before node %s got its current rules at %s; no attempt has used these rules yet",
 			clock(at), v.Node.Name, clock(v.Node.AppliedAt))
 	}
 	return &Finding{Cause: RulesChanged, Message: message, Remedy: again}, true
 }
 
-const again = "The kubelet tries again by itself, within five minutes of its last attempt. A new Pod in place of this one does so at once."
+const again = "The kubelet tries again by itself, within five minutes of its last attempt. To try immediately, replace the Pod with a new one."
 
 // wentByTheRules tells whether the redirector led the attempt as the present rules have it: they differ from the earlier ones in other sources alone.
 func (v *view) wentByTheRules() bool {

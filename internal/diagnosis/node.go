@@ -24,15 +24,15 @@ func nothingToDoWithMirrors(v *view) (*Finding, bool) {
 	own := v.ownWords()
 	look := "Look at the node: kubectl describe node " + v.Node.Name
 	if found := nodesOwn.FindString(own); found != "" {
-		return trouble("the node could not take the image ("+strings.TrimSuffix(found, ":")+")", look+"\n"+v.lookAtRuntime())
+		return trouble("the node could not store the image ("+strings.TrimSuffix(found, ":")+")", look+"\n"+v.lookAtRuntime())
 	}
 	if found := stored.FindString(own); found != "" {
-		return trouble("the node's runtime could not handle what it had fetched ("+found+")",
-			look+"\n"+v.lookAtRuntime()+"\nIf its store is damaged, take the image out of it: on the node, crictl rmi "+v.Image.String())
+		return trouble("the node's runtime could not process the content that it had pulled ("+found+")",
+			look+"\n"+v.lookAtRuntime()+"\nIf its store is damaged, remove the image from it: on the node, run crictl rmi "+v.Image.String())
 	}
 	if found := unpacked.FindString(own); found != "" {
-		return trouble("the node's runtime could not unpack what it had fetched ("+found+"), which has the digest that it is to have: the image itself is broken, or the node is",
-			"Have another node pull it. Where that fails as well, make the image anew. Where it does not: "+v.lookAtRuntime())
+		return trouble("the node's runtime could not unpack the content that it had pulled ("+found+"), and the content matches its digest: either the image or the node is broken",
+			"Pull the image on another node. If that fails as well, build the image again. If it succeeds: "+v.lookAtRuntime())
 	}
 	if found := platform.FindString(v.nameless(v.text)); found != "" {
 		from := ""
@@ -40,8 +40,8 @@ func nothingToDoWithMirrors(v *view) (*Finding, bool) {
 			from = ", as " + strings.Join(served, " and ") + " had it,"
 		}
 		return &Finding{
-			Cause: WrongPlatform, Message: v.when() + "the image" + from + " had nothing for the platform of the node (" + found + "); " + v.quote(),
-			Remedy: "Where a mirror has a copy for fewer platforms than the source, copy all of them: kubectl mirrors check " + v.Image.String() + " says what each place has.",
+			Cause: WrongPlatform, Message: v.when() + "the image" + from + " has no content for the platform of the node (" + found + "); " + v.quote(),
+			Remedy: "If a mirror has a copy for fewer platforms than the source, copy all platforms. To see what each place has, run: kubectl mirrors check " + v.Image.String(),
 		}, true
 	}
 	return nil, false

@@ -28,7 +28,7 @@ func places(v *view) (*Finding, bool) {
 	case worst != nil && worst.state != cameBack:
 		return v.finding(causes[worst.state], "", v.remedyFor(*worst)), true
 	case over != nil && worst == nil:
-		return v.finding(Mended, "; "+over.over+", so this may be over", again), true
+		return v.finding(Mended, "; "+over.over+", so the problem may be over", again), true
 	case v.decidesIncomplete(source) != nil:
 		return v.finding(Incomplete, "", v.remedyFor(*v.decidesIncomplete(source))), true
 	case source != nil && source.state < limited:
@@ -40,9 +40,9 @@ func places(v *view) (*Finding, bool) {
 	case source != nil && source.state == limited:
 		return v.finding(RateLimited, "", v.remedyFor(*source)), true
 	case worst != nil:
-		more := "; whether access was refused or the image is missing there, only the runtime saw"
+		more := "; only the runtime saw if that place refused access or lacks the image"
 		if refusedRedirector.MatchString(worst.why) {
-			more += ": the redirector, which asked without a login, was refused, and most registries refuse strangers what everybody may read as well"
+			more += ": it refused the redirector, which sent no login, but most registries refuse such a request even for public images"
 		}
 		return v.finding(CameBack, more, v.remedyFor(*worst)), true
 	}
@@ -54,24 +54,24 @@ func (v *view) nobody(source *answer) *Finding {
 	asked := slices.ContainsFunc(v.answers, func(a answer) bool { return !a.isSource && a.state == missing })
 	lacking := !slices.ContainsFunc(v.answers, func(a answer) bool { return !a.isSource && a.state != missing }) && v.allMirrorsAnswered()
 	served := slices.ContainsFunc(v.answers, func(a answer) bool { return !a.isSource && a.state == has })
-	check := "kubectl mirrors check " + v.Image.String() + " asks the mirrors from where you are, and with --source the source too."
+	check := "kubectl mirrors check " + v.Image.String() + " contacts the mirrors from your machine, and with --source also the source."
 	switch {
 	case source != nil && source.state == missing && lacking, source != nil && source.state == blocked && lacking && asked:
-		return v.finding(NobodyHasIt, "", "Set the "+nameOf(v.Image.Mode)+" right in the Pod, or push the image to a mirror. "+check)
+		return v.finding(NobodyHasIt, "", "Correct the "+nameOf(v.Image.Mode)+" in the Pod, or push the image to a mirror. "+check)
 	case served && source != nil:
-		return v.finding(CameBack, "; why the runtime did not take it from there was not seen: a certificate of an authority that the node does not know looks like this, and so does a mirror that refuses the runtime",
-			v.lookAtRuntime()+"\nIf it is the authority: docs/how-to/private-mirror.md has the ConfigMap mirror-authorities.")
+		return v.finding(CameBack, "; it is unknown why the runtime did not pull it from there; possible causes are a certificate of an authority that the node does not trust, and a mirror that refuses the runtime",
+			v.lookAtRuntime()+"\nIf it is the authority, use the ConfigMap mirror-authorities: see docs/how-to/private-mirror.md.")
 	case source != nil && source.state == unknown && lacking && asked:
-		return v.finding(NobodyGaveIt, "; whether it lacks the image, cannot be reached from the node or wants a login was not seen", check+"\n"+v.lookAtRuntime())
+		return v.finding(NobodyGaveIt, "; it is unknown if it lacks the image, is unreachable from the node or requires a login", check+"\n"+v.lookAtRuntime())
 	}
 	if f := v.fault(); f != nil {
 		return &Finding{
 			Cause:   MirrorDown,
-			Message: fmt.Sprintf("node %s reports mirror %s as %s since %s (%s), and what came of the last attempt is not known in full%s", v.Node.Name, f.Mirror, f.State, clock(f.Since), f.Message, v.sayText()),
+			Message: fmt.Sprintf("node %s reports mirror %s as %s since %s (%s), and the result of the last attempt is not completely known%s", v.Node.Name, f.Mirror, f.State, clock(f.Since), f.Message, v.sayText()),
 			Remedy:  v.reach(f.Mirror),
 		}
 	}
-	const untold = "what is known does not tell why the image could not be pulled"
+	const untold = "the available information does not show why the pull failed"
 	if v.sayAll() != "" {
 		return v.finding(Undecided, "; "+untold, check+"\n"+v.lookAtRuntime())
 	}
@@ -146,9 +146,9 @@ func (v *view) sayAll() string {
 		case a.state == blocked:
 			source = v.source() + " is blocked" + v.by()
 		case a.state == unknown:
-			source = "the source, to which the runtime was sent, did not give it either"
+			source = "the redirector sent the runtime to the source, which did not provide it either"
 			if len(byState) == 0 {
-				source = "the runtime was sent to the source, and did not get it there"
+				source = "the redirector sent the runtime to the source, which did not provide it"
 			}
 		default:
 			source = "the source " + a.saidOfSource()

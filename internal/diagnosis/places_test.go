@@ -29,23 +29,23 @@ func TestTheAnswersOfAnAttemptTellTheCause(t *testing.T) {
 	}{
 		"nobody has it, and the source is blocked": {
 			fails(refusal(""), by(t, closed), saw("source quay.io/team is blocked", append(lacks, source(accesslog.Refused))...)),
-			diagnosis.NobodyHasIt, []string{"at the last attempt, 2026-11-29T18:00:50Z, mirrors " + first + " and " + second + " did not have it", `source "quay.io/team" is blocked by 30-airgap`, "Set the digest right", "kubectl mirrors check " + byDigest},
+			diagnosis.NobodyHasIt, []string{"at the last attempt, 2026-11-29T18:00:50Z, mirrors " + first + " and " + second + " did not have it", `source "quay.io/team" is blocked by 30-airgap`, "Correct the digest in the Pod", "kubectl mirrors check " + byDigest},
 		},
 		"nobody has it, and the source that is streamed neither": {fails(lost(byDigest), by(t, open), saw("", append(lacks, source(accesslog.Missing))...)), diagnosis.NobodyHasIt, []string{"the source did not have it"}},
 		"containerd says that it was not found, which it says of a source that is away as well": {
 			fails(lost(byDigest), by(t, open), saw("", append(lacks, source(accesslog.Sent))...)),
-			diagnosis.NobodyGaveIt, []string{"did not give it either; whether it lacks the image, cannot be reached from the node or wants a login was not seen", "journalctl -u containerd"},
+			diagnosis.NobodyGaveIt, []string{"did not provide it either; it is unknown if it lacks the image, is unreachable from the node or requires a login", "journalctl -u containerd"},
 		},
 		"one mirror lacks it, and one is down": {
 			fails(refusal(""), by(t, closed), saw("x", try(first, accesslog.Missing, ""), try(second, accesslog.Error, noRoute), source(accesslog.Refused))),
-			diagnosis.MirrorDown, []string{"mirror " + second + " could not be connected to, mirror " + first + " did not have it, and source", "See to it that second.example runs"},
+			diagnosis.MirrorDown, []string{"mirror " + second + " could not be reached, mirror " + first + " did not have it, and source", "Make sure that second.example runs"},
 		},
 		"a mirror is silent":                 {fails(refusal(""), by(t, closed), saw("x", try(first, accesslog.Silent, "it does not answer within 10s"))), diagnosis.MirrorDown, []string{"mirror " + first + " did not answer in time"}},
 		"a mirror fails":                     {fails(refusal(""), by(t, closed), saw("x", try(first, accesslog.Error, "it answered 503 Service Unavailable"))), diagnosis.MirrorDown, []string{"mirror " + first + " failed"}},
 		"an error that says nothing we know": {fails(refusal(""), by(t, closed), saw("x", try(first, accesslog.Error, "odd"))), diagnosis.MirrorDown, []string{"failed"}},
 		"a mirror has other content": {
 			fails(refusal(""), by(t, closed), saw("x", try(first, accesslog.WrongContent, "its manifest is another one"), try(second, accesslog.Silent, ""))),
-			diagnosis.WrongContent, []string{"mirror " + first + " had other content under the digest, mirror " + second + " did not answer in time"},
+			diagnosis.WrongContent, []string{"mirror " + first + " had different content under the digest, mirror " + second + " did not answer in time"},
 		},
 		"the second has other content": {
 			fails(refusal(""), by(t, closed), saw("x", try(first, accesslog.Silent, ""), try(second, accesslog.WrongContent, ""))),
@@ -53,7 +53,7 @@ func TestTheAnswersOfAnAttemptTellTheCause(t *testing.T) {
 		},
 		"no mirror is for tags, and the source did not give it": {
 			fails(lost(byTag), image(byTag), by(t, open), saw("", source(accesslog.Sent))),
-			diagnosis.Undecided, []string{"the runtime was sent to the source, and did not get it there", "not found"},
+			diagnosis.Undecided, []string{"the redirector sent the runtime to the source, which did not provide it", "not found"},
 		},
 		"a mirror wants a login": {
 			fails(refusal(""), by(t, closed), saw("x", try(first, accesslog.Credentials, refused401), try(second, accesslog.Missing, ""))),
@@ -72,14 +72,14 @@ func TestTheAnswersOfAnAttemptTellTheCause(t *testing.T) {
 			fails(refusal(""), by(t, closed), saw("x", try(first, accesslog.Error, "the certificate of first.example:5000 is good from 2020-01-01 to 2021-01-01 only"))),
 			diagnosis.BadCertificate, []string{"mirrorset.io/insecure-mirrors"},
 		},
-		"a mirror has too many requests": {fails(refusal(""), by(t, closed), saw("x", try(first, accesslog.Error, "it answered 429 Too Many Requests"))), diagnosis.RateLimited, []string{"had too many requests"}},
+		"a mirror has too many requests": {fails(refusal(""), by(t, closed), saw("x", try(first, accesslog.Error, "it answered 429 Too Many Requests"))), diagnosis.RateLimited, []string{"had received too many requests"}},
 		"the source has, and no mirror has it": {
 			fails(`failed to resolve reference "`+byDigest+`": unexpected status from HEAD request to https://quay.io/v2/team/app/manifests/sha256:01: 429 Too Many Requests`, by(t, open), saw("", append(lacks, source(accesslog.Sent))...)),
-			diagnosis.RateLimited, []string{"the source had too many requests", "Have a mirror for the image"},
+			diagnosis.RateLimited, []string{"the source had received too many requests", "Name a mirror for the source in a set"},
 		},
 		"the source cannot be reached, and no mirror has it": {
 			fails(`failed to do request: Head "https://quay.io/v2/team/app/manifests/sha256:01": dial tcp 1.2.3.4:443: i/o timeout`, by(t, open), saw("", append(lacks, source(accesslog.Sent))...)),
-			diagnosis.SourceDown, []string{"the source did not answer in time", "See to it that quay.io can be reached from node node-1"},
+			diagnosis.SourceDown, []string{"the source did not answer in time", "Make sure that quay.io is reachable from node node-1"},
 		},
 		"the source wants a login, and no mirror has it": {
 			fails(`unexpected status from HEAD request to https://quay.io/v2/team/app/manifests/sha256:01: 401 Unauthorized`, by(t, open), saw("", append(lacks, source(accesslog.Sent))...)),
@@ -88,16 +88,16 @@ func TestTheAnswersOfAnAttemptTellTheCause(t *testing.T) {
 		"a mirror is down, and the source is too, of which containerd says nothing": {
 			fails(`failed to do request: Head "https://first.example:5000/v2/copy/app/manifests/sha256:01": dial tcp 10.1.2.3:5000: connect: connection refused`, by(t, open),
 				saw("", try(first, accesslog.Error, noRoute), try(second, accesslog.Missing, ""), source(accesslog.Sent))),
-			diagnosis.MirrorDown, []string{"mirror " + first + " could not be connected to", "the source, to which the runtime was sent, did not give it either"},
+			diagnosis.MirrorDown, []string{"mirror " + first + " could not be reached", "the redirector sent the runtime to the source, which did not provide it either"},
 		},
 		"the redirector could not tell, and containerd says it of the mirror": {
 			fails(`failed to do request: Head "https://first.example:5000/v2/copy/app/manifests/sha256:01": tls: failed to verify certificate: x509: certificate signed by unknown authority`, by(t, open),
 				saw("", try(first, accesslog.Sent, ""), try(second, accesslog.Missing, ""), source(accesslog.Sent))),
-			diagnosis.UnknownAuthority, []string{"mirror " + first + " had a certificate of an authority that the node does not know"},
+			diagnosis.UnknownAuthority, []string{"mirror " + first + " had a certificate of an authority that the node does not trust"},
 		},
 		"the runtime came back from a mirror that has it": {
 			fails(refusal(""), by(t, closed), saw("x", try(first, accesslog.Served, ""), try(second, accesslog.Missing, ""), source(accesslog.Refused))),
-			diagnosis.CameBack, []string{"mirror " + first + " had it, as far as the redirector saw", "was not seen", "journalctl -u containerd"},
+			diagnosis.CameBack, []string{"mirror " + first + " had it, as far as the redirector saw", "it is unknown why the runtime did not pull it from there", "journalctl -u containerd"},
 		},
 		"the image was served, and the runtime says something odd": {fails("odd", by(t, open), saw("", try(first, accesslog.Served, ""))), diagnosis.Undecided, []string{"the runtime said: odd"}},
 	} {
@@ -141,12 +141,12 @@ func TestTheRuntimesMessageTellsTheCauseWherePullsAreNotSeen(t *testing.T) {
 		"CRI-O, nor has the source":                      {fails(failed(unknownManifest, unknownManifest, unknownManifest), crio, by(t, open)), diagnosis.NobodyHasIt, []string{"the source did not have it"}},
 		"CRI-O, a mirror is down": {
 			fails(failed(ping("first.example:5000", "dial tcp 10.1.2.3:5000: connect: connection refused"), unknownManifest, isBlocked), crio, by(t, closed)),
-			diagnosis.MirrorDown, []string{"mirror " + first + " could not be connected to, mirror " + second + " did not have it"},
+			diagnosis.MirrorDown, []string{"mirror " + first + " could not be reached, mirror " + second + " did not have it"},
 		},
 		"CRI-O, the kubelet says that a registry is unavailable": {
 			fails("image pull failed for "+byDigest+" because the registry is unavailable: "+failed(ping("first.example:5000", "dial tcp: lookup first.example: no such host"), unknownManifest, isBlocked), crio, by(t, closed),
 				func(c *diagnosis.Case) { c.Container.Reason = "RegistryUnavailable" }),
-			diagnosis.MirrorDown, []string{"mirror " + first + " could not be connected to"},
+			diagnosis.MirrorDown, []string{"mirror " + first + " could not be reached"},
 		},
 		"CRI-O, an authority is not known": {
 			fails(failed(ping("first.example:5000", "tls: failed to verify certificate: x509: certificate signed by unknown authority"), unknownManifest, isBlocked), crio, by(t, closed)),
@@ -162,7 +162,7 @@ func TestTheRuntimesMessageTellsTheCauseWherePullsAreNotSeen(t *testing.T) {
 		"CRI-O, a place that is no registry at all": {fails(failed(reading(`StatusCode: 404, "nothing here"`), unknownManifest, isBlocked), crio, by(t, closed)), diagnosis.NobodyHasIt, nil},
 		"CRI-O, a mirror that fails":                {fails(failed(reading("received unexpected HTTP status: 503 Service Unavailable"), unknownManifest, isBlocked), crio, by(t, closed)), diagnosis.MirrorDown, []string{"mirror " + first + " failed"}},
 		"CRI-O, a mirror that fails in no form":     {fails(failed(reading(`StatusCode: 502, "bad"`), unknownManifest, isBlocked), crio, by(t, closed)), diagnosis.MirrorDown, nil},
-		"CRI-O, the source has too many requests":   {fails(failed(unknownManifest, unknownManifest, "reading manifest sha256:01 in quay.io/team/app: toomanyrequests: slow down"), crio, by(t, open)), diagnosis.RateLimited, []string{"the source had too many requests"}},
+		"CRI-O, the source has too many requests":   {fails(failed(unknownManifest, unknownManifest, "reading manifest sha256:01 in quay.io/team/app: toomanyrequests: slow down"), crio, by(t, open)), diagnosis.RateLimited, []string{"the source had received too many requests"}},
 		"CRI-O, other content":                      {fails(failed("Manifest does not match provided manifest digest sha256:01", unknownManifest, isBlocked), crio, by(t, closed)), diagnosis.WrongContent, nil},
 	} {
 		t.Run(name, func(t *testing.T) { want(t, diagnosis.Diagnose(tt.c), []diagnosis.Cause{tt.cause}, tt.texts...) })
@@ -182,19 +182,19 @@ func TestWhatIsOverIsSaidToBe(t *testing.T) {
 	}{
 		"the mirror has served another image since": {
 			fails(refusal(""), by(t, closed), down, sawAt(60, other, "", try("first.example:5000/copy/other", accesslog.Served, ""))),
-			diagnosis.Mended, []string{"could not be connected to", "it has answered the node since, at 2026-11-29T18:01:49Z, so this may be over", "The kubelet tries again by itself"},
+			diagnosis.Mended, []string{"could not be reached", "it has answered the node since then, at 2026-11-29T18:01:49Z, so the problem may be over", "The kubelet tries again by itself"},
 		},
 		"it has said that it lacks another since":      {fails(refusal(""), by(t, closed), down, sawAt(60, other, "", try("first.example:5000/copy/other", accesslog.Missing, ""))), diagnosis.Mended, nil},
 		"it served another before":                     {fails(refusal(""), by(t, closed), sawAt(-60, other, "", try("first.example:5000/copy/other", accesslog.Served, "")), down), diagnosis.MirrorDown, nil},
 		"another mirror has served since":              {fails(refusal(""), by(t, closed), down, sawAt(60, other, "", try("second.example/other", accesslog.Served, ""))), diagnosis.MirrorDown, nil},
 		"it is silent still":                           {fails(refusal(""), by(t, closed), down, sawAt(60, other, "", try("first.example:5000/copy/other", accesslog.Silent, ""))), diagnosis.MirrorDown, nil},
 		"a login for another repository says nothing":  {fails(refusal(""), by(t, closed), wanted, sawAt(60, other, "", try("first.example:5000/copy/other", accesslog.Served, ""))), diagnosis.LoginWanted, nil},
-		"the logins were changed since":                {fails(refusal(""), by(t, closed), wanted, granted(20)), diagnosis.Mended, []string{"have been changed since, at 2026-11-29T18:01:10Z"}},
+		"the logins were changed since":                {fails(refusal(""), by(t, closed), wanted, granted(20)), diagnosis.Mended, []string{"have changed since then, at 2026-11-29T18:01:10Z"}},
 		"the logins were changed before":               {fails(refusal(""), by(t, closed), wanted, granted(-20)), diagnosis.LoginWanted, nil},
 		"a changed login does not bring a mirror back": {fails(refusal(""), by(t, closed), down, granted(20)), diagnosis.MirrorDown, nil},
 		"one of two mirrors is back": {
 			fails(refusal(""), by(t, closed), saw("x", try(first, accesslog.Silent, ""), try(second, accesslog.Error, noRoute)), sawAt(60, other, "", try("first.example:5000/copy/other", accesslog.Served, ""))),
-			diagnosis.MirrorDown, []string{"See to it that second.example runs"},
+			diagnosis.MirrorDown, []string{"Make sure that second.example runs"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) { want(t, diagnosis.Diagnose(tt.c), []diagnosis.Cause{tt.cause}, tt.texts...) })
@@ -247,7 +247,7 @@ func TestTheEvidenceIsInTheOrderOfTimeAndGivesNoSecretAway(t *testing.T) {
 		}
 		got += when + " " + e.Of + ": " + e.Text + "\n"
 	}
-	wanted := "17:59:20 node: mirror first.example:5000/copy has been reported since then as Silent: it does not answer within 10s\n" +
+	wanted := "17:59:20 node: the node has since reported mirror first.example:5000/copy as Silent: it does not answer within 10s\n" +
 		"18:00:49 event: Pulling: Pulling image \"" + byDigest + "\"\n" +
 		"18:00:49 mirror " + first + ": silent (2 requests): it does not answer within 10s\n" +
 		"18:00:50 redirector: refused: source quay.io/team is blocked\n" +
@@ -262,7 +262,7 @@ func TestTheEvidenceIsInTheOrderOfTimeAndGivesNoSecretAway(t *testing.T) {
 
 func TestARedirectorThatSawNothingIsEvidence(t *testing.T) {
 	saysSo := func(c diagnosis.Case) bool {
-		return slices.ContainsFunc(diagnosis.Diagnose(c).Evidence, func(e diagnosis.Evidence) bool { return e.Text == "it has seen nothing of the last attempt" })
+		return slices.ContainsFunc(diagnosis.Diagnose(c).Evidence, func(e diagnosis.Evidence) bool { return e.Text == "it saw nothing of the last attempt" })
 	}
 	for name, tt := range map[string]struct {
 		c    diagnosis.Case

@@ -26,7 +26,7 @@ func WaitsForImage(reason string) bool {
 	return slices.Contains([]string{reasonErrImagePull, reasonImagePullBackOff, reasonNeverPull, reasonInvalidName, reasonInspect, reasonSignature, reasonUnavailable}, reason)
 }
 
-const noPart = "mirrors have no part in it"
+const noPart = "mirrors are not involved"
 
 // unscheduled is for a Pod that no kubelet has taken.
 func unscheduled(v *view) (*Finding, bool) {
@@ -45,14 +45,14 @@ func notTheImage(v *view) (*Finding, bool) {
 	if WaitsForImage(v.Container.Reason) || v.isPulling() {
 		return nil, false
 	}
-	what := cmp.Or(v.Container.Reason, "the kubelet has not said what for")
+	what := cmp.Or(v.Container.Reason, "the kubelet has not reported the reason")
 	if v.Container.Message != "" {
 		what += ": " + v.Container.Message
 	} else if e := v.lastWarning(); e != nil && isBeforeImages(v.Container.Reason) {
 		what += ", and the last warning is " + e.Reason + ": " + e.Message
 	}
 	if e := v.lastWarning(); e != nil && e.Reason == eventNoSandbox && isBeforeImages(v.Container.Reason) { // for which an image is wanted too
-		return &Finding{Cause: NotTheImage, Message: "the Pod's sandbox cannot be made, which comes before the container's image: " + e.Message}, true
+		return &Finding{Cause: NotTheImage, Message: "the runtime cannot create the Pod's sandbox, which comes before the container's image: " + e.Message}, true
 	}
 	return &Finding{Cause: NotTheImage, Message: fmt.Sprintf("the container does not wait for its image (%s); %s", what, noPart)}, true
 }
@@ -119,9 +119,9 @@ func pulling(v *view) (*Finding, bool) {
 	}
 	message := "the image is being pulled" + began + ", and the attempt has not ended"
 	if tried := v.sayAll(); tried != "" {
-		message += "; so far, " + tried
+		message += "; so far: " + tried
 	}
-	return &Finding{Cause: Pulling, Message: message, Remedy: "Ask again when it has ended. A mirror that does not answer costs an attempt ten seconds."}, true
+	return &Finding{Cause: Pulling, Message: message, Remedy: "Run this command again after the attempt. A mirror that does not answer delays an attempt by ten seconds."}, true
 }
 
 // kubeletRefuses is for what does not reach a registry.
@@ -129,18 +129,18 @@ func kubeletRefuses(v *view) (*Finding, bool) {
 	switch {
 	case v.Container.Reason == reasonNeverPull:
 		return &Finding{
-			Cause: NeverPulled, Message: "imagePullPolicy of the container is Never, and the node does not have the image, or not for this Pod; " + noPart,
-			Remedy: "Set imagePullPolicy to IfNotPresent, or have the image on the node.",
+			Cause: NeverPulled, Message: "imagePullPolicy of the container is Never, but the node does not have the image, or this Pod may not use it; " + noPart,
+			Remedy: "Set imagePullPolicy to IfNotPresent, or load the image on the node.",
 		}, true
 	case v.Container.Reason == reasonInvalidName || v.ImageError != "":
-		message := cmp.Or(v.ImageError, v.text, "the kubelet does not take it")
-		return &Finding{Cause: InvalidName, Message: "the image's name is none: " + message + "; " + noPart, Remedy: "Set the image right in the Pod, or in what makes the Pod."}, true
+		message := cmp.Or(v.ImageError, v.text, "the kubelet does not accept it")
+		return &Finding{Cause: InvalidName, Message: "the image reference is invalid: " + message + "; " + noPart, Remedy: "Correct the image reference in the Pod, or in the object that creates the Pod."}, true
 	case v.Container.Reason == reasonInspect:
-		return &Finding{Cause: NodeTrouble, Message: "the node's runtime cannot tell whether it has the image: " + v.text + "; " + noPart, Remedy: v.lookAtRuntime()}, true
+		return &Finding{Cause: NodeTrouble, Message: "the node's runtime cannot find out if it has the image: " + v.text + "; " + noPart, Remedy: v.lookAtRuntime()}, true
 	case v.Container.Reason == reasonSignature:
 		return &Finding{
-			Cause: NodeTrouble, Message: "the node's runtime does not take the image's signature: " + v.text,
-			Remedy: "Look at its policy for signatures, /etc/containers/policy.json on the node, and at where the signatures of the image are.",
+			Cause: NodeTrouble, Message: "the node's runtime does not accept the image's signature: " + v.text,
+			Remedy: "Check the runtime's signature policy, /etc/containers/policy.json on the node, and where the signatures of the image are stored.",
 		}, true
 	}
 	return nil, false
@@ -158,7 +158,7 @@ func (v *view) when() string {
 func (v *view) lookAtRuntime() string {
 	unit := map[string]string{"containerd": "containerd", "CRI-O": "crio"}[v.Node.Runtime]
 	if unit == "" {
-		return "The log of the node's runtime says more."
+		return "The log of the node's runtime has more details."
 	}
-	return fmt.Sprintf("The log of the runtime says more; on node %s: journalctl -u %s --since=-10min", v.Node.Name, unit)
+	return fmt.Sprintf("The log of the runtime has more details; on node %s, run: journalctl -u %s --since=-10min", v.Node.Name, unit)
 }

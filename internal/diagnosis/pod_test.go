@@ -22,7 +22,7 @@ func TestWhatThePodSaysItselfTellsTheCause(t *testing.T) {
 		}
 	}
 	pulling := diagnosis.Event{Reason: "Pulling", Message: `Pulling image "` + byDigest + `"`, At: now}
-	const noPart = "mirrors have no part in it"
+	const noPart = "mirrors are not involved"
 	for name, tt := range map[string]struct {
 		c     diagnosis.Case
 		cause diagnosis.Cause
@@ -38,7 +38,7 @@ func TestWhatThePodSaysItselfTellsTheCause(t *testing.T) {
 		},
 		"a sandbox that cannot be made": {
 			fails("", is("ContainerCreating", "", diagnosis.Event{Reason: "FailedCreatePodSandBox", Message: "no network", OfPod: true, Warns: true, At: now})),
-			diagnosis.NotTheImage, []string{"the Pod's sandbox cannot be made", "no network", "!" + noPart},
+			diagnosis.NotTheImage, []string{"the runtime cannot create the Pod's sandbox", "no network", "!" + noPart},
 		},
 		"a program that crashes":       {fails("", is("CrashLoopBackOff", "back-off 10s restarting failed container")), diagnosis.NotTheImage, []string{"CrashLoopBackOff", noPart}},
 		"a container before its turn":  {fails("", is("PodInitializing", "")), diagnosis.NotTheImage, []string{"PodInitializing"}},
@@ -53,7 +53,7 @@ func TestWhatThePodSaysItselfTellsTheCause(t *testing.T) {
 			diagnosis.WrongPlatform, []string{"as mirror " + first + " had it"},
 		},
 		"CRI-O's word for that":        {fails(`choosing image instance: no image found in image index for architecture "arm64", variant "v8", OS "linux"`, crio, by(t, closed)), diagnosis.WrongPlatform, nil},
-		"an image on its way":          {fails("", by(t, closed), is("ContainerCreating", "", pulling), saw("", try(first, accesslog.Silent, ""))), diagnosis.Pulling, []string{"since 2026-11-29T18:00:50Z", "so far, mirror " + first + " did not answer in time"}},
+		"an image on its way":          {fails("", by(t, closed), is("ContainerCreating", "", pulling), saw("", try(first, accesslog.Silent, ""))), diagnosis.Pulling, []string{"since 2026-11-29T18:00:50Z", "so far: mirror " + first + " did not answer in time"}},
 		"one without a tag on its way": {fails("", image("quay.io/team/app"), is("ContainerCreating", "", diagnosis.Event{Reason: "Pulling", Message: `Pulling image "quay.io/team/app:latest"`, At: now})), diagnosis.Pulling, nil},
 		"an image that has come":       {fails("", is("ContainerCreating", "", pulling, diagnosis.Event{Reason: "Pulled", At: at(1)})), diagnosis.NotTheImage, nil},
 		"an image of another one":      {fails("", is("ContainerCreating", "", diagnosis.Event{Reason: "Pulling", Message: `Pulling image "other"`, At: now})), diagnosis.NotTheImage, nil},

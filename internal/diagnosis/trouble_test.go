@@ -16,7 +16,7 @@ const (
 	pull     = `failed to pull and unpack image "` + byDigest + `": `
 	resolve  = pull + `failed to resolve reference "` + byDigest + `": `
 	toSource = resolve + `failed to do request: Head "https://quay.io/v2/team/app/manifests/sha256:01": `
-	noPart   = "mirrors have no part in it"
+	noPart   = "mirrors are not involved"
 )
 
 // What fails on the node is not put on a place, and what a registry says of itself not on the node.
@@ -38,11 +38,11 @@ func TestTheNodesTroubleIsNotTheRegistrys(t *testing.T) {
 		},
 		"the content store is damaged": {
 			fails(pull+`failed to extract layer (x sha256:aa) to overlayfs as "extract-1": failed to get reader from content store: content digest sha256:bb: not found`, by(t)),
-			diagnosis.NodeTrouble, []string{"what it had fetched (failed to get reader from content store)", "crictl rmi", "!did not have it"},
+			diagnosis.NodeTrouble, []string{"the content that it had pulled (failed to get reader from content store)", "crictl rmi", "!did not have it"},
 		},
 		"a layer is none": {
 			fails(pull+`failed to extract layer (x sha256:aa) to overlayfs as "extract-1": archive/tar: invalid tar header: unknown`, by(t, one), served),
-			diagnosis.NodeTrouble, []string{"the image itself is broken, or the node is", "Have another node pull it"},
+			diagnosis.NodeTrouble, []string{"either the image or the node is broken", "Pull the image on another node"},
 		},
 		"a layer ends early": {
 			fails(pull+`failed to extract layer (x sha256:aa) to overlayfs as "extract-1": mount callback failed on /x: archive/tar: unexpected EOF: unknown`, by(t, one), served),
@@ -50,7 +50,7 @@ func TestTheNodesTroubleIsNotTheRegistrys(t *testing.T) {
 		},
 		"a layer is none, says CRI-O": {
 			fails(`copying system image from manifest list: writing blob: adding layer with blob "sha256:aa": unpacking failed (error: exit status 1; output: archive/tar: invalid tar header)`, crio, by(t, closed)),
-			diagnosis.NodeTrouble, []string{"the image itself is broken"},
+			diagnosis.NodeTrouble, []string{"either the image or the node is broken"},
 		},
 		"the disk is full, says CRI-O": {fails(`writing blob: storing blob to file "/var/tmp/1": write /var/tmp/1: no space left on device`, crio, by(t, closed)), diagnosis.NodeTrouble, []string{"no space left"}},
 		"a mirror's disk is full, says CRI-O": {
@@ -89,7 +89,7 @@ func TestTheOnlyPlaceThatWasAskedIsTheOneThatAnswered(t *testing.T) {
 		cause diagnosis.Cause
 		texts []string
 	}{
-		"no host":                       {denied, lacks, diagnosis.LoginWanted, []string{"the source refused access, or has no such repository: registries say both in one; the runtime said: pull access denied", "imagePullSecret"}},
+		"no host":                       {denied, lacks, diagnosis.LoginWanted, []string{"the source refused access or has no such repository (registries give the same answer for both); the runtime said: pull access denied", "imagePullSecret"}},
 		"a token server, with a login":  {token("oauth", "401 Unauthorized"), lacks, diagnosis.LoginWanted, []string{"the source refused the login that it was given", "Put the right login"}},
 		"a token server, without one":   {token("anonymous", "403 Forbidden"), lacks, diagnosis.LoginWanted, []string{"or has no such repository"}},
 		"a token server that fails":     {token("anonymous", "503 Service Unavailable"), lacks, diagnosis.SourceDown, []string{"the source failed"}},
@@ -122,7 +122,7 @@ func TestWhatAPlaceGaveCanBeWrongOrNotAll(t *testing.T) {
 	}{
 		"other content, of the one that had it": {
 			fails(other, by(t, open), saw("", try(first, accesslog.Error, "it answered 503 Service Unavailable"), try(second, accesslog.Served, ""))),
-			diagnosis.WrongContent, []string{"mirror " + second + " had other content under the digest, and mirror " + first + " failed", "Push the image to " + second},
+			diagnosis.WrongContent, []string{"mirror " + second + " had different content under the digest, and mirror " + first + " failed", "Push the image to " + second},
 		},
 		"other content, of two": {
 			fails(other, by(t, open), saw("", try(first, accesslog.Served, ""), try(second, accesslog.Served, ""), source(accesslog.Sent))),
@@ -130,27 +130,27 @@ func TestWhatAPlaceGaveCanBeWrongOrNotAll(t *testing.T) {
 		},
 		"other content, of the source": {
 			fails(other, by(t, open), saw("", try(first, accesslog.Missing, ""), try(second, accesslog.Missing, ""), source(accesslog.Sent))),
-			diagnosis.WrongContent, []string{"the source had other content", "make the image at the source anew", "!can be reached"},
+			diagnosis.WrongContent, []string{"the source had different content", "build the image again at the source", "!is reachable"},
 		},
-		"other content, of nobody knows whom": {fails(other, by(t, open), unseen), diagnosis.WrongContent, []string{"from which place was not seen"}},
+		"other content, of nobody knows whom": {fails(other, by(t, open), unseen), diagnosis.WrongContent, []string{"but it is unknown from which place"}},
 		"a part is nowhere, and the source is blocked": {
 			fails(pull+"failed to copy: httpReadSeeker: failed open: "+strings.TrimPrefix(refusal(""), resolve), by(t, closed), saw("x", append(part, source(accesslog.Refused))...)),
-			diagnosis.Incomplete, []string{"mirror " + first + " had the manifest and lacked a part of it, mirror " + second + " did not have it", "Copy the image to " + first + " again", "!Set the digest"},
+			diagnosis.Incomplete, []string{"mirror " + first + " had the manifest, but lacked a part of the image, mirror " + second + " did not have it", "Copy the image to " + first + " again", "!Correct the digest"},
 		},
 		"a part is nowhere": {fails(lacksPart, by(t, open), saw("", append(part, source(accesslog.Sent))...)), diagnosis.Incomplete, nil},
 		"a part is nowhere, and the source limits": {
 			fails(pull+`unexpected status from GET request to https://quay.io/v2/team/app/blobs/sha256:aa: 429 Too Many Requests`, by(t, open), saw("", append(part, source(accesslog.Sent))...)),
-			diagnosis.Incomplete, []string{"the source had too many requests"},
+			diagnosis.Incomplete, []string{"the source had received too many requests"},
 		},
 		"the other mirror is down as well": {
 			fails(lacksPart, by(t, open), saw("", try(first, accesslog.Served, ""), try(first, accesslog.Missing, ""), try(second, accesslog.Silent, ""))),
-			diagnosis.MirrorDown, []string{"mirror " + second + " did not answer in time, and mirror " + first + " had the manifest and lacked"},
+			diagnosis.MirrorDown, []string{"mirror " + second + " did not answer in time, and mirror " + first + " had the manifest, but lacked"},
 		},
-		"the other mirror has the part":   {fails(lacksPart, by(t, open), saw("", try(first, accesslog.Served, ""), try(first, accesslog.Missing, ""), try(second, accesslog.Served, ""))), diagnosis.Undecided, []string{"had the manifest and lacked a part"}},
+		"the other mirror has the part":   {fails(lacksPart, by(t, open), saw("", try(first, accesslog.Served, ""), try(first, accesslog.Missing, ""), try(second, accesslog.Served, ""))), diagnosis.Undecided, []string{"had the manifest, but lacked a part"}},
 		"something else failed":           {fails(pull+"odd", by(t, open), saw("", append(part, source(accesslog.Sent))...)), diagnosis.Undecided, []string{"odd"}},
-		"another place had the manifest":  {fails(lacksPart, by(t, open), saw("", source(accesslog.Sent), try(first, accesslog.Served, ""), try(first, accesslog.Missing, ""))), diagnosis.Undecided, []string{"had a part of it and lacked another"}},
-		"another mirror had the manifest": {fails(lacksPart, by(t, open), saw("", try(second, accesslog.Served, ""), try(first, accesslog.Served, ""), try(first, accesslog.Missing, ""))), diagnosis.Undecided, []string{"mirror " + first + " had a part of it and lacked another"}},
-		"it lacked the tag alone":         {fails(lacksPart, by(t, open), saw("", try(first, accesslog.Missing, ""), source(accesslog.Sent), try(first, accesslog.Served, ""), try(second, accesslog.Missing, ""))), diagnosis.Undecided, []string{"had a part of it and lacked another"}},
+		"another place had the manifest":  {fails(lacksPart, by(t, open), saw("", source(accesslog.Sent), try(first, accesslog.Served, ""), try(first, accesslog.Missing, ""))), diagnosis.Undecided, []string{"had a part of the image, but lacked another"}},
+		"another mirror had the manifest": {fails(lacksPart, by(t, open), saw("", try(second, accesslog.Served, ""), try(first, accesslog.Served, ""), try(first, accesslog.Missing, ""))), diagnosis.Undecided, []string{"mirror " + first + " had a part of the image, but lacked another"}},
+		"it lacked the tag alone":         {fails(lacksPart, by(t, open), saw("", try(first, accesslog.Missing, ""), source(accesslog.Sent), try(first, accesslog.Served, ""), try(second, accesslog.Missing, ""))), diagnosis.Undecided, []string{"had a part of the image, but lacked another"}},
 	} {
 		t.Run(name, func(t *testing.T) { want(t, diagnosis.Diagnose(tt.c), []diagnosis.Cause{tt.cause}, tt.texts...) })
 	}
@@ -168,17 +168,17 @@ func TestWhatStandsBetweenANodeAndARegistryIsNamed(t *testing.T) {
 		cause diagnosis.Cause
 		texts []string
 	}{
-		"the clock, and the source":             {fails(toSource+x509+"1970-01-01T00:00:00Z is before 2026-01-01T00:00:00Z", by(t, open), lacks), diagnosis.BadCertificate, []string{"not good yet by the clock of the node", "Set the clock of node node-1 right"}},
-		"the clock, and a mirror":               {mirror(x509 + "1970-01-01T00:00:00Z is before 2026-01-01T00:00:00Z"), diagnosis.BadCertificate, []string{"Set the clock", "!insecure"}},
-		"the clock, and a mirror's token":       {fails(refusal(""), by(t, closed), saw("x", try(first, accesslog.Credentials, x509+"1970-01-01T00:00:00Z is before 2026-01-01T00:00:00Z"))), diagnosis.BadCertificate, []string{"Set the clock"}},
-		"the clock, in the redirector's words":  {mirror("the certificate of first.example:5000 is good from 2026-12-24 to 2027-01-01 only"), diagnosis.BadCertificate, []string{"Set the clock", "!insecure"}},
-		"an old one, in the redirector's words": {mirror("the certificate of first.example:5000 is good from 2020-12-24 to 2021-01-01 only"), diagnosis.BadCertificate, []string{"present a good certificate", "!clock"}},
-		"the source's is old":                   {fails(toSource+x509+"2026-11-29T18:00:00Z is after 2026-11-01T00:00:00Z", by(t, open), lacks), diagnosis.BadCertificate, []string{"Have quay.io present a good certificate", "!can be reached", "!insecure"}},
-		"a proxy is away":                       {fails(toSource+"proxyconnect tcp: dial tcp 10.0.0.9:3128: connect: connection refused", by(t, open), lacks), diagnosis.SourceDown, []string{"through the proxy", "the proxy 10.0.0.9:3128", "NO_PROXY"}},
+		"the clock, and the source":             {fails(toSource+x509+"1970-01-01T00:00:00Z is before 2026-01-01T00:00:00Z", by(t, open), lacks), diagnosis.BadCertificate, []string{"not valid yet by the clock of the node", "Correct the clock of node node-1. If the clock is right"}},
+		"the clock, and a mirror":               {mirror(x509 + "1970-01-01T00:00:00Z is before 2026-01-01T00:00:00Z"), diagnosis.BadCertificate, []string{"Correct the clock", "!insecure"}},
+		"the clock, and a mirror's token":       {fails(refusal(""), by(t, closed), saw("x", try(first, accesslog.Credentials, x509+"1970-01-01T00:00:00Z is before 2026-01-01T00:00:00Z"))), diagnosis.BadCertificate, []string{"Correct the clock"}},
+		"the clock, in the redirector's words":  {mirror("the certificate of first.example:5000 is good from 2026-12-24 to 2027-01-01 only"), diagnosis.BadCertificate, []string{"Correct the clock", "!insecure"}},
+		"an old one, in the redirector's words": {mirror("the certificate of first.example:5000 is good from 2020-12-24 to 2021-01-01 only"), diagnosis.BadCertificate, []string{"presents a valid certificate", "!clock"}},
+		"the source's is old":                   {fails(toSource+x509+"2026-11-29T18:00:00Z is after 2026-11-01T00:00:00Z", by(t, open), lacks), diagnosis.BadCertificate, []string{"Make sure that quay.io presents a valid certificate", "!is reachable", "!insecure"}},
+		"a proxy is away":                       {fails(toSource+"proxyconnect tcp: dial tcp 10.0.0.9:3128: connect: connection refused", by(t, open), lacks), diagnosis.SourceDown, []string{"through the node's proxy", "the proxy 10.0.0.9:3128", "NO_PROXY"}},
 		"a proxy has no address":                {fails(toSource+"proxyconnect tcp: dial tcp: lookup proxy.example: no such host", by(t, open), lacks), diagnosis.SourceDown, []string{"the proxy proxy.example, through"}},
-		"a proxy wants a login":                 {fails(toSource+"Proxy Authentication Required", by(t, open), lacks), diagnosis.SourceDown, []string{"Have the login that the proxy wants in HTTPS_PROXY"}},
-		"a proxy wants one, in a status":        {mirror("it answered 407 Proxy Authentication Required"), diagnosis.MirrorDown, []string{"Have the login that the proxy wants"}},
-		"a proxy forbids":                       {fails(toSource+"Forbidden", by(t, open), lacks), diagnosis.SourceDown, []string{"the proxy, through which node node-1 goes to quay.io"}},
+		"a proxy wants a login":                 {fails(toSource+"Proxy Authentication Required", by(t, open), lacks), diagnosis.SourceDown, []string{"Add the login that the proxy requires to HTTPS_PROXY"}},
+		"a proxy wants one, in a status":        {mirror("it answered 407 Proxy Authentication Required"), diagnosis.MirrorDown, []string{"Add the login that the proxy requires"}},
+		"a proxy forbids":                       {fails(toSource+"Forbidden", by(t, open), lacks), diagnosis.SourceDown, []string{"the proxy, through which node node-1 contacts quay.io"}},
 		"a mirror is behind a proxy":            {mirror("proxyconnect tcp: dial tcp 10.0.0.9:3128: i/o timeout"), diagnosis.MirrorDown, []string{"the proxy 10.0.0.9:3128"}},
 	} {
 		t.Run(name, func(t *testing.T) { want(t, diagnosis.Diagnose(tt.c), []diagnosis.Cause{tt.cause}, tt.texts...) })
@@ -209,5 +209,5 @@ func TestALongMessageIsCut(t *testing.T) {
 
 func TestABlockedTagIsOneImages(t *testing.T) {
 	want(t, diagnosis.Diagnose(fails(refusal(""), image(byTag), by(t, closed, set("20", "quay.io/team/open", "", "n.example/open")))), []diagnosis.Cause{diagnosis.BlockedTag},
-		"so this image, which is named by tag, cannot be pulled", "!no image below")
+		"has no mirror for tags, and the image reference has a tag, so nodes cannot pull it", "!no image below")
 }

@@ -86,14 +86,14 @@ func (v *view) evidence() []Evidence {
 	tell(false)
 	for _, f := range v.Node.Faults {
 		if v.names(f.Mirror) {
-			add(f.Since, "node", "mirror %s has been reported since then as %s: %s", f.Mirror, f.State, f.Message)
+			add(f.Since, "node", "the node has since reported mirror %s as %s: %s", f.Mirror, f.State, f.Message)
 		}
 	}
 	for _, line := range v.Node.Says {
 		add(time.Time{}, "node", "%s", line)
 	}
 	if v.unseen && v.hasMirrors() {
-		add(time.Time{}, "redirector", "it has seen nothing of the last attempt")
+		add(time.Time{}, "redirector", "it saw nothing of the last attempt")
 	}
 	slices.SortStableFunc(all, func(a, b Evidence) int {
 		switch {
@@ -131,7 +131,7 @@ func placeName(place string, isSource bool) string {
 func sayTries(t accesslog.Tries) string {
 	text := strings.ReplaceAll(string(t.Outcome), "_", " ")
 	if t.Outcome == accesslog.Sent {
-		text = "the runtime was sent there, and what it was answered was not seen"
+		text = "the redirector sent the runtime there and did not see the answer"
 	}
 	if t.Requests > 1 {
 		text += fmt.Sprintf(" (%d requests)", t.Requests)

@@ -99,10 +99,10 @@ func stateOf(t accesslog.Tries) state {
 
 // said is what a place in a state did, in the past.
 var said = map[state]string{
-	wrong: "had other content under the digest", untrusted: "had a certificate of an authority that the node does not know", uncertified: "had a certificate that the node does not take, or none",
-	early: "had a certificate that is not good yet by the clock of the node", proxied: "could not be reached through the proxy that the node has",
-	incomplete: "had the manifest and lacked a part of it", patchy: "had a part of it and lacked another",
-	refusing: "refused access", silent: "did not answer in time", unreachable: "could not be connected to", failing: "failed", limited: "had too many requests",
+	wrong: "had different content under the digest", untrusted: "had a certificate of an authority that the node does not trust", uncertified: "had no certificate that the node accepts",
+	early: "had a certificate that is not valid yet by the clock of the node", proxied: "could not be reached through the node's proxy",
+	incomplete: "had the manifest, but lacked a part of the image", patchy: "had a part of the image, but lacked another",
+	refusing: "refused access", silent: "did not answer in time", unreachable: "could not be reached", failing: "failed", limited: "had received too many requests",
 	cameBack: "refused the runtime or did not have it",
 	missing:  "did not have it", has: "had it, as far as the redirector saw",
 }

@@ -33,16 +33,16 @@ func readAuthorities(cm *corev1.ConfigMap, now time.Time) (map[string][]byte, []
 		}
 		certificates, problemsHere, err := readCertificates(cm.Data[key], now)
 		for _, text := range problemsHere {
-			problems = append(problems, problem(authoritiesObject, key, "put the authority's new certificate there", "%s", text))
+			problems = append(problems, problem(authoritiesObject, key, "put the authority's new certificate under that key", "%s", text))
 		}
 		if err != nil {
-			problems = append(problems, problem(authoritiesObject, key, "put the authority's certificates in PEM format there, and nothing else", "%v. The certificates are not used", err))
+			problems = append(problems, problem(authoritiesObject, key, "put the authority's certificates in PEM format under that key, and nothing else", "%v. The certificates are not used", err))
 			continue
 		}
 		found[host] = certificates
 	}
 	for _, key := range slices.Sorted(maps.Keys(cm.BinaryData)) {
-		problems = append(problems, problem(authoritiesObject, key, "put the certificates in PEM format into data", "it stands in binaryData, which is not read"))
+		problems = append(problems, problem(authoritiesObject, key, "put the certificates in PEM format into data", "it is in binaryData, which Mirrorset does not read"))
 	}
 	return found, problems
 }
@@ -77,7 +77,7 @@ func readCertificates(text string, now time.Time) (plain []byte, problems []stri
 			break
 		}
 		if block.Type != "CERTIFICATE" {
-			return nil, nil, fmt.Errorf("it has a block %q among the certificates", block.Type)
+			return nil, nil, fmt.Errorf("it has a block %q between the certificates", block.Type)
 		}
 		certificate, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {

@@ -51,13 +51,13 @@ const secretObject = "Secret " + CredentialsName
 
 // readSecret leaves out each login that is wrong, and keeps the others (G1). It is not ok where nothing can be read.
 func readSecret(secret *corev1.Secret) (logins map[mirrors.Scope]Login, problems []Problem, ok bool) {
-	remedy := fmt.Sprintf("make it anew: kubectl -n %[1]s delete secret %[2]s; kubectl -n %[1]s create secret docker-registry %[2]s --docker-server=HOST --docker-username=NAME --docker-password=PASSWORD", secret.Namespace, CredentialsName)
+	remedy := fmt.Sprintf("create it again: kubectl -n %[1]s delete secret %[2]s; kubectl -n %[1]s create secret docker-registry %[2]s --docker-server=HOST --docker-username=NAME --docker-password=PASSWORD", secret.Namespace, CredentialsName)
 	if secret.Type != corev1.SecretTypeDockerConfigJson {
-		return nil, []Problem{{Message: fmt.Sprintf("%s: its type is %q, and not %q. The logins from before stay in force, if there were any", secretObject, secret.Type, corev1.SecretTypeDockerConfigJson), Remedy: remedy}}, false
+		return nil, []Problem{{Message: fmt.Sprintf("%s: its type is %q instead of %q. Earlier logins stay in force, if there were any", secretObject, secret.Type, corev1.SecretTypeDockerConfigJson), Remedy: remedy}}, false
 	}
 	logins, problems, err := readLogins(secret.Data[corev1.DockerConfigJsonKey])
 	if err != nil {
-		return nil, []Problem{problem(secretObject, corev1.DockerConfigJsonKey, remedy, "%v. The logins from before stay", err)}, false
+		return nil, []Problem{problem(secretObject, corev1.DockerConfigJsonKey, remedy, "%v. Earlier logins stay in force", err)}, false
 	}
 	return logins, problems, true
 }
@@ -77,7 +77,7 @@ func readLogins(text []byte) (map[mirrors.Scope]Login, []Problem, error) {
 	from := make(map[mirrors.Scope]string, len(file.Auths))
 	var problems []Problem
 	for _, key := range slices.Sorted(maps.Keys(file.Auths)) {
-		const remedy = "mend or remove that key"
+		const remedy = "fix or remove that key"
 		scope, wrong := scopeOf(key)
 		if wrong != "" {
 			problems = append(problems, problem(secretObject, withoutUser(key), remedy, "%s. The login is not used", wrong))
@@ -89,7 +89,7 @@ func readLogins(text []byte) (map[mirrors.Scope]Login, []Problem, error) {
 			continue
 		}
 		if first, taken := from[scope]; taken && logins[scope] != login {
-			problems = append(problems, problem(secretObject, key, "remove one of the two keys", "key %q is for the same place, %s, and its login is used", first, scope))
+			problems = append(problems, problem(secretObject, key, "remove one of the two keys", "key %q is for the same place, %s, and Mirrorset uses the login of that key", first, scope))
 			continue
 		}
 		logins[scope], from[scope] = login, key
@@ -107,7 +107,7 @@ func scopeOf(key string) (scope mirrors.Scope, wrong string) {
 		}
 	}
 	if withoutUser(key) != key {
-		return "", "it has a user name, a password or a query, which no key has; write HOST[:PORT][/PATH]"
+		return "", "it has a user name, a password or a query, which a key cannot have; write HOST[:PORT][/PATH]"
 	}
 	if !value.Mirror.Takes(place) {
 		return "", value.Wrong(key, value.Mirror)
@@ -130,7 +130,7 @@ func withoutUser(key string) string {
 func readLogin(text json.RawMessage) (Login, error) {
 	var e entry
 	if json.Unmarshal(text, &e) != nil {
-		return Login{}, errors.New("it is no object with the fields auth, username, password, identitytoken or registrytoken, each a text")
+		return Login{}, errors.New("it is not an object whose fields auth, username, password, identitytoken and registrytoken are strings")
 	}
 	login := Login{Username: e.Username, Password: e.Password, IdentityToken: e.IdentityToken, RegistryToken: e.RegistryToken}
 	if e.Auth != "" {
@@ -146,10 +146,10 @@ func readLogin(text json.RawMessage) (Login, error) {
 	case login.Username == "" && login.Password == "":
 		return Login{}, errors.New("it has no user name and no token")
 	case login.Username == "" || login.Password == "":
-		return Login{}, errors.New("it has a user name or a password, and not both")
+		return Login{}, errors.New("it has only one of user name and password")
 	}
 	if strings.ContainsAny(login.Username, ":\r\n\x00") || strings.ContainsAny(login.Password+login.IdentityToken+login.RegistryToken, "\r\n\x00") {
-		return Login{}, errors.New("it has a line break, or a colon in the user name, which no request can have")
+		return Login{}, errors.New("it has a line break, or a colon in the user name, which a request cannot carry")
 	}
 	return login, nil
 }

@@ -27,7 +27,7 @@ const (
 )
 
 // errTooMuch is about an object that unpacks to more than any record has.
-var errTooMuch = errors.New("it holds more than a record can have")
+var errTooMuch = errors.New("it is larger than a record can be")
 
 // Labels are those of every record.
 var Labels = map[string]string{

@@ -160,7 +160,7 @@ func TestAnObjectThatTheManagerWouldNotHaveWrittenIsNoRecord(t *testing.T) {
 		"a revision without a next one": {func(o *appsv1.ControllerRevision, _ *content) { o.Revision = 1<<63 - 1 }, "revision 9223372036854775807 is out of range", true},
 		"a newer format":                {func(_ *appsv1.ControllerRevision, c *content) { c.Format = payload.Format + 1 }, payload.ErrNewer.Error(), false},
 		"no format":                     {func(_ *appsv1.ControllerRevision, c *content) { c.Format = 0 }, "format 0 is out of range", false},
-		"a format that cannot say it":   {func(_ *appsv1.ControllerRevision, c *content) { c.Format = payload.FormatDigests }, "format 1, which cannot say the mirrors for tags of quay.io", true},
+		"a format that cannot say it":   {func(_ *appsv1.ControllerRevision, c *content) { c.Format = payload.FormatDigests }, "format 1, which cannot hold the mirrors for tags of quay.io", true},
 		"another text":                  {func(_ *appsv1.ControllerRevision, c *content) { c.Text = packed(t, rules(t, "a: quay.io -> m.com")) }, "the digest of the text is", true},
 		"a text that is no rules": {func(_ *appsv1.ControllerRevision, c *content) {
 			forge(c, []byte("[[registry]]\nlocation = \"quay.io\"\nblocked = 1\n"))
@@ -171,20 +171,20 @@ func TestAnObjectThatTheManagerWouldNotHaveWrittenIsNoRecord(t *testing.T) {
 		}, "registries.conf: ", true},
 		"a text that is not packed": {func(_ *appsv1.ControllerRevision, c *content) { c.Text = []byte("[[registry]]") }, "text: gzip: invalid header", true},
 		"a text that is cut":        {func(_ *appsv1.ControllerRevision, c *content) { c.Text = c.Text[:len(c.Text)-9] }, "text: unexpected EOF", true},
-		"a bomb as text":            {func(_ *appsv1.ControllerRevision, c *content) { c.Text = bomb(17) }, "text: it holds more than a record can have", true},
-		"a bomb beside it":          {func(_ *appsv1.ControllerRevision, c *content) { c.Detail = bomb(17) }, "detail: it holds more than a record can have", false},
+		"a bomb as text":            {func(_ *appsv1.ControllerRevision, c *content) { c.Text = bomb(17) }, "text: it is larger than a record can be", true},
+		"a bomb beside it":          {func(_ *appsv1.ControllerRevision, c *content) { c.Detail = bomb(17) }, "detail: it is larger than a record can be", false},
 		"no sets":                   {func(_ *appsv1.ControllerRevision, c *content) { c.Detail = nil }, "detail: EOF", false},
-		"sets that are none":        {func(_ *appsv1.ControllerRevision, c *content) { c.Detail = packed(t, []byte(`{"sets":[{"kind":1}]}`)) }, `detail: "sets.kind" is a number, and something else belongs there`, false},
+		"sets that are none":        {func(_ *appsv1.ControllerRevision, c *content) { c.Detail = packed(t, []byte(`{"sets":[{"kind":1}]}`)) }, `detail: "sets.kind" is a number, which is the wrong type`, false},
 		"a set that moves the cursor": {func(_ *appsv1.ControllerRevision, c *content) {
 			c.Detail = packed(t, []byte(`{"sets":[{"name":"\u001b[2J"}]}`))
-		}, `detail: "\x1b[2J" is no name`, false},
+		}, `detail: "\x1b[2J" is not a name`, false},
 		"a user that breaks lines": {func(_ *appsv1.ControllerRevision, c *content) {
 			c.Detail = packed(t, []byte(`{"changes":[{"by":"a\nb"}]}`))
-		}, `detail: "a\nb" is no name`, false},
+		}, `detail: "a\nb" is not a name`, false},
 		"a blocker that breaks lines": {func(_ *appsv1.ControllerRevision, c *content) {
 			c.Detail = packed(t, []byte(`{"blockers":{"quay.io":"a\r"}}`))
-		}, `detail: "a\r" is no name`, false},
-		"another name": {func(o *appsv1.ControllerRevision, _ *content) { o.Name = "other" }, "by its digests its name would be ", false},
+		}, `detail: "a\r" is not a name`, false},
+		"another name": {func(o *appsv1.ControllerRevision, _ *content) { o.Name = "other" }, "by its digests, its name should be ", false},
 		"the digest of another": {func(o *appsv1.ControllerRevision, c *content) {
 			c.Digest, o.Name = payload.New(1, nil).Digest, history.Name(payload.New(1, nil).Digest, c.SetsDigest)
 		}, "the digest of the text is", true},
@@ -206,7 +206,7 @@ func TestAnObjectThatTheManagerWouldNotHaveWrittenIsNoRecord(t *testing.T) {
 			}
 			o.Data.Raw = data
 			_, err = history.Read(o)
-			if tc.want == "" && err != nil || tc.want != "" && (err == nil || !strings.Contains(err.Error(), "ns/"+o.Name+" is no record of rules: ") || !strings.Contains(err.Error(), tc.want)) {
+			if tc.want == "" && err != nil || tc.want != "" && (err == nil || !strings.Contains(err.Error(), "ns/"+o.Name+" is not a record of rules: ") || !strings.Contains(err.Error(), tc.want)) {
 				t.Errorf("the error is %v; want one with %q", err, tc.want)
 			}
 			if _, err := history.Glance(o); (err == nil) != tc.later {

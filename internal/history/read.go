@@ -44,7 +44,7 @@ func Glance(object *appsv1.ControllerRevision) (Record, error) {
 }
 
 func failed(object *appsv1.ControllerRevision, err error) error {
-	return fmt.Errorf("ControllerRevision %s/%s is no record of rules: %w", object.Namespace, object.Name, err)
+	return fmt.Errorf("ControllerRevision %s/%s is not a record of rules: %w", object.Namespace, object.Name, err)
 }
 
 func glance(object *appsv1.ControllerRevision) (r Record, c content, err error) {
@@ -52,7 +52,7 @@ func glance(object *appsv1.ControllerRevision) (r Record, c content, err error) 
 		return r, c, fmt.Errorf("data: %w", err)
 	}
 	if c.Format > payload.Format {
-		return r, c, fmt.Errorf("format %d, where %d is the newest that is known: %w", c.Format, payload.Format, payload.ErrNewer)
+		return r, c, fmt.Errorf("format %d is newer than %d, the newest known format: %w", c.Format, payload.Format, payload.ErrNewer)
 	}
 	if c.Format < payload.FormatDigests {
 		return r, c, fmt.Errorf("format %d is out of range", c.Format)
@@ -61,7 +61,7 @@ func glance(object *appsv1.ControllerRevision) (r Record, c content, err error) 
 		return r, c, fmt.Errorf("revision %d is out of range", object.Revision)
 	}
 	if name := Name(c.Digest, c.SetsDigest); name != object.Name {
-		return r, c, fmt.Errorf("by its digests its name would be %q", name)
+		return r, c, fmt.Errorf("by its digests, its name should be %q", name)
 	}
 	plain, err := unpack(c.Detail, maxDetail)
 	if err != nil {
@@ -84,7 +84,7 @@ func decode(data []byte, into any) error {
 	err := json.Unmarshal(data, into)
 	var wrong *json.UnmarshalTypeError // whose text names types of ours
 	if errors.As(err, &wrong) {
-		return fmt.Errorf("%q is a %s, and something else belongs there", wrong.Field, wrong.Value)
+		return fmt.Errorf("%q is a %s, which is the wrong type", wrong.Field, wrong.Value)
 	}
 	return err
 }
@@ -105,7 +105,7 @@ func (r *Record) checkWords() error {
 	}
 	for _, word := range words {
 		if strings.ContainsFunc(word, func(c rune) bool { return !unicode.IsPrint(c) }) {
-			return fmt.Errorf("detail: %q is no name", word)
+			return fmt.Errorf("detail: %q is not a name", word)
 		}
 	}
 	return nil
@@ -126,7 +126,7 @@ func (r *Record) readText(packed []byte) (err error) {
 	forTags := func(m mirrors.Mirror) bool { return m.Modes&mirrors.ByTag != 0 }
 	for i := range rules {
 		if r.Format < payload.FormatTags && slices.ContainsFunc(rules[i].Mirrors, forTags) {
-			return fmt.Errorf("format %d, which cannot say the mirrors for tags of %s", r.Format, rules[i].Source)
+			return fmt.Errorf("format %d, which cannot hold the mirrors for tags of %s", r.Format, rules[i].Source)
 		}
 	}
 	return nil

@@ -30,16 +30,16 @@ func (f *Fault) Unwrap() error {
 
 // remedies are those of what the system says.
 var remedies = map[syscall.Errno]string{
-	syscall.ENOSPC: "free space on that file system, or inodes (df -h, df -i)",
-	syscall.EDQUOT: "free space of root's quota on that file system, or raise it",
-	syscall.EROFS:  "look in the kernel's log (dmesg) for why that file system is read-only, and mount it writable again",
-	syscall.EACCES: "give it and its folder back to root (chown root:root, and chmod u+rwx on the folder), or look in the audit log for what SELinux or AppArmor refuses",
-	syscall.EPERM:  "take the attributes of chattr off it and its folder (lsattr -d, chattr -ia)",
-	syscall.EIO:    "that disk fails: look in the kernel's log (dmesg), and replace it",
-	syscall.EMFILE: "raise the limit of open files of this program (ulimit -n, or LimitNOFILE= of what starts it)",
-	syscall.ENFILE: "end what holds so many files open on this host (lsof), or raise fs.file-max (sysctl)",
+	syscall.ENOSPC: "free disk space or inodes on that file system (df -h, df -i)",
+	syscall.EDQUOT: "free some of root's quota on that file system, or raise the quota",
+	syscall.EROFS:  "find out from the kernel log (dmesg) why that file system is read-only, then mount it read-write again",
+	syscall.EACCES: "give root the file and its folder (chown root:root, and chmod u+rwx on the folder), or look in the audit log for a refusal by SELinux or AppArmor",
+	syscall.EPERM:  "remove the chattr attributes from the file and its folder (lsattr -d, chattr -ia)",
+	syscall.EIO:    "the disk fails: look at the kernel log (dmesg), and replace the disk",
+	syscall.EMFILE: "raise this program's limit of open files (ulimit -n, or LimitNOFILE= of its systemd unit)",
+	syscall.ENFILE: "stop the program that holds so many files open on this host (lsof), or raise fs.file-max (sysctl)",
 	syscall.ENOMEM: "free memory on this host (free -m), or raise the memory limit of this program",
-	syscall.EBUSY:  "end what uses it (fuser -vm), or unmount what is mounted there (findmnt)",
+	syscall.EBUSY:  "stop the program that uses it (fuser -vm), or unmount the file system that is mounted there (findmnt)",
 }
 
 // Explain makes a [Fault] of an error about a path below the host's root. What is not there, or not ours, is no fault, and stays as it is, and so does
@@ -55,11 +55,11 @@ func (h *Host) Explain(name string, err error) error {
 	}
 	if !isErrno || errno == syscall.ENOTDIR { // the root of [os.Root] is left, or what is no folder was to be one
 		if at, what := h.inTheWay(name); at != "" {
-			return &Fault{Path: h.Path(at), what: what, remedy: "put a folder in its place", err: err}
+			return &Fault{Path: h.Path(at), what: what, remedy: "replace it with a folder", err: err}
 		}
 	}
 	if isErrno {
-		return &Fault{Path: h.Path(name), what: errno.Error(), remedy: "put right what is there", err: err}
+		return &Fault{Path: h.Path(name), what: errno.Error(), remedy: "fix or remove the file or folder at that path", err: err}
 	}
 	return err
 }
@@ -81,7 +81,7 @@ func (h *Host) inTheWay(name string) (at, what string) {
 		return name, "not a folder"
 	}
 	if to, err := h.root.Stat(name); err != nil || !to.IsDir() {
-		return name, "a link that leads to no folder which the agent may use"
+		return name, "a link that does not lead to a folder the agent may use"
 	}
 	return "", ""
 }

@@ -18,10 +18,10 @@ import (
 
 func TestAFaultNamesTheFileAndTheRemedy(t *testing.T) {
 	for errno, want := range map[syscall.Errno]string{
-		syscall.ENOSPC: "no space left on device; free space", syscall.EDQUOT: "quota", syscall.EROFS: "read-only file system; look in the kernel's log",
-		syscall.EACCES: "permission denied; give it", syscall.EPERM: "operation not permitted; take the attributes of chattr off", syscall.EIO: "that disk fails",
-		syscall.EMFILE: "too many open files; raise the limit", syscall.ENFILE: "fs.file-max", syscall.ENOMEM: "cannot allocate memory; free memory", syscall.EBUSY: "device or resource busy; end what uses it",
-		syscall.EISDIR: "is a directory; put right what is there",
+		syscall.ENOSPC: "no space left on device; free disk space", syscall.EDQUOT: "quota", syscall.EROFS: "read-only file system; find out from the kernel log",
+		syscall.EACCES: "permission denied; give root the file", syscall.EPERM: "operation not permitted; remove the chattr attributes", syscall.EIO: "the disk fails",
+		syscall.EMFILE: "too many open files; raise this program's limit", syscall.ENFILE: "fs.file-max", syscall.ENOMEM: "cannot allocate memory; free memory", syscall.EBUSY: "device or resource busy; stop the program that uses it",
+		syscall.EISDIR: "is a directory; fix or remove the file or folder at that path",
 	} {
 		h, _ := open(t)
 		err := h.Explain(filePath, &fs.PathError{Op: "openat", Path: "temporary", Err: errno})
@@ -33,11 +33,11 @@ func TestAFaultNamesTheFileAndTheRemedy(t *testing.T) {
 
 func TestAFaultNamesWhatIsInTheWay(t *testing.T) {
 	for want, prepare := range map[string]func(root string) error{
-		"/etc: not a folder; put a folder in its place": func(root string) error { return os.WriteFile(filepath.Join(root, "etc"), nil, 0o600) },
-		"/" + dir + ": not a folder; put a folder in its place": func(root string) error {
+		"/etc: not a folder; replace it with a folder": func(root string) error { return os.WriteFile(filepath.Join(root, "etc"), nil, 0o600) },
+		"/" + dir + ": not a folder; replace it with a folder": func(root string) error {
 			return errors.Join(os.MkdirAll(filepath.Join(root, filepath.Dir(dir)), 0o750), syscall.Mkfifo(filepath.Join(root, dir), 0o600))
 		},
-		"/etc: a link that leads to no folder which the agent may use; put a folder in its place": func(root string) error {
+		"/etc: a link that does not lead to a folder the agent may use; replace it with a folder": func(root string) error {
 			return os.Symlink("../outside", filepath.Join(root, "etc"))
 		},
 	} {
@@ -79,7 +79,7 @@ func TestAPipeIsNeverWaitedFor(t *testing.T) {
 		_, read := fs.ReadFile(h.FS(), "pipe")
 		_, regular := h.ReadRegular("pipe", 1)
 		for _, err := range []error{read, regular} {
-			if err == nil || !strings.HasSuffix(err.Error(), " in its place") {
+			if err == nil || !strings.Contains(err.Error(), "; replace it with a ") {
 				t.Errorf("it is read as a file, or there is no remedy: %v", err)
 			}
 		}

@@ -18,7 +18,7 @@ type files struct {
 }
 
 // errSpecial is the error about what has no content, such as a pipe.
-var errSpecial = errors.New("neither a file nor a folder; put one of the two in its place")
+var errSpecial = errors.New("neither a file nor a folder; replace it with a file or a folder")
 
 // Open opens a file or a folder, and nothing else.
 func (f files) Open(name string) (fs.File, error) {

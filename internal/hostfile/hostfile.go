@@ -26,7 +26,7 @@ const tempSuffix = ".mirrorset-tmp"
 const maxOwn = 256 << 20
 
 // ErrForeign is returned for a file that is not ours, which is never changed.
-var ErrForeign = errors.New("there is something that Mirrorset did not write, which is left as it is")
+var ErrForeign = errors.New("not written by Mirrorset, so it is left as it is")
 
 // foreign is [ErrForeign] about what stands at a path.
 func (h *Host) foreign(name string) error {
@@ -46,7 +46,7 @@ type Host struct {
 func Open(dir string) (*Host, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
-		return nil, fmt.Errorf("opening the host's root: %w", err)
+		return nil, fmt.Errorf("opening the root directory of the host: %w", err)
 	}
 	return &Host{root: disk{root}, known: newMemory()}, nil
 }
@@ -210,7 +210,7 @@ func (h *Host) ReadRegular(name string, max int64) (content []byte, err error) {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a regular file; put one in its place", h.Path(name))
+		return nil, fmt.Errorf("%s is not a regular file; replace it with a regular file", h.Path(name))
 	}
 	content, err = io.ReadAll(io.LimitReader(file, max+1))
 	if err == nil && int64(len(content)) > max {

@@ -125,7 +125,7 @@ func (p *placing) move() {
 func (p *placing) end() {
 	switch {
 	case p.Err != nil && p.moves && !p.Changed:
-		p.Err = errors.Join(fmt.Errorf("making the folder %s: %w", p.in.path, p.Err), p.in.clearAside())
+		p.Err = errors.Join(fmt.Errorf("creating the folder %s: %w", p.in.path, p.Err), p.in.clearAside())
 	case p.Err == nil && !p.moves && p.File.Private && len(p.have.Others) == 0:
 		p.Err = p.in.close()
 	}

@@ -95,7 +95,7 @@ func (k *Kind) FromList(list List) ([]Set, error) {
 	err := meta.EachListItem(list, func(object runtime.Object) error {
 		item, ok := object.(Object)
 		if !ok {
-			return fmt.Errorf("a list of %ss has something else in it", k.Name)
+			return fmt.Errorf("a list of %ss contains an object of another kind", k.Name)
 		}
 		all = append(all, k.from(item))
 		return nil

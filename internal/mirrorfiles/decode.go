@@ -38,7 +38,7 @@ func readable(data []byte, into any, err error) error {
 	if !ok {
 		is = "something else"
 	}
-	return fmt.Errorf("field %q is %s; it has to be %s", fieldAt(data, wrong.Offset), is, wanted(wrong.Type))
+	return fmt.Errorf("field %q is %s; it must be %s", fieldAt(data, wrong.Offset), is, wanted(wrong.Type))
 }
 
 // fieldAt names the field whose value is being read at an offset, with the keys and indexes that lead there.

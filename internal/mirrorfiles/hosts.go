@@ -43,7 +43,7 @@ func Hosts(host string, content []byte) *Content {
 	c := &Content{}
 	r, err := c.readHosts(host, content)
 	if host == "_default" {
-		err = errors.New("it is for all registries without a folder of their own, and no source matches all of these; name those that images come from")
+		err = errors.New("it is for all registries without a folder of their own, but no source matches all registries; name the registries that images come from")
 	}
 	if err != nil {
 		c.leaveOut(host, err)
@@ -101,7 +101,7 @@ func (c *Content) ignoreUnknown(content []byte) {
 	var unknown *toml.StrictMissingError
 	if err := toml.NewDecoder(bytes.NewReader(content)).DisallowUnknownFields().Decode(&hostsFile{}); errors.As(err, &unknown) {
 		for _, field := range unknown.Errors {
-			c.ignore("unknown setting %q: containerd passes over it, and so does this conversion", strings.Join(field.Key(), "."))
+			c.ignore("unknown setting %q: containerd ignores it, and so does this conversion", strings.Join(field.Key(), "."))
 		}
 	}
 }
@@ -110,7 +110,7 @@ func (c *Content) ignoreUnknown(content []byte) {
 func (c *Content) ignoreUnheaded(file hostsFile, names []string) {
 	for _, name := range slices.Sorted(maps.Keys(file.Hosts)) {
 		if !slices.Contains(names, name) {
-			c.ignore("host %q has no heading of its own, so containerd passes over it", name)
+			c.ignore("host %q has no heading of its own, so containerd ignores it", name)
 		}
 	}
 }
@@ -175,10 +175,10 @@ func (c *Content) hostSettings(registry, address string, table hostTable) {
 		c.tlsFiles(address, u.Host)
 	}
 	if len(table.Header) > 0 {
-		c.elsewhere("headers for %s: no set has any; where they are credentials, give Pods pull secrets, or the kubelet a credential provider", what)
+		c.elsewhere("headers for %s: a set cannot hold headers; if they are credentials, use pull secrets of Pods, or a credential provider of the kubelet", what)
 	}
 	if table.DialTimeout != "" {
-		c.elsewhere("dial_timeout of %s: no set has one, and containerd's own counts", what)
+		c.elsewhere("dial_timeout of %s: a set cannot hold it, so containerd uses its own", what)
 	}
 }
 
@@ -190,7 +190,7 @@ func modesOf(capabilities []string) (mirrors.Mode, error) {
 	for i, name := range capabilities {
 		capabilities[i] = strings.ToLower(name)
 		if !slices.Contains([]string{"pull", "resolve", "push", "referrers"}, capabilities[i]) {
-			return 0, fmt.Errorf("containerd ignores the file, because it knows no capability %q", name)
+			return 0, fmt.Errorf("containerd ignores the file, because the capability %q does not exist", name)
 		}
 	}
 	switch {

@@ -79,7 +79,7 @@ func TestAHostsFileThatContainerdIgnoresIsLeftOut(t *testing.T) {
 	for text, why := range map[string]string{
 		"server = ": "line 1",
 		"\n[host.\"https://m.example\"]\ncapabilities = \"pull\"":                                    "line 3",
-		"[host.\"https://m.example\"]\ncapabilities = [\"pull\", \"teleport\"]":                      `no capability "teleport"`,
+		"[host.\"https://m.example\"]\ncapabilities = [\"pull\", \"teleport\"]":                      `the capability "teleport" does not exist`,
 		"[host.\"https://me:hunter2@m.example\"]\n":                                                  "credentials",
 		"[host.\"https://m.example\"]\n[host.\"https://m.example\".rewrite]\n\"^a-(.*)\" = \"b/$1\"": `rewrite "^a-(.*)" to "b/$1"`,
 	} {

@@ -65,7 +65,7 @@ func InstallConfig(data []byte) (*Content, error) {
 func (c *Content) ignoreInInstallConfig(data []byte, unknown []string) {
 	for _, field := range unknown {
 		if slices.ContainsFunc(InstallConfigFields, func(name string) bool { return strings.Contains(field, `"`+name+"[") }) {
-			c.ignore("%s: the installer of OpenShift passes over it, and so does this conversion; the fields are source, mirrors and, in %s, sourcePolicy", field, InstallConfigFields[0])
+			c.ignore("%s: the installer of OpenShift ignores it, and so does this conversion; the fields are source, mirrors and, in %s, sourcePolicy", field, InstallConfigFields[0])
 		}
 	}
 	var fields map[string]json.RawMessage
@@ -75,7 +75,7 @@ func (c *Content) ignoreInInstallConfig(data []byte, unknown []string) {
 	for _, field := range slices.Sorted(maps.Keys(fields)) {
 		lower := strings.ToLower(field)
 		if !slices.Contains(InstallConfigFields, field) && (strings.Contains(lower, "digestsource") || strings.Contains(lower, "contentsource")) {
-			c.ignore("unknown field %q: the installer of OpenShift passes over it, and so does this conversion; the fields with mirrors are %s", field, strings.Join(InstallConfigFields, " and "))
+			c.ignore("unknown field %q: the installer of OpenShift ignores it, and so does this conversion; the fields with mirrors are %s", field, strings.Join(InstallConfigFields, " and "))
 		}
 	}
 }
@@ -110,7 +110,7 @@ func (c *Content) addSource(at string, s ContentSource, policy mirrors.Policy) {
 		case err != nil:
 			c.lose("%s is left out: %v", at, err)
 		case slices.Contains(places, place):
-			c.ignore("%s: mirror %q of source %q is there for the second time, and counts once", at, place, s.Source)
+			c.ignore("%s: mirror %q of source %q is listed twice and counts once", at, place, s.Source)
 		default:
 			places = append(places, place)
 		}

@@ -51,13 +51,13 @@ func K3s(data []byte, never bool) (*Content, error) {
 		return nil, err
 	}
 	for _, field := range unknown {
-		c.ignore("%s: k3s passes over it, and so does this conversion", field)
+		c.ignore("%s: k3s ignores it, and so does this conversion", field)
 	}
 	for _, host := range slices.Sorted(maps.Keys(file.Mirrors)) {
 		if m := file.Mirrors[host]; m != nil && len(m.Endpoint) > 0 {
 			c.addK3s(host, m, never)
 		} else {
-			c.lose("registry %q: there is no endpoint, so there is no entry for it; the embedded registry of k3s is no mirror that a set can name", host)
+			c.lose("registry %q: it has no endpoint, so the output has no entry for it; a set cannot name the embedded registry of k3s as a mirror", host)
 		}
 	}
 	for _, host := range slices.Sorted(maps.Keys(file.Auths)) {
@@ -71,7 +71,7 @@ func K3s(data []byte, never bool) (*Content, error) {
 
 func (c *Content) addK3s(host string, m *k3sMirror, never bool) {
 	if host == "*" {
-		c.leaveOut(host, errors.New("no source matches all registries; name those that images come from"))
+		c.leaveOut(host, errors.New("no source matches all registries; name the registries that images come from"))
 		return
 	}
 	rewrites, err := readRewrites(m.Rewrite)
@@ -129,7 +129,7 @@ func (c *Content) tls(of string, skip, files bool) {
 		host, _, _ = strings.Cut(rest, "/")
 	}
 	if _, err := mirrors.ParseScopes([]string{host}); err != nil {
-		host, each = "HOST", ", for each mirror that it is about"
+		host, each = "HOST", ", for each mirror concerned"
 	}
 	if skip {
 		c.elsewhere("insecure_skip_verify of %q: %s%s", of, howInsecure(host), each)

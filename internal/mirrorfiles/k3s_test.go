@@ -20,7 +20,7 @@ func TestNodesWithoutADefaultEndpointNeverContactTheSource(t *testing.T) {
 	}{
 		{"a mirror", []string{"https://m.example"}, []string{"m.example/library/alpine"}, ""},
 		{"the source last", []string{"https://m.example", "https://registry-1.docker.io"}, []string{"m.example/library/alpine", "docker.io/library/alpine"}, ""},
-		{"the source first", []string{"https://registry-1.docker.io", "https://m.example"}, nil, "asked before a mirror"},
+		{"the source first", []string{"https://registry-1.docker.io", "https://m.example"}, nil, "the runtime contacts the registry itself before a mirror"},
 	} {
 		content, err := mirrorfiles.K3s(toJSON(t, yamlOf("docker.io", tt.endpoints, nil)), true)
 		if err != nil {
@@ -55,11 +55,11 @@ configs:
 	if got := sources(content); !slices.Equal(got, []string{"docker.io"}) {
 		t.Errorf("sources %q", got)
 	}
-	says(t, content.Ignored, `unknown field "configs.m.example:4566.tls.insecure"`, "k3s passes over it")
+	says(t, content.Ignored, `unknown field "configs.m.example:4566.tls.insecure"`, "k3s ignores it")
 	says(t, content.Ignored, `unknown field "mirrors.docker.io.endpoints"`)
 	says(t, content.Lost, `"docker.io/library"`, "whole registries")
 	says(t, content.Lost, `"*"`, "no source matches all registries")
-	says(t, content.Lost, `"embedded.example"`, "there is no endpoint")
+	says(t, content.Lost, `"embedded.example"`, "it has no endpoint")
 	says(t, content.Elsewhere, "--insecure-registry=m.example:4566")
 	says(t, content.Elsewhere, "--insecure-registry=n.example")
 	says(t, content.Elsewhere, "/etc/containers/certs.d/n.example ")
@@ -68,10 +68,10 @@ configs:
 
 func TestErrorsNameTheFieldAndNoGoType(t *testing.T) {
 	for text, want := range map[string]string{
-		"mirrors: {docker.io: {endpoint: 'https://m.example'}}": `field "mirrors.docker.io.endpoint" is a text; it has to be a list`,
-		"mirrors: [docker.io]": `field "mirrors" is a list; it has to be a mapping`,
-		"configs: {m.example: {tls: {insecure_skip_verify: 'true'}}}": `field "configs.m.example.tls.insecure_skip_verify" is a text; it has to be true or false`,
-		"mirrors: {docker.io: {endpoint: [{}]}}":                      `field "mirrors.docker.io.endpoint[0]" is a mapping; it has to be a text`,
+		"mirrors: {docker.io: {endpoint: 'https://m.example'}}": `field "mirrors.docker.io.endpoint" is a text; it must be a list`,
+		"mirrors: [docker.io]": `field "mirrors" is a list; it must be a mapping`,
+		"configs: {m.example: {tls: {insecure_skip_verify: 'true'}}}": `field "configs.m.example.tls.insecure_skip_verify" is a text; it must be true or false`,
+		"mirrors: {docker.io: {endpoint: [{}]}}":                      `field "mirrors.docker.io.endpoint[0]" is a mapping; it must be a text`,
 	} {
 		_, err := mirrorfiles.K3s(toJSON(t, text), false)
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "Go ") {

@@ -43,15 +43,15 @@ func K3sItself(fields map[string]json.RawMessage) *Content {
 		}
 		return found
 	}
-	c.ignore("it is the configuration of k3s or RKE2 itself, which has no mirrors; of its settings, only %s is of use here", disablesDefault)
+	c.ignore("it is the configuration of k3s or RKE2 itself, which has no mirrors; this conversion uses only its setting %s", disablesDefault)
 	if name := "system-default-registry"; fields[name] != nil {
-		c.elsewhere("%s: k3s and RKE2 name their own images with %s, which is no mirror; leave the setting where it is", name, value.Quote(text(name)))
+		c.elsewhere("%s: k3s and RKE2 name their own images with %s, which is not a mirror; leave the setting where it is", name, value.Quote(text(name)))
 	}
 	if name := "private-registry"; fields[name] != nil {
-		c.ignore("%s: the mirrors of these nodes are in %s; give that file", name, value.Quote(text(name)))
+		c.ignore("%s: the mirrors of these nodes are in %s; convert that file", name, value.Quote(text(name)))
 	}
 	if raw := string(fields["embedded-registry"]); strings.Trim(raw, `"`) == "true" {
-		c.ignore("embedded-registry: the nodes give each other their images, which no set says")
+		c.ignore("embedded-registry: the nodes share their images with each other, which a set cannot express")
 	}
 	return c
 }

@@ -72,11 +72,11 @@ func (c *Content) insecure(what, host string) {
 
 // howInsecure says how a host is reached without TLS checks, be it a mirror or a source.
 func howInsecure(host string) string {
-	return "for a mirror, give the sets that name it the annotation " + mirrors.InsecureAnnotation + ": " + host + ", or have the manager run with --insecure-registry=" + host + ", which is for sources too"
+	return "for a mirror, add to the sets that name it the annotation " + mirrors.InsecureAnnotation + ": " + host + ", or start the manager with --insecure-registry=" + host + ", which is for sources too"
 }
 
 func (c *Content) credentials(host string) {
-	c.elsewhere("credentials for %q: give Pods pull secrets, or the kubelet a credential provider", host)
+	c.elsewhere("credentials for %q: use pull secrets of Pods, or a credential provider of the kubelet", host)
 }
 
 func (c *Content) tlsFiles(of, host string) {

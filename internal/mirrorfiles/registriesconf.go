@@ -35,12 +35,12 @@ func Settings(text []byte) (*Content, error) {
 	isTable := func(key toml.Key) bool { return strings.EqualFold(key[0], "registry") }
 	for _, key := range found.Keys() {
 		if !isTable(key) {
-			c.elsewhere("setting %q is about no mirror, and no set has it: keep it in a registries.conf", key[0])
+			c.elsewhere("setting %q does not concern mirrors, and a set cannot hold it; keep it in a registries.conf", key[0])
 		}
 	}
 	for _, key := range found.Undecoded() {
 		if isTable(key) {
-			c.ignore("unknown setting %q: CRI-O and Podman pass over it, and so does this conversion", key.String())
+			c.ignore("unknown setting %q: CRI-O and Podman ignore it, and so does this conversion", key.String())
 		}
 	}
 	return c, nil
@@ -101,7 +101,7 @@ func Encloses(prefix, place string) bool {
 func sayable(t *sysregistriesv2.Registry, places []string) error {
 	for _, e := range append(slices.Clone(t.Mirrors), t.Endpoint) {
 		if e.NamespaceProxy != "" {
-			return fmt.Errorf("%q is asked with namespace-proxy = %q, and a set can name no such mirror", cmp.Or(e.Location, t.Prefix), e.NamespaceProxy)
+			return fmt.Errorf("%q has namespace-proxy = %q, and a set cannot name a mirror with this setting", cmp.Or(e.Location, t.Prefix), e.NamespaceProxy)
 		}
 	}
 	return check(t.Prefix, places)

@@ -195,7 +195,7 @@ func TestATableOutsideTheGrammarIsLeftOut(t *testing.T) {
 		t.Errorf("entries %v", content.Entries)
 	}
 	says(t, content.Lost, `source "quay.io/a:v1" is left out`)
-	says(t, content.Lost, `source "gcr.io" is left out`, "a single label is not a registry host")
+	says(t, content.Lost, `source "gcr.io" is left out`, "its host is a single label")
 	content = mirrorfiles.Tables(newConsumer(t).load(t, "[[registry]]\nlocation = \"gcr.io\"\nblocked = true\n[[registry.mirror]]\nlocation = \"mirror\"\n"))
 	says(t, content.Lost, `source "gcr.io" loses its mirrors, and stays blocked`)
 	if got := places(t, merged(content).Rules, "gcr.io/a:1"); !slices.Equal(got, []string{mirrorfiles.Blocked + "/a"}) {
@@ -235,7 +235,7 @@ func TestATableWithANamespaceProxyIsLeftOut(t *testing.T) {
 		if len(content.Entries) > 0 {
 			t.Errorf("entries %v", content.Entries)
 		}
-		says(t, content.Lost, `source "gcr.io" is left out`, `"m.example" is asked with namespace-proxy = "gcr.io"`)
+		says(t, content.Lost, `source "gcr.io" is left out`, `"m.example" has namespace-proxy = "gcr.io"`)
 	}
 }
 

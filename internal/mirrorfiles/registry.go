@@ -43,7 +43,7 @@ func (c *Content) addRegistry(r registry) {
 		return
 	}
 	if len(entries) == 0 {
-		c.ignore("registry %q has no mirror other than itself, so there is no entry for it", r.host)
+		c.ignore("registry %q has no mirror other than itself, so the output has no entry for it", r.host)
 	}
 	c.Entries = append(c.Entries, entries...)
 	for _, w := range r.rewrites() {
@@ -73,7 +73,7 @@ func (c *Content) leaveOut(host string, err error) {
 // entries returns those for the registry, and for each path below it that is rewritten.
 func (r registry) entries() ([]Entry, error) {
 	if scope := mirrors.Scope(r.host); scope.Path() != "" || scope.IsWildcard() {
-		return nil, errors.New("containerd has mirrors for whole registries, host[:port], only")
+		return nil, errors.New("containerd has mirrors only for whole registries, host[:port]")
 	}
 	for _, w := range r.rewrites() {
 		if w.only && r.host == dockerHub && !strings.Contains(w.from, "/") {
@@ -127,7 +127,7 @@ func (r registry) neverContacted() (bool, error) {
 		at := slices.IndexFunc(asked, r.isItself)
 		last := len(asked) > 0 && r.isItself(asked[len(asked)-1])
 		if at >= 0 && !last {
-			return false, errors.New("the registry itself is asked before a mirror, and not after the last one")
+			return false, errors.New("the runtime contacts the registry itself before a mirror, and not after the last mirror")
 		}
 		lasts = append(lasts, last)
 	}
@@ -135,7 +135,7 @@ func (r registry) neverContacted() (bool, error) {
 		return false, errors.New("the registry itself is contacted for images by digest or for those by tag, but not for both")
 	}
 	if at := slices.IndexFunc(r.endpoints, func(e endpoint) bool { return r.isItself(e) && len(e.rewrites) > 0 }); at >= 0 {
-		return false, fmt.Errorf("%s is about the registry itself too", r.endpoints[at].rewrites[0])
+		return false, fmt.Errorf("%s also concerns the registry itself", r.endpoints[at].rewrites[0])
 	}
 	return !lasts[0], nil
 }
@@ -191,7 +191,7 @@ func readURL(text string) (*url.URL, error) {
 func locate(registryHost string, u *url.URL, root string) (string, error) {
 	rest, ok := strings.CutPrefix(path.Clean("/"+root), "/v2")
 	if !ok || rest != "" && rest[0] != '/' {
-		return "", fmt.Errorf("endpoint %q has its API at %q, and a set can name mirrors whose API is at /v2 only; serve the mirror as host/path there", u.Redacted(), root)
+		return "", fmt.Errorf("endpoint %q has its API at %q, but a set can name only mirrors with their API at /v2; make the mirror available as host/path there", u.Redacted(), root)
 	}
 	if rest == "" && isRegistryItself(registryHost, u.Host) {
 		return registryHost, nil

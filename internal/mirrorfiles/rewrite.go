@@ -59,9 +59,9 @@ func readRewrites(all map[string]string) ([]rewrite, error) {
 			}
 			switch same := wide.at(narrow.from) == narrow.to; {
 			case !same && narrow.from == wide.from && narrow.only != wide.only:
-				return nil, fmt.Errorf("%s and %s part the repository %q from what is below it, and a set cannot", narrow, wide, narrow.from)
+				return nil, fmt.Errorf("%s and %s treat the repository %q and the repositories below it differently, which a set cannot do", narrow, wide, narrow.from)
 			case !same:
-				return nil, fmt.Errorf("%s and %s are both about %q, and k3s takes either one: keep one of the two", narrow, wide, below(narrow.from, "*"))
+				return nil, fmt.Errorf("%s and %s both concern %q, and k3s uses either of them; keep one of the two", narrow, wide, below(narrow.from, "*"))
 			case i < j && narrow.from == wide.from: // one has the repository itself, the other one what is below it
 				read[i].only, read[j].only = narrow.only && wide.only, narrow.only && wide.only
 			}
@@ -72,7 +72,7 @@ func readRewrites(all map[string]string) ([]rewrite, error) {
 
 // What [parseRewrite] says is not understood.
 var (
-	errShape  = errors.New("does not just put one path of whole components in place of another")
+	errShape  = errors.New("does not simply replace one path of whole components with another")
 	errMiddle = errors.New("matches in the middle of a path too; begin it with ^")
 	errNever  = errors.New("matches no repository")
 )
@@ -81,7 +81,7 @@ var (
 func parseRewrite(pattern, replacement string) (*rewrite, error) {
 	exp, err := regexp.Compile(pattern)
 	if err != nil {
-		return nil, errors.New("has no regular expression that k3s can read, which passes over it")
+		return nil, errors.New("has a regular expression that k3s cannot read and therefore ignores")
 	}
 	shape, err := shapeOf(pattern)
 	if err != nil {
@@ -103,7 +103,7 @@ func parseRewrite(pattern, replacement string) (*rewrite, error) {
 	}
 	r.to = strings.TrimPrefix(path.Clean("/"+to), "/") // as containerd cleans the path of a request
 	if r.to != "" && !isPath(r.to) || slices.Contains(strings.Split(to, "/"), "..") {
-		return nil, fmt.Errorf("makes %q, which is no path that a set can name", to)
+		return nil, fmt.Errorf("results in %q, which is not a path that a set can name", to)
 	}
 	return r, nil
 }

@@ -215,10 +215,10 @@ func TestAnyRegistriesYAMLMeansTheSameOrIsLeftOut(t *testing.T) {
 
 func TestWhyARewriteIsNotUnderstoodIsSaid(t *testing.T) {
 	for pattern, why := range map[string]string{
-		"(?i)^rancher/(.*)":  "does not just put one path",
+		"(?i)^rancher/(.*)":  "does not simply replace one path",
 		"rancher/(.*)":       "matches in the middle of a path too",
 		"^/(.*)":             "matches no repository",
-		"^(?!rancher/)(.*)$": "no regular expression that k3s can read",
+		"^(?!rancher/)(.*)$": "has a regular expression that k3s cannot read",
 	} {
 		content, err := mirrorfiles.K3s(toJSON(t, yamlOf("docker.io", []string{"m.example"}, []rewriting{{pattern, "hub/$1"}})), false)
 		if err != nil {
@@ -241,8 +241,8 @@ func TestRewritesThatDifferAboutOneRepositoryLeaveItOut(t *testing.T) {
 		rewrites []rewriting
 		why      string
 	}{
-		{[]rewriting{{"^(.*)$", "a/$1"}, {"(.*)", "b/$1"}}, "k3s takes either one"},
-		{[]rewriting{{"^(.*)$", "a/$1"}, {"^rancher/(.*)", "b/$1"}}, "k3s takes either one"},
+		{[]rewriting{{"^(.*)$", "a/$1"}, {"(.*)", "b/$1"}}, "k3s uses either of them"},
+		{[]rewriting{{"^(.*)$", "a/$1"}, {"^rancher/(.*)", "b/$1"}}, "k3s uses either of them"},
 		{[]rewriting{{"^x/app$", "team/app"}, {"^x/app/(.*)", "team2/$1"}}, "a set cannot"},
 	} {
 		content, err := mirrorfiles.K3s(toJSON(t, yamlOf("docker.io", []string{"m.example"}, tt.rewrites)), false)

@@ -68,7 +68,7 @@ type talosMachine struct {
 func (c *Content) refuseUnknown(fields []string, at string) {
 	for _, field := range fields {
 		if strings.HasPrefix(field, `unknown field "`+at) {
-			c.lose("%s: Talos refuses a configuration with it, and no set has what it is to say; correct its name, or remove it", field)
+			c.lose("%s: Talos refuses a configuration with it, and a set cannot hold it; correct its name, or remove it", field)
 		}
 	}
 }
@@ -138,7 +138,7 @@ func (c *Content) addTalos(host string, endpoints []talosEndpoint, skipFallback 
 	err := func() error {
 		switch {
 		case host == "*":
-			return errors.New("no source matches all registries; name those that images come from")
+			return errors.New("no source matches all registries; name the registries that images come from")
 		case len(endpoints) == 0:
 			return errors.New("there is no endpoint")
 		}

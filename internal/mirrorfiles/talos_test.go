@@ -148,7 +148,7 @@ imageDigestSources:
 	says(t, content.Lost, `imageDigestSources[2]: source "c.io" is left out: its sourcePolicy "Foo" is neither NeverContactSource nor AllowContactingSource`)
 	says(t, content.Lost, `imageDigestSources[3]: source "https://d.io" is left out: it begins with the scheme`)
 	says(t, content.Lost, "imageDigestSources[4] is left out: it has no source")
-	says(t, content.Lost, `imageDigestSources[5].mirrors[0] is left out: mirror "single" of source "f.io": a single label is not a registry host`)
+	says(t, content.Lost, `imageDigestSources[5].mirrors[0] is left out: mirror "single" of source "f.io": its host is a single label`)
 }
 
 func TestUnknownFieldsOfOpenShiftAndTalosAreSaid(t *testing.T) {
@@ -158,7 +158,7 @@ imageDigestSource: []
 imageDigestSources: [{source: a.io, mirrors: [m.example], mirrorSourcePolicy: NeverContactSource}, {source: b.io, mirror: [m.example]}]
 imageContentSources: [{source: c.io, mirrors: [m.example], sourcePolicy: NeverContactSource}]
 `)
-	says(t, content.Ignored, `unknown field "imageDigestSources[0].mirrorSourcePolicy"`, "the installer of OpenShift passes over it", "sourcePolicy")
+	says(t, content.Ignored, `unknown field "imageDigestSources[0].mirrorSourcePolicy"`, "the installer of OpenShift ignores it", "sourcePolicy")
 	says(t, content.Ignored, `unknown field "imageDigestSources[1].mirror"`)
 	says(t, content.Ignored, `unknown field "imageContentSources[0].sourcePolicy"`)
 	says(t, content.Ignored, `unknown field "imageDigestSource"`)

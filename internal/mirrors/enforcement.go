@@ -22,7 +22,7 @@ func (m *merger) readEnforcement(set *Set) {
 		return
 	}
 	m.find(InvalidEnforcement, "", []Entry{set.Beside()},
-		"annotation %s: %s is left out, because the only value is %s, so NeverContactSource of this set is enforced; write %[3]s, or take the annotation away", EnforcementAnnotation, quote(set.Enforcement), shadowMode)
+		"annotation %s: the value %s is ignored, because the only valid value is %s, so nodes enforce NeverContactSource of this set; write %[3]s, or remove the annotation", EnforcementAnnotation, quote(set.Enforcement), shadowMode)
 }
 
 // Watched is a source that sets in shadow mode would block.

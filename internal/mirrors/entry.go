@@ -71,7 +71,7 @@ func (m *merger) read(sets []Set) map[Scope]*said {
 func (m *merger) readEntry(entry Entry, in *SetEntry, inShadowMode bool) (statement, bool) {
 	s := statement{entry: entry, source: Scope(in.Source), inShadow: inShadowMode}
 	if !value.Source.Takes(in.Source) {
-		m.find(InvalidSource, s.source, []Entry{entry}, "source %s is left out with its mirrors: %s", quote(in.Source), value.Wrong(in.Source, value.Source)).Blocks = in.Policy == NeverContactSource && !inShadowMode
+		m.find(InvalidSource, s.source, []Entry{entry}, "source %s is invalid, so the whole entry is ignored: %s", quote(in.Source), value.Wrong(in.Source, value.Source)).Blocks = in.Policy == NeverContactSource && !inShadowMode
 		return s, false
 	}
 	never, known := m.readPolicy(entry, in)
@@ -91,10 +91,10 @@ func (m *merger) readEntry(entry Entry, in *SetEntry, inShadowMode bool) (statem
 		lost = append(lost, "no usable mirror is left, and the policy is NeverContactSource, so the source is blocked")
 	case len(lost) > 0 && watched:
 		s.watches, leftOut = true, !onlySource
-		lost = append(lost, "no usable mirror is left, and once the set is no longer in shadow mode, the entry blocks the source")
+		lost = append(lost, "no usable mirror is left, so the entry will block the source once the set is no longer in shadow mode")
 	case len(lost) > 0 && !onlySource:
 		leftOut = true
-		lost = append(lost, "no usable mirror is left, so the entry is left out")
+		lost = append(lost, "no usable mirror is left, so the entry is ignored")
 	case known && in.Policy != "":
 		m.find(PolicyWithoutMirrors, s.source, []Entry{entry}, "policy %s of source %s has no effect, because the entry names no mirror other than the source%s", quote(in.Policy), quote(s.source), howToBlock(in.Policy))
 	}
@@ -119,7 +119,7 @@ func (m *merger) readPolicy(entry Entry, in *SetEntry) (never, known bool) {
 	case NeverContactSource:
 		return true, true
 	default:
-		m.find(InvalidPolicy, Scope(in.Source), []Entry{entry}, "policy %s of source %s is not one of NeverContactSource, AllowContactingSource; it counts as none", quote(in.Policy), quote(in.Source))
+		m.find(InvalidPolicy, Scope(in.Source), []Entry{entry}, "policy %s of source %s is unknown, so it is ignored; write NeverContactSource or AllowContactingSource, or remove the field", quote(in.Policy), quote(in.Source))
 		return false, false
 	}
 }
@@ -150,7 +150,7 @@ func (s *statement) readMirrors(in *SetEntry) (lost []string) {
 		case why != "" && len(lost) == maxExplained:
 			more++
 		case why != "":
-			lost = append(lost, fmt.Sprintf("mirrors[%d] %s is left out: %s", i, quote(location), why))
+			lost = append(lost, fmt.Sprintf("mirrors[%d] %s is ignored: %s", i, quote(location), why))
 		case seen[mirror], seen == nil && slices.Contains(s.mirrors, mirror):
 		default:
 			if seen != nil {
@@ -160,7 +160,7 @@ func (s *statement) readMirrors(in *SetEntry) (lost []string) {
 		}
 	}
 	if more > 0 {
-		lost = append(lost, fmt.Sprintf("%d more are left out", more))
+		lost = append(lost, fmt.Sprintf("%d more are ignored", more))
 	}
 	return lost
 }

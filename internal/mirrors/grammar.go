@@ -63,11 +63,11 @@ func poisons(source, mirror Scope) string {
 	}
 	switch {
 	case isShortName(host):
-		return "a single label is not a registry host; give it a domain or a port"
+		return "its host is a single label, so runtimes read it as a repository of docker.io; give the host a domain or a port"
 	case host == "index.docker.io":
-		return "the runtimes know this registry as docker.io only"
+		return "runtimes know this registry only as docker.io; write docker.io"
 	case shortest > MaxNameLength:
-		return fmt.Sprintf("no image name may be longer than %d characters", MaxNameLength)
+		return fmt.Sprintf("every image name on it would be longer than the limit of %d characters; use a shorter mirror", MaxNameLength)
 	}
 	return ""
 }
@@ -85,11 +85,11 @@ const (
 func invalidRewrites(source, mirror Scope) string {
 	switch {
 	case source.Path() != "" && !isHubNamespace(source) && !isCanonical(mirror):
-		return fmt.Sprintf("CRI-O and Podman fail every pull of %s itself, because %s is not the name of a repository; where it is one that you mean, give the mirror a longer path", quote(source), quote(mirror))
+		return fmt.Sprintf("CRI-O and Podman fail every pull of the repository %s, because %s is not the name of a repository; if the source is a repository, give the mirror a longer path", quote(source), quote(mirror))
 	case len(mirror)+len("/x") > MaxNameLength:
-		return fmt.Sprintf("CRI-O and Podman fail every pull of images below %s, because the names would have more than %d characters", quote(source), MaxNameLength)
+		return fmt.Sprintf("CRI-O and Podman fail every pull of an image below %s, because its name on the mirror would be longer than %d characters", quote(source), MaxNameLength)
 	case !areCanonical(mirror.Host(), mirror.depth()+1):
-		return fmt.Sprintf("CRI-O and Podman fail every pull of images one component below %s, because they read docker.io/x as docker.io/library/x; write docker.io/library where that is meant", quote(source))
+		return fmt.Sprintf("CRI-O and Podman fail every pull of an image one component below %s, because they read docker.io/x as docker.io/library/x; if you mean that namespace, use docker.io/library as the mirror", quote(source))
 	}
 	return ""
 }
@@ -100,18 +100,18 @@ func RewritesAll(source, mirror Scope) bool {
 	return source == mirror || len(mirror) <= MaxNameLength-roomForNames && invalidRewrites(source, mirror) == ""
 }
 
-// unmatchable tells why no canonical reference, or not the one the administrator means, matches the source (Q5), or "".
+// unmatchable says which references the source fails to match, and why (Q5), or "". It is the end of a sentence that begins with the source.
 func unmatchable(source Scope) string {
 	host := source.Host()
 	switch {
 	case host == "index.docker.io", host == "registry-1.docker.io":
-		return "references to Docker Hub are written docker.io; use that as the source"
+		return "never matches an image, because runtimes write Docker Hub as docker.io; use that as the host"
 	case len(source) > MaxNameLength:
-		return fmt.Sprintf("no image name is longer than %d characters", MaxNameLength)
+		return fmt.Sprintf("never matches an image, because no image name is longer than %d characters; use a shorter source", MaxNameLength)
 	case !source.IsWildcard() && isShortName(host):
-		return fmt.Sprintf("%s is read as a repository of docker.io; write the source with its registry", quote(source))
+		return "never matches an image, because runtimes read it as a repository of docker.io; write the source with its registry"
 	case strings.ToLower(host) != host:
-		return fmt.Sprintf("hosts are compared byte by byte, and images usually write %s", quote(strings.ToLower(host)))
+		return fmt.Sprintf("matches only images with exactly this host, because runtimes compare hosts byte by byte; images usually write %s", quote(strings.ToLower(host)))
 	}
 	return ""
 }

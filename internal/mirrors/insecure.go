@@ -25,7 +25,7 @@ func (m *merger) readInsecure(set *Set) *Index {
 			more++
 			return
 		}
-		lost = append(lost, fmt.Sprintf("%s is left out: %s", quote(text), why))
+		lost = append(lost, fmt.Sprintf("%s is ignored: %s", quote(text), why))
 	}
 	written := set.insecureMirrors()
 	if len(written) == 0 {
@@ -37,17 +37,17 @@ func (m *merger) readInsecure(set *Set) *Index {
 		case !value.Source.Takes(text):
 			lose(text, value.Wrong(text, value.Source))
 		case !used[Scope(text)]:
-			lose(text, "no mirror that the set names lies there; write it as the mirror is written, with its port")
+			lose(text, "no mirror of this set is there; write the value exactly as the set writes the mirror, with its port")
 		default:
 			scopes = append(scopes, Rule{Source: Scope(text)})
 		}
 	}
 	if more > 0 {
-		lost = append(lost, fmt.Sprintf("%d more are left out", more))
+		lost = append(lost, fmt.Sprintf("%d more are ignored", more))
 	}
 	if len(lost) > 0 {
 		m.find(InvalidInsecureMirrors, "", []Entry{set.Beside()},
-			"annotation %s: %s; write host[:port][/path] or *.host for each, separated by commas", InsecureAnnotation, strings.Join(lost, "; "))
+			"annotation %s: %s; separate the values with commas", InsecureAnnotation, strings.Join(lost, "; "))
 	}
 	return NewIndex(scopes)
 }

@@ -100,14 +100,14 @@ func TestASetMakesMirrorsOfItsOwnInsecure(t *testing.T) { // I1, I2
 
 func TestABadValueOfTheAnnotationIsLeftOutAndTheOthersStay(t *testing.T) { // I3
 	for value, want := range map[string]string{
-		"https://m.com, n.com":                `annotation mirrorset.io/insecure-mirrors: "https://m.com" is left out: `,
-		"n.com\n\"m.com\"":                    `annotation mirrorset.io/insecure-mirrors: "\"m.com\"" is left out: `,
-		"n.com m.com, n.com":                  `"n.com m.com" is left out: `,
-		"true, n.com":                         `"true" is left out: no mirror that the set names lies there; write it as the mirror is written, with its port`,
-		"M.com, n.com":                        `"M.com" is left out: no mirror`,
-		"m.com:500, n.com":                    `"m.com:500" is left out: no mirror`,
-		"A_,B_,C_,D_,E_,n.com,F_,G_,H_":       "; 3 more are left out; write host[:port][/path] or *.host for each, separated by commas",
-		strings.Repeat("x_,", 9000) + "n.com": "; 8995 more are left out; ",
+		"https://m.com, n.com":                `annotation mirrorset.io/insecure-mirrors: "https://m.com" is ignored: `,
+		"n.com\n\"m.com\"":                    `annotation mirrorset.io/insecure-mirrors: "\"m.com\"" is ignored: `,
+		"n.com m.com, n.com":                  `"n.com m.com" is ignored: `,
+		"true, n.com":                         `"true" is ignored: no mirror of this set is there; write the value exactly as the set writes the mirror, with its port`,
+		"M.com, n.com":                        `"M.com" is ignored: no mirror`,
+		"m.com:500, n.com":                    `"m.com:500" is ignored: no mirror`,
+		"A_,B_,C_,D_,E_,n.com,F_,G_,H_":       "; 3 more are ignored; separate the values with commas",
+		strings.Repeat("x_,", 9000) + "n.com": "; 8995 more are ignored; ",
 	} {
 		result := annotated(t, "a: s.com -> m.com, n.com\na: t.com -> m.com", map[string]string{"a": value})
 		if got := insecureIn(result.Rules); got != "s.com -> n.com" {

@@ -49,7 +49,7 @@ func (m *merger) mergeSource(source Scope, all *said) Rule {
 
 // findPolicyConflicts finds entries of one mode that forbid what others allow (M5), and modes of which one forbids it (T5).
 func (m *merger) findPolicyConflicts(source Scope, all *said) {
-	const text = "source %s is blocked by the policy NeverContactSource of %s, although %s would allow contacting it"
+	const text = "source %s is blocked by NeverContactSource in %s, although %s would allow contacting it"
 	for i, o := range all {
 		blockedBy := o.entries(blocking)
 		if len(blockedBy) == 0 {
@@ -65,7 +65,7 @@ func (m *merger) findPolicyConflicts(source Scope, all *said) {
 		}
 		remedy := ""
 		if o.from != "" {
-			remedy = "; an " + blockedBy[0].Kind.Name + " that names mirrors for it with the policy AllowContactingSource opens it"
+			remedy = "; to open it, name mirrors for it with the policy AllowContactingSource in an " + blockedBy[0].Kind.Name
 		}
 		m.find(PolicyConflict, source, joined(blockedBy, allowedBy), text+"%s", quote(source), Names(blockedBy), Names(allowedBy), remedy)
 	}
@@ -91,13 +91,13 @@ func (o opinion) lists() (l lists) {
 func (m *merger) mergeMirrors(source Scope, l lists, blocked bool) []Mirror {
 	if blocked {
 		for _, e := range l.remove(source) {
-			m.find(SourceInOwnMirrors, source, []Entry{e}, "source %s is blocked, so it is left out of its own mirrors", quote(source))
+			m.find(SourceInOwnMirrors, source, []Entry{e}, "source %s is blocked, so it is ignored as its own mirror; remove it from the list", quote(source))
 		}
 	}
 	merged, conflicts := l.merge(source, m.insecure)
 	for i, involved := range l.involvedIn(conflicts) {
 		members := conflicts[i]
-		m.find(OrderConflict, source, involved, "the mirror lists for source %s contradict each other about the order of %s (in %s); they are tried in the order in which they first appear",
+		m.find(OrderConflict, source, involved, "the mirror lists for source %s disagree about the order of %s (in %s); nodes try them in the order in which they first appear",
 			quote(source), enumerate(quoteAll(members)), Names(involved))
 	}
 	return merged

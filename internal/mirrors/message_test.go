@@ -23,22 +23,22 @@ func messages(result mirrors.Result, reason mirrors.Reason) (all []string) {
 
 func TestAnEntryIsToldOnceOfAllItsMirrorsThatAreLeftOut(t *testing.T) { // E1, E3
 	for sets, want := range map[string]string{
-		"a: s.com -> https://m.com, n.com, m.com/X:v1, mirror": `source "s.com": mirrors[0] "https://m.com" is left out: it begins with the scheme "https://"; write "m.com"; ` +
-			`mirrors[2] "m.com/X:v1" is left out: it ends with the tag ":v1", and it has capital letters in its path; want host[:port][/path]; ` +
-			`mirrors[3] "mirror" is left out: a single label is not a registry host; give it a domain or a port`,
-		"a: s.com -> m.com/":         `source "s.com": mirrors[0] "m.com/" is left out: it ends with a slash; write "m.com"; no usable mirror is left, so the entry is left out`,
-		"a: s.com -> m.com/ [Never]": `source "s.com": mirrors[0] "m.com/" is left out: it ends with a slash; write "m.com"; no usable mirror is left, and the policy is NeverContactSource, so the source is blocked`,
+		"a: s.com -> https://m.com, n.com, m.com/X:v1, mirror": `source "s.com": mirrors[0] "https://m.com" is ignored: it begins with the scheme "https://"; write "m.com"; ` +
+			`mirrors[2] "m.com/X:v1" is ignored: it ends with the tag ":v1", and it has capital letters in its path; write host[:port][/path]; ` +
+			`mirrors[3] "mirror" is ignored: its host is a single label, so runtimes read it as a repository of docker.io; give the host a domain or a port`,
+		"a: s.com -> m.com/":         `source "s.com": mirrors[0] "m.com/" is ignored: it ends with a slash; write "m.com"; no usable mirror is left, so the entry is ignored`,
+		"a: s.com -> m.com/ [Never]": `source "s.com": mirrors[0] "m.com/" is ignored: it ends with a slash; write "m.com"; no usable mirror is left, and the policy is NeverContactSource, so the source is blocked`,
 	} {
 		if got := messages(merge(t, sets), mirrors.InvalidMirror); !slices.Equal(got, []string{want}) {
 			t.Errorf("%s:\n got  %q\n want %q", sets, got, want)
 		}
 	}
-	const source = `source "https://s.com/x@sha256:1" is left out with its mirrors: it begins with the scheme "https://", and it ends with the digest "@sha256:1"; write "s.com/x"`
+	const source = `source "https://s.com/x@sha256:1" is invalid, so the whole entry is ignored: it begins with the scheme "https://", and it ends with the digest "@sha256:1"; write "s.com/x"`
 	if got := messages(merge(t, "a: https://s.com/x@sha256:1 -> m.com"), mirrors.InvalidSource); !slices.Equal(got, []string{source}) {
 		t.Errorf("got %q", got)
 	}
 	many := messages(merge(t, "a: s.com -> a/, b/, c/, d/, e/, f/, g/"), mirrors.InvalidMirror)
-	if len(many) != 1 || !strings.Contains(many[0], "mirrors[4]") || strings.Contains(many[0], "mirrors[5]") || !strings.Contains(many[0], "2 more are left out") {
+	if len(many) != 1 || !strings.Contains(many[0], "mirrors[4]") || strings.Contains(many[0], "mirrors[5]") || !strings.Contains(many[0], "2 more are ignored") {
 		t.Errorf("of many: %q", many)
 	}
 }
@@ -87,7 +87,7 @@ func TestAnInheritedMirrorThatGetsTooLongIsFound(t *testing.T) { // T4
 	narrow := "s.com/" + strings.Repeat("y", 60)
 	result := merge(t, "T t: s.com -> "+long+", u.net\nD d: "+narrow+" -> d.net/y")
 	got := messages(result, mirrors.InheritedTooLong)
-	if len(got) != 1 || !strings.Contains(got[0], `source "`+narrow+`" has no use of mirrors of source "s.com" for images by tag`) || strings.Contains(got[0], "u.net") {
+	if len(got) != 1 || !strings.Contains(got[0], `source "`+narrow+`" cannot inherit mirrors of source "s.com" for pulls by tag`) || strings.Contains(got[0], "u.net") {
 		t.Errorf("got %q", got)
 	}
 	rule := result.Rules[1]

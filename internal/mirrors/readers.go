@@ -30,7 +30,7 @@ func (x *Index) ResolveByReaders(ref Reference) Resolution {
 		location := string(m.Location) + ref.String()[matchedByReaders(rule, Scope(ref.Name)):]
 		named, err := reference.ParseNamed(location)
 		if err != nil {
-			return Resolution{Rule: rule, Blocked: rule.Blocked, Fails: fmt.Sprintf("mirror %s makes it %s, which is no image", quote(m.Location), quote(location))}
+			return Resolution{Rule: rule, Blocked: rule.Blocked, Fails: fmt.Sprintf("mirror %s turns it into %s, which is not a valid image reference", quote(m.Location), quote(location))}
 		}
 		if by := x.findByReaders(Scope(named.Name())); by == nil || !by.Blocked {
 			res.PullSources = append(res.PullSources, PullSource{Location: location, Insecure: m.Insecure, From: m.listedFor(ref.Mode)})

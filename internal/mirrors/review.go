@@ -54,17 +54,17 @@ func (m *merger) review(rules []Rule, all map[Scope]*said) {
 
 func (r *review) reviewSource(rule *Rule) {
 	if why := unmatchable(rule.Source); why != "" {
-		r.find(UnmatchableSource, rule.Source, rule.From, "source %s matches no image, or not those meant: %s", quote(rule.Source), why).Blocks = rule.Blocked
+		r.find(UnmatchableSource, rule.Source, rule.From, "source %s %s", quote(rule.Source), why).Blocks = rule.Blocked
 	}
 	if image := OfficialImage(rule.Source); image != "" {
-		r.find(DockerHubNamespace, rule.Source, rule.From, "source %s stands for what is below it; the official image of that name is %s", quote(rule.Source), quote(image)).Blocks = rule.Blocked
+		r.find(DockerHubNamespace, rule.Source, rule.From, "source %s never matches the official image, whose full name is %s; use that as the source, unless you mean the images below %[1]s", quote(rule.Source), quote(image)).Blocks = rule.Blocked
 	}
 	domain, isWildcard := rule.Source.domain()
 	if isWildcard && r.said[rule.Source].hasOwnMirrors() {
-		r.find(WildcardCollapse, rule.Source, rule.From, "images of different subdomains of %s with the same path meet at one place on a mirror of source %s", quote(domain), quote(rule.Source))
+		r.find(WildcardCollapse, rule.Source, rule.From, "images with the same path from different subdomains of %s share one name on each mirror of source %s; to keep them apart, use each registry as a source of its own", quote(domain), quote(rule.Source))
 	}
 	if wildcard := r.index.tiedWildcard(rule.Source); wildcard != nil {
-		r.find(WildcardTie, rule.Source, joined(rule.From, wildcard.From), "CRI-O and Podman use source %s for images of %s, because both are equally long; name the repositories below the host instead", quote(wildcard.Source), quote(rule.Source))
+		r.find(WildcardTie, rule.Source, joined(rule.From, wildcard.From), "CRI-O and Podman use source %s for images of %s, because they prefer a wildcard to a host of the same length; use the repositories below the host as sources instead", quote(wildcard.Source), quote(rule.Source))
 	}
 	r.reviewInherited(rule)
 	if rule.Blocked {
@@ -77,7 +77,7 @@ func (r *review) reviewSource(rule *Rule) {
 	}
 	for i, o := range r.said[rule.Source] {
 		if o.isCarveOut() && r.policies(outer.Source, r.said[outer.Source])[i].blocks() {
-			r.find(CarveOutOpensBlocked, rule.Source, o.entries(anyOf), "the entry for source %s names no mirror, which opens this part of source %s, blocked by %s", quote(rule.Source), quote(outer.Source), r.blockedBy(outer))
+			r.find(CarveOutOpensBlocked, rule.Source, o.entries(anyOf), "the entry for source %s names no mirror and therefore opens this part of source %s, which is blocked by %s", quote(rule.Source), quote(outer.Source), r.blockedBy(outer))
 		}
 	}
 }
@@ -88,7 +88,7 @@ func (r *review) reviewBlocked(rule *Rule) {
 		if len(rule.MirrorsFor(mode)) > 0 || rule.NoneServes(mode) { // where none serves, that is what was asked for
 			continue
 		}
-		r.find(reason, rule.Source, rule.BlockedBy, "source %s is blocked, so images below it that are named by %s cannot be pulled at all", quote(rule.Source), mode)
+		r.find(reason, rule.Source, rule.BlockedBy, "source %s is blocked and has no mirror for pulls by %s, so every pull by %[2]s fails", quote(rule.Source), mode)
 	}
 }
 
@@ -96,7 +96,7 @@ func (r *review) reviewBlocked(rule *Rule) {
 func (r *review) reviewInherited(rule *Rule) {
 	for _, i := range rule.Inherited {
 		if len(i.TooLong) > 0 {
-			r.find(InheritedTooLong, rule.Source, i.From, "source %s has no use of mirrors of source %s for images by %s, because their names would have more than %d characters there: %s",
+			r.find(InheritedTooLong, rule.Source, i.From, "source %s cannot inherit mirrors of source %s for pulls by %s, because their names would be longer than %d characters there: %s",
 				quote(rule.Source), quote(i.Source), i.Mode, MaxNameLength, enumerate(quoteAll(i.TooLong)))
 		}
 	}
@@ -114,22 +114,22 @@ func (r *review) reviewMirror(rule *reviewed, m *Mirror) {
 		r.find(InvalidRewrite, rule.Source, from(), "%s %s of source %s: %s", r.place(rule, m), quote(m.Location), quote(rule.Source), why)
 	}
 	if room := MaxNameLength - len(m.Location); room < roomForOne && len(m.Location) > len(rule.Source) {
-		r.find(LongMirror, rule.Source, from(), "%s %s of source %s leaves %d of the %d characters of an image name; CRI-O and Podman fail every pull of an image that has more below the source",
+		r.find(LongMirror, rule.Source, from(), "%s %s of source %s leaves %d of the %d characters of an image name for the path below the source; CRI-O and Podman fail every pull of an image with a longer path",
 			r.place(rule, m), quote(m.Location), quote(rule.Source), room, MaxNameLength)
 	}
 	if len(r.blocked) == 0 {
 		return
 	}
 	if by := r.index.Find(m.Location); by != nil && by.Blocked {
-		r.find(MirrorBlocked, rule.Source, from(), "%s %s of source %s is not contacted, because it lies in source %s, blocked by %s", r.place(rule, m), quote(m.Location), quote(rule.Source), quote(by.Source), r.blockedBy(by))
+		r.find(MirrorBlocked, rule.Source, from(), "%s %s of source %s is never contacted, because it is part of source %s, which is blocked by %s", r.place(rule, m), quote(m.Location), quote(rule.Source), quote(by.Source), r.blockedBy(by))
 		return
 	}
 	if by := r.index.findByReaders(m.Location); by != nil && by.Blocked {
-		r.find(MirrorBlocked, rule.Source, from(), "%s %s of source %s is not contacted by CRI-O and Podman, which take it for part of source %s, blocked by %s", r.place(rule, m), quote(m.Location), quote(rule.Source), quote(by.Source), r.blockedBy(by))
+		r.find(MirrorBlocked, rule.Source, from(), "%s %s of source %s is never contacted by CRI-O and Podman, because they take it for part of source %s, which is blocked by %s", r.place(rule, m), quote(m.Location), quote(rule.Source), quote(by.Source), r.blockedBy(by))
 		return
 	}
 	if below, ok := FirstBelow(r.blocked, m.Location); ok {
-		r.find(MirrorBlocked, rule.Source, from(), "part of %s %s of source %s is not contacted, because source %s is blocked", r.place(rule, m), quote(m.Location), quote(rule.Source), quote(below))
+		r.find(MirrorBlocked, rule.Source, from(), "part of %s %s of source %s is never contacted, because source %s is blocked", r.place(rule, m), quote(m.Location), quote(rule.Source), quote(below))
 	}
 }
 

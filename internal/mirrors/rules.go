@@ -122,12 +122,12 @@ func (rule *Rule) Validate() error {
 		case seen[m.Location]&m.Modes != 0:
 			return fmt.Errorf("mirror %s of source %s is listed twice", quote(m.Location), quote(rule.Source))
 		case rule.Blocked && m.Location == rule.Source:
-			return fmt.Errorf("source %s is blocked and its own mirror", quote(rule.Source))
+			return fmt.Errorf("source %s is blocked, but is one of its own mirrors", quote(rule.Source))
 		}
 		seen[m.Location] |= m.Modes
 	}
 	if !slices.EqualFunc(rule.Mirrors, sideBySide(rule.MirrorsFor(ByDigest), rule.MirrorsFor(ByTag)), sameUse) {
-		return fmt.Errorf("the mirrors of source %s are not listed for digests first and then for tags, or twice where once would do", quote(rule.Source))
+		return fmt.Errorf("the mirrors of source %s are in the wrong order: mirrors for digests first, then mirrors for tags, and a list that serves both only once", quote(rule.Source))
 	}
 	return nil
 }
@@ -185,8 +185,8 @@ type Result struct {
 const MaxMirrors = 1 << 18
 
 // ErrTooLarge says that nobody can use rules of so many mirrors, and what to do.
-var ErrTooLarge = errors.New("the rules are too large to be published: they have more than 8 MiB as a registries.conf, or more than 262,144 mirrors and inherited entries. Each source that has no entry of a kind repeats all mirrors of that kind of the broader source (T4); " +
-	"give that one fewer mirrors, or name fewer sources below it")
+var ErrTooLarge = errors.New("the rules are too large to be published: they have more than 8 MiB as a registries.conf, or more than 262,144 mirrors and inherited entries. Each source without an entry of one kind repeats all mirrors of that kind from the broader source (T4). " +
+	"Give the broader source fewer mirrors, or name fewer sources below it")
 
 // Merge applies sections 1 and 2 of the semantics to all sets, and looks over the rules that come out. It never fails:
 // what cannot be used is left out and becomes a finding, and the rest stays in force. Where there would be too many mirrors to hold, it makes

@@ -87,7 +87,7 @@ func ParseScopes(scopes []string) (Scopes, error) {
 	parsed := make(Scopes, 0, len(scopes))
 	for _, s := range scopes {
 		if !value.Source.Takes(s) {
-			return nil, fmt.Errorf("scope %s: want host[:port][/path] or *.host", quote(s))
+			return nil, fmt.Errorf("scope %s is invalid; write host[:port][/path] or *.host", quote(s))
 		}
 		parsed = append(parsed, Scope(s))
 	}

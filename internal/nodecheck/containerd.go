@@ -78,8 +78,8 @@ func (c *containerdCheck) missing(known bool) {
 	}
 	c.found.find(Problem{
 		Reason: ContainerdConfigMissing, Runtime: Containerd, Effect: Unread,
-		Message: fmt.Sprintf("/%s is not there, and without a configuration file containerd reads no hosts.toml", c.ContainerdConfig),
-		Remedy: fmt.Sprintf("If containerd has its configuration elsewhere, start the manager with --containerd-config=PATH; else write /%s with\n\n%s\nand run: %s",
+		Message: fmt.Sprintf("/%s does not exist, and without a configuration file containerd reads no hosts.toml", c.ContainerdConfig),
+		Remedy: fmt.Sprintf("If the configuration of containerd is elsewhere, start the manager with --containerd-config=PATH. Otherwise, write /%s with\n\n%s\nand run: %s",
 			c.ContainerdConfig, lines(0, c.CertsDir), c.distribution.restart),
 	})
 }
@@ -107,8 +107,8 @@ func (c *containerdCheck) judge(files []file) *judgement {
 	if len(j.dialects) == 0 {
 		c.found.find(Problem{
 			Reason: ContainerdConfigRefused, Runtime: Containerd, Effect: Unsure,
-			Message: fmt.Sprintf("/%s is a configuration that containerd does not start with: %s", c.ContainerdConfig, refusal),
-			Remedy:  fmt.Sprintf("Mend the configuration; `containerd config dump` says whether containerd can read it. Then run: %s", c.distribution.restart),
+			Message: fmt.Sprintf("containerd does not start with the configuration /%s: %s", c.ContainerdConfig, refusal),
+			Remedy:  fmt.Sprintf("Fix the configuration; `containerd config dump` shows if containerd can read it. Then run: %s", c.distribution.restart),
 		})
 	}
 	return j
@@ -214,9 +214,9 @@ func (j *judgement) checkTransfer() {
 	}
 	j.found.find(Problem{
 		Reason: ContainerdTransferDiffers, Runtime: Containerd, Effect: Mild,
-		Message: fmt.Sprintf("/%s sets config_path = %s for the transfer service and %s for the kubelet's pulls, which alone counts for them",
+		Message: fmt.Sprintf("/%s sets config_path = %s for the transfer service but %s for the kubelet's pulls, and the kubelet's pulls use only the latter",
 			j.ContainerdConfig, quote(s.transfer), orNone(value)),
-		Remedy: fmt.Sprintf("Set the same in both places, or remove the former; `ctr images pull` wants --hosts-dir %s in any case:\n\n[plugins.%q]\n  config_path = %q\n\nThen run: %s",
+		Remedy: fmt.Sprintf("Set the value of the kubelet in both places, or remove that of the transfer service; `ctr images pull` needs --hosts-dir %s in any case:\n\n[plugins.%q]\n  config_path = %q\n\nThen run: %s",
 			j.CertsDir, "io.containerd.transfer.v1.local", j.CertsDir, j.distribution.restart),
 	})
 }
@@ -236,7 +236,7 @@ func (c *containerdCheck) checkStart(changed time.Time) {
 	}
 	c.found.find(Problem{
 		Reason: ContainerdNotRestarted, Runtime: Containerd, Effect: Unsure,
-		Message: fmt.Sprintf("containerd was started at %s, before its configuration was changed at %s, so it may not have read what is there now",
+		Message: fmt.Sprintf("containerd was started at %s, before its configuration was changed at %s, so it may still use the old configuration",
 			stamp(start), stamp(changed)),
 		Remedy: "Run: " + c.distribution.restart,
 	})

@@ -76,7 +76,7 @@ func TestTheRemedyIsThatOfTheDistribution(t *testing.T) {
 		wants               []string
 	}{
 		"kubeadm": {"/etc/containerd/config.toml", "", "version = 3\n", []string{
-			"In /etc/containerd/config.toml set", "[plugins.\"io.containerd.cri.v1.images\".registry]\n  config_path = \"/etc/containerd/certs.d\"\n", "Then run: systemctl restart containerd"}},
+			"In /etc/containerd/config.toml, set", "[plugins.\"io.containerd.cri.v1.images\".registry]\n  config_path = \"/etc/containerd/certs.d\"\n", "Then run: systemctl restart containerd"}},
 		"k3s": {"var/lib/rancher/k3s/agent/etc/containerd/config.toml", "/var/lib/rancher/k3s/agent/etc/containerd/certs.d", "version = 3\n", []string{
 			"In /var/lib/rancher/k3s/agent/etc/containerd/config-v3.toml.tmpl", "config_path = \"/var/lib/rancher/k3s/agent/etc/containerd/certs.d\"\n", "systemctl restart k3s (on agents: k3s-agent)"}},
 		"RKE2 with containerd 1": {"var/lib/rancher/rke2/agent/etc/containerd/config.toml", "/var/lib/rancher/rke2/agent/etc/containerd/certs.d", "version = 2\n", []string{
@@ -181,7 +181,7 @@ func TestTheRemedyRemovesOnlyWhatIsInTheWay(t *testing.T) {
 }
 
 func TestTheRemedyDependsOnTheVersion(t *testing.T) {
-	const tls, whole = "Remove the tables registry.configs.*.tls from /etc/containerd/config.toml", "takes this plugin's table as a whole from the last file that has one, /etc/containerd/a.toml"
+	const tls, whole = "Remove the tables registry.configs.*.tls from /etc/containerd/config.toml", "reads this plugin's table only from the last file that has the table, /etc/containerd/a.toml"
 	root := host{
 		main:                    "imports = [\"a.toml\"]\n" + v2 + "[plugins.\"io.containerd.grpc.v1.cri\".registry.configs.\"a.com\".tls]\n",
 		"etc/containerd/a.toml": "version = 2\n[plugins.\"io.containerd.grpc.v1.cri\"]\n",

@@ -50,15 +50,15 @@ func (c *crioCheck) run(known bool) {
 	case isOldCRIO(c.RuntimeVersion):
 		c.found.find(Problem{
 			Reason: CRIOAutoReloadOff, Runtime: CRIO, Effect: Late,
-			Message: fmt.Sprintf("%s does not know auto_reload_registries, which came with 1.30, so it reads changed rules only when it is reloaded", clip(c.RuntimeVersion)),
-			Remedy:  "Run after each change: systemctl reload crio\nOr have the manager run with --crio-reload",
+			Message: fmt.Sprintf("%s does not support auto_reload_registries (new in 1.30), so it reads changed rules only after a reload", clip(c.RuntimeVersion)),
+			Remedy:  "Run after each change: systemctl reload crio\nOr start the manager with --crio-reload",
 		})
 	case !said.follows:
 		c.found.find(autoReloadOff(said.followsBy))
 	case !start.IsZero():
-		c.startedBeforeFolder(start, Late, "CRI-O was started at %s, before /%s was created at %s, so it does not follow the files there")
+		c.startedBeforeFolder(start, Late, "CRI-O was started at %s, before /%s was created at %s, so CRI-O does not notice changes in that folder")
 	default:
-		c.startedBeforeFolder(c.Booted, Unsure, "the machine was started at %s, and /%s created at %s, so CRI-O may have been started before it and then does not follow the files there")
+		c.startedBeforeFolder(c.Booted, Unsure, "the machine was started at %s, and /%s was created at %s; if CRI-O was started before that, it does not notice changes in that folder")
 	}
 	if c.hasLogins() && hostview.Path(said.authFile) != AuthFile {
 		c.found.find(authFileUnset(said.authFile, said.authFileBy))
@@ -66,7 +66,7 @@ func (c *crioCheck) run(known bool) {
 	if changed := said.changed; !start.IsZero() && changed.After(start) {
 		c.found.find(Problem{
 			Reason: CRIONotRestarted, Runtime: CRIO, Effect: Unsure,
-			Message: fmt.Sprintf("CRI-O was started at %s, before its configuration was changed at %s, so it may not have read what is there now", stamp(start), stamp(changed)),
+			Message: fmt.Sprintf("CRI-O was started at %s, before its configuration was changed at %s, so it may still use the old configuration", stamp(start), stamp(changed)),
 			Remedy:  "Run: systemctl restart crio",
 		})
 	}
@@ -94,7 +94,7 @@ func (c *crioCheck) files() (files []string) {
 			return err
 		}
 		if len(files) >= maxFiles {
-			return fmt.Errorf("there are more than %d files", maxFiles)
+			return fmt.Errorf("the folder has more than %d files", maxFiles)
 		}
 		files = append(files, name)
 		return nil
@@ -137,17 +137,17 @@ func (c *crioCheck) read(files []string) (said crioSettings) {
 func (c *crioCheck) unreadable(name string, err error) {
 	c.found.find(Problem{
 		Reason: CRIOConfigUnreadable, Runtime: CRIO, Effect: Unsure,
-		Message: fmt.Sprintf("/%s cannot be read (%s), so nothing tells whether CRI-O starts again and what it does then", clip(name), why(err)),
-		Remedy:  fmt.Sprintf("Mend /%s, then run: systemctl restart crio", clip(name)),
+		Message: fmt.Sprintf("/%s cannot be read (%s), so it is unknown if CRI-O would start again, and with which settings", clip(name), why(err)),
+		Remedy:  fmt.Sprintf("Fix /%s, then run: systemctl restart crio", clip(name)),
 	})
 }
 
 const ourCRIODropIn = crioDropIns + "/99-mirrorset.conf"
 
 func autoReloadOff(by string) Problem {
-	message := "no file of CRI-O's configuration sets auto_reload_registries = true, so CRI-O reads changed rules only when it is reloaded"
+	message := "no configuration file of CRI-O sets auto_reload_registries = true, so CRI-O reads changed rules only after a reload"
 	if by != "" {
-		message = fmt.Sprintf("/%s sets auto_reload_registries = false, so CRI-O reads changed rules only when it is reloaded", clip(by))
+		message = fmt.Sprintf("/%s sets auto_reload_registries = false, so CRI-O reads changed rules only after a reload", clip(by))
 	}
 	how := "write /" + ourCRIODropIn + " with"
 	if by > ourCRIODropIn { // it would be read later, and count
@@ -155,7 +155,7 @@ func autoReloadOff(by string) Problem {
 	}
 	return Problem{
 		Reason: CRIOAutoReloadOff, Runtime: CRIO, Effect: Late, Message: message,
-		Remedy: fmt.Sprintf("With CRI-O 1.30 or later, %s\n\n[crio.image]\nauto_reload_registries = true\n\nand run: systemctl restart crio\nWith an earlier one, run after each change: systemctl reload crio", how),
+		Remedy: fmt.Sprintf("With CRI-O 1.30 or later, %s\n\n[crio.image]\nauto_reload_registries = true\n\nand run: systemctl restart crio\nWith an earlier version, run after each change: systemctl reload crio", how),
 	}
 }
 
@@ -172,7 +172,7 @@ func (c *crioCheck) hasLogins() bool {
 const ourCRIOAuth = crioDropIns + "/99-mirrorset-auth.conf"
 
 func authFileUnset(is, by string) Problem {
-	message := "no file of CRI-O's configuration sets global_auth_file"
+	message := "no configuration file of CRI-O sets global_auth_file"
 	if is != "" {
 		message = fmt.Sprintf("/%s sets global_auth_file = %q", clip(by), clip(is))
 	}
@@ -182,11 +182,11 @@ func authFileUnset(is, by string) Problem {
 	}
 	remedy := fmt.Sprintf("%s\n\n[crio.image]\nglobal_auth_file = \"/%s\"\n\nand run: systemctl restart crio", how, AuthFile)
 	if is != "" {
-		remedy += fmt.Sprintf("\nCRI-O takes one file only: put logins of %s that mirrors need into the Secret mirror-credentials, and others into pull secrets of Pods", clip(is))
+		remedy += fmt.Sprintf("\nCRI-O reads only one such file: move the logins of %s that mirrors need to the Secret mirror-credentials, and the other logins to pull secrets of Pods", clip(is))
 	}
 	return Problem{
 		Reason: CRIOAuthFileUnset, Runtime: CRIO, Effect: Mild,
-		Message: fmt.Sprintf("%s, so CRI-O asks mirrors without the logins in /%s", message, AuthFile),
+		Message: fmt.Sprintf("%s, so CRI-O contacts mirrors without the logins in /%s", message, AuthFile),
 		Remedy:  remedy,
 	}
 }

@@ -22,7 +22,7 @@ func TestCRIOFollowsTheDropInsOnlyWhereTheLastFileSaysSo(t *testing.T) {
 		host            host
 		message, remedy string
 	}{
-		"nothing about it":                   {host{crioMain: "[crio.runtime]\n"}, "no file of CRI-O's configuration sets", own},
+		"nothing about it":                   {host{crioMain: "[crio.runtime]\n"}, "no configuration file of CRI-O sets", own},
 		"on in the main file":                {host{crioMain: follows}, "", ""},
 		"off in the main file":               {host{crioMain: off}, "/etc/crio/crio.conf sets auto_reload_registries = false", own},
 		"on in a drop-in":                    {host{crioMain: off, dropIn + "10-a.conf": follows}, "", ""},
@@ -32,7 +32,7 @@ func TestCRIOFollowsTheDropInsOnlyWhereTheLastFileSaysSo(t *testing.T) {
 		"a drop-in of any name":              {host{dropIn + "00-default": follows}, "", ""},
 		"a drop-in in a folder":              {host{dropIn + "10/a": off, dropIn + "10/b": follows}, "", ""},
 		"off in one that is read after ours": {host{dropIn + "99-z.conf": off}, "/etc/crio/crio.conf.d/99-z.conf sets", "set in /etc/crio/crio.conf.d/99-z.conf\n\n[crio.image]\nauto_reload_registries = true\n"},
-		"in a table that is not CRI-O's":     {host{crioMain: "[image]\nauto_reload_registries = true\n"}, "no file", own},
+		"in a table that is not CRI-O's":     {host{crioMain: "[image]\nauto_reload_registries = true\n"}, "no configuration file", own},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := nodecheck.Check(nodecheck.Node{Root: tc.host.fs()})
@@ -64,9 +64,9 @@ func TestCRIOReadsTheLoginsOnlyWhereTheLastFileSaysSo(t *testing.T) {
 		"set in the main file":                   {host{crioMain: follows + set, auth: "{}"}, "", ""},
 		"set in a drop-in":                       {host{crioMain: follows + other, dropIn + "99-mirrorset-auth.conf": "[crio.image]\n" + set, auth: "{}"}, "", ""},
 		"set with another way to write it":       {host{crioMain: follows + "global_auth_file = \"/var/lib//mirrorset/./auth.json\"\n", auth: "{}"}, "", ""},
-		"not set":                                {host{crioMain: follows, auth: "{}"}, "no file of CRI-O's configuration sets global_auth_file, so CRI-O asks mirrors without the logins in /var/lib/mirrorset/auth.json", write},
-		"empty":                                  {host{crioMain: follows + "global_auth_file = \"\"\n", auth: "{}"}, "no file of CRI-O's configuration sets", write},
-		"another file":                           {host{crioMain: follows + other, auth: "{}"}, "/etc/crio/crio.conf sets global_auth_file = \"/var/lib/kubelet/config.json\", so", write + "\nCRI-O takes one file only: put logins of /var/lib/kubelet/config.json that mirrors need into the Secret mirror-credentials"},
+		"not set":                                {host{crioMain: follows, auth: "{}"}, "no configuration file of CRI-O sets global_auth_file, so CRI-O contacts mirrors without the logins in /var/lib/mirrorset/auth.json", write},
+		"empty":                                  {host{crioMain: follows + "global_auth_file = \"\"\n", auth: "{}"}, "no configuration file of CRI-O sets", write},
+		"another file":                           {host{crioMain: follows + other, auth: "{}"}, "/etc/crio/crio.conf sets global_auth_file = \"/var/lib/kubelet/config.json\", so", write + "\nCRI-O reads only one such file: move the logins of /var/lib/kubelet/config.json that mirrors need to the Secret mirror-credentials"},
 		"another in one that is read after ours": {host{crioMain: follows + set, dropIn + "99-z.conf": "[crio.image]\n" + other, auth: "{}"}, "/etc/crio/crio.conf.d/99-z.conf sets", "Set in /etc/crio/crio.conf.d/99-z.conf\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -96,7 +96,7 @@ func TestCRIOFollowsTheDropInsOnlySince130(t *testing.T) {
 		if got := reasons(r); !slices.Equal(got, want) {
 			t.Errorf("%s: got %v", version, got)
 		}
-		if len(r.Problems) > 0 && (!strings.HasPrefix(r.Problems[0].Message, version+" does not know") || !strings.Contains(r.Problems[0].Remedy, "systemctl reload crio")) {
+		if len(r.Problems) > 0 && (!strings.HasPrefix(r.Problems[0].Message, version+" does not support auto_reload_registries") || !strings.Contains(r.Problems[0].Remedy, "systemctl reload crio")) {
 			t.Errorf("%s: got %+v", version, r.Problems)
 		}
 	}
@@ -142,7 +142,7 @@ func TestCRIODoesNotFollowAFolderThatCameAfterIt(t *testing.T) {
 		"only the machine's time":                  {text: follows, booted: noon},
 		"a folder from before the machine's start": {text: follows, booted: noon, born: before},
 		"a folder of the same moment":              {text: follows, booted: noon, born: noon},
-		"a folder from after the machine's start":  {text: follows, booted: noon, born: after, says: "the machine was started at 2026-03-01T12:00:00Z, and /etc/containers/registries.conf.d created at 2026-03-01T12:00:01Z, so CRI-O may"},
+		"a folder from after the machine's start":  {text: follows, booted: noon, born: after, says: "the machine was started at 2026-03-01T12:00:00Z, and /etc/containers/registries.conf.d was created at 2026-03-01T12:00:01Z; if CRI-O was started before that"},
 		"the process came later":                   {text: follows, booted: before, started: after, born: noon},
 		"the process came earlier":                 {text: follows, booted: before, started: noon, born: after, says: "CRI-O was started at 2026-03-01T12:00:00Z, before"},
 		"the socket came later":                    {text: follows, booted: before, socket: after, born: noon},

@@ -178,11 +178,11 @@ func (d *dialect) merge(earlier, later tables) tables {
 func (t *tables) wellNamed(d *dialect) error {
 	for _, name := range t.Disabled {
 		if !strings.Contains(name, ".") {
-			return fmt.Errorf("disabled_plugins has %s, which is no name in full", quote(name))
+			return fmt.Errorf("disabled_plugins has %s, which is not the full name of a plugin", quote(name))
 		}
 	}
 	if d.max < 3 && t.Plugins.CRI1 != nil {
-		return fmt.Errorf("plugins has %q, which is no name in full", criName1)
+		return fmt.Errorf("plugins has %q, which is not the full name of a plugin", criName1)
 	}
 	return nil
 }

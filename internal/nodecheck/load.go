@@ -105,15 +105,15 @@ func (l *loader) within(pattern string) bool {
 func (l *loader) unreadable(name string, err error) {
 	l.found.find(Problem{
 		Reason: ContainerdConfigUnreadable, Runtime: Containerd, Effect: Unsure,
-		Message: fmt.Sprintf("/%s cannot be read (%s), so nothing tells what containerd reads, and whether it starts again", clip(name), why(err)),
-		Remedy:  fmt.Sprintf("Mend /%s, then run: %s", clip(name), l.restart),
+		Message: fmt.Sprintf("/%s cannot be read (%s), so it is unknown what containerd reads, and if it would start again", clip(name), why(err)),
+		Remedy:  fmt.Sprintf("Fix /%s, then run: %s", clip(name), l.restart),
 	})
 }
 
 func (l *loader) unseen(name string) {
 	l.found.find(Problem{
 		Reason: ContainerdImportUnseen, Runtime: Containerd, Effect: Unsure,
-		Message: fmt.Sprintf("/%s is imported by containerd's configuration, but is not there or cannot be seen from here, and it could set another config_path", clip(name)),
-		Remedy:  fmt.Sprintf("Take it off the imports, or move it to /%s, then run: %s", path.Dir(l.main), l.restart),
+		Message: fmt.Sprintf("containerd's configuration imports /%s, which does not exist or is not visible from here, and which could set another config_path", clip(name)),
+		Remedy:  fmt.Sprintf("Remove the file from the imports, or move it to /%s, then run: %s", path.Dir(l.main), l.restart),
 	})
 }

@@ -54,19 +54,19 @@ func (j *judgement) message(v *verdict) string {
 	in := "/" + clip(at.path)
 	switch v.reason {
 	case ContainerdCRIDisabled:
-		return fmt.Sprintf("/%s disables the CRI plugin, so the kubelet cannot pull by containerd", j.ContainerdConfig)
+		return fmt.Sprintf("/%s disables the CRI plugin, so the kubelet cannot pull images with containerd", j.ContainerdConfig)
 	case ContainerdRegistryConflict:
-		return fmt.Sprintf("/%s sets registry.%s beside config_path = %s, with which containerd does not load its CRI plugin", clip(olderSettings(j.files).path), v.detail, quote(v.path))
+		return fmt.Sprintf("/%s sets registry.%s as well as config_path = %s, and with both containerd does not load its CRI plugin", clip(olderSettings(j.files).path), v.detail, quote(v.path))
 	case ContainerdConfigPathElsewhere:
-		return fmt.Sprintf("%s sets config_path = %s, which is not %s, where hosts.toml files are written to", in, quote(v.path), quote(j.CertsDir))
+		return fmt.Sprintf("%s sets config_path = %s, but Mirrorset writes hosts.toml files to %s", in, quote(v.path), quote(j.CertsDir))
 	case ContainerdConfigPathJoined:
 		return fmt.Sprintf("%s sets config_path = %s, %s", in, quote(v.path), joined(v))
 	}
 	switch {
 	case strings.Join(at.Plugins.paths(), "") != "" && at.Version < 2:
-		return fmt.Sprintf("%s sets a config_path, but has no version = 2 or later, without which it is not in force, so containerd reads no hosts.toml", in)
+		return fmt.Sprintf("%s sets a config_path, but not version = 2 or later; containerd ignores the config_path without it, and reads no hosts.toml", in)
 	case slices.ContainsFunc(j.files, func(f file) bool { return strings.Join(f.Plugins.paths(), "") != "" }):
-		return fmt.Sprintf("%s sets a config_path that is not in force, by the versions of the files and the order of their imports, so containerd reads no hosts.toml", in)
+		return fmt.Sprintf("%s sets a config_path that containerd does not use, because of the versions of the files and the order of their imports, so containerd reads no hosts.toml", in)
 	case v.detail == mirrorTables:
 		return fmt.Sprintf("%s sets registry.%s and no config_path, so containerd reads no hosts.toml", in, mirrorTables)
 	case v.path == "":
@@ -81,9 +81,9 @@ func (j *judgement) message(v *verdict) string {
 func joined(v *verdict) string {
 	switch {
 	case v.effect == Unread:
-		return "which the transfer service takes for the name of one folder, so containerd reads no hosts.toml"
+		return "which the transfer service reads as the name of one folder, so containerd reads no hosts.toml"
 	case v.detail != "":
-		return fmt.Sprintf("so a folder of a registry in %s hides ours", quote(v.detail))
+		return fmt.Sprintf("so a folder of a registry in %s hides the folder of Mirrorset", quote(v.detail))
 	}
-	return "which containerd reads only while it pulls without the transfer service"
+	return "which containerd reads only if it pulls without the transfer service"
 }

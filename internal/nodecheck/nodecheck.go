@@ -34,7 +34,7 @@ type Node struct {
 	// Mounts says where folders of the host are below Root, if not in their own places. The keys are what the host calls
 	// them; of one in another, the inner one counts.
 	Mounts map[string]string
-	// ContainerdConfig is what the host calls containerd's configuration file. All of its folder must be there.
+	// ContainerdConfig is the path on the host of containerd's configuration file. All of its folder must be there.
 	ContainerdConfig string
 	// CertsDir is the folder that hosts.toml files are written to, as the host names it.
 	CertsDir string

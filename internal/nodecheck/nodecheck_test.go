@@ -143,8 +143,8 @@ func TestWhatCannotBeReadIsAProblem(t *testing.T) {
 		want string
 		says string
 	}{
-		"a folder":                         {host{main + "/a": ""}.fs(), "ContainerdConfigUnreadable", "no regular file"},
-		"a pipe":                           {pipe, "ContainerdConfigUnreadable", "no regular file"},
+		"a folder":                         {host{main + "/a": ""}.fs(), "ContainerdConfigUnreadable", "not a regular file"},
+		"a pipe":                           {pipe, "ContainerdConfigUnreadable", "not a regular file"},
 		"a file without permission":        {closed{host{main: v3 + ours}.fs(), main}, "ContainerdConfigUnreadable", "(permission denied)"},
 		"an import without permission":     {closed{host{main: imports(`"a.toml"`), "etc/containerd/a.toml": ""}.fs(), "etc/containerd/a.toml"}, "ContainerdConfigUnreadable", "/etc/containerd/a.toml"},
 		"more than 4 MiB":                  {host{main: big + v3 + ours}.fs(), "ContainerdConfigUnreadable", "more than 4 MiB"},

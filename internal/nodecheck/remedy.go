@@ -91,7 +91,7 @@ func (j *judgement) remedy(v *verdict) string {
 	case v.reason == ContainerdRegistryConflict && j.isCertsDir(v.path):
 		return j.remove() + "Then run: " + d.restart
 	case v.reason == ContainerdConfigPathElsewhere && path.IsAbs(v.path) && !strings.Contains(v.path, ":"):
-		return fmt.Sprintf("If that is where hosts.toml files belong on this node, start the manager with --containerd-certs-dir=%s. Else: %s", clip(v.path), j.setPath())
+		return fmt.Sprintf("If hosts.toml files belong there on this node, start the manager with --containerd-certs-dir=%s. Otherwise: %s", clip(v.path), j.setPath())
 	}
 	return j.setPath()
 }
@@ -103,20 +103,20 @@ func (j *judgement) setPath() string {
 	version := cmp.Or(at.Version, files[0].Version)
 	in := "/" + clip(at.path)
 	if d.template != nil {
-		in = d.template(version) + ", which /" + clip(at.path) + " is made out of,"
+		in = d.template(version) + ", from which /" + clip(at.path) + " is generated"
 	}
-	text := j.remove() + fmt.Sprintf("In %s set this, each table once:\n\n%s\n", in, lines(version, j.CertsDir))
+	text := j.remove() + fmt.Sprintf("In %s, set the following, each table only once:\n\n%s\n", in, lines(version, j.CertsDir))
 	if version < 2 {
-		text += fmt.Sprintf("With version 2 the names of plugins are written in full there: %q for %q.\n", criName2, criName1)
+		text += fmt.Sprintf("With version 2, write the full names of plugins in that file: %q instead of %q.\n", criName2, criName1)
 	}
 	if version > 2 && at.Plugins.CRI2 != nil && at.Plugins.CRI2.Registry != nil {
-		text += fmt.Sprintf("Remove %s, which is of version 2.\n", table(2))
+		text += fmt.Sprintf("Remove %s, which belongs to version 2.\n", table(2))
 	}
 	if slices.ContainsFunc(files, func(f file) bool { return f.Version != 0 && f.Version != files[0].Version }) {
-		text += "Write all files that are imported in one version.\n"
+		text += "Use one version in all imported files.\n"
 	}
 	if last, several := lastTable(files); several && j.dialects[0].max < 3 {
-		text += fmt.Sprintf("containerd 1 takes this plugin's table as a whole from the last file that has one, /%s, so all that belongs in it has to stand there.\n", clip(last.path))
+		text += fmt.Sprintf("containerd 1 reads this plugin's table only from the last file that has the table, /%s, so put every setting of the table into that file.\n", clip(last.path))
 	}
 	return text + "Then run: " + d.restart
 }
@@ -146,7 +146,7 @@ func (j *judgement) remove() (text string) {
 		name  string
 	}{{mirrors, mirrorTables}, {tls, tlsTables}} {
 		if t.there {
-			text += fmt.Sprintf("Remove the tables registry.%s from /%s; hosts.toml files can say the same.\n", t.name, clip(olderSettings(j.files).path))
+			text += fmt.Sprintf("Remove the tables registry.%s from /%s; hosts.toml files can replace them.\n", t.name, clip(olderSettings(j.files).path))
 		}
 	}
 	return text

@@ -124,7 +124,7 @@ func (p Payload) DataBeside(canary *Canary) (data map[string]string, binaryData 
 		return nil, nil, fmt.Errorf("%w: %d bytes for the canaries, compressed %d", ErrTooLarge, len(canary.Text), len(packed))
 	}
 	if data, binaryData, err = p.dataWithin(room); err != nil {
-		return nil, nil, fmt.Errorf("what all nodes have and what the canaries try do not fit one ConfigMap: %w", err)
+		return nil, nil, fmt.Errorf("the rules of all nodes and the rules of the canaries do not fit into one ConfigMap: %w", err)
 	}
 	if binaryData == nil {
 		binaryData = make(map[string][]byte)

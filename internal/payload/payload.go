@@ -71,7 +71,7 @@ const (
 )
 
 // ErrNewer is returned for a payload of a format that a newer version of Mirrorset wrote.
-var ErrNewer = errors.New("a newer version of Mirrorset wrote it")
+var ErrNewer = errors.New("it was written by a newer version of Mirrorset")
 
 // ErrTooLarge is returned for a text that does not fit a ConfigMap even when it is compressed.
 var ErrTooLarge = errors.New("the registries.conf is too large for a ConfigMap")
@@ -143,13 +143,13 @@ func (p *Payload) Same(other *Payload) bool {
 // where this program cannot tell.
 func (p Payload) Check() error {
 	if p.Format > Format {
-		return fmt.Errorf("format %d, where %d is the newest that is known: %w", p.Format, Format, ErrNewer)
+		return fmt.Errorf("format %d is newer than %d, the newest known format: %w", p.Format, Format, ErrNewer)
 	}
 	if p.Revision <= 0 || p.Revision > lastPossible {
 		return fmt.Errorf("revision %d is out of range", p.Revision)
 	}
 	if got := digest(p.Text); got != p.Digest {
-		return fmt.Errorf("the digest of the text is %s, and %q was published", got, p.Digest)
+		return fmt.Errorf("the digest of the text is %s, but %q was published", got, p.Digest)
 	}
 	return nil
 }
@@ -230,7 +230,7 @@ func read(cm *corev1.ConfigMap) (p Payload, err error) {
 		p.Text, err = unpack(CompressedKey, packed)
 	}
 	if p.Text == nil && err == nil {
-		err = fmt.Errorf("neither %s nor %s is there", Key, CompressedKey)
+		err = fmt.Errorf("neither key %s nor key %s exists", Key, CompressedKey)
 	}
 	return p, err
 }
@@ -264,7 +264,7 @@ func Unmarshal(data []byte) (Payload, error) {
 	var wrong *json.UnmarshalTypeError // whose text names types of ours
 	switch err := json.Unmarshal(data, &p); {
 	case errors.As(err, &wrong):
-		return Payload{}, fmt.Errorf("%q is a %s, and something else belongs there", wrong.Field, wrong.Value)
+		return Payload{}, fmt.Errorf("%q is a %s, which is the wrong type", wrong.Field, wrong.Value)
 	case err != nil:
 		return Payload{}, err
 	}

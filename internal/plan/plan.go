@@ -51,7 +51,7 @@ type Source struct {
 	Since, Came time.Time
 }
 
-// Believable returns the source of a list of sets; nil where the list cannot be believed: sets that are missing because their CRD is
+// Believable returns the source of a list of sets; nil where the list is not plausible: sets that are missing because their CRD is
 // going away, or not yet back, were not deleted by anyone. The source was seen before and after the list, because its deletion begins
 // before that of the sets; nil stands for one that is missing.
 func Believable(before, after *Source) *Source {
@@ -68,7 +68,7 @@ type Seen struct {
 	Now time.Time
 	// Sources are where the sets are from, one a kind.
 	Sources []Source
-	// Missing is a kind of set whose list cannot be believed; empty where there is none. Nothing else is known then.
+	// Missing is a kind of set whose list is not plausible; empty where there is none. Nothing else is known then.
 	Missing string
 	// SetsDigest names all sets (see [kinds.DigestOf]).
 	SetsDigest string
@@ -160,7 +160,7 @@ type Decision struct {
 func Decide(seen Seen, history History) (Decision, History) {
 	if seen.Missing != "" {
 		history.Trying = Trying{} // nobody looks at canaries
-		return Decision{Do: Hold, Why: "the CRD of " + seen.Missing + " is missing, being deleted or not yet served", Again: sourceAway}, history
+		return Decision{Do: Hold, Why: "the CRD of " + seen.Missing + " is missing, is being deleted or is not served yet", Again: sourceAway}, history
 	}
 	before := history // an overtaking counts where it is published
 	if !seen.isPlausible(history) {
@@ -228,7 +228,7 @@ func (s Seen) distrust() (longest time.Duration, why string) {
 				since = source.Created
 			}
 			if until := since.Add(sourceReplaced); until.Sub(s.Now) > longest {
-				longest, why = until.Sub(s.Now), "the CRD of "+source.Kind+" was replaced and has no sets; they have until "+until.UTC().Format(time.RFC3339)+" to come back"
+				longest, why = until.Sub(s.Now), "the CRD of "+source.Kind+" was replaced and has no sets; the manager waits for them until "+until.UTC().Format(time.RFC3339)
 			}
 		}
 	}
@@ -238,12 +238,12 @@ func (s Seen) distrust() (longest time.Duration, why string) {
 // returned is until when sets of a CRD that was replaced may come back, where some have. What it says does not change with each of them, as
 // it stands in the status of all.
 func (s Source) returned() (until time.Time, why string) {
-	why = "the CRD of " + s.Kind + " was replaced, and some published rules are not back yet; "
+	why = "the CRD of " + s.Kind + " was replaced, and the sets of some published rules have not come back yet; "
 	until = s.Since.Add(sourceReplaced)
 	if settled, end := s.Came.Add(setsSettled), s.Since.Add(setsAwaited); settled.After(until) {
-		return slices.MinFunc([]time.Time{settled, end}, time.Time.Compare), why + "sets are still arriving, and are waited for until " + end.UTC().Format(time.RFC3339) + " at most"
+		return slices.MinFunc([]time.Time{settled, end}, time.Time.Compare), why + "sets are still arriving, and the manager waits for them until " + end.UTC().Format(time.RFC3339) + " at most"
 	}
-	return until, why + "the remaining sets have until " + until.UTC().Format(time.RFC3339) + " to come back"
+	return until, why + "the manager waits for the remaining sets until " + until.UTC().Format(time.RFC3339)
 }
 
 // keepsPublished reports whether the rules take nothing away that is published.

@@ -37,9 +37,9 @@ func published(text []byte, sets string) plan.Published {
 }
 
 func TestDecide(t *testing.T) {
-	const held = "the CRD of D was replaced and has no sets; they have until 2027-01-15T08:07:00Z to come back"
+	const held = "the CRD of D was replaced and has no sets; the manager waits for them until 2027-01-15T08:07:00Z"
 	replaced := plan.Source{Kind: "D", UID: "crd-2", Created: now.Add(-3 * time.Minute), Since: now.Add(-3 * time.Minute), Established: true}
-	const back = "the CRD of D was replaced, and some published rules are not back yet; "
+	const back = "the CRD of D was replaced, and the sets of some published rules have not come back yet; "
 	// returning has a set that came 20 seconds ago, under a CRD that is by so much older than three minutes.
 	returning := func(before, after []byte, older time.Duration) func(*plan.Seen) {
 		return func(s *plan.Seen) {
@@ -61,7 +61,7 @@ func TestDecide(t *testing.T) {
 		want    want
 	}{
 		"nothing changed":                        {func(*plan.Seen) {}, plan.History{}, want{do: plan.Publish, revision: published1}},
-		"a list that cannot be believed":         {func(s *plan.Seen) { s.Missing = "D" }, plan.History{}, want{do: plan.Hold, why: "the CRD of D is missing, being deleted or not yet served", again: time.Second}},
+		"a list that is not plausible":         {func(s *plan.Seen) { s.Missing = "D" }, plan.History{}, want{do: plan.Hold, why: "the CRD of D is missing, is being deleted or is not served yet", again: time.Second}},
 		"another text":                           {func(s *plan.Seen) { s.Text = append(rules, "# more\n"...) }, plan.History{}, want{do: plan.Publish, revision: now.UnixMilli()}},
 		"nothing is published yet":               {func(s *plan.Seen) { s.Published = plan.Published{} }, plan.History{}, want{do: plan.Publish, revision: now.UnixMilli()}},
 		"what is published is damaged":           {func(s *plan.Seen) { s.Published.Payload = nil }, plan.History{Revision: now.UnixMilli()}, want{do: plan.Publish, revision: now.UnixMilli() + 1}},
@@ -76,14 +76,14 @@ func TestDecide(t *testing.T) {
 		"the ConfigMap was deleted at once":      {func(s *plan.Seen) { s.Published = plan.Published{} }, plan.History{Revision: published1, Changed: now}, want{do: plan.Publish, revision: now.UnixMilli()}},
 		"the last set was deleted":               {emptied, plan.History{}, want{do: plan.Publish, revision: now.UnixMilli()}},
 		"a new CRD has sets":                     {func(s *plan.Seen) { s.Sources[0], s.Text = plan.Source{Kind: "D", UID: "crd-2", Sets: 1}, noRules }, plan.History{}, want{do: plan.Publish, revision: now.UnixMilli()}},
-		"a new CRD, some sets are back":          {returning(more, rules, 0), plan.History{}, want{do: plan.Hold, why: back + "the remaining sets have until 2027-01-15T08:07:00Z to come back", again: 7 * time.Minute}},
+		"a new CRD, some sets are back":          {returning(more, rules, 0), plan.History{}, want{do: plan.Hold, why: back + "the manager waits for the remaining sets until 2027-01-15T08:07:00Z", again: 7 * time.Minute}},
 		"a new CRD, all sets are back":           {returning(more, more, 0), plan.History{}, want{do: plan.Publish, revision: published1}},
 		"a new CRD, more sets than before":       {returning(rules, more, 0), plan.History{}, want{do: plan.Publish, revision: now.UnixMilli()}},
 		"a new CRD, all but a block is back": {
 			returning(more, bytes.Replace(more, []byte("blocked = true\n"), nil, 1), 0),
-			plan.History{}, want{do: plan.Hold, why: back + "the remaining sets have until 2027-01-15T08:07:00Z to come back", again: 7 * time.Minute},
+			plan.History{}, want{do: plan.Hold, why: back + "the manager waits for the remaining sets until 2027-01-15T08:07:00Z", again: 7 * time.Minute},
 		},
-		"a CRD that was new, sets are still coming":             {returning(more, rules, 30*time.Minute), plan.History{}, want{do: plan.Hold, why: back + "sets are still arriving, and are waited for until 2027-01-15T08:27:00Z at most", again: 40 * time.Second}},
+		"a CRD that was new, sets are still coming":             {returning(more, rules, 30*time.Minute), plan.History{}, want{do: plan.Hold, why: back + "sets are still arriving, and the manager waits for them until 2027-01-15T08:27:00Z at most", again: 40 * time.Second}},
 		"a CRD that was new, sets have been coming for an hour": {returning(more, rules, 57*time.Minute), plan.History{}, want{do: plan.Publish, revision: now.UnixMilli()}},
 		"a CRD that was new, no sets come any more": {func(s *plan.Seen) {
 			returning(more, rules, 30*time.Minute)(s)
@@ -92,8 +92,8 @@ func TestDecide(t *testing.T) {
 		"a new CRD, some sets are back, what is published is damaged": {func(s *plan.Seen) {
 			returning(more, rules, 0)(s)
 			s.Published.Payload = nil
-		}, plan.History{}, want{do: plan.Hold, why: back + "the remaining sets have until 2027-01-15T08:07:00Z to come back", again: 7 * time.Minute}},
-		"a new CRD, what is published cannot be understood": {returning([]byte("x = 1"), rules, 0), plan.History{}, want{do: plan.Hold, why: back + "the remaining sets have until 2027-01-15T08:07:00Z to come back", again: 7 * time.Minute}},
+		}, plan.History{}, want{do: plan.Hold, why: back + "the manager waits for the remaining sets until 2027-01-15T08:07:00Z", again: 7 * time.Minute}},
+		"a new CRD, what is published cannot be understood": {returning([]byte("x = 1"), rules, 0), plan.History{}, want{do: plan.Hold, why: back + "the manager waits for the remaining sets until 2027-01-15T08:07:00Z", again: 7 * time.Minute}},
 		"a new CRD, some sets are back, nothing is published": {func(s *plan.Seen) {
 			returning(more, rules, 0)(s)
 			s.Published = plan.Published{}
@@ -105,7 +105,7 @@ func TestDecide(t *testing.T) {
 			s.Published = published(more, "sets-2")
 			s.Sources = append(s.Sources, plan.Source{Kind: "T", UID: "crd-9", Since: now.Add(-3 * time.Minute), Established: true, Sets: 1, Came: now})
 			s.Published.Sources["T"] = "crd-8"
-		}, plan.History{}, want{do: plan.Hold, why: "the CRD of T" + strings.TrimPrefix(back, "the CRD of D") + "the remaining sets have until 2027-01-15T08:07:00Z to come back", again: 7 * time.Minute}},
+		}, plan.History{}, want{do: plan.Hold, why: "the CRD of T" + strings.TrimPrefix(back, "the CRD of D") + "the manager waits for the remaining sets until 2027-01-15T08:07:00Z", again: 7 * time.Minute}},
 		"a new CRD has no sets": {func(s *plan.Seen) { emptied(s); s.Sources[0] = replaced }, plan.History{}, want{do: plan.Hold, why: held, again: 7 * time.Minute}},
 		"a new CRD has had no sets for long": {func(s *plan.Seen) {
 			emptied(s)
@@ -138,7 +138,7 @@ func TestDecide(t *testing.T) {
 		"the sets of another kind have gone with their CRD": {func(s *plan.Seen) {
 			s.Sources = append(s.Sources, plan.Source{Kind: "T", UID: "crd-9", Since: now.Add(-3 * time.Minute), Established: true})
 			s.Published.Sources = map[string]string{"D": "crd-1", "T": "crd-8"}
-		}, plan.History{}, want{do: plan.Hold, why: "the CRD of T was replaced and has no sets; they have until 2027-01-15T08:07:00Z to come back", again: 7 * time.Minute}},
+		}, plan.History{}, want{do: plan.Hold, why: "the CRD of T was replaced and has no sets; the manager waits for them until 2027-01-15T08:07:00Z", again: 7 * time.Minute}},
 		"the last set of another kind was deleted": {func(s *plan.Seen) {
 			s.Sources = append(s.Sources, plan.Source{Kind: "T", UID: "crd-8", Created: now.Add(-3 * time.Minute), Established: true})
 			s.Published.Sources = map[string]string{"D": "crd-1", "T": "crd-8"}
@@ -157,7 +157,7 @@ func TestDecide(t *testing.T) {
 			emptied(s)
 			s.Sources = []plan.Source{replaced, {Kind: "T", UID: "crd-9", Since: now.Add(-time.Minute), Established: true}}
 			s.Published.Sources["T"] = "crd-8"
-		}, plan.History{}, want{do: plan.Hold, why: "the CRD of T was replaced and has no sets; they have until 2027-01-15T08:09:00Z to come back", again: 9 * time.Minute}},
+		}, plan.History{}, want{do: plan.Hold, why: "the CRD of T was replaced and has no sets; the manager waits for them until 2027-01-15T08:09:00Z", again: 9 * time.Minute}},
 		"nothing tells where the published sets came from, and there are some": {func(s *plan.Seen) {
 			s.Sources = append(s.Sources, plan.Source{Kind: "T", UID: "crd-9", Created: now, Established: true})
 			s.Published.Sources = nil

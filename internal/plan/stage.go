@@ -107,11 +107,11 @@ func (s Seen) next(trying Trying, distrust string) *next {
 		if same && n.canary == nil {
 			wanted.Provisional, n.all = base.Provisional, &wanted
 		} else {
-			n.why = "paused" + said(*orders.Paused) + "; kubectl mirrors rollout resume goes on"
+			n.why = "paused" + said(*orders.Paused) + "; to continue, run: kubectl mirrors rollout resume"
 		}
 		return n
 	case base == nil && s.Last != nil && !s.haveAlready(wanted.Digest):
-		return &next{stage: Steady, why: "what all nodes have is neither in the ConfigMap nor in the history, so they keep it; to publish what the sets say, start the manager without --canary-selector"}
+		return &next{stage: Steady, why: "the rules that all nodes have are in neither the ConfigMap nor the history, so the nodes keep these rules; to publish the rules of the sets, start the manager without --canary-selector"}
 	case s.Stages == nil || base == nil || same:
 		wanted.Provisional = distrust != ""
 		return &next{stage: Steady, all: &wanted, fromSets: true}
@@ -128,7 +128,7 @@ func (s Seen) undone(base *payload.Payload, wanted payload.Payload) *next {
 	switch {
 	case s.Undone == nil:
 		n.all, n.canary = base, s.tried()
-		n.why = fmt.Sprintf("nodes keep what they have, as revision %d, which they were to go back to%s, is not in the history", order.Revision, said(order.Order))
+		n.why = fmt.Sprintf("nodes keep their rules, because revision %d, to which they should go back%s, is not in the history", order.Revision, said(order.Order))
 	case s.Undone.Digest == wanted.Digest:
 		n.all = &wanted
 		return n
@@ -137,7 +137,7 @@ func (s Seen) undone(base *payload.Payload, wanted payload.Payload) *next {
 		n.all = &earlier
 		n.why = fmt.Sprintf("all nodes went back to revision %d%s", order.Revision, said(order.Order))
 	}
-	n.why += "; kubectl mirrors rollout resume publishes what the sets say"
+	n.why += "; to publish the rules of the sets, run: kubectl mirrors rollout resume"
 	return n
 }
 
@@ -152,7 +152,7 @@ func (s Seen) staged(base *payload.Payload, wanted payload.Payload, trying Tryin
 	switch {
 	case len(names) == 0:
 		n.stage, n.urgent = NoCanaries, true
-		n.why = "a change goes to canaries first, and no node with an agent has the labels of --canary-selector; give one these labels, and the change goes to it"
+		n.why = "the manager sends a change to canaries first, but no node with an agent has the labels of --canary-selector; give a node these labels, then the change goes to that node"
 		return n
 	case halted != nil && halted.Digest == wanted.Digest && slices.Contains(names, halted.Node):
 		n.stage, n.halted, n.why = Halted, halted, haltedBy(*halted)
@@ -163,7 +163,7 @@ func (s Seen) staged(base *payload.Payload, wanted payload.Payload, trying Tryin
 		return tried.Takes(node.Node) && !slices.Contains(names, node.Node) && node.Revision > base.Revision
 	})
 	if tried == nil || tried.Digest != wanted.Digest || tried.Revision <= base.Revision || n.left {
-		n.why = canaries(names) + " try it first"
+		n.why = "the change goes to " + canaries(names) + " first"
 		return n
 	}
 	n.canary.Revision = tried.Revision
@@ -214,7 +214,7 @@ func (s Seen) judge(n *next, trying Trying) {
 	allowed := max(s.Stages.Soak, patience)
 	why := cmp.Or(late.Waiting, late.Refusal)
 	if n.again = trying.Since.Add(allowed).Sub(s.Now); n.again <= 0 {
-		text := fmt.Sprintf("it was not done with the change within %s", allowed)
+		text := fmt.Sprintf("it did not finish with the change within %s", allowed)
 		if why != "" {
 			text += ": " + why
 		}
@@ -224,7 +224,7 @@ func (s Seen) judge(n *next, trying Trying) {
 	if refusal > 0 {
 		n.again = min(n.again, refusal)
 	}
-	n.why = fmt.Sprintf("in force on %d of %d canaries, which try it first; waiting for %s", passed, len(s.Stages.Canaries), late.Node)
+	n.why = fmt.Sprintf("in force on %d of %d canaries, which get a change before all other nodes; waiting for %s", passed, len(s.Stages.Canaries), late.Node)
 	if why != "" {
 		n.why += " (" + payload.Brief(why) + ")"
 	}
@@ -238,7 +238,7 @@ func (s Seen) soak(n *next) {
 		return
 	}
 	n.canary.Until = metav1.Time{Time: until.Truncate(time.Second)}
-	n.why = fmt.Sprintf("in force on %s; all other nodes get it at %s", canaries(n.canary.Nodes), until.UTC().Format(time.RFC3339))
+	n.why = fmt.Sprintf("in force on %s; all other nodes get the change at %s", canaries(n.canary.Nodes), until.UTC().Format(time.RFC3339))
 }
 
 // halt takes the change back from the canaries, and remembers why.
@@ -249,7 +249,7 @@ func (s Seen) halt(n *next, node, why string) {
 
 // haltedBy says why a change is not tried again, and what to do.
 func haltedBy(h payload.Halt) string {
-	return fmt.Sprintf("canary %s failed with it: %s. Canaries go back to the rules that all other nodes have. Change the set, or, once the cause is gone, run: kubectl mirrors rollout resume", h.Node, strings.TrimSuffix(h.Why, "."))
+	return fmt.Sprintf("canary %s failed with this change: %s. The canaries go back to the rules that all other nodes have. Change the set; or remove the cause, then run: kubectl mirrors rollout resume", h.Node, strings.TrimSuffix(h.Why, "."))
 }
 
 // said says who gave an order, when and why.

@@ -42,15 +42,15 @@ func TestAChangeGoesByStages(t *testing.T) {
 		canary int64  // that of canaries; 0 for nothing
 		again  time.Duration
 	}{
-		"canaries soak":            {func(*plan.Seen, *plan.History) {}, plan.Canary, "in force on canaries a, b; all other nodes get it at 2027-01-15T08:00:01Z", published1, rules, published1 + 1, time.Second},
+		"canaries soak":            {func(*plan.Seen, *plan.History) {}, plan.Canary, "in force on canaries a, b; all other nodes get the change at 2027-01-15T08:00:01Z", published1, rules, published1 + 1, time.Second},
 		"the soak time is over":    {func(_ *plan.Seen, h *plan.History) { h.Trying.Since = now.Add(-soak) }, plan.Steady, "", published1 + 1, more, 0, 0},
-		"a manager begins it anew": {func(_ *plan.Seen, h *plan.History) { *h = plan.History{} }, plan.Canary, "all other nodes get it at 2027-01-15T08:05:00Z", published1, rules, published1 + 1, soak},
-		"nothing is tried yet":     {func(s *plan.Seen, _ *plan.History) { s.Published.Canary = nil }, plan.Canary, "canaries a, b try it first", published1, rules, ms, 0},
-		"a canary waits":           {func(s *plan.Seen, _ *plan.History) { s.Stages.Canaries[1] = plan.Trier{Node: "b", Waiting: "slow"} }, plan.Canary, "in force on 1 of 2 canaries, which try it first; waiting for b (slow)", published1, rules, published1 + 1, soak},
+		"a manager begins it anew": {func(_ *plan.Seen, h *plan.History) { *h = plan.History{} }, plan.Canary, "all other nodes get the change at 2027-01-15T08:05:00Z", published1, rules, published1 + 1, soak},
+		"nothing is tried yet":     {func(s *plan.Seen, _ *plan.History) { s.Published.Canary = nil }, plan.Canary, "the change goes to canaries a, b first", published1, rules, ms, 0},
+		"a canary waits":           {func(s *plan.Seen, _ *plan.History) { s.Stages.Canaries[1] = plan.Trier{Node: "b", Waiting: "slow"} }, plan.Canary, "in force on 1 of 2 canaries, which get a change before all other nodes; waiting for b (slow)", published1, rules, published1 + 1, soak},
 		"a canary waits too long": {func(s *plan.Seen, h *plan.History) {
 			s.Stages.Canaries[0] = plan.Trier{Node: "a"}
 			h.Trying.Passed, h.Trying.Since = false, now.Add(-soak)
-		}, plan.Halted, "canary a failed with it: it was not done with the change within 5m0s", ms, rules, 0, 0},
+		}, plan.Halted, "canary a failed with this change: it did not finish with the change within 5m0s", ms, rules, 0, 0},
 		"a canary has a minute at least": {func(s *plan.Seen, h *plan.History) {
 			s.Stages.Soak = time.Second
 			s.Stages.Canaries[0] = plan.Trier{Node: "a"}
@@ -62,29 +62,29 @@ func TestAChangeGoesByStages(t *testing.T) {
 		"a canary says so for a while": {func(s *plan.Seen, h *plan.History) {
 			s.Stages.Canaries[1] = plan.Trier{Node: "b", Refusal: "disk full"}
 			h.Trying.Refused = now.Add(-5 * time.Second)
-		}, plan.Halted, "canary b failed with it: disk full", ms, rules, 0, 0},
+		}, plan.Halted, "canary b failed with this change: disk full", ms, rules, 0, 0},
 		"a canary said so before": {func(_ *plan.Seen, h *plan.History) { h.Trying.Refused = now.Add(-time.Hour) }, plan.Canary, "in force on canaries a, b", published1, rules, published1 + 1, time.Second},
 		"a canary fails": {func(s *plan.Seen, _ *plan.History) {
 			s.Stages.Canaries[1] = plan.Trier{Node: "b", Failure: "no such host."}
-		}, plan.Halted, "canary b failed with it: no such host. Canaries go back", ms, rules, 0, 0},
+		}, plan.Halted, "canary b failed with this change: no such host. The canaries go back", ms, rules, 0, 0},
 		"it halted before": {func(s *plan.Seen, _ *plan.History) {
 			s.Published.Canary = nil
 			s.Published.Rollout.Halted = &payload.Halt{Digest: payload.New(0, more).Digest, Node: "b", Why: "x"}
-		}, plan.Halted, "canary b failed with it: x. ", published1, rules, 0, 0},
+		}, plan.Halted, "canary b failed with this change: x. ", published1, rules, 0, 0},
 		"the canary that failed is none": {func(s *plan.Seen, _ *plan.History) {
 			s.Published.Canary = nil
 			s.Published.Rollout.Halted = &payload.Halt{Digest: payload.New(0, more).Digest, Node: "c"}
-		}, plan.Canary, "try it first", published1, rules, ms, 0},
+		}, plan.Canary, "the change goes to canaries a, b first", published1, rules, ms, 0},
 		"another change halted": {func(s *plan.Seen, _ *plan.History) {
 			s.Published.Canary = nil
 			s.Published.Rollout.Halted = &payload.Halt{Digest: "x", Node: "b"}
-		}, plan.Canary, "try it first", published1, rules, ms, 0},
-		"another change comes":     {func(s *plan.Seen, _ *plan.History) { s.Text = append(more[:len(more):len(more)], "# 2\n"...) }, plan.Canary, "try it first", published1, rules, ms, 0},
+		}, plan.Canary, "the change goes to canaries a, b first", published1, rules, ms, 0},
+		"another change comes":     {func(s *plan.Seen, _ *plan.History) { s.Text = append(more[:len(more):len(more)], "# 2\n"...) }, plan.Canary, "the change goes to canaries a, b first", published1, rules, ms, 0},
 		"the change is taken back": {func(s *plan.Seen, _ *plan.History) { s.Text = rules }, plan.Steady, "", ms, rules, 0, 0},
 		"a canary is none any more": {func(s *plan.Seen, _ *plan.History) {
 			s.Stages.Canaries = s.Stages.Canaries[:1]
 			s.Nodes = []plan.InForce{{Node: "b", Revision: published1 + 1, Digest: s.Published.Canary.Digest}}
-		}, plan.Canary, "canary a try", ms, rules, ms + 1, 0},
+		}, plan.Canary, "the change goes to canary a first", ms, rules, ms + 1, 0},
 		"a canary is none any more, and had nothing yet": {func(s *plan.Seen, _ *plan.History) {
 			s.Stages.Canaries = s.Stages.Canaries[:1]
 			s.Nodes = []plan.InForce{{Node: "b", Revision: published1}}
@@ -94,7 +94,7 @@ func TestAChangeGoesByStages(t *testing.T) {
 			p := payload.New(published1, rules)
 			s.Last, s.Published = &p, plan.Published{}
 			s.Nodes = []plan.InForce{{Node: "a", Revision: published1 + 1, Digest: "x"}, {Node: "z", Revision: published1, Digest: p.Digest}}
-		}, plan.Canary, "try it first", ms, rules, ms + 1, 0},
+		}, plan.Canary, "the change goes to canaries a, b first", ms, rules, ms + 1, 0},
 		"what is published is damaged, and all nodes have what the sets say": {func(s *plan.Seen, _ *plan.History) {
 			p := payload.New(published1-9, rules)
 			s.Last, s.Published = &p, plan.Published{}
@@ -105,7 +105,7 @@ func TestAChangeGoesByStages(t *testing.T) {
 		}, plan.Canary, "in force on 2 of 3 canaries", published1, rules, published1 + 1, soak},
 		"the last canary goes":  {func(s *plan.Seen, _ *plan.History) { s.Stages.Canaries = nil }, plan.NoCanaries, "--canary-selector", ms, rules, 0, 0},
 		"stages are turned off": {func(s *plan.Seen, _ *plan.History) { s.Stages = nil }, plan.Steady, "", ms, more, 0, 0},
-		"paused":                {func(s *plan.Seen, _ *plan.History) { s.Published.Rollout.Paused = &by }, plan.Paused, "paused by alice at 2027-01-15T07:00:00Z (a freeze); kubectl mirrors rollout resume", published1, rules, published1 + 1, 0},
+		"paused":                {func(s *plan.Seen, _ *plan.History) { s.Published.Rollout.Paused = &by }, plan.Paused, "paused by alice at 2027-01-15T07:00:00Z (a freeze); to continue, run: kubectl mirrors rollout resume", published1, rules, published1 + 1, 0},
 		"paused, and nothing to publish": {func(s *plan.Seen, _ *plan.History) {
 			s.Text, s.Published.Canary, s.Published.Rollout.Paused = rules, nil, &by
 		}, plan.Paused, "", published1, rules, 0, 0},
@@ -118,7 +118,7 @@ func TestAChangeGoesByStages(t *testing.T) {
 		"undone and paused": {func(s *plan.Seen, _ *plan.History) {
 			s.Undone, s.Published.Rollout = &record, payload.Rollout{Paused: &by, Undone: &payload.Undo{Revision: 7}}
 		}, plan.RolledBack, "all nodes went back to revision 7; ", ms, noRules, 0, 0},
-		"undone to what nobody knows": {func(s *plan.Seen, _ *plan.History) { s.Published.Rollout.Undone = &payload.Undo{Revision: 7} }, plan.RolledBack, "revision 7, which they were to go back to, is not in the history", published1, rules, published1 + 1, 0},
+		"undone to what nobody knows": {func(s *plan.Seen, _ *plan.History) { s.Published.Rollout.Undone = &payload.Undo{Revision: 7} }, plan.RolledBack, "revision 7, to which they should go back, is not in the history", published1, rules, published1 + 1, 0},
 		"undone to what the sets say": {func(s *plan.Seen, _ *plan.History) {
 			p := payload.New(5, more)
 			s.Undone, s.Published.Rollout.Undone = &p, &payload.Undo{Revision: 5}
@@ -126,7 +126,7 @@ func TestAChangeGoesByStages(t *testing.T) {
 		"what is published is damaged": {func(s *plan.Seen, _ *plan.History) {
 			p := payload.New(published1, rules)
 			s.Last, s.Published.Payload, s.Published.Canary = &p, nil, nil
-		}, plan.Canary, "try it first", ms, rules, ms + 1, 0},
+		}, plan.Canary, "the change goes to canaries a, b first", ms, rules, ms + 1, 0},
 		"nothing was ever published": {func(s *plan.Seen, _ *plan.History) { s.Published = plan.Published{} }, plan.Steady, "", ms, more, 0, 0},
 		"a node is ahead": {func(s *plan.Seen, _ *plan.History) {
 			s.Nodes = []plan.InForce{{Node: "z", Revision: published1 + 1, Digest: "x"}}
@@ -137,8 +137,8 @@ func TestAChangeGoesByStages(t *testing.T) {
 		"a canary is ahead": {func(s *plan.Seen, _ *plan.History) {
 			s.Nodes = []plan.InForce{{Node: "a", Revision: published1 + 9, Digest: "x"}}
 		}, plan.Canary, "", published1, rules, ms, time.Second},
-		"canaries have an impossible one":   {func(s *plan.Seen, _ *plan.History) { s.Published.Canary.Revision = 1 << 60 }, plan.Canary, "try it first", published1, rules, ms, 0},
-		"canaries have one that is no news": {func(s *plan.Seen, h *plan.History) { s.Published.Canary.Revision = published1 }, plan.Canary, "try it first", published1, rules, ms, 0},
+		"canaries have an impossible one":   {func(s *plan.Seen, _ *plan.History) { s.Published.Canary.Revision = 1 << 60 }, plan.Canary, "the change goes to canaries a, b first", published1, rules, ms, 0},
+		"canaries have one that is no news": {func(s *plan.Seen, h *plan.History) { s.Published.Canary.Revision = published1 }, plan.Canary, "the change goes to canaries a, b first", published1, rules, ms, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, h := staged()
@@ -197,7 +197,7 @@ func TestStagesKeepWhatTheyMust(t *testing.T) {
 			s.Last, s.Published = &p, plan.Published{}
 			s.Nodes = []plan.InForce{{Node: "z", Revision: published1, Digest: payload.New(0, rules).Digest}}
 		}, func(d plan.Decision, _ plan.History) bool {
-			return d.Do == plan.Hold && strings.Contains(d.Why, "neither in the ConfigMap nor in the history")
+			return d.Do == plan.Hold && strings.Contains(d.Why, "in neither the ConfigMap nor the history")
 		}},
 		"what halted is remembered while it is undone": {func(s *plan.Seen, _ *plan.History) {
 			p := payload.New(5, noRules)

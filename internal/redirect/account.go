@@ -23,7 +23,7 @@ func (s *Server) open(r *http.Request, q question) *tries.Account {
 	})
 }
 
-// noteTry takes note of what a try came to. Where who asked is gone, and was sent nothing, it came to nothing.
+// noteTry takes note of what a try came to. Where the client closed the connection, and was sent nothing, it came to nothing.
 func (s *Server) noteTry(r *http.Request, q question, try tries.Try, v verdict, isSent bool) {
 	if r.Context().Err() != nil && v.answered.IsZero() {
 		return

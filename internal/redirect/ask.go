@@ -40,7 +40,7 @@ func (s *Server) Ask(ctx context.Context, at route.Target, manifest string, isSo
 	}
 	how, err := s.relay.accessTo(at, granted)
 	if err != nil {
-		return route.Answer{Found: route.Fails, Why: words(fmt.Sprintf("the node's TLS settings for it cannot be used: %v", err))}
+		return route.Answer{Found: route.Fails, Why: words(fmt.Sprintf("the node's TLS settings for it are unusable: %v", err))}
 	}
 	if how == nil {
 		how = &access{tls: s.relay.settings.Of(false, nil)}

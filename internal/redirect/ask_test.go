@@ -39,7 +39,7 @@ func TestARegistryIsAskedForAManifest(t *testing.T) { // C9
 		"nobody listens":              {route.Target{Host: "127.0.0.1:1", Repository: "x"}, route.Fails, "connection refused"},
 		"it is blocked":               {at(has, "shut/x"), route.Blocked, "it must not be contacted"},
 		"it is the redirector":        {at(has, "_mirrorset/x"), route.Blocked, "it must not be contacted"},
-		"it leads to what is blocked": {at(astray, "m/x"), route.Blocked, "it sends on to " + has.host + ", which must not be contacted"},
+		"it leads to what is blocked": {at(astray, "m/x"), route.Blocked, "it redirects to " + has.host + ", which must not be contacted"},
 	} {
 		got := s.Ask(t.Context(), c.at, "1", false)
 		found, why := got.Found, got.Why

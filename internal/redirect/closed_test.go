@@ -16,8 +16,8 @@ func TestARefusalSaysPlainlyThatNoMirrorCanServe(t *testing.T) { // E5
 		{"a: s.com -> blocked.invalid [Never]", manifestDigest, `"source s.com is blocked by policy NeverContactSource of set a, and no mirror can serve it"`},
 		{"a: s.com -> blocked.invalid [Never]", "latest", `"source s.com is blocked by policy NeverContactSource of set a, and no mirror can serve it"`},
 		{"T a: s.com -> x.invalid:5000/y [Never]", "latest", `"source s.com is blocked by policy NeverContactSource of set itms/a, and no mirror can serve it"`},
-		{"a: s.com -> m.com [Never]", "latest", "it has no mirror for images by tag, which an ImageTagMirrorSet could name"},
-		{"a: s.com -> blocked.invalid, m.com [Never]", "latest", "it has no mirror for images by tag, which an ImageTagMirrorSet could name"},
+		{"a: s.com -> m.com [Never]", "latest", "it has no mirror for images by tag; name one in an ImageTagMirrorSet"},
+		{"a: s.com -> blocked.invalid, m.com [Never]", "latest", "it has no mirror for images by tag; name one in an ImageTagMirrorSet"},
 	} {
 		s := newServer(t, tt.sets)
 		w := ask(t, s, http.MethodGet, pathTo("source", "s.com", "x", tt.object))

@@ -151,7 +151,7 @@ func TestAMirrorThatWantsALoginIsComplainedOfOnlyIfItIsStreamed(t *testing.T) {
 	}
 	failing.Store(true)
 	ask(t, s, http.MethodGet, blobPath("0", "x/y"))
-	if found := one(t, s, complaints.LoginNeeded); !strings.Contains(found.Message, "mirror "+mirror.host+" wants a login") {
+	if found := one(t, s, complaints.LoginNeeded); !strings.Contains(found.Message, "mirror "+mirror.host+" requires a login") {
 		t.Errorf("complaint %v", found)
 	}
 	regrant(s, grant(t, map[string]login{mirror.host: password("ann", "secret1")}, corp, mirror))

@@ -19,7 +19,7 @@ func (s *Server) FailedPulls(change failures.Change) failures.Comparison {
 	return s.failed.Compare(change)
 }
 
-// noteFailed takes note of a mirror that is passed over because it fails, or, without one, of a pull that is refused. Where who asked is gone, it says
+// noteFailed takes note of a mirror that is passed over because it fails, or, without one, of a pull that is refused. Where the client closed the connection, it says
 // nothing about the mirror.
 func (s *Server) noteFailed(r *http.Request, q question, mirror, why string) {
 	if r.Context().Err() == nil {
@@ -38,9 +38,9 @@ func (s *Server) refusal(q question, way route.Route, by string) string {
 	case way.Rule.NoneServes(q.mode):
 		text.WriteString(", and no mirror can serve it")
 	case len(way.Rule.MirrorsFor(q.mode)) == 0 && q.mode == mirrors.ByTag:
-		text.WriteString("; it has no mirror for images by tag, which an ImageTagMirrorSet could name")
+		text.WriteString("; it has no mirror for images by tag; name one in an ImageTagMirrorSet")
 	case len(way.Mirrors) == 0:
-		text.WriteString("; no mirror may be contacted")
+		text.WriteString("; none of its mirrors may be contacted")
 	}
 	for _, m := range way.Mirrors {
 		if v, ok := s.scout.memory.recall(q, m); ok && v.why != "" {

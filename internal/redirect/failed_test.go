@@ -92,7 +92,7 @@ func TestPullsThatFailAreCounted(t *testing.T) {
 		"it does not answer, streamed":     {mirror: hang, streamed: true, passedOver: 2, tells: "it does not answer within"},
 		"it has other content":             {mirror: wrong, passedOver: 2, tells: "its manifest is another one"},
 		"it has other content, streamed":   {mirror: wrong, streamed: true, passedOver: 2, tells: "its manifest is another one"},
-		"it leads astray":                  {mirror: astray, passedOver: 2, tells: "it sends on to shut.com, which must not be contacted"},
+		"it leads astray":                  {mirror: astray, passedOver: 2, tells: "it redirects to shut.com, which must not be contacted"},
 		"it leads astray, streamed":        {mirror: astray, streamed: true, passedOver: 2, tells: "which must not be contacted"},
 		"it cannot be connected to":        {},
 		"it cannot be connected, streamed": {streamed: true, passedOver: 2, tells: "connection refused"},

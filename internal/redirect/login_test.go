@@ -129,7 +129,7 @@ func TestALoginDoesNotGoWhereAMirrorSendsOn(t *testing.T) {
 			}
 		}
 		to = refusing.URL
-		if w := ask(t, s, http.MethodGet, blobPath(rank, "x/y")); w.Code != http.StatusNotFound || !strings.Contains(message(t, w), refusing.host+", where it sends on to, answered 403") || secretsIn(w.Body.String(), "signature", "secret1") != nil {
+		if w := ask(t, s, http.MethodGet, blobPath(rank, "x/y")); w.Code != http.StatusNotFound || !strings.Contains(message(t, w), refusing.host+", to which it redirects, answered 403") || secretsIn(w.Body.String(), "signature", "secret1") != nil {
 			t.Errorf("rank %s, to a store that refuses: got %d %s", rank, w.Code, w.Body)
 		}
 		to = "http://127.0.0.1:1"

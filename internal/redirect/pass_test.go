@@ -124,7 +124,7 @@ func TestAClientThatLeavesWhileTheKernelMovesIsNoFaultOfTheMirror(t *testing.T) 
 			t.Fatal(err)
 		}
 		leave(containerd)
-		if try := outcome(t, s); try.Outcome != accesslog.Sent || try.Why != "containerd did not take all of it" || try.Bytes < 3*chunk {
+		if try := outcome(t, s); try.Outcome != accesslog.Sent || try.Why != "containerd did not read the whole answer" || try.Bytes < 3*chunk {
 			t.Errorf("%s: the access log has %+v", name, try)
 		}
 	}

@@ -132,21 +132,21 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) Result {
 	if r.ContentLength != 0 { // who says so and sends nothing would hold the connection
 		w.Header().Set("Connection", "close")
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now()) // if it cannot be set, there is no connection to hold
-		fail(w, http.StatusBadRequest, "UNSUPPORTED", "a request has no body here")
+		fail(w, http.StatusBadRequest, "UNSUPPORTED", "the redirector accepts no request with a body")
 		return BadRequest
 	}
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		fail(w, http.StatusMethodNotAllowed, "UNSUPPORTED", "nothing but GET and HEAD is served here")
+		fail(w, http.StatusMethodNotAllowed, "UNSUPPORTED", "the redirector serves only GET and HEAD")
 		return BadRequest
 	}
 	q, ok := parse(r)
 	if !ok {
-		fail(w, http.StatusNotFound, "NAME_UNKNOWN", "only manifests and blobs of a registry are served here")
+		fail(w, http.StatusNotFound, "NAME_UNKNOWN", "the redirector serves only manifests and blobs of a registry")
 		return BadRequest
 	}
 	rules := s.rules.Load()
 	if rules == nil {
-		fail(w, http.StatusServiceUnavailable, "UNAVAILABLE", "the rules of this node are not known yet")
+		fail(w, http.StatusServiceUnavailable, "UNAVAILABLE", "the redirector has no rules yet; try again")
 		return Failed
 	}
 	q.at, q.rules = time.Now(), rules.Digest
@@ -157,7 +157,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) Result {
 		open := *rules
 		open.Grants, rules = grants.Grants{}, &open
 	case !s.isOpen(q, way.Rule, keys):
-		fail(w, http.StatusNotFound, "NAME_UNKNOWN", "this is no path of a hosts.toml that this node has now")
+		fail(w, http.StatusNotFound, "NAME_UNKNOWN", "no current hosts.toml of this node has this path")
 		return BadRequest
 	}
 	loopback.NoteLetIn(r)
@@ -227,7 +227,7 @@ func (s *Server) noteFind(q question, mirror route.Target) {
 func (s *Server) serveMirror(w http.ResponseWriter, r *http.Request, q question, rules *Rules, way route.Route, rank, named int) Result {
 	if rank >= len(way.Mirrors) {
 		q.account.GoesOn()
-		fail(w, http.StatusNotFound, "NAME_UNKNOWN", "there is no mirror of this rank")
+		fail(w, http.StatusNotFound, "NAME_UNKNOWN", "the source has no mirror with this rank")
 		return NoMirror
 	}
 	isLast := way.IsBlocked() && rank == len(way.Mirrors)-1
@@ -263,7 +263,7 @@ func (s *Server) tryMirror(w http.ResponseWriter, r *http.Request, q question, r
 	var v verdict
 	switch {
 	case err != nil:
-		v = verdict{why: fmt.Sprintf("the node's TLS settings for %s cannot be used: %v", mirror.Host, err)}
+		v = verdict{why: fmt.Sprintf("the node's TLS settings for %s are unusable: %v", mirror.Host, err)}
 		s.scout.memory.remember(q, mirror, v)
 	case how != nil:
 		if v = s.relay.serveMirror(w, r, q, mirror, how, isLast); v.ok {
@@ -287,7 +287,7 @@ func (s *Server) tryMirror(w http.ResponseWriter, r *http.Request, q question, r
 		s.noteFailed(r, q, name(mirror), words(v.why))
 	}
 	if v.astray && !before.astray {
-		s.config.Log.Info("A mirror is passed over, because it leads to where it must not", "mirror", name(mirror), "why", words(v.why))
+		s.config.Log.Info("Skipping a mirror, because it leads to a place that must not be contacted", "mirror", name(mirror), "why", words(v.why))
 	}
 	return PassedOver, v.why
 }

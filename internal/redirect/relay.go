@@ -170,7 +170,7 @@ func (s *relay) passManifest(w http.ResponseWriter, r *http.Request, q question,
 	case s.buffered <- struct{}{}:
 		defer func() { <-s.buffered }()
 	case <-r.Context().Done():
-		return verdict{why: "who asked is gone"}
+		return verdict{why: "the client closed the connection"}
 	}
 	content, err := io.ReadAll(io.LimitReader(resp.Body, maxManifest+1)) // within the deadline of the answer
 	if err != nil {
@@ -203,7 +203,7 @@ func (s *relay) answers(r *http.Request, q question, mirror route.Target, how *a
 func (s *relay) serveSource(w http.ResponseWriter, r *http.Request, q question, source route.Target) verdict {
 	own, err := s.tlsFor(source, nil, false)
 	if err != nil {
-		v := verdict{why: fmt.Sprintf("the node's TLS settings for %s cannot be used: %v", source.Host, err)}
+		v := verdict{why: fmt.Sprintf("the node's TLS settings for %s are unusable: %v", source.Host, err)}
 		fail(w, http.StatusBadGateway, "UNKNOWN", words(v.why))
 		return v
 	}
@@ -211,7 +211,7 @@ func (s *relay) serveSource(w http.ResponseWriter, r *http.Request, q question, 
 	var refused *upstream.Refused
 	switch {
 	case errors.As(err, &refused):
-		fail(w, http.StatusForbidden, "DENIED", fmt.Sprintf("source %s wants credentials, which the redirector does not pass on to an insecure registry", name(source)))
+		fail(w, http.StatusForbidden, "DENIED", fmt.Sprintf("source %s requires credentials, but the redirector never sends credentials to an insecure registry", name(source)))
 		return unanswered(err)
 	case err != nil:
 		fail(w, http.StatusBadGateway, "UNKNOWN", fmt.Sprintf("source %s: %s", name(source), words(err.Error())))

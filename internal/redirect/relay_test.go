@@ -105,7 +105,7 @@ func TestAStreamedMirrorThatIsNoGoodIsPassedOver(t *testing.T) {
 		"has a part":        {status(206), "206 Partial Content"},
 		"sends on to no end": {func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, r.URL.Path, http.StatusTemporaryRedirect)
-		}, "sends on more than 10 times"},
+		}, "redirects more than 10 times"},
 	} {
 		mirror := startRegistry(t, true, c.answer)
 		s := newServer(t, "a: s.com/x -> "+mirror.host+"/m [Never]", mirror.host)

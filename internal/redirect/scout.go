@@ -135,7 +135,7 @@ func (s *scout) try(parent context.Context, q question, mirror route.Target, acc
 		v = verdict{silent: true, why: silentFor(s.deadline)}
 	}
 	switch {
-	case parent.Err() != nil: // who asked is gone, which says nothing about the mirror
+	case parent.Err() != nil: // the client closed the connection, which says nothing about the mirror
 	case v.silent:
 		s.silences.noteSilent(mirror)
 	default:
@@ -179,7 +179,7 @@ func (s *scout) request(ctx context.Context, q question, mirror route.Target, ac
 	}
 	defer func() { _ = resp.Body.Close() }() // it was only read from
 	if to, err := resp.Location(); err == nil && resp.StatusCode/100 == 3 && !s.mayLead(at.Addr(), to) {
-		return verdict{astray: true, why: fmt.Sprintf("it sends on to %s, %v", to.Host, upstream.ErrAstray)}
+		return verdict{astray: true, why: fmt.Sprintf("it redirects to %s, %v", to.Host, upstream.ErrAstray)}
 	}
 	switch {
 	case resp.StatusCode == http.StatusNotFound, resp.StatusCode == http.StatusGone, resp.StatusCode == http.StatusTooManyRequests, resp.StatusCode >= 500:

@@ -33,7 +33,7 @@ func TestAnAnonymousTokenThatDoesNotSufficeIsNoRefusedLogin(t *testing.T) {
 
 func TestALoginThatIsNotSentIsNotComplainedOfAsRefused(t *testing.T) {
 	corp := newAuthority(t)
-	const notAsked, noPassword = "it did not ask for one", "it wants a user name and a password, and the login is a token"
+	const notAsked, noPassword = "it did not ask for one", "it requires a user name and a password, but the login is a token"
 	answers := func(code int, challenge string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("WWW-Authenticate", challenge)

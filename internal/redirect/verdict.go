@@ -64,7 +64,7 @@ func (v verdict) outcome() accesslog.Outcome {
 
 // leftOff is the verdict where containerd did not take a stream to its end: nobody knows what the rest would have been.
 func (v verdict) leftOff() verdict {
-	v.answer, v.why = accesslog.Sent, "containerd did not take all of it"
+	v.answer, v.why = accesslog.Sent, "containerd did not read the whole answer"
 	return v
 }
 

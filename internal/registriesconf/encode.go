@@ -60,7 +60,7 @@ func writeRule(out *bytes.Buffer, rule *mirrors.Rule) error {
 		m := &rule.Mirrors[i]
 		pull, ok := pulls[m.Modes]
 		if !ok {
-			return fmt.Errorf("mirror %q is for no references that registries.conf can name", m.Location)
+			return fmt.Errorf("mirror %q serves neither digests nor tags, so registries.conf cannot hold it", m.Location)
 		}
 		out.WriteString("\n[[registry.mirror]]\n")
 		if err := writePlace(out, "location", m.Location); err != nil {

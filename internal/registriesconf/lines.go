@@ -33,11 +33,11 @@ func checkLines(data []byte) error {
 		case isTable:
 			table = text
 		case !isPair || !isKey(key):
-			return fmt.Errorf("line %d, %.100q, is none that Mirrorset writes", number, text)
+			return fmt.Errorf("line %d, %.100q, is not a line that Mirrorset writes", number, text)
 		case !slices.Contains(keys[table], key):
 			return fmt.Errorf("unknown key %.100q in line %d", key, number)
 		case !isValue(value):
-			return fmt.Errorf("line %d, %.100q, has a value that Mirrorset does not write", number, text)
+			return fmt.Errorf("line %d, %.100q, has a value that Mirrorset never writes", number, text)
 		}
 	}
 	return nil

@@ -60,7 +60,7 @@ func Decode(data []byte) ([]mirrors.Rule, error) {
 	for i := range doc.Registries {
 		rule, err := decodeRule(&doc.Registries[i])
 		if err == nil && i > 0 && rule.Source <= rules[i-1].Source {
-			err = fmt.Errorf("source %q stands behind %q, out of order", rule.Source, rules[i-1].Source)
+			err = fmt.Errorf("source %q comes after %q, out of order", rule.Source, rules[i-1].Source)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("registries.conf: table %d: %w", i+1, err)
@@ -86,7 +86,7 @@ func decodeRule(r *registry) (mirrors.Rule, error) {
 	for _, m := range r.Mirrors {
 		modes := modesOf(m.PullFromMirror)
 		if modes == 0 {
-			return rule, fmt.Errorf("mirror %q: pull-from-mirror is %q, want %q, %q or none", m.Location, m.PullFromMirror, pulls[mirrors.ByDigest], pulls[mirrors.ByTag])
+			return rule, fmt.Errorf("mirror %q: pull-from-mirror is %q; only %q, %q or no value is valid", m.Location, m.PullFromMirror, pulls[mirrors.ByDigest], pulls[mirrors.ByTag])
 		}
 		rule.Mirrors = append(rule.Mirrors, mirrors.Mirror{Location: mirrors.Scope(m.Location), Modes: modes, Insecure: m.Insecure})
 	}

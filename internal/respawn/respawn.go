@@ -83,7 +83,7 @@ func (p *Parent) run(proven time.Duration) (status int, err error) {
 			return state.ExitStatus(), nil
 		}
 		crashes[n] = time.Now()
-		p.Log.Info("The process that serves has crashed, and is started again", "state", child.ProcessState.String())
+		p.Log.Info("The serving process crashed; restarting it", "state", child.ProcessState.String())
 	}
 }
 

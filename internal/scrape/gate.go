@@ -102,7 +102,7 @@ func (g *gate) status(ctx context.Context, token string) int {
 	if err != nil {
 		if err.Error() != g.failed {
 			g.failed = err.Error()
-			g.log.Error(err, "It cannot be told who may have the metrics")
+			g.log.Error(err, "Cannot check who may read the metrics")
 		}
 		return http.StatusServiceUnavailable
 	}

@@ -85,7 +85,7 @@ func (s *Server) Run(ctx context.Context) {
 		}
 		if err.Error() != said {
 			said = err.Error()
-			s.log.Info("Metrics are not served yet", "cause", said)
+			s.log.Info("Not serving metrics yet", "cause", said)
 		}
 		select {
 		case <-ctx.Done():

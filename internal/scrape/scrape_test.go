@@ -126,7 +126,7 @@ func start(t *testing.T, address string, api *apiServer, waits bool) *running {
 	t.Cleanup(r.stop)
 	want := "Serving metrics"
 	if waits {
-		want = "not served yet"
+		want = "Not serving metrics yet"
 	}
 	eventually(t, want, func() bool { return strings.Contains(r.logged(), want) })
 	return r
@@ -236,7 +236,7 @@ func TestWithoutTheAPIServersWordNobodyNewIsLetIn(t *testing.T) {
 			t.Errorf("who was not: got %+v", got)
 		}
 	}
-	if n := strings.Count(s.logged(), "It cannot be told"); n != 1 {
+	if n := strings.Count(s.logged(), "Cannot check who may read the metrics"); n != 1 {
 		t.Errorf("logged %d times:\n%s", n, s.logged())
 	}
 	api.fails.Store(false)
@@ -260,7 +260,7 @@ func TestASuccessorWaitsForTheAddress(t *testing.T) {
 	first := start(t, address, api, false)
 	second := start(t, address, api, true)
 	time.Sleep(2 * listenAgain)
-	if n := strings.Count(second.logged(), "not served yet"); n != 1 {
+	if n := strings.Count(second.logged(), "Not serving metrics yet"); n != 1 {
 		t.Errorf("it says %d times that it waits:\n%s", n, second.logged())
 	}
 	first.stop()

@@ -89,9 +89,9 @@ func refusalOf(message, namespace string) Refusal {
 // String says it in a sentence, with the remedy.
 func (r Refusal) String() string {
 	if r.Remedy == "" {
-		return "the cluster refuses the agents' Pods: " + r.Why
+		return "the API server refuses the agents' Pods: " + r.Why
 	}
-	return "Pod security refuses the agents, which write files of the host; allow them with: " + r.Remedy + " (" + r.Why + ")"
+	return "Pod Security Admission refuses the agents, because they write files on the host; allow the agents with: " + r.Remedy + " (" + r.Why + ")"
 }
 
 // AllowAgents is the command that has Pod security let the agents into a namespace.

@@ -55,7 +55,7 @@ func (p *Published) For(node string) *Published {
 	return p
 }
 
-const otherContent = "it has other content under the same revision"
+const otherContent = "it has different content under the same revision number"
 
 // Of tells where a node is with regard to what is published, which is nil where nothing tells. Why says more; it may be empty.
 func Of(node *mirrorsetv1alpha1.MirrorNodeStatus, p *Published) (where Standing, why string) {
@@ -70,7 +70,7 @@ func Of(node *mirrorsetv1alpha1.MirrorNodeStatus, p *Published) (where Standing,
 	case applied.Status == metav1.ConditionUnknown:
 		return Silent, applied.Message
 	case p != nil && node.Revision < p.Revision && p.Provisional && node.Revision > 0:
-		return Behind, fmt.Sprintf("it keeps what it has, because revision %d has no rules and may prove a mistake", p.Revision)
+		return Behind, fmt.Sprintf("it keeps its rules, because revision %d has no rules and may be a mistake", p.Revision)
 	case p != nil && node.Revision < p.Revision:
 		return Behind, ""
 	case p != nil && node.Revision > p.Revision:
@@ -157,10 +157,10 @@ func (p *Published) isBeyond(node *mirrorsetv1alpha1.MirrorNodeStatus) bool {
 // passed says that a node has a later revision, and what becomes of it.
 func (p *Published) passed(node *mirrorsetv1alpha1.MirrorNodeStatus) string {
 	if p.isBeyond(node) {
-		return fmt.Sprintf("it has revision %d, more than a day ahead of the manager's clock, which the manager does not publish above; set that clock right, or, if it is, "+
-			"label the node mirrorset.io/agent=disabled, remove /var/lib/mirrorset/payload.json there, and take the label off", node.Revision)
+		return fmt.Sprintf("it has revision %d, more than a day ahead of the manager's clock, and the manager does not publish a revision above that; correct the manager's clock; if that clock is right, "+
+			"label the node mirrorset.io/agent=disabled, remove /var/lib/mirrorset/payload.json on the node, then remove the label", node.Revision)
 	}
-	return fmt.Sprintf("it has a later revision than %d, which is published; the manager publishes again above it", p.Revision)
+	return fmt.Sprintf("it has a later revision than the published revision %d; the manager will publish again with a higher number", p.Revision)
 }
 
 // hasOther tells whether a node has something else than what is published under the same revision.

@@ -91,7 +91,7 @@ func predicted(file string) (v verdict, code int, serverSide []string) {
 var texts = map[mirrors.Reason][]string{
 	mirrors.PolicyWithoutMirrors: {"a mirrorSourcePolicy has no effect"},
 	mirrors.InvalidMirror:        {"a mirror whose host is a single label", "a mirror at index.docker.io"},
-	mirrors.UnmatchableSource:    {"no image matches source", "hosts are compared byte by byte"},
+	mirrors.UnmatchableSource:    {"never matches an image", "compare hosts byte by byte"},
 	mirrors.SourceInOwnMirrors:   {"is blocked by NeverContactSource"},
 }
 

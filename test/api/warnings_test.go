@@ -50,7 +50,7 @@ const howToBlock = "; to block a source, name a mirror that cannot exist: mirror
 
 // refused is the warning of a block.
 func refused(source string) string {
-	return `NeverContactSource blocks source "` + source + `" for all images: those that are named by $OTHER are refused, unless an $OTHERKIND names mirrors for it`
+	return `NeverContactSource blocks source "` + source + `" for all images: every pull by $OTHER fails, unless an $OTHERKIND names mirrors for it`
 }
 
 // fillOther writes what the other kind of sets is about as $OTHER, and its name as $OTHERKIND.
@@ -103,30 +103,30 @@ var _ = describe("warnings about a set", func() {
 		}),
 		Entry("of mirrors of a single label", doubtful{
 			rules:    `{"source":"a.com","mirrors":["mirror/x","m.com","Mirror","localhost","localhost/x","mirror:5000"]},{"source":"b.com","mirrors":["mirror"]}`,
-			warnings: []string{`a mirror whose host is a single label is left out, because runtimes read it as a repository of docker.io; give it a domain or a port: "mirror/x", "Mirror" of source "a.com", "mirror" of source "b.com"`},
+			warnings: []string{`a mirror whose host is a single label is ignored, because runtimes read it as a repository of docker.io; give the host a domain or a port: "mirror/x", "Mirror" of source "a.com", "mirror" of source "b.com"`},
 		}),
 		Entry("of mirrors at index.docker.io", doubtful{
 			rules:    `{"source":"a.com","mirrors":["index.docker.io","m.com","index.docker.io/x","docker.io/x"]}`,
-			warnings: []string{`a mirror at index.docker.io is left out, because runtimes know this registry as docker.io only: "index.docker.io", "index.docker.io/x" of source "a.com"`},
+			warnings: []string{`a mirror at index.docker.io is ignored, because runtimes know this registry only as docker.io; write docker.io: "index.docker.io", "index.docker.io/x" of source "a.com"`},
 		}),
 		Entry("of Docker Hub by its other names", doubtful{
 			rules:    `{"source":"index.docker.io"},{"source":"registry-1.docker.io/library/alpine"},{"source":"docker.io"},{"source":"index.docker.io.example"}`,
-			warnings: []string{`no image matches source "index.docker.io", "registry-1.docker.io/library/alpine": references to Docker Hub are written docker.io`},
+			warnings: []string{`source "index.docker.io", "registry-1.docker.io/library/alpine" never matches an image, because runtimes write Docker Hub as docker.io; use that as the host`},
 		}),
 		Entry("of a source of a single label", doubtful{
 			rules:    `{"source":"foo"},{"source":"Foo/bar"},{"source":"localhost"},{"source":"foo:5000"},{"source":"*.io"}`,
-			warnings: []string{`no image matches source "foo", "Foo/bar": a host that is a single label is read as a repository of docker.io; write the source with its registry`},
+			warnings: []string{`source "foo", "Foo/bar" never matches an image, because runtimes read a host that is a single label as a repository of docker.io; write the source with its registry`},
 		}),
 		Entry("but not of a namespace of Docker Hub", doubtful{
 			rules: `{"source":"docker.io/bitnami"},{"source":"docker.io/library"},{"source":"docker.io/library/alpine"},{"source":"docker.io/grafana/grafana"}`,
 		}),
 		Entry("of capital letters in the host", doubtful{
 			rules:    `{"source":"Quay.io/x"},{"source":"*.RedHat.io"},{"source":"foo:5000"},{"source":"LOCALHOST:5000"}`,
-			warnings: []string{`source "Quay.io/x", "*.RedHat.io", "LOCALHOST:5000" has capital letters in its host: hosts are compared byte by byte, and images usually have none`},
+			warnings: []string{`source "Quay.io/x", "*.RedHat.io", "LOCALHOST:5000" has capital letters in its host, but runtimes compare hosts byte by byte, and images usually have none`},
 		}),
 		Entry("of a blocked source as its own mirror", doubtful{
 			rules:    `{"source":"a.com","mirrors":["m.com","a.com"],"mirrorSourcePolicy":"NeverContactSource"},{"source":"b.com","mirrors":["m.com","b.com"]}`,
-			warnings: []string{`source "a.com" is blocked by NeverContactSource, as a mirror of its own too`, refused("a.com")},
+			warnings: []string{`source "a.com" is blocked by NeverContactSource, so it is ignored as its own mirror; remove it from the list`, refused("a.com")},
 		}),
 		Entry("of a policy that allows, which tells nobody how to block", doubtful{
 			rules:    `{"source":"a.com","mirrorSourcePolicy":"AllowContactingSource"}`,
@@ -138,30 +138,30 @@ var _ = describe("warnings about a set", func() {
 		}),
 		Entry("but not of one that is wanted, with a mirror that cannot exist", doubtful{
 			rules:    `{"source":"a.com","mirrors":["blocked.invalid"],"mirrorSourcePolicy":"NeverContactSource"},{"source":"b.com","mirrors":["x.INVALID:5000/y","b.com"],"mirrorSourcePolicy":"NeverContactSource"}`,
-			warnings: []string{`source "b.com" is blocked by NeverContactSource, as a mirror of its own too`},
+			warnings: []string{`source "b.com" is blocked by NeverContactSource, so it is ignored as its own mirror; remove it from the list`},
 		}),
 		Entry("of several", doubtful{
 			rules: `{"source":"docker.io/alpine","mirrors":["mirror"]},{"source":"foo","mirrorSourcePolicy":"NeverContactSource"}`,
 			warnings: []string{
 				`a mirrorSourcePolicy has no effect without mirrors: NeverContactSource of source "foo"` + howToBlock,
-				`a mirror whose host is a single label is left out, because runtimes read it as a repository of docker.io; give it a domain or a port: "mirror" of source "docker.io/alpine"`,
-				`no image matches source "foo": a host that is a single label is read as a repository of docker.io; write the source with its registry`,
+				`a mirror whose host is a single label is ignored, because runtimes read it as a repository of docker.io; give the host a domain or a port: "mirror" of source "docker.io/alpine"`,
+				`source "foo" never matches an image, because runtimes read a host that is a single label as a repository of docker.io; write the source with its registry`,
 			},
 		}),
 		Entry("of none, without rules", doubtful{}),
 		Entry("of a value of the annotation that means nothing", doubtful{
 			enforcement: " Shadow ", rules: `{"source":"a.com","mirrors":["m.com"],"mirrorSourcePolicy":"NeverContactSource"}`,
-			warnings: []string{`annotation mirrorset.io/enforcement: "Shadow" is left out, because the only value is shadow, so NeverContactSource is enforced`, refused("a.com")},
+			warnings: []string{`annotation mirrorset.io/enforcement: the value "Shadow" is ignored, because the only valid value is shadow, so nodes enforce NeverContactSource`, refused("a.com")},
 		}),
 		Entry("of a value of the annotation that has lines", doubtful{
 			enforcement: "shadow\nenforce", rules: `{"source":"a.com","mirrors":["m.com"]}`,
-			warnings: []string{`annotation mirrorset.io/enforcement has another value than shadow, so NeverContactSource is enforced`},
+			warnings: []string{`annotation mirrorset.io/enforcement is ignored, because its value is not shadow, so nodes enforce NeverContactSource`},
 		}),
 		Entry("of shadow mode, and not of blocks that there are not", doubtful{
 			enforcement: "shadow\n", rules: `{"source":"a.com","mirrors":["m.com","a.com"],"mirrorSourcePolicy":"NeverContactSource"},{"source":"b.com","mirrors":["m.com"]},{"source":"c.com","mirrors":["mirror"],"mirrorSourcePolicy":"NeverContactSource"}`,
 			warnings: []string{
-				`the set is in shadow mode, so NeverContactSource is not enforced for source "a.com", "c.com"`,
-				`a mirror whose host is a single label is left out, because runtimes read it as a repository of docker.io; give it a domain or a port: "mirror" of source "c.com"`,
+				`the set is in shadow mode, so nodes do not enforce NeverContactSource for source "a.com", "c.com"`,
+				`a mirror whose host is a single label is ignored, because runtimes read it as a repository of docker.io; give the host a domain or a port: "mirror" of source "c.com"`,
 			},
 		}),
 		Entry("but not of shadow mode that nothing depends on", doubtful{enforcement: "shadow", rules: `{"source":"a.com","mirrors":["m.com"]}`}),
@@ -185,7 +185,7 @@ var _ = describe("warnings about a set", func() {
 		cmd := kubectl(ctx, "apply", "-f", "config/samples")
 		out, err := cmd.CombinedOutput()
 		Expect(err).NotTo(HaveOccurred(), string(out))
-		const warning = "Warning: " + warningPrefix + `NeverContactSource blocks source "ghcr.io/example" for all images: those that are named by tag are refused, unless an ImageTagMirrorSet names mirrors for it` + "\n"
+		const warning = "Warning: " + warningPrefix + `NeverContactSource blocks source "ghcr.io/example" for all images: every pull by tag fails, unless an ImageTagMirrorSet names mirrors for it` + "\n"
 		Expect(string(out)).To(ContainSubstring(warning))
 		rest := strings.ReplaceAll(string(out), warning, "")
 		Expect(strings.Count(rest, "\n")).To(Equal(len(samples)))
@@ -201,7 +201,7 @@ var _ = describe("warnings about a set", func() {
 			about := map[mirrors.Reason][]string{
 				mirrors.PolicyWithoutMirrors: {"a mirrorSourcePolicy has no effect"},
 				mirrors.InvalidMirror:        {"a mirror whose host is a single label", "a mirror at index.docker.io"},
-				mirrors.UnmatchableSource:    {"no image matches source", "hosts are compared byte by byte"},
+				mirrors.UnmatchableSource:    {"never matches an image", "compare hosts byte by byte"},
 				mirrors.SourceInOwnMirrors:   {"is blocked by NeverContactSource"},
 				refuses:                      {"for all images"},
 			}

@@ -36,7 +36,7 @@ func (c *ControlPlane) StartEtcd() error {
 }
 
 // end ends the process of a program that has the folder of this control plane among its arguments, and returns once it is gone. Where there
-// is a grace, the process is asked to end, and killed only where it is still there after that.
+// is a grace, the process is asked to end, and killed only where it still exists after that.
 func (c *ControlPlane) end(program string, grace time.Duration) error {
 	process, err := c.find(program)
 	if err != nil {

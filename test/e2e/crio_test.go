@@ -36,6 +36,6 @@ var _ = Describe("a CRI-O that does not reload by itself", func() {
 		s.setArgument(ctx, "--crio-reload")
 		s.apply(ctx, []string{s.second.host, s.source.host}, set("20-global", s.source.host, s.second.host))
 		Eventually(noted).WithContext(ctx).WithTimeout(convergeTimeout).Should(BeAnExistingFile())
-		s.logged(ctx, "agent", "Had CRI-O reload its configuration")
+		s.logged(ctx, "agent", "Told CRI-O to reload its configuration")
 	}, nodeTimeout)
 })

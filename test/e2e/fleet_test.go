@@ -68,7 +68,7 @@ var _ = Describe("a fleet of 51 nodes", Ordered, ContinueOnFailure, longest, fun
 
 		f.kubectl(ctx, "wait", "--for=condition=Applied=unknown", kubectlTimeout, "mirrornode/"+stopped)
 		reportTime("the node was shown as silent after", started)
-		silent := fmt.Sprintf("its agent has not followed to revision %d", f.published(ctx))
+		silent := fmt.Sprintf("its agent has not put revision %d in force", f.published(ctx))
 		Expect(f.kubectl(ctx, "get", "mirrornode/"+stopped, "-o", "wide")).To(And(ContainSubstring("Unknown"), ContainSubstring(silent)))
 		f.expectApplied(ctx, "20-global", beProgressing("in force on 50 of 51 nodes; waiting for "+stopped+" ("+silent+")"))
 
@@ -149,7 +149,7 @@ var _ = Describe("a fleet of 51 nodes", Ordered, ContinueOnFailure, longest, fun
 		before := f.writes(ctx)
 		started := time.Now()
 		lose("fleet-21")
-		f.expectApplied(ctx, "20-global", beDegraded(HavePrefix("every node had it in force, and now 1 node has not: fleet-21 ("+local+" blocks \"registry.example.com\"")))
+		f.expectApplied(ctx, "20-global", beDegraded(HavePrefix("every node had it in force, but now 1 node has not: fleet-21 ("+local+" on this node blocks \"registry.example.com\"")))
 		reportTime("the loss was told after", started)
 		AddReportEntry("the set says", f.applied(ctx, "20-global").Message, ReportEntryVisibilityAlways)
 		f.kubectl(ctx, "wait", "--for=condition=Stalled", kubectlTimeout, "idms/20-global")
@@ -206,7 +206,7 @@ var _ = Describe("a fleet of 51 nodes", Ordered, ContinueOnFailure, longest, fun
 		other, own := f.node(ctx, "fleet-02"), f.node(ctx, "fleet-01")
 
 		err = stolen.Status().Patch(ctx, other.DeepCopy(), lie)
-		Expect(err).To(MatchError(ContainSubstring("the agent of node fleet-01 may write of no other node")))
+		Expect(err).To(MatchError(ContainSubstring("the agent of node fleet-01 may write only the MirrorNode of that node")))
 		AddReportEntry("the API server says", err.Error(), ReportEntryVisibilityAlways)
 		Consistently(f.node).WithArguments(ctx, "fleet-02").WithTimeout(time.Second).Should(Equal(other))
 

@@ -42,7 +42,7 @@ var _ = Describe("the status of sets and nodes", func() {
 		s.kubectl(ctx, "wait", "--for=condition=Applied=false", kubectlTimeout, "idms/10-foreign")
 		Eventually(func() string { return s.kubectl(ctx, "describe", "idms/10-foreign") }).WithContext(ctx).WithTimeout(convergeTimeout).
 			Should(And(ContainSubstring("NodesFailing"), ContainSubstring("in force on 0 of 1 nodes; failing: "+cluster.NodeName+" (registry "+s.source.host)))
-		Expect(s.kubectl(ctx, "get", "mirrornodes", "-o", "wide")).To(And(ContainSubstring("False"), ContainSubstring("is not ours")))
+		Expect(s.kubectl(ctx, "get", "mirrornodes", "-o", "wide")).To(And(ContainSubstring("False"), ContainSubstring("is not a file of Mirrorset")))
 
 		remove()
 		s.kubectl(ctx, "wait", "--for=condition=Applied", kubectlTimeout, "idms/10-foreign")
@@ -55,7 +55,7 @@ var _ = Describe("the status of sets and nodes", func() {
 		remove := s.putTheirs(s.source.host)
 		s.kubectl(ctx, "wait", "--for=condition=Applied=false", kubectlTimeout, "idms/10-lost")
 		Expect(s.kubectl(ctx, "get", "idms/10-lost", "-o", "jsonpath={.status.conditions[?(@.type==\"Ready\")].reason} {.status.conditions[?(@.type==\"Ready\")].message}")).
-			To(And(HavePrefix("Degraded every node had it in force, and now 1 node has not: "+cluster.NodeName+" (registry "+s.source.host), ContainSubstring(certsFolder(s.source.host)+"/hosts.toml is not ours")))
+			To(And(HavePrefix("Degraded every node had it in force, but now 1 node has not: "+cluster.NodeName+" (registry "+s.source.host), ContainSubstring(certsFolder(s.source.host)+"/hosts.toml is not a file of Mirrorset")))
 		Expect(s.kubectl(ctx, "get", "idms/20-good", "-o", "jsonpath={.status.conditions[?(@.type==\"Ready\")].status}")).To(Equal("True"))
 		Eventually(func() string { return s.kubectl(ctx, "get", "events.events.k8s.io", "-A") }).WithContext(ctx).WithTimeout(convergeTimeout).Should(MatchRegexp(`Degraded +imagedigestmirrorset/10-lost`))
 

@@ -122,7 +122,7 @@ var _ = Describe("a node with sets in force", func() {
 		change(ctx)
 	}, nodeTimeout)
 
-	It("keeps them while Pod security refuses the agents, which the command that the manager logs brings back", func(ctx SpecContext) {
+	It("keeps them while Pod Security Admission refuses the agents, which the command that the manager logs brings back", func(ctx SpecContext) {
 		const command = "kubectl label --overwrite namespace mirrorset-system pod-security.kubernetes.io/enforce=privileged"
 		DeferCleanup(func(ctx SpecContext) {
 			run(s.shell(ctx, command))
@@ -131,15 +131,15 @@ var _ = Describe("a node with sets in force", func() {
 		s.kubectl(ctx, "label", "--overwrite", "namespace", namespace, "pod-security.kubernetes.io/enforce=baseline")
 		started := time.Now()
 		s.kubectl(ctx, "delete", "daemonset", "-n", namespace, "mirrorset-agent")
-		Expect(s.logged(ctx, "manager", "Pod security refuses the agents")).To(HaveSuffix(": " + command))
+		Expect(s.logged(ctx, "manager", "Pod Security Admission refuses the agents")).To(HaveSuffix(": " + command))
 		reportTime("the manager said so after", started)
-		Expect(strings.Count(s.logsOf(ctx, "manager"), "Pod security refuses the agents")).To(Equal(1))
+		Expect(strings.Count(s.logsOf(ctx, "manager"), "Pod Security Admission refuses the agents")).To(Equal(1))
 		s.kubectl(ctx, "wait", "--for=condition=Available=False", kubectlTimeout, "-n", namespace, "deployment/mirrorset-manager")
 		reportTime("the manager's Deployment said so after", started)
 		Expect(s.kubectl(ctx, "get", "events.events.k8s.io", "-n", namespace, "--field-selector=reason=AgentsRefused", "-o", "jsonpath={.items[*].note}")).To(ContainSubstring(command))
 		told, err := s.shell(ctx, "kubectl mirrors doctor").CombinedOutput()
 		Expect(err).To(HaveOccurred())
-		Expect(string(told)).To(MatchRegexp("(?m)^PROBLEM  daemonset/mirrorset-agent: .*Pod security refuses the agents.*" + command))
+		Expect(string(told)).To(MatchRegexp("(?m)^PROBLEM  daemonset/mirrorset-agent: .*Pod Security Admission refuses the agents.*" + command))
 		Eventually(s.agents).WithArguments(ctx).WithTimeout(convergeTimeout).WithPolling(100 * time.Millisecond).Should(BeEmpty())
 		Expect(s.files()).To(Equal(old))
 

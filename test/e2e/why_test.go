@@ -144,8 +144,8 @@ var _ = Describe("kubectl mirrors why", Label("why"), func() {
 		s.first.stop()
 		s.source.stop()
 		s.second.answer = badAnswers["hangs"]
-		s.expectCause(ctx, s.refusedPod(ctx, s.source.host+"/team/app"+digest), "MirrorDown", s.first.host+"/copy/app could not be connected to", "is blocked by 30-airgap")
-		s.expectCause(ctx, s.refusedPod(ctx, s.source.host+"/open/app"+digest), "MirrorDown", s.first.host+"/copy/app could not be connected to")
+		s.expectCause(ctx, s.refusedPod(ctx, s.source.host+"/team/app"+digest), "MirrorDown", s.first.host+"/copy/app could not be reached", "is blocked by 30-airgap")
+		s.expectCause(ctx, s.refusedPod(ctx, s.source.host+"/open/app"+digest), "MirrorDown", s.first.host+"/copy/app could not be reached")
 		s.expectCause(ctx, s.refusedPod(ctx, s.source.host+"/silent/app"+digest), "MirrorDown", s.second.host+"/copy/app did not answer in time")
 	}, nodeTimeout)
 
@@ -190,7 +190,7 @@ var _ = Describe("kubectl mirrors why", Label("why"), func() {
 		Expect(s.RestartContainerd(ctx)).To(Succeed())
 		pod := s.refusedPod(ctx, s.source.host+"/team/app"+digest)
 		s.kubectl(ctx, "wait", "--for=condition=RuntimeReady=False", kubectlTimeout, "mirrornodes", "--all")
-		remedy := s.expectCause(ctx, pod, "RuntimeNotReady", "does not read the rules", "the source could not be connected to")
+		remedy := s.expectCause(ctx, pod, "RuntimeNotReady", "does not read the rules", "the source could not be reached")
 		Expect(remedy).To(ContainSubstring("config_path"))
 		mend(ctx)
 		expectRunning(ctx, s.Cluster, pod)

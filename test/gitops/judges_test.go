@@ -108,9 +108,9 @@ func TestSetsAreJudgedByWhereTheNodesAre(t *testing.T) {
 	c.want(t, digests, "first", current, "in force: every node has put it in force")
 
 	block := two.put(t, "etc/containers/registries.conf.d/99-local.conf", "[[registry]]\nprefix = \"quay.io\"\nlocation = \"quay.io\"\nblocked = true\n")
-	c.want(t, digests, "first", failed, "now 1 node has not: node-2 (/etc/containers/registries.conf.d/99-local.conf blocks")
+	c.want(t, digests, "first", failed, "now 1 node has not: node-2 (/etc/containers/registries.conf.d/99-local.conf on this node blocks")
 	c.apply(t, tags, "second", "quay.io/other", "mirror.local/o")
-	c.want(t, tags, "second", failed, "in force on 1 of 2 nodes; failing: node-2 (/etc/containers/registries.conf.d/99-local.conf blocks")
+	c.want(t, tags, "second", failed, "in force on 1 of 2 nodes; failing: node-2 (/etc/containers/registries.conf.d/99-local.conf on this node blocks")
 	block.remove(t)
 	c.want(t, digests, "first", current, "in force: every node")
 	c.want(t, tags, "second", current, "in force: every node")
@@ -129,7 +129,7 @@ func TestSetsAreJudgedByWhereTheNodesAre(t *testing.T) {
 	c.want(t, digests, "first", current, "in force: every node")
 
 	c.apply(t, digests, "third", "ghcr.io", "mirror")
-	c.want(t, digests, "third", failed, `mirrors[0] "mirror" is left out`)
+	c.want(t, digests, "third", failed, `mirrors[0] "mirror" is ignored`)
 
 	must(t, c.kubectl(t, "-n", controlplane.Namespace, "annotate", "configmap/containers-registries.conf", `mirrorset.io/paused={"by": "anna", "why": "a migration"}`).Run())
 	c.apply(t, digests, "first", "quay.io/team", "mirror.local/later")

@@ -118,8 +118,8 @@ var _ = Describe("With its rights on MirrorNodes, an agent", func() {
 	})
 
 	It("writes none of another node", func(ctx SpecContext) {
-		Expect(report(ctx, agentOn(ctx, own.Name), other.Name)).To(beRefusedByGuard("the agent of node node-own may write of no other node"))
-		Expect(report(ctx, agentOn(ctx, other.Name), own.Name)).To(beRefusedByGuard("the agent of node node-other may write of no other node"))
+		Expect(report(ctx, agentOn(ctx, own.Name), other.Name)).To(beRefusedByGuard("the agent of node node-own may write only the MirrorNode of that node"))
+		Expect(report(ctx, agentOn(ctx, other.Name), own.Name)).To(beRefusedByGuard("the agent of node node-other may write only the MirrorNode of that node"))
 		Expect(revision(ctx, own) + revision(ctx, other)).To(BeZero())
 	})
 
@@ -143,7 +143,7 @@ var _ = Describe("With its rights on MirrorNodes, an agent", func() {
 	})
 
 	It("writes nothing with a token that names no node", func(ctx SpecContext) {
-		const says = "the token does not say which node it is for"
+		const says = "the token names no node"
 		Expect(report(ctx, accountClient(ctx, controlplane.AgentAccount, nil), own.Name)).To(beRefusedByGuard(says))
 		Expect(report(ctx, agentOn(ctx, ""), own.Name)).To(beRefusedByGuard(says))
 
@@ -169,8 +169,8 @@ var _ = Describe("With its rights on MirrorNodes, an agent", func() {
 	It("would do no more with more rights", func(ctx SpecContext) {
 		allow(ctx, controlplane.AgentAccount)
 		agent := agentOn(ctx, own.Name)
-		Eventually(func() error { return agent.Delete(ctx, other) }).Should(beRefusedByGuard("may write of no other node"))
-		const says = "an agent may update the status, and nothing else"
+		Eventually(func() error { return agent.Delete(ctx, other) }).Should(beRefusedByGuard("may write only the MirrorNode of that node"))
+		const says = "an agent may update only the status"
 		labels := client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"labels":{"a":"b"}}}`))
 		Expect(agent.Patch(ctx, own, labels)).To(beRefusedByGuard(says))
 		Expect(agent.Delete(ctx, own)).To(beRefusedByGuard(says))

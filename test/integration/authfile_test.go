@@ -30,7 +30,7 @@ var _ = Describe("A node whose CRI-O reads no logins", func() { // G4
 		Expect(admin.Create(ctx, secret)).To(Succeed())
 		DeferCleanup(func(ctx SpecContext) { Expect(admin.Delete(ctx, secret)).To(Succeed()) })
 		Eventually(said).Should(SatisfyAll(
-			ContainSubstring("no file of CRI-O's configuration sets global_auth_file, so CRI-O asks mirrors without the logins in /var/lib/mirrorset/auth.json"),
+			ContainSubstring("no configuration file of CRI-O sets global_auth_file, so CRI-O contacts mirrors without the logins in /var/lib/mirrorset/auth.json"),
 			ContainSubstring("99-mirrorset-auth.conf")))
 		awaitInForce(ctx, "a")
 

@@ -224,14 +224,14 @@ var _ = Describe("The ConfigMap", func() {
 			{next(string(other) + "\n[[registry]]\nlocation = \"s.com\"\nblocked = true\n"), "out of order"},
 			{next(strings.ReplaceAll(string(other), "\n", "\r\n")), "line 2,"},
 			{next("\ufeff" + string(other)), "line 1,"},
-			{next(string(other) + "registry = " + strings.Repeat("[", 900<<10)), "is none that Mirrorset writes"},
+			{next(string(other) + "registry = " + strings.Repeat("[", 900<<10)), "is not a line that Mirrorset writes"},
 			{compressed("registry" + strings.Repeat(".a", 3<<20) + " = true\n"), "line 1,"},
 			{compressed(strings.Repeat("[[registry]]\n", 1<<19)), "table 1: source"},
 			{compressed(strings.Repeat("\n", 100<<20)), payload.ErrTooLarge.Error()},
 			{func(cm *corev1.ConfigMap) {
 				next(string(other))(cm)
 				cm.Data, cm.BinaryData = nil, map[string][]byte{payload.Key: other}
-			}, "neither registries.conf nor registries.conf.gz is there"},
+			}, "neither key registries.conf nor key registries.conf.gz exists"},
 			{revised("-1"), "revision -1 is out of range"},
 			{revised("9223372036854775808"), "value out of range"},
 			{revised("9223372036854775807"), "revision 9223372036854775807 is out of range"},
@@ -255,7 +255,7 @@ var _ = Describe("The ConfigMap", func() {
 		n.keepsRules(s)
 		Expect(lost()).To(BeEmpty())
 
-		Expect(strings.Count(agent.Log(), ", which is in force: refused")).To(Equal(1), "an error is logged once")
+		Expect(strings.Count(agent.Log(), ", which is older than revision ")).To(Equal(1), "an error is logged once")
 		peak, err := agent.PeakMemory()
 		Expect(err).NotTo(HaveOccurred())
 		AddReportEntry("figures", fmt.Sprintf("agent %d MiB", peak), ReportEntryVisibilityAlways)

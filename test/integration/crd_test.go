@@ -32,7 +32,7 @@ func deleteCRD(ctx context.Context, kind *kinds.Kind) {
 // laid waits until a manager brings no more CRDs: one that has just started makes those anew that are missing.
 func laid(manager *controlplane.Process) {
 	GinkgoHelper()
-	Eventually(manager.Log).Should(ContainSubstring("The CRDs and the admission policies are in place"))
+	Eventually(manager.Log).Should(ContainSubstring("The CRDs and the admission policies exist"))
 }
 
 var _ = Describe("A CRD that is deleted", func() {
@@ -68,7 +68,7 @@ var _ = Describe("A CRD that is deleted", func() {
 
 		c := set("c", entry("quay.io", "m2.local"))
 		Eventually(func() error { return admin.Create(ctx, c) }).Should(Succeed())
-		Eventually(manager.Log).Should(ContainSubstring("some published rules are not back yet; the remaining sets have until "))
+		Eventually(manager.Log).Should(ContainSubstring("the sets of some published rules have not come back yet; the manager waits for the remaining sets until "))
 		n.keepsRules(a, b)
 		a2, b2 := sets()
 		create(ctx, a2)

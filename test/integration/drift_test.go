@@ -74,7 +74,7 @@ var _ = Describe("An agent", func() {
 		prepare(ctx)
 		n.put(dropIn, "# theirs\n")
 		agent = startAgent(ctx, n)
-		const refusal = "there is something that Mirrorset did not write"
+		const refusal = "not written by Mirrorset"
 		Eventually(agent.Log).Should(ContainSubstring(refusal))
 		change(ctx, s, entry("quay.io", "m2.local"))
 		Consistently(n.rules, "1s").Should(Equal("# theirs\n"))
@@ -95,13 +95,13 @@ var _ = Describe("An agent", func() {
 		impatient := startAgent(ctx, n)
 		n.wantWaiting(second)
 		n.wantWaiting(impatient)
-		Consistently(func() string { return second.Log() + impatient.Log() }, "1s").ShouldNot(ContainSubstring("that writes on this host"))
+		Consistently(func() string { return second.Log() + impatient.Log() }, "1s").ShouldNot(ContainSubstring("only writer on this host"))
 		Expect(impatient.Stop()).To(Succeed())
 		Expect(second.Exited()).NotTo(BeClosed())
 
 		lost := n.guard()
 		agent.Kill()
-		Eventually(second.Log).Should(ContainSubstring("that writes on this host"))
+		Eventually(second.Log).Should(ContainSubstring("only writer on this host"))
 		change(ctx, s, entry("quay.io", "m2.local"))
 		n.wantRules(s)
 		Expect(lost()).To(BeEmpty())

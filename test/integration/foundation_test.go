@@ -177,7 +177,7 @@ var _ = Describe("What the manager brings before the agents", func() {
 		s := set("a", entry("quay.io", "m1.local"))
 		create(ctx, s)
 		n.wantRules(s)
-		Eventually(manager.Log).Should(ContainSubstring("The CRD is left as it is"))
+		Eventually(manager.Log).Should(ContainSubstring("Leaving the CRD as it is"))
 		after := crd(ctx, Default, kinds.Digest.CRDName())
 		// The API server itself goes on writing the status for a while.
 		Expect(after.Spec).To(Equal(before.Spec))
@@ -201,7 +201,7 @@ var _ = Describe("What the manager brings before the agents", func() {
 		takeAway(ctx, "crd/"+nodesCRD, "--namespace="+controlplane.Namespace)
 		takeAway(ctx, "--namespace="+controlplane.Namespace, "daemonset/"+operand.AgentName)
 		manager := startManager(ctx, alone)
-		Eventually(manager.Log).Should(ContainSubstring("will be made anew once it is gone"))
+		Eventually(manager.Log).Should(ContainSubstring("the manager creates it again when it is gone"))
 		Eventually(func(g Gomega) {
 			g.Expect(crd(ctx, g, nodesCRD).UID).NotTo(BeEmpty())
 			g.Expect(admin.Get(ctx, client.ObjectKey{Namespace: controlplane.Namespace, Name: operand.AgentName}, &appsv1.DaemonSet{})).To(Succeed())

@@ -147,12 +147,12 @@ var _ = Describe("What mirrors are granted", func() {
 	It("is said where it is wrong, with the key and the remedy, and never the value", func(ctx SpecContext) {
 		start(ctx)
 		grant(ctx, map[string]string{mirror: "name:hush-1", "m3.local": "hush-without-a-name"})
-		Eventually(message).WithContext(ctx).Should(SatisfyAll(ContainSubstring(`Secret mirror-credentials, key "m3.local"`), ContainSubstring("mend or remove that key")))
+		Eventually(message).WithContext(ctx).Should(SatisfyAll(ContainSubstring(`Secret mirror-credentials, key "m3.local"`), ContainSubstring("fix or remove that key")))
 		Expect(n.login(mirror + "/q/x")).To(Equal("hush-1"))
 		expired, _ := sinktest.Authority(GinkgoTB(), time.Now().Add(-time.Hour))
 		trust(ctx, expired)
 		Eventually(message).WithContext(ctx).Should(SatisfyAll(
-			ContainSubstring(`ConfigMap mirror-authorities, key "m1.local..5000"`), ContainSubstring("expired on"), ContainSubstring("put the authority's new certificate there")))
+			ContainSubstring(`ConfigMap mirror-authorities, key "m1.local..5000"`), ContainSubstring("expired on"), ContainSubstring("put the authority's new certificate under that key")))
 		secret := &corev1.Secret{ObjectMeta: meta(grants.CredentialsName), Type: corev1.SecretTypeDockerConfigJson, Data: map[string][]byte{corev1.DockerConfigJsonKey: []byte(`{"auths": {}, "hush": 1}`)}}
 		Expect(admin.Update(ctx, secret)).To(Succeed())
 		Eventually(n.login).WithArguments(mirror + "/q/x").Should(BeEmpty())
@@ -237,17 +237,17 @@ var _ = Describe("What mirrors are granted", func() {
 		create(ctx, s)
 		n.wantRules(s)
 		Eventually(message, soon).WithContext(ctx).Should(SatisfyAll(
-			ContainSubstring("the API server does not let the agent read Secret mirror-credentials in namespace "+controlplane.Namespace),
-			ContainSubstring("the API server does not let the agent read ConfigMap mirror-authorities in namespace "+controlplane.Namespace),
+			ContainSubstring("the API server does not allow the agent to read Secret mirror-credentials in namespace "+controlplane.Namespace),
+			ContainSubstring("the API server does not allow the agent to read ConfigMap mirror-authorities in namespace "+controlplane.Namespace),
 			ContainSubstring("install the roles of this version")))
 		_, applied := ready(ctx)
 		Expect(applied).To(BeTrue())
 		grant(ctx, map[string]string{mirror: "name:hush-2"})
 		Consistently(n.login, "3s").WithArguments(mirror + "/q/x").Should(Equal("hush-1"))
-		Expect(strings.Count(agent.Log(), "does not let the agent read Secret")).To(BeNumerically("<=", 2), "it is logged when what is found changes:\n"+agent.Log())
+		Expect(strings.Count(agent.Log(), "does not allow the agent to read Secret")).To(BeNumerically("<=", 2), "it is logged when what is found changes:\n"+agent.Log())
 		upgrade(ctx)
 		Eventually(n.login, "2m").WithArguments(mirror + "/q/x").Should(Equal("hush-2"))
-		Eventually(message, soon).WithContext(ctx).ShouldNot(ContainSubstring("does not let the agent"))
+		Eventually(message, soon).WithContext(ctx).ShouldNot(ContainSubstring("does not allow the agent"))
 	})
 })
 

@@ -41,7 +41,7 @@ var _ = Describe("A set that calls its mirrors insecure", func() { // I1 to I4
 		Eventually(func(g Gomega) {
 			g.Expect(admin.Get(ctx, client.ObjectKeyFromObject(s), s)).To(Succeed())
 			g.Expect(s.Status.Findings).To(ConsistOf(SatisfyAll(HaveField("Reason", "InvalidInsecureMirrors"), HaveField("Entry", BeNil()),
-				HaveField("Message", ContainSubstring(`annotation mirrorset.io/insecure-mirrors: "http://m1.local:5000" is left out`)))))
+				HaveField("Message", ContainSubstring(`annotation mirrorset.io/insecure-mirrors: "http://m1.local:5000" is ignored`)))))
 			g.Expect(meta.IsStatusConditionFalse(s.Status.Conditions, configv1.ConditionAccepted)).To(BeTrue())
 		}).Should(Succeed())
 

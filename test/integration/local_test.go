@@ -65,10 +65,10 @@ var _ = Describe("Files of others on the node", func() {
 	It("that shadow, or are shadowed, are reported", func() {
 		n.put(theirs, table("quay.io", "insecure = true\n")+table("ghcr.io", ""))
 		Eventually(agent.Log, soon).Should(SatisfyAll(
-			ContainSubstring(`hides insecure = true, which /etc/containers/registries.conf.d/10-theirs.conf says for \"quay.io\"`),
+			ContainSubstring(`hides insecure = true, which /etc/containers/registries.conf.d/10-theirs.conf sets for \"quay.io\"`),
 			ContainSubstring(`source \"ghcr.io\" replaces the [[registry]] table`)))
 		n.put(dropIns+"/99-theirs.conf", table("ghcr.io", ""))
-		Eventually(agent.Log, soon).Should(ContainSubstring("99-theirs.conf is read later"))
+		Eventually(agent.Log, soon).Should(ContainSubstring("99-theirs.conf on this node is read after the drop-in of Mirrorset"))
 		n.keepsRules(s)
 	})
 

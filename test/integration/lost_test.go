@@ -128,13 +128,13 @@ var _ = Describe("A set that is in force on all nodes", func() {
 		before := statusWrites()
 		nodes[1].put(theirs, registryTable("quay.io", "blocked = true\n"))
 		started := time.Now()
-		message := And(HavePrefix(`every node had it in force, and now 1 node has not: node-2 (/`+theirs+` blocks "quay.io"`), ContainSubstring(`source "quay.io/team"`))
+		message := And(HavePrefix(`every node had it in force, but now 1 node has not: node-2 (/`+theirs+` on this node blocks "quay.io"`), ContainSubstring(`source "quay.io/team"`))
 		Eventually(conditionOf(ctx, a, configv1.ConditionApplied)).Should(says(metav1.ConditionFalse, configv1.ReasonDegraded, message))
 		AddReportEntry("the loss was told after", time.Since(started).String())
 		Eventually(conditionOf(ctx, a, configv1.ConditionReady)).Should(says(metav1.ConditionFalse, configv1.ReasonDegraded, message))
 		Eventually(conditionOf(ctx, a, configv1.ConditionStalled)).Should(says(metav1.ConditionTrue, configv1.ReasonDegraded, message))
 		out, code := runMirrors(ctx, "nodes", "-o", "wide")
-		Expect(out).To(MatchRegexp(`node-2 +CRI-O +\d+ +Failing +\w+ +no +<unknown> +/` + theirs + ` blocks "quay.io"`))
+		Expect(out).To(MatchRegexp(`node-2 +CRI-O +\d+ +Failing +\w+ +no +<unknown> +/` + theirs + ` on this node blocks "quay.io"`))
 		Expect(code).To(BeZero())
 		Eventually(eventsOf(ctx, a)).Should(HaveKeyWithValue(configv1.ReasonDegraded, And(HavePrefix("Warning: "), ContainSubstring(theirs))))
 
@@ -158,9 +158,9 @@ var _ = Describe("A set that is in force on all nodes", func() {
 		awaitInForce(ctx, a, b)
 	},
 		Entry("a table of a file that is read later", func() { nodes[1].put(theirs, registryTable("quay.io/team", "")) }, func() { nodes[1].remove(theirs) },
-			"/"+theirs+` is read later and has a [[registry]] table with the prefix "quay.io/team"`),
+			"/"+theirs+` on this node is read after the drop-in of Mirrorset and has a [[registry]] table with the prefix "quay.io/team"`),
 		Entry("a file that no runtime can read", func() { nodes[1].put(theirs, "[[registry") }, func() { nodes[1].remove(theirs) }, "/"+theirs+" is broken"),
-		Entry("somebody else's file in the place of ours", func() { nodes[1].put(dropIn, "# theirs\n") }, func() { nodes[1].remove(dropIn) }, "/"+dropIn+" is not ours"),
+		Entry("somebody else's file in the place of ours", func() { nodes[1].put(dropIn, "# theirs\n") }, func() { nodes[1].remove(dropIn) }, "/"+dropIn+" is not a file of Mirrorset"),
 		Entry("a file of a format that no runtime reads any more", func() {
 			nodes[1].put("etc/containers/registries.conf", "[registries.search]\nregistries = ['x.example']\n")
 		}, func() { nodes[1].remove("etc/containers/registries.conf") }, "/etc/containers/registries.conf is broken"),
@@ -233,7 +233,7 @@ var _ = Describe("A set on nodes that run containerd", func() {
 
 		const hosts = "etc/containerd/certs.d/quay.io/hosts.toml"
 		n.put(hosts, "server = \"https://theirs.example\"\n")
-		Eventually(conditionOf(ctx, "c", configv1.ConditionApplied)).Should(says(metav1.ConditionFalse, configv1.ReasonDegraded, ContainSubstring("node-2 (registry quay.io: /"+hosts+" is not ours")))
+		Eventually(conditionOf(ctx, "c", configv1.ConditionApplied)).Should(says(metav1.ConditionFalse, configv1.ReasonDegraded, ContainSubstring("node-2 (registry quay.io: /"+hosts+" is not a file of Mirrorset")))
 		n.remove(strings.TrimSuffix(hosts, "/hosts.toml"))
 		awaitInForce(ctx, "c")
 	})

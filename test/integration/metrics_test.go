@@ -252,7 +252,7 @@ var _ = Describe("Metrics", func() {
 		first := start("first")
 		Eventually(first.Log).Should(ContainSubstring("Serving metrics"))
 		second := start("second")
-		Eventually(second.Log).Should(ContainSubstring("Metrics are not served yet"))
+		Eventually(second.Log).Should(ContainSubstring("Not serving metrics yet"))
 		Consistently(second.Exited(), "2s").ShouldNot(BeClosed())
 		Expect(first.Stop()).To(Succeed())
 		Eventually(second.Log).Should(ContainSubstring("Serving metrics"))

@@ -243,7 +243,7 @@ var _ = Describe("A recorder", func() {
 		DeferCleanup(func(ctx SpecContext) { Expect(client.IgnoreNotFound(admin.Delete(ctx, object))).To(Succeed()) })
 		r := recorder()
 		for range 2 {
-			Expect(r.Record(ctx, p, sets)).To(MatchError(ContainSubstring("already exists; if it is not another manager's record, by the label app.kubernetes.io/component=rules-history, delete it")))
+			Expect(r.Record(ctx, p, sets)).To(MatchError(ContainSubstring("already exists; delete it, unless the label app.kubernetes.io/component=rules-history shows that it is the record of another manager")))
 		}
 		Expect(admin.Delete(ctx, object)).To(Succeed())
 		Expect(r.Record(ctx, p, sets)).To(Succeed())

@@ -181,7 +181,7 @@ var _ = Describe("The history of what was published", func() {
 		n.wantRules(s)
 		changeBy(ctx, "carol", s, "m2.local")
 		n.wantRules(s)
-		Eventually(manager.Log).Should(MatchRegexp(`"What is published cannot be recorded".*"error":"revision %d is published, and is not in the history.*exceeded quota`, mustPublished(ctx).Revision))
+		Eventually(manager.Log).Should(MatchRegexp(`"Cannot record the published rules in the history".*"error":"revision %d is published, but cannot be undone to later, because it is not in the history.*exceeded quota`, mustPublished(ctx).Revision))
 		Expect(recordObjects(ctx)).To(BeEmpty())
 		Expect(admin.Delete(ctx, quota)).To(Succeed())
 		Eventually(func() []string { return saying(recordsOf(ctx)) }).Should(Equal([]string{"m2.local of a/2 by carol:created/a"}))

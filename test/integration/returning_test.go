@@ -54,7 +54,7 @@ var _ = Describe("Sets that come back one by one after their CRDs were replaced"
 		}
 		another := tagSet(ctx, "another", configv1.ImageTagMirrors{Source: "other.com", Mirrors: []configv1.ImageMirror{"m.local"}})
 		Eventually(conditionOf(ctx, "back-0", configv1.ConditionApplied)).Should(says(metav1.ConditionFalse, configv1.ReasonNotPublished,
-			ContainSubstring(" was replaced, and some published rules are not back yet; the remaining sets have until ")))
+			ContainSubstring(" was replaced, and the sets of some published rules have not come back yet; the manager waits for the remaining sets until ")))
 		Expect(n.rules()).To(Equal(before))
 		for _, v := range seen() {
 			Expect(v.text()).To(HaveSuffix(before))

@@ -116,7 +116,7 @@ var _ = Describe("A change that goes to canaries first", func() {
 		change(ctx, a, entry("quay.io", "m2.local"))
 		Eventually(has(ctx, "canary-2")).Should(Equal(digestOf(a)))
 		Expect(has(ctx, "node-1")()).To(Equal(before))
-		Eventually(conditionOf(ctx, "a", configv1.ConditionApplied)).Should(says(metav1.ConditionFalse, configv1.ReasonCanaryProgressing, ContainSubstring("in force on canaries canary-1, canary-2; all other nodes get it at ")))
+		Eventually(conditionOf(ctx, "a", configv1.ConditionApplied)).Should(says(metav1.ConditionFalse, configv1.ReasonCanaryProgressing, ContainSubstring("in force on canaries canary-1, canary-2; all other nodes get the change at ")))
 		cm, err := configMap(ctx)
 		Expect(err).NotTo(HaveOccurred())
 		tried, err := payload.ReadCanary(cm)
@@ -140,7 +140,7 @@ var _ = Describe("A change that goes to canaries first", func() {
 		before := digestOf(a)
 		change(ctx, a, entry("quay.io", "m2.local"))
 		Eventually(conditionOf(ctx, "a", configv1.ConditionApplied)).Should(says(metav1.ConditionFalse, configv1.ReasonCanaryFailed,
-			And(ContainSubstring("canary canary-2 failed with it: 1 image that runs here could not be pulled again"), ContainSubstring("kubectl mirrors rollout resume"))))
+			And(ContainSubstring("canary canary-2 failed with this change: 1 image that runs here could not be pulled again"), ContainSubstring("kubectl mirrors rollout resume"))))
 		Expect(conditionOf(ctx, "a", configv1.ConditionStalled)()).To(HaveField("Status", metav1.ConditionTrue))
 		for _, node := range []string{"canary-1", "canary-2", "node-1"} {
 			Eventually(has(ctx, node)).Should(Equal(before))
@@ -165,7 +165,7 @@ var _ = Describe("A change that goes to canaries first", func() {
 		Eventually(has(ctx, "node-1")).Should(Equal(before))
 		change(ctx, a, entry("quay.io", "m2.local"))
 		Eventually(conditionOf(ctx, "a", configv1.ConditionApplied)).Should(says(metav1.ConditionFalse, configv1.ReasonCanaryProgressing,
-			ContainSubstring("in force on 1 of 2 canaries, which try it first; waiting for canary-2")))
+			ContainSubstring("in force on 1 of 2 canaries, which get a change before all other nodes; waiting for canary-2")))
 		Consistently(has(ctx, "node-1"), "3s").Should(Equal(before), "the soak time is over, and not for all canaries")
 		away := &corev1.Node{}
 		Expect(admin.Get(ctx, client.ObjectKey{Name: "canary-2"}, away)).To(Succeed())
@@ -238,7 +238,7 @@ var _ = Describe("Somebody", func() {
 		Expect(err).NotTo(HaveOccurred())
 		edit(ctx, func(cm *corev1.ConfigMap) { cm.Annotations[payload.PausedAnnotation] = string(order) })
 		create(ctx, b)
-		Eventually(conditionOf(ctx, "b", configv1.ConditionApplied)).Should(says(metav1.ConditionFalse, configv1.ReasonPaused, Equal("paused by alice (a freeze); kubectl mirrors rollout resume goes on")))
+		Eventually(conditionOf(ctx, "b", configv1.ConditionApplied)).Should(says(metav1.ConditionFalse, configv1.ReasonPaused, Equal("paused by alice (a freeze); to continue, run: kubectl mirrors rollout resume")))
 		Expect(conditionOf(ctx, "a", configv1.ConditionApplied)()).To(HaveField("Status", metav1.ConditionTrue))
 		manager.Kill()
 		startManager(ctx, alone)
@@ -260,7 +260,7 @@ var _ = Describe("Somebody", func() {
 			cm.Annotations[payload.UndoneAnnotation], cm.Immutable = string(order), &yes
 		})
 		Eventually(has(ctx, "node-1")).Should(Equal(digestOf(a)))
-		Eventually(conditionOf(ctx, "b", configv1.ConditionApplied)).Should(says(metav1.ConditionFalse, configv1.ReasonRolledBack, ContainSubstring("by bob; kubectl mirrors rollout resume publishes what the sets say")))
+		Eventually(conditionOf(ctx, "b", configv1.ConditionApplied)).Should(says(metav1.ConditionFalse, configv1.ReasonRolledBack, ContainSubstring("by bob; to publish the rules of the sets, run: kubectl mirrors rollout resume")))
 		Expect(conditionOf(ctx, "a", configv1.ConditionApplied)()).To(HaveField("Status", metav1.ConditionTrue))
 		cm, err := configMap(ctx)
 		Expect(err).NotTo(HaveOccurred())

@@ -57,7 +57,7 @@ var _ = Describe("A set", func() {
 		create(ctx, set("down", entry("quay.io/team", "m1.local/q", "m2.local")), set("up", entry("ghcr.io", "m2.local")))
 		awaitInForce(ctx, "down", "up")
 		reachable := conditionOf(ctx, "down", configv1.ConditionMirrorsReachable)
-		Eventually(reachable).Should(says(metav1.ConditionTrue, configv1.ReasonNoFaultReported, ContainSubstring("shows only once something is pulled")))
+		Eventually(reachable).Should(says(metav1.ConditionTrue, configv1.ReasonNoFaultReported, ContainSubstring("nodes notice that a mirror is down only when they pull from it")))
 		Eventually(conditionOf(ctx, "up", configv1.ConditionMirrorsReachable)).Should(HaveField("Status", metav1.ConditionTrue))
 		before := statusWrites()
 		Consistently(statusWrites, "2s", "500ms").Should(Equal(before))
@@ -66,7 +66,7 @@ var _ = Describe("A set", func() {
 			reports(ctx, name, `"mirrorFaults":[{"mirror":"m1.local/q","state":"Silent","since":"2026-01-02T03:04:05Z","message":"it does not answer within 10s"}]`)
 		}
 		Eventually(reachable).Should(says(metav1.ConditionFalse, configv1.ReasonMirrorFaults,
-			Equal("m1.local/q does not answer node-00, node-01, node-02, node-03, node-04, node-05, node-06, node-07, node-08, node-09 and 41 more (it does not answer within 10s); kubectl mirrors pulls node-00 shows what that node tried")))
+			Equal("m1.local/q does not answer node-00, node-01, node-02, node-03, node-04, node-05, node-06, node-07, node-08, node-09 and 41 more (it does not answer within 10s); to see what that node tried, run: kubectl mirrors pulls node-00")))
 		Eventually(eventsOf(ctx, "down")).Should(HaveKeyWithValue(configv1.ReasonMirrorFaults, HavePrefix("Warning: m1.local/q does not answer node-")))
 		awaitInForce(ctx, "down", "up")
 		Expect(conditionOf(ctx, "down", configv1.ConditionStalled)()).To(BeZero())

@@ -125,7 +125,7 @@ var _ = Describe("A node whose agent is not there, while nothing new is publishe
 		Expect(out).To(And(MatchRegexp(`silent-killed +CRI-O +\d+ +Silent +\w+ +no +<unknown> +its agent's Pod has not been Ready`), MatchRegexp(`silent-well +CRI-O +\d+ +InForce `)))
 		Expect(code).To(BeZero())
 		out, _ = runMirrors(ctx, "doctor")
-		Expect(out).To(ContainSubstring("no agent repairs them or reports of them"))
+		Expect(out).To(ContainSubstring("no agent repairs them or reports on them"))
 		hosts["silent-killed"].keepsRules(s)
 		Expect(conditionOf(ctx, s.Name, "Applied")()).To(HaveField("Status", metav1.ConditionTrue), "no node has reported that it lost the set")
 		Expect(statusWrites()).To(Equal(writes), "of sets")

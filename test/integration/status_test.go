@@ -106,13 +106,13 @@ var _ = Describe("A CRD that has no room for a status, as OpenShift's", func() {
 			create(ctx, s)
 		}
 		n.wantRules(set("a", entry("quay.io", "m1.local/q")), set("b", entry("s.com", "m1.local/s")))
-		Eventually(manager.Log).Should(ContainSubstring("has no room for a status"))
+		Eventually(manager.Log).Should(ContainSubstring("was not installed by Mirrorset and has no status"))
 		Eventually(func(g Gomega) {
 			var node mirrorsetv1alpha1.MirrorNode
 			g.Expect(admin.Get(ctx, client.ObjectKey{Name: "node-1"}, &node)).To(Succeed())
 			g.Expect(node.Status.Revision).NotTo(BeZero())
 		}).Should(Succeed())
-		Expect(strings.Count(manager.Log(), "has no room for a status")).To(Equal(1))
+		Expect(strings.Count(manager.Log(), "was not installed by Mirrorset and has no status")).To(Equal(1))
 		var after apiextensionsv1.CustomResourceDefinition
 		Expect(admin.Get(ctx, client.ObjectKey{Name: kinds.Digest.CRDName()}, &after)).To(Succeed())
 		Expect(after.Generation).To(Equal(crd.Generation))

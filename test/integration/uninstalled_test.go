@@ -123,7 +123,7 @@ var _ = Describe("An agent that is told to end", func() {
 	It("cleans the node after its predecessor, if it was still waiting for that", func(ctx SpecContext) {
 		successor := startAgent(ctx, n, "--manager="+operand.ManagerName)
 		n.wantWaiting(successor)
-		Consistently(successor.Log, "1s").ShouldNot(ContainSubstring("This is the agent that writes"))
+		Consistently(successor.Log, "1s").ShouldNot(ContainSubstring("This agent is now the only writer"))
 		deleteManager(ctx)
 		Expect(successor.Send(syscall.SIGTERM)).To(Succeed())
 		time.Sleep(time.Second)

@@ -34,7 +34,7 @@ var expositions = map[string]string{
 }
 
 // builds is served by the manager's main, to which test/integration holds it; its labels change with every build.
-const builds = "# HELP mirrorset_build_info Always 1; the labels tell which build the manager is.\n# TYPE mirrorset_build_info gauge\nmirrorset_build_info{commit=\"c\",version=\"v\"} 1\n"
+const builds = "# HELP mirrorset_build_info Always 1; the labels identify the build of the manager.\n# TYPE mirrorset_build_info gauge\nmirrorset_build_info{commit=\"c\",version=\"v\"} 1\n"
 
 // targetLabels are those that Prometheus adds, by job; the tests of the monitors hold them to that.
 var targetLabels = map[string]labels.Labels{

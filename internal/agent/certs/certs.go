@@ -39,12 +39,12 @@ type settings struct {
 // Flags adds a flag for each setting. The sink is to be opened once they are parsed.
 func Flags(flags *flag.FlagSet) sink.Open {
 	var s settings
-	flags.IntVar(&s.redirectorPort, "redirector-port", 289, "port of 127.0.0.1 on which containerd finds the redirector")
-	flags.IntVar(&s.redirectorSocket, "redirector-socket", 0, "descriptor of a socket that has this port, as a parent process gives it (--respawn); 0 for none")
-	flags.BoolVar(&s.allowDefaultHost, "allow-default-host", false, "put blocked wildcards in force for containerd, which makes every registry that has no folder of its own depend on the redirector")
-	flags.StringVar(&s.dir, "containerd-certs-dir", "/etc/containerd/certs.d", "what the host calls the folder that is at etc/containerd/certs.d below --host-root")
-	flags.StringVar(&s.config, "containerd-config", "/etc/containerd/config.toml", "what the host calls containerd's configuration file")
-	flags.StringVar(&s.configDir, "containerd-config-dir", "", "where the folder of --containerd-config is below --host-root; the default is its own place")
+	flags.IntVar(&s.redirectorPort, "redirector-port", 289, "port of 127.0.0.1 on which the redirector serves containerd")
+	flags.IntVar(&s.redirectorSocket, "redirector-socket", 0, "file descriptor of a socket on this port, passed by a parent process (--respawn); 0 for none")
+	flags.BoolVar(&s.allowDefaultHost, "allow-default-host", false, "put blocked wildcards in force for containerd; then every registry without a folder of its own depends on the redirector")
+	flags.StringVar(&s.dir, "containerd-certs-dir", "/etc/containerd/certs.d", "path on the host of the folder that is mounted at etc/containerd/certs.d below --host-root")
+	flags.StringVar(&s.config, "containerd-config", "/etc/containerd/config.toml", "path on the host of containerd's configuration file")
+	flags.StringVar(&s.configDir, "containerd-config-dir", "", "where the folder of --containerd-config is mounted below --host-root; the default is its path on the host")
 	return func(env sink.Env) sink.Sink { return newSink(env, s) }
 }
 
@@ -84,7 +84,7 @@ func (s *Sink) apply(rules *sink.Accepted) sink.Outcome {
 	}
 	err := p.write()
 	if p.changed > 0 {
-		s.env.Log.Info("Changed containerd's registries", "path", "/"+dir, "changed", p.changed, "revision", rules.Revision)
+		s.env.Log.Info("Changed the registries of containerd", "path", "/"+dir, "changed", p.changed, "revision", rules.Revision)
 	}
 	return p.outcome(err)
 }
@@ -118,7 +118,7 @@ func (s *Sink) Lost() error {
 	if err == nil && (there.Mode()&fs.ModeSymlink != 0 || os.SameFile(mounted, there)) {
 		return nil
 	}
-	return fmt.Errorf("%s was replaced on the host, and has to be mounted anew", s.settings.dir)
+	return fmt.Errorf("%s was replaced on the host and must be mounted again", s.settings.dir)
 }
 
 // Files is one file for each registry.

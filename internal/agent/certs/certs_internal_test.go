@@ -143,7 +143,7 @@ func TestABlockedRegistryStaysClosedWhenItsRulesNeedMoreThanHostsToml(t *testing
 	offer(t, n, 0, "!shut.com", "open.com")
 	offer(t, n, 1, "!shut.com", "shut.com/repository", "open.com", "open.com/repository")
 	sinktest.WantTree(t, filepath.Join(root, dir), sinktest.Projected(t, "!shut.com"), sinktest.Files{"other.com/hosts.toml": foreign})
-	if !strings.Contains(logged.String(), "what was in force before stays") {
+	if !strings.Contains(logged.String(), "the earlier rules stay in force") {
 		t.Errorf("log %s", logged)
 	}
 	offer(t, n, 2, "shut.com/repository")
@@ -191,7 +191,7 @@ func TestLinksInContainerdsFolderAreLeftAlone(t *testing.T) {
 			}
 		}
 	}
-	if !strings.Contains(logged.String(), "port.com_5000_ is not a folder of ours") {
+	if !strings.Contains(logged.String(), "port.com_5000_ is not a folder of Mirrorset") {
 		t.Errorf("log %s", logged)
 	}
 }

@@ -90,7 +90,7 @@ func (k *keyring) look() {
 	}
 	k.read = now
 	if err != nil || found.Current == "" {
-		k.log.Info("The file with the redirector's keys cannot be read, so the keys from before stay, or new ones are made", "path", "/"+keysFile.Path)
+		k.log.Info("Cannot read the file with the redirector's keys; keeping the earlier keys, or creating new ones", "path", "/"+keysFile.Path)
 		return
 	}
 	k.keys = found

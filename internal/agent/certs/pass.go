@@ -61,7 +61,7 @@ func (p *pass) write() error {
 			for i := range p.rules {
 				all = append(all, string(p.rules[i].Source))
 			}
-			p.find(NotInForce, all, "this node runs containerd, and %s is not there; make that folder", p.settings.dir)
+			p.find(NotInForce, all, "this node runs containerd, but %s does not exist; create that folder", p.settings.dir)
 		}
 		return nil
 	}
@@ -136,10 +136,10 @@ func (p *pass) writeFiles(files []certsd.File) {
 		switch f, isForeign := files[i], errors.As(err, &theirs); {
 		case err == nil:
 		case isForeign:
-			p.find(ForeignFolder, p.sources(f.Host), "registry %s: /%s %s, so the rules are not in force for containerd on this node; take it away, or leave the registry to it", f.Host, theirs.Path, theirs.What)
+			p.find(ForeignFolder, p.sources(f.Host), "registry %s: /%s %s, so the rules are not in force for containerd on this node; remove it, or remove the registry from the sets", f.Host, theirs.Path, theirs.What)
 			p.missing[path.Dir(f.Path)] = f.Host == certsd.DefaultHost && certsd.Closes(f.Host, f.Content)
 		default:
-			p.find(NotInForce, p.sources(f.Host), "registry %s: not in force for containerd on this node: %v%s", f.Host, err, p.opened(f))
+			p.find(NotInForce, p.sources(f.Host), "registry %s: the rules are not in force for containerd on this node: %v%s", f.Host, err, p.opened(f))
 			p.again = append(p.again, fmt.Errorf("registry %s: %w", f.Host, err))
 			p.missing[path.Dir(f.Path)] = certsd.Closes(f.Host, f.Content)
 		}
@@ -162,7 +162,7 @@ func (p *pass) pending(of certsd.Pending, wanted map[string]bool) {
 	if of.Blocked || of.Instead != nil { // which is for all wildcards where one of them is blocked
 		how = p.keepClosed(of, wanted)
 	}
-	p.find(NotInForce, p.sources(of.Host), "registry %s: not in force for containerd on this node (%s): %s", of.Host, how, of.Reason)
+	p.find(NotInForce, p.sources(of.Host), "registry %s: the rules are not in force for containerd on this node (%s): %s", of.Host, how, of.Reason)
 }
 
 // keepClosed keeps a source that must never be contacted closed while its rules are not in force, if it can, and says what comes of it.
@@ -175,7 +175,7 @@ func (p *pass) keepClosed(of certsd.Pending, wanted map[string]bool) (how string
 	content, err := p.folder.Read(folder)
 	if err == nil && certsd.Closes(of.Host, content) && (of.Instead == nil || !bytes.Equal(content, of.Instead.Content)) {
 		wanted[folder] = true
-		return "what was in force before stays, because the source must not be opened"
+		return "the earlier rules stay in force, because the source must stay blocked"
 	}
 	isForeign := errors.Is(err, hostfile.ErrForeign)
 	how = isOpen
@@ -184,7 +184,7 @@ func (p *pass) keepClosed(of certsd.Pending, wanted map[string]bool) (how string
 			wanted[folder] = true
 			return p.howClosed(of)
 		}
-		how = fmt.Sprintf("%s, because it cannot be closed: %v", isOpen, err)
+		how = fmt.Sprintf("%s, because the agent cannot close it: %v", isOpen, err)
 		var theirs *ondisk.Foreign
 		if isForeign = errors.As(err, &theirs); !isForeign {
 			p.again = append(p.again, fmt.Errorf("registry %s: %w", of.Host, err))
@@ -198,11 +198,11 @@ func (p *pass) keepClosed(of certsd.Pending, wanted map[string]bool) (how string
 func (p *pass) howClosed(of certsd.Pending) string {
 	all := "this registry"
 	if of.Folder() == certsd.DefaultHost {
-		all = "any registry that has no folder of its own"
+		all = "any registry without a folder of its own"
 	}
 	how := "nothing can be pulled from " + all + " on this node until the redirector runs, so that no blocked source is contacted"
 	if p.failed != nil {
-		how += fmt.Sprintf("; %v; free %s, or have the manager run with another --redirector-port", p.failed, p.server.Address())
+		how += fmt.Sprintf("; %v; free %s, or start the manager with another --redirector-port", p.failed, p.server.Address())
 	}
 	return how
 }
@@ -215,7 +215,7 @@ func (p *pass) reportHidden(router *route.Router) {
 	found := make(map[string]int)
 	for _, h := range p.folder.Hidden(router) {
 		if found[h.Wildcard]++; found[h.Wildcard] <= mostHidden {
-			p.find(ForeignFolder, []string{h.Wildcard}, "registry %s: /%s is not ours and hides source %s, which is not in force for it for containerd on this node; take it away, or name the registry in a set", h.Host, h.Path, h.Wildcard)
+			p.find(ForeignFolder, []string{h.Wildcard}, "registry %s: /%s is not a file of Mirrorset and hides source %s from containerd on this node, so the source is not in force for this registry; remove the file, or name the registry in a set", h.Host, h.Path, h.Wildcard)
 		}
 	}
 	for _, wildcard := range slices.Sorted(maps.Keys(found)) {
@@ -251,7 +251,7 @@ func (p *pass) outcome(err error) sink.Outcome {
 	problems := p.problems()
 	if p.keysLost != nil {
 		problems = append(problems, nodecheck.Problem{Reason: RedirectorKeys, Runtime: nodecheck.Containerd, Effect: nodecheck.Mild,
-			Message: "the agent cannot keep the redirector's keys for its next start, which then fails the pulls that run", Remedy: p.keysLost.Error()})
+			Message: "the agent cannot save the redirector's keys for its next start, which then breaks the pulls in progress", Remedy: p.keysLost.Error()})
 	}
 	return sink.Outcome{Findings: p.findings, Problems: problems, Again: errors.Join(p.again...), Err: err}
 }

@@ -25,9 +25,9 @@ func (s *Sink) whyUnseen(hasFolder bool) *string {
 	why := ""
 	switch runtime := s.env.Runtime(); {
 	case runtime == nodecheck.CRIO:
-		why = "the kubelet uses CRI-O, which reads registries.conf by itself, so nobody sees what it asks registries for; its own log tells (journalctl -u crio)"
+		why = "the kubelet uses CRI-O, which reads registries.conf directly, so the agent does not see its pulls; look at the log of CRI-O (journalctl -u crio)"
 	case !hasFolder:
-		why = fmt.Sprintf("there is no %s, so containerd does not ask the redirector", s.settings.dir)
+		why = fmt.Sprintf("%s does not exist, so containerd sends no requests to the redirector", s.settings.dir)
 	case s.listening == nil:
 		why = fmt.Sprintf("the redirector does not serve: %v", s.failed)
 	default:

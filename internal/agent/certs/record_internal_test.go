@@ -43,7 +43,7 @@ func TestAHostWhosePullsTheRedirectorCannotSeeSaysWhyInPlaceOfThem(t *testing.T)
 		runtime    nodecheck.Runtime
 	}{
 		{"CRI-O", "the kubelet uses CRI-O", sinktest.Files{other: foreign}, sinktest.FreePort(t), nodecheck.CRIO},
-		{"no containerd", "there is no /etc/containerd/certs.d", nil, sinktest.FreePort(t), nodecheck.Containerd},
+		{"no containerd", "/etc/containerd/certs.d does not exist", nil, sinktest.FreePort(t), nodecheck.Containerd},
 		{"a port that is taken", "the redirector does not serve: ", sinktest.Files{other: foreign}, port, nodecheck.Containerd},
 		{"containerd", "", sinktest.Files{other: foreign}, sinktest.FreePort(t), nodecheck.Containerd},
 		{"not known yet", "", sinktest.Files{other: foreign}, sinktest.FreePort(t), ""},

@@ -43,17 +43,17 @@ func newRedirector(env sink.Env, chosen settings) redirector {
 	}
 	requests := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "mirrorset_agent_redirector_requests_total",
-		Help: "Requests to the redirector by what they came to.",
+		Help: "Requests to the redirector, by result.",
 	}, []string{"result"})
 	for _, result := range redirect.Results() {
 		requests.WithLabelValues(string(result))
 	}
 	r := redirector{pulls: accesslog.New(), tls: ownTLS{env.Host, &roots{host: env.Host}}, keys: &keyring{host: env.Host, log: env.Log}, log: env.Log, observed: newObserved(env), up: prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "mirrorset_agent_redirector_up",
-		Help: "1 while the redirector serves; 0 while it does not, or this node has no containerd to serve.",
+		Help: "1 while the redirector serves; 0 while it does not serve, or the node has no containerd.",
 	}), dependent: prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "mirrorset_agent_redirector_dependent_registries",
-		Help: "Registries from which this node's Pods can pull nothing while the redirector is away, because sources in them are blocked.",
+		Help: "Registries from which the node's Pods can pull nothing while the redirector is down, because sources in these registries are blocked.",
 	})}
 	r.tally = tally.New(func() { r.server.Settle() })
 	r.server = redirect.New(redirect.Config{
@@ -113,7 +113,7 @@ func (r *redirector) serve(ctx context.Context, wanted bool) {
 	if r.listening != nil {
 		select {
 		case err := <-r.listening.Ended():
-			r.log.Error(err, "The redirector ended and is started again")
+			r.log.Error(err, "The redirector stopped and is restarted")
 			r.listening = nil
 		default:
 			return

@@ -71,8 +71,8 @@ func TestARegistryIsClosedWhileSomebodyElseHasTheRedirectorsPort(t *testing.T) {
 	}
 	sinktest.WantTree(t, filepath.Join(root, dir), sinktest.Files{"shut.com/hosts.toml": refusing, "half.com/hosts.toml": refusing, "other.com/hosts.toml": foreign})
 	for _, want := range []string{
-		"registry shut.com: not in force for containerd on this node (nothing can be pulled from this registry on this node until the redirector runs, so that no blocked source is contacted; the redirector cannot listen: ",
-		"; free " + n.server.Address() + ", or have the manager run with another --redirector-port)", "registry open.com: not in force for containerd on this node (containerd goes to the source)",
+		"registry shut.com: the rules are not in force for containerd on this node (nothing can be pulled from this registry on this node until the redirector runs, so that no blocked source is contacted; the redirector cannot listen: ",
+		"; free " + n.server.Address() + ", or start the manager with another --redirector-port)", "registry open.com: the rules are not in force for containerd on this node (containerd goes to the source)",
 	} {
 		if !strings.Contains(logged.String(), want) {
 			t.Errorf("%q is not in the log: %s", want, logged)
@@ -127,14 +127,14 @@ func TestABlockedWildcardIsClosedWithoutARedirectorOnlyWhereThatIsWanted(t *test
 			t.Errorf("allowed %t: got %s", allowed, got)
 		}
 		for _, wildcard := range []string{"*.shut.com", "*.wild.com"} {
-			closed := strings.Count(logged.String(), "registry "+wildcard+": not in force for containerd on this node (nothing can be pulled from any registry that has no folder of its own on this node until")
-			contacted := strings.Count(logged.String(), "registry "+wildcard+": not in force for containerd on this node (containerd contacts a source that must never be contacted)")
+			closed := strings.Count(logged.String(), "registry "+wildcard+": the rules are not in force for containerd on this node (nothing can be pulled from any registry without a folder of its own on this node until")
+			contacted := strings.Count(logged.String(), "registry "+wildcard+": the rules are not in force for containerd on this node (containerd contacts a source that must never be contacted)")
 			if closed != map[bool]int{true: 2}[allowed] || contacted != map[bool]int{false: 2}[allowed] {
 				t.Errorf("allowed %t: log %s", allowed, logged)
 			}
 		}
 		open := map[bool]string{true: "nothing can be pulled from any registry", false: "containerd goes to the source"}[allowed]
-		if !strings.Contains(logged.String(), "registry *.open.com: not in force for containerd on this node ("+open) {
+		if !strings.Contains(logged.String(), "registry *.open.com: the rules are not in force for containerd on this node ("+open) {
 			t.Errorf("allowed %t: log %s", allowed, logged)
 		}
 		n.settings.allowDefaultHost = false
@@ -149,7 +149,7 @@ func TestARegistryThatCannotBeClosedWithoutARedirectorIsReportedAsOpen(t *testin
 	n, root, logged := newHost(t, sinktest.Files{ourFirst: foreign, dir + "/.new.com.mirrorset-tmp/theirs": ""})
 	offer(t, n, 0, "!old.com/x", "!new.com/x")
 	sinktest.WantTree(t, filepath.Join(root, dir), sinktest.Files{"old.com/hosts.toml": foreign, ".new.com.mirrorset-tmp/theirs": ""})
-	if got := strings.Count(logged.String(), "(containerd contacts a source that must never be contacted, because it cannot be closed: "); got != 2 || !strings.Contains(logged.String(), "is not ours") {
+	if got := strings.Count(logged.String(), "(containerd contacts a source that must never be contacted, because the agent cannot close it: "); got != 2 || !strings.Contains(logged.String(), "not written by Mirrorset") {
 		t.Errorf("log %s", logged)
 	}
 	if n.Again == nil || strings.Contains(n.Again.Error(), "old.com") || !strings.Contains(n.Again.Error(), "new.com") {
@@ -170,7 +170,7 @@ func TestAFileThatClosesAHostStaysWhereAWildcardBlocksIt(t *testing.T) {
 	if err := n.repair(); err != nil {
 		t.Error(err)
 	}
-	if got := sinktest.Tree(t, filepath.Join(root, dir))["a1.wild.com/hosts.toml"]; got != closed || !strings.Contains(logged.String(), "what was in force before stays") {
+	if got := sinktest.Tree(t, filepath.Join(root, dir))["a1.wild.com/hosts.toml"]; got != closed || !strings.Contains(logged.String(), "the earlier rules stay in force") {
 		t.Errorf("got %q, log %s", got, logged)
 	}
 }
@@ -261,7 +261,7 @@ func TestWhatIsNoFolderIsNotWaitedFor(t *testing.T) {
 	case <-time.After(10 * time.Second):
 		t.Fatal("a pipe is waited for")
 	}
-	if _, err := os.Stat(filepath.Join(root, dir, "u.com/hosts.toml")); err != nil || !strings.Contains(logged.String(), "s.com is not a folder of ours") {
+	if _, err := os.Stat(filepath.Join(root, dir, "u.com/hosts.toml")); err != nil || !strings.Contains(logged.String(), "s.com is not a folder of Mirrorset") {
 		t.Errorf("error %v, log %s", err, logged)
 	}
 }

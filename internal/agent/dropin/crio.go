@@ -23,13 +23,13 @@ func (s *Sink) reload() error {
 	}
 	pids, err := processes(os.DirFS("/proc"), crioName)
 	if err != nil {
-		return fmt.Errorf("looking for CRI-O: %w", err)
+		return fmt.Errorf("finding the CRI-O process: %w", err)
 	}
 	for _, pid := range pids {
 		if err := syscall.Kill(pid, syscall.SIGHUP); err != nil {
 			return fmt.Errorf("reloading CRI-O, process %d: %w", pid, err)
 		}
-		s.env.Log.Info("Had CRI-O reload its configuration", "process", pid)
+		s.env.Log.Info("Told CRI-O to reload its configuration", "process", pid)
 	}
 	s.reloadOwed = false
 	return nil

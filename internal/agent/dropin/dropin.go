@@ -30,7 +30,7 @@ var ours = hostfile.File{Path: onhost.Path, Marker: registriesconf.Header}
 
 // Flags adds the sink's flags. It is to be opened once they are parsed.
 func Flags(flags *flag.FlagSet) sink.Open {
-	reload := flags.Bool("crio-reload", false, "send SIGHUP to CRI-O after each change, which takes the host's PID namespace")
+	reload := flags.Bool("crio-reload", false, "send SIGHUP to CRI-O after each change; needs the host's PID namespace")
 	return func(env sink.Env) sink.Sink { return newSink(env, *reload) }
 }
 
@@ -81,7 +81,7 @@ func (s *Sink) write(c *onhost.Candidate, rules *sink.Accepted) (err error) {
 	case err == nil:
 		s.drift.Wrote(onhost.Path, c.Text, changed)
 	case errors.Is(err, hostfile.ErrForeign):
-		err = fmt.Errorf("/%s is not ours, so no rule is in force for CRI-O and Podman on this node; take that file away: %w", onhost.Path, hostfile.ErrForeign)
+		err = fmt.Errorf("/%s is not a file of Mirrorset, so no rule is in force for CRI-O and Podman on this node; remove that file: %w", onhost.Path, hostfile.ErrForeign)
 	}
 	if changed {
 		s.env.Log.Info("Wrote the rules", "path", "/"+onhost.Path, "rules", c.Rules, "revision", rules.Revision, "digest", rules.Digest)

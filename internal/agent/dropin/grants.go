@@ -47,7 +47,7 @@ func (f grantFiles) write(rules *sink.Accepted) (problems []nodecheck.Problem, a
 	may, sources := onhost.Mirrors(of)
 	for _, place := range sources {
 		if rules.Grants.Concern(place) {
-			g.find("name the mirror by a place of its own in the sets", "mirror %s is a source too, or holds one, or lies in one, so CRI-O and Podman are given no login and no authority for it, which the source would see", place)
+			g.find("in the sets, give the mirror a place that is not part of a source", "mirror %s is also a source, contains one or is part of one, so the agent gives CRI-O and Podman no login and no authority for it, because the source would see them too", place)
 		}
 	}
 	g.writeLogins(rules.Grants.AuthFile(may))
@@ -61,10 +61,10 @@ func (g *granting) writeLogins(text []byte) {
 	case err == nil:
 		g.logins.Wrote(onhost.AuthFile, text, changed)
 	case !errors.Is(err, hostfile.ErrForeign):
-		g.again = append(g.again, fmt.Errorf("the logins for mirrors: %w", err))
-		g.find(err.Error(), "/%s cannot be written, so CRI-O and Podman do not have the logins for mirrors as they are now", onhost.AuthFile)
+		g.again = append(g.again, fmt.Errorf("writing the logins for mirrors: %w", err))
+		g.find(err.Error(), "the agent cannot write /%s, so CRI-O and Podman do not have the current logins for mirrors", onhost.AuthFile)
 	case text != nil:
-		g.find("take away what is there", "/%s is no file of Mirrorset's, so CRI-O and Podman have no logins for mirrors", onhost.AuthFile)
+		g.find("remove what is there", "/%s is not a file of Mirrorset, so CRI-O and Podman have no logins for mirrors", onhost.AuthFile)
 	}
 	if changed {
 		g.env.Log.Info("Changed the logins for mirrors", "path", "/"+onhost.AuthFile)
@@ -78,11 +78,11 @@ func (g *granting) writeAuthorities(registries map[string][]byte) {
 	for _, registry := range slices.Sorted(maps.Keys(registries)) {
 		if hidden := g.files.Hidden(registry); hidden != "" {
 			g.find(fmt.Sprintf("copy that folder to /%s/%s", onhost.CertsDir, registry),
-				"/%s has the TLS settings of registry %s, and CRI-O and Podman would not read them beside a folder of Mirrorset's, so they are not given the registry's authority", hidden, registry)
+				"/%s has the TLS settings of registry %s, and a folder of Mirrorset would hide these settings from CRI-O and Podman, so the agent does not give them the registry's authority", hidden, registry)
 			continue
 		}
 		if hiding := g.files.Hiding(registry); hiding != "" {
-			g.find(fmt.Sprintf("move what is in it to /%s/%s, and take it away", onhost.CertsDir, registry), "newer CRI-O and Podman read /%s in the place of /%s, which has the authority of registry %s", hiding, onhost.CertPath(registry), registry)
+			g.find(fmt.Sprintf("move the content of that folder to /%s/%s, then remove the folder", onhost.CertsDir, registry), "newer CRI-O and Podman read /%s instead of /%s, which has the authority of registry %s", hiding, onhost.CertPath(registry), registry)
 		}
 		wanted[registry] = true
 		content, changed, err := g.files.WriteAuthority(registry, registries[registry])
@@ -117,13 +117,13 @@ func (g *granting) failed(registry string, err error) {
 	switch {
 	case err == nil:
 	case errors.Is(err, hostfile.ErrForeign):
-		g.find("take away what is there", "/%s, or the folder above it, is not Mirrorset's, so CRI-O and Podman are not given the authority of registry %s", onhost.CertPath(registry), registry)
+		g.find("remove what is there", "/%s, or the folder above it, does not belong to Mirrorset, so CRI-O and Podman do not get the authority of registry %s", onhost.CertPath(registry), registry)
 	default:
-		g.again = append(g.again, fmt.Errorf("the authorities of mirrors: %w", err))
+		g.again = append(g.again, fmt.Errorf("writing the authorities of mirrors: %w", err))
 		if g.failures++; g.failures > 1 {
 			return // mostly for the same cause
 		}
-		g.find(err.Error(), "/%s cannot be brought up to date, so CRI-O and Podman do not have the authorities of mirrors as they are now", onhost.CertsDir)
+		g.find(err.Error(), "the agent cannot update /%s, so CRI-O and Podman do not have the current authorities of mirrors", onhost.CertsDir)
 	}
 }
 

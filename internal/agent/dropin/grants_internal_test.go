@@ -131,15 +131,15 @@ func TestWhatIsInTheWayOfAGrantIsSaidAndKeepsNoRuleBack(t *testing.T) {
 		want    []string // of the one problem; none without
 		again   bool
 	}{
-		"a link in the place of auth.json":    {func(t *testing.T, root string) { sinktest.Symlink(t, "elsewhere", root, onhost.AuthFile) }, []string{"/" + onhost.AuthFile, "no file of Mirrorset's", "take away"}, false},
-		"a folder in its place":               {func(t *testing.T, root string) { sinktest.Write(t, root, onhost.AuthFile+"/x", "") }, []string{"/" + onhost.AuthFile, "take away"}, false},
-		"somebody's file by the name of ours": {func(t *testing.T, root string) { sinktest.Write(t, root, onhost.CertPath(mirror), "theirs") }, []string{"/" + onhost.CertPath(mirror), "is not Mirrorset's", "take away"}, false},
+		"a link in the place of auth.json":    {func(t *testing.T, root string) { sinktest.Symlink(t, "elsewhere", root, onhost.AuthFile) }, []string{"/" + onhost.AuthFile, "not a file of Mirrorset", "remove what is there"}, false},
+		"a folder in its place":               {func(t *testing.T, root string) { sinktest.Write(t, root, onhost.AuthFile+"/x", "") }, []string{"/" + onhost.AuthFile, "remove what is there"}, false},
+		"somebody's file by the name of ours": {func(t *testing.T, root string) { sinktest.Write(t, root, onhost.CertPath(mirror), "theirs") }, []string{"/" + onhost.CertPath(mirror), "does not belong to Mirrorset", "remove what is there"}, false},
 		"Docker's folder":                     {func(t *testing.T, root string) { sinktest.Write(t, root, "etc/docker/certs.d/"+mirror+"/ca.crt", "") }, []string{"/etc/docker/certs.d/" + mirror, "copy that folder to /" + onhost.CertsDir + "/" + mirror}, false},
 		"a folder before ours": {func(t *testing.T, root string) {
 			sinktest.Write(t, root, "etc/containers/certs.rootful.d/"+mirror+"/ca.crt", "")
-		}, []string{"/etc/containers/certs.rootful.d/" + mirror, "in the place of /" + onhost.CertPath(mirror)}, false},
-		"what cannot be written": {func(t *testing.T, root string) { sinktest.Write(t, root, "var/lib/mirrorset", "") }, []string{"/" + onhost.AuthFile + " cannot be written"}, true},
-		"what cannot be made":    {func(t *testing.T, root string) { sinktest.Write(t, root, onhost.CertsDir, "") }, []string{"/" + onhost.CertsDir + " cannot be brought up to date"}, true},
+		}, []string{"/etc/containers/certs.rootful.d/" + mirror, "instead of /" + onhost.CertPath(mirror)}, false},
+		"what cannot be written": {func(t *testing.T, root string) { sinktest.Write(t, root, "var/lib/mirrorset", "") }, []string{"the agent cannot write /" + onhost.AuthFile}, true},
+		"what cannot be made":    {func(t *testing.T, root string) { sinktest.Write(t, root, onhost.CertsDir, "") }, []string{"the agent cannot update /" + onhost.CertsDir}, true},
 		"a folder of others": {func(t *testing.T, root string) {
 			sinktest.Write(t, root, onhost.CertsDir+"/"+mirror+"/ca.crt", "theirs")
 		}, nil, false},
@@ -206,7 +206,7 @@ func TestAMirrorThatIsASourceIsGivenNothingAndItIsSaid(t *testing.T) {
 	rules := sinktest.Accepted(t, 0, "s.com", mirror+"/x")
 	rules.Grants = granted(t, "hush", authority).Grants
 	problems, _ := apply(t, s, rules)
-	if len(problems) != 1 || !strings.Contains(problems[0], "mirror "+mirror+"/x is a source too") {
+	if len(problems) != 1 || !strings.Contains(problems[0], "mirror "+mirror+"/x is also a source") {
 		t.Errorf("problems %q", problems)
 	}
 	if _, err := os.Stat(filepath.Join(root, onhost.AuthFile)); !errors.Is(err, os.ErrNotExist) {

@@ -52,7 +52,7 @@ func New(host *hostfile.Host, log logr.Logger) *Follower {
 func (f *Follower) Restore() {
 	credentials, authorities, err := f.files.Read()
 	if err != nil {
-		f.log.Error(err, "What mirrors were granted is not all restored")
+		f.log.Error(err, "Some logins or authorities of mirrors were not restored")
 	}
 	f.credentials.restored, f.authorities.restored = credentials, authorities
 	f.from = [2]string{} // another restored one has the same version
@@ -121,7 +121,7 @@ func (f *Follower) Unused(rules []mirrors.Rule) (problems []nodecheck.Problem) {
 			more = fmt.Sprintf(" (and %d more)", n)
 		}
 		problems = append(problems, nodecheck.Problem{Reason: MirrorGrants, Effect: nodecheck.Mild,
-			Message: fmt.Sprintf("%s, key %q%s: no set names a mirror there, so it is used for nothing", unused.object, unused.keys[0], more),
+			Message: fmt.Sprintf("%s, key %q%s: no set names a mirror there, so the key is not used", unused.object, unused.keys[0], more),
 			Remedy:  "write " + unused.form + " as the sets name the mirror, or remove the key"})
 	}
 	return problems
@@ -129,8 +129,8 @@ func (f *Follower) Unused(rules []mirrors.Rule) (problems []nodecheck.Problem) {
 
 func (f *Follower) refusal(object string) nodecheck.Problem {
 	return nodecheck.Problem{Reason: MirrorGrants, Effect: nodecheck.Mild,
-		Message: fmt.Sprintf("the API server does not let the agent read %s in namespace %s, so this node keeps what it had of it", object, f.namespace),
-		Remedy:  "install the roles of this version of Mirrorset, by which an agent may list and watch it"}
+		Message: fmt.Sprintf("the API server does not allow the agent to read %s in namespace %s, so this node keeps its last copy", object, f.namespace),
+		Remedy:  "install the roles of this version of Mirrorset, which allow an agent to list and watch it"}
 }
 
 // object is one of the two.

@@ -87,7 +87,7 @@ var weight = map[nodecheck.Effect]int{nodecheck.Mild: 0, nodecheck.Unsure: 1, no
 // runtimeReady tells whether the runtime reads what is written for it; with the remedies where it does not.
 func (o Outcome) runtimeReady(runtime nodecheck.Runtime) metav1.Condition {
 	condition := metav1.Condition{Type: mirrorsetv1alpha1.ConditionRuntimeReady, Status: metav1.ConditionTrue, Reason: mirrorsetv1alpha1.ReasonReady,
-		Message: "nothing on the node keeps a runtime from the rules"}
+		Message: "nothing on this node prevents a runtime from following the rules"}
 	worst := nodecheck.Mild
 	var messages []string
 	problems := slices.Clone(o.Checked.Problems)
@@ -120,7 +120,7 @@ func (o Outcome) applied(runtime nodecheck.Runtime, ready metav1.Condition, notI
 	case o.Err != nil:
 		condition.Reason, condition.Message = mirrorsetv1alpha1.ReasonFailed, shorten(distinct(o.Err.Error()))
 	case o.Revision == 0:
-		condition.Reason, condition.Message = mirrorsetv1alpha1.ReasonNotInForce, "nothing was published that could be put in force"
+		condition.Reason, condition.Message = mirrorsetv1alpha1.ReasonNotInForce, "the manager has published no rules that this node could put in force"
 	case ready.Status == metav1.ConditionFalse:
 		condition.Reason, condition.Message = mirrorsetv1alpha1.ReasonNotInForce, shorten(ready.Message)
 	case len(notInForce) > 0:

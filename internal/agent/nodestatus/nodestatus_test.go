@@ -39,7 +39,7 @@ func TestANodeSaysWhatIsInForceOnIt(t *testing.T) {
 		missing []string
 	}{
 		{"all", Outcome{Revision: 1}, containerd, metav1.ConditionTrue, mirrorsetv1alpha1.ReasonInForce, "revision 1", metav1.ConditionTrue, nil},
-		{"nothing yet", Outcome{}, containerd, metav1.ConditionFalse, mirrorsetv1alpha1.ReasonNotInForce, "nothing was published", metav1.ConditionTrue, nil},
+		{"nothing yet", Outcome{}, containerd, metav1.ConditionFalse, mirrorsetv1alpha1.ReasonNotInForce, "the manager has published no rules", metav1.ConditionTrue, nil},
 		{"a failure", Outcome{Revision: 1, Err: errors.New("disk full")}, containerd, metav1.ConditionFalse, mirrorsetv1alpha1.ReasonFailed, "disk full", metav1.ConditionTrue, nil},
 		{"all but two sources", Outcome{Revision: 1, Findings: withheld}, crio, metav1.ConditionFalse, mirrorsetv1alpha1.ReasonNotInForce, "blocked here", metav1.ConditionTrue, []string{"a.com", "b.com"}},
 		{"two sources for a runtime that the Pods do not use", Outcome{Revision: 1, Findings: withheld}, containerd, metav1.ConditionTrue, mirrorsetv1alpha1.ReasonInForce, "", metav1.ConditionTrue, nil},

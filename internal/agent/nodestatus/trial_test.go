@@ -33,15 +33,15 @@ func TestANodesObjectSaysWhatCameOfATrial(t *testing.T) {
 		pullable    metav1.ConditionStatus
 		message     string
 	}{
-		"it passed":                      {at(1, "d", nil), at(1, "d", passed), 1, metav1.ConditionTrue, "touched 3: 3 were asked for, and 0 were not; each can"},
+		"it passed":                      {at(1, "d", nil), at(1, "d", passed), 1, metav1.ConditionTrue, "affects 3 of the images that run here; the agent checked 3 and did not check 0; every image"},
 		"it failed":                      {at(1, "d", nil), at(1, "d", failed), 1, metav1.ConditionFalse, "1 image"},
-		"it failed by pulls":             {at(1, "d", nil), at(1, "d", byPulls), 1, metav1.ConditionUnknown, "touched 3: 3 were asked for, and 0 were not; 9 pulls"},
-		"not all were asked for":         {at(1, "d", nil), at(1, "d", some), 1, metav1.ConditionUnknown, "touched 8: 3 were asked for, and 5 were not; 5 not"},
-		"none was asked for":             {at(1, "d", nil), at(1, "d", hung), 1, metav1.ConditionUnknown, "touched 2: 0 were asked for, and 2 were not; none"},
+		"it failed by pulls":             {at(1, "d", nil), at(1, "d", byPulls), 1, metav1.ConditionUnknown, "affects 3 of the images that run here; the agent checked 3 and did not check 0; 9 pulls"},
+		"not all were asked for":         {at(1, "d", nil), at(1, "d", some), 1, metav1.ConditionUnknown, "affects 8 of the images that run here; the agent checked 3 and did not check 5; 5 not"},
+		"none was asked for":             {at(1, "d", nil), at(1, "d", hung), 1, metav1.ConditionUnknown, "affects 2 of the images that run here; the agent checked 0 and did not check 2; none"},
 		"it touched nothing that runs":   {at(1, "d", nil), at(1, "d", none), 1, "", ""},
 		"it is on":                       {at(1, "d", failed), at(1, "d", runningOne), 1, "", ""},
 		"a new agent, the same rules":    {at(1, "d", failed), at(1, "d", nil), 1, metav1.ConditionFalse, "1 image"},
-		"the same under a later one":     {at(1, "d", passed), at(2, "d", nil), 2, metav1.ConditionTrue, "touched 3: 3 were asked for, and 0 were not; each can"},
+		"the same under a later one":     {at(1, "d", passed), at(2, "d", nil), 2, metav1.ConditionTrue, "affects 3 of the images that run here; the agent checked 3 and did not check 0; every image"},
 		"a new agent, other rules":       {at(1, "d", failed), at(2, "e", nil), 0, "", ""},
 		"a new agent, and a trial ended": {at(1, "d", runningOne), at(1, "d", nil), 0, "", ""},
 		"a trial of others":              {at(2, "d", failed), at(2, "d", nil), 0, "", ""},

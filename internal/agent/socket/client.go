@@ -14,7 +14,7 @@ import (
 )
 
 // ErrUnseen is of an agent that does not see the pulls of its node.
-var ErrUnseen = errors.New("the pulls of this node are not seen")
+var ErrUnseen = errors.New("the agent does not see the pulls of this node")
 
 // CopyPulls copies what an agent answers on its socket: the pulls that it saw, and with watch those that begin or change until the agent or the context
 // ends.

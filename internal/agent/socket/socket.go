@@ -86,7 +86,7 @@ func removeStale(path string, patience time.Duration) error {
 	case err != nil:
 		return err
 	case there.Mode().Type() != fs.ModeSocket:
-		return fmt.Errorf("%s is there, and no socket; it is left alone", path)
+		return fmt.Errorf("%s exists and is not a socket; the agent leaves it alone", path)
 	}
 	c, err := net.DialTimeout("unix", path, patience)
 	switch {
@@ -94,7 +94,7 @@ func removeStale(path string, patience time.Duration) error {
 		_ = c.Close() // nothing was asked
 		return fmt.Errorf("another process answers on %s", path)
 	case !errors.Is(err, syscall.ECONNREFUSED): // such as one that is busy, or a socket of another kind
-		return fmt.Errorf("another process may have %s, which is left alone: %w", path, err)
+		return fmt.Errorf("another process may use %s; the agent leaves it alone: %w", path, err)
 	}
 	return os.Remove(path)
 }
@@ -120,7 +120,7 @@ func (s *Server) bounded(next http.HandlerFunc) http.HandlerFunc {
 			defer func() { <-s.clients }()
 			next(w, r)
 		default:
-			http.Error(w, fmt.Sprintf("%d clients are being answered, and no more at a time; end one that watches, or try again", maxClients), http.StatusServiceUnavailable)
+			http.Error(w, fmt.Sprintf("the agent already serves %d clients, which is the limit; stop a client that watches, or try again", maxClients), http.StatusServiceUnavailable)
 		}
 	}
 }

@@ -181,7 +181,7 @@ func TestAClientThatIsGoneLeavesRoomForAnother(t *testing.T) {
 		w.next() // it is being answered
 		all = append(all, w)
 	}
-	if err := CopyPulls(t.Context(), path, false, io.Discard); err == nil || !strings.Contains(err.Error(), "16 clients are being answered") {
+	if err := CopyPulls(t.Context(), path, false, io.Discard); err == nil || !strings.Contains(err.Error(), "the agent already serves 16 clients") {
 		t.Errorf("one too many: error %v", err)
 	}
 	all[0].stop()
@@ -233,11 +233,11 @@ func TestASocketIsReplacedOnlyWhereNobodyAnswersOnIt(t *testing.T) {
 			listener.SetUnlinkOnClose(false)
 			return listener.Close()
 		}},
-		{"the socket of a process that is busy", "another process may have", func() error { return occupy(t, path, syscall.SOCK_STREAM) }},
-		{"a live socket of another kind", "another process may have", func() error { return occupy(t, path, syscall.SOCK_DGRAM) }},
-		{"a file", "is there, and no socket; it is left alone", func() error { return os.WriteFile(path, []byte("theirs"), 0o600) }},
-		{"a folder", "is there, and no socket; it is left alone", func() error { return os.Mkdir(path, 0o700) }},
-		{"a link to nothing", "is there, and no socket; it is left alone", func() error { return os.Symlink("nothing", path) }},
+		{"the socket of a process that is busy", "another process may use", func() error { return occupy(t, path, syscall.SOCK_STREAM) }},
+		{"a live socket of another kind", "another process may use", func() error { return occupy(t, path, syscall.SOCK_DGRAM) }},
+		{"a file", "exists and is not a socket; the agent leaves it alone", func() error { return os.WriteFile(path, []byte("theirs"), 0o600) }},
+		{"a folder", "exists and is not a socket; the agent leaves it alone", func() error { return os.Mkdir(path, 0o700) }},
+		{"a link to nothing", "exists and is not a socket; the agent leaves it alone", func() error { return os.Symlink("nothing", path) }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if err := tt.have(); err != nil {
@@ -327,7 +327,7 @@ func TestWhereThereIsNothingToSeeTheAnswerSaysWhy(t *testing.T) {
 	defer func() { _ = s.Close() }()
 	for _, watch := range []bool{false, true} {
 		var out bytes.Buffer
-		if err := CopyPulls(t.Context(), path, watch, &out); !errors.Is(err, ErrUnseen) || err.Error() != "the pulls of this node are not seen: it is CRI-O" || out.Len() > 0 {
+		if err := CopyPulls(t.Context(), path, watch, &out); !errors.Is(err, ErrUnseen) || err.Error() != "the agent does not see the pulls of this node: it is CRI-O" || out.Len() > 0 {
 			t.Errorf("watch %t: error %v, output %q", watch, err, out.String())
 		}
 	}

@@ -28,7 +28,7 @@ func TestNothingTriedIsNothingPassed(t *testing.T) {
 		synctest.Wait()
 		time.Sleep(time.Minute)
 		n.want(t, "where no registry answers", "1 Failed 0/0", "mirror.local:5000", "mirror.local:5000")
-		if m := n.Report().Message; m != "nothing was tried: the change touches 2 images that run here, and none could be asked for, because no registry answered in time" {
+		if m := n.Report().Message; m != "nothing was tried: the change affects 2 images that run here, but no registry answered in time" {
 			t.Errorf("it says %q", m)
 		}
 		if r := n.Report(); *r.NotAsked != 2 {

@@ -21,7 +21,7 @@ func SetPullable(status *mirrorsetv1alpha1.MirrorNodeStatus, now time.Time) {
 		meta.RemoveStatusCondition(&status.Conditions, mirrorsetv1alpha1.ConditionImagesPullable)
 		return
 	}
-	touched := fmt.Sprintf("of the images that run here, the last change of rules touched %d: %d were asked for, and %d were not", number(t.Images)+number(t.NotAsked), number(t.Images), number(t.NotAsked))
+	touched := fmt.Sprintf("the last change of rules affects %d of the images that run here; the agent checked %d and did not check %d", number(t.Images)+number(t.NotAsked), number(t.Images), number(t.NotAsked))
 	condition := metav1.Condition{Type: mirrorsetv1alpha1.ConditionImagesPullable, LastTransitionTime: metav1.Time{Time: now.Truncate(time.Second)}}
 	switch {
 	case number(t.Unpullable) > 0:
@@ -32,7 +32,7 @@ func SetPullable(status *mirrorsetv1alpha1.MirrorNodeStatus, now time.Time) {
 		condition.Status, condition.Reason, condition.Message = metav1.ConditionUnknown, mirrorsetv1alpha1.ReasonNotAsked, touched+"; "+t.Message
 	default:
 		condition.Status, condition.Reason = metav1.ConditionTrue, mirrorsetv1alpha1.ReasonPullable
-		condition.Message = touched + "; each can be pulled again as far as it could be before"
+		condition.Message = touched + "; every image that could be pulled before still can"
 	}
 	meta.SetStatusCondition(&status.Conditions, condition)
 }

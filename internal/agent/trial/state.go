@@ -87,7 +87,7 @@ func (t *trial) report() *mirrorsetv1alpha1.Trial {
 
 // ofPulls says how many more failed, and which were the last.
 func ofPulls(failed sink.FailedPulls) string {
-	return fmt.Sprintf("of the pulls that the change touches, %d more failed than in as much time before it, ten minutes at most: %s", failed.More, strings.Join(failed.Last, ", "))
+	return fmt.Sprintf("of the pulls that the change affects, %d more failed than in the same time before the change (at most ten minutes): %s", failed.More, strings.Join(failed.Last, ", "))
 }
 
 func count(n int) *int32 {
@@ -101,15 +101,15 @@ func (t *trial) ofImages(f *findings) (said []string) {
 	case f.isUnseen:
 		return []string{t.config.Unseen}
 	case f.isNothingTried():
-		return []string{fmt.Sprintf("nothing was tried: the change touches %s that %s, and none could be asked for, because no registry answered in time", images(f.NotAsked), runsHere(f.NotAsked))}
+		return []string{fmt.Sprintf("nothing was tried: the change affects %s that %s, but no registry answered in time", images(f.NotAsked), runsHere(f.NotAsked))}
 	case f.touched() == 0:
-		return []string{"nothing was tried: no container was found that runs an image which the change touches"}
+		return []string{"nothing was tried: no container was found that runs an image which the change affects"}
 	}
 	if len(f.Lost) > 0 {
 		said = append(said, fmt.Sprintf("%s that %s could not be pulled again: %s", images(len(f.Lost)), runsHere(len(f.Lost)), named(f.Lost)))
 	}
 	if f.NotAsked > 0 {
-		said = append(said, fmt.Sprintf("%s that the change touches %s not asked for, because a trial is bounded in number and time", images(f.NotAsked), map[bool]string{true: "was", false: "were"}[f.NotAsked == 1]))
+		said = append(said, fmt.Sprintf("%s that the change affects %s not checked, because a trial is limited in number and time", images(f.NotAsked), map[bool]string{true: "was", false: "were"}[f.NotAsked == 1]))
 	}
 	return said
 }

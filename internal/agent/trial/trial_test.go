@@ -197,7 +197,7 @@ func TestATrialOfACanary(t *testing.T) {
 		n.want(t, "all nodes have it", "1 Passed 0/1")
 		n.try(t, 2, []string{"!s.com"}, "!s.com", "t.com")
 		n.want(t, "a canary that runs nothing of it has passed", "2 Passed 0/0")
-		if m := n.Report().Message; m != "nothing was tried: no container was found that runs an image which the change touches" {
+		if m := n.Report().Message; m != "nothing was tried: no container was found that runs an image which the change affects" {
 			t.Errorf("it says %q", m)
 		}
 	})
@@ -235,7 +235,7 @@ func TestALongMessageNamesSomeAndCountsTheOthers(t *testing.T) {
 		synctest.Wait()
 		r := n.Report()
 		if r.State != mirrorsetv1alpha1.TrialFailed || !strings.HasPrefix(r.Message, "32 images that run here could not be pulled again: s.com/") || len(r.Message) > 4000 ||
-			!strings.Contains(r.Message, ", and 2") || !strings.HasSuffix(r.Message, "; 8 images that the change touches were not asked for, because a trial is bounded in number and time") {
+			!strings.Contains(r.Message, ", and 2") || !strings.HasSuffix(r.Message, "; 8 images that the change affects were not checked, because a trial is limited in number and time") {
 			t.Errorf("got %d bytes: %s", len(r.Message), r.Message)
 		}
 	})
@@ -252,7 +252,7 @@ func TestATrialFailsByPullsToo(t *testing.T) { // C10
 		}
 		n.failed = sink.FailedPulls{More: 2, Last: []string{"s.com/a:1: refused", "s.com/b:1: refused"}}
 		n.want(t, "once more pulls fail", "1 Failed 0/1")
-		if r := n.Report(); *r.FailedPulls != 2 || r.Message != "of the pulls that the change touches, 2 more failed than in as much time before it, ten minutes at most: s.com/a:1: refused, s.com/b:1: refused" {
+		if r := n.Report(); *r.FailedPulls != 2 || r.Message != "of the pulls that the change affects, 2 more failed than in the same time before the change (at most ten minutes): s.com/a:1: refused, s.com/b:1: refused" {
 			t.Errorf("got %+v", r)
 		}
 		n.running = nil

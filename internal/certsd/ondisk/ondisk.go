@@ -77,13 +77,13 @@ func (d *Folder) judge(host string, in func(folder string) registry) error {
 	first := in(folders[0])
 	switch {
 	case first.exists && !first.isFolder:
-		return &Foreign{Path: path.Join(d.dir, folders[0]), What: "is not a folder of ours"}
+		return &Foreign{Path: path.Join(d.dir, folders[0]), What: "is not a folder of Mirrorset"}
 	case errors.Is(first.err, hostfile.ErrForeign):
-		return &Foreign{Path: d.Path(folders[0]), What: "is not ours"}
+		return &Foreign{Path: d.Path(folders[0]), What: "is not a file of Mirrorset"}
 	case first.err != nil || first.hasFile:
 		return first.err
 	}
-	const ignored = "is not ours and would be ignored beside our hosts.toml"
+	const ignored = "is not a file of Mirrorset, and containerd would ignore it next to the hosts.toml of Mirrorset"
 	if _, other := certsd.FindCertificates(first.others); other != "" { // which our file cannot carry over
 		return &Foreign{Path: path.Join(d.dir, folders[0], other), What: ignored}
 	}

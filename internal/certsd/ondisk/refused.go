@@ -58,7 +58,7 @@ func (d Folder) Refused(folder string) error {
 				at = "/" + path.Join(path.Dir(name), at)
 			}
 			if _, err := fs.Stat(d.host.FS(), hostfile.Follow(d.host.FS(), hostview.Path(at))); err != nil {
-				return fmt.Errorf("%s, which it names, cannot be read; each pull from the registry fails", at)
+				return fmt.Errorf("the file names %s, which containerd cannot read, so each pull from the registry fails", at)
 			}
 		}
 	}
@@ -75,11 +75,11 @@ func (d Folder) comesOf(err error, at string) string {
 	case errors.As(err, &malformed):
 		return "containerd goes to the registry itself"
 	case errors.Is(err, fs.ErrPermission):
-		return "look as root to see what containerd makes of it"
+		return "read the file as root to find out if containerd can use it"
 	case errors.As(err, &refused), statErr == nil && info.IsDir():
 		return "each pull from the registry fails"
 	}
-	return "nothing tells what containerd makes of it"
+	return "what containerd does with the file is unknown"
 }
 
 // check is what containerd checks of an endpoint before it uses any of the file.
@@ -88,25 +88,25 @@ func (e *endpoint) check(server string) error {
 		server = "https://" + server
 	}
 	if _, err := url.Parse(server); err != nil {
-		return fmt.Errorf("%q is no address", server)
+		return fmt.Errorf("%q is not a valid address", server)
 	}
 	for _, c := range e.Capabilities {
 		if !slices.Contains([]string{"pull", "resolve", "push", "referrers"}, strings.ToLower(c)) {
-			return fmt.Errorf("there is no capability %q", c)
+			return fmt.Errorf("the capability %q does not exist", c)
 		}
 	}
 	for setting, value := range map[string]any{"ca": e.CA, "client": e.Client} {
 		if value != nil && !areNames(value, setting == "client") {
-			return fmt.Errorf("%s is no file name and no list of them", setting)
+			return fmt.Errorf("%s is neither a file name nor a list of file names", setting)
 		}
 	}
 	for key, value := range e.Header {
 		if !areNames(value, false) {
-			return fmt.Errorf("header %q is no text and no list of it", key)
+			return fmt.Errorf("header %q is neither a string nor a list of strings", key)
 		}
 	}
 	if _, err := time.ParseDuration(e.DialTimeout); e.DialTimeout != "" && err != nil {
-		return fmt.Errorf("dial_timeout %q is no duration", e.DialTimeout)
+		return fmt.Errorf("dial_timeout %q is not a duration", e.DialTimeout)
 	}
 	return nil
 }

@@ -65,17 +65,17 @@ func TestWhatAFileOfOthersSaysIsReadAsContainerdDoes(t *testing.T) {
 		top + "ca = \"/etc/hosts.toml.ca\"":      "/etc/hosts.toml.ca",
 		top + "ca = \"ca.crt\"":                  "",
 		top + "ca = [\"ca.crt\", \"other.crt\"]": "other.crt",
-		top + "ca = 3":                           "ca is no file name",
+		top + "ca = 3":                           "ca is neither a file name",
 		top + "client = [[\"ca.crt\", \"ca.crt\"]]":                                  "",
-		top + "client = [[\"ca.crt\"]]":                                              "client is no file name",
+		top + "client = [[\"ca.crt\"]]":                                              "client is neither a file name",
 		top + "client = [[\"ca.crt\", \"x.key\"]]":                                   "x.key",
 		top + "dial_timeout = \"soon\"":                                              "dial_timeout",
 		top + "dial_timeout = \"3s\"":                                                "",
 		top + "[host.\"https://m.com\"]\ncapabilities = [\"Pull\"]":                  "",
-		top + "[host.\"https://m.com\"]\ncapabilities = [\"pul\"]":                   `host "https://m.com": there is no capability "pul"`,
+		top + "[host.\"https://m.com\"]\ncapabilities = [\"pul\"]":                   `host "https://m.com": the capability "pul" does not exist`,
 		top + "[host.\"https://m.com\"]\n[host.\"https://m.com\".header]\nx = 1":     `header "x"`,
 		top + "[host.\"https://m.com\"]\n[host.\"https://m.com\".header]\nx = \"1\"": "",
-		"server = \"https://m com:%\"":                                               "is no address",
+		"server = \"https://m com:%\"":                                               "is not a valid address",
 	} {
 		err := refused(t, map[string]string{"hosts.toml": text, "ca.crt": ""})
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
@@ -88,7 +88,7 @@ func TestWhatAFileOfOthersSaysIsReadAsContainerdDoes(t *testing.T) {
 }
 
 func TestWhatComesOfAFileThatCannotBeUsedIsSaid(t *testing.T) {
-	const itself, fails, unknown = "containerd goes to the registry itself", "each pull from the registry fails", "nothing tells what containerd makes of it"
+	const itself, fails, unknown = "containerd goes to the registry itself", "each pull from the registry fails", "what containerd does with the file is unknown"
 	for name, tc := range map[string]struct {
 		make func(folder string) error
 		want string

@@ -97,11 +97,11 @@ func readBack(at *hostfile.Host, f certsd.File, changed bool, before registry) (
 		return now, err
 	}
 	if !bytes.Equal(content, f.Content) {
-		return now, fmt.Errorf("/%s is not what was written", at.Path(file.Path))
+		return now, fmt.Errorf("the content of /%s is not what the agent wrote", at.Path(file.Path))
 	}
 	endpoints, err := certsd.Parse(f.Host, content)
 	if err != nil {
-		return now, fmt.Errorf("/%s cannot be read by containerd: %w", at.Path(file.Path), err)
+		return now, fmt.Errorf("containerd cannot read /%s: %w", at.Path(file.Path), err)
 	}
 	now.depends = certsd.DependOnRedirector(endpoints)
 	return now, nil

@@ -90,9 +90,9 @@ func (c Current) sayWhy(ctx context.Context) {
 	log := ctrl.LoggerFrom(ctx)
 	switch {
 	case c.isNewer:
-		log.Info("What a newer manager published is published anew, as this one does", "cause", c.damage)
+		log.Info("Publishing again, in this version's format, the rules that a newer manager published", "cause", c.damage)
 	case c.damage != "":
-		log.Info("What is published was damaged and is published again", "cause", c.damage)
+		log.Info("The published ConfigMap was damaged; publishing it again", "cause", c.damage)
 	}
 }
 
@@ -142,7 +142,7 @@ func (k *Keeper) Write(ctx context.Context, c Current, next Content, sources []p
 	}
 	c.sayWhy(ctx)
 	if c.configMap != nil && c.configMap.Immutable != nil && *c.configMap.Immutable {
-		if err := discard(ctx, k.Client, c.configMap, "was made immutable"); err != nil {
+		if err := discard(ctx, k.Client, c.configMap, "is immutable"); err != nil {
 			return Outcome{Used: true}, err
 		}
 		c.configMap = nil
@@ -155,7 +155,7 @@ func (k *Keeper) Write(ctx context.Context, c Current, next Content, sources []p
 	}
 	err = k.apply(ctx, apply)
 	if apierrors.IsInvalid(err) && c.hasMore(annotations, data, binaryData) {
-		if err := discard(ctx, k.Client, c.configMap, "holds so much foreign data that the rules do not fit"); err != nil {
+		if err := discard(ctx, k.Client, c.configMap, "holds so much data of others that the rules do not fit"); err != nil {
 			return Outcome{Used: true}, err
 		}
 		apply.ResourceVersion = nil
@@ -185,7 +185,7 @@ func (k *Keeper) tell(c Current, next Content) {
 
 // discard deletes the ConfigMap that was read, which cannot be changed to what it should be.
 func discard(ctx context.Context, c client.Writer, cm *corev1.ConfigMap, why string) error {
-	ctrl.LoggerFrom(ctx).Info("What is published " + why + ", so it is deleted and made anew")
+	ctrl.LoggerFrom(ctx).Info("The published ConfigMap " + why + "; deleting it and creating it again")
 	err := c.Delete(ctx, cm, client.Preconditions{UID: &cm.UID, ResourceVersion: &cm.ResourceVersion})
 	if err != nil {
 		return fmt.Errorf("deleting the ConfigMap, which %s: %w", why, err)

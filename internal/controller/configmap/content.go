@@ -124,8 +124,8 @@ func (k *Keeper) remove(ctx context.Context, c Current, leftovers []string) erro
 		err = k.Client.Patch(ctx, c.configMap, client.RawPatch(types.MergePatchType, patch), client.FieldOwner(payload.FieldManager))
 	}
 	if err != nil {
-		return fmt.Errorf("removing %s, which somebody else wrote, from the ConfigMap: %w", strings.Join(leftovers, ", "), err)
+		return fmt.Errorf("removing %s, which Mirrorset did not write, from the ConfigMap: %w", strings.Join(leftovers, ", "), err)
 	}
-	ctrl.LoggerFrom(ctx).Info("What somebody else wrote into the ConfigMap is removed", "keys", leftovers)
+	ctrl.LoggerFrom(ctx).Info("Removing from the ConfigMap what Mirrorset did not write", "keys", leftovers)
 	return nil
 }

@@ -88,10 +88,10 @@ func TestANodeWithoutAReadyPodForAMinuteIsMarkedOnce(t *testing.T) {
 		pods func(w *watched)
 		says string
 	}{
-		"not Ready":             {func(w *watched) { w.is(corev1.ConditionFalse) }, "its agent's Pod has not been Ready since 2026-11-29T12:00:00Z: the files of revision 20 stay, but no agent repairs them or reports of them; see kubectl -n ns describe pod/p"},
+		"not Ready":             {func(w *watched) { w.is(corev1.ConditionFalse) }, "its agent's Pod has not been Ready since 2026-11-29T12:00:00Z: the files of revision 20 stay on the node, but no agent repairs them or reports on them; look at the Pod with: kubectl -n ns describe pod/p"},
 		"not known to be Ready": {func(w *watched) { w.is(corev1.ConditionUnknown) }, "pod/p"},
 		"yet to say":            {func(w *watched) { w.is("") }, "its agent's Pod has not been Ready since 2026-11-29T12:00:00Z"},
-		"gone":                  {func(w *watched) { w.pods = podsByNode(nil) }, "its agent has had no Pod since 2026-11-29T12:00:00Z: the files of revision 20 stay, but no agent repairs them or reports of them; see kubectl -n ns describe daemonset/mirrorset-agent"},
+		"gone":                  {func(w *watched) { w.pods = podsByNode(nil) }, "its agent has had no Pod since 2026-11-29T12:00:00Z: the files of revision 20 stay on the node, but no agent repairs them or reports on them; look at the Pod with: kubectl -n ns describe daemonset/mirrorset-agent"},
 		"of another node":       {func(w *watched) { w.pods = podsByNode([]corev1.Pod{agentPod("p", "m", corev1.ConditionTrue, w.now)}) }, "no Pod"},
 		"of somebody else": {func(w *watched) {
 			p := agentPod("p", "n", corev1.ConditionTrue, w.now)

@@ -154,7 +154,7 @@ func (p *chores) markSilent(node *mirrorsetv1alpha1.MirrorNode, s seen, remember
 			p.lookAgain(left)
 			return
 		}
-		p.unknown(node, s.at, mirrorsetv1alpha1.ReasonAgentSilent, fmt.Sprintf("its agent has not followed to revision %d", published.Revision))
+		p.unknown(node, s.at, mirrorsetv1alpha1.ReasonAgentSilent, fmt.Sprintf("its agent has not put revision %d in force", published.Revision))
 	}
 }
 
@@ -200,7 +200,7 @@ func (s seen) absentMessage(pod *corev1.Pod, since time.Time, revision int64) st
 			since = c.LastTransitionTime.Time
 		}
 	}
-	return fmt.Sprintf("%s%s: the files of revision %d stay, but no agent repairs them or reports of them; see kubectl -n %s describe %s",
+	return fmt.Sprintf("%s%s: the files of revision %d stay on the node, but no agent repairs them or reports on them; look at the Pod with: kubectl -n %s describe %s",
 		what, since.UTC().Format(time.RFC3339), revision, s.namespace, look)
 }
 

@@ -30,17 +30,17 @@ func (m Member) Trier(tried *payload.Canary, changed map[string]bool) plan.Trier
 	case where == standing.Failing:
 		t.Failure = cmp.Or(why, "its agent reports a failure")
 	case where != standing.InForce:
-		t.Waiting = cmp.Or(why, "its agent has not got it; an agent that is older than the manager never does")
+		t.Waiting = cmp.Or(why, "its agent has not received the change; an agent older than the manager never receives it")
 	case m.Applied().Status == metav1.ConditionUnknown:
 		t.Waiting = m.Applied().Message
 	case trial == nil || trial.Revision != tried.Revision:
-		t.Waiting = "its agent has not told of a trial"
+		t.Waiting = "its agent has not reported a trial"
 	case trial.State == mirrorsetv1alpha1.TrialFailed:
 		t.Failure = cmp.Or(trial.Message, "its trial failed")
 	case trial.State == mirrorsetv1alpha1.TrialPassed:
 		t.Passed = true
 	default:
-		t.Waiting = "its agent still asks for images"
+		t.Waiting = "its agent is still checking images"
 	}
 	return t
 }

@@ -36,17 +36,17 @@ func TestACanaryHasPassedOnlyWhereItSaysSo(t *testing.T) {
 		failure, waiting string
 	}{
 		{"all is well", fleettest.Reported(20, passed), true, "", ""},
-		{"no report", mirrorsetv1alpha1.MirrorNodeStatus{}, false, "", "has not got it"},
-		{"an earlier revision", fleettest.Reported(19, passed), false, "", "has not got it"},
+		{"no report", mirrorsetv1alpha1.MirrorNodeStatus{}, false, "", "has not received the change"},
+		{"an earlier revision", fleettest.Reported(19, passed), false, "", "has not received the change"},
 		{"it cannot follow", fleettest.Reported(19, applied(metav1.ConditionFalse, mirrorsetv1alpha1.ReasonFailed)), false, "refused: because", ""},
 		{"it failed afterwards", fleettest.Reported(20, passed, applied(metav1.ConditionFalse, mirrorsetv1alpha1.ReasonFailed)), false, "refused: because", ""},
 		{"it refuses what is older than what it has, as after etcd was restored", fleettest.Reported(30, applied(metav1.ConditionFalse, mirrorsetv1alpha1.ReasonFailed)), false, "", "because"},
 		{"a changed source is not in force", fleettest.Reported(20, passed, lost("s.com"), applied(metav1.ConditionFalse, mirrorsetv1alpha1.ReasonNotInForce)), false, "because", ""},
 		{"another source is not in force", fleettest.Reported(20, passed, lost("t.com"), applied(metav1.ConditionFalse, mirrorsetv1alpha1.ReasonNotInForce)), true, "", ""},
 		{"its agent is gone", fleettest.Reported(20, passed, applied(metav1.ConditionUnknown, mirrorsetv1alpha1.ReasonAgentNotReady)), false, "", "because"},
-		{"it tells of no trial", fleettest.Reported(20), false, "", "has not told of a trial"},
-		{"it tells of an earlier trial", fleettest.Reported(20, trial(19, mirrorsetv1alpha1.TrialPassed, "")), false, "", "has not told of a trial"},
-		{"it still asks", fleettest.Reported(20, trial(20, mirrorsetv1alpha1.TrialRunning, "")), false, "", "still asks"},
+		{"it tells of no trial", fleettest.Reported(20), false, "", "has not reported a trial"},
+		{"it tells of an earlier trial", fleettest.Reported(20, trial(19, mirrorsetv1alpha1.TrialPassed, "")), false, "", "has not reported a trial"},
+		{"it still asks", fleettest.Reported(20, trial(20, mirrorsetv1alpha1.TrialRunning, "")), false, "", "is still checking images"},
 		{"its trial failed", fleettest.Reported(20, trial(20, mirrorsetv1alpha1.TrialFailed, "q cannot be pulled")), false, "q cannot be pulled", ""},
 		{"its trial failed, and it does not say why", fleettest.Reported(20, trial(20, mirrorsetv1alpha1.TrialFailed, "")), false, "its trial failed", ""},
 	} {

@@ -67,7 +67,7 @@ func WatchMirrorNodes(mgr ctrl.Manager, c controller.Controller, handle handler.
 			_, err := mgr.GetRESTMapper().RESTMapping(kind.GroupKind(), kind.Version)
 			if err != nil && !waits {
 				waits = true
-				mgr.GetLogger().Info("MirrorNodes cannot be watched yet", "cause", err.Error())
+				mgr.GetLogger().Info("Cannot watch MirrorNodes yet", "cause", err.Error())
 			}
 			return err == nil, nil
 		})

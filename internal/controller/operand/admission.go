@@ -57,7 +57,7 @@ func (a *Admission) Start(ctx context.Context) error {
 	for ctx.Err() == nil {
 		again, err := a.look(ctx)
 		if err != nil {
-			log.V(1).Info("Whether the cluster lets the agents in cannot be told now", "error", err.Error())
+			log.V(1).Info("Cannot find out now if the cluster accepts the agents' Pods", "error", err.Error())
 		}
 		select {
 		case <-ctx.Done():
@@ -73,7 +73,7 @@ func (a *Admission) NeedLeaderElection() bool { return false }
 // Refused returns why the cluster refuses the agents' Pods, or nil.
 func (a *Admission) Refused() *standing.Refusal { return a.refused.Load() }
 
-// Ready fails while the cluster refuses the agents' Pods: a manager whose agents cannot run is not what was installed, and its
+// Ready fails while the API server refuses the agents' Pods: a manager whose agents cannot run is not what was installed, and its
 // Deployment, and whatever installed that, are to say so. A Pod that only waits for its node is no refusal. An API server that does not
 // answer changes nothing.
 func (a *Admission) Ready(*http.Request) error {
@@ -81,7 +81,7 @@ func (a *Admission) Ready(*http.Request) error {
 		return errors.New(refusal.String())
 	}
 	if !a.known.Load() {
-		return errors.New("whether the cluster lets the agents in is not known yet")
+		return errors.New("the manager does not know yet if the cluster accepts the agents' Pods")
 	}
 	return nil
 }
@@ -126,14 +126,14 @@ func (a *Admission) settle(ctx context.Context, d *appsv1.DaemonSet, refusal *st
 	switch {
 	case refusal == nil:
 		if last != nil {
-			ctrl.LoggerFrom(ctx).Info("The agents' Pods are no longer refused")
+			ctrl.LoggerFrom(ctx).Info("The API server no longer refuses the agents' Pods")
 		}
 		a.told = standing.Refusal{}
 		return
 	case last == nil || *last != *refusal:
-		what := "The agents' Pods are refused"
+		what := "The API server refuses the agents' Pods"
 		if refusal.Remedy != "" {
-			what = "Pod security refuses the agents, which write files of the host; allow them with: " + refusal.Remedy
+			what = "Pod Security Admission refuses the agents, because they write files on the host; allow the agents with: " + refusal.Remedy
 		}
 		ctrl.LoggerFrom(ctx).Error(errors.New(refusal.Why), what)
 	}

@@ -68,12 +68,12 @@ type state struct {
 // Lay applies what is missing of it or was changed by others.
 func (f *Foundation) Lay(ctx context.Context) error {
 	if err := f.layForOLM(ctx); err != nil { // which nothing here waits for
-		ctrl.LoggerFrom(ctx).Error(err, "OLM may wait for a CRD at its next start")
+		ctrl.LoggerFrom(ctx).Error(err, "OLM may wait for a missing CRD the next time it starts")
 	}
 	err := errors.Join(f.layCRDs(ctx), f.layPolicies(ctx))
 	if err == nil && !f.awaits && !f.laid {
 		f.laid = true
-		ctrl.LoggerFrom(ctx).Info("The CRDs and the admission policies are in place")
+		ctrl.LoggerFrom(ctx).Info("The CRDs and the admission policies exist")
 	}
 	return err
 }
@@ -115,10 +115,10 @@ func (f *Foundation) layCRD(ctx context.Context, crd *unstructured.Unstructured)
 	case err != nil:
 		err = fmt.Errorf("CRD %s: %w", crd.GetName(), err)
 	case current.Labels[partOfLabel] != partOf || configv1.KeptByOpenShift(&current):
-		ctrl.LoggerFrom(ctx).Info("The CRD is left as it is, because it is OpenShift's or not labelled as part of Mirrorset", "crd", crd.GetName(), "label", partOfLabel+"="+partOf)
+		ctrl.LoggerFrom(ctx).Info("Leaving the CRD as it is, because it belongs to OpenShift or has no label of Mirrorset", "crd", crd.GetName(), "label", partOfLabel+"="+partOf)
 	case current.DeletionTimestamp != nil: // which can take long, and no agent waits for
 		if !f.awaits {
-			ctrl.LoggerFrom(ctx).Info("The CRD is being deleted, and will be made anew once it is gone", "crd", crd.GetName())
+			ctrl.LoggerFrom(ctx).Info("The CRD is being deleted; the manager creates it again when it is gone", "crd", crd.GetName())
 		}
 		return false, nil
 	default:
@@ -178,7 +178,7 @@ func (f *Foundation) layForOLM(ctx context.Context) error {
 	for _, crd := range crds {
 		there, err := f.hasCRD(ctx, crd.GetName())
 		if err == nil && !there {
-			ctrl.LoggerFrom(ctx).Info("OLM looks for this CRD; it is created without any object", "crd", crd.GetName())
+			ctrl.LoggerFrom(ctx).Info("OLM looks for this CRD; creating it without any object", "crd", crd.GetName())
 			err = f.apply(ctx, crd)
 		}
 		failed = append(failed, err)

@@ -98,7 +98,7 @@ func (o *Operand) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Result, e
 		return ctrl.Result{}, err
 	}
 	if apierrors.IsNotFound(err) {
-		ctrl.LoggerFrom(ctx).Info("No agents are deployed, because the manager's Deployment is not there", "deployment", ManagerName)
+		ctrl.LoggerFrom(ctx).Info("Deploying no agents, because the manager's Deployment does not exist", "deployment", ManagerName)
 		return ctrl.Result{}, nil
 	}
 	daemonSet, err := o.daemonSet(&manager)

@@ -58,7 +58,7 @@ func (r *Recorder) each(ctx context.Context, visit func(*appsv1.ControllerRevisi
 			err := visit(object)
 			if logged[object.UID] = r.logged[object.UID]; err != nil && !logged[object.UID] {
 				logged[object.UID] = true
-				ctrl.LoggerFrom(ctx).Error(err, "An object that is labelled as a record of rules is passed over")
+				ctrl.LoggerFrom(ctx).Error(err, "Ignoring an object that has the labels of a record of rules but is not one")
 			}
 		}
 		if next = page.Continue; next == "" {

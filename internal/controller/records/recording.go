@@ -56,7 +56,7 @@ func (k *Keeper) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Result, er
 	}
 	if err.Error() != k.failed {
 		k.failed = err.Error()
-		ctrl.LoggerFrom(ctx).Error(err, "What is published cannot be recorded", "triedAgainAfter", again.String())
+		ctrl.LoggerFrom(ctx).Error(err, "Cannot record the published rules in the history", "triedAgainAfter", again.String())
 	}
 	return ctrl.Result{RequeueAfter: again}, nil
 }

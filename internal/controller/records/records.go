@@ -77,7 +77,7 @@ func (r *Recorder) Record(ctx context.Context, p payload.Payload, sets []kinds.S
 	defer cancel()
 	if err := r.record(ctx, p, sets); err != nil {
 		r.known = nil
-		return fmt.Errorf("revision %d is published, and is not in the history for anybody to undo to: %w", p.Revision, err)
+		return fmt.Errorf("revision %d is published, but cannot be undone to later, because it is not in the history: %w", p.Revision, err)
 	}
 	r.done = this
 	return nil
@@ -168,7 +168,7 @@ func (r *Recorder) create(ctx context.Context, p payload.Payload, sets []kinds.S
 	}
 	err = r.Client.Create(ctx, object, client.FieldOwner(payload.FieldManager))
 	if apierrors.IsAlreadyExists(err) {
-		return fmt.Errorf("%w; if it is not another manager's record, by the label app.kubernetes.io/component=%s, delete it", err, history.Component)
+		return fmt.Errorf("%w; delete it, unless the label app.kubernetes.io/component=%s shows that it is the record of another manager", err, history.Component)
 	}
 	if err != nil {
 		return err
@@ -188,7 +188,7 @@ func (r *Recorder) raise(ctx context.Context, k *kept, revision int64) error {
 	apply := appsv1ac.ControllerRevision(k.name, r.Namespace).WithUID(k.uid).WithResourceVersion(k.resourceVersion).WithRevision(revision)
 	err := r.Client.Apply(ctx, apply, client.FieldOwner(payload.FieldManager), client.ForceOwnership)
 	if apierrors.IsInvalid(err) { // whose text has all that the object holds
-		return fmt.Errorf("ControllerRevision %s is not as the manager writes them, and takes no later revision; delete it", k.name)
+		return fmt.Errorf("ControllerRevision %s is not as the manager writes it, so the manager cannot add a later revision to it; delete it", k.name)
 	}
 	return err
 }

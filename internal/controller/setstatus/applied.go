@@ -18,7 +18,7 @@ import (
 )
 
 // inForce stays true whatever nodes join or leave, so that these change no set.
-const inForce = "in force: every node has put it in force, and none reports a failure since"
+const inForce = "in force: every node has put it in force, and no node has reported a failure since"
 
 // Fleet is the nodes that count.
 type Fleet struct {
@@ -91,14 +91,14 @@ func (f *Fleet) applied(before, status configv1.MirrorSetStatus, sources map[str
 			return condition
 		}
 		condition.Reason = configv1.ReasonDegraded
-		condition.Message = fmt.Sprintf("every node had it in force, and now %s: %s", plural(len(lost), "node has not", "nodes have not"), enumerate(lost))
+		condition.Message = fmt.Sprintf("every node had it in force, but now %s: %s", plural(len(lost), "node has not", "nodes have not"), enumerate(lost))
 		return condition
 	}
 	now := survey(f.members, status.Revision, sources, p)
 	condition.Message = fmt.Sprintf("in force on %d of %d nodes", now.reached, len(f.members))
 	switch {
 	case len(f.members) == 0:
-		condition.Reason, condition.Message = configv1.ReasonNoNodes, "there is no node with an agent"
+		condition.Reason, condition.Message = configv1.ReasonNoNodes, "no node has an agent"
 	case len(now.broken) > 0:
 		condition.Reason = configv1.ReasonNodesFailing
 		condition.Message += "; failing: " + enumerate(now.broken)

@@ -21,7 +21,7 @@ import (
 var (
 	refused = withCondition(mirrorsetv1alpha1.ConditionApplied, metav1.ConditionFalse, mirrorsetv1alpha1.ReasonFailed, "/etc/x.conf is not ours")
 	unread  = withCondition(mirrorsetv1alpha1.ConditionRuntimeReady, metav1.ConditionFalse, mirrorsetv1alpha1.ReasonNotReady, "/etc/containerd/config.toml sets no config_path: set one")
-	silent  = withCondition(mirrorsetv1alpha1.ConditionApplied, metav1.ConditionUnknown, mirrorsetv1alpha1.ReasonAgentSilent, "its agent has not followed")
+	silent  = withCondition(mirrorsetv1alpha1.ConditionApplied, metav1.ConditionUnknown, mirrorsetv1alpha1.ReasonAgentSilent, "its agent has not put revision")
 )
 
 func TestASetThatWasInForceSaysWhichNodesHaveLostIt(t *testing.T) {
@@ -50,7 +50,7 @@ func TestASetThatWasInForceSaysWhichNodesHaveLostIt(t *testing.T) {
 			}
 			continue
 		}
-		wantCondition(t, name, after, configv1.ConditionApplied, metav1.ConditionFalse, configv1.ReasonDegraded, "every node had it in force, and now 1 node has not: "+c.why)
+		wantCondition(t, name, after, configv1.ConditionApplied, metav1.ConditionFalse, configv1.ReasonDegraded, "every node had it in force, but now 1 node has not: "+c.why)
 		wantCondition(t, name, after, configv1.ConditionReady, metav1.ConditionFalse, configv1.ReasonDegraded, c.why)
 		wantCondition(t, name, after, configv1.ConditionStalled, metav1.ConditionTrue, configv1.ReasonDegraded, c.why)
 		if back := statusOf(s, after, fleetOf(reported(20), reported(20))); !equality.Semantic.DeepEqual(back, before) {
@@ -143,7 +143,7 @@ func TestManyNodesThatLostASetAreCounted(t *testing.T) {
 		many = append(many, reported(20, without("s.com"), withCondition(mirrorsetv1alpha1.ConditionApplied, metav1.ConditionFalse, mirrorsetv1alpha1.ReasonNotInForce, fmt.Sprint("x", strings.Repeat("y", 500), i))))
 	}
 	status := statusOf(s, before, fleetOf(many...))
-	wantCondition(t, "many", status, configv1.ConditionApplied, metav1.ConditionFalse, configv1.ReasonDegraded, "and now 30 nodes have not: node-0 (xyyy", "node-9 (", " and 20 more")
+	wantCondition(t, "many", status, configv1.ConditionApplied, metav1.ConditionFalse, configv1.ReasonDegraded, "but now 30 nodes have not: node-0 (xyyy", "node-9 (", " and 20 more")
 	if c := meta.FindStatusCondition(status.Conditions, configv1.ConditionApplied); len(c.Message) > 10*(maxWhy+50) {
 		t.Errorf("the message has %d bytes", len(c.Message))
 	}

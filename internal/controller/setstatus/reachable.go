@@ -23,10 +23,10 @@ const maxMirrorsNamed = 10
 
 // What is said where no node reports a fault. It stays true whatever nodes join or leave, so that these change no set.
 const (
-	noFault    = "no node reports that it cannot pull from a mirror of this set; that one is down shows only once something is pulled from it"
-	notSeen    = "no node sees pulls: that takes containerd, and the redirector of the node's agent"
-	fellSilent = "no agent speaks any more for the nodes that saw pulls; kubectl get mirrornodes -o wide tells why"
-	notRead    = "what nodes report cannot be read"
+	noFault    = "no node reports that it cannot pull from a mirror of this set; nodes notice that a mirror is down only when they pull from it"
+	notSeen    = "no node sees pulls, because that needs containerd and the redirector of the node's agent"
+	fellSilent = "the agents of the nodes that saw pulls no longer report; to see why, run: kubectl get mirrornodes -o wide"
+	notRead    = "the manager cannot read the reports of the nodes"
 )
 
 // faults are the nodes that cannot pull from a mirror.
@@ -96,18 +96,18 @@ func (f *Fleet) reachable(before configv1.MirrorSetStatus, faulty, unspoken []mi
 	case len(faulty) > 0:
 		condition.Status, condition.Reason = metav1.ConditionFalse, configv1.ReasonMirrorFaults
 		named, first := nameFaults(f.faults, faulty)
-		condition.Message = named + "; kubectl mirrors pulls " + first + " shows what that node tried"
+		condition.Message = named + "; to see what that node tried, run: kubectl mirrors pulls " + first
 	case len(unspoken) > 0:
 		named, first := nameFaults(f.unspoken, unspoken)
 		condition.Reason = configv1.ReasonFaultsNotSeen
-		condition.Message = "no agent speaks any more for nodes that reported: " + named + "; kubectl get mirrornode " + first + " -o wide tells why"
+		condition.Message = "the agents of nodes that reported faults no longer report: " + named + "; to see why, run: kubectl get mirrornode " + first + " -o wide"
 	case !f.sees:
 		condition.Message = notSeen
 		if f.saw {
 			condition.Message = fellSilent
 		}
 		if isFaulty(was) {
-			condition.Reason, condition.Message = configv1.ReasonFaultsNotSeen, "nodes reported faults of mirrors of this set, and now "+condition.Message
+			condition.Reason, condition.Message = configv1.ReasonFaultsNotSeen, "nodes reported faults of mirrors of this set, but now "+condition.Message
 		}
 	default:
 		condition.Status, condition.Reason, condition.Message = metav1.ConditionTrue, configv1.ReasonNoFaultReported, noFault
@@ -138,7 +138,7 @@ func nameFaults(reported map[mirrors.Scope]faults, faulty []mirrors.Scope) (mess
 	}
 	message = strings.Join(told, "; ")
 	if more := len(faulty) - maxMirrorsNamed; more > 0 || len(told) < len(named) {
-		message += "; and more mirrors, which the nodes' MirrorNodes name"
+		message += "; the MirrorNodes name more mirrors"
 	}
 	return message, first
 }

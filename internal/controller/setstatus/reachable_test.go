@@ -41,14 +41,14 @@ func TestASetSaysWhichOfItsMirrorsNodesCannotPullFrom(t *testing.T) { // V8
 		"one that saw, one that sees":     {"a: s.com -> m.com/q", []mirrorsetv1alpha1.MirrorNodeStatus{reported(20, seeing(), gone), sees}, metav1.ConditionTrue, noFault},
 		"a mirror of another set":         {"a: s.com -> m.com/q\nb: t.com -> n.com", []mirrorsetv1alpha1.MirrorNodeStatus{of(fault("n.com", down, "no"))}, metav1.ConditionTrue, noFault},
 		"a mirror that no rule names":     {"a: s.com -> m.com/q", []mirrorsetv1alpha1.MirrorNodeStatus{of(fault("m.com", down, "no"))}, metav1.ConditionTrue, noFault},
-		"a fault that nobody speaks of":   {"a: s.com -> m.com/q", []mirrorsetv1alpha1.MirrorNodeStatus{reported(20, seeing(fault("m.com/q", down, "no")), gone), sees}, metav1.ConditionUnknown, "no agent speaks any more for nodes that reported: m.com/q does not answer node-0 (no); kubectl get mirrornode node-0 -o wide"},
-		"one of two that is spoken of":    {"a: s.com -> m.com/q", []mirrorsetv1alpha1.MirrorNodeStatus{reported(20, seeing(fault("m.com/q", down, "no")), gone), of(fault("m.com/q", down, "it hangs"))}, metav1.ConditionFalse, "m.com/q does not answer node-1 (it hangs); kubectl mirrors pulls node-1"},
+		"a fault that nobody speaks of":   {"a: s.com -> m.com/q", []mirrorsetv1alpha1.MirrorNodeStatus{reported(20, seeing(fault("m.com/q", down, "no")), gone), sees}, metav1.ConditionUnknown, "the agents of nodes that reported faults no longer report: m.com/q does not answer node-0 (no); to see why, run: kubectl get mirrornode node-0 -o wide"},
+		"one of two that is spoken of":    {"a: s.com -> m.com/q", []mirrorsetv1alpha1.MirrorNodeStatus{reported(20, seeing(fault("m.com/q", down, "no")), gone), of(fault("m.com/q", down, "it hangs"))}, metav1.ConditionFalse, "m.com/q does not answer node-1 (it hangs); to see what that node tried, run: kubectl mirrors pulls node-1"},
 		"one of another set, unspoken of": {"a: s.com -> m.com/q\nb: t.com -> n.com", []mirrorsetv1alpha1.MirrorNodeStatus{reported(20, seeing(fault("n.com", down, "no")), gone), sees}, metav1.ConditionTrue, noFault},
-		"its mirror":                      {"a: s.com -> m.com/q", []mirrorsetv1alpha1.MirrorNodeStatus{sees, of(fault("m.com/q", down, "it hangs")), of(fault("m.com/q", down, "it sleeps"))}, metav1.ConditionFalse, "m.com/q does not answer node-1, node-2 (it hangs); kubectl mirrors pulls node-1 shows"},
-		"one that refuses":                {"a: s.com -> m.com/q", []mirrorsetv1alpha1.MirrorNodeStatus{of(fault("m.com/q", mirrorsetv1alpha1.MirrorRefuses, ""))}, metav1.ConditionFalse, "m.com/q refuses node-0; kubectl"},
-		"in two ways":                     {"a: s.com -> m.com/q", []mirrorsetv1alpha1.MirrorNodeStatus{of(fault("m.com/q", mirrorsetv1alpha1.MirrorFails, "503")), of(fault("m.com/q", down, "it hangs"))}, metav1.ConditionFalse, "m.com/q does not answer node-1 (it hangs); m.com/q fails for node-0 (503); kubectl mirrors pulls node-1 shows"},
-		"two of them":                     {"a: s.com -> n.com, m.com/q\na: t.com -> n.com", []mirrorsetv1alpha1.MirrorNodeStatus{of(fault("n.com", down, "a"), fault("m.com/q", down, "b"))}, metav1.ConditionFalse, "m.com/q does not answer node-0 (b); n.com does not answer node-0 (a); kubectl"},
-		"what a narrower source inherits": {"T a: s.com -> m.com/s\nD b: s.com/x -> d.net/x", []mirrorsetv1alpha1.MirrorNodeStatus{of(fault("m.com/s/x", down, "a"))}, metav1.ConditionFalse, "m.com/s/x does not answer node-0 (a); kubectl"},
+		"its mirror":                      {"a: s.com -> m.com/q", []mirrorsetv1alpha1.MirrorNodeStatus{sees, of(fault("m.com/q", down, "it hangs")), of(fault("m.com/q", down, "it sleeps"))}, metav1.ConditionFalse, "m.com/q does not answer node-1, node-2 (it hangs); to see what that node tried, run: kubectl mirrors pulls node-1"},
+		"one that refuses":                {"a: s.com -> m.com/q", []mirrorsetv1alpha1.MirrorNodeStatus{of(fault("m.com/q", mirrorsetv1alpha1.MirrorRefuses, ""))}, metav1.ConditionFalse, "m.com/q refuses node-0; to see what"},
+		"in two ways":                     {"a: s.com -> m.com/q", []mirrorsetv1alpha1.MirrorNodeStatus{of(fault("m.com/q", mirrorsetv1alpha1.MirrorFails, "503")), of(fault("m.com/q", down, "it hangs"))}, metav1.ConditionFalse, "m.com/q does not answer node-1 (it hangs); m.com/q fails for node-0 (503); to see what that node tried, run: kubectl mirrors pulls node-1"},
+		"two of them":                     {"a: s.com -> n.com, m.com/q\na: t.com -> n.com", []mirrorsetv1alpha1.MirrorNodeStatus{of(fault("n.com", down, "a"), fault("m.com/q", down, "b"))}, metav1.ConditionFalse, "m.com/q does not answer node-0 (b); n.com does not answer node-0 (a); to see what"},
+		"what a narrower source inherits": {"T a: s.com -> m.com/s\nD b: s.com/x -> d.net/x", []mirrorsetv1alpha1.MirrorNodeStatus{of(fault("m.com/s/x", down, "a"))}, metav1.ConditionFalse, "m.com/s/x does not answer node-0 (a); to see what"},
 	} {
 		s := snapshotOf(t, c.sets)
 		first := 0
@@ -59,7 +59,7 @@ func TestASetSaysWhichOfItsMirrorsNodesCannotPullFrom(t *testing.T) { // V8
 		}
 		status := s.of(first, configv1.MirrorSetStatus{}, NewFleet(fleetOf(c.nodes...)))
 		reason := map[metav1.ConditionStatus]string{metav1.ConditionUnknown: configv1.ReasonNotSeen, metav1.ConditionTrue: configv1.ReasonNoFaultReported, metav1.ConditionFalse: configv1.ReasonMirrorFaults}[c.is]
-		if strings.HasPrefix(c.message, "no agent speaks any more for nodes that reported") {
+		if strings.HasPrefix(c.message, "the agents of nodes that reported faults no longer report") {
 			reason = configv1.ReasonFaultsNotSeen
 		}
 		wantCondition(t, name, status, configv1.ConditionMirrorsReachable, c.is, reason)
@@ -133,7 +133,7 @@ func TestTenMirrorsAreNamed(t *testing.T) {
 	for n, more := range map[int]bool{10: false, 11: true} {
 		s := snapshotOf(t, "a: s.com -> "+strings.Join(text[:n], ", "))
 		c := meta.FindStatusCondition(statusOf(s, configv1.MirrorSetStatus{}, fleetOf(reported(20, seeing(faults[:n]...)))).Conditions, configv1.ConditionMirrorsReachable)
-		if !strings.Contains(c.Message, "m09.com does not answer node-0; ") || strings.Contains(c.Message, "m10.com") || strings.Contains(c.Message, "and more mirrors") != more {
+		if !strings.Contains(c.Message, "m09.com does not answer node-0; ") || strings.Contains(c.Message, "m10.com") || strings.Contains(c.Message, "; the MirrorNodes name more mirrors") != more {
 			t.Errorf("%d mirrors: %s", n, c.Message)
 		}
 	}
@@ -154,7 +154,7 @@ func TestManyFaultsAreCounted(t *testing.T) {
 		members[i].Name, members[i].Status = fmt.Sprintf("node-%s-%02d", strings.Repeat("z", 240), i), reported(20, seeing(faults...))
 	}
 	c := meta.FindStatusCondition(statusOf(s, configv1.MirrorSetStatus{}, members).Conditions, configv1.ConditionMirrorsReachable)
-	if len(c.Message) > maxMessage+1024 || !strings.Contains(c.Message, "-09 and 41 more (yyy") || !strings.Contains(c.Message, "; and more mirrors, which") || strings.Contains(c.Message, "m10.com") {
+	if len(c.Message) > maxMessage+1024 || !strings.Contains(c.Message, "-09 and 41 more (yyy") || !strings.Contains(c.Message, "; the MirrorNodes name more mirrors") || strings.Contains(c.Message, "m10.com") {
 		t.Errorf("%d bytes: %s", len(c.Message), c.Message)
 	}
 }

@@ -168,7 +168,7 @@ func entryOf(f mirrors.Finding, set mirrors.Object) *int32 {
 
 // acceptance tells whether every entry of a set is used, or which are not and why.
 func acceptance(set *kinds.Set, findings []mirrors.Finding, used bool) metav1.Condition {
-	condition := metav1.Condition{Type: configv1.ConditionAccepted, Status: metav1.ConditionTrue, Reason: configv1.ReasonAllEntriesAccepted, Message: "every entry is used"}
+	condition := metav1.Condition{Type: configv1.ConditionAccepted, Status: metav1.ConditionTrue, Reason: configv1.ReasonAllEntriesAccepted, Message: "Mirrorset uses every entry"}
 	var left []string
 	for _, f := range findings {
 		if f.Class() == mirrors.LeftOut {

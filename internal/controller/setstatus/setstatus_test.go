@@ -93,7 +93,7 @@ func TestASetSaysOnHowManyNodesItIsInForce(t *testing.T) {
 		{"all", fleetOf(reported(20), reported(20)), metav1.ConditionTrue, configv1.ReasonAppliedOnAllNodes, []string{"in force: every node has put it in force"}},
 		{"none", nil, metav1.ConditionFalse, configv1.ReasonNoNodes, nil},
 		{"some", fleetOf(reported(20), reported(19), reported(19)), metav1.ConditionFalse, configv1.ReasonProgressing, []string{"in force on 1 of 3 nodes; waiting for node-1, node-2"}},
-		{"some, others with what is published no more", fleetOf(reported(20), reported(21)), metav1.ConditionFalse, configv1.ReasonProgressing, []string{"in force on 1 of 2 nodes; waiting for node-1 (it has a later revision than 20"}},
+		{"some, others with what is published no more", fleetOf(reported(20), reported(21)), metav1.ConditionFalse, configv1.ReasonProgressing, []string{"in force on 1 of 2 nodes; waiting for node-1 (it has a later revision than the published revision 20"}},
 		{"none, because all refuse what is published", fleetOf(reported(30, failed)), metav1.ConditionFalse, configv1.ReasonNodesFailing, []string{"in force on 0 of 1 nodes; failing: node-0 (the disk is full)"}},
 		{"some, others failing", fleetOf(reported(20), reported(19), reported(19, failed)), metav1.ConditionFalse, configv1.ReasonNodesFailing, []string{"in force on 1 of 3 nodes; failing: node-2 (the disk is full)"}},
 		{"all but a source of another set", fleetOf(reported(20, without("t.com"))), metav1.ConditionTrue, configv1.ReasonAppliedOnAllNodes, nil},
@@ -142,7 +142,7 @@ func TestASetSaysWhatIsLeftOutOfIt(t *testing.T) {
 		findings   string
 	}{
 		{"nothing", "a: s.com -> m.com", metav1.ConditionTrue, configv1.ReasonAllEntriesAccepted, nil, ""},
-		{"a mirror", "a: s.com -> mirror, m.com", metav1.ConditionFalse, configv1.ReasonPartsLeftOut, []string{`source "s.com": mirrors[0] "mirror" is left out`}, "InvalidMirror 0"},
+		{"a mirror", "a: s.com -> mirror, m.com", metav1.ConditionFalse, configv1.ReasonPartsLeftOut, []string{`source "s.com": mirrors[0] "mirror" is ignored`}, "InvalidMirror 0"},
 		{"an entry", "a: t.com -> m.com\na: \"https://s.com\" -> m.com", metav1.ConditionFalse, configv1.ReasonPartsLeftOut, []string{"https://s.com"}, "InvalidSource 1"},
 		{"every entry", "a: \"https://s.com\" -> m.com", metav1.ConditionFalse, configv1.ReasonNothingAccepted, nil, "InvalidSource 0"},
 		{"nothing, but there is something odd", "a: s.com -> m.com [Never]", metav1.ConditionTrue, configv1.ReasonAllEntriesAccepted, nil, "BlocksTagPulls 0"},
@@ -170,7 +170,7 @@ func TestASetSaysWhichOfItsInsecureMirrorsAreLeftOut(t *testing.T) {
 	mirrorstest.Annotate(s.sets, "a", "m.com, n_.com")
 	s.result = kinds.Merge(s.sets, nil)
 	status := statusOf(s, configv1.MirrorSetStatus{}, nil)
-	wantCondition(t, "a bad value", status, configv1.ConditionAccepted, metav1.ConditionFalse, configv1.ReasonPartsLeftOut, `annotation mirrorset.io/insecure-mirrors: "n_.com" is left out: `)
+	wantCondition(t, "a bad value", status, configv1.ConditionAccepted, metav1.ConditionFalse, configv1.ReasonPartsLeftOut, `annotation mirrorset.io/insecure-mirrors: "n_.com" is ignored: `)
 	if len(status.Findings) != 1 || status.Findings[0].Reason != "InvalidInsecureMirrors" || status.Findings[0].Entry != nil {
 		t.Errorf("got findings %+v, want one about no entry", status.Findings)
 	}

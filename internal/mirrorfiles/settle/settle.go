@@ -124,7 +124,7 @@ func (t *together) judge(file int, e *mirrorfiles.Entry) *conflict {
 			places = append(places, s.Location)
 		}
 		if !isRepeated(t.files[file], e) && !slices.Equal(places, want) {
-			return &conflict{file, e.Source, fmt.Sprintf("with what else is converted here, its images by %s would come from %s in place of %s", e.Mode, names(places), names(want))}
+			return &conflict{file, e.Source, fmt.Sprintf("together with the other files of this conversion, its images by %s would come from %s instead of %s", e.Mode, names(places), names(want))}
 		}
 	}
 	return nil
@@ -155,10 +155,10 @@ func (t *together) judgeMirror(file int, e *mirrorfiles.Entry, mirror, place str
 		case blocking.Source == e.Source:
 			of = fmt.Sprintf("its own mirror %q", mirror)
 		}
-		return &conflict{at, blocking.Source, fmt.Sprintf("its images are not pulled from itself, but %s lies in it, and a set that blocks the source blocks that mirror too", of)}
+		return &conflict{at, blocking.Source, fmt.Sprintf("its images are not pulled from the source itself, but %s is part of it, and a set that blocks the source blocks that mirror too", of)}
 	}
 	if foreign {
-		return &conflict{file, e.Source, fmt.Sprintf("its mirror %q lies in source %q, which is blocked by what else is converted here", mirror, rule.Source)}
+		return &conflict{file, e.Source, fmt.Sprintf("its mirror %q is part of source %q, which another part of this conversion blocks", mirror, rule.Source)}
 	}
 	return nil
 }

@@ -62,7 +62,7 @@ func TestARegistryThatIsAMirrorToo(t *testing.T) {
 	}{
 		"k3s without a default endpoint": {
 			files: []*mirrorfiles.Content{k3sFile(t, `mirrors: {docker.io: {endpoint: ["https://corp.example"]}, corp.example: {endpoint: ["https://replica.example"]}}`, true)},
-			lost:  []string{`file 0: source "corp.example" is left out`, `the mirror "corp.example" of source "docker.io" lies in it`},
+			lost:  []string{`file 0: source "corp.example" is left out`, `the mirror "corp.example" of source "docker.io" is part of it`},
 			comes: map[string]string{"docker.io/library/nginx": "corp.example/library/nginx", "corp.example/x": "corp.example/x"},
 		},
 		"k3s with one": {
@@ -83,7 +83,7 @@ func TestARegistryThatIsAMirrorToo(t *testing.T) {
 		},
 		"certs.d": {
 			files: []*mirrorfiles.Content{hosts("a.io", `server = "https://m.example"`), hosts("c.io", "[host.\"https://a.io\"]\n")},
-			lost:  []string{`file 0: source "a.io" is left out`, `the mirror "a.io" of source "c.io" in file 1 lies in it`},
+			lost:  []string{`file 0: source "a.io" is left out`, `the mirror "a.io" of source "c.io" in file 1 is part of it`},
 			comes: map[string]string{"a.io/x": "a.io/x", "c.io/x": "a.io/x c.io/x"},
 		},
 		"Talos": {
@@ -93,7 +93,7 @@ func TestARegistryThatIsAMirrorToo(t *testing.T) {
 		},
 		"a mirror in the registry itself": {
 			files: []*mirrorfiles.Content{hosts("quay.io", "server = \"https://quay.io/v2/foo\"\noverride_path = true\n")},
-			lost:  []string{`file 0: source "quay.io" is left out`, `its own mirror "quay.io/foo" lies in it`},
+			lost:  []string{`file 0: source "quay.io" is left out`, `its own mirror "quay.io/foo" is part of it`},
 			comes: map[string]string{"quay.io/x": "quay.io/x"},
 		},
 		"registries.conf beside a hosts.toml": {
@@ -101,13 +101,13 @@ func TestARegistryThatIsAMirrorToo(t *testing.T) {
 				tables(t, "[[registry]]\nlocation = \"a.io\"\nblocked = true\n[[registry.mirror]]\nlocation = \"m.example\"\n[[registry]]\nlocation = \"b.io\"\n[[registry.mirror]]\nlocation = \"a.io\"\n"),
 				hosts("c.io", "[host.\"https://a.io\"]\n"),
 			},
-			lost:  []string{`file 1: source "c.io" is left out`, `its mirror "a.io" lies in source "a.io", which is blocked by what else is converted here`},
+			lost:  []string{`file 1: source "c.io" is left out`, `its mirror "a.io" is part of source "a.io", which another part of this conversion blocks`},
 			comes: map[string]string{"a.io/x": "m.example/x", "b.io/x": "b.io/x", "c.io/x": "c.io/x"},
 		},
 		"a set that blocks": {
 			beside: set,
 			files:  []*mirrorfiles.Content{hosts("c.io", "[host.\"https://corp.example\"]\n")},
-			lost:   []string{`file 0: source "c.io" is left out`, `its mirror "corp.example" lies in source "corp.example", which is blocked by what else is converted here`},
+			lost:   []string{`file 0: source "c.io" is left out`, `its mirror "corp.example" is part of source "corp.example", which another part of this conversion blocks`},
 			comes:  map[string]string{"c.io/x": "c.io/x"},
 		},
 		"a set for the same source": {

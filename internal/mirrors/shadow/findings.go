@@ -21,11 +21,11 @@ func modes(sets []mirrors.Object, result *mirrors.Result) []mirrors.Finding {
 	for i, set := range sets {
 		would := "it would block no source that is open now"
 		if result.ShadowTooLarge && len(result.Watched) == 0 {
-			would = "what it would block is not known"
+			would = "which sources it would block is unknown"
 		} else if sources := bySet[set]; len(sources) > 0 {
 			would = "it would block " + mirrors.Sources(sources)
 		}
-		text := fmt.Sprintf("the set is in shadow mode, so NeverContactSource is not enforced; %s; to enforce it, take the annotation %s away", would, mirrors.EnforcementAnnotation)
+		text := fmt.Sprintf("the set is in shadow mode, so nodes do not enforce its NeverContactSource; %s; to enforce it, remove the annotation %s", would, mirrors.EnforcementAnnotation)
 		all[i] = mirrors.Finding{Reason: mirrors.ShadowMode, Entries: []mirrors.Entry{set.Beside()}, Message: text}
 	}
 	return all
@@ -36,7 +36,7 @@ func tooLarge(sets []mirrors.Object, why string) []mirrors.Finding {
 	all := make([]mirrors.Finding, len(sets))
 	for i, set := range sets {
 		all[i] = mirrors.Finding{Reason: mirrors.ShadowTooLarge, Entries: []mirrors.Entry{set.Beside()},
-			Message: fmt.Sprintf("%s, and nobody counts what would be refused; put fewer sources into shadow mode at a time", why)}
+			Message: fmt.Sprintf("%s; nodes do not count the pulls that would be refused; put fewer sources into shadow mode at a time", why)}
 	}
 	return all
 }

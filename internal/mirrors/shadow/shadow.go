@@ -30,13 +30,13 @@ func Merge(in mirrors.Input) mirrors.Result {
 	as := mirrors.Merge(enforced(in))
 	if as.TooLarge {
 		result.ShadowTooLarge = true
-		result.Found(tooLarge(sets, "with NeverContactSource enforced, the rules would be too large to be published, so nothing tells which sources would be blocked")...)
+		result.Found(tooLarge(sets, "with NeverContactSource enforced, the rules would be too large to be published, so it is unknown which sources would be blocked")...)
 	} else {
 		result.Watched = watched(as.Rules, result.Rules)
 	}
 	if text, err := json.Marshal(Names(result.Watched)); err != nil || len(text) > MaxNames {
 		result.ShadowTooLarge = true
-		result.Found(tooLarge(sets, "the sources that sets in shadow mode would block are too many to tell the nodes, with more than 64 KiB as a list")...)
+		result.Found(tooLarge(sets, "the list of sources that sets in shadow mode would block is larger than 64 KiB, which is too large to send to the nodes")...)
 	}
 	result.Found(modes(sets, &result)...)
 	return result

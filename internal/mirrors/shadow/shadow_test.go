@@ -115,7 +115,7 @@ func TestWhatKeepsASourceBlockedHasAPartInItsRule(t *testing.T) { // V3
 
 func TestASetSaysThatItIsInShadowMode(t *testing.T) { // V3
 	for _, c := range []struct{ sets, want string }{
-		{"a: s.com -> m.com [Never]\na: t.com -> m.com [Never]", `the set is in shadow mode, so NeverContactSource is not enforced; it would block "s.com", "t.com"; to enforce it, take the annotation mirrorset.io/enforcement away`},
+		{"a: s.com -> m.com [Never]\na: t.com -> m.com [Never]", `the set is in shadow mode, so nodes do not enforce its NeverContactSource; it would block "s.com", "t.com"; to enforce it, remove the annotation mirrorset.io/enforcement`},
 		{"a: s.com -> m.com", "it would block no source that is open now; to enforce it"},
 		{"a: s.com -> m.com [Never]\nb: s.com -> m.com [Never]", "it would block no source that is open now; to enforce it"},
 		{"a: s.com -> Bad/ [Never]", `it would block "s.com"; to enforce it`},
@@ -130,9 +130,9 @@ func TestASetSaysThatItIsInShadowMode(t *testing.T) { // V3
 
 func TestAnEntryThatWouldBlockWithoutAMirrorSaysSo(t *testing.T) { // E4
 	for sets, want := range map[string]string{
-		"a: s.com -> Bad/ [Never]":        "; no usable mirror is left, and once the set is no longer in shadow mode, the entry blocks the source",
-		"a: s.com -> s.com, Bad/ [Never]": "; no usable mirror is left, and once the set is no longer in shadow mode, the entry blocks the source",
-		"a: s.com -> Bad/":                "; no usable mirror is left, so the entry is left out",
+		"a: s.com -> Bad/ [Never]":        "; no usable mirror is left, so the entry will block the source once the set is no longer in shadow mode",
+		"a: s.com -> s.com, Bad/ [Never]": "; no usable mirror is left, so the entry will block the source once the set is no longer in shadow mode",
+		"a: s.com -> Bad/":                "; no usable mirror is left, so the entry is ignored",
 		"a: s.com -> m.com, Bad/ [Never]": "",
 	} {
 		found := merge(t, sets, "a").Findings
@@ -161,7 +161,7 @@ func TestOnlyShadowIsAValueOfTheAnnotation(t *testing.T) { // V3
 		if (at >= 0) != want.found {
 			t.Fatalf("%q: found %v", value, result.Findings)
 		}
-		if want.found && (result.Findings[at].Class() != mirrors.LeftOut || !strings.Contains(result.Findings[at].Message, "so NeverContactSource of this set is enforced; write shadow, or")) {
+		if want.found && (result.Findings[at].Class() != mirrors.LeftOut || !strings.Contains(result.Findings[at].Message, "so nodes enforce NeverContactSource of this set; write shadow, or")) {
 			t.Errorf("%q: found %v", value, result.Findings[at])
 		}
 	}
@@ -205,7 +205,7 @@ func TestRulesThatCouldNotBeEnforcedAreNotWatched(t *testing.T) { // V4
 	if result.TooLarge || len(result.Rules) != 600 || len(result.Watched) > 0 || !result.ShadowTooLarge {
 		t.Fatalf("%d rules, %d watched, too large to watch: %t", len(result.Rules), len(result.Watched), result.ShadowTooLarge)
 	}
-	for _, want := range []string{"what it would block is not known", "with NeverContactSource enforced, the rules would be too large to be published"} {
+	for _, want := range []string{"which sources it would block is unknown", "with NeverContactSource enforced, the rules would be too large to be published"} {
 		if !slices.ContainsFunc(result.Findings, func(f mirrors.Finding) bool { return strings.Contains(f.Message, want) }) {
 			t.Errorf("nobody says %q", want)
 		}

@@ -15,7 +15,7 @@ var scheme = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*://`)
 // Wrong says what is wrong with a value that the grammar refuses, and what to write instead.
 func Wrong(text string, kind Kind) string {
 	m, rest := look(text, kind)
-	remedy := "want " + kind.form()
+	remedy := "write " + kind.form()
 	// Of a value with a star or a strange character, nobody knows what was meant.
 	if kind.Takes(rest) && !strings.Contains(text, "*") && strings.TrimSpace(text) == plain(text) {
 		remedy = "write " + Quote(rest)
@@ -97,7 +97,7 @@ func (m *mistakes) wildcard(rest string, kind Kind) string {
 	case !begins || strings.Contains(below, "*"):
 		m.add("it has a wildcard that is not the whole first label, as in *.example.com")
 	case strings.ContainsAny(below, ":/"):
-		m.add("it has a port or a path behind a wildcard, which stands for whole hosts only")
+		m.add("it has a port or a path after a wildcard, but a wildcard matches whole hosts only")
 	}
 	return strings.ReplaceAll(below, "*", "x")
 }
@@ -113,7 +113,7 @@ func (m *mistakes) suffixes(rest string) string {
 		rest = rest[:at]
 	}
 	if at := strings.IndexAny(rest, "?#"); at >= 0 {
-		m.add("it ends with %s, as only a URL does", Quote(rest[at:]))
+		m.add("it ends with %s, which only a URL can have", Quote(rest[at:]))
 		rest = rest[:at]
 	}
 	return rest

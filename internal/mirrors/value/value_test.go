@@ -36,7 +36,7 @@ func TestEachPartThatIsWrongIsSaid(t *testing.T) {
 		"m.com/x@sha256:ab":                 `it ends with the digest "@sha256:ab"`,
 		"m.com/x:v1@sha256:ab":              `it ends with the digest "@sha256:ab", and it ends with the tag ":v1"`,
 		"me@m.com/x":                        `it has a user name, "me@", before the host`,
-		"m.com/x?a=b":                       `it ends with "?a=b", as only a URL does`,
+		"m.com/x?a=b":                       `it ends with "?a=b", which only a URL can have`,
 		"m.com/X":                           "it has capital letters in its path",
 		"[::1]:5000/x":                      "it has an IPv6 address where a host name belongs",
 		"fd00::1/x":                         "it has an IPv6 address where a host name belongs",
@@ -56,8 +56,8 @@ func TestEachPartThatIsWrongIsSaid(t *testing.T) {
 	}
 	for text, want := range map[string]string{
 		"*.s.com":      "",
-		"*.s.com/x":    "it has a port or a path behind a wildcard, which stands for whole hosts only",
-		"*.s.com:5000": "it has a port or a path behind a wildcard, which stands for whole hosts only",
+		"*.s.com/x":    "it has a port or a path after a wildcard, but a wildcard matches whole hosts only",
+		"*.s.com:5000": "it has a port or a path after a wildcard, but a wildcard matches whole hosts only",
 		"*s.com":       "it has a wildcard that is not the whole first label, as in *.example.com",
 		"a.*.com":      "it has a wildcard that is not the whole first label, as in *.example.com",
 		"*.*.com":      "it has a wildcard that is not the whole first label, as in *.example.com",
@@ -78,7 +78,7 @@ func wantWrong(t *testing.T, text string, kind value.Kind, want string) {
 }
 
 func TestWhatToWriteInsteadIsSaid(t *testing.T) {
-	const mirror, source = "want host[:port][/path]", "want host[:port][/path] or *.host"
+	const mirror, source = "write host[:port][/path]", "write host[:port][/path] or *.host"
 	for text, want := range map[string]string{
 		"https://m.com":          `write "m.com"`,
 		"oci://m.com/x:v1":       `write "m.com/x"`,

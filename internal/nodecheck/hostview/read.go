@@ -55,7 +55,7 @@ func readFile(root fs.FS, name string) (data []byte, changed time.Time, err erro
 		return nil, time.Time{}, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, time.Time{}, errors.New("it is no regular file")
+		return nil, time.Time{}, errors.New("it is not a regular file")
 	}
 	f, err := root.Open(name)
 	if err != nil {

@@ -117,7 +117,7 @@ func TestEachImageIsOneRowAPlace(t *testing.T) {
 	if got := columns(r.Stdout); got != "IMAGE|PULL SOURCE|RESULT|MESSAGE\n"+strings.Join(rows, "\n")+"\n" {
 		t.Errorf("stdout:\n%s", got)
 	}
-	if r.Code != 1 || !strings.HasPrefix(r.Stderr, "warning: BlocksTagPulls: a: ") || !strings.HasSuffix(r.Stderr, "pulled at all\n1 of 3 images come from a mirror, 0 from the source, 2 from nowhere.\n") {
+	if r.Code != 1 || !strings.HasPrefix(r.Stderr, "warning: BlocksTagPulls: a: ") || !strings.HasSuffix(r.Stderr, "so every pull by tag fails\n1 of 3 images come from a mirror, 0 from the source, 2 from nowhere.\n") {
 		t.Errorf("exit code %d, stderr %q", r.Code, r.Stderr)
 	}
 	if m.Asked.Load() != 2 {
@@ -183,7 +183,7 @@ func TestNoMoreRequestsAreMadeAtATimeThanAllowed(t *testing.T) {
 func TestWhyAMirrorIsNotAskedIsTold(t *testing.T) {
 	image := "quay.io/app@sha256:" + strings.Repeat("f", 64)
 	r := run(t, plugintest.Set("a", "quay.io", "mirror"), "check", "-f", "-", image)
-	if r.Code != 1 || !strings.HasPrefix(r.Stderr, "warning: InvalidMirror: a: spec.imageDigestMirrors[0]: source \"quay.io\": mirrors[0] \"mirror\" is left out: ") {
+	if r.Code != 1 || !strings.HasPrefix(r.Stderr, "warning: InvalidMirror: a: spec.imageDigestMirrors[0]: source \"quay.io\": mirrors[0] \"mirror\" is ignored: ") {
 		t.Errorf("exit code %d, stderr %q", r.Code, r.Stderr)
 	}
 	r = run(t, plugintest.Never("a", "quay.io", "m.local/q")+"  - source: ghcr.io\n    mirrors: [m.local]\n    mirrorSourcePolicy: NeverContactSource\n", "check", "-f", "-", "quay.io/app:v1")

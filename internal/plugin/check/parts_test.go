@@ -128,7 +128,7 @@ func TestImagesAreJudgedAsTheRuntimesOfTheNodesPullThem(t *testing.T) {
 		message           string
 	}{
 		{"a mirror that makes no image (Q3)", "quay.io/app", plugintest.Set("a", "quay.io/app", m.Host+"/q/app", "b.example:5000"), fromMirror, fromNowhere,
-			`the pull fails with CRI-O and Podman: mirror "b.example:5000" makes it `},
+			`the pull fails with CRI-O and Podman: mirror "b.example:5000" turns it into `},
 		{"a wildcard as long as the source (Q1)", "a.b.c/app", plugintest.Documents(plugintest.Set("a", "a.b.c", m.Host+"/q"), plugintest.Set("b", "*.b.c", empty.Host+"/q")), fromMirror, fromSource,
 			"CRI-O and Podman do not pull it from the places that the sets name"},
 	} {

@@ -125,8 +125,8 @@ func TestWhatIsConvertedTogetherIsJudgedTogether(t *testing.T) {
 		want  string
 	}{
 		{"mirrors: {docker.io: {endpoint: ['https://corp.example']}, corp.example: {endpoint: ['https://n.example']}}", []string{"-f", "-", "--never-contact-source"}, `standard input: document 1: source "corp.example" is left out`},
-		{never + "---\nmirrors: {docker.io: {endpoint: ['https://corp.example']}, quay.io: {endpoint: ['https://n.example']}}", []string{"-f", "-"}, `standard input: document 2: source "docker.io" is left out: its mirror "corp.example" lies in source "corp.example"`},
-		{"", []string{"-f", dir}, a + `: source "a.io" is left out: its images are not pulled from itself, but the mirror "a.io" of source "c.io" in ` + c},
+		{never + "---\nmirrors: {docker.io: {endpoint: ['https://corp.example']}, quay.io: {endpoint: ['https://n.example']}}", []string{"-f", "-"}, `standard input: document 2: source "docker.io" is left out: its mirror "corp.example" is part of source "corp.example"`},
+		{"", []string{"-f", dir}, a + `: source "a.io" is left out: its images are not pulled from the source itself, but the mirror "a.io" of source "c.io" in ` + c},
 	} {
 		r := run(t, tt.stdin, tt.args...)
 		if r.Code != 1 || !strings.Contains(r.Stderr, "warning: NotConverted: "+tt.want) || strings.Contains(r.Stderr, "MirrorBlocked") || !strings.Contains(r.Stdout, "ImageTagMirrorSet") {

@@ -73,9 +73,9 @@ func TestTheConfigurationOfK3sItselfIsKnown(t *testing.T) {
 	for text, want := range map[string]string{
 		"system-default-registry: reg.example":                   `NotInSets: standard input: document 2: system-default-registry: k3s and RKE2 name their own images with "reg.example"`,
 		"server: https://a.example:9345\ntoken: hunter2":         "it is the configuration of k3s or RKE2 itself",
-		"private-registry: /etc/x.yaml":                          `the mirrors of these nodes are in "/etc/x.yaml"; give that file`,
-		"embedded-registry: true":                                "embedded-registry: the nodes give each other their images",
-		"tls-san: [a]\ndisable-default-registry-endpoint: false": "only disable-default-registry-endpoint is of use here",
+		"private-registry: /etc/x.yaml":                          `the mirrors of these nodes are in "/etc/x.yaml"; convert that file`,
+		"embedded-registry: true":                                "embedded-registry: the nodes share their images with each other",
+		"tls-san: [a]\ndisable-default-registry-endpoint: false": "this conversion uses only its setting disable-default-registry-endpoint",
 	} {
 		r := run(t, k3s+text, "-f", "-")
 		if r.Code != 0 || !strings.Contains(r.Stderr, want) || strings.Contains(r.Stderr, "hunter2") {

@@ -71,8 +71,8 @@ func TestAgentsThatPodSecurityRefusesAreToldWithTheCommandThatLetsThemIn(t *test
 	objects["/api/v1/namespaces/mirrorset-system/events"] = corev1.EventList{TypeMeta: metav1.TypeMeta{Kind: "EventList", APIVersion: "v1"}, Items: []corev1.Event{
 		failed("now", time.Hour, "exceeded quota"), failed("now", time.Minute, refused), failed("before", time.Second, "exceeded quota"),
 	}}
-	const want = `PROBLEM  daemonset/mirrorset-agent: 0 of 2 agents are ready in the latest version; Pod security refuses the agents, which write files of the host; ` +
-		`allow them with: kubectl label --overwrite namespace mirrorset-system pod-security.kubernetes.io/enforce=privileged (violates PodSecurity "baseline:latest": host namespaces)`
+	const want = `PROBLEM  daemonset/mirrorset-agent: 0 of 2 agents are ready in the latest version; Pod Security Admission refuses the agents, because they write files on the host; ` +
+		`allow the agents with: kubectl label --overwrite namespace mirrorset-system pod-security.kubernetes.io/enforce=privileged (violates PodSecurity "baseline:latest": host namespaces)`
 	r := run(t, "", "doctor", "--server", plugintest.Serve(t, objects))
 	if line, _, _ := strings.Cut(r.Stdout, "\n"); line != want || r.Code != 1 {
 		t.Errorf("exit code %d:\n%s\nwant\n%s", r.Code, r.Stdout, want)
@@ -121,7 +121,7 @@ PROBLEM  node/node-2: no agent has reported from this node
     kubectl -n mirrorset-system get pods -l app.kubernetes.io/component=agent --field-selector spec.nodeName=node-2
 PROBLEM  node/node-6: nothing tells: Mend it
 PROBLEM  idms/b: the rules are too large
-PROBLEM  idms/b: InvalidSource: spec.imageDigestMirrors[1]: source "//" is left out with its mirrors: it begins with a slash, and it has no host; want host[:port][/path] or *.host
+PROBLEM  idms/b: InvalidSource: spec.imageDigestMirrors[1]: source "//" is invalid, so the whole entry is ignored: it begins with a slash, and it has no host; write host[:port][/path] or *.host
     To see what it means: kubectl mirrors explain-finding InvalidSource. To change the sets: kubectl edit idms b
 WARNING  node/node-3: it has revision 1795573438817 in force, and has not yet followed to revision 1795573438818
     If this lasts for more than a minute, check its agent:

@@ -60,7 +60,7 @@ func TestLoginsThatCRIODoesNotReadAreFound(t *testing.T) {
 	const auth = "var/lib/mirrorset/auth.json"
 	const set = "[crio.image]\nauto_reload_registries = true\nglobal_auth_file = \"/var/lib/mirrorset/auth.json\"\n"
 	for config, want := range map[string]string{
-		goodCRIO: "WARNING  CRI-O: CRIOAuthFileUnset: no file of CRI-O's configuration sets global_auth_file, so CRI-O asks mirrors without the logins in /" + auth + "\n" +
+		goodCRIO: "WARNING  CRI-O: CRIOAuthFileUnset: no configuration file of CRI-O sets global_auth_file, so CRI-O contacts mirrors without the logins in /" + auth + "\n" +
 			"    Write /etc/crio/crio.conf.d/99-mirrorset-auth.conf with\n    [crio.image]\n    global_auth_file = \"/" + auth + "\"\n    and run: systemctl restart crio\n",
 		set: "OK       CRI-O: ",
 	} {

@@ -68,8 +68,8 @@ func TestWhatIsOddAboutSetsOfBothKindsIsToldWithCommandsThatWork(t *testing.T) {
 	r := run(t, "", "doctor", "--server", plugintest.Serve(t, objects))
 	for _, want := range []string{
 		"PROBLEM  itms/a: the rules are too large\n",
-		"PROBLEM  itms/a: InvalidSource: spec.imageTagMirrors[1]: source \"//\" is left out with its mirrors: it begins with a slash, and it has no host; want host[:port][/path] or *.host\n    To see what it means: kubectl mirrors explain-finding InvalidSource. To change the sets: kubectl edit itms a\n",
-		`WARNING  idms/a: PolicyConflict: source "s.com" is blocked by the policy NeverContactSource of a, although itms/a would allow contacting it` +
+		"PROBLEM  itms/a: InvalidSource: spec.imageTagMirrors[1]: source \"//\" is invalid, so the whole entry is ignored: it begins with a slash, and it has no host; write host[:port][/path] or *.host\n    To see what it means: kubectl mirrors explain-finding InvalidSource. To change the sets: kubectl edit itms a\n",
+		`WARNING  idms/a: PolicyConflict: source "s.com" is blocked by NeverContactSource in a, although itms/a would allow contacting it` +
 			"\n    To see what it means: kubectl mirrors explain-finding PolicyConflict. To change the sets: kubectl edit idms/a itms/a\n",
 	} {
 		if !strings.Contains(r.Stdout, want) {

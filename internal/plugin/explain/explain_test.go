@@ -130,7 +130,7 @@ func TestExplainSaysWhereRuntimesDiffer(t *testing.T) {
 		"example.com:6000/x" + digest:          "",
 		"example.com/x" + digest:               "",
 		"example.io/x" + digest:                `d: image example.io/x` + digest + `: CRI-O and Podman use source "example.io" and refuse it`,
-		"example.de:5000/x" + digest:           `CRI-O and Podman use source "example.de" and fail to pull it, because mirror "m.example.org/e" makes it`,
+		"example.de:5000/x" + digest:           `CRI-O and Podman use source "example.de" and fail to pull it, because mirror "m.example.org/e" turns it into`,
 	} {
 		r := run(t, manifest, "explain", image, "-f", "-", "-o", "json").MustSucceed(t)
 		if got := strings.Contains(r.Stderr, "RuntimesDiffer"); got != (want != "") || !strings.Contains(r.Stderr, want) {
@@ -159,7 +159,7 @@ func TestExplainSaysWhichEntriesCannotDecide(t *testing.T) {
 // A namespace of Docker Hub is said only of the official image that may have been meant, and --strict takes it as it is.
 func TestExplainSaysWhichImageANamespaceOfDockerHubIsNot(t *testing.T) {
 	manifest := plugintest.Documents(plugintest.Never("a", "docker.io/redis", "m.example.org/redis"), plugintest.Set("b", "docker.io", "m.example.org/hub"))
-	const note = "note: DockerHubNamespace: a: spec.imageDigestMirrors[0]: source \"docker.io/redis\" stands for what is below it; the official image of that name is \"docker.io/library/redis\"\n"
+	const note = "note: DockerHubNamespace: a: spec.imageDigestMirrors[0]: source \"docker.io/redis\" never matches the official image, whose full name is \"docker.io/library/redis\"; use that as the source, unless you mean the images below \"docker.io/redis\"\n"
 	for image, want := range map[string]string{"redis:8": note, "docker.io/library/redis@sha256:" + strings.Repeat("f", 64): note, "docker.io/redis/redis-stack@sha256:" + strings.Repeat("f", 64): "", "alpine": ""} {
 		if got := run(t, manifest, "explain", image, "-f", "-", "--strict").MustSucceed(t).Stderr; got != want {
 			t.Errorf("%s: %q, want %q", image, got, want)

@@ -98,7 +98,7 @@ func TestTheWrongPartOfALocationIsNamed(t *testing.T) {
 		wantRefused(t, run(t, plugintest.Set("a", "s.com", "'"+location+"'"), "render", "-f", "-"), fmt.Sprintf("spec.imageDigestMirrors[0].mirrors[0] %q: %s", location, want))
 	}
 	r := run(t, plugintest.Set("a", "*.io/x", "'*.m.local'"), "render", "-f", "-")
-	for _, want := range []string{"it has a wildcard, which a mirror cannot have", "it has a port or a path behind a wildcard"} {
+	for _, want := range []string{"it has a wildcard, which a mirror cannot have", "it has a port or a path after a wildcard"} {
 		if !strings.Contains(r.Stderr, want) {
 			t.Errorf("%q lacks %q", r.Stderr, want)
 		}

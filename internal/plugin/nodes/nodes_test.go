@@ -84,7 +84,7 @@ func TestCanariesAreJudgedByWhatTheyTry(t *testing.T) {
 	url := plugintest.Serve(t, map[string]any{plugintest.NodesPath: nodes, plugintest.ConfigMapPath: http.HandlerFunc(configMap.Serve)})
 	run(t, "", "nodes", "--server", url, "-o", "wide").Want(t, 0, `NODE     RUNTIME      REVISION        STATE     AGE     CANARY   FAULTS      MESSAGE
 node-3   containerd   1795573438818   Behind    3m30s   yes      <unknown>   <none>
-node-2   containerd   1795573438819   Ahead     3m30s   no       <unknown>   it has a later revision than 1795573438818, which is published; the manager publishes again above it
+node-2   containerd   1795573438819   Ahead     3m30s   no       <unknown>   it has a later revision than the published revision 1795573438818; the manager will publish again with a higher number
 node-1   containerd   1795573438818   InForce   3m30s   no       <unknown>   <none>
 node-4   containerd   1795573438819   InForce   3m30s   yes      <unknown>   1 image cannot be pulled again
 `, "1 of 2 nodes have revision 1795573438818 in force; 3 canaries try revision 1795573438819 (1 has it in force); 1 behind, 1 ahead.\n")

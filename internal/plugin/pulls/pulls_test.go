@@ -88,7 +88,7 @@ func newFixture(t *testing.T, prints map[string]string) *fixture {
 		f.objects[plugintest.ExecPath("agent-of-"+node)] = plugintest.Exec(t, func(_ context.Context, _ []string, stdout, stderr io.Writer) int {
 			switch text {
 			case "CRI-O":
-				fmt.Fprintln(stderr, "the pulls of this node are not seen: the kubelet uses CRI-O")
+				fmt.Fprintln(stderr, "the agent does not see the pulls of this node: the kubelet uses CRI-O")
 				return 3
 			case "older":
 				fmt.Fprintln(stderr, `unexpected argument "pulls"`)
@@ -183,10 +183,10 @@ func TestThePullsOfAllNodesAreInOneOrderAndWhoDoesNotTellIsNamed(t *testing.T) {
 2026-11-29T18:01:00Z   node-2   quay.io/shop/api:v1   <none>      <none>        0       0     <none>
 2026-11-29T18:02:00Z   node-1   quay.io/shop/web:v1   <none>      <none>        0       0     <none>
 `
-	const unseen = "note: node node-3: its pulls cannot be seen: the pulls of this node are not seen: the kubelet uses CRI-O\n"
+	const unseen = "note: node node-3: its pulls cannot be seen: the agent does not see the pulls of this node: the kubelet uses CRI-O\n"
 	f := newFixture(t, map[string]string{"node-1": printed(t, web), "node-2": printed(t, api), "node-3": "CRI-O"})
 	f.run(t).Want(t, 0, rows, unseen+"2 pulls on 3 nodes; pulls before 2026-11-29T18:00:00Z are not known for all of them.\n")
-	f.run(t, "node-3").WantError(t, "node node-3: its pulls cannot be seen: the pulls of this node are not seen: the kubelet uses CRI-O")
+	f.run(t, "node-3").WantError(t, "node node-3: its pulls cannot be seen: the agent does not see the pulls of this node: the kubelet uses CRI-O")
 
 	f = newFixture(t, map[string]string{"node-1": printed(t, web), "node-2": "older", "node-3": "CRI-O"})
 	r := f.run(t)

@@ -76,7 +76,7 @@ func TestAWatchGoesOnWithTheSuccessorOfAnAgentUntilThereIsNone(t *testing.T) {
 			return 0
 		}
 		fmt.Fprint(stdout, printed(t, seen[2])) // which has not settled, and is printed at the end
-		fmt.Fprintln(stderr, "the pulls of this node are not seen: the kubelet uses CRI-O")
+		fmt.Fprintln(stderr, "the agent does not see the pulls of this node: the kubelet uses CRI-O")
 		return 3
 	})
 	r := f.run(t, "node-1", "--watch")
@@ -85,7 +85,7 @@ func TestAWatchGoesOnWithTheSuccessorOfAnAgentUntilThereIsNone(t *testing.T) {
 		t.Errorf("%s", r.Stdout)
 	}
 	const again = "note: node node-1: its agent has stopped; trying again\n"
-	if want := again + again + "error: node node-1: its pulls cannot be seen: the pulls of this node are not seen: the kubelet uses CRI-O\n"; r.Code != 1 || r.Stderr != want {
+	if want := again + again + "error: node node-1: its pulls cannot be seen: the agent does not see the pulls of this node: the kubelet uses CRI-O\n"; r.Code != 1 || r.Stderr != want {
 		t.Errorf("exit code %d, stderr %q", r.Code, r.Stderr)
 	}
 }

@@ -44,9 +44,9 @@ func TestFoldersOfOthersAreLeftAndNamed(t *testing.T) {
 		want                   string // with the folder as DIR
 		written                bool
 	}{
-		{"a file that cannot be carried over", plugintest.Set("a", "s.com", "m.local/s"), "s.com/README", `warning: ForeignFolder: a: "s.com" has no file: DIR/s.com/README is not ours and would be ignored beside our hosts.toml`, false},
-		{"a folder by the other name", plugintest.Set("a", "s.com:5000", "m.local/s"), "s.com:5000/ca.crt", `warning: ForeignFolder: a: "s.com:5000" has no file: DIR/s.com:5000/ca.crt is not ours and would be ignored beside our hosts.toml`, false},
-		{"something in the folder of wildcards", plugintest.Set("a", "*.s.com", "m.local/s"), "_default/README", `warning: ForeignFolder: a: "_default" has no file: DIR/_default/README is not ours and would be ignored beside our hosts.toml`, false},
+		{"a file that cannot be carried over", plugintest.Set("a", "s.com", "m.local/s"), "s.com/README", `warning: ForeignFolder: a: "s.com" has no file: DIR/s.com/README is not a file of Mirrorset, and containerd would ignore it next to the hosts.toml of Mirrorset`, false},
+		{"a folder by the other name", plugintest.Set("a", "s.com:5000", "m.local/s"), "s.com:5000/ca.crt", `warning: ForeignFolder: a: "s.com:5000" has no file: DIR/s.com:5000/ca.crt is not a file of Mirrorset, and containerd would ignore it next to the hosts.toml of Mirrorset`, false},
+		{"something in the folder of wildcards", plugintest.Set("a", "*.s.com", "m.local/s"), "_default/README", `warning: ForeignFolder: a: "_default" has no file: DIR/_default/README is not a file of Mirrorset, and containerd would ignore it next to the hosts.toml of Mirrorset`, false},
 		{"a folder that hides a wildcard", plugintest.Set("a", "*.s.com", "m.local/s"), "x.s.com/ca.crt", `warning: ForeignFolder: a: DIR/x.s.com was not written by Mirrorset and hides source "*.s.com", so that source has no effect there; remove it, or name the registry in a set`, true},
 		{"what a killed agent left by the other name", plugintest.Set("a", "s.com:5000", "m.local/s"), "s.com:5000/hosts.toml.mirrorset-tmp", "", true},
 		{"a folder of another registry", plugintest.Set("a", "*.s.com", "m.local/s"), "t.com/ca.crt", "", true},

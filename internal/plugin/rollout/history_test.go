@@ -110,7 +110,7 @@ func TestARecordThatCannotBeReadIsNamed(t *testing.T) {
 	objects := f.serve(t)
 	objects[plugintest.RecordsPath] = list
 	r := run(t, objects, "history", "-o", "name")
-	if r.Code != 0 || strings.Count(r.Stdout, "\n") != 2 || !strings.HasPrefix(r.Stderr, "warning: UnreadableRecord: ControllerRevision mirrorset-system/"+list.Items[0].Name+" is no record of rules: ") {
+	if r.Code != 0 || strings.Count(r.Stdout, "\n") != 2 || !strings.HasPrefix(r.Stderr, "warning: UnreadableRecord: ControllerRevision mirrorset-system/"+list.Items[0].Name+" is not a record of rules: ") {
 		t.Errorf("exit code %d: %s%s", r.Code, r.Stdout, r.Stderr)
 	}
 }

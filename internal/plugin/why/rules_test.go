@@ -34,7 +34,7 @@ func TestTheRulesAreThoseOfTheNode(t *testing.T) {
 		texts []string
 	}{
 		"node-1": {tried, []string{"Cause:      BlockedTag: ", "blocked by 30-airgap", "!HeldBack"}},
-		"node-2": {open, []string{"Cause:      HeldBack: what the sets say of the image is not what node node-1 is to have: 1 canary tries revision 1795573438818 first", "Cause:      NoRule: the node is to have no rule for the image"}},
+		"node-2": {open, []string{"Cause:      HeldBack: the sets have changed, but node node-1 should not have the change yet: 1 canary tries revision 1795573438818 first", "Cause:      NoRule: the node should have no rule for the image"}},
 	} {
 		steered := plugintest.NewSteered(t, open, &payload.Canary{Payload: tried, Nodes: []string{node}}, payload.Rollout{})
 		at := nodeAt(tt.has)
@@ -101,7 +101,7 @@ func TestWhatStandsBehindAnAgentThatIsAwayIsNamed(t *testing.T) {
 				wantIn(t, r, "Cause:      AgentAway: ", "!meanwhile", "!mirrors check")
 				return
 			}
-			wantIn(t, r, "Cause:      AgentAway: ", "what it asks by itself meanwhile ("+tt.behind+") did not give the image either", "kubectl mirrors check --source "+tt.image+"\n")
+			wantIn(t, r, "Cause:      AgentAway: ", "the places that it contacts without the agent ("+tt.behind+") did not provide the image either", "kubectl mirrors check --source "+tt.image+"\n")
 		})
 	}
 }

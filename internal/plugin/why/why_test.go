@@ -30,8 +30,8 @@ Container:  app
 Image:      ghcr.io/example/app:v1
 Status:     ImagePullBackOff
 
-Cause:      BlockedTag: source "ghcr.io/example" is blocked by 30-airgap and has no mirror for tags, so this image, which is named by tag, cannot be pulled
-Remedy:     Name the image by digest in the Pod, or push the tag to a mirror and name that in an ImageTagMirrorSet, such as this:
+Cause:      BlockedTag: source "ghcr.io/example" is blocked by 30-airgap and has no mirror for tags, and the image reference has a tag, so nodes cannot pull it
+Remedy:     Use a digest in the image reference of the Pod, or push the tag to a mirror and name that mirror in an ImageTagMirrorSet, for example:
 
             apiVersion: config.openshift.io/v1
             kind: ImageTagMirrorSet
@@ -212,13 +212,13 @@ func TestTheNodesReportCounts(t *testing.T) {
 		"it reads nothing": {says(func(n *mirrorsetv1alpha1.MirrorNode) {
 			plugintest.Says("Applied", metav1.ConditionFalse, "NotInForce", "not all")(n)
 			plugintest.Says("RuntimeReady", metav1.ConditionFalse, "NotReady", "config_path is unset\nSet it.")(n)
-		}), []string{"RuntimeNotReady: the runtime of node node-1 does not read the rules, so it asks the source itself\n", "Remedy:     On the node: config_path is unset\n            Set it.\n"}},
+		}), []string{"RuntimeNotReady: the runtime of node node-1 does not read the rules, so it contacts the source directly\n", "Remedy:     On the node: config_path is unset\n            Set it.\n"}},
 		"the source is not in force": {says(func(n *mirrorsetv1alpha1.MirrorNode) {
 			plugintest.Says("Applied", metav1.ConditionFalse, "NotInForce", "registry quay.io: odd\nregistry ghcr.io: a foreign folder")(n)
 			n.Status.NotInForce = []string{"ghcr.io/example", "quay.io"}
 		}), []string{"NotInForce: the rules of source \"ghcr.io/example\" are not in force on node node-1: registry ghcr.io: a foreign folder\n"}},
-		"it is behind":        {says(func(n *mirrorsetv1alpha1.MirrorNode) { n.Status.Revision-- }), []string{"NodeLags: node node-1 is not known to have what is published: it has revision 1795573438817\n", "Cause:      Undecided"}},
-		"its agent is silent": {says(plugintest.Says("Applied", metav1.ConditionUnknown, "AgentSilent", "the agent is silent")), []string{"NodeLags: node node-1 is not known to have what is published: the agent is silent\n"}},
+		"it is behind":        {says(func(n *mirrorsetv1alpha1.MirrorNode) { n.Status.Revision-- }), []string{"NodeLags: it is unknown if node node-1 has the published rules: it has revision 1795573438817\n", "Cause:      Undecided"}},
+		"its agent is silent": {says(plugintest.Says("Applied", metav1.ConditionUnknown, "AgentSilent", "the agent is silent")), []string{"NodeLags: it is unknown if node node-1 has the published rules: the agent is silent\n"}},
 		"a mirror is down": {says(func(n *mirrorsetv1alpha1.MirrorNode) {
 			n.Status.MirrorFaults = []mirrorsetv1alpha1.MirrorFault{{Mirror: "registry.site.example:5000/example", State: mirrorsetv1alpha1.MirrorSilent, Since: &since, Message: "it does not answer within 10s"}}
 		}), []string{"MirrorDown: node node-1 reports mirror registry.site.example:5000/example as Silent since 2026-11-29T18:00:50Z (it does not answer within 10s)"}},

@@ -32,9 +32,9 @@ func about(of mirrors.Scope, key string, err error) (found Complaint, everywhere
 		if refused.Everywhere {
 			return Complaint{key, LoginRefused, message, remedyForLogin(key)}, true, true
 		}
-		return Complaint{key, LoginRefused, fmt.Sprintf("%s, for repository %s", message, of), "if that repository is there, let the login pull from it; if all others are refused too, " + remedyForLogin(key)}, false, true
+		return Complaint{key, LoginRefused, fmt.Sprintf("%s, for repository %s", message, of), "if that repository exists, allow the login to pull from it; if the mirror refuses all other repositories too, " + remedyForLogin(key)}, false, true
 	case errors.As(err, &refused) && strings.HasPrefix(refused.Status, "401 "):
-		return Complaint{host, LoginNeeded, fmt.Sprintf("mirror %s wants a login, and Secret %s has none for it", host, grants.CredentialsName), remedyForLogin(host)}, false, true
+		return Complaint{host, LoginNeeded, fmt.Sprintf("mirror %s requires a login, but Secret %s has none for it", host, grants.CredentialsName), remedyForLogin(host)}, false, true
 	case errors.As(err, &untrusted):
 		return aboutCertificate(host, untrusted), untrusted.Host == host, true // or that of where it sends on to for this one
 	}
@@ -45,11 +45,11 @@ func remedyForUnsent(key string, why upstream.Unsent) string {
 	if why == upstream.NoPassword {
 		return remedyForLogin(key)
 	}
-	return "have the mirror ask for a login with 401 Unauthorized and Basic or Bearer, or, where it takes none, remove that key"
+	return "configure the mirror to ask for a login with 401 Unauthorized and Basic or Bearer; if the mirror needs no login, remove that key"
 }
 
 func remedyForLogin(key string) string {
-	return fmt.Sprintf("put a login that the mirror takes under key %[2]s of that Secret, in the manager's namespace. If it is the only one there: "+
+	return fmt.Sprintf("put a login that the mirror accepts under key %[2]s of that Secret, in the manager's namespace. If it is the only login there: "+
 		"kubectl -n NAMESPACE create secret docker-registry %[1]s --docker-server=%[2]s --docker-username=NAME --docker-password=PASSWORD --dry-run=client -o yaml | kubectl apply -f -", grants.CredentialsName, key)
 }
 
@@ -59,10 +59,10 @@ func aboutCertificate(host string, u *upstream.Untrusted) Complaint {
 	var unknown x509.UnknownAuthorityError
 	switch {
 	case errors.As(u, &unknown):
-		return Complaint{host, AuthorityUnknown, message, fmt.Sprintf("put the authority's certificate under key %[2]s of ConfigMap %[1]s, in the manager's namespace. If it is the only one there: "+
+		return Complaint{host, AuthorityUnknown, message, fmt.Sprintf("put the authority's certificate under key %[2]s of ConfigMap %[1]s, in the manager's namespace. If it is the only certificate there: "+
 			"kubectl -n NAMESPACE create configmap %[1]s --from-file=%[2]s=ca.crt --dry-run=client -o yaml | kubectl apply -f -", grants.AuthoritiesName, grants.AuthorityKey(host))}
 	case errors.As(u, &expired):
-		return Complaint{host, CertificateExpired, message, fmt.Sprintf("give %s a certificate that is good now", u.Host)}
+		return Complaint{host, CertificateExpired, message, fmt.Sprintf("give %s a certificate that is valid now", u.Host)}
 	}
 	return Complaint{host, CertificateName, message, fmt.Sprintf("give %s a certificate for that name", u.Host)}
 }

@@ -77,14 +77,14 @@ func (s Service) test(ctx context.Context, address net.Addr) error {
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	resp, err := client.Do(req)
 	if err != nil {
-		return fmt.Errorf("the redirector does not answer itself: %w", err)
+		return fmt.Errorf("the redirector does not answer its own request: %w", err)
 	}
 	_, err = io.Copy(io.Discard, resp.Body)
 	if err := errors.Join(err, resp.Body.Close()); err != nil {
 		return err
 	}
 	if resp.StatusCode != http.StatusOK || resp.Header.Get("Server") != s.Name {
-		return fmt.Errorf("what answers at %s is no redirector: %s", address, resp.Status)
+		return fmt.Errorf("the program that answers at %s is not the redirector: %s", address, resp.Status)
 	}
 	return nil
 }

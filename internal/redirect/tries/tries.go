@@ -236,13 +236,13 @@ func (a *Account) Sent(t Try) {
 	switch {
 	case t.Outcome == accesslog.Served:
 		a.Tried(t)
-		w.counted, w.answered = true, tried{accesslog.Error, "it answered the redirector that it has it, but containerd was sent there and came back"}
+		w.counted, w.answered = true, tried{accesslog.Error, "it answered the redirector that it has the content, but containerd was sent there and came back"}
 		a.wait(w)
 		return
 	case a.asks.Repeats:
 		return
 	case w.wants || t.Outcome == accesslog.CameBack:
-		w.answered = tried{accesslog.CameBack, t.Why + " to the redirector, and containerd came back: it was refused, or the image is not there"}
+		w.answered = tried{accesslog.CameBack, t.Why + " to the redirector, and containerd came back: the mirror refused containerd or does not have the image"}
 	}
 	w.Outcome = accesslog.Sent
 	a.memory.log.Tried(a.pull, w.logged())

@@ -140,7 +140,7 @@ func (a *account) ask(ctx context.Context, r Request, try *attempt) (*http.Respo
 // refused says what an answer of 401 or 403 means.
 func (a *account) refused(try *attempt, resp *http.Response) error {
 	if at := resp.Request.URL; at.Scheme+"://"+at.Host != try.registry {
-		return errors.New(at.Host + ", where it sends on to, answered " + StatusText(resp.StatusCode))
+		return errors.New(at.Host + ", to which it redirects, answered " + StatusText(resp.StatusCode))
 	}
 	if try.refused != nil {
 		return try.refused

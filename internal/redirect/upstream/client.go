@@ -121,9 +121,9 @@ func (c *client) account(r Request) *account {
 func (c *clients) checkRedirect(req *http.Request, via []*http.Request) error {
 	switch {
 	case len(via) >= maxRedirects:
-		return fmt.Errorf("it sends on more than %d times", maxRedirects)
+		return fmt.Errorf("it redirects more than %d times", maxRedirects)
 	case c.refuses(req.URL):
-		return fmt.Errorf("it sends on to %s, %w", req.URL.Host, ErrAstray)
+		return fmt.Errorf("it redirects to %s, %w", req.URL.Host, ErrAstray)
 	}
 	return nil
 }

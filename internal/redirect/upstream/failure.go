@@ -30,7 +30,7 @@ type Unsent string
 // The reasons.
 const (
 	NotAsked   Unsent = "it did not ask for one with 401 Unauthorized and Basic or Bearer"
-	NoPassword Unsent = "it wants a user name and a password, and the login is a token"
+	NoPassword Unsent = "it requires a user name and a password, but the login is a token"
 )
 
 // Error is for people.

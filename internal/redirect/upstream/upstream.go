@@ -35,7 +35,7 @@ const (
 var ErrSilent = errors.New("it does not answer")
 
 // ErrBusy is for a registry that was not asked.
-var ErrBusy = errors.New("too many streams run already")
+var ErrBusy = errors.New("the redirector already runs too many streams")
 
 // Request is what a registry is asked for.
 type Request struct {

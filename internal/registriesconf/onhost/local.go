@@ -60,7 +60,7 @@ func readLocal(host *hostfile.Host) (local, []error) {
 		}
 		// A link that leads nowhere here may well lead to a file on the host.
 		if _, link := fs.ReadLink(host.FS(), at); link == nil || !errors.Is(err, fs.ErrNotExist) {
-			problems = append(problems, fmt.Errorf("/%s of this host cannot be read: %w", name, err))
+			problems = append(problems, fmt.Errorf("cannot read /%s of this host: %w", name, err))
 		}
 		return nil
 	}
@@ -73,7 +73,7 @@ func readLocal(host *hostfile.Host) (local, []error) {
 		at := hostfile.Follow(host.FS(), dir)
 		entries, err := host.ReadDir(at)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			problems = append(problems, fmt.Errorf("the drop-ins of this host cannot be read: %w", err))
+			problems = append(problems, fmt.Errorf("cannot read the drop-ins of this host: %w", err))
 		}
 		for _, entry := range entries {
 			name := path.Join(dir, entry.Name())
@@ -120,10 +120,10 @@ func removeLeftovers() {
 }
 
 // errUntried is the error about files that could not even be tried.
-var errUntried = errors.New("registries.conf files cannot be tried in a temporary folder")
+var errUntried = errors.New("cannot test the registries.conf files in a temporary folder")
 
 func untried(err error) error {
-	return fmt.Errorf("%w: %w; see to it that %s can be written (on a node, it is in memory, which may be used up)", errUntried, err, os.TempDir())
+	return fmt.Errorf("%w: %w; make sure that %s is writable (on a node, this folder is in memory, which may be full)", errUntried, err, os.TempDir())
 }
 
 // load reads all files with the library that the consumers read them with, in a directory of its own.
@@ -178,7 +178,7 @@ func (l local) usable() (good local, owners map[string][]localFile, problems []e
 	check := func(file localFile) bool {
 		alone, err := local{base: &file}.load()
 		if err != nil {
-			problems = append(problems, fmt.Errorf("/%s is broken, which fails every pull of CRI-O and Podman until it is mended: %w", file.path, err))
+			problems = append(problems, fmt.Errorf("/%s is broken, so every pull of CRI-O and Podman fails until the file is fixed: %w", file.path, err))
 			return false
 		}
 		tables, _ := alone.tables() // they were just loaded

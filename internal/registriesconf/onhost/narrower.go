@@ -27,10 +27,10 @@ func (c *Candidate) narrower(rules, inForce []mirrors.Rule, tables []sysregistri
 		}
 		by, source := c.decider(t.Prefix), string(rule.Source)
 		if rule.Blocked && !t.Blocked {
-			c.find(ShadowsLocal, []string{source}, "%s has a [[registry]] table with the prefix %q, so that part of source %q is not blocked on this node, although the sets block it; take that table away", by, t.Prefix, source)
+			c.find(ShadowsLocal, []string{source}, "%s on this node has a [[registry]] table with the prefix %q, so that part of source %q is not blocked here, although the sets block it; remove that table", by, t.Prefix, source)
 			continue
 		}
-		c.find(ShadowsLocal, []string{source}, "%s has a [[registry]] table with the prefix %q, so source %q is in force on this node but for images in %q, which that table %s; take that table away", by, t.Prefix, source, t.Prefix, says(t))
+		c.find(ShadowsLocal, []string{source}, "%s on this node has a [[registry]] table with the prefix %q, so source %q is in force here except for images in %q, which that table %s; remove that table", by, t.Prefix, source, t.Prefix, says(t))
 	}
 }
 
@@ -64,11 +64,11 @@ func (c *Candidate) blockedMirror(rule *mirrors.Rule, mirror mirrors.Scope, pref
 	by, source := c.decider(prefix), string(rule.Source)
 	what := fmt.Sprintf("mirror %q", mirror)
 	if mirrors.Scope(prefix) != mirror && mirror.Contains(mirrors.Scope(prefix)) {
-		what = fmt.Sprintf("what is in %q at mirror %q", prefix, mirror)
+		what = fmt.Sprintf("the part %q of mirror %q", prefix, mirror)
 	}
 	if key := prefix + " " + string(mirror); !said[key] {
 		said[key] = true
-		c.find(LocalBlock, []string{source}, "%s blocks %q by its [[registry]] table with that prefix, so CRI-O and Podman refuse %s of source %q on this node; take that table away, or have the sets name another mirror", by, prefix, what, source)
+		c.find(LocalBlock, []string{source}, "%s on this node blocks %q, so CRI-O and Podman refuse %s of source %q here; remove the [[registry]] table with that prefix, or name another mirror in the sets", by, prefix, what, source)
 	}
 }
 
@@ -161,9 +161,9 @@ func says(t *sysregistriesv2.Registry) string {
 	}
 	switch {
 	case t.Blocked && len(places) == 0:
-		return "has CRI-O and Podman refuse"
+		return "makes CRI-O and Podman refuse"
 	case !t.Blocked:
 		places = append(places, cmp.Or(t.Location, t.Prefix))
 	}
-	return "has CRI-O and Podman pull from " + strings.Join(places, ", then ")
+	return "makes CRI-O and Podman pull from " + strings.Join(places, ", then ")
 }

@@ -50,16 +50,16 @@ func mirrored(prefix, rest string, mirrors ...string) string {
 
 func TestATableInsideASourceIsReportedUnlessItDoesTheSame(t *testing.T) {
 	const sets = "a: quay.io -> m.example/quay"
-	const but = `ShadowsLocal: /` + last + ` has a [[registry]] table with the prefix "quay.io/prom", so source "quay.io" is in force on this node but for images in "quay.io/prom", which that table has CRI-O and Podman `
+	const but = `ShadowsLocal: /` + last + ` on this node has a [[registry]] table with the prefix "quay.io/prom", so source "quay.io" is in force here except for images in "quay.io/prom", which that table makes CRI-O and Podman `
 	for name, tc := range map[string]struct {
 		sets, local string
 		want        string // "" for nothing
 	}{
-		"it blocks":                        {sets, blocks("quay.io/prom"), but + "refuse; take that table away"},
-		"it blocks all but a mirror":       {sets, mirrored("quay.io/prom", "blocked = true", "b.example"), but + "pull from b.example; take"},
-		"another mirror":                   {sets, mirrored("quay.io/prom", "", "b.example/q"), but + "pull from b.example/q, then quay.io/prom; take"},
-		"another location":                 {sets, "[[registry]]\nprefix = \"quay.io/prom\"\nlocation = \"b.example\"\n", but + "pull from b.example; take"},
-		"no mirror":                        {sets, table("quay.io/prom", ""), but + "pull from quay.io/prom; take"},
+		"it blocks":                        {sets, blocks("quay.io/prom"), but + "refuse; remove that table"},
+		"it blocks all but a mirror":       {sets, mirrored("quay.io/prom", "blocked = true", "b.example"), but + "pull from b.example; remove"},
+		"another mirror":                   {sets, mirrored("quay.io/prom", "", "b.example/q"), but + "pull from b.example/q, then quay.io/prom; remove"},
+		"another location":                 {sets, "[[registry]]\nprefix = \"quay.io/prom\"\nlocation = \"b.example\"\n", but + "pull from b.example; remove"},
+		"no mirror":                        {sets, table("quay.io/prom", ""), but + "pull from quay.io/prom; remove"},
 		"one mirror more":                  {sets, mirrored("quay.io/prom", "", "m.example/quay/prom", "b.example"), but},
 		"the mirror for tags too":          {sets, table("quay.io/prom", "[[registry.mirror]]\nlocation = \"m.example/quay/prom\""), but},
 		"the mirror without its certs":     {sets, mirrored("quay.io/prom", "", "m.example/quay/prom") + "insecure = true\n", but},
@@ -74,13 +74,13 @@ func TestATableInsideASourceIsReportedUnlessItDoesTheSame(t *testing.T) {
 		"open, where the sets block":       {"a: quay.io -> m.example/quay [Never]", mirrored("quay.io/prom", "", "m.example/quay/prom"), `that part of source "quay.io" is not blocked`},
 		"a mirror where a set wants none":  {"a: quay.io -> (none)", mirrored("quay.io/prom", "", "m.example"), but},
 		"none where a set wants none":      {"a: quay.io -> (none)", table("quay.io/prom", ""), ""},
-		"below a source that a set opens":  {sets + "\na: quay.io/prom -> (none)", blocks("quay.io/prom/x"), `source "quay.io/prom" is in force on this node but for`},
-		"a host below a wildcard":          {"a: *.io -> m.example", blocks("quay.io"), `source "*.io" is in force on this node but for images in "quay.io"`},
-		"a wildcard below a wildcard":      {"a: *.io -> m.example", "[[registry]]\nprefix = \"*.quay.io\"\n", `images in "*.quay.io", which that table has CRI-O and Podman pull from *.quay.io`},
+		"below a source that a set opens":  {sets + "\na: quay.io/prom -> (none)", blocks("quay.io/prom/x"), `source "quay.io/prom" is in force here except for`},
+		"a host below a wildcard":          {"a: *.io -> m.example", blocks("quay.io"), `source "*.io" is in force here except for images in "quay.io"`},
+		"a wildcard below a wildcard":      {"a: *.io -> m.example", "[[registry]]\nprefix = \"*.quay.io\"\n", `images in "*.quay.io", which that table makes CRI-O and Podman pull from *.quay.io`},
 		"what begins alike":                {"a: quay.io/pro -> m.example", blocks("quay.io/prom"), ""},
 		"another port":                     {sets, blocks("quay.io:5000/x"), ""},
 		"what no image is in":              {sets, blocks("quay.io/PROM") + blocks("quay.io/prom:1"), ""},
-		"a wildcard wins over a host (Q1)": {"a: a.quay.io -> m.example/quay", "[[registry]]\nprefix = \"*.quay.io\"\n", `take before "a.quay.io" because it is no shorter, so source "a.quay.io" is not in force`},
+		"a wildcard wins over a host (Q1)": {"a: a.quay.io -> m.example/quay", "[[registry]]\nprefix = \"*.quay.io\"\n", `prefer to "a.quay.io" because it is no shorter, so source "a.quay.io" is not in force`},
 		"a wildcard that does the same":    {"a: a.quay.io -> m.example/quay", "[[registry]]\nprefix = \"*.quay.io\"\n[[registry.mirror]]\nlocation = \"m.example/quay\"\npull-from-mirror = \"digest-only\"\n", ""},
 		"as our wildcard does":             {"a: *.quay.io -> m.example/quay", table("a.quay.io", ""), ""},
 	} {
@@ -92,17 +92,17 @@ func TestATableInsideASourceIsReportedUnlessItDoesTheSame(t *testing.T) {
 
 func TestALocalBlockOfAMirrorIsReported(t *testing.T) {
 	const sets = "a: quay.io -> m.example/quay"
-	const by = `LocalBlock: /` + last + ` blocks "`
+	const by = `LocalBlock: /` + last + ` on this node blocks "`
 	for name, tc := range map[string]struct {
 		sets, local string
 		want        string // "" for nothing
 	}{
-		"its registry":                 {sets, blocks("m.example"), by + `m.example" by its [[registry]] table with that prefix, so CRI-O and Podman refuse mirror "m.example/quay" of source "quay.io" on this node; take that table away`},
+		"its registry":                 {sets, blocks("m.example"), by + `m.example", so CRI-O and Podman refuse mirror "m.example/quay" of source "quay.io" here; remove the [[registry]] table with that prefix`},
 		"itself":                       {sets, blocks("m.example/quay"), `refuse mirror "m.example/quay" of`},
-		"a part of it":                 {sets, blocks("m.example/quay/prom"), `refuse what is in "m.example/quay/prom" at mirror "m.example/quay" of source "quay.io"`},
-		"a wildcard above it":          {sets, "[[registry]]\nprefix = \"*.example\"\nblocked = true\n", by + `*.example" by`},
-		"its registry at any port":     {"a: quay.io -> m.example:5000/quay", blocks("m.example"), by + `m.example" by`},
-		"a part, of a wildcard's":      {"a: *.io -> m.example", blocks("m.example/x"), `refuse what is in "m.example/x" at mirror "m.example" of source "*.io"`},
+		"a part of it":                 {sets, blocks("m.example/quay/prom"), `refuse the part "m.example/quay/prom" of mirror "m.example/quay" of source "quay.io"`},
+		"a wildcard above it":          {sets, "[[registry]]\nprefix = \"*.example\"\nblocked = true\n", by + `*.example", so`},
+		"its registry at any port":     {"a: quay.io -> m.example:5000/quay", blocks("m.example"), by + `m.example", so`},
+		"a part, of a wildcard's":      {"a: *.io -> m.example", blocks("m.example/x"), `refuse the part "m.example/x" of mirror "m.example" of source "*.io"`},
 		"beside it":                    {sets, blocks("m.example/quays"), ""},
 		"all but the mirror":           {sets, blocks("m.example") + table("m.example/quay", ""), ""},
 		"a part that nobody asks for":  {sets + "\na: quay.io/prom -> b.example", blocks("m.example/quay/prom"), ""},
@@ -124,7 +124,7 @@ func TestAFileOfOthersWithOurNameIsReported(t *testing.T) {
 	if len(c.Findings) != 1 || c.Rules != 2 {
 		t.Fatalf("%d rules, findings %v", c.Rules, c.Findings)
 	}
-	if f := c.Findings[0]; f.Reason != onhost.ForeignFile || !slices.Equal(f.Sources, []string{"quay.io", "s.com"}) || !strings.Contains(f.Message, "/"+rootful+name+" is not ours and hides /"+onhost.Path) {
+	if f := c.Findings[0]; f.Reason != onhost.ForeignFile || !slices.Equal(f.Sources, []string{"quay.io", "s.com"}) || !strings.Contains(f.Message, "/"+rootful+name+" on this node is not a file of Mirrorset, but has the same name as /"+onhost.Path) {
 		t.Errorf("got %+v", f)
 	}
 	for _, dir := range []string{usr, "usr/share/containers/registries.rootful.conf.d/"} {

@@ -83,7 +83,7 @@ func preflight(others local, unseen []error, rules []mirrors.Rule, text []byte) 
 	c.broken(nodecheck.Unread, broken)
 	theirs, err := others.load()
 	if err != nil {
-		return Candidate{}, fmt.Errorf("reading the registries.conf files of this host: %w", err)
+		return Candidate{}, fmt.Errorf("cannot read the registries.conf files of this host: %w", err)
 	}
 	kept, err := c.judge(rules, theirs)
 	if err != nil {
@@ -101,7 +101,7 @@ func preflight(others local, unseen []error, rules []mirrors.Rule, text []byte) 
 	if _, err := others.with(c.Text).load(); errors.Is(err, errUntried) {
 		return Candidate{}, err
 	} else if err != nil {
-		return Candidate{}, fmt.Errorf("the consumers refuse the new drop-in: %w", err)
+		return Candidate{}, fmt.Errorf("CRI-O and Podman would refuse the new drop-in: %w", err)
 	}
 	return c, nil
 }
@@ -116,9 +116,9 @@ func (c *Candidate) namesake(others local, rules []mirrors.Rule) {
 		for i := range rules {
 			sources[i] = string(rules[i].Source)
 		}
-		c.find(ForeignFile, sources, "/%s is not ours and hides /%s by its name from each CRI-O and Podman that knows that folder, so no rule is in force for them on this node; give that file another name, or take it away", file.path, Path)
+		c.find(ForeignFile, sources, "/%s on this node is not a file of Mirrorset, but has the same name as /%s and hides it from each CRI-O and Podman that reads that folder, so no rule is in force for them here; rename or remove that file", file.path, Path)
 	default:
-		c.problem(ForeignFile, nodecheck.Mild, fmt.Sprintf("/%s is not ours, and /%s hides it by its name, so CRI-O and Podman do not read it", file.path, Path), "Give that file another name, or take it away")
+		c.problem(ForeignFile, nodecheck.Mild, fmt.Sprintf("/%s is not a file of Mirrorset, and CRI-O and Podman do not read it, because /%s has the same name and hides it", file.path, Path), "Rename or remove that file")
 	}
 }
 
@@ -146,7 +146,7 @@ func (c *Candidate) withhold(rules []mirrors.Rule, theirs *consumer) (kept, inFo
 			return nil, nil, err
 		}
 		if t != nil && t.Blocked {
-			c.find(LocalBlock, []string{source}, "%s blocks %q by its [[registry]] table with that prefix, so source %q is not in force on this node; take that table away, or leave the source to it", c.decider(t.Prefix), t.Prefix, source)
+			c.find(LocalBlock, []string{source}, "%s on this node blocks %q, so source %q is not in force here; remove the [[registry]] table with that prefix, or remove the source from the sets", c.decider(t.Prefix), t.Prefix, source)
 			continue
 		}
 		kept = append(kept, rules[i])
@@ -169,7 +169,7 @@ func (c *Candidate) hidden(rule *mirrors.Rule, t *sysregistriesv2.Registry) bool
 	case sameEffect(rule, t, string(rule.Source)):
 		return false
 	}
-	c.find(ShadowsLocal, []string{string(rule.Source)}, "%s has a [[registry]] table with the prefix %q, which CRI-O and Podman take before %q because it is no shorter, so source %q is not in force on this node; take that table away", c.decider(t.Prefix), t.Prefix, rule.Source, rule.Source)
+	c.find(ShadowsLocal, []string{string(rule.Source)}, "%s on this node has a [[registry]] table with the prefix %q, which CRI-O and Podman prefer to %q because it is no shorter, so source %q is not in force here; remove that table", c.decider(t.Prefix), t.Prefix, rule.Source, rule.Source)
 	return true
 }
 
@@ -177,23 +177,23 @@ func (c *Candidate) hidden(rule *mirrors.Rule, t *sysregistriesv2.Registry) bool
 func (c *Candidate) shadow(rule *mirrors.Rule, t *sysregistriesv2.Registry) {
 	by := c.decider(t.Prefix)
 	if t.Insecure != rule.Insecure {
-		c.problem(ShadowsLocal, nodecheck.Mild, fmt.Sprintf("source %q hides insecure = %t, which %s says for %q", rule.Source, t.Insecure, by, t.Prefix),
-			"Say the same in both places: for the source, by --insecure-registry of the manager")
+		c.problem(ShadowsLocal, nodecheck.Mild, fmt.Sprintf("source %q hides insecure = %t, which %s sets for %q", rule.Source, t.Insecure, by, t.Prefix),
+			"Use one value in both places: for the source, set it with --insecure-registry of the manager")
 	}
 	if t.Location != "" && t.Location != t.Prefix {
-		c.problem(ShadowsLocal, nodecheck.Mild, fmt.Sprintf("source %q hides location = %q, which %s says for %q", rule.Source, t.Location, by, t.Prefix),
-			"Take that table away, or name the location as a mirror of the source")
+		c.problem(ShadowsLocal, nodecheck.Mild, fmt.Sprintf("source %q hides location = %q, which %s sets for %q", rule.Source, t.Location, by, t.Prefix),
+			"Remove that table, or name the location as a mirror of the source")
 	}
 }
 
 // replaced reports two tables with one prefix, of which the one in the file that is read last counts. It tells whether that is theirs.
 func (c *Candidate) replaced(prefix string) bool {
 	if last := c.decider(prefix); path.Base(last) > path.Base(Path) && slices.Contains(DropInDirs, path.Dir(last[1:])) {
-		c.find(ShadowsLocal, []string{prefix}, "%s is read later and has a [[registry]] table with the prefix %q, so source %q is not in force on this node; take that table away", last, prefix, prefix)
+		c.find(ShadowsLocal, []string{prefix}, "%s on this node is read after the drop-in of Mirrorset and has a [[registry]] table with the prefix %q, so source %q is not in force here; remove that table", last, prefix, prefix)
 		return true
 	}
 	c.problem(ShadowsLocal, nodecheck.Mild, fmt.Sprintf("source %q replaces the [[registry]] table with that prefix in %s", prefix, c.decider(prefix)),
-		"Take that table away, once a set says what is to stay of it")
+		"Move the settings that you still need into a set, then remove that table")
 	return false
 }
 
@@ -210,9 +210,9 @@ func (c *Candidate) find(reason nodecheck.Reason, sources []string, format strin
 // broken reports files of others that cannot be read, by us or by the consumers.
 func (c *Candidate) broken(effect nodecheck.Effect, errs []error) {
 	for _, err := range errs {
-		how := "Mend that file or take it away"
+		how := "Fix or remove that file"
 		if strings.Contains(err.Error(), "v2 format but is in v1") { // in the words of the consumers' library
-			how = "In that file, write in place of [registries.search]: unqualified-search-registries = [...]; in place of [registries.insecure] and [registries.block], a [[registry]] with insecure = true or blocked = true. The two formats cannot stand in one file"
+			how = "In that file, replace [registries.search] with unqualified-search-registries = [...], and replace [registries.insecure] and [registries.block] with a [[registry]] table that has insecure = true or blocked = true. One file cannot use both formats"
 		}
 		c.problem(LocalBroken, effect, err.Error(), how+". Then run: systemctl reload crio")
 	}

@@ -30,7 +30,7 @@ const wildcardBlock = "[[registry]]\nprefix = \"*.example.com\"\nblocked = true\
 func TestRulesInABlockedScopeAreWithheld(t *testing.T) {
 	const base, dropIn = "etc/containers/registries.conf", etc + "10-theirs.conf"
 	local := func(block string) []string {
-		return []string{"LocalBlock: /", " blocks \"" + block + "\" by its [[registry]] table"}
+		return []string{"LocalBlock: /", " on this node blocks \"" + block + "\", so source "}
 	}
 	for name, tc := range map[string]struct {
 		have     sinktest.Files
@@ -69,7 +69,7 @@ func TestRulesInABlockedScopeAreWithheld(t *testing.T) {
 			kept, findings := try(t, tc.have, tc.sources...)
 			wantTry(t, kept, findings, tc.kept, tc.findings)
 			for path := range tc.have { // the one that has the block
-				if len(findings) > 0 && !strings.Contains(findings[0], "LocalBlock: /"+path+" blocks ") {
+				if len(findings) > 0 && !strings.Contains(findings[0], "LocalBlock: /"+path+" on this node blocks ") {
 					t.Errorf("finding %q does not name /%s", findings[0], path)
 				}
 			}
@@ -82,14 +82,14 @@ func TestOfSeveralFilesTheOneThatCountsIsNamed(t *testing.T) {
 		have sinktest.Files
 		want string
 	}{
-		"two block it":               {sinktest.Files{etc + "10.conf": blocks("s.com"), etc + "20.conf": blocks("s.com")}, "LocalBlock: /" + etc + "20.conf blocks \"s.com\""},
-		"and the base file too":      {sinktest.Files{"etc/containers/registries.conf": blocks("s.com"), usr + "20.conf": blocks("s.com")}, "LocalBlock: /" + usr + "20.conf blocks \"s.com\""},
-		"one blocks what it is in":   {sinktest.Files{etc + "10.conf": blocks("s.com"), etc + "99.conf": table("t.com", "")}, "LocalBlock: /" + etc + "10.conf blocks \"s.com\""},
-		"two are read later":         {sinktest.Files{etc + "98.conf": table("s.com/x", ""), etc + "99.conf": table("s.com/x", "")}, "ShadowsLocal: /" + etc + "99.conf is read later"},
-		"one is read later, of many": {sinktest.Files{etc + "10.conf": table("s.com/x", ""), etc + "99.conf": table("s.com/x", "")}, "ShadowsLocal: /" + etc + "99.conf is read later"},
+		"two block it":               {sinktest.Files{etc + "10.conf": blocks("s.com"), etc + "20.conf": blocks("s.com")}, "LocalBlock: /" + etc + "20.conf on this node blocks \"s.com\""},
+		"and the base file too":      {sinktest.Files{"etc/containers/registries.conf": blocks("s.com"), usr + "20.conf": blocks("s.com")}, "LocalBlock: /" + usr + "20.conf on this node blocks \"s.com\""},
+		"one blocks what it is in":   {sinktest.Files{etc + "10.conf": blocks("s.com"), etc + "99.conf": table("t.com", "")}, "LocalBlock: /" + etc + "10.conf on this node blocks \"s.com\""},
+		"two are read later":         {sinktest.Files{etc + "98.conf": table("s.com/x", ""), etc + "99.conf": table("s.com/x", "")}, "ShadowsLocal: /" + etc + "99.conf on this node is read after the drop-in of Mirrorset"},
+		"one is read later, of many": {sinktest.Files{etc + "10.conf": table("s.com/x", ""), etc + "99.conf": table("s.com/x", "")}, "ShadowsLocal: /" + etc + "99.conf on this node is read after the drop-in of Mirrorset"},
 		"all are read before":        {sinktest.Files{"etc/containers/registries.conf": table("s.com/x", ""), etc + "20.conf": table("s.com/x", "")}, "with that prefix in /" + etc + "20.conf"},
-		"a broken one plays no part": {sinktest.Files{etc + "10.conf": blocks("s.com"), etc + "99.conf": "[[registry"}, "LocalBlock: /" + etc + "10.conf blocks \"s.com\""},
-		"a setting that ours hides":  {sinktest.Files{etc + "10.conf": table("s.com", "insecure = true")}, "insecure = true, which /" + etc + "10.conf says for \"s.com\""},
+		"a broken one plays no part": {sinktest.Files{etc + "10.conf": blocks("s.com"), etc + "99.conf": "[[registry"}, "LocalBlock: /" + etc + "10.conf on this node blocks \"s.com\""},
+		"a setting that ours hides":  {sinktest.Files{etc + "10.conf": table("s.com", "insecure = true")}, "insecure = true, which /" + etc + "10.conf sets for \"s.com\""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, findings := try(t, tc.have, "s.com/x")
@@ -166,7 +166,7 @@ func TestWhatOneFileHidesOfAnotherIsReported(t *testing.T) {
 		"ours hides a wildcard's location":           {sinktest.Files{before: "[[registry]]\nprefix = \"*.s.com\"\nlocation = \"t.com\"\n"}, "ab.s.com", shadows(`hides location = "t.com"`)},
 		"a broader table says nothing that is lost":  {sinktest.Files{before: table("s.com", "")}, "s.com/a", nil},
 		"a broader one is as insecure as ours":       {sinktest.Files{before: table("insecure.com", "insecure = true")}, "insecure.com/a", nil},
-		"a narrower table takes a part of ours":      {sinktest.Files{after: table("s.com/a", "insecure = true")}, "s.com", takes(`source "s.com" is in force on this node but for images in "s.com/a"`, "/"+after, "pull from s.com/a")},
+		"a narrower table takes a part of ours":      {sinktest.Files{after: table("s.com/a", "insecure = true")}, "s.com", takes(`source "s.com" is in force here except for images in "s.com/a"`, "/"+after, "pull from s.com/a")},
 		"a file says nothing about registries":       {sinktest.Files{before: "unqualified-search-registries = [\"s.com\"]\n"}, "s.com", nil},
 		"a later table of another port":              {sinktest.Files{after: table("s.com:5000", "")}, "s.com", nil},
 	} {

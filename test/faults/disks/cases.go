@@ -73,6 +73,6 @@ func faults() (all []fault) {
 		{name: "2,000 folders of others", make: neighbours(2000), puts: []string{certs + "/n0", certs + "/n1"}},
 		{name: "no inotify instance left", limits: [2]string{"0", "100"}, make: none, says: []string{"inotify", "fs.inotify.max_user_instances"}}, // which takes minutes
 		{name: "no inotify watch left", limits: [2]string{"10", "3"}, make: none, says: []string{"inotify", "fs.inotify.max_user_watches"}},
-		{name: "full disk: tmp", make: fill("tmp", false), says: []string{"/tmp", "cannot be tried", "no space left on device"}},
+		{name: "full disk: tmp", make: fill("tmp", false), says: []string{"/tmp", "cannot test", "no space left on device"}},
 	}, all...)
 }

@@ -49,11 +49,11 @@ func New(settle func()) *Tally {
 		sources: labels{used: make(map[mirrors.Scope]bool)},
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "mirrorset_mirror_requests_total",
-			Help: "Requests of containerd that the redirector decided about a mirror for, by what the mirror came to.",
+			Help: "Requests of containerd for which the redirector tried a mirror, by the mirror's outcome.",
 		}, []string{"mirror", "outcome"}),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "mirrorset_mirror_request_duration_seconds",
-			Help:    "How long a try of a mirror took until containerd had an answer.",
+			Help:    "Time from the start of a try of a mirror until containerd had an answer.",
 			Buckets: []float64{.01, .05, .25, 1, 5, 15, 30}, // a mirror may take 10 seconds, and the last one of a blocked source 25
 		}, []string{"mirror"}),
 		streamed: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -62,7 +62,7 @@ func New(settle func()) *Tally {
 		}, []string{"mirror"}),
 		atSource: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "mirrorset_source_requests_total",
-			Help: "Requests of containerd that no mirror served, by what they came to at the source, and those that sets in shadow mode would refuse.",
+			Help: "Requests of containerd that no mirror served, by their outcome at the source, and requests that sets in shadow mode would refuse.",
 		}, []string{"source", "outcome"}),
 	}
 }
