@@ -41,6 +41,6 @@ func (o *options) learnGrants(cmd *cobra.Command, c *cluster.Cluster, rules []mi
 // warnOfUnused names the keys of one of the two objects that are for no mirror.
 func warnOfUnused(stderr io.Writer, object string, keys []string) {
 	for _, key := range keys {
-		fmt.Fprintf(stderr, "warning: MirrorGrants: %s, key %q: no set names a mirror there, so it is used for nothing\n", object, key)
+		fmt.Fprintf(stderr, "warning: MirrorGrants: %s, key %q: no set names a mirror there, so the key is not used\n", object, key)
 	}
 }

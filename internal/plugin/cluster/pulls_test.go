@@ -99,7 +99,7 @@ func TestWhyPullsAreNotKnownIsSaid(t *testing.T) {
 		{"nothing said", one, prints("", "", 1), nil, []string{"the command in Pod agent-1 failed: ", "1"}},
 		{"nothing printed", one, prints("", "", 0), nil, []string{"its agent's answer: line 1: EOF"}},
 		{"an answer that is none", one, prints("hello\n", "", 0), nil, []string{"line 1 does not have the time since which pulls are known"}},
-		{"an answer that breaks off", one, prints(head+pull[:10], "", 0), nil, []string{"its agent's answer: line 2: it breaks off"}},
+		{"an answer that breaks off", one, prints(head+pull[:10], "", 0), nil, []string{"its agent's answer: line 2: the input ends early"}},
 		{"a flood of complaints", one, prints("", strings.Repeat("no", 10<<10), 1), nil, []string{"says: nono"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
