@@ -27,7 +27,7 @@ func (p *projection) standingBehind(rule *mirrors.Rule, usable []mirrors.Mirror)
 }
 
 // carriesItself reports if containerd contacts an open source without the redirector, because certificates are next to its hosts.toml. No entry of
-// the redirector can have them (N4): containerd, redirected from there, would fail at the source, and then contact it again by itself. A watched
+// the redirector can have them (N4). containerd, redirected from there, would fail at the source, and then contact it again by itself. A watched
 // source still has the entry, despite this detour. Otherwise, the redirector would see no pull, which looks like no pull to refuse.
 func (p *projection) carriesItself(host string) bool {
 	return !p.certificates(host).isEmpty() && !p.watches(host)
