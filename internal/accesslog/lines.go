@@ -14,15 +14,15 @@ import (
 
 // Head is the first line that an agent prints, before its pulls.
 type Head struct {
-	// Since is when the log began. Nothing from before is in it.
+	// Since is when the log began. It has no older pulls.
 	Since time.Time `json:"since"`
 }
 
-// maxLine is the length of a line above which it is none of an agent's.
+// maxLine is the greatest length of a line that an agent prints.
 const maxLine = 1 << 20
 
-// Read calls each with every pull of what an agent prints, until that ends or each fails. It calls head first, with the first line. What a newer
-// agent says besides is passed over; what is no pull is an error, and so is a line that breaks off.
+// Read calls each with every pull in an agent's output, until the output ends or each fails. It first calls head with the first line. It ignores
+// additional fields of a newer agent. A line that is not a pull is an error, and so is an incomplete line.
 func Read(printed io.Reader, head func(Head), each func(Pull) error) error {
 	lines := bufio.NewReaderSize(printed, 64<<10)
 	for number := 1; ; number++ {
@@ -51,7 +51,7 @@ func Read(printed io.Reader, head func(Head), each func(Pull) error) error {
 	}
 }
 
-// readLine returns a line without its end; [io.EOF] where there is no more.
+// readLine returns a line without its end; [io.EOF] if there are no more.
 func readLine(lines *bufio.Reader) (line []byte, err error) {
 	for {
 		part, err := lines.ReadSlice('\n')

@@ -16,30 +16,30 @@ import (
 const (
 	// most is how many pulls are kept. The oldest go first.
 	most = 512
-	// mostTries bounds what is kept of one pull. A pull that has more keeps those that it came to first.
+	// mostTries bounds the tries that are kept for one pull. A pull with more keeps the first ones.
 	mostTries = 16
 	// longestName, longestWhy and longestMessage bound the texts, in bytes.
 	longestName, longestWhy, longestMessage = 512, 256, 1024
-	// quiet is how long nothing may be asked for of a repository before its pull is over.
+	// quiet is how long a repository must be without requests before its pull is over.
 	quiet = time.Minute
-	// pace is how often somebody who watches is told what changed.
+	// pace is how often a watcher receives changes.
 	pace = 200 * time.Millisecond
 )
 
-// Request is one that may begin a pull.
+// Request is a request that may begin a pull.
 type Request struct {
 	At time.Time
 	// Repository is that of the image, as HOST/REPOSITORY, and Object a tag of it, or a digest.
 	Repository, Object string
-	// Resolves says that it asks what a name stands for: HEAD of a manifest.
+	// Resolves is true if the request resolves a name: HEAD of a manifest.
 	Resolves bool
-	// Rank orders the places at which containerd asks for the same thing.
+	// Rank orders the places where containerd requests the same content.
 	Rank int
-	// Repeats says that it is a request once more, as with credentials. It begins no pull.
+	// Repeats is true if the request is a repetition, for example with credentials. It begins no pull.
 	Repeats bool
 }
 
-// Image is the name of what is asked for.
+// Image is the name of the requested content.
 func (r Request) Image() string {
 	separator := ":"
 	if isDigest(r.Object) {
@@ -48,7 +48,7 @@ func (r Request) Image() string {
 	return line(r.Repository+separator+r.Object, longestName)
 }
 
-// isDigest tells a digest from a tag.
+// isDigest distinguishes a digest from a tag.
 func isDigest(object string) bool { return strings.Contains(object, ":") }
 
 // Log holds the newest pulls, in memory (V1).
@@ -75,10 +75,10 @@ func New() *Log {
 	return &Log{began: time.Now(), latest: make(map[string]uint64), resolved: make(map[string]uint64)}
 }
 
-// Since is when the log began. Nothing from before is in it.
+// Since is when the log began. It has no older pulls.
 func (l *Log) Since() time.Time { return l.began }
 
-// Begin takes note that a request came, and returns the pull that it belongs to. The methods that say what came of it take that.
+// Begin records a request, and returns the pull that it belongs to. The methods that record its outcome take that pull.
 func (l *Log) Begin(r Request) (pull uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -90,8 +90,8 @@ func (l *Log) Begin(r Request) (pull uint64) {
 	return l.begin(r)
 }
 
-// pullOf returns the pull that a request goes on with; nil where it begins one. containerd asks at one rank after the other what a name stands for,
-// so only the first of these requests begins a pull. The lock is held.
+// pullOf returns the pull that a request continues; nil if the request begins one. containerd resolves a name at one rank after the other, so only
+// the first of these requests begins a pull. The caller holds the lock.
 func (l *Log) pullOf(r Request) *kept {
 	same := l.at(l.resolved[r.Image()])
 	if same != nil && r.At.Sub(same.Last) <= quiet && (!r.Resolves || r.Repeats || r.Rank > same.first) {
@@ -104,7 +104,7 @@ func (l *Log) pullOf(r Request) *kept {
 	return last
 }
 
-// begin has a pull take the place of the oldest one. The lock is held.
+// begin replaces the oldest pull with a new one. The caller holds the lock.
 func (l *Log) begin(r Request) (pull uint64) {
 	l.newest++
 	k := &l.kept[l.newest%most]
@@ -124,7 +124,7 @@ func (l *Log) begin(r Request) (pull uint64) {
 	return k.ID
 }
 
-// at returns a pull; nil where it is not kept any more. The lock is held.
+// at returns a pull; nil if it is no longer kept. The caller holds the lock.
 func (l *Log) at(pull uint64) *kept {
 	if k := &l.kept[pull%most]; pull != 0 && k.ID == pull {
 		return k
@@ -137,8 +137,8 @@ func (l *Log) change(k *kept) {
 	k.changed = l.changes
 }
 
-// Image returns the name of the image that a request of a pull is for, if that is known: the one that the pull resolved. Where other images of the
-// repository are being pulled, a digest may be one of theirs.
+// Image returns the name of the image that a request of a pull is for, if it is known: the image that the pull resolved. While other images of the
+// repository are being pulled, a digest may belong to one of those.
 func (l *Log) Image(pull uint64, r Request) (name string, isKnown bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -152,7 +152,7 @@ func (l *Log) Image(pull uint64, r Request) (name string, isKnown bool) {
 	return k.Image, isDigest(r.Object) && !slices.ContainsFunc(l.kept[:], isOther)
 }
 
-// Tried takes note of one try for a pull. What it says of requests is added to what others say of the same place and outcome.
+// Tried records one try for a pull. It adds the try to the other tries of the same place with the same outcome.
 func (l *Log) Tried(pull uint64, try Tries) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -162,7 +162,7 @@ func (l *Log) Tried(pull uint64, try Tries) {
 	}
 }
 
-// Settled takes note of what a try that was noted before came to in the end, and why.
+// Settled records the final outcome of a try that was recorded before, and the reason.
 func (l *Log) Settled(pull uint64, was Tries, outcome Outcome, why string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -194,13 +194,13 @@ func (k *kept) add(try Tries) {
 	}
 }
 
-// find returns where the tries of a place with an outcome are; -1 for nowhere.
+// find returns the index of the tries of a place with an outcome; -1 if there are none.
 func (k *kept) find(try Tries) int {
 	place := line(try.Place, longestName)
 	return slices.IndexFunc(k.Tries, func(t Tries) bool { return t.Place == place && t.Source == try.Source && t.Outcome == try.Outcome })
 }
 
-// Refused takes note that a pull was refused, with a message, by sets.
+// Refused records that a pull was refused, with a message and the sets that refuse it.
 func (l *Log) Refused(pull uint64, message, by string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -210,7 +210,7 @@ func (l *Log) Refused(pull uint64, message, by string) {
 	}
 }
 
-// WouldRefuse takes note that a pull would have been refused by sets in shadow mode.
+// WouldRefuse records that sets in shadow mode would have refused a pull.
 func (l *Log) WouldRefuse(pull uint64, by string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -220,14 +220,14 @@ func (l *Log) WouldRefuse(pull uint64, by string) {
 	}
 }
 
-// Pulls returns what there is, the oldest first.
+// Pulls returns all pulls, the oldest first.
 func (l *Log) Pulls() []Pull {
 	pulls, _ := l.since(0)
 	return pulls
 }
 
-// Watch calls the function with each pull that there is, the oldest first, and again with each that begins or changes, until the context ends, which
-// is no error, or the function fails. Changes that come while the function takes its time become one.
+// Watch calls the function with each known pull, the oldest first, and again with each pull that begins or changes. It continues until the context
+// ends, which is no error, or the function fails. Changes that come while the function runs are merged into one.
 func (l *Log) Watch(ctx context.Context, tell func(Pull) error) error {
 	ticker := time.NewTicker(pace)
 	defer ticker.Stop()
@@ -248,7 +248,7 @@ func (l *Log) Watch(ctx context.Context, tell func(Pull) error) error {
 	}
 }
 
-// since returns copies of the pulls that changed after a change of the log, and which change was the last one.
+// since returns copies of the pulls that changed after a change of the log, and the number of the last change.
 func (l *Log) since(change uint64) (pulls []Pull, last uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -265,7 +265,7 @@ func (l *Log) since(change uint64) (pulls []Pull, last uint64) {
 	return pulls, l.changes
 }
 
-// line makes one line of a text, of so many bytes at most, that a terminal prints as it is.
+// line returns a text as one line of at most this many bytes, in a form that a terminal prints unchanged.
 func line(text string, longest int) string {
 	odd := func(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar }
 	end := ""

@@ -18,7 +18,7 @@ import (
 
 var noon = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
 
-// resolve is what containerd asks first, of the first place, and fetch what it asks for then.
+// resolve is the first request of containerd, to the first place, and fetch is a later request.
 func resolve(repository, object string, after time.Duration) Request {
 	return Request{At: noon.Add(after), Repository: repository, Object: object, Resolves: true}
 }
@@ -227,7 +227,7 @@ func TestALogTakesWhatComesAtOnce(t *testing.T) {
 	}
 }
 
-// BenchmarkRequest is what the log costs one request of containerd: a pull of five, of many repositories.
+// BenchmarkRequest measures the cost of the log for one request of containerd: a pull of five, of many repositories.
 func BenchmarkRequest(b *testing.B) {
 	l, repositories := New(), make([]string, 10_000)
 	for i := range repositories {

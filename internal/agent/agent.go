@@ -1,9 +1,9 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package agent puts the published rules in force on one node: it watches the one ConfigMap, verifies what it reads, has each sink
-// try it beside the host's own files and write it, and repairs that. What it accepted last it keeps on the host, so that
-// neither an API server that is away nor a payload that is broken changes anything on the node. It knows no runtime.
+// Package agent puts the published rules in force on one node. It watches the one ConfigMap and verifies its content. Each sink then tries the rules
+// together with the host's own files, writes them, and repairs them. The agent keeps the payload that it last accepted on the host. An unreachable
+// API server or a broken payload therefore changes nothing on the node. The agent does not depend on any particular runtime.
 package agent
 
 import (
@@ -26,9 +26,8 @@ import (
 	"github.com/mirrorset/mirrorset/internal/payload"
 )
 
-// Run keeps the node in step with the ConfigMap until the context ends. It waits for another agent on the same host to
-// end first, and serves beside that one meanwhile. If it ends because Mirrorset is being uninstalled, it leaves a
-// clean node.
+// Run keeps the node up to date with the ConfigMap until the context ends. It waits for another agent on the same host to end first, and serves next
+// to that agent meanwhile. If it ends because Mirrorset is being uninstalled, it leaves a clean node.
 func Run(ctx context.Context, config Config) (err error) {
 	host, err := hostfile.Open(config.HostRoot)
 	if err != nil {
@@ -92,7 +91,7 @@ type node struct {
 
 	accepted *sink.Accepted  // nil until a payload was accepted
 	since    time.Time       // when its rules were
-	inForce  payload.Payload // the last one that was written whole, without its text
+	inForce  payload.Payload // the last one that was written completely, without its text
 	findings []sink.Finding  // of the last pass
 	again    error           // what is to be tried again of that which they say is not in force
 	checked  nodecheck.Report
@@ -212,7 +211,7 @@ func (n *node) outcome(err error) nodestatus.Outcome {
 	}
 }
 
-// isNews tells whether a payload is to follow the accepted one; an error says why it never will.
+// isNews reports if a payload must follow the accepted one; an error states why it never will.
 func (n *node) isNews(p payload.Payload) (bool, error) {
 	if n.accepted == nil {
 		if !payload.Plausible(p.Revision, 0) {
@@ -240,7 +239,7 @@ func (n *node) isNews(p payload.Payload) (bool, error) {
 	return true, nil
 }
 
-// repair makes the host's files say what was accepted, whoever changed them.
+// repair makes the host's files match the accepted rules, no matter who changed them.
 func (n *node) repair() error {
 	if n.accepted == nil {
 		return nil

@@ -15,10 +15,10 @@ import (
 	"github.com/mirrorset/mirrorset/internal/apiclient"
 )
 
-// Clients are those of an API server.
+// Clients are the clients of an API server.
 type Clients struct {
 	core     cache.Getter       // reads the ConfigMap, and what mirrors are granted
-	metadata metadata.Interface // tells whether the manager's Deployment and its namespace are still there
+	metadata metadata.Interface // shows if the manager's Deployment and its namespace still exist
 	nodes    dynamic.Interface  // reads and writes MirrorNodes
 }
 

@@ -18,7 +18,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/nodecheck"
 )
 
-// HostNotWatched is the reason of a problem with inotify, whose limits are shared by all programs of a host.
+// HostNotWatched is the reason of a problem with inotify, whose limits all programs of a host share.
 const HostNotWatched nodecheck.Reason = "HostNotWatched"
 
 // wakeOnEvents queues a pass on every change of the watched folders, until the watcher is closed.
@@ -42,8 +42,8 @@ func (l *loop) wakeOnEvents(files *fsnotify.Watcher) {
 	}
 }
 
-// watchFolders watches the folders that there are now, and returns whether the watch of one began; to watch one twice is no error, and
-// those that are missing are found by the watch on their parent or by the next rescan. What cannot be watched is tried again in each pass.
+// watchFolders watches the folders that exist now, and reports if the watch of one began. Watching a folder twice is no error. The watch on its
+// parent, or the next rescan, finds a missing folder. If a folder cannot be watched, each pass tries again.
 func (l *loop) watchFolders() (began bool) {
 	l.node.notWatched = nil
 	if l.files == nil {

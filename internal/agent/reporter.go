@@ -39,8 +39,8 @@ type reporter struct {
 	failed   string // the last error, so that each is logged once
 	pace     nodestatus.Pace
 
-	// What was written last, and the resource version of the object that it was written over: until the watch tells of another one,
-	// that is what the object says.
+	// The status that was written last, and the resource version of the object that it replaced. Until the watch delivers a newer object, the object
+	// has this status.
 	written *mirrorsetv1alpha1.MirrorNodeStatus
 	over    string
 }

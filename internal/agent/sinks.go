@@ -88,7 +88,7 @@ func (all sinks) try(rules *sink.Accepted) (apply []func() sink.Outcome, err err
 	return apply, errors.Join(failed...)
 }
 
-// check tells whether the runtimes of this host read what is written for them.
+// check reports if the runtimes of this host read the files that are written for them.
 func (all sinks) check(root fs.FS, runtimeVersion string) nodecheck.Report {
 	about := nodecheck.Node{Root: root, RuntimeVersion: runtimeVersion, Booted: booted()}
 	for _, s := range all {
@@ -110,7 +110,7 @@ func (all sinks) files() string {
 // programs; the others are looked at with every rescan.
 const maxWatched = 1000
 
-// watched returns the folders of which a change may call for another pass.
+// watched returns the folders where a change may require another pass.
 func (all sinks) watched() (folders []string) {
 	var ours []string
 	for _, s := range all {
@@ -129,7 +129,7 @@ var booted = sync.OnceValue(func() time.Time {
 	return time.Now().Add(-time.Duration(info.Uptime) * time.Second)
 })
 
-// CheckClean fails where a host still has a registry file of ours.
+// CheckClean fails if a host still has a registry file of ours.
 func CheckClean(hostRoot string, open []sink.Open) (err error) {
 	host, err := hostfile.Open(hostRoot)
 	if err != nil {

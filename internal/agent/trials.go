@@ -13,12 +13,13 @@ import (
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 )
 
-// apart is how long a fleet takes to begin its trials, so that it does not ask its registries all at once (docs/reference/semantics.md C9).
+// apart is how long a fleet takes to begin its trials, so that its nodes do not contact registries all at the same time (docs/reference/semantics.md
+// C9).
 const apart = time.Minute
 
-// unseen says where the containers of a node should be, of which an agent in a Pod is one itself.
-const unseen = "nothing was tried: no container was found below /" + running.ContainerdDir + " or /" + running.CRIODir + " of the agent's host, not even its own, so it is unknown " +
-	"which images run here: the runtime stores them elsewhere, or is not supported; as canaries, use nodes whose containers the agent can see, or use no canaries"
+// unseen names the folders where the containers of a node should be. An agent in a Pod is such a container itself.
+const unseen = "nothing was tried: no container was found below /" + running.ContainerdDir + " or /" + running.CRIODir + " of the agent's host, not even its own. It is unknown " +
+	"which images run here, because the runtime stores them elsewhere or is not supported; as canaries, use nodes whose containers the agent can see, or use no canaries"
 
 // trialConfig has the trials of the node ask by the sinks that can, and see by those that do.
 func (n *node) trialConfig() trial.Config {

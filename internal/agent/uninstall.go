@@ -36,8 +36,8 @@ const (
 	ownerPoll = 200 * time.Millisecond
 )
 
-// owner is the manager's Deployment, which the agents' DaemonSet belongs to. An agent that is told to end asks it whether it is
-// being replaced or restarted, or uninstalled (docs/adr/0016).
+// owner is the manager's Deployment, which the agents' DaemonSet belongs to. When an agent must end, the Deployment shows if it is being replaced or
+// restarted, or uninstalled (docs/adr/0016).
 type owner struct {
 	deployments metadata.ResourceInterface
 	namespaces  metadata.ResourceInterface
@@ -61,8 +61,8 @@ func followOwner(ctx context.Context, config Config, files string) *owner {
 	return o
 }
 
-// uninstalled returns why Mirrorset is being uninstalled; "" where nothing shows that it is. Only what the API server says counts: one
-// that is away, or refuses the agent, leaves the node as it is (ADR 3).
+// uninstalled returns why Mirrorset is being uninstalled; "" if nothing shows that it is. Only an answer of the API server counts: if the API server
+// is away, or refuses the agent, the node stays as it is (ADR 3).
 func (o *owner) uninstalled(ctx context.Context) (why string) {
 	began, gone := time.Now(), time.Time{}
 	for {
@@ -93,7 +93,7 @@ func (o *owner) uninstalled(ctx context.Context) (why string) {
 	}
 }
 
-// deleted asks for the Deployment. Where there is no answer, the watch may have told of its deletion.
+// deleted requests the Deployment. Without an answer, the watch may have reported its deletion.
 func (o *owner) deleted(ctx context.Context) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, answer)
 	defer cancel()
@@ -130,8 +130,8 @@ func refused(err error) bool {
 	return apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err)
 }
 
-// clean takes all of Mirrorset off the host but for the lock. What an agent accepted goes last, so that a killed clean-up leaves a
-// node that the next agent mends.
+// clean removes everything of Mirrorset from the host, apart from the lock. It removes the accepted payload last, so that the next agent can repair a
+// node after a killed clean-up.
 func (n *node) clean() error {
 	if err := n.sinks.each(sink.Sink.Clean); err != nil {
 		return fmt.Errorf("cleaning this node (to do so by hand, see docs/how-to/uninstall.md): %w", err)

@@ -1,9 +1,9 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package certsd writes rules as the tree of hosts.toml files that containerd is configured with, one folder a
-// registry host, and reads such a file as containerd does (N3 and N4 of docs/reference/semantics.md). The files lead to the redirector
-// where there is one; what hosts.toml can say by itself stands behind. The tree is a value: nothing here touches a disk.
+// Package certsd writes rules as the tree of hosts.toml files that containerd is configured with, one folder per registry host. It also reads such a
+// file as containerd does (N3 and N4 of docs/reference/semantics.md). The files lead to the redirector if there is one, followed by the endpoints
+// that hosts.toml can express without it. The tree is a value: nothing here touches a disk.
 package certsd
 
 import (
@@ -16,43 +16,43 @@ import (
 	"github.com/mirrorset/mirrorset/internal/route"
 )
 
-// Marker begins every file of a [Tree]. By it a file is known to be ours.
+// Marker begins every file of a [Tree], and identifies the file as ours.
 const Marker = "# Written by Mirrorset from the ImageDigestMirrorSets of this cluster. Do not edit: changes are undone.\n"
 
-// DefaultHost is the name of the folder for all registries that have none of their own.
+// DefaultHost is the name of the folder for all registries without a folder of their own.
 const DefaultHost = route.AnyHost
 
-// Node is what a tree depends on besides the rules.
+// Node is the facts about a node that a tree depends on, in addition to the rules.
 type Node struct {
-	// Redirector is the address of the node's redirector, as host:port; empty where there is none. Then what hosts.toml can say
-	// by itself is in force, and what needs the redirector is not.
+	// Redirector is the address of the node's redirector, as host:port; empty without one. In that case, only the rules that hosts.toml can express
+	// are in force.
 	Redirector string
-	// Key opens the redirector's entries; empty where they need none.
+	// Key opens the redirector's entries; empty if they need none.
 	Key route.Key
-	// AllowDefaultHost lets blocked wildcards be put in force, which makes every registry without a folder of its own depend
-	// on the redirector.
+	// AllowDefaultHost allows blocked wildcards to be in force, which makes every registry without a folder of its own depend on the redirector.
 	AllowDefaultHost bool
-	// Streamed reports whether a mirror, or something below its place, needs what hosts.toml cannot say: a login, an authority, or TLS
-	// settings of the node's own. Only the redirector can reach it then. Nil stands for none.
+	// Streamed reports if a mirror, or a place below it, needs settings that hosts.toml cannot express: a login, an authority, or TLS settings of the
+	// node's own. Only the redirector can reach it then. Nil means that no mirror does.
 	Streamed func(mirror mirrors.Scope) bool
-	// Certificates returns what lies beside a registry's hosts.toml in Docker's way. Nil stands for nothing.
+	// Certificates returns the certificates next to a registry's hosts.toml, in Docker's layout. Nil means that there are none.
 	Certificates func(host string) Certificates
-	// Watched are the sources that sets in shadow mode watch (V3). Where there is a redirector, containerd goes to each of them by way of it, whatever
-	// rule there is, so that it sees who would be refused. It refuses nothing for that. What is no source is left out: no digest holds it (V4).
+	// Watched are the sources that sets in shadow mode watch (V3). If there is a redirector, containerd reaches each of them through it, with or
+	// without a rule, so that the redirector sees which pulls would be refused. It refuses none of them because of that. Names that are not a source
+	// are left out: no digest includes them (V4).
 	Watched []mirrors.Scope
 }
 
-// Tree is what the rules make of containerd's config_path.
+// Tree is the content of containerd's config_path for the rules.
 type Tree struct {
-	// Files are all that the folder holds of ours, in byte order of the path.
+	// Files are all files of ours in the folder, in byte order of the path.
 	Files []File
-	// Pending are the hosts whose rules are not in force, in byte order of the host. They have none of the files.
+	// Pending are the hosts whose rules are not in force, in byte order of the host. None of the files is for them.
 	Pending []Pending
 }
 
 // File is one hosts.toml.
 type File struct {
-	// Host is the registry, with its port if it has one, as it stands in image references; or [DefaultHost].
+	// Host is the registry, with its port if it has one, as in image references; or [DefaultHost].
 	Host string
 	// Path is relative to config_path.
 	Path string
@@ -66,16 +66,16 @@ type Pending struct {
 	Host string
 	// Reason is for people.
 	Reason string
-	// Blocked says that a source which must never be contacted is contacted all the same.
+	// Blocked is true if a source that must never be contacted is still contacted.
 	Blocked bool
-	// Unwanted says that the node's settings refuse these rules, whatever was in force before.
+	// Unwanted is true if the node's settings refuse these rules, whatever was in force before.
 	Unwanted bool
-	// Instead closes the registry, or all that have no folder, until there is a redirector; nil where nothing is blocked, or the reason is
-	// another one. Its endpoints are at a port where nobody can listen. It is for a node where no other file closes the registry.
+	// Instead closes the registry, or all registries without a folder, until there is a redirector. It is nil if nothing is blocked, or for another
+	// reason. Its endpoints are at a port that no process can listen on. It is for a node where no other file closes the registry.
 	Instead *File
 }
 
-// Folder returns the one below config_path that the file of a pending host would be in.
+// Folder returns the folder below config_path for the file of a pending host.
 func (p Pending) Folder() string {
 	if mirrors.Scope(p.Host).IsWildcard() {
 		return DefaultHost
@@ -83,8 +83,8 @@ func (p Pending) Folder() string {
 	return Folders(p.Host)[0]
 }
 
-// Project writes the rules of every host that containerd can follow on this node, and names the others. Rules have
-// different sources; their order does not matter.
+// Project writes the rules of every host that containerd can follow on this node, and names the other hosts. Rules have different sources; their
+// order does not matter.
 func Project(rules []mirrors.Rule, node Node) Tree {
 	p := newProjection(rules, node)
 	var tree Tree
@@ -98,8 +98,7 @@ func Project(rules []mirrors.Rule, node Node) Tree {
 	return tree
 }
 
-// add adds the file of a host for its own rules, or, where there is a reason against it, what they leave pending. All are the
-// rules that have a say about its images.
+// add adds the file of a host for its own rules, or, if there is a reason against it, the pending rules. all are the rules that apply to its images.
 func (p *projection) add(t *Tree, host string, own, all []*mirrors.Rule, project func(host string, all []*mirrors.Rule) (hosts []Endpoint, reason string)) {
 	for _, rule := range own {
 		if err := rule.Validate(); err != nil { // nothing that Merge or Decode let through
@@ -150,7 +149,7 @@ func pending(host string, rules []*mirrors.Rule, reason string) []Pending {
 	return all
 }
 
-// projection is the rules by what is asked of them.
+// projection holds the rules, sorted by use.
 type projection struct {
 	node   Node
 	router *route.Router
@@ -180,8 +179,8 @@ func newProjection(rules []mirrors.Rule, node Node) *projection {
 	return p
 }
 
-// rulesOf returns the rules that have a say about images of a host: those that name it, in byte order of the source, and the
-// wildcard that decides for what is in none of them.
+// rulesOf returns the rules that apply to images of a host: the rules that name it, in byte order of the source, and the wildcard that applies to its
+// other images.
 func (p *projection) rulesOf(host string) []*mirrors.Rule {
 	if wildcard := p.router.Wildcard(host); wildcard != "" {
 		return append(slices.Clone(p.byHost[host]), p.byHost[string(wildcard)]...)
@@ -189,8 +188,9 @@ func (p *projection) rulesOf(host string) []*mirrors.Rule {
 	return p.byHost[host]
 }
 
-// project returns where containerd asks for images of a host. With a reason why that cannot be told, it returns what closes the host meanwhile, if
-// anything can. Neither means that nothing is to be said: containerd goes to the source by itself.
+// project returns the endpoints where containerd requests images of a host. If they cannot be determined, it returns the reason, and the endpoints
+// that close the host meanwhile, if there are any. Without endpoints and without a reason, the host needs no file: containerd contacts the source by
+// itself.
 func (p *projection) project(host string, rules []*mirrors.Rule) (hosts []Endpoint, reason string) {
 	if len(rules) == 1 && rules[0].Source == mirrors.Scope(host) && sameForAll(rules[0]) {
 		rule := rules[0]
@@ -209,7 +209,7 @@ func (p *projection) project(host string, rules []*mirrors.Rule) (hosts []Endpoi
 	return p.redirected(host, rules)
 }
 
-// sameForAll reports whether a rule has no mirrors for tags, or the same as for digests, so that hosts.toml can say it (T11).
+// sameForAll reports if a rule has no mirrors for tags, or the same as for digests, so that hosts.toml can express it (T11).
 func sameForAll(rule *mirrors.Rule) bool {
 	for _, m := range rule.Mirrors {
 		if m.Modes != rule.Mirrors[0].Modes || m.Modes == mirrors.ByTag {
@@ -219,8 +219,8 @@ func sameForAll(rule *mirrors.Rule) bool {
 	return true
 }
 
-// usable returns the mirrors of a bare host that do not lie in a blocked source (Q4), without a source at the end, where it
-// is tried anyhow (M4). Where hosts.toml alone cannot say how to use one, the redirector is needed.
+// usable returns the mirrors of a bare host that are not in a blocked source (Q4). It leaves out a source at the end, which is tried anyway (M4). If
+// hosts.toml alone cannot express how to use a mirror, the redirector is needed.
 func (p *projection) usable(rule *mirrors.Rule) (usable []mirrors.Mirror, needsRedirector bool) {
 	for _, m := range rule.Mirrors {
 		streamed := p.node.Streamed != nil && p.node.Streamed(m.Location)
@@ -237,7 +237,7 @@ func (p *projection) usable(rule *mirrors.Rule) (usable []mirrors.Mirror, needsR
 	return usable, false
 }
 
-// wildcards returns the rules that [DefaultHost] is for. Blocked ones are left pending unless the node allows for them.
+// wildcards returns the rules that [DefaultHost] is for. Blocked ones stay pending unless the node allows them.
 func (p *projection) wildcards(tree *Tree) []*mirrors.Rule {
 	var all []*mirrors.Rule
 	for _, host := range slices.Sorted(maps.Keys(p.byHost)) {
@@ -245,7 +245,7 @@ func (p *projection) wildcards(tree *Tree) []*mirrors.Rule {
 		case !rule.Source.IsWildcard():
 		case rule.Blocked && !p.node.AllowDefaultHost:
 			tree.Pending = append(tree.Pending, Pending{Host: host, Blocked: true, Unwanted: true, Reason: "blocking a wildcard makes every registry without a folder of its own depend on the redirector; " +
-				"if you want that, start the manager with --allow-default-host; otherwise, name each registry as a source"})
+				"start the manager with --allow-default-host to allow that, or name each registry as a source"})
 		default:
 			all = append(all, rule)
 		}
@@ -253,7 +253,7 @@ func (p *projection) wildcards(tree *Tree) []*mirrors.Rule {
 	return all
 }
 
-// access is whether images may be pulled from below a location; the greater one is the stricter.
+// access is the permission to pull images from below a location; the greater one is the stricter.
 type access int
 
 const (
@@ -262,8 +262,8 @@ const (
 	blocked
 )
 
-// access tells what longest match says of all that lies below a mirror (Q4). Docker Hub is judged by both of its names:
-// as a registry it is the same place, and a blocked source is not contacted under another name either.
+// access returns the result of longest match for everything below a mirror (Q4). Docker Hub is judged by both of its names: as a registry it is the
+// same place, and a blocked source is not contacted under another name either.
 func (p *projection) access(location mirrors.Scope) access {
 	strictest := open
 	if location.CannotExist() { // there is nobody to ask (E5)

@@ -14,24 +14,23 @@ import (
 	"github.com/mirrorset/mirrorset/internal/route"
 )
 
-// Endpoint is one place that containerd asks for the images of a host, in the terms of its own loader. The zero value is
-// the registry itself, the way in which containerd asks it where there is no file.
+// Endpoint is one place where containerd requests the images of a host, in the terms of its own loader. The zero value is the registry itself, in the
+// way that containerd uses without a file.
 type Endpoint struct {
 	Scheme string `json:"scheme"`
 	Host   string `json:"host"`
 	// Path is the root of the registry API there.
 	Path string `json:"path"`
-	// DigestOnly is the capability "pull" alone: manifests and blobs by digest. Without it, tags are resolved and images are
-	// pushed there as well.
+	// DigestOnly is the capability "pull" alone: manifests and blobs by digest. Without it, containerd also resolves tags and pushes images there.
 	DigestOnly bool `json:"digestOnly,omitempty"`
-	// NoPush are the capabilities "pull" and "resolve": whatever is pulled, by digest or by tag, and nothing is pushed there.
+	// NoPush are the capabilities "pull" and "resolve": containerd pulls from there, by digest or by tag, and pushes nothing there.
 	NoPush bool `json:"noPush,omitempty"`
-	// SkipVerify takes any certificate.
+	// SkipVerify accepts any certificate.
 	SkipVerify bool `json:"skipVerify,omitempty"`
 	Certificates
 }
 
-// Certificates are files beside a hosts.toml. Without one, containerd finds them by their names, in Docker's way.
+// Certificates are files next to a hosts.toml. Without a hosts.toml, containerd finds them by their names, in Docker's layout.
 type Certificates struct {
 	// CA are certificate authorities.
 	CA []string `json:"ca,omitempty"`
@@ -39,8 +38,7 @@ type Certificates struct {
 	Client [][2]string `json:"client,omitempty"`
 }
 
-// FindCertificates returns what containerd takes the files of a folder for where there is no hosts.toml, and the first
-// other file, which it has no use for.
+// FindCertificates returns how containerd uses the files of a folder without a hosts.toml, and the first file that it does not use.
 func FindCertificates(names []string) (found Certificates, other string) {
 	for _, name := range names {
 		base, isClient := strings.CutSuffix(name, ".cert")
@@ -76,7 +74,7 @@ func enumerate(c Certificates) string {
 	return strings.Join(names, ", ")
 }
 
-// direct returns where the images of a rule's host come from, in order; the last one becomes the server.
+// direct returns the places that the images of a rule's host come from, in order; the last one becomes the server.
 func (p *projection) direct(rule *mirrors.Rule, usable []mirrors.Mirror) []Endpoint {
 	var all []Endpoint
 	host := rule.Source.Host()
@@ -98,8 +96,8 @@ func (p *projection) direct(rule *mirrors.Rule, usable []mirrors.Mirror) []Endpo
 	return append(unique(all[:server]), all[server])
 }
 
-// alone returns such endpoints for a file that has no others. There are at least two, because containerd 1.6 refuses a file without a host table (N3), and
-// then would go to the source, blocked or not. So a lone mirror of a blocked source is asked twice.
+// alone returns these endpoints for a file without others. It returns at least two, because containerd 1.6 refuses a file without a host table (N3),
+// and would then contact the source, even a blocked one. So containerd contacts a lone mirror of a blocked source twice.
 func alone(direct []Endpoint) []Endpoint {
 	if len(direct) == 1 {
 		return append(direct, direct[0])
@@ -107,7 +105,7 @@ func alone(direct []Endpoint) []Endpoint {
 	return direct
 }
 
-// source returns the ways to a registry itself, with the certificates that lie beside its hosts.toml.
+// source returns the ways to a registry itself, with the certificates next to its hosts.toml.
 func (p *projection) source(host string, insecure bool) []Endpoint {
 	ways := endpointsOf(mirrors.Scope(host), insecure)
 	ways[0].Certificates = p.certificates(host)
@@ -121,10 +119,9 @@ func (p *projection) certificates(host string) Certificates {
 	return p.node.Certificates(host)
 }
 
-// endpointsOf returns the ways to one location, TLS first. What registries.conf calls insecure is TLS with any certificate,
-// and plain HTTP where that fails. hosts.toml could say it in one table (http with skip_verify), but what containerd makes
-// of that depends on its version and on the port: plain HTTP only in 1.6, and in 1.7 without a port. Two tables mean the
-// same everywhere.
+// endpointsOf returns the ways to one location, TLS first. For registries.conf, insecure means TLS with any certificate, and plain HTTP if that
+// fails. hosts.toml could express this in one table (http with skip_verify), but its effect depends on containerd's version and on the port: plain
+// HTTP only in 1.6, and in 1.7 without a port. Two tables have the same effect everywhere.
 func endpointsOf(location mirrors.Scope, insecure bool) []Endpoint {
 	host, path := location.Host(), location.Path()
 	tls := Endpoint{Scheme: "https", Host: route.Registry(host), Path: route.APIRoot + path, SkipVerify: insecure}
@@ -134,9 +131,9 @@ func endpointsOf(location mirrors.Scope, insecure bool) []Endpoint {
 	return []Endpoint{tls, {Scheme: "http", Host: route.Registry(host), Path: route.APIRoot + path}}
 }
 
-// unique keeps the first of endpoints with the same URL: TOML has no place for a second table of that name, and containerd
-// would ignore the whole file (N3). They come from a mirror on both names of Docker Hub, and from an insecure source among
-// its own mirrors (M4), which is then asked for tags at its first place.
+// unique keeps the first of the endpoints with the same URL. TOML allows no second table with that name, and containerd would ignore the complete
+// file (N3). Such endpoints result from a mirror on both names of Docker Hub, and from an insecure source among its own mirrors (M4). That source
+// then serves tags at its first place.
 func unique(endpoints []Endpoint) []Endpoint {
 	at := make(map[string]int, len(endpoints))
 	kept := make([]Endpoint, 0, len(endpoints)+1)
@@ -151,12 +148,12 @@ func unique(endpoints []Endpoint) []Endpoint {
 	return kept
 }
 
-// isRedirector reports whether the endpoint is an entry of the redirector.
+// isRedirector reports if the endpoint is an entry of the redirector.
 func (e Endpoint) isRedirector() bool {
 	return strings.HasPrefix(e.Path, route.RedirectorPath)
 }
 
-// url always has a scheme: containerd takes "http.example.com" for a URL whose host is missing, and puts the source there.
+// url always has a scheme: containerd reads "http.example.com" as a URL without a host, and inserts the source.
 func (e Endpoint) url() string {
 	if e.Path == route.APIRoot {
 		return e.Scheme + "://" + e.Host
@@ -164,7 +161,7 @@ func (e Endpoint) url() string {
 	return e.Scheme + "://" + e.Host + e.Path
 }
 
-// render writes the file, in this order because that is the order in which containerd asks. An encoder would sort the tables by name.
+// render writes the tables in the order in which containerd uses them. An encoder would sort the tables by name.
 func render(hosts []Endpoint) []byte {
 	var out bytes.Buffer
 	out.WriteString(Marker)

@@ -5,9 +5,8 @@ package certsd
 
 import "strings"
 
-// Folders returns the names that containerd (on Linux, since 1.6) looks for, the first first. Where one exists, with or
-// without a hosts.toml, those behind it are not read, and neither is [DefaultHost]. Ours is the first, so that nobody's
-// folder hides a blocked source.
+// Folders returns the names that containerd (on Linux, since 1.6) looks for, in order. If one exists, with or without a hosts.toml, containerd reads
+// neither the later ones nor [DefaultHost]. Our folder is the first, so that no other folder hides a blocked source.
 func Folders(host string) []string {
 	if name, port, ok := strings.Cut(host, ":"); ok {
 		return []string{name + "_" + port + "_", host}

@@ -78,8 +78,8 @@ func readFile(t testing.TB, path string) []byte {
 	return data
 }
 
-// contents returns all that a case should have in its folder, by path: the tree in certs.d, with what closes a registry for now; pending.txt; and hosts.json,
-// what containerd reads from the tree, which test/cluster/runtime holds against the real one.
+// contents returns the intended files of a case's folder, by path: the tree in certs.d, with the files that close a registry for now; pending.txt;
+// and hosts.json. The latter is the tree as containerd reads it, which test/cluster/runtime compares with the real containerd.
 func contents(t *testing.T, tree certsd.Tree) map[string][]byte {
 	t.Helper()
 	all, read := make(map[string][]byte), make(map[string][]certsd.Endpoint)

@@ -64,7 +64,7 @@ func parse(t failer, host string, content []byte) []certsd.Endpoint {
 	return hosts
 }
 
-// cutEntries takes the redirector's entries from the endpoints that stand behind them.
+// cutEntries separates the redirector's entries from the endpoints after them.
 func cutEntries(hosts []certsd.Endpoint) (entries, behind []certsd.Endpoint) {
 	n := 0
 	for n < len(hosts) && strings.HasPrefix(hosts[n].Path, route.RedirectorPath) {
@@ -73,8 +73,8 @@ func cutEntries(hosts []certsd.Endpoint) (entries, behind []certsd.Endpoint) {
 	return hosts[:n], hosts[n:]
 }
 
-// describe writes a tree as a line a host, in the order of files and then of pending hosts: "s.com: https://m.com/v2
-// [digest], redirector/0 [digest]", "s.com: pending".
+// describe writes a tree as one line per host, in the order of files and then of pending hosts: "s.com: https://m.com/v2 [digest], redirector/0
+// [digest]", "s.com: pending".
 func describe(t *testing.T, tree certsd.Tree) []string {
 	t.Helper()
 	var lines []string

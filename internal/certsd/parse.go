@@ -18,9 +18,9 @@ import (
 	"github.com/mirrorset/mirrorset/internal/route"
 )
 
-// Parse returns the endpoints that containerd, of any version since 1.6, reads from a registry's hosts.toml, in the order in
-// which it asks them. It is strict: where one version would ignore the file, which silently opens the source (N3), or the
-// versions do not agree, or there is more than [Project] writes, it is an error.
+// Parse returns the endpoints that containerd, of any version since 1.6, reads from a registry's hosts.toml, in the order in which it uses them.
+// Parse is strict. It fails if one version would ignore the file, which silently opens the source (N3), if the versions disagree, or if there is more
+// than [Project] writes.
 func Parse(host string, content []byte) ([]Endpoint, error) {
 	if bytes.ContainsRune(content, '\\') {
 		return nil, errors.New("hosts.toml: the file has a backslash, but containerd 1.6 does not decode an escape in a heading")
@@ -62,8 +62,8 @@ func Parse(host string, content []byte) ([]Endpoint, error) {
 	return append(hosts, last), nil
 }
 
-// tablesInOrder returns the names of the host tables. containerd 2 finds them by their headings, so a table written in any
-// other way, such as inline, is passed over there; and it counts one twice that is continued behind another.
+// tablesInOrder returns the names of the host tables. containerd 2 finds them by their headings, so it ignores a table in any other form, such as
+// inline. It also counts a table twice that is continued after another.
 func tablesInOrder(content []byte) ([]string, error) {
 	var names []string
 	var p unstable.Parser
@@ -115,7 +115,7 @@ func parseEndpoint(url string, settings map[string]any) (Endpoint, error) {
 	return e, e.check(resolves)
 }
 
-// parseFiles reads a list of the names of files beside the hosts.toml.
+// parseFiles reads a list of the names of files next to the hosts.toml.
 func parseFiles(value any) (names []string, ok bool) {
 	list, ok := value.([]any)
 	for _, element := range list {
@@ -140,8 +140,7 @@ func parsePairs(value any) (pairs [][2]string, ok bool) {
 	return pairs, ok && len(pairs) > 0
 }
 
-// parseURL fills in the address. containerd appends the API's root to a path unless override_path is set, which we always
-// do where there is one.
+// parseURL fills in the address. containerd appends the API's root to a path unless override_path is set, which we always set for a path.
 func (e *Endpoint) parseURL(url string, overridePath bool) error {
 	scheme, location, ok := strings.Cut(url, "://")
 	if !ok || scheme != "https" && scheme != "http" {
@@ -157,7 +156,7 @@ func (e *Endpoint) parseURL(url string, overridePath bool) error {
 	return nil
 }
 
-// check holds an endpoint against what [Project] writes.
+// check compares an endpoint with what [Project] writes.
 func (e *Endpoint) check(resolves bool) error {
 	if e.Scheme == "http" && (e.SkipVerify || !e.isEmpty()) {
 		return errors.New("the address is http:// with a TLS setting, and some versions of containerd try HTTPS first then")
@@ -179,7 +178,7 @@ func (e *Endpoint) check(resolves bool) error {
 	return checkLocation(e.Host)
 }
 
-// checkLocation holds the location against the grammar (section 0), in which a URL means just what it says.
+// checkLocation checks the location against the grammar (section 0). With that grammar, a URL has only its literal meaning.
 func checkLocation(location string) error {
 	rule := mirrors.Rule{Source: mirrors.Scope(location)}
 	if strings.HasPrefix(location, "*") || rule.Validate() != nil {
@@ -188,7 +187,7 @@ func checkLocation(location string) error {
 	return nil
 }
 
-// Closes reports whether containerd, with this hosts.toml, never contacts the registry by itself.
+// Closes reports if containerd, with this hosts.toml, never contacts the registry by itself.
 func Closes(host string, content []byte) bool {
 	endpoints, err := Parse(host, content)
 	return err == nil && !slices.ContainsFunc(endpoints, func(e Endpoint) bool {
@@ -196,14 +195,14 @@ func Closes(host string, content []byte) bool {
 	})
 }
 
-// Depends reports whether containerd, with this hosts.toml, asks the redirector and nobody else, so that nothing can be pulled from the registry
-// while that is away.
+// Depends reports if containerd, with this hosts.toml, contacts only the redirector. Then nothing can be pulled from the registry while the
+// redirector is away.
 func Depends(host string, content []byte) bool {
 	endpoints, err := Parse(host, content)
 	return err == nil && DependOnRedirector(endpoints)
 }
 
-// DependOnRedirector is [Depends] for what a hosts.toml was read as.
+// DependOnRedirector is [Depends] for the endpoints of a hosts.toml.
 func DependOnRedirector(endpoints []Endpoint) bool {
 	return !slices.ContainsFunc(endpoints, func(e Endpoint) bool { return !e.isRedirector() })
 }

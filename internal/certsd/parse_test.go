@@ -34,8 +34,8 @@ func TestEndpointsAreReadInTheOrderOfTheFile(t *testing.T) {
 	}
 }
 
-// TestFilesThatContainerdReadsOtherwiseAreRefused has its cases in testdata/refused. Each begins with what containerd 2
-// makes of it, which test/cluster/runtime holds against the real one.
+// TestFilesThatContainerdReadsOtherwiseAreRefused has its cases in testdata/refused. Each begins with the reaction of containerd 2 to it, which
+// test/cluster/runtime compares with the real containerd.
 func TestFilesThatContainerdReadsOtherwiseAreRefused(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join("testdata", "refused", "*.toml"))
 	if err != nil || len(files) == 0 {

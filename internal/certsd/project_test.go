@@ -13,8 +13,8 @@ import (
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 )
 
-// TestRulesBecomeEndpoints is about what hosts.toml can say by itself: all that there is without a redirector, and what stands behind its entries where
-// there is one.
+// TestRulesBecomeEndpoints covers the endpoints that hosts.toml can express by itself. Without a redirector, there are no others. With a redirector,
+// they follow its entries.
 func TestRulesBecomeEndpoints(t *testing.T) {
 	for _, c := range []struct {
 		name, sets string

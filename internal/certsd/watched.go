@@ -10,7 +10,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 )
 
-// sources returns those of the names that are sources. A folder of any other name could be anywhere.
+// sources returns the names that are sources. A folder with any other name could be anywhere.
 func sources(names []mirrors.Scope) []mirrors.Scope {
 	return slices.DeleteFunc(slices.Clone(names), func(name mirrors.Scope) bool { return (&mirrors.Rule{Source: name}).Validate() != nil })
 }
@@ -25,8 +25,8 @@ func (p *projection) hosts() []string {
 	return slices.DeleteFunc(slices.Compact(all), func(host string) bool { return mirrors.Scope(host).IsWildcard() })
 }
 
-// watches reports whether a registry, or [DefaultHost], has images that a watched source is for. A watched wildcard has [DefaultHost] only where it would
-// have it if it were enforced (V5), and no registry for which no rule says anything, as that goes by [DefaultHost].
+// watches reports if a registry, or [DefaultHost], has images of a watched source. A watched wildcard has [DefaultHost] only if it would have it when
+// enforced (V5). It has no registry without a rule, because such a registry uses [DefaultHost].
 func (p *projection) watches(host string) bool {
 	return slices.ContainsFunc(p.node.Watched, func(source mirrors.Scope) bool {
 		if source.IsWildcard() {

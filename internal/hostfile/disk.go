@@ -19,12 +19,12 @@ const (
 	privateDirMode  = 0o700
 )
 
-// disk is a host's root directory, with the steps that a change which outlives a crash is made of.
+// disk is a host's root directory, with the steps of a change that survives a crash.
 type disk struct {
 	*os.Root
 }
 
-// writeTemp writes a new file, never through a link that stands in its place, and waits until it is on disk.
+// writeTemp writes a new file, never through a link in its place, and waits until it is on disk.
 func (d disk) writeTemp(name string, content []byte, mode fs.FileMode) error {
 	if err := d.removeTemp(name); err != nil {
 		return err
@@ -68,7 +68,7 @@ func (d disk) makeDir(dir string) error {
 	return d.syncDir(parent)
 }
 
-// mkdir makes one directory if there is none. Its name is yet to be on disk.
+// mkdir makes one directory if there is none. Its name is not on disk yet.
 func (d disk) mkdir(dir string, mode fs.FileMode) error {
 	err := d.Mkdir(dir, mode)
 	if err == nil {

@@ -8,10 +8,11 @@ import (
 	"sync/atomic"
 )
 
-// writers is how many files are worked on at once. A disk makes the changes last of all that wait for it at the same time; more gain next to nothing.
+// writers is how many files are processed in parallel. A disk flushes all changes that wait at the same time together; a higher number gains almost
+// nothing.
 const writers = 16
 
-// Each calls do with each number below n, several at once, and returns once all are done.
+// Each calls do with each number below n, several in parallel, and returns once all are done.
 func Each(n int, do func(i int)) {
 	var next atomic.Int64
 	work := func() {

@@ -11,7 +11,7 @@ import (
 	"syscall"
 )
 
-// Fault is an error that the administrator of a host can mend: its text says what is wrong, with which file or folder, and what to do.
+// Fault is an error that the administrator of a host can fix. Its text names the problem, the file or folder, and the remedy.
 type Fault struct {
 	// Path is below the host's root.
 	Path         string
@@ -28,7 +28,7 @@ func (f *Fault) Unwrap() error {
 	return f.err
 }
 
-// remedies are those of what the system says.
+// remedies are the remedies for errors of the system.
 var remedies = map[syscall.Errno]string{
 	syscall.ENOSPC: "free disk space or inodes on that file system (df -h, df -i)",
 	syscall.EDQUOT: "free some of root's quota on that file system, or raise the quota",
@@ -42,8 +42,8 @@ var remedies = map[syscall.Errno]string{
 	syscall.EBUSY:  "stop the program that uses it (fuser -vm), or unmount the file system that is mounted there (findmnt)",
 }
 
-// Explain makes a [Fault] of an error about a path below the host's root. What is not there, or not ours, is no fault, and stays as it is, and so does
-// an error that is not the system's.
+// Explain makes a [Fault] of an error about a path below the host's root. It returns an error unchanged if the file is missing or not ours, or if the
+// error is not the system's.
 func (h *Host) Explain(name string, err error) error {
 	if err == nil || errors.Is(err, ErrForeign) || errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -64,7 +64,8 @@ func (h *Host) Explain(name string, err error) error {
 	return err
 }
 
-// inTheWay returns the first folder of a path that is none, or is a link that leads nowhere or out of the host's root; "" where all are folders.
+// inTheWay returns the first part of a path that is not a folder, or is a link that leads nowhere or out of the host's root; "" if all parts are
+// folders.
 func (h *Host) inTheWay(name string) (at, what string) {
 	parent := path.Dir(name)
 	if parent == name {

@@ -12,12 +12,12 @@ import (
 	"syscall"
 )
 
-// files are those of a host, for reading. To open one never waits, as it would for who writes to a pipe.
+// files are the files of a host, for reading. Opening a file never waits, as it would on a pipe without a writer.
 type files struct {
 	root *os.Root
 }
 
-// errSpecial is the error about what has no content, such as a pipe.
+// errSpecial is the error about a file without content, such as a pipe.
 var errSpecial = errors.New("neither a file nor a folder; replace it with a file or a folder")
 
 // Open opens a file or a folder, and nothing else.
@@ -58,7 +58,7 @@ func (f files) ReadDir(name string) (entries []fs.DirEntry, err error) {
 // Stat describes what a path leads to.
 func (f files) Stat(name string) (fs.FileInfo, error) { return f.root.Stat(name) }
 
-// Lstat describes what stands at a path, which may be a link.
+// Lstat describes the entry at a path, which may be a link.
 func (f files) Lstat(name string) (fs.FileInfo, error) { return f.root.Lstat(name) }
 
 // ReadLink returns where a link leads.

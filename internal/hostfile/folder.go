@@ -14,9 +14,8 @@ import (
 // maxName is the longest name that a file may have, in bytes.
 const maxName = 255
 
-// RemoveLeftovers removes the temporary folders directly below a directory that a killed [Host.ReplaceInFolder] or
-// [Host.RemoveWithFolder] left of files with that name and marker. One that holds anything else is left alone. No other process
-// may be writing: see [Host.Lock].
+// RemoveLeftovers removes temporary folders directly below a directory. A killed [Host.ReplaceInFolder] or [Host.RemoveWithFolder] left them for
+// files with that name and marker. It keeps a folder that holds anything else. No other process may be writing: see [Host.Lock].
 func (h *Host) RemoveLeftovers(dir, name, marker string) error {
 	entries, err := h.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -35,7 +34,7 @@ func (h *Host) RemoveLeftovers(dir, name, marker string) error {
 	return errors.Join(failed...)
 }
 
-// folder is the folder of one file of ours, by whatever name it has at the moment.
+// folder is the folder of one file of ours, under any name that it has at the moment.
 type folder struct {
 	host *Host
 	path string
@@ -48,7 +47,7 @@ func folderOf(h *Host, f File) folder {
 	return folder{host: h, path: path.Dir(f.Path), name: path.Base(f.Path), of: f}
 }
 
-// aside is the folder under its temporary name, beside its place: hidden, so that it is the name of no registry's host.
+// aside is the folder under its temporary name, next to its place. The name is hidden, so that it is not the name of a registry's host.
 func (d folder) aside() folder {
 	dir, name := path.Split(d.path)
 	d.path = dir + "." + name[:min(len(name), maxName-len(".")-len(tempSuffix))] + tempSuffix
@@ -59,8 +58,8 @@ func (d folder) file() File {
 	return File{Path: path.Join(d.path, d.name), Marker: d.of.Marker, Private: d.of.Private}
 }
 
-// close keeps others out of the folder of a private file, as where one is that was made before its file was private. It touches nothing that is
-// right, because somebody may be watching.
+// close keeps others out of the folder of a private file, for example if the folder is older than the privacy of its file. It changes nothing that is
+// already correct, because another program may watch the folder.
 func (d folder) close() error {
 	info, err := d.host.root.Lstat(d.path)
 	if err != nil || info.Mode().Perm() == d.of.dirMode() {
@@ -69,7 +68,7 @@ func (d folder) close() error {
 	return d.host.root.Chmod(d.path, d.of.dirMode())
 }
 
-// putBack gives others their folder back, without the file.
+// putBack returns to others their folder, without the file.
 func (d folder) putBack() error {
 	if err := d.host.root.Rename(d.aside().path, d.path); err != nil {
 		return err
@@ -78,23 +77,23 @@ func (d folder) putBack() error {
 	return errors.Join(err, d.host.root.syncDir(path.Dir(d.path)))
 }
 
-// Contents are what is in the folder of a file of ours.
+// Contents is the content of the folder of a file of ours.
 type Contents struct {
-	// Content is the file's; nil where there is none.
+	// Content is the file's; nil if there is no file.
 	Content []byte
-	// Others are the names of what is not ours.
+	// Others are the names of entries that are not ours.
 	Others []string
-	// HasLeftover says that a killed process left what it had begun to write.
+	// HasLeftover is true if a killed process left an unfinished write.
 	HasLeftover bool
-	// IsRight says that file and folder have the modes that they are given, and that there is no leftover.
+	// IsRight is true if file and folder have their intended modes, and there is no leftover.
 	IsRight bool
 
 	ours []string    // the names of the file and of the leftover
 	mode fs.FileMode // the file's
 }
 
-// LookInFolder returns what is in the folder of a file, which may be missing. It fails with [ErrForeign] where what has the folder's place is none, and, with the
-// rest of the contents, where the file is not ours.
+// LookInFolder returns the content of the folder of a file, which may be missing. It fails with [ErrForeign] if another kind of file is in the
+// folder's place. It also does, with the rest of the contents, if the file is not ours.
 func (h *Host) LookInFolder(f File) (Contents, error) {
 	in := folderOf(h, f)
 	contents, err := in.look()
@@ -136,7 +135,7 @@ func (d folder) look() (in Contents, err error) {
 	return in, foreign
 }
 
-// clearAside frees the folder's temporary name, of which only what is ours is removed.
+// clearAside frees the folder's temporary name. It removes only files of ours.
 func (d folder) clearAside() error {
 	err := d.host.root.removeTemp(d.aside().path)
 	if errors.Is(err, syscall.ENOTEMPTY) {
@@ -145,7 +144,7 @@ func (d folder) clearAside() error {
 	return err
 }
 
-// remove removes the folder, which must hold nothing but what is ours.
+// remove removes the folder, which must hold only files of ours.
 func (d folder) remove() error {
 	in, err := d.look()
 	if err != nil {

@@ -27,7 +27,7 @@ func init() {
 	processes[operationEnv] = operate
 }
 
-// operations are what can be done with a folder of ours.
+// operations are the possible operations on a folder of ours.
 var operations = map[string]func(h *hostfile.Host) error{
 	"replace": func(h *hostfile.Host) error { _, err := h.ReplaceInFolder(hosts, []byte(newer)); return err },
 	"remove":  func(h *hostfile.Host) error { _, err := h.RemoveWithFolder(hosts); return err },
@@ -50,13 +50,13 @@ func operate(name string) error {
 	return operations[name](h)
 }
 
-// TestAKillAtAnySystemCallLeavesTheFolderWholeOrGone kills each operation at its first system call, then at its second, and
-// so on, until it ends before.
+// TestAKillAtAnySystemCallLeavesTheFolderWholeOrGone kills each operation at its first system call, then at its second, and so on, until the
+// operation ends first.
 func TestAKillAtAnySystemCallLeavesTheFolderWholeOrGone(t *testing.T) {
 	for name, tc := range map[string]struct {
 		operation string
 		have      tree
-		// states are what may be there afterwards beside temporary names. The last is what the operation is for.
+		// states are the states that may follow, apart from temporary names. The last is the goal of the operation.
 		states []tree
 	}{
 		"a create":                         {"replace", none, []tree{none, {quayFile: newer}}},
@@ -99,7 +99,7 @@ func TestAKillAtAnySystemCallLeavesTheFolderWholeOrGone(t *testing.T) {
 	}
 }
 
-// stateOf returns which of the states there is beside temporary names, or -1.
+// stateOf returns which of the states exists, apart from temporary names, or -1.
 func stateOf(t *testing.T, root string, states []tree) int {
 	t.Helper()
 	got := treeOf(t, root, hostfile.IsTemporary)
@@ -111,7 +111,7 @@ func stateOf(t *testing.T, root string, states []tree) int {
 	return -1
 }
 
-// wantNextOperations checks that each operation, on a copy of what a kill left, succeeds and leaves nothing behind.
+// wantNextOperations checks that each operation, on a copy of the state after a kill, succeeds and leaves nothing behind.
 func wantNextOperations(t *testing.T, root string) {
 	t.Helper()
 	for name, operation := range operations {
@@ -209,8 +209,8 @@ var notOfFiles = map[uint64]bool{
 	unix.SYS_NANOSLEEP: true, unix.SYS_RT_SIGPROCMASK: true, unix.SYS_RT_SIGRETURN: true, unix.SYS_SCHED_YIELD: true, unix.SYS_TGKILL: true,
 }
 
-// trace runs an operation in a process of its own and returns how that ended. Before each of its system calls, the
-// n-th from 1, it calls at, and kills the process if that says so.
+// trace runs an operation in a process of its own and returns how it ended. It calls at before each system call, numbered from 1, and kills the
+// process if at returns true.
 func trace(t *testing.T, root, operation string, at func(n int, number uint64) (kill bool)) unix.WaitStatus {
 	t.Helper()
 	runtime.LockOSThread() // the tracer is a thread
@@ -262,7 +262,7 @@ func trace(t *testing.T, root, operation string, at func(n int, number uint64) (
 	}
 }
 
-// systemCall returns the number of the system call at which the thread stopped, and whether it is about to enter it.
+// systemCall returns the number of the system call where the thread stopped, and reports if the thread is about to enter it.
 func systemCall(t *testing.T, thread int) (number uint64, enters bool) {
 	t.Helper()
 	var info struct { // ptrace_syscall_info

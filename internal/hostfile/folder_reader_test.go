@@ -40,8 +40,7 @@ func TestAReaderNeverSeesTheFolderWithoutTheFile(t *testing.T) {
 	}
 }
 
-// readAsContainerd returns the content of the file, or "" where containerd goes on to _default. It fails where containerd goes to
-// the source.
+// readAsContainerd returns the content of the file, or "" if containerd continues with _default. It fails if containerd contacts the source.
 func readAsContainerd(root string) (content string, err error) {
 	folder, err := os.Open(filepath.Join(root, quay)) // held open, so that no later folder gets its number
 	if errors.Is(err, fs.ErrNotExist) {

@@ -46,7 +46,7 @@ func (tr tree) put(t *testing.T, root string) {
 	}
 }
 
-// treeOf is everything below the root, but for what skip tells to leave out.
+// treeOf is everything below the root, without the names that skip leaves out.
 func treeOf(t *testing.T, root string, skip func(name string) bool) tree {
 	t.Helper()
 	got := tree{}

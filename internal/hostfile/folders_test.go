@@ -16,7 +16,7 @@ func numbered(i int) hostfile.File {
 	return hostfile.File{Path: fmt.Sprintf("%s/r%d.com/hosts.toml", certs, i), Marker: marker}
 }
 
-// Of many files, every third is new, every third replaced and every third as it is to be; the folders of two are somebody else's.
+// Of many files, every third is new, every third is replaced and every third is already correct. The folders of two belong to another program.
 func TestManyFilesAreReplacedEachByItself(t *testing.T) {
 	const many = 100
 	h, root := open(t)
@@ -87,7 +87,7 @@ func TestEachNumberIsWorkedOnOnce(t *testing.T) {
 	}
 }
 
-// A folder of the host is named as it is there in all that is said about it.
+// All messages about a folder of the host use its name on the host.
 func TestASubfolderIsCalledAsTheHostCallsIt(t *testing.T) {
 	h, root := open(t)
 	put(t, root, quayFile, "theirs")

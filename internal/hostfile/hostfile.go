@@ -1,9 +1,9 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package hostfile owns single files below the root directory of a host. Files are replaced as a whole, so that at every
-// moment, a crash included, a reader sees the old content or the new; so are, where that matters, folders with one file in
-// them. No path, by way of "..", an absolute name or a symbolic link, leads out of that directory.
+// Package hostfile owns single files below the root directory of a host. It replaces files atomically, so that a reader sees the old content or the
+// new at every moment, even after a crash. Where that matters, it does so for folders with one file in them, too. No path leads out of that
+// directory, not with "..", an absolute name or a symbolic link.
 package hostfile
 
 import (
@@ -22,13 +22,13 @@ import (
 // (semantics.md N1).
 const tempSuffix = ".mirrorset-tmp"
 
-// maxOwn bounds what is read of a file of ours, in bytes.
+// maxOwn is the most that is read of a file of ours, in bytes.
 const maxOwn = 256 << 20
 
-// ErrForeign is returned for a file that is not ours, which is never changed.
+// ErrForeign is returned for a file that is not ours. Such a file is never changed.
 var ErrForeign = errors.New("not written by Mirrorset, so it is left as it is")
 
-// foreign is [ErrForeign] about what stands at a path.
+// foreign returns [ErrForeign] about the entry at a path.
 func (h *Host) foreign(name string) error {
 	return fmt.Errorf("/%s: %w; remove it", h.Path(name), ErrForeign)
 }
@@ -51,7 +51,8 @@ func Open(dir string) (*Host, error) {
 	return &Host{root: disk{root}, known: newMemory()}, nil
 }
 
-// Sub opens a folder of the host, below which paths are then, and makes it if it is missing. Who works on many files in it has its path walked once.
+// Sub opens a folder of the host, and makes it if it is missing. Paths are then below this folder. For many files in it, its own path is resolved
+// only once.
 func (h *Host) Sub(dir string) (*Host, error) {
 	if err := h.root.makeDir(dir); err != nil {
 		return nil, h.Explain(dir, err)
@@ -63,7 +64,7 @@ func (h *Host) Sub(dir string) (*Host, error) {
 	return &Host{root: disk{root}, at: path.Join(h.at, dir), known: newMemory()}, nil
 }
 
-// Path returns where a path is below the root of the host.
+// Path returns the place of a path below the root of the host.
 func (h *Host) Path(name string) string {
 	return path.Join(h.at, name)
 }
@@ -73,7 +74,7 @@ func (h *Host) Close() error {
 	return h.root.Close()
 }
 
-// FS returns the host's files for reading. What is neither a file nor a folder, such as a pipe, is never waited for.
+// FS returns the host's files for reading. It never waits for an entry that is neither a file nor a folder, such as a pipe.
 func (h *Host) FS() fs.FS {
 	return files{h.root.Root}
 }
@@ -84,7 +85,7 @@ type File struct {
 	Path string
 	// Marker is the beginning of all content that is ours.
 	Marker string
-	// Private keeps the file from everybody but root, and so the folder of [Host.ReplaceInFolder].
+	// Private lets only root read the file, and so the folder of [Host.ReplaceInFolder].
 	Private bool
 }
 
@@ -102,9 +103,8 @@ func (f File) dirMode() fs.FileMode {
 	return dirMode
 }
 
-// Replace makes the content, which begins with the marker, that of the file, whose directories are made if they are
-// missing. It reports whether anything was changed, and fails with [ErrForeign] where the file is not ours. It and the other methods
-// fail with a [*Fault] where the system does not let them do their work.
+// Replace makes the content, which begins with the marker, the content of the file. It makes missing directories. It reports if anything changed, and
+// fails with [ErrForeign] if the file is not ours. It and the other methods fail with a [*Fault] if the system does not let them do their work.
 func (h *Host) Replace(f File, content []byte) (changed bool, err error) {
 	defer func() { err = h.Explain(f.Path, err) }()
 	stamp, isKnown := h.Stamp(f.Path)
@@ -133,7 +133,7 @@ func (h *Host) Replace(f File, content []byte) (changed bool, err error) {
 	return true, h.root.syncDir(path.Dir(f.Path))
 }
 
-// writeTemp writes the content of a file beside it, whose directory is there.
+// writeTemp writes the content of a file next to it. The directory must exist.
 func (h *Host) writeTemp(f File, content []byte) error {
 	temp := f.Path + tempSuffix
 	if err := h.root.writeTemp(temp, content, f.mode()); err != nil {
@@ -142,7 +142,7 @@ func (h *Host) writeTemp(f File, content []byte) error {
 	return nil
 }
 
-// renameTemp has that take the place of the file.
+// renameTemp puts the temporary file in the place of the file.
 func (h *Host) renameTemp(f File) error {
 	temp := f.Path + tempSuffix
 	if err := h.root.Rename(temp, f.Path); err != nil {
@@ -151,7 +151,7 @@ func (h *Host) renameTemp(f File) error {
 	return nil
 }
 
-// Remove removes the file if it is ours, and what a killed [Host.Replace] left of it. It reports whether there was a file.
+// Remove removes the file if it is ours, and any leftover of a killed [Host.Replace]. It reports if there was a file.
 func (h *Host) Remove(f File) (changed bool, err error) {
 	defer func() { err = h.Explain(f.Path, err) }()
 	if err := h.root.removeTemp(f.Path + tempSuffix); err != nil {
@@ -169,7 +169,7 @@ func (h *Host) Remove(f File) (changed bool, err error) {
 	return true, h.root.syncDir(path.Dir(f.Path))
 }
 
-// Lstat describes what stands at a path, which may be a link.
+// Lstat describes the entry at a path, which may be a link.
 func (h *Host) Lstat(name string) (fs.FileInfo, error) {
 	return h.root.Lstat(name)
 }
@@ -197,8 +197,8 @@ func (h *Host) read(f File) (content []byte, mode fs.FileMode, err error) {
 	return content, info.Mode(), nil
 }
 
-// ReadRegular returns the content of a file, of ours or not, that is regular and has at most max bytes. It never waits for
-// what is no regular file, such as a pipe.
+// ReadRegular returns the content of a regular file of at most max bytes, whether it is ours or not. It never waits for another kind of file, such as
+// a pipe.
 func (h *Host) ReadRegular(name string, max int64) (content []byte, err error) {
 	file, err := h.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
@@ -219,14 +219,14 @@ func (h *Host) ReadRegular(name string, max int64) (content []byte, err error) {
 	return content, err
 }
 
-// IsTemporary tells whether a name is that of a file that [Host.Replace] is writing, or of a folder that
-// [Host.ReplaceInFolder] or [Host.RemoveWithFolder] has aside.
+// IsTemporary reports if a name is that of a file that [Host.Replace] is writing, or of a folder that [Host.ReplaceInFolder] or
+// [Host.RemoveWithFolder] has moved aside.
 func IsTemporary(name string) bool {
 	return strings.HasSuffix(name, tempSuffix)
 }
 
-// SameFile reports whether a file was not replaced between two looks at it. Its number alone does not say, because a new file may get that of
-// one that was removed.
+// SameFile reports if a file was not replaced between two looks at it. Its number alone does not show that, because a new file may get the number of
+// a removed file.
 func SameFile(a, b fs.FileInfo) bool {
 	return os.SameFile(a, b) && a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size()
 }

@@ -45,7 +45,7 @@ func open(t *testing.T) (*hostfile.Host, string) {
 	return h, root
 }
 
-// put writes a file as somebody else would.
+// put writes a file as another program would.
 func put(t *testing.T, root, name, content string) {
 	t.Helper()
 	name = filepath.Join(root, name)
@@ -116,7 +116,7 @@ func TestReplaceWritesTheFile(t *testing.T) {
 	}
 }
 
-// hardLink makes the temporary name another name of somebody else's file.
+// hardLink makes the temporary name another name of a foreign file.
 func hardLink(t *testing.T, root string) {
 	mkdir(t, root, dir)
 	if err := os.Link(filepath.Join(root, "opt/victim"), filepath.Join(root, tempPath)); err != nil {

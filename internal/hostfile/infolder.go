@@ -10,27 +10,27 @@ import (
 	"path"
 )
 
-// Replacement is what a file is to be, and what came of that.
+// Replacement is the intended content of a file, and the result of writing it.
 type Replacement struct {
 	File    File
 	Content []byte
-	// Changed reports whether anything was changed.
+	// Changed reports if anything changed.
 	Changed bool
 	Err     error
 }
 
-// ReplaceInFolder is [Host.Replace] for a file whose folder must never be seen without it, after a crash neither: where a
-// registry's folder has no hosts.toml, containerd goes to the source, past a _default that blocks it. A folder that is missing,
-// empty, or holds nothing but what a killed process left, appears with the file in it; in any other the file is replaced.
-// It fails with [ErrForeign] also where something else, such as a link, stands in the folder's place.
+// ReplaceInFolder is [Host.Replace] for a file whose folder must never be seen without it, not even after a crash. If a registry's folder has no
+// hosts.toml, containerd contacts the source and bypasses a _default that blocks it. If the folder is missing, is empty, or holds only leftovers of a
+// killed process, it appears with the file in it. In any other folder, the file is replaced. ReplaceInFolder also fails with [ErrForeign] if
+// something else, such as a link, is in the folder's place.
 func (h *Host) ReplaceInFolder(f File, content []byte) (changed bool, err error) {
 	r := Replacement{File: f, Content: content}
 	h.ReplaceInFolders([]*Replacement{&r})
 	return r.Changed, r.Err
 }
 
-// ReplaceInFolders is [Host.ReplaceInFolder] for files in different folders, several at once. Each step is done for all of them before the next one is, because
-// a disk then makes many of them last in one go, and what is done to one directory for all is waited for once. A failure about one file does not stop the others.
+// ReplaceInFolders is [Host.ReplaceInFolder] for files in different folders, several in parallel. It does each step for all of them before the next
+// step. A disk can then flush many changes together, and each directory is waited for once. A failure about one file does not stop the others.
 func (h *Host) ReplaceInFolders(all []*Replacement) {
 	placings := make([]placing, len(all))
 	for i, r := range all {
@@ -56,13 +56,13 @@ type placing struct {
 	*Replacement
 	in   folder
 	have Contents
-	// moves says that the folder is made aside, and then takes its place.
+	// moves is true if the folder is made aside, and then moved to its place.
 	moves bool
-	// file is the one that is written, in its place or aside; without a path it stays as it is.
+	// file is the file to write, in its place or aside; without a path, the file stays unchanged.
 	file File
 }
 
-// begin finds out what there is, and makes the folder aside if it is to be made.
+// begin looks at the present state, and makes the folder aside if necessary.
 func (p *placing) begin() {
 	if p.have, p.Err = p.in.look(); p.Err != nil {
 		return
@@ -84,7 +84,7 @@ func (p *placing) begin() {
 	}
 }
 
-// isWritten reports whether the file is to be written and nothing has failed yet.
+// isWritten reports if the file must be written and nothing has failed yet.
 func (p *placing) isWritten() bool {
 	return p.Err == nil && p.file.Path != ""
 }
@@ -95,7 +95,7 @@ func (p *placing) writeTemp() {
 	}
 }
 
-// rename has a reader of a file that is in its place see the new one.
+// rename makes the new content of an existing file visible.
 func (p *placing) rename() {
 	if p.isWritten() {
 		p.Err = p.in.host.renameTemp(p.file)
@@ -109,8 +109,8 @@ func (p *placing) sync() {
 	}
 }
 
-// move has the folder take its place. An empty folder that is in the way goes
-// first, because [os.Root.Rename] replaces none; until then there is no folder, which hides nothing.
+// move puts the folder in its place. It first removes an empty folder that is in the way, because [os.Root.Rename] replaces no folder. Until the
+// move, there is no folder, which hides nothing.
 func (p *placing) move() {
 	if !p.moves || p.Err != nil {
 		return
@@ -121,7 +121,7 @@ func (p *placing) move() {
 	p.Changed = p.Err == nil
 }
 
-// end leaves nothing aside of a folder that could not be made, and keeps others out of one that was there.
+// end removes the rest of a folder that could not be made, and keeps others out of an existing one.
 func (p *placing) end() {
 	switch {
 	case p.Err != nil && p.moves && !p.Changed:
@@ -131,7 +131,7 @@ func (p *placing) end() {
 	}
 }
 
-// moved returns the folder whose name has changed, or is about to, and what failed about it; nil where none has.
+// moved returns the folder whose name has changed, or is about to, and its error; nil if no name changes.
 func (p *placing) moved() (*folder, *error) {
 	if !p.moves || p.Err != nil {
 		return nil, nil

@@ -19,10 +19,10 @@ import (
 	"github.com/mirrorset/mirrorset/internal/hostfile"
 )
 
-// writerEnv makes the test binary a process that replaces the file below the root so named until it is killed.
+// writerEnv turns the test binary into a process that replaces the file below the root in its value until it is killed.
 const writerEnv = "HOSTFILE_TEST_WRITER"
 
-// processes are what the test binary does with the value of an environment variable that is set, instead of testing.
+// processes are what the test binary does, instead of testing, with the value of an environment variable that is set.
 var processes = map[string]func(value string) error{writerEnv: replaceForever}
 
 func TestMain(m *testing.M) {
@@ -75,7 +75,7 @@ func startWriter(t *testing.T, root string) *exec.Cmd {
 	return writer
 }
 
-// isWhole tells whether there is an old or a new content.
+// isWhole returns an error unless the content is a complete old or new one.
 func isWhole(root string) error {
 	content, err := os.ReadFile(filepath.Join(root, filePath))
 	if err != nil {
@@ -118,7 +118,7 @@ func TestAKilledWriterLeavesAWholeFile(t *testing.T) {
 	wantFile(t, root, tempPath, "")
 }
 
-// repeat reads over and over until the returned function is called, which returns what was wrong first.
+// repeat reads over and over until the returned function is called. That function returns the first error.
 func repeat(read func() error) (stop func() error) {
 	done := make(chan struct{})
 	var wrong error
@@ -142,8 +142,7 @@ func repeat(read func() error) (stop func() error) {
 	}
 }
 
-// wantNoOtherDropIn checks that no other name in the folder is one that registries.conf readers load, and returns how many
-// there are.
+// wantNoOtherDropIn checks that registries.conf readers load no other name in the folder, and returns the number of other names.
 func wantNoOtherDropIn(t *testing.T, root string) (others int) {
 	t.Helper()
 	entries, err := fs.ReadDir(os.DirFS(root), dir)

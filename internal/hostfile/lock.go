@@ -16,14 +16,13 @@ import (
 	"time"
 )
 
-// lockPoll is how often a taken lock is tried again.
+// lockPoll is how often a taken lock is retried.
 const lockPoll = 100 * time.Millisecond
 
-// Lock takes the lock file at a path, so that of two agents on one host, as while one is replaced by its successor, only
-// one writes. It waits until the lock is free or the context ends. The lock is free again once the returned function was
-// called or the process is gone.
+// Lock takes the lock file at a path, so that only one of two agents on a host writes, such as while one agent replaces another. It waits until the
+// lock is free or the context ends. The lock is free again once the returned function was called or the process has ended.
 //
-// A file that is there is only read, so that it can be taken on a disk that is full or read-only.
+// An existing file is only read, so that the lock can be taken on a disk that is full or read-only.
 func (h *Host) Lock(ctx context.Context, name string) (unlock func() error, err error) {
 	defer func() { err = h.Explain(name, err) }()
 	file, err := h.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)

@@ -13,10 +13,10 @@ import (
 	"syscall"
 )
 
-// maxLinks is how many links one after the other are followed.
+// maxLinks is how many links in a row are followed.
 const maxLinks = 40
 
-// Follow returns where a link with an absolute target leads: the target counts from the host's root, which is not ours.
+// Follow returns where a link with an absolute target leads. The target is relative to the host's root, which is not ours.
 func Follow(host fs.FS, name string) string {
 	for range maxLinks {
 		target, err := fs.ReadLink(host, name)
@@ -28,7 +28,7 @@ func Follow(host fs.FS, name string) string {
 	return name
 }
 
-// ReadDir reads a folder, and never waits for what is none, such as a pipe.
+// ReadDir reads a folder. It never waits for another kind of file, such as a pipe.
 func ReadDir(files fs.FS, name string) ([]fs.DirEntry, error) {
 	info, err := fs.Stat(files, name)
 	if err == nil && !info.IsDir() {
@@ -40,7 +40,7 @@ func ReadDir(files fs.FS, name string) ([]fs.DirEntry, error) {
 	return fs.ReadDir(files, name)
 }
 
-// Names returns the names of what is in a folder, in byte order, without a look at each, which [Host.ReadDir] takes below an [os.Root].
+// Names returns the names in a folder, in byte order. It does not look at each entry, as [Host.ReadDir] does below an [os.Root].
 func (h *Host) Names(name string) ([]string, error) {
 	names, err := h.names(name)
 	return names, h.Explain(name, err)
@@ -57,7 +57,8 @@ func (h *Host) names(name string) (names []string, err error) {
 	return names, err
 }
 
-// ReadDir returns what is in a folder, in byte order. It fails with [fs.ErrNotExist], or with a [*Fault], as where what is there is no folder.
+// ReadDir returns the entries of a folder, in byte order. It fails with [fs.ErrNotExist], or with a [*Fault], for example if there is no folder at
+// that name.
 func (h *Host) ReadDir(name string) ([]fs.DirEntry, error) {
 	entries, err := fs.ReadDir(h.FS(), name)
 	return entries, h.Explain(name, err)

@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// Stamp is what the system says of a file or a folder without reading it. One that has the stamp from before is the one from before: to write its
-// content, to change its mode or the names in it, or to put another one in its place, changes the stamp. One change leaves
-// it as it is: a process that has mapped the file into memory writes to a page anew before the kernel has written that page to the disk.
+// Stamp is what the system reports about a file or a folder without reading it. A file with an unchanged stamp is unchanged. The stamp changes when a
+// process writes the content, changes the mode or the names in it, or puts another file in its place. One change escapes it: a process that has
+// mapped the file into memory writes to a page again before the kernel has written that page to the disk.
 type Stamp struct {
 	device, number uint64
 	mode           fs.FileMode
@@ -20,8 +20,8 @@ type Stamp struct {
 	changed        int64 // in Unix nanoseconds; no program can set it to what it was
 }
 
-// Stamp returns that of what stands at a path, which may be a link. It is not known where there is nothing; where the last change is so recent that
-// another one could leave the stamp as it is; and where the system keeps no time of changes.
+// Stamp returns the stamp of the entry at a path, which may be a link. The stamp is not known if there is no entry, or if the system keeps no time of
+// changes. It is also not known if the last change is so recent that another change could leave the stamp unchanged.
 func (h *Host) Stamp(name string) (stamp Stamp, known bool) {
 	_, stamp, known, _ = h.lookAt(name)
 	return stamp, known
@@ -36,8 +36,8 @@ func (h *Host) lookAt(name string) (info fs.FileInfo, stamp Stamp, known bool, e
 	return info, stamp, known && isSettled(time.Unix(0, stamp.changed), before), nil
 }
 
-// isSettled reports whether a change after a moment has another time than the last one before it. Kernels count time in ticks of 10 ms at most, and some
-// file systems in seconds.
+// isSettled reports if a change after a moment gets another time than the last change before it. Kernels count time in ticks of 10 ms at most, and
+// some file systems in seconds.
 func isSettled(last, moment time.Time) bool {
 	const ticks, seconds = 100 * time.Millisecond, 2 * time.Second
 	if last.Nanosecond() == 0 {
@@ -46,7 +46,7 @@ func isSettled(last, moment time.Time) bool {
 	return moment.Sub(last) > ticks
 }
 
-// memory has what files said when they were read.
+// memory holds the content of files as it was last read.
 type memory struct {
 	mu    sync.Mutex
 	files map[string]remembered

@@ -13,7 +13,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/hostfile/hostfiletest"
 )
 
-// changes are what somebody may do to a file that says [newer], and to the folder of it.
+// changes are the changes that another program may make to a file with the content [newer], and to its folder.
 var changes = map[string]func(t *testing.T, name string) error{
 	"an edit that leaves size and time": func(t *testing.T, name string) error { hostfiletest.Edit(t, name); return nil },
 	"another mode":                      func(_ *testing.T, name string) error { return os.Chmod(name, 0o640) },
@@ -67,7 +67,7 @@ func TestTheStampOfAFolderTellsWhatComesAndGoes(t *testing.T) {
 	}
 }
 
-// replaceUntilKnown has a host read the file once it tells every change.
+// replaceUntilKnown makes a host read the file once its stamp shows every change.
 func replaceUntilKnown(t *testing.T, h *hostfile.Host) {
 	t.Helper()
 	for range 2 {

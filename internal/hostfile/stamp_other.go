@@ -7,5 +7,5 @@ package hostfile
 
 import "io/fs"
 
-// stampOf knows none: agents run on Linux alone, and the plugin looks at each file once.
+// stampOf has no stamp: agents run on Linux alone, and the plugin looks at each file once.
 func stampOf(fs.FileInfo) (stamp Stamp, ok bool) { return Stamp{}, false }

@@ -13,7 +13,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/hostfile"
 )
 
-// The agent looks at all files again after each event, so that a write of its own which changes nothing must not be one.
+// The agent looks at all files again after each event, so a write of its own that changes nothing must not cause one.
 func TestWhatIsInPlaceIsWrittenWithoutAnEvent(t *testing.T) {
 	for name, file := range map[string]hostfile.File{"public": hosts, "private": {Path: quayFile, Marker: marker, Private: true}} {
 		t.Run(name, func(t *testing.T) {

@@ -9,25 +9,25 @@ import (
 	"syscall"
 )
 
-// Removal is a file that is to go, and what came of that.
+// Removal is a file to remove, and the result.
 type Removal struct {
 	File File
-	// Changed reports whether there was a file.
+	// Changed reports if there was a file.
 	Changed bool
 	Err     error
 }
 
-// RemoveWithFolder is [Host.Remove] for a file of [Host.ReplaceInFolder]. A folder that holds nothing but what is ours leaves its place before it is
-// emptied; only a reader that has found the folder and not yet read the file can miss both. From a folder that also holds
-// what others put there, only the file is removed. An empty one stays, because nothing tells whose it is.
+// RemoveWithFolder is [Host.Remove] for a file of [Host.ReplaceInFolder]. It moves a folder that holds only files of ours aside before it empties it.
+// Only a reader that has found the folder and not yet read the file can miss both. If others put files into the folder, RemoveWithFolder removes only
+// our file. An empty folder stays, because nothing shows its owner.
 func (h *Host) RemoveWithFolder(f File) (changed bool, err error) {
 	r := Removal{File: f}
 	h.RemoveWithFolders([]*Removal{&r})
 	return r.Changed, r.Err
 }
 
-// RemoveWithFolders is [Host.RemoveWithFolder] for files in different folders, several at once. What is done to one directory for all of them is waited for
-// once. A failure about one file does not stop the others.
+// RemoveWithFolders is [Host.RemoveWithFolder] for files in different folders, several in parallel. It waits once for all changes of a directory. A
+// failure about one file does not stop the others.
 func (h *Host) RemoveWithFolders(all []*Removal) {
 	leavings := make([]leaving, len(all))
 	Each(len(all), func(i int) {
@@ -47,12 +47,12 @@ func (h *Host) RemoveWithFolders(all []*Removal) {
 type leaving struct {
 	*Removal
 	in folder
-	// hasFile says that the folder has left its place, and the file with it.
+	// hasFile is true if the folder was moved aside with the file in it.
 	hasFile bool
 	moves   bool
 }
 
-// begin has the folder leave its place, or removes the file from one that stays.
+// begin moves the folder aside, or removes the file from a folder that stays.
 func (l *leaving) begin() {
 	found, err := l.in.look()
 	if err == nil {
@@ -69,7 +69,7 @@ func (l *leaving) begin() {
 	}
 }
 
-// end empties the folder that has left its place, and removes it.
+// end empties the folder that was moved aside, and removes it.
 func (l *leaving) end() {
 	if !l.moves || l.Err != nil {
 		return
@@ -91,7 +91,7 @@ func (l *leaving) moved() (*folder, *error) {
 	return &l.in, &l.Err
 }
 
-// syncParents waits until the names of the folders that were moved are on disk, once for each directory that has some of them.
+// syncParents waits until the names of the moved folders are on disk, once for each directory that has some of them.
 func (h *Host) syncParents(n int, moved func(i int) (*folder, *error)) {
 	synced := make(map[string]error)
 	for i := range n {

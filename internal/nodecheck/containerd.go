@@ -17,8 +17,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/nodecheck/hostview"
 )
 
-// verdict is what the containerd of some versions makes of the folder that is written to. Without a reason, it reads the
-// folder and nothing is odd.
+// verdict describes what the containerd of some versions makes of our folder. Without a reason, it reads the folder and there is no problem.
 type verdict struct {
 	reason Reason
 	effect Effect
@@ -26,7 +25,7 @@ type verdict struct {
 	path   string // config_path as it is in force
 }
 
-// containerdCheck finds out whether containerd reads the folder that is written to.
+// containerdCheck finds out if containerd reads our folder.
 type containerdCheck struct {
 	Node
 	distribution distribution
@@ -37,7 +36,7 @@ func newContainerdCheck(node Node, found *Report) *containerdCheck {
 	return &containerdCheck{node, distributionOf(node.ContainerdConfig), found}
 }
 
-// run looks at everything. Where containerd is not known to be the kubelet's runtime, its configuration file is the evidence.
+// run checks everything. If containerd is not known to be the kubelet's runtime, its configuration file is the evidence.
 func (c *containerdCheck) run(known bool) {
 	if _, err := fs.Stat(c.Root, c.ContainerdConfig); errors.Is(err, fs.ErrNotExist) {
 		c.missing(known)
@@ -52,7 +51,7 @@ func (c *containerdCheck) run(known bool) {
 	j := c.judge(l.files)
 	disabled := len(j.verdicts) > 0 && !slices.ContainsFunc(j.verdicts, func(v verdict) bool { return v.reason != ContainerdCRIDisabled })
 	if disabled && len(c.found.Runtimes) > 0 {
-		c.found.Problems = c.found.Problems[:before] // another program's containerd, beside CRI-O
+		c.found.Problems = c.found.Problems[:before] // another program's containerd, next to CRI-O
 		return
 	}
 	if !disabled || known {
@@ -182,7 +181,7 @@ func (r *registry) hasTLS() bool {
 // snapRevision is the folder of one revision of a snap, which a link named current leads to.
 var snapRevision = regexp.MustCompile(`^/var/snap/([^/]+)/x?[0-9]+/`)
 
-// isCertsDir tells whether a folder, as the host names it, is the one that is written to.
+// isCertsDir reports if a folder, as the host names it, is our folder.
 func (c *containerdCheck) isCertsDir(folder string) bool {
 	plain := func(name string) string {
 		return snapRevision.ReplaceAllString(path.Clean(name), "/var/snap/$1/current/")

@@ -21,7 +21,7 @@ const (
 	crioSocket  = "run/crio/crio.sock"
 )
 
-// crioTables is what is asked of one of CRI-O's configuration files.
+// crioTables are the settings that we need from one of CRI-O's configuration files.
 type crioTables struct {
 	CRIO struct {
 		Image struct {
@@ -31,13 +31,13 @@ type crioTables struct {
 	} `toml:"crio"`
 }
 
-// crioCheck finds out whether CRI-O follows the drop-ins.
+// crioCheck finds out if CRI-O follows the drop-ins.
 type crioCheck struct {
 	Node
 	found *Report
 }
 
-// run looks at everything. Where CRI-O is not known to be the kubelet's runtime, a configuration file is the evidence.
+// run checks everything. If CRI-O is not known to be the kubelet's runtime, a configuration file is the evidence.
 func (c *crioCheck) run(known bool) {
 	files := c.files()
 	if len(files) == 0 && !known {
@@ -74,7 +74,7 @@ func (c *crioCheck) run(known bool) {
 
 var crioVersion = regexp.MustCompile(`^cri-o://v?(\d{1,6})\.(\d{1,6})\.`)
 
-// isOldCRIO tells whether CRI-O is known to be from before 1.30.
+// isOldCRIO reports if CRI-O is known to be older than 1.30.
 func isOldCRIO(runtimeVersion string) bool {
 	match := crioVersion.FindStringSubmatch(runtimeVersion)
 	if match == nil {
@@ -84,7 +84,7 @@ func isOldCRIO(runtimeVersion string) bool {
 	return match[1] == "1" && minor < 30
 }
 
-// files returns the files that count, the later ones more: of the folder every file, whatever its name.
+// files returns the files that count; later ones override earlier ones. In the folder, every file counts, whatever its name.
 func (c *crioCheck) files() (files []string) {
 	if _, err := fs.Stat(c.Root, crioConfig); !errors.Is(err, fs.ErrNotExist) {
 		files = append(files, crioConfig)
@@ -105,7 +105,7 @@ func (c *crioCheck) files() (files []string) {
 	return files
 }
 
-// crioSettings are those that are asked for, each with the file that has it, and when one of the files was changed last.
+// crioSettings are the settings that we need, each with its file, and when one of the files was last changed.
 type crioSettings struct {
 	follows               bool
 	authFile              string
@@ -159,16 +159,16 @@ func autoReloadOff(by string) Problem {
 	}
 }
 
-// AuthFile has the logins for mirrors, below the host's root, where there are any for CRI-O and Podman.
+// AuthFile has the logins for mirrors, below the host's root, if there are any for CRI-O and Podman.
 const AuthFile = "var/lib/mirrorset/auth.json"
 
-// hasLogins reports whether the logins can be seen. What cannot be looked at is none that something could be said of.
+// hasLogins reports if there are logins, as far as this process can look. It reports none if it cannot look.
 func (c *crioCheck) hasLogins() bool {
 	_, err := fs.Stat(c.Root, AuthFile)
 	return err == nil
 }
 
-// ourCRIOAuth is not [ourCRIODropIn], so that who writes one does not overwrite the other.
+// ourCRIOAuth is not [ourCRIODropIn], so that a person who writes one file does not overwrite the other.
 const ourCRIOAuth = crioDropIns + "/99-mirrorset-auth.conf"
 
 func authFileUnset(is, by string) Problem {

@@ -11,21 +11,21 @@ import (
 	"strings"
 )
 
-// dialect is how the containerd of some versions reads its configuration. What stands here was read in the sources of these
-// versions and tried with their programs.
+// dialect is how the containerd of some versions reads its configuration. The facts here were read in the sources of these versions and tried with
+// their programs.
 type dialect struct {
 	since [3]int
 	// max is the highest version of a configuration file.
 	max int
-	// migratesAll has each file carried over to the latest version before it is merged. Without it, containerd 2 carries over
-	// what it merged, and only if the last file of version 2 or later has version 2; so of version 1 alone nothing arrives.
+	// migratesAll is true if each file is migrated to the latest version before the merge. Without it, containerd 2 migrates the merged result, and
+	// only if the last file of version 2 or later has version 2. So files of version 1 alone have no effect.
 	migratesAll bool
-	// noAscending has files refused that have a higher version than the first.
+	// noAscending is true if files with a higher version than the first are refused.
 	noAscending bool
-	// transfers says that the transfer service pulls, which takes config_path for one folder.
+	// transfers is true if the transfer service pulls, which takes config_path for one folder.
 	transfers bool
-	// defaults says that without config_path and mirrors there is [defaultPath], and defaultsEarly that an unset one is
-	// that even beside mirrors, and an empty one only before version 3.
+	// defaults is true if [defaultPath] applies without config_path and mirrors. defaultsEarly is true if it applies to an unset config_path even
+	// next to mirrors, and to an empty one only before version 3.
 	defaults, defaultsEarly bool
 }
 
@@ -43,7 +43,7 @@ var dialects = []dialect{
 
 var versionPattern = regexp.MustCompile(`^containerd://v?(\d{1,6})\.(\d{1,6})\.(\d{1,6})`)
 
-// candidates returns the dialects that a node's containerd can have, by what the kubelet says of its version.
+// candidates returns the dialects that a node's containerd can have, given the version that the kubelet reports.
 func candidates(runtimeVersion string) []dialect {
 	match := versionPattern.FindStringSubmatch(runtimeVersion)
 	if match == nil {
@@ -70,7 +70,7 @@ func (d *dialect) label() string {
 	return label
 }
 
-// among names those of the dialects in question that something holds for; "" for all of them.
+// among names the dialects in question that something applies to; "" for all of them.
 func among(all []dialect, holds []bool) string {
 	var spans []string
 	for i := 0; i < len(all); i++ {
@@ -95,14 +95,14 @@ func among(all []dialect, holds []bool) string {
 	return strings.Join(spans, ", or ")
 }
 
-// The names of the CRI plugin by which it can be disabled.
+// The names that can disable the CRI plugin.
 const (
 	criName1   = "cri"
 	criName2   = "io.containerd.grpc.v1.cri"
 	imagesName = "io.containerd.cri.v1.images"
 )
 
-// settings is what a containerd makes of its configuration files.
+// settings is how a containerd reads its configuration files.
 type settings struct {
 	pull     section // of the plugin that pulls for the kubelet
 	legacy   bool    // carried over from version 2
@@ -110,7 +110,7 @@ type settings struct {
 	disabled bool
 }
 
-// read merges the files. An error says why containerd does not start with them.
+// read merges the files. An error states why containerd does not start with them.
 func (d *dialect) read(files []file) (settings, error) {
 	var merged tables
 	if d.max > 2 {
@@ -174,7 +174,7 @@ func (d *dialect) merge(earlier, later tables) tables {
 	return merged
 }
 
-// wellNamed wants the names of plugins in full, as containerd does since version 2 of the file.
+// wellNamed requires the full names of plugins, as containerd does since version 2 of the file.
 func (t *tables) wellNamed(d *dialect) error {
 	for _, name := range t.Disabled {
 		if !strings.Contains(name, ".") {
@@ -202,7 +202,7 @@ func result(t tables, pull *section, names ...string) settings {
 	return s
 }
 
-// local tells whether containerd pulls by itself, without the transfer service.
+// local reports if containerd pulls by itself, without the transfer service.
 func (d *dialect) local(s *section) bool {
 	r := s.Registry
 	return !d.transfers || is(s.UseLocalImagePull, true) || is(s.DisableSnapshotAnnotations, false) || is(s.DiscardUnpackedLayers, true) ||

@@ -17,7 +17,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/nodecheck"
 )
 
-// checkReport wants of any report what those who show it rely on.
+// checkReport checks everything that readers of a report rely on.
 func checkReport(t *testing.T, r nodecheck.Report) {
 	t.Helper()
 	for _, p := range r.Problems {

@@ -17,7 +17,7 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// configuration is one case: containerd's files, and what programs of containerd made of them.
+// configuration is one case: containerd's files, and how programs of containerd read them.
 type configuration struct {
 	files    fstest.MapFS
 	measured map[string]string // by version
@@ -65,7 +65,7 @@ func configurations(t *testing.T) map[string]string {
 	return all
 }
 
-// reading is what we say that one containerd makes of a case. test/cluster/runtime holds the last one against the real one.
+// reading is our result for one containerd in a case. test/cluster/runtime compares the last one with the real containerd.
 type reading struct {
 	Since      string `json:"since"`
 	Refused    string `json:"refused,omitempty"`

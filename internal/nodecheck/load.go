@@ -91,7 +91,7 @@ func (l *loader) imports(f file) (names []string) {
 	return names
 }
 
-// within tells whether the folder of a pattern is one that can be seen: then no match means that there is none.
+// within reports if the folder of a pattern can be seen: then no match means that there is no file.
 func (l *loader) within(pattern string) bool {
 	folder, _, _ := strings.Cut(pattern, "*")
 	folder = path.Dir(folder + "x")

@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// reasons returns those of the verdicts, each once, in their order.
+// reasons returns the reasons of the verdicts, each once, in their order.
 func (j *judgement) reasons() (found []Reason) {
 	for _, v := range j.verdicts {
 		if v.reason != "" && !slices.Contains(found, v.reason) {
@@ -20,7 +20,7 @@ func (j *judgement) reasons() (found []Reason) {
 	return found
 }
 
-// problem makes one problem out of the verdicts that have a reason. Where not all have it, the version decides.
+// problem makes one problem of the verdicts that have a reason. If not all have it, the version decides.
 func (j *judgement) problem(reason Reason) Problem {
 	p := Problem{Reason: reason, Runtime: Containerd, Effect: Mild}
 	unread, holds := make([]bool, len(j.dialects)), make([]bool, len(j.dialects))
@@ -48,7 +48,7 @@ func (j *judgement) problem(reason Reason) Problem {
 	return p
 }
 
-// message is one sentence about what the versions concerned do.
+// message is one sentence about the behavior of the versions concerned.
 func (j *judgement) message(v *verdict) string {
 	at := where(j.files)
 	in := "/" + clip(at.path)
@@ -77,7 +77,7 @@ func (j *judgement) message(v *verdict) string {
 	return fmt.Sprintf("%s sets no config_path, and the default is %s, %s", in, quote(v.path), joined(v))
 }
 
-// joined says what becomes of several folders.
+// joined describes the effect of several folders.
 func joined(v *verdict) string {
 	switch {
 	case v.effect == Unread:

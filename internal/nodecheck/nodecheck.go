@@ -1,8 +1,8 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package nodecheck tells whether the runtimes of a node read what Mirrorset writes there, by their own configuration
-// files. It only reads, and what it cannot read is one more problem.
+// Package nodecheck finds out if the runtimes of a node read the files of Mirrorset there, from their own configuration files. It only reads, and
+// reports what it cannot read as another problem.
 package nodecheck
 
 import (
@@ -27,26 +27,26 @@ const maxFiles = 200
 // DropInsDir is the folder that CRI-O watches, below the host's root.
 const DropInsDir = "etc/containers/registries.conf.d"
 
-// Node is what there is to know about a node. All but Root may be left out.
+// Node is the known facts about a node. All but Root may be left out.
 type Node struct {
-	// Root has the host's files, or those of its folders that can be seen from here.
+	// Root has the host's files, or those of its folders that are visible here.
 	Root fs.FS
-	// Mounts says where folders of the host are below Root, if not in their own places. The keys are what the host calls
-	// them; of one in another, the inner one counts.
+	// Mounts maps folders of the host, by their names there, to their places below Root if those differ. If one folder is in another, the inner one
+	// counts.
 	Mounts map[string]string
-	// ContainerdConfig is the path on the host of containerd's configuration file. All of its folder must be there.
+	// ContainerdConfig is the path on the host of containerd's configuration file. The complete folder of the file must be visible.
 	ContainerdConfig string
-	// CertsDir is the folder that hosts.toml files are written to, as the host names it.
+	// CertsDir is the folder that Mirrorset writes hosts.toml files to, as the host names it.
 	CertsDir string
-	// RuntimeVersion is what status.nodeInfo.containerRuntimeVersion of the Node says, as in "containerd://2.1.4". It says
-	// which runtime the kubelet uses, and spares the answers that begin with "it depends".
+	// RuntimeVersion is status.nodeInfo.containerRuntimeVersion of the Node, as in "containerd://2.1.4". It shows which runtime the kubelet uses, and
+	// avoids the answers that begin with "it depends".
 	RuntimeVersion string
-	// ReloadsCRIO says that CRI-O is told of each change of a drop-in, so that it follows none late.
+	// ReloadsCRIO is true if CRI-O is notified of each change of a drop-in, so that it follows none late.
 	ReloadsCRIO bool
 	// Booted is when the machine was started, and DropInsBorn when its [DropInsDir] was created.
 	Booted, DropInsBorn time.Time
-	// ContainerdStarted and CRIOStarted are when the processes were started. Without them, it is the time of their sockets
-	// below Root that counts, where they can be seen.
+	// ContainerdStarted and CRIOStarted are when the processes were started. Without them, the time of their sockets below Root counts, where these
+	// are visible.
 	ContainerdStarted, CRIOStarted time.Time
 }
 
@@ -71,8 +71,8 @@ func Check(node Node) Report {
 	return found
 }
 
-// RuntimeOf returns the runtime that the kubelet uses by what status.nodeInfo.containerRuntimeVersion of a Node says, as in
-// "containerd://2.1.4"; "" for none of those that are checked.
+// RuntimeOf returns the runtime that the kubelet uses, given status.nodeInfo.containerRuntimeVersion of a Node, as in "containerd://2.1.4". It
+// returns "" for a runtime that is not checked.
 func RuntimeOf(version string) Runtime {
 	switch name, _, _ := strings.Cut(version, "://"); name {
 	case "containerd":
@@ -83,7 +83,7 @@ func RuntimeOf(version string) Runtime {
 	return ""
 }
 
-// started returns when a runtime was started: the given time, else that of its socket, which it creates then.
+// started returns when a runtime was started: the given time, or otherwise the time of its socket, which it creates then.
 func started(root fs.FS, given time.Time, socket string) time.Time {
 	if !given.IsZero() {
 		return given

@@ -35,7 +35,7 @@ func (h host) fs() fstest.MapFS {
 	return files
 }
 
-// reasons returns what was found, as in "Reason Effect".
+// reasons returns the reasons in a report, as in "Reason Effect".
 func reasons(r nodecheck.Report) (all []string) {
 	for _, p := range r.Problems {
 		all = append(all, fmt.Sprintf("%s %v", p.Reason, p.Effect))

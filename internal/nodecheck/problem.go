@@ -17,21 +17,21 @@ type Reason string
 
 // The reasons about containerd.
 const (
-	// ContainerdConfigMissing: nothing says that a runtime reads the folder that is written to.
+	// ContainerdConfigMissing: nothing shows that a runtime reads our folder.
 	ContainerdConfigMissing Reason = "ContainerdConfigMissing"
-	// ContainerdConfigUnreadable: a configuration file that cannot be read or is no TOML.
+	// ContainerdConfigUnreadable: a configuration file cannot be read or is not TOML.
 	ContainerdConfigUnreadable Reason = "ContainerdConfigUnreadable"
 	// ContainerdConfigRefused: containerd does not start with this configuration.
 	ContainerdConfigRefused Reason = "ContainerdConfigRefused"
-	// ContainerdImportUnseen: an imported file that is not there, or not to be seen from here.
+	// ContainerdImportUnseen: an imported file does not exist, or is not visible here.
 	ContainerdImportUnseen Reason = "ContainerdImportUnseen"
 	// ContainerdConfigPathUnset: no config_path is in force, or the default one.
 	ContainerdConfigPathUnset Reason = "ContainerdConfigPathUnset"
 	// ContainerdConfigPathJoined: config_path is a list of folders, which the transfer service takes for one.
 	ContainerdConfigPathJoined Reason = "ContainerdConfigPathJoined"
-	// ContainerdConfigPathElsewhere: config_path is not the folder that is written to.
+	// ContainerdConfigPathElsewhere: config_path is not our folder.
 	ContainerdConfigPathElsewhere Reason = "ContainerdConfigPathElsewhere"
-	// ContainerdRegistryConflict: config_path stands beside what containerd refuses to load its CRI plugin with.
+	// ContainerdRegistryConflict: config_path is set together with settings that make containerd refuse to load its CRI plugin.
 	ContainerdRegistryConflict Reason = "ContainerdRegistryConflict"
 	// ContainerdCRIDisabled: containerd does not serve the kubelet.
 	ContainerdCRIDisabled Reason = "ContainerdCRIDisabled"
@@ -43,7 +43,7 @@ const (
 
 // The reasons about CRI-O.
 const (
-	// CRIOConfigUnreadable: a configuration file that cannot be read or is no TOML.
+	// CRIOConfigUnreadable: a configuration file cannot be read or is not TOML.
 	CRIOConfigUnreadable Reason = "CRIOConfigUnreadable"
 	// CRIOAutoReloadOff: CRI-O does not follow the drop-ins by itself.
 	CRIOAutoReloadOff Reason = "CRIOAutoReloadOff"
@@ -57,11 +57,11 @@ const (
 
 // The reasons about mirrors that are streamed to containerd.
 const (
-	// MirrorLoginRefused: a mirror, or its token server, refuses the login of the Secret, or asks for it in no way that it can be sent.
+	// MirrorLoginRefused: a mirror, or its token server, refuses the login of the Secret, or asks for it in a way that it cannot be sent.
 	MirrorLoginRefused Reason = "MirrorLoginRefused"
-	// MirrorLoginNeeded: a mirror wants a login, and the Secret has none for it.
+	// MirrorLoginNeeded: a mirror requires a login, and the Secret has none for it.
 	MirrorLoginNeeded Reason = "MirrorLoginNeeded"
-	// MirrorCertificateExpired: a certificate that is good no longer, or not yet.
+	// MirrorCertificateExpired: a certificate is no longer valid, or not yet.
 	MirrorCertificateExpired Reason = "MirrorCertificateExpired"
 	// MirrorAuthorityUnknown: a certificate of an authority that the node does not trust.
 	MirrorAuthorityUnknown Reason = "MirrorAuthorityUnknown"
@@ -74,11 +74,11 @@ type Effect int
 
 // The effects.
 const (
-	// Mild: the runtime reads the rules all the same.
+	// Mild: the runtime still reads the rules.
 	Mild Effect = iota
 	// Late: the runtime reads the rules when it is started or reloaded, and not before.
 	Late
-	// Unsure: what can be seen from here does not tell whether the runtime reads the rules.
+	// Unsure: the visible files do not show if the runtime reads the rules.
 	Unsure
 	// Unread: the runtime does not read the rules.
 	Unread
@@ -93,20 +93,20 @@ func (e Effect) MarshalText() ([]byte, error) {
 	return []byte(e.String()), nil
 }
 
-// Problem is one thing that somebody should change on a node.
+// Problem is one thing that an administrator should change on a node.
 type Problem struct {
 	Reason  Reason
 	Runtime Runtime
 	Effect  Effect
 	// Message is one sentence on one line, which names the file and the value.
 	Message string
-	// Remedy says what to change and which command to run then. It can have several lines.
+	// Remedy states what to change and which command to run then. It can have several lines.
 	Remedy string
 }
 
-// Report is what was found on a node.
+// Report is the result of the check of a node.
 type Report struct {
-	// Runtimes are those that there is evidence for.
+	// Runtimes are the runtimes with evidence for them.
 	Runtimes []Runtime
 	Problems []Problem
 }
@@ -119,8 +119,7 @@ func (r *Report) runs(runtime Runtime) {
 	r.Runtimes = append(r.Runtimes, runtime)
 }
 
-// Effect returns what the problems of a runtime come to. Rules count as applied only where it is [Mild], or [Late] after a
-// reload that succeeded.
+// Effect returns the worst effect of the problems of a runtime. Rules count as applied only if it is [Mild], or [Late] after a successful reload.
 func (r Report) Effect(runtime Runtime) Effect {
 	worst := Mild
 	for _, p := range r.Problems {

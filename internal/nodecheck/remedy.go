@@ -15,11 +15,11 @@ import (
 type distribution struct {
 	restart string
 	socket  string // below the host's root
-	// template is what the configuration file is made out of, for each version; empty where people write it themselves.
+	// template is the file that the configuration file is generated from, for each version; empty if people write the configuration file themselves.
 	template func(version int) string
 }
 
-// distributionOf tells by the path of the configuration file.
+// distributionOf recognizes the distribution by the path of the configuration file.
 func distributionOf(config string) distribution {
 	rancher := func(version int) string {
 		name := "config-v3.toml.tmpl"
@@ -49,7 +49,7 @@ func table(version int) string {
 	return fmt.Sprintf("[plugins.%q.registry]", imagesName)
 }
 
-// lines returns what a configuration file of a version has to say.
+// lines returns the lines that a configuration file of a version needs.
 func lines(version int, certsDir string) string {
 	text := fmt.Sprintf("%s\n  config_path = %q\n", table(version), certsDir)
 	if version < 2 {
@@ -58,7 +58,7 @@ func lines(version int, certsDir string) string {
 	return text
 }
 
-// where returns the file to change: the one that sets config_path last, else the main one.
+// where returns the file to change: the last one that sets config_path, or otherwise the main file.
 func where(files []file) *file {
 	at := &files[0]
 	for i := range files {
@@ -69,7 +69,7 @@ func where(files []file) *file {
 	return at
 }
 
-// olderSettings returns the last file with tables that can be in the way of config_path, else the main one.
+// olderSettings returns the last file with tables that can conflict with config_path, or otherwise the main file.
 func olderSettings(files []file) *file {
 	at := &files[0]
 	for i := range files {
@@ -82,7 +82,7 @@ func olderSettings(files []file) *file {
 	return at
 }
 
-// remedy says what to change.
+// remedy states what to change.
 func (j *judgement) remedy(v *verdict) string {
 	d := j.distribution
 	switch {
@@ -96,7 +96,7 @@ func (j *judgement) remedy(v *verdict) string {
 	return j.setPath()
 }
 
-// setPath says where to put which lines, what has to go, and what to run then.
+// setPath states where to put which lines, what to remove, and what to run then.
 func (j *judgement) setPath() string {
 	files, d := j.files, j.distribution
 	at := where(files)
@@ -121,7 +121,7 @@ func (j *judgement) setPath() string {
 	return text + "Then run: " + d.restart
 }
 
-// lastTable returns the last file that has the table of the version-2 plugin, and whether others have it too.
+// lastTable returns the last file that has the table of the version-2 plugin, and reports if others have it too.
 func lastTable(files []file) (last *file, several bool) {
 	for i := range files {
 		if files[i].Plugins.CRI2 != nil {
@@ -132,7 +132,7 @@ func lastTable(files []file) (last *file, several bool) {
 	return last, several
 }
 
-// remove says which tables config_path cannot stand beside.
+// remove names the tables that conflict with config_path.
 func (j *judgement) remove() (text string) {
 	var mirrors, tls bool
 	for i := range j.files {

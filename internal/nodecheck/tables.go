@@ -5,7 +5,7 @@ package nodecheck
 
 import "maps"
 
-// tables is what is asked of one of containerd's configuration files. All else in it is none of our business.
+// tables are the settings that we need from one of containerd's configuration files. We ignore everything else in it.
 type tables struct {
 	Version  int      `toml:"version"`
 	Imports  []string `toml:"imports"`
@@ -21,7 +21,7 @@ type plugins struct {
 	Transfer *section `toml:"io.containerd.transfer.v1.local"`
 }
 
-// section is the table of one plugin. What is nil is not set.
+// section is the table of one plugin. A nil field is not set.
 type section struct {
 	ConfigPath *string   `toml:"config_path"` // of the transfer service
 	Registry   *registry `toml:"registry"`
@@ -146,8 +146,8 @@ func union[V any](earlier, later map[string]V) map[string]V {
 	return all
 }
 
-// migrate carries the settings of a version-2 plugin over to its successor, as containerd 2 does: what is there already is
-// overwritten, and two of the keys need a table of runtimes beside them.
+// migrate copies the settings of a version-2 plugin to its successor, as containerd 2 does. It overwrites existing settings, and two of the keys need
+// a table of runtimes next to them.
 func migrate(p plugins) plugins {
 	old := p.CRI2
 	if old == nil {

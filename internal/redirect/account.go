@@ -13,7 +13,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/route"
 )
 
-// Settle has the tries counted that containerd did not come back from in time (V2), so that whoever reads the counts has them too.
+// Settle counts the tries that containerd did not come back from in time (V2), so that these counts are complete for their reader.
 func (s *Server) Settle() { s.tries.Settle() }
 
 // open opens the account of a request.
@@ -23,7 +23,7 @@ func (s *Server) open(r *http.Request, q question) *tries.Account {
 	})
 }
 
-// noteTry takes note of what a try came to. Where the client closed the connection, and was sent nothing, it came to nothing.
+// noteTry records the outcome of a try. A try has no outcome if the client closed the connection before anything was sent.
 func (s *Server) noteTry(r *http.Request, q question, try tries.Try, v verdict, isSent bool) {
 	if r.Context().Err() != nil && v.answered.IsZero() {
 		return
@@ -36,7 +36,7 @@ func (s *Server) noteTry(r *http.Request, q question, try tries.Try, v verdict, 
 	}
 }
 
-// describe says of a try what the verdict says.
+// describe copies the verdict into a try.
 func (v verdict) describe(r *http.Request, try *tries.Try) {
 	try.Outcome, try.Why, try.Took = v.outcome(), words(v.why), time.Since(try.At)
 	try.Answered = try.Took
@@ -48,14 +48,14 @@ func (v verdict) describe(r *http.Request, try *tries.Try) {
 	}
 }
 
-// breakOff ends the connection where a stream broke off, so that it does not look like a whole one.
+// breakOff ends the connection if a stream broke off, so that the stream does not look complete.
 func (v verdict) breakOff() {
 	if v.answer == accesslog.Error {
 		panic(http.ErrAbortHandler)
 	}
 }
 
-// noteSource takes note of a request that the source was asked for.
+// noteSource records a request that went to the source.
 func (s *Server) noteSource(r *http.Request, q question, rules *Rules, way route.Route, v verdict) {
 	try := tries.Try{Repository: q.image, At: q.at}
 	v.describe(r, &try)
@@ -66,15 +66,15 @@ func (s *Server) noteSource(r *http.Request, q question, rules *Rules, way route
 	s.noteWatched(q, rules, way.Source, nil)
 }
 
-// noteRefused takes note of a request that is refused, by sets.
+// noteRefused records a request that is refused because of sets.
 func (s *Server) noteRefused(q question, way route.Route, message, by string) {
 	q.account.AtSource(tries.Try{Repository: q.image, Outcome: accesslog.Refused, Took: time.Since(q.at)})
 	q.account.Refused(message, by)
 	s.config.AtSource(way.Rule.Source, tries.Refused)
 }
 
-// noteWatched takes note of a request that would be refused if no set were in shadow mode (V5), where containerd is sent to a place, or streamed from
-// there, and there are mirrors left that have not been asked.
+// noteWatched records a request that would be refused if no set were in shadow mode (V5). containerd is sent to a place, or the redirector streams
+// from there, and the mirrors that are left have not been contacted yet.
 func (s *Server) noteWatched(q question, rules *Rules, to route.Target, left []route.Target) {
 	sources, sets := rules.watch.WouldRefuse(shadow.Request{Host: q.host, Repository: q.repository, Mode: q.mode, To: to, Left: left})
 	if len(sources) == 0 || !s.config.AllowDefaultHost && s.isBy(q, route.AnyHost, s.config.Keys()) {

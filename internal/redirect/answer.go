@@ -10,10 +10,10 @@ import (
 	"github.com/mirrorset/mirrorset/internal/route"
 )
 
-// serverName is how a redirector is known.
+// serverName is the name that a redirector sends in its Server header.
 const serverName = "mirrorset-redirector"
 
-// redirect has containerd ask the registry itself, with whatever credentials it has for that one.
+// redirect sends containerd to the registry itself. containerd uses its own credentials for that registry.
 func redirect(w http.ResponseWriter, q question, to route.Target) {
 	w.Header().Set("Location", urlOf("https", to, q))
 	w.WriteHeader(http.StatusTemporaryRedirect)

@@ -20,15 +20,15 @@ import (
 	"github.com/mirrorset/mirrorset/internal/route"
 )
 
-// manifestTypes are those that containerd takes.
+// manifestTypes are the types that containerd accepts.
 var manifestTypes = []string{
 	"application/vnd.oci.image.index.v1+json", "application/vnd.oci.image.manifest.v1+json",
 	"application/vnd.docker.distribution.manifest.list.v2+json", "application/vnd.docker.distribution.manifest.v2+json", "*/*",
 }
 
-// Ask asks a registry whether it has a manifest, which a tag or a digest names, as it is asked by the runtimes of this node: with its TLS settings and,
-// where it is a mirror of the rules, with what it is granted. Whoever asks says whether the place is the image's source, which is granted
-// nothing (G4). What the rules block is not asked, whatever rules lead there. The answer holds nothing secret.
+// Ask requests a manifest, by tag or digest, from a registry and reports if the registry has it. The request is like one of a runtime on this node:
+// it has the node's TLS settings and, for a mirror of the rules, the grants for that mirror. The caller states if the place is the image's source,
+// which gets no grants (G4). Ask never contacts a place that the rules block, even if other rules lead there. The answer holds nothing secret.
 func (s *Server) Ask(ctx context.Context, at route.Target, manifest string, isSource bool) route.Answer {
 	rules := s.rules.Load()
 	if rules == nil || s.refuses(&url.URL{Scheme: "https", Host: at.Host, Path: route.APIRoot + "/" + at.Repository}) {
@@ -72,13 +72,14 @@ func (s *Server) Ask(ctx context.Context, at route.Target, manifest string, isSo
 	return route.Answer{Found: route.Fails, Why: words(err.Error())}
 }
 
-// dialing is what stands before the cause in an error about a connection: the place, which whoever reads it knows, and addresses of the node's network.
+// dialing matches the part of an error about a connection that comes before the cause. It names the place, which the reader already knows, and
+// addresses of the node's network.
 var dialing = regexp.MustCompile(`dial tcp[^,]*: `)
 
-// maxWords bounds what is told of one answer, in bytes.
+// maxWords bounds the text about one answer, in bytes.
 const maxWords = 200
 
-// words says on one line, and not a long one, what went wrong.
+// words describes on one short line what went wrong.
 func words(why string) string {
 	if why == "" {
 		return ""

@@ -21,7 +21,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/route"
 )
 
-// attacked is a redirector that listens, with what an attacker knows who has read all of its paths.
+// attacked is a redirector that listens, with the facts that an attacker knows after reading all of its paths.
 type attacked struct {
 	*Server
 	// open is the path of an image that comes from the source, and shut of one whose source is blocked.
@@ -38,7 +38,7 @@ func startAttacked(t *testing.T) attacked {
 	return attacked{s, path("x"), path("y")}
 }
 
-// expectPull wants an honest pull answered.
+// expectPull requires an answer to an honest pull.
 func (a attacked) expectPull(t *testing.T, meanwhile string) {
 	t.Helper()
 	if status, err := loopbacktest.Answer(t, loopbacktest.Dial(t, a.Address(), loopbacktest.Get(a.open))); status != http.StatusTemporaryRedirect {
@@ -52,7 +52,7 @@ type reply struct {
 	to     string
 }
 
-// answers returns all that come for a text, until the redirector closes the connection.
+// answers returns all answers to a text, until the redirector closes the connection.
 func (a attacked) answers(t *testing.T, text string) (all []reply) {
 	t.Helper()
 	c := loopbacktest.Dial(t, a.Address(), text)

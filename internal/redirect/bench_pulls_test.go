@@ -17,7 +17,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/route"
 )
 
-// processor returns the processor time that this process has had.
+// processor returns the processor time that this process has used.
 func processor(b *testing.B) time.Duration {
 	b.Helper()
 	var usage syscall.Rusage
@@ -27,8 +27,8 @@ func processor(b *testing.B) time.Duration {
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
-// BenchmarkPulls is the processor time of a minute with a thousand pulls of five requests: all of it, with containerd's side and a mirror's in the same
-// process; and what the access log and the account of tries have of that.
+// BenchmarkPulls measures the processor time of a minute with a thousand pulls of five requests. It reports all of it, with containerd's side and a
+// mirror's in the same process, and the share of the access log and the account of tries.
 func BenchmarkPulls(b *testing.B) {
 	const pulls, requests = 1000, 5
 	mirror := startRegistry(b, false, has)

@@ -26,14 +26,15 @@ import (
 	"github.com/mirrorset/mirrorset/internal/redirect/tries"
 )
 
-// client is one of a runtime that keeps its connections. It follows no redirect, and takes any certificate in place of a trust store.
+// client returns a client like that of a runtime that keeps its connections. It follows no redirect, and accepts any certificate instead of using a
+// trust store.
 func client(b *testing.B) *http.Client {
 	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableCompression: true}
 	b.Cleanup(transport.CloseIdleConnections)
 	return &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
-// fetch reads one answer, which has a status.
+// fetch reads one answer and checks its status.
 func fetch(b *testing.B, c *http.Client, at string, status int) (location string) {
 	b.Helper()
 	resp, err := c.Get(at)
@@ -48,7 +49,8 @@ func fetch(b *testing.B, c *http.Client, at string, status int) (location string
 	return resp.Header.Get("Location")
 }
 
-// startCounting starts a redirector at a port of its own, which counts as the one of an agent does and trusts an authority, and returns it with its URL.
+// startCounting starts a redirector at a port of its own, and returns it with its URL. It counts as an agent's redirector does, and trusts an
+// authority.
 func startCounting(b *testing.B, by *authority, sets string) (s *Server, at string) {
 	b.Helper()
 	trusted := x509.NewCertPool()
@@ -64,7 +66,7 @@ func startCounting(b *testing.B, by *authority, sets string) (s *Server, at stri
 	return s, "http://" + s.Address()
 }
 
-// measure also reports the processor time of a request, of the client, the server and the mirror together, which other programs disturb less.
+// measure also reports the processor time of a request, for the client, the server and the mirror together. Other programs disturb this figure less.
 func measure(b *testing.B, request func(i int)) {
 	b.ReportAllocs()
 	before := processor(b)
@@ -74,8 +76,8 @@ func measure(b *testing.B, request func(i int)) {
 	b.ReportMetric(float64((processor(b)-before).Nanoseconds())/float64(b.N), "cpu-ns/op")
 }
 
-// BenchmarkRedirect is a whole request over a connection that is kept, for one of many layers whose mirror was asked a moment ago; and one to a server
-// of net/http that answers each with a constant redirect of the same length.
+// BenchmarkRedirect measures a complete request over a kept connection, for one of many layers whose mirror was contacted a moment ago. It also
+// measures a request to a server of net/http that answers each request with a constant redirect of the same length.
 func BenchmarkRedirect(b *testing.B) {
 	for _, rules := range []int{10, 10_000} {
 		corp := newAuthority(b)
@@ -106,8 +108,8 @@ func BenchmarkRedirect(b *testing.B) {
 	}
 }
 
-// BenchmarkAsk is a whole request for a manifest whose mirror the redirector asks first; one that a reverse proxy passes on to the mirror; and one to
-// the mirror itself.
+// BenchmarkAsk measures a complete request for a manifest whose mirror the redirector contacts first. It also measures a request that a reverse proxy
+// passes on to the mirror, and a request to the mirror itself.
 func BenchmarkAsk(b *testing.B) {
 	corp, contents := newAuthority(b), make(map[string]string)
 	var digests []string
@@ -149,7 +151,7 @@ func BenchmarkAsk(b *testing.B) {
 	}
 }
 
-// keep has all verdicts that there are good for so long from now on.
+// keep makes all known verdicts valid for this long from now on.
 func (m *memory) keep(d time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -159,7 +161,7 @@ func (m *memory) keep(d time.Duration) {
 	}
 }
 
-// BenchmarkAccess is what a streamed request costs before the mirror is asked, with many logins and an authority.
+// BenchmarkAccess measures the cost of a streamed request before the mirror is contacted, with many logins and an authority.
 func BenchmarkAccess(b *testing.B) {
 	corp, mirror := newAuthority(b), &registryAt{host: "m.com:5000"}
 	logins := make(map[string]login)

@@ -48,7 +48,7 @@ func TestASocketThatIsHeldTakesConnectionsOnlyWhileARedirectorListens(t *testing
 	}
 }
 
-// startForeign has somebody listen who shares the port with nobody.
+// startForeign starts a listener that shares its port with no other socket.
 func startForeign(t *testing.T) (port int) {
 	t.Helper()
 	listener, err := net.ListenTCP("tcp4", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})

@@ -28,7 +28,7 @@ func one(t *testing.T, s *Server, kind complaints.Kind) complaints.Complaint {
 	return all[0]
 }
 
-// sentLogins are how often a registry, or a token server, was sent a login or a token.
+// sentLogins returns how often a login or a token was sent to a registry, or to a token server.
 func sentLogins(r *registryAt) int {
 	return len(slices.DeleteFunc(r.sent("Authorization"), func(a string) bool { return a == "" }))
 }

@@ -31,7 +31,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/grants"
 )
 
-// authority is one of a company.
+// authority is the certificate authority of a company.
 type authority struct {
 	certificate *x509.Certificate
 	key         *ecdsa.PrivateKey
@@ -70,7 +70,7 @@ func (a *authority) sign(t testing.TB, template *x509.Certificate) (*x509.Certif
 	return certificate, key
 }
 
-// serves has a registry at an address show a certificate that is good until then.
+// serves makes a registry at an address show a certificate that is valid until the given time.
 func (a *authority) serves(t testing.TB, address string, until time.Time) func(*tls.Config) {
 	t.Helper()
 	certificate, key := a.sign(t, &x509.Certificate{
@@ -94,7 +94,7 @@ func password(user, secret string) login {
 	return login{"username": user, "password": secret}
 }
 
-// grant has logins by their key, and the authority for each of the registries.
+// grant returns grants with logins by their key, and the authority for each of the registries.
 func grant(t testing.TB, logins map[string]login, a *authority, registries ...*registryAt) grants.Grants {
 	t.Helper()
 	if logins == nil {
@@ -124,7 +124,7 @@ func newGranted(t testing.TB, sets string, g grants.Grants, insecure ...string) 
 	return s
 }
 
-// newComplaining returns a redirector with rules and grants, and how often it has said that its complaints are others.
+// newComplaining returns a redirector with rules and grants, and a count of how often it reported a change of its complaints.
 func newComplaining(t *testing.T, sets string, g grants.Grants) (*Server, *atomic.Int32) {
 	t.Helper()
 	var changes atomic.Int32
@@ -136,14 +136,14 @@ func newComplaining(t *testing.T, sets string, g grants.Grants) (*Server, *atomi
 	return s, &changes
 }
 
-// regrant has the redirector go by other grants.
+// regrant gives the redirector other grants.
 func regrant(s *Server, g grants.Grants) {
 	rules := *s.rules.Load()
 	rules.Grants = g
 	s.SetRules(rules)
 }
 
-// basic lets in whoever has the password, and has the manifest, and a blob, below m.
+// basic lets in a client with the password, and has the manifest, and a blob, below m.
 func basic(user, secret string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if u, p, ok := r.BasicAuth(); !ok || u != user || p != secret {
@@ -170,9 +170,9 @@ func content(w http.ResponseWriter, r *http.Request) {
 type tokens struct {
 	*registryAt
 	repository string
-	// user and secret, or identity, are what it takes.
+	// user and secret, or identity, are the credentials that it accepts.
 	user, secret, identity string
-	// seconds is how long a token is good, as it says.
+	// seconds is the lifetime of a token that the server states.
 	seconds int
 
 	mu    sync.Mutex
@@ -198,12 +198,12 @@ func (s *tokens) issue(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(map[string]any{"token": s.last(), "access_token": s.last(), "expires_in": s.seconds})
 }
 
-// last is the only token that is good; the lock is held.
+// last is the only valid token. The caller holds the lock.
 func (s *tokens) last() string {
 	return s.given[len(s.given)-1]
 }
 
-// revoke makes the last token one that is no longer good.
+// revoke makes the last token invalid.
 func (s *tokens) revoke() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -216,7 +216,7 @@ func (s *tokens) isGood(r *http.Request) bool {
 	return len(s.given) > 0 && r.Header.Get("Authorization") == "Bearer "+s.last()
 }
 
-// guards returns a registry that asks for one of the tokens, and in its challenge for more than anybody should give.
+// guards returns a registry that requires one of the tokens. Its challenge asks for more rights than a client should request.
 func (s *tokens) guards() http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if !s.isGood(r) {
@@ -228,7 +228,7 @@ func (s *tokens) guards() http.HandlerFunc {
 	}
 }
 
-// sent are the values of a header in all requests, "" for those without.
+// sent returns the values of a header in all requests, "" for those without it.
 func (r *registryAt) sent(header string) (values []string) {
 	for _, req := range r.requests() {
 		values = append(values, req.Header.Get(header))
@@ -241,7 +241,7 @@ func blobPath(rank, repository string) string {
 	return strings.Replace(pathTo(rank, "s.com", repository, manifestDigest), manifests, blobs, 1)
 }
 
-// secretsIn returns what must not be in a text.
+// secretsIn returns the secrets that a text contains.
 func secretsIn(text string, secrets ...string) (found []string) {
 	for _, secret := range secrets {
 		if strings.Contains(text, secret) || strings.Contains(text, url.QueryEscape(secret)) {

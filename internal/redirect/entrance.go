@@ -16,7 +16,7 @@ import (
 // maxEntrances bounds the elements that are remembered. A node has as many as its hosts.toml files have entries.
 const maxEntrances = 4096
 
-// entrances remembers the elements that opened an entry, so that a key is not asked about each of them for every request.
+// entrances remembers the elements that opened an entry, so that a key is not tried on each of them for every request.
 type entrances struct {
 	mu    sync.Mutex
 	known map[entrance]string
@@ -50,14 +50,14 @@ func (e *entrances) opens(at entrance, element string) bool {
 	return true
 }
 
-// isOpen reports whether the one who asks has read a hosts.toml of this node (N10): that of the registry, or that of all that have none. The latter
-// opens only what a wildcard has a say about, or no rule with mirrors.
+// isOpen reports if the client has read a hosts.toml of this node (N10): the file of the registry, or the file for all registries without their own.
+// The latter opens only names that a wildcard covers, or that no rule with mirrors covers.
 func (s *Server) isOpen(q question, rule *mirrors.Rule, keys []route.Key) bool {
 	ofAny := rule == nil || rule.Source.IsWildcard() || len(rule.Mirrors) == 0
 	return s.isBy(q, q.host, keys) || ofAny && s.isBy(q, route.AnyHost, keys)
 }
 
-// isBy reports whether the one who asks has read the hosts.toml of a registry, or, with [route.AnyHost], that of all registries that have none of their own.
+// isBy reports if the client has read the hosts.toml of a registry, or, with [route.AnyHost], the file for all registries without their own.
 func (s *Server) isBy(q question, registry string, keys []route.Key) bool {
 	return slices.ContainsFunc(keys, func(k route.Key) bool { return s.opened.opens(entrance{k, registry, q.entry}, q.element) })
 }

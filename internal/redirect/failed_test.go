@@ -21,12 +21,12 @@ import (
 	"github.com/mirrorset/mirrorset/internal/redirect/upstream"
 )
 
-// failedSince compares for all images. The rules before have no name here, and no more do others that a test does not name.
+// failedSince compares for all images. The rules before the change have no name here, and neither have other rules that a test does not name.
 func failedSince(s *Server, changed time.Time) failures.Comparison {
 	return s.FailedPulls(failures.Change{Touched: func(string, string) bool { return true }, Before: "old", After: s.rules.Load().Digest, At: changed})
 }
 
-// walk asks for one thing as containerd does, with HEAD and then GET at each rank and at the last entry, and returns whether somebody is to have it.
+// walk requests one object as containerd does, with HEAD and then GET at each rank and at the last entry, and reports if one of the places has it.
 func walk(t *testing.T, s *Server, repository, kind, object string, ranks int) (found bool) {
 	t.Helper()
 	for _, method := range []string{http.MethodHead, http.MethodGet} {
@@ -43,7 +43,8 @@ func walk(t *testing.T, s *Server, repository, kind, object string, ranks int) (
 	return found
 }
 
-// pullOf asks for all that one pull wants, until something is not to be had. What nobody has as a manifest, containerd asks for as a blob.
+// pullOf requests everything that one pull needs, until something is not available. If no place has a manifest, containerd requests the digest as a
+// blob.
 func pullOf(t *testing.T, s *Server, repository, object string, ranks int) {
 	t.Helper()
 	found := walk(t, s, repository, manifests, object, ranks)

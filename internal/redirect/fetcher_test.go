@@ -14,7 +14,8 @@ import (
 	"sync"
 )
 
-// fetcher asks as containerd does: one entry after the other, and where it is sent on and credentials are wanted, the same entry again, with them.
+// fetcher sends requests as containerd does: to one entry after the other. If it is redirected and the place requires credentials, it repeats the
+// entry with them.
 type fetcher struct {
 	redirector string
 	client     *http.Client
@@ -27,7 +28,7 @@ func newFetcher(server *httptest.Server) *fetcher {
 	}}
 }
 
-// once asks an entry, and the place that it leads to. It returns the last status, or 0 where there was no answer.
+// once requests an entry, and the place that it leads to. It returns the last status, or 0 if there was no answer.
 func (f *fetcher) once(method, url string, withCredentials bool) (status int) {
 	for range 2 {
 		req, err := http.NewRequest(method, url, nil)
@@ -51,7 +52,7 @@ func (f *fetcher) once(method, url string, withCredentials bool) (status int) {
 	return 0
 }
 
-// walk asks the entries of three ranks and of the source.
+// walk requests the entries of three ranks and of the source.
 func (f *fetcher) walk(method, repository, kind, object string) {
 	for _, entry := range []string{"0", "1", "2", "source"} {
 		url := f.redirector + strings.Replace(pathTo(entry, "s.com", repository, object), manifests, kind, 1)
@@ -65,7 +66,7 @@ func (f *fetcher) walk(method, repository, kind, object string) {
 	}
 }
 
-// pull resolves a tag, and fetches a manifest and two layers at once.
+// pull resolves a tag, and fetches a manifest and two layers in parallel.
 func (f *fetcher) pull(repository string) {
 	f.walk(http.MethodHead, repository, manifests, "1")
 	f.walk(http.MethodGet, repository, manifests, manifestDigest)
@@ -76,14 +77,14 @@ func (f *fetcher) pull(repository string) {
 	layers.Wait()
 }
 
-// journal counts what registries were asked by others than the redirector, and answered.
+// journal counts the requests that registries answered to clients other than the redirector.
 type journal struct {
 	mu      sync.Mutex
 	entries map[string]int
 	bytes   int64
 }
 
-// writes has a registry write down the requests that it answers in the end, and not those that are to come again with credentials.
+// writes makes a registry record the requests that it finally answers, and not those that a client repeats with credentials.
 func (j *journal) writes(name string, streamed bool, answer http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		recorded := httptest.NewRecorder()

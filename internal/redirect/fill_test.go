@@ -14,7 +14,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/redirect/upstream"
 )
 
-// late takes its time for each read.
+// late delays each read.
 type late struct{ io.Reader }
 
 func (l late) Read(p []byte) (int, error) {
@@ -45,7 +45,7 @@ func TestARecordAlwaysFindsRoom(t *testing.T) {
 	}
 }
 
-// roomy gives at most what a record holds, and wants room for one.
+// roomy returns at most the content of one record, and requires room for it.
 type roomy struct {
 	t    *testing.T
 	from io.Reader

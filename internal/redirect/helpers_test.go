@@ -26,7 +26,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/route"
 )
 
-// manifest is what mirrors have.
+// manifest is the content of mirrors.
 const manifest = `{"schemaVersion":2}`
 
 var (
@@ -39,7 +39,7 @@ const testKey = route.Key("of tests")
 
 func testKeys() []route.Key { return []route.Key{testKey} }
 
-// wired adds what a redirector cannot do without: here, a node that trusts nobody.
+// wired adds the parts that a redirector requires: here, a node that trusts no authority.
 func wired(c Config) Config {
 	trusted := x509.NewCertPool()
 	if c.Keys == nil {
@@ -72,7 +72,7 @@ func newServer(t testing.TB, sets string, insecure ...string) *Server {
 	return s
 }
 
-// setRules has a redirector answer by the rules of sets, and returns them.
+// setRules gives a redirector the rules of sets, and returns them.
 func setRules(t testing.TB, s *Server, sets string, insecure ...string) []mirrors.Rule {
 	t.Helper()
 	parsed, err := mirrorstest.Parse(sets)
@@ -112,7 +112,7 @@ func pathTo(entry, host, repository, object string) string {
 	return testKey.Path(host, route.Entry(entry)) + "/" + repository + "/manifests/" + object + "?ns=" + host
 }
 
-// registryAt is a registry that answers in one way, and remembers what it was asked.
+// registryAt is a registry that answers in one way, and remembers the requests.
 type registryAt struct {
 	*httptest.Server
 	host string
@@ -127,7 +127,7 @@ func (r *registryAt) requests() []*http.Request {
 	return r.asked
 }
 
-// startRegistry starts one over TLS, which nobody trusts, or over plain HTTP.
+// startRegistry starts a registry with TLS that no client trusts, or with plain HTTP.
 func startRegistry(t testing.TB, plain bool, answer http.HandlerFunc, options ...func(*tls.Config)) *registryAt {
 	t.Helper()
 	r := &registryAt{}

@@ -24,8 +24,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/route"
 )
 
-// startRaw starts a mirror that answers each request with whatever bytes it likes, and then closes the connection. It is over TLS, or over plain
-// HTTP.
+// startRaw starts a mirror that answers each request with any bytes it likes, and then closes the connection. It serves TLS or plain HTTP.
 func startRaw(t *testing.T, plain bool, answer func(w io.Writer)) (host string) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -58,7 +57,7 @@ func startRaw(t *testing.T, plain bool, answer func(w io.Writer)) (host string) 
 	return host
 }
 
-// forEver repeats a text until nobody reads it any more.
+// forEver repeats a text until the reader stops.
 func forEver(w io.Writer, text string, pause time.Duration) {
 	for {
 		if _, err := io.WriteString(w, text); err != nil {
@@ -160,8 +159,8 @@ var hostile = map[string]func(w io.Writer){
 	},
 }
 
-// TestAHostileMirrorGetsNothingIntoANodeAndHoldsUpNoOther asks one by the redirector that listens, as the runtime does, with a mirror that is
-// streamed and one that is not.
+// TestAHostileMirrorGetsNothingIntoANodeAndHoldsUpNoOther sends requests to a listening redirector, as the runtime does, with a mirror that is
+// streamed and with a mirror that is not.
 func TestAHostileMirrorGetsNothingIntoANodeAndHoldsUpNoOther(t *testing.T) {
 	const key = route.Key("now")
 	for name, answers := range hostile {

@@ -35,7 +35,8 @@ func TestAComplaintEndsWithTheRuleThatNamesTheMirror(t *testing.T) {
 	}
 }
 
-// TestEachCauseStaysUntilItIsMended has a repository that the login may not read, one whose blobs are at a store that nobody trusts, and one that is well.
+// TestEachCauseStaysUntilItIsMended has a repository that the login may not read, a repository whose blobs are at an untrusted store, and a healthy
+// one.
 func TestEachCauseStaysUntilItIsMended(t *testing.T) {
 	corp, other := newAuthority(t), newAuthority(t)
 	store := other.start(t, content)

@@ -15,14 +15,14 @@ import (
 // maxConnections bounds the connections from containerd.
 const maxConnections = 1024
 
-// selfPath is where a redirector says that it is one.
+// selfPath is where a redirector identifies itself.
 const selfPath = route.RedirectorPath + "self"
 
-// Listening is a redirector that is there for containerd.
+// Listening is a redirector that serves containerd.
 type Listening = loopback.Listening
 
-// Listen has the redirector serve its port, by the socket that this process was given or by one of its own, and returns once it has answered a first
-// request. Another redirector of the same user may listen there at the same time, as while one agent is replaced by the next.
+// Listen makes the redirector serve its port, with the socket that this process was given or with its own. It returns once the redirector has
+// answered a first request. Another redirector of the same user may listen there at the same time, such as while one agent replaces another.
 func (s *Server) Listen(ctx context.Context) (_ *Listening, err error) {
 	socket := s.config.Socket
 	if socket == nil {

@@ -18,7 +18,7 @@ import (
 
 const podsOwn = "Basic cG9kOnB1bGxzZWNyZXQ=" // the Authorization header that containerd might send for a Pod
 
-// pull asks for the manifest and the layer as containerd does, with HEAD and Range too, and with a header that is none of the mirror's business.
+// pull requests the manifest and the layer as containerd does, with HEAD and Range too, and with a header that the mirror must not see.
 func pull(t *testing.T, s *Server, rank, repository string) {
 	t.Helper()
 	for _, method := range []string{http.MethodHead, http.MethodGet} {

@@ -23,7 +23,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/redirect/tries"
 )
 
-// told is what a redirector told.
+// told is what a redirector reported.
 type told struct {
 	mu       sync.Mutex
 	tries    []tries.Try
@@ -31,7 +31,7 @@ type told struct {
 	refused  []string // what would be
 }
 
-// config has a redirector tell, on a node that trusts the registries of tests.
+// config makes a redirector report here, on a node that trusts the registries of tests.
 func (o *told) config(t testing.TB) Config {
 	server := httptest.NewTLSServer(nil) // whose certificate all of them have
 	defer server.Close()
@@ -58,7 +58,7 @@ func (o *told) config(t testing.TB) Config {
 	})
 }
 
-// outcomes are those of the tries, in the order in which they were settled.
+// outcomes returns the outcomes of the tries, in the order in which they were settled.
 func (o *told) outcomes() (all []accesslog.Outcome) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -70,7 +70,7 @@ func (o *told) outcomes() (all []accesslog.Outcome) {
 
 func blobAt(path string) string { return strings.Replace(path, manifests, blobs, 1) }
 
-// TestEachTryHasTheOutcomeOfItsMirror asks one mirror, as containerd does, and goes on to the source where it is to come back.
+// TestEachTryHasTheOutcomeOfItsMirror requests one mirror, as containerd does, and then the source if containerd would come back.
 func TestEachTryHasTheOutcomeOfItsMirror(t *testing.T) { // V2
 	away := startRegistry(t, false, has)
 	away.Close()
@@ -187,7 +187,7 @@ func TestEachTryHasTheOutcomeOfItsMirror(t *testing.T) { // V2
 	}
 }
 
-// containerd, which is sent there all the same, comes back and tells nobody why.
+// containerd, which is still sent there, comes back and reports no reason.
 func TestAMirrorWhoseCertificateTheNodeDoesNotTakeFailsOnceContainerdIsBack(t *testing.T) {
 	for name, answer := range map[string]http.HandlerFunc{"one that has it": has, "one that wants credentials": status(http.StatusUnauthorized)} {
 		for _, object := range []string{manifestDigest, "1"} {
@@ -215,7 +215,7 @@ func TestAMirrorWhoseCertificateTheNodeDoesNotTakeFailsOnceContainerdIsBack(t *t
 	}
 }
 
-// containerd tells nobody what it met with, as a mirror that answers HEAD and not GET.
+// containerd does not report what it met with, such as a mirror that answers HEAD and not GET.
 func TestAMirrorThatContainerdComesBackFromFailsWhateverItAnsweredTheRedirector(t *testing.T) {
 	var fails atomic.Bool
 	mirror := startRegistry(t, false, func(w http.ResponseWriter, r *http.Request) {

@@ -16,13 +16,13 @@ import (
 )
 
 const (
-	// chunk is what is passed on at a time, in bytes, and linger how long it may take to come in. Each write wakes containerd, which costs
-	// more than to copy what is written.
+	// chunk is how much is passed on at a time, in bytes, and linger how long that may take to arrive. Each write wakes containerd, which costs more
+	// than copying the bytes.
 	chunk  = 256 << 10
 	linger = 50 * time.Millisecond
 )
 
-// passHeaders passes on what containerd looks at.
+// passHeaders passes on the headers that containerd reads.
 func passHeaders(w http.ResponseWriter, resp *http.Response) {
 	for _, header := range []string{"Accept-Ranges", "Content-Length", "Content-Range", "Content-Type", "Docker-Content-Digest"} {
 		if values := resp.Header[header]; values != nil {
@@ -32,7 +32,7 @@ func passHeaders(w http.ResponseWriter, resp *http.Response) {
 	w.WriteHeader(resp.StatusCode)
 }
 
-// pass passes a response on as it comes. One that breaks off must not look like a whole one: whoever gets the verdict has to see to that.
+// pass passes on a response as it arrives. The caller must make sure, with the verdict, that a broken stream does not look like a complete one.
 func (s *relay) pass(w http.ResponseWriter, r *http.Request, resp *http.Response) verdict {
 	passHeaders(w, resp)
 	p := &passing{
@@ -52,7 +52,7 @@ type passing struct {
 	verdict verdict
 }
 
-// copyTo passes the body on by way of a buffer; all of it, or no more than its beginning where the kernel can move the rest.
+// copyTo passes on the body through a buffer. It passes on all of it, or only its beginning if the kernel can move the rest.
 func (p *passing) copyTo(w io.Writer) {
 	buffer := make([]byte, chunk)
 	for {
@@ -63,7 +63,7 @@ func (p *passing) copyTo(w io.Writer) {
 	}
 }
 
-// goesOn gives containerd what came of the body, and reports whether there is more to come.
+// goesOn gives containerd the part of the body that was read, and reports if there may be more.
 func (p *passing) goesOn(n int, err error, give func() (int, error)) bool {
 	if n > 0 {
 		_ = p.control.SetWriteDeadline(time.Now().Add(p.stalled)) // if it cannot be set, the server's own is nearer
@@ -86,8 +86,8 @@ func (p *passing) goesOn(n int, err error, give func() (int, error)) bool {
 	return false
 }
 
-// spliceTo has the kernel move the rest of the body, where it can and there is much of it, and reports whether it did. The server, which counts what
-// it sends, hands over its connection for that.
+// spliceTo lets the kernel move the rest of the body, and reports if it did. It does so only where the kernel can and much is left. The server counts
+// the bytes that it sends, and hands over its connection for this.
 func (p *passing) spliceTo(w io.Writer) bool {
 	server, isServer := w.(io.ReaderFrom)
 	stream, isStream := p.from.(*upstream.Stream)
@@ -103,7 +103,7 @@ func (p *passing) spliceTo(w io.Writer) bool {
 	return true
 }
 
-// spliced is the rest of a body that the kernel moves.
+// spliced is the rest of a body, which the kernel moves.
 type spliced struct {
 	*upstream.Stream
 	passing *passing
@@ -126,7 +126,7 @@ func (s spliced) WriteTo(w io.Writer) (int64, error) {
 	return s.passing.verdict.bytes - before, err
 }
 
-// fill reads until there is no room for a further record, or until what there is has lingered.
+// fill reads until there is no room for another record, or until the content read so far has lingered.
 func fill(buffer []byte, from io.Reader) (n int, err error) {
 	began := time.Now()
 	for err == nil && (n == 0 || len(buffer)-n >= upstream.Record && time.Since(began) < linger) {

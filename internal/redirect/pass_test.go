@@ -21,7 +21,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/redirect/loopback/loopbacktest"
 )
 
-// streaming starts a redirector that streams layers from a mirror without TLS, and returns both, and the path of a layer there.
+// streaming starts a redirector that streams layers from a mirror without TLS. It returns both, and the path of a layer there.
 func streaming(t *testing.T, answer http.HandlerFunc) (s *Server, mirror *registryAt, path string) {
 	t.Helper()
 	mirror = startRegistry(t, true, answer)
@@ -31,7 +31,7 @@ func streaming(t *testing.T, answer http.HandlerFunc) (s *Server, mirror *regist
 	return s, mirror, blobPath("0", "x/y")
 }
 
-// outcome returns what the access log has of the only try, once it has something.
+// outcome returns the entry of the access log for the only try, once there is one.
 func outcome(t *testing.T, s *Server) (try accesslog.Tries) {
 	t.Helper()
 	eventually(t, "the access log has the try", func() bool {
@@ -50,9 +50,9 @@ func TestALayerIsWholeHoweverMuchOfItTheKernelMoves(t *testing.T) {
 	_, _ = rand.NewChaCha8([32]byte{}).Read(content) // which never fails
 	for _, c := range []struct {
 		size int
-		// first comes a while after the headers, and before the rest.
+		// first arrives a while after the headers, and before the rest.
 		first int
-		// moves says that the kernel moves the rest: a connection of the mirror serves for no second layer then.
+		// moves is true if the kernel moves the rest. A connection of the mirror then serves no second layer.
 		moves bool
 	}{{chunk - 1, 0, false}, {chunk, 0, false}, {chunk + 1, 0, false}, {3*chunk + 1, 0, true}, {2*chunk + 1, 1, true}, {len(content), 0, true}} {
 		s, mirror, path := streaming(t, func(w http.ResponseWriter, _ *http.Request) {

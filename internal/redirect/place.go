@@ -15,16 +15,15 @@ import (
 	"github.com/mirrorset/mirrorset/internal/route"
 )
 
-// refuses reports whether a registry must not send on to a place: one that is blocked (Q4), this redirector, or one that is written so that it
-// cannot be compared.
+// refuses reports if a registry must not redirect to a place: a blocked place (Q4), this redirector, or a place whose spelling cannot be compared.
 func (s *Server) refuses(to *url.URL) bool {
 	host, port, ok := addressOf(to)
 	at, router := path.Clean("/"+to.Path), s.rules.Load().Router
 	return !ok || strings.HasPrefix(at, route.RedirectorPath) || router.Blocks(host+":"+port, at) || (port == "80" || port == "443") && router.Blocks(host, at)
 }
 
-// addressOf returns the host and port of a URL as sources are written. It is not ok where a client of HTTP makes another host of it, as of letters
-// beyond ASCII.
+// addressOf returns the host and port of a URL as sources are written. It is not ok if an HTTP client reads another host from the URL, as with
+// letters beyond ASCII.
 func addressOf(of *url.URL) (host, port string, ok bool) {
 	host = strings.ToLower(strings.TrimSuffix(of.Hostname(), "."))
 	if address, err := netip.ParseAddr(host); err == nil {

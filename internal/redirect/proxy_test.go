@@ -14,10 +14,10 @@ import (
 	"testing"
 )
 
-// behindProxy has a process of this test's program ask by way of a proxy, which the standard library looks for once.
+// behindProxy makes a process of this test's program use a proxy. The standard library looks for a proxy once per process.
 const behindProxy = "MIRRORSET_TEST_BEHIND_PROXY"
 
-// startProxy starts a proxy that has every name stand for one address.
+// startProxy starts a proxy that resolves every name to one address.
 func startProxy(t *testing.T, address string) *httptest.Server {
 	t.Helper()
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

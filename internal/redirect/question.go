@@ -16,13 +16,13 @@ import (
 	"github.com/mirrorset/mirrorset/internal/route"
 )
 
-// The kinds of what a registry serves by name.
+// The kinds of content that a registry serves by name.
 const (
 	manifests = "manifests"
 	blobs     = "blobs"
 )
 
-// question is what containerd asks for.
+// question is a request of containerd.
 type question struct {
 	element string
 	entry   route.Entry
@@ -30,23 +30,23 @@ type question struct {
 	host, repository, image string
 	// kind is manifests or blobs.
 	kind string
-	// object is a digest, or a tag of one of the source's manifests; mode says which of the two.
+	// object is a digest, or a tag of one of the source's manifests; mode shows which.
 	object string
 	mode   mirrors.Mode
-	// at is when it was asked, and rules the digest of those that answer it.
+	// at is the time of the request, and rules the digest of the rules that answer it.
 	at    time.Time
 	rules string
-	// account is of what it comes to.
+	// account is the account of its outcome.
 	account *tries.Account
 }
 
-// digest is the object, where that is one.
+// digest returns the object as a digest, if it is one.
 func (q question) digest() digest.Digest {
 	return digest.Digest(q.object)
 }
 
-// parse understands GET and HEAD of a manifest or a blob, and nothing else. The registry stands in the query, where
-// containerd puts it for every host that is not the registry itself.
+// parse understands only GET and HEAD of a manifest or a blob. The registry is in the query, where containerd puts it for every host that is not the
+// registry itself.
 func parse(r *http.Request) (q question, ok bool) {
 	element, entry, below, ok := route.CutPath(r.URL.Path)
 	if !ok || r.URL.RawPath != "" {
@@ -83,7 +83,7 @@ func cutLast(path string) (before, last string, ok bool) {
 	return path[:at], path[at+1:], true
 }
 
-// namespace returns the registry that containerd names. Its query holds nothing else, and mostly nothing that is escaped.
+// namespace returns the registry that containerd names. Its query holds nothing else, and usually nothing escaped.
 func namespace(from *url.URL) string {
 	if host, ok := strings.CutPrefix(from.RawQuery, "ns="); ok && !strings.ContainsAny(host, "&;%+") {
 		return host

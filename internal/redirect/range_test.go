@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// containerd sends this for whatever it fetches where concurrent_layer_fetch_buffer is set.
+// containerd sends this header for everything that it fetches if concurrent_layer_fetch_buffer is set.
 func TestAManifestIsStreamedWholeWhereContainerdFetchesInParts(t *testing.T) {
 	mirror := startRegistry(t, true, func(w http.ResponseWriter, r *http.Request) {
 		http.ServeContent(w, r, "", time.Time{}, strings.NewReader(manifest))

@@ -1,10 +1,10 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package redirect is the node's redirector: a server on the loopback address that sends containerd on to the mirrors of a
-// registry, and of namespaces and repositories, which hosts.toml cannot name (N4 of docs/reference/semantics.md). For each rank it answers 307 with the
-// mirror of that rank, or 404, with which containerd goes on to the next; order and fallback stay containerd's own. A mirror
-// that containerd could not reach with what hosts.toml tells it is streamed.
+// Package redirect is the node's redirector: a server on the loopback address that sends containerd on to the mirrors of registries, namespaces and
+// repositories. hosts.toml cannot name namespaces and repositories (N4 of docs/reference/semantics.md). For each rank, the redirector answers 307
+// with the mirror of that rank. It answers 404 to make containerd continue with the next rank. Order and fallback stay containerd's own. The
+// redirector streams from a mirror that containerd could not reach with the settings in hosts.toml.
 package redirect
 
 import (
@@ -31,51 +31,50 @@ import (
 	"github.com/mirrorset/mirrorset/internal/route"
 )
 
-// Config is what a redirector has to know.
+// Config configures a redirector.
 type Config struct {
-	// Port is the one of 127.0.0.1 to listen on.
+	// Port is the port of 127.0.0.1 to listen on.
 	Port int
-	// Socket, if it is not nil, is one of [loopback.Bind] to listen by, which another process holds open as well.
+	// Socket, if it is not nil, is a socket of [loopback.Bind] to listen on. Another process holds it open as well.
 	Socket *os.File
-	// Keys returns those that open its entries, and is asked for each request. Where there are none yet, every entry is open, and no mirror gets a
-	// login or an authority.
+	// Keys returns the keys that open the redirector's entries, and is called for each request. If there are none yet, every entry is open, and no
+	// mirror gets a login or an authority.
 	Keys func() []route.Key
-	// Roots returns the authorities that the node trusts, which nobody may change.
+	// Roots returns the authorities that the node trusts. Callers must not change them.
 	Roots func() *x509.CertPool
-	// OwnTLS returns the node's own TLS settings for a registry; nil where it has none. A registry with such settings is
-	// streamed.
+	// OwnTLS returns the node's own TLS settings for a registry; nil if it has none. The redirector streams from a registry with such settings.
 	OwnTLS func(host string) (*tls.Config, error)
-	// Answered, if it is not nil, is told what each request came to.
+	// Answered, if it is not nil, receives the result of each request.
 	Answered func(Result)
-	// Pulls takes note of each request.
+	// Pulls records each request.
 	Pulls *accesslog.Log
-	// Tried is told of each try of a mirror once it is known what came of it, and AtSource of each request that came to the source of a rule. Both may
-	// be called by whoever calls [Server.Settle], too.
+	// Tried receives each try of a mirror once its outcome is known. AtSource receives each request that reached the source of a rule. A call of
+	// [Server.Settle] may call both, too.
 	Tried    func(tries.Try)
 	AtSource func(source mirrors.Scope, outcome tries.AtSource)
-	// WouldRefuse is told of each request that would be refused for a watched source (V5), with the image that it is for. That has no tag and no digest
-	// where nobody knows which one of a repository a blob belongs to.
+	// WouldRefuse receives each request that would be refused for a watched source (V5), with its image. The image has no tag and no digest if it is
+	// unknown which image of a repository a blob belongs to.
 	WouldRefuse func(source mirrors.Scope, image string)
-	// AllowDefaultHost says that the node lets blocked wildcards close [route.AnyHost]. Elsewhere, nothing that comes by it would be refused.
+	// AllowDefaultHost is true if the node lets blocked wildcards close [route.AnyHost]. Otherwise, no request that comes that way would be refused.
 	AllowDefaultHost bool
-	// Complained is called when the complaints are others than before, while a request waits.
+	// Complained is called when the complaints change, while a request waits.
 	Complained func()
-	// Worse is called, at most once a second, when what [Server.FailedPulls] returned has become worse.
+	// Worse is called, at most once a second, when the result of [Server.FailedPulls] has become worse.
 	Worse func()
 	Log   logr.Logger
 }
 
-// Rules are what a redirector answers by.
+// Rules are the rules that a redirector answers by.
 type Rules struct {
-	// Digest names the rules, whatever is granted.
+	// Digest identifies the rules without the grants.
 	Digest string
 	// Router finds the mirrors.
 	Router *route.Router
-	// Blockers name, by blocked source, the sets that block it.
+	// Blockers maps a blocked source to the sets that block it.
 	Blockers map[string]string
-	// Watched name, by watched source, the sets in shadow mode that watch it (V3).
+	// Watched maps a watched source to the sets in shadow mode that watch it (V3).
 	Watched map[string]string
-	// Grants are the logins and authorities for mirrors. A mirror that has one is streamed.
+	// Grants are the logins and authorities for mirrors. The redirector streams from a mirror that has a grant.
 	Grants grants.Grants
 
 	watch *shadow.Watch
@@ -93,7 +92,7 @@ type Server struct {
 	opened entrances
 }
 
-// New returns a redirector that knows no rules yet, and so cannot tell what is blocked: it sends nobody anywhere.
+// New returns a redirector without rules. Until it has rules, it cannot decide which sources are blocked, so it redirects no request.
 func New(config Config) *Server {
 	s := &Server{config: config, finds: finds.New(), failed: failures.New(config.Worse), tries: tries.New(config.Pulls, config.Tried)}
 	s.opened.known = make(map[entrance]string)
@@ -102,7 +101,7 @@ func New(config Config) *Server {
 	return s
 }
 
-// SetRules has all further requests answered by these rules.
+// SetRules makes the redirector answer all further requests by these rules.
 func (s *Server) SetRules(rules Rules) {
 	rules.watch = shadow.New(rules.Router, rules.Watched)
 	s.rules.Store(&rules)
@@ -110,7 +109,7 @@ func (s *Server) SetRules(rules Rules) {
 	s.relay.complaints.Keep(rules.Grants, rules.Router)
 }
 
-// Complaints returns the faults of streamed mirrors that an administrator can put right, in the order of the mirrors.
+// Complaints returns the faults of streamed mirrors that an administrator can fix, in the order of the mirrors.
 func (s *Server) Complaints() []complaints.Complaint {
 	return s.relay.complaints.All()
 }
@@ -196,8 +195,8 @@ func (s *Server) serveSource(w http.ResponseWriter, r *http.Request, q question,
 	return Streamed
 }
 
-// route returns the way to what is asked for, and how many mirrors the rule names for it. Behind the mirrors for digests stand those that a tag of the repository was found at
-// (T10): what a tag names has to come from there.
+// route returns the way to the requested content, and how many mirrors the rule names for it. After the mirrors for digests come those that had a tag
+// of the repository (T10), because the content of a tag must come from there.
 func (s *Server) route(router *route.Router, q question) (way route.Route, named int) {
 	way = router.Route(q.host, q.repository, q.mode)
 	named = len(way.Mirrors)
@@ -214,16 +213,16 @@ func (s *Server) route(router *route.Router, q question) (way route.Route, named
 	return way, named
 }
 
-// noteFind takes note of where a tag was found.
+// noteFind records the mirror that had a tag.
 func (s *Server) noteFind(q question, mirror route.Target) {
 	if q.mode == mirrors.ByTag {
 		s.finds.Note(q.image, mirror)
 	}
 }
 
-// serveMirror sends containerd to the mirror of a rank if that one is worth the way. Behind the last rank of a blocked source there is
-// nothing, so nothing is gained by passing over a mirror for being slow. Where that rank is a find that lacks the content, the mirror to
-// wait for is the last one that the rule names.
+// serveMirror sends containerd to the mirror of a rank if that mirror looks usable. After the last rank of a blocked source there is no other place,
+// so passing over a slow mirror gains nothing there. If that rank is a find that lacks the content, the redirector waits for the last mirror that the
+// rule names.
 func (s *Server) serveMirror(w http.ResponseWriter, r *http.Request, q question, rules *Rules, way route.Route, rank, named int) Result {
 	if rank >= len(way.Mirrors) {
 		q.account.GoesOn()
@@ -246,7 +245,7 @@ func (s *Server) serveMirror(w http.ResponseWriter, r *http.Request, q question,
 	return result
 }
 
-// grantsOf returns what the mirror of a rank is granted: nothing where it is the source itself, among its own mirrors (G4).
+// grantsOf returns the grants for the mirror of a rank. They are empty if that mirror is the source itself, among its own mirrors (G4).
 func (r *Rules) grantsOf(way route.Route, rank int) grants.Grants {
 	if mirror := way.Mirrors[rank]; mirror.Host == way.Source.Host && mirror.Repository == way.Source.Repository {
 		return grants.Grants{}
@@ -254,7 +253,7 @@ func (r *Rules) grantsOf(way route.Route, rank int) grants.Grants {
 	return r.Grants
 }
 
-// tryMirror answers with a mirror. Where it is passed over, it says why, and nothing has been answered yet.
+// tryMirror answers with a mirror. If it passes over the mirror, it returns the reason, and has not answered yet.
 func (s *Server) tryMirror(w http.ResponseWriter, r *http.Request, q question, rules *Rules, way route.Route, rank int, isLast bool) (_ Result, why string) {
 	mirror := way.Mirrors[rank]
 	try := tries.Try{Mirror: way.Locations[rank], Repository: name(mirror), At: time.Now()}

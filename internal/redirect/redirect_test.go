@@ -62,7 +62,7 @@ func TestTheSourceIsWhereTheImagesOwnNameLeads(t *testing.T) {
 	}
 }
 
-// message is that of an error in the form of the OCI distribution spec.
+// message returns the message of an error in the form of the OCI distribution spec.
 func message(t *testing.T, w *httptest.ResponseRecorder) string {
 	t.Helper()
 	var body struct {
@@ -92,7 +92,7 @@ func TestWhoIsRefusedReadsByWhomAndWhatBecameOfTheMirrors(t *testing.T) {
 			t.Errorf("%q is not in %s", want, got)
 		}
 	}
-	if got := message(t, ask(t, s, http.MethodGet, pathTo("source", "s.com", "x/y", "latest"))); !strings.Contains(got, "30-airgap; it has no mirror for images by tag") {
+	if got := message(t, ask(t, s, http.MethodGet, pathTo("source", "s.com", "x/y", "latest"))); !strings.Contains(got, "30-airgap, and it has no mirror for images by tag") {
 		t.Errorf("got %s", got)
 	}
 	if got := message(t, ask(t, s, http.MethodGet, pathTo("source", "deep.a.t.com", "y", "latest"))); !strings.Contains(got, "source *.t.com is blocked by policy NeverContactSource of set a") {

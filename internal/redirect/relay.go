@@ -24,15 +24,15 @@ import (
 )
 
 const (
-	// lastDeadline is the deadline of the last mirror of a blocked source: a little less than containerd itself waits.
+	// lastDeadline is the deadline of the last mirror of a blocked source: a little less than containerd's own.
 	lastDeadline = 25 * time.Second
-	// maxBuffered bounds the manifests that are held in memory at once, to be checked before they are passed on.
+	// maxBuffered bounds the manifests in memory at the same time, where they are checked before they are passed on.
 	maxBuffered = 8
 )
 
-// relay streams what containerd could not fetch by itself: from registries that are insecure, that have a login or an authority of their
-// own, or for which the node has TLS settings where CRI-O looks for them. It passes no challenge on, which containerd would answer to this
-// server and so to whoever stands in its place.
+// relay streams content that containerd could not fetch by itself. The registry is insecure, has a login or an authority of its own, or has TLS
+// settings on the node where CRI-O looks for them. The relay passes on no challenge. containerd would answer a challenge to this server, and so to
+// any server in its place.
 type relay struct {
 	ownTLS     func(host string) (*tls.Config, error)
 	roots      func() *x509.CertPool
@@ -57,15 +57,15 @@ func newRelay(config Config, scout *scout, refuses func(to *url.URL) bool) *rela
 	}
 }
 
-// access is how a registry is streamed from.
+// access is how to stream from a registry.
 type access struct {
 	tls   *tls.Config
 	login grants.Login
-	// key is the place that the login is for; "" without one.
+	// key is the place that the login is for; "" without a login.
 	key mirrors.Scope
 }
 
-// accessTo returns how a mirror is streamed from; nil for one that containerd can reach.
+// accessTo returns how to stream from a mirror; nil if containerd can reach the mirror itself.
 func (s *relay) accessTo(mirror route.Target, granted grants.Grants) (*access, error) {
 	key, login := granted.Find(mirrors.Scope(name(mirror)))
 	settings, err := s.tlsFor(mirror, granted.Authority(mirror.Host), key != "")
@@ -75,7 +75,7 @@ func (s *relay) accessTo(mirror route.Target, granted grants.Grants) (*access, e
 	return &access{settings, login, key}, nil
 }
 
-// tlsFor returns the settings that a registry is streamed with, which nobody may change; nil where it needs none and has no login.
+// tlsFor returns the TLS settings for streaming from a registry; nil if it needs none and has no login. Callers must not change them.
 func (s *relay) tlsFor(t route.Target, authority []byte, hasLogin bool) (*tls.Config, error) {
 	if s.ownTLS != nil {
 		own, err := s.ownTLS(t.Host)
@@ -98,8 +98,8 @@ func (s *relay) tlsFor(t route.Target, authority []byte, hasLogin bool) (*tls.Co
 	return s.settings.Of(t.Insecure, authority), nil
 }
 
-// open asks a registry for what containerd asks for. A containerd that fetches layers in parts asks for the part of a manifest that begins
-// at 0, too; that is the whole of it.
+// open sends containerd's request to a registry. A containerd that fetches layers in parts also requests the part of a manifest that begins at 0;
+// that is the complete manifest.
 func (s *relay) open(r *http.Request, q question, t route.Target, how *access, patience time.Duration, whole bool) (*http.Response, error) {
 	header := http.Header{"Accept": r.Header["Accept"]}
 	if q.kind == blobs {
@@ -111,9 +111,8 @@ func (s *relay) open(r *http.Request, q question, t route.Target, how *access, p
 	})
 }
 
-// serveMirror streams from a mirror, which is waited for longer if it is the last one. Where the verdict is not ok, nothing has
-// been answered yet. Whether a manifest is the one that a digest names can only be told from its content, so it is asked for whole,
-// where containerd wants no more than its headers too.
+// serveMirror streams from a mirror, and waits longer for the last one. If the verdict is not ok, nothing has been answered yet. Only the content of
+// a manifest shows if it matches a digest. So the relay requests the complete manifest, even if containerd needs only its headers.
 func (s *relay) serveMirror(w http.ResponseWriter, r *http.Request, q question, mirror route.Target, how *access, isLast bool) verdict {
 	if v, ok := s.scout.memory.distrusts(q, mirror); ok {
 		return v
@@ -152,7 +151,7 @@ func (s *relay) serveMirror(w http.ResponseWriter, r *http.Request, q question, 
 	return s.pass(w, r, resp)
 }
 
-// unanswered is the verdict about a mirror that answered with an error.
+// unanswered returns the verdict about a mirror that answered with an error.
 func unanswered(err error) verdict {
 	var refused *upstream.Refused
 	v := verdict{silent: errors.Is(err, upstream.ErrSilent), astray: errors.Is(err, upstream.ErrAstray), why: err.Error()}
@@ -189,7 +188,7 @@ func (s *relay) passManifest(w http.ResponseWriter, r *http.Request, q question,
 	return v
 }
 
-// answers reports whether a mirror that did not answer does so now.
+// answers reports if a mirror that did not answer before does so now.
 func (s *relay) answers(r *http.Request, q question, mirror route.Target, how *access) bool {
 	r.Method = http.MethodHead
 	resp, err := s.open(r, q, mirror, how, s.scout.deadline, false)
@@ -199,7 +198,7 @@ func (s *relay) answers(r *http.Request, q question, mirror route.Target, how *a
 	return !errors.Is(err, upstream.ErrSilent)
 }
 
-// serveSource streams from an insecure source, for images by tag too. It gets no login (G4).
+// serveSource streams from an insecure source, also for images by tag. The source gets no login (G4).
 func (s *relay) serveSource(w http.ResponseWriter, r *http.Request, q question, source route.Target) verdict {
 	own, err := s.tlsFor(source, nil, false)
 	if err != nil {

@@ -22,7 +22,7 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// serve has the redirector listen, so that answers that break off can be told from whole ones.
+// serve makes the redirector listen, so that the test can distinguish broken answers from complete ones.
 func serve(t testing.TB, s *Server) *httptest.Server {
 	t.Helper()
 	server := httptest.NewUnstartedServer(s)
@@ -189,7 +189,7 @@ func TestAPlainMirrorThatLetsTLSHangIsReached(t *testing.T) {
 	}
 }
 
-// tlsHangs is a listener on which who speaks TLS is not answered.
+// tlsHangs is a listener that never answers a TLS client.
 type tlsHangs struct{ net.Listener }
 
 func (l tlsHangs) Accept() (net.Conn, error) {

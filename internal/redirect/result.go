@@ -3,7 +3,7 @@
 
 package redirect
 
-// Result is what a request came to. There are few and no others, so that they can be counted whatever is asked for.
+// Result is the result of a request. The set of results is small and fixed, so that they can be counted for any request.
 type Result string
 
 // The results.
@@ -14,15 +14,15 @@ const (
 	Streamed Result = "streamed"
 	// ToSource: containerd was sent to the source.
 	ToSource Result = "to_source"
-	// PassedOver: the mirror did not have it, so containerd goes on to the next one.
+	// PassedOver: the mirror did not have it, so containerd continues with the next entry.
 	PassedOver Result = "passed_over"
-	// NoMirror: there is nothing at that rank or entry, so containerd goes on to the next one.
+	// NoMirror: there is nothing at that rank or entry, so containerd continues with the next entry.
 	NoMirror Result = "no_mirror"
 	// Refused: the source is blocked.
 	Refused Result = "refused"
 	// Failed: an insecure source did not have it, a stream broke off, or the rules are not known yet.
 	Failed Result = "failed"
-	// BadRequest: it was not what containerd asks for.
+	// BadRequest: it was not a request that containerd sends.
 	BadRequest Result = "bad_request"
 )
 

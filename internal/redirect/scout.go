@@ -26,19 +26,19 @@ import (
 	"github.com/mirrorset/mirrorset/internal/route"
 )
 
-// The bounds of asking a mirror.
+// The bounds of requests to a mirror.
 const (
 	// deadline is how long a mirror may take before containerd is sent to the next one.
 	deadline = 10 * time.Second
-	// maxAsked bounds the requests to one registry at once.
+	// maxAsked bounds the requests to one registry at the same time.
 	maxAsked = 16
-	// maxManifest is the most that containerd takes for a manifest, in bytes.
+	// maxManifest is the size of the largest manifest that containerd accepts, in bytes.
 	maxManifest = 4 << 20
 )
 
-// scout asks mirrors before containerd is sent to them: one that hangs would cost containerd half a minute for each request,
-// and one with other content under a digest would fail the pull, although the next mirror has the image. It needs no
-// credentials, and nothing that it receives is used, so it takes any certificate. When in doubt, containerd goes and sees.
+// scout contacts mirrors before containerd is sent to them. A hanging mirror would cost containerd half a minute for each request. A mirror with
+// other content under a digest would fail the pull, although the next mirror has the image. The scout needs no credentials. It uses nothing that it
+// receives, so it accepts any certificate. When in doubt, it lets containerd try the mirror.
 type scout struct {
 	client   *http.Client
 	roots    func() *x509.CertPool
@@ -53,7 +53,8 @@ type scout struct {
 	slots map[string]chan struct{} // by registry
 }
 
-// newScout returns one that passes over a mirror which sends on to where the function refuses. The roots are those that the node trusts.
+// newScout returns a scout that passes over a mirror that redirects to a place that the function refuses. The roots are the authorities that the node
+// trusts.
 func newScout(refuses func(to *url.URL) bool, roots func() *x509.CertPool) *scout {
 	s := &scout{
 		refuses: refuses,
@@ -64,9 +65,9 @@ func newScout(refuses func(to *url.URL) bool, roots func() *x509.CertPool) *scou
 				TLSClientConfig:     &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // see scout
 				MaxIdleConnsPerHost: 4,
 				IdleConnTimeout:     30 * time.Second,
-				// What comes before the content, of many mirrors at once.
+				// This bounds the part before the content, for many mirrors at the same time.
 				MaxResponseHeaderBytes: upstream.MaxHeader,
-				// With HTTP/2, a connection that died unseen would take every later request with it.
+				// With HTTP/2, a dead connection that nobody noticed would fail every later request.
 				TLSNextProto: map[string]func(string, *tls.Conn) http.RoundTripper{},
 			},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -80,7 +81,7 @@ func newScout(refuses func(to *url.URL) bool, roots func() *x509.CertPool) *scou
 	return s
 }
 
-// ask returns whether a mirror has what is asked for, as far as can be told without credentials.
+// ask returns if a mirror has the requested content, as far as a request without credentials shows.
 func (s *scout) ask(r *http.Request, q question, mirror route.Target) verdict {
 	if v, ok := s.memory.recall(q, mirror); ok && !v.silent && (v.ok || q.mode == mirrors.ByDigest) {
 		return v // of a tag that a mirror lacks, not even this: it may have been pushed a moment ago
@@ -103,7 +104,7 @@ func silentFor(d time.Duration) string {
 	return fmt.Sprintf("it does not answer within %s", d)
 }
 
-// answers reports whether a registry answers anything at all, an error included.
+// answers reports if a registry answers at all, even with an error.
 func (s *scout) answers(host string) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), s.deadline)
 	defer cancel()
@@ -119,7 +120,7 @@ func (s *scout) answers(host string) bool {
 	return ctx.Err() == nil // what comes when the connection ends is no answer
 }
 
-// try asks the mirror, and notes whether it answers at all.
+// try contacts the mirror, and notes if it answers at all.
 func (s *scout) try(parent context.Context, q question, mirror route.Target, accept []string) verdict {
 	ctx, cancel := context.WithTimeout(parent, s.deadline)
 	defer cancel()
@@ -144,7 +145,7 @@ func (s *scout) try(parent context.Context, q question, mirror route.Target, acc
 	return v
 }
 
-// slot bounds the requests to one registry, so that one that hangs does not stop the others.
+// slot bounds the requests to one registry, so that a hanging registry does not stop the others.
 func (s *scout) slot(host string) chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -154,8 +155,8 @@ func (s *scout) slot(host string) chan struct{} {
 	return s.slots[host]
 }
 
-// request asks for a manifest whole, because only its content tells whether it is the one; of a blob, containerd sees that
-// for itself, and what a tag names nobody knows but the mirror (T12).
+// request requests a manifest with its content, because only the content shows if it matches the digest. It requests only the headers of a blob,
+// which containerd checks itself, and of a tag, whose content only the mirror knows (T12).
 func (s *scout) request(ctx context.Context, q question, mirror route.Target, accept []string) verdict {
 	method, isManifest := http.MethodHead, q.kind == manifests && q.mode == mirrors.ByDigest
 	if isManifest {
@@ -204,8 +205,8 @@ func (s *scout) request(ctx context.Context, q question, mirror route.Target, ac
 	return s.unlessDistrusted(verdict{ok: true, answer: accesslog.Served}, resp, mirror)
 }
 
-// unlessDistrusted returns the verdict about a mirror that containerd is sent to, or, where the node does not take its certificate, that it fails:
-// containerd goes and sees all the same, because it may know an authority that this process does not.
+// unlessDistrusted returns the verdict about a mirror that containerd is sent to. If the node does not accept the mirror's certificate, the verdict
+// is that it fails. containerd still tries it, because it may know an authority that this process does not.
 func (s *scout) unlessDistrusted(v verdict, resp *http.Response, mirror route.Target) verdict {
 	if resp.TLS == nil || len(resp.TLS.PeerCertificates) == 0 {
 		return v
@@ -217,23 +218,23 @@ func (s *scout) unlessDistrusted(v verdict, resp *http.Response, mirror route.Ta
 	return v
 }
 
-// mayLead reports whether containerd, which follows by itself, may go where a mirror sends it on, as far as a URL tells (N11).
+// mayLead reports if containerd, which follows redirects itself, may go to the place that a mirror redirects to, as far as a URL shows (N11).
 func (s *scout) mayLead(from netip.Addr, to *url.URL) bool {
 	literal, err := netip.ParseAddr(to.Hostname())
 	return !s.refuses(to) && (err != nil || upstream.MayLead(from, literal))
 }
 
-// unreached judges a mirror that was not reached, and not for want of time: containerd will see it at once, and has perhaps a way there that this
-// process does not.
+// unreached judges a mirror that could not be reached, for another reason than a timeout. containerd will notice this immediately, and perhaps has a
+// way to the mirror that this process does not have.
 func unreached(err error) verdict {
-	var at *url.Error // whoever reads of the mirror knows the URL
+	var at *url.Error // the reader already knows the URL
 	if errors.As(err, &at) {
 		err = at.Err
 	}
 	return verdict{ok: true, why: err.Error()}
 }
 
-// check tells what is wrong with a manifest.
+// check returns an error about a manifest with a wrong size or digest.
 func check(size int64, got hash.Hash, want digest.Digest) error {
 	if size > maxManifest {
 		return fmt.Errorf("its manifest has more than %d bytes", maxManifest)

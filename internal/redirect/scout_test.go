@@ -125,7 +125,7 @@ func TestAMirrorIsAskedOnceForAHeadAndTheGetBehindIt(t *testing.T) {
 	}
 }
 
-// eventually waits for something that happens behind the scenes.
+// eventually waits for something that happens in the background.
 func eventually(t *testing.T, what string, is func() bool) {
 	t.Helper()
 	for began := time.Now(); time.Since(began) < 10*time.Second; time.Sleep(time.Millisecond) {
@@ -136,14 +136,14 @@ func eventually(t *testing.T, what string, is func() bool) {
 	t.Errorf("%s: never", what)
 }
 
-// knows reports whether a registry or a repository is held for silent.
+// knows reports if a registry or a repository counts as silent.
 func (s *silences) knows(what string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.silent[what] != nil
 }
 
-// age makes it time for another try of what is silent.
+// age makes silent mirrors due for another try.
 func (s *silences) age() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

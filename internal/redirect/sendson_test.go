@@ -118,7 +118,7 @@ func TestAMirrorThatLeadsAstrayIsLoggedOnceForEachImage(t *testing.T) {
 	}
 }
 
-// TestAMirrorThatAnswersContainerdOtherwiseIsNotSeenThrough holds what docs/explanation/security.md says that a mirror can do.
+// TestAMirrorThatAnswersContainerdOtherwiseIsNotSeenThrough covers the attack that docs/explanation/security.md describes for a mirror.
 func TestAMirrorThatAnswersContainerdOtherwiseIsNotSeenThrough(t *testing.T) {
 	blocked := startRegistry(t, true, has)
 	shut := blocked.URL + "/v2/shut/y/manifests/" + manifestDigest

@@ -10,23 +10,23 @@ import (
 	"github.com/mirrorset/mirrorset/internal/route"
 )
 
-// The times of what is silent.
+// The times for silent mirrors.
 const (
-	// again is how soon a mirror that did not answer is tried again, while requests go past it.
+	// again is how soon a mirror that did not answer is tried again, while requests bypass it.
 	again = 5 * time.Second
-	// forgotten is how long a mirror that did not answer is passed over without anybody waiting for it.
+	// forgotten is how long a mirror that did not answer is passed over without waiting for it.
 	forgotten = 10 * time.Minute
 )
 
-// silence is what does not answer.
+// silence is a registry or a repository that does not answer.
 type silence struct {
 	tried  time.Time
 	trying bool
 }
 
-// silences are the registries and repositories that did not answer lately, and so are not waited for.
+// silences are the registries and repositories that did not answer lately. The redirector does not wait for them.
 type silences struct {
-	// answers reports whether a registry answers anything at all.
+	// answers reports if a registry answers at all.
 	answers func(host string) bool
 
 	mu       sync.Mutex
@@ -34,7 +34,7 @@ type silences struct {
 	checking map[string]bool     // registries that are being asked whether they answer at all
 }
 
-// isSilent reports whether a mirror did not answer lately. It has such a one tried again behind the scenes, from time to time.
+// isSilent reports if a mirror did not answer lately. From time to time, it tries such a mirror again in the background.
 func (s *silences) isSilent(mirror route.Target, answers func() bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -42,7 +42,7 @@ func (s *silences) isSilent(mirror route.Target, answers func() bool) bool {
 	return s.again(name(mirror), answers) || host
 }
 
-// again reports whether one is silent, and tries it again if it is time. The lock is held.
+// again reports if a registry or a repository is silent, and tries it again if it is time. The caller holds the lock.
 func (s *silences) again(what string, answers func() bool) bool {
 	silence := s.silent[what]
 	if silence == nil || time.Since(silence.tried) > forgotten {
@@ -55,7 +55,7 @@ func (s *silences) again(what string, answers func() bool) bool {
 	return true
 }
 
-// note keeps whether a registry or a repository answers.
+// note records if a registry or a repository answers.
 func (s *silences) note(what string, answers bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -68,8 +68,8 @@ func (s *silences) note(what string, answers bool) {
 	}
 }
 
-// noteSilent keeps that a mirror did not answer, and finds out whether that goes for all of its registry: there may be just
-// one image that it is slow to fetch from elsewhere.
+// noteSilent records that a mirror did not answer, and finds out if its registry does not answer at all. Perhaps the registry is only slow to fetch
+// this one image from elsewhere.
 func (s *silences) noteSilent(mirror route.Target) {
 	s.note(name(mirror), false)
 	s.mu.Lock()

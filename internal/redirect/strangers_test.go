@@ -28,7 +28,7 @@ func listening(t *testing.T, key route.Key, sets string) *Server {
 	return s
 }
 
-// listenFor has a redirector listen for as long as the test runs.
+// listenFor makes a redirector listen for as long as the test runs.
 func listenFor(t testing.TB, s *Server) {
 	t.Helper()
 	l, err := s.Listen(t.Context())

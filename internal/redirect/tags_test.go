@@ -14,7 +14,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/route"
 )
 
-// led is where containerd is led by one entry after the other, up to the first that answers otherwise.
+// led returns the places that the entries lead containerd to, one after the other, up to the first entry with another answer.
 func led(t *testing.T, s *Server, host, repository, object string) (to []string) {
 	t.Helper()
 	for _, entry := range []string{"0", "1", "2", "3", "source"} {

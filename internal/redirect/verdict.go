@@ -15,41 +15,41 @@ import (
 	"github.com/mirrorset/mirrorset/internal/route"
 )
 
-// The bounds of what is remembered.
+// The bounds of the memory.
 const (
-	// fresh is how long an answer is good for, so that a HEAD and the GET behind it ask once.
+	// fresh is how long an answer is valid, so that a HEAD and the GET after it contact a mirror once.
 	fresh = 15 * time.Second
-	// distrusted is how long blobs are not taken from a repository with a manifest that is another one.
+	// distrusted is how long blobs are not taken from a repository that had a wrong manifest.
 	distrusted = time.Minute
-	// maxVerdicts bounds what is remembered, of each kind.
+	// maxVerdicts bounds the verdicts in memory.
 	maxVerdicts = 4096
 )
 
-// verdict is whether a mirror is worth the way for an image.
+// verdict is the judgement if a mirror is usable for an image.
 type verdict struct {
 	ok bool
-	// silent says that the mirror did not answer in time, and wrong that it has other content.
+	// silent is true if the mirror did not answer in time, and wrong if it has other content.
 	silent, wrong bool
-	// astray says that the mirror leads to where it must not.
+	// astray is true if the mirror leads to a forbidden place.
 	astray bool
-	// broken says that the mirror could not be asked, or answered 429 or 5xx.
+	// broken is true if the mirror could not be contacted, or answered 429 or 5xx.
 	broken bool
-	// answer is what it counts as, where all of the above does not tell.
+	// answer is the outcome that it counts as, if the fields above do not decide that.
 	answer accesslog.Outcome
-	// answered is when a stream began, and bytes how much of it was passed on.
+	// answered is when a stream began, and bytes is how much of it was passed on.
 	answered time.Time
 	bytes    int64
-	// why is for people; empty where there is nothing to say.
+	// why is for people; it may be empty.
 	why   string
 	until time.Time
 }
 
-// fails reports whether a mirror is passed over for more than that it does not have an image, or does not give it to this node.
+// fails reports if a mirror is passed over for another reason than that it does not have an image, or does not give it to this node.
 func (v verdict) fails() bool {
 	return v.silent || v.wrong || v.astray || v.broken
 }
 
-// outcome returns what a try counts as, if nothing is heard of it any more.
+// outcome returns the outcome that a try counts as, if nothing more becomes known about it.
 func (v verdict) outcome() accesslog.Outcome {
 	switch {
 	case v.answer != "":
@@ -62,13 +62,13 @@ func (v verdict) outcome() accesslog.Outcome {
 	return accesslog.Error
 }
 
-// leftOff is the verdict where containerd did not take a stream to its end: nobody knows what the rest would have been.
+// leftOff returns the verdict if containerd did not read a stream to its end: the rest is unknown.
 func (v verdict) leftOff() verdict {
 	v.answer, v.why = accesslog.Sent, "containerd did not read the whole answer"
 	return v
 }
 
-// answered is the verdict about a mirror that answered with another status than it should have.
+// answered returns the verdict about a mirror that answered with an unexpected status.
 func answered(code int) verdict {
 	v := verdict{broken: code == http.StatusTooManyRequests || code >= http.StatusInternalServerError, why: "it answered " + upstream.StatusText(code)}
 	switch code {
@@ -80,21 +80,21 @@ func answered(code int) verdict {
 	return v
 }
 
-// unsure is the verdict about a mirror that containerd is sent to all the same, such as one that wants to know who asks. Its answer to the redirector is
-// no failure.
+// unsure returns the verdict about a mirror that containerd is still sent to, such as a mirror that requires credentials. Its answer to the
+// redirector is no failure.
 func unsure(code int) verdict {
 	v := answered(code)
 	v.ok, v.answer = true, cmp.Or(v.answer, accesslog.CameBack)
 	return v
 }
 
-// memory is what was found out about mirrors a moment ago.
+// memory holds the recent findings about mirrors.
 type memory struct {
 	mu       sync.Mutex
 	verdicts map[asked]verdict
 }
 
-// asked is what a verdict is about: an object of a kind, in a repository of a mirror.
+// asked is the subject of a verdict: an object of a kind, in a repository of a mirror.
 type asked struct{ kind, host, repository, object string }
 
 func about(q question, mirror route.Target) asked {
@@ -104,7 +104,8 @@ func about(q question, mirror route.Target) asked {
 // anyBlob stands for all blobs of a repository.
 var anyBlob = question{kind: blobs}
 
-// remember keeps a verdict for a moment. Where a manifest is another one, whose the blobs are cannot be told from here.
+// remember keeps a verdict for a moment. If a manifest is a wrong one, the redirector cannot see which blobs belong to it, so it distrusts all of
+// them.
 func (m *memory) remember(q question, mirror route.Target, v verdict) {
 	m.rememberFor(fresh, q, mirror, v)
 	if v.wrong {
@@ -124,7 +125,7 @@ func (m *memory) rememberFor(d time.Duration, q question, mirror route.Target, v
 	m.verdicts[of] = v
 }
 
-// recall returns what was remembered about a mirror.
+// recall returns the verdict in memory about a mirror.
 func (m *memory) recall(q question, mirror route.Target) (verdict, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -132,7 +133,7 @@ func (m *memory) recall(q question, mirror route.Target) (verdict, bool) {
 	return v, ok && time.Now().Before(v.until)
 }
 
-// distrusts reports whether blobs are not taken from a mirror.
+// distrusts reports if blobs are not taken from a mirror.
 func (m *memory) distrusts(q question, mirror route.Target) (verdict, bool) {
 	if q.kind != blobs {
 		return verdict{}, false

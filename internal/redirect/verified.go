@@ -10,20 +10,20 @@ import (
 	"time"
 )
 
-// verified remembers the certificates that the node takes, so that those which a mirror shows with each answer are verified once.
+// verified remembers the certificates that the node accepts, so that the certificates in each answer of a mirror are verified once.
 type verified struct {
 	mu     sync.Mutex
 	byHost map[string]taken
 }
 
-// taken are the certificates that a host showed and that roots are good for, until the first of them expires.
+// taken are the certificates that a host showed and that roots accept, until the first of them expires.
 type taken struct {
 	certificates []*x509.Certificate
 	roots        *x509.CertPool
 	until        time.Time
 }
 
-// verify says what is wrong with the certificates that a host shows, its own first.
+// verify returns the problem with the certificates that a host shows, its own first.
 func (m *verified) verify(host string, shown []*x509.Certificate, roots *x509.CertPool) error {
 	m.mu.Lock()
 	known := m.byHost[host]

@@ -14,7 +14,7 @@ import (
 	"unicode"
 )
 
-// What containerd is told comes to whoever looks at a Pod.
+// A person who looks at a Pod sees the message that containerd receives.
 func TestAMirrorsOwnWordsAreToldOnOneLineThatATerminalPrintsAsItIs(t *testing.T) {
 	long := strings.Repeat("a", 1000)
 	for name, c := range map[string]struct {

@@ -3,19 +3,19 @@
 
 package route
 
-// Answer is what came of asking a [Target] whether it has a manifest.
+// Answer is the result of a request to a [Target] for a manifest.
 type Answer struct {
 	Found Found
-	// Why is for people, on one line; empty where it has it.
+	// Why is for people, on one line; empty if the target has the manifest.
 	Why string
 }
 
-// Found is whether a manifest is at a place.
+// Found is the finding about a manifest at a place.
 type Found int
 
-// What can come of it.
+// The possible findings.
 const (
-	// Fails: nothing tells, because the registry could not be asked, or is out of order.
+	// Fails: unknown, because the registry could not be contacted, or does not work.
 	Fails Found = iota
 	// Lacks: it is not there.
 	Lacks
@@ -23,9 +23,9 @@ const (
 	Has
 	// Silent: the registry did not answer in time.
 	Silent
-	// Refuses: the registry, or its token server, answered 401 or 403. A runtime may know more of a source than is known here: the pull
-	// secret of a Pod, and an authority of its own, so that a source whose certificate is not trusted refuses, too.
+	// Refuses: the registry, or its token server, answered 401 or 403. A runtime may have more for a source than this process: the pull secret of a
+	// Pod, and an authority of its own. So a source whose certificate is not trusted also counts as refusing.
 	Refuses
-	// Blocked: the registry was not asked, or not to the end, because it is, or leads, where the rules let nobody go.
+	// Blocked: the registry was not contacted, or not completely, because the rules forbid contact with it or with a place that it leads to.
 	Blocked
 )

@@ -10,14 +10,14 @@ import (
 	"strings"
 )
 
-// AnyHost stands, where a registry does, for all that have no hosts.toml of their own.
+// AnyHost takes the place of a registry, for all registries that have no hosts.toml of their own.
 const AnyHost = "_default"
 
-// elementLength is that of an element, in hexadecimal digits.
+// elementLength is the length of an element, in hexadecimal digits.
 const elementLength = 32
 
-// Key opens the entries of a node's redirector. Each entry of each registry has an element of its own, so that an error of containerd that
-// shows one opens nothing else (docs/reference/semantics.md N10). An empty key has no elements.
+// Key opens the entries of a node's redirector. Each entry of each registry has an element of its own, so that a containerd error with one element
+// opens nothing else (docs/reference/semantics.md N10). An empty key has no elements.
 type Key string
 
 // Path returns the root of the API that a registry, or [AnyHost], has at an entry.
@@ -28,7 +28,7 @@ func (k Key) Path(registry string, e Entry) string {
 	return RedirectorPath + k.element(registry, e) + "/" + string(e)
 }
 
-// Opens reports whether an element is the one for an entry of a registry or of [AnyHost].
+// Opens reports if an element is the one for an entry of a registry or of [AnyHost].
 func (k Key) Opens(element, registry string, e Entry) bool {
 	return k != "" && hmac.Equal([]byte(element), []byte(k.element(registry, e)))
 }
@@ -45,8 +45,8 @@ func (Key) String() string { return "(hidden)" }
 // GoString hides the key.
 func (Key) GoString() string { return "(hidden)" }
 
-// CutPath takes a path of the redirector apart into the element, which is empty in the paths of an empty key, the entry, and what is below
-// the entry's root. The entry need not be valid.
+// CutPath splits a path of the redirector into the element, the entry, and the path below the entry's root. The element is empty in the paths of an
+// empty key. The entry may be invalid.
 func CutPath(path string) (element string, e Entry, below string, ok bool) {
 	rest, ok := strings.CutPrefix(path, RedirectorPath)
 	if !ok {

@@ -15,7 +15,7 @@ const (
 	dockerHubRegistry = "registry-1.docker.io"
 )
 
-// Registry returns the host to connect to for one in a reference.
+// Registry returns the host to connect to for a host in a reference.
 func Registry(host string) string {
 	if host == dockerHub {
 		return dockerHubRegistry
@@ -23,7 +23,7 @@ func Registry(host string) string {
 	return host
 }
 
-// Aliases returns the location and, on Docker Hub, what it is by the other name.
+// Aliases returns the location and, on Docker Hub, the same location under the other name.
 func Aliases(location mirrors.Scope) []mirrors.Scope {
 	path := mirrors.Scope(location.Path())
 	switch location.Host() {
@@ -37,8 +37,8 @@ func Aliases(location mirrors.Scope) []mirrors.Scope {
 
 var loopback = regexp.MustCompile(`^(?:localhost|127(?:\.[0-9]{1,3}){3})(?::[0-9]+)?$`)
 
-// IsLoopback tells whether the host is this very machine, where containerd by itself asks for no certificate and falls back
-// to plain HTTP. A rule with mirrors must not put an end to that for the source.
+// IsLoopback reports if the host is this very machine. For it, containerd accepts any certificate and falls back to plain HTTP by default. A rule
+// with mirrors must keep this behavior for the source.
 func IsLoopback(host string) bool {
 	return loopback.MatchString(host)
 }

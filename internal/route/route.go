@@ -1,8 +1,8 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package route finds, for a repository and a rank, the mirror that its images come from (M4, Q4 and L4 of docs/reference/semantics.md), and
-// names the entries of the redirector, by which a runtime asks for a rank. Nothing here knows what the runtime is.
+// Package route finds, for a repository and a rank, the mirror of its images (M4, Q4 and L4 of docs/reference/semantics.md). It also names the
+// entries of the redirector, which a runtime uses to request a rank. Nothing in this package depends on the runtime.
 package route
 
 import (
@@ -13,8 +13,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 )
 
-// Router answers by longest match over the rules. An answer costs by the depth of a repository's path and not by the number
-// of rules.
+// Router answers by longest match over the rules. The cost of an answer depends on the depth of a repository's path, and not on the number of rules.
 type Router struct {
 	rules []mirrors.Rule
 	index *mirrors.Index
@@ -27,21 +26,21 @@ func NewRouter(rules []mirrors.Rule) *Router {
 
 // Target is a repository of a registry.
 type Target struct {
-	// Host is the registry to connect to, and Repository the one there.
+	// Host is the registry to connect to, and Repository the repository there.
 	Host, Repository string
 	// Insecure allows plain HTTP and any certificate.
 	Insecure bool
 }
 
-// Route is where the images of a repository come from that are named in one mode.
+// Route describes where the images of a repository come from that are named in one mode.
 type Route struct {
-	// Rule decides; nil where no source matches.
+	// Rule is the rule that applies; nil if no source matches.
 	Rule *mirrors.Rule
-	// Mirrors are those that may be contacted, by their rank.
+	// Mirrors are the mirrors that may be contacted, by their rank.
 	Mirrors []Target
-	// Locations are where they lie, beside each, as the rule says it.
+	// Locations are the locations of these mirrors, in the same order, as the rule names them.
 	Locations []mirrors.Scope
-	// Source is where the image's own name leads. It must not be contacted where the rule is blocked.
+	// Source is where the image's own name leads. It must not be contacted if the rule is blocked.
 	Source Target
 }
 
@@ -68,7 +67,7 @@ func (r *Router) Route(host, repository string, mode mirrors.Mode) Route {
 	return route
 }
 
-// WithBlocked returns a router by the same rules, but with these sources blocked, be there a rule for them or none.
+// WithBlocked returns a router with the same rules that also blocks these sources, with or without a rule for them.
 func (r *Router) WithBlocked(sources iter.Seq[mirrors.Scope]) *Router {
 	rules, at := slices.Clone(r.rules), make(map[mirrors.Scope]int, len(r.rules))
 	for i := range rules {
@@ -84,12 +83,12 @@ func (r *Router) WithBlocked(sources iter.Seq[mirrors.Scope]) *Router {
 	return NewRouter(rules)
 }
 
-// Blocks tells whether a registry must not be asked for what is at a path of its API.
+// Blocks reports if a registry must not be contacted for a path of its API.
 func (r *Router) Blocks(host, path string) bool {
 	return r.Blocker(host, path) != ""
 }
 
-// Blocker returns the blocked source for which a registry must not be asked for what is at a path of its API; "" for none.
+// Blocker returns the blocked source that forbids contact with a registry for a path of its API; "" if there is none.
 func (r *Router) Blocker(host, path string) mirrors.Scope {
 	for _, name := range Aliases(mirrors.Scope(host + strings.TrimPrefix(path, APIRoot))) {
 		if rule := r.index.Find(name); rule != nil && rule.Blocked {
@@ -99,13 +98,13 @@ func (r *Router) Blocker(host, path string) mirrors.Scope {
 	return ""
 }
 
-// IsBlockedAt tells whether longest match finds a blocked source for a name, under no other name of Docker Hub.
+// IsBlockedAt reports if longest match finds a blocked source for a name, without the other names of Docker Hub.
 func (r *Router) IsBlockedAt(name mirrors.Scope) bool {
 	rule := r.index.Find(name)
 	return rule != nil && rule.Blocked
 }
 
-// Wildcard returns the wildcard source that decides for what is in no narrower source of a registry; "" for none.
+// Wildcard returns the wildcard source that applies to names in no narrower source of a registry; "" if there is none.
 func (r *Router) Wildcard(host string) mirrors.Scope {
 	if rule := r.index.Find(mirrors.Scope(host)); rule != nil && rule.Source.IsWildcard() {
 		return rule.Source
@@ -113,7 +112,7 @@ func (r *Router) Wildcard(host string) mirrors.Scope {
 	return ""
 }
 
-// HasMirror reports whether a rule names a mirror that contains a repository. It costs by the number of rules.
+// HasMirror reports if a rule names a mirror that contains a repository. The cost depends on the number of rules.
 func (r *Router) HasMirror(repository mirrors.Scope) bool {
 	names := Aliases(repository)
 	return slices.ContainsFunc(r.rules, func(rule mirrors.Rule) bool {
@@ -121,12 +120,12 @@ func (r *Router) HasMirror(repository mirrors.Scope) bool {
 	})
 }
 
-// IsBlocked tells whether the source must not be contacted.
+// IsBlocked reports if the source must not be contacted.
 func (r Route) IsBlocked() bool {
 	return r.Rule != nil && r.Rule.Blocked
 }
 
-// Same reports whether two routes lead to the same places, in the same order.
+// Same reports if two routes lead to the same places, in the same order.
 func (r Route) Same(other Route) bool {
 	return slices.Equal(r.Mirrors, other.Mirrors) && r.Source == other.Source && r.IsBlocked() == other.IsBlocked()
 }

@@ -36,7 +36,7 @@ type settings struct {
 	configDir        string // below the host's root; empty for its own place
 }
 
-// Flags adds a flag for each setting. The sink is to be opened once they are parsed.
+// Flags adds a flag for each setting. Open the sink after the flags are parsed.
 func Flags(flags *flag.FlagSet) sink.Open {
 	var s settings
 	flags.IntVar(&s.redirectorPort, "redirector-port", 289, "port of 127.0.0.1 on which the redirector serves containerd")
@@ -89,14 +89,14 @@ func (s *Sink) apply(rules *sink.Accepted) sink.Outcome {
 	return p.outcome(err)
 }
 
-// Serve serves only where there is containerd's folder, as nothing else could lead to the redirector.
+// Serve serves only if containerd's folder exists, because nothing else could lead to the redirector.
 func (s *Sink) Serve(ctx context.Context) {
 	_, err := fs.Stat(s.env.Host.FS(), dir)
 	s.serve(ctx, err == nil)
 	s.unseen.Store(s.whyUnseen(err == nil))
 }
 
-// Describe says where containerd's folders are.
+// Describe adds the places of containerd's folders.
 func (s *Sink) Describe(node *nodecheck.Node) {
 	node.CertsDir, node.ContainerdConfig = s.settings.dir, s.settings.config
 	node.Mounts = map[string]string{s.settings.dir: dir}
@@ -105,7 +105,7 @@ func (s *Sink) Describe(node *nodecheck.Node) {
 	}
 }
 
-// Lost reports whether the host has another folder now in the place of the one that this Pod has mounted.
+// Lost reports if the host now has another folder in the place of the folder that this Pod has mounted.
 func (s *Sink) Lost() error {
 	if s.settings.configDir == "" || path.Dir(s.settings.dir) != path.Dir(s.settings.config) {
 		return nil // it cannot be told
@@ -138,7 +138,7 @@ func (s *Sink) Owned() (paths []string, err error) {
 	return paths, err
 }
 
-// Folders are those of the files, of the certificates of registries, and of containerd's configuration.
+// Folders are the folders of the files, of the certificates of registries, and of containerd's configuration.
 func (s *Sink) Folders() []string {
 	config := s.settings.configDir
 	if config == "" {
@@ -147,7 +147,7 @@ func (s *Sink) Folders() []string {
 	return []string{dir, ondisk.OwnTLSDir, config}
 }
 
-// FileFolders are those of registries.
+// FileFolders are the folders of registries.
 func (s *Sink) FileFolders() (folders []string) {
 	ours, _ := s.folder.Known() // what cannot be read fails the pass
 	for _, folder := range ours {
@@ -156,7 +156,8 @@ func (s *Sink) FileFolders() (folders []string) {
 	return folders
 }
 
-// Clean removes the files because they lead to a redirector which is about to end, and that would close their registries for good. The keys go with them.
+// Clean removes the files because they lead to a redirector that is about to end. That would close their registries forever. It also removes the
+// keys.
 func (s *Sink) Clean() error {
 	failed := []error{s.folder.Look(), s.folder.RemoveLeftovers(), s.keys.remove()}
 	ours, err := s.folder.Ours()

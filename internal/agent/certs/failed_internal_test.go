@@ -36,7 +36,7 @@ func TestPullsThatTheRedirectorRefusesWakeTheAgent(t *testing.T) {
 		}
 	}
 	<-woken
-	want := []string{"shut.com/x/a:1: source shut.com/x is blocked by policy NeverContactSource; it has no mirror for images by tag; name one in an ImageTagMirrorSet"}
+	want := []string{"shut.com/x/a:1: source shut.com/x is blocked by policy NeverContactSource, and it has no mirror for images by tag; name one in an ImageTagMirrorSet"}
 	if got := failed(); got.More != 1 || got.Refused != (sink.Count{After: 1}) || got.PassedOver != (sink.Count{}) || !slices.Equal(got.Last, want) || got.Known <= 0 {
 		t.Errorf("got %+v", got)
 	}

@@ -16,10 +16,10 @@ import (
 	"github.com/mirrorset/mirrorset/internal/route"
 )
 
-// keysFile has the keys of the redirector, for all agents of the host: one that takes the place of another serves beside it.
+// keysFile has the keys of the redirector, for all agents of the host: an agent that replaces another serves next to it.
 var keysFile = hostfile.File{Path: "var/lib/mirrorset/redirector-keys.json", Private: true}
 
-// keyLife is how long a key is written into files. A pull that began with a file goes on by its key for as long again.
+// keyLife is how long a key is written into files. A pull that began with a file continues with its key for the same time.
 const keyLife = 24 * time.Hour
 
 // maxKeys bounds the file, in bytes.

@@ -60,7 +60,7 @@ func sources(shadow map[string]string) iter.Seq[mirrors.Scope] {
 	}
 }
 
-// Observed is what the redirector has seen of containerd's pulls, which it sees while it serves.
+// Observed returns what the redirector has seen of containerd's pulls. It sees them while it serves.
 func (r *redirector) Observed(now time.Time) (o sink.Observed) {
 	if r.listening != nil {
 		o.Runtime = nodecheck.Containerd

@@ -26,9 +26,9 @@ import (
 const (
 	// NotInForce: rules that containerd cannot follow on this node, or that the agent does not write there.
 	NotInForce sink.Reason = "NotInForce"
-	// ForeignFolder: a registry's folder holds what others put there.
+	// ForeignFolder: a registry's folder has files of others.
 	ForeignFolder sink.Reason = "ForeignFolder"
-	// RedirectorKeys: the file with the redirector's keys cannot be written. The rules are in force all the same.
+	// RedirectorKeys: the file with the redirector's keys cannot be written. The rules are still in force.
 	RedirectorKeys nodecheck.Reason = "RedirectorKeys"
 )
 
@@ -104,7 +104,8 @@ func (p *pass) streams(mirror mirrors.Scope) bool {
 	return hasTLS || p.granted.Concern(mirror)
 }
 
-// put puts files in place, of which most mostly are, and returns what came of each. An error is an [*ondisk.Foreign] where others configure that registry.
+// put puts files in place, and returns the result for each. Most of them are usually in place already. An error is an [*ondisk.Foreign] if others
+// configure that registry.
 func (p *pass) put(files ...certsd.File) []error {
 	var changed []certsd.File
 	for _, f := range files {
@@ -146,7 +147,7 @@ func (p *pass) writeFiles(files []certsd.File) {
 	}
 }
 
-// opened says what comes of a file that closes a registry and could not be written, where none from before does.
+// opened describes the consequence of a file that closes a registry and could not be written, if no earlier file closes it.
 func (p *pass) opened(f certsd.File) string {
 	content, err := p.folder.Read(path.Dir(f.Path))
 	if !certsd.Closes(f.Host, f.Content) || err == nil && certsd.Closes(f.Host, content) {
@@ -155,8 +156,8 @@ func (p *pass) opened(f certsd.File) string {
 	return "; until then, containerd may contact a source that must never be contacted"
 }
 
-// pending reports a registry whose rules are not in force. Where they block a part of it, the file that it had stays if that one closes it,
-// and else it gets one that does, if the redirector is all that is lacking.
+// pending reports a registry whose rules are not in force. If they block a part of it, its present file stays if that file closes the registry.
+// Otherwise the registry gets a file that closes it, if only the redirector is missing.
 func (p *pass) pending(of certsd.Pending, wanted map[string]bool) {
 	how := "containerd goes to the source"
 	if of.Blocked || of.Instead != nil { // which is for all wildcards where one of them is blocked
@@ -165,7 +166,7 @@ func (p *pass) pending(of certsd.Pending, wanted map[string]bool) {
 	p.find(NotInForce, p.sources(of.Host), "registry %s: the rules are not in force for containerd on this node (%s): %s", of.Host, how, of.Reason)
 }
 
-// keepClosed keeps a source that must never be contacted closed while its rules are not in force, if it can, and says what comes of it.
+// keepClosed keeps a source that must never be contacted closed while its rules are not in force, if possible, and describes the consequence.
 func (p *pass) keepClosed(of certsd.Pending, wanted map[string]bool) (how string) {
 	const isOpen = "containerd contacts a source that must never be contacted"
 	if of.Unwanted { // an administrator has it so
@@ -194,7 +195,7 @@ func (p *pass) keepClosed(of certsd.Pending, wanted map[string]bool) (how string
 	return how
 }
 
-// howClosed says that a registry is closed, and what opens it.
+// howClosed describes that a registry is closed, and how to open it.
 func (p *pass) howClosed(of certsd.Pending) string {
 	all := "this registry"
 	if of.Folder() == certsd.DefaultHost {
@@ -202,7 +203,7 @@ func (p *pass) howClosed(of certsd.Pending) string {
 	}
 	how := "nothing can be pulled from " + all + " on this node until the redirector runs, so that no blocked source is contacted"
 	if p.failed != nil {
-		how += fmt.Sprintf("; %v; free %s, or start the manager with another --redirector-port", p.failed, p.server.Address())
+		how += fmt.Sprintf("; %v, so free %s, or start the manager with another --redirector-port", p.failed, p.server.Address())
 	}
 	return how
 }
@@ -215,7 +216,7 @@ func (p *pass) reportHidden(router *route.Router) {
 	found := make(map[string]int)
 	for _, h := range p.folder.Hidden(router) {
 		if found[h.Wildcard]++; found[h.Wildcard] <= mostHidden {
-			p.find(ForeignFolder, []string{h.Wildcard}, "registry %s: /%s is not a file of Mirrorset and hides source %s from containerd on this node, so the source is not in force for this registry; remove the file, or name the registry in a set", h.Host, h.Path, h.Wildcard)
+			p.find(ForeignFolder, []string{h.Wildcard}, "registry %s: source %s is not in force, because /%s, which is not a file of Mirrorset, hides it from containerd on this node; remove the file, or name the registry in a set", h.Host, h.Wildcard, h.Path)
 		}
 	}
 	for _, wildcard := range slices.Sorted(maps.Keys(found)) {

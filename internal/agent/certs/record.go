@@ -11,8 +11,8 @@ import (
 	"github.com/mirrorset/mirrorset/internal/nodecheck"
 )
 
-// AccessLog returns the redirector's, unless there are pulls on this host that it cannot see (docs/reference/semantics.md V1): an empty one would say that there
-// were none.
+// AccessLog returns the redirector's log. It fails if there are pulls on this host that the redirector cannot see (docs/reference/semantics.md V1),
+// because an empty log would mean that there were none.
 func (s *Sink) AccessLog() (*accesslog.Log, error) {
 	if why := s.unseen.Load(); why != nil {
 		return nil, errors.New(*why)

@@ -70,7 +70,7 @@ func newRedirector(env sink.Env, chosen settings) redirector {
 	return r
 }
 
-// Follow has the redirector answer by these rules.
+// Follow makes the redirector answer by these rules.
 func (r *redirector) Follow(rules *sink.Accepted) {
 	r.server.SetRules(redirect.Rules{
 		Digest: rules.Digest, Router: route.NewRouter(rules.Rules), Blockers: rules.Blockers, Watched: rules.Shadow, Grants: rules.Grants,
@@ -79,12 +79,12 @@ func (r *redirector) Follow(rules *sink.Accepted) {
 	r.observed.keep(rules)
 }
 
-// Ask asks a registry by the redirector's connections and logins.
+// Ask contacts a registry with the redirector's connections and logins.
 func (r *redirector) Ask(ctx context.Context, at route.Target, manifest string, isSource bool) route.Answer {
 	return r.server.Ask(ctx, at, manifest, isSource)
 }
 
-// FailedPulls are those that the redirector saw fail.
+// FailedPulls are the failed pulls that the redirector saw.
 func (r *redirector) FailedPulls(change sink.Change) sink.FailedPulls {
 	c := r.server.FailedPulls(failures.Change(change))
 	return sink.FailedPulls{Refused: sink.Count(c.Refused), PassedOver: sink.Count(c.PassedOver), More: c.More, Last: c.Last, Known: c.Known}
@@ -99,7 +99,7 @@ var reasons = map[complaints.Kind]nodecheck.Reason{
 	complaints.CertificateName:    nodecheck.MirrorCertificateName,
 }
 
-// problems are the complaints of the redirector about mirrors. containerd reads the rules all the same.
+// problems are the complaints of the redirector about mirrors. containerd still reads the rules.
 func (r *redirector) problems() (all []nodecheck.Problem) {
 	for _, c := range r.server.Complaints() {
 		all = append(all, nodecheck.Problem{Reason: reasons[c.Kind], Runtime: nodecheck.Containerd, Effect: nodecheck.Mild, Message: c.Message, Remedy: c.Remedy})

@@ -72,7 +72,7 @@ func TestARegistryIsClosedWhileSomebodyElseHasTheRedirectorsPort(t *testing.T) {
 	sinktest.WantTree(t, filepath.Join(root, dir), sinktest.Files{"shut.com/hosts.toml": refusing, "half.com/hosts.toml": refusing, "other.com/hosts.toml": foreign})
 	for _, want := range []string{
 		"registry shut.com: the rules are not in force for containerd on this node (nothing can be pulled from this registry on this node until the redirector runs, so that no blocked source is contacted; the redirector cannot listen: ",
-		"; free " + n.server.Address() + ", or start the manager with another --redirector-port)", "registry open.com: the rules are not in force for containerd on this node (containerd goes to the source)",
+		", so free " + n.server.Address() + ", or start the manager with another --redirector-port)", "registry open.com: the rules are not in force for containerd on this node (containerd goes to the source)",
 	} {
 		if !strings.Contains(logged.String(), want) {
 			t.Errorf("%q is not in the log: %s", want, logged)

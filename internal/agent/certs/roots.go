@@ -12,10 +12,10 @@ import (
 	"github.com/mirrorset/mirrorset/internal/hostfile"
 )
 
-// rootsDir has the authorities that a host trusts, on every known distribution: one bundle or more, and else a file each.
+// rootsDir has the authorities that a host trusts, on every known distribution: one or more bundles, or otherwise one file per authority.
 const rootsDir = "etc/ssl/certs"
 
-// rootBundles are the files with all authorities, of which the first that is there counts: those of Debian, of Fedora and its kin, whose
+// rootBundles are the files with all authorities. The first one that exists counts. They are the files of Debian, of Fedora and its kin, where the
 // file above is a link, and of others.
 var rootBundles = []string{
 	rootsDir + "/ca-certificates.crt",

@@ -1,8 +1,8 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package dropin is the sink for CRI-O, Podman, Buildah and Skopeo: one registries.conf drop-in, which is tried together with the
-// files of others before it is written (N1 of docs/reference/semantics.md), and the files of what its mirrors are granted (G4).
+// Package dropin is the sink for CRI-O, Podman, Buildah and Skopeo. It writes one registries.conf drop-in, which it first tries together with the
+// files of others (N1 of docs/reference/semantics.md). It also writes the files with the grants of its mirrors (G4).
 package dropin
 
 import (
@@ -28,7 +28,7 @@ import (
 
 var ours = hostfile.File{Path: onhost.Path, Marker: registriesconf.Header}
 
-// Flags adds the sink's flags. It is to be opened once they are parsed.
+// Flags adds the sink's flags. Open the sink after they are parsed.
 func Flags(flags *flag.FlagSet) sink.Open {
 	reload := flags.Bool("crio-reload", false, "send SIGHUP to CRI-O after each change; needs the host's PID namespace")
 	return func(env sink.Env) sink.Sink { return newSink(env, *reload) }
@@ -38,13 +38,13 @@ func Flags(flags *flag.FlagSet) sink.Open {
 type Sink struct {
 	env   sink.Env
 	drift *sink.Drift
-	// preflights try the drop-in beside the files of others.
+	// preflights try the drop-in together with the files of others.
 	preflights *onhost.Preflights
-	// granted are the files beside it.
+	// granted are the files next to it.
 	granted grantFiles
-	// reloads has CRI-O told of each change.
+	// reloads notifies CRI-O of each change.
 	reloads bool
-	// reloadOwed says that CRI-O has not been told of what the drop-in says.
+	// reloadOwed is true if CRI-O has not been notified of the present drop-in.
 	reloadOwed bool
 }
 
@@ -53,7 +53,7 @@ func newSink(env sink.Env, reload bool) *Sink {
 	return &Sink{env: env, drift: env.Drift("drop_in"), preflights: onhost.PreflightsOf(env.Host), granted: newGrantFiles(env), reloads: reload}
 }
 
-// Try refuses rules with which the files of this host could not be read.
+// Try refuses rules that would make the files of this host unreadable.
 func (s *Sink) Try(rules *sink.Accepted) (apply func() sink.Outcome, err error) {
 	c, err := s.preflights.Try(rules.Rules, rules.Text)
 	if err != nil {
@@ -90,7 +90,7 @@ func (s *Sink) write(c *onhost.Candidate, rules *sink.Accepted) (err error) {
 	return errors.Join(err, s.reload())
 }
 
-// Describe says how CRI-O gets to know of a change.
+// Describe adds how CRI-O is notified of a change.
 func (s *Sink) Describe(node *nodecheck.Node) {
 	node.DropInsBorn, node.ReloadsCRIO = born(s.env.Host.FS(), nodecheck.DropInsDir), s.reloads
 }
@@ -100,12 +100,12 @@ func (s *Sink) Lost() error {
 	return nil
 }
 
-// Files is the drop-in, with the files of what mirrors are granted.
+// Files is the drop-in, with the files of the grants of mirrors.
 func (s *Sink) Files() string {
 	return strings.Join([]string{onhost.Path, grantsonhost.AuthFile, grantsonhost.CertPath("*")}, " and /")
 }
 
-// Owned returns those of these files that are ours.
+// Owned returns the files of these that are ours.
 func (s *Sink) Owned() ([]string, error) {
 	paths, err := s.granted.files.Owned()
 	if err != nil {
@@ -120,13 +120,13 @@ func (s *Sink) Owned() ([]string, error) {
 	return paths, nil
 }
 
-// Folders are all that the consumers read registries.conf files and certificates from, and those of CRI-O's configuration.
+// Folders are all folders where the consumers read registries.conf files and certificates, and the folders of CRI-O's configuration.
 func (s *Sink) Folders() []string {
 	return slices.Concat([]string{"etc/containers", "usr/share/containers", grantsonhost.CertsDir, grantsonhost.DockerDir}, onhost.DropInDirs,
 		[]string{"etc/crio", "etc/crio/crio.conf.d"})
 }
 
-// FileFolders are those of the authorities of mirrors.
+// FileFolders are the folders of the authorities of mirrors.
 func (s *Sink) FileFolders() (folders []string) {
 	registries, _ := s.granted.files.Registries() // what cannot be read fails the pass
 	for _, registry := range registries {
@@ -135,7 +135,7 @@ func (s *Sink) FileFolders() (folders []string) {
 	return folders
 }
 
-// Clean leaves what is somebody else's in the place of one of the files where it is.
+// Clean leaves a foreign file in the place of one of the files untouched.
 func (s *Sink) Clean() error {
 	changed, err := s.env.Host.Remove(ours)
 	s.reloadOwed = s.reloadOwed || changed

@@ -15,7 +15,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/nodecheck"
 )
 
-// MirrorGrantsFile is the reason of a problem with a file that has what a mirror is granted: the rules are in force all the same.
+// MirrorGrantsFile is the reason of a problem with a file that has the grants of a mirror. The rules are still in force.
 const MirrorGrantsFile nodecheck.Reason = "MirrorGrantsFile"
 
 // grantFiles are those of the logins and authorities of mirrors (G4).

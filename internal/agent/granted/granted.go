@@ -1,9 +1,9 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package granted follows what mirrors are granted in the cluster: the Secret and the ConfigMap of internal/grants, by their names and
-// live (section 5a of docs/reference/semantics.md). Until the API server has said what each of the two is, what an earlier agent left on the host
-// stands in for it.
+// Package granted follows the grants of mirrors in the cluster, which are in the Secret and the ConfigMap of internal/grants. It watches the two by
+// their names (section 5a of docs/reference/semantics.md). Until the API server has reported each of the two, the copy that an earlier agent left on
+// the host takes its place.
 package granted
 
 import (
@@ -32,7 +32,7 @@ import (
 // MirrorGrants is the reason of a problem with one of the two objects.
 const MirrorGrants nodecheck.Reason = "MirrorGrants"
 
-// Follower knows what mirrors are granted. Its methods are not to be called at once.
+// Follower knows the grants of mirrors. Its methods must not be called concurrently.
 type Follower struct {
 	files       onhost.Files
 	log         logr.Logger
@@ -43,12 +43,12 @@ type Follower struct {
 	from        [2]string // the versions of the two objects that was read from
 }
 
-// New returns one that knows of nothing yet.
+// New returns a follower without any grants.
 func New(host *hostfile.Host, log logr.Logger) *Follower {
 	return &Follower{files: onhost.At(host), log: log}
 }
 
-// Restore takes what an earlier agent left on the host, until the API server has said what there is.
+// Restore uses the copy that an earlier agent left on the host, until the API server has reported the present objects.
 func (f *Follower) Restore() {
 	credentials, authorities, err := f.files.Read()
 	if err != nil {
@@ -58,8 +58,7 @@ func (f *Follower) Restore() {
 	f.from = [2]string{} // another restored one has the same version
 }
 
-// Follow watches the two objects, by a client of the core group, until the context ends, and calls changed when [Follower.Look] may
-// have news.
+// Follow watches the two objects, with a client of the core group, until the context ends. It calls changed when [Follower.Look] may have news.
 func (f *Follower) Follow(ctx context.Context, core cache.Getter, namespace string, changed func()) error {
 	f.namespace = namespace
 	if err := follow(ctx, &f.credentials, grants.CredentialsName, apiclient.Objects(core, "secrets", namespace), &corev1.Secret{}, changed); err != nil {
@@ -68,8 +67,7 @@ func (f *Follower) Follow(ctx context.Context, core cache.Getter, namespace stri
 	return follow(ctx, &f.authorities, grants.AuthoritiesName, apiclient.Objects(core, "configmaps", namespace), &corev1.ConfigMap{}, changed)
 }
 
-// Look reads the two objects as they are now, and returns what is wrong with them. It reports whether mirrors are granted anything else
-// than before: see [Follower.Granted].
+// Look reads the two objects as they are now, and returns the problems with them. It reports if the grants have changed: see [Follower.Granted].
 func (f *Follower) Look(now time.Time) (problems []nodecheck.Problem, changed bool) {
 	credentials, credentialsAt := f.credentials.current()
 	authorities, authoritiesAt := f.authorities.current()
@@ -91,12 +89,12 @@ func (f *Follower) Look(now time.Time) (problems []nodecheck.Problem, changed bo
 	return problems, true
 }
 
-// Granted is what mirrors are granted as of the last [Follower.Look].
+// Granted is the grants of mirrors as of the last [Follower.Look].
 func (f *Follower) Granted() grants.Grants {
 	return f.granted
 }
 
-// Unused says which logins and authorities are for no mirror of the rules, as where a port is missing in a key. Without rules there is
+// Unused describes the logins and authorities that are for no mirror of the rules, for example because a key lacks a port. Without rules there is
 // nothing to compare with.
 func (f *Follower) Unused(rules []mirrors.Rule) (problems []nodecheck.Problem) {
 	if len(rules) == 0 || f.granted.IsEmpty() {
@@ -153,8 +151,8 @@ func (o *object[T]) current() (current T, version string) {
 	return current, "none"
 }
 
-// follow watches an object until the context ends. An API server that refuses it, as one with the roles of an older version does, is said by
-// [Follower.Look], and not in the log each time that it is asked again.
+// follow watches an object until the context ends. If the API server refuses it, as with the roles of an older version, [Follower.Look] reports that.
+// It is not logged with each retry.
 func follow[T metav1.Object](ctx context.Context, o *object[T], name string, objects *cache.ListWatch, example runtime.Object, changed func()) error {
 	answered := func(err error) {
 		if refused := apierrors.IsForbidden(err); (err == nil || refused) && o.refused.Swap(refused) != refused {

@@ -1,7 +1,7 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package nodestatus is pure: what the status of a node's MirrorNode says of what the last pass of its agent came to.
+// Package nodestatus is pure. It makes the status of a node's MirrorNode from the outcome of the last pass of its agent.
 package nodestatus
 
 import (
@@ -21,9 +21,9 @@ import (
 	"github.com/mirrorset/mirrorset/internal/nodecheck"
 )
 
-// Outcome is what one pass came to.
+// Outcome is the outcome of one pass.
 type Outcome struct {
-	// Revision and Digest are those in force; Revision is 0 while nothing was accepted.
+	// Revision and Digest are the ones in force; Revision is 0 while nothing was accepted.
 	Revision int64
 	Digest   string
 	Findings []sink.Finding
@@ -39,7 +39,7 @@ var ourConditions = []string{mirrorsetv1alpha1.ConditionApplied, mirrorsetv1alph
 // maxMessage bounds the message of a condition; the API server takes 32768 bytes.
 const maxMessage = 4096
 
-// Status is what the node's object is to say, given what it says now and which runtime the kubelet uses.
+// Status returns the status for the node's object, given the present status and the runtime that the kubelet uses.
 func (o Outcome) Status(now time.Time, before mirrorsetv1alpha1.MirrorNodeStatus, runtimeVersion string) mirrorsetv1alpha1.MirrorNodeStatus {
 	runtime := nodecheck.RuntimeOf(runtimeVersion)
 	status := mirrorsetv1alpha1.MirrorNodeStatus{}
@@ -80,11 +80,11 @@ func (o Outcome) Status(now time.Time, before mirrorsetv1alpha1.MirrorNodeStatus
 	return status
 }
 
-// weight is how much an effect counts for whether rules are in force: what is known to keep them from it hides what is not known, and
-// comes first in a message, because many show its first line only.
+// weight is how much an effect counts for the state of the rules. An effect that is known to keep rules out of force hides an unknown effect. It also
+// comes first in a message, because many programs show only the first line.
 var weight = map[nodecheck.Effect]int{nodecheck.Mild: 0, nodecheck.Unsure: 1, nodecheck.Late: 2, nodecheck.Unread: 3}
 
-// runtimeReady tells whether the runtime reads what is written for it; with the remedies where it does not.
+// runtimeReady reports if the runtime reads the files that are written for it, with the remedies if it does not.
 func (o Outcome) runtimeReady(runtime nodecheck.Runtime) metav1.Condition {
 	condition := metav1.Condition{Type: mirrorsetv1alpha1.ConditionRuntimeReady, Status: metav1.ConditionTrue, Reason: mirrorsetv1alpha1.ReasonReady,
 		Message: "nothing on this node prevents a runtime from following the rules"}
@@ -113,7 +113,7 @@ func (o Outcome) runtimeReady(runtime nodecheck.Runtime) metav1.Condition {
 	return condition
 }
 
-// applied tells whether all rules of the revision are in force.
+// applied reports if all rules of the revision are in force.
 func (o Outcome) applied(runtime nodecheck.Runtime, ready metav1.Condition, notInForce []string) metav1.Condition {
 	condition := metav1.Condition{Type: mirrorsetv1alpha1.ConditionApplied, Status: metav1.ConditionFalse}
 	switch {
@@ -171,8 +171,8 @@ func notInForce(findings []sink.Finding, runtime nodecheck.Runtime) (sources []s
 	return slices.Compact(sources)
 }
 
-// trialBeside returns what the node's object is to say of a trial, given what it says now: an agent that was started anew knows nothing of the
-// trial of rules that are in force still.
+// trialBeside returns the trial for the node's status, given the present status. A restarted agent knows nothing of the trial of rules that are still
+// in force.
 func (o Outcome) trialBeside(before mirrorsetv1alpha1.MirrorNodeStatus) *mirrorsetv1alpha1.Trial {
 	was := before.Trial
 	if o.Trial != nil || was == nil || was.State == mirrorsetv1alpha1.TrialRunning || was.Revision != before.Revision || o.Revision == 0 || o.Digest != before.Digest {

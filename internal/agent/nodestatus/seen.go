@@ -13,8 +13,8 @@ import (
 	"github.com/mirrorset/mirrorset/internal/nodecheck"
 )
 
-// setSeen has a status say what was seen of the pulls of the node's Pods (V5 to V7): nothing where their runtime is another one than that whose pulls are seen, or
-// does not read what is written for it.
+// setSeen copies what was seen of the pulls of the node's Pods (V5 to V7) to a status. It copies nothing if the Pods' runtime is not the one whose
+// pulls are seen, or does not read its files.
 func (o Outcome) setSeen(status *mirrorsetv1alpha1.MirrorNodeStatus, runtime nodecheck.Runtime, ready metav1.Condition) {
 	sees := runtime != "" && o.Observed.Runtime == runtime && ready.Status != metav1.ConditionFalse
 	status.SeesPulls = &sees
@@ -36,13 +36,13 @@ func (o Outcome) setSeen(status *mirrorsetv1alpha1.MirrorNodeStatus, runtime nod
 // apart is how long after a write of other faults, or of other images that would be refused, the next one may follow (V6 and V7).
 const apart = time.Minute
 
-// Pace says when these are worth a write. The zero value is that of an agent that has written none.
+// Pace decides when these fields are worth a write. The zero value is for an agent that has written none.
 type Pace struct {
 	at time.Time // of the last write
 }
 
-// Hold puts back what was seen before where it is too early to write it, and returns how long to wait then. Where all else is to be written, that
-// takes it along.
+// Hold keeps the earlier values if it is too early to write the new ones, and returns how long to wait then. If other fields must be written, the new
+// values are written with them.
 func (p *Pace) Hold(before mirrorsetv1alpha1.MirrorNodeStatus, status *mirrorsetv1alpha1.MirrorNodeStatus, now time.Time) (left time.Duration) {
 	if left = p.at.Add(apart).Sub(now); left <= 0 || sameSeen(before, *status) {
 		return 0
@@ -56,7 +56,7 @@ func (p *Pace) Hold(before mirrorsetv1alpha1.MirrorNodeStatus, status *mirrorset
 	return left
 }
 
-// Wrote takes note that a status was written.
+// Wrote records that a status was written.
 func (p *Pace) Wrote(before, status mirrorsetv1alpha1.MirrorNodeStatus, now time.Time) {
 	if !sameSeen(before, status) {
 		p.at = now

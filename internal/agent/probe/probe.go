@@ -1,8 +1,8 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package probe finds out whether the images that a node runs could still be pulled after a change of rules: it asks registries for their
-// manifests by the new rules, and then, never where these let nobody go, by the old ones (docs/reference/semantics.md C9).
+// Package probe finds out if the images that a node runs could still be pulled after a change of rules. It requests their manifests from registries
+// by the new rules, and then by the old rules, but never from a place that the new rules block (docs/reference/semantics.md C9).
 package probe
 
 import (
@@ -23,20 +23,20 @@ const (
 	within    = 40 * time.Second // less than canaries have at least (C3)
 )
 
-// Ask asks a place for a manifest: see [github.com/mirrorset/mirrorset/internal/agent/sink.Asker].
+// Ask requests a manifest from a place: see [github.com/mirrorset/mirrorset/internal/agent/sink.Asker].
 type Ask func(ctx context.Context, at route.Target, manifest string, isSource bool) route.Answer
 
-// Change is one of rules.
+// Change is a change of rules.
 type Change struct {
 	Before, After *route.Router
 }
 
-// Touches reports whether the change has the image come from elsewhere, or in another order.
+// Touches reports if the image comes from other places after the change, or in another order.
 func (c Change) Touches(image mirrors.Reference) bool {
 	return !way(c.Before, image).Same(way(c.After, image))
 }
 
-// TouchesRepository reports whether it touches any image of a repository.
+// TouchesRepository reports if the change touches any image of a repository.
 func (c Change) TouchesRepository(host, repository string) bool {
 	return slices.ContainsFunc([]mirrors.Mode{mirrors.ByDigest, mirrors.ByTag}, func(m mirrors.Mode) bool {
 		return !c.Before.Route(host, repository, m).Same(c.After.Route(host, repository, m))
@@ -48,24 +48,24 @@ func way(by *route.Router, image mirrors.Reference) route.Route {
 	return by.Route(host, repository, image.Mode)
 }
 
-// Result is what a probe came to.
+// Result is the result of a probe.
 type Result struct {
-	// Asked is how many images were asked for, and NotAsked how many the change touches beside them.
+	// Asked is how many images were requested, and NotAsked how many other images the change touches.
 	Asked, NotAsked int
-	// Lost are those that could be pulled before the change, and not after it.
+	// Lost are the images that could be pulled before the change, and not after it.
 	Lost []Lost
 }
 
 // Lost is an image that can no longer be pulled.
 type Lost struct {
 	Image mirrors.Reference
-	// Why has each place that was asked with its answer, for people.
+	// Why has each place that was contacted with its answer, for people.
 	Why string
-	// MayYetBe says that one of them failed while it was asked, and so may have the image all the same.
+	// MayYetBe is true if one of them failed while it was contacted, and so may still have the image.
 	MayYetBe bool
 }
 
-// Probe asks for the images that the change touches.
+// Probe requests the images that the change touches.
 func (c Change) Probe(ctx context.Context, images []mirrors.Reference, ask Ask) Result {
 	touched := slices.DeleteFunc(slices.Clone(images), func(image mirrors.Reference) bool { return !c.Touches(image) })
 	some := touched[:min(len(touched), maxImages)]
@@ -83,7 +83,7 @@ func (c Change) Probe(ctx context.Context, images []mirrors.Reference, ask Ask) 
 	return result
 }
 
-// Again asks for images that were lost, and returns those that still are.
+// Again requests lost images, and returns those that are still lost.
 func (c Change) Again(ctx context.Context, lost []Lost, ask Ask) (still []Lost) {
 	images := make([]mirrors.Reference, len(lost))
 	for i := range lost {
@@ -115,7 +115,7 @@ type finding struct {
 	mayYetBe bool
 }
 
-// each judges images, some at once. One that the new rules do not lead to is gone if it was there before.
+// each judges images, some in parallel. An image that the new rules do not lead to is gone if it was there before.
 func (c Change) each(ctx context.Context, images []mirrors.Reference, ask Ask, wasThere func(*asking) bool) []finding {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()

@@ -1,9 +1,9 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package running tells which images the containers of a node run, by the files that containerd and CRI-O keep of each for the low-level
-// runtime. It asks neither the API server, where an agent may not list Pods, nor the runtime's socket, which would be root on the host
-// (docs/adr/0031).
+// Package running finds the images that the containers of a node run. It reads the files that containerd and CRI-O keep of each container for the
+// low-level runtime. It does not use the API server, where an agent may not list Pods. It does not use the runtime's socket either, which would be
+// equivalent to root on the host (docs/adr/0031).
 package running
 
 import (
@@ -41,8 +41,9 @@ type config struct {
 	} `json:"annotations"`
 }
 
-// Images returns the references of all images that containers run, each once and in byte order, and how many containers it found. What cannot be read is left out: a file
-// can go while it is looked at, as its container does. So is an image that nothing but its ID names, which nobody could pull.
+// Images returns the references of all images that containers run, each once and in byte order, and how many containers it found. It leaves out files
+// that it cannot read: a file can disappear while it is read, with its container. It also leaves out an image that only has an ID, which no client
+// could pull.
 func Images(host *hostfile.Host) (images []mirrors.Reference, found int) {
 	seen := make(map[mirrors.Reference]bool)
 	for dir, file := range map[string]string{ContainerdDir: "config.json", CRIODir: "userdata/config.json"} {

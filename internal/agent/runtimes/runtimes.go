@@ -1,7 +1,7 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package runtimes names the sinks that an agent has. A further runtime is a room of its own and a line here.
+// Package runtimes names the sinks of an agent. Another runtime needs a room of its own and a line here.
 package runtimes
 
 import (
@@ -12,7 +12,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/agent/sink"
 )
 
-// Flags adds the flags of all sinks, which are to be opened once these are parsed. In this order they are written.
+// Flags adds the flags of all sinks. Open the sinks after the flags are parsed. They are written in this order.
 func Flags(flags *flag.FlagSet) []sink.Open {
 	return []sink.Open{certs.Flags(flags), dropin.Flags(flags)}
 }

@@ -1,8 +1,8 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package sink is all that the agent's loop knows of the runtimes that it serves: each is a sink, in a room of its own, that puts
-// accepted rules in force by files of its own below the host's root. Which there are stands in internal/agent/runtimes.
+// Package sink is the view that the agent's loop has of the runtimes that it serves. Each runtime is a sink, in a room of its own, that puts accepted
+// rules in force with its own files below the host's root. internal/agent/runtimes lists the sinks.
 package sink
 
 import (
@@ -21,81 +21,81 @@ import (
 	"github.com/mirrorset/mirrorset/internal/route"
 )
 
-// Sink is what one runtime reads the rules from. Paths are below the host's root, and nothing here is called twice at once.
+// Sink is where one runtime reads the rules. Paths are below the host's root, and no method is called concurrently with another.
 type Sink interface {
-	// Try makes of the rules what is to be written beside the files of others, and changes nothing. It fails where that would harm
-	// this host, which refuses the rules; else apply writes it.
+	// Try prepares the files for the rules together with the files of others, and changes nothing. It fails if the files would harm this host, which
+	// refuses the rules. Otherwise, apply writes them.
 	Try(rules *Accepted) (apply func() Outcome, err error)
-	// Describe adds what the check of the host's runtimes has to know of this one.
+	// Describe adds the facts about this runtime that the check of the host's runtimes needs.
 	Describe(node *nodecheck.Node)
-	// Lost tells why what is written no longer reaches the host until the agent's container is started anew; nil where it does.
+	// Lost returns why the written files no longer reach the host until the agent's container restarts; nil if they do.
 	Lost() error
 	// Files is where files of ours may be, for people, with * for any name.
 	Files() string
 	// Owned returns the files that are ours, or that a killed agent began to write.
 	Owned() ([]string, error)
-	// Folders are to be watched: what changes in them may call for another pass.
+	// Folders are the folders to watch: a change in them may require another pass.
 	Folders() []string
-	// FileFolders are those that there are for files of ours alone, as the last pass left them. They are to be watched, too, as far as the host lets us.
+	// FileFolders are the folders that exist only for files of ours, as the last pass left them. They are also watched, as far as the host allows.
 	FileFolders() []string
 	// Clean removes all files of ours.
 	Clean() error
 }
 
-// Server is a sink whose files lead to a process of the agent. It serves also while another agent of this host is the one that
-// writes.
+// Server is a sink whose files lead to a process of the agent. It also serves while another agent of this host writes the files.
 type Server interface {
-	// Follow has all further requests answered by these rules, before any file leads to that.
+	// Follow makes the server answer all further requests by these rules, before any file leads to an answer.
 	Follow(rules *Accepted)
-	// Serve starts to serve, if this host wants that and it does not serve yet. A failure is told by what is applied next.
+	// Serve starts to serve, if this host needs that and it does not serve yet. The next outcome reports a failure.
 	Serve(ctx context.Context)
 	// Close ends serving.
 	Close() error
 }
 
-// Asker is a sink that can ask registries as the runtimes of its host do. Its method may be called at any time, from anywhere.
+// Asker is a sink that can contact registries as the runtimes of its host do. Its method may be called at any time, from anywhere.
 type Asker interface {
-	// Ask asks a place whether it has a manifest, which a tag or a digest names. A mirror of the rules is asked with what it is granted, an
-	// image's source with nothing, and nobody is asked where those rules block.
+	// Ask requests a manifest, by tag or digest, from a place and reports if the place has it. For a mirror of the rules it uses the mirror's grants,
+	// for an image's source none. It contacts no place that those rules block.
 	Ask(ctx context.Context, at route.Target, manifest string, isSource bool) route.Answer
 }
 
 // Witness is a sink that sees pulls fail.
 type Witness interface {
-	// FailedPulls compares the pulls that failed since a change of the rules with those before it, of the images that it touches (C10 of
-	// docs/reference/semantics.md). From the first call for a change on, which is to come as soon as the change is followed, the sink has the agent do another pass
-	// when what it would return has become worse. It may be called at any time, from anywhere.
+	// FailedPulls compares the pulls that failed since a change of the rules with those before it, for the images that the change touches (C10 of
+	// docs/reference/semantics.md). The first call for a change should come as soon as the node follows it. From then on, the sink wakes the agent
+	// for another pass when the result has become worse. It may be called at any time, from anywhere.
 	FailedPulls(change Change) FailedPulls
 }
 
 // Recorder is a sink that keeps a record of pulls. Its method may be called at any time, from anywhere.
 type Recorder interface {
-	// AccessLog returns the record; an error says why this host's pulls are not seen.
+	// AccessLog returns the record; an error states why this host's pulls are not seen.
 	AccessLog() (*accesslog.Log, error)
 }
 
-// Change is one of the rules that a node follows.
+// Change is a change of the rules that a node follows.
 type Change struct {
-	// Touched reports whether it touches images of a repository. It must not call the sink.
+	// Touched reports if the change touches images of a repository. It must not call the sink.
 	Touched func(host, repository string) bool
-	// Before and After are the digests of the rules that it leads from and to. What failed by any others counts as nothing.
+	// Before and After are the digests of the rules before and after the change. Failures under any other rules do not count.
 	Before, After string
-	// At is when those that it leads to came into force.
+	// At is when the new rules came into force.
 	At time.Time
-	// IsTried says that it is still to be seen whether the change may go on. Otherwise, what fails later than ten minutes after it counts as nothing.
+	// IsTried is true while the decision about the rest of the change is open. Otherwise, failures later than ten minutes after the change do not
+	// count.
 	IsTried bool
 }
 
-// FailedPulls are those since a change and in as much time before it, but ten minutes at most, at their worst so far. What is counted, so that
-// it is the same on both sides, is for the sink to say.
+// FailedPulls are the failures since a change and in as much time before it, but ten minutes at most, at their worst so far. The sink decides what it
+// counts, so that the counts mean the same on both sides.
 type FailedPulls struct {
-	// Refused are images that could be had from nowhere, and PassedOver mirrors that failed, for a repository each.
+	// Refused counts images that were available nowhere, and PassedOver counts pairs of a repository and a mirror that failed for it.
 	Refused, PassedOver Count
-	// More is how many more failed than before; 0 where no more did.
+	// More is how many more failed than before, and at least 0.
 	More int
-	// Last are the last of these, in words.
+	// Last describes the last of these, in words.
 	Last []string
-	// Known is how much of the time before the change is known; what failed in all else of it counts as nothing.
+	// Known is how much of the time before the change is known. Failures in the rest of that time do not count.
 	Known time.Duration
 }
 
@@ -104,15 +104,15 @@ type Count struct{ Before, After int }
 
 // Observer is a sink that sees the pulls of a runtime.
 type Observer interface {
-	// Observed returns what it has seen of pulls (V5 and V7 of docs/reference/semantics.md). The sink has the agent do another pass when a mirror comes to be at
-	// fault or is no longer, and when there is a first image of a source that would be refused; all else is for the pass of each minute. It is called
-	// between passes.
+	// Observed returns what the sink has seen of pulls (V5 and V7 of docs/reference/semantics.md). The sink wakes the agent for another pass when a
+	// mirror begins or ceases to be at fault, and when there is a first image of a source that would be refused. The pass of each minute handles all
+	// other changes. Observed is called between passes.
 	Observed(now time.Time) Observed
 }
 
 // Observed is what a sink has seen of pulls.
 type Observed struct {
-	// Runtime is the one whose pulls it sees; "" while it sees none.
+	// Runtime is the runtime whose pulls it sees; "" while it sees none.
 	Runtime nodecheck.Runtime
 	// Faults are mirrors that cannot be pulled from, in byte order.
 	Faults []MirrorFault
@@ -124,7 +124,7 @@ type Observed struct {
 type MirrorFault struct {
 	// Mirror is its location, as in the rules.
 	Mirror mirrors.Scope
-	// State is one of those that a MirrorNode has, and Since when it began.
+	// State is a state of a MirrorNode's faults, and Since is when it began.
 	State string
 	Since time.Time
 	// Why is on one line; it may be empty.
@@ -142,48 +142,48 @@ type WouldRefuse struct {
 // Open makes a sink for a host.
 type Open func(Env) Sink
 
-// Env is what a sink has to work with.
+// Env is the environment of a sink.
 type Env struct {
 	Host *hostfile.Host
 	Log  logr.Logger
-	// Runtime is the one that the kubelet uses; "" while that is not known.
+	// Runtime is the runtime that the kubelet uses; "" while it is unknown.
 	Runtime func() nodecheck.Runtime
-	// Wake asks for another pass, as where what the sink would report has changed. It may be called at any time, from anywhere.
+	// Wake requests another pass, for example if the sink has news to report. It may be called at any time, from anywhere.
 	Wake func()
 	// Repairs counts the repairs of files, by their kind: see [Env.Drift].
 	Repairs *prometheus.CounterVec
-	// Metrics takes what else a sink counts.
+	// Metrics registers the other metrics of a sink.
 	Metrics prometheus.Registerer
 }
 
-// Accepted is a payload that passed every check, with the rules in it, and what their mirrors are granted beside them.
+// Accepted is a payload that passed every check, with its rules, and the grants of their mirrors.
 type Accepted struct {
 	payload.Payload
 	Rules  []mirrors.Rule
 	Grants grants.Grants
 }
 
-// Outcome is what became of rules that were applied.
+// Outcome is the result of applying rules.
 type Outcome struct {
 	// Findings are about sources that are not in force.
 	Findings []Finding
-	// Problems are about all else, beside what the check of the host's runtimes finds.
+	// Problems are the other problems, in addition to those of the check of the host's runtimes.
 	Problems []nodecheck.Problem
-	// Again is what is to be tried again of that which the findings say; nil for nothing.
+	// Again is the part of the findings that must be retried; nil if there is none.
 	Again error
-	// Err says that not all was written.
+	// Err means that not everything was written.
 	Err error
 }
 
-// Reason names what is odd on this node.
+// Reason names a problem on this node.
 type Reason string
 
-// Finding is one thing that is odd on this node.
+// Finding is one problem on this node.
 type Finding struct {
 	Reason  Reason
 	Message string
-	// Runtime is the one concerned.
+	// Runtime is the runtime concerned.
 	Runtime nodecheck.Runtime
-	// Sources are those that are not in force for it, as they are in the rules.
+	// Sources are the sources that are not in force for it, as in the rules.
 	Sources []string
 }

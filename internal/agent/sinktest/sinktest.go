@@ -85,7 +85,7 @@ func Symlink(t testing.TB, target, root, name string) {
 	}
 }
 
-// Text renders one rule a source, with one mirror each; a "!" before a source blocks it.
+// Text renders one rule per source, with one mirror each; a "!" before a source blocks it.
 func Text(t testing.TB, sources ...string) []byte {
 	t.Helper()
 	set := mirrors.Set{Object: mirrors.Object{Kind: &mirrors.Kind{Mode: mirrors.ByDigest}, Name: "test"}}
@@ -193,8 +193,8 @@ func FreePort(t testing.TB) int {
 // sourcePath finds the redirector's entry for the source in a file of ours.
 var sourcePath = regexp.MustCompile(regexp.QuoteMeta(route.RedirectorPath) + `[0-9a-f]*/?` + string(route.Source))
 
-// AskSource asks the redirector at a port for the source of an image by tag, by the path in the registry's hosts.toml below the host's root, or,
-// where there is none, by one without an element; and returns the status.
+// AskSource requests the source of an image by tag from the redirector at a port, and returns the status. It uses the path in the registry's
+// hosts.toml below the host's root, or, without that file, a path without an element.
 func AskSource(t testing.TB, root string, port int, host, repository string) int {
 	t.Helper()
 	at := route.Key("").Path(host, route.Source)

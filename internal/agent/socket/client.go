@@ -35,7 +35,7 @@ func CopyPulls(ctx context.Context, path string, watch bool, out io.Writer) erro
 	}
 	answer, err := client.Do(request)
 	if err != nil {
-		return fmt.Errorf("no agent answers on %s: %w", path, errors.Unwrap(err)) // without the URL, which is none
+		return fmt.Errorf("no agent answers on %s: %w", path, errors.Unwrap(err)) // without the URL, which is not a real one
 	}
 	defer func() { _ = answer.Body.Close() }() // it was only read
 	if answer.StatusCode != http.StatusOK {

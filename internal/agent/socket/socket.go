@@ -1,8 +1,8 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package socket is where an agent answers those who run a command in its container: a unix socket that nobody else can reach, so that what it saw
-// of pulls takes no port and no writes to the API.
+// Package socket is where an agent answers commands that run in its container. It is a unix socket that no other program can reach. So the pulls that
+// the agent saw need no port and no writes to the API.
 package socket
 
 import (
@@ -47,8 +47,8 @@ type Server struct {
 	ended    chan error
 }
 
-// Listen begins to answer, on a socket of which only this user may ask. One that an earlier agent left at the path is replaced; anything else there is
-// an error, and stays.
+// Listen begins to answer, on a socket that only this user may use. It replaces a socket that an earlier agent left at the path. Anything else at
+// that path is an error, and stays.
 func Listen(path string, source Source) (*Server, error) {
 	return listen(path, source, usual)
 }
@@ -68,7 +68,7 @@ func listen(path string, source Source, patience time.Duration) (*Server, error)
 	if err != nil {
 		return nil, errors.Join(err, listener.Close())
 	}
-	listener.SetUnlinkOnClose(false) // which would take away what another agent has put there
+	listener.SetUnlinkOnClose(false) // which would remove the socket of another agent
 	s := &Server{path: path, own: own, source: source, patience: patience, clients: make(chan struct{}, maxClients), ended: make(chan error, 1)}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+pullsPath, s.bounded(s.pulls))
@@ -99,7 +99,7 @@ func removeStale(path string, patience time.Duration) error {
 	return os.Remove(path)
 }
 
-// Close ends all answers, and takes the socket away, unless there is another one by now.
+// Close ends all answers, and removes the socket, unless another socket has replaced it.
 func (s *Server) Close() error {
 	var err error
 	if there, missing := os.Lstat(s.path); missing == nil && os.SameFile(there, s.own) { // before it is closed, because then another may get its inode
@@ -125,7 +125,7 @@ func (s *Server) bounded(next http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-// pulls answers with a head and the pulls, one a line, and goes on with what changes where that is asked for.
+// pulls answers with a head and the pulls, one per line, and continues with changes if the client requests it.
 func (s *Server) pulls(w http.ResponseWriter, r *http.Request) {
 	log, err := s.source()
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
 )
 
-// SetPullable has a node's object say whether what runs there could be pulled again, as far as its trial can tell. It says nothing where the change
-// touches nothing that runs.
+// SetPullable sets the condition that reports if the running images of a node could be pulled again, as far as its trial shows. It sets nothing if
+// the change touches no running image.
 func SetPullable(status *mirrorsetv1alpha1.MirrorNodeStatus, now time.Time) {
 	t := status.Trial
 	if t == nil || number(t.Images)+number(t.NotAsked) == 0 {

@@ -19,7 +19,7 @@ const maxMessage = 3 << 10
 // state is how far a trial is.
 type state struct {
 	revision int64
-	isTried  bool      // by canaries, so that the change may not go on yet
+	isTried  bool      // by canaries, so that the change may not continue yet
 	findings *findings // nil until the images were asked for
 }
 
@@ -42,7 +42,7 @@ func (f *findings) equal(g *findings) bool {
 	return f.Asked == g.Asked && f.NotAsked == g.NotAsked && f.isUnseen == g.isUnseen && slices.Equal(f.Lost, g.Lost)
 }
 
-// goOn has the trial go on under another revision of the same rules, or after canaries have tried them.
+// goOn continues the trial under another revision of the same rules, or after canaries have tried them.
 func (t *trial) goOn(revision int64, isTried bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

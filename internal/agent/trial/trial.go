@@ -1,8 +1,8 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package trial tries each change of rules that a node takes: beside all else that the agent does, it has the images probed that the node
-// runs (docs/reference/semantics.md C9), looks at the pulls that fail (C10), and says what came of it.
+// Package trial tries each change of rules that a node takes, in parallel to the agent's other work. It probes the images that the node runs
+// (docs/reference/semantics.md C9), looks at the pulls that fail (C10), and reports the result.
 package trial
 
 import (
@@ -18,28 +18,29 @@ import (
 	"github.com/mirrorset/mirrorset/internal/route"
 )
 
-// How long a node waits before it asks for images again that were lost, so that it does not say so for long once they can be had. It waits twice as
-// long each time.
+// How long a node waits before it requests lost images again, so that it soon stops reporting images that are available again. It waits twice as long
+// each time.
 const (
 	askAgain  = 3 * time.Minute
 	askRarely = time.Hour
 )
 
-// A registry that fails for a moment must not fail a change: it is asked so many times more, after so long each, before an image counts as lost.
+// A brief failure of a registry must not fail a change. Before an image counts as lost, its registry is contacted this many more times, this long
+// apart.
 const (
 	sureAfter = 2
 	askSoon   = 2 * time.Second
 )
 
-// Config is what trials work with.
+// Config configures trials.
 type Config struct {
-	// Ask asks registries by the rules that the node follows.
+	// Ask contacts registries by the rules that the node follows.
 	Ask probe.Ask
 	// Running returns the images that the node runs, and how many containers it found.
 	Running func() (images []mirrors.Reference, containers int)
-	// Unseen is what to say where no container was found; "" where there may be none, which then proves nothing.
+	// Unseen is the message if no container was found; "" if there may be none, so that this proves nothing.
 	Unseen string
-	// Delay returns how long a node that is no canary waits, so that not all nodes ask at once.
+	// Delay returns how long a node that is no canary waits, so that not all nodes contact registries at the same time.
 	Delay func() time.Duration
 	// FailedPulls compares the pulls that failed since a change with those before it: see [sink.Witness].
 	FailedPulls func(sink.Change) sink.FailedPulls
@@ -47,7 +48,7 @@ type Config struct {
 	Changed func()
 }
 
-// Trials are those of a node, of which one is on at a time. Their methods are not to be called at once.
+// Trials are the trials of a node, which runs only one at a time. Their methods must not be called concurrently.
 type Trials struct {
 	config  Config
 	known   *sink.Accepted // what the node had last in this process; nil until then
@@ -60,8 +61,8 @@ func New(config Config, accepted *sink.Accepted) *Trials {
 	return &Trials{config: config, known: accepted}
 }
 
-// Follow begins the trial of other rules, which the node follows since then, once they are written, and ends that of those before. Where the node is a canary, fleet returns
-// what it would have if it were none: that is what was before, whatever it had itself.
+// Follow begins the trial of other rules, which the node follows from then on, once they are written. It ends the trial of the rules before. If the
+// node is a canary, fleet returns the rules that it would have otherwise. These count as the rules before, even if the node itself had others.
 func (t *Trials) Follow(accepted *sink.Accepted, since time.Time, written bool, fleet func() *sink.Accepted) {
 	if accepted == nil {
 		return
@@ -94,7 +95,7 @@ func (t *Trials) Follow(accepted *sink.Accepted, since time.Time, written bool, 
 	t.running.Go(func() { next.run(ctx) })
 }
 
-// Report returns what there is to say of the trial that is on; nil for nothing.
+// Report returns the report about the running trial; nil if there is none.
 func (t *Trials) Report() *mirrorsetv1alpha1.Trial {
 	if t.current == nil {
 		return nil
@@ -102,7 +103,7 @@ func (t *Trials) Report() *mirrorsetv1alpha1.Trial {
 	return t.current.report()
 }
 
-// Close ends the trial that is on, and waits until nothing is asked any more.
+// Close ends the running trial, and waits until its requests have ended.
 func (t *Trials) Close() {
 	if t.current != nil {
 		t.end()

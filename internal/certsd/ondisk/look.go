@@ -14,20 +14,21 @@ import (
 	"github.com/mirrorset/mirrorset/internal/hostfile"
 )
 
-// registry is what was seen at the name of a registry's folder.
+// registry is the state of a registry's folder at the last look.
 type registry struct {
 	exists, isFolder bool
-	// others are the names of what is not ours, but for what a killed process left, which would shut out the next; all names where it is no folder.
+	// others are the names that are not ours, without leftovers of a killed process that would block the next file. They are all names if there is no
+	// folder.
 	others []string
-	// hasFile says that there is a file of ours, and isBegun that a killed process began to write one and nothing else is there.
+	// hasFile is true if there is a file of ours. isBegun is true if a killed process began to write one and nothing else is there.
 	hasFile, isBegun bool
-	// err is why nothing more is known: [hostfile.ErrForeign] where the file is not ours.
+	// err is why nothing more is known: [hostfile.ErrForeign] if the file is not ours.
 	err error
-	// sum is that of the file, and isRight says that it lies there as it is written. depends is [certsd.Depends] of it.
+	// sum is the sum of the file, and isRight is true if it is on disk as we write it. depends is [certsd.Depends] of the file.
 	sum     [sha256.Size]byte
 	isRight bool
 	depends bool
-	// folder and file are the stamps of all this. Without them it is to be read again.
+	// folder and file are the stamps of all this. Without them, it must be read again.
 	folder, file hostfile.Stamp
 	isStamped    bool
 }
@@ -40,7 +41,7 @@ func (r registry) all() []string {
 	return r.others
 }
 
-// Look finds out what is in the folder. Of what has not changed since it was read, nothing is read again.
+// Look finds out what is in the folder. It does not read unchanged files again.
 func (d *Folder) Look() error {
 	names, err := d.host.Names(d.dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -67,7 +68,7 @@ func (d *Folder) Look() error {
 	return at.Close()
 }
 
-// look returns what is at the name of a registry's folder, of which it may be known what was there before.
+// look returns the state of a registry's folder, given the state before, which may be unknown.
 func look(at *hostfile.Host, folder string, before registry) (now registry) {
 	file := fileIn(folder)
 	folderStamp, isFolderKnown := at.Stamp(folder)
@@ -126,7 +127,7 @@ func withoutTemporary(names []string) []string {
 	return slices.DeleteFunc(names, hostfile.IsTemporary)
 }
 
-// fileIn is the one of a registry's folder. It can hold what opens the redirector (N10).
+// fileIn is the file of a registry's folder. It can contain the element that opens the redirector (N10).
 func fileIn(folder string) hostfile.File {
 	return hostfile.File{Path: path.Join(folder, hostsFile), Marker: certsd.Marker, Private: true}
 }

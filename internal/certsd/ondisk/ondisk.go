@@ -1,9 +1,8 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package ondisk reads and writes the folder that containerd's config_path names, and tells what in it is ours, what is
-// somebody else's, and what a killed process left (N3 and N4 of docs/reference/semantics.md). The agent uses it on a node, and the plugin
-// on a folder that is made for one.
+// Package ondisk reads and writes the folder that containerd's config_path names. It distinguishes our files, the files of others, and the leftovers
+// of a killed process (N3 and N4 of docs/reference/semantics.md). The agent uses it on a node, and the plugin on a folder that is made for a node.
 package ondisk
 
 import (
@@ -21,26 +20,28 @@ import (
 // hostsFile is the name of containerd's file about a registry, in that registry's folder.
 const hostsFile = "hosts.toml"
 
-// Folder is the one that config_path names, as it was at the last [Folder.Look], with what was written and removed since. It is for one goroutine.
+// Folder is the folder that config_path names, as it was at the last [Folder.Look], with everything written and removed since. It is for one
+// goroutine.
 type Folder struct {
 	host *hostfile.Host
 	dir  string
-	// seen is what was seen in the folder of each registry, by its name.
+	// seen is the state of the folder of each registry, by its name.
 	seen map[string]registry
-	// hasLeftovers says that a killed process left something aside.
+	// hasLeftovers is true if a killed process left something aside.
 	hasLeftovers bool
 }
 
-// At returns the folder at a path below the host's root, "." for the root. It need not be there. Nothing is known of it before the first [Folder.Look].
+// At returns the folder at a path below the host's root, "." for the root. The folder may be missing. Its content is unknown before the first
+// [Folder.Look].
 func At(host *hostfile.Host, dir string) *Folder {
 	return &Folder{host: host, dir: dir}
 }
 
-// Foreign is the error about what others have put where a file of ours would be, or would not count.
+// Foreign is the error about a file or folder of others in the place of a file of ours, or in a place that hides ours.
 type Foreign struct {
 	// Path is below the host's root.
 	Path string
-	// What says, behind the path, what is wrong with it.
+	// What describes the problem with it. It follows the path in a message.
 	What string
 }
 
@@ -48,18 +49,17 @@ func (f *Foreign) Error() string {
 	return f.Path + " " + f.What
 }
 
-// Path returns the one of the file in a registry's folder, below the host's root.
+// Path returns the path of the file in a registry's folder, below the host's root.
 func (d *Folder) Path(folder string) string {
 	return path.Join(d.dir, folder, hostsFile)
 }
 
-// Read returns the content of the file in a registry's folder, as it is now. It fails with [fs.ErrNotExist] or [hostfile.ErrForeign].
+// Read returns the present content of the file in a registry's folder. It fails with [fs.ErrNotExist] or [hostfile.ErrForeign].
 func (d *Folder) Read(folder string) ([]byte, error) {
 	return d.host.Read(hostfile.File{Path: d.Path(folder), Marker: certsd.Marker, Private: true})
 }
 
-// Current returns the content of a registry's file, which is nil where there is none. It fails with a [*Foreign] where others
-// configure that registry.
+// Current returns the content of a registry's file, which is nil if there is none. It fails with a [*Foreign] if others configure that registry.
 func (d *Folder) Current(host string) (content []byte, err error) {
 	if err := d.judge(host, func(folder string) registry { return d.seen[folder] }); err != nil {
 		return nil, err
@@ -71,7 +71,7 @@ func (d *Folder) Current(host string) (content []byte, err error) {
 	return content, err
 }
 
-// judge fails with a [*Foreign] where others configure a registry by what is in its folders.
+// judge fails with a [*Foreign] if others configure a registry with files in its folders.
 func (d *Folder) judge(host string, in func(folder string) registry) error {
 	folders := certsd.Folders(host)
 	first := in(folders[0])
@@ -95,7 +95,7 @@ func (d *Folder) judge(host string, in func(folder string) registry) error {
 	return nil
 }
 
-// RemoveLeftovers removes what a killed process left aside. No other process may be writing.
+// RemoveLeftovers removes the folders that a killed process left aside. No other process may be writing.
 func (d *Folder) RemoveLeftovers() error {
 	if !d.hasLeftovers {
 		return nil
@@ -103,8 +103,8 @@ func (d *Folder) RemoveLeftovers() error {
 	return d.host.RemoveLeftovers(d.dir, hostsFile, certsd.Marker)
 }
 
-// Ours returns the names of the folders with a file of ours, or with nothing but what a killed process left of one, in byte order. They are
-// complete but for those that the error is about.
+// Ours returns the names of the folders with a file of ours, or with only the leftovers of a killed process, in byte order. They are complete, apart
+// from those in the error.
 func (d *Folder) Ours() (folders []string, err error) {
 	var failed []error
 	for _, folder := range d.folders() {
@@ -119,7 +119,7 @@ func (d *Folder) Ours() (folders []string, err error) {
 	return folders, errors.Join(failed...)
 }
 
-// Known is [Folder.Ours] by the last look, or by one now if there was none.
+// Known is [Folder.Ours] as of the last look, or of a look now if there was none.
 func (d *Folder) Known() (folders []string, err error) {
 	if d.seen == nil {
 		if err := d.Look(); err != nil {
@@ -129,21 +129,21 @@ func (d *Folder) Known() (folders []string, err error) {
 	return d.Ours()
 }
 
-// Certificates returns those that lie beside a registry's hosts.toml, which ours has to name.
+// Certificates returns the certificates next to a registry's hosts.toml, which our file must name.
 func (d *Folder) Certificates(host string) certsd.Certificates {
 	others := slices.Clone(d.seen[certsd.Folders(host)[0]].others)
 	found, _ := certsd.FindCertificates(slices.DeleteFunc(others, func(name string) bool { return name == hostsFile }))
 	return found
 }
 
-// Depends reports whether containerd, with the file in a registry's folder, asks the redirector and nobody else.
+// Depends reports if containerd, with the file in a registry's folder, contacts only the redirector.
 func (d *Folder) Depends(folder string) bool {
 	return d.seen[folder].depends
 }
 
-// Hidden is a registry that a wildcard is not in force for, because somebody else's folder hides the default host's.
+// Hidden is a registry where a wildcard is not in force, because a foreign folder hides the default host's.
 type Hidden struct {
-	// Path is that of the folder, below the host's root.
+	// Path is the path of the folder, below the host's root.
 	Path string
 	// Host is the registry, and Wildcard the source.
 	Host, Wildcard string

@@ -19,7 +19,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/nodecheck/hostview"
 )
 
-// endpoint is what containerd 2 reads of the top of a hosts.toml, and of each host table in it.
+// endpoint is the part that containerd 2 reads of the top of a hosts.toml, and of each host table in it.
 type endpoint struct {
 	Capabilities []string       `toml:"capabilities"`
 	CA           any            `toml:"ca"`
@@ -30,9 +30,9 @@ type endpoint struct {
 	DialTimeout  string         `toml:"dial_timeout"`
 }
 
-// Refused tells why containerd does not use the hosts.toml in a registry's folder, whoever wrote it, and what comes of that; nil
-// where it does, or there is none. To containerd, a file that it cannot parse counts as none; where it cannot read the file, or a
-// certificate that the file names, each pull fails.
+// Refused returns the reason why containerd does not use the hosts.toml in a registry's folder, no matter who wrote it, and the consequence. It
+// returns nil if containerd uses the file, or if there is none. containerd treats a file that it cannot parse as missing. If it cannot read the file,
+// or a certificate that the file names, each pull fails.
 func (d Folder) Refused(folder string) error {
 	var file struct {
 		endpoint
@@ -65,8 +65,8 @@ func (d Folder) Refused(folder string) error {
 	return nil
 }
 
-// comesOf tells what containerd does where a hosts.toml gives us this error. It takes one that it cannot parse for none, but gives up
-// the pull where the system does not let it read one (loadHostDir in containerd's core/remotes/docker/config, 1.7 and 2 alike).
+// comesOf describes how containerd reacts if a hosts.toml gives us this error. It treats a file that it cannot parse as missing, but gives up the
+// pull if the system does not let it read the file (loadHostDir in containerd's core/remotes/docker/config, 1.7 and 2 alike).
 func (d Folder) comesOf(err error, at string) string {
 	var malformed *hostview.Malformed
 	var refused syscall.Errno
@@ -82,7 +82,7 @@ func (d Folder) comesOf(err error, at string) string {
 	return "what containerd does with the file is unknown"
 }
 
-// check is what containerd checks of an endpoint before it uses any of the file.
+// check makes the checks that containerd makes of an endpoint before it uses any of the file.
 func (e *endpoint) check(server string) error {
 	if !strings.HasPrefix(server, "http") {
 		server = "https://" + server
@@ -111,7 +111,7 @@ func (e *endpoint) check(server string) error {
 	return nil
 }
 
-// areNames reports whether a value is one text or a list of texts, or, where that is allowed, has lists of two in it.
+// areNames reports if a value is one text or a list of texts. A list may contain lists of two if pairs are allowed.
 func areNames(value any, pairs bool) bool {
 	list, isList := value.([]any)
 	if !isList {

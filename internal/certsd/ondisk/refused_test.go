@@ -15,7 +15,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/hostfile"
 )
 
-// refused is what is said of a registry's folder with these files.
+// refused is the error about a registry's folder with these files.
 func refused(t *testing.T, files map[string]string) error {
 	t.Helper()
 	root := t.TempDir()
@@ -36,7 +36,7 @@ func refused(t *testing.T, files map[string]string) error {
 	return ondisk.At(host, ".").Refused("s.com")
 }
 
-// The cases begin with what containerd makes of them, which test/cluster/runtime holds against the real one.
+// The cases begin with containerd's reaction to them, which test/cluster/runtime compares with the real containerd.
 func TestAFileThatContainerdIgnoresIsRefused(t *testing.T) {
 	files, err := filepath.Glob("../testdata/refused/*.toml")
 	if err != nil || len(files) == 0 {

@@ -13,20 +13,20 @@ import (
 	"github.com/mirrorset/mirrorset/internal/hostfile"
 )
 
-// Written is what came of a file that was to be written.
+// Written is the result of writing or removing a file.
 type Written struct {
 	Changed bool
-	// Err is a [*Foreign] where others configure that registry.
+	// Err is a [*Foreign] if others configure that registry.
 	Err error
 }
 
-// Says reports whether the file was there, just as it is written.
+// Says reports if the file is present, exactly as it is written.
 func (d *Folder) Says(f certsd.File) bool {
 	seen := d.seen[path.Dir(f.Path)]
 	return seen.hasFile && seen.isRight && seen.err == nil && seen.sum == sha256.Sum256(f.Content)
 }
 
-// Write puts files in place, each with its folder, and reads them back as containerd does. None of them stops the others.
+// Write puts files in place, each with its folder, and reads them back as containerd does. A failure about one file does not stop the others.
 func (d *Folder) Write(files ...certsd.File) []Written {
 	results := make([]Written, len(files))
 	if len(files) == 0 {
@@ -62,7 +62,7 @@ func (d *Folder) Write(files ...certsd.File) []Written {
 	return results
 }
 
-// saw takes note of what is at the name of a registry's folder.
+// saw records the state of a registry's folder.
 func (d *Folder) saw(folder string, now registry) {
 	if !now.exists {
 		delete(d.seen, folder)
@@ -74,7 +74,7 @@ func (d *Folder) saw(folder string, now registry) {
 	d.seen[folder] = now
 }
 
-// lookAgain returns what is in a registry's folder right now. It fails with a [*Foreign] where others configure that registry.
+// lookAgain returns the present content of a registry's folder. It fails with a [*Foreign] if others configure that registry.
 func (d *Folder) lookAgain(at *hostfile.Host, host string) (first registry, err error) {
 	first = look(at, certsd.Folders(host)[0], d.seen[certsd.Folders(host)[0]])
 	return first, d.judge(host, func(folder string) registry {
@@ -85,7 +85,7 @@ func (d *Folder) lookAgain(at *hostfile.Host, host string) (first registry, err 
 	})
 }
 
-// readBack returns what is in the folder of a registry whose file was put in place.
+// readBack returns the content of the folder of a registry whose file was put in place.
 func readBack(at *hostfile.Host, f certsd.File, changed bool, before registry) (registry, error) {
 	file := fileIn(path.Dir(f.Path))
 	now := registry{exists: true, isFolder: true, hasFile: true, others: before.others, sum: sha256.Sum256(f.Content), depends: before.depends}
@@ -107,7 +107,7 @@ func readBack(at *hostfile.Host, f certsd.File, changed bool, before registry) (
 	return now, nil
 }
 
-// Remove removes the files from registries' folders, and each folder if nothing else is in it. None of them stops the others.
+// Remove removes the files from registries' folders, and each folder if nothing else is in it. A failure about one file does not stop the others.
 func (d *Folder) Remove(folders ...string) []Written {
 	results := make([]Written, len(folders))
 	if len(folders) == 0 {

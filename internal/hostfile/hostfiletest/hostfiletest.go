@@ -3,7 +3,7 @@
 
 //go:build linux
 
-// Package hostfiletest sees which files a test opens, and changes them as somebody does who leaves as few traces as possible.
+// Package hostfiletest detects which files a test opens. It also changes files as a person does who leaves as few traces as possible.
 package hostfiletest
 
 import (
@@ -18,7 +18,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/hostfile"
 )
 
-// Opens returns a function that reports whether the file was opened since that was last asked.
+// Opens returns a function that reports if the file was opened since its last call.
 func Opens(t testing.TB, name string) (wasOpened func() bool) {
 	t.Helper()
 	events, err := unix.InotifyInit1(unix.IN_NONBLOCK | unix.IN_CLOEXEC)
@@ -38,7 +38,7 @@ func Opens(t testing.TB, name string) (wasOpened func() bool) {
 	}
 }
 
-// Settle waits until the stamps of files, and of folders, tell every further change.
+// Settle waits until the stamps of files, and of folders, show every further change.
 func Settle(t testing.TB, host *hostfile.Host, names ...string) {
 	t.Helper()
 	for _, name := range names {

@@ -17,13 +17,13 @@ import (
 // maxSize bounds a file that is read, in bytes.
 const maxSize = 4 << 20
 
-// Malformed is the error about a file that was read and is not what was asked for.
+// Malformed is the error about a file that was read and does not have the expected form.
 type Malformed struct{ err error }
 
 func (m *Malformed) Error() string { return m.err.Error() }
 
-// ReadTOML decodes one file, as far as the value asks for it, and returns when it was changed. It fails with a [*Malformed] where it
-// could read the file.
+// ReadTOML decodes one file, as far as the value has fields for it, and returns when the file was changed. It fails with a [*Malformed] if it could
+// read the file.
 func ReadTOML(root fs.FS, name string, into any) (changed time.Time, err error) {
 	data, changed, err := readFile(root, name)
 	if err != nil {
@@ -50,7 +50,7 @@ func ReadFile(root fs.FS, name string) ([]byte, error) {
 
 // readFile reads a regular file of a sane size.
 func readFile(root fs.FS, name string) (data []byte, changed time.Time, err error) {
-	info, err := fs.Stat(root, name) // before it is opened: to open a pipe is to wait for who writes to it
+	info, err := fs.Stat(root, name) // before it is opened: opening a pipe waits for a writer
 	if err != nil {
 		return nil, time.Time{}, err
 	}

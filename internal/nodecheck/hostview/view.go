@@ -1,8 +1,8 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package hostview shows a host's files, wherever its folders are mounted, and reads those that are configuration: never what is no
-// regular file, and never without a bound.
+// Package hostview shows a host's files, wherever its folders are mounted, and reads configuration files. It reads only regular files, and never
+// without a bound.
 package hostview
 
 import (
@@ -18,8 +18,8 @@ type view struct {
 	mounts map[string]string // both below a root
 }
 
-// New returns the files below a root. The mounts say where folders are there that are not in their own places, by what the host calls
-// them; of one in another, the inner one counts.
+// New returns the files below a root. The mounts map folders of the host, by their names there, to their places below the root if those differ. If
+// one folder is in another, the inner one counts.
 func New(root fs.FS, mounts map[string]string) fs.FS {
 	v := view{root: root, mounts: make(map[string]string, len(mounts))}
 	for folder, at := range mounts {

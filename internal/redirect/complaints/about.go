@@ -14,8 +14,8 @@ import (
 	"github.com/mirrorset/mirrorset/internal/redirect/upstream"
 )
 
-// about says what there is to put right where a mirror's repository answered with an error, and whether that goes for all repositories.
-// The key is that of the login; "" for none.
+// about describes the problem to fix if a mirror's repository answered with an error, and reports if all repositories have it. The key is that of the
+// login; it is "" without one.
 func about(of mirrors.Scope, key string, err error) (found Complaint, everywhere, ok bool) {
 	host := of.Host()
 	var refused *upstream.Refused

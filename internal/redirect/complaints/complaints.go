@@ -1,9 +1,10 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package complaints remembers the faults of streamed mirrors that somebody can put right (N4 of docs/reference/semantics.md): a login that is refused, wanted, or
-// cannot be sent, and a certificate that is not accepted. A complaint stands until an answer shows that the fault is gone, the login or the authority is
-// another one, or no rule names the mirror any more; one that nothing renews ends after a day, or after an hour where it is about a single repository.
+// Package complaints remembers the faults of streamed mirrors that an administrator can fix (N4 of docs/reference/semantics.md). Such a fault is a
+// login that the mirror refuses or requires, a login that cannot be sent, or a certificate that is not accepted. A complaint stays until an answer
+// shows that the fault is gone, the login or the authority changes, or no rule names the mirror any more. A complaint that nothing renews ends after
+// a day, or after an hour if it is about a single repository.
 package complaints
 
 import (
@@ -30,26 +31,27 @@ const (
 	CertificateName    Kind = "CertificateName"
 )
 
-// Complaint is something about a mirror that an administrator can put right. It holds no secret.
+// Complaint is a fault of a mirror that an administrator can fix. It holds no secret.
 type Complaint struct {
 	// Mirror is the registry, or the place that the login is for.
 	Mirror string
 	Kind   Kind
-	// Message says what happened, and Remedy what to do.
+	// Message describes what happened, and Remedy what to do.
 	Message, Remedy string
 }
 
 const (
 	// maxComplaints bounds the complaints.
 	maxComplaints = 64
-	// stale is how long a complaint stays that nothing renews, and staleOfOne one about a single repository: that may be none that anybody wants.
+	// stale is how long a complaint stays that nothing renews. staleOfOne is that time for a single repository, because perhaps nobody needs that
+	// repository.
 	stale      = 24 * time.Hour
 	staleOfOne = time.Hour
-	// settled is how long a complaint keeps its words.
+	// settled is how long a complaint keeps its text.
 	settled = time.Minute
 )
 
-// complaint is one with what it depends on.
+// complaint is a complaint with the facts that it depends on.
 type complaint struct {
 	Complaint
 	of        mirrors.Scope // the repository that it came up at
@@ -59,13 +61,13 @@ type complaint struct {
 	since     time.Time // it has had these words
 }
 
-// cause is what a complaint is known by.
+// cause identifies a complaint.
 type cause struct {
 	mirror string
-	// ofCertificate is for a complaint about a certificate, of which the last one counts, and else about a login.
+	// ofCertificate is true for a complaint about a certificate, where only the latest complaint counts. It is false for a complaint about a login.
 	ofCertificate bool
-	// of is the repository, and object what was asked for there, as only a good answer for that ends the complaint; both are "" where the
-	// login, or the certificate, is no good for any.
+	// of is the repository, and object the content requested there. Only a good answer for that object ends the complaint. Both are "" if the login,
+	// or the certificate, is good for no repository.
 	of     mirrors.Scope
 	object string
 }
@@ -76,17 +78,17 @@ func (k Kind) isOfCertificate() bool {
 
 // Answer is how a mirror answered.
 type Answer struct {
-	// Mirror is its repository, and Object what was asked for there, as in manifests/latest.
+	// Mirror is its repository, and Object the content requested there, as in manifests/latest.
 	Mirror mirrors.Scope
 	Object string
-	// Login is the one for the repository, and Key the place that it is for; both are empty without one.
+	// Login is the login for the repository, and Key the place that it is for; both are empty without a login.
 	Login grants.Login
 	Key   mirrors.Scope
-	// Err is that of package upstream; nil where the mirror answered well.
+	// Err is an error of package upstream; nil if the mirror answered well.
 	Err error
 }
 
-// Memory remembers the complaints about all mirrors, under the rules and grants of the moment.
+// Memory remembers the complaints about all mirrors, under the current rules and grants.
 type Memory struct {
 	changed func()
 
@@ -95,12 +97,12 @@ type Memory struct {
 	byCause map[cause]complaint
 }
 
-// New returns a memory that calls the function when the complaints are others than before.
+// New returns a memory that calls the function when the complaints change.
 func New(changed func()) *Memory {
 	return &Memory{changed: changed, byCause: make(map[cause]complaint)}
 }
 
-// Note takes note of how a mirror answered. What a login that is another one by now came to says nothing.
+// Note records how a mirror answered. It ignores an answer to a login that has been replaced since.
 func (m *Memory) Note(a Answer) {
 	found, everywhere, isComplaint := about(a.Mirror, string(a.Key), a.Err)
 	if a.Err != nil && !isComplaint {
@@ -127,15 +129,14 @@ func (m *Memory) Note(a Answer) {
 	}
 }
 
-// end forgets complaints, and returns whether there were any. The lock is held.
+// end forgets complaints, and reports if it found any. The caller holds the lock.
 func (m *Memory) end(which func(cause) bool) bool {
 	before := len(m.byCause)
 	maps.DeleteFunc(m.byCause, func(by cause, _ complaint) bool { return which(by) })
 	return len(m.byCause) != before
 }
 
-// add returns whether a complaint says anything new. One that is said in other words all the time has the same words for a while. The lock is
-// held.
+// add reports if a complaint is new. A complaint whose text changes all the time keeps the same text for a while. The caller holds the lock.
 func (m *Memory) add(object string, everywhere bool, found complaint) (isNew bool) {
 	now := time.Now()
 	by := cause{found.Mirror, found.Kind.isOfCertificate(), found.of, object}
@@ -154,7 +155,7 @@ func (m *Memory) add(object string, everywhere bool, found complaint) (isNew boo
 	return !isKnown || known.Complaint != found.Complaint
 }
 
-// makeRoom forgets the complaint that ends next. The lock is held.
+// makeRoom forgets the complaint that ends next. The caller holds the lock.
 func (m *Memory) makeRoom() {
 	var next cause
 	for by, known := range m.byCause {
@@ -165,8 +166,8 @@ func (m *Memory) makeRoom() {
 	delete(m.byCause, next)
 }
 
-// Keep has the memory go by these rules and grants. It forgets complaints about logins and authorities that are others by now, and about mirrors that
-// no rule names any more.
+// Keep makes these rules and grants the current ones. It forgets complaints about logins and authorities that have changed, and about mirrors that no
+// rule names any more.
 func (m *Memory) Keep(granted grants.Grants, router *route.Router) {
 	m.mu.Lock()
 	m.granted = granted
@@ -186,7 +187,7 @@ func (m *Memory) Keep(granted grants.Grants, router *route.Router) {
 	}
 }
 
-// All returns the complaints that stand, each once, in the order of the mirrors.
+// All returns the current complaints, each once, in the order of the mirrors.
 func (m *Memory) All() (all []Complaint) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -6,38 +6,41 @@ package failures
 import "time"
 
 const (
-	// maxLast is how many failures are told in words.
+	// maxLast is how many failures are described in words.
 	maxLast = 3
-	// lasting is how long after its first failure the registry of a mirror has to fail again, if it fails for one repository alone, to count.
+	// lasting applies to a registry whose mirror fails for one repository alone. The registry counts only if it fails again this long after its first
+	// failure.
+	// failure.
 	lasting = 30 * time.Second
 )
 
-// Change is one of the rules.
+// Change is a change of the rules.
 type Change struct {
-	// Touched reports whether it touches images of a repository. It is called under a lock, and must not come back here.
+	// Touched reports if the change touches images of a repository. It is called under a lock, and must not call back into this package.
 	Touched func(host, repository string) bool
-	// Before and After are the digests of the rules that it leads from and to. What failed by any others counts as nothing.
+	// Before and After are the digests of the rules before and after the change. Failures under any other rules do not count.
 	Before, After string
-	// At is when those that it leads to came into force.
+	// At is when the new rules came into force.
 	At time.Time
-	// IsTried says that it is still to be seen whether the change may go on. Otherwise, what fails later than ten minutes after it counts as nothing.
+	// IsTried is true while the decision about the rest of the change is open. Otherwise, failures later than ten minutes after the change do not
+	// count.
 	IsTried bool
 }
 
-// Comparison is of the failures since a change with those in as much time before it, but ten minutes at most, at its worst so far: what
-// failed once has failed, though the time before the change looks no better where more of it counts.
+// Comparison compares the failures since a change with those in an equally long time before it, ten minutes at most. It is the worst result so far: a
+// failure stays a failure, even if the time before the change looks no better once more of it counts.
 type Comparison struct {
-	// Refused are images, and PassedOver mirrors for a repository each. What failed in the ten minutes before the change and failed again since
-	// is in both counts, because the kubelet may take that long to try a pull again.
+	// Refused counts images, and PassedOver counts pairs of a mirror and a repository. A thing that failed in the ten minutes before the change and
+	// again since is in both counts, because the kubelet may take that long to retry a pull.
 	Refused, PassedOver Count
-	// More is how many more failed than before. A pull that is refused for want of a mirror that fails is in both counts, so it is the larger
-	// of the two differences; 0 where there is none.
+	// More is how many more things failed than before. A pull that is refused because its mirror fails is in both counts, so More is the larger of
+	// the two differences, and at least 0.
 	More int
-	// Last are those that failed last of what did not fail before, in words.
+	// Last describes, in words, the latest failures of things that did not fail before.
 	Last []string
-	// Known is how much of the time before the change is known. A memory that has just begun knows nothing, and then all that fails is more than before:
-	// so a change that is held back for nothing is looked at by somebody, and one that breaks pulls is not let through because the agent was
-	// started anew.
+	// Known is how much of the time before the change is known. A new memory knows nothing of it, so that all failures count as more than before. A
+	// change that is then held back for nothing gets a person's attention. A change that breaks pulls does not get through only because the agent
+	// restarted.
 	Known time.Duration
 }
 
@@ -52,7 +55,7 @@ func (c *Comparison) of(t thing) *Count {
 	return &c.PassedOver
 }
 
-// comparison is one that goes on.
+// comparison is a comparison that is still running.
 type comparison struct {
 	Change
 	known time.Duration
@@ -65,20 +68,20 @@ type comparison struct {
 	worst  Comparison
 }
 
-// earlier is what failed before the change.
+// earlier is a thing that failed before the change.
 type earlier struct {
 	first, last time.Time // before the change
 	again       bool      // since it, too
 }
 
-// occasion is what the mirrors of a registry failed for.
+// occasion is a time in which the mirrors of a registry failed for some repositories.
 type occasion struct {
 	first        event
 	repositories int
 	lasts        bool // one failed again
 }
 
-// counts reports whether it is more than a moment of one repository, which any registry has.
+// counts reports if the failure is more than a brief failure for one repository, which happens at any registry.
 func (o *occasion) counts() bool { return o.repositories > 1 || o.lasts }
 
 func newComparison(change Change, since time.Time) *comparison {
@@ -88,8 +91,8 @@ func newComparison(change Change, since time.Time) *comparison {
 	}
 }
 
-// add counts a failure, and returns whether there is something to tell of it. What there is no room for would not help: there are more news by then than
-// there can be failures from before.
+// add counts a failure, and reports if there is something to report. A failure that it has no room for would not change the result: by then, more
+// things failed since the change than can have failed before it.
 func (c *comparison) add(e event) (tells bool) {
 	after := e.at.Sub(c.At)
 	switch {
@@ -127,7 +130,7 @@ func (c *comparison) addEarlier(e event) {
 	}
 }
 
-// isRoomFor takes what has not failed since the change yet, and was not there before.
+// isRoomFor adds a thing that has not failed before, neither since the change nor earlier, if there is room.
 func (c *comparison) isRoomFor(e event) bool {
 	if c.news[e.thing] || len(c.news) > most {
 		return false
@@ -136,7 +139,7 @@ func (c *comparison) isRoomFor(e event) bool {
 	return true
 }
 
-// addPassedOver holds a registry's first failure until it counts, and returns whether more count now.
+// addPassedOver holds a registry's first failure until it counts, and reports if more failures count now.
 func (c *comparison) addPassedOver(e event) bool {
 	o := c.held[e.registry()]
 	if o == nil {
@@ -160,7 +163,7 @@ func (c *comparison) addPassedOver(e event) bool {
 	return true
 }
 
-// count takes a failure for news.
+// count counts a failure as new.
 func (c *comparison) count(e event) {
 	c.fresh.of(e.thing).After++
 	c.last = append(c.last, e)
@@ -169,7 +172,7 @@ func (c *comparison) count(e event) {
 	}
 }
 
-// judge compares as of a time, keeps that unless it was worse before, and returns whether there is something to tell.
+// judge compares as of a time, keeps the result unless an earlier one was worse, and reports if there is something to report.
 func (c *comparison) judge(now time.Time) bool {
 	compared := c.compare(now)
 	if compared.More == 0 || compared.More < c.worst.More {
@@ -179,7 +182,7 @@ func (c *comparison) judge(now time.Time) bool {
 	return true
 }
 
-// asOf returns the comparison at a time, or as it was when it was worse.
+// asOf returns the comparison at a time, or the worst one so far.
 func (c *comparison) asOf(now time.Time) Comparison {
 	if c.worst.More > 0 {
 		return c.worst
@@ -216,7 +219,7 @@ func (c *comparison) compare(now time.Time) Comparison {
 	return compared
 }
 
-// hold adds what a registry failed for before the change.
+// hold adds a failure of a registry from before the change.
 func hold(held map[string]*occasion, registry string, known *earlier) {
 	o := held[registry]
 	if o == nil {

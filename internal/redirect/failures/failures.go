@@ -4,11 +4,11 @@
 // Package failures remembers the pulls that the redirector saw fail, and compares those since a change of the rules with those before it (C10 of
 // docs/reference/semantics.md).
 //
-// What is counted has to be the same on both sides of a change, whatever containerd and the kubelet make of one pull. containerd asks for a tag, for
-// the digests of an index and of a manifest, and for each blob, with HEAD and GET, and walks all ranks each time; which digests belong to one tag, the
-// requests do not tell. The kubelet tries a pull that failed again, first after seconds and then after minutes, for each of its Pods. So different
-// things are counted, and not how often each came up: images that were refused, by tag or by the digest of a manifest, and pairs of a repository and a
-// mirror that was passed over for it. All blobs that a repository is refused are one thing.
+// The counts must mean the same on both sides of a change, however containerd and the kubelet carry out one pull. containerd requests a tag, the
+// digests of an index and of a manifest, and each blob. It uses HEAD and GET, and walks all ranks each time. The requests do not show which digests
+// belong to one tag. The kubelet retries a failed pull for each of its Pods, first after seconds and then after minutes. So the package counts
+// different things, and not how often each failed. It counts the images that were refused, by tag or by the digest of a manifest. It also counts
+// pairs of a repository and a mirror that was passed over for it. All blobs that are refused for one repository are one thing.
 package failures
 
 import (
@@ -18,42 +18,43 @@ import (
 )
 
 const (
-	// span is how far a comparison goes back before the change, and on after it where nothing waits for that; and how long a failure is kept.
+	// span is how long a failure is kept, and how far a comparison reaches back before the change. It reaches as far beyond the change if nothing
+	// waits for the result.
 	span = 10 * time.Minute
-	// most bounds the failures that are kept. The oldest go first: with fewer from before a change, those since it look worse, which holds a
-	// change back that need not be held back, and lets none through that must be.
+	// most bounds the failures that are kept. The oldest go first. With fewer failures from before a change, those since it look worse. That can hold
+	// a change back without need, but it never lets a bad change through.
 	most = 4096
-	// settled is how long a failure that comes up again is still the same one. It bounds what one pull takes of the room.
+	// settled is how long a repeated failure is still the same failure. It bounds the room that one pull takes.
 	settled = 5 * time.Second
-	// wakes is how often at most anybody is woken.
+	// wakes is the shortest time between two calls of the function.
 	wakes = time.Second
 )
 
-// Failure is what a request for a part of an image came to.
+// Failure is the failure of a request for a part of an image.
 type Failure struct {
 	// Host and Repository are those of the image.
 	Host, Repository string
-	// Object is what was asked for: a tag or a digest, of a blob or else of a manifest.
+	// Object is the requested tag or digest. The digest is that of a blob or of a manifest.
 	Object string
 	IsBlob bool
-	// Mirror is the one that was passed over, as HOST/REPOSITORY; "" where the source is blocked, and the pull was refused.
+	// Mirror is the mirror that was passed over, as HOST/REPOSITORY; "" if the source is blocked and the pull was refused.
 	Mirror string
 	// Why is for people.
 	Why string
-	// Rules is the digest of those that the request was answered by.
+	// Rules is the digest of the rules that answered the request.
 	Rules string
-	// At is when it came.
+	// At is the time of the request.
 	At time.Time
 }
 
-// thing is what a failure counts as.
+// thing is the thing that a failure counts for.
 type thing struct {
 	host, repository string
 	object           string // of a refusal; "" for all blobs
 	mirror           string
 }
 
-// registry returns the one that a mirror is in.
+// registry returns the registry of the mirror.
 func (t thing) registry() string {
 	host, _, _ := strings.Cut(t.mirror, "/")
 	return host
@@ -67,7 +68,7 @@ type event struct {
 	text  string
 }
 
-// Memory remembers failures. It costs nothing where none is noted.
+// Memory remembers failures. It costs nothing if there are none.
 type Memory struct {
 	worse func()
 	since time.Time // nothing is known from before
@@ -80,12 +81,12 @@ type Memory struct {
 	waking  bool
 }
 
-// New returns a memory that calls the function, at most once a second, when what it returned of a change has become worse.
+// New returns a memory. It calls the function, at most once a second, when the result for a change has become worse.
 func New(worse func()) *Memory {
 	return &Memory{worse: worse, since: time.Now(), latest: make(map[thing]event)}
 }
 
-// Note takes note of a failure.
+// Note records a failure.
 func (m *Memory) Note(f Failure) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -101,7 +102,8 @@ func (m *Memory) Note(f Failure) {
 	}
 }
 
-// thingOf returns what a failure counts as. Where nobody has a manifest, containerd asks for the same digest as a blob. The lock is held.
+// thingOf returns the thing that a failure counts for. If no place has a manifest, containerd requests the same digest as a blob. The caller holds
+// the lock.
 func (m *Memory) thingOf(f Failure) thing {
 	t := thing{host: strings.Clone(f.Host), repository: strings.Clone(f.Repository), mirror: f.Mirror} // and not a part of a whole request
 	if f.Mirror != "" {
@@ -114,7 +116,7 @@ func (m *Memory) thingOf(f Failure) thing {
 	return t
 }
 
-// forget makes room for one more. The lock is held.
+// forget makes room for another failure. The caller holds the lock.
 func (m *Memory) forget(now time.Time) {
 	old := 0
 	for old < len(m.events) && (len(m.events)-old >= most || now.Sub(m.events[old].at) > span) {
@@ -126,7 +128,7 @@ func (m *Memory) forget(now time.Time) {
 	m.events = m.events[old:] // append moves them once there is no room behind
 }
 
-// wake has somebody ask again. The lock is held.
+// wake makes the caller of [Memory.Compare] call again. The caller of wake holds the lock.
 func (m *Memory) wake() {
 	if m.waking {
 		return
@@ -140,8 +142,8 @@ func (m *Memory) wake() {
 	})
 }
 
-// Compare returns what is known of the failures that a change touches. From the first call for a change on, which is to come within minutes of it, it is
-// this change that is watched.
+// Compare returns the known failures that a change touches. The first call for a change makes it the watched one, and should come within minutes of
+// the change.
 func (m *Memory) Compare(change Change) Comparison {
 	m.mu.Lock()
 	defer m.mu.Unlock()

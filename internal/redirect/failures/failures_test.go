@@ -16,12 +16,12 @@ import (
 
 func everything(string, string) bool { return true }
 
-// changeAt is one that touches everything, and has the rules "old" become "new".
+// changeAt is a change that touches everything, and replaces the rules "old" with "new".
 func changeAt(at time.Time) Change {
 	return Change{Touched: everything, Before: "old", After: "new", At: at}
 }
 
-// rulesAt are those that a request is answered by so long after the change.
+// rulesAt returns the rules that answer a request this long after the change.
 func rulesAt(after time.Duration) string {
 	if after < 0 {
 		return "old"
@@ -50,7 +50,7 @@ type noted struct {
 	Failure
 }
 
-// run compares at each failure since the change if it is watched, and else at the end alone.
+// run compares at each failure since the change if the change is watched, and otherwise only at the end.
 func (s script) run(t *testing.T, watched bool) (c Comparison) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {

@@ -1,9 +1,9 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package finds remembers at which mirrors tags of a repository were found (T10 of docs/reference/semantics.md). containerd resolves a tag at one host, and then
-// fetches by digest, beginning with the first host again. Without this, a mirror for tags alone would never be asked for what its tag names. The digest
-// itself is not known here: a mirror that wants credentials answers containerd, and not the redirector.
+// Package finds remembers the mirrors that had tags of a repository (T10 of docs/reference/semantics.md). containerd resolves a tag at one host, and
+// then fetches by digest, beginning with the first host again. Without this package, a mirror for tags alone would never be contacted for the content
+// that its tag names. The digest itself is not known here: a mirror that requires credentials answers containerd, and not the redirector.
 package finds
 
 import (
@@ -13,12 +13,12 @@ import (
 	"github.com/mirrorset/mirrorset/internal/route"
 )
 
-// The bounds of what is remembered of tags.
+// The bounds of the memory of tags.
 const (
-	// pulling is how long a repository may go without a request before a pull of it is over. A layer goes from the mirror straight to
-	// containerd, and may take hours, before the next one is asked for.
+	// pulling is how long a repository may go without a request before its pull counts as finished. A layer goes straight from the mirror to
+	// containerd, and may take hours before containerd requests the next layer.
 	pulling = 24 * time.Hour
-	// most bounds the repositories that are remembered.
+	// most bounds the repositories in memory.
 	most = 4096
 )
 
@@ -33,12 +33,12 @@ type find struct {
 	until   time.Time
 }
 
-// New returns a memory of nothing.
+// New returns an empty memory.
 func New() *Memory {
 	return &Memory{byRepository: make(map[string]find)}
 }
 
-// Note takes note of a mirror that containerd was sent to for a tag of a repository.
+// Note records a mirror that containerd was sent to for a tag of a repository.
 func (m *Memory) Note(repository string, mirror route.Target) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -56,11 +56,11 @@ func (m *Memory) Note(repository string, mirror route.Target) {
 			return
 		}
 	}
-	// A new slice: who asked for the old one may still read it.
+	// A new slice: the caller that has the old one may still read it.
 	m.byRepository[repository] = find{append(known.mirrors[:len(known.mirrors):len(known.mirrors)], mirror), now.Add(pulling)}
 }
 
-// Of returns the mirrors that tags of a repository were found at, and keeps them for as long as it is asked for.
+// Of returns the mirrors that had tags of a repository, and keeps them as long as calls for them come.
 func (m *Memory) Of(repository string) []route.Target {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -78,7 +78,7 @@ func (m *Memory) Of(repository string) []route.Target {
 	return known.mirrors
 }
 
-// forget makes room: it forgets what is over, or else the repository that has not been asked for the longest.
+// forget makes room. It forgets finished pulls, or otherwise the repository whose last request is the oldest.
 func (m *Memory) forget(now time.Time) {
 	oldest, at := "", time.Time{}
 	for repository, known := range m.byRepository {

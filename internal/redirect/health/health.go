@@ -1,8 +1,8 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package health remembers which mirrors the redirector cannot pull from (docs/reference/semantics.md V7). Somebody has to look at it now and then, because a
-// fault that nobody tries any more ends by time alone.
+// Package health remembers the mirrors that the redirector cannot pull from (docs/reference/semantics.md V7). A caller must look at it regularly,
+// because a fault ends by time alone if no try follows.
 package health
 
 import (
@@ -18,30 +18,30 @@ import (
 )
 
 const (
-	// lasting is for how long all tries have to fail before that is a fault.
+	// lasting is how long all tries must fail before that is a fault.
 	lasting = time.Minute
-	// known is how long a try says something about a mirror.
+	// known is how long the result of a try stays meaningful.
 	known = 10 * time.Minute
-	// settled is how long a fault keeps its words, because each change of them is written by each node.
+	// settled is how long a fault keeps its text, because every node reports each change of it.
 	settled = 10 * time.Minute
-	// maxFaults is how many faults are told, and maxMirrors of how many mirrors something is remembered.
+	// maxFaults bounds the reported faults, and maxMirrors the mirrors in memory.
 	maxFaults  = 50
 	maxMirrors = 1024
-	// maxWhy is how long the words may be, in bytes.
+	// maxWhy bounds the text, in bytes.
 	maxWhy = 512
 )
 
-// State is what is wrong with a mirror.
+// State is the kind of a mirror's fault.
 type State string
 
-// The states. They are those of a MirrorNode.
+// The states, as in a MirrorNode.
 const (
 	Silent  State = "Silent"
 	Refuses State = "Refuses"
 	Fails   State = "Fails"
 )
 
-// states has the outcomes that are no good.
+// states maps the outcomes that are failures.
 var states = map[accesslog.Outcome]State{
 	accesslog.Silent:       Silent,
 	accesslog.Credentials:  Refuses,
@@ -49,29 +49,29 @@ var states = map[accesslog.Outcome]State{
 	accesslog.WrongContent: Fails,
 }
 
-// Try is one of a mirror.
+// Try is a try of a mirror.
 type Try struct {
 	// Mirror is its location, as in the rules.
 	Mirror mirrors.Scope
-	// Repository is the one of the mirror that was tried.
+	// Repository is the repository of the mirror that was tried.
 	Repository string
 	Outcome    accesslog.Outcome
-	// Why is for people; empty where there is nothing to say.
+	// Why is for people; it may be empty.
 	Why string
 	At  time.Time
 }
 
-// Fault is a mirror that cannot be pulled from.
+// Fault describes a mirror that the node cannot pull from.
 type Fault struct {
 	Mirror mirrors.Scope
 	State  State
-	// Since is when the first of the tries was that all failed.
+	// Since is when the first of the failed tries began.
 	Since time.Time
 	// Why is on one line; it may be empty.
 	Why string
 }
 
-// Memory remembers how mirrors answered last.
+// Memory remembers the latest answers of mirrors.
 type Memory struct {
 	changed func()
 
@@ -79,12 +79,12 @@ type Memory struct {
 	byMirror map[mirrors.Scope]*mirror
 }
 
-// New returns a memory that calls the function when a try or other rules make the faults others than before.
+// New returns a memory that calls the function when a try or new rules change the faults.
 func New(changed func()) *Memory {
 	return &Memory{changed: changed, byMirror: make(map[mirrors.Scope]*mirror)}
 }
 
-// mirror is what is remembered of one.
+// mirror is the memory of one mirror.
 type mirror struct {
 	good    good
 	failing *streak // nil where the last try did not fail
@@ -96,29 +96,29 @@ type good struct {
 	at         time.Time
 }
 
-// streak is of tries that failed, one after the other.
+// streak is a series of failed tries.
 type streak struct {
 	first, last time.Time
 	repository  string // of the first
 	several     bool   // repositories
-	// otherServed is when another repository was served last before it; zero where none was a short time ago.
+	// otherServed is when another repository was last served before the streak; zero if none was a short time ago.
 	otherServed time.Time
 	said        words
 }
 
-// words are what is said of a fault.
+// words are the text about a fault.
 type words struct {
 	state State
 	why   string
 	at    time.Time
 }
 
-// isFault reports whether the mirror is at fault. One that fails for a repository alone, and had another one a moment before, is not.
+// isFault reports if the mirror is at fault. A mirror that fails for one repository alone, and served another a moment before, is not.
 func (s *streak) isFault(now time.Time) bool {
 	return s != nil && s.last.Sub(s.first) >= lasting && now.Sub(s.last) < known && (s.several || now.Sub(s.otherServed) >= known)
 }
 
-// fault is what is told of a mirror; the zero value where it has none.
+// fault returns the fault of a mirror; the zero value if it has none.
 func (m *mirror) fault(of mirrors.Scope, now time.Time) Fault {
 	if m == nil || !m.failing.isFault(now) {
 		return Fault{}
@@ -126,7 +126,7 @@ func (m *mirror) fault(of mirrors.Scope, now time.Time) Fault {
 	return Fault{Mirror: of, State: m.failing.said.state, Since: m.failing.first, Why: m.failing.said.why}
 }
 
-// last is when the mirror was tried last.
+// last returns when the mirror was last tried.
 func (m *mirror) last() time.Time {
 	if m.failing != nil {
 		return m.failing.last
@@ -134,11 +134,11 @@ func (m *mirror) last() time.Time {
 	return m.good.at
 }
 
-// Note takes note of a try. It may come late, as where it takes a while until it is known what came of it: what was since says more.
+// Note records a try. It may come late, because the outcome may take a while to be known. A later try then counts more.
 func (m *Memory) Note(t Try) {
 	state, fails := states[t.Outcome]
 	if !fails && t.Outcome != accesslog.Served && t.Outcome != accesslog.Missing {
-		return // nobody knows what came of it
+		return // the outcome is unknown
 	}
 	m.mu.Lock()
 	of := m.byMirror[t.Mirror]
@@ -196,7 +196,7 @@ func (m *mirror) noteFailed(t Try, state State) {
 	}
 }
 
-// oneLine cuts a text to what a report has room for.
+// oneLine cuts a text to the length that a report has room for.
 func oneLine(text string) string {
 	line := strings.Join(strings.Fields(text), " ")
 	if len(line) > maxWhy {
@@ -205,7 +205,7 @@ func oneLine(text string) string {
 	return line
 }
 
-// add begins to remember a mirror, in the place of the one that was tried longest ago where there is no room. The lock is held.
+// add begins to remember a mirror. If there is no room, it replaces the mirror whose last try is the oldest. The caller holds the lock.
 func (m *Memory) add(location mirrors.Scope) *mirror {
 	if len(m.byMirror) >= maxMirrors {
 		var oldest mirrors.Scope
@@ -221,7 +221,7 @@ func (m *Memory) add(location mirrors.Scope) *mirror {
 	return of
 }
 
-// Keep forgets all mirrors but those that the rules name.
+// Keep forgets all mirrors that the rules do not name.
 func (m *Memory) Keep(named iter.Seq[mirrors.Scope]) {
 	m.mu.Lock()
 	kept := make(map[mirrors.Scope]*mirror)
@@ -241,7 +241,7 @@ func (m *Memory) Keep(named iter.Seq[mirrors.Scope]) {
 	}
 }
 
-// Faults are those that there are at a time, in the order of the mirrors. Where there are too many, it is those that began first.
+// Faults returns the faults at a time, in the order of the mirrors. If there are too many, it returns those that began first.
 func (m *Memory) Faults(now time.Time) (all []Fault) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

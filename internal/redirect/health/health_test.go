@@ -39,7 +39,7 @@ const (
 	back    = accesslog.CameBack
 )
 
-// note notes tries of a mirror, and returns how often the memory said that the faults are others.
+// note records tries of a mirror, and returns how often the memory reported a change of the faults.
 func note(m *Memory, mirror mirrors.Scope, tries ...tried) {
 	for _, t := range tries {
 		m.Note(Try{Mirror: mirror, Repository: t.repository, Outcome: t.outcome, Why: string(t.outcome), At: after(t.at)})

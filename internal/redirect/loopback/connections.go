@@ -14,22 +14,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// standing is what a connection is known by.
+// standing is the state of a connection.
 type standing int
 
 const (
-	// stranger has not asked by a path of a hosts.toml yet (N10), and perhaps never will.
+	// stranger has not sent a request with a path of a hosts.toml yet (N10), and perhaps never will.
 	stranger standing = iota
-	// resting has, and waits for its next request.
+	// resting has sent such a request, and waits for its next one.
 	resting
-	// answering has, and its answer is on the way.
+	// answering has sent such a request, and the server is answering.
 	answering
 )
 
-// connections is a listener that takes each connection at once. Where there are as many as it may hold, the new one takes the place of the
-// stranger that came first, and where less than half are strangers, of the one that has rested longest: a client asks again on a connection
-// that was closed while it rested, but not on a new one. So those who ask nothing keep out nobody who does. Where each is being answered, the
-// new one waits until one of them is done.
+// connections is a listener that accepts each connection immediately. If it is full, a new connection replaces another. If at least half are
+// strangers, that is the oldest stranger. Otherwise it is the connection that has rested longest. A client repeats a request if its kept connection
+// was closed, but not if a new connection was closed. So connections without requests never keep out those with requests. If all connections are
+// being answered, the new connection waits until one of them is done.
 type connections struct {
 	*net.TCPListener
 	most int
@@ -40,7 +40,7 @@ type connections struct {
 	by     [answering + 1]list.List // of *connection, by standing; the first has been there longest
 }
 
-// connection is one of a listener's.
+// connection is a connection of such a listener.
 type connection struct {
 	*net.TCPConn // with all that the server can make use of
 	of           *connections
@@ -48,7 +48,7 @@ type connection struct {
 	at           *list.Element // nil once it is closed
 }
 
-// hold returns a listener that holds at most so many connections.
+// hold returns a listener that holds at most this many connections.
 func hold(listener *net.TCPListener, most int) *connections {
 	l := &connections{TCPListener: listener, most: most}
 	l.change.L = &l.mu
@@ -77,7 +77,7 @@ func (l *connections) Accept() (net.Conn, error) {
 	return c, nil
 }
 
-// dismiss closes the connection that is needed least, if there is one that is not needed.
+// dismiss closes the connection that is needed least, if one is not needed.
 func (l *connections) dismiss() bool {
 	from := &l.by[stranger]
 	if rest := &l.by[resting]; rest.Len() > 0 && from.Len() < l.most/2 {
@@ -93,7 +93,7 @@ func (l *connections) dismiss() bool {
 	return true
 }
 
-// Close has the one that waits leave as well. The socket takes no more connections, whoever else has it open.
+// Close also ends a waiting Accept. The socket accepts no more connections, even if another process has it open.
 func (l *connections) Close() error {
 	l.mu.Lock()
 	l.closed = true
@@ -107,7 +107,7 @@ func (l *connections) Close() error {
 	return errors.Join(err, shut, l.TCPListener.Close())
 }
 
-// letIn notes that a request has come by a path of a hosts.toml.
+// letIn notes that a request used a path of a hosts.toml.
 func (c *connection) letIn() {
 	c.of.mu.Lock()
 	defer c.of.mu.Unlock()
@@ -116,7 +116,7 @@ func (c *connection) letIn() {
 	}
 }
 
-// rests notes that the answer to a request has left. A stranger remains one.
+// rests notes that the answer to a request was sent. A stranger remains a stranger.
 func (c *connection) rests() {
 	c.of.mu.Lock()
 	defer c.of.mu.Unlock()
@@ -131,7 +131,7 @@ func (c *connection) moves(to standing) {
 	c.standing, c.at = to, c.of.by[to].PushBack(c)
 }
 
-// Close makes room for another one.
+// Close makes room for another connection.
 func (c *connection) Close() error {
 	c.of.mu.Lock()
 	if c.at != nil {
@@ -143,7 +143,7 @@ func (c *connection) Close() error {
 	return c.TCPConn.Close()
 }
 
-// connectionKey is where the context of a request has its connection.
+// connectionKey is the key of the connection in the context of a request.
 type connectionKey struct{}
 
 // WithConnection is the ConnContext of a server that listens by [Listen].
@@ -151,7 +151,7 @@ func WithConnection(ctx context.Context, c net.Conn) context.Context {
 	return context.WithValue(ctx, connectionKey{}, c)
 }
 
-// NoteLetIn notes that a request has come by a path of a hosts.toml, so that its connection is no stranger's.
+// NoteLetIn notes that a request used a path of a hosts.toml, so that its connection is no stranger any more.
 func NoteLetIn(r *http.Request) {
 	if c, ok := r.Context().Value(connectionKey{}).(*connection); ok {
 		c.letIn()

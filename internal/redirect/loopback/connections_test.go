@@ -17,7 +17,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/redirect/loopback/loopbacktest"
 )
 
-// held is a listener that holds few connections, with a server that lets in those who ask for /in, and answers /wait when it is told to.
+// held is a listener that holds few connections, with a server. The server lets in clients that request /in, and answers /wait when the test lets it.
 type held struct {
 	*connections
 	answer chan struct{}
@@ -54,7 +54,7 @@ func startHeld(t *testing.T, most int) *held {
 	return h
 }
 
-// opens returns a new connection, once what it asked for has been answered.
+// opens returns a new connection, once its request has been answered.
 func (h *held) opens(t *testing.T, path string) net.Conn {
 	t.Helper()
 	c := loopbacktest.Dial(t, h.Addr().String(), loopbacktest.Get(path))
@@ -64,7 +64,7 @@ func (h *held) opens(t *testing.T, path string) net.Conn {
 	return c
 }
 
-// waits returns a new connection whose answer is under way.
+// waits returns a new connection whose answer is not complete.
 func (h *held) waits(t *testing.T) net.Conn {
 	t.Helper()
 	c := loopbacktest.Dial(t, h.Addr().String(), loopbacktest.Get("/wait"))
@@ -72,7 +72,7 @@ func (h *held) waits(t *testing.T) net.Conn {
 	return c
 }
 
-// settles waits until so many connections have each standing.
+// settles waits until each standing has this many connections.
 func (h *held) settles(t *testing.T, want ...int) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute / 2); ; time.Sleep(time.Millisecond) {
@@ -88,7 +88,7 @@ func (h *held) settles(t *testing.T, want ...int) {
 	}
 }
 
-// staysOpen reports whether another request on the connection is answered.
+// staysOpen reports if another request on the connection is answered.
 func staysOpen(t *testing.T, c net.Conn) bool {
 	t.Helper()
 	if _, err := io.WriteString(c, loopbacktest.Get("/out")); err != nil {

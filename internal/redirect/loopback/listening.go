@@ -23,23 +23,23 @@ const (
 	drainTimeout  = 5 * time.Second
 )
 
-// Listening is a redirector that is there for containerd.
+// Listening is a redirector that serves containerd.
 type Listening struct {
 	server *http.Server
 	ended  chan error
 }
 
-// Service is what answers at the port.
+// Service is the server at the port.
 type Service struct {
 	Handler http.Handler
-	// Self is a path at which the handler answers with nothing but its name, as the header Server.
+	// Self is a path that the handler answers with nothing but its name, in the Server header.
 	Self, Name string
 	// Most bounds the connections, MaxHeader the headers of a request, in bytes, and Writing the time for an answer.
 	Most, MaxHeader int
 	Writing         time.Duration
 }
 
-// Serve has a service answer by a bound socket, and returns once it has answered a first request.
+// Serve makes a service answer on a bound socket, and returns once it has answered a first request.
 func Serve(ctx context.Context, socket *os.File, s Service) (*Listening, error) {
 	listener, err := Listen(socket, s.Most)
 	if err != nil {
@@ -52,7 +52,7 @@ func Serve(ctx context.Context, socket *os.File, s Service) (*Listening, error) 
 			IdleTimeout:       idleTimeout,
 			WriteTimeout:      s.Writing,
 			MaxHeaderBytes:    s.MaxHeader,
-			// OPTIONS * is answered as all else that is not served.
+			// The handler answers OPTIONS * like any other request that it does not serve.
 			DisableGeneralOptionsHandler: true,
 			ConnContext:                  WithConnection,
 			ConnState:                    NoteState,
@@ -66,7 +66,7 @@ func Serve(ctx context.Context, socket *os.File, s Service) (*Listening, error) 
 	return l, nil
 }
 
-// test wants an answer from a redirector at the address.
+// test requires an answer from a redirector at the address.
 func (s Service) test(ctx context.Context, address net.Addr) error {
 	ctx, cancel := context.WithTimeout(ctx, headerTimeout)
 	defer cancel()
@@ -89,12 +89,12 @@ func (s Service) test(ctx context.Context, address net.Addr) error {
 	return nil
 }
 
-// Ended tells why the redirector no longer serves; it says something only if nobody closed it.
+// Ended receives the reason why the redirector no longer serves. It receives nothing if the redirector was closed.
 func (l *Listening) Ended() <-chan error {
 	return l.ended
 }
 
-// Close takes no more requests, and gives those that are under way a moment.
+// Close accepts no more requests, and gives those under way a moment.
 func (l *Listening) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
 	defer cancel()

@@ -3,8 +3,8 @@
 
 //go:build linux
 
-// Package loopback is the redirector's port on 127.0.0.1: a socket that outlives the process which serves by it (ADR 29), and connections of which
-// those that ask nothing keep out no pull (ADR 26).
+// Package loopback is the redirector's port on 127.0.0.1. It consists of a socket that outlives the process that serves with it (ADR 29), and of
+// connections. Connections without requests cannot keep out a pull (ADR 26).
 package loopback
 
 import (
@@ -16,9 +16,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Bind returns a socket that has the port of 127.0.0.1 and does not listen yet. Once a redirector listens by it ([Listen]), the kernel takes
-// connections for as long as any process has the socket open: those that come while no redirector is there wait for the next one. Another
-// redirector of the same user may have the port at the same time, as while one agent is replaced by the next.
+// Bind returns a socket that has the port of 127.0.0.1 and does not listen yet. Once a redirector listens on it ([Listen]), the kernel accepts
+// connections as long as any process has the socket open. Connections that arrive while no redirector runs wait for the next redirector. Another
+// redirector of the same user may have the port at the same time, such as while one agent replaces another.
 func Bind(port int) (*os.File, error) {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -34,7 +34,7 @@ func Bind(port int) (*os.File, error) {
 	return os.NewFile(uintptr(fd), "redirector"), nil
 }
 
-// Listen has a bound socket listen, and holds at most so many connections. The caller may close the socket then.
+// Listen makes a bound socket listen, and holds at most this many connections. The caller may close the socket then.
 func Listen(socket *os.File, most int) (net.Listener, error) {
 	connection, err := socket.SyscallConn()
 	if err != nil {

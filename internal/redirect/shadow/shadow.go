@@ -1,7 +1,7 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package shadow tells which requests would be refused if no set were in shadow mode (V5 of docs/reference/semantics.md).
+// Package shadow finds the requests that would be refused if no set were in shadow mode (V5 of docs/reference/semantics.md).
 package shadow
 
 import (
@@ -13,7 +13,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/route"
 )
 
-// Watch is of the sources that sets in shadow mode watch.
+// Watch holds the sources that sets in shadow mode watch.
 type Watch struct {
 	sets     map[mirrors.Scope]string
 	enforced *route.Router // by the rules as they would be
@@ -31,18 +31,18 @@ func New(rules *route.Router, watched map[string]string) *Watch {
 	return &Watch{sets, rules.WithBlocked(maps.Keys(sets))}
 }
 
-// Request is one that containerd is sent somewhere for, or that is streamed from there.
+// Request is a request that the redirector answers with a place or streams from a place.
 type Request struct {
-	// Host and Repository are those of the image, which is named in a mode.
+	// Host and Repository are those of the image. Mode is how the request names it.
 	Host, Repository string
 	Mode             mirrors.Mode
-	// To is where, a mirror or the source, and Left are the mirrors that have not been asked yet.
+	// To is that place, a mirror or the source. Left are the mirrors that have not been contacted yet.
 	To   route.Target
 	Left []route.Target
 }
 
-// WouldRefuse returns the watched sources for which a request would be refused, and the sets that watch them; none where it would not be: where the rules
-// would have one of the places asked, or the source.
+// WouldRefuse returns the watched sources for which a request would be refused, and the sets that watch them. It returns none if the enforced rules
+// would contact the source, the place of the request or one of the mirrors that are left.
 func (w *Watch) WouldRefuse(r Request) (sources []mirrors.Scope, sets string) {
 	if w == nil {
 		return nil, ""
@@ -67,7 +67,7 @@ func (w *Watch) WouldRefuse(r Request) (sources []mirrors.Scope, sets string) {
 	return sources, strings.Join(slices.Compact(by), ", ")
 }
 
-// isAmong tells of a place whether it is one of several, however it is to be contacted.
+// isAmong returns a function that reports if a place is one of several, no matter how it is contacted.
 func isAmong(places []route.Target) func(route.Target) bool {
 	return func(at route.Target) bool {
 		return slices.ContainsFunc(places, func(p route.Target) bool { return p.Host == at.Host && p.Repository == at.Repository })

@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// forbidden names the environment variable that has this test's program be the process that may not splice.
+// forbidden names the environment variable that turns this test's program into the process that may not splice.
 const forbidden = "MIRRORSET_TEST_FORBIDDEN_CALL"
 
 func TestAProcessThatMayNotSpliceIsTold(t *testing.T) {
@@ -35,7 +35,7 @@ func TestAProcessThatMayNotSpliceIsTold(t *testing.T) {
 	}
 }
 
-// forbid has the kernel refuse a system call to all threads of this process from now on, as a seccomp profile of a Pod does.
+// forbid makes the kernel refuse a system call to all threads of this process from now on, as a seccomp profile of a Pod does.
 func forbid(call uint32) error {
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return err

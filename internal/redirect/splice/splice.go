@@ -3,7 +3,7 @@
 
 //go:build linux
 
-// Package splice moves what one TCP connection receives to another one within the kernel, so that no process copies it.
+// Package splice moves the data that one TCP connection receives to another within the kernel, so that no process copies it.
 package splice
 
 import (
@@ -15,16 +15,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// room is what a pipe has, in bytes, where the kernel gives it so much: the more comes at a time, the less often the other side is woken.
+// room is the size of a pipe, in bytes, if the kernel allows it. With more data at a time, the other side is woken less often.
 const room = 1 << 20
 
-// Pipe is between two connections.
+// Pipe connects two connections.
 type Pipe struct {
 	in, out int
 	held    int // bytes that were taken and not given yet
 }
 
-// New returns an empty pipe, which has to be closed. It fails where the process may not splice, as where a seccomp profile forbids it.
+// New returns an empty pipe. The caller must close it. New fails if the process may not splice, for example because a seccomp profile forbids it.
 func New() (*Pipe, error) {
 	var ends [2]int
 	if err := unix.Pipe2(ends[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
@@ -38,8 +38,8 @@ func New() (*Pipe, error) {
 	return p, nil
 }
 
-// Take waits until something has arrived at a connection, and takes as much of it as there is room for, but no more than so many bytes. What was taken
-// before has to be given by then. At the end of what the connection receives, the error is [io.EOF].
+// Take waits until a connection has received something. It takes as much as there is room for, but at most this many bytes. The caller must have
+// given everything that was taken before. At the end of the connection's data, the error is [io.EOF].
 func (p *Pipe) Take(from syscall.RawConn, most int64) (n int, err error) {
 	n, err = move(from.Read, func(fd int) (int64, error) {
 		return unix.Splice(fd, nil, p.in, nil, int(min(most, room)), unix.SPLICE_F_NONBLOCK)
@@ -51,7 +51,7 @@ func (p *Pipe) Take(from syscall.RawConn, most int64) (n int, err error) {
 	return n, err
 }
 
-// Give gives a connection all that was taken, and returns how much it has taken.
+// Give gives a connection everything that was taken, and returns how much the connection accepted.
 func (p *Pipe) Give(to syscall.RawConn) (given int, err error) {
 	for p.held > 0 && err == nil {
 		var n int
@@ -63,12 +63,12 @@ func (p *Pipe) Give(to syscall.RawConn) (given int, err error) {
 	return given, err
 }
 
-// Close closes the pipe, with what it holds.
+// Close closes the pipe and drops its content.
 func (p *Pipe) Close() error {
 	return errors.Join(unix.Close(p.in), unix.Close(p.out))
 }
 
-// move splices once a connection is ready for it. The pipe is: it is empty where something is taken, and holds something where that is given.
+// move splices once a connection is ready for it. The pipe always is: it is empty before a take, and holds something before a give.
 func move(whenReady func(func(fd uintptr) bool) error, splice func(fd int) (int64, error)) (int, error) {
 	var n int64
 	var failed error

@@ -1,11 +1,12 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package tries keeps account of what each try of a mirror came to (V2 of docs/reference/semantics.md), for the access log and for whoever counts tries.
+// Package tries records the outcome of each try of a mirror (V2 of docs/reference/semantics.md), for the access log and for the metrics of tries.
 //
-// Where a mirror asks for credentials that the redirector does not have, only containerd sees what it answers in the end. It does not tell, but goes
-// on to the next place if that was no good. So such a try waits for a minute, and counts as sent if containerd is not seen again. If it is, the mirror
-// refused it, or does not have the image: most registries answer 401 to strangers in both cases. No goroutine waits for it: the next request, or whoever collects what is counted, looks whether the minute is over.
+// If a mirror requires credentials that the redirector does not have, only containerd sees the final answer. containerd does not report it, but
+// contacts the next place if the answer was no good. So such a try waits for a minute, and counts as sent if containerd does not return. If
+// containerd returns, the mirror refused it, or does not have the image: most registries answer 401 to strangers in both cases. No goroutine waits
+// for it. The next request, or the collector of the counts, checks if the minute is over.
 package tries
 
 import (
@@ -20,42 +21,42 @@ import (
 	"github.com/mirrorset/mirrorset/internal/route"
 )
 
-// The bounds of what is not settled yet.
+// The bounds of unsettled tries.
 const (
-	// waits is how long containerd has to come back.
+	// waits is how long containerd may take to come back.
 	waits = time.Minute
-	// repeats is how long it has to come back with credentials.
+	// repeats is how long containerd may take to come back with credentials.
 	repeats = 10 * time.Second
-	// most bounds the tries that wait. The oldest count as sent before their time.
+	// most bounds the waiting tries. The oldest count as sent before their time.
 	most = 4096
 )
 
-// Try is one of a mirror.
+// Try is a try of a mirror.
 type Try struct {
-	// Mirror is its location, as in the rules, and Repository the one of it that was tried, as HOST/REPOSITORY.
+	// Mirror is its location, as in the rules, and Repository the repository that was tried, as HOST/REPOSITORY.
 	Mirror     mirrors.Scope
 	Repository string
 	Outcome    accesslog.Outcome
-	// Why is for people, on one line; empty where there is nothing to say.
+	// Why is for people, on one line; it may be empty.
 	Why string
-	// At is when it began, Answered how long it took until containerd had an answer, and Took until all of that was sent.
+	// At is when the try began. Answered is the time until containerd had an answer, and Took the time until the complete answer was sent.
 	At             time.Time
 	Answered, Took time.Duration
-	// Bytes were streamed.
+	// Bytes is how many bytes were streamed.
 	Bytes int64
 }
 
-// AtSource is what a request came to that came to the source of a rule.
+// AtSource is the outcome of a request that reached the source of a rule.
 type AtSource string
 
-// What there is. A request that would be refused (V5) is also one that was sent, to the source or to a mirror.
+// The outcomes. A request that would be refused (V5) also counts as sent, to the source or to a mirror.
 const (
 	SentOn         AtSource = "sent"
 	Refused        AtSource = "refused"
 	WouldBeRefused AtSource = "would_be_refused"
 )
 
-// logged is how the access log has it.
+// logged returns the try as an entry of the access log.
 func (t Try) logged() accesslog.Tries {
 	return accesslog.Tries{Place: t.Repository, Outcome: t.Outcome, Requests: 1, Why: t.Why, Bytes: t.Bytes, Took: t.Took}
 }
@@ -74,22 +75,22 @@ type waiting struct {
 	over     bool // it is settled, and of no use
 }
 
-// tried is what came of a try, and why.
+// tried is the outcome of a try, and its reason.
 type tried struct {
 	outcome accesslog.Outcome
 	why     string
 }
 
-// isLessLikely reports whether containerd comes back from another place rather than from here. It goes from rank to rank, and does not come back where
-// its credentials are good, as they mostly are. An older try may be of a pull that got what it wanted.
+// isLessLikely reports if containerd more likely comes back from the newer try than from this one. containerd goes from rank to rank, and usually
+// does not come back if its credentials are good. An older try may belong to a pull that succeeded.
 func (w *waiting) isLessLikely(newer *waiting) bool {
 	return newer.rank > w.rank || newer.rank == w.rank && (w.repeated || !newer.repeated)
 }
 
-// object is what containerd asks for at one place after the other.
+// object is the content that containerd requests at one place after the other.
 type object struct{ method, kind, repository, name string }
 
-// Memory has the tries that are not settled yet.
+// Memory holds the unsettled tries.
 type Memory struct {
 	log   *accesslog.Log
 	tried func(Try)
@@ -99,7 +100,7 @@ type Memory struct {
 	byObject map[object][]*waiting
 }
 
-// New returns a memory that has the log take note of each try at once, and the function of each that is settled.
+// New returns a memory. It records each try in the log immediately, and calls the function for each try that is settled.
 func New(log *accesslog.Log, tried func(Try)) *Memory {
 	return &Memory{log: log, tried: tried, byObject: make(map[object][]*waiting)}
 }
@@ -112,7 +113,8 @@ func (m *Memory) Settle() {
 	m.tell(settled)
 }
 
-// settle takes the tries off the queue that are settled, because it is time or because there are more than so many. The lock is held.
+// settle removes the settled tries from the queue. A try is settled if its time is over or if there are more than the limit. The caller holds the
+// lock.
 func (m *Memory) settle(now time.Time, limit int) (settled []Try) {
 	for len(m.queue) > 0 && (m.queue[0].over || now.Sub(m.queue[0].since) >= waits || len(m.queue) > limit) {
 		w := m.queue[0]
@@ -128,7 +130,7 @@ func (m *Memory) settle(now time.Time, limit int) (settled []Try) {
 	return settled
 }
 
-// end has a try wait no longer. The lock is held.
+// end ends the waiting of a try. The caller holds the lock.
 func (m *Memory) end(w *waiting) {
 	w.over = true
 	all := m.byObject[w.object]
@@ -142,8 +144,8 @@ func (m *Memory) end(w *waiting) {
 	m.byObject[w.object] = all[1:]
 }
 
-// mayRepeat has a request repeated whose try waits, if containerd came back from one beside it that was not: either may be the one that it came back
-// from, and what comes now is no further pull. The lock is held.
+// mayRepeat allows another repetition of a waiting try's request, after containerd came back from an unrepeated try at the same rank. containerd may
+// have come back from either try, and the next request is not a further pull. The caller holds the lock.
 func (m *Memory) mayRepeat(back *waiting) {
 	for _, w := range m.byObject[back.object] {
 		if w.repeated && w.rank == back.rank && back.wants && !back.repeated {
@@ -159,18 +161,18 @@ func (m *Memory) tell(settled []Try) {
 	}
 }
 
-// Request is one of containerd.
+// Request is a request of containerd.
 type Request struct {
 	At     time.Time
 	Method string
-	// Kind and Object are what it asks for, and Repository is that of the image, as HOST/REPOSITORY.
+	// Kind and Object are the requested content, and Repository is that of the image, as HOST/REPOSITORY.
 	Kind, Repository, Object string
-	// Resolves says that it asks what a name stands for.
+	// Resolves is true if the request resolves a name.
 	Resolves bool
 	Entry    route.Entry
 }
 
-// rank orders the entries as containerd asks them: the source's comes last.
+// rank orders the entries as containerd uses them: the source's entry comes last.
 func (r Request) rank() int {
 	if rank, isRank := r.Entry.Rank(); isRank {
 		return rank
@@ -178,7 +180,7 @@ func (r Request) rank() int {
 	return math.MaxInt
 }
 
-// Account is that of one request.
+// Account is the account of one request.
 type Account struct {
 	memory *Memory
 	asks   accesslog.Request
@@ -186,7 +188,7 @@ type Account struct {
 	pull   uint64
 }
 
-// Begin opens the account of a request. What it tells of tries that wait is settled.
+// Begin opens the account of a request. It settles the waiting tries whose outcome the request shows.
 func (m *Memory) Begin(r Request) *Account {
 	a := &Account{
 		memory: m, object: object{r.Method, r.Kind, r.Repository, r.Object},
@@ -222,15 +224,15 @@ func (m *Memory) Begin(r Request) *Account {
 	return a
 }
 
-// Tried takes note of a try that is settled.
+// Tried records a settled try.
 func (a *Account) Tried(t Try) {
 	a.memory.log.Tried(a.pull, t.logged())
 	a.memory.tried(t)
 }
 
-// Sent takes note of a try whose end containerd alone will see. Its outcome is what the mirror answered the redirector, and counts if containerd comes
-// back; but that a mirror wanted credentials of the redirector, which has none, does not tell what containerd met with. A request that containerd
-// repeats with credentials is the same try. A mirror that has what it is asked for has served it, unless containerd comes back.
+// Sent records a try whose end only containerd will see. Its outcome is the mirror's answer to the redirector, and counts if containerd comes back.
+// One answer does not count: the redirector has no credentials, so a mirror that required some does not show what containerd met with. A request that
+// containerd repeats with credentials is the same try. A mirror that has the requested content has served it, unless containerd comes back.
 func (a *Account) Sent(t Try) {
 	w := &waiting{Try: t, answered: tried{t.Outcome, t.Why}, wants: t.Outcome == accesslog.Credentials}
 	switch {
@@ -249,8 +251,8 @@ func (a *Account) Sent(t Try) {
 	a.wait(w)
 }
 
-// GoesOn takes note that containerd was not sent to a mirror, but on to the next place. So what it asks there says nothing about a mirror that another
-// pull was sent to.
+// GoesOn records that containerd was sent not to a mirror, but to the next place. So its request there shows nothing about a mirror that another pull
+// was sent to.
 func (a *Account) GoesOn() {
 	a.memory.mu.Lock()
 	isAlone := len(a.memory.byObject[a.object]) == 0
@@ -260,7 +262,7 @@ func (a *Account) GoesOn() {
 	}
 }
 
-// wait has a try of this request wait.
+// wait adds a try of this request to the waiting ones.
 func (a *Account) wait(w *waiting) {
 	w.pull, w.object, w.rank, w.since = a.pull, a.object, a.asks.Rank, a.asks.At
 	w.object.kind, w.object.name = strings.Clone(w.object.kind), strings.Clone(w.object.name) // and not parts of a whole request
@@ -272,20 +274,20 @@ func (a *Account) wait(w *waiting) {
 	a.memory.tell(settled)
 }
 
-// AtSource takes note of what a request came to at the image's own registry, which the log alone counts.
+// AtSource records the outcome of a request at the image's own registry. Only the log counts it.
 func (a *Account) AtSource(t Try) {
 	entry := t.logged()
 	entry.Source = true
 	a.memory.log.Tried(a.pull, entry)
 }
 
-// Refused takes note that a request was refused, with a message, by sets.
+// Refused records that a request was refused, with a message and the sets that refuse it.
 func (a *Account) Refused(message, by string) {
 	a.memory.log.Refused(a.pull, message, by)
 }
 
-// WouldRefuse takes note that a request would have been refused by sets, and returns the name of the image: that which containerd resolved, as far as
-// it is known. Else it is what is asked for, or, as the digest of a blob is no image, the repository.
+// WouldRefuse records that sets would have refused a request, and returns the name of the image. That is the image that containerd resolved, if it is
+// known. Otherwise it is the requested image or, for a blob, whose digest is no image, the repository.
 func (a *Account) WouldRefuse(by string, isBlob bool) (image string) {
 	a.memory.log.WouldRefuse(a.pull, by)
 	image, isKnown := a.memory.log.Image(a.pull, a.asks)

@@ -17,7 +17,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/route"
 )
 
-// world is a memory with what it told.
+// world is a memory with everything that it reported.
 type world struct {
 	*Memory
 	told []string
@@ -33,12 +33,12 @@ func newWorld() *world {
 	return w
 }
 
-// head is the account of a request for what the tag of a repository stands for.
+// head is the account of a request that resolves the tag of a repository.
 func (w *world) head(entry route.Entry) *Account {
 	return w.Begin(Request{At: time.Now(), Method: http.MethodHead, Kind: "manifests", Repository: "s.com/x", Object: "1", Resolves: true, Entry: entry})
 }
 
-// logged is what the access log says of all tries.
+// logged returns the entries of the access log about all tries.
 func (w *world) logged() (all []string) {
 	for _, p := range w.log.Pulls() {
 		for _, t := range p.Tries {

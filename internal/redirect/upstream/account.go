@@ -21,14 +21,14 @@ import (
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 )
 
-// barred is how long a login that was refused is not sent again. Some servers lock whoever comes with a wrong password too often.
+// barred is how long a refused login is not sent again. Some servers lock out a client that sends a wrong password too often.
 const barred = 15 * time.Second
 
 const (
-	// paused is how long a token server that fails is not asked again.
+	// paused is how long a failing token server is not contacted again.
 	paused = 2 * time.Second
-	// unprovenWait is how long a request waits for what becomes of a login that nobody has accepted yet, while another one sends it. It goes
-	// then all the same: what that one asks for may take the registry long.
+	// unprovenWait is how long a request waits for the outcome of another request with the same login, if no registry has accepted that login yet.
+	// Then the request is still sent, because the other one may take the registry long.
 	unprovenWait = time.Second
 )
 
@@ -42,7 +42,7 @@ type account struct {
 	of     mirrors.Scope // a repository that the login is for
 	asking auth.Client
 	tokens *tokens
-	// unproven lets one request at a time send a login that nobody has accepted yet, so that a wrong one is sent once.
+	// unproven lets one request at a time send a login that no registry has accepted yet, so that a wrong login is sent once.
 	unproven chan struct{}
 
 	mu     sync.Mutex
@@ -74,18 +74,18 @@ func newAccount(c *client, r Request) *account {
 	return a
 }
 
-// attempt is one request as it goes by way of the library, which calls back with its context.
+// attempt is one request on its way through the library, which calls back with its context.
 type attempt struct {
 	registry, repository string
-	// at is the address of the registry that answered last; the zero value before that, and where a proxy is connected to.
+	// at is the address of the registry that answered last. It is the zero value before that, and for a connection to a proxy.
 	at netip.Addr
 	// conn is the connection of the last request; nil where a proxy carried it.
 	conn net.Conn
-	// renewed says that the token is a new one, so that another one would not help.
+	// renewed is true if the token is a new one, so that another token would not help.
 	renewed bool
-	// sent says that the registry was sent the login, or a token, and wantsPassword that it asked for Basic last.
+	// sent is true if the registry was sent the login, or a token. wantsPassword is true if it last required Basic.
 	sent, wantsPassword bool
-	// refused is how the login was refused; nil if it was not.
+	// refused describes the refusal of the login; nil if it was not refused.
 	refused *Refused
 }
 
@@ -99,12 +99,12 @@ func (a *account) hasLogin() bool {
 
 type attemptKey struct{}
 
-// attemptOf returns the attempt that a context is of.
+// attemptOf returns the attempt of a context.
 func attemptOf(ctx context.Context) *attempt {
 	return ctx.Value(attemptKey{}).(*attempt)
 }
 
-// send gives up if the headers of an answer take longer than so long. What it began ends with the parent context.
+// send gives up if the headers of an answer take longer than patience. The request that it began ends with the parent context.
 func (a *account) send(parent context.Context, r Request, scheme string, patience time.Duration) (*http.Response, error) {
 	try := &attempt{registry: scheme + "://" + r.Target.Host, repository: r.Target.Repository}
 	ctx, cancel := context.WithCancelCause(context.WithValue(parent, attemptKey{}, try))
@@ -137,7 +137,7 @@ func (a *account) ask(ctx context.Context, r Request, try *attempt) (*http.Respo
 	return a.asking.Do(req)
 }
 
-// refused says what an answer of 401 or 403 means.
+// refused returns the meaning of an answer of 401 or 403.
 func (a *account) refused(try *attempt, resp *http.Response) error {
 	if at := resp.Request.URL; at.Scheme+"://"+at.Host != try.registry {
 		return errors.New(at.Host + ", to which it redirects, answered " + StatusText(resp.StatusCode))
@@ -152,7 +152,7 @@ func (a *account) refused(try *attempt, resp *http.Response) error {
 	return refused
 }
 
-// why is an error of the library, as it may be shown.
+// why returns an error of the library in a form that may be shown.
 func (a *account) why(try *attempt, err error) error {
 	var refused *Refused
 	var answered *errcode.ErrorResponse
@@ -182,8 +182,8 @@ func (a *account) why(try *attempt, err error) error {
 	return shown(err)
 }
 
-// bar keeps the login from being sent again for a while: 401 says that it is wrong, unless it was right a moment ago, and all else that it
-// does not suffice for the repository.
+// bar keeps the login from being sent again for a while. A 401 shows that the login is wrong, unless it was right a moment ago. Any other answer
+// shows that it does not suffice for the repository.
 func (a *account) bar(try *attempt, resp *http.Response, isToken bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -195,7 +195,7 @@ func (a *account) bar(try *attempt, resp *http.Response, isToken bool) {
 	a.barFrom(barredFrom, try.refused, barred)
 }
 
-// pause keeps a token server that fails from being sent the login for each request.
+// pause keeps the login from being sent to a failing token server with each request.
 func (a *account) pause(try *attempt, resp *http.Response) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -206,7 +206,7 @@ func tokenServerFailed(host string, code int) error {
 	return errors.New("its token server " + host + " answered " + StatusText(code))
 }
 
-// barFrom keeps the login from a repository, "" for all, for a while. The lock is held.
+// barFrom keeps the login from a repository, "" for all, for a while. The caller holds the lock.
 func (a *account) barFrom(repository string, why error, long time.Duration) {
 	now := time.Now()
 	for at, b := range a.bars {
@@ -220,7 +220,7 @@ func (a *account) barFrom(repository string, why error, long time.Duration) {
 	a.bars[repository] = refusal{why, now.Add(long)}
 }
 
-// barrier returns how the login, or a token for it, was refused a moment ago, or its token server failed; nil if neither.
+// barrier returns how the login, or a token for it, was refused a moment ago, or how its token server failed. It returns nil if neither happened.
 func (a *account) barrier(repository string, isToken bool) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -232,7 +232,7 @@ func (a *account) barrier(repository string, isToken bool) error {
 	return nil
 }
 
-// prove takes note of a login that was accepted.
+// prove records that a login was accepted.
 func (a *account) prove() {
 	a.mu.Lock()
 	defer a.mu.Unlock()

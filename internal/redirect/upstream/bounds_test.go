@@ -19,7 +19,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/route"
 )
 
-// newPool returns a pool that may go anywhere.
+// newPool returns a pool that may contact any place.
 func newPool() *Pool {
 	return NewPool("test", func(*url.URL) bool { return false })
 }
@@ -32,7 +32,7 @@ func plain(host, repository string) Request {
 	}
 }
 
-// open wants no more than that a registry answers.
+// open only requires that a registry answers.
 func open(t *testing.T, p *Pool, r Request) error {
 	t.Helper()
 	resp, err := p.Open(t.Context(), r)

@@ -18,11 +18,11 @@ import (
 )
 
 const (
-	// maxClients bounds the registries that connections are kept to.
+	// maxClients bounds the registries with kept connections.
 	maxClients = 256
-	// maxAccounts bounds the logins that are kept for one registry.
+	// maxAccounts bounds the kept logins of one registry.
 	maxAccounts = 512
-	// maxRedirects is how often a registry may send on.
+	// maxRedirects is how often a registry may redirect.
 	maxRedirects = 10
 )
 
@@ -38,25 +38,25 @@ type client struct {
 	accounts map[grants.Login]*account
 }
 
-// place is a registry as one source has it: another source may have the same one insecure.
+// place is a registry as one source uses it: another source may use the same registry as insecure.
 type place struct {
 	host     string
 	insecure bool
 }
 
-// clients are those of the registries that connections are kept to.
+// clients are the clients of the registries with kept connections.
 type clients struct {
 	userAgent string
-	// refuses reports whether a registry must not send on to a place.
+	// refuses reports if a registry must not redirect to a place.
 	refuses func(to *url.URL) bool
-	// connecting bounds each of the two steps of a connection, TCP and TLS, which go on when the request that began them is over.
+	// connecting bounds each of the two steps of a connection, TCP and TLS. Both continue after the request that began them is over.
 	connecting time.Duration
 
 	mu      sync.Mutex
 	byPlace map[place]*client
 }
 
-// to returns the client for a registry, which is a new one if the TLS settings have changed.
+// to returns the client for a registry. It is a new client if the TLS settings have changed.
 func (c *clients) to(at place, settings *tls.Config) *client {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -87,7 +87,7 @@ func (c *clients) to(at place, settings *tls.Config) *client {
 	return c.byPlace[at]
 }
 
-// keep forgets the accounts whose login is granted no longer.
+// keep forgets the accounts whose login is no longer granted.
 func (c *clients) keep(granted grants.Grants) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -102,7 +102,7 @@ func (c *clients) keep(granted grants.Grants) {
 	}
 }
 
-// account returns the one of the login for a repository.
+// account returns the account of the login for a repository.
 func (c *client) account(r Request) *account {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -128,7 +128,7 @@ func (c *clients) checkRedirect(req *http.Request, via []*http.Request) error {
 	return nil
 }
 
-// equal reports whether two settings of ours have the same authorities and the same client certificates.
+// equal reports if two of our settings have the same authorities and the same client certificates.
 func equal(a, b *tls.Config) bool {
 	if a == b {
 		return true

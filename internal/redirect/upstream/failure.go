@@ -14,17 +14,17 @@ import (
 	"time"
 )
 
-// Refused is the error where a registry, or its token server, answered 401 or 403.
+// Refused is the error if a registry, or its token server, answered 401 or 403.
 type Refused struct {
-	// Status is the answer, as in 401 Unauthorized, and By the host that gave it.
+	// Status is the answer, as in 401 Unauthorized, and By the host that sent it.
 	Status, By string
-	// HadLogin says that there is a login for the repository, and Everywhere that it is refused for all others, too.
+	// HadLogin is true if there is a login for the repository. Everywhere is true if the login is refused for all others, too.
 	HadLogin, Everywhere bool
-	// Unsent is why the login was not sent at all; "" where it was, or there is none.
+	// Unsent is why the login was not sent at all; "" if it was sent, or there is none.
 	Unsent Unsent
 }
 
-// Unsent is a reason for which a login is not sent, for people.
+// Unsent is a reason why a login is not sent, for people.
 type Unsent string
 
 // The reasons.
@@ -44,11 +44,11 @@ func (r *Refused) Error() string {
 	return fmt.Sprintf("%s answered %s, and there is no login for it", r.By, r.Status)
 }
 
-// Untrusted is the error where the certificate of a host is not accepted.
+// Untrusted is the error if the certificate of a host is not accepted.
 type Untrusted struct {
-	// Host has a port only where the URL had one.
+	// Host has a port only if the URL had one.
 	Host string
-	// Err is an [x509.CertificateInvalidError] of a certificate that is expired, an [x509.UnknownAuthorityError] or an [x509.HostnameError].
+	// Err is an [x509.CertificateInvalidError] for an expired certificate, an [x509.UnknownAuthorityError] or an [x509.HostnameError].
 	Err error
 }
 
@@ -67,7 +67,7 @@ func (u *Untrusted) Unwrap() error { return u.Err }
 // queries are the parts of URLs that can hold a signature.
 var queries = regexp.MustCompile(`\?[^\s"]*`)
 
-// shown returns an error as it may be shown: without the URLs around it, and without the query of any other.
+// shown returns an error in a form that may be shown: without the URLs around it, and without the queries of other URLs.
 func shown(err error) error {
 	var at *url.Error
 	host := ""
@@ -93,7 +93,7 @@ func shown(err error) error {
 	return errors.New(queries.ReplaceAllString(err.Error(), ""))
 }
 
-// join says on one line why each way failed.
+// join describes on one line why each way failed.
 func join(failed []error) error {
 	if len(failed) == 1 {
 		return failed[0]
@@ -108,7 +108,7 @@ func join(failed []error) error {
 	return errors.New(strings.ReplaceAll(strings.Join(texts, ", and "), "\n", ", and "))
 }
 
-// StatusText writes a status with the standard's words, because a registry's own could hold anything.
+// StatusText writes a status with the standard's words, because a registry's own words could contain anything.
 func StatusText(code int) string {
 	return fmt.Sprintf("%d %s", code, http.StatusText(code))
 }

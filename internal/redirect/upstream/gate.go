@@ -13,11 +13,10 @@ import (
 	"time"
 )
 
-// maxSmall bounds an answer that is no content, in bytes: a token, or a refusal.
+// maxSmall bounds an answer without content, in bytes: a token, or a refusal.
 const maxSmall = 64 << 10
 
-// gate is what every request of an account goes through, whatever the library makes of a registry's answers. It alone decides which
-// one has the login with it.
+// gate sends every request of an account, however the library reacts to a registry's answers. Only the gate decides which requests carry the login.
 type gate struct{ *account }
 
 // RoundTrip sends a request.
@@ -58,7 +57,7 @@ func (g gate) RoundTrip(req *http.Request) (*http.Response, error) {
 	preferKnown(resp.Header)
 	isRefused := isRefusal(resp.StatusCode, exchange != nil)
 	switch {
-	case !try.sent && exchange == nil && wantsTokenInstead(req, resp): // which the library goes on to fetch
+	case !try.sent && exchange == nil && wantsTokenInstead(req, resp): // the library fetches the token next
 	case isToken && resp.StatusCode == http.StatusForbidden: // of what is asked for; another token may have the right by then
 		g.tokens.forget(try.scope())
 	case sends && exchange == nil && resp.StatusCode == http.StatusForbidden && g.isProven(): // the same of a login that is right
@@ -73,20 +72,19 @@ func (g gate) RoundTrip(req *http.Request) (*http.Response, error) {
 		try.sent = try.sent || req.Header.Get("Authorization") != ""
 		try.wantsPassword = isRefused && hasScheme(resp.Header.Get("WWW-Authenticate"), "basic")
 	}
-	if isRefused || exchange != nil { // read at once, the connection can be used again
+	if isRefused || exchange != nil { // after a complete read, the connection can be used again
 		return small(resp, exchange)
 	}
 	return resp, nil
 }
 
-// isRefusal reports whether an answer says that a login does not suffice. A token server says 400 of an identity token that was revoked
-// (RFC 6749, section 5.2).
+// isRefusal reports if an answer means that a login does not suffice. A token server answers 400 to a revoked identity token (RFC 6749, section 5.2).
 func isRefusal(code int, ofTokenServer bool) bool {
 	return code == http.StatusUnauthorized || code == http.StatusForbidden || ofTokenServer && code == http.StatusBadRequest
 }
 
-// admit has a token server asked for the one scope, whatever the registry says. That one without TLS is asked by nobody but an insecure
-// registry, the library sees to.
+// admit limits a request to a token server to the one scope, whatever the registry asks for. The library makes sure that only an insecure registry
+// uses a token server without TLS.
 func (g gate) admit(req *http.Request, try *attempt) error {
 	if g.client.pool.refuses(req.URL) {
 		return fmt.Errorf("it names token server %s, %w", req.URL.Host, ErrAstray)
@@ -114,12 +112,12 @@ func (g gate) admit(req *http.Request, try *attempt) error {
 	return nil
 }
 
-// wantsTokenInstead reports whether a registry, which wants a password for other repositories, wants a token for this one.
+// wantsTokenInstead reports if a registry requires a token for this repository, although it requires a password for others.
 func wantsTokenInstead(req *http.Request, resp *http.Response) bool {
 	return resp.StatusCode == http.StatusUnauthorized && hasScheme(req.Header.Get("Authorization"), "basic") && hasScheme(resp.Header.Get("WWW-Authenticate"), "bearer")
 }
 
-// preferKnown puts a challenge first that the library can answer, of which it looks at the first.
+// preferKnown moves a challenge that the library can answer to the front, because the library reads only the first.
 func preferKnown(header http.Header) {
 	challenges := header.Values("WWW-Authenticate")
 	for _, scheme := range []string{"bearer", "basic"} {
@@ -132,13 +130,13 @@ func preferKnown(header http.Header) {
 	}
 }
 
-// hasScheme reports whether a challenge, or a login, is of a scheme, which is named in small letters.
+// hasScheme reports if a challenge, or a login, has a scheme. The scheme is in lower case.
 func hasScheme(text, scheme string) bool {
 	first, _, _ := strings.Cut(text, " ")
 	return strings.ToLower(first) == scheme
 }
 
-// small reads an answer whole, and notes for how long a token in it is good.
+// small reads a complete answer, and notes how long a token in it is valid.
 func small(resp *http.Response, exchange *exchange) (*http.Response, error) {
 	content, err := io.ReadAll(io.LimitReader(resp.Body, maxSmall))
 	_ = resp.Body.Close() // it was only read from

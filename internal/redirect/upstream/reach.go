@@ -17,17 +17,17 @@ import (
 	"oras.land/oras-go/v2/registry/remote/auth"
 )
 
-// ErrAstray is for a registry that sends on, or has its token server, where it must not: at a blocked source, or at an address of the node itself.
+// ErrAstray is for a registry that redirects to a forbidden place, or has its token server there: a blocked source, or an address of the node itself.
 var ErrAstray = errors.New("which must not be contacted")
 
 // reserved are the addresses of a node, of its link, and of the metadata services of clouds.
 var reserved = auth.DefaultBlockedRealmPrefixes()
 
-// nat64 and sixToFour are the IPv6 addresses that a router may translate into the IPv4 address that they hold.
+// nat64 and sixToFour are the IPv6 addresses that a router may translate into the IPv4 address that they contain.
 var nat64, sixToFour = netip.MustParsePrefix("64:ff9b::/96"), netip.MustParsePrefix("2002::/16")
 
-// MayLead reports whether a registry that is at one address may lead to another (N11). It may always lead to its own. The first is the zero
-// value where it is not known.
+// MayLead reports if a registry at one address may lead to another (N11). It may always lead to its own. The first address is the zero value if it is
+// unknown.
 func MayLead(from, to netip.Addr) bool {
 	from, to = unwrap(from), unwrap(to)
 	for _, prefix := range reserved {
@@ -38,7 +38,7 @@ func MayLead(from, to netip.Addr) bool {
 	return true
 }
 
-// unwrap returns the IPv4 address that an IPv6 address holds, and any other address without its zone.
+// unwrap returns the IPv4 address that an IPv6 address contains, and any other address without its zone.
 func unwrap(a netip.Addr) netip.Addr {
 	a = a.Unmap().WithZone("")
 	bytes := a.As16()
@@ -51,13 +51,13 @@ func unwrap(a netip.Addr) netip.Addr {
 	return a
 }
 
-// reach is how far a registry may lead: a name can stand for any address, so that each is looked at when it is connected to.
+// reach is how far a registry may lead. A name can stand for any address, so each address is checked at the time of the connection.
 type reach struct {
 	host string // the registry, without a port
 	net.Dialer
 }
 
-// leave is where a request may be connected to.
+// leave holds the places that a request may connect to.
 type leave struct {
 	anywhere bool       // such as to a proxy of the node's
 	from     netip.Addr // where the attempt's registry answered; the zero value before that, and where a proxy carries the requests
@@ -65,7 +65,7 @@ type leave struct {
 
 type leaveKey struct{}
 
-// admit looks at a request before it is sent, and notes where the registry answers. One that a proxy of the node's carries is connected to at the
+// admit checks a request before it is sent, and notes where the registry answers. If the node has a proxy for the request, the connection goes to the
 // proxy.
 func (r *reach) admit(req *http.Request, try *attempt) (*http.Request, error) {
 	try.conn = nil
@@ -115,7 +115,7 @@ func (r *reach) dial(ctx context.Context, network, address string) (net.Conn, er
 	return dialer.DialContext(ctx, network, address)
 }
 
-// isOwn reports whether a host, with a port or without, is the registry's.
+// isOwn reports if a host, with or without a port, is the registry's.
 func (r *reach) isOwn(host string) bool {
 	return strings.EqualFold(withoutPort(host), r.host)
 }

@@ -40,7 +40,7 @@ func TestARegistryMayLeadToNoAddressThatIsThisNodesOwn(t *testing.T) { // N11
 	}
 }
 
-// TestANameIsJudgedByTheAddressThatItStandsFor has a registry lead to a server of this machine, which must not see it.
+// TestANameIsJudgedByTheAddressThatItStandsFor makes a registry lead to a server of this machine, which must not see the request.
 func TestANameIsJudgedByTheAddressThatItStandsFor(t *testing.T) {
 	var connections atomic.Int32
 	inner := start(t, func(http.ResponseWriter, *http.Request) { connections.Add(1) })
@@ -79,14 +79,14 @@ func TestANameIsJudgedByTheAddressThatItStandsFor(t *testing.T) {
 	}
 }
 
-// claimed is a connection that is said to go somewhere else.
+// claimed is a connection with a false remote address.
 type claimed struct{ net.Conn }
 
 func (claimed) RemoteAddr() net.Addr {
 	return &net.TCPAddr{IP: net.IPv4(203, 0, 113, 7), Port: 443}
 }
 
-// TestARegistryIsJudgedByTheConnectionThatAnswered has the name of a registry stand for this machine and for a place elsewhere by turns.
+// TestARegistryIsJudgedByTheConnectionThatAnswered makes the name of a registry stand for this machine and for another place by turns.
 func TestARegistryIsJudgedByTheConnectionThatAnswered(t *testing.T) {
 	var asked atomic.Int32
 	inner := start(t, func(http.ResponseWriter, *http.Request) { asked.Add(1) })

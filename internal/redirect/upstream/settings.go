@@ -9,17 +9,17 @@ import (
 	"sync"
 )
 
-// maxSettings bounds the TLS settings that are kept.
+// maxSettings bounds the kept TLS settings.
 const maxSettings = 64
 
-// trust is what a registry's certificate may be signed by, beside what the node trusts.
+// trust is the authority that may sign a registry's certificate in addition to those that the node trusts.
 type trust struct {
 	insecure  bool   // by anybody
 	authority string // PEM
 }
 
-// Settings are those of registries without TLS settings of the node's own. They are kept, because copying the node's authorities and
-// reading another one for each request would cost more than all else that is done before the registry is asked.
+// Settings are the TLS settings of registries without settings of the node's own. They are kept, because it would be expensive to build them for each
+// request. Copying the node's authorities and reading another one would cost more than all other steps before the registry is contacted.
 type Settings struct {
 	roots func() *x509.CertPool
 
@@ -28,12 +28,12 @@ type Settings struct {
 	kept map[trust]*tls.Config
 }
 
-// NewSettings returns settings that trust the authorities of the node, which may become others.
+// NewSettings returns settings that trust the authorities of the node, which may change.
 func NewSettings(roots func() *x509.CertPool) *Settings {
 	return &Settings{roots: roots, kept: make(map[trust]*tls.Config)}
 }
 
-// Of returns the settings for a registry, which nobody may change.
+// Of returns the settings for a registry. Callers must not change them.
 func (s *Settings) Of(insecure bool, authority []byte) *tls.Config {
 	roots := s.roots()
 	s.mu.Lock()
@@ -50,7 +50,7 @@ func (s *Settings) Of(insecure bool, authority []byte) *tls.Config {
 	return made
 }
 
-// Complete adds an authority to settings, where certificates are looked at.
+// Complete adds an authority to settings that verify certificates.
 func Complete(own *tls.Config, insecure bool, authority []byte) *tls.Config {
 	own.InsecureSkipVerify = insecure
 	if authority != nil && !insecure {

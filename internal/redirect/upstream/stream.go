@@ -14,7 +14,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/redirect/splice"
 )
 
-// Stream is the body of an answer. It ends with an error if it stands still.
+// Stream is the body of an answer. It ends with an error if it stalls.
 type Stream struct {
 	ctx   context.Context // of the request
 	from  io.ReadCloser
@@ -22,14 +22,14 @@ type Stream struct {
 	timer *time.Timer
 	end   func()
 
-	// bare is the connection that the content comes by as it is; nil where it does not, as over TLS. left is how much of it has not been read.
+	// bare is the connection that carries the content unchanged; nil if none does, as with TLS. left is how much content has not been read yet.
 	bare syscall.RawConn
 	left int64
-	// isAhead says that the transport may have read more from the connection than was read here.
+	// isAhead is true if the transport may have read more from the connection than was read here.
 	isAhead bool
 }
 
-// are has an answer read by the stream.
+// are makes the stream read an answer.
 func (s *Stream) are(resp *http.Response) {
 	s.from, resp.Body, s.isAhead = resp.Body, s, true
 	if tcp, ok := attemptOf(resp.Request.Context()).conn.(*net.TCPConn); ok && resp.Request.Method == http.MethodGet && resp.ContentLength > 0 {
@@ -38,7 +38,7 @@ func (s *Stream) are(resp *http.Response) {
 	}
 }
 
-// Read is that of an [io.Reader].
+// Read implements [io.Reader].
 func (s *Stream) Read(p []byte) (int, error) {
 	s.awaits()
 	n, err := s.from.Read(p)
@@ -53,7 +53,7 @@ func (s *Stream) awaits() {
 	}
 }
 
-// Spliceable returns how much is left that [Stream.Splice] can take.
+// Spliceable returns how much content is left that [Stream.Splice] can move.
 func (s *Stream) Spliceable() int64 {
 	if s.bare == nil || s.isAhead {
 		return 0
@@ -61,8 +61,8 @@ func (s *Stream) Spliceable() int64 {
 	return s.left
 }
 
-// Splice moves what comes next into a pipe, and ends with [io.EOF]. It reads from the connection past the transport, which uses that for no other
-// request any more. So whoever begins with it must not go on with Read.
+// Splice moves the next content into a pipe, and ends with [io.EOF]. It bypasses the transport, which then uses the connection for no other request.
+// So after the first call of Splice, callers must not call Read any more.
 func (s *Stream) Splice(into *splice.Pipe) (n int, err error) {
 	if s.left == 0 {
 		return 0, io.EOF
@@ -79,7 +79,7 @@ func (s *Stream) Splice(into *splice.Pipe) (n int, err error) {
 	return n, err
 }
 
-// Close ends the request as well.
+// Close also ends the request.
 func (s *Stream) Close() error {
 	s.timer.Stop()
 	defer s.end()

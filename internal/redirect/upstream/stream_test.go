@@ -44,7 +44,7 @@ func spliceable(t *testing.T, host string, size int) (*Stream, *splice.Pipe) {
 	return s, pipe
 }
 
-// sends answers with the beginning of a body, and with the rest once it may.
+// sends answers with the beginning of a body, and with the rest once the test lets it.
 func sends(size, begin int, mayGoOn <-chan struct{}) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Length", strconv.Itoa(size))
@@ -122,7 +122,7 @@ func TestNothingBehindABodyIsSpliced(t *testing.T) {
 	}
 }
 
-// drain returns a connection whose other end takes everything.
+// drain returns a connection whose other end reads everything.
 func drain(t *testing.T) syscall.RawConn {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

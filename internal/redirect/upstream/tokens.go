@@ -14,18 +14,18 @@ import (
 )
 
 const (
-	// maxTokens bounds the tokens that are kept for one login.
+	// maxTokens bounds the kept tokens of one login.
 	maxTokens = 1024
-	// atLeast is how long a token is good whose server does not say it, as the protocol has it.
+	// atLeast is the lifetime of a token if its server does not state it, as the protocol defines it.
 	atLeast = 60 * time.Second
 	// atMost is how long a token is kept.
 	atMost = 24 * time.Hour
-	// early is how long before its end a token is no longer sent, as it would end on its way.
+	// early is how long before its end a token is no longer sent, because it would expire on its way.
 	early = 5 * time.Second
 )
 
-// tokens are those for one login, by scope, each until it expires. What is the same for all repositories has the scope "": a password, or a
-// registry token.
+// tokens are the tokens for one login, by scope, each until it expires. A password and a registry token are the same for all repositories, so they
+// have the scope "".
 type tokens struct {
 	areOne bool // the login is a registry token
 
@@ -41,7 +41,7 @@ func newTokens(areOne bool) *tokens {
 // exchange is a request to a token server.
 type exchange struct {
 	began time.Time
-	until time.Time // when the token ends that came of it
+	until time.Time // when the token from it ends
 }
 
 type exchangeKey struct{}
@@ -52,7 +52,7 @@ func exchangeOf(ctx context.Context) *exchange {
 	return e
 }
 
-// note reads an answer of a token server. The token ends by this host's clock: the server's may go wrong.
+// note reads an answer of a token server. The token's end follows this host's clock, because the server's may be wrong.
 func (e *exchange) note(answer []byte) {
 	var token struct {
 		Seconds int64 `json:"expires_in"`
@@ -64,19 +64,19 @@ func (e *exchange) note(answer []byte) {
 	e.until = e.began.Add(good - early)
 }
 
-// cache returns what the library keeps.
+// cache returns the kept tokens in the library's form.
 func (t *tokens) cache() auth.Cache {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.kept
 }
 
-// GetScheme returns how the registry wants to be asked.
+// GetScheme returns the scheme that the registry requires.
 func (t *tokens) GetScheme(ctx context.Context, registry string) (auth.Scheme, error) {
 	return t.cache().GetScheme(ctx, registry)
 }
 
-// scope is the one that is asked for, and not the one that the registry wants.
+// scope returns the requested scope, and not the scope that the registry requires.
 func (t *tokens) scope(ctx context.Context, scheme auth.Scheme) string {
 	if scheme == auth.SchemeBasic || t.areOne {
 		return ""
@@ -84,7 +84,7 @@ func (t *tokens) scope(ctx context.Context, scheme auth.Scheme) string {
 	return attemptOf(ctx).scope()
 }
 
-// GetToken returns a token that is still good.
+// GetToken returns a token that is still valid.
 func (t *tokens) GetToken(ctx context.Context, registry string, scheme auth.Scheme, _ string) (string, error) {
 	scope := t.scope(ctx, scheme)
 	t.mu.Lock()
@@ -96,7 +96,7 @@ func (t *tokens) GetToken(ctx context.Context, registry string, scheme auth.Sche
 	return t.cache().GetToken(ctx, registry, scheme, scope)
 }
 
-// Set keeps a token that is fetched.
+// Set keeps a fetched token.
 func (t *tokens) Set(ctx context.Context, registry string, scheme auth.Scheme, _ string, fetch func(context.Context) (string, error)) (string, error) {
 	scope := t.scope(ctx, scheme)
 	token, err := t.cache().Set(ctx, registry, scheme, scope, func(ctx context.Context) (string, error) {
@@ -114,7 +114,7 @@ func (t *tokens) Set(ctx context.Context, registry string, scheme auth.Scheme, _
 	return token, err
 }
 
-// forget has the next request fetch a token anew.
+// forget makes the next request fetch a new token.
 func (t *tokens) forget(scope string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -1,9 +1,9 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package upstream asks registries for what the redirector streams: with the TLS settings and the login of that registry, and nobody else's
-// (G4 of docs/reference/semantics.md). It exchanges the login for a token where the registry wants one, keeps connections and tokens, and follows
-// redirects without the login.
+// Package upstream sends registries the requests whose answers the redirector streams. It uses the TLS settings and the login of that registry, and
+// never those of another (G4 of docs/reference/semantics.md). It exchanges the login for a token if the registry requires one, keeps connections and
+// tokens, and follows redirects without the login.
 package upstream
 
 import (
@@ -21,37 +21,37 @@ import (
 )
 
 const (
-	// Stalled is how long a stream may stand still.
+	// Stalled is how long a stream may stall.
 	Stalled = 30 * time.Second
-	// Record is what a read over TLS comes to at most, in bytes.
+	// Record is the most that a read over TLS returns, in bytes.
 	Record = 16 << 10
-	// MaxHeader is the most that the headers of an answer may have, in bytes. It is far more than any token, challenge or signed URL.
+	// MaxHeader bounds the headers of an answer, in bytes. It is far more than any token, challenge or signed URL.
 	MaxHeader = 64 << 10
-	// maxStreams bounds the streams that run at once.
+	// maxStreams bounds the streams that run at the same time.
 	maxStreams = 64
 )
 
 // ErrSilent is for a registry that does not answer in time.
 var ErrSilent = errors.New("it does not answer")
 
-// ErrBusy is for a registry that was not asked.
+// ErrBusy is for a registry that was not contacted.
 var ErrBusy = errors.New("the redirector already runs too many streams")
 
-// Request is what a registry is asked for.
+// Request is a request to a registry.
 type Request struct {
 	Method string
 	Target route.Target
-	// Object is what is asked for in the repository, as in manifests/latest.
+	// Object is the requested content of the repository, as in manifests/latest.
 	Object string
-	// Header goes to the registry, and to where it sends on.
+	// Header goes to the registry, and to the place that it redirects to.
 	Header http.Header
-	// TLS holds for every host that the registry names as well: where it sends on, and its token server.
+	// TLS also applies to every host that the registry names: its redirects, and its token server.
 	TLS *tls.Config
-	// Login is the one for the repository; the zero value is none, and then a token is asked for as by anybody.
+	// Login is the login for the repository. With the zero value, a token is requested anonymously.
 	Login grants.Login
 	// Patience is how long the registry may take to answer.
 	Patience time.Duration
-	// Whole wants the content within that time, too.
+	// Whole requires the content within that time, too.
 	Whole bool
 }
 
@@ -61,7 +61,7 @@ type Pool struct {
 	streams chan struct{} // those that run
 }
 
-// NewPool returns a pool that goes nowhere that the function refuses, whatever a registry says.
+// NewPool returns a pool that contacts no place that the function refuses, whatever a registry answers.
 func NewPool(userAgent string, refuses func(to *url.URL) bool) *Pool {
 	return &Pool{
 		clients: clients{userAgent: userAgent, refuses: refuses, connecting: Stalled, byPlace: make(map[place]*client)},
@@ -69,14 +69,14 @@ func NewPool(userAgent string, refuses func(to *url.URL) bool) *Pool {
 	}
 }
 
-// Keep forgets logins that are no longer granted, with the tokens for them.
+// Keep forgets logins that are no longer granted, with their tokens.
 func (p *Pool) Keep(granted grants.Grants) {
 	p.clients.keep(granted)
 }
 
-// Open asks over TLS, and an insecure registry over plain HTTP where that fails; the way that worked last is tried first. The body of the
-// answer is a [*Stream], which has to be closed. An answer that the login does not suffice is a [*Refused]. No
-// error holds a login, a token or the query of a URL.
+// Open requests content over TLS. If that fails for an insecure registry, it uses plain HTTP; the way that worked last is tried first. The body of
+// the answer is a [*Stream], which the caller must close. An answer that the login does not suffice is a [*Refused]. No error holds a login, a token
+// or the query of a URL.
 func (p *Pool) Open(ctx context.Context, r Request) (*http.Response, error) {
 	select {
 	case p.streams <- struct{}{}:

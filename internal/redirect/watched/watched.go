@@ -1,7 +1,8 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package watched remembers the images that would be refused if sets in shadow mode were enforced, by the source that is watched (docs/reference/semantics.md V5).
+// Package watched remembers the images that would be refused if sets in shadow mode were enforced, by watched source (docs/reference/semantics.md
+// V5).
 package watched
 
 import (
@@ -15,21 +16,21 @@ import (
 )
 
 const (
-	// maxImages is how many images of a source are remembered, and maxTold how many are told.
+	// maxImages bounds the images in memory per source, and maxTold the images that are reported.
 	maxImages = 1000
 	maxTold   = 10
-	// maxSources is of how many sources images are remembered.
+	// maxSources bounds the sources with images in memory.
 	maxSources = 100
-	// maxImage is how long the name of an image may be, in bytes, with its digest. None that can be pulled is longer.
+	// maxImage bounds the name of an image, in bytes, with its digest. No image that can be pulled has a longer name.
 	maxImage = 1024
 )
 
-// Source is what would be refused of one.
+// Source describes the images of one source that would be refused.
 type Source struct {
 	Source mirrors.Scope
-	// Count is how many different images would be; 1000 stands for that many and more.
+	// Count is how many different images would be refused; 1000 stands for that many or more.
 	Count int
-	// Images are the ten of these that came first, in byte order.
+	// Images are the first ten of them, in byte order.
 	Images []string
 }
 
@@ -48,13 +49,13 @@ type images struct {
 	told []string // the first ones, sorted
 }
 
-// New returns a memory that calls the function when a source has its first image, or one with images is watched no longer. Whoever wants to know
-// of each further image has to look now and then.
+// New returns a memory that calls the function when a source has its first image, or when a source with images is no longer watched. A caller that
+// needs every further image must look regularly.
 func New(changed func()) *Memory {
 	return &Memory{changed: changed, bySource: make(map[mirrors.Scope]*images)}
 }
 
-// Note takes note of an image that would be refused, unless its source is watched no longer, or there is no room for more.
+// Note records an image that would be refused, unless its source is no longer watched, or there is no room for more.
 func (m *Memory) Note(source mirrors.Scope, image string) {
 	m.mu.Lock()
 	first := m.watched[source] && image != "" && len(image) <= maxImage && m.add(source, image)
@@ -64,7 +65,7 @@ func (m *Memory) Note(source mirrors.Scope, image string) {
 	}
 }
 
-// add returns whether the image is the first one of its source. The lock is held.
+// add reports if the image is the first of its source. The caller holds the lock.
 func (m *Memory) add(source mirrors.Scope, image string) (first bool) {
 	of := m.bySource[source]
 	switch {
@@ -85,7 +86,7 @@ func (m *Memory) add(source mirrors.Scope, image string) (first bool) {
 	return first
 }
 
-// Keep has these sources watched, and forgets the images of all others.
+// Keep watches these sources, and forgets the images of all others.
 func (m *Memory) Keep(sources iter.Seq[mirrors.Scope]) {
 	m.mu.Lock()
 	m.watched = make(map[mirrors.Scope]bool)
@@ -105,7 +106,7 @@ func (m *Memory) Keep(sources iter.Seq[mirrors.Scope]) {
 	}
 }
 
-// All returns the sources that images would be refused of, in byte order.
+// All returns the sources whose images would be refused, in byte order.
 func (m *Memory) All() (all []Source) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

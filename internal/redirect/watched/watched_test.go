@@ -13,7 +13,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 )
 
-// watching returns a memory that watches sources, and how often it said that there is news.
+// watching returns a memory that watches sources, and how often it reported news.
 func watching(sources ...mirrors.Scope) (m *Memory, told *int) {
 	told = new(int)
 	m = New(func() { *told++ })

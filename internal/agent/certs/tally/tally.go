@@ -21,7 +21,7 @@ const (
 	other = "other"
 )
 
-// Tally is a collector. Its labels are mirrors and sources of the rules, and nothing else: whatever is pulled, there are no more series.
+// Tally is a collector. Its labels are only mirrors and sources of the rules, so that the number of series does not depend on the pulls.
 type Tally struct {
 	settle func()
 
@@ -67,14 +67,14 @@ func New(settle func()) *Tally {
 	}
 }
 
-// Describe is that of a collector.
+// Describe implements a collector.
 func (t *Tally) Describe(to chan<- *prometheus.Desc) {
 	for _, c := range []prometheus.Collector{t.requests, t.duration, t.streamed, t.atSource} {
 		c.Describe(to)
 	}
 }
 
-// Collect is that of a collector.
+// Collect implements a collector.
 func (t *Tally) Collect(to chan<- prometheus.Metric) {
 	t.settle()
 	for _, c := range []prometheus.Collector{t.requests, t.duration, t.streamed, t.atSource} {
@@ -82,7 +82,7 @@ func (t *Tally) Collect(to chan<- prometheus.Metric) {
 	}
 }
 
-// Keep has the mirrors and sources of these rules counted, and the sources that are watched, and ends the series of all others.
+// Keep counts the mirrors and sources of these rules, and the watched sources, and ends the series of all others.
 func (t *Tally) Keep(rules []mirrors.Rule, watched map[string]string) {
 	places, sources := make(map[mirrors.Scope]bool), make(map[mirrors.Scope]bool, len(rules))
 	for i := range rules {
@@ -153,7 +153,7 @@ func (t *Tally) Tried(try tries.Try) {
 	}
 }
 
-// AtSource counts a request by what it came to at a source.
+// AtSource counts a request by its outcome at a source.
 func (t *Tally) AtSource(source mirrors.Scope, outcome tries.AtSource) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -1,7 +1,7 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package loopbacktest asks a server as a test wants it to be asked, over connections of which the test has hold.
+// Package loopbacktest sends a server requests over connections that the test controls.
 package loopbacktest
 
 import (
@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// Dial opens a connection, and sends what is given.
+// Dial opens a connection, and sends a text.
 func Dial(t *testing.T, address, text string) net.Conn {
 	t.Helper()
 	c, err := net.Dial("tcp4", address)
@@ -28,12 +28,12 @@ func Dial(t *testing.T, address, text string) net.Conn {
 	return c
 }
 
-// Get is a request as it is sent.
+// Get returns the text of a GET request.
 func Get(path string) string {
 	return "GET " + path + " HTTP/1.1\r\nHost: localhost\r\n\r\n"
 }
 
-// Answer reads one answer's status. It is for a server that answers at once: the deadline is there so that a test ends.
+// Answer reads the status of one answer. The server should answer immediately: the deadline only makes sure that a test ends.
 func Answer(t *testing.T, c net.Conn) (status int, err error) {
 	t.Helper()
 	if err := c.SetReadDeadline(time.Now().Add(time.Minute / 2)); err != nil {
