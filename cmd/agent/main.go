@@ -44,7 +44,7 @@ func main() {
 	flag.StringVar(&config.Namespace, "namespace", os.Getenv("POD_NAMESPACE"), "namespace of the manager; the default is $POD_NAMESPACE")
 	flag.StringVar(&config.Manager, "manager", "", "name of the Deployment in --namespace that this agent belongs to; an agent that is stopped after the Deployment was deleted cleans the node")
 	config.Sinks = runtimes.Flags(flag.CommandLine)
-	metricsAddress := flag.String("metrics-bind-address", "0", "address of /metrics, served over TLS to authorized clients; without a host, $HOST_IP; 0 for none")
+	metricsAddress := flag.String("metrics-bind-address", "0", "address of /metrics, served over TLS to authorized clients, or 0 for none; without a host, $HOST_IP")
 	ready := flag.String("ready-file", "", "file to write when the redirector serves or has failed to start")
 	flag.StringVar(&config.Socket, "socket", "", "path of a unix socket on which the agent serves the pulls that it saw to 'agent pulls'; empty for none")
 	respawns := flag.Bool("respawn", false, "run the agent in a child process and restart it immediately after a crash; clients that connect to the redirector meanwhile wait instead of being refused")
@@ -94,7 +94,7 @@ func main() {
 	}
 }
 
-// sayReady writes the file by which others see that the agent has started.
+// sayReady writes the file that shows others that the agent has started.
 func sayReady(path string, log logr.Logger) {
 	if path == "" {
 		return

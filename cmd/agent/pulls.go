@@ -19,7 +19,7 @@ import (
 // pullsVerb is the argument that has this program ask an agent instead of being one. kubectl mirrors runs that in the agent's container.
 const pullsVerb = "pulls"
 
-// The exit codes of that, of which kubectl mirrors knows the last.
+// The exit codes of that command. kubectl mirrors interprets the last one.
 const (
 	failed  = 1
 	misused = 2

@@ -18,9 +18,9 @@ const (
 	maxSoak = 12 * time.Hour
 )
 
-// canaryFlags adds the settings by which some nodes try a change before all others get it (docs/reference/semantics.md C1).
+// canaryFlags adds the settings that let some nodes try a change before all others get it (docs/reference/semantics.md C1).
 func (s *settings) canaryFlags(on *flag.FlagSet) {
-	on.Func("canary-selector", "label selector, in the syntax of kubectl get nodes --selector, of the Nodes that get each change before all other nodes; requires --canary-soak; by default, each change goes to all nodes immediately", func(text string) error {
+	on.Func("canary-selector", "label selector, in the syntax of kubectl get nodes --selector, of the Nodes that get each change before all other nodes; requires --canary-soak. By default, each change goes to all nodes immediately", func(text string) error {
 		selector, err := k8slabels.Parse(text)
 		if err != nil {
 			return fmt.Errorf("want labels of Nodes, as kubectl get nodes --selector takes them: %w", err)

@@ -13,8 +13,8 @@ import (
 // prefix begins the names of the variables that are settings.
 const prefix = "MIRRORSET_"
 
-// fromEnvironment sets the flags that were not given by the variables that are called like them, for who can set the environment of a
-// Pod and not its arguments, as users of OLM. A variable that is empty sets nothing.
+// fromEnvironment sets the flags that were not given from the environment variables with their names. It is for people who can set the
+// environment of a Pod but not its arguments, such as users of OLM. An empty variable sets nothing.
 func fromEnvironment(flags *flag.FlagSet, environment []string) error {
 	settings, given := map[string]*flag.Flag{}, map[string]bool{}
 	flags.VisitAll(func(f *flag.Flag) { settings[prefix+strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))] = f })
@@ -28,8 +28,8 @@ func fromEnvironment(flags *flag.FlagSet, environment []string) error {
 		}
 		f := settings[name]
 		if f == nil {
-			errs = append(errs, fmt.Errorf("%s=%q: this setting does not exist; manager --help lists the flags, and a variable has the name of its flag in capitals, with _ instead of - "+
-				"(if Kubernetes set it for a Service, set enableServiceLinks: false in the Pod)", name, value))
+			errs = append(errs, fmt.Errorf("%s=%q: this setting does not exist; manager --help lists the flags. A variable has the name of its flag in capitals, with _ instead of -. "+
+				"If Kubernetes set it for a Service, set enableServiceLinks: false in the Pod", name, value))
 			continue
 		}
 		if value == "" || given[f.Name] {

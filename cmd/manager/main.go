@@ -56,7 +56,7 @@ type settings struct {
 	probeAddress   string
 	metricsAddress string
 	agent          operand.AgentSettings
-	canaries       k8slabels.Selector // nil where each change goes to all nodes at once
+	canaries       k8slabels.Selector // nil where each change goes to all nodes at the same time
 	soak           time.Duration
 }
 
@@ -104,8 +104,8 @@ func (s *settings) flags(on *flag.FlagSet) {
 		return err
 	})
 	on.BoolVar(&s.leaderElect, "leader-elect", true, "do nothing while another manager of this namespace holds the lease")
-	on.Func("health-probe-bind-address", "address of /healthz and /readyz; 0 for none; the default is :8081", address(&s.probeAddress))
-	on.Func("metrics-bind-address", "address of /metrics, served over TLS to authorized clients; 0 for none; the default is :8443", address(&s.metricsAddress))
+	on.Func("health-probe-bind-address", "address of /healthz and /readyz, or 0 for none; the default is :8081", address(&s.probeAddress))
+	on.Func("metrics-bind-address", "address of /metrics, served over TLS to authorized clients, or 0 for none; the default is :8443", address(&s.metricsAddress))
 	s.canaryFlags(on)
 	s.agentFlags(on)
 }
@@ -119,7 +119,7 @@ func (s *settings) agentFlags(on *flag.FlagSet) {
 	on.Func("containers-dir", "folder of registries.conf.d on the nodes; the default is /etc/containers", absolute(&s.agent.ContainersDir))
 	on.Func("containerd-certs-dir", "folder on the nodes that containerd's config_path names; the default is /etc/containerd/certs.d", absolute(&s.agent.CertsDir))
 	on.Func("containerd-config", "containerd's configuration file on the nodes, which agents read to check if containerd follows; the default is /etc/containerd/config.toml", absolute(&s.agent.ContainerdConfig))
-	on.Func("redirector-port", "port of 127.0.0.1 on which the redirector serves containerd on each node; the default is 289; use a port below 1024, so that no unprivileged process can take it", func(text string) error {
+	on.Func("redirector-port", "port of 127.0.0.1 on which the redirector serves containerd on each node; the default is 289. Use a port below 1024, so that no unprivileged process can take it", func(text string) error {
 		port, err := strconv.ParseUint(text, 10, 16)
 		if err != nil || port == 0 {
 			return errors.New("want a port, from 1 to 65535")
@@ -129,7 +129,7 @@ func (s *settings) agentFlags(on *flag.FlagSet) {
 	})
 	on.BoolVar(&s.agent.AllowDefaultHost, "allow-default-host", false, "put blocked wildcards in force for containerd; then every registry without a folder of its own depends on the redirector")
 	on.BoolVar(&s.agent.ReloadCRIO, "crio-reload", false, "make CRI-O reload its configuration after each change, for CRI-O that does not reload by itself; the agents then join the host's PID namespace")
-	on.Func("agent-metrics-bind-address", "address of each agent's /metrics, served over TLS to authorized clients; without a host, as in :290, the node's own address; 0, the default, for none. "+
+	on.Func("agent-metrics-bind-address", "address of each agent's /metrics, served over TLS to authorized clients, or 0 for none, which is the default. An address without a host, as in :290, means the node's own address. "+
 		"Requires the rights that config/prometheus grants to the agents", address(&s.agent.MetricsAddress))
 	on.Func("agent-node-selector", "labels of the nodes that get an agent, as key=value,...; the default is every Linux node without mirrorset.io/agent=disabled", func(text string) (err error) {
 		if s.agent.NodeSelector, err = k8slabels.ConvertSelectorToLabelsMap(text); err != nil {

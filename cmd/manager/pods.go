@@ -47,7 +47,7 @@ func (s *settings) podFlags(on *flag.FlagSet) {
 		s.agent.PriorityClassName = text
 		return nil
 	})
-	on.Func("agent-resources", `resources of each agent, as a JSON object; {} for none; the default is {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "512Mi"}}`, func(text string) error {
+	on.Func("agent-resources", `resources of each agent, as a JSON object, or {} for none; the default is {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "512Mi"}}`, func(text string) error {
 		resources := &corev1.ResourceRequirements{}
 		if err := structured(text, resources, `an object as {"requests": {"memory": "32Mi"}, "limits": {"memory": "512Mi"}}`); err != nil {
 			return err
@@ -55,8 +55,8 @@ func (s *settings) podFlags(on *flag.FlagSet) {
 		s.agent.Resources = resources
 		return checkResources(resources)
 	})
-	on.Func("agent-update-strategy", `how new agents replace old ones, as a JSON object; the default is {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "10%"}}; `+
-		`with {"type": "OnDelete"}, you delete each Pod, and its node has no agent until the next Pod runs`, func(text string) error {
+	on.Func("agent-update-strategy", `how new agents replace old ones, as a JSON object; the default is {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "10%"}}. `+
+		`With {"type": "OnDelete"}, you delete each Pod, and its node has no agent until the next Pod runs`, func(text string) error {
 		s.agent.UpdateStrategy = appsv1.DaemonSetUpdateStrategy{}
 		if err := structured(text, &s.agent.UpdateStrategy, `an object as {"rollingUpdate": {"maxSurge": "25%"}}`); err != nil {
 			return err

@@ -33,7 +33,7 @@ const (
 	actionPull  = "Pull"
 )
 
-// maxNote bounds the text of an event; the API server takes no more.
+// maxNote bounds the text of an event, because the API server accepts no more.
 const maxNote = 1024
 
 // reasonRecovered is that of the event that a set which nodes had lost is in force on all of them again.
@@ -42,22 +42,22 @@ const reasonRecovered = "Recovered"
 // reasonAgentsRefused is that of the event about the manager.
 const reasonAgentsRefused = "AgentsRefused"
 
-// Events tells of what changed, once: an event is about the difference between two states.
+// Events sends one event per change: an event is about the difference between two states.
 type Events struct {
 	Recorder events.EventRecorder
 }
 
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
-// ofSet tells of new findings about a set, of its having come into force or its failing to, of its being lost and its recovery, of what
-// keeps a change of it from the nodes until somebody acts, and of faults of its mirrors.
+// ofSet sends events about changes in the status of a set: new findings, a set that comes into force or fails to, a set that is lost or
+// recovers, and faults of its mirrors. It also reports what keeps a change of the set from the nodes until somebody acts.
 func (e *Events) ofSet(set *kinds.Set, before, after configv1.MirrorSetStatus) {
 	known := make(map[string]bool, len(before.Findings))
 	for _, f := range before.Findings {
 		known[f.Reason+f.Message] = true
 	}
 	var reasons []string
-	messages := make(map[string][]string) // by reason: the API takes events of one reason for repetitions, whatever they say
+	messages := make(map[string][]string) // by reason, because the API treats events with one reason as repetitions, even if their texts differ
 	for _, f := range after.Findings {
 		if known[f.Reason+f.Message] || mirrors.Reason(f.Reason).Class() == mirrors.Informational {
 			continue
@@ -91,8 +91,8 @@ func (e *Events) ofSet(set *kinds.Set, before, after configv1.MirrorSetStatus) {
 	}
 }
 
-// OfNodes returns a handler that tells of nodes which begin to fail, or whose images can no longer be pulled, and when that is over. It
-// queues nothing.
+// OfNodes returns a handler that sends events about nodes that begin to fail, or whose images can no longer be pulled, and when that is
+// over. It queues nothing.
 func (e *Events) OfNodes() handler.EventHandler {
 	return handler.TypedFuncs[client.Object, reconcile.Request]{
 		UpdateFunc: func(_ context.Context, update event.UpdateEvent, _ workqueue.TypedRateLimitingInterface[ctrl.Request]) {
@@ -118,7 +118,7 @@ func (e *Events) ofNode(before, after *mirrorsetv1alpha1.MirrorNode) {
 	}
 }
 
-// OfRefusal tells that the cluster refuses the agents, by an event about the manager.
+// OfRefusal sends an event about the manager: the cluster refuses the agents.
 func (e *Events) OfRefusal(manager *corev1.ObjectReference, refusal *standing.Refusal) {
 	e.Recorder.Eventf(manager, nil, corev1.EventTypeWarning, reasonAgentsRefused, actionApply, "%s", note(refusal.String()))
 }

@@ -21,7 +21,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/plan"
 )
 
-// lister lists all sets from the API server, and knows whether a list can be believed. It is for one goroutine.
+// lister lists all sets from the API server, and judges if a list can be believed. It is for one goroutine.
 type lister struct {
 	live client.Reader
 	last crds // as they were after the last lists
@@ -37,7 +37,7 @@ type crd struct {
 	version     string
 }
 
-// missingError says that the list of a kind is not plausible.
+// missingError means that the list of a kind is not plausible.
 type missingError struct{ kind *kinds.Kind }
 
 func (e *missingError) Error() string {
@@ -139,7 +139,7 @@ func crdOf(kind *kinds.Kind, object *apiextensionsv1.CustomResourceDefinition) *
 	return c
 }
 
-// ofEach calls a function for all kinds at once, each with its place among them, and returns what failed.
+// ofEach calls a function for all kinds at the same time, each with its index, and returns the errors.
 func ofEach(do func(i int, kind *kinds.Kind) error) error {
 	failed := make([]error, len(kinds.All))
 	var doing sync.WaitGroup
@@ -160,7 +160,7 @@ func (c crds) believe(after crds) error {
 	return nil
 }
 
-// source is what tells whether a list can be believed; nil for a CRD that is missing.
+// source describes the CRD for the decision if a list can be believed. It is nil for a CRD that is missing.
 func (c *crd) source() *plan.Source {
 	if c == nil {
 		return nil
@@ -168,8 +168,8 @@ func (c *crd) source() *plan.Source {
 	return &c.Source
 }
 
-// haveStatus tells of which kinds the API server keeps the status that we write, all of it: an apply with a field that a CRD does not
-// have fails. OpenShift's CRD has the status as an object without fields.
+// haveStatus returns the kinds whose complete status, as we write it, the API server stores. An apply with a field that a CRD does not have
+// fails. OpenShift's CRD has the status as an object without fields.
 func (c crds) haveStatus() map[*kinds.Kind]bool {
 	have := make(map[*kinds.Kind]bool, len(c))
 	for kind, crd := range c {

@@ -37,10 +37,10 @@ import (
 
 // The states that nodes are counted by.
 const (
-	nodeInForce = "in_force" // all rules of what is published are in force
+	nodeInForce = "in_force" // all published rules are in force
 	nodeBehind  = "behind"   // it has yet to follow
-	nodeFailing = "failing"  // its agent says that it cannot, or not in full
-	nodeSilent  = "silent"   // its agent never reported, has not followed for a minute and does not say why, or has had no Ready Pod for a minute
+	nodeFailing = "failing"  // its agent reports that it cannot follow, or not completely
+	nodeSilent  = "silent"   // its agent never reported, has not followed for a minute and does not report why, or has had no Ready Pod for a minute
 )
 
 // stages are those that the latest change of the rules can be in.
@@ -62,9 +62,9 @@ const (
 	listTime = 5 * time.Second
 )
 
-// Metrics are those of the manager. What the last snapshot and the nodes tell is read when it is asked for, and what happens is
-// counted as it does. A manager that has no snapshot, such as one that waits for its lease, tells nothing of sets and nodes. All
-// methods but those of a collector may be called on nil.
+// Metrics are the metrics of the manager. The state of the last snapshot and of the nodes is read when somebody scrapes it, and events are
+// counted when they happen. A manager without a snapshot, for example one that waits for its lease, exports nothing about sets and nodes.
+// All methods except those of a collector may be called on nil.
 type Metrics struct {
 	board    *Board
 	nodes    client.Reader
@@ -156,7 +156,7 @@ func (m *Metrics) Collect(metrics chan<- prometheus.Metric) {
 	for _, f := range published.Result.Findings {
 		byReason[f.Reason]++
 	}
-	for _, reason := range mirrors.Reasons() { // 0 where there is none any more
+	for _, reason := range mirrors.Reasons() { // 0 where there are no longer any
 		gauge(m.findings, float64(byReason[reason]), string(reason), string(reason.Class()))
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), listTime)
@@ -174,7 +174,7 @@ func (m *Metrics) Collect(metrics chan<- prometheus.Metric) {
 	}
 }
 
-// stateOf tells where a node is with what is published for it as a whole.
+// stateOf returns where a node stands with regard to everything that is published for it.
 func stateOf(m *fleet.Member, published *Snapshot) string {
 	applied := m.Applied()
 	if applied.Status != metav1.ConditionTrue && applied.Status != metav1.ConditionFalse {

@@ -54,11 +54,11 @@ type Publisher struct {
 	Namespace string
 	// Insecure are the scopes that nodes reach without TLS checks.
 	Insecure mirrors.Scopes
-	// Canaries selects the Nodes that try a change first, and Soak is how long it has to be in force there; nil and 0 where each change goes
-	// to all nodes at once (docs/reference/semantics.md C1).
+	// Canaries selects the Nodes that try a change first, and Soak is how long it must be in force there. They are nil and 0 where each
+	// change goes to all nodes at the same time (docs/reference/semantics.md C1).
 	Canaries k8slabels.Selector
 	Soak     time.Duration
-	// Settings tell which nodes have an agent.
+	// Settings determine which nodes have an agent.
 	Settings operand.AgentSettings
 	// Records find what all nodes were given.
 	Records Records
@@ -146,7 +146,8 @@ func (p *Publisher) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Result,
 	return result, err
 }
 
-// Publish makes the ConfigMap say what the sets say now, if it does not. Served tells whether there are sets to be had.
+// Publish makes the ConfigMap contain the current content of the sets, if it does not already. Served reports whether the API server serves
+// sets.
 func (p *Publisher) Publish(ctx context.Context) (result ctrl.Result, served bool, err error) {
 	listed := time.Now()
 	var current configmap.Current
@@ -231,7 +232,7 @@ func (p *Publisher) follow(ctx context.Context, current configmap.Current, seen 
 	return decision.Again, err
 }
 
-// publishAndTell has the snapshot say what came of it, and returns how long to wait where nothing has come of it yet.
+// publishAndTell publishes and records the result in the snapshot. It returns how long to wait where there is no result yet.
 func (p *Publisher) publishAndTell(ctx context.Context, current configmap.Current, next configmap.Content, sources []plan.Source, snapshot Snapshot) (later time.Duration, err error) {
 	outcome, err := p.configMap().Write(ctx, current, next, sources)
 	if outcome.Used {
@@ -250,7 +251,7 @@ func (p *Publisher) publishAndTell(ctx context.Context, current configmap.Curren
 	return 0, err
 }
 
-// noteRevisions has later decisions know what was published, whatever becomes of the ConfigMap.
+// noteRevisions remembers what was published for later decisions, no matter what happens to the ConfigMap.
 func (p *Publisher) noteRevisions(next configmap.Content) {
 	p.history.Revision = next.Revision
 	if next.Canary != nil {

@@ -42,7 +42,7 @@ func blockersOf(rules []mirrors.Rule) map[string]string {
 	return blockers
 }
 
-// shadowOf names the sets in shadow mode that watch sources; nil where they say that nobody counts for them (docs/reference/semantics.md V4).
+// shadowOf names the sets in shadow mode that watch sources. It is nil where nodes do not count for them (docs/reference/semantics.md V4).
 func shadowOf(result *mirrors.Result) map[string]string {
 	if result.ShadowTooLarge || len(result.Watched) == 0 {
 		return nil

@@ -13,8 +13,8 @@ import (
 	"github.com/mirrorset/mirrorset/internal/plan"
 )
 
-// reports returns what nodes have in force. The way to the nodes does not depend on the way back: where that cannot be had,
-// as before its CRD is there, what is published is all that is known.
+// reports returns what nodes have in force. Publishing to the nodes does not depend on their reports. Where these are not available, for
+// example before their CRD exists, only what is published is known.
 func (p *Publisher) reports(ctx context.Context) []plan.InForce {
 	bounded, cancel := context.WithTimeout(ctx, watchStart)
 	defer cancel()
@@ -38,8 +38,8 @@ func inForce(node *mirrorsetv1alpha1.MirrorNode) plan.InForce {
 	return plan.InForce{Node: node.Name, Revision: node.Status.Revision, Digest: node.Status.Digest}
 }
 
-// concerns tells whether a MirrorNode may lead to another decision: a canary's, or that of a node that has in force what is not published, as
-// after etcd was restored from a snapshot.
+// concerns reports whether a MirrorNode may lead to another decision. This is true for the MirrorNode of a canary, and of a node that has
+// something in force that is not published, for example after etcd was restored from a snapshot.
 func (p *Publisher) concerns(object client.Object) bool {
 	node, ok := object.(*mirrorsetv1alpha1.MirrorNode)
 	published := p.Board.Get()

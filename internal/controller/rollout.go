@@ -28,7 +28,7 @@ import (
 
 // Records find what all nodes were given (docs/reference/semantics.md C7).
 type Records interface {
-	// Find returns the record of a text, and Latest the one with the highest revision; nil where there is none.
+	// Find returns the record of a text, and Latest returns the record with the highest revision, or nil where there is none.
 	Find(ctx context.Context, digest string) (*history.Record, error)
 	Latest(ctx context.Context) (*history.Record, error)
 }
@@ -93,7 +93,7 @@ func (p *Publisher) ofCanaries() predicate.Predicate {
 	})
 }
 
-// canaries are the nodes that try changes, and where they are with what is published for them.
+// canaries are the nodes that try changes, with their progress on what is published for them.
 func (p *Publisher) canaries(ctx context.Context, current configmap.Current, rules []mirrors.Rule) ([]plan.Trier, error) {
 	nodes, reports, err := fleet.List(ctx, p.Client)
 	if err != nil && !meta.IsNoMatchError(err) {
@@ -105,7 +105,7 @@ func (p *Publisher) canaries(ctx context.Context, current configmap.Current, rul
 	p.warnOfAll(ctx, len(members) > 0 && len(members) == all)
 	var changed map[string]bool
 	if current.Canary != nil {
-		var before []mirrors.Rule // where nobody knows it, all counts as changed
+		var before []mirrors.Rule // if it is not known, everything counts as changed
 		if current.Payload != nil {
 			if before, err = registriesconf.Decode(current.Payload.Text); err != nil {
 				before = nil
@@ -120,7 +120,8 @@ func (p *Publisher) canaries(ctx context.Context, current configmap.Current, rul
 	return canaries, nil
 }
 
-// warnOfAll says once that canaries are no help: a selector that takes all nodes has each change reach all of them at once.
+// warnOfAll warns once that canaries have no use if the selector matches all nodes, because each change then reaches all of them at the
+// same time.
 func (p *Publisher) warnOfAll(ctx context.Context, areCanaries bool) {
 	if areCanaries && !p.allCanaries {
 		ctrl.LoggerFrom(ctx).Info("All nodes with an agent are canaries, so each change reaches all of them immediately; choose fewer nodes with --canary-selector", "canarySelector", p.Canaries.String())

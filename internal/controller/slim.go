@@ -15,12 +15,12 @@ import (
 	"github.com/mirrorset/mirrorset/internal/payload"
 )
 
-// Slim drops what nobody looks at of an object before it is cached: who owns which fields, and of a set all that [setChanged] passes over.
+// Slim removes unused parts of an object before it is cached: the owners of fields, and everything in a set that [setChanged] ignores.
 func Slim(object any) (any, error) {
 	if set, ok := object.(*metav1.PartialObjectMetadata); ok && set.GroupVersionKind().GroupVersion() == configv1.GroupVersion {
 		return slimWatched(set), nil
 	}
-	if o, err := meta.Accessor(object); err == nil { // else it tells that one was deleted
+	if o, err := meta.Accessor(object); err == nil { // otherwise it is a notice that an object was deleted
 		o.SetManagedFields(nil)
 	}
 	return object, nil
@@ -37,7 +37,7 @@ func slimWatched(set *metav1.PartialObjectMetadata) *metav1.PartialObjectMetadat
 	}
 	for _, f := range set.ManagedFields {
 		if isOurStatus(f) {
-			f.FieldsV1, f.Time = nil, nil // it counts that there is one
+			f.FieldsV1, f.Time = nil, nil // only its presence counts
 		}
 		if isOfStatus(f) {
 			slim.ManagedFields = append(slim.ManagedFields, f)
@@ -54,7 +54,7 @@ func isOurStatus(f metav1.ManagedFieldsEntry) bool {
 	return isOfStatus(f) && f.Manager == payload.FieldManager
 }
 
-// slimListed drops what nobody looks at of sets that were listed: who owns which fields of their status, and kubectl's copies of them.
+// slimListed removes unused parts of sets that were listed: the owners of the fields of their status, and kubectl's copies of the sets.
 func slimListed(sets []kinds.Set) {
 	for i := range sets {
 		delete(sets[i].GetAnnotations(), corev1.LastAppliedConfigAnnotation)

@@ -20,30 +20,30 @@ import (
 	"github.com/mirrorset/mirrorset/internal/standing"
 )
 
-// Snapshot is what the publisher last made of all sets. It is not changed any more.
+// Snapshot is what the publisher last made from all sets. It does not change after that.
 type Snapshot struct {
 	// Sets are those that were listed.
 	Sets []kinds.Set
 	// Result is what they were merged to.
 	Result mirrors.Result
-	// Revision and Digest are those of what is published; 0 and empty while nothing is.
+	// Revision and Digest belong to what is published. They are 0 and empty while nothing is.
 	Revision int64
 	Digest   string
 	// Shadow names the sets that watch each source by it, as that ConfigMap's shadow.json does.
 	Shadow map[string]string
-	// Provisional says that nodes with rules wait for what follows.
+	// Provisional means that nodes with rules wait for the next revision.
 	Provisional bool
-	// All is what is published for all nodes, where it was written or found by this manager; nil where it was not.
+	// All is what is published for all nodes, if this manager wrote it or found it published, and nil otherwise.
 	All *payload.Payload
-	// Canary is what is published for canaries; nil for nothing.
+	// Canary is what is published for canaries, or nil for nothing.
 	Canary *payload.Canary
 	// Stage is where the latest change is.
 	Stage plan.Stage
-	// Held is why what is published for all nodes is not what the sets say; empty where it is.
+	// Held is why what is published for all nodes differs from the sets. It is empty where it does not.
 	Held string
-	// Out are the sets that what is published is not of, in their present generation, although it may have been before (C6).
+	// Out are the sets whose present generation is not part of what is published, although it may have been before (C6).
 	Out map[mirrors.Object]bool
-	// HeldForGood says that it stays so until somebody changes the sets.
+	// HeldForGood means that this does not change until somebody changes the sets.
 	HeldForGood bool
 	// HasStatus has the kinds whose CRD has room for our status. That of OpenShift has not.
 	HasStatus map[*kinds.Kind]bool
@@ -51,7 +51,7 @@ type Snapshot struct {
 	Listed time.Time
 }
 
-// published names what nodes are to have in force.
+// published names what should be in force on the nodes.
 func (s *Snapshot) published() *standing.Published {
 	believed := payload.Believed(s.Listed.UnixMilli(), s.Revision)
 	all := &standing.Published{Revision: s.Revision, Digest: s.Digest, Provisional: s.Provisional, Believed: believed}
@@ -106,7 +106,7 @@ func (b *Board) Get() *Snapshot {
 	return b.snapshot
 }
 
-// Published names what nodes are to have in force; nil before there is a snapshot.
+// Published names what should be in force on the nodes. It is nil before there is a snapshot.
 func (b *Board) Published() *standing.Published {
 	if s := b.Get(); s != nil {
 		return s.published()
@@ -114,7 +114,8 @@ func (b *Board) Published() *standing.Published {
 	return nil
 }
 
-// ForAll returns what is published for all nodes, and the sets that it is of; nil where it is of others, or that is not known.
+// ForAll returns what is published for all nodes, and the sets that it was made from. They are nil where it was made from other sets, or
+// where that is not known.
 func (b *Board) ForAll() (p *payload.Payload, sets []kinds.Set) {
 	s := b.Get()
 	switch {
@@ -123,7 +124,7 @@ func (b *Board) ForAll() (p *payload.Payload, sets []kinds.Set) {
 	case s.Held != "":
 		return s.All, nil
 	}
-	return s.All, append([]kinds.Set{}, s.Sets...) // which is not nil where there are none
+	return s.All, append([]kinds.Set{}, s.Sets...) // never nil, even if there are no sets
 }
 
 // Watch returns a source of what the handler makes of each new snapshot.

@@ -32,8 +32,8 @@ import (
 	"github.com/mirrorset/mirrorset/internal/payload"
 )
 
-// StatusWriter has each set say whether it is used, whether nodes have it in force, and what is odd about it. It writes a
-// set only where that changes, so a change to one set is a write to that one.
+// StatusWriter writes the status of each set: if it is used, if nodes have it in force, and what is odd about it. It writes a set only when
+// its status changes, so a change to one set causes one write.
 type StatusWriter struct {
 	// Client reads nodes and MirrorNodes from a cache, and writes the status of sets.
 	Client   client.Client
@@ -54,7 +54,7 @@ type written struct {
 
 // +kubebuilder:rbac:groups=config.openshift.io,resources=imagedigestmirrorsets/status;imagetagmirrorsets/status,verbs=patch
 
-// SetupWithManager has every change of a node, a MirrorNode or what is published lead to the one request there is.
+// SetupWithManager makes every change of a node, a MirrorNode or what is published lead to the same single request.
 func (w *StatusWriter) SetupWithManager(mgr ctrl.Manager) error {
 	one := fleet.OnEvery(reconcile.Request{NamespacedName: types.NamespacedName{Name: "sets"}})
 	c, err := ctrl.NewControllerManagedBy(mgr).Named("status").
@@ -138,16 +138,17 @@ func (w *StatusWriter) before(set *kinds.Set, published *Snapshot) written {
 // counted are the annotations of a set that rules depend on. A change of them makes no new generation.
 var counted = []string{mirrors.InsecureAnnotation, mirrors.EnforcementAnnotation}
 
-// setChanged tells of another spec or annotation that counts, of another set under the same name, and of a status that somebody took. A watch that was
-// interrupted shows a set that was deleted and made anew as an update, from generation 1 to generation 1.
+// setChanged reports whether the spec or an annotation that counts changed, whether there is another set under the same name, or whether
+// somebody overwrote the status. After an interrupted watch, a set that was deleted and created again appears as an update from generation
+// 1 to generation 1.
 func setChanged(e event.UpdateEvent) bool {
 	annotated := func(key string) bool { return e.ObjectOld.GetAnnotations()[key] != e.ObjectNew.GetAnnotations()[key] }
 	return e.ObjectOld.GetUID() != e.ObjectNew.GetUID() || e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration() ||
 		slices.ContainsFunc(counted, annotated) || statusTaken(e)
 }
 
-// statusTaken tells of a change by which somebody else wrote values of their own into the status of a set, or took all of it away.
-// The set is looked at again then.
+// statusTaken reports whether somebody else wrote values of their own into the status of a set, or removed all of it. The set is then
+// checked again.
 func statusTaken(e event.UpdateEvent) bool {
 	before, after := e.ObjectOld.GetManagedFields(), e.ObjectNew.GetManagedFields()
 	if slices.ContainsFunc(before, isOurStatus) && !slices.ContainsFunc(after, isOurStatus) {

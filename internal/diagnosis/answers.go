@@ -14,15 +14,15 @@ import (
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 )
 
-// answer is what one place came to in the attempt.
+// answer is the result of one place in the attempt.
 type answer struct {
 	// place is a repository, as HOST/REPOSITORY.
 	place    string
 	isSource bool
 	state    state
-	// why is in the words of who saw it; empty where there are none.
+	// why is in the words of the program that saw it, or empty.
 	why string
-	// over says why it may be so no more; empty where nothing tells.
+	// over is why this may no longer be true, or empty.
 	over string
 }
 
@@ -75,8 +75,8 @@ func rankOf(a answer) int {
 	return 0
 }
 
-// told is what the runtime's message tells of the places that the rules name. CRI-O names each with what came of it, the redirector in its refusal each
-// that it passed over, and containerd one alone.
+// told returns what the runtime's message says about the places that the rules name. CRI-O names each place with its result, the
+// redirector's refusal names each place that it passed over, and containerd names only one.
 func (v *view) told() (all []answer) {
 	for _, s := range v.rules().PullSources {
 		for _, before := range []string{"[" + s.Location + ": ", "): " + s.Location + ": ", "; mirror " + v.placeOf(s) + ": "} {
@@ -92,7 +92,7 @@ func (v *view) told() (all []answer) {
 	}
 	whole := read(v.nameless(v.text))
 	host, isRedirector := hostOf(v.text)
-	at, isToken := v.placesAt(host), strings.Contains(v.text, "failed to authorize") // which names the token server
+	at, isToken := v.placesAt(host), strings.Contains(v.text, "failed to authorize") // whose message names the token server
 	if isToken {
 		at = nil
 	}
@@ -140,8 +140,8 @@ func (v *view) onlyVisited() (only *accesslog.Tries) {
 	return only
 }
 
-// isStraight tells whether the runtime asks no place before the only one. The redirector answers 404 for each rank that an image has no mirror of, and
-// containerd then says that the image was not found, although it could not even connect to the source.
+// isStraight reports whether the runtime contacts no other place before the only one. The redirector answers 404 for each rank that an
+// image has no mirror of. containerd then reports that the image was not found, although it could not even connect to the source.
 func (v *view) isStraight() bool {
 	return v.pull == nil && v.rules().Rule == nil && !v.rules().Beside
 }
@@ -167,7 +167,7 @@ func (v *view) placesAt(host string) (at []mirrors.PullSource) {
 // urls are what requests were made to.
 var urls = regexp.MustCompile(`https?://[^"\s]+`)
 
-// nameless takes the names of the image out of a text, which can have any words in them.
+// nameless removes the image's names from a text, because they can contain any words.
 func (v *view) nameless(text string) string {
 	text = urls.ReplaceAllString(text, "URL")
 	for _, s := range v.rules().PullSources {
@@ -187,7 +187,8 @@ func upTo(text string, ends ...string) string {
 	return text
 }
 
-// over says why what a mirror came to may be so no more: it has served the same node since, or what the node was granted has changed.
+// over returns why the result of a mirror may no longer be true: the mirror has served the same node since, or what the node was granted
+// has changed.
 func (v *view) over(a answer) string {
 	at := v.at()
 	if at.IsZero() {
@@ -204,7 +205,7 @@ func (v *view) over(a answer) string {
 	return ""
 }
 
-// settles tells whether a later try shows that a mirror is not any more as it was.
+// settles reports whether a later try shows that a mirror's earlier problem is gone.
 func settles(t accesslog.Tries, a answer) bool {
 	switch a.state {
 	case refusing, cameBack:

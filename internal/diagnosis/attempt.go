@@ -19,7 +19,7 @@ const (
 	eventPulled  = "Pulled"
 )
 
-// attempt is the last time that the node tried to get the image and failed, as far as anything tells.
+// attempt is the last failed attempt of the node to get the image, as far as is known.
 type attempt struct {
 	// text is what the runtime said; empty where that is not known.
 	text string
@@ -43,7 +43,7 @@ func (a *attempt) at() time.Time {
 // slack is what times of events and pulls may be apart: an event has whole seconds.
 const slack = 2 * time.Second
 
-// late is how long a runtime can go on by itself after the last request that the redirector saw of a pull which fails.
+// late is how long a runtime can continue by itself after the last request of a failing pull that the redirector saw.
 const late = 2 * time.Minute
 
 // waits is what the kubelet puts before the message of the last attempt while it waits for the next.
@@ -72,12 +72,13 @@ func (c *Case) findAttempt() attempt {
 	return a
 }
 
-// isAbout tells whether an event names an image. The kubelet adds the tag that the Pod leaves out.
+// isAbout reports whether an event names an image. The kubelet adds the tag if the Pod leaves it out.
 func isAbout(message, image string) bool {
 	return strings.Contains(message, `"`+image+`"`) || strings.Contains(message, `"`+image+`:latest"`)
 }
 
-// findPull finds what the redirector saw of the attempt: the last pull of the image that is not older, nor that of a later attempt.
+// findPull finds what the redirector saw of the attempt. This is the last pull of the image that is not older than the attempt and does not
+// belong to a later one.
 func (a *attempt) findPull(c *Case) {
 	if c.Log.Unknown != "" {
 		return

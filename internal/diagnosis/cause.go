@@ -26,13 +26,13 @@ const (
 	NoRule Cause = "NoRule"
 )
 
-// The causes that lie in what the node has in force.
+// The causes in what the node has in force.
 const (
 	// Pulling: the image is on its way.
 	Pulling Cause = "Pulling"
-	// HeldBack: the node is not to have yet what the sets say.
+	// HeldBack: the node should not have the content of the sets yet.
 	HeldBack Cause = "HeldBack"
-	// NodeLags: the node has not got what it is to have.
+	// NodeLags: the node does not have what it should have.
 	NodeLags Cause = "NodeLags"
 	// RuntimeNotReady: the runtime does not read the rules.
 	RuntimeNotReady Cause = "RuntimeNotReady"
@@ -54,15 +54,15 @@ const (
 
 // The causes that an attempt showed.
 const (
-	// Mended: what kept the image away is over, or may be.
+	// The problem that kept the image away is over, or may be.
 	Mended Cause = "Mended"
 	// WrongContent: a mirror has something else under the digest.
 	WrongContent Cause = "WrongContent"
-	// UnknownAuthority: the node does not know who signed a certificate.
+	// UnknownAuthority: the node does not trust the authority that signed a certificate.
 	UnknownAuthority Cause = "UnknownAuthority"
 	// BadCertificate: a certificate is expired or for another name, or there is none.
 	BadCertificate Cause = "BadCertificate"
-	// LoginWanted: a mirror or the source wants a login, or refuses the one that it was given.
+	// LoginWanted: a mirror or the source requires a login, or refuses the login that it was given.
 	LoginWanted Cause = "LoginWanted"
 	// MirrorDown: a mirror was silent, could not be reached, or failed.
 	MirrorDown Cause = "MirrorDown"

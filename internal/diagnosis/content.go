@@ -12,7 +12,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/accesslog"
 )
 
-// isWrong tells whether the runtime says that what it got is not what the digest says.
+// isWrong reports whether the runtime received content that does not match the digest.
 func (v *view) isWrong() bool {
 	return read(v.nameless(v.text)) == wrong
 }
@@ -31,7 +31,7 @@ func (v *view) gave() (all []accesslog.Tries) {
 	return all
 }
 
-// wrongSomewhere is for other content under the digest, where it is not known which place it came from.
+// wrongSomewhere is for content that does not match the digest, where it is not known which place it came from.
 func (v *view) wrongSomewhere() *Finding {
 	from := ", but it is unknown from which place"
 	if gave := v.gave(); len(gave) > 0 {
@@ -47,14 +47,15 @@ func (v *view) wrongSomewhere() *Finding {
 	}
 }
 
-// isFirst tells whether a place was the first one that the runtime can have got anything from, and so gave the manifest: nothing is asked for before that.
+// isFirst reports whether a place was the first that can have sent anything to the runtime. That place sent the manifest, because the
+// runtime requests the manifest first.
 func (v *view) isFirst(a answer) bool {
 	gave := v.gave()
 	return len(gave) > 0 && gave[0].Place == a.place && gave[0].Source == a.isSource
 }
 
-// decidesIncomplete returns the mirror that lacks a part of the image, where that is why the image could not be pulled: no other mirror had the part, and
-// the runtime does not say that something else failed.
+// decidesIncomplete returns the mirror that lacks a part of the image, if that is why the pull failed. No other mirror had the part, and
+// the runtime does not report another failure.
 func (v *view) decidesIncomplete(source *answer) *answer {
 	whole := read(v.nameless(v.text))
 	tells := source != nil && source.state < unknown || whole == missing || whole == blocked || v.text == ""
@@ -67,10 +68,10 @@ func (v *view) decidesIncomplete(source *answer) *answer {
 	return nil
 }
 
-// goodFrom is how the redirector says when a certificate is good.
+// goodFrom matches the redirector's text about when a certificate is valid.
 var goodFrom = regexp.MustCompile(`is good from (\d{4}-\d\d-\d\d) to `)
 
-// isEarly tells whether the certificate that a text is about is not good yet by the clock of the node.
+// isEarly reports whether the certificate in a text is not valid yet, by the clock of the node.
 func (v *view) isEarly(why string) bool {
 	found := goodFrom.FindStringSubmatch(why)
 	if found == nil || v.at().IsZero() {
@@ -80,7 +81,7 @@ func (v *view) isEarly(why string) bool {
 	return err == nil && v.at().Before(from)
 }
 
-// saidOfSource is what the source did. Registries do not tell strangers which repositories there are.
+// saidOfSource describes what the source did. Registries do not reveal to anonymous clients which repositories exist.
 func (a answer) saidOfSource() string {
 	switch {
 	case a.state == refusing && gotLogin.MatchString(a.why):

@@ -1,8 +1,9 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package diagnosis says why a container waits for its image: by its Pod, the events, the rules, its node, and the pulls that the node's redirector saw.
-// It is pure, and never guesses: what was seen of an attempt is told as of that attempt, and only what is there now as of now.
+// Package diagnosis explains why a container waits for its image. It uses the Pod, the events, the rules, the node, and the pulls that the
+// node's redirector saw. It is pure and never guesses. It reports what was seen of an attempt as part of that attempt, and only the present
+// state as present.
 package diagnosis
 
 import (
@@ -23,9 +24,9 @@ type Case struct {
 	// Events are those about the container, or about the Pod, the oldest first.
 	Events []Event
 	Node   Node
-	// Sets is what the sets of the cluster say of the image, and InForce what its node is to have.
+	// Sets are the rules for the image in the cluster's sets, and InForce the rules that its node should have.
 	Sets, InForce Rules
-	// Hold is why the sets are not what the node is to have, and HoldRemedy what to do then; empty where they are.
+	// Hold is why the node should not have the content of the sets, and HoldRemedy what to do then. Both are empty where it should.
 	Hold, HoldRemedy string
 	Log              Log
 	// Granted is when the logins or authorities for mirrors were changed last; zero where that is not known.
@@ -64,7 +65,8 @@ type Node struct {
 	Unknown string
 	// HasAgent says that Mirrorset serves it.
 	HasAgent bool
-	// Lags says why it has not got what it is to have, and Away why nobody speaks for it; empty where that is not so.
+	// Lags is why the node does not have what it should have, and Away why nothing reports for it. Each is empty where that is not the
+	// case.
 	Lags, Away string
 	// Unread says why its runtime does not read what is written there, and NotInForce why the source of the image is not in force.
 	Unread, NotInForce string
@@ -88,7 +90,7 @@ type Rules struct {
 	mirrors.Resolution
 	// BlockedBy names the sets that block the source, for people.
 	BlockedBy string
-	// Beside says that there are rules for other images of the registry.
+	// There are rules for other images of the registry.
 	Beside bool
 	// Behind are the places that containerd asks for the image by itself while the redirector does not answer, for people; empty where it depends on that.
 	Behind []string

@@ -53,7 +53,7 @@ func withoutRules(v *view) (*Finding, bool) {
 	return &Finding{Cause: NoRule, Message: message + v.sayText(), Remedy: remedy}, true
 }
 
-// lagging is for a node that has other rules than it is to have, or whose agent says nothing.
+// lagging is for a node whose rules differ from the rules that it should have, or whose agent does not report.
 func lagging(v *view) (*Finding, bool) {
 	why := cmp.Or(v.Node.Lags, v.Node.Away)
 	if why == "" {
@@ -98,7 +98,7 @@ func cannotRewrite(v *view) (*Finding, bool) {
 	}, true
 }
 
-// withoutMirrors is for a blocked source that nothing stands in for.
+// withoutMirrors is for a blocked source without a usable mirror.
 func withoutMirrors(v *view) (*Finding, bool) {
 	rules := v.rules()
 	switch {
@@ -123,7 +123,7 @@ func withoutMirrors(v *view) (*Finding, bool) {
 	}, true
 }
 
-// example is a set with the mirrors that the other way of naming images has.
+// example is a set with the mirrors for the other kind of reference.
 func (v *view) example(kind, list string) string {
 	rule := v.rules().Rule
 	if len(rule.Mirrors) == 0 {
@@ -138,8 +138,9 @@ func (v *view) example(kind, list string) string {
 	return text.String()
 }
 
-// agentAway is for a runtime that found nobody at the redirector's port. It then asks by itself what stands behind the redirector, so where something does,
-// that the agent was away is not all: containerd 1.7 tells what the first place came to that did not say 404, whatever the others said.
+// agentAway is for a runtime that found nothing listening on the redirector's port. The runtime then contacts the places that follow the
+// redirector by itself. If there are any, the missing agent is not the only cause. containerd 1.7 reports the first result that is not 404,
+// whatever the other places answered.
 func agentAway(v *view) (*Finding, bool) {
 	if !v.missedAgent() {
 		return nil, false
@@ -165,14 +166,14 @@ func agentAway(v *view) (*Finding, bool) {
 	return &Finding{Cause: AgentAway, Message: message, Remedy: away + "\n" + check}, true
 }
 
-// missedAgent tells whether the runtime found nobody at the redirector's port, as far as it says.
+// missedAgent reports whether the runtime, by its own message, found nothing listening on the redirector's port.
 func (v *view) missedAgent() bool {
 	text := v.nameless(v.text)
 	_, isRedirector := hostOf(v.text)
 	return v.pull == nil && read(text) == unreachable && (isRedirector || strings.Contains(text, "127.0.0.1:0"))
 }
 
-// beforeTheRules is for an attempt that says nothing of the rules that the node has now.
+// beforeTheRules is for an attempt that shows nothing about the node's current rules.
 func beforeTheRules(v *view) (*Finding, bool) {
 	at := v.at()
 	isOld := !at.IsZero() && v.Node.AppliedAt.After(at.Add(slack)) && !v.wentByTheRules()
@@ -190,7 +191,8 @@ func beforeTheRules(v *view) (*Finding, bool) {
 
 const again = "The kubelet tries again by itself, within five minutes of its last attempt. To try immediately, replace the Pod with a new one."
 
-// wentByTheRules tells whether the redirector led the attempt as the present rules have it: they differ from the earlier ones in other sources alone.
+// wentByTheRules reports whether the redirector led the attempt as the current rules would. The earlier rules then differed only in other
+// sources.
 func (v *view) wentByTheRules() bool {
 	if v.pull == nil || !v.rules().Known || (v.pull.Refusal != "") != v.rules().Blocked {
 		return false

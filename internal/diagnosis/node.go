@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// What fails on the node, wherever the image comes from.
+// These match failures of the node itself, which do not depend on the place that the image comes from.
 var (
 	nodesOwn = regexp.MustCompile(`no space left on device|pull QPS exceeded|disk quota exceeded|read-only file system|input/output error|dial unix \S+`)
 	stored   = regexp.MustCompile(`failed to get reader from content store|(failed|unable) to prepare extraction snapshot|failed to (stat|commit) snapshot`)
@@ -16,10 +16,10 @@ var (
 	platform = regexp.MustCompile(`no match for platform in manifest|no image found in (image index|manifest list) for architecture`)
 )
 
-// nothingToDoWithMirrors is for an attempt that failed by the node, or by what the image is.
+// nothingToDoWithMirrors is for an attempt that failed because of the node, or because of the content of the image.
 func nothingToDoWithMirrors(v *view) (*Finding, bool) {
 	trouble := func(what, remedy string) (*Finding, bool) {
-		return &Finding{Cause: NodeTrouble, Message: v.when() + what + "; " + noPart + "; " + v.quote(), Remedy: remedy}, true
+		return &Finding{Cause: NodeTrouble, Message: v.when() + what + ", and " + noPart + "; " + v.quote(), Remedy: remedy}, true
 	}
 	own := v.ownWords()
 	look := "Look at the node: kubectl describe node " + v.Node.Name

@@ -11,14 +11,15 @@ import (
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 )
 
-// causes are those of what a mirror came to.
+// causes are the causes for the states of a mirror.
 var causes = map[state]Cause{
 	wrong: WrongContent, untrusted: UnknownAuthority, uncertified: BadCertificate, early: BadCertificate, refusing: LoginWanted,
 	proxied: MirrorDown, silent: MirrorDown, unreachable: MirrorDown, failing: MirrorDown, limited: RateLimited, cameBack: CameBack,
 }
 
-// places judges the attempt by what each place came to: first the mirrors, because they are tried first, and each that did not say that it lacks the image
-// could have given it; and then the source. A mirror that the runtime came back from may lack it, so what is certain of the source counts before that.
+// places judges the attempt by the result of each place. The mirrors come first, because they are tried first and each mirror that did not
+// report the image as missing could have provided it. The source comes next. A mirror that the runtime came back from may lack the image,
+// so a certain fact about the source counts more.
 func places(v *view) (*Finding, bool) {
 	worst, over := v.worstMirror()
 	source := v.sourceAnswer()
@@ -59,7 +60,7 @@ func (v *view) nobody(source *answer) *Finding {
 	case source != nil && source.state == missing && lacking, source != nil && source.state == blocked && lacking && asked:
 		return v.finding(NobodyHasIt, "", "Correct the "+nameOf(v.Image.Mode)+" in the Pod, or push the image to a mirror. "+check)
 	case served && source != nil:
-		return v.finding(CameBack, "; it is unknown why the runtime did not pull it from there; possible causes are a certificate of an authority that the node does not trust, and a mirror that refuses the runtime",
+		return v.finding(CameBack, "; it is unknown why the runtime did not pull it from there. Possible causes are a certificate of an authority that the node does not trust, and a mirror that refuses the runtime",
 			v.lookAtRuntime()+"\nIf it is the authority, use the ConfigMap mirror-authorities: see docs/how-to/private-mirror.md.")
 	case source != nil && source.state == unknown && lacking && asked:
 		return v.finding(NobodyGaveIt, "; it is unknown if it lacks the image, is unreachable from the node or requires a login", check+"\n"+v.lookAtRuntime())
@@ -102,7 +103,7 @@ func (v *view) sourceAnswer() *answer {
 	return nil
 }
 
-// allMirrorsAnswered tells whether something is known of each mirror that the rules have for the image.
+// allMirrorsAnswered reports whether something is known of each mirror that the rules have for the image.
 func (v *view) allMirrorsAnswered() bool {
 	return !slices.ContainsFunc(v.rules().PullSources, func(s mirrors.PullSource) bool {
 		return !v.isSource(s) && !slices.ContainsFunc(v.answers, func(a answer) bool { return a.place == v.placeOf(s) })
@@ -135,7 +136,7 @@ func (v *view) finding(cause Cause, more, remedy string) *Finding {
 	return &Finding{Cause: cause, Message: message, Remedy: remedy}
 }
 
-// sayAll says what all places came to, those that decide first: mirrors with the same answer together, and then the source.
+// sayAll describes the results of all places, those that decide first. It groups mirrors with the same result, and puts the source last.
 func (v *view) sayAll() string {
 	byState := make(map[state][]string)
 	var source string

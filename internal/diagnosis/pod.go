@@ -10,7 +10,7 @@ import (
 	"slices"
 )
 
-// The reasons that a container waits for its image by.
+// The reasons of a container that waits for its image.
 const (
 	reasonErrImagePull     = "ErrImagePull"
 	reasonImagePullBackOff = "ImagePullBackOff"
@@ -21,7 +21,7 @@ const (
 	reasonUnavailable      = "RegistryUnavailable"
 )
 
-// WaitsForImage tells whether a container's reason to wait is about its image.
+// WaitsForImage reports whether a container's waiting reason is about its image.
 func WaitsForImage(reason string) bool {
 	return slices.Contains([]string{reasonErrImagePull, reasonImagePullBackOff, reasonNeverPull, reasonInvalidName, reasonInspect, reasonSignature, reasonUnavailable}, reason)
 }
@@ -40,7 +40,7 @@ func unscheduled(v *view) (*Finding, bool) {
 	return &Finding{Cause: NotScheduled, Message: message}, true
 }
 
-// notTheImage is for a container that waits for something else: one that has its image, and one that the kubelet has not come to.
+// notTheImage is for a container that waits for something else. It already has its image, or the kubelet has not reached it yet.
 func notTheImage(v *view) (*Finding, bool) {
 	if WaitsForImage(v.Container.Reason) || v.isPulling() {
 		return nil, false
@@ -51,7 +51,7 @@ func notTheImage(v *view) (*Finding, bool) {
 	} else if e := v.lastWarning(); e != nil && isBeforeImages(v.Container.Reason) {
 		what += ", and the last warning is " + e.Reason + ": " + e.Message
 	}
-	if e := v.lastWarning(); e != nil && e.Reason == eventNoSandbox && isBeforeImages(v.Container.Reason) { // for which an image is wanted too
+	if e := v.lastWarning(); e != nil && e.Reason == eventNoSandbox && isBeforeImages(v.Container.Reason) { // for which the runtime pulls an image too
 		return &Finding{Cause: NotTheImage, Message: "the runtime cannot create the Pod's sandbox, which comes before the container's image: " + e.Message}, true
 	}
 	return &Finding{Cause: NotTheImage, Message: fmt.Sprintf("the container does not wait for its image (%s); %s", what, noPart)}, true
@@ -77,7 +77,7 @@ func Sandbox(events []Event) (c Container, waits bool) {
 	return c, false
 }
 
-// isBeforeImages tells whether a reason is that of a container which the kubelet is not done with preparing.
+// isBeforeImages reports whether a reason means that the kubelet is still preparing the container.
 func isBeforeImages(reason string) bool {
 	return slices.Contains([]string{"", "ContainerCreating", "PodInitializing"}, reason)
 }
@@ -92,7 +92,7 @@ func (v *view) lastWarning() *Event {
 	return nil
 }
 
-// isPulling tells whether the first attempt goes on: the kubelet began it, and has not said how it ended.
+// isPulling reports whether the first attempt is still running: the kubelet began it, and has not reported its end.
 func (v *view) isPulling() bool {
 	if !isBeforeImages(v.Container.Reason) {
 		return false
@@ -106,7 +106,7 @@ func (v *view) isPulling() bool {
 	return is
 }
 
-// pulling is for an image that is on its way.
+// pulling is for an image that is being pulled.
 func pulling(v *view) (*Finding, bool) {
 	if !v.isPulling() {
 		return nil, false
@@ -124,7 +124,7 @@ func pulling(v *view) (*Finding, bool) {
 	return &Finding{Cause: Pulling, Message: message, Remedy: "Run this command again after the attempt. A mirror that does not answer delays an attempt by ten seconds."}, true
 }
 
-// kubeletRefuses is for what does not reach a registry.
+// kubeletRefuses is for failures before any registry is contacted.
 func kubeletRefuses(v *view) (*Finding, bool) {
 	switch {
 	case v.Container.Reason == reasonNeverPull:
@@ -154,7 +154,7 @@ func (v *view) when() string {
 	return "at the last attempt, " + clock(v.at()) + ", "
 }
 
-// lookAtRuntime is where more is to be seen.
+// lookAtRuntime is where to find more details.
 func (v *view) lookAtRuntime() string {
 	unit := map[string]string{"containerd": "containerd", "CRI-O": "crio"}[v.Node.Runtime]
 	if unit == "" {

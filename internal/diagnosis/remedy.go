@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// sourceLogin is what to do about a source that wants a login. Nodes have none for sources (docs/reference/semantics.md G4).
+// sourceLogin is what to do about a source that requires a login. Nodes have no logins for sources (docs/reference/semantics.md G4).
 const sourceLogin = "If the image exists under this name, give the Pod or its service account an imagePullSecret for the registry: https://kubernetes.io/docs/tasks/configure-pod-container/pull-image-private-registry/"
 
 // remedyFor is what to do about the answer that decides.
@@ -73,7 +73,7 @@ func (v *view) proxy(a answer) string {
 	return remedy + " These variables belong to the environment of the program that sends the request: the node's runtime or the agent."
 }
 
-// login is what to do about a mirror that wants one.
+// login is what to do about a mirror that requires a login.
 func (v *view) login(a answer, check string) string {
 	if strings.Contains(a.why, "refuses the login") {
 		return fmt.Sprintf("Put the right login for %s into Secret mirror-credentials of namespace %s. Then: %s\nSee docs/how-to/private-mirror.md.", a.host(), v.Installed, check)

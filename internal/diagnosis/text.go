@@ -10,14 +10,15 @@ import (
 	"strings"
 )
 
-// What is read of a message, and what is quoted of it, in bytes: its beginning and its end, where runtimes put what matters.
+// How much of a message is read, and how much is quoted, in bytes. The beginning and the end are kept, because runtimes put the important
+// parts there.
 const (
 	longest = 16 << 10
 	quoted  = 500
 )
 
-// clean takes out of what the kubelet says what only root of the node is to know, so that nothing that is made of it can have that, and keeps it short enough
-// to be searched: registries have a say in how long it is.
+// clean removes from the kubelet's messages what only root on the node may know, so that nothing made from them contains it. It also
+// shortens the messages so that they can be searched, because registries influence their length.
 func (c *Case) clean() {
 	c.Container.Message = cut(harmless(c.Container.Message), longest)
 	c.Events = slices.Clone(c.Events)
@@ -38,7 +39,7 @@ func cut(text string, most int) string {
 // begins is what containerd puts before each failure of a pull. It says no more than the image's name.
 var begins = regexp.MustCompile(`^(rpc error: code = \w+ desc = )?(failed to pull and unpack image "[^"]*": )?(failed to resolve reference "[^"]*": )?`)
 
-// hashes are digests, of which the beginning does for people.
+// hashes are digests. Their beginning is enough for people.
 var hashes = regexp.MustCompile(`\b(sha256:[0-9a-f]{8})[0-9a-f]{56}\b`)
 
 // quote says what the runtime said, cut to what can be read.
@@ -52,7 +53,7 @@ func (v *view) quote() string {
 	return "the runtime said: " + said
 }
 
-// sayText says what the runtime said, and first what that tells of the source.
+// sayText quotes the runtime, after the conclusion about the source.
 func (v *view) sayText() string {
 	said := v.quote()
 	if said == "" {
@@ -60,7 +61,7 @@ func (v *view) sayText() string {
 	}
 	for _, a := range v.answers {
 		if a.isSource && a.state < blocked {
-			return fmt.Sprintf("; %sthe source %s; %s", v.when(), a.saidOfSource(), said)
+			return fmt.Sprintf("; %sthe source %s, and %s", v.when(), a.saidOfSource(), said)
 		}
 	}
 	return fmt.Sprintf("; %s%s", v.when(), said)
@@ -70,11 +71,11 @@ func oneLine(text string) string {
 	return strings.Join(strings.Fields(text), " ")
 }
 
-// registrys begins what a registry, or the way to it, says in a runtime's message: containerd puts the status and the body there, and CRI-O's library what
-// came of a manifest or blob that it read.
+// registrys matches the beginning of a text from a registry, or from the connection to it, in a runtime's message. containerd puts the
+// status and the body there. CRI-O's library puts the result of reading a manifest or a blob there.
 var registrys = regexp.MustCompile(`unexpected status |server message: |\(Mirrors also failed: |initializing source |pinging container registry |(reading|fetching) (manifest|blob) |happened during read: `)
 
-// ownWords is what a runtime says of itself, in which no name of an image is.
+// ownWords is the runtime's own part of the message, without names of images.
 func (v *view) ownWords() string {
 	text := v.text
 	if at := registrys.FindStringIndex(text); at != nil {

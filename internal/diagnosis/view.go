@@ -13,7 +13,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 )
 
-// view is a case with what can be told of its last attempt.
+// view is a case with what is known of its last attempt.
 type view struct {
 	*Case
 	attempt
@@ -26,7 +26,7 @@ func newView(c *Case) *view {
 	return v
 }
 
-// rules are those that the node is to have, or, where nobody may read these, what the sets say.
+// rules are the rules that the node should have, or the content of the sets where nobody may read these.
 func (v *view) rules() *Rules {
 	if v.InForce.Known {
 		return &v.InForce
@@ -50,12 +50,12 @@ func (v *view) by() string {
 	return " by " + v.rules().BlockedBy
 }
 
-// hasMirrors tells whether the rules have mirrors for the image, by the way in which it is named.
+// hasMirrors reports whether the rules have mirrors for the kind of reference that names the image.
 func (v *view) hasMirrors() bool {
 	return slices.ContainsFunc(v.rules().PullSources, func(s mirrors.PullSource) bool { return !v.isSource(s) })
 }
 
-// evidence is all that was seen, the oldest first, and what nobody knows the time of behind that.
+// evidence is everything that was seen, the oldest first. Evidence without a time is last.
 func (v *view) evidence() []Evidence {
 	all := []Evidence{}
 	add := func(at time.Time, of, format string, args ...any) {
@@ -113,7 +113,7 @@ func boolOf(is bool) int {
 	return 0
 }
 
-// names tells whether a mirror, as rules name it, stands in for the image.
+// names reports whether a mirror, as rules name it, is a mirror of the image.
 func (v *view) names(mirror string) bool {
 	return slices.ContainsFunc(v.rules().PullSources, func(s mirrors.PullSource) bool {
 		return !v.isSource(s) && mirrors.Scope(mirror).Contains(mirrors.Scope(v.placeOf(s)))

@@ -10,7 +10,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/accesslog"
 )
 
-// state is what one place came to in an attempt.
+// state is the result of one place in an attempt.
 type state int
 
 // The states. Of two that one place came to, the first one counts; and so it does of two mirrors.
@@ -34,8 +34,9 @@ const (
 	unknown
 )
 
-// The words by which runtimes, their libraries and the redirector tell a state, in small letters. The first line that matches counts: of an address that
-// cannot be looked up, and of a token server that fails, containerd says that it failed to authorize, and of an image without the platform, that it was not found.
+// words are the words that runtimes, their libraries and the redirector use for a state, in lower case. The first matching line counts. For
+// an address that cannot be resolved, and for a token server that fails, containerd reports that it failed to authorize. For an image
+// without the platform, it reports that the image was not found.
 var words = []struct {
 	state
 	pattern *regexp.Regexp
@@ -55,7 +56,7 @@ var words = []struct {
 	{failing, regexp.MustCompile(`\bunknown: |no space left on device|disk quota exceeded|read-only file system`)},
 }
 
-// read tells the state that a text is about.
+// read returns the state that a text is about.
 func read(text string) state {
 	text = strings.ToLower(text)
 	for _, w := range words {
@@ -66,7 +67,7 @@ func read(text string) state {
 	return unknown
 }
 
-// stateOf is that of tries. What the redirector calls an error can be told apart by its words, and nothing else.
+// stateOf is the state that tries show. Only the words of an outcome that the redirector calls an error can distinguish states.
 func stateOf(t accesslog.Tries) state {
 	switch t.Outcome {
 	case accesslog.Served:
@@ -126,11 +127,11 @@ func hostOf(text string) (host string, isRedirector bool) {
 	return found[1], found[2] != ""
 }
 
-// element is what only root of the node is to know of the paths of its redirector (docs/reference/semantics.md N10). A runtime's message has it all the same, or as
-// much of it as there is room for.
+// element is the part of the redirector's paths that only root on the node may know (docs/reference/semantics.md N10). A runtime's message
+// still contains it, or as much of it as there is room for.
 var element = regexp.MustCompile(`(/v2/_mirrorset/)[0-9a-f]+`)
 
-// harmless leaves that out of a text.
+// harmless removes that part from a text.
 func harmless(text string) string {
 	return element.ReplaceAllString(text, "${1}...")
 }

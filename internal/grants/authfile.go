@@ -10,8 +10,9 @@ import (
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 )
 
-// AuthFile writes the logins for these mirrors as containers-auth.json(5), each under the place of the mirror and not for the whole of its
-// registry, so that no other image is pulled with it (G4); nil for none. A registry token is none that a reader of that file knows.
+// AuthFile writes the logins for these mirrors in the format of containers-auth.json(5), or returns nil if there are none. Each login is
+// stored under the place of its mirror and not under the complete registry, so that no other image is pulled with it (G4). AuthFile leaves
+// out registry tokens, because the format has no field that its readers understand.
 func (g Grants) AuthFile(of []mirrors.Scope) []byte {
 	auths := make(map[string]entry)
 	add := func(place mirrors.Scope, login Login) {
@@ -34,12 +35,12 @@ func (g Grants) AuthFile(of []mirrors.Scope) []byte {
 	}
 	text, err := json.MarshalIndent(map[string]any{"auths": auths}, "", "  ")
 	if err != nil {
-		return nil // nothing in it could fail
+		return nil // the values always encode
 	}
 	return append(text, '\n')
 }
 
-// ReadAuthFile reads what [Grants.AuthFile] wrote, for an agent that starts without the API server.
+// ReadAuthFile reads the output of [Grants.AuthFile], for an agent that starts without the API server.
 func ReadAuthFile(text []byte) (Grants, error) {
 	logins, _, err := readLogins(text)
 	h := &held{}

@@ -21,7 +21,7 @@ import (
 
 const authoritiesObject = "ConfigMap " + AuthoritiesName
 
-// readAuthorities leaves out each value that is wrong, and keeps the others (G3).
+// readAuthorities leaves out each invalid value, and keeps the others (G3).
 func readAuthorities(cm *corev1.ConfigMap, now time.Time) (map[string][]byte, []Problem) {
 	found := make(map[string][]byte, len(cm.Data))
 	var problems []Problem
@@ -47,7 +47,7 @@ func readAuthorities(cm *corev1.ConfigMap, now time.Time) (map[string][]byte, []
 	return found, problems
 }
 
-// hostOf reads a key as OpenShift's additionalTrustedCA has it: a colon is none that the key of a ConfigMap may have.
+// hostOf parses a key in the form of OpenShift's additionalTrustedCA, because the key of a ConfigMap may not contain a colon.
 func hostOf(key string) (host, wrong string) {
 	name, port, hasPort := strings.Cut(key, "..")
 	host = name
@@ -60,13 +60,13 @@ func hostOf(key string) (host, wrong string) {
 	return registryOf(host), ""
 }
 
-// AuthorityKey returns the key of the ConfigMap that has the authorities of a registry, host[:port].
+// AuthorityKey returns the key of the ConfigMap that holds the authorities of a registry, given as host[:port].
 func AuthorityKey(registry string) string {
 	return strings.Replace(registryOf(registry), ":", "..", 1)
 }
 
-// readCertificates takes certificates and nothing else, and writes them plainly. A private key that somebody put there by mistake goes no
-// further.
+// readCertificates accepts only certificates, and writes them without any other content. A private key that somebody added by mistake is
+// not passed on.
 func readCertificates(text string, now time.Time) (plain []byte, problems []string, err error) {
 	rest := []byte(text)
 	var out bytes.Buffer

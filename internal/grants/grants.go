@@ -19,22 +19,22 @@ import (
 
 // The names of the two objects.
 const (
-	CredentialsName = "mirror-credentials" //nolint:gosec // the name of an object is no secret
+	CredentialsName = "mirror-credentials" //nolint:gosec // only the name of an object
 	AuthoritiesName = "mirror-authorities"
 )
 
 // Grants are logins and authorities for mirrors. The zero value grants nothing.
 type Grants struct {
-	held *held // behind a pointer, because printing a struct that holds it would show what is in it
+	held *held // behind a pointer, because printing a struct that holds it would show its content
 }
 
 type held struct {
 	logins      map[mirrors.Scope]Login
-	keys        []mirrors.Scope   // those of the logins, in byte order
+	keys        []mirrors.Scope   // the keys of the logins, in byte order
 	authorities map[string][]byte // PEM by registry
 }
 
-// hold keeps logins with the order of their keys.
+// hold stores logins with their keys in order.
 func (h *held) hold(logins map[mirrors.Scope]Login) {
 	h.logins, h.keys = logins, slices.Sorted(maps.Keys(logins))
 }
@@ -46,14 +46,14 @@ func (g Grants) logins() map[mirrors.Scope]Login {
 	return g.held.logins
 }
 
-// Problem is one value of the objects that is left out, or does not last. It never holds a secret.
+// Problem is a value of the objects that is left out, or that expires. It never holds a secret.
 type Problem struct {
 	// Message names the object, the key, and what is wrong; Remedy says what to change.
 	Message, Remedy string
 }
 
-// Read takes what is right in the two objects, either of which may be nil, and says what is wrong with the rest. Where the Secret cannot be
-// read at all, the logins from before stay (G1).
+// Read takes the valid values of the two objects, either of which may be nil, and returns the problems with the others. If the Secret
+// cannot be read at all, the earlier logins stay (G1).
 func Read(credentials *corev1.Secret, authorities *corev1.ConfigMap, before Grants, now time.Time) (Grants, []Problem) {
 	g := &held{}
 	var problems []Problem
@@ -73,24 +73,26 @@ func Read(credentials *corev1.Secret, authorities *corev1.ConfigMap, before Gran
 	return Grants{g}, problems
 }
 
-// IsEmpty reports whether nothing is granted to anybody.
+// IsEmpty reports whether there are no logins and no authorities.
 func (g Grants) IsEmpty() bool {
 	return g.held == nil || len(g.held.keys) == 0 && len(g.held.authorities) == 0
 }
 
-// Login returns the login for a repository, or for the place of a mirror: that of the longest key that contains it (G2).
+// Login returns the login for a repository, or for the place of a mirror. It is the login with the longest key that contains the place
+// (G2).
 func (g Grants) Login(of mirrors.Scope) (login Login, ok bool) {
 	key, login := g.Find(of)
 	return login, key != ""
 }
 
-// Key returns the place that the login for a repository is for; "" where there is none.
+// Key returns the key of the login for a repository, or "" where there is none.
 func (g Grants) Key(of mirrors.Scope) mirrors.Scope {
 	key, _ := g.Find(of)
 	return key
 }
 
-// Find returns the login for a repository with its key; "" where there is none. It costs by the depth of the path and not by the number of logins.
+// Find returns the login for a repository with its key, or "" where there is none. The cost depends on the depth of the path, and not on
+// the number of logins.
 func (g Grants) Find(of mirrors.Scope) (key mirrors.Scope, login Login) {
 	logins := g.logins()
 	if len(logins) == 0 {
@@ -104,12 +106,12 @@ func (g Grants) Find(of mirrors.Scope) (key mirrors.Scope, login Login) {
 	return "", Login{}
 }
 
-// parent returns the scope around one; "" around a registry.
+// parent returns the next broader scope, or "" for a registry.
 func parent(of mirrors.Scope) mirrors.Scope {
 	return of[:max(0, strings.LastIndexByte(string(of), '/'))]
 }
 
-// below returns the keys in byte order that lie in a place and are longer.
+// below returns, in byte order, the keys that are longer than a place and inside it.
 func (g Grants) below(place mirrors.Scope) []mirrors.Scope {
 	if g.held == nil {
 		return nil
@@ -123,7 +125,8 @@ func (g Grants) below(place mirrors.Scope) []mirrors.Scope {
 	return g.held.keys[from:to]
 }
 
-// Authority returns certificates in PEM that a registry may be signed by, beside those that the node trusts; nil for none.
+// Authority returns the certificates, in PEM, of additional authorities that a registry's certificate may be signed by, or nil if there are
+// none. The node also trusts its own authorities.
 func (g Grants) Authority(registry string) []byte {
 	if g.held == nil {
 		return nil
@@ -131,7 +134,7 @@ func (g Grants) Authority(registry string) []byte {
 	return g.held.authorities[registryOf(registry)]
 }
 
-// Concern reports whether a mirror, or something below its place, has a login or its registry an authority.
+// Concern reports whether there is a login for a mirror or for something below its place, or an authority for its registry.
 func (g Grants) Concern(mirror mirrors.Scope) bool {
 	if g.Authority(mirror.Host()) != nil {
 		return true
@@ -139,7 +142,8 @@ func (g Grants) Concern(mirror mirrors.Scope) bool {
 	return g.Key(mirror) != "" || len(g.below(Canonical(mirror))) > 0
 }
 
-// Unused returns the keys of logins and authorities, in byte order, that are for none of these mirrors, as where a port or a letter is wrong.
+// Unused returns the keys of logins and authorities, in byte order, that match none of these mirrors, for example because of a wrong port
+// or letter.
 func (g Grants) Unused(of []mirrors.Scope) (logins, authorities []string) {
 	used, registries := make(map[mirrors.Scope]bool), make(map[string]bool)
 	for _, mirror := range of {
@@ -168,7 +172,7 @@ func (g Grants) Unused(of []mirrors.Scope) (logins, authorities []string) {
 	return logins, authorities
 }
 
-// Registries returns the registries that have an authority, of those that are asked for.
+// Registries returns the authorities of the registries of these mirrors, by registry.
 func (g Grants) Registries(of []mirrors.Scope) map[string][]byte {
 	found := make(map[string][]byte)
 	for _, mirror := range of {
@@ -179,7 +183,7 @@ func (g Grants) Registries(of []mirrors.Scope) map[string][]byte {
 	return found
 }
 
-// Docker Hub's names: a key with either of the others is one for the first.
+// The names of Docker Hub. A key with one of the other names counts as a key with the first name.
 const dockerHub = "docker.io"
 
 func registryOf(host string) string {
@@ -190,7 +194,7 @@ func registryOf(host string) string {
 	return host
 }
 
-// Canonical returns a place with its registry in small letters, and by the first name of Docker Hub (G2).
+// Canonical returns a place with its registry in lower case, and with the first name of Docker Hub (G2).
 func Canonical(of mirrors.Scope) mirrors.Scope {
 	return mirrors.Scope(registryOf(of.Host()) + of.Path())
 }

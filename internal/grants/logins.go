@@ -18,8 +18,8 @@ import (
 	"github.com/mirrorset/mirrorset/internal/mirrors/value"
 )
 
-// Login is what a registry is asked with: a user name and a password, an identity token, which a token server takes in their place, or a
-// registry token, which the registry itself takes. No way of printing shows it.
+// Login is a login at a registry. It is a user name and a password, or an identity token, which a token server accepts instead, or a
+// registry token, which the registry itself accepts. No way of printing it shows its content.
 type Login struct {
 	Username, Password, IdentityToken, RegistryToken string
 }
@@ -38,7 +38,7 @@ func (Login) MarshalLog() any { return hidden }
 // MarshalJSON hides the login.
 func (Login) MarshalJSON() ([]byte, error) { return json.Marshal(hidden) }
 
-// entry is a login as containers-auth.json(5) and kubectl write it.
+// entry is a login in the form that containers-auth.json(5) and kubectl use.
 type entry struct {
 	Username      string `json:"username,omitempty"`
 	Password      string `json:"password,omitempty"`
@@ -49,7 +49,7 @@ type entry struct {
 
 const secretObject = "Secret " + CredentialsName
 
-// readSecret leaves out each login that is wrong, and keeps the others (G1). It is not ok where nothing can be read.
+// readSecret leaves out each invalid login, and keeps the others (G1). It is not ok if nothing can be read.
 func readSecret(secret *corev1.Secret) (logins map[mirrors.Scope]Login, problems []Problem, ok bool) {
 	remedy := fmt.Sprintf("create it again: kubectl -n %[1]s delete secret %[2]s; kubectl -n %[1]s create secret docker-registry %[2]s --docker-server=HOST --docker-username=NAME --docker-password=PASSWORD", secret.Namespace, CredentialsName)
 	if secret.Type != corev1.SecretTypeDockerConfigJson {
@@ -62,7 +62,7 @@ func readSecret(secret *corev1.Secret) (logins map[mirrors.Scope]Login, problems
 	return logins, problems, true
 }
 
-// readLogins reads the text of containers-auth.json(5). Its errors repeat nothing of the text.
+// readLogins parses the text of containers-auth.json(5). Its errors do not quote the text.
 func readLogins(text []byte) (map[mirrors.Scope]Login, []Problem, error) {
 	var file struct {
 		Auths map[string]json.RawMessage `json:"auths"`
@@ -97,7 +97,7 @@ func readLogins(text []byte) (map[mirrors.Scope]Login, []Problem, error) {
 	return logins, problems, nil
 }
 
-// scopeOf takes what docker login writes, as in https://index.docker.io/v1/, for what it means (G2).
+// scopeOf interprets keys that docker login writes, for example https://index.docker.io/v1/ (G2).
 func scopeOf(key string) (scope mirrors.Scope, wrong string) {
 	place := key
 	if _, rest, ok := strings.Cut(key, "://"); ok && (strings.HasPrefix(key, "https://") || strings.HasPrefix(key, "http://")) {
@@ -115,7 +115,8 @@ func scopeOf(key string) (scope mirrors.Scope, wrong string) {
 	return Canonical(mirrors.Scope(place)), ""
 }
 
-// withoutUser takes out of a key what could be a password: all before an @, and all behind a question mark or a number sign.
+// withoutUser removes from a key everything that could be a password: the text before an @, and the text after a question mark or a number
+// sign.
 func withoutUser(key string) string {
 	if at := strings.LastIndexByte(key, '@'); at >= 0 && !strings.HasPrefix(key[at:], "@sha256:") {
 		key = key[at+1:]
@@ -126,7 +127,7 @@ func withoutUser(key string) string {
 	return key
 }
 
-// readLogin takes auth before username and password, as Docker, the kubelet and containers/image do.
+// readLogin prefers auth to username and password, as Docker, the kubelet and containers/image do.
 func readLogin(text json.RawMessage) (Login, error) {
 	var e entry
 	if json.Unmarshal(text, &e) != nil {

@@ -29,7 +29,7 @@ type Set struct {
 	Enforcement string `json:"enforcement,omitempty"`
 }
 
-// SetOf returns the state that a set is in.
+// SetOf returns the current state of a set.
 func SetOf(s *kinds.Set) Set {
 	return Set{
 		Kind: s.Kind.Name, Name: s.GetName(), UID: string(s.GetUID()), Generation: s.GetGeneration(),
@@ -37,7 +37,7 @@ func SetOf(s *kinds.Set) Set {
 	}
 }
 
-// annotated returns a digest of an annotation, which can have 256 KiB; empty where there is none.
+// annotated returns a digest of an annotation, which can be 256 KiB large, or an empty text if the set does not have the annotation.
 func annotated(s *kinds.Set, key string) string {
 	value := s.GetAnnotations()[key]
 	if value == "" {
@@ -58,14 +58,14 @@ const (
 	Deleted = "deleted"
 )
 
-// Change is how a set differs from what it was when the text before was made.
+// Change describes how a set differs from its state at the previous text.
 type Change struct {
 	// What is [Created], [Changed] or [Deleted].
 	What       string `json:"what"`
 	Kind       string `json:"kind"`
 	Name       string `json:"name"`
 	Generation int64  `json:"generation,omitempty"`
-	// By is the field manager that wrote it, as in kubectl-client-side-apply, and At when; both are empty for a set that was deleted.
+	// By is the field manager that wrote the set, for example kubectl-client-side-apply. At is when. Both are empty for a deleted set.
 	By string      `json:"by,omitempty"`
 	At metav1.Time `json:"at,omitzero"`
 }
@@ -74,10 +74,10 @@ func compareChanges(a, b Change) int {
 	return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name))
 }
 
-// changes returns how sets differ from those of the record before. Every set is created where there is none; a record that is partial says
-// nothing about a set that it does not name.
+// changes returns how sets differ from those of the previous record. Without a previous record, every set counts as created. A partial
+// record says nothing about sets that it does not name.
 func changes(before *Record, after []kinds.Set) []Change {
-	was := make(map[Set]Set) // by states that have a kind and a name only
+	was := make(map[Set]Set) // keyed by states that have only a kind and a name
 	var all []Change
 	if before != nil {
 		for _, s := range before.Sets {
@@ -106,7 +106,7 @@ func changes(before *Record, after []kinds.Set) []Change {
 	return all
 }
 
-// since adds what changed later, without making another text, to what led to the text.
+// since combines the changes that led to a text with later changes that did not change the text.
 func since(earlier, later []Change) []Change {
 	all := slices.Clone(later)
 	for _, e := range earlier {
@@ -122,13 +122,14 @@ func since(earlier, later []Change) []Change {
 	return all
 }
 
-// lastWriter adds who wrote what a change is about, and when: whoever owns the entries of the set, or the annotation that
-// changed where the entries did not; where nobody does, as of entries that were taken away, who wrote anything last. A status does not count.
+// lastWriter adds who wrote a change, and when. This is the owner of the set's entries. If the entries did not change, it is the owner of
+// the annotation that changed. If nothing owns them, for example because entries were removed, it is the last writer of any field. Writes
+// of the status do not count.
 func (c *Change) lastWriter(s *kinds.Set, old, now Set) {
 	path := []string{"f:spec", "f:" + s.Kind.Field}
 	if c.What == Changed && c.Generation == old.Generation {
 		annotation := mirrors.InsecureAnnotation
-		if now.Enforcement != old.Enforcement { // which says more than which mirrors are insecure
+		if now.Enforcement != old.Enforcement { // which matters more than which mirrors are insecure
 			annotation = mirrors.EnforcementAnnotation
 		}
 		path = []string{"f:metadata", "f:annotations", "f:" + annotation}
@@ -145,7 +146,7 @@ func (c *Change) lastWriter(s *kinds.Set, old, now Set) {
 	}
 }
 
-// owns tells whether fields of an object have one at a path.
+// owns reports whether an object's managed fields include the one at a path.
 func owns(fields *metav1.FieldsV1, path []string) bool {
 	if fields == nil {
 		return false

@@ -16,28 +16,28 @@ import (
 )
 
 const (
-	// Component is the value of the label app.kubernetes.io/component by which records are listed.
+	// Component is the value of the label app.kubernetes.io/component that selects records.
 	Component = "rules-history"
-	// maxData bounds what an object holds, in bytes: etcd takes 1.5 MiB with all that is around it.
+	// maxData bounds the content of an object, in bytes. etcd accepts 1.5 MiB for the complete object.
 	maxData = 1_500_000
-	// maxDetail bounds what is unpacked into memory beside the text, in bytes.
+	// maxDetail bounds what is decompressed into memory in addition to the text, in bytes.
 	maxDetail = 16 << 20
-	// maxNames bounds the names of the sets that block sources, and of those that watch some, in bytes, as they are in the ConfigMap (N9, V4).
+	// maxNames bounds the names of the sets that block or watch sources, in bytes, as they are stored in the ConfigMap (N9, V4).
 	maxNames = 64 << 10
 )
 
-// errTooMuch is about an object that unpacks to more than any record has.
+// errTooMuch is the error about an object that decompresses to more than any record has.
 var errTooMuch = errors.New("it is larger than a record can be")
 
-// Labels are those of every record.
+// Labels are the labels of every record.
 var Labels = map[string]string{
 	"app.kubernetes.io/name":       "mirrorset",
 	"app.kubernetes.io/component":  Component,
 	"app.kubernetes.io/managed-by": payload.FieldManager,
 }
 
-// content is what a ControllerRevision holds of a record. Its fields stand in the order of their names, as an API server puts them when the
-// object is patched: it takes another order for a change of what cannot be changed.
+// content is the content of a ControllerRevision that stores a record. Its fields are in alphabetical order, which is the order that an API
+// server writes when the object is patched. The API server would treat another order as a change of immutable content.
 type content struct {
 	Detail     []byte `json:"detail"` // a [detail] in JSON, gzipped
 	Digest     string `json:"digest"`
@@ -47,7 +47,7 @@ type content struct {
 	Text       []byte `json:"text"` // gzipped
 }
 
-// detail is all that can be as large as there are sets.
+// detail holds everything that grows with the number of sets.
 type detail struct {
 	Sets     []Set             `json:"sets,omitempty"`
 	Changes  []Change          `json:"changes,omitempty"`
@@ -55,8 +55,8 @@ type detail struct {
 	Shadow   map[string]string `json:"shadow,omitempty"`
 }
 
-// Name is that of the ControllerRevision of a text that is of these sets, by their digests. Another text, or the same text of other sets,
-// has another one, because what an object holds cannot be changed.
+// Name is the name of the ControllerRevision of a text that was made from these sets, by their digests. Another text, or the same text made
+// from other sets, has another name, because the content of an object cannot be changed.
 func Name(digest, setsDigest string) string {
 	name := payload.ConfigMapName
 	for _, d := range []string{digest, setsDigest} {
@@ -67,7 +67,7 @@ func Name(digest, setsDigest string) string {
 	return name
 }
 
-// Object returns the record as it is kept, in a namespace. Where it has no room for all changes or sets, the record is partial there.
+// Object returns the record as an object in a namespace. If the object has no room for all changes or sets, its record is partial.
 func (r *Record) Object(namespace string) (*appsv1.ControllerRevision, error) {
 	text, err := payload.Pack(r.Text)
 	if err != nil {
@@ -86,7 +86,7 @@ func (r *Record) Object(namespace string) (*appsv1.ControllerRevision, error) {
 			}, nil
 		case !errors.Is(err, errTooMuch):
 			return nil, err
-		case len(d.Changes) > 0: // which are for people only
+		case len(d.Changes) > 0: // changes are for people only
 			d.Changes = d.Changes[:len(d.Changes)/2]
 		case len(d.Sets) > 0:
 			d.Sets = d.Sets[:len(d.Sets)/2]
@@ -97,7 +97,7 @@ func (r *Record) Object(namespace string) (*appsv1.ControllerRevision, error) {
 	}
 }
 
-// fitting returns names unless there are too many.
+// fitting returns the names, or nil if there are too many.
 func fitting(names map[string]string) map[string]string {
 	if text, err := json.Marshal(names); err != nil || len(text) > maxNames {
 		return nil
@@ -105,7 +105,7 @@ func fitting(names map[string]string) map[string]string {
 	return names
 }
 
-// with returns the content with this detail as an object holds it. It fails with [errTooMuch].
+// with returns the content with this detail in the form that an object stores. It fails with [errTooMuch].
 func (c content) with(d detail) ([]byte, error) {
 	plain, err := json.Marshal(d)
 	if err == nil && len(plain) > maxDetail {

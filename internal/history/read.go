@@ -21,8 +21,8 @@ import (
 	"github.com/mirrorset/mirrorset/internal/registriesconf"
 )
 
-// Read returns the record that an object keeps. Its text is what the manager would publish, or it fails: whoever may write
-// ControllerRevisions must not have an undo publish anything else than rules.
+// Read returns the record in an object. It fails if the text is not one that the manager would publish. A user who may write
+// ControllerRevisions must not be able to make an undo publish anything other than rules.
 func Read(object *appsv1.ControllerRevision) (Record, error) {
 	r, c, err := glance(object)
 	if err == nil {
@@ -34,7 +34,7 @@ func Read(object *appsv1.ControllerRevision) (Record, error) {
 	return r, nil
 }
 
-// Glance returns the record that an object says to keep, without its text, at which it does not look.
+// Glance returns the record in an object without its text, and does not check the text.
 func Glance(object *appsv1.ControllerRevision) (Record, error) {
 	r, _, err := glance(object)
 	if err != nil {
@@ -82,14 +82,14 @@ func glance(object *appsv1.ControllerRevision) (r Record, c content, err error) 
 
 func decode(data []byte, into any) error {
 	err := json.Unmarshal(data, into)
-	var wrong *json.UnmarshalTypeError // whose text names types of ours
+	var wrong *json.UnmarshalTypeError // its message names our internal types
 	if errors.As(err, &wrong) {
 		return fmt.Errorf("%q is a %s, which is the wrong type", wrong.Field, wrong.Value)
 	}
 	return err
 }
 
-// checkWords refuses what nobody could have called a set, a source or a field manager, because people are shown it on terminals.
+// checkWords refuses texts that cannot be the name of a set, a source or a field manager, because terminals show them.
 func (r *Record) checkWords() error {
 	var words []string
 	for _, s := range r.Sets {
@@ -111,7 +111,7 @@ func (r *Record) checkWords() error {
 	return nil
 }
 
-// readText adds the text, once it has proved to be the one that the record says.
+// readText adds the text after checking that it matches the digest of the record.
 func (r *Record) readText(packed []byte) (err error) {
 	if r.Text, err = unpack(packed, registriesconf.MaxText); err != nil {
 		return fmt.Errorf("text: %w", err)
@@ -132,7 +132,7 @@ func (r *Record) readText(packed []byte) (err error) {
 	return nil
 }
 
-// unpack returns what was gzipped, unless that is more than so many bytes.
+// unpack decompresses gzipped data, and fails if the result is larger than most bytes.
 func unpack(packed []byte, most int) ([]byte, error) {
 	r, err := gzip.NewReader(bytes.NewReader(packed))
 	if err != nil {

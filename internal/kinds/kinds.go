@@ -1,8 +1,8 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package kinds turns the API's objects, of whatever kind, into the sets that rules are merged of. Who works with sets does so by
-// this package, so that a kind is known here and in the API alone.
+// Package kinds converts the API's objects, of any kind, into the sets that rules are merged from. All code that works with sets uses this
+// package, so that only this package and the API know the individual kinds.
 package kinds
 
 import (
@@ -39,28 +39,28 @@ type List interface {
 type Set struct {
 	Object
 	Kind *Kind
-	// Entries are what it says.
+	// Entries are the entries of the set.
 	Entries []mirrors.SetEntry
-	// Status is the object's.
+	// Status is the status of the object.
 	Status *configv1.MirrorSetStatus
 }
 
 // Kind is a kind of set.
 type Kind struct {
 	mirrors.Kind
-	// Resource is the name that the API serves it under, in the plural.
+	// Resource is the plural name of the kind in the API.
 	Resource string
 
 	newObject func() Object
 	newList   func() List
-	// read returns what an object of this kind says.
+	// read returns the content of an object of this kind.
 	read func(Object) ([]mirrors.SetEntry, *configv1.MirrorSetStatus)
 }
 
-// All are the kinds that there are.
+// All lists all kinds of sets.
 var All = []*Kind{Digest, Tag}
 
-// Named returns the kind of a name; nil for one that is none of sets.
+// Named returns the kind of that name, or nil if that is not a kind of sets.
 func Named(name string) *Kind {
 	at := slices.IndexFunc(All, func(k *Kind) bool { return k.Name == name })
 	if at < 0 {
@@ -69,12 +69,12 @@ func Named(name string) *Kind {
 	return All[at]
 }
 
-// GroupVersionKind names the kind as objects do.
+// GroupVersionKind names the kind as it appears in objects.
 func (k *Kind) GroupVersionKind() schema.GroupVersionKind {
 	return configv1.GroupVersion.WithKind(k.Name)
 }
 
-// GroupVersionResource names the kind as the API's paths do.
+// GroupVersionResource names the kind as it appears in the API's paths.
 func (k *Kind) GroupVersionResource() schema.GroupVersionResource {
 	return configv1.GroupVersion.WithResource(k.Resource)
 }
@@ -84,7 +84,7 @@ func (k *Kind) CRDName() string {
 	return k.Resource + "." + configv1.GroupVersion.Group
 }
 
-// NewList returns an empty list, to be filled by a client.
+// NewList returns an empty list for a client to fill.
 func (k *Kind) NewList() List {
 	return k.newList()
 }
@@ -103,7 +103,7 @@ func (k *Kind) FromList(list List) ([]Set, error) {
 	return all, err
 }
 
-// Decode returns the set that a function fills an empty object with.
+// Decode returns the set in an object that fill decodes.
 func (k *Kind) Decode(fill func(object any) error) (Set, error) {
 	object := k.newObject()
 	err := fill(object)
@@ -115,7 +115,7 @@ func (k *Kind) from(object Object) Set {
 	return Set{Object: object, Kind: k, Entries: entries, Status: status}
 }
 
-// entry is what an entry of any kind says.
+// entry converts an entry of any kind.
 func entry(source string, places []configv1.ImageMirror, policy configv1.MirrorSourcePolicy) mirrors.SetEntry {
 	e := mirrors.SetEntry{Source: source, Mirrors: make([]string, len(places)), Policy: mirrors.Policy(policy)}
 	for i, m := range places {
@@ -124,12 +124,12 @@ func entry(source string, places []configv1.ImageMirror, policy configv1.MirrorS
 	return e
 }
 
-// Ref names the set as findings do.
+// Ref names the set in the form that findings use.
 func (s *Set) Ref() mirrors.Object {
 	return mirrors.Object{Kind: &s.Kind.Kind, Name: s.GetName()}
 }
 
-// Merge makes rules of sets.
+// Merge merges sets into rules.
 func Merge(all []Set, insecure mirrors.Scopes) mirrors.Result {
 	in := mirrors.Input{Sets: make([]mirrors.Set, len(all)), Insecure: insecure}
 	for i := range all {
@@ -155,7 +155,7 @@ func Enforced(all []Set) []Set {
 	return sets
 }
 
-// Find returns the set that a finding or an entry names; nil where it is none of these.
+// Find returns the set that a finding or an entry names, or nil where it is not among these.
 func Find(all []Set, ref mirrors.Object) *Set {
 	at := slices.IndexFunc(all, func(s Set) bool { return s.Ref() == ref })
 	if at < 0 {
@@ -164,14 +164,14 @@ func Find(all []Set, ref mirrors.Object) *Set {
 	return &all[at]
 }
 
-// Applied returns the sets that there are once some are applied: each replaces the one of its kind and name.
+// Applied returns the sets that exist after some are applied: each applied set replaces the set with its kind and name.
 func Applied(current, wanted []Set) []Set {
 	all := slices.DeleteFunc(slices.Clone(current), func(s Set) bool { return Find(wanted, s.Ref()) != nil })
 	return append(all, wanted...)
 }
 
-// DigestOf names these very sets, in whatever order they come, as in "sha256:<hex>". Two digests are the same only where no set was
-// made, changed or deleted in between.
+// DigestOf identifies exactly these sets, in any order, as in "sha256:<hex>". Two digests are equal only if no set was created, changed or
+// deleted in between.
 func DigestOf(all []Set) string {
 	sorted := slices.SortedFunc(slices.Values(all), func(a, b Set) int {
 		return cmp.Or(cmp.Compare(a.Kind.Name, b.Kind.Name), cmp.Compare(a.GetName(), b.GetName()))
@@ -179,10 +179,10 @@ func DigestOf(all []Set) string {
 	var text strings.Builder
 	for _, s := range sorted {
 		fmt.Fprintf(&text, "%s/%s %s %d", s.Kind.Name, s.GetName(), s.GetUID(), s.GetGeneration())
-		if insecure := s.GetAnnotations()[mirrors.InsecureAnnotation]; insecure != "" { // which changes no generation
+		if insecure := s.GetAnnotations()[mirrors.InsecureAnnotation]; insecure != "" { // a change of it does not change the generation
 			fmt.Fprintf(&text, " %q", insecure)
 		}
-		if enforcement := s.GetAnnotations()[mirrors.EnforcementAnnotation]; enforcement != "" { // nor does this
+		if enforcement := s.GetAnnotations()[mirrors.EnforcementAnnotation]; enforcement != "" { // the same is true of this annotation
 			fmt.Fprintf(&text, " enforcement %q", enforcement)
 		}
 		text.WriteByte('\n')

@@ -33,7 +33,7 @@ type installConfig struct {
 	ImageContentSources []ContentSource `json:"imageContentSources"`
 }
 
-// InstallConfigFields are those by which an install-config.yaml, or a part of one, is known.
+// InstallConfigFields are the fields that identify an install-config.yaml, or a part of one.
 var InstallConfigFields = []string{"imageDigestSources", "imageContentSources"}
 
 // InstallConfig reads the mirrors of an install-config.yaml, in JSON.
@@ -60,8 +60,8 @@ func InstallConfig(data []byte) (*Content, error) {
 	return c, nil
 }
 
-// ignoreInInstallConfig notes the unknown fields beside those of mirrors, and what may have been meant for one of these. All others are
-// about something else.
+// ignoreInInstallConfig notes the unknown fields next to those of mirrors, and fields that may be a misspelling of one of these. All other
+// fields are about something else.
 func (c *Content) ignoreInInstallConfig(data []byte, unknown []string) {
 	for _, field := range unknown {
 		if slices.ContainsFunc(InstallConfigFields, func(name string) bool { return strings.Contains(field, `"`+name+"[") }) {

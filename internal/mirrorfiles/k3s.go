@@ -25,7 +25,7 @@ type k3sMirror struct {
 	Rewrite  map[string]string `json:"rewrite"`
 }
 
-// k3sConfig has secrets, of which none is kept.
+// k3sConfig can contain secrets. None is kept.
 type k3sConfig struct {
 	Auth *secret `json:"auth"`
 	TLS  *struct {
@@ -105,7 +105,7 @@ func (c *Content) addK3s(host string, m *k3sMirror, never bool) {
 	c.addRegistry(r)
 }
 
-// isPlainLocalhost tells whether k3s takes an endpoint without a scheme for one of plain HTTP.
+// isPlainLocalhost reports whether k3s contacts an endpoint without a scheme over plain HTTP.
 func isPlainLocalhost(host, port string) bool {
 	return (host == "localhost" || strings.HasPrefix(host, "127.")) && port != "" && port != "443"
 }

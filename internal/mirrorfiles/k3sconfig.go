@@ -14,7 +14,7 @@ import (
 // disablesDefault is the setting that says the most about mirrors.
 const disablesDefault = "disable-default-registry-endpoint"
 
-// k3sSettings are those by which a config.yaml of k3s or RKE2 is known. Each file has some of them.
+// k3sSettings are the settings that identify a config.yaml of k3s or RKE2. Each such file has some of them.
 var k3sSettings = []string{
 	disablesDefault, "system-default-registry", "private-registry", "embedded-registry", "write-kubeconfig-mode", "tls-san", "node-label",
 	"node-taint", "node-name", "node-ip", "token-file", "agent-token", "cluster-init", "cluster-cidr", "service-cidr", "cluster-dns", "data-dir",
@@ -22,18 +22,18 @@ var k3sSettings = []string{
 	"etcd-expose-metrics", "disable-kube-proxy", "disable-cloud-controller", "protect-kernel-defaults", "secrets-encryption", "airgap-extra-registry",
 }
 
-// ConfiguresK3s tells whether the fields of a file are those of the config.yaml of k3s or RKE2 (https://docs.k3s.io/cli/server).
+// ConfiguresK3s reports whether the fields of a file are those of the config.yaml of k3s or RKE2 (https://docs.k3s.io/cli/server).
 func ConfiguresK3s(fields map[string]json.RawMessage) bool {
 	has := func(name string) bool { _, ok := fields[name]; return ok }
 	return slices.ContainsFunc(k3sSettings, has) || has("server") && has("token")
 }
 
-// DisablesDefaultEndpoint tells whether a config.yaml of k3s or RKE2 has the nodes contact no registry that has mirrors.
+// DisablesDefaultEndpoint reports whether a config.yaml of k3s or RKE2 keeps the nodes from contacting any registry that has mirrors.
 func DisablesDefaultEndpoint(fields map[string]json.RawMessage) bool {
 	return slices.Contains([]string{"true", `"true"`}, string(fields[disablesDefault]))
 }
 
-// K3sItself says what matters of a config.yaml of k3s or RKE2, which has no mirrors.
+// K3sItself reports the settings of a config.yaml of k3s or RKE2 that matter for mirrors. The file itself has no mirrors.
 func K3sItself(fields map[string]json.RawMessage) *Content {
 	c := &Content{}
 	text := func(name string) string {

@@ -1,9 +1,9 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package mirrorfiles reads the files in which other programs keep their mirrors, and says in entries of sets what those
-// programs make of them. It is strict about meaning: either the entries have the same places in the same order for each image, or
-// the source has no entry, and the content says why. It is pure: who calls it reads the files.
+// Package mirrorfiles reads the files in which other programs configure their mirrors, and writes entries of sets with the same effect. It
+// is strict about meaning. Either the entries have the same places in the same order for each image, or the source has no entry and the
+// content explains why. The package is pure: its callers read the files.
 package mirrorfiles
 
 import (
@@ -31,7 +31,7 @@ type Entry struct {
 
 // Content is what a file says. All texts are for people, and none has a secret in it.
 type Content struct {
-	// Place names the file, for messages about several. Who reads the file fills it in.
+	// Place names the file, for messages about several files. The caller that reads the file sets it.
 	Place   string
 	Entries []Entry
 	// Readers says that the file is for CRI-O and Podman, with their quirks (docs/reference/semantics.md, Q2).
@@ -70,7 +70,7 @@ func (c *Content) insecure(what, host string) {
 	c.elsewhere("%s: %s", what, howInsecure(printable(host)))
 }
 
-// howInsecure says how a host is reached without TLS checks, be it a mirror or a source.
+// howInsecure explains how to let nodes reach a host without TLS checks, as a mirror or as a source.
 func howInsecure(host string) string {
 	return "for a mirror, add to the sets that name it the annotation " + mirrors.InsecureAnnotation + ": " + host + ", or start the manager with --insecure-registry=" + host + ", which is for sources too"
 }
@@ -83,7 +83,7 @@ func (c *Content) tlsFiles(of, host string) {
 	c.elsewhere("TLS files of %q: put them into /etc/containers/certs.d/%s on each node", of, printable(host))
 }
 
-// check tells why a set cannot name these mirrors for the source.
+// check returns why a set cannot name these mirrors for the source.
 func check(source string, places []string) error {
 	for _, place := range places {
 		if !value.Mirror.Takes(place) {
@@ -105,7 +105,7 @@ func below(place, path string) string {
 	return place + "/" + path
 }
 
-// isPath tells whether a text is the path of a repository, or of what is above one.
+// isPath reports whether a text is the path of a repository, or of a level above one.
 func isPath(text string) bool {
 	_, err := mirrors.ParseScopes([]string{"host.example/" + text})
 	return err == nil

@@ -24,7 +24,7 @@ func Tables(all []sysregistriesv2.Registry) *Content {
 	return c
 }
 
-// Settings reads what else stands in one file of them, of which the library knows as well where it is no table.
+// Settings reads the other settings in one such file. The library also knows these settings, but they are not tables.
 func Settings(text []byte) (*Content, error) {
 	c := &Content{}
 	var conf sysregistriesv2.V2RegistriesConf
@@ -85,19 +85,19 @@ func (c *Content) addTable(t *sysregistriesv2.Registry, all []sysregistriesv2.Re
 	c.insecureTable(t)
 }
 
-// isMoved tells whether the images are pulled from another location in place of the source.
+// isMoved reports whether the images are pulled from another location instead of the source.
 func isMoved(t *sysregistriesv2.Registry) bool {
 	return t.Location != "" && t.Location != t.Prefix
 }
 
-// Encloses tells whether the library of CRI-O and Podman finds a place below a prefix, with or without the port of its host (Q2).
+// Encloses reports whether the library of CRI-O and Podman finds a place below a prefix, with or without the port of its host (Q2).
 func Encloses(prefix, place string) bool {
 	host, _, hasPort := strings.Cut(mirrors.Scope(place).Host(), ":")
 	outer := mirrors.Scope(prefix)
 	return outer.Contains(mirrors.Scope(place)) || hasPort && outer.Contains(mirrors.Scope(host))
 }
 
-// sayable tells why a set cannot say what a table says.
+// sayable returns why a set cannot express a table.
 func sayable(t *sysregistriesv2.Registry, places []string) error {
 	for _, e := range append(slices.Clone(t.Mirrors), t.Endpoint) {
 		if e.NamespaceProxy != "" {

@@ -118,8 +118,8 @@ func (r registry) paths() []string {
 	return slices.Compact(all)
 }
 
-// neverContacted tells whether the registry itself is among the places for no image. A set has one policy for what it names by
-// digest and by tag, and contacts a source that it may contact last of all.
+// neverContacted reports whether the registry itself is never among the places, for any image. A set has one policy for both digests and
+// tags, and contacts a source, if it may, after all mirrors.
 func (r registry) neverContacted() (bool, error) {
 	var lasts []bool
 	for _, mode := range []mirrors.Mode{mirrors.ByDigest, mirrors.ByTag} {

@@ -32,14 +32,14 @@ func (r rewrite) at(place string) string {
 	return below(r.to, strings.TrimPrefix(strings.TrimPrefix(place, r.from), "/"))
 }
 
-// covers tells whether a path is from or below it.
+// covers reports whether a path is equal to from or below it.
 func (r rewrite) covers(place string) bool {
 	return r.from == "" || place == r.from || strings.HasPrefix(place, r.from+"/")
 }
 
-// readRewrites returns the rewrites of one endpoint, the narrower ones first. The containerd of k3s tries them in no fixed order, and
-// takes the first one that changes the repository. So none may be left that a set cannot say, and no two that differ about one
-// repository.
+// readRewrites returns the rewrites of one endpoint, the narrower ones first. The containerd of k3s tries rewrites in no fixed order, and
+// applies the first that changes the repository. Rewrites that a set cannot express are therefore an error, and so are two rewrites that
+// differ for one repository.
 func readRewrites(all map[string]string) ([]rewrite, error) {
 	var read []rewrite
 	for _, pattern := range slices.Sorted(maps.Keys(all)) {
@@ -113,7 +113,7 @@ func (r *rewrite) target(exp *regexp.Regexp, literal string) (to string, err err
 	if r.only {
 		return exp.ReplaceAllString(literal, r.replacement), nil
 	}
-	// What is behind the literal has to stay as it is, whatever it is.
+	// The text after the literal must stay as it is.
 	for i, rest := range []string{"probe-a/one_1/x", "probe-b/two.2"} {
 		made, ok := strings.CutSuffix(exp.ReplaceAllString(literal+rest, r.replacement), rest)
 		if !ok || made != "" && !strings.HasSuffix(made, "/") || i > 0 && made != to {
@@ -182,7 +182,7 @@ func isSlash(re *syntax.Regexp) bool {
 	return re.Op == syntax.OpLiteral && string(re.Rune) == "/"
 }
 
-// takesAll tells whether an expression matches each character of a repository.
+// takesAll reports whether an expression matches every character of a repository.
 func takesAll(re *syntax.Regexp) bool {
 	if re.Op == syntax.OpAnyChar || re.Op == syntax.OpAnyCharNotNL {
 		return true

@@ -28,7 +28,7 @@ type talosDocument struct {
 	talosAuth
 }
 
-// talosAuth has secrets, of which none is kept.
+// talosAuth can contain secrets. None is kept.
 type talosAuth struct {
 	Username      *secret `json:"username"`
 	Password      *secret `json:"password"`

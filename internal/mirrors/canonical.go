@@ -17,8 +17,8 @@ const (
 	tagCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"
 )
 
-// readCanonical reads a reference that is in canonical form, as one is that a runtime sends, without the parser for all other forms. It leaves some to
-// that: those with a host that is an address of IPv6, and those with a digest of another kind than sha256.
+// readCanonical parses a reference in canonical form, as runtimes send it, without the parser for all other forms. It leaves to that parser
+// references with an IPv6 address as their host, and references with a digest other than sha256.
 func readCanonical(image string) (ref Reference, ok bool) {
 	name, suffix, mode := image, "", ByTag
 	if at := strings.IndexByte(image, '@'); at >= 0 {

@@ -5,11 +5,11 @@ package mirrors
 
 import "slices"
 
-// ofAllPulls are the reasons of findings about what counts for digests and tags alike, whatever the kinds of the entries: whether the
-// source is blocked (T5) or watched (V3), and which source decides (Q1).
+// ofAllPulls are the reasons of findings that concern both digests and tags, for any kind of entry. They are about whether the source is
+// blocked (T5) or watched (V3), and which source decides (Q1).
 var ofAllPulls = []Reason{InvalidPolicy, PolicyConflict, PolicyWithoutMirrors, CarveOutOpensBlocked, WildcardTie, InvalidEnforcement, ShadowMode, ShadowTooLarge}
 
-// Concerns tells whether a finding is about pulls of a mode. Most are about those of their entries (T1).
+// Concerns reports whether a finding is about pulls of a mode. Most findings are about the mode of their entries (T1).
 func (f Finding) Concerns(mode Mode) bool {
 	switch {
 	case f.Reason == BlocksTagPulls:

@@ -5,7 +5,7 @@ package mirrors
 
 import "strings"
 
-// EnforcementAnnotation is the one of a set by which NeverContactSource of its entries is watched and not enforced (V3).
+// EnforcementAnnotation is the annotation of a set that makes nodes watch NeverContactSource of its entries instead of enforcing it (V3).
 const EnforcementAnnotation = "mirrorset.io/enforcement"
 
 // shadowMode is the only value that the annotation may have.
@@ -21,7 +21,7 @@ func (m *merger) readEnforcement(set *Set) {
 	if strings.TrimSpace(set.Enforcement) == "" || set.InShadowMode() {
 		return
 	}
-	m.find(InvalidEnforcement, "", []Entry{set.Beside()},
+	m.find(InvalidEnforcement, "", []Entry{set.OutsideEntries()},
 		"annotation %s: the value %s is ignored, because the only valid value is %s, so nodes enforce NeverContactSource of this set; write %[3]s, or remove the annotation", EnforcementAnnotation, quote(set.Enforcement), shadowMode)
 }
 

@@ -20,7 +20,7 @@ type statement struct {
 	blocks  bool    // NeverContactSource, with mirrors or by failing closed
 	allows  bool    // has mirrors, and lets the source be contacted
 	watches bool    // NeverContactSource of a set in shadow mode, which neither blocks nor allows (V3)
-	// inShadow says that the set is in shadow mode, whatever the policy.
+	// inShadow means that the set is in shadow mode, with any policy.
 	inShadow bool
 }
 
@@ -67,7 +67,7 @@ func (m *merger) read(sets []Set) map[Scope]*said {
 	return bySource
 }
 
-// readEntry applies E1 to E5, in the order of E6. It returns false for an entry that is left out whole.
+// readEntry applies E1 to E5, in the order of E6. It returns false for an entry that is left out completely.
 func (m *merger) readEntry(entry Entry, in *SetEntry, inShadowMode bool) (statement, bool) {
 	s := statement{entry: entry, source: Scope(in.Source), inShadow: inShadowMode}
 	if !value.Source.Takes(in.Source) {
@@ -104,7 +104,7 @@ func (m *merger) readEntry(entry Entry, in *SetEntry, inShadowMode bool) (statem
 	return s, !leftOut
 }
 
-// howToBlock says what to write who wants a source blocked that has no mirror (E5).
+// howToBlock explains how to block a source that has no mirror (E5).
 func howToBlock(policy Policy) string {
 	if policy != NeverContactSource {
 		return ""
@@ -130,7 +130,7 @@ const few = 8
 // maxExplained is how many mirrors of one entry are explained.
 const maxExplained = 5
 
-// readMirrors takes the mirrors that pass E1 and E3, each once (E2), and says of the others, in order, why they do not.
+// readMirrors takes the mirrors that pass E1 and E3, each once (E2). It returns why the others do not pass, in order.
 func (s *statement) readMirrors(in *SetEntry) (lost []string) {
 	s.mirrors, s.places = make([]Scope, 0, len(in.Mirrors)), make([]int, 0, len(in.Mirrors))
 	var seen map[Scope]bool // nil where there are so few that looking through them takes less time

@@ -23,11 +23,11 @@ const (
 	NoEffect Class = "NoEffect"
 	// Attention: all is in force, and part of it may not be what was meant.
 	Attention Class = "Attention"
-	// Informational: nothing is to be done.
+	// Informational: no action is required.
 	Informational Class = "Informational"
 )
 
-// Reason is the machine-readable name of what is odd, in the form that conditions and events use.
+// Reason is the machine-readable name of a problem, in the form that conditions and events use.
 type Reason string
 
 // The reasons, with the rules of semantics.md that define them.
@@ -44,7 +44,7 @@ const (
 	InvalidEnforcement Reason = "InvalidEnforcement"
 	// ShadowMode: NeverContactSource of a set is watched and not enforced; informational (V3).
 	ShadowMode Reason = "ShadowMode"
-	// ShadowTooLarge: nobody counts what sets in shadow mode would have refused, because there is too much to watch (V4).
+	// ShadowTooLarge: nodes do not count what sets in shadow mode would have refused, because there is too much to watch (V4).
 	ShadowTooLarge Reason = "ShadowTooLarge"
 	// PolicyWithoutMirrors: a policy on an entry without mirrors, where it has no effect (E5).
 	PolicyWithoutMirrors Reason = "PolicyWithoutMirrors"
@@ -71,7 +71,7 @@ const (
 	// InheritedTooLong: mirrors of a broader source that a narrower one does not get, because its images would have too long names
 	// there (T4).
 	InheritedTooLong Reason = "InheritedTooLong"
-	// MirrorBlocked: a mirror lies in a source that is blocked (Q4).
+	// MirrorBlocked: a mirror is in a source that is blocked (Q4).
 	MirrorBlocked Reason = "MirrorBlocked"
 	// UnmatchableSource: a source that no canonical reference matches (Q5).
 	UnmatchableSource Reason = "UnmatchableSource"
@@ -79,7 +79,7 @@ const (
 	DockerHubNamespace Reason = "DockerHubNamespace"
 )
 
-// classes has each reason once. Whatever treats reasons differently goes by these classes.
+// classes lists each reason once. All code that treats reasons differently uses these classes.
 var classes = map[Reason]Class{
 	InvalidSource:          LeftOut,
 	InvalidMirror:          LeftOut,
@@ -105,7 +105,7 @@ var classes = map[Reason]Class{
 	DockerHubNamespace:     Informational,
 }
 
-// Reasons returns all reasons that there are, in byte order, so that each can be counted when there is none.
+// Reasons returns all reasons in byte order, so that a reason without findings can be counted as 0.
 func Reasons() []Reason {
 	return slices.Sorted(maps.Keys(classes))
 }
@@ -115,8 +115,7 @@ func (r Reason) Class() Class {
 	return cmp.Or(classes[r], Attention)
 }
 
-// Finding is one thing that an administrator should know about the sets. It feeds warnings, conditions, events and
-// metrics alike.
+// Finding is one thing that an administrator should know about the sets. Warnings, conditions, events and metrics all use it.
 type Finding struct {
 	Reason Reason
 	// Source is the source concerned, as written; empty where the finding is about an annotation.
@@ -126,7 +125,7 @@ type Finding struct {
 	// Message is a sentence without the name of the object, unless it is about several. Values in it are quoted and cut to
 	// a sane length.
 	Message string
-	// Blocks says that the entries block the source, or would if they could be used. That counts for both modes (T5).
+	// Blocks means that the entries block the source, or would if they could be used. That counts for both modes (T5).
 	Blocks bool
 }
 
@@ -135,7 +134,7 @@ func (f Finding) Class() Class {
 	return f.Reason.Class()
 }
 
-// mirrorPlace is where a mirror stands in its entry, as messages say it.
+// mirrorPlace is the position of a mirror in its entry, as messages write it.
 var mirrorPlace = regexp.MustCompile(`mirrors\[[0-9, ]+(and [0-9]+ more)?\]`)
 
 // Key is the same for findings that differ in the places of entries and mirrors alone.

@@ -17,7 +17,7 @@ const (
 	officialImages = dockerHub + "/library"
 )
 
-// isHubNamespace tells whether a source is a namespace of Docker Hub. No image has such a name itself (L2a).
+// isHubNamespace reports whether a source is a namespace of Docker Hub. No image has a namespace as its name (L2a).
 func isHubNamespace(source Scope) bool {
 	return source.Host() == dockerHub && source.depth() == 1
 }
@@ -31,19 +31,19 @@ func OfficialImage(namespace Scope) Scope {
 	return officialImages + Scope(namespace.Path())
 }
 
-// isShortName tells whether the runtimes read the host as the first component of a Docker Hub repository: a single label
-// without a port, other than localhost.
+// isShortName reports whether the runtimes read the host as the first component of a Docker Hub repository: a single label without a port,
+// other than localhost.
 func isShortName(host string) bool {
 	return !strings.Contains(host, ".") && !strings.Contains(host, ":") && host != "localhost"
 }
 
-// isCanonical tells whether a name, of locations that follow the grammar joined by slashes, is its own canonical form.
-// The consumer refuses to pull anything once a mirror rewrites the reference to a name that is not.
+// isCanonical reports whether a name is its own canonical form. The name consists of locations that follow the grammar, joined by slashes.
+// The consumer refuses to pull anything once a mirror rewrites the reference to a name that is not canonical.
 func isCanonical(name Scope) bool {
 	return len(name) <= MaxNameLength && areCanonical(name.Host(), name.depth())
 }
 
-// areCanonical tells it of all names of a registry that have so many components in their paths, as far as they are not too long.
+// areCanonical reports whether all names of a registry with so many path components are canonical, if they are not too long.
 func areCanonical(host string, depth int) bool {
 	switch {
 	case depth == 0, isShortName(host), host == "index.docker.io":
@@ -54,7 +54,7 @@ func areCanonical(host string, depth int) bool {
 	return true
 }
 
-// poisons tells why no pull of the source at all can be rewritten to this mirror (E3), or "".
+// poisons returns why no pull of the source can be rewritten to this mirror (E3), or "".
 func poisons(source, mirror Scope) string {
 	host := mirror.Host()
 	shortest := len(mirror)
@@ -72,16 +72,16 @@ func poisons(source, mirror Scope) string {
 	return ""
 }
 
-// What a mirror must leave, of MaxNameLength, for the rest of a reference.
+// The part of MaxNameLength that a mirror must leave for the rest of a reference.
 const (
-	// roomForNames is for hosts.toml to say it all, without anybody who counts.
+	// roomForNames is enough for hosts.toml to express the rule without counting characters.
 	roomForNames = 128
-	// roomForOne goes without a finding: hardly any repository has a longer name below its registry's, and most sources with so long
-	// a mirror are repositories themselves.
+	// roomForOne causes no finding. Hardly any repository has a longer name below its registry's name, and most sources with such a long
+	// mirror are repositories themselves.
 	roomForOne = 64
 )
 
-// invalidRewrites tells which references of the source the mirror cannot serve (E3, Q3), or "".
+// invalidRewrites describes the references of the source that the mirror cannot serve (E3, Q3), or returns "".
 func invalidRewrites(source, mirror Scope) string {
 	switch {
 	case source.Path() != "" && !isHubNamespace(source) && !isCanonical(mirror):
@@ -94,13 +94,13 @@ func invalidRewrites(source, mirror Scope) string {
 	return ""
 }
 
-// RewritesAll tells whether none of a source's references is passed over because it cannot be rewritten to the mirror (E3,
-// Q3).
+// RewritesAll reports whether all of a source's references can be rewritten to the mirror, so that none is passed over (E3, Q3).
 func RewritesAll(source, mirror Scope) bool {
 	return source == mirror || len(mirror) <= MaxNameLength-roomForNames && invalidRewrites(source, mirror) == ""
 }
 
-// unmatchable says which references the source fails to match, and why (Q5), or "". It is the end of a sentence that begins with the source.
+// unmatchable describes the references that the source fails to match, and why (Q5), or returns "". The text continues a sentence that
+// begins with the source.
 func unmatchable(source Scope) string {
 	host := source.Host()
 	switch {

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// inheritMirrors returns the mirrors that a source has of a broader one (T4): each of that one's with the rest of the path appended.
-// Those that no image would have a name for are left out. What else is odd about them is found where they are from.
+// inheritMirrors returns the mirrors that a source inherits from a broader source (T4): each mirror of that source with the rest of the
+// path appended. It leaves out mirrors that no image would have a name for. Other problems with them are reported for the broader source.
 func (m *merger) inheritMirrors(source Scope, o opinion, blocked bool) (inherited []Mirror, tooLong []Scope) {
 	rest := Scope(o.from.Rest(source))
 	b := m.broader(o)
@@ -24,7 +24,8 @@ func (m *merger) inheritMirrors(source Scope, o opinion, blocked bool) (inherite
 	return inherited, nil
 }
 
-// changesWith tells whether a mirror with the rest of a path may be too long, or the source itself, which stands last (M4).
+// changesWith reports whether a mirror with the rest of a path may be too long. The same applies to the source itself, which is the last in
+// the list (M4).
 func changesWith(mirror, rest, source Scope) bool {
 	length := len(mirror) + len(rest)
 	return length+len("/x") > MaxNameLength || length == len(source) && strings.HasPrefix(string(source), string(mirror))
@@ -69,7 +70,7 @@ func (m *merger) inheritOneByOne(source Scope, o opinion, blocked bool) (inherit
 				if narrower != source && m.insecure.of(o.from, location) {
 					m.insecure.mark(source, narrower)
 				}
-			default: // it is too long, as all else is that of the broader one
+			default: // it is too long, because the other rules hold for the broader mirror
 				tooLong = append(tooLong, location)
 			}
 		}

@@ -11,11 +11,11 @@ import (
 	"github.com/mirrorset/mirrorset/internal/mirrors/value"
 )
 
-// InsecureAnnotation is the one of a set that says which of the set's mirrors are insecure: scopes, separated by commas or line breaks (I2).
+// InsecureAnnotation is the annotation of a set that lists its insecure mirrors: scopes, separated by commas or line breaks (I2).
 const InsecureAnnotation = "mirrorset.io/insecure-mirrors"
 
-// readInsecure returns an index of the scopes that are in the grammar, nil where the set has no annotation, and says of the others, and of those that no mirror of the set lies in,
-// what is wrong (I3).
+// readInsecure returns an index of the scopes that follow the grammar, or nil where the set has no annotation. It reports what is wrong
+// with the other scopes, and which scopes contain no mirror of the set (I3).
 func (m *merger) readInsecure(set *Set) *Index {
 	var scopes []Rule
 	var lost []string
@@ -46,7 +46,7 @@ func (m *merger) readInsecure(set *Set) *Index {
 		lost = append(lost, fmt.Sprintf("%d more are ignored", more))
 	}
 	if len(lost) > 0 {
-		m.find(InvalidInsecureMirrors, "", []Entry{set.Beside()},
+		m.find(InvalidInsecureMirrors, "", []Entry{set.OutsideEntries()},
 			"annotation %s: %s; separate the values with commas", InsecureAnnotation, strings.Join(lost, "; "))
 	}
 	return NewIndex(scopes)
@@ -62,8 +62,8 @@ func (s *Set) insecureMirrors() (written []string) {
 	return written
 }
 
-// scopesWithMirrors are those of the scopes that a mirror of the set lies in. It looks at each mirror once, and at each scope, because there may
-// be very many of both.
+// scopesWithMirrors returns the scopes that contain a mirror of the set. It looks at each mirror and each scope only once, because there
+// may be very many of both.
 func (s *Set) scopesWithMirrors(written []string) map[Scope]bool {
 	scopes := make([]Rule, len(written))
 	for i, text := range written {
@@ -80,7 +80,7 @@ func (s *Set) scopesWithMirrors(written []string) map[Scope]bool {
 	return used
 }
 
-// mark notes which mirrors of a statement its set calls insecure. The source is none of them, wherever it stands.
+// mark notes which mirrors of a statement its set lists as insecure. The source is never one of them, even if it is in the list of mirrors.
 func (m *merger) mark(s statement, insecure *Index) {
 	if insecure == nil {
 		return
@@ -92,7 +92,7 @@ func (m *merger) mark(s statement, insecure *Index) {
 	}
 }
 
-// insecurity is what is reached without TLS checks (I1).
+// insecurity is what nodes contact without TLS checks (I1).
 type insecurity struct {
 	scopes Scopes
 	marked map[placed]bool
@@ -110,8 +110,8 @@ func (i insecurity) of(source, mirror Scope) bool {
 	return i.scopes.Contain(mirror) || i.marked[placed{source, mirror}]
 }
 
-// alike has a mirror that is insecure for references of one mode insecure for those of the other, because registries.conf may have it
-// in one table for both.
+// alike makes a mirror that is insecure for references of one mode insecure for those of the other, because registries.conf may have it in
+// one table for both.
 func alike(byMode [][]Mirror) {
 	if slices.ContainsFunc(byMode, func(list []Mirror) bool { return len(list) == 0 }) {
 		return

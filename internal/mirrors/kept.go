@@ -5,9 +5,9 @@ package mirrors
 
 import "slices"
 
-// keepBlocked returns the sources that are blocked, with what sets say of them that are not in shadow mode: those that would be blocked without the
-// sets in shadow mode, and also with these enforced (V3). It is nil where no set is in shadow mode. The statements in force are not enough for that:
-// one that is watched takes the place of what a broader source says, and blocks nothing itself.
+// keepBlocked returns the blocked sources, with the statements about them in sets that are not in shadow mode. These are the sources that
+// would be blocked without the sets in shadow mode, and also with these enforced (V3). It is nil where no set is in shadow mode. The
+// statements in force are not enough for that. A watched statement replaces the statement of a broader source, and blocks nothing itself.
 func (m *merger) keepBlocked(inForce map[Scope]*said) map[Scope]*said {
 	differ := len(m.failsOpen) > 0
 	for _, s := range inForce {
@@ -42,8 +42,8 @@ func (m *merger) keepBlocked(inForce map[Scope]*said) map[Scope]*said {
 	return kept
 }
 
-// addKept adds, to the sources that sets speak of, those that need a rule to stay blocked although the only entries that name them are left out: the
-// nearest broader source in force is open, and something blocks them that is not in shadow mode.
+// addKept adds sources that need a rule to stay blocked although the only entries that name them are left out. For such a source, the
+// nearest broader source in force is open, and a statement that is not in shadow mode blocks it.
 func (m *merger) addKept(inForce map[Scope]*said) {
 	if len(m.failsOpen) == 0 {
 		return
@@ -65,8 +65,8 @@ func (m *merger) addKept(inForce map[Scope]*said) {
 	}
 }
 
-// policies returns what sets say of a source as far as it is about whether to contact it: where what counts for its mirrors is watched, or lets it be
-// contacted, what keeps it blocked all the same counts instead (V3).
+// policies returns the statements of sets that decide whether a source may be contacted. The statements that count for its mirrors may be
+// watched, or let the source be contacted, while other statements keep it blocked. Then the other statements count (V3).
 func (m *merger) policies(source Scope, all *said) *said {
 	kept, isKept := m.kept[source]
 	if !isKept {

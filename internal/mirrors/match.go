@@ -29,9 +29,9 @@ func NewIndex(rules []Rule) *Index {
 	return x
 }
 
-// Find returns the rule with the most specific source that matches a name or scope: the name itself and each of its
-// parents up to the host, then the wildcards above the host, the longest first; nil where none does. A host with a port is
-// another registry, which no wildcard matches.
+// Find returns the rule with the most specific source that matches a name or scope, or nil where none does. It tries the name itself and
+// each of its parents up to the host, then the wildcards above the host, the longest first. A host with a port is another registry, which
+// no wildcard matches.
 func (x *Index) Find(name Scope) *Rule {
 	if rule := x.findExact(name); rule != nil {
 		return rule
@@ -69,7 +69,7 @@ func (x *Index) findWildcard(host string) *Rule {
 	}
 }
 
-// At returns the rule of this very source; nil where there is none.
+// At returns the rule with exactly this source, or nil where there is none.
 func (x *Index) At(source Scope) *Rule {
 	if domain, ok := source.domain(); ok {
 		return x.byDomain[domain]

@@ -47,7 +47,7 @@ func (m *merger) mergeSource(source Scope, all *said) Rule {
 	return rule
 }
 
-// findPolicyConflicts finds entries of one mode that forbid what others allow (M5), and modes of which one forbids it (T5).
+// findPolicyConflicts finds entries of one mode that forbid what others allow (M5), and sources where only one mode forbids it (T5).
 func (m *merger) findPolicyConflicts(source Scope, all *said) {
 	const text = "source %s is blocked by NeverContactSource in %s, although %s would allow contacting it"
 	for i, o := range all {
@@ -87,7 +87,7 @@ func (o opinion) lists() (l lists) {
 	return l
 }
 
-// mergeMirrors joins the lists of one mode that a source has of its own, and finds what is odd about them.
+// mergeMirrors joins the lists of one mode in a source's own entries, and finds problems with them.
 func (m *merger) mergeMirrors(source Scope, l lists, blocked bool) []Mirror {
 	if blocked {
 		for _, e := range l.remove(source) {

@@ -13,7 +13,7 @@ type Mode uint8
 
 // The modes.
 const (
-	// ByDigest is a reference with a digest, with or without a tag beside it.
+	// ByDigest is a reference with a digest, with or without a tag before it.
 	ByDigest Mode = 1 << iota
 	// ByTag is any other reference.
 	ByTag
@@ -33,27 +33,27 @@ func (m Mode) String() string {
 // modes are all there are, in the order in which mirrors stand (T7).
 var modes = [...]Mode{ByDigest, ByTag}
 
-// said is what all entries say of one source, by mode.
+// said is the content of all entries for one source, by mode.
 type said [len(modes)]opinion
 
-// opinion is what entries say of a source in one mode.
+// opinion is the content of entries for a source in one mode.
 type opinion struct {
 	statements []statement
 	// from is the broader source that the statements are inherited from, with its mirrors; empty for those of the source's own.
 	from Scope
 }
 
-// blocks tells whether the policy is Never (T3).
+// blocks reports whether the policy is Never (T3).
 func (o opinion) blocks() bool {
 	return slices.ContainsFunc(o.statements, blocking)
 }
 
-// blocks tells whether the policy of either mode is Never (T5).
+// blocks reports whether the policy of either mode is Never (T5).
 func (s *said) blocks() bool {
 	return slices.ContainsFunc(s[:], opinion.blocks)
 }
 
-// wouldBlock tells whether it would be if no set were in shadow mode (V3).
+// wouldBlock reports whether it would be Never if no set were in shadow mode (V3).
 func (s *said) wouldBlock() bool {
 	return s.blocks() || slices.ContainsFunc(s[:], func(o opinion) bool { return slices.ContainsFunc(o.statements, watching) })
 }

@@ -45,7 +45,7 @@ func isPlain(name string) bool {
 	})
 }
 
-// Names returns the names of the objects that the entries stand in for people to read, on one line and not too many.
+// Names returns the names of the objects that contain the entries, for people, on one line and limited in number.
 func Names(entries []Entry) string {
 	return NamesOf(Objects(entries))
 }

@@ -11,8 +11,8 @@ import (
 	"go.podman.io/image/v5/docker/reference"
 )
 
-// ResolveByReaders answers where CRI-O, Podman and the other readers of registries.conf pull an image from. It differs from
-// [Index.Resolve] by their quirks (Q1 to Q4), and says so in Fails where one mirror makes the whole pull fail.
+// ResolveByReaders returns where CRI-O, Podman and the other readers of registries.conf pull an image from. It differs from [Index.Resolve]
+// by their quirks (Q1 to Q4). Fails reports if one mirror makes the complete pull fail.
 func (x *Index) ResolveByReaders(ref Reference) Resolution {
 	self := PullSource{Location: ref.String()}
 	rule := x.findByReaders(Scope(ref.Name))
@@ -26,7 +26,7 @@ func (x *Index) ResolveByReaders(ref Reference) Resolution {
 		if m.Modes&ref.Mode == 0 {
 			continue
 		}
-		// What is behind the match, a port included (Q2), is put behind the mirror as text.
+		// The part after the match, including a port (Q2), is appended to the mirror as text.
 		location := string(m.Location) + ref.String()[matchedByReaders(rule, Scope(ref.Name)):]
 		named, err := reference.ParseNamed(location)
 		if err != nil {
@@ -80,7 +80,7 @@ func matchedByReaders(rule *Rule, name Scope) int {
 	return len(domain)
 }
 
-// Differs tells whether two resolutions of one image pull from other places.
+// Differs reports whether two resolutions of one image pull from different places.
 func (r Resolution) Differs(other Resolution) bool {
 	return r.Fails != other.Fails || !slices.EqualFunc(r.PullSources, other.PullSources, func(a, b PullSource) bool {
 		return a.Location == b.Location

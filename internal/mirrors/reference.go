@@ -21,8 +21,8 @@ type Reference struct {
 	Mode Mode
 }
 
-// ParseReference reads an image reference in any form that the runtimes take. Docker Hub's short names are completed, a
-// missing tag is "latest", and a tag beside a digest is dropped.
+// ParseReference parses an image reference in any form that the runtimes accept. It completes Docker Hub's short names, uses "latest" for a
+// missing tag, and drops a tag that accompanies a digest.
 func ParseReference(image string) (Reference, error) {
 	if ref, ok := readCanonical(image); ok {
 		return ref, nil
@@ -62,16 +62,16 @@ type PullSource struct {
 type Resolution struct {
 	// Rule is the one that decides; nil where no source matches.
 	Rule *Rule
-	// Blocked says that the source is not contacted. Without pull sources the pull is refused.
+	// Blocked means that the source is not contacted. Without pull sources the pull is refused.
 	Blocked bool
 	// PullSources are tried in this order.
 	PullSources []PullSource
-	// Fails says why the pull fails before any pull source is tried; empty where it does not.
+	// Fails is why the pull fails before any pull source is tried. It is empty where it does not.
 	Fails string
 }
 
-// Resolve answers where an image is pulled from (section 3). A mirror that this reference cannot be rewritten to, or that
-// lies in a blocked source (Q4), is passed over.
+// Resolve returns where an image is pulled from (section 3). It passes over mirrors that this reference cannot be rewritten to, and mirrors
+// in a blocked source (Q4).
 func (x *Index) Resolve(ref Reference) Resolution {
 	self := PullSource{Location: ref.String()}
 	rule := x.Find(Scope(ref.Name))

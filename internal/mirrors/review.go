@@ -20,7 +20,7 @@ type review struct {
 	blockers map[Scope]string
 }
 
-// reviewed is a rule with what is asked for each of its mirrors, of which there may be very many.
+// reviewed is a rule with the names that are requested from each of its mirrors. There may be very many mirrors.
 type reviewed struct {
 	*Rule
 	// served are the modes that a mirror can serve. Where none can, pulls are to fail.

@@ -1,9 +1,9 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package mirrors is the meaning of sets of mirrors: [Merge] turns all sets of a cluster into the rules that are in
-// force and findings about what is odd, and an [Index] over rules answers where an image is pulled from. It is pure: the
-// same objects give the same result, in whatever order they come.
+// Package mirrors defines the meaning of sets of mirrors. [Merge] merges all sets of a cluster into the rules in force and into findings
+// about entries. An [Index] over rules answers where an image is pulled from. The package is pure: the same objects give the same result,
+// in any order.
 //
 // The rule numbers in its comments (E1, M3, T4, L2, Q4, ...) are those of docs/reference/semantics.md.
 package mirrors
@@ -17,13 +17,13 @@ import (
 	"github.com/mirrorset/mirrorset/internal/mirrors/value"
 )
 
-// Rule is what is in force for one source: the merged will of all entries that name it.
+// Rule is what is in force for one source: the merged content of all entries that name it.
 type Rule struct {
 	Source Scope
-	// Mirrors are tried in this order before the source, each for references of its modes. Those for digests stand before those for
-	// tags (T7). The source itself may be among them (M4).
+	// Mirrors are tried in this order before the source, each for references of its modes. Mirrors for digests come before mirrors for tags
+	// (T7). The source itself may be among them (M4).
 	Mirrors []Mirror
-	// Blocked says that the source is never contacted, whether by digest or by tag (T5).
+	// Blocked means that the source is never contacted, by digest or by tag (T5).
 	Blocked bool
 	// Insecure allows the source to be contacted over plain HTTP or without a certificate check.
 	Insecure bool
@@ -35,7 +35,7 @@ type Rule struct {
 	Inherited []Inheritance
 }
 
-// Inheritance is what a rule has of a broader source for the references of a mode of which it has no entry itself (T4).
+// Inheritance is what a rule inherits from a broader source, for the references of a mode that it has no entry for (T4).
 type Inheritance struct {
 	Mode Mode
 	// Source is the broader one.
@@ -66,13 +66,13 @@ func (rule *Rule) inherits(these Mode) bool {
 	return these == 0
 }
 
-// EntriesFor returns the entries that what the rule says of a mode comes from, be it that there are no mirrors.
+// EntriesFor returns the entries that determine the rule for a mode, even if it has no mirrors.
 func (rule *Rule) EntriesFor(mode Mode) []Entry {
 	return slices.DeleteFunc(slices.Clone(rule.Entries()), func(e Entry) bool { return e.Kind.Mode != mode })
 }
 
-// NoneServes reports whether the source is blocked and no mirror can ever serve what a mode names, because the only ones that sets
-// name cannot exist ([Scope.CannotExist]): whoever wrote that wants the pull refused (E5).
+// NoneServes reports whether the source is blocked and no mirror can ever serve a mode, because the only mirrors that sets name cannot
+// exist ([Scope.CannotExist]). Anyone who writes such an entry wants the pull refused (E5).
 func (rule *Rule) NoneServes(mode Mode) bool {
 	if !rule.Blocked {
 		return false
@@ -81,7 +81,7 @@ func (rule *Rule) NoneServes(mode Mode) bool {
 	return len(named) > 0 && !slices.ContainsFunc(named, func(m Mirror) bool { return !m.Location.CannotExist() })
 }
 
-// NamedFor returns the mirrors for references of a mode, or, where there are none, those for the other one.
+// NamedFor returns the mirrors for references of a mode. If there are none, it returns the mirrors for the other mode.
 func (rule *Rule) NamedFor(mode Mode) []Mirror {
 	if named := rule.MirrorsFor(mode); len(named) > 0 {
 		return named
@@ -94,7 +94,7 @@ func (rule *Rule) MirrorsFor(mode Mode) []Mirror {
 	return slices.DeleteFunc(slices.Clone(rule.Mirrors), func(m Mirror) bool { return m.Modes&mode == 0 })
 }
 
-// Mirror is one place that stands in for a source.
+// Mirror is one mirror of a source.
 type Mirror struct {
 	// Location replaces the part of a reference that the source matched.
 	Location Scope
@@ -106,8 +106,8 @@ type Mirror struct {
 	From []Entry
 }
 
-// Validate tells what about the rule could not have come out of [Merge]: a source or mirror outside the grammar, a mirror
-// that fails every pull (E3), one that stands there twice for the same references, or another order of modes (T7).
+// Validate returns why [Merge] cannot have returned the rule. The rule can have a source or mirror outside the grammar, or a mirror that
+// fails every pull (E3). It can also have a mirror twice for the same references, or another order of modes (T7).
 func (rule *Rule) Validate() error {
 	if !value.Source.Takes(string(rule.Source)) {
 		return fmt.Errorf("source %s is neither host[:port][/path] nor *.host", quote(rule.Source))
@@ -132,13 +132,13 @@ func (rule *Rule) Validate() error {
 	return nil
 }
 
-// sameUse tells whether two mirrors are one place, used for the same.
+// sameUse reports whether two mirrors are the same place, with the same use.
 func sameUse(a, b Mirror) bool {
 	return a.Location == b.Location && a.Modes == b.Modes
 }
 
-// sideBySide joins the mirrors for digests and those for tags (T7): where both are the same, each stands there once, for both. It takes the lists
-// over, and changes them.
+// sideBySide joins the mirrors for digests and those for tags (T7). A mirror that is in both lists at the same point appears once, for both
+// modes. It takes the lists over, and changes them.
 func sideBySide(digests, tags []Mirror) []Mirror {
 	if slices.EqualFunc(digests, tags, func(a, b Mirror) bool { return a.Location == b.Location }) {
 		for i := range digests {
@@ -164,7 +164,7 @@ type Input struct {
 
 // Result is what [Merge] makes of its input.
 type Result struct {
-	// Rules has one rule a source, in byte order of the source.
+	// Rules has one rule per source, in byte order of the source.
 	Rules []Rule
 	// Findings are sorted by the entries that they are about.
 	Findings []Finding
@@ -173,18 +173,18 @@ type Result struct {
 	// Watched are the sources that would be blocked if no set were in shadow mode, and are not, in byte order (V3). They are found by
 	// internal/mirrors/shadow, and not by [Merge].
 	Watched []Watched
-	// ShadowTooLarge says that nobody counts what sets in shadow mode would have refused, because there is too much to watch (V4).
+	// ShadowTooLarge means that nodes do not count what sets in shadow mode would have refused, because there is too much to watch (V4).
 	ShadowTooLarge bool
-	// TooLarge says that there would be more than [MaxMirrors] mirrors, so that no rules were made.
+	// TooLarge means that there would be more than [MaxMirrors] mirrors, so that no rules were made.
 	TooLarge bool
 }
 
-// MaxMirrors is how many mirrors all rules together may have, with the entries that narrower sources inherit counted as well. A few sets
-// that are small themselves can ask for far more than a computer can hold, because each narrower source repeats what it inherits (T4). As a
-// registries.conf, so many mirrors would be larger than what is ever published.
+// MaxMirrors is the limit for the mirrors of all rules together, including the entries that narrower sources inherit. A few small sets can
+// ask for far more than a computer can hold, because each narrower source repeats what it inherits (T4). A registries.conf with so many
+// mirrors would be larger than any that is published.
 const MaxMirrors = 1 << 18
 
-// ErrTooLarge says that nobody can use rules of so many mirrors, and what to do.
+// ErrTooLarge explains that there are too many mirrors for anything to use, and what to do.
 var ErrTooLarge = errors.New("the rules are too large to be published: they have more than 8 MiB as a registries.conf, or more than 262,144 mirrors and inherited entries. Each source without an entry of one kind repeats all mirrors of that kind from the broader source (T4). " +
 	"Give the broader source fewer mirrors, or name fewer sources below it")
 

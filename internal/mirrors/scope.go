@@ -21,7 +21,7 @@ func (s Scope) Host() string {
 	return host
 }
 
-// Path returns what is behind the host, with its slash; empty for a whole registry.
+// Path returns the part after the host, with its slash. It is empty for a complete registry.
 func (s Scope) Path() string {
 	return string(s[len(s.Host()):])
 }
@@ -37,8 +37,8 @@ func (s Scope) IsWildcard() bool {
 	return ok
 }
 
-// CannotExist reports whether no host can ever be there: its top-level domain is the one that RFC 6761 (section 6.4) keeps free for that,
-// as in blocked.invalid. An administrator who blocks a source without a real mirror names such a mirror (E5).
+// CannotExist reports whether no host of this name can ever exist. Section 6.4 of RFC 6761 reserves the top-level domain "invalid" for that.
+// An administrator who blocks a source without a real mirror names such a mirror, for example blocked.invalid (E5).
 func (s Scope) CannotExist() bool {
 	host, _, _ := strings.Cut(s.Host(), ":")
 	return strings.EqualFold(host[strings.LastIndexByte(host, '.')+1:], "invalid")
@@ -50,8 +50,8 @@ func (s Scope) domain() (domain Scope, ok bool) {
 	return Scope(text), ok
 }
 
-// Rest returns what stands behind the match in a name, or a narrower scope, that this one contains. It is put behind the place of
-// a mirror (L3). A wildcard matches the whole host.
+// Rest returns the part after the match in a name, or in a narrower scope, that this scope contains. A pull appends it to the place of a
+// mirror (L3). A wildcard matches the complete host.
 func (s Scope) Rest(name Scope) string {
 	if s.IsWildcard() {
 		return name.Path()
@@ -70,7 +70,7 @@ func (s Scope) Contains(other Scope) bool {
 	return strings.HasPrefix(string(other), string(s)) && other[len(s)] == '/'
 }
 
-// FirstBelow returns the first of scopes in byte order whose path goes on from another one.
+// FirstBelow returns the first of scopes in byte order whose path continues another one.
 func FirstBelow(sorted []Scope, s Scope) (below Scope, ok bool) {
 	at, _ := slices.BinarySearch(sorted, s+"/")
 	if at == len(sorted) || !strings.HasPrefix(string(sorted[at]), string(s+"/")) {

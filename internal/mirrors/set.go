@@ -8,7 +8,7 @@ import (
 	"strconv"
 )
 
-// Policy says whether the source may be contacted where no mirror has an image.
+// Policy decides if the source may be contacted where no mirror has an image.
 type Policy string
 
 // The policies of the API.
@@ -32,7 +32,7 @@ type Kind struct {
 // Set is one object of any kind, as far as rules depend on it.
 type Set struct {
 	Object
-	// Entries stand in the order of the object.
+	// Entries are in the order of the object.
 	Entries []SetEntry
 	// InsecureMirrors is the object's [InsecureAnnotation], as written.
 	InsecureMirrors string
@@ -76,12 +76,12 @@ func compareObjects(a, b Object) int {
 // Entry names one entry of a set.
 type Entry struct {
 	Object
-	// Index counts from 0, as in a JSON path. It is below 0 for what the set says beside its entries, in an annotation.
+	// Index counts from 0, as in a JSON path. It is below 0 for an annotation of the set, which is not an entry.
 	Index int
 }
 
-// Beside stands for what the object says beside its entries, in an annotation.
-func (o Object) Beside() Entry {
+// OutsideEntries stands for an annotation of the object, in place of an entry.
+func (o Object) OutsideEntries() Entry {
 	return Entry{Object: o, Index: -1}
 }
 
@@ -93,7 +93,7 @@ func (e Entry) Path() string {
 	return e.Kind.path(strconv.Itoa(e.Index))
 }
 
-// path names several entries at once.
+// path names several entries together.
 func (k *Kind) path(indexes string) string {
 	return "spec." + k.Field + "[" + indexes + "]"
 }
@@ -102,7 +102,7 @@ func compareEntries(a, b Entry) int {
 	return cmp.Or(compareObjects(a.Object, b.Object), cmp.Compare(a.Index, b.Index))
 }
 
-// Objects returns the objects that the entries stand in, each once, in the entries' order.
+// Objects returns the objects that contain the entries, each once, in the entries' order.
 func Objects(entries []Entry) []Object {
 	seen := make(map[Object]bool, len(entries))
 	objects := make([]Object, 0, len(entries))

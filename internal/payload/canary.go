@@ -22,18 +22,18 @@ const (
 	CanaryTextKey = "canary.gz"
 )
 
-// Canary is a payload that some nodes try before all others get it (docs/reference/semantics.md C1). Its revision is larger than that of the payload
-// beside it.
+// Canary is a payload that some nodes try before all others get it (docs/reference/semantics.md C1). Its revision is larger than the
+// revision of the payload for all nodes.
 type Canary struct {
 	Payload
-	// Nodes are the names of those that take it, in byte order.
+	// Nodes are the names of the nodes that take it, in byte order.
 	Nodes []string
-	// Until is when all nodes get it if no canary reports trouble, by the manager's clock; zero while a canary has yet to follow. It is for
-	// people only.
+	// Until is when all nodes get it if no canary reports trouble, by the manager's clock. It is zero while a canary has not followed yet.
+	// It is for people only.
 	Until metav1.Time
 }
 
-// canaryJSON is how a Canary stands in the ConfigMap.
+// canaryJSON is the form in which the ConfigMap stores a Canary.
 type canaryJSON struct {
 	Format   int               `json:"format"`
 	Revision int64             `json:"revision"`
@@ -44,18 +44,18 @@ type canaryJSON struct {
 	Shadow   map[string]string `json:"shadow,omitempty"`
 }
 
-// Takes tells whether a node takes this payload.
+// Takes reports whether a node takes this payload.
 func (c *Canary) Takes(node string) bool {
 	return c != nil && slices.Contains(c.Nodes, node)
 }
 
-// ReadCanary returns the second payload of a ConfigMap once [Payload.Check] has passed; nil where there is none.
+// ReadCanary returns the second payload of a ConfigMap once [Payload.Check] has passed, or nil where there is none.
 func ReadCanary(cm *corev1.ConfigMap) (*Canary, error) {
 	c, err := readHead(cm)
 	if c == nil || err != nil {
 		return nil, err
 	}
-	if c.Format <= Format { // else Check refuses it, and nothing is known of the rest
+	if c.Format <= Format { // otherwise Check refuses it, and nothing is known of the rest
 		c.Text, err = unpack(CanaryTextKey, cm.BinaryData[CanaryTextKey])
 	}
 	if err == nil {
@@ -67,7 +67,7 @@ func ReadCanary(cm *corev1.ConfigMap) (*Canary, error) {
 	return c, nil
 }
 
-// readHead returns all but the text of the second payload; nil where there is none.
+// readHead returns the second payload without its text, or nil where there is none.
 func readHead(cm *corev1.ConfigMap) (*Canary, error) {
 	head, ok := cm.Data[CanaryKey]
 	if !ok {
@@ -88,8 +88,8 @@ func canaryError(cm *corev1.ConfigMap, err error) error {
 	return fmt.Errorf("ConfigMap %s/%s: %s: %w", cm.Namespace, cm.Name, CanaryKey, err)
 }
 
-// For returns the payload of a ConfigMap that is for a node. It fails where [Read] does, and for a canary where [ReadCanary] does. A second
-// payload that does not say which nodes its canaries are is for none.
+// For returns the payload of a ConfigMap that is meant for a node. It fails where [Read] does, and for a canary where [ReadCanary] does. It
+// ignores a second payload that does not name its canaries.
 func For(cm *corev1.ConfigMap, node string) (Payload, error) {
 	if head, err := readHead(cm); err != nil || !head.Takes(node) {
 		return Read(cm)
@@ -101,8 +101,8 @@ func For(cm *corev1.ConfigMap, node string) (Payload, error) {
 	return c.Payload, nil
 }
 
-// DataBeside returns what [Read] and [ReadCanary] want in the ConfigMap's data and binaryData; the canary is nil where there is none. It
-// fails with [ErrTooLarge].
+// DataBeside returns the ConfigMap's data and binaryData in the form that [Read] and [ReadCanary] read. The canary is nil where there is
+// none. It fails with [ErrTooLarge].
 func (p Payload) DataBeside(canary *Canary) (data map[string]string, binaryData map[string][]byte, err error) {
 	if canary == nil {
 		return p.Data()
@@ -133,7 +133,7 @@ func (p Payload) DataBeside(canary *Canary) (data map[string]string, binaryData 
 	return data, binaryData, nil
 }
 
-// Pack returns a text as it is kept where it has to be small: gzipped.
+// Pack compresses a text with gzip, for places where it must be small.
 func Pack(text []byte) ([]byte, error) {
 	var packed bytes.Buffer
 	w := gzip.NewWriter(&packed)

@@ -1,9 +1,9 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package payload is the contract between the manager and the agents: what the ConfigMap "containers-registries.conf"
-// holds. It carries one registries.conf text with a revision that only grows and a digest of the text. The ConfigMap is
-// complete in itself, so a Pod that builds images may mount it as a drop-in directory.
+// Package payload is the contract between the manager and the agents: the content of the ConfigMap "containers-registries.conf". The
+// ConfigMap carries one registries.conf text, a revision that only grows and a digest of the text. It is complete in itself, so a Pod that
+// builds images may mount it as a drop-in directory.
 package payload
 
 import (
@@ -28,49 +28,50 @@ const (
 	Key = "registries.conf"
 	// CompressedKey holds the gzipped text, in binaryData, where the text alone would be too large for a ConfigMap.
 	CompressedKey = "registries.conf.gz"
-	// BlockersKey holds, in data, the payload's Blockers in JSON. It is no part of what the digest is of, and may be missing.
+	// BlockersKey holds, in data, the payload's Blockers in JSON. The digest does not cover it, and it may be missing.
 	BlockersKey = "blockers.json"
-	// ShadowKey holds, in data, the payload's Shadow in JSON (docs/reference/semantics.md V4). It is no part of what the digest is of, and may be missing.
+	// ShadowKey holds, in data, the payload's Shadow in JSON (docs/reference/semantics.md V4). The digest does not cover it, and it may be
+	// missing.
 	ShadowKey = "shadow.json"
-	// FormatAnnotation holds the format of the ConfigMap, in decimal. Without it the format is 1.
+	// FormatAnnotation holds the format of the ConfigMap, in decimal. If it is missing, the format is 1.
 	FormatAnnotation = "mirrorset.io/format"
 	// RevisionAnnotation holds the revision, in decimal.
 	RevisionAnnotation = "mirrorset.io/revision"
 	// FieldManager owns the fields of the ConfigMap, in server-side apply.
 	FieldManager = "mirrorset-manager"
-	// ProvisionalAnnotation is "true" on a payload without rules that may yet prove to be a mistake, as that of a cluster
-	// whose sets are still being brought back. A node with rules in force waits for what follows it.
+	// ProvisionalAnnotation is "true" on a payload without rules that may turn out to be a mistake, for example while the sets of a cluster
+	// are being restored. A node with rules in force waits for the next payload.
 	ProvisionalAnnotation = "mirrorset.io/provisional"
-	// SetsAnnotation holds the digest of the sets that the text is of (see kinds.DigestOf). It can change while the text stays.
+	// SetsAnnotation holds the digest of the sets that the text was made from (see kinds.DigestOf). It can change while the text stays.
 	SetsAnnotation = "mirrorset.io/sets"
 	// DigestAnnotation holds the digest of the text, as in "sha256:<hex>".
 	DigestAnnotation = "mirrorset.io/digest"
 )
 
-// The formats of the ConfigMap. There is a new one for each change that an agent which does not know of it would misread, and what is
-// published is in the oldest that can say it, so that an upgrade changes no node.
+// The formats of the ConfigMap. There is a new format for each change that an agent without that change would misread. The manager
+// publishes in the oldest format that can express the content, so that an upgrade changes no node.
 const (
-	// FormatDigests has mirrors for digests only.
+	// FormatDigests has only mirrors for digests.
 	FormatDigests = 1
 	// FormatTags has mirrors for tags too.
 	FormatTags = 2
-	// Format is the newest that this program reads.
+	// Format is the newest format that this program reads.
 	Format = FormatTags
 )
 
 const (
-	// maxPlain is the size in bytes up to which the text is stored as it is; a ConfigMap holds 1 MiB.
+	// maxPlain is the size in bytes up to which the text is stored uncompressed. A ConfigMap holds 1 MiB.
 	maxPlain = 900 << 10
-	// maxText bounds the text in bytes, and so what an agent unpacks into memory (see registriesconf.MaxText).
+	// maxText bounds the text in bytes, and so the amount that an agent decompresses into memory (see registriesconf.MaxText).
 	maxText = 8 << 20
-	// farFuture and century, in Unix milliseconds, bound what is taken for a revision (see Plausible).
+	// farFuture and century, in Unix milliseconds, bound the numbers that count as a revision (see Plausible).
 	farFuture = 1 << 43
 	century   = 100 * 366 * 24 * 60 * 60 * 1000
-	// lastPossible is so high that nobody uses up the revisions below it, a century with each write of the ConfigMap.
+	// lastPossible is so high that nobody uses up the revisions below it, even if each write of the ConfigMap skips a century.
 	lastPossible = 1 << 62
 )
 
-// ErrNewer is returned for a payload of a format that a newer version of Mirrorset wrote.
+// ErrNewer is returned for a payload in a format of a newer version of Mirrorset.
 var ErrNewer = errors.New("it was written by a newer version of Mirrorset")
 
 // ErrTooLarge is returned for a text that does not fit a ConfigMap even when it is compressed.
@@ -78,20 +79,20 @@ var ErrTooLarge = errors.New("the registries.conf is too large for a ConfigMap")
 
 // Payload is one published state of the rules.
 type Payload struct {
-	// Format is that of the ConfigMap; 0 stands for 1. What a node keeps has none, so that an agent which was rolled back begins with
-	// the rules in force, if it can read them.
+	// Format is the format of the ConfigMap, and 0 means 1. A payload that a node keeps has no format. An agent that was rolled back
+	// therefore begins with the rules in force, if it can read them.
 	Format int `json:"-"`
-	// Revision orders payloads; each is larger than those before it.
+	// Revision orders payloads. Each revision is larger than all earlier ones.
 	Revision int64 `json:"revision"`
-	// Digest is that of the text.
+	// Digest is the digest of the text.
 	Digest string `json:"digest"`
 	// Text is a registries.conf.
 	Text []byte `json:"text"`
-	// Blockers name, by blocked source, the sets that block it, for people who are refused an image.
+	// Blockers name, by blocked source, the sets that block it. They are for people whose image pull is refused.
 	Blockers map[string]string `json:"blockers,omitempty"`
 	// Shadow names, by watched source, the sets in shadow mode that watch it (docs/reference/semantics.md V3).
 	Shadow map[string]string `json:"shadow,omitempty"`
-	// Sets is the digest of the sets that the text is of; empty where that is not known.
+	// Sets is the digest of the sets that the text was made from. It is empty where that is not known.
 	Sets string `json:"-"`
 	// Provisional payloads have no rules and replace none (see ProvisionalAnnotation).
 	Provisional bool `json:"-"`
@@ -107,23 +108,24 @@ func digest(text []byte) string {
 	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
-// Plausible tells whether a revision may follow one that is in force, or 0. A revision far beyond every clock is a mistake:
-// one that was taken would leave no room above it. What was taken may be exceeded, always.
+// Plausible reports whether a revision may follow the one in force, which may be 0. A revision far beyond every clock is a mistake: if an
+// agent took it, no room would be left above it. A revision higher than one that was already taken is always possible.
 func Plausible(revision, inForce int64) bool {
 	return revision > 0 && revision <= max(inForce, farFuture)+century
 }
 
-// clockSlip is how far beyond the manager's clock, in milliseconds, a revision that a node reports may be: nodes take what managers publish,
-// and those have clocks. One agent that reports anything must not use up the revisions of all.
+// clockSlip is how far, in milliseconds, a revision that a node reports may be ahead of the manager's clock. Nodes take revisions from
+// managers, whose clocks can differ. A single agent that reports an arbitrary number must not use up the revisions of all.
 const clockSlip = 24 * 60 * 60 * 1000
 
-// Believed returns the highest revision of a node that a manager publishes above, by its clock, in Unix milliseconds, and what it has published.
+// Believed returns the highest revision of a node that a manager publishes above. It depends on the manager's clock, in Unix milliseconds,
+// and on the revision that it has published.
 func Believed(unixMilli, published int64) int64 {
 	return max(unixMilli+clockSlip, published)
 }
 
-// NextRevision returns the revision behind all that are known: one more than the highest of them, or the time in Unix
-// milliseconds, so that revisions grow even after the ConfigMap was deleted.
+// NextRevision returns a revision above all known ones. It is one more than the highest, or the time in Unix milliseconds if that is
+// higher, so that revisions grow even after somebody deleted the ConfigMap.
 func NextRevision(unixMilli int64, known ...int64) int64 {
 	next := unixMilli
 	for _, k := range known {
@@ -134,13 +136,13 @@ func NextRevision(unixMilli int64, known ...int64) int64 {
 	return next
 }
 
-// Same reports whether an agent keeps the same of two payloads that passed [Payload.Check].
+// Same reports whether an agent would keep the same content for two payloads that passed [Payload.Check].
 func (p *Payload) Same(other *Payload) bool {
 	return p.Revision == other.Revision && p.Digest == other.Digest && maps.Equal(p.Blockers, other.Blockers) && maps.Equal(p.Shadow, other.Shadow)
 }
 
-// Check tells whether the payload is complete: the digest is that of the text, and the revision a possible one. It fails with [ErrNewer]
-// where this program cannot tell.
+// Check verifies that the payload is complete: the digest matches the text, and the revision is a possible one. It fails with [ErrNewer] if
+// this program cannot read the format.
 func (p Payload) Check() error {
 	if p.Format > Format {
 		return fmt.Errorf("format %d is newer than %d, the newest known format: %w", p.Format, Format, ErrNewer)
@@ -154,7 +156,7 @@ func (p Payload) Check() error {
 	return nil
 }
 
-// Annotations returns what [Read] wants in the ConfigMap's annotations.
+// Annotations returns the ConfigMap's annotations in the form that [Read] reads.
 func (p Payload) Annotations() map[string]string {
 	annotations := map[string]string{
 		FormatAnnotation:   strconv.Itoa(max(1, p.Format)),
@@ -170,12 +172,12 @@ func (p Payload) Annotations() map[string]string {
 	return annotations
 }
 
-// Data returns what [Read] wants in the ConfigMap's data and binaryData. It fails with [ErrTooLarge].
+// Data returns the ConfigMap's data and binaryData in the form that [Read] reads. It fails with [ErrTooLarge].
 func (p Payload) Data() (data map[string]string, binaryData map[string][]byte, err error) {
 	return p.dataWithin(maxPlain)
 }
 
-// dataWithin has the text take so many bytes at most.
+// dataWithin is Data with a limit for the size of the text.
 func (p Payload) dataWithin(room int) (data map[string]string, binaryData map[string][]byte, err error) {
 	data = p.names()
 	room -= max(0, len(data[BlockersKey])+len(data[ShadowKey])-roomForNames)
@@ -205,7 +207,7 @@ func Read(cm *corev1.ConfigMap) (Payload, error) {
 	return p, nil
 }
 
-// read takes the text that the digest is about, so that a key which somebody else added does no harm.
+// read takes the text that matches the digest, so that a key which somebody else added does no harm.
 func read(cm *corev1.ConfigMap) (p Payload, err error) {
 	if format, ok := cm.Annotations[FormatAnnotation]; ok {
 		if p.Format, err = strconv.Atoi(format); err != nil {
@@ -213,7 +215,7 @@ func read(cm *corev1.ConfigMap) (p Payload, err error) {
 		}
 	}
 	if p.Format > Format {
-		return p, nil // which [Payload.Check] refuses; nothing is known of the rest
+		return p, nil // [Payload.Check] refuses it; nothing is known of the rest
 	}
 	if p.Revision, err = strconv.ParseInt(cm.Annotations[RevisionAnnotation], 10, 64); err != nil {
 		return Payload{}, fmt.Errorf("annotation %s: %w", RevisionAnnotation, err)
@@ -250,18 +252,18 @@ func unpack(key string, packed []byte) ([]byte, error) {
 	return text, nil
 }
 
-// HostPath is where an agent keeps the payload that it accepted last, below the host's root (N6).
+// HostPath is where an agent keeps the last payload that it accepted, below the host's root (N6).
 const HostPath = "var/lib/mirrorset/payload.json"
 
-// Marshal returns the payload as an agent keeps it on its node.
+// Marshal returns the payload in the form that an agent keeps on its node.
 func (p Payload) Marshal() ([]byte, error) {
 	return json.Marshal(p)
 }
 
-// Unmarshal reads what [Payload.Marshal] returned once [Payload.Check] has passed.
+// Unmarshal reads the output of [Payload.Marshal] once [Payload.Check] has passed.
 func Unmarshal(data []byte) (Payload, error) {
 	var p Payload
-	var wrong *json.UnmarshalTypeError // whose text names types of ours
+	var wrong *json.UnmarshalTypeError // its message names our internal types
 	switch err := json.Unmarshal(data, &p); {
 	case errors.As(err, &wrong):
 		return Payload{}, fmt.Errorf("%q is a %s, which is the wrong type", wrong.Field, wrong.Value)

@@ -11,36 +11,37 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// The annotations of the ConfigMap by which people steer what is published, and the manager remembers what it must not try again
-// (docs/reference/semantics.md C3 to C6). Each holds JSON.
+// The annotations of the ConfigMap that control what is published. People write the first two, and the manager uses the third to remember
+// what it must not try again (docs/reference/semantics.md C3 to C6). Each holds JSON.
 const (
-	// PausedAnnotation holds an [Order]. People write it; while it is there, nothing else is published.
+	// PausedAnnotation holds an [Order]. People write it. While it is present, the manager publishes nothing new.
 	PausedAnnotation = "mirrorset.io/paused"
-	// UndoneAnnotation holds an [Undo]. People write it; while it is there, all nodes have an earlier payload.
+	// UndoneAnnotation holds an [Undo]. People write it. While it is present, all nodes have an earlier payload.
 	UndoneAnnotation = "mirrorset.io/undone"
-	// HaltedAnnotation holds a [Halt]. The manager writes it; what it names is not tried again while it is there.
+	// HaltedAnnotation holds a [Halt]. The manager writes it. While it is present, the manager does not try that change again.
 	HaltedAnnotation = "mirrorset.io/halted"
 )
 
-// Order says who told the manager to do something else than what the sets say.
+// Order records who told the manager to publish something other than the content of the sets.
 type Order struct {
 	// By is the name of the user; empty where it is not known.
 	By string `json:"by,omitempty"`
 	// At is when; zero where that is not known.
 	At metav1.Time `json:"at,omitzero"`
-	// Why is what that user gave as the reason; it may be empty.
+	// Why is the reason that the user gave. It may be empty.
 	Why string `json:"why,omitempty"`
 }
 
 // Undo is an order to publish an earlier payload.
 type Undo struct {
 	Order
-	// Revision is the one that it had when the order was given, and Digest that of its text, by which it is found.
+	// Revision is the revision that the earlier payload had when the order was given. Digest is the digest of its text, which the manager
+	// finds it by.
 	Revision int64  `json:"revision"`
 	Digest   string `json:"digest"`
 }
 
-// Halt says why a change did not get beyond the canaries.
+// Halt records why a change did not get beyond the canaries.
 type Halt struct {
 	// Revision and Digest are those of the payload that the canaries tried.
 	Revision int64  `json:"revision"`
@@ -53,16 +54,16 @@ type Halt struct {
 	At metav1.Time `json:"at"`
 }
 
-// Rollout is what the annotations say; nil is for what does not stand there.
+// Rollout is the content of these annotations. A field is nil if its annotation is missing.
 type Rollout struct {
 	Paused *Order
 	Undone *Undo
 	Halted *Halt
 }
 
-// ReadRollout reads the annotations of a ConfigMap. An order that cannot be read counts as one to pause, with its text as the reason:
-// somebody wants the manager to stop. A halt that cannot be read counts as none, so that the change is tried again. Texts are made safe to
-// print, because whoever may annotate the ConfigMap wrote them.
+// ReadRollout parses the annotations of a ConfigMap. An order that cannot be parsed counts as an order to pause, with its text as the
+// reason: somebody wants the manager to stop. A halt that cannot be parsed is ignored, so that the change is tried again. ReadRollout makes
+// texts safe to print, because anyone who may annotate the ConfigMap can write them.
 func ReadRollout(annotations map[string]string) Rollout {
 	var r Rollout
 	if text, ok := annotations[PausedAnnotation]; ok {
@@ -101,10 +102,10 @@ func (o *Order) clean() {
 	o.By, o.Why = Brief(o.By), Brief(o.Why)
 }
 
-// maxBrief bounds a text that others wrote, in bytes.
+// maxBrief bounds a text from outside, in bytes.
 const maxBrief = 1000
 
-// Brief has a text that others wrote fit on one line of a message: without what does not print, and cut where it is long.
+// Brief makes a text from outside fit on one line of a message: it removes unprintable characters, and cuts the text if it is long.
 func Brief(text string) string {
 	text = strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {
@@ -118,7 +119,7 @@ func Brief(text string) string {
 	return strings.ToValidUTF8(text[:maxBrief], "") + "..."
 }
 
-// Annotations returns what [ReadRollout] reads, which people and the manager write each for themselves.
+// Annotations returns the annotations that [ReadRollout] parses. People and the manager each write only their own.
 func (r Rollout) Annotations() map[string]string {
 	all := make(map[string]string)
 	put := func(key string, value any, there bool) {

@@ -9,7 +9,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/payload"
 )
 
-// base is what all nodes have, as far as that is known; nil where it is not (C8).
+// base is the payload that all nodes have, or nil where that is not known (C8).
 func (s Seen) base() *payload.Payload {
 	base, orders := s.Published.Payload, s.Published.Rollout
 	if base == nil && (s.Stages != nil || orders.Paused != nil || orders.Undone != nil) && !s.isOutdated(s.Last) {
@@ -18,11 +18,11 @@ func (s Seen) base() *payload.Payload {
 	if base == nil {
 		return nil
 	}
-	same := *base // which is given another revision
+	same := *base // a copy, because it gets another revision
 	return &same
 }
 
-// isOutdated reports whether most nodes that are no canaries have had something else since a record. A few may have been canaries.
+// isOutdated reports whether most nodes that are not canaries received something else after a record. A few of them may have been canaries.
 func (s Seen) isOutdated(record *payload.Payload) bool {
 	if record == nil {
 		return false
@@ -40,7 +40,7 @@ func (s Seen) isOutdated(record *payload.Payload) bool {
 	return 2*later > all
 }
 
-// haveAlready reports whether all nodes that are no canaries have a text.
+// haveAlready reports whether all nodes that are not canaries have a text.
 func (s Seen) haveAlready(digest string) bool {
 	return !slices.ContainsFunc(s.Nodes, func(node InForce) bool { return !s.isCanary(node.Node) && node.Digest != digest })
 }
@@ -49,11 +49,11 @@ func (s Seen) isCanary(node string) bool {
 	return s.Stages != nil && slices.ContainsFunc(s.Stages.Canaries, func(c Trier) bool { return c.Node == node })
 }
 
-// tried is what canaries have, which stays; nil for nothing.
+// tried is the payload that canaries have and keep, or nil if there is none.
 func (s Seen) tried() *payload.Canary {
 	if s.Published.Canary == nil {
 		return nil
 	}
-	same := *s.Published.Canary // which is given another revision where it has to be
+	same := *s.Published.Canary // a copy, because it may need another revision
 	return &same
 }

@@ -1,8 +1,8 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package plan decides what the manager does with the text that it made of all sets: publish it, wait a moment, or hold what is
-// published. It decides on what was seen at one moment, reads no clock and writes nothing.
+// Package plan decides what the manager does with the text that it made from all sets: publish it, wait a moment, or hold what is
+// published. Each decision depends on the state at one moment. The package reads no clock and writes nothing.
 package plan
 
 import (
@@ -16,19 +16,19 @@ import (
 )
 
 const (
-	// betweenChanges is how long what is published stays at the least, so that a storm of changes reaches the nodes in few steps. A
-	// change by itself is published at once.
+	// betweenChanges is the minimum time between two changes of what is published, so that a storm of changes reaches the nodes in few
+	// steps. A single change is published immediately.
 	betweenChanges = time.Second
-	// sourceReplaced is how long another CRD than the one that the published rules came from must have been there before it is believed that
-	// its sets say less. It leaves time to bring them back.
+	// sourceReplaced is how long a new CRD must exist before the manager believes that its sets say less than the published rules, which
+	// came from another CRD. It leaves time to restore the sets.
 	sourceReplaced = 10 * time.Minute
-	// setsSettled is how long no set may have arrived before those that are there count.
+	// setsSettled is how long no new set may have arrived before the present sets count.
 	setsSettled = time.Minute
-	// setsAwaited is when they count in any case: somebody may go on to create sets for ever.
+	// setsAwaited is when the present sets count in any case, because somebody may continue to create sets forever.
 	setsAwaited = time.Hour
-	// sourceAway is how often to look for a CRD that is missing or on its way out, besides the events.
+	// sourceAway is how often to look for a CRD that is missing or being deleted, in addition to the events.
 	sourceAway = time.Second
-	// overtakes is how often, at the most, the same text is published again because nodes report something newer.
+	// overtakes is the minimum time before the same text is published again because nodes report something newer.
 	overtakes = time.Minute
 )
 
@@ -38,22 +38,22 @@ type Source struct {
 	Kind string
 	// UID tells a CRD from another one of its name.
 	UID string
-	// Created is when the API server created it.
+	// UID distinguishes a CRD from another one with the same name.
 	Created time.Time
 	// Established says that the API server serves the sets.
 	Established bool
-	// Leaving says that the CRD is being deleted, and its sets with it.
+	// Leaving means that the CRD is being deleted, together with its sets.
 	Leaving bool
-	// Sets is how many there are.
+	// Sets is the number of sets.
 	Sets int
-	// Since is from when on this manager has seen this very CRD, and Came is when it saw the last set come. No clock but its own counts for
-	// them, because what is decided by them must not depend on whether two clocks agree.
+	// Since is when this manager first saw this CRD, and Came is when it last saw a set arrive. Both are by the manager's own clock,
+	// because decisions based on them must not depend on the agreement of two clocks.
 	Since, Came time.Time
 }
 
-// Believable returns the source of a list of sets; nil where the list is not plausible: sets that are missing because their CRD is
-// going away, or not yet back, were not deleted by anyone. The source was seen before and after the list, because its deletion begins
-// before that of the sets; nil stands for one that is missing.
+// Believable returns the source of a list of sets, or nil where the list is not plausible. Nobody deleted the sets that are missing because
+// their CRD is being deleted, or is not back yet. The source was read before and after the list, because its deletion begins before the
+// deletion of the sets. It is nil if it was missing.
 func Believable(before, after *Source) *Source {
 	serves := func(s *Source) bool { return s != nil && s.Established && !s.Leaving }
 	if serves(before) && serves(after) && before.UID == after.UID {
@@ -62,44 +62,45 @@ func Believable(before, after *Source) *Source {
 	return nil
 }
 
-// Seen is all that a decision depends on, as it was at one moment.
+// Seen is everything that a decision depends on, at one moment.
 type Seen struct {
-	// Now is when that was.
+	// Now is that moment.
 	Now time.Time
-	// Sources are where the sets are from, one a kind.
+	// Sources are the CRDs of the sets, one per kind.
 	Sources []Source
-	// Missing is a kind of set whose list is not plausible; empty where there is none. Nothing else is known then.
+	// Missing is a kind of set whose list is not plausible, or empty. If it is not empty, nothing else is known.
 	Missing string
-	// SetsDigest names all sets (see [kinds.DigestOf]).
+	// SetsDigest identifies all sets (see [kinds.DigestOf]).
 	SetsDigest string
-	// Stages are for changes that go to canaries first; nil where every change goes to all nodes at once.
+	// Stages configures how changes go to canaries first. It is nil where every change goes to all nodes at the same time.
 	Stages *Stages
-	// Undone is the record that an undo names, and Last the latest one, where what is published is missing or damaged; nil for none.
+	// Undone is the record that an undo names. Last is the latest record, where what is published is missing or damaged. Each is nil if
+	// there is none.
 	Undone, Last *payload.Payload
-	// Rules are what the sets were merged to, Text is what that is as a registries.conf, and Format the one that it needs.
+	// Rules are merged from the sets. Text is their registries.conf, and Format is the format that it needs.
 	Rules  []mirrors.Rule
 	Text   []byte
 	Format int
 	// Blockers name the sets that block sources, and Shadow those in shadow mode that watch some (see [payload.Payload]).
 	Blockers map[string]string
 	Shadow   map[string]string
-	// Published is what the ConfigMap says.
+	// Published is the content of the ConfigMap.
 	Published Published
-	// Nodes is what nodes report.
+	// Nodes are the reports of the nodes.
 	Nodes []InForce
 }
 
-// Published is the ConfigMap as the API server has it.
+// Published is the ConfigMap in the API server.
 type Published struct {
-	// Exists says that there is a ConfigMap.
+	// Exists means that there is a ConfigMap.
 	Exists bool
-	// Payload is what it says; nil where that is not complete.
+	// Payload is its payload, or nil where that is not complete.
 	Payload *payload.Payload
-	// Canary is what it has for canaries; nil where that is nothing, or not complete.
+	// Canary is its payload for canaries, or nil where that is missing or not complete.
 	Canary *payload.Canary
-	// Rollout is what its annotations say.
+	// Rollout is the content of its annotations.
 	Rollout payload.Rollout
-	// Sources are the UIDs of the CRDs that the published sets came from, by kind. A kind of which there were no sets may be missing.
+	// Sources are the UIDs of the CRDs that the published sets came from, by kind. A kind without sets may be missing.
 	Sources map[string]string
 }
 
@@ -110,59 +111,59 @@ type InForce struct {
 	Digest   string
 }
 
-// AheadOf tells whether a node has in force what is newer than what is published, or other content under the same revision. It would
-// never give that up for an older revision.
+// AheadOf reports whether a node has a later revision in force than the published one, or other content under the same revision. The node
+// would not return to an older revision.
 func (f InForce) AheadOf(revision int64, digest string) bool {
 	return f.Revision > revision || f.Revision == revision && f.Digest != digest
 }
 
-// History is what this manager did before. That of one which has just started is empty.
+// History is what this manager did earlier. It is empty after a start.
 type History struct {
-	// Revision is the highest that it published for all nodes, and Tried the highest for canaries.
+	// Revision is the highest revision that it published for all nodes, and Tried the highest for canaries.
 	Revision, Tried int64
-	// Changed is when it last set out to publish something else.
+	// Changed is when it last began to publish something else.
 	Changed time.Time
-	// Overtook is when it last set out to publish the same text again because of what nodes report.
+	// Overtook is when it last began to publish the same text again because of the nodes' reports.
 	Overtook time.Time
-	// Trying is how far canaries are with what they try.
+	// Trying is how far canaries are with the change that they try.
 	Trying Trying
 }
 
-// Action is what to do now.
+// Action is the next action.
 type Action int
 
 const (
-	// Hold leaves what is published as it is, although the sets say something else.
+	// Hold leaves what is published as it is, although the content of the sets differs.
 	Hold Action = iota
 	// Wait leaves it for a moment.
 	Wait
-	// Publish has the ConfigMap say what the payloads say, if it does not.
+	// Publish makes the ConfigMap contain the payloads, if it does not already.
 	Publish
 )
 
-// Decision is what to do, and when to decide again.
+// Decision is what to do now, and when to decide again.
 type Decision struct {
 	Do Action
 	// Stage is where the latest change is.
 	Stage Stage
-	// Why is the reason that nodes are not to have what the sets say; empty where they are.
+	// Why is the reason that nodes should not follow the sets. It is empty where they should.
 	Why string
-	// Payload is what to publish for all nodes, and Canary what for canaries; nil for nothing.
+	// Payload is what to publish for all nodes, and Canary what to publish for canaries, or nil for nothing.
 	Payload payload.Payload
 	Canary  *payload.Canary
-	// Halted is what to remember as not to be tried again; nil for nothing.
+	// Halted is the change to remember as failed, or nil if there is none.
 	Halted *payload.Halt
-	// Again is after how long to decide again where nothing else happens; 0 for never.
+	// Again is when to decide again if nothing else happens. It is 0 for never.
 	Again time.Duration
 }
 
-// Decide returns what to do now, and the history with it, which leaves the revision to the one who publishes it.
+// Decide returns what to do now, and the new history. The caller that publishes adds the revision to the history.
 func Decide(seen Seen, history History) (Decision, History) {
 	if seen.Missing != "" {
-		history.Trying = Trying{} // nobody looks at canaries
+		history.Trying = Trying{} // nobody watches the canaries
 		return Decision{Do: Hold, Why: "the CRD of " + seen.Missing + " is missing, is being deleted or is not served yet", Again: sourceAway}, history
 	}
-	before := history // an overtaking counts where it is published
+	before := history // an overtaking counts only once it is published
 	if !seen.isPlausible(history) {
 		seen.Published.Canary = nil // no node has taken it
 	}
@@ -174,11 +175,11 @@ func Decide(seen Seen, history History) (Decision, History) {
 	}
 	decision := Decision{Stage: next.stage, Why: next.why, Halted: next.halted, Again: next.again}
 	if next.all == nil {
-		return decision, before // there is nothing that could stay
+		return decision, before // there is no payload to keep
 	}
 	again := seen.number(next, &history)
 	history.Trying = Trying{}
-	if next.canary != nil && next.canary.Revision == next.trying.Revision { // else they begin anew
+	if next.canary != nil && next.canary.Revision == next.trying.Revision { // otherwise the canaries start again
 		history.Trying = next.trying
 	}
 	decision.Payload, decision.Canary = *next.all, next.canary
@@ -189,7 +190,7 @@ func Decide(seen Seen, history History) (Decision, History) {
 	}
 	if seen.Published.changesTo(next) {
 		if left := history.Changed.Add(betweenChanges).Sub(seen.Now); left > 0 && seen.Published.Payload != nil && !next.urgent {
-			return Decision{Do: Wait, Stage: next.stage, Again: left}, before // with what comes meanwhile
+			return Decision{Do: Wait, Stage: next.stage, Again: left}, before // together with changes that arrive in the meantime
 		}
 		history.Changed = seen.Now
 	}
@@ -197,7 +198,7 @@ func Decide(seen Seen, history History) (Decision, History) {
 	return decision, history
 }
 
-// changesTo tells whether nodes have something to follow that is not published yet.
+// changesTo reports whether nodes have something to follow that is not published yet.
 func (p Published) changesTo(next *next) bool {
 	if have := p.Payload; have == nil || have.Revision != next.all.Revision || have.Sets != next.all.Sets {
 		return true
@@ -205,9 +206,9 @@ func (p Published) changesTo(next *next) bool {
 	return next.canary != nil && (p.Canary == nil || p.Canary.Revision != next.canary.Revision)
 }
 
-// distrust is how long to wait before the sets may replace what is published, or what nodes may have in force where nothing is
-// published, and why: a CRD that was replaced must not open every block while its sets are away, nor while they come back one by one. It
-// is 0 where the sets are believed.
+// distrust returns how long to wait before the sets may replace what is published, and why. If nothing is published, it is how long to wait
+// before they may replace what is in force on nodes. It prevents that a replaced CRD opens every block while its sets are missing or return
+// one by one. It is 0 where the sets are believed.
 func (s Seen) distrust() (longest time.Duration, why string) {
 	if s.Published.isEmpty() && !s.Published.Payload.Provisional {
 		return 0, ""
@@ -221,7 +222,7 @@ func (s Seen) distrust() (longest time.Duration, why string) {
 				longest, why = until.Sub(s.Now), back
 			}
 		case hasRules && !s.Published.replaced(source) && (len(s.Published.Sources) > 0 || hasSets):
-		case !hasRules && hasSets: // of another kind, which are not to wait
+		case !hasRules && hasSets: // of another kind, which does not have to wait
 		default:
 			since := source.Since
 			if !hasRules {
@@ -235,8 +236,8 @@ func (s Seen) distrust() (longest time.Duration, why string) {
 	return longest, why
 }
 
-// returned is until when sets of a CRD that was replaced may come back, where some have. What it says does not change with each of them, as
-// it stands in the status of all.
+// returned is until when more sets of a replaced CRD may return, where some have returned already. Its text stays the same while they
+// return, because the status of every set shows it.
 func (s Source) returned() (until time.Time, why string) {
 	why = "the CRD of " + s.Kind + " was replaced, and the sets of some published rules have not come back yet; "
 	until = s.Since.Add(sourceReplaced)
@@ -246,7 +247,7 @@ func (s Source) returned() (until time.Time, why string) {
 	return until, why + "the manager waits for the remaining sets until " + until.UTC().Format(time.RFC3339)
 }
 
-// keepsPublished reports whether the rules take nothing away that is published.
+// keepsPublished reports whether the rules keep everything that is published.
 func (s Seen) keepsPublished() bool {
 	if s.Published.Payload == nil {
 		return false
@@ -260,13 +261,13 @@ func (s Seen) keepsPublished() bool {
 
 func (s Source) hasSets() bool { return s.Sets > 0 }
 
-// replaced tells whether published sets came from another CRD than this one.
+// replaced reports whether published sets came from a CRD other than this one.
 func (p Published) replaced(by Source) bool {
 	uid, known := p.Sources[by.Kind]
 	return known && uid != by.UID
 }
 
-// isEmpty tells whether what is published is known to have no rules.
+// isEmpty reports whether the published rules are known to be empty.
 func (p Published) isEmpty() bool {
 	return p.Payload != nil && string(p.Payload.Text) == registriesconf.Header
 }

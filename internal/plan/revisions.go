@@ -10,9 +10,10 @@ import (
 	"github.com/mirrorset/mirrorset/internal/payload"
 )
 
-// number gives the payloads their revisions: to all nodes the present one where they keep their text, so that they have nothing to do, unless
-// a node has something newer in force already. That is looked at again after a while where it was just done. The revision of canaries is
-// always the larger one, and what they leave behind is always exceeded, so that no node is ever asked for an older one.
+// number gives the payloads their revisions. The payload for all nodes keeps its revision if its text stays, so that the nodes have nothing
+// to do, unless a node already has something newer in force. If that was published again only recently, number checks it again later. The
+// revision of canaries is always larger, and the next payload always exceeds what they leave behind, so that no node is ever asked to take
+// an older revision.
 func (s Seen) number(next *next, history *History) (again time.Duration) {
 	tried := s.Published.Canary
 	if next.promoted {
@@ -57,20 +58,20 @@ func (s Seen) number(next *next, history *History) (again time.Duration) {
 	return again
 }
 
-// known are the revisions that are not to be used again, but for those of nodes; the highest one of a node that is believed; and whether all
-// nodes keep what is published because it has this text.
+// known returns the revisions that must not be used again, except those of nodes. It also returns the highest revision of a node that is
+// believed. Stays reports whether all nodes keep what is published because it has this text.
 func (s Seen) known(history History, text []byte) (known []int64, believed int64, stays bool) {
 	have := s.Published.Payload
 	known, believed = []int64{history.Revision, history.Tried}, payload.Believed(s.Now.UnixMilli(), 0)
-	if have != nil && payload.Plausible(have.Revision, s.reached(history)) { // else no node has taken it
+	if have != nil && payload.Plausible(have.Revision, s.reached(history)) { // otherwise no node has taken it
 		known, believed = append(known, have.Revision), payload.Believed(s.Now.UnixMilli(), have.Revision)
 		stays = have.Revision >= history.Revision && bytes.Equal(have.Text, text)
 	}
 	return known, believed, stays
 }
 
-// reached is the highest revision, up to the published one, that this manager published or a node has. A manager that has just started knows by
-// the nodes what an earlier one came to.
+// reached is the highest revision, up to the published one, that this manager published or a node has. A manager that has just started
+// learns from the nodes how far an earlier manager had got.
 func (s Seen) reached(history History) int64 {
 	highest := history.Revision
 	for _, node := range s.Nodes {

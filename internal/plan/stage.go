@@ -15,85 +15,87 @@ import (
 	"github.com/mirrorset/mirrorset/internal/payload"
 )
 
-// Stage is where the latest change of the rules is.
+// Stage is the stage of the latest change of the rules.
 type Stage string
 
 // The stages (docs/reference/semantics.md, section 4b).
 const (
-	// Steady: all nodes are to have what the sets say.
+	// Steady: all nodes should have the content of the sets.
 	Steady Stage = "Steady"
-	// Canary: canaries try it.
+	// Canary: canaries try the change.
 	Canary Stage = "Canary"
-	// Halted: a canary failed with it.
+	// Halted: the change failed on a canary.
 	Halted Stage = "Halted"
-	// NoCanaries: it waits for a node to be a canary.
+	// NoCanaries: the change waits until a node is a canary.
 	NoCanaries Stage = "NoCanaries"
-	// Paused: somebody has the manager publish nothing else.
+	// Paused: somebody told the manager to publish nothing new.
 	Paused Stage = "Paused"
-	// RolledBack: somebody has all nodes go back to an earlier payload.
+	// RolledBack: somebody told the manager to return all nodes to an earlier payload.
 	RolledBack Stage = "RolledBack"
 )
 
-// Stages is how changes go to canaries first.
+// Stages configures how changes go to canaries first.
 type Stages struct {
-	// Soak is how long all canaries have to have a change in force before all nodes get it.
+	// Soak is how long a change must be in force on all canaries before all nodes get it.
 	Soak time.Duration
-	// Canaries are the nodes that try it, in the order of their names.
+	// Canaries are the nodes that try a change, sorted by name.
 	Canaries []Trier
 }
 
-// Trier is a canary, and where it is with what is published for canaries.
+// Trier is a canary, with its progress on what is published for canaries.
 type Trier struct {
 	Node string
-	// Passed says that it has the change in force, and its trial passed.
+	// Passed means that the change is in force and that its trial passed.
 	Passed bool
-	// Failure is what failed there; empty for nothing.
+	// Failure is what failed there. It is empty if nothing did.
 	Failure string
-	// Refusal is why its agent says that it cannot follow; empty for nothing. That may have been said of what was published before.
+	// Refusal is why its agent reports that it cannot follow, or empty. The report may be about what was published earlier.
 	Refusal string
-	// Waiting is what it has yet to do, where it has neither passed nor failed.
+	// Waiting is what it still has to do, if it has neither passed nor failed.
 	Waiting string
 }
 
-// Trying is how far canaries are with what they try, as this manager has seen it.
+// Trying is the progress of the canaries, as this manager has seen it.
 type Trying struct {
-	// Revision is that of what they try.
+	// Revision is the revision that they try.
 	Revision int64
-	// Passed says that all have passed.
+	// Passed means that all have passed.
 	Passed bool
-	// Since is from when on they have all passed, or not all.
+	// Since is when Passed last changed.
 	Since time.Time
-	// Refused is from when on an agent says that it cannot follow; zero while none does.
+	// Refused is since when an agent has reported that it cannot follow. It is zero while none does.
 	Refused time.Time
 }
 
 const (
-	// patience is how long canaries have at least to get a change in force.
+	// patience is the minimum time that canaries have to put a change in force.
 	patience = time.Minute
-	// heard is how long an agent that says it cannot follow has to take that back, because it may have said so before it saw the change.
+	// heard is how long an agent that reports that it cannot follow has to withdraw the report, because it may have sent it before it saw
+	// the change.
 	heard = 5 * time.Second
 )
 
 // maxNamed bounds how many canaries a message names.
 const maxNamed = 5
 
-// next is what nodes are to have.
+// next is what nodes should have next.
 type next struct {
 	stage  Stage
-	why    string           // all nodes are not to have what the sets say; empty where they are
-	all    *payload.Payload // nil where there is nothing that could stay as it is
+	why    string           // why all nodes should not follow the sets; empty where they should
+	all    *payload.Payload // nil where there is no payload to keep
 	canary *payload.Canary
 	halted *payload.Halt
 	trying Trying
 	again  time.Duration
 
-	fromSets bool // what all nodes or canaries get is taken from the sets as they are
-	promoted bool // all nodes get what canaries have
-	left     bool // nodes are canaries no more
+	fromSets bool // the payload of all nodes or of canaries comes from the current sets
+	promoted bool // all nodes get the payload of the canaries
+	left     bool // some nodes are no longer canaries
 	urgent   bool // it does not wait for other changes
 }
 
-// next tells what nodes are to have, and how far canaries are (C1 to C8). Distrust is why the sets are not believed; empty where they are.
+// next decides what nodes should have, and how far canaries are (C1 to C8). Distrust is why the sets are not believed; it is empty where
+// they are.
 func (s Seen) next(trying Trying, distrust string) *next {
 	wanted := payload.New(0, s.Text)
 	wanted.Sets, wanted.Format, wanted.Blockers, wanted.Shadow = s.SetsDigest, s.Format, s.Blockers, s.Shadow
@@ -121,7 +123,7 @@ func (s Seen) next(trying Trying, distrust string) *next {
 	return s.staged(base, wanted, trying)
 }
 
-// undone has all nodes go back to an earlier payload (C6).
+// undone returns all nodes to an earlier payload (C6).
 func (s Seen) undone(base *payload.Payload, wanted payload.Payload) *next {
 	order := s.Published.Rollout.Undone
 	n := &next{stage: RolledBack, halted: s.Published.Rollout.Halted, urgent: true}
@@ -141,7 +143,8 @@ func (s Seen) undone(base *payload.Payload, wanted payload.Payload) *next {
 	return n
 }
 
-// staged has canaries try what the sets say, while all nodes keep what they have, and then has all nodes get it (C1 to C4).
+// staged lets canaries try the content of the sets while all other nodes keep what they have. Then it gives the change to all nodes (C1 to
+// C4).
 func (s Seen) staged(base *payload.Payload, wanted payload.Payload, trying Trying) *next {
 	tried, halted := s.Published.Canary, s.Published.Rollout.Halted
 	names := make([]string, 0, len(s.Stages.Canaries))
@@ -174,7 +177,7 @@ func (s Seen) staged(base *payload.Payload, wanted payload.Payload, trying Tryin
 	return n
 }
 
-// judge has the change go on or halt by where the canaries are (C2 and C3).
+// judge decides by the progress of the canaries if the change continues or halts (C2 and C3).
 func (s Seen) judge(n *next, trying Trying) {
 	passed, refusal := 0, time.Duration(0)
 	var late, refused *Trier
@@ -230,7 +233,7 @@ func (s Seen) judge(n *next, trying Trying) {
 	}
 }
 
-// soak has all nodes get the change once the canaries have had it for long enough.
+// soak gives the change to all nodes once the canaries have had it for long enough.
 func (s Seen) soak(n *next) {
 	until := n.trying.Since.Add(s.Stages.Soak)
 	if n.again = until.Sub(s.Now); n.again <= 0 {
@@ -241,18 +244,18 @@ func (s Seen) soak(n *next) {
 	n.why = fmt.Sprintf("in force on %s; all other nodes get the change at %s", canaries(n.canary.Nodes), until.UTC().Format(time.RFC3339))
 }
 
-// halt takes the change back from the canaries, and remembers why.
+// halt withdraws the change from the canaries, and remembers why.
 func (s Seen) halt(n *next, node, why string) {
 	halted := &payload.Halt{Revision: n.canary.Revision, Digest: n.canary.Digest, Node: node, Why: payload.Brief(why), At: metav1.Time{Time: s.Now.Truncate(time.Second)}}
 	*n = next{stage: Halted, all: n.all, halted: halted, why: haltedBy(*halted), fromSets: true, urgent: true}
 }
 
-// haltedBy says why a change is not tried again, and what to do.
+// haltedBy describes why a change is not tried again, and what to do.
 func haltedBy(h payload.Halt) string {
 	return fmt.Sprintf("canary %s failed with this change: %s. The canaries go back to the rules that all other nodes have. Change the set; or remove the cause, then run: kubectl mirrors rollout resume", h.Node, strings.TrimSuffix(h.Why, "."))
 }
 
-// said says who gave an order, when and why.
+// said describes who gave an order, when and why.
 func said(o payload.Order) string {
 	var text strings.Builder
 	if o.By != "" {
@@ -267,7 +270,7 @@ func said(o payload.Order) string {
 	return text.String()
 }
 
-// canaries names some nodes.
+// canaries lists the names of some nodes.
 func canaries(names []string) string {
 	text := strings.Join(names[:min(len(names), maxNamed)], ", ")
 	if more := len(names) - maxNamed; more > 0 {

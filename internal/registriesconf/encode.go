@@ -12,10 +12,11 @@ import (
 	"github.com/mirrorset/mirrorset/internal/mirrors/value"
 )
 
-// Encode writes the rules in their order, one table a source, each under a comment that names the objects it comes from.
-// The same rules give the same bytes (R1, R2). It fails with [mirrors.ErrTooLarge] as soon as there is too much.
+// Encode writes the rules in their order, with one table per source. A comment above each table names the objects that its rule comes from.
+// The same rules give the same bytes (R1, R2). It fails with [mirrors.ErrTooLarge] as soon as the text is too large.
 //
-// It writes the few lines that there can be itself, because an encoder for any TOML takes longer than all the rest from the sets to their text.
+// It writes the few possible kinds of lines itself, because a general TOML encoder takes longer than all other steps from the sets to their
+// text together.
 func Encode(rules []mirrors.Rule) ([]byte, error) {
 	var out bytes.Buffer
 	out.Grow(min(len(Header)+aPlace*places(rules), MaxText))
@@ -31,10 +32,10 @@ func Encode(rules []mirrors.Rule) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// aPlace is about what a source or a mirror takes, in bytes.
+// aPlace is the approximate size of a source or a mirror, in bytes.
 const aPlace = 128
 
-// places is how many sources and mirrors the rules have.
+// places counts the sources and mirrors of the rules.
 func places(rules []mirrors.Rule) int {
 	n := len(rules)
 	for i := range rules {
@@ -74,7 +75,7 @@ func writeRule(out *bytes.Buffer, rule *mirrors.Rule) error {
 	return nil
 }
 
-// writePlace writes a source or a mirror. What is in the grammar has nothing that TOML wants escaped.
+// writePlace writes a source or a mirror. The grammar of places allows no character that needs an escape in TOML.
 func writePlace(out *bytes.Buffer, key string, place mirrors.Scope) error {
 	if !value.Source.Takes(string(place)) {
 		return fmt.Errorf("%q is no %s", place, key)
@@ -91,7 +92,7 @@ func writeString(out *bytes.Buffer, key, text string) {
 	out.WriteString("\"\n")
 }
 
-// writeIf writes a key that is true. One that is false is left out.
+// writeIf writes a key if its value is true. A false value is left out.
 func writeIf(out *bytes.Buffer, is bool, key string) {
 	if is {
 		out.WriteString(key)

@@ -10,16 +10,16 @@ import (
 	"strings"
 )
 
-// keys are those of each kind of table, by its heading. Nothing stands before the first table.
+// keys are the keys of each kind of table, by its heading. There are none before the first table.
 var keys = map[string][]string{
 	"":                    nil,
 	"[[registry]]":        {"prefix", "location", "insecure", "blocked"},
 	"[[registry.mirror]]": {"location", "insecure", "pull-from-mirror"},
 }
 
-// checkLines refuses text that has a line which [Encode] does not write. It holds nothing in memory, and comes before any reader of TOML: what
-// TOML can say in a few bytes, such as a key of a million parts, takes a reader thousands of times as much, and two readers may take
-// it for different things.
+// checkLines refuses text with a line that [Encode] does not write. It needs no memory, and runs before any TOML parser. A few bytes of
+// TOML, such as a key of a million parts, can take a parser thousands of times as much memory. Two parsers may also disagree about their
+// meaning.
 func checkLines(data []byte) error {
 	table := ""
 	number := 0
@@ -43,14 +43,14 @@ func checkLines(data []byte) error {
 	return nil
 }
 
-// isKey reports whether text is a key without quotes and of one part.
+// isKey reports whether text is a single key without quotes.
 func isKey(text string) bool {
 	return text != "" && !strings.ContainsFunc(text, func(r rune) bool {
 		return r != '-' && r != '_' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
 	})
 }
 
-// isValue reports whether text is a truth, or begins and ends as a string in double quotes on one line does.
+// isValue reports whether text is a boolean, or begins and ends like a string in double quotes on one line.
 func isValue(text string) bool {
 	if text == "true" || text == "false" {
 		return true

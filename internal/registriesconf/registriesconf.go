@@ -1,9 +1,8 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package registriesconf writes rules as registries.conf (version 2) text, and reads that text back. The text is what
-// CRI-O, Podman, Buildah and Skopeo are configured with, and the one form in which rules travel to a node (section 4 of
-// docs/reference/semantics.md).
+// Package registriesconf writes rules as registries.conf (version 2) text, and reads that text back. The text is the configuration of
+// CRI-O, Podman, Buildah and Skopeo, and the only form in which rules reach a node (section 4 of docs/reference/semantics.md).
 package registriesconf
 
 import (
@@ -16,14 +15,15 @@ import (
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 )
 
-// Header begins every text that [Encode] writes. By it a file is known to be ours.
+// Header begins every text that [Encode] writes. It identifies a file as ours.
 const Header = "# Written by Mirrorset from the ImageDigestMirrorSets of this cluster. Do not edit: changes are undone.\n"
 
-// MaxText is the largest text, in bytes, that an agent unpacks. What is larger is never published: its readers on the node take some thirty
-// times as much memory.
+// MaxText is the largest text, in bytes, that an agent decompresses. The manager never publishes a larger one, because its readers on the
+// node need about thirty times as much memory.
 const MaxText = 8 << 20
 
-// pulls are the values of pull-from-mirror, which say for which references readers use a mirror (L4, T7); without one it is for all.
+// pulls are the values of pull-from-mirror, which limit the references that readers use a mirror for (L4, T7). A mirror without the key is
+// for all references.
 var pulls = map[mirrors.Mode]string{mirrors.ByDigest: "digest-only", mirrors.ByTag: "tag-only", mirrors.ByDigest | mirrors.ByTag: ""}
 
 type document struct {
@@ -44,16 +44,15 @@ type mirror struct {
 	PullFromMirror string `toml:"pull-from-mirror"`
 }
 
-// Decode reads text that [Encode] wrote into rules without provenance. It is strict: whatever Encode would not have
-// written, such as a key it does not know or mirrors in another order (T7), is an error, so that no reader of ours understands
-// less than the runtimes do.
+// Decode parses text that [Encode] wrote into rules without provenance. It is strict: everything that Encode would not have written is an
+// error, for example an unknown key or mirrors in another order (T7). No reader of ours then understands less than the runtimes do.
 func Decode(data []byte) ([]mirrors.Rule, error) {
 	if err := checkLines(data); err != nil {
 		return nil, fmt.Errorf("registries.conf: %w", err)
 	}
 	var doc document
 	if err := toml.Unmarshal(data, &doc); err != nil {
-		text, _, _ := strings.Cut(err.Error(), " into ") // a type of ours
+		text, _, _ := strings.Cut(err.Error(), " into ") // what follows names an internal type
 		return nil, errors.New("registries.conf: " + text)
 	}
 	rules := make([]mirrors.Rule, 0, len(doc.Registries))
@@ -93,7 +92,7 @@ func decodeRule(r *registry) (mirrors.Rule, error) {
 	return rule, rule.Validate()
 }
 
-// modesOf returns what a value of pull-from-mirror means; 0 for none that [Encode] writes.
+// modesOf returns the meaning of a value of pull-from-mirror, or 0 for a value that [Encode] does not write.
 func modesOf(value string) mirrors.Mode {
 	for modes, written := range pulls {
 		if written == value {

@@ -3,8 +3,8 @@
 
 //go:build linux
 
-// Package respawn runs a program as a child process of itself. A child that crashes is started again at once, with the same open files:
-// clients that connect to a socket among them meanwhile wait instead of being refused.
+// Package respawn runs a program as a child process of itself. It restarts a child that crashes immediately, with the same open files.
+// Clients that connect in the meantime to a socket among these files wait instead of being refused.
 package respawn
 
 import (
@@ -20,38 +20,38 @@ import (
 )
 
 const (
-	// proven is how long a child has to have run for another one to follow it. One that crashes sooner is left to whoever started the parent,
-	// who waits longer each time.
+	// proven is how long a child must have run before the parent replaces it after a crash. If a child crashes sooner, the parent exits.
+	// The container runtime or service manager that started the parent then restarts it, and waits longer each time.
 	proven = time.Second
-	// maxCrashes is how many crashes within the time may be followed by another child. One more is left to whoever started the parent as well, so
-	// that a child which crashes again and again is counted and seen there.
+	// maxCrashes is how many crashes the parent tolerates within the given time. After one more it exits too, so that the process that
+	// started it counts and shows repeated crashes.
 	maxCrashes, within = 30, 10 * time.Minute
-	// goCrashed is the status by which Go ends a program that panics.
+	// goCrashed is the exit status of a Go program that panics.
 	goCrashed = 2
-	// signalled is what shells add to the number of the signal that ended a program.
+	// signalled is what shells add to the number of a signal that ended a program.
 	signalled = 128
 )
 
-// Parent is what a parent process has to know.
+// Parent describes the child that a parent process runs.
 type Parent struct {
-	// Args are those of the child, without the program's name.
+	// Args are the arguments of the child, without the program's name.
 	Args []string
-	// Files are the child's from descriptor 3 on.
+	// Files are the files that the child inherits, from descriptor 3 on.
 	Files []*os.File
 	// Ready is a file that the child writes once it does its work.
 	Ready string
 	Log   logr.Logger
 }
 
-// Run runs children until one of them ends by itself, or does not come so far that another one would do better, and returns that one's exit
-// status. SIGTERM and SIGINT go to the child, and no other one follows then. A child ends with its parent. Run is called once, by the goroutine
-// of main.
+// Run runs children until one of them ends by itself, or crashes too early or too often for a restart to help. It returns the exit status
+// of that child. Run forwards SIGTERM and SIGINT to the child and does not replace it then. A child ends with its parent. Run must be
+// called once, by the goroutine of main.
 func (p *Parent) Run() (status int, err error) {
 	return p.run(proven)
 }
 
 func (p *Parent) run(proven time.Duration) (status int, err error) {
-	runtime.LockOSThread() // the kernel ends a child with the thread that started it
+	runtime.LockOSThread() // the kernel ends a child together with the thread that started it
 	defer runtime.UnlockOSThread()
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
@@ -60,10 +60,10 @@ func (p *Parent) run(proven time.Duration) (status int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	var crashes [maxCrashes]time.Time // the last ones
+	var crashes [maxCrashes]time.Time // the most recent ones
 	for n := 0; ; n = (n + 1) % maxCrashes {
 		began := time.Now()
-		child := exec.Command(self, p.Args...) //nolint:gosec // this very program
+		child := exec.Command(self, p.Args...) //nolint:gosec // starts this same program
 		child.Stdin, child.Stdout, child.Stderr, child.ExtraFiles = os.Stdin, os.Stdout, os.Stderr, p.Files
 		child.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 		if err := os.Remove(p.Ready); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -73,7 +73,7 @@ func (p *Parent) run(proven time.Duration) (status int, err error) {
 			return 0, err
 		}
 		told := wait(child, signals)
-		state, _ := child.ProcessState.Sys().(syscall.WaitStatus) // which it is on Linux
+		state, _ := child.ProcessState.Sys().(syscall.WaitStatus) // always the type on Linux
 		_, unready := os.Stat(p.Ready)
 		crashed := state.Signaled() || state.ExitStatus() == goCrashed
 		if told || !crashed || unready != nil || time.Since(began) < proven || time.Since(crashes[n]) < within {
@@ -87,18 +87,18 @@ func (p *Parent) run(proven time.Duration) (status int, err error) {
 	}
 }
 
-// wait waits for a child's end, and reports whether it was told to end.
+// wait waits until a child ends, and reports whether a signal asked it to end.
 func wait(child *exec.Cmd, signals <-chan os.Signal) (told bool) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		_ = child.Wait() // how it ended is in its state
+		_ = child.Wait() // the child's state shows how it ended
 	}()
 	for {
 		select {
 		case s := <-signals:
 			told = true
-			_ = child.Process.Signal(s) // it may have ended
+			_ = child.Process.Signal(s) // the child may have ended already
 		case <-ended:
 			select {
 			case <-signals:

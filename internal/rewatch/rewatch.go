@@ -1,9 +1,9 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package rewatch has informers notice that the API server's store went back in time, as when etcd was restored from a
-// snapshot. The API server takes a watch from a resource version that is still to come, and stays silent until it has come, which
-// may be never; and a client that lost its connection goes on from the last version that it saw.
+// Package rewatch makes informers notice that the API server's store went back in time, for example after etcd was restored from a
+// snapshot. An API server accepts a watch from a resource version that it has not reached yet. It then sends nothing until it reaches that
+// version, which may never happen. A client that lost its connection continues from the last version that it saw.
 package rewatch
 
 import (
@@ -21,12 +21,13 @@ import (
 	"k8s.io/client-go/tools/cache"
 )
 
-// NewInformer returns an informer that notices it, for a cache that makes its own.
+// NewInformer returns an informer that notices such a step back, for a cache that creates its own informers.
 func NewInformer(lw cache.ListerWatcher, object runtime.Object, resync time.Duration, indexers cache.Indexers) cache.SharedIndexInformer {
 	return cache.NewSharedIndexInformer(Wrap(lw), object, resync, indexers)
 }
 
-// InformerOfOne returns an informer about the one object of a name that notices it, for who may read only that one.
+// InformerOfOne returns an informer about the one object with a name that notices such a step back. It is for clients that may read only
+// that object.
 func InformerOfOne[List runtime.Object](name string, list func(context.Context, metav1.ListOptions) (List, error),
 	watches func(context.Context, metav1.ListOptions) (watch.Interface, error), example runtime.Object,
 ) cache.SharedIndexInformer {
@@ -43,8 +44,9 @@ func InformerOfOne[List runtime.Object](name string, list func(context.Context, 
 	}, example, 0, cache.Indexers{})
 }
 
-// Wrap returns a ListerWatcher that refuses to watch on from a resource version that is still to come, so that its informer
-// lists anew. It asks with a list of one item each time a watch begins, which is once in minutes.
+// Wrap returns a ListerWatcher that refuses to continue a watch from a resource version that the API server has not reached yet, so that
+// its informer lists again. It checks the version with a list limited to one item whenever a watch begins, which happens once in several
+// minutes.
 func Wrap(lw cache.ListerWatcher) cache.ListerWatcher {
 	return &listerWatcher{cache.ToListerWatcherWithContext(lw)}
 }
@@ -61,7 +63,7 @@ func (l *listerWatcher) Watch(options metav1.ListOptions) (watch.Interface, erro
 
 func (l *listerWatcher) WatchWithContext(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
 	from, err := strconv.ParseUint(options.ResourceVersion, 10, 64)
-	if err == nil && from > 0 && options.SendInitialEvents == nil { // else the API server itself sees that it is to come
+	if err == nil && from > 0 && options.SendInitialEvents == nil { // otherwise the API server itself notices that the version is in the future
 		list, err := l.ListWithContext(ctx, metav1.ListOptions{Limit: 1})
 		if err != nil {
 			return nil, err
@@ -73,7 +75,7 @@ func (l *listerWatcher) WatchWithContext(ctx context.Context, options metav1.Lis
 	return l.ListerWatcherWithContext.WatchWithContext(ctx, options)
 }
 
-// version returns the store's; 0 where it is no number.
+// version returns the resource version of the store, or 0 where that is not a number.
 func version(list runtime.Object) uint64 {
 	m, err := meta.ListAccessor(list)
 	if err != nil {

@@ -19,16 +19,16 @@ import (
 	"github.com/mirrorset/mirrorset/internal/apiclient"
 )
 
-// metricsPath is what a role must allow to GET.
+// metricsPath is the path that a role must allow GET for.
 const metricsPath = "/metrics"
 
-// The bounds of what the API server is asked because of those who come.
+// These bound how many requests to the API server the clients can cause.
 const (
 	reviewsPerSecond = 5
 	reviewsAtOnce    = 10
 )
 
-// The bounds of what the gate remembers, and of how long it waits.
+// These bound what the gate remembers, and how long it waits.
 const (
 	allowedFor   = time.Minute
 	deniedFor    = 10 * time.Second
@@ -37,25 +37,25 @@ const (
 	maxTokenSize = 8 << 10
 )
 
-// gate lets those through who may read the metrics, by the word of the API server. It does what controller-runtime's filter
-// does, without the 20 MB of memory that the libraries behind that one take.
+// gate lets those clients through that may read the metrics according to the API server. It replaces the filter of controller-runtime,
+// because the libraries behind that filter take 20 MB of memory.
 type gate struct {
-	tokens *rest.RESTClient // asks whose a token is
-	access *rest.RESTClient // asks what somebody may do
+	tokens *rest.RESTClient // for token reviews
+	access *rest.RESTClient // for access reviews
 	log    logr.Logger
 
 	mu     sync.Mutex
 	known  map[[sha256.Size]byte]verdict // by token
-	failed string                        // the last error, so that each is logged once
+	failed string                        // the last error, so that each error is logged once
 }
 
-// verdict is the status that a token is answered with; 200 lets it through.
+// verdict is the status that answers a token. Status 200 lets the request through.
 type verdict struct {
 	status int
 	until  time.Time
 }
 
-// Guard returns a handler that lets those through to the next one who may read metrics, by the word of an API server.
+// Guard returns a handler that passes a request to the next handler if the API server lets the client read metrics.
 func Guard(api *rest.Config, log logr.Logger, next http.Handler) (http.Handler, error) {
 	api = rest.CopyConfig(api)
 	api.QPS, api.Burst = reviewsPerSecond, reviewsAtOnce
@@ -111,7 +111,7 @@ func (g *gate) status(ctx context.Context, token string) int {
 	return status
 }
 
-// remember keeps what a token is answered with for a moment. The lock is held.
+// remember stores the answer to a token for a moment. The caller holds the lock.
 func (g *gate) remember(key [sha256.Size]byte, status int) {
 	v := verdict{status: status, until: time.Now().Add(deniedFor)}
 	if status == http.StatusOK {
@@ -123,7 +123,7 @@ func (g *gate) remember(key [sha256.Size]byte, status int) {
 	g.known[key] = v
 }
 
-// review asks the API server whose token it is, and then whether that one may read the metrics.
+// review asks the API server which user a token belongs to, and then if that user may read the metrics.
 func (g *gate) review(ctx context.Context, token string) (status int, err error) {
 	who := &authenticationv1.TokenReview{Spec: authenticationv1.TokenReviewSpec{Token: token}}
 	if err := g.tokens.Post().Resource("tokenreviews").Body(who).Do(ctx).Into(who); err != nil {

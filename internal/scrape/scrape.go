@@ -1,9 +1,9 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package scrape serves an agent's metrics to those whom the API server lets read them. An agent is on its host's network,
-// where no NetworkPolicy holds anybody off, and the redirector that a node pulls through is in the same process. So whoever
-// else comes is answered with an error and nothing more, and costs little, however many they are.
+// Package scrape serves an agent's metrics to the clients that may read them according to the API server. An agent is on its host's
+// network, where no NetworkPolicy keeps clients away. The redirector that the node pulls through is in the same process. All other clients
+// therefore get a bare error, and cost little, however many they are.
 package scrape
 
 import (
@@ -25,7 +25,7 @@ import (
 	"k8s.io/client-go/util/cert"
 )
 
-// The bounds of those who come.
+// These bound the connections and requests of clients.
 const (
 	maxConnections = 32
 	headerTimeout  = 5 * time.Second
@@ -35,7 +35,7 @@ const (
 	maxHeader      = 16 << 10
 )
 
-// listenAgain is how soon an address that is taken is tried again.
+// listenAgain is how long to wait before another attempt to listen on an address that is in use.
 const listenAgain = time.Second
 
 // Server serves metrics.
@@ -46,7 +46,7 @@ type Server struct {
 	headerTimeout time.Duration
 }
 
-// New returns a server that asks an API server who wants the metrics, and whether they may have them.
+// New returns a server that uses an API server to authenticate and authorize the clients that request metrics.
 func New(address string, metrics prometheus.Gatherer, api *rest.Config, log logr.Logger) (*Server, error) {
 	guarded, err := Guard(api, log, welcome(promhttp.HandlerFor(metrics, promhttp.HandlerOpts{})))
 	if err != nil {
@@ -55,8 +55,8 @@ func New(address string, metrics prometheus.Gatherer, api *rest.Config, log logr
 	return &Server{address: address, log: log, headerTimeout: headerTimeout, handler: unwelcome(guarded)}, nil
 }
 
-// unwelcome has the connection of everybody closed who does not get through to [welcome], so that only those who may have the
-// metrics keep one.
+// unwelcome closes the connection of every client that does not reach [welcome], so that only clients with access to the metrics keep a
+// connection.
 func unwelcome(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Connection", "close")
@@ -75,7 +75,7 @@ func welcome(next http.Handler) http.Handler {
 	})
 }
 
-// Run serves until the context ends. An address that is taken, as by the agent that this one is to replace, is waited for.
+// Run serves until the context ends. It waits for an address that is in use, for example by the agent that this one replaces.
 func (s *Server) Run(ctx context.Context) {
 	said := ""
 	for ctx.Err() == nil {
@@ -114,7 +114,7 @@ func (s *Server) serve(ctx context.Context) error {
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
-		ErrorLog:          stdlog.New(io.Discard, "", 0), // of connections that were no requests
+		ErrorLog:          stdlog.New(io.Discard, "", 0), // about connections that sent no valid requests
 	}
 	ended := make(chan error, 1)
 	go func() {
@@ -128,13 +128,13 @@ func (s *Server) serve(ctx context.Context) error {
 		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
 		defer cancel()
 		if err := server.Shutdown(drain); err != nil {
-			_ = server.Close() // what is left of it ends with the process
+			_ = server.Close() // anything left ends with the process
 		}
 		return nil
 	}
 }
 
-// selfSigned returns settings with a new certificate, which keeps others from listening in and proves nothing.
+// selfSigned returns settings with a new certificate, which prevents eavesdropping but proves no identity.
 func selfSigned(host string) (*tls.Config, error) {
 	certificate, key, err := cert.GenerateSelfSignedCertKey(host, nil, nil)
 	if err != nil {

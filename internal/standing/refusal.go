@@ -12,7 +12,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// RefusalMinutes is how long a refusal counts that nothing follows. The DaemonSet controller tells one of them every five minutes at least.
+// RefusalMinutes is how long a refusal counts if no later event follows it. The DaemonSet controller repeats an event at least every five
+// minutes.
 const RefusalMinutes = 10
 
 // The reasons of the events of the DaemonSet controller.
@@ -26,22 +27,23 @@ func EventsOf(daemonSet string) string {
 	return "involvedObject.kind=DaemonSet,involvedObject.name=" + daemonSet
 }
 
-// Refusal is what keeps the agents' Pods off a cluster.
+// Refusal describes what keeps the agents' Pods out of a cluster.
 type Refusal struct {
-	// Why is what the API server said, without the name of a Pod, which is another one each time.
+	// Why is the message of the API server, without the name of the Pod, because that name differs each time.
 	Why string
-	// Remedy is the command that lets the agents in; empty where we know none.
+	// Remedy is the command that lets the agents in. It is empty where no such command is known.
 	Remedy string
 }
 
-// Complete tells whether every node that is to have an agent has a Pod of the latest version, be it ready or not.
+// Complete reports whether every node that should have an agent has a Pod of the latest version, ready or not.
 func Complete(d *appsv1.DaemonSet) bool {
 	return d.Status.ObservedGeneration >= d.Generation &&
 		min(d.Status.CurrentNumberScheduled, d.Status.UpdatedNumberScheduled) >= d.Status.DesiredNumberScheduled
 }
 
-// Refused returns why the cluster refuses Pods of the agents' DaemonSet at present, by the events about it. What was before a time is over,
-// and so is what a created Pod follows. It returns nil where Pods are only yet to come, or failed by an API server in trouble.
+// Refused returns why the cluster currently refuses Pods of the agents' DaemonSet, according to the events about it. It ignores events from
+// before a time, and refusals that a successful creation of a Pod followed. It returns nil where Pods are only not created yet, or where an
+// API server in trouble failed to create them.
 func Refused(d *appsv1.DaemonSet, events []corev1.Event, over metav1.Time) *Refusal {
 	if Complete(d) {
 		return nil
@@ -57,25 +59,25 @@ func Refused(d *appsv1.DaemonSet, events []corev1.Event, over metav1.Time) *Refu
 			last = e
 		}
 	}
-	if last == nil || last.LastTimestamp.Before(&over) { // in the same second both may be true of different nodes
+	if last == nil || last.LastTimestamp.Before(&over) { // within one second, both can be true for different nodes
 		return nil
 	}
 	refusal := refusalOf(last.Message, d.Namespace)
 	return &refusal
 }
 
-// isRefusal tells what the API server refuses from what it fails to do.
+// isRefusal distinguishes a refusal of the API server from a failure.
 func isRefusal(message string) bool {
 	return slices.ContainsFunc([]string{" is forbidden: ", " denied the request", "failed calling webhook", " is invalid: "}, func(part string) bool {
 		return strings.Contains(message, part)
 	})
 }
 
-// refusalOf reads the message of an event FailedCreate of a DaemonSet in a namespace.
+// refusalOf parses the message of a FailedCreate event of a DaemonSet in a namespace.
 func refusalOf(message, namespace string) Refusal {
 	_, why, ok := strings.Cut(message, " is forbidden: ")
 	if !ok {
-		if _, why, ok = strings.Cut(message, "Error creating: "); !ok { // before which can be that it is one of several
+		if _, why, ok = strings.Cut(message, "Error creating: "); !ok { // a combined event has a prefix before it
 			why = message
 		}
 	}
@@ -86,7 +88,7 @@ func refusalOf(message, namespace string) Refusal {
 	return r
 }
 
-// String says it in a sentence, with the remedy.
+// String formats the refusal as one sentence, with the remedy.
 func (r Refusal) String() string {
 	if r.Remedy == "" {
 		return "the API server refuses the agents' Pods: " + r.Why
@@ -94,7 +96,7 @@ func (r Refusal) String() string {
 	return "Pod Security Admission refuses the agents, because they write files on the host; allow the agents with: " + r.Remedy + " (" + r.Why + ")"
 }
 
-// AllowAgents is the command that has Pod security let the agents into a namespace.
+// AllowAgents is the command that makes Pod security admission let the agents into a namespace.
 func AllowAgents(namespace string) string {
 	return "kubectl label --overwrite namespace " + namespace + " pod-security.kubernetes.io/enforce=privileged"
 }

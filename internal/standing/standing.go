@@ -1,8 +1,8 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package standing tells where a node is with regard to what is published, by what its agent reported: for the status of sets,
-// and for whoever asks about nodes.
+// Package standing compares what a node's agent reports with what is published. The status of sets uses it, and so does everything that
+// shows nodes.
 package standing
 
 import (
@@ -17,37 +17,38 @@ import (
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
 )
 
-// Standing is where a node is.
+// Standing is how far a node has followed what is published.
 type Standing string
 
 // The standings.
 const (
-	// Failing: it reports that it cannot follow, or that not all of what it has is in force.
+	// Failing: the node reports that it cannot follow, or that part of what it has is not in force.
 	Failing Standing = "Failing"
-	// Silent: its agent says nothing.
+	// Silent: the node's agent has stopped reporting.
 	Silent Standing = "Silent"
-	// Behind: it has yet to follow.
+	// Behind: the node has not taken what is published yet.
 	Behind Standing = "Behind"
-	// Ahead: it has a later revision than what is published, as after etcd was restored. The manager publishes above it.
+	// Ahead: the node has a later revision than the published one, for example after etcd was restored. The manager publishes a higher
+	// revision.
 	Ahead Standing = "Ahead"
-	// InForce: it has all of it in force.
+	// InForce: everything published is in force on the node.
 	InForce Standing = "InForce"
 )
 
-// Published names what nodes are to have in force.
+// Published names what should be in force on the nodes.
 type Published struct {
 	Revision int64
 	Digest   string
-	// Provisional says that nodes with rules wait for what follows.
+	// Provisional means that nodes with rules wait for the next revision.
 	Provisional bool
-	// Believed is the highest revision of a node that the manager publishes above; 0 where that is not known.
+	// Believed is the highest revision of a node that the manager publishes above. It is 0 where that is not known.
 	Believed int64
-	// Canary is what the nodes of Canaries are to have in force instead; nil where all are to have the same.
+	// Canary is what should be in force on the nodes in Canaries instead. It is nil where all nodes should have the same revision.
 	Canary   *Published
 	Canaries []string
 }
 
-// For returns what a node is to have in force (docs/reference/semantics.md C1).
+// For returns what should be in force on a node (docs/reference/semantics.md C1).
 func (p *Published) For(node string) *Published {
 	if p != nil && p.Canary != nil && slices.Contains(p.Canaries, node) {
 		return p.Canary
@@ -57,7 +58,8 @@ func (p *Published) For(node string) *Published {
 
 const otherContent = "it has different content under the same revision number"
 
-// Of tells where a node is with regard to what is published, which is nil where nothing tells. Why says more; it may be empty.
+// Of returns where a node stands with regard to what is published, which is nil where that is not known. Why gives details and may be
+// empty.
 func Of(node *mirrorsetv1alpha1.MirrorNodeStatus, p *Published) (where Standing, why string) {
 	applied, ready := Condition(node, mirrorsetv1alpha1.ConditionApplied), Condition(node, mirrorsetv1alpha1.ConditionRuntimeReady)
 	switch {
@@ -85,8 +87,9 @@ func Of(node *mirrorsetv1alpha1.MirrorNodeStatus, p *Published) (where Standing,
 	return InForce, ""
 }
 
-// OfSources tells where a node is with regard to some sources, by the first revision that holds them, when another one, or the
-// same, is published: Failing, Behind or InForce. Why says more about a node that is not there yet; it may be empty.
+// OfSources returns where a node stands with regard to some sources: Failing, Behind or InForce. It compares the node with the first
+// revision that contains these sources, even when another revision is published. Why gives details about a node that is not there yet, and
+// may be empty.
 func OfSources(node *mirrorsetv1alpha1.MirrorNodeStatus, revision int64, sources map[string]bool, p *Published) (where Standing, why string) {
 	applied, ready := Condition(node, mirrorsetv1alpha1.ConditionApplied), Condition(node, mirrorsetv1alpha1.ConditionRuntimeReady)
 	switch {
@@ -110,7 +113,7 @@ func OfSources(node *mirrorsetv1alpha1.MirrorNodeStatus, revision int64, sources
 			return Failing, about(applied.Message, source)
 		}
 	}
-	if n := len(node.NotInForce); n >= mirrorsetv1alpha1.MaxNotInForce { // what comes behind the last one may be missing
+	if n := len(node.NotInForce); n >= mirrorsetv1alpha1.MaxNotInForce { // sources after the last listed one may be missing
 		for source := range sources {
 			if source > node.NotInForce[n-1] {
 				return Failing, applied.Message
@@ -120,18 +123,19 @@ func OfSources(node *mirrorsetv1alpha1.MirrorNodeStatus, revision int64, sources
 	return InForce, ""
 }
 
-// Suspect tells whether [OfSources] can say Failing of a node, for whatever sources.
+// Suspect reports whether [OfSources] can return Failing for a node, for any sources.
 func Suspect(node *mirrorsetv1alpha1.MirrorNodeStatus) bool {
 	applied, ready := Condition(node, mirrorsetv1alpha1.ConditionApplied), Condition(node, mirrorsetv1alpha1.ConditionRuntimeReady)
 	return applied.Reason == mirrorsetv1alpha1.ReasonFailed || unread(applied, ready) || len(node.NotInForce) > 0
 }
 
-// unread tells whether the runtime does not read what is written. An agent that went silent afterwards changes nothing about that.
+// unread reports whether the runtime does not read what is written. This stays true if the agent stops reporting afterwards.
 func unread(applied, ready metav1.Condition) bool {
 	return applied.Status != metav1.ConditionTrue && ready.Status == metav1.ConditionFalse
 }
 
-// about returns the line of a node's message that is about a source, where one can be told; else all of it.
+// about returns the line of a node's message that is about a source. It returns the complete message where no line is about that source
+// alone.
 func about(message, source string) string {
 	registry, _, _ := strings.Cut(source, "/")
 	for _, named := range []string{strconv.Quote(source), "registry " + registry + ":", "source " + source + ","} {
@@ -144,7 +148,7 @@ func about(message, source string) string {
 	return message
 }
 
-// isPassed tells whether a node has a later revision than what is published, with a content that nothing tells any more.
+// isPassed reports whether a node has a later revision than the published one, with a content that is no longer known.
 func (p *Published) isPassed(node *mirrorsetv1alpha1.MirrorNodeStatus) bool {
 	return p != nil && p.Revision > 0 && node.Revision > p.Revision
 }
@@ -154,21 +158,21 @@ func (p *Published) isBeyond(node *mirrorsetv1alpha1.MirrorNodeStatus) bool {
 	return p.isPassed(node) && p.Believed > 0 && node.Revision > p.Believed
 }
 
-// passed says that a node has a later revision, and what becomes of it.
+// passed describes a node that has a later revision, and what happens next.
 func (p *Published) passed(node *mirrorsetv1alpha1.MirrorNodeStatus) string {
 	if p.isBeyond(node) {
-		return fmt.Sprintf("it has revision %d, more than a day ahead of the manager's clock, and the manager does not publish a revision above that; correct the manager's clock; if that clock is right, "+
+		return fmt.Sprintf("it has revision %d, more than a day ahead of the manager's clock, and the manager does not publish a revision above that. Correct the manager's clock; if that clock is right, "+
 			"label the node mirrorset.io/agent=disabled, remove /var/lib/mirrorset/payload.json on the node, then remove the label", node.Revision)
 	}
 	return fmt.Sprintf("it has a later revision than the published revision %d; the manager will publish again with a higher number", p.Revision)
 }
 
-// hasOther tells whether a node has something else than what is published under the same revision.
+// hasOther reports whether a node has content that differs from the published content of the same revision.
 func (p *Published) hasOther(node *mirrorsetv1alpha1.MirrorNodeStatus) bool {
 	return p != nil && node.Revision == p.Revision && node.Digest != p.Digest
 }
 
-// Condition returns one of the node's; the zero value where it has none.
+// Condition returns a condition of the node, or the zero value where the node does not have it.
 func Condition(node *mirrorsetv1alpha1.MirrorNodeStatus, kind string) metav1.Condition {
 	if c := meta.FindStatusCondition(node.Conditions, kind); c != nil {
 		return *c

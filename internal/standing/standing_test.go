@@ -103,7 +103,7 @@ func TestARevisionBeyondTheManagersClockIsSaidWithARemedy(t *testing.T) {
 		why    string
 	}{
 		"believed":              {fleettest.Reported(30, refusing), standing.Failing, "older"},
-		"not believed":          {fleettest.Reported(31), standing.Behind, "it has revision 31, more than a day ahead of the manager's clock, and the manager does not publish a revision above that; correct the manager's clock; if "},
+		"not believed":          {fleettest.Reported(31), standing.Behind, "it has revision 31, more than a day ahead of the manager's clock, and the manager does not publish a revision above that. Correct the manager's clock; if "},
 		"not believed, refused": {fleettest.Reported(31, refusing), standing.Failing, "it has revision 31, "},
 	} {
 		where, why := standing.OfSources(&c.status, 10, nil, p)

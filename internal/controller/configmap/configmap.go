@@ -1,7 +1,8 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package configmap reads and writes the one ConfigMap that agents follow: what all nodes and what canaries are to have, and what people ordered.
+// Package configmap reads and writes the one ConfigMap that agents follow. It contains what all nodes and what canaries should have, and
+// the orders of people.
 package configmap
 
 import (
@@ -40,7 +41,7 @@ type Keeper struct {
 	Live   client.Reader
 	// Namespace is the one of the ConfigMap.
 	Namespace string
-	// Publishing is told of each revision that is about to be written; nil for nobody.
+	// Publishing is called with each revision that is about to be written. It may be nil.
 	Publishing func(revision int64, digest string, at time.Time)
 
 	uids     string // of the CRDs that the rules came from which this keeper wrote last, as in the annotation
@@ -53,7 +54,7 @@ type Current struct {
 	// Payload is what it has for all nodes, and Canary what for canaries; nil for nothing, or where that is not complete.
 	Payload *payload.Payload
 	Canary  *payload.Canary
-	// Rollout is what people ordered, and what is not to be tried again.
+	// Rollout is what people ordered, and what must not be tried again.
 	Rollout payload.Rollout
 
 	configMap *corev1.ConfigMap // nil where there is none
@@ -85,7 +86,7 @@ func (k *Keeper) Read(ctx context.Context) (Current, error) {
 	return current, nil
 }
 
-// sayWhy logs why what is published is written again, where it was not complete.
+// sayWhy logs why an incomplete ConfigMap is written again.
 func (c Current) sayWhy(ctx context.Context) {
 	log := ctrl.LoggerFrom(ctx)
 	switch {
@@ -96,8 +97,8 @@ func (c Current) sayWhy(ctx context.Context) {
 	}
 }
 
-// Seen is what a decision takes of the ConfigMap. Which CRDs the rules came from, this keeper knows itself once it has written some:
-// somebody who writes another annotation must not have the manager take a CRD for a new one, and wait for its sets.
+// Seen returns the part of the ConfigMap that decisions use. This keeper remembers the CRDs that the rules came from once it has written
+// some. If somebody changes that annotation, the manager must not treat a CRD as new and wait for its sets.
 func (k *Keeper) Seen(c Current) plan.Published {
 	if c.configMap == nil {
 		return plan.Published{}
@@ -109,15 +110,15 @@ func (k *Keeper) Seen(c Current) plan.Published {
 	return plan.Published{Exists: true, Payload: c.Payload, Canary: c.Canary, Rollout: c.Rollout, Sources: readUIDs(uids)}
 }
 
-// Outcome is what became of a write.
+// Outcome is the result of a write.
 type Outcome struct {
-	// Used says that the revisions of the content may be in the ConfigMap, whether or not there was an error.
+	// Used means that the revisions of the content may be in the ConfigMap, whether or not there was an error.
 	Used bool
 	// Later is how long to wait where nothing was done yet.
 	Later time.Duration
 }
 
-// Write applies a content unless the ConfigMap is as it should be. The resource version of the live read goes along, so that a
+// Write applies a content unless the ConfigMap is already as it should be. It sends the resource version of the live read, so that a
 // manager that lost its lease meanwhile cannot overwrite its successor.
 func (k *Keeper) Write(ctx context.Context, c Current, next Content, sources []plan.Source) (Outcome, error) {
 	data, binaryData, err := next.DataBeside(next.Canary)
@@ -132,7 +133,7 @@ func (k *Keeper) Write(ctx context.Context, c Current, next Content, sources []p
 		k.uids = annotations[crdAnnotation]
 		return Outcome{Used: true}, nil
 	}
-	if c.Payload == nil || c.Payload.Digest == next.Digest && c.triesThat(next.Canary) { // else agents may take it for ours, and it goes at once
+	if c.Payload == nil || c.Payload.Digest == next.Digest && c.triesThat(next.Canary) { // otherwise agents may take it for ours, so the manager corrects it immediately
 		if later := k.restores.left(next.name(), time.Now()); later > 0 {
 			return Outcome{Later: later}, nil
 		}
@@ -170,7 +171,7 @@ func (k *Keeper) Write(ctx context.Context, c Current, next Content, sources []p
 	return Outcome{Used: true}, k.removeLeftovers(ctx, leftovers, annotations, data)
 }
 
-// tell names the revisions that are about to be written.
+// tell passes on the revisions that are about to be written.
 func (k *Keeper) tell(c Current, next Content) {
 	if k.Publishing == nil {
 		return
@@ -193,7 +194,7 @@ func discard(ctx context.Context, c client.Writer, cm *corev1.ConfigMap, why str
 	return nil
 }
 
-// hasMore reports whether the ConfigMap has anything beside this, which takes the room of it.
+// hasMore reports whether the ConfigMap has other content that takes up its space.
 func (c Current) hasMore(annotations, data map[string]string, binaryData map[string][]byte) bool {
 	return c.configMap != nil &&
 		(hasOthers(c.configMap.Annotations, annotations) || hasOthers(c.configMap.Data, data) || hasOthers(c.configMap.BinaryData, binaryData))
@@ -208,7 +209,7 @@ func hasOthers[V any](have, want map[string]V) bool {
 	return false
 }
 
-// says tells whether the ConfigMap has all of this already, whatever else it has.
+// says reports whether the ConfigMap already has all of this. It may have other content too.
 func (c Current) says(annotations, data map[string]string, binaryData map[string][]byte) bool {
 	return c.configMap != nil &&
 		hasAll(c.configMap.Labels, labels) &&

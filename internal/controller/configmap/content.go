@@ -17,21 +17,21 @@ import (
 	"github.com/mirrorset/mirrorset/internal/payload"
 )
 
-// Content is all that the manager has the ConfigMap say.
+// Content is everything that the manager writes to the ConfigMap.
 type Content struct {
 	payload.Payload                 // for all nodes
 	Canary          *payload.Canary // for canaries; nil for nothing
 	Halted          *payload.Halt   // what is not to be tried again; nil for nothing
 }
 
-// annotations are those that the content stands in.
+// annotations are the annotations that hold the content.
 func (c *Content) annotations() map[string]string {
 	all := c.Annotations()
 	maps.Copy(all, payload.Rollout{Halted: c.Halted}.Annotations())
 	return all
 }
 
-// name tells one content from another, whatever revisions it has: what is written again under another one was only put right.
+// name identifies a content without its revisions. If the same content is written again under another revision, that was only a correction.
 func (c *Content) name() string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "%s %s %t", c.Digest, c.Sets, c.Provisional)
@@ -44,7 +44,7 @@ func (c *Content) name() string {
 	return text.String()
 }
 
-// log says that it was written.
+// log logs that it was written.
 func (c *Content) log(ctx context.Context) {
 	log := ctrl.LoggerFrom(ctx)
 	if c.Canary != nil {
@@ -53,7 +53,7 @@ func (c *Content) log(ctx context.Context) {
 	log.Info("Published", "revision", c.Revision, "digest", c.Digest, "bytes", len(c.Text), "provisional", c.Provisional)
 }
 
-// keepOrders has what people ordered stay when the ConfigMap is written, or made anew.
+// keepOrders preserves the orders of people when the ConfigMap is written or created again.
 func (c Current) keepOrders(annotations map[string]string) {
 	if c.configMap == nil {
 		return
@@ -83,7 +83,7 @@ func (c Current) leftovers(annotations, data map[string]string) (keys []string) 
 	return keys
 }
 
-// triesThat reports whether canaries have what they are to have, or nothing that they could take.
+// triesThat reports whether canaries have what they should have, or nothing that they could take.
 func (c Current) triesThat(wanted *payload.Canary) bool {
 	if c.Canary == nil || wanted == nil {
 		return c.Canary == wanted
@@ -91,7 +91,7 @@ func (c Current) triesThat(wanted *payload.Canary) bool {
 	return c.Canary.Digest == wanted.Digest
 }
 
-// removeLeftovers takes away what an apply has left because somebody else owns it. Agents must not follow it until the next pass.
+// removeLeftovers removes what an apply has left because somebody else owns it. Agents must not follow it until the next pass.
 func (k *Keeper) removeLeftovers(ctx context.Context, before []string, annotations, data map[string]string) error {
 	if len(before) == 0 {
 		return nil
@@ -111,7 +111,7 @@ func hasOne(all map[string]string, key string) bool {
 	return ok
 }
 
-// remove takes leftovers away that somebody else wrote: an apply leaves alone what others own.
+// remove removes leftovers that somebody else wrote, because an apply does not touch what others own.
 func (k *Keeper) remove(ctx context.Context, c Current, leftovers []string) error {
 	gone := make(map[string]any)
 	for _, key := range leftovers {

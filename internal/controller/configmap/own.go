@@ -22,15 +22,15 @@ type own struct {
 	version string
 }
 
-// IsOwn reports whether an object is what this keeper made of the ConfigMap, so that there is nothing to look at. It waits for a write that is
-// under way, and may be called at any time.
+// IsOwn reports whether an object is what this keeper made of the ConfigMap, so that there is nothing to check. It waits for a write in
+// progress, and may be called at any time.
 func (k *Keeper) IsOwn(object client.Object) bool {
 	k.own.writing.Lock()
 	defer k.own.writing.Unlock()
 	return k.own.version != "" && k.own.version == object.GetResourceVersion()
 }
 
-// Applied is the ConfigMap as it is to be, and after the request, as the API server says that it is.
+// Applied is the ConfigMap as it should be, and after the request, as the API server returns it.
 type Applied struct {
 	*corev1ac.ConfigMapApplyConfiguration
 }

@@ -16,9 +16,9 @@ const (
 	restoresCalm = 10 * time.Minute
 )
 
-// restores is how often the manager writes what it wrote before, because somebody else changed the ConfigMap meanwhile, and no agent takes it as
-// it is. That is done at once, and then less and less often, so that two writers that keep overwriting each other do not keep the API server
-// and every agent busy.
+// restores limits how often the manager writes again what it wrote before. It does so because somebody else changed the ConfigMap
+// meanwhile, and no agent accepts it in that state. The first time is immediate, and later times are less and less frequent. Two writers
+// that keep overwriting each other then do not keep the API server and every agent busy.
 type restores struct {
 	wrote string        // the name of the content that was written last
 	at    time.Time     // of the last restoration

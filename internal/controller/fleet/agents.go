@@ -114,7 +114,7 @@ func readiness(pod *corev1.Pod) corev1.PodCondition {
 
 func isReady(pod *corev1.Pod) bool { return readiness(pod).Status == corev1.ConditionTrue }
 
-// agentChanged passes over what nobody looks at in a Pod or the DaemonSet, such as how far a rollout is.
+// agentChanged ignores changes that do not matter in a Pod or the DaemonSet, such as the progress of a rollout.
 var agentChanged = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
 	switch before := e.ObjectOld.(type) {
 	case *corev1.Pod:
@@ -127,7 +127,7 @@ var agentChanged = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
 	return true
 }}
 
-// slimPod drops what is not looked at of a Pod before it is cached.
+// slimPod removes unused parts of a Pod before it is cached.
 func slimPod(object any) (any, error) {
 	pod, ok := object.(*corev1.Pod)
 	if !ok {

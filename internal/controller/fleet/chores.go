@@ -18,7 +18,8 @@ import (
 )
 
 const (
-	// silent is how long an agent may take to follow what is published, or be without a Ready Pod, before its node shows that.
+	// silent is how long an agent may take to follow what is published, or be without a Ready Pod, before the status of its node shows
+	// that.
 	silent = time.Minute
 	// answers is how long the word of an agent without a Ready Pod is taken, after it spoke up against its node's being marked. The
 	// kubelet may be down, and the agent be well.
@@ -36,8 +37,7 @@ type seen struct {
 	at        time.Time
 }
 
-// memory is what is remembered of nodes, by their names. Its times are those of this process and not of others, whose clocks may differ
-// or jump.
+// memory is what is remembered of nodes, by their names. Its times are those of this process, because other clocks may differ or jump.
 type memory struct {
 	behind map[string]lag
 	absent map[string]absence
@@ -76,7 +76,7 @@ func (m memory) asked(node string) {
 	}
 }
 
-// chores are what is to be done about the fleet.
+// chores is the pending work on the fleet.
 type chores struct {
 	create   []mirrorsetv1alpha1.MirrorNode
 	remove   []mirrorsetv1alpha1.MirrorNode
@@ -91,7 +91,7 @@ type mark struct {
 	over string
 }
 
-// choresOf compares the nodes that count with the objects that there are.
+// choresOf compares the nodes that count with the existing objects.
 func choresOf(s seen, remembered memory) chores {
 	p := chores{annotate: make(map[string]string), mark: make(map[string]mark)}
 	counted := make(map[string]*corev1.Node, len(s.nodes))
@@ -128,7 +128,7 @@ func (p *chores) lookAgain(after time.Duration) {
 	}
 }
 
-// unknown has a node show that nobody knows what is in force there.
+// unknown marks a node whose rules in force are unknown.
 func (p *chores) unknown(node *mirrorsetv1alpha1.MirrorNode, at time.Time, reason, message string) {
 	p.mark[node.Name] = mark{over: node.ResourceVersion, Condition: metav1.Condition{
 		Type: mirrorsetv1alpha1.ConditionApplied, Status: metav1.ConditionUnknown, Reason: reason, Message: message,
@@ -136,7 +136,7 @@ func (p *chores) unknown(node *mirrorsetv1alpha1.MirrorNode, at time.Time, reaso
 	}}
 }
 
-// markSilent has a node show as such that never reported, or does not follow what is published.
+// markSilent marks a node that never reported, or that does not follow what is published.
 func (p *chores) markSilent(node *mirrorsetv1alpha1.MirrorNode, s seen, remembered memory) {
 	m := Member{Name: node.Name, Status: node.Status}
 	published := s.published.For(node.Name)
@@ -158,8 +158,9 @@ func (p *chores) markSilent(node *mirrorsetv1alpha1.MirrorNode, s seen, remember
 	}
 }
 
-// markAbsent has a node show as such that says all is in force, and has had no Ready Pod of an agent for a while. An agent that is there
-// all the same says so again, and is believed for longer then. One that reports a failure is left alone: nobody takes that for good news.
+// markAbsent marks a node as absent if its report says that all is in force, but no agent's Pod has been Ready there for a while. An agent
+// that is still there repeats its report, and is then believed for longer. A node that reports a failure is left alone, because nobody
+// mistakes that for good news.
 func (p *chores) markAbsent(node *mirrorsetv1alpha1.MirrorNode, s seen, remembered memory) {
 	pod := s.pods[node.Name]
 	if s.pods == nil || pod != nil && isReady(pod) {
@@ -191,7 +192,7 @@ func (p *chores) markAbsent(node *mirrorsetv1alpha1.MirrorNode, s seen, remember
 	p.unknown(node, s.at, mirrorsetv1alpha1.ReasonAgentNotReady, s.absentMessage(pod, a.since, node.Status.Revision))
 }
 
-// absentMessage says which Pod is not Ready, since when, what that means, and where to look.
+// absentMessage describes which Pod is not Ready, since when, what that means, and where to look.
 func (s seen) absentMessage(pod *corev1.Pod, since time.Time, revision int64) string {
 	what, look := "its agent has had no Pod since ", "daemonset/"+operand.AgentName
 	if pod != nil {
@@ -204,7 +205,7 @@ func (s seen) absentMessage(pod *corev1.Pod, since time.Time, revision int64) st
 		what, since.UTC().Format(time.RFC3339), revision, s.namespace, look)
 }
 
-// mirrorNode returns the object of a node, which goes with it.
+// mirrorNode returns the object of a node, which is deleted with the node.
 func mirrorNode(node *corev1.Node) mirrorsetv1alpha1.MirrorNode {
 	return mirrorsetv1alpha1.MirrorNode{ObjectMeta: metav1.ObjectMeta{
 		Name: node.Name,

@@ -55,7 +55,7 @@ type Keeper struct {
 // +kubebuilder:rbac:groups=mirrorset.io,resources=mirrornodes,verbs=list;watch;create;patch;delete
 // +kubebuilder:rbac:groups=mirrorset.io,resources=mirrornodes/status,verbs=patch
 
-// SetupWithManager has every change of a node, a MirrorNode, an agent's Pod or what is published lead to the one request there is.
+// SetupWithManager makes every change of a node, a MirrorNode, an agent's Pod or what is published lead to the same single request.
 func (k *Keeper) SetupWithManager(mgr ctrl.Manager) error {
 	one := OnEvery(reconcile.Request{NamespacedName: types.NamespacedName{Name: "fleet"}})
 	c, err := ctrl.NewControllerManagedBy(mgr).Named("fleet").

@@ -52,28 +52,29 @@ func Members(nodes []corev1.Node, reports []mirrorsetv1alpha1.MirrorNode, settin
 	return all
 }
 
-// Applied returns the condition about what is in force; the zero value where there is none.
+// Applied returns the condition about what is in force, or the zero value where there is none.
 func (m Member) Applied() metav1.Condition {
 	return standing.Condition(&m.Status, mirrorsetv1alpha1.ConditionApplied)
 }
 
-// HasReported tells whether an agent has ever said anything of the node.
+// HasReported reports whether an agent has ever reported from the node.
 func (m Member) HasReported() bool {
 	reason := m.Applied().Reason
 	return reason != "" && reason != mirrorsetv1alpha1.ReasonNeverReported
 }
 
-// IsSpokenFor tells whether what is reported of the node is what its agent says now (S8).
+// IsSpokenFor reports whether the report about the node is the current one of its agent (S8).
 func (m Member) IsSpokenFor() bool {
 	return m.HasReported() && m.Applied().Status != metav1.ConditionUnknown
 }
 
-// SeesPulls tells whether the node's agent sees what its Pods pull, or did so when it spoke last (docs/reference/semantics.md V6 and V8).
+// SeesPulls reports whether the node's agent sees the pulls of its Pods, or did so in its last report (docs/reference/semantics.md V6 and
+// V8).
 func (m Member) SeesPulls() bool {
 	return m.Status.SeesPulls != nil && *m.Status.SeesPulls
 }
 
-// isBehind tells whether the node has yet to reach what is published, and has not said that it cannot.
+// isBehind reports whether the node has not reached what is published, and has not reported that it cannot.
 func (m Member) isBehind(published *standing.Published) bool {
 	return !published.Provisional && m.Status.Revision < published.Revision && m.Applied().Reason != mirrorsetv1alpha1.ReasonFailed
 }

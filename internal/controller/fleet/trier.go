@@ -14,7 +14,7 @@ import (
 	"github.com/mirrorset/mirrorset/internal/standing"
 )
 
-// Trier tells where a canary is with what is tried, given the sources that it changes (docs/reference/semantics.md C2 and C3).
+// Trier returns the progress of a canary on what it tries, given the sources that change (docs/reference/semantics.md C2 and C3).
 func (m Member) Trier(tried *payload.Canary, changed map[string]bool) plan.Trier {
 	t := plan.Trier{Node: m.Name}
 	if tried == nil {
@@ -23,7 +23,7 @@ func (m Member) Trier(tried *payload.Canary, changed map[string]bool) plan.Trier
 	where, why := standing.OfSources(&m.Status, tried.Revision, changed, &standing.Published{Revision: tried.Revision, Digest: tried.Digest})
 	trial := m.Status.Trial
 	switch {
-	case where == standing.Failing && m.Status.Revision > tried.Revision: // it refuses what is older; the manager publishes again above it
+	case where == standing.Failing && m.Status.Revision > tried.Revision: // it refuses an older revision; the manager publishes again with a higher one
 		t.Waiting = why
 	case m.Applied().Reason == mirrorsetv1alpha1.ReasonFailed:
 		t.Refusal = cmp.Or(m.Applied().Message, "its agent reports a failure")

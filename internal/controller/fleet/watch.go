@@ -34,12 +34,12 @@ const (
 	servedAgain = time.Second
 )
 
-// OnEvery has every event, of whatever object, lead to one request. Those that come within a short time become one.
+// OnEvery makes every event, about any object, lead to one request. Events within a short time become one request.
 func OnEvery(one reconcile.Request) handler.EventHandler {
 	return OnEveryAfter(one, func() time.Duration { return soon })
 }
 
-// OnEveryAfter has every event, of whatever object, lead to one request after a while. Those that come meanwhile become one with it.
+// OnEveryAfter makes every event, about any object, lead to one request after a while. Later events in that time become part of it.
 func OnEveryAfter(one reconcile.Request, while func() time.Duration) handler.EventHandler {
 	add := func(queue workqueue.TypedRateLimitingInterface[ctrl.Request]) { queue.AddAfter(one, while()) }
 	return handler.TypedFuncs[client.Object, reconcile.Request]{
@@ -90,7 +90,7 @@ var NodePredicate = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
 		before.Status.NodeInfo.ContainerRuntimeVersion != after.Status.NodeInfo.ContainerRuntimeVersion
 }}
 
-// Slim drops what is not looked at of a node before it is cached.
+// Slim removes unused parts of a node before it is cached.
 func Slim(object any) (any, error) {
 	if node, ok := object.(*corev1.Node); ok {
 		return &corev1.Node{

@@ -31,15 +31,15 @@ const (
 // ready without knowing.
 const unknownAtMost = time.Minute
 
-// Admission looks whether the cluster lets the agents' Pods in. Each manager looks for itself, be it the leader or not.
+// Admission checks if the cluster lets the agents' Pods in. Each manager checks for itself, even if it is not the leader.
 type Admission struct {
 	// Live reads from the API server and not from a cache.
 	Live client.Reader
 	// Namespace is the manager's.
 	Namespace string
-	// Tell has an event about the manager's Deployment say that the cluster refuses the agents.
+	// Tell sends an event about the manager's Deployment: the cluster refuses the agents.
 	Tell func(manager *corev1.ObjectReference, refusal *standing.Refusal)
-	// Elected is closed once this manager leads: the leader alone tells.
+	// Elected is closed once this manager leads, because only the leader sends events.
 	Elected <-chan struct{}
 
 	started  time.Time
@@ -67,15 +67,15 @@ func (a *Admission) Start(ctx context.Context) error {
 	return nil
 }
 
-// NeedLeaderElection says that it runs in each manager.
+// NeedLeaderElection returns false, because Admission runs in each manager.
 func (a *Admission) NeedLeaderElection() bool { return false }
 
 // Refused returns why the cluster refuses the agents' Pods, or nil.
 func (a *Admission) Refused() *standing.Refusal { return a.refused.Load() }
 
-// Ready fails while the API server refuses the agents' Pods: a manager whose agents cannot run is not what was installed, and its
-// Deployment, and whatever installed that, are to say so. A Pod that only waits for its node is no refusal. An API server that does not
-// answer changes nothing.
+// Ready fails while the API server refuses the agents' Pods. A manager whose agents cannot run is not a complete installation, and its
+// Deployment, and whatever installed that, should show it. A Pod that only waits for its node does not count as refused. If the API server
+// does not answer, the result stays.
 func (a *Admission) Ready(*http.Request) error {
 	if refusal := a.refused.Load(); refusal != nil {
 		return errors.New(refusal.String())

@@ -37,9 +37,8 @@ const (
 // olmCRDName is that of a CRD that OLM brings.
 const olmCRDName = "clusterserviceversions.operators.coreos.com"
 
-// Foundation is what has to be there before the agents: the CRDs and the admission policies. The manager applies them, because
-// no way of installing can leave a CRD of OpenShift alone and still bring upgrades of our own, and OLM takes no policies at
-// all (docs/adr/0015).
+// Foundation is what must exist before the agents: the CRDs and the admission policies. The manager applies them itself. No way of
+// installing can leave a CRD of OpenShift alone and still upgrade our own, and OLM accepts no policies at all (docs/adr/0015).
 type Foundation struct {
 	// Client applies the objects.
 	Client client.Client
@@ -49,12 +48,12 @@ type Foundation struct {
 	Namespace string
 
 	settled  map[string]bool  // CRDs by name that this process has looked at
-	awaits   bool             // a CRD that is being deleted is to be made anew
+	awaits   bool             // a CRD that is being deleted must be created again
 	laid     bool             // all of it was there once
 	policies map[string]state // as they were after they were applied
 }
 
-// state tells whether somebody changed an object.
+// state records whether somebody changed an object.
 type state struct {
 	uid        types.UID
 	generation int64
@@ -65,7 +64,7 @@ type state struct {
 // +kubebuilder:rbac:groups=admissionregistration.k8s.io,resources=validatingadmissionpolicies;validatingadmissionpolicybindings,resourceNames=mirrorset-agent-guard;mirrorset-set-warnings,verbs=get;create;patch
 // +kubebuilder:rbac:groups="",namespace=mirrorset-system,resources=namespaces,verbs=get
 
-// Lay applies what is missing of it or was changed by others.
+// Lay applies the parts of it that are missing or that others changed.
 func (f *Foundation) Lay(ctx context.Context) error {
 	if err := f.layForOLM(ctx); err != nil { // which nothing here waits for
 		ctrl.LoggerFrom(ctx).Error(err, "OLM may wait for a missing CRD the next time it starts")
@@ -105,7 +104,7 @@ func (f *Foundation) layCRDs(ctx context.Context) error {
 	return errors.Join(failed...)
 }
 
-// layCRD returns whether that is all there is to be done about it.
+// layCRD reports in settled whether no more work is left for that CRD.
 func (f *Foundation) layCRD(ctx context.Context, crd *unstructured.Unstructured) (settled bool, err error) {
 	var current apiextensionsv1.CustomResourceDefinition
 	err = f.Live.Get(ctx, types.NamespacedName{Name: crd.GetName()}, &current)
@@ -165,7 +164,7 @@ func stateOf(object client.Object) state {
 	return state{object.GetUID(), object.GetGeneration()}
 }
 
-// layForOLM creates the CRDs that OLM looks for, where there is an OLM, and each that nobody else has made.
+// layForOLM creates the CRDs that OLM looks for, if there is an OLM, and only those that nobody else has created.
 func (f *Foundation) layForOLM(ctx context.Context) error {
 	if there, err := f.hasCRD(ctx, olmCRDName); err != nil || !there {
 		return err
@@ -197,7 +196,7 @@ func (f *Foundation) hasCRD(ctx context.Context, name string) (bool, error) {
 	return err == nil, nil
 }
 
-// apply applies an object as part of Mirrorset, and leaves what came of it in its place.
+// apply applies an object as part of Mirrorset, and replaces it with the result.
 func (f *Foundation) apply(ctx context.Context, object *unstructured.Unstructured, options ...client.ApplyOption) error {
 	all := map[string]string{nameLabel: partOf, partOfLabel: partOf, "app.kubernetes.io/managed-by": ManagerName}
 	maps.Copy(all, object.GetLabels())

@@ -1,8 +1,8 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package operand runs the agents: the [Operand] keeps their DaemonSet as the [AgentSettings] say, lays the [Foundation] that it stands on,
-// the CRDs and the admission policies, and the [Admission] looks whether the cluster lets the agents in.
+// Package operand runs the agents. The [Operand] keeps their DaemonSet as the [AgentSettings] describe it. It also applies the
+// [Foundation], which is the CRDs and the admission policies. The [Admission] checks if the cluster lets the agents in.
 package operand
 
 import (
@@ -39,7 +39,7 @@ const (
 // AgentLabels are those that the DaemonSet selects its Pods by.
 var AgentLabels = map[string]string{"app.kubernetes.io/name": "mirrorset", "app.kubernetes.io/component": "agent"}
 
-// How often the leader applies what it keeps: while a CRD is to be made anew, while the cluster refuses the agents, and otherwise.
+// How often the leader applies its objects: while a CRD must be created again, while the cluster refuses the agents, and otherwise.
 const (
 	crdAwaited     = 5 * time.Second
 	refusedAgain   = 30 * time.Second
@@ -52,8 +52,8 @@ const triedAnnotation = "mirrorset.io/tried-again"
 //go:embed agent.yaml
 var agentManifest []byte
 
-// Operand keeps the agents' DaemonSet, and what has to be there before it, as they should be. The DaemonSet belongs to the manager's
-// Deployment and goes with it.
+// Operand keeps the agents' DaemonSet, and what must exist before it, in the desired state. The DaemonSet belongs to the manager's
+// Deployment and is deleted with it.
 type Operand struct {
 	// Client applies the DaemonSet.
 	Client client.Client
@@ -64,7 +64,7 @@ type Operand struct {
 	Settings  AgentSettings
 	// Foundation comes before the agents.
 	Foundation *Foundation
-	// Admission tells whether the cluster refuses the agents.
+	// Admission checks whether the cluster refuses the agents.
 	Admission *Admission
 }
 
@@ -107,7 +107,7 @@ func (o *Operand) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Result, e
 	}
 	again := reconcileAgain
 	if o.Admission.Refused() != nil {
-		// The DaemonSet controller tries again at once when it sees a change, and else up to 17 minutes later.
+		// The DaemonSet controller retries immediately when it sees a change, and otherwise up to 17 minutes later.
 		again = refusedAgain
 		daemonSet.WithAnnotations(map[string]string{triedAnnotation: time.Now().Truncate(refusedAgain).UTC().Format(time.RFC3339)})
 	}

@@ -21,7 +21,7 @@ type AgentSettings struct {
 	Image string
 	// NodeSelector narrows the nodes, as for a canary.
 	NodeSelector map[string]string
-	// Tolerations say which tainted nodes get an agent.
+	// Tolerations determine which tainted nodes get an agent.
 	Tolerations []corev1.Toleration
 	// ContainersDir is the host's folder of containers/image, /etc/containers on every known distribution.
 	ContainersDir string
@@ -46,9 +46,9 @@ type AgentSettings struct {
 	PriorityClassName string
 	// Resources are those of each agent; nil for the manifest's.
 	Resources *corev1.ResourceRequirements
-	// UpdateStrategy is how new agents replace old ones. What it leaves out is as in the manifest.
+	// UpdateStrategy is how new agents replace old ones. Fields that are not set stay as in the manifest.
 	UpdateStrategy appsv1.DaemonSetUpdateStrategy
-	// Proxy are the environment variables by which registries are reached.
+	// Proxy are the environment variables for the proxy that registries are reached through.
 	Proxy []corev1.EnvVar
 }
 
@@ -85,7 +85,7 @@ func (s AgentSettings) runningDir() string {
 	return run + "/io.containerd.runtime.v2.task/k8s.io"
 }
 
-// Counts tells whether a node is one of those that the agents' DaemonSet selects.
+// Counts reports whether a node is one of those that the agents' DaemonSet selects.
 func (s AgentSettings) Counts(node *corev1.Node) bool {
 	if node.Labels[corev1.LabelOSStable] != "linux" || node.Labels[optOutLabel] == "disabled" {
 		return false

@@ -18,12 +18,12 @@ import (
 // perPage bounds how many objects are in memory at a time. Each can have 1.5 MB.
 const perPage = 5
 
-// Find returns the record of a text by its digest, the one of the latest revision; nil where there is none.
+// Find returns the record of the latest revision with a digest of the text, or nil where there is none.
 func (r *Recorder) Find(ctx context.Context, digest string) (*history.Record, error) {
 	return r.find(ctx, func(found *history.Record) bool { return found.Digest == digest })
 }
 
-// Latest returns the record of the latest revision; nil where there is none.
+// Latest returns the record of the latest revision, or nil where there is none.
 func (r *Recorder) Latest(ctx context.Context) (*history.Record, error) {
 	return r.find(ctx, func(*history.Record) bool { return true })
 }
@@ -44,7 +44,7 @@ func (r *Recorder) find(ctx context.Context, wanted func(*history.Record) bool) 
 	return found, err
 }
 
-// each visits all objects that are labelled as records, live. What is wrong with one is logged once.
+// each visits all objects that are labeled as records, live. It logs each problem with an object once.
 func (r *Recorder) each(ctx context.Context, visit func(*appsv1.ControllerRevision) error) error {
 	logged := make(map[types.UID]bool)
 	for next := ""; ; {

@@ -23,13 +23,15 @@ const again = 10 * time.Second
 
 // Board shows what is published.
 type Board interface {
-	// ForAll returns what is published for all nodes, and the sets that it is of: nil where it is a record itself, or is not known.
+	// ForAll returns what is published for all nodes, and the sets that it was made from. They are nil where it is a record itself, or
+	// where they are not known.
 	ForAll() (p *payload.Payload, sets []kinds.Set)
 	// Watch returns a source of what the handler makes of each change.
 	Watch(handle handler.EventHandler) source.Source
 }
 
-// Keeper has what is published for all nodes recorded. It works beside the publisher, which must not wait for it (docs/reference/semantics.md C7).
+// Keeper records what is published for all nodes. It works in parallel with the publisher, which must not wait for it
+// (docs/reference/semantics.md C7).
 type Keeper struct {
 	Board    Board
 	Recorder *Recorder
@@ -43,7 +45,7 @@ func (k *Keeper) SetupWithManager(mgr ctrl.Manager) error {
 	return ctrl.NewControllerManagedBy(mgr).Named("records").WatchesRawSource(k.Board.Watch(one)).Complete(k)
 }
 
-// Reconcile records the last snapshot. Where it cannot, it says so once, and tries again.
+// Reconcile records the last snapshot. If it cannot, it logs that once, and tries again.
 func (k *Keeper) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Result, error) {
 	p, sets := k.Board.ForAll()
 	if p == nil {

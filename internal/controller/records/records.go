@@ -40,7 +40,7 @@ type Recorder struct {
 
 	done   done               // what is recorded already
 	known  []kept             // what there is; nil where it is to be listed
-	latest *history.Record    // what all nodes had before, without its text; nil where nothing tells
+	latest *history.Record    // what all nodes had before, without its text; nil where that is not known
 	logged map[types.UID]bool // objects that are no records
 }
 
@@ -50,7 +50,7 @@ type done struct {
 	digest, sets string
 }
 
-// kept is a record that there is.
+// kept is a record that exists.
 type kept struct {
 	name, digest string
 	revision     int64
@@ -65,9 +65,9 @@ type preconditions struct {
 
 // +kubebuilder:rbac:groups=apps,namespace=mirrorset-system,resources=controllerrevisions,verbs=list;create;patch;delete
 
-// Record keeps a payload that all nodes are given. It is called in every pass that has published it, or found it published, and does
-// nothing where it is recorded. The sets are those that it was made of; nil where it is an earlier one that is published again, or that
-// stays while others wait. After an error the next call looks at everything anew.
+// Record stores a payload that all nodes are given. It is called in every pass that has published the payload, or found it published, and
+// does nothing if it is already recorded. The sets are those that the payload was made from. They are nil for an earlier payload that is
+// published again, or that stays while others wait. After an error, the next call reads everything again.
 func (r *Recorder) Record(ctx context.Context, p payload.Payload, sets []kinds.Set) error {
 	this := done{p.Revision, p.Digest, p.Sets}
 	if r.done == this || p.Provisional { // which takes nothing from a node that has rules
@@ -90,7 +90,7 @@ func (r *Recorder) record(ctx context.Context, p payload.Payload, sets []kinds.S
 		}
 	}
 	if sets != nil && kinds.DigestOf(sets) != p.Sets {
-		sets = nil // a record must not say that a text is of other sets
+		sets = nil // a record must not claim that a text was made from other sets
 	}
 	name := history.Name(p.Digest, p.Sets)
 	at := slices.IndexFunc(r.known, func(k kept) bool { return k.name == name })
@@ -107,11 +107,11 @@ func (r *Recorder) record(ctx context.Context, p payload.Payload, sets []kinds.S
 		return err
 	}
 	err := r.prune(ctx, p, r.known[at].name)
-	r.known = nil // the record before the next one is this one, of which the sets have to be read
+	r.known = nil // the record before the next one is this one, so its sets must be read
 	return err
 }
 
-// list learns which records there are. What is later than the payload that all nodes have is not what they had before: another manager
+// list finds out which records exist. A record later than the payload that all nodes have is not what they had before: another manager has
 // published it since, or nobody did.
 func (r *Recorder) list(ctx context.Context, revision int64) error {
 	known := make([]kept, 0, history.Limit+1)
@@ -144,7 +144,7 @@ func later(r, other *history.Record) bool {
 	return other == nil || r.Revision > other.Revision || r.Revision == other.Revision && other.Published.Before(&r.Published)
 }
 
-// create writes a record that there is not yet. It goes with the manager's Deployment, as the agents do.
+// create writes a record that does not exist yet. The record is deleted with the manager's Deployment, as the agents are.
 func (r *Recorder) create(ctx context.Context, p payload.Payload, sets []kinds.Set) error {
 	manager := partial(appsv1.SchemeGroupVersion.WithKind("Deployment"))
 	err := r.Client.Get(ctx, types.NamespacedName{Namespace: r.Namespace, Name: operand.ManagerName}, manager)
@@ -179,7 +179,7 @@ func (r *Recorder) create(ctx context.Context, p payload.Payload, sets []kinds.S
 	return nil
 }
 
-// raise has a record take a later revision.
+// raise gives a record a later revision.
 func (r *Recorder) raise(ctx context.Context, k *kept, revision int64) error {
 	if k.revision >= revision {
 		return nil
@@ -214,9 +214,9 @@ func (r *Recorder) prune(ctx context.Context, p payload.Payload, name string) er
 	return nil
 }
 
-// surplusOf returns, of the records from the latest to the first, those that are too many: of other sets than a later one of the same text,
-// or beyond the limit. What is later than the payload that all nodes have is not this manager's to delete. The record of that payload, by
-// its name, is none of them, and neither is the latest with the digest that an undo names.
+// surplusOf returns the surplus records, from the latest to the first. These have other sets than a later record of the same text, or are
+// beyond the limit. This manager must not delete records that are later than the payload that all nodes have. The record of that payload,
+// by its name, is never surplus, and neither is the latest record with the digest that an undo names.
 func surplusOf(known []kept, p payload.Payload, name, undone string) (surplus []kept) {
 	texts := map[string]bool{p.Digest: true}
 	for _, k := range known {

@@ -17,18 +17,18 @@ import (
 	"github.com/mirrorset/mirrorset/internal/standing"
 )
 
-// inForce stays true whatever nodes join or leave, so that these change no set.
+// inForce stays true when nodes join or leave, so that such a change writes no set.
 const inForce = "in force: every node has put it in force, and no node has reported a failure since"
 
 // Fleet is the nodes that count.
 type Fleet struct {
-	// Unseen says that what nodes report cannot be had now.
+	// Unseen means that the reports of nodes are not available now.
 	Unseen bool
 
 	members  []fleet.Member
 	suspects []fleet.Member // those of them that can fail some set
 	faults   map[mirrors.Scope]faults
-	unspoken map[mirrors.Scope]faults // of nodes that nobody speaks for any more
+	unspoken map[mirrors.Scope]faults // of nodes without a current report
 	sees     bool                     // a node that somebody speaks for sees pulls
 	saw      bool                     // another one did
 }
@@ -74,7 +74,7 @@ func survey(members []fleet.Member, revision int64, sources map[string]bool, p *
 	return r
 }
 
-// applied tells whether this generation of a set is in force (S1 to S5).
+// applied returns whether this generation of a set is in force (S1 to S5).
 func (f *Fleet) applied(before, status configv1.MirrorSetStatus, sources map[string]bool, p *Published) metav1.Condition {
 	condition := metav1.Condition{Type: configv1.ConditionApplied, Status: metav1.ConditionFalse}
 	if status.Revision == 0 {
@@ -113,7 +113,7 @@ func (f *Fleet) applied(before, status configv1.MirrorSetStatus, sources map[str
 	return condition
 }
 
-// everywhere returns the condition of a set of which all nodes have had this generation in force at one time; nil for others.
+// everywhere returns the condition of a set if all nodes have had this generation in force at one time, and nil otherwise.
 func everywhere(before configv1.MirrorSetStatus, generation int64) *metav1.Condition {
 	was := meta.FindStatusCondition(before.Conditions, configv1.ConditionApplied)
 	if was != nil && was.ObservedGeneration == generation && (was.Status == metav1.ConditionTrue || was.Reason == configv1.ReasonDegraded) {

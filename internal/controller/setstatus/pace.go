@@ -15,12 +15,12 @@ import (
 )
 
 const (
-	// step is how often a set is told how many nodes have followed, while they are on their way, and how long a loss lasts
-	// before the set says so.
+	// step is how often the status of a set shows how many nodes have followed, while they follow, and how long a loss must last before the
+	// status shows it.
 	step = 2 * time.Second
 	// longest bounds what a recovery, or another list of nodes that have lost a set, waits.
 	longest = time.Minute
-	// calm is after how long without anything to write the waiting begins anew with a step.
+	// calm is how long there must be nothing to write before the waiting starts again with a step.
 	calm = 10 * time.Minute
 )
 
@@ -73,7 +73,7 @@ const (
 	listed // other nodes have lost it
 )
 
-// changeOf tells two states of a set apart, but for what nodes see of pulls.
+// changeOf compares two states of a set, except for what nodes see of pulls.
 func changeOf(before, after configv1.MirrorSetStatus) change {
 	before, after = withoutSeen(before), withoutSeen(after)
 	if equality.Semantic.DeepEqual(before, after) {
@@ -97,7 +97,7 @@ func changeOf(before, after configv1.MirrorSetStatus) change {
 	return atOnce
 }
 
-// changeOfMirrors tells two states of [configv1.ConditionMirrorsReachable] apart. That they are about another generation is no change of it.
+// changeOfMirrors compares two states of [configv1.ConditionMirrorsReachable]. A different generation alone is not a change.
 func changeOfMirrors(before, after configv1.MirrorSetStatus) change {
 	was, is := meta.FindStatusCondition(before.Conditions, configv1.ConditionMirrorsReachable), meta.FindStatusCondition(after.Conditions, configv1.ConditionMirrorsReachable)
 	switch {
@@ -155,7 +155,7 @@ func (f *flow) hold(is change, now time.Time) (left time.Duration, due bool) {
 	return max(left, 0), true
 }
 
-// wrote takes note of a write. Whoever flaps, or lets nodes fail one by one, waits longer each time.
+// wrote records a write. A set that flaps, or that nodes fail one by one, waits longer each time.
 func (f *flow) wrote(now time.Time) {
 	if f.pending == recovered || f.pending == listed {
 		f.wait = min(2*f.wait, longest)

@@ -19,7 +19,7 @@ type shadowFlow struct {
 	since   time.Time // since when that has been pending
 }
 
-// changeOfShadow tells what a set would refuse, or how many nodes cannot tell, from what it was.
+// changeOfShadow compares what a set would refuse, and how many nodes cannot report that, with the earlier state.
 func changeOfShadow(before, after *configv1.ShadowStatus) change {
 	switch {
 	case equality.Semantic.DeepEqual(before, after):
@@ -34,8 +34,8 @@ func changeOfShadow(before, after *configv1.ShadowStatus) change {
 
 func isZero(count *int32) bool { return count == nil || *count == 0 }
 
-// hold has the first image written at once, and others once a minute at most. Other nodes that cannot tell have to last a minute, because all of them
-// cannot for a moment whenever another set is published.
+// hold lets the first image be written immediately, and others once a minute at most. Other nodes that cannot report must stay so for a
+// minute, because none of the nodes can report for a moment whenever another set is published.
 func (f *shadowFlow) hold(is change, now time.Time) (left time.Duration, due bool) {
 	if is != f.pending {
 		f.pending, f.since = is, now

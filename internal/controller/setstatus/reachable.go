@@ -21,7 +21,7 @@ import (
 // maxMirrorsNamed bounds a message.
 const maxMirrorsNamed = 10
 
-// What is said where no node reports a fault. It stays true whatever nodes join or leave, so that these change no set.
+// The messages where no node reports a fault. They stay true when nodes join or leave, so that such a change writes no set.
 const (
 	noFault    = "no node reports that it cannot pull from a mirror of this set; nodes notice that a mirror is down only when they pull from it"
 	notSeen    = "no node sees pulls, because that needs containerd and the redirector of the node's agent"
@@ -84,7 +84,8 @@ func faulty(reported map[mirrors.Scope]faults, rules []mirrors.Rule) map[mirrors
 	return bySet
 }
 
-// reachable tells whether nodes can pull from the mirrors of a set (V8), of which nodes report some, and others that nobody speaks for any more did.
+// reachable returns whether nodes can pull from the mirrors of a set (V8). Faulty are mirrors that nodes report, and unspoken are mirrors
+// that nodes without a current report had reported.
 func (f *Fleet) reachable(before configv1.MirrorSetStatus, faulty, unspoken []mirrors.Scope) metav1.Condition {
 	condition := metav1.Condition{Type: configv1.ConditionMirrorsReachable, Status: metav1.ConditionUnknown, Reason: configv1.ReasonNotSeen}
 	was := meta.FindStatusCondition(before.Conditions, condition.Type)
@@ -150,13 +151,13 @@ var does = map[mirrorsetv1alpha1.MirrorFaultState]string{
 	mirrorsetv1alpha1.MirrorFails:   "fails for",
 }
 
-// isFaulty tells whether nodes reported faults, and none that sees pulls has said since that they are over.
+// isFaulty reports whether nodes reported faults, and no node that sees pulls has reported since that they are over.
 func isFaulty(c *metav1.Condition) bool {
 	return c != nil && (c.Status == metav1.ConditionFalse || c.Reason == configv1.ReasonFaultsNotSeen)
 }
 
-// NewsOfMirrors returns the condition where it is to be told, once, that nodes have come to report faults of a set's mirrors, or that none does any
-// more; nil else. That nobody tells any more is neither.
+// NewsOfMirrors returns the condition if an event about it should be sent, once: nodes have begun to report faults of a set's mirrors, or
+// no node does any more. It returns nil otherwise. If no node can report any more, that is neither.
 func NewsOfMirrors(before, after configv1.MirrorSetStatus) *metav1.Condition {
 	was, is := meta.FindStatusCondition(before.Conditions, configv1.ConditionMirrorsReachable), meta.FindStatusCondition(after.Conditions, configv1.ConditionMirrorsReachable)
 	if is != nil && (is.Status == metav1.ConditionFalse && !isFaulty(was) || is.Status == metav1.ConditionTrue && isFaulty(was)) {

@@ -9,8 +9,8 @@ import (
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 )
 
-// ready sums up the two conditions for whoever waits for a set (S6). Stalled is nil where nothing but time is wanted, as kstatus
-// has it: https://github.com/kubernetes-sigs/cli-utils/blob/master/pkg/kstatus/README.md.
+// ready sums up the two conditions for anyone who waits for a set (S6). Stalled is nil where waiting is enough, as kstatus has it:
+// https://github.com/kubernetes-sigs/cli-utils/blob/master/pkg/kstatus/README.md.
 func ready(accepted, applied metav1.Condition, p *Published) (ready metav1.Condition, stalled *metav1.Condition) {
 	ready, stuck := applied, false
 	switch {

@@ -26,7 +26,7 @@ const (
 	maxMessage       = 16 << 10
 )
 
-// Published is what nodes are to have in force.
+// Published is what should be in force on the nodes.
 type Published struct {
 	standing.Published
 	// Watched has the sources that nodes watch by it, and CanaryWatched those that canaries do (V4).
@@ -37,17 +37,17 @@ type Published struct {
 	Reason string
 	// Out are the sets that have been taken back from all nodes (C6).
 	Out map[mirrors.Object]bool
-	// HeldForGood says that it stays so until somebody changes the sets.
+	// HeldForGood means that this does not change until somebody changes the sets.
 	HeldForGood bool
 }
 
-// Judged is what all sets come to.
+// Judged is the result of all sets.
 type Judged struct {
 	findings  map[mirrors.Object][]mirrors.Finding
-	used      map[mirrors.Object]bool            // sets of which at least one entry is in a rule
+	used      map[mirrors.Object]bool            // sets that have at least one entry in a rule
 	heirs     map[mirrors.Object][]mirrors.Scope // narrower sources that have mirrors, or a block, of a set (T4)
 	faulty    map[mirrors.Object][]mirrors.Scope // mirrors that nodes report a fault of (V8)
-	unspoken  map[mirrors.Object][]mirrors.Scope // those that nodes did of which nobody speaks any more
+	unspoken  map[mirrors.Object][]mirrors.Scope // mirrors that nodes reported, but without a current report about them
 	watched   map[mirrors.Object]map[string]bool // sources that a set in shadow mode watches (V3)
 	unwatched bool                               // they are too many to be watched (V4)
 }
@@ -108,7 +108,7 @@ func Of(set *kinds.Set, before configv1.MirrorSetStatus, j Judged, f Fleet, p *P
 	}
 	sources, mirrorsNamed := namedBy(set)
 	status.Sources, status.Mirrors = number(len(sources)), number(mirrorsNamed)
-	for _, heir := range j.heirs[set.Ref()] { // where the set has to be in force as well
+	for _, heir := range j.heirs[set.Ref()] { // where the set must be in force as well
 		sources[string(heir)] = true
 	}
 	findings := j.findings[set.Ref()]
@@ -166,7 +166,7 @@ func entryOf(f mirrors.Finding, set mirrors.Object) *int32 {
 	return entry
 }
 
-// acceptance tells whether every entry of a set is used, or which are not and why.
+// acceptance returns whether every entry of a set is used, or which entries are not and why.
 func acceptance(set *kinds.Set, findings []mirrors.Finding, used bool) metav1.Condition {
 	condition := metav1.Condition{Type: configv1.ConditionAccepted, Status: metav1.ConditionTrue, Reason: configv1.ReasonAllEntriesAccepted, Message: "Mirrorset uses every entry"}
 	var left []string

@@ -52,7 +52,8 @@ func (f *Fleet) shadow(before *configv1.ShadowStatus, watched map[string]bool, p
 	return status
 }
 
-// isWatchedOn tells whether a node sees all pulls from some watched sources: its agent has what is published in force, and that has all of them watched.
+// isWatchedOn reports whether a node sees all pulls from some watched sources. Its agent must have in force what is published, and that
+// must watch all of them.
 func (p *Published) isWatchedOn(m *fleet.Member, sources map[string]bool) bool {
 	if !m.IsSpokenFor() || !m.SeesPulls() {
 		return false

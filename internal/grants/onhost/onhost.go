@@ -1,8 +1,8 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package onhost has the logins and authorities of mirrors as they lie on a host: where CRI-O, Podman, Buildah and Skopeo find them, and
-// where an agent that starts without the API server finds them again (G4 of docs/reference/semantics.md).
+// Package onhost stores the logins and authorities of mirrors on a host. CRI-O, Podman, Buildah and Skopeo find them there, and so does an
+// agent that starts without the API server (G4 of docs/reference/semantics.md).
 package onhost
 
 import (
@@ -24,20 +24,21 @@ import (
 
 // Paths below the host's root.
 const (
-	// AuthFile has the logins. No marker stands in it, as JSON has no comments: it is ours by its place, a folder that is wholly ours.
+	// AuthFile holds the logins. It has no marker, because JSON has no comments. It is recognized by its folder, which belongs to
+	// Mirrorset.
 	AuthFile = "var/lib/mirrorset/auth.json"
-	// CertsDir has a folder for each registry.
+	// CertsDir has one folder per registry.
 	CertsDir = "etc/containers/certs.d"
 	// CertFile is the name of our file in such a folder.
 	CertFile = "mirrorset.crt"
 )
 
-// marker begins a file of certificates. Those who read PEM pass over it.
+// marker begins a file of certificates. Readers of PEM ignore it.
 const marker = "# Written by Mirrorset. Change the ConfigMap mirror-authorities, and not this file.\n"
 
 var authFile = hostfile.File{Path: AuthFile, Private: true}
 
-// Files are those of a host.
+// Files are the files of a host.
 type Files struct {
 	host *hostfile.Host
 }
@@ -47,8 +48,8 @@ func At(host *hostfile.Host) Files {
 	return Files{host}
 }
 
-// Mirrors returns the places that may have a login or an authority on a host: those of all mirrors, but for a place that is a source too, or
-// holds one, or lies in one. What CRI-O and Podman find for such a place they would send to the source.
+// Mirrors returns the places that may have a login or an authority on a host. These are all mirrors, except places that are a source,
+// contain a source or are inside a source. CRI-O and Podman would send the login for such a place to the source.
 func Mirrors(rules []mirrors.Rule) (may, sources []mirrors.Scope) {
 	all := sourcesOf(rules)
 	seen := make(map[mirrors.Scope]bool)
@@ -69,7 +70,7 @@ func Mirrors(rules []mirrors.Rule) (may, sources []mirrors.Scope) {
 	return may, sources
 }
 
-// sources are those of all rules, in byte order, and which there are.
+// sources are the sources of all rules, as a sorted list and as a set.
 type sources struct {
 	sorted []mirrors.Scope
 	is     map[mirrors.Scope]bool
@@ -84,7 +85,8 @@ func sourcesOf(rules []mirrors.Rule) sources {
 	return s
 }
 
-// touch reports whether a place is a source, or holds one, or lies in one. It costs by the depth of the place and not by the number of rules.
+// touch reports whether a place is a source, contains one or is inside one. The cost depends on the depth of the place, and not on the
+// number of rules.
 func (s sources) touch(place mirrors.Scope) bool {
 	for around := place; around != ""; around = around[:max(0, strings.LastIndexByte(string(around), '/'))] {
 		if s.is[around] {
@@ -101,8 +103,8 @@ func (s sources) touch(place mirrors.Scope) bool {
 	return holds
 }
 
-// WriteLogins makes the text that of the [AuthFile]; without text there is none. It fails with [hostfile.ErrForeign] where something that
-// is no file has its place.
+// WriteLogins writes the text to the [AuthFile], or removes the file if there is no text. It fails with [hostfile.ErrForeign] if something
+// other than a file has that path.
 func (f Files) WriteLogins(text []byte) (changed bool, err error) {
 	if text == nil {
 		return f.host.Remove(authFile)
@@ -119,26 +121,27 @@ func certFile(registry string) hostfile.File {
 	return hostfile.File{Path: CertPath(registry), Marker: marker}
 }
 
-// WriteAuthority has the certificates trusted for a registry. The folder comes with the file, because one that is there hides others: see
-// [Files.Hidden]. It fails with [hostfile.ErrForeign] where something that is not ours has the place of one of the two.
+// WriteAuthority makes the host trust these certificates for a registry. It creates the folder only together with the file, because an
+// existing folder hides others: see [Files.Hidden]. It fails with [hostfile.ErrForeign] if the path of the folder or the file is taken by
+// something that is not ours.
 func (f Files) WriteAuthority(registry string, certificates []byte) (content []byte, changed bool, err error) {
 	content = append([]byte(marker), certificates...)
 	changed, err = f.host.ReplaceInFolder(certFile(registry), content)
 	return content, changed, err
 }
 
-// RemoveAuthority removes our file for a registry, and the folder if nothing else is in it.
+// RemoveAuthority removes our file for a registry, and the folder if that is then empty.
 func (f Files) RemoveAuthority(registry string) (changed bool, err error) {
 	return f.host.RemoveWithFolder(certFile(registry))
 }
 
-// RemoveLeftovers removes what a killed process left aside. No other process may be writing.
+// RemoveLeftovers removes the temporary files of killed processes. No other process may be writing.
 func (f Files) RemoveLeftovers() error {
 	return f.host.RemoveLeftovers(CertsDir, CertFile, marker)
 }
 
-// Registries returns those with a file of ours, or with what a killed agent left of one. They are complete but for those that the error is
-// about.
+// Registries returns the registries that have a file of ours, or the beginning of one that a killed agent left. The list is complete except
+// for the registries that the error names.
 func (f Files) Registries() (registries []string, err error) {
 	entries, err := f.host.ReadDir(CertsDir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -146,7 +149,7 @@ func (f Files) Registries() (registries []string, err error) {
 	}
 	var failed []error
 	for _, entry := range entries {
-		if !entry.IsDir() || hostfile.IsTemporary(entry.Name()) { // a link, too, is somebody else's
+		if !entry.IsDir() || hostfile.IsTemporary(entry.Name()) { // a link does not belong to us either
 			continue
 		}
 		switch _, err := f.host.Read(certFile(entry.Name())); {
@@ -159,9 +162,9 @@ func (f Files) Registries() (registries []string, err error) {
 	return registries, errors.Join(failed...)
 }
 
-// begun reports whether a killed agent began to write a file of ours.
+// begun reports whether a killed agent began to write our file.
 func (f Files) begun(registry string) bool {
-	names, _ := f.names(registry) // it was just read
+	names, _ := f.names(registry) // the folder was readable just now
 	for _, name := range names {
 		if isOurs(name) {
 			return true
@@ -178,25 +181,25 @@ func (f Files) names(registry string) (names []string, err error) {
 	return names, err
 }
 
-// isOurs reports whether a name in a registry's folder is that of our file, whole or begun.
+// isOurs reports whether a name in a registry's folder is that of our file, complete or only begun.
 func isOurs(name string) bool {
 	return strings.HasPrefix(name, CertFile) && (name == CertFile || hostfile.IsTemporary(name))
 }
 
-// The folders of certificates that CRI-O, Podman, Buildah and Skopeo look for a registry in, of which the first that is there counts:
-// before, then [CertsDir], then behind. Only newer ones look in those that have no docker in their names.
+// The folders in which CRI-O, Podman, Buildah and Skopeo look for a registry's certificates. The first folder that exists counts. The order
+// is before, [CertsDir], behind. Only newer versions look in the folders without docker in their names.
 var (
 	before = []string{"etc/containers/certs.rootful.d"}
 	behind = []string{"usr/share/containers/certs.rootful.d", "usr/share/containers/certs.d", DockerDir}
 )
 
-// DockerDir is the last folder that they look in.
+// DockerDir is the last folder in that order.
 const DockerDir = "etc/docker/certs.d"
 
-// Hidden returns the folder of somebody else that nobody would read any more if one for the registry were made; "" for none, or where
-// somebody else made that folder.
+// Hidden returns the folder of somebody else that would no longer be read if we created one for the registry. It returns "" if there is
+// none, or if somebody else created ours.
 func (f Files) Hidden(registry string) string {
-	names, _ := f.names(registry) // what cannot be read fails the write
+	names, _ := f.names(registry) // if the folder cannot be read, the write fails
 	for _, name := range names {
 		if !isOurs(name) {
 			return ""
@@ -205,7 +208,7 @@ func (f Files) Hidden(registry string) string {
 	return f.first(behind, registry)
 }
 
-// Hiding returns the folder that newer readers take in the place of ours; "" for none.
+// Hiding returns the folder that newer readers use instead of ours, or "" if there is none.
 func (f Files) Hiding(registry string) string {
 	return f.first(before, registry)
 }
@@ -220,7 +223,7 @@ func (f Files) first(of []string, registry string) string {
 	return ""
 }
 
-// isSame reports whether two names lead to one folder, as where a host has a link for one of them.
+// isSame reports whether two names lead to the same folder, for example because a host has a link at one of them.
 func (f Files) isSame(a, b string) bool {
 	one, err := fs.Stat(f.host.FS(), hostfile.Follow(f.host.FS(), a))
 	other, otherErr := fs.Stat(f.host.FS(), hostfile.Follow(f.host.FS(), b))
@@ -258,9 +261,9 @@ func (f Files) Clean() error {
 	return errors.Join(failed...)
 }
 
-// Read returns what an earlier agent left, each in the form of the object that it came from, and nil where it left nothing. What it cannot
-// read of one does not keep the other back; the errors repeat nothing of what is secret. A registry token is not among the logins, as
-// the file has no place for one.
+// Read returns what an earlier agent stored, each part in the form of the object that it came from. A part is nil if nothing is stored. If
+// one part cannot be read, the other is still returned. The errors do not quote secrets. Registry tokens are missing from the logins,
+// because the file has no field for them.
 func (f Files) Read() (credentials *corev1.Secret, authorities *corev1.ConfigMap, err error) {
 	var failed []error
 	switch text, err := f.host.Read(authFile); {
@@ -279,7 +282,7 @@ func (f Files) Read() (credentials *corev1.Secret, authorities *corev1.ConfigMap
 	for _, registry := range registries {
 		certificates, err := f.host.Read(certFile(registry))
 		if err != nil {
-			continue // one that was only begun
+			continue // a file that was only begun
 		}
 		if authorities == nil {
 			authorities = &corev1.ConfigMap{Data: make(map[string]string)}

@@ -1,7 +1,8 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package settle has files of mirrors, each of which can be said in entries of sets, say only what they can say together. It is pure.
+// Package settle reduces several files of mirrors, each of which can be expressed as entries of sets, to what can be expressed for all of
+// them together. It is pure.
 package settle
 
 import (
@@ -21,9 +22,10 @@ type Loss struct {
 	Text string
 }
 
-// Files leaves out what files say alone, and not together: it takes the entries of all files, and the sets beside them, for what the
-// rules make of them, and asks where images come from. A program that does not pull from a registry itself may pull from it as another
-// one's mirror, but a blocked source is blocked as a mirror too (docs/reference/semantics.md, Q4). It fails with [mirrors.ErrTooLarge].
+// Files removes the entries that files can have alone but not together. It merges the entries of all files with the existing sets into
+// rules, and checks where images would come from. A program that does not pull from a registry itself may still pull from it as the mirror
+// of another source, but a blocked source is blocked as a mirror too (docs/reference/semantics.md, Q4). It fails with
+// [mirrors.ErrTooLarge].
 func Files(files []*mirrorfiles.Content, beside []mirrors.Set) (lost []Loss, err error) {
 	for {
 		loss, err := firstConflict(files, beside)
@@ -181,7 +183,8 @@ func (t *together) blocker(file int, place string) *mirrors.Rule {
 	return rule
 }
 
-// asks tells whether a mirror is asked for what is below a source, if nothing is blocked: a name can be none of a repository (Q3).
+// asks reports whether a mirror is contacted for images below a source, if nothing is blocked. Some names are not valid names of a
+// repository (Q3).
 func asks(e *mirrorfiles.Entry, mirror, name string) bool {
 	rules := []mirrors.Rule{{Source: mirrors.Scope(e.Source), Mirrors: []mirrors.Mirror{{Location: mirrors.Scope(mirror), Modes: e.Mode}}}}
 	return len(mirrors.NewIndex(rules).Resolve(mirrors.Reference{Name: name, Mode: e.Mode}).PullSources) > 1
@@ -219,14 +222,14 @@ func entryOf(file *mirrorfiles.Content, e mirrors.Entry) *mirrorfiles.Entry {
 	return &mirrorfiles.Entry{}
 }
 
-// isRepeated tells whether a file has more entries for the source and the mode of one, which are merged as those of sets are.
+// isRepeated reports whether a file has other entries with an entry's source and mode. Such entries are merged like the entries of sets.
 func isRepeated(file *mirrorfiles.Content, e *mirrorfiles.Entry) bool {
 	return slices.ContainsFunc(file.Entries, func(other mirrorfiles.Entry) bool {
 		return other.Source == e.Source && other.Mode == e.Mode && !slices.Equal(other.Mirrors, e.Mirrors)
 	})
 }
 
-// withdraw takes the entries of a source away. Where its images would then have the mirrors of a broader source, they stay as carve-outs.
+// withdraw removes the entries of a source. If its images would then get the mirrors of a broader source, the entries stay as carve-outs.
 func withdraw(files []*mirrorfiles.Content, file int, source string) {
 	of := files[file]
 	of.Entries = slices.DeleteFunc(of.Entries, func(e mirrorfiles.Entry) bool {
@@ -239,7 +242,7 @@ func withdraw(files []*mirrorfiles.Content, file int, source string) {
 	}
 }
 
-// hasAbove tells whether a file has an entry for a broader source than that of an entry.
+// hasAbove reports whether a file has an entry for a broader source than the source of an entry.
 func hasAbove(file *mirrorfiles.Content, e *mirrorfiles.Entry) bool {
 	return slices.ContainsFunc(file.Entries, func(other mirrorfiles.Entry) bool {
 		return other.Mode == e.Mode && other.Source != e.Source && mirrorfiles.Encloses(other.Source, e.Source)

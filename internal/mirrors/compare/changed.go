@@ -30,7 +30,7 @@ func Changed(before, after []mirrors.Rule) map[string]bool {
 	return changed
 }
 
-// sameEffect tells whether two rules of one source have its images pulled alike, whichever entries they come from.
+// sameEffect reports whether images are pulled in the same way by two rules of one source, no matter which entries the rules come from.
 func sameEffect(a, b *mirrors.Rule) bool {
 	return a.Blocked == b.Blocked && a.Insecure == b.Insecure && slices.EqualFunc(a.Mirrors, b.Mirrors, func(a, b mirrors.Mirror) bool {
 		return a.Location == b.Location && a.Modes == b.Modes && a.Insecure == b.Insecure

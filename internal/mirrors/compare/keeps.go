@@ -1,14 +1,14 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package compare tells what one list of rules takes from another, and where the two differ. It is pure.
+// Package compare finds what one list of rules lacks compared with another, and where the two differ. It is pure.
 package compare
 
 import "github.com/mirrorset/mirrorset/internal/mirrors"
 
-// Keeps reports whether rules take nothing away from what earlier ones gave: each source is still there, blocked and insecure if it was, with
-// each of its mirrors for all references that it was for; and nothing is open that was blocked with a broader source. The order of
-// mirrors does not count (P2).
+// Keeps reports whether rules keep everything that earlier rules provided. Each source is still present, and still blocked and insecure if
+// it was. It has each of its mirrors for all references that the mirror was for. Nothing is open that a broader source blocked. The order
+// of mirrors does not count (P2).
 func Keeps(after, before []mirrors.Rule) bool {
 	now, was := mirrors.NewIndex(after), mirrors.NewIndex(before)
 	for i := range before {
@@ -27,7 +27,7 @@ func Keeps(after, before []mirrors.Rule) bool {
 	return true
 }
 
-// keeps reports whether a rule of the same source takes nothing away from an earlier one.
+// keeps reports whether a rule keeps everything that an earlier rule of the same source provided.
 func keeps(rule, before *mirrors.Rule) bool {
 	if before.Blocked && !rule.Blocked || before.Insecure && !rule.Insecure {
 		return false

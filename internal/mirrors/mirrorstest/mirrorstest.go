@@ -24,10 +24,9 @@ var policies = map[string]configv1.MirrorSourcePolicy{
 	"Allow": configv1.AllowContactingSource,
 }
 
-// Parse reads one entry a line, "object: source -> mirror, mirror [Policy]", into sets in the order in which their names
-// first appear. An object is an ImageDigestMirrorSet, or with "T " before its name an ImageTagMirrorSet ("D " says the former).
-// Without mirrors it is "(none)"; Never and Allow are short for the policies; any value may stand in double quotes with Go's
-// escapes.
+// Parse parses one entry per line, "object: source -> mirror, mirror [Policy]". It returns the sets in the order in which their names first
+// appear. An object is an ImageDigestMirrorSet, or with "T " before its name an ImageTagMirrorSet ("D " explicitly selects the former).
+// Without mirrors it is "(none)". Never and Allow are short for the policies. Any value may be in double quotes with Go's escapes.
 func Parse(text string) ([]kinds.Set, error) {
 	var digests configv1.ImageDigestMirrorSetList
 	var tags configv1.ImageTagMirrorSetList
@@ -114,7 +113,7 @@ func Annotate(sets []kinds.Set, name, insecure string) {
 	annotate(sets, name, mirrors.InsecureAnnotation, insecure)
 }
 
-// Enforce gives the sets of a name a value of the annotation by which they are in shadow mode.
+// Enforce sets the annotation for shadow mode to a value, in the sets with a name.
 func Enforce(sets []kinds.Set, name, enforcement string) {
 	annotate(sets, name, mirrors.EnforcementAnnotation, enforcement)
 }

@@ -10,11 +10,11 @@ import (
 	"sort"
 )
 
-// Merge joins the mirror lists of one source, each of different mirrors, into one that keeps the order of every list (M1). Free places go by
-// first appearance (M2). Lists that contradict each other make groups of mirrors, each a strongly connected component,
-// that fall back to first appearance among themselves and are returned as conflicts (M3). The source, where a list names
-// it, takes part like any mirror; behind the lists that do not name it, it stands implicitly, which yields to whatever
-// was said explicitly (M4).
+// Merge joins the mirror lists of one source into one list that keeps the order of every list (M1). No list contains a mirror twice.
+// Mirrors without an order between them are in the order of their first appearance (M2). Lists that contradict each other make groups of
+// mirrors, each a strongly connected component. The mirrors of such a group are in the order of their first appearance, and Merge returns
+// them as a conflict (M3). A source that a list names is treated like any mirror. It implicitly follows the lists that do not name it,
+// unless an explicit order contradicts that (M4).
 func Merge[T comparable](source T, lists [][]T) (merged []T, conflicts [][]T) {
 	if len(lists) == 1 {
 		return lists[0], nil
@@ -30,8 +30,7 @@ func Merge[T comparable](source T, lists [][]T) (merged []T, conflicts [][]T) {
 	return g.names(g.sorted(groups)), conflicts
 }
 
-// graph has a node a mirror, numbered by first appearance, and an edge from each mirror to those that a list puts
-// right behind it.
+// graph has one vertex per mirror, numbered by first appearance. It has an edge from each mirror to those that a list puts right behind it.
 type graph[T comparable] struct {
 	number map[T]int
 	name   []T
@@ -67,8 +66,8 @@ func (g *graph[T]) names(nodes []int) []T {
 	return names
 }
 
-// addImplicitSource puts the source behind the mirrors of every list that does not name it, but for the mirrors that come
-// behind the source by what lists say explicitly; so it can never close a cycle.
+// addImplicitSource puts the source behind the mirrors of every list that does not name it. It excludes the mirrors that the explicit order
+// of lists puts behind the source, so it can never close a cycle.
 func (g *graph[T]) addImplicitSource(source T, lists [][]T) {
 	s, explicit := g.number[source]
 	if !explicit {

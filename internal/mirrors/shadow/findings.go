@@ -9,7 +9,8 @@ import (
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 )
 
-// modes says of each set in shadow mode that it is, and what it would block, so that nobody takes its policy for enforced.
+// modes returns a finding for each set in shadow mode, with the sources that it would block, so that nobody assumes that its policy is
+// enforced.
 func modes(sets []mirrors.Object, result *mirrors.Result) []mirrors.Finding {
 	bySet := make(map[mirrors.Object][]mirrors.Scope)
 	for _, w := range result.Watched {
@@ -25,18 +26,18 @@ func modes(sets []mirrors.Object, result *mirrors.Result) []mirrors.Finding {
 		} else if sources := bySet[set]; len(sources) > 0 {
 			would = "it would block " + mirrors.Sources(sources)
 		}
-		text := fmt.Sprintf("the set is in shadow mode, so nodes do not enforce its NeverContactSource; %s; to enforce it, remove the annotation %s", would, mirrors.EnforcementAnnotation)
-		all[i] = mirrors.Finding{Reason: mirrors.ShadowMode, Entries: []mirrors.Entry{set.Beside()}, Message: text}
+		text := fmt.Sprintf("the set is in shadow mode, so nodes do not enforce its NeverContactSource; %s. To enforce it, remove the annotation %s", would, mirrors.EnforcementAnnotation)
+		all[i] = mirrors.Finding{Reason: mirrors.ShadowMode, Entries: []mirrors.Entry{set.OutsideEntries()}, Message: text}
 	}
 	return all
 }
 
-// tooLarge says of each set in shadow mode that nobody counts, and why.
+// tooLarge returns a finding for each set in shadow mode that its pulls are not counted, and why.
 func tooLarge(sets []mirrors.Object, why string) []mirrors.Finding {
 	all := make([]mirrors.Finding, len(sets))
 	for i, set := range sets {
-		all[i] = mirrors.Finding{Reason: mirrors.ShadowTooLarge, Entries: []mirrors.Entry{set.Beside()},
-			Message: fmt.Sprintf("%s; nodes do not count the pulls that would be refused; put fewer sources into shadow mode at a time", why)}
+		all[i] = mirrors.Finding{Reason: mirrors.ShadowTooLarge, Entries: []mirrors.Entry{set.OutsideEntries()},
+			Message: fmt.Sprintf("%s; nodes do not count the pulls that would be refused. Put fewer sources into shadow mode at a time", why)}
 	}
 	return all
 }

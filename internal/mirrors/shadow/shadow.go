@@ -1,7 +1,7 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package shadow tells what sets in shadow mode would block (V3 and V4 of docs/reference/semantics.md). It is pure.
+// Package shadow finds what sets in shadow mode would block (V3 and V4 of docs/reference/semantics.md). It is pure.
 package shadow
 
 import (
@@ -14,8 +14,8 @@ import (
 // MaxNames bounds [Names] in JSON, in bytes, as a ConfigMap has them (V4).
 const MaxNames = 64 << 10
 
-// Merge is [mirrors.Merge], and where sets are in shadow mode it tells what these would block: it merges a second time then, as if there were
-// none.
+// Merge is [mirrors.Merge], and also finds what sets in shadow mode would block. For that it merges a second time as if no set were in
+// shadow mode.
 func Merge(in mirrors.Input) mirrors.Result {
 	result := mirrors.Merge(in)
 	var sets []mirrors.Object

@@ -115,11 +115,11 @@ func TestWhatKeepsASourceBlockedHasAPartInItsRule(t *testing.T) { // V3
 
 func TestASetSaysThatItIsInShadowMode(t *testing.T) { // V3
 	for _, c := range []struct{ sets, want string }{
-		{"a: s.com -> m.com [Never]\na: t.com -> m.com [Never]", `the set is in shadow mode, so nodes do not enforce its NeverContactSource; it would block "s.com", "t.com"; to enforce it, remove the annotation mirrorset.io/enforcement`},
-		{"a: s.com -> m.com", "it would block no source that is open now; to enforce it"},
-		{"a: s.com -> m.com [Never]\nb: s.com -> m.com [Never]", "it would block no source that is open now; to enforce it"},
-		{"a: s.com -> Bad/ [Never]", `it would block "s.com"; to enforce it`},
-		{"T a: s.com -> m.com [Never]\nb: s.com/x -> m.com", `it would block "s.com", "s.com/x"; to enforce it`},
+		{"a: s.com -> m.com [Never]\na: t.com -> m.com [Never]", `the set is in shadow mode, so nodes do not enforce its NeverContactSource; it would block "s.com", "t.com". To enforce it, remove the annotation mirrorset.io/enforcement`},
+		{"a: s.com -> m.com", "it would block no source that is open now. To enforce it"},
+		{"a: s.com -> m.com [Never]\nb: s.com -> m.com [Never]", "it would block no source that is open now. To enforce it"},
+		{"a: s.com -> Bad/ [Never]", `it would block "s.com". To enforce it`},
+		{"T a: s.com -> m.com [Never]\nb: s.com/x -> m.com", `it would block "s.com", "s.com/x". To enforce it`},
 	} {
 		found := merge(t, c.sets, "a").Findings
 		if len(found) == 0 || found[0].Reason != mirrors.ShadowMode || found[0].Path() != "metadata.annotations" || found[0].Class() != mirrors.Informational || !strings.Contains(found[0].Message, c.want) {

@@ -27,7 +27,7 @@ func (k Kind) Takes(text string) bool {
 	return isDomain(domain) && (!hasPort || isPort(port)) && (!hasPath || isPath(path))
 }
 
-// Expression is the grammar of a kind as the API has it, so that whoever has that expression can use [Kind.Takes] in its place.
+// Expression is the grammar of a kind as the API has it, so that anyone who has that expression can use [Kind.Takes] instead.
 func (k Kind) Expression() string {
 	const (
 		label  = `[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?`

@@ -12,19 +12,19 @@ import (
 
 var scheme = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*://`)
 
-// Wrong says what is wrong with a value that the grammar refuses, and what to write instead.
+// Wrong describes what is wrong with a value that the grammar refuses, and what to write instead.
 func Wrong(text string, kind Kind) string {
 	m, rest := look(text, kind)
 	remedy := "write " + kind.form()
-	// Of a value with a star or a strange character, nobody knows what was meant.
+	// The meaning of a value with a star or an invalid character is unknown.
 	if kind.Takes(rest) && !strings.Contains(text, "*") && strings.TrimSpace(text) == plain(text) {
 		remedy = "write " + Quote(rest)
 	}
 	return strings.Join(m.found, ", and ") + "; " + remedy
 }
 
-// look finds which parts of a value are wrong, each as a clause that begins with "it". It takes each part away and looks at the rest,
-// so that somebody has to mend a value once only, and returns what is left in the end.
+// look finds which parts of a value are wrong, each as a clause that begins with "it". It removes each part and looks at the rest, so that
+// people have to correct a value only once. It returns the remaining text.
 func look(text string, kind Kind) (m mistakes, rest string) {
 	if strings.TrimSpace(text) == "" {
 		m.add("it is empty")
@@ -56,7 +56,7 @@ func (m *mistakes) add(format string, args ...any) {
 	m.found = append(m.found, fmt.Sprintf(format, args...))
 }
 
-// characters looks for those that stand nowhere.
+// characters looks for characters that are allowed nowhere.
 func (m *mistakes) characters(text string) string {
 	if strings.ContainsFunc(text, unicode.IsSpace) {
 		what := "a space"

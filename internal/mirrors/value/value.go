@@ -1,9 +1,9 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package value is the grammar of sources and mirrors (docs/reference/semantics.md, section 0), and what messages say of a value that somebody
-// wrote: the value itself, on one line and not too long, each part of it that the grammar does not take, and what to write instead. It
-// is pure.
+// Package value is the grammar of sources and mirrors (docs/reference/semantics.md, section 0). It also writes the messages about an
+// invalid value: the value itself, on one line and shortened, each part of it that the grammar does not allow, and what to write instead.
+// It is pure.
 package value
 
 import (

@@ -28,8 +28,8 @@ type Hold struct {
 	Why string `json:"why"`
 	// Remedy is what to do; empty where it is enough to wait.
 	Remedy string `json:"remedy,omitempty"`
-	// Doubtful is what needs a person, if it is so: it may be from before the latest change of a set, because only the statuses of sets, or
-	// what the manager is about to replace, tell of it.
+	// Doubtful is a condition that needs a person, if it is current. It may be from before the latest change of a set, because only the
+	// statuses of sets, or content that the manager is about to replace, show it.
 	Doubtful bool `json:"-"`
 }
 

@@ -20,7 +20,7 @@ import (
 type Machines struct {
 	// Platforms are those that images must be built for, each once.
 	Platforms []ocispec.Platform
-	// Runtimes are the names of those that pull, such as "containerd" and "cri-o", each once.
+	// Runtimes are the names of the runtimes that pull, as nodes report them, for example "containerd", each once.
 	Runtimes []string
 }
 

@@ -1,8 +1,8 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package command is what the verbs of kubectl mirrors want of a command line beyond cobra: what the shell offers for a flag,
-// flags that only count together with others, and exit codes that are answers.
+// Package command is what the verbs of kubectl mirrors need for a command line in addition to cobra. It has completions for flags, flags
+// that only count together with others, and exit codes that are answers.
 package command
 
 import (

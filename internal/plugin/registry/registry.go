@@ -92,8 +92,8 @@ func (c *Client) ForSources() *Client {
 	return &Client{Options: c.Options, means: nothing{}}
 }
 
-// Has asks one place whether it has an image, as a runtime would: the manifest; where that is an index, the manifests for the
-// platforms; and if asked for, config and layers.
+// Has asks one place if it has an image, as a runtime would. It requests the manifest and, if that is an index, the manifests for the
+// platforms. On request, it also checks the config and the layers.
 func (c *Client) Has(ctx context.Context, location string, insecure bool) Answer {
 	v, ref, err := c.visit(ctx, location, insecure)
 	if err != nil {

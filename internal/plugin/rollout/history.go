@@ -35,7 +35,7 @@ func historyCommand() *cobra.Command {
 		Use:   "history",
 		Short: "List the revisions that all nodes were given, and which sets changed",
 		Long: `List the revisions that all nodes were given, the latest last. For each revision, history shows the number
-of sources with rules, whether all nodes have it, canaries try it or an undo names it, and which sets
+of sources with rules, and if all nodes have it, canaries try it or an undo names it. It also shows which sets
 changed, when, and the field manager that changed them. A revision that canaries try is listed while they try it.`,
 		Example: "  kubectl mirrors rollout history\n" +
 			"  kubectl mirrors rollout history --revision=1795573438818",

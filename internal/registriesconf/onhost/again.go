@@ -13,23 +13,23 @@ import (
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 )
 
-// Preflights are those of one host. The same rules are not tried again while the files of others say the same.
+// Preflights are the preflights of one host. They do not try the same rules again while the files of others stay the same.
 type Preflights struct {
 	host   *hostfile.Host
 	rules  []mirrors.Rule
 	text   []byte
 	others local
 	unseen string
-	// passed is what came of all this; nil where nothing did.
+	// passed is the candidate that resulted from the fields above. It is nil if the preflight failed.
 	passed *Candidate
 }
 
-// PreflightsOf returns those of a host, of which there was none yet.
+// PreflightsOf returns an empty history of the preflights of a host.
 func PreflightsOf(host *hostfile.Host) *Preflights {
 	return &Preflights{host: host}
 }
 
-// Try is [Preflight]. Nobody may change the rules, their text or the candidate.
+// Try is [Preflight]. The caller must not change the rules, their text or the candidate.
 func (p *Preflights) Try(rules []mirrors.Rule, text []byte) (Candidate, error) {
 	removeLeftovers()
 	others, unseen := readLocal(p.host)
@@ -45,12 +45,12 @@ func (p *Preflights) Try(rules []mirrors.Rule, text []byte) (Candidate, error) {
 	return c, err
 }
 
-// isSame reports whether two slices are one, and not only equal.
+// isSame reports whether two slices share their memory, and are not only equal.
 func isSame[T any](a, b []T) bool {
 	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
 }
 
-// equal reports whether the files are the same and say the same.
+// equal reports whether both have the same files with the same content.
 func (l local) equal(other local) bool {
 	same := func(a, b localFile) bool { return a.path == b.path && bytes.Equal(a.content, b.content) }
 	if (l.base == nil) != (other.base == nil) || l.base != nil && !same(*l.base, *other.base) {

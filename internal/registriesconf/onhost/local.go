@@ -21,11 +21,11 @@ import (
 	"github.com/mirrorset/mirrorset/internal/hostfile"
 )
 
-// Path is that of our drop-in, below the host's root.
+// Path is the path of our drop-in, below the host's root.
 const Path = "etc/containers/registries.conf.d/50-mirrorset.conf"
 
-// DropInDirs are the folders of drop-ins that CRI-O, Podman, Buildah and Skopeo read on a host, and baseFiles the files. The first
-// base file counts, and of drop-ins with one name the first.
+// DropInDirs are the folders of drop-ins that CRI-O, Podman, Buildah and Skopeo read on a host, and baseFiles are the files. The first base
+// file that exists counts. If several drop-ins have one name, the first counts.
 var (
 	baseFiles  = []string{"etc/containers/registries.conf", "usr/share/containers/registries.conf"}
 	DropInDirs = []string{
@@ -34,7 +34,7 @@ var (
 	}
 )
 
-// maxLocal bounds, in bytes, what is read of a file of others; a registries.conf of that size is a mistake.
+// maxLocal is the limit, in bytes, for reading a file of others. A larger registries.conf is a mistake.
 const maxLocal = 16 << 20
 
 // localFile is one registries.conf file on the host that is not ours.
@@ -43,13 +43,13 @@ type localFile struct {
 	content []byte
 }
 
-// local is what others have configured on the host: the base file, if there is one, and the drop-ins by name.
+// local is the configuration of others on the host: the base file, if there is one, and the drop-ins by name.
 type local struct {
 	base    *localFile
 	dropIns map[string]localFile
 }
 
-// readLocal reads the files of others. What cannot be read is reported and left out, as it is no reason to stop.
+// readLocal reads the files of others. It reports files that it cannot read and leaves them out, because they are no reason to stop.
 func readLocal(host *hostfile.Host) (local, []error) {
 	l := local{dropIns: make(map[string]localFile)}
 	var problems []error
@@ -58,7 +58,7 @@ func readLocal(host *hostfile.Host) (local, []error) {
 		if err == nil {
 			return &localFile{path: name, content: content}
 		}
-		// A link that leads nowhere here may well lead to a file on the host.
+		// A link that leads nowhere in this container may lead to a file on the host.
 		if _, link := fs.ReadLink(host.FS(), at); link == nil || !errors.Is(err, fs.ErrNotExist) {
 			problems = append(problems, fmt.Errorf("cannot read /%s of this host: %w", name, err))
 		}
@@ -88,7 +88,7 @@ func readLocal(host *hostfile.Host) (local, []error) {
 	return l, problems
 }
 
-// isOurs tells whether a drop-in is the file in the place of ours, which links of its folder or its own can lead to.
+// isOurs reports whether a drop-in is the file at our path, which a link at the folder or the file can also lead to.
 func isOurs(host *hostfile.Host, name string) bool {
 	if name == Path {
 		return true
@@ -104,13 +104,13 @@ func isOurs(host *hostfile.Host, name string) bool {
 // tempPrefix begins the name of a temporary directory that files are tried in.
 const tempPrefix = "mirrorset-preflight-"
 
-// leftAfter is when such a directory is what a killed process left: to try the files takes milliseconds. Agents have theirs in memory, so that
-// one that is killed again and again would fill it.
+// leftAfter is the age at which such a directory is left over from a killed process, because trying the files takes milliseconds. Agents
+// have their temporary directories in memory, which repeated kills would otherwise fill.
 const leftAfter = 10 * time.Minute
 
-// removeLeftovers removes the directories that killed processes left. One that stays is in nobody's way.
+// removeLeftovers removes the directories of killed processes. It ignores errors, because a remaining directory does no harm.
 func removeLeftovers() {
-	left, _ := filepath.Glob(filepath.Join(os.TempDir(), tempPrefix+"*")) // it fails for a wrong pattern only
+	left, _ := filepath.Glob(filepath.Join(os.TempDir(), tempPrefix+"*")) // it fails only for a wrong pattern
 	for _, dir := range left {
 		info, err := os.Lstat(dir)
 		if err == nil && time.Since(info.ModTime()) > leftAfter {
@@ -119,14 +119,14 @@ func removeLeftovers() {
 	}
 }
 
-// errUntried is the error about files that could not even be tried.
+// errUntried is the error about files that could not be tested at all.
 var errUntried = errors.New("cannot test the registries.conf files in a temporary folder")
 
 func untried(err error) error {
 	return fmt.Errorf("%w: %w; make sure that %s is writable (on a node, this folder is in memory, which may be full)", errUntried, err, os.TempDir())
 }
 
-// load reads all files with the library that the consumers read them with, in a directory of its own.
+// load reads all files with the library that the consumers use, in a directory of its own.
 func (l local) load() (_ *consumer, err error) {
 	dir, err := os.MkdirTemp("", tempPrefix)
 	if err != nil {
@@ -151,7 +151,7 @@ func (l local) load() (_ *consumer, err error) {
 	if err != nil {
 		return nil, untried(err)
 	}
-	// Named like this, the paths win over the environment and over the home directory of this process.
+	// These explicit paths take precedence over the environment and the home directory of this process.
 	sys := &types.SystemContext{
 		SystemRegistriesConfPath:    filepath.Join(dir, base),
 		SystemRegistriesConfDirPath: filepath.Join(dir, dropIns),
@@ -163,16 +163,16 @@ func (l local) load() (_ *consumer, err error) {
 	return &consumer{sys: sys}, nil
 }
 
-// takeNamesake removes the drop-in of others that has the name of ours, and returns it: the consumers read one file of a name, and
-// ours hides it or the other way round. Consumers that do not know its folder read ours (N1).
+// takeNamesake removes the drop-in of others that has the name of ours, and returns it. The consumers read only one file with a name, so
+// either ours hides it or it hides ours. Consumers that do not know its folder read ours (N1).
 func (l local) takeNamesake() (namesake localFile, hidesOurs, ok bool) {
 	namesake, ok = l.dropIns[path.Base(Path)]
 	delete(l.dropIns, path.Base(Path))
 	return namesake, slices.Index(DropInDirs, path.Dir(namesake.path)) < slices.Index(DropInDirs, path.Dir(Path)), ok
 }
 
-// usable returns the files without those that the consumers' library refuses, the files by the prefixes of their tables, in the
-// order in which they are read, and why files are refused.
+// usable returns the files that the consumers' library accepts, and why it refuses others. Owners are the files by the prefixes of their
+// tables, in the order in which they are read.
 func (l local) usable() (good local, owners map[string][]localFile, problems []error) {
 	good, owners = local{dropIns: make(map[string]localFile)}, make(map[string][]localFile)
 	check := func(file localFile) bool {
@@ -181,7 +181,7 @@ func (l local) usable() (good local, owners map[string][]localFile, problems []e
 			problems = append(problems, fmt.Errorf("/%s is broken, so every pull of CRI-O and Podman fails until the file is fixed: %w", file.path, err))
 			return false
 		}
-		tables, _ := alone.tables() // they were just loaded
+		tables, _ := alone.tables() // they loaded a moment ago
 		for i := range tables {
 			owners[tables[i].Prefix] = append(owners[tables[i].Prefix], file)
 		}
@@ -198,19 +198,19 @@ func (l local) usable() (good local, owners map[string][]localFile, problems []e
 	return good, owners, problems
 }
 
-// with returns the files and our drop-in beside them.
+// with returns the files together with our drop-in.
 func (l local) with(text []byte) local {
 	both := local{base: l.base, dropIns: maps.Clone(l.dropIns)}
 	both.dropIns[path.Base(Path)] = localFile{path: Path, content: text}
 	return both
 }
 
-// consumer answers what the loaded files say, out of the library's cache, which the next load empties.
+// consumer answers queries about the loaded files. It uses the library's cache, which the next load empties.
 type consumer struct {
 	sys *types.SystemContext
 }
 
-// tables returns all that the files say.
+// tables returns all tables in the files.
 func (c *consumer) tables() ([]sysregistriesv2.Registry, error) {
 	return sysregistriesv2.GetRegistries(c.sys)
 }

@@ -15,8 +15,8 @@ import (
 	"github.com/mirrorset/mirrorset/internal/mirrors"
 )
 
-// narrower reports the tables of this host that decide for a part of a source which is in force, and not as the source's rule does.
-// They are kept from no image by ours, because the consumers take the longest prefix.
+// narrower reports the tables of this host that decide for a part of a source in force, and treat it differently from the source's rule.
+// Our table cannot override them, because the consumers choose the longest prefix.
 func (c *Candidate) narrower(rules, inForce []mirrors.Rule, tables []sysregistriesv2.Registry) {
 	index := mirrors.NewIndex(rules)
 	for i := range tables {
@@ -34,13 +34,13 @@ func (c *Candidate) narrower(rules, inForce []mirrors.Rule, tables []sysregistri
 	}
 }
 
-// blockedMirrors reports the tables of this host that refuse a mirror of a source which is in force, or part of it (Q4).
+// blockedMirrors reports the tables of this host that block a mirror of a source in force, or a part of the mirror (Q4).
 func (c *Candidate) blockedMirrors(rules, inForce []mirrors.Rule, theirs *consumer, tables []sysregistriesv2.Registry) error {
 	tables = slices.DeleteFunc(slices.Clone(tables), func(t sysregistriesv2.Registry) bool { return !t.Blocked })
 	index := mirrors.NewIndex(rules)
 	for i := range inForce {
 		rule := &inForce[i]
-		said := make(map[string]bool) // a mirror can stand there twice (T7)
+		said := make(map[string]bool) // the list can contain a mirror twice (T7)
 		for _, m := range rule.Mirrors {
 			by, err := theirs.covering(string(m.Location))
 			if err != nil {
@@ -72,16 +72,17 @@ func (c *Candidate) blockedMirror(rule *mirrors.Rule, mirror mirrors.Scope, pref
 	}
 }
 
-// asks tells whether images of a source are asked for in a part of its mirror: all, but for those that a narrower rule decides for.
+// asks reports whether images of a source are requested from a part of its mirror. This is true for all of them, except those that a
+// narrower rule decides for.
 func asks(index *mirrors.Index, rule *mirrors.Rule, mirror, part mirrors.Scope) bool {
 	if rule.Source.IsWildcard() {
-		return true // of which host, nobody knows
+		return true // it is not known for which host
 	}
 	by := index.Find(rule.Source + mirrors.Scope(mirror.Rest(part)))
 	return by == nil || by.Source == rule.Source
 }
 
-// isTied tells whether a wildcard source wins over the prefix of a host below it, because both are equally long (Q1).
+// isTied reports whether a wildcard source wins over the prefix of a host below it because both are equally long (Q1).
 func isTied(source mirrors.Scope, prefix string) bool {
 	return source.IsWildcard() && len(source) == len(prefix) && !strings.HasPrefix(prefix, "*.")
 }
@@ -90,15 +91,15 @@ func sourceIs(source mirrors.Scope) func(mirrors.Rule) bool {
 	return func(rule mirrors.Rule) bool { return rule.Source == source }
 }
 
-// sameEffect tells whether a table has the consumers pull what is in a scope, which both it and the rule's source contain, from
-// where the rule would.
+// sameEffect reports whether a table makes the consumers pull the images in a scope from the same places as the rule would. Both the table
+// and the rule's source contain the scope.
 func sameEffect(rule *mirrors.Rule, t *sysregistriesv2.Registry, scope string) bool {
 	ours := tableOf(rule)
 	for _, name := range examples(scope) {
 		for _, suffix := range []string{":x", "@sha256:" + strings.Repeat("0", 64)} {
 			named, err := reference.ParseNamed(name + suffix)
 			if err != nil || named.Name() != name {
-				continue // no image is called so
+				continue // no image has this name
 			}
 			if ours.Blocked != t.Blocked || !slices.Equal(pulls(&ours, named), pulls(t, named)) {
 				return false
@@ -108,7 +109,7 @@ func sameEffect(rule *mirrors.Rule, t *sysregistriesv2.Registry, scope string) b
 	return true
 }
 
-// examples are names of images in a scope, of each kind that a table can treat in its own way.
+// examples are names of images in a scope, one of each kind that a table can treat differently.
 func examples(scope string) []string {
 	if domain, ok := strings.CutPrefix(scope, "*."); ok {
 		return []string{"x." + domain + "/x"}
@@ -119,7 +120,7 @@ func examples(scope string) []string {
 	return []string{scope, scope + "/x"}
 }
 
-// pulls is where an image is pulled from by a table; its own place is not among them where that is blocked.
+// pulls returns the places that a table has an image pulled from. Its own place is not among them if the table blocks it.
 func pulls(t *sysregistriesv2.Registry, named reference.Named) (places []string) {
 	sources, err := t.PullSourcesFromReference(named)
 	if err != nil {
@@ -134,7 +135,7 @@ func pulls(t *sysregistriesv2.Registry, named reference.Named) (places []string)
 	return places
 }
 
-// tableOf is the table that a rule is written as (R1, T7).
+// tableOf is the table that is written for a rule (R1, T7).
 func tableOf(rule *mirrors.Rule) sysregistriesv2.Registry {
 	t := sysregistriesv2.Registry{Prefix: string(rule.Source), Blocked: rule.Blocked, Endpoint: sysregistriesv2.Endpoint{Insecure: rule.Insecure}}
 	if !rule.Source.IsWildcard() {
@@ -153,7 +154,7 @@ func tableOf(rule *mirrors.Rule) sysregistriesv2.Registry {
 	return t
 }
 
-// says tells what a table does to the images in its prefix.
+// says describes the effect of a table on the images in its prefix.
 func says(t *sysregistriesv2.Registry) string {
 	var places []string
 	for _, m := range t.Mirrors {

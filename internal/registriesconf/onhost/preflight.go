@@ -1,9 +1,9 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package onhost reads our registries.conf drop-in together with the files of others on a host, by the library that CRI-O,
-// Podman, Buildah and Skopeo read them with, and finds what of the rules does not count there (N1 of docs/reference/semantics.md). The
-// agent does so before it writes, and the plugin on the machine that it runs on.
+// Package onhost reads our registries.conf drop-in together with the files of others on a host, with the library that CRI-O, Podman,
+// Buildah and Skopeo use. It finds the rules that do not count there (N1 of docs/reference/semantics.md). The agent does this before it
+// writes, and the plugin does it on the machine where it runs.
 package onhost
 
 import (
@@ -24,13 +24,13 @@ import (
 
 // The reasons, of semantics.md N1.
 const (
-	// LocalBlock: a file of this host blocks a scope, so the rules in it are not put in force here.
+	// LocalBlock: a file of this host blocks a scope, so the rules in that scope are not put in force here.
 	LocalBlock nodecheck.Reason = "LocalBlock"
-	// ShadowsLocal: our table hides what a file of this host says, or that file hides ours.
+	// ShadowsLocal: our table hides a setting in a file of this host, or that file hides ours.
 	ShadowsLocal nodecheck.Reason = "ShadowsLocal"
-	// LocalBroken: a file of this host cannot be read by the consumers.
+	// LocalBroken: the consumers cannot read a file of this host.
 	LocalBroken nodecheck.Reason = "LocalBroken"
-	// ForeignFile: a file of somebody else has the name of ours.
+	// ForeignFile: a file that is not ours has our file's name.
 	ForeignFile nodecheck.Reason = "ForeignFile"
 )
 
@@ -38,31 +38,31 @@ const (
 type Finding struct {
 	Reason  nodecheck.Reason
 	Message string
-	// Sources are as they stand in the rules.
+	// Sources are the sources as the rules spell them.
 	Sources []string
 }
 
-// Candidate is what is to be written on this host.
+// Candidate is what should be written on this host.
 type Candidate struct {
-	// Text is that of the drop-in; nil for no file.
+	// Text is the text of the drop-in, or nil for no file.
 	Text []byte
-	// Rules is how many are in it.
+	// Rules is the number of rules in the text.
 	Rules int
 	// Findings are about sources that are not in force.
 	Findings []Finding
-	// Problems are with files of this host, all else.
+	// Problems are all other problems with files of this host.
 	Problems []nodecheck.Problem
 
 	owners map[string][]localFile
-	// isPartial says that a file of others could not even be tried, which may be otherwise in a moment.
+	// isPartial means that a file of others could not be tested at all. A later attempt may succeed.
 	isPartial bool
 }
 
-// preflights go one after the other: the consumers' library keeps what it read for the whole process, in one place.
+// preflights makes preflights run one after the other, because the consumers' library has one cache for the whole process.
 var preflights sync.Mutex
 
-// Preflight makes the drop-in for this host out of rules and their text, and reads it together with the files of others as the
-// consumers will (N1). It writes nothing. It refuses, with an error, only what our file would make worse.
+// Preflight makes the drop-in for this host from rules and their text, and reads it together with the files of others as the consumers will
+// (N1). It writes nothing. It fails only for problems that our file would make worse.
 func Preflight(host *hostfile.Host, rules []mirrors.Rule, text []byte) (Candidate, error) {
 	removeLeftovers()
 	others, unseen := readLocal(host)
@@ -106,7 +106,7 @@ func preflight(others local, unseen []error, rules []mirrors.Rule, text []byte) 
 	return c, nil
 }
 
-// namesake reports a file of somebody else with the name of ours in another folder.
+// namesake reports a file of somebody else that has the name of ours in another folder.
 func (c *Candidate) namesake(others local, rules []mirrors.Rule) {
 	file, hidesOurs, ok := others.takeNamesake()
 	switch {
@@ -116,13 +116,13 @@ func (c *Candidate) namesake(others local, rules []mirrors.Rule) {
 		for i := range rules {
 			sources[i] = string(rules[i].Source)
 		}
-		c.find(ForeignFile, sources, "/%s on this node is not a file of Mirrorset, but has the same name as /%s and hides it from each CRI-O and Podman that reads that folder, so no rule is in force for them here; rename or remove that file", file.path, Path)
+		c.find(ForeignFile, sources, "/%s on this node is not a file of Mirrorset, but has the same name as /%s. It hides our file from CRI-O and Podman versions that read its folder, so no rule is in force for them here; rename or remove it", file.path, Path)
 	default:
 		c.problem(ForeignFile, nodecheck.Mild, fmt.Sprintf("/%s is not a file of Mirrorset, and CRI-O and Podman do not read it, because /%s has the same name and hides it", file.path, Path), "Rename or remove that file")
 	}
 }
 
-// judge returns the rules that are to be written, and reports what of them the files of this host keep from being in force.
+// judge returns the rules that should be written, and reports the rules that files of this host keep from being in force.
 func (c *Candidate) judge(rules []mirrors.Rule, theirs *consumer) (kept []mirrors.Rule, err error) {
 	kept, inForce, err := c.withhold(rules, theirs)
 	if err != nil {
@@ -136,8 +136,8 @@ func (c *Candidate) judge(rules []mirrors.Rule, theirs *consumer) (kept []mirror
 	return kept, c.blockedMirrors(rules, inForce, theirs, tables)
 }
 
-// withhold returns the rules without those in a scope that a file of this host blocks, and of these the ones that no table of
-// such a file hides whole. It reports what the rules hide.
+// withhold returns in kept the rules outside the scopes that a file of this host blocks, and in inForce those of them that no table of such
+// a file hides completely. It reports what the rules hide.
 func (c *Candidate) withhold(rules []mirrors.Rule, theirs *consumer) (kept, inForce []mirrors.Rule, err error) {
 	for i := range rules {
 		source := string(rules[i].Source)
@@ -157,8 +157,8 @@ func (c *Candidate) withhold(rules []mirrors.Rule, theirs *consumer) (kept, inFo
 	return kept, inForce, nil
 }
 
-// hidden tells whether the table of this host that covers a source hides our table for it, and reports what one of them hides
-// of the other.
+// hidden reports whether the table of this host that covers a source hides our table for it. It adds a finding about what either table
+// hides of the other.
 func (c *Candidate) hidden(rule *mirrors.Rule, t *sysregistriesv2.Registry) bool {
 	switch {
 	case t.Prefix == string(rule.Source):
@@ -173,7 +173,7 @@ func (c *Candidate) hidden(rule *mirrors.Rule, t *sysregistriesv2.Registry) bool
 	return true
 }
 
-// shadow reports what a broader table of this host says that our narrower one hides.
+// shadow reports the settings in a broader table of this host that our narrower table hides.
 func (c *Candidate) shadow(rule *mirrors.Rule, t *sysregistriesv2.Registry) {
 	by := c.decider(t.Prefix)
 	if t.Insecure != rule.Insecure {
@@ -186,7 +186,8 @@ func (c *Candidate) shadow(rule *mirrors.Rule, t *sysregistriesv2.Registry) {
 	}
 }
 
-// replaced reports two tables with one prefix, of which the one in the file that is read last counts. It tells whether that is theirs.
+// replaced reports whether a table of this host takes effect instead of ours because both have the same prefix. The table in the file that
+// is read last counts. It adds a finding about the two tables.
 func (c *Candidate) replaced(prefix string) bool {
 	if last := c.decider(prefix); path.Base(last) > path.Base(Path) && slices.Contains(DropInDirs, path.Dir(last[1:])) {
 		c.find(ShadowsLocal, []string{prefix}, "%s on this node is read after the drop-in of Mirrorset and has a [[registry]] table with the prefix %q, so source %q is not in force here; remove that table", last, prefix, prefix)
@@ -197,7 +198,7 @@ func (c *Candidate) replaced(prefix string) bool {
 	return false
 }
 
-// decider is the path of the file of others whose table with a prefix counts: the last one that is read.
+// decider is the path of the file of others whose table with a prefix counts, which is the last file that is read.
 func (c *Candidate) decider(prefix string) string {
 	files := c.owners[prefix]
 	return "/" + files[len(files)-1].path
@@ -207,11 +208,11 @@ func (c *Candidate) find(reason nodecheck.Reason, sources []string, format strin
 	c.Findings = append(c.Findings, Finding{Reason: reason, Message: fmt.Sprintf(format, args...), Sources: sources})
 }
 
-// broken reports files of others that cannot be read, by us or by the consumers.
+// broken reports files of others that we or the consumers cannot read.
 func (c *Candidate) broken(effect nodecheck.Effect, errs []error) {
 	for _, err := range errs {
 		how := "Fix or remove that file"
-		if strings.Contains(err.Error(), "v2 format but is in v1") { // in the words of the consumers' library
+		if strings.Contains(err.Error(), "v2 format but is in v1") { // this is an error of the consumers' library
 			how = "In that file, replace [registries.search] with unqualified-search-registries = [...], and replace [registries.insecure] and [registries.block] with a [[registry]] table that has insecure = true or blocked = true. One file cannot use both formats"
 		}
 		c.problem(LocalBroken, effect, err.Error(), how+". Then run: systemctl reload crio")
