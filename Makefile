@@ -302,11 +302,11 @@ reproducible: ## Build a release twice, in two folders, and compare the bytes (c
 	diff -r dist $$twin/another/folder/dist && echo "The two builds are identical, byte by byte:" && cat dist/SHA256SUMS
 
 .PHONY: push
-push: ## Push dist/mirrorset.tar as IMG, with all its architectures (needs skopeo).
+push: ## Push dist/mirrorset.tar as IMG, with all its architectures (needs Skopeo).
 	skopeo copy --all --preserve-digests oci-archive:dist/mirrorset.tar docker://$(IMG)
 
 .PHONY: push-bundle
-push-bundle: ## Push the archives of the bundle and the catalog as BUNDLE_IMG and CATALOG_IMG (needs skopeo).
+push-bundle: ## Push the archives of the bundle and the catalog as BUNDLE_IMG and CATALOG_IMG (needs Skopeo).
 	skopeo copy --preserve-digests oci-archive:dist/mirrorset-bundle.tar docker://$(BUNDLE_IMG)
 	skopeo copy --preserve-digests oci-archive:dist/mirrorset-catalog.tar docker://$(CATALOG_IMG)
 
@@ -316,7 +316,7 @@ publish: ## Publish dist/ as the release VERSION on GitHub; its tag must exist (
 	  $(if $(findstring -,$(VERSION)),--prerelease) $(RELEASED) SHA256SUMS
 
 .PHONY: offer
-offer: ## Make CATALOG_IMG the catalog's latest image, so that OLM offers the release (needs skopeo).
+offer: ## Make CATALOG_IMG the catalog's latest image, so that OLM offers the release (needs Skopeo).
 	skopeo copy --preserve-digests docker://$(CATALOG_IMG) docker://$${CATALOG_IMG%:*}:latest
 
 ##@ Check
@@ -361,7 +361,7 @@ test-oldest: $(SETUP_ENVTEST) ## Run `make test` on the oldest supported Kuberne
 
 .PHONY: test-e2e
 test-e2e: ARCHITECTURES := $(shell go env GOARCH)
-test-e2e: node $(PODMAN) debian-containerd image-programs build-installer $(HELM) ## Run the tests on real runtimes in PROCS processes (needs root and Debian's podman).
+test-e2e: node $(PODMAN) debian-containerd image-programs build-installer $(HELM) ## Run the tests on real runtimes in PROCS processes (needs root and Debian's Podman).
 	go build ./cmd/... ./hack/image ./test/cluster/... # while there is a network: the specs build them too, but have none
 	$(GINKGO) -tags e2e -v -procs $(PROCS) -timeout 60m -label-filter '!olm && !mounted' ./test/e2e
 

@@ -1,12 +1,12 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package docs has those documents of this folder that the programs print from.
+// Package docs embeds the documents of this folder that the programs print.
 package docs
 
 import _ "embed"
 
-// URL is where the documents are to be read.
+// URL is the address of the documents.
 const URL = "https://github.com/mirrorset/mirrorset/blob/main/docs/"
 
 // Findings is reference/findings.md: a section for each reason of a finding.

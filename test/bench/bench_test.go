@@ -31,7 +31,7 @@ func BenchmarkSize(b *testing.B) {
 	}
 }
 
-// BenchmarkPlugin runs whole processes over one file, and beside them one that only decodes it.
+// BenchmarkPlugin runs whole processes over one file, and next to them a process that only decodes it.
 func BenchmarkPlugin(b *testing.B) {
 	dir := b.TempDir()
 	decode := filepath.Join(dir, "decode")

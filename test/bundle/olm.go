@@ -63,7 +63,7 @@ func (i *Installer) Install(ctx context.Context) *appsv1.Deployment {
 	return i.makeDeployment(ctx, install.Deployments[0])
 }
 
-// makeNamespace makes the one that the bundle suggests, by another name, as a user may choose.
+// makeNamespace creates the namespace that the bundle suggests, but with another name, as a user may choose.
 func (i *Installer) makeNamespace(ctx context.Context) {
 	GinkgoHelper()
 	namespace := &corev1.Namespace{}

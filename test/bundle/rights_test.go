@@ -17,7 +17,7 @@ import (
 	"github.com/mirrorset/mirrorset/test/rights"
 )
 
-// unused are rights that the test does not come to take, with what takes them.
+// unused are rights that the test does not use, with the code that uses them.
 var unused = map[string]string{
 	"mirrorset-manager: create customresourcedefinitions.apiextensions.k8s.io/mirrornodes.mirrorset.io": "OLM brings this CRD; where others install, the manager does",
 	"mirrorset-manager: patch events.events.k8s.io":                                                     "takes the same event of a set or a node twice within minutes",

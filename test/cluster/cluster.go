@@ -4,17 +4,17 @@
 //go:build linux
 
 // Package cluster runs a real Kubernetes cluster of one node on this machine: etcd, kube-apiserver, kube-controller-manager,
-// kube-scheduler, containerd and kubelet, out of the programs in bin/k8s. It wants root, and nothing of Docker.
+// kube-scheduler, containerd and kubelet, from the programs in bin/k8s. It needs root, and no Docker.
 //
 // The processes are in a PID namespace and a mount namespace of the node's own, where /etc/containers, /etc/containerd,
-// /var/lib/mirrorset and the like are folders below [Cluster.Path], and whatever else is written to /etc or /var/lib goes to
-// memory. They share the network of whoever calls [Start], so that a registry that a test serves on 127.0.0.1 is there for containerd, for
-// Podman on the node and for Pods with hostNetwork too. Pods with a network of their own reach the node and the Service
-// kubernetes, and nothing else: there is no kube-proxy, no DNS and no forwarding, so that no packet leaves the machine and no
-// rule of its firewall is touched.
+// /var/lib/mirrorset and the like are folders below [Cluster.Path]. All other writes to /etc or /var/lib go to memory. The
+// processes share the network of the caller of [Start]. So containerd, Podman on the node and Pods with hostNetwork reach a
+// registry that a test serves on 127.0.0.1. Pods with their own network reach only the node and the Service kubernetes.
+// There is no kube-proxy, no DNS and no forwarding, so no packet leaves the machine, and the rules of its firewall stay as
+// they are.
 //
-// Nothing is left behind, whatever ends the process that called [Start]: the init of the PID namespace sees that its parent is
-// gone, and then ends all processes and removes the cgroups and the folder; the kernel removes mounts and links.
+// The cluster leaves nothing behind, however the process that called [Start] ends. The init of the PID namespace notices that
+// its parent is gone. Then it ends all processes, and removes the cgroups and the folder. The kernel removes mounts and links.
 package cluster
 
 import (
@@ -47,7 +47,7 @@ type Options struct {
 	Programs string
 	// Log is told of each step.
 	Log io.Writer
-	// Hosts are names that the node, and nobody else, finds at these addresses. The programs on it then trust what
+	// Hosts are names that only the node finds at these addresses. The programs on it then trust what
 	// [Cluster.Certificate] returns, so that a server on this machine can stand for any registry.
 	Hosts map[string]string
 }
@@ -127,7 +127,7 @@ func check(programs string) error {
 	return nil
 }
 
-// programPath finds the programs of the control plane in $KUBEBUILDER_ASSETS where they are not beside the others.
+// programPath finds the programs of the control plane in $KUBEBUILDER_ASSETS if they are not next to the others.
 func programPath(programs, name string) string {
 	path := filepath.Join(programs, name)
 	if _, err := os.Stat(path); err != nil && os.Getenv("KUBEBUILDER_ASSETS") != "" {
@@ -136,7 +136,7 @@ func programPath(programs, name string) string {
 	return path
 }
 
-// Stop ends all processes of the cluster at once, and removes all that they and it have made. Once is enough.
+// Stop ends all processes of the cluster immediately, and removes everything that they and the cluster have created. Call it once.
 func (c *Cluster) Stop() error { return c.stop() }
 
 func (c *Cluster) stopNow() error {
@@ -162,7 +162,7 @@ func (c *Cluster) Dir() string { return c.options.Dir }
 // InitPID returns the process ID of the node's init. `nsenter -t PID -p -m` gives a shell on the node.
 func (c *Cluster) InitPID() int { return c.node.init.Process.Pid }
 
-// Environment returns what kubectl needs: it keeps its cache with all else.
+// Environment returns the environment for kubectl. kubectl keeps its cache in the cluster's folder.
 func (c *Cluster) Environment() []string {
 	return []string{"KUBECONFIG=" + c.Kubeconfig, "KUBECACHEDIR=" + filepath.Join(c.options.Dir, "kubectl")}
 }

@@ -36,7 +36,7 @@ func (c *Cluster) RestoreEtcd(ctx context.Context, saved string) error {
 		if err := c.parts[name].end(syscall.SIGKILL); err != nil {
 			return err
 		}
-		c.parts[name].exited = nil // nobody is to wonder that it has ended
+		c.parts[name].exited = nil // its end is expected
 	}
 	data := c.path("etcd")
 	err := errors.Join(c.parts[etcd].end(syscall.SIGTERM), os.RemoveAll(data), os.Mkdir(data, 0o700))

@@ -34,7 +34,7 @@ func (c *Cluster) writeHosts() error {
 	return errors.Join(os.WriteFile(c.inside("/etc/hosts"), []byte(text.String()), 0o644), c.trustOwn())
 }
 
-// trustOwn has the node trust the cluster's authority beside those that the machine trusts.
+// trustOwn has the node trust the cluster's authority in addition to those that the machine trusts.
 func (c *Cluster) trustOwn() error {
 	bundle := c.inside("/etc/ssl/certs/ca-certificates.crt")
 	machine, err := os.ReadFile(bundle)

@@ -24,7 +24,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 )
 
-// PausePackage is a program that waits until it is told to end, for images that only have to run.
+// PausePackage is a program that waits for a signal to end, for images that only need to run.
 const PausePackage = "github.com/mirrorset/mirrorset/test/cluster/pause"
 
 // PauseImage is an image of it that the node has from the start, for the sandbox of every Pod. No registry has it.

@@ -20,7 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// initName is what a process is called that is to be the init of a node, as its first argument. The second is the folder.
+// initName is the first argument of a process that becomes the init of a node. The second argument is the folder.
 const initName = "mirrorset-node"
 
 // The programs that import this package are started a second time as the init of a node, so that no other program has to be

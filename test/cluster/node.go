@@ -157,7 +157,7 @@ type part struct {
 	name        string
 	path        string // by default that of the program of this name
 	args        []string
-	environment []string // beside that of the node
+	environment []string // in addition to that of the node
 	user        uint32
 	cmd         *exec.Cmd
 	exited      chan struct{}

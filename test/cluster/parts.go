@@ -79,7 +79,7 @@ func (c *Cluster) restart(ctx context.Context, name string, signal syscall.Signa
 	return c.await(ctx, name)
 }
 
-// await waits until a part does its work, and fails at once if any of them has ended.
+// await waits until a part does its work, and fails immediately if any part has ended.
 func (c *Cluster) await(ctx context.Context, name string) error {
 	check := map[string]func(context.Context) error{
 		apiServer: func(ctx context.Context) error {

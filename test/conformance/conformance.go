@@ -1,7 +1,7 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package conformance has the cases by which all readers of mirror rules are held to try the same places in the same order
+// Package conformance has the cases that hold all readers of mirror rules to try the same places in the same order
 // (N5 of docs/reference/semantics.md): our own explain, the library of CRI-O and Podman, and containerd with the files of the agent.
 // Each file in cases is one.
 package conformance
@@ -146,7 +146,7 @@ func (d *Deviation) validate(pull []string) error {
 	return validatePlaces(d.Pull)
 }
 
-// validatePlaces wants names of repositories, with their registry and without a tag or a digest.
+// validatePlaces requires names of repositories, with their registry and without a tag or a digest.
 func validatePlaces(lists ...[]string) error {
 	for _, place := range slices.Concat(lists...) {
 		ref, err := mirrors.ParseReference(place)
@@ -160,7 +160,7 @@ func validatePlaces(lists ...[]string) error {
 	return nil
 }
 
-// ByDigest tells whether the image is named by digest.
+// ByDigest reports whether the reference names the image by digest.
 func (c *Case) ByDigest() bool {
 	return strings.HasSuffix(c.Image, digestSuffix)
 }
@@ -219,7 +219,7 @@ func (c *Case) Repository() (string, error) {
 
 var host = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.-]*(?::[0-9]+)?`)
 
-// Hosts returns the registries that the case names, with their ports, whether anything may contact them or not.
+// Hosts returns the registries that the case names, with their ports. They include registries that nothing may contact.
 func (c *Case) Hosts() ([]string, error) {
 	sets, err := mirrorstest.Parse(c.Sets)
 	if err != nil {

@@ -96,8 +96,8 @@ func Start(root string) (*ControlPlane, error) {
 	return c, nil
 }
 
-// Through returns the same control plane for programs that are to find the API server at another address, as that of a proxy, which has a
-// certificate of this authority, in PEM. It ends with this one.
+// Through returns the same control plane for programs that should contact the API server at another address, such as that of a proxy with a
+// certificate of this authority, in PEM. It ends with the original.
 func (c *ControlPlane) Through(host string, authority []byte) (*ControlPlane, error) {
 	dir, err := os.MkdirTemp(c.dir, "through-")
 	programs := &rest.Config{Host: host, TLSClientConfig: rest.TLSClientConfig{CAData: authority}}
@@ -123,12 +123,12 @@ func (c *ControlPlane) Kubectl(ctx context.Context, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// Install applies config/default. The rest is for a manager to bring.
+// Install applies config/default. A manager creates the rest.
 func (c *ControlPlane) Install(ctx context.Context) error {
 	return c.kubectl(ctx, "apply", "--server-side", "-k", "config/default")
 }
 
-// InstallAll applies what a manager brings too, for tests that have none yet, and waits until sets are served.
+// InstallAll also applies what a manager creates, for tests without a manager, and waits until the API server serves sets.
 func (c *ControlPlane) InstallAll(ctx context.Context) error {
 	return errors.Join(c.Install(ctx),
 		c.kubectl(ctx, "apply", "--server-side", "--force-conflicts", "-k", "config/crd"),

@@ -114,7 +114,7 @@ func (p *Process) Exited() <-chan struct{} {
 	return p.exited
 }
 
-// Kill ends the process at once.
+// Kill ends the process immediately.
 func (p *Process) Kill() {
 	_ = p.cmd.Process.Kill() // it may have ended by itself
 	<-p.exited

@@ -33,8 +33,8 @@ const (
 	nodeName    = "demo-node"
 )
 
-// standIn does what a cluster has a kubelet and controllers for: it starts and stops the manager and the agent as their Deployment and DaemonSet
-// say, reports their Pods, and empties a namespace that is deleted. So the plugin finds in a demo what it finds in a cluster.
+// standIn does the work of a cluster's kubelet and controllers. It starts and stops the manager and the agent as their Deployment and DaemonSet
+// require, reports their Pods, and empties a namespace that is deleted. So the plugin finds in a demo what it finds in a cluster.
 type standIn struct {
 	client   kubernetes.Interface
 	dynamic  dynamic.Interface

@@ -35,7 +35,7 @@ type demo struct {
 	standIn  *standIn
 }
 
-// start starts the manager, the agent of a node, and what stands in for the rest of a cluster. What it returns stops them.
+// start starts the manager, the agent of a node, and the stand-in for the rest of a cluster. The returned function stops them.
 func (d *demo) start(ctx context.Context) (stop func() error, err error) {
 	d.step("Start the manager and the agent of a node",
 		"Each has only the rights of its service account. In a cluster the manager is a Deployment, and the agents are a DaemonSet.",
@@ -70,7 +70,7 @@ func (d *demo) start(ctx context.Context) (stop func() error, err error) {
 	}, nil
 }
 
-// show applies sets, and shows what they become.
+// show applies sets, and shows the resulting files.
 func (d *demo) show(ctx context.Context) error {
 	if err := d.plane.AwaitSets(ctx); err != nil { // the manager brings their CRDs
 		return err

@@ -43,7 +43,7 @@ func (m *operator) managerGot(name string) (times int) {
 	return times
 }
 
-// recorded returns all that was kept, by whichever process.
+// recorded returns all records of all processes.
 func recorded() (all []rights.Request) {
 	GinkgoHelper()
 	if records == "" {

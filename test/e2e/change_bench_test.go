@@ -27,7 +27,7 @@ import (
 	"github.com/mirrorset/mirrorset/test/cluster"
 )
 
-// A comparison wants programs of another commit, which no other spec needs: `make bench-change` builds them, and says here where. How many
+// A comparison needs programs of another commit, which no other spec needs: `make bench-change` builds them, and says here where. How many
 // changes each side makes is there too.
 const (
 	otherCheckout = "MIRRORSET_BENCH_OTHER"
@@ -38,7 +38,7 @@ const (
 // between the commits has to be held against.
 const benchRounds = 3
 
-// changes is a fleet of which the time of changes is taken.
+// changes is a fleet whose times of changes are measured.
 type changes struct {
 	*fleet
 	watcher *fsnotify.Watcher

@@ -57,7 +57,7 @@ type fleetOptions struct {
 	environment []string
 }
 
-// firstFleetUser is the user of the first agent beside that of the real node. Each has one of its own: the kernel gives a user 128 inotify instances,
+// firstFleetUser is the user of the first agent besides that of the real node. Each agent has its own user: the kernel gives a user 128 inotify instances,
 // which are not enough for two fleets of root's.
 const firstFleetUser = 200_000
 

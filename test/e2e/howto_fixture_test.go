@@ -32,7 +32,7 @@ func document(path string) string {
 	return string(text)
 }
 
-// blocksOf returns the blocks of a language in a text, of which there is at least one.
+// blocksOf returns the blocks of a language in a text. It requires at least one.
 func blocksOf(text, language string) (all []string) {
 	GinkgoHelper()
 	for _, block := range strings.Split(text, "\n```"+language+"\n")[1:] {

@@ -32,7 +32,7 @@ const (
 	cleanUpTimeout = NodeTimeout(5 * time.Minute)
 )
 
-// The node that specs share, and the image of a program that only waits. The first spec that wants one starts it.
+// The node that specs share, and the image of a program that only waits. The first spec that needs one starts it.
 var (
 	sharedNode *cluster.Cluster
 	idleImage  v1.Image

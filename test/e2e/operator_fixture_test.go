@@ -41,7 +41,7 @@ type operator struct {
 	tag string
 }
 
-// installed is nil until a spec wants Mirrorset, and after one that took it away.
+// installed is nil until a spec needs Mirrorset, and after a spec that removed it.
 var installed *operator
 
 // mirrorset returns Mirrorset on the shared node. When the spec fails, its logs are in the report; when it does not, nothing

@@ -17,7 +17,7 @@ import (
 	. "github.com/onsi/gomega"
 )
 
-// expectNowhere wants the logins in no log, no record of the API server, no process's arguments or environment, and no file of the node but the named one.
+// expectNowhere expects the logins in no log, no record of the API server, no process's arguments or environment, and no file of the node but the named one.
 func (s *site) expectNowhere(ctx context.Context, of ...*login) {
 	GinkgoHelper()
 	var secrets []string

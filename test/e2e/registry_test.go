@@ -46,7 +46,7 @@ func (t *traffic) requested(registryName string) {
 	t.requests = append(t.requests, registryName)
 }
 
-// forget starts anew, after the images were pushed.
+// forget clears the record, after the images were pushed.
 func (t *traffic) forget() {
 	t.mu.Lock()
 	defer t.mu.Unlock()

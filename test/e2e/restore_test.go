@@ -19,7 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// churned is how many resource versions are used up between save and restore, at the least. A watch that goes on from one that is
+// churned is how many resource versions are used up between save and restore, at least. A watch that continues from one that is
 // no more has no events until the API server has given out as many again, which in a real cluster takes as long as what was lost.
 const churned = 3000
 
@@ -39,7 +39,7 @@ func (f *fleet) churn(ctx context.Context) {
 	all.Wait()
 }
 
-// expectRestored saves etcd, has the nodes go on, and restores it: the objects then are those from before, and the nodes, which
+// expectRestored saves etcd, has the nodes continue, and restores it: the objects then are those from before, and the nodes, which
 // know nothing of it, have what no object speaks of any more.
 func (f *fleet) expectRestored(ctx context.Context) {
 	GinkgoHelper()

@@ -31,8 +31,8 @@ import (
 	"github.com/mirrorset/mirrorset/test/cluster"
 )
 
-// chronicle has every version of what was published, as the API server tells of them, and every version of the drop-in on every node, as the
-// kernel tells of them, so that nothing is too short to be seen.
+// chronicle has every version of what was published, as the API server reports them, and every version of the drop-in on every node, as the
+// kernel reports them, so that nothing is too short to be seen.
 type chronicle struct {
 	watcher *fsnotify.Watcher
 	nodes   map[string]string // by the path of the drop-in

@@ -28,7 +28,7 @@ func (r *rollout) mirrors(ctx context.Context, line string) string {
 	return out
 }
 
-// rolloutStatus is what `kubectl mirrors rollout status` says of a change that does not go on by itself.
+// rolloutStatus is what `kubectl mirrors rollout status` prints about a change that does not continue by itself.
 func (r *rollout) rolloutStatus(ctx context.Context) string {
 	GinkgoHelper()
 	out, err := r.shell(ctx, "kubectl mirrors rollout status").CombinedOutput()

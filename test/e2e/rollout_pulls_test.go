@@ -27,7 +27,7 @@ type pull struct {
 	err          error
 }
 
-// startPulls goes on until the end of what it is called in.
+// startPulls pulls until the end of the Ginkgo node that it is called in.
 func startPulls(once func(context.Context) error) *pulls {
 	p := &pulls{}
 	ctx, cancel := context.WithCancel(context.Background())

@@ -22,10 +22,10 @@ import (
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 )
 
-// shadowTimeout is how long a list of images may take to be written: a minute lies between two writes (V6).
+// shadowTimeout is how long a list of images may take to be written: a minute is between two writes (V6).
 const shadowTimeout = time.Minute + convergeTimeout
 
-// failing pulls each image, whether or not the node has it, and returns those that cannot be had, in byte order.
+// failing pulls each image, whether or not the node has it, and returns those that the node cannot pull, in byte order.
 func failing(ctx context.Context, cri *containerdClient, images []string) (failed []string) {
 	for _, image := range images {
 		if _, err := cri.again(ctx, image); err != nil {

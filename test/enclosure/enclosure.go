@@ -35,7 +35,7 @@ func Entered(args []string) (rest []string, entered bool) {
 }
 
 // Enter runs this program once more with these arguments, as the first process of PID, mount and network namespaces of its own, and waits for
-// it. All that it starts ends with it. It wants root.
+// it. Every process that it starts ends with it. It needs root.
 func Enter(ctx context.Context, args ...string) error {
 	if os.Geteuid() != 0 {
 		return errors.New("root is needed, for namespaces and mounts")

@@ -34,8 +34,8 @@ const (
 	poll = 10 * time.Millisecond
 )
 
-// run has an agent work until the host is as wanted, and then ends it. It is killed before it makes the call of that number by which it would
-// change the host; 0 for none.
+// run has an agent work until the host is as it should be, and then ends the agent. It kills the agent before the call with that number, of those
+// that change the host; 0 for none.
 func run(agent, root string, isDone func(tree) bool, killAt int) (killed bool, calls []call, err error) {
 	log, err := os.Create(agentLog)
 	if err := errors.Join(err, os.RemoveAll(readyFile)); err != nil {

@@ -52,7 +52,7 @@ func (j judge) whileKilled(root string) (wrong []string, err error) {
 	return append(wrong, readable(root, now)...), nil
 }
 
-// names are those of all that there was, is to be, and is.
+// names are the names of all files and folders that existed before, should exist, or exist.
 func (j judge) names(now tree) []string {
 	all := maps.Clone(j.before)
 	maps.Copy(all, j.after)
@@ -60,7 +60,7 @@ func (j judge) names(now tree) []string {
 	return slices.Sorted(maps.Keys(all))
 }
 
-// aboutPath holds a file or a folder against what was there before, and what is to be there.
+// aboutPath compares a file or a folder with the one before, and with the one that should be there.
 func (j judge) aboutPath(now tree, name string) string {
 	was, is, willBe := j.before[name], now[name], j.after[name]
 	switch {
@@ -81,12 +81,12 @@ func (j judge) aboutPath(now tree, name string) string {
 	return fmt.Sprintf("%s is neither as it was nor as it is to be, but %s", name, is)
 }
 
-// isAside reports whether a name is that of what an agent has aside, or of what is in it.
+// isAside reports whether a name is that of a file or folder that an agent has put aside, or is inside one.
 func isAside(name string) bool {
 	return slices.ContainsFunc(strings.Split(name, "/"), hostfile.IsTemporary)
 }
 
-// aboutFolder wants its file in the folder of a registry, because the folder alone hides what stands in for it.
+// aboutFolder requires that the folder of a registry has its file, because the folder alone hides the default that replaces it.
 func (j judge) aboutFolder(now tree, name string) string {
 	file := map[string]string{certsDir: "hosts.toml", onhost.CertsDir: onhost.CertFile}[path.Dir(name)]
 	if file == "" || now[path.Join(name, file)] != nil {
@@ -121,12 +121,12 @@ func readable(root string, now tree) (wrong []string) {
 	return wrong
 }
 
-// isFinished reports whether a host is as it is to be, to the last file and folder.
+// isFinished reports whether a host is as it should be, to the last file and folder.
 func (j judge) isFinished(now tree) bool {
 	return len(j.unfinished(now)) == 0
 }
 
-// unfinished returns where a host is not as it is to be.
+// unfinished returns where a host is not as it should be.
 func (j judge) unfinished(now tree) (wrong []string) {
 	for _, name := range j.names(now) {
 		is, willBe := now[name], j.after[name]

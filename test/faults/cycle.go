@@ -46,7 +46,7 @@ type cycle struct {
 	files         []string // all that there are afterwards, but for those of the agent itself
 }
 
-// second are sets that a host comes to have, or has last. They change whole registries, a part of one, and a wildcard.
+// second are the sets that a host gets next, or has last. They change whole registries, a part of one, and a wildcard.
 const second = `a: blocked.example -> mirror.example:5000/new [Never]
 a: whole.example -> plain.example/new [Never]
 a: open.example/team -> plain.example/new
@@ -70,7 +70,7 @@ var secondFiles = []string{
 	certsDir + "/open.example/hosts.toml", certsDir + "/whole.example/hosts.toml",
 }
 
-// blocked returns the registries of which something is blocked before and afterwards, as containerd's folders name them.
+// blocked returns the registries that are at least partly blocked both before and afterwards, as containerd's folders name them.
 func (c cycle) blocked() (registries []string, err error) {
 	closed := func(sets string) (map[string]bool, error) {
 		rules, err := rulesOf(sets)
@@ -204,7 +204,7 @@ func (c cycle) writeBefore(agent, root string) error {
 	if err != nil {
 		return err
 	}
-	old.Since = old.Since.Add(-25 * time.Hour) // so that there is to be a new key
+	old.Since = old.Since.Add(-25 * time.Hour) // so that a new key is due
 	text, err := json.Marshal(old)
 	if err != nil {
 		return err
@@ -216,7 +216,7 @@ func (c cycle) writeBefore(agent, root string) error {
 	)
 }
 
-// isFinished reports whether all files that there are to be afterwards are there, and no others.
+// isFinished reports whether all files that should exist afterwards exist, and no others.
 func (c cycle) isFinished(now tree) bool {
 	own := []string{keysFile, payload.HostPath}
 	for _, name := range append(own, c.files...) {

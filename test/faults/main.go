@@ -3,8 +3,8 @@
 
 //go:build linux
 
-// Command faults kills the real agent before each system call by which it changes a host, and looks at what is then there: each file as it
-// was or as it is to be, and no blocked source open. Then it has another agent go on. It wants root.
+// Command faults kills the real agent before each system call that changes a host, and checks the host: each file is as it was or as it should
+// be, and no blocked source is open. Then it has another agent continue. It needs root.
 //
 // All of it runs in a PID, a mount and a network namespace of its own, and writes to memory that belongs to these. With them the kernel
 // ends every process and removes every file, however this program ends.

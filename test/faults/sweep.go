@@ -18,13 +18,13 @@ import (
 	"github.com/mirrorset/mirrorset/test/enclosure"
 )
 
-// mostCalls bounds the calls of one cycle, of which there are about a hundred.
+// mostCalls bounds the calls of one cycle. A cycle makes about a hundred.
 const mostCalls = 1000
 
-// tally is what came of one system call, over all cycles.
+// tally has the results for one system call, over all cycles.
 type tally struct{ calls, killed, good int }
 
-// sweep kills agents in each cycle, before the first call and every so many calls further on, and prints what came of it.
+// sweep kills agents in each cycle, before the first call and then before every so many calls, and prints the results.
 func sweep(ctx context.Context, agent string, every int) error {
 	tallies := make(map[string]*tally)
 	var slowest time.Duration
@@ -80,7 +80,7 @@ func (k *killing) sweep(ctx context.Context, every int) (slowest time.Duration, 
 	return slowest, nil
 }
 
-// once kills an agent on a new host, judges the host, and has another agent go on, which takes a while. An agent that makes fewer calls is not
+// once kills an agent on a new host, judges the host, and has another agent continue, which takes a while. An agent that makes fewer calls is not
 // killed.
 func (k *killing) once(killAt int) (killed bool, calls []call, took time.Duration, err error) {
 	root := enclosure.Memory + "/host"

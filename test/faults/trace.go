@@ -45,7 +45,7 @@ func (c call) String() string {
 	return c.name + " " + c.path
 }
 
-// tracer counts the system calls by which a process changes a host, over all its threads, and kills it before one of them.
+// tracer counts the system calls of a process that change a host, over all its threads, and kills the process before one of them.
 //
 // It stands for strace -f -e inject=CALL:signal=SIGKILL:when=N, which counts for each thread by itself. Go moves its work from thread to
 // thread, so that counts of that kind name other calls in each run, and some of them never.
@@ -96,7 +96,7 @@ func (t *tracer) trace(start func() (pid int, err error)) (killed bool, err erro
 	}
 }
 
-// stopped looks at why a thread has stopped, and returns the signal that it is to get.
+// stopped finds out why a thread has stopped, and returns the signal to send it.
 func (t *tracer) stopped(thread int, status unix.WaitStatus) (signal int) {
 	switch sig := status.StopSignal(); sig {
 	case unix.SIGTRAP | 0x80:
@@ -168,7 +168,7 @@ func (t *tracer) path(call string, descriptor int32, address uint64) (path strin
 	return below, true
 }
 
-// isWritten reports whether a descriptor is one that writes.
+// isWritten reports whether a descriptor is open for writing.
 func (t *tracer) isWritten(descriptor int32) bool {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/fdinfo/%d", t.pid, descriptor))
 	var position, flags int

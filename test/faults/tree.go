@@ -96,7 +96,7 @@ func (t tree) keys() (k keys, err error) {
 	return k, err
 }
 
-// entry is a path of the redirector's in a hosts.toml. What stands before its name is made with the key.
+// entry is a path of the redirector in a hosts.toml. The part before its name is made with the key.
 var entry = regexp.MustCompile(`/v2/_mirrorset/[0-9a-f]+/([a-z0-9-]+)`)
 
 // plain returns a file's content with what is made with the redirector's present key in the same words on every host.

@@ -19,7 +19,7 @@ import (
 
 const everything = "serviceMonitor: {enabled: true}, prometheusRule: {enabled: true}, dashboard: {enabled: true}, pdb: {enabled: true}"
 
-// TestRefusedValues wants an error that names the value, says why, and what to do.
+// TestRefusedValues expects an error that names the value, the reason and the remedy.
 func TestRefusedValues(t *testing.T) {
 	for values, want := range map[string]string{
 		`canary: {selector: a}`:                                                   "canary.selector and canary.soak: ",
@@ -49,7 +49,7 @@ func TestRefusedValues(t *testing.T) {
 	}
 }
 
-// TestCommonLabelsAreOnEveryObject wants them beside all other labels, and labels of an object of its own to win.
+// TestCommonLabelsAreOnEveryObject expects them in addition to all other labels. An object's own labels win.
 func TestCommonLabelsAreOnEveryObject(t *testing.T) {
 	eachHelm(t, func(t *testing.T, h helm) {
 		plain, plainTests := h.renders(t, "n", "{"+everything+"}")

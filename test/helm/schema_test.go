@@ -39,7 +39,7 @@ var (
 	key       = regexp.MustCompile(`^( *)([A-Za-z]+):`)
 )
 
-// TestTheSchemaAndTheValuesSayTheSame wants each value of values.yaml in the schema, with its comment there, and no other value.
+// TestTheSchemaAndTheValuesSayTheSame requires each value of values.yaml in the schema, with its comment there, and no other value.
 func TestTheSchemaAndTheValuesSayTheSame(t *testing.T) {
 	text, err := os.ReadFile(chartPath + "/values.yaml")
 	if err != nil {

@@ -19,7 +19,7 @@ import (
 
 const deployment = "Deployment/mirrorset-manager"
 
-// TestValues changes one value after the other, and wants what that changes of the Deployment and nothing else of it.
+// TestValues changes one value after the other, and expects exactly the matching change of the Deployment.
 func TestValues(t *testing.T) {
 	for values, change := range map[string]func(d *appsv1.Deployment){
 		`image: {registry: r.example}`:                          image("r.example/mirrorset/mirrorset"),

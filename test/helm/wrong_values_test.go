@@ -13,7 +13,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// TestWrongValues wants an error that names the value.
+// TestWrongValues expects an error that names the value.
 func TestWrongValues(t *testing.T) {
 	for values, want := range map[string][2]string{ // the value, in the words of Helm 4; and what is wrong
 		`replica: 2`:              {"", "'replica' not allowed"},

@@ -16,7 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// burstSize is how many sets are created as fast as the API server takes them, by burstWriters at once.
+// burstSize is how many sets are created as fast as the API server takes them, by burstWriters at the same time.
 const (
 	burstSize    = 1000
 	burstWriters = 8

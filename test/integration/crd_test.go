@@ -29,7 +29,7 @@ func deleteCRD(ctx context.Context, kind *kinds.Kind) {
 	}).Should(BeTrue())
 }
 
-// laid waits until a manager brings no more CRDs: one that has just started makes those anew that are missing.
+// laid waits until a manager brings no more CRDs: a manager that has just started creates missing ones again.
 func laid(manager *controlplane.Process) {
 	GinkgoHelper()
 	Eventually(manager.Log).Should(ContainSubstring("The CRDs and the admission policies exist"))

@@ -16,7 +16,7 @@ import (
 	"github.com/mirrorset/mirrorset/test/controlplane"
 )
 
-// soon is far less than the minute after which an agent looks at the files without having been told of a change.
+// soon is far less than the minute after which an agent checks the files without news of a change.
 const soon = "15s"
 
 var _ = Describe("An agent", func() {

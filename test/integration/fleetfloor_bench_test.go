@@ -23,7 +23,7 @@ import (
 	"github.com/mirrorset/mirrorset/test/controlplane"
 )
 
-// newFloorClient returns a client that many nodes share, and that sends as much at once as they want.
+// newFloorClient returns a client that many nodes share, and that does not limit how much they send at the same time.
 func newFloorClient(b *testing.B, api *rest.Config) dynamic.Interface {
 	b.Helper()
 	api = rest.CopyConfig(api)

@@ -56,7 +56,7 @@ func (n *node) rules() (string, error) {
 	return string(content), err
 }
 
-// wantWaiting waits until an agent waits for the lock of this host. One that has just been started ends at once when it is told to.
+// wantWaiting waits until an agent waits for the lock of this host. An agent that has just started ends immediately when it gets the signal.
 func (n *node) wantWaiting(agent *controlplane.Process) {
 	GinkgoHelper()
 	open := fmt.Sprintf("/proc/%d/fd", agent.PID())

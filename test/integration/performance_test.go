@@ -45,7 +45,7 @@ func requestsOf(account string) (own []rights.Request) {
 	return own
 }
 
-// schemaOf returns the UID of the FlowSchema by which the API server takes a request of an account.
+// schemaOf returns the UID of the FlowSchema that the API server uses for a request of an account.
 func schemaOf(ctx context.Context, account string) string {
 	GinkgoHelper()
 	config := rest.CopyConfig(plane.Config)

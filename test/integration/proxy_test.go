@@ -21,7 +21,7 @@ import (
 	"github.com/mirrorset/mirrorset/test/controlplane"
 )
 
-// proxy stands between programs and the API server, and can fall sick.
+// proxy is between programs and the API server, and can simulate failures.
 type proxy struct {
 	server *httptest.Server
 	pass   *httputil.ReverseProxy

@@ -20,7 +20,7 @@ import (
 	"github.com/mirrorset/mirrorset/test/controlplane"
 )
 
-// asks are what an account is asked about: what the two need, what lies next to it, and what could do harm.
+// asks are the rights that accounts are checked for: rights that the two need, rights close to these, and rights that could do harm.
 var asks = []authorizationv1.ResourceAttributes{
 	{Resource: "configmaps", Name: payload.ConfigMapName, Namespace: controlplane.Namespace},
 	{Resource: "configmaps", Name: "another", Namespace: controlplane.Namespace},

@@ -50,7 +50,7 @@ func fails(text string) func(payload.Payload, *mirrorsetv1alpha1.MirrorNodeStatu
 // silent is one that is away.
 func silent(payload.Payload, *mirrorsetv1alpha1.MirrorNodeStatus) {}
 
-// tell makes the nodes, those named canary-* with the label that tells them as canaries, and has each follow until the spec ends.
+// tell makes the nodes, and has each follow until the spec ends. Nodes named canary-* get the label of canaries.
 func (nodes teller) tell(ctx context.Context) {
 	GinkgoHelper()
 	for name := range nodes {

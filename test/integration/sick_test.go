@@ -32,7 +32,8 @@ func endsWatches(_ http.ResponseWriter, r *http.Request) bool {
 	return false
 }
 
-// forgets says in each watch that goes on from somewhere that this is compacted away. Watches that begin with all objects end after a second.
+// forgets answers each watch that continues from a version that this version is compacted away. Watches that begin with all objects end after a
+// second.
 func forgets(w http.ResponseWriter, r *http.Request) bool {
 	if q := r.URL.Query(); !isWatch(r) || q.Has("sendInitialEvents") || q.Get("resourceVersion") == "" {
 		return endsWatches(w, r)

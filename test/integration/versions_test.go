@@ -26,7 +26,7 @@ type version struct {
 
 func (v version) text() string { return v.configMap.Data[payload.Key] }
 
-// recordVersions follows the ConfigMap until the spec ends. The returned function tells all versions up to the present one.
+// recordVersions follows the ConfigMap until the spec ends. The returned function returns all versions up to the present one.
 func recordVersions(ctx context.Context) (seen func() []version) {
 	GinkgoHelper()
 	ctx = context.WithoutCancel(ctx) // of the node that began it, which may be another than the one that asks

@@ -53,7 +53,7 @@ func decides(sets []kinds.Set, source string, mode mirrors.Mode) string {
 	return nearest
 }
 
-// isNearer tells which of two sources that match is more specific: any is before a wildcard, and a longer one before a shorter.
+// isNearer reports whether the first of two matching sources is more specific. Any source is before a wildcard, and a longer source before a shorter.
 func isNearer(one, other string) bool {
 	if wildcard := strings.HasPrefix(one, "*"); other != "" && wildcard != strings.HasPrefix(other, "*") {
 		return !wildcard

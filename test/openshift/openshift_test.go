@@ -1,8 +1,8 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package openshift_test lays our merge beside the one of OpenShift's machine-config-operator, from the library that it
-// merges with. Where the two differ, the rule of docs/reference/semantics.md that wants it is named.
+// Package openshift_test compares our merge with the one of OpenShift's machine-config-operator, from the library that it
+// merges with. Where the two differ, the test names the rule of docs/reference/semantics.md that requires it.
 package openshift_test
 
 import (
@@ -32,7 +32,7 @@ type rule struct {
 // modes are how OpenShift's library calls what mirrors are for.
 var modes = map[mirrors.Mode]string{mirrors.ByDigest: sysregistriesv2.MirrorByDigestOnly, mirrors.ByTag: sysregistriesv2.MirrorByTagOnly}
 
-// fatal is what failures are told to, a test or a draw of a property.
+// fatal receives failures: a test, or a draw of a property.
 type fatal interface {
 	Helper()
 	Fatalf(format string, args ...any)

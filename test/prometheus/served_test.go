@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package prometheus_test has Prometheus's own code judge what is made for it: the metrics as they are served, the alerts and
-// the dashboard that are made of them, and the monitors by which they are found.
+// the dashboard that are made of them, and the monitors that find them.
 package prometheus_test
 
 import (

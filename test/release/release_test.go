@@ -1,7 +1,7 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package release makes what a release has for OLM by the Makefile, and looks whether its parts name each other by their digests.
+// Package release makes the parts of a release for OLM with the Makefile, and checks that they name each other by their digests.
 package release
 
 import (

@@ -11,7 +11,7 @@ import (
 	"regexp"
 )
 
-// Request is one that an API server recorded in its audit log.
+// Request is a request that an API server recorded in its audit log.
 type Request struct {
 	Verb string `json:"verb"`
 	URI  string `json:"requestURI"`
@@ -72,7 +72,7 @@ func (r *Request) verbs() []string {
 // reason is why the API server let a request in.
 var reason = regexp.MustCompile(`^RBAC: allowed by .* of (Role|ClusterRole) "([^"]+)" to `)
 
-// role is the one by which a request was let in, as [Right] has it.
+// role is the role that allowed a request, as [Right] has it.
 func (r *Request) role() string {
 	match := reason.FindStringSubmatch(r.Annotations["authorization.k8s.io/reason"])
 	if match == nil {
@@ -81,7 +81,7 @@ func (r *Request) role() string {
 	return match[1] + " " + match[2]
 }
 
-// reviews says whether a request asks if a user has this right to a path, as who serves metrics does.
+// reviews reports whether a request asks if a user has this right to a path, as a server of metrics does.
 func (r *Request) reviews(user string, right Right) bool {
 	asked := r.Body.Spec
 	return r.Object.Resource == "subjectaccessreviews" && r.Status.Code < 400 && asked.User == user &&

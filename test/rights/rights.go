@@ -147,7 +147,7 @@ func Compare(granted []Right, namespace string, requests []Request) (idle, lacki
 
 func accounts(namespace string) string { return "system:serviceaccount:" + namespace + ":" }
 
-// covers says whether a right is for what a request takes.
+// covers reports whether a right allows this verb on the object of a request.
 func (r Right) covers(request *Request, verb string) bool {
 	o := &request.Object
 	return r.Verb == verb && r.Group == o.Group && r.Resource == strings.TrimSuffix(o.Resource+"/"+o.Subresource, "/") &&

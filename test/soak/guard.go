@@ -18,7 +18,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 )
 
-// guard looks at the files of hosts all the time, and wants in each state of them that what is always blocked is closed.
+// guard reads the files of the hosts all the time, and requires that the sources that are always blocked are closed in every state of the files.
 type guard struct {
 	hosts []string
 	looks atomic.Int64 // at one file
@@ -87,8 +87,8 @@ func dropInOpens(text []byte) string {
 	return ""
 }
 
-// hostsOpens wants a server in the file, because containerd goes to the registry itself without one, and the registry's name in none of its
-// entries. What the redirector then answers is asked at quiet points.
+// hostsOpens requires a server in the file, because without one, containerd contacts the registry itself. It also requires that no entry has the
+// registry's name. The quiet points check the answers of the redirector.
 func hostsOpens(registry string, text []byte) string {
 	f, err := parseHosts(text)
 	if err != nil {

@@ -132,7 +132,7 @@ func (m *machine) stop() error {
 	return errors.Join(append(failed, m.plane.Stop())...)
 }
 
-// kill ends a program at once, and starts its successor some time later.
+// kill ends a program immediately, and starts its successor some time later.
 func (m *machine) kill(random *rand.Rand, p *program) (err error) {
 	if err := p.lives(); err != nil {
 		return err
@@ -153,7 +153,7 @@ func (m *machine) tally(name string) {
 // away is for how long the API server or etcd is not there.
 const away = 3 * time.Second
 
-// killPart ends the API server or etcd at once, and starts it again after a while.
+// killPart ends the API server or etcd immediately, and starts it again after a while.
 func (m *machine) killPart(name string) error {
 	kill, start := m.plane.KillAPIServer, m.plane.StartAPIServer
 	if name == "etcd" {

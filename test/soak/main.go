@@ -4,8 +4,8 @@
 //go:build linux
 
 // Command soak has sets of both kinds created, changed and deleted twenty times a second on a real API server, with the real manager and agents,
-// while these, the API server and etcd are killed. At quiet points it holds the files on each host against what docs/reference/semantics.md says of the
-// sets that are there, and all the time it wants that a source which is always blocked is closed. It wants root.
+// while these, the API server and etcd are killed. At quiet points it compares the files on each host with the rules of docs/reference/semantics.md
+// for the current sets. All the time, it checks that a source which is always blocked is closed. It needs root.
 //
 // All of it runs in a PID, a mount and a network namespace of its own, and writes to memory that belongs to these. With them the kernel
 // ends every process and removes every file, however this program ends.

@@ -116,8 +116,8 @@ func (t *meter) goroutines(ctx context.Context, address string) (float64, error)
 	return strconv.ParseFloat(string(found[1]), 64)
 }
 
-// grows reports whether a program has more of something in the last quarter than in the second one, by more than garbage that is still to be
-// collected, connections that are still to be closed, and the manager's events, each of which client-go remembers for 6 to 12 minutes.
+// grows reports whether a program has more of something in the last quarter than in the second. It allows for garbage that is not collected yet,
+// for connections that are not closed yet, and for the manager's events, which client-go remembers for 6 to 12 minutes each.
 func (s *series) grows() bool {
 	spare := map[string]float64{"memory/MB": 16, "goroutines": 20, "descriptors": 10}[s.figure]
 	return median(s.values[4]) > 1.25*median(s.values[2])+spare

@@ -47,7 +47,7 @@ func (o oracle) places(repository, mode string) (places []string) {
 	return places
 }
 
-// around are the sources that a repository lies in, the most specific one first (L1, L2).
+// around are the sources that contain a repository, the most specific first (L1, L2).
 func (o oracle) around(repository string) (sources []string) {
 	for _, e := range o {
 		if covers(e.source, repository) && !slices.Contains(sources, e.source) {
@@ -76,7 +76,7 @@ func (o oracle) deciding(sources []string, mode string) (source string, ok bool)
 	return "", false
 }
 
-// blocks reports whether the policy of either mode is Never (T3, T5). One of an entry without mirrors is none (E5).
+// blocks reports whether the policy of either mode is Never (T3, T5). The policy of an entry without mirrors does not count (E5).
 func (o oracle) blocks(sources []string) bool {
 	for _, mode := range []string{byDigest, byTag} {
 		from, ok := o.deciding(sources, mode)
@@ -141,7 +141,7 @@ func merge(lists [][]string) (merged []string) {
 	return merged
 }
 
-// covers reports whether a repository lies in a source (L1, L2).
+// covers reports whether a source contains a repository (L1, L2).
 func covers(source, repository string) bool {
 	if isWildcard(source) {
 		host, _, _ := strings.Cut(repository, "/")

@@ -150,7 +150,7 @@ func byContainerd(ctx context.Context, root, repository, mode string) (places []
 		}
 		refused = refused || isRefused
 		led = led || e.isRedirector()
-		// What stands behind the redirector's entries leads nowhere else than they do.
+		// The entries after those of the redirector lead to the same places as these.
 		if place == "" || len(places) > 0 && places[len(places)-1] == place || led && !e.isRedirector() && slices.Contains(places, place) {
 			continue
 		}
@@ -162,7 +162,7 @@ func byContainerd(ctx context.Context, root, repository, mode string) (places []
 	return places, nil
 }
 
-// can reports whether containerd asks there: for a tag, it wants to resolve and to pull.
+// can reports whether containerd contacts the endpoint. For a tag, containerd needs to resolve and to pull.
 func (e endpoint) can(mode string) bool {
 	return len(e.Capabilities) == 0 || slices.Contains(e.Capabilities, "pull") && (mode == byDigest || slices.Contains(e.Capabilities, "resolve"))
 }
@@ -172,7 +172,7 @@ func (e endpoint) isRedirector() bool { return strings.HasPrefix(e.url, "http://
 // stay has redirects shown and not followed.
 var stay = &http.Client{Timeout: 20 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 
-// place is where containerd comes to by one entry. It is "" where it goes on to the next one.
+// place is where one entry leads containerd to. It is "" if containerd continues with the next entry.
 func (e endpoint) place(ctx context.Context, registry, path, mode string) (place string, refused bool, err error) {
 	at := e.url
 	if !e.OverridePath {

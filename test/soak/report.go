@@ -25,8 +25,8 @@ func (s *soaking) writes() (count map[string]int, err error) {
 	return count, err
 }
 
-// report prints what came of it, and returns an error for what grows, for too many writes, and where less happened in that length than tells
-// anything.
+// report prints the results. It returns an error if a program grows, if there were too many writes, or if too little happened in that length to
+// prove anything.
 func (s *soaking) report(length, took time.Duration) error {
 	writes, err := s.writes()
 	if err != nil {
@@ -49,9 +49,9 @@ func (s *soaking) report(length, took time.Duration) error {
 		atLeast("changes were made", changes, int(perSecond*length.Seconds()/10)),
 		atLeast("states of files of what is always blocked were seen", int(s.guard.files.Load()), int(length.Seconds())),
 		atLeast("programs were killed", killed, int(length.Seconds()/10)),
-		// The manager publishes once a second at the most, and each of its successors at once.
+		// The manager publishes at most once a second, and each of its successors immediately.
 		atMost(writes, "configmaps", int(took/time.Second)+killed+10),
-		// An agent says once what it comes to, for each revision and where it starts.
+		// An agent reports its result once for each revision, and when it starts.
 		atMost(writes, "mirrornodes", hosts*(writes["configmaps"]+10)+2*killed),
 		// S5 of docs/reference/semantics.md
 		atMost(writes, "imagedigestmirrorsets", 3*changes),

@@ -18,13 +18,13 @@ import (
 	configv1 "github.com/mirrorset/mirrorset/api/config/v1"
 )
 
-// sources are those of the sets that change: whole registries, parts of them, wildcards, and what lies in these.
+// sources are those of the sets that change: whole registries, parts of them, wildcards, and sources inside these.
 var sources = []string{
 	"first.example", "first.example/team", "first.example/team/app", "second.example", "third.example", "third.example/team",
 	"mixed.example", "mixed.example/open", "mixed.example/open/app", "*.wild.example", "*.more.wild.example", "one.wild.example/team", "apps.more.wild.example",
 }
 
-// repositories are others that are asked about, beside those below each source.
+// repositories are more repositories that the readers are asked about, in addition to those below each source.
 var repositories = []string{
 	"first.example/teamwork", "second.example/team", "one.wild.example", "one.more.wild.example/team", "wild.example", "nowhere.example",
 }
@@ -112,7 +112,7 @@ func newSet(name, mode string, entries []entry) client.Object {
 	return s
 }
 
-// written is an entry as it stands in a set.
+// written is an entry as the set has it.
 func (e entry) written() configv1.ImageDigestMirrors {
 	w := configv1.ImageDigestMirrors{Source: e.source}
 	for _, m := range e.mirrors {

@@ -36,7 +36,7 @@ const (
 // failing is a change that the API server gave no answer to.
 const failing = "failed"
 
-// soaking is what happens, and what came of it.
+// soaking is one run and its results.
 type soaking struct {
 	*machine
 	guard   *guard
@@ -160,7 +160,7 @@ func (s *soaking) killParts(length time.Duration) error {
 	return nil
 }
 
-// quiet waits until all hosts are as the sets want them, and wants them to stay so.
+// quiet waits until all hosts are as the sets require, and checks that they stay so.
 func (s *soaking) quiet(ctx context.Context, random *rand.Rand) error {
 	for _, p := range append(slices.Clone(s.agents), s.manager) {
 		if err := p.lives(); err != nil {

@@ -45,7 +45,7 @@ type step struct {
 	Run  string         `json:"run"`
 }
 
-// granted is what jobs may do beside reading the repository.
+// granted are the rights of jobs in addition to reading the repository.
 var granted = map[string]map[string]string{
 	"release.yml/publish": {"contents": "write", "packages": "write", "id-token": "write", "attestations": "write"},
 }

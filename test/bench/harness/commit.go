@@ -15,7 +15,7 @@ const withChanges = " with changes"
 // theMeasured are the paths that count for git. The documents do not: they are what is written from it.
 var theMeasured = []string{"--", ".", ":(exclude)docs"}
 
-// commit names the one that is measured.
+// commit names the commit that is measured.
 func (r runner) commit(ctx context.Context) (string, error) {
 	commit, err := r.git(ctx, "rev-parse", "--short=12", "HEAD")
 	if err != nil {

@@ -12,14 +12,14 @@ import (
 	"strings"
 )
 
-// The names of the parts of the document that are written here. Each stands between two comments of its name.
+// The names of the parts of the document that are written here. Each is between two comments with its name.
 const (
 	partTable   = "table"
 	partPlots   = "plots"
 	partScaling = "scaling"
 )
 
-// report writes what rows came to into the document, and the plots beside it.
+// report writes the results of the rows into the document, and the plots next to it.
 func report(from, docs string, console io.Writer) error {
 	path := filepath.Join(docs, "explanation", "performance.md")
 	text, err := os.ReadFile(path)
@@ -61,7 +61,7 @@ func replacePart(document, name, part string) (string, error) {
 	return before + begin + "\n" + strings.TrimSpace(part) + "\n\n" + end + after, nil
 }
 
-// unexplained are the rows that miss a goal, and of which the document does not say why.
+// unexplained are the rows that miss a goal without an explanation in the document.
 func unexplained(document string, results []result) (names []string) {
 	for i := range results {
 		misses := false

@@ -24,7 +24,7 @@ func init() {
 // figure is a plot of a row: a benchmark at growing sizes.
 type figure struct {
 	row   string
-	shows string // what is to be seen, for people who do not see it too
+	shows string // the description, also for people who do not see the figure
 	of    string // the benchmark up to the size, as in Text/sources=
 	x, y  string // what the axes say
 	// A value is the benchmark's by a factor, and where each is set, by the size.

@@ -12,7 +12,7 @@ import (
 // confidence is that of the medians' intervals, as benchstat has it.
 const confidence = 0.95
 
-// verdict is what came of a goal.
+// verdict is the result of a goal.
 type verdict struct {
 	goal
 	missing error // why it was not measured

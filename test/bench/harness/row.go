@@ -9,12 +9,12 @@ import (
 	"strings"
 )
 
-// row is a line of the table: some work, what it is compared with, how both are measured, and what is to be reached.
+// row is a line of the table: some work, what it is compared with, how both are measured, and the goals.
 type row struct {
 	name    string
 	work    string
 	against string
-	// needs are the targets of make that have to be there first, and root says that the command wants root.
+	// needs are the targets of make that must exist first. root is set if the command needs root.
 	needs []string
 	root  bool
 	// folder is where the command runs, within the repository. A command that has {runs} in it measures that often by itself; any other one
@@ -35,7 +35,7 @@ const (
 	growing             // ours by ours of a smaller case is at most the bound
 )
 
-// goal is one thing that a row is to reach.
+// goal is one goal of a row.
 type goal struct {
 	kind  kind
 	ours  string // the benchmark, as benchstat names it

@@ -12,7 +12,7 @@ import (
 // well into the processor's caches.
 const flat = 1.5
 
-// fewReads is how many files of 10,000 that are as they should be a pass may read: it is to look at their stamps.
+// fewReads is how many files of 10,000 that are as they should be a pass may read: it should look at their stamps instead.
 const fewReads = 10
 
 // nLogN is how much more one of 100,000 may take than one of 100 where all take n log n, and half as much again for caches and the

@@ -33,7 +33,7 @@ const (
 	dropIn = "etc/containers/registries.conf.d/50-mirrorset.conf"
 	// firstPort is the first redirector's.
 	firstPort = 20_289
-	// writers is how many sets are made at once.
+	// writers is how many sets are created at the same time.
 	writers  = 16
 	patience = 10 * time.Minute
 	poll     = 100 * time.Millisecond
@@ -89,7 +89,7 @@ func (b *bench) withLogs(err error) error {
 	return err
 }
 
-// agents measures some beside as many floors, on nodes of their own, once there are as many sources.
+// agents measures some agents next to as many floors, each on its own node, when there are as many sources.
 func (b *bench) agents(ctx context.Context, sources int) error {
 	if err := b.makeSets(ctx, sources); err != nil {
 		return err
@@ -129,7 +129,7 @@ func (b *bench) agents(ctx context.Context, sources int) error {
 	return errors.Join(b.end(append(ours, least...)), b.api.DeleteAllOf(ctx, &corev1.Node{})) // no set waits for nodes without an agent
 }
 
-// managers measures the one manager beside one floor, in as many windows as there are runs.
+// managers measures the one manager next to one floor, in as many windows as there are runs.
 func (b *bench) managers(ctx context.Context) error {
 	if err := b.makeSets(ctx, b.options.sets); err != nil {
 		return err
@@ -137,7 +137,7 @@ func (b *bench) managers(ctx context.Context) error {
 	if err := b.completeAgents(ctx); err != nil {
 		return err
 	}
-	// One that has just started, as after an upgrade, and not one that has seen each set come.
+	// A manager that has just started, as after an upgrade, and not a manager that has seen each set come.
 	if err := b.manager.Stop(); err != nil {
 		return err
 	}

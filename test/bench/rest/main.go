@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command rest measures what the programs take of a machine while nothing happens, and what the least that could do their work takes:
-// agents beside a program of client-go that watches the one ConfigMap, and the manager beside a cache of the same sets. All of them are
+// agents next to a program of client-go that watches the one ConfigMap, and the manager next to a cache of the same sets. All of them are
 // processes of their own, and find the same real API server. It prints lines as Go's benchmarks do.
 package main
 

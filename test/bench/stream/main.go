@@ -5,7 +5,7 @@
 
 // Command stream measures what it costs that the redirector streams a layer: a reader that keeps nothing fetches the layer by way of the real agent,
 // and in turns straight from the mirror, over TLS and without. It prints the rates as Go's benchmarks are printed. With -containerd, a real containerd
-// pulls an image of that layer either way, over TLS and with a login. It wants root.
+// pulls an image of that layer either way, over TLS and with a login. It needs root.
 //
 // All of it runs in a PID, a mount and a network namespace of its own, and writes to memory that belongs to these. With them the kernel
 // ends every process and removes every file, however this program ends.

@@ -33,7 +33,7 @@ const (
 )
 
 // serveRegistry is the mirror: a registry that serves the image whose layer has as many bytes as the second argument says. Over TLS, with a
-// certificate in the file that is the first argument, it wants the login.
+// certificate in the file that is the first argument, it requires the login.
 func serveRegistry(args []string) error {
 	size, err := strconv.ParseInt(args[1], 10, 64)
 	if err != nil {
@@ -101,7 +101,7 @@ func newImage(size int64) (*image, error) {
 	return i, err
 }
 
-// forThoseWithTheLogin has a handler answer nobody else.
+// forThoseWithTheLogin has a handler answer only clients with the login.
 func forThoseWithTheLogin(handler http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if name, secret, _ := r.BasicAuth(); name != user || secret != password {

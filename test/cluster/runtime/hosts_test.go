@@ -1,7 +1,7 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package runtime_test holds what internal/certsd says about hosts.toml against containerd's own loader. It stands in
+// Package runtime_test compares internal/certsd's reading of hosts.toml with containerd's own loader. It stands in
 // this module because that one is heavy; what the two share are the files in internal/certsd/testdata.
 package runtime_test
 

@@ -26,7 +26,7 @@ type fault struct {
 	says []string
 	// puts are the beginnings of the paths of what it puts on the host.
 	puts []string
-	// taken is the registry whose file it takes away; "all" for all of them.
+	// taken is the registry whose file the fault removes; "all" for all of them.
 	taken string
 	// limits are those of inotify; empty for those of the machine.
 	limits [2]string
@@ -40,7 +40,7 @@ func (f fault) put(path string) bool {
 	return slices.ContainsFunc(f.puts, func(name string) bool { return strings.HasPrefix(path, name) })
 }
 
-// nobody owns what the agent may not read.
+// nobody is the owner of files that the agent may not read.
 const nobody = 65534
 
 // fill fills the disk that a path is on, up to its last byte, or to its last file.
@@ -128,7 +128,8 @@ var intruders = map[string]func(n *node, at string) error{
 	},
 }
 
-// replace puts something in the place of a file or a folder, which stands aside on the same disk until the fault is mended. A folder comes back, and a file is the agent's to write.
+// replace puts something in the place of a file or a folder, and moves the old one aside on the same disk until the fault ends. Then a folder comes
+// back. The agent must write a file again.
 func replace(path, kind string) func(*node) (func() error, error) {
 	return func(n *node) (func() error, error) {
 		at, aside := n.path(path), n.path(diskOf(path)+"/aside")
@@ -146,7 +147,7 @@ func replace(path, kind string) func(*node) (func() error, error) {
 	}
 }
 
-// exchange has two files or folders change places at once, so that no agent sees one of them away.
+// exchange swaps two files or folders in one step, so that no agent finds one of them missing.
 func exchange(one, other string) error {
 	return unix.Renameat2(unix.AT_FDCWD, one, unix.AT_FDCWD, other, unix.RENAME_EXCHANGE)
 }
@@ -161,7 +162,7 @@ func diskOf(path string) string {
 	return ""
 }
 
-// link makes a file another name of one that the agent has nothing to do with.
+// link makes a file another name of a file that does not concern the agent.
 func link(path string) func(*node) (func() error, error) {
 	return func(n *node) (func() error, error) {
 		theirs := n.path(diskOf(path) + "/theirs")

@@ -80,7 +80,7 @@ func plain(path, content string) string {
 	return revision.ReplaceAllString(port.ReplaceAllString(content, "127.0.0.1:PORT"), `"revision":N`)
 }
 
-// unlike returns where a host is not as it is to be.
+// unlike returns where a host is not as it should be.
 func (is tree) unlike(wanted tree) (wrong []string) {
 	all := maps.Clone(is)
 	maps.Copy(all, wanted)
@@ -92,7 +92,7 @@ func (is tree) unlike(wanted tree) (wrong []string) {
 	return wrong
 }
 
-// torn returns what on a sick host is neither as before nor as it is to be, but for what a case put there.
+// torn returns what on a sick host is neither as before nor as it should be. It leaves out what a case put there.
 func (n *node) torn(before, after tree, f fault) (wrong []string, err error) {
 	is, err := n.read()
 	if err != nil {
@@ -107,7 +107,7 @@ func (n *node) torn(before, after tree, f fault) (wrong []string, err error) {
 	return wrong, nil
 }
 
-// open fails if a blocked registry is open, but for one whose file a case took away.
+// open fails if a blocked registry is open, unless a case removed its file.
 func (n *node) open(f fault) error {
 	for _, registry := range blocked {
 		if registry == f.taken || f.taken == "all" {
@@ -121,7 +121,7 @@ func (n *node) open(f fault) error {
 	return nil
 }
 
-// trap notices whoever reads or writes a folder.
+// trap notices every process that reads or writes a folder.
 type trap struct {
 	descriptor int
 }

@@ -3,8 +3,9 @@
 
 //go:build linux
 
-// Command disks has the real agent work on hosts whose disks are sick: full, read-only, or with something in the way of a file, and so on. It looks at what
-// is in force meanwhile, at what the node says of it in a real API server, and at how soon all is well again once the cause is gone. It wants root.
+// Command disks has the real agent work on hosts whose disks are sick: full, read-only, with something in the way of a file, and so on. It checks which
+// rules are in force meanwhile, what the node reports about them in a real API server, and how soon everything is well again without the cause. It
+// needs root.
 //
 // All of it runs in a PID, a mount and a network namespace of its own, and writes to memory that belongs to these.
 package main

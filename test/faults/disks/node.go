@@ -111,7 +111,7 @@ func (n *node) discard() error {
 	return errors.Join(failed...)
 }
 
-// freePorts returns ports that nobody listens on.
+// freePorts returns ports that no process listens on.
 func freePorts(count int) (ports []int, err error) {
 	for range count {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -161,7 +161,7 @@ func text(s mirrorsetv1alpha1.MirrorNodeStatus) string {
 	return b.String()
 }
 
-// inForce reports whether the node says that all that was published is in force, and nothing else.
+// inForce reports whether the node reports that exactly the published rules are in force.
 func (n *node) inForce(s mirrorsetv1alpha1.MirrorNodeStatus) bool {
 	ready := meta.FindStatusCondition(s.Conditions, mirrorsetv1alpha1.ConditionRuntimeReady)
 	return s.Revision == n.revision && meta.IsStatusConditionTrue(s.Conditions, mirrorsetv1alpha1.ConditionApplied) &&

@@ -44,10 +44,10 @@ a: open.example/team -> plain.example/new
 a: new.example/part -> mirror.example:5000/part [Never]
 a: *.wild.example -> plain.example/wild [Never]`}
 
-// blocked are the registries that are to be closed by both.
+// blocked are the registries that both close.
 var blocked = []string{"blocked.example", "part.example", "whole.example"}
 
-// granted are the authorities that the mirror has beside the one and the other of the sets.
+// granted are the authorities of the mirror that come with the first and with the second sets.
 var granted [2]string
 
 func init() {

@@ -22,10 +22,10 @@ import (
 	mirrorsetv1alpha1 "github.com/mirrorset/mirrorset/api/mirrorset/v1alpha1"
 )
 
-// atOnce is how many nodes are tried at once; they mostly wait.
+// atOnce is how many nodes are tried at the same time. They mostly wait.
 const atOnce = 4
 
-// result is what came of one fault.
+// result is the result of one fault.
 type result struct {
 	said [2]string
 	took [2]time.Duration // to recover: with the agent running meanwhile, and with one that was started on the sick host
@@ -98,7 +98,7 @@ func (c *cluster) healthy(ctx context.Context) (trees [2]tree, err error) {
 	return trees, nil
 }
 
-// awaitInForce waits until all that was published is in force, and the host is as it is to be.
+// awaitInForce waits until all that was published is in force, and the host is as it should be.
 func (n *node) awaitInForce(ctx context.Context, want tree) error {
 	err := n.await(ctx, "all is in force", func() (bool, error) {
 		s, err := n.status(ctx)
@@ -197,7 +197,7 @@ func (n *node) once(ctx context.Context, f fault, before, after tree, to int, re
 	return said, time.Since(mended), err
 }
 
-// forget takes away what the node said last, so that an agent has to say it again.
+// forget deletes the node's last report, so that an agent must report again.
 func (n *node) forget(ctx context.Context) error {
 	object := &mirrorsetv1alpha1.MirrorNode{}
 	object.Name = n.name

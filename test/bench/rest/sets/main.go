@@ -1,7 +1,7 @@
 // Copyright The Mirrorset Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Command sets keeps all sets of the cluster in controller-runtime's cache, and does nothing else: the floor of a manager at rest.
+// Command sets keeps all sets of the cluster in controller-runtime's cache, and does no more: the floor of a manager at rest.
 package main
 
 import (
