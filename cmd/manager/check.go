@@ -39,6 +39,9 @@ const (
 // lookAgain is how long a check waits before it looks at what was missing once more.
 const lookAgain = time.Second
 
+// grace is the time for the requests that begin when there is no time left to wait.
+const grace = time.Minute
+
 // fact is something that is true of a working installation.
 type fact struct {
 	text string
@@ -83,7 +86,7 @@ func checkInstallation(args []string, stdout, stderr io.Writer) int {
 
 // await looks at each fact until it is true or time is up, and returns how many are not.
 func await(ctx context.Context, all []fact, wait time.Duration, stdout io.Writer) (failed int) {
-	ctx, stop := context.WithTimeout(ctx, max(wait, time.Minute)) // a request that hangs ends, too
+	ctx, stop := context.WithTimeout(ctx, wait+grace) // a request that hangs ends, and each fact is looked at when time is up
 	defer stop()
 	last := time.Now().Add(wait)
 	for _, f := range all {

@@ -45,6 +45,7 @@ func TestValues(t *testing.T) {
 		`resources: null`: func(d *appsv1.Deployment) {
 			container(d).Resources = corev1.ResourceRequirements{}
 		},
+		`{commonLabels: null, podLabels: null, podAnnotations: null}`: func(*appsv1.Deployment) {},
 		`nodeSelector: {a: "1"}`:    func(d *appsv1.Deployment) { pod(d).NodeSelector["a"] = "1" },
 		`tolerations: []`:           func(d *appsv1.Deployment) { pod(d).Tolerations = nil },
 		`priorityClassName: ""`:     func(d *appsv1.Deployment) { pod(d).PriorityClassName = "" },
@@ -68,6 +69,7 @@ func TestValues(t *testing.T) {
 		`agent: {resources: {requests: {cpu: 2, memory: 1Gi}}}`:                        arguments(`--agent-resources={"requests":{"cpu":2,"memory":"1Gi"}}`),
 		`agent: {priorityClassName: high}`:                                             arguments("--agent-priority-class-name=high"),
 		`agent: {podAnnotations: {a.example/b: "c, d=e"}}`:                             arguments(`--agent-pod-annotations={"a.example/b":"c, d=e"}`),
+		`agent: {podAnnotations: {a: "$(HOME) for 5$, $$"}}`:                           arguments(`--agent-pod-annotations={"a":"$$(HOME) for 5$$, $$$$"}`),
 		`agent: {updateStrategy: {type: OnDelete}}`:                                    arguments(`--agent-update-strategy={"type":"OnDelete"}`),
 		`agent: {updateStrategy: {rollingUpdate: {maxSurge: 2, maxUnavailable: 0}}}`:   arguments(`--agent-update-strategy={"rollingUpdate":{"maxSurge":2,"maxUnavailable":0}}`),
 		`agent: {updateStrategy: {rollingUpdate: {maxUnavailable: "0%"}}}`:             arguments(`--agent-update-strategy={"rollingUpdate":{"maxUnavailable":"0%"}}`),

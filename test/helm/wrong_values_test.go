@@ -40,6 +40,7 @@ func TestWrongValues(t *testing.T) {
 		`extraEnv: [{name: a, val: b}]`:                           {"/extraEnv/0", "'val' not allowed"},
 		`extraEnv: [{name: a, value: 1}]`:                         {"/extraEnv/0/value", "want string"},
 		`logLevel: trace`:                                         {"/logLevel", "pattern"},
+		`logLevel: "128"`:                                         {"/logLevel", "pattern"},
 		`logLevel: 0`:                                             {"/logLevel", "minimum"},
 		`serviceAccount: {name: A}`:                               {"/serviceAccount/name", "pattern"},
 		`serviceAccount: {create: "no"}`:                          {"/serviceAccount/create", "want boolean"},

@@ -52,7 +52,7 @@ app.kubernetes.io/component: manager
 {{- end }}
 {{- $ours := list "app.kubernetes.io/name" "app.kubernetes.io/component" "app.kubernetes.io/part-of" "app.kubernetes.io/managed-by" "app.kubernetes.io/instance" "helm.sh/chart" }}
 {{- range $key := list "commonLabels" "podLabels" }}
-{{- range $label, $_ := get $.Values $key }}
+{{- range $label, $_ := get $.Values $key | default dict }}
 {{- if has $label $ours }}
 {{- printf "%s: the chart sets the label %s itself; remove it from %[1]s" $key $label | fail }}
 {{- end }}

@@ -65,7 +65,7 @@
 - {{ printf "--agent-priority-class-name=%s" . | quote }}
 {{- end }}
 {{- with .podAnnotations }}
-- {{ printf "--agent-pod-annotations=%s" (toJson .) | quote }}
+- {{ printf "--agent-pod-annotations=%s" (toJson . | replace "$" "$$") | quote }} {{- /* kubelet reads $$ as $ */}}
 {{- end }}
 {{- with .updateStrategy }}
 {{- $unavailable := dig "rollingUpdate" "maxUnavailable" 0 . | toString }}

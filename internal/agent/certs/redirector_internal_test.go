@@ -78,7 +78,7 @@ func TestARegistryIsClosedWhileSomebodyElseHasTheRedirectorsPort(t *testing.T) {
 			t.Errorf("%q is not in the log: %s", want, logged)
 		}
 	}
-	if strings.Contains(logged.String(), "what was in force before") || strings.Contains(logged.String(), "must never be contacted") {
+	if strings.Contains(logged.String(), "the earlier rules stay in force") || strings.Contains(logged.String(), "must never be contacted") {
 		t.Errorf("log %s", logged)
 	}
 

@@ -21,7 +21,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/mirrorset/mirrorset/internal/payload"
@@ -234,24 +233,6 @@ func (u *uninstaller) addProbe(ctx context.Context, d *appsv1.DaemonSet) (metav1
 		return nil, fmt.Errorf("DaemonSet %s in namespace %s was not applied by Mirrorset's manager", cluster.AgentDaemonSet, u.Namespace)
 	}
 	return u.apply(ctx, appsv1.SchemeGroupVersion.WithResource("daemonsets"), withProbe(d))
-}
-
-// withProbe returns the DaemonSet with the probe, and with an update that reaches every node: agents that only people replace would never
-// get it (--agent-update-strategy).
-func withProbe(d *appsv1.DaemonSet) *appsv1.DaemonSet {
-	whole := &appsv1.DaemonSet{
-		TypeMeta:   metav1.TypeMeta{APIVersion: appsv1.SchemeGroupVersion.String(), Kind: "DaemonSet"},
-		ObjectMeta: metav1.ObjectMeta{Name: d.Name, Namespace: d.Namespace, Labels: d.Labels, Annotations: d.Annotations, OwnerReferences: d.OwnerReferences},
-		Spec:       *d.Spec.DeepCopy(),
-	}
-	whole.Spec.Template.Spec.Containers[0].ReadinessProbe = cleanProbe()
-	if whole.Spec.UpdateStrategy.Type == appsv1.OnDeleteDaemonSetStrategyType {
-		whole.Spec.UpdateStrategy = appsv1.DaemonSetUpdateStrategy{
-			Type:          appsv1.RollingUpdateDaemonSetStrategyType,
-			RollingUpdate: &appsv1.RollingUpdateDaemonSet{MaxSurge: new(intstr.FromString("10%")), MaxUnavailable: new(intstr.FromInt32(0))},
-		}
-	}
-	return whole
 }
 
 // apply applies an object in the manager's name.
