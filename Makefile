@@ -461,6 +461,7 @@ prose: $(VALE) ## Check the English of documents, comments and messages.
 verify: generate bundle ## Regenerate and tidy everything, and fail if that changes a file.
 	for dir in . hack/tools hack/tools/helm-docs hack/vale test/cluster/kubernetes test/cluster/podman test/cluster/runtime test/prometheus test/helm test/olm test/openshift test/gitops test/bench/harness; do (cd $$dir && go mod tidy); done
 	gofmt -l api cmd config hack internal test | (! grep .)
+	! git grep -nE '^(<{7}|>{7}) '
 	@if [ -n "$$(git status --porcelain)" ]; then \
 	  git status --short; git --no-pager diff; \
 	  echo "error: the working tree differs from the last commit (see above); commit these changes" >&2; exit 1; \
