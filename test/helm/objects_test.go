@@ -151,6 +151,7 @@ func TestTheTestRunsTheInstalledImageWithNoOtherRights(t *testing.T) {
 		}
 		want := []rbacv1.PolicyRule{
 			{APIGroups: []string{""}, Resources: []string{"configmaps"}, ResourceNames: []string{"containers-registries.conf"}, Verbs: []string{"get"}},
+			{APIGroups: []string{"apps"}, Resources: []string{"deployments"}, ResourceNames: []string{"mirrorset-manager"}, Verbs: []string{"get"}},
 			{APIGroups: []string{"apps"}, Resources: []string{"daemonsets"}, ResourceNames: []string{"mirrorset-agent"}, Verbs: []string{"get"}},
 		}
 		if diff := cmp.Diff(want, typed[rbacv1.Role](t, tests, "Role/mirrorset-test").Rules); diff != "" {
