@@ -165,7 +165,7 @@ var _ = Describe("a fleet of 51 nodes", Ordered, ContinueOnFailure, longest, fun
 		for name := range f.agents {
 			lose(name)
 		}
-		f.expectApplied(ctx, "20-global", beDegraded(ContainSubstring(fmt.Sprintf("and now %d nodes have not: ", fleetSize))))
+		f.expectApplied(ctx, "20-global", beDegraded(ContainSubstring(fmt.Sprintf("but now %d nodes have not: ", fleetSize))))
 		for name := range f.agents {
 			Expect(os.Remove(f.agents[name].root + local)).To(Succeed())
 		}

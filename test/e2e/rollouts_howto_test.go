@@ -77,7 +77,7 @@ var _ = Describe("The commands of docs/how-to/rollouts.md", func() {
 		By("halting a change")
 		h.next(ctx, "kubectl apply -f wrong.yaml")
 		h.nextSays(ctx, "kubectl mirrors rollout status", 1, And(ContainSubstring(cluster.NodeName), ContainSubstring(wrong+"/app")))
-		h.nextSays(ctx, "kubectl get idms corp -o wide", 0, And(ContainSubstring("CanaryFailed"), ContainSubstring("canary "+cluster.NodeName+" failed with it"), ContainSubstring(wrong+"/app")))
+		h.nextSays(ctx, "kubectl get idms corp -o wide", 0, And(ContainSubstring("CanaryFailed"), ContainSubstring("canary "+cluster.NodeName+" failed with this change"), ContainSubstring(wrong+"/app")))
 		h.nextSays(ctx, "kubectl describe idms corp", 0, And(ContainSubstring("Stalled"), ContainSubstring("CanaryFailed"), ContainSubstring("404")))
 		h.expectNodeHas(ctx, good, wrong)
 		h.next(ctx, "kubectl apply -f mirrors.yaml", "kubectl mirrors rollout status")

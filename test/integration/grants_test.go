@@ -240,8 +240,10 @@ var _ = Describe("What mirrors are granted", func() {
 			ContainSubstring("the API server does not allow the agent to read Secret mirror-credentials in namespace "+controlplane.Namespace),
 			ContainSubstring("the API server does not allow the agent to read ConfigMap mirror-authorities in namespace "+controlplane.Namespace),
 			ContainSubstring("install the roles of this version")))
-		_, applied := ready(ctx)
-		Expect(applied).To(BeTrue())
+		Eventually(func() bool { // the agent writes its status after the files
+			_, applied := ready(ctx)
+			return applied
+		}, soon).Should(BeTrue())
 		grant(ctx, map[string]string{mirror: "name:hush-2"})
 		Consistently(n.login, "3s").WithArguments(mirror + "/q/x").Should(Equal("hush-1"))
 		Expect(strings.Count(agent.Log(), "does not allow the agent to read Secret")).To(BeNumerically("<=", 2), "it is logged when what is found changes:\n"+agent.Log())

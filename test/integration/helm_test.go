@@ -122,6 +122,8 @@ var _ = Describe("The Helm chart", func() {
 
 	It("has a test that fails while something is missing, and may read no more than it looks at", func(ctx SpecContext) {
 		const test = "mirrorset-test"
+		daemonSet := &appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{Namespace: controlplane.Namespace, Name: operand.AgentName}}
+		Expect(client.IgnoreNotFound(admin.Delete(ctx, daemonSet))).To(Succeed()) // another spec's; no garbage collector runs here
 		mustHelm(ctx, "install", "mirrorset", "charts/mirrorset", "--namespace", controlplane.Namespace)
 		DeferCleanup(takeAway, "--namespace="+controlplane.Namespace, "serviceaccount,role,rolebinding", "--selector=app.kubernetes.io/component=test")
 		apply := plane.Kubectl(ctx, "apply", "--filename=-")
@@ -149,10 +151,7 @@ var _ = Describe("The Helm chart", func() {
 
 		startManager(ctx, alone)
 		Expect(plane.AwaitSets(ctx)).To(Succeed())
-		daemonSet := &appsv1.DaemonSet{}
-		Eventually(func() error {
-			return admin.Get(ctx, client.ObjectKey{Namespace: controlplane.Namespace, Name: operand.AgentName}, daemonSet)
-		}).Should(Succeed())
+		Eventually(func() error { return admin.Get(ctx, client.ObjectKeyFromObject(daemonSet), daemonSet) }).Should(Succeed())
 		status := func(desired, current, updated, ready int32) {
 			GinkgoHelper()
 			daemonSet.Status = appsv1.DaemonSetStatus{ObservedGeneration: daemonSet.Generation, DesiredNumberScheduled: desired,
