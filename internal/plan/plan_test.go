@@ -61,7 +61,7 @@ func TestDecide(t *testing.T) {
 		want    want
 	}{
 		"nothing changed":                        {func(*plan.Seen) {}, plan.History{}, want{do: plan.Publish, revision: published1}},
-		"a list that is not plausible":         {func(s *plan.Seen) { s.Missing = "D" }, plan.History{}, want{do: plan.Hold, why: "the CRD of D is missing, is being deleted or is not served yet", again: time.Second}},
+		"a list that is not plausible":           {func(s *plan.Seen) { s.Missing = "D" }, plan.History{}, want{do: plan.Hold, why: "the CRD of D is missing, is being deleted or is not served yet", again: time.Second}},
 		"another text":                           {func(s *plan.Seen) { s.Text = append(rules, "# more\n"...) }, plan.History{}, want{do: plan.Publish, revision: now.UnixMilli()}},
 		"nothing is published yet":               {func(s *plan.Seen) { s.Published = plan.Published{} }, plan.History{}, want{do: plan.Publish, revision: now.UnixMilli()}},
 		"what is published is damaged":           {func(s *plan.Seen) { s.Published.Payload = nil }, plan.History{Revision: now.UnixMilli()}, want{do: plan.Publish, revision: now.UnixMilli() + 1}},
