@@ -361,7 +361,7 @@ test-oldest: $(SETUP_ENVTEST) ## Run `make test` on the oldest supported Kuberne
 
 .PHONY: test-e2e
 test-e2e: ARCHITECTURES := $(shell go env GOARCH)
-test-e2e: node $(PODMAN) debian-containerd image-programs build-installer $(HELM) ## Run the tests on real runtimes in PROCS processes (needs root and Debian's Podman).
+test-e2e: node $(PODMAN) debian-containerd image-programs build-installer $(HELM) ## Run the tests on real runtimes in PROCS processes (needs root, Debian's Podman and Skopeo).
 	go build ./cmd/... ./hack/image ./test/cluster/... # while there is a network: the specs build them too, but have none
 	$(GINKGO) -tags e2e -v -procs $(PROCS) -timeout 60m -label-filter '!olm && !mounted' ./test/e2e
 

@@ -56,7 +56,7 @@ func checkInstallation(args []string, stdout, stderr io.Writer) int {
 	namespace := flags.String("namespace", os.Getenv("POD_NAMESPACE"), "namespace of the manager; the default is $POD_NAMESPACE")
 	wait := flags.Duration("wait", 0, "how long to wait for what is missing, as in 2m; 0 to look once")
 	flags.Usage = func() {
-		fmt.Fprintf(stderr, "Usage of manager %s: check that the API server serves the kinds of Mirrorset, that the rules are published, and that every agent is ready.\n", checkVerb)
+		fmt.Fprintf(stderr, "Usage of manager %s: check that the API server serves the kinds of Mirrorset, that the managers are available, that the rules are published, and that every agent is ready.\n", checkVerb)
 		flags.PrintDefaults()
 	}
 	switch err := flags.Parse(args); {
@@ -134,16 +134,41 @@ func facts(namespace string) ([]fact, error) {
 		}})
 	}
 	return append(all,
+		fact{fmt.Sprintf("Every manager of Deployment %s/%s is of its latest version and available", namespace, operand.ManagerName), func(ctx context.Context) error {
+			var d appsv1.Deployment
+			if err := c.Get(ctx, client.ObjectKey{Namespace: namespace, Name: operand.ManagerName}, &d); err != nil {
+				return err
+			}
+			return managersAvailable(&d)
+		}},
 		fact{fmt.Sprintf("The rules are published in ConfigMap %s/%s", namespace, payload.ConfigMapName), func(ctx context.Context) error {
 			return c.Get(ctx, client.ObjectKey{Namespace: namespace, Name: payload.ConfigMapName}, &corev1.ConfigMap{})
 		}},
-		fact{fmt.Sprintf("Every agent of DaemonSet %s/%s is of this version and ready", namespace, operand.AgentName), func(ctx context.Context) error {
+		fact{fmt.Sprintf("Every agent of DaemonSet %s/%s is of its latest version and ready", namespace, operand.AgentName), func(ctx context.Context) error {
 			var d appsv1.DaemonSet
 			if err := c.Get(ctx, client.ObjectKey{Namespace: namespace, Name: operand.AgentName}, &d); err != nil {
 				return err
 			}
 			return agentsReady(&d)
 		}}), nil
+}
+
+// managersAvailable returns how far the managers are from being all there, of the latest version and available. Without them, the rules and
+// the agents of an earlier version stay as they are.
+func managersAvailable(d *appsv1.Deployment) error {
+	want := int32(1)
+	if d.Spec.Replicas != nil {
+		want = *d.Spec.Replicas
+	}
+	switch s := d.Status; {
+	case s.ObservedGeneration < d.Generation:
+		return errors.New("the cluster has not seen its latest version yet")
+	case want == 0:
+		return errors.New("it has 0 replicas; scale it to 1")
+	case s.UpdatedReplicas < want || s.AvailableReplicas < want:
+		return fmt.Errorf("of %d managers, %d are of the latest version, and %d are available", want, s.UpdatedReplicas, s.AvailableReplicas)
+	}
+	return nil
 }
 
 // agentsReady returns how far the agents are from being all there, of the latest version and ready.

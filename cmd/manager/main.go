@@ -70,6 +70,10 @@ func main() {
 	logging.BindFlags(flag.CommandLine)
 	showVersion := flag.Bool("version", false, "print the version and exit")
 	flag.Usage = func() {
+		if !slices.ContainsFunc(os.Args[1:], asksForHelp) {
+			fmt.Fprintln(os.Stderr, "Run manager --help to see every flag.") // the list would hide the error above it
+			return
+		}
 		fmt.Fprintln(os.Stderr, "Usage of manager. A flag that is not given is read from the environment, for example -containerd-certs-dir from MIRRORSET_CONTAINERD_CERTS_DIR.")
 		flag.PrintDefaults()
 	}
@@ -92,6 +96,11 @@ func main() {
 		log.Error(err, "The manager stops")
 		os.Exit(1)
 	}
+}
+
+// asksForHelp reports whether an argument asks for the list of flags.
+func asksForHelp(argument string) bool {
+	return slices.Contains([]string{"-h", "-help", "--h", "--help"}, argument)
 }
 
 // flags adds all settings, with their defaults.

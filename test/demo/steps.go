@@ -140,10 +140,12 @@ func (d *demo) uninstall(ctx context.Context) error {
 	if err := d.kubectl(ctx, "mirrors", "uninstall", "--yes"); err != nil {
 		return err
 	}
-	if _, err := os.Stat(filepath.Join(d.hostRoot, dropIn)); !errors.Is(err, fs.ErrNotExist) {
-		return errors.Join(fmt.Errorf("/%s is still on the node", dropIn), err)
+	for _, file := range []string{dropIn, hostsFile} {
+		if _, err := os.Stat(filepath.Join(d.hostRoot, file)); !errors.Is(err, fs.ErrNotExist) {
+			return errors.Join(fmt.Errorf("/%s is still on the node", file), err)
+		}
 	}
-	fmt.Fprintf(d.out, "\n/%s is gone from the node.\n", dropIn)
+	fmt.Fprintf(d.out, "\n/%s and /%s are gone from the node.\n", dropIn, hostsFile)
 	return nil
 }
 

@@ -22,22 +22,23 @@ const everything = "serviceMonitor: {enabled: true}, prometheusRule: {enabled: t
 // TestRefusedValues expects an error that names the value, the reason and the remedy.
 func TestRefusedValues(t *testing.T) {
 	for values, want := range map[string]string{
-		`canary: {selector: a}`:                                                   "canary.selector and canary.soak: ",
-		`canary: {soak: 5m}`:                                                      "canary.selector and canary.soak: ",
-		`nameOverride: site`:                                                      `nameOverride="site": the objects of Mirrorset cannot be renamed, because`,
-		`fullnameOverride: site`:                                                  "remove fullnameOverride",
-		`commonLabels: {app.kubernetes.io/name: site}`:                            "commonLabels: the chart sets the label app.kubernetes.io/name itself; remove it from commonLabels",
-		`commonLabels: {helm.sh/chart: site}`:                                     "the label helm.sh/chart itself",
-		`podLabels: {app.kubernetes.io/component: site}`:                          "podLabels: the chart sets the label app.kubernetes.io/component itself",
-		`serviceAccount: {create: false}`:                                         "set serviceAccount.name to an account in the release's namespace",
-		`serviceAccount: {name: mirrorset-agent}`:                                 `serviceAccount.name="mirrorset-agent": another part of Mirrorset uses this account; choose another name`,
-		`extraEnv: [{name: POD_NAMESPACE, value: x}]`:                             "extraEnv: POD_NAMESPACE is set twice; remove it from extraEnv",
-		`{proxy: {httpProxy: p}, extraEnv: [{name: NO_PROXY, value: x}]}`:         "extraEnv: NO_PROXY is set twice",
-		`extraEnv: [{name: A, value: a}, {name: A, value: b}]`:                    "extraEnv: A is set twice",
-		`pdb: {enabled: true, minAvailable: 0, maxUnavailable: 1}`:                "pdb.minAvailable and pdb.maxUnavailable are both set: ",
-		`agent: {updateStrategy: {rollingUpdate: {maxUnavailable: 1}}}`:           "agent.updateStrategy.rollingUpdate.maxUnavailable is 1: it can only be 0, because",
-		`agent: {updateStrategy: {rollingUpdate: {maxUnavailable: "10%"}}}`:       "set agent.updateStrategy.rollingUpdate.maxSurge instead",
-		`agent: {updateStrategy: {type: OnDelete, rollingUpdate: {maxSurge: 1}}}`: "agent.updateStrategy has type OnDelete and a rollingUpdate: remove one of them",
+		`canary: {selector: a}`:                                                         "canary.selector and canary.soak: ",
+		`canary: {soak: 5m}`:                                                            "canary.selector and canary.soak: ",
+		`nameOverride: site`:                                                            `nameOverride="site": the objects of Mirrorset cannot be renamed, because`,
+		`fullnameOverride: site`:                                                        "remove fullnameOverride",
+		`commonLabels: {app.kubernetes.io/name: site}`:                                  "commonLabels: the chart sets the label app.kubernetes.io/name itself; remove it from commonLabels",
+		`commonLabels: {helm.sh/chart: site}`:                                           "the label helm.sh/chart itself",
+		`podLabels: {app.kubernetes.io/component: site}`:                                "podLabels: the chart sets the label app.kubernetes.io/component itself",
+		`serviceAccount: {create: false}`:                                               "set serviceAccount.name to an account in the release's namespace",
+		`serviceAccount: {name: mirrorset-agent}`:                                       `serviceAccount.name="mirrorset-agent": another part of Mirrorset uses this account; choose another name`,
+		`extraEnv: [{name: POD_NAMESPACE, value: x}]`:                                   "extraEnv: POD_NAMESPACE is set twice; remove it from extraEnv",
+		`{proxy: {httpProxy: p}, extraEnv: [{name: NO_PROXY, value: x}]}`:               "extraEnv: NO_PROXY is set twice",
+		`extraEnv: [{name: A, value: a}, {name: A, value: b}]`:                          "extraEnv: A is set twice",
+		`extraEnv: [{name: https_proxy, valueFrom: {secretKeyRef: {name: p, key: p}}}]`: "copies https_proxy as plain text into the agents' DaemonSet",
+		`pdb: {enabled: true, minAvailable: 0, maxUnavailable: 1}`:                      "pdb.minAvailable and pdb.maxUnavailable are both set: ",
+		`agent: {updateStrategy: {rollingUpdate: {maxUnavailable: 1}}}`:                 "agent.updateStrategy.rollingUpdate.maxUnavailable is 1: it can only be 0, because",
+		`agent: {updateStrategy: {rollingUpdate: {maxUnavailable: "10%"}}}`:             "set agent.updateStrategy.rollingUpdate.maxSurge instead",
+		`agent: {updateStrategy: {type: OnDelete, rollingUpdate: {maxSurge: 1}}}`:       "agent.updateStrategy has type OnDelete and a rollingUpdate: remove one of them",
 	} {
 		t.Run(values, func(t *testing.T) {
 			eachHelm(t, func(t *testing.T, h helm) {
@@ -151,6 +152,7 @@ func TestTheTestRunsTheInstalledImageWithNoOtherRights(t *testing.T) {
 		}
 		want := []rbacv1.PolicyRule{
 			{APIGroups: []string{""}, Resources: []string{"configmaps"}, ResourceNames: []string{"containers-registries.conf"}, Verbs: []string{"get"}},
+			{APIGroups: []string{"apps"}, Resources: []string{"deployments"}, ResourceNames: []string{"mirrorset-manager"}, Verbs: []string{"get"}},
 			{APIGroups: []string{"apps"}, Resources: []string{"daemonsets"}, ResourceNames: []string{"mirrorset-agent"}, Verbs: []string{"get"}},
 		}
 		if diff := cmp.Diff(want, typed[rbacv1.Role](t, tests, "Role/mirrorset-test").Rules); diff != "" {

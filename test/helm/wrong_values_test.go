@@ -57,6 +57,8 @@ func TestWrongValues(t *testing.T) {
 		`nodeSelector: {a: true}`:                                 {"/nodeSelector/a", "want string"},
 		`tolerations: [{operater: Exists}]`:                       {"/tolerations/0", "'operater' not allowed"},
 		`affinity: []`:                                            {"/affinity", "want object"},
+		`priorityClassName: High`:                                 {"/priorityClassName", "pattern"},
+		`agent: {resources: {requests: {gpu: 1}}}`:                {"/agent/resources/requests", "'gpu' not allowed"},
 		`priorityClassName: 1`:                                    {"/priorityClassName", "want string"},
 		`insecureRegistries: ["https://a.example"]`:               {"/insecureRegistries/0", "pattern"},
 		`insecureRegistries: a.example`:                           {"/insecureRegistries", "want array"},

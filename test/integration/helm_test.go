@@ -147,7 +147,7 @@ var _ = Describe("The Helm chart", func() {
 		log, code := check("0s")
 		Expect(code).To(Equal(1), log)
 		Expect(log).To(And(MatchRegexp("(?m)^FAILED  The API server serves ImageDigestMirrorSet .*no matches"), MatchRegexp("(?m)^FAILED  The rules .* not found"),
-			MatchRegexp("(?m)^FAILED  Every .* not found"), ContainSubstring("5 of 5 checks failed")))
+			MatchRegexp("(?m)^FAILED  Every agent .* not found"), MatchRegexp("(?m)^FAILED  Every manager .*has not seen its latest version"), ContainSubstring("6 of 6 checks failed")))
 
 		startManager(ctx, alone)
 		Expect(plane.AwaitSets(ctx)).To(Succeed())
@@ -158,9 +158,31 @@ var _ = Describe("The Helm chart", func() {
 				CurrentNumberScheduled: current, UpdatedNumberScheduled: updated, NumberReady: ready}
 			Expect(admin.Status().Update(ctx, daemonSet)).To(Succeed())
 		}
+		manager := managerDeployment(ctx)
+		managers := func(replicas, updated, available int32) {
+			GinkgoHelper()
+			manager.Spec.Replicas = &replicas
+			Expect(admin.Update(ctx, manager)).To(Succeed())
+			manager.Status = appsv1.DeploymentStatus{ObservedGeneration: manager.Generation, Replicas: max(updated, available), UpdatedReplicas: updated, ReadyReplicas: available, AvailableReplicas: available}
+			Expect(admin.Status().Update(ctx, manager)).To(Succeed())
+		}
+		for _, c := range []struct {
+			replicas, updated, available int32
+			want                         string
+		}{
+			{0, 0, 0, "it has 0 replicas"},
+			{2, 1, 2, "of 2 managers, 1 are of the latest version, and 2 are available"},
+			{2, 2, 1, "of 2 managers, 2 are of the latest version, and 1 are available"},
+		} {
+			managers(c.replicas, c.updated, c.available)
+			log, code = check("0s")
+			Expect(code).To(Equal(1), log)
+			Expect(log).To(MatchRegexp("(?m)^FAILED  Every manager .*" + c.want))
+		}
+		managers(1, 1, 1)
 		log, code = check("5s")
 		Expect(code).To(Equal(1), log)
-		Expect(log).To(And(MatchRegexp("(?m)^ok      The rules "), MatchRegexp("(?m)^FAILED  Every .*has not seen its latest version"), ContainSubstring("1 of 5 checks failed")))
+		Expect(log).To(And(MatchRegexp("(?m)^ok      The rules "), MatchRegexp("(?m)^FAILED  Every agent .*has not seen its latest version"), ContainSubstring("1 of 6 checks failed")))
 		for _, c := range []struct {
 			desired, current, updated, ready int32
 			want                             string
@@ -177,7 +199,7 @@ var _ = Describe("The Helm chart", func() {
 		status(3, 3, 3, 3)
 		log, code = check("0s")
 		Expect(code).To(Equal(0), log)
-		Expect(strings.Count(log, "ok      ")).To(Equal(5))
+		Expect(strings.Count(log, "ok      ")).To(Equal(6))
 		Expect(log).NotTo(ContainSubstring("FAILED"))
 	})
 

@@ -66,6 +66,9 @@ app.kubernetes.io/component: manager
 {{- if has .name $names }}
 {{- printf "extraEnv: %s is set twice; remove it from extraEnv, or remove the value that sets it too" .name | fail }}
 {{- end }}
+{{- if and .valueFrom (has (upper .name) (list "HTTP_PROXY" "HTTPS_PROXY" "NO_PROXY")) }}
+{{- printf "extraEnv: the manager copies %s as plain text into the agents' DaemonSet, so it must not come from a Secret; set proxy.httpProxy, proxy.httpsProxy or proxy.noProxy without a password" .name | fail }}
+{{- end }}
 {{- $names = append $names .name }}
 {{- end }}
 {{- end }}

@@ -64,7 +64,11 @@ func (p *Publication) Hold(sets []kinds.Set) *Hold {
 
 // undone is for what all nodes went back to. Until that is published, they are about to go back, unless the history has lost it.
 func (p *Publication) undone() *Hold {
-	h := &Hold{Reason: configv1.ReasonRolledBack, Why: SayUndo(p.Undone), Remedy: "Fix the sets, then: " + p.RolloutCommand("resume")}
+	resume := "resume"
+	if p.Paused != nil {
+		resume += " --all"
+	}
+	h := &Hold{Reason: configv1.ReasonRolledBack, Why: SayUndo(p.Undone), Remedy: "Fix the sets, then: " + p.RolloutCommand(resume)}
 	if p.Digest != p.Undone.Digest {
 		h.Why, h.Doubtful = fmt.Sprintf("rollback to revision %d%s was requested; nodes keep revision %d until the manager publishes it", p.Undone.Revision, sayOrder(&p.Undone.Order), p.Revision), true
 	}

@@ -158,7 +158,8 @@ func (p *patient) lookAtConfigMap(ctx context.Context) error {
 	case err != nil:
 		p.found.add(wrong, subject, fmt.Sprintf("revision %d cannot be read: %v", got.Revision, err), restore)
 	case got.Provisional:
-		p.found.add(odd, subject, fmt.Sprintf("revision %d has no rules, which may be a mistake, so nodes keep the rules that they have", got.Revision), "If you deleted the sets on purpose, wait: the manager confirms the revision if the sets stay deleted. If not, apply the sets again.")
+		p.found.add(odd, subject, fmt.Sprintf("revision %d has no rules, because there were no sets; nodes that have rules keep them until the manager confirms it", got.Revision),
+			"If you have not applied sets yet, apply some. If you deleted them on purpose, wait. Otherwise apply them again.")
 	default:
 		p.found.add(fine, subject, fmt.Sprintf("revision %d is complete, with %s", got.Revision, output.Plural(len(rules), "source", "sources")), "")
 	}

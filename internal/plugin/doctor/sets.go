@@ -103,7 +103,11 @@ func (p *patient) lookAtSets(ctx context.Context) error {
 		}
 		p.found.add(h, f.Entries[0].Arg(), message, "To see what it means: kubectl mirrors explain-finding "+string(f.Reason)+". To change the sets: "+edit(mirrors.Objects(f.Entries)))
 	}
-	if len(p.found) == before {
+	switch {
+	case len(p.found) > before:
+	case len(sets) == 0:
+		p.found.add(fine, "sets", "there are no sets", "")
+	default:
 		p.found.add(fine, "sets", output.Plural(len(sets), "set has no problem", "sets have no problems"), "")
 	}
 	return nil
