@@ -257,3 +257,11 @@ func TestTheReferenceHasAnIndex(t *testing.T) {
 		}
 	}
 }
+
+// The list of all flags would hide an error above it in the end of a log.
+func TestAWrongFlagIsAnsweredWithoutTheListOfFlags(t *testing.T) {
+	out, err := exec.Command(root+"/bin/manager", "--agent-resorces={}").CombinedOutput()
+	if want := "flag provided but not defined: -agent-resorces\nRun manager --help to see every flag.\n"; err == nil || string(out) != want {
+		t.Errorf("error %v, output:\n%s", err, out)
+	}
+}

@@ -51,10 +51,10 @@ These annotations work on an ImageDigestMirrorSet and on an ImageTagMirrorSet.
 Value: scopes in the form `host[:port][/path]` or `*.host`, separated by commas or line breaks. Example:
 `registry.site.example:5000, *.lab.example`.
 
-Nodes reach the mirrors of this set that lie in a scope without TLS checks: over TLS with any certificate, or over plain
-HTTP. The annotation makes no source insecure, and no mirror that only other sets name. A scope that is not well formed,
-or that contains no mirror of the set, has no effect: the set has the finding `InvalidInsecureMirrors`. The default is
-that nodes check TLS for every mirror. The rules are I1 to I4 of [semantics.md](semantics.md).
+Nodes reach the mirrors of this set that are inside a scope without TLS checks: over TLS with any certificate, or over
+plain HTTP. The annotation makes no source insecure, and no mirror that only other sets name. A scope that is not well
+formed, or that contains no mirror of the set, has no effect: the set has the finding `InvalidInsecureMirrors`. The
+default is that nodes check TLS for every mirror. The rules are I1 to I4 of [semantics.md](semantics.md).
 
 ### mirrorset.io/enforcement
 

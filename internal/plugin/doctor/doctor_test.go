@@ -155,6 +155,7 @@ func TestWhatIsMissingIsNamed(t *testing.T) {
 		{"a newer format", plugintest.ConfigMapPath, plugintest.ConfigMapOf(t, newer), 1, "it was written by a newer version of Mirrorset, so this plugin cannot read it\n    Upgrade kubectl mirrors"},
 		{"no TOML", plugintest.ConfigMapPath, unreadable, 1, "PROBLEM  configmap/containers-registries.conf: revision 1795573438818 cannot be read: "},
 		{"a provisional payload", plugintest.ConfigMapPath, plugintest.ConfigMapOf(t, provisional), 0, "WARNING  configmap/containers-registries.conf: revision 1795573438818 has no rules, because there were no sets"},
+		{"no sets", plugintest.SetsPath, plugintest.SetList(), 0, "OK       sets: there are no sets\n"},
 		{"no nodes", plugintest.NodesPath, plugintest.NodeList(), 1, "PROBLEM  nodes: no node has an agent\n"},
 		{"what may not be read", deploymentPath, http.HandlerFunc(plugintest.Refuse), 1, "PROBLEM  access: "},
 	} {

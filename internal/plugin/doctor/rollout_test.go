@@ -33,7 +33,7 @@ func TestARolloutThatStandsIsTold(t *testing.T) {
 		{"paused, and nothing waits", false, payload.Rollout{Paused: &order}, 0, "WARNING  rollout: paused" + said + "; the next change of a set must wait\n    To let changes through again: kubectl mirrors rollout resume\n"},
 		{"paused", true, payload.Rollout{Paused: &order}, 1, "PROBLEM  sets: not in force as they are now: paused" + said + "\n    To continue: kubectl mirrors rollout resume\n"},
 		{"undone", true, payload.Rollout{Undone: &payload.Undo{Order: order, Revision: 7, Digest: rulesAt(1).Digest}, Paused: &order}, 1,
-			"PROBLEM  sets: not in force as they are now: rolled back to revision 7" + said + "\n    Fix the sets, then: kubectl mirrors rollout resume\n"},
+			"PROBLEM  sets: not in force as they are now: rolled back to revision 7" + said + "\n    Fix the sets, then: kubectl mirrors rollout resume --all\n"},
 		{"halted", true, payload.Rollout{Halted: &halt}, 1, "PROBLEM  sets: not in force as they are now: canary node-1 failed with revision 1795573438817, so the other nodes do not get it (quay.io cannot be reached)\n" +
 			"    Fix the sets; or, to try the same change again: kubectl mirrors rollout resume\n"},
 		{"it halted once", false, payload.Rollout{Halted: &halt}, 0, ""},

@@ -78,7 +78,7 @@ func states(t *testing.T) []state {
 		{"paused", blocked, before, nil, payload.Rollout{Paused: &byJane}, []mirrorsetv1alpha1.MirrorNode{behind}, 1, "Paused", "Paused" + janeSaid + ".", "To continue: " + resume},
 		{"paused in a stage", blocked, before, canary(at), payload.Rollout{Paused: &byJane}, []mirrorsetv1alpha1.MirrorNode{there}, 1, "Paused", "Paused" + janeSaid + ".", "To continue: " + resume},
 		{"undone", blocked, before, nil, payload.Rollout{Undone: &undo, Paused: &byJane}, []mirrorsetv1alpha1.MirrorNode{behind}, 1, "RolledBack",
-			"Rolled back to revision 1790000000001" + janeSaid + ". 1 node has revision 1790000000001 in force.", "Fix the sets, then: " + resume},
+			"Rolled back to revision 1790000000001" + janeSaid + ". 1 node has revision 1790000000001 in force.", "Fix the sets, then: " + resume + " --all"},
 		{"nodes are about to follow an undo", blocked, before, nil, payload.Rollout{Undone: &undo}, []mirrorsetv1alpha1.MirrorNode{nodeWith("node-1", payloadOf(t, 1, blocked))}, 1, "RolledBack",
 			"Rolled back to revision 1790000000001" + janeSaid + ". 0 of 1 node has revision 1790000000001 in force; 1 behind.", "Fix the sets, then: " + resume},
 		{"canaries try what the sets no more say", open, before, canary(at), payload.Rollout{}, []mirrorsetv1alpha1.MirrorNode{there, nodeWith("node-2", now)}, 0, "CanaryProgressing",
