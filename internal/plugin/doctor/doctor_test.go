@@ -59,6 +59,15 @@ OK       sets: 1 set has no problem
 `, "Nothing is wrong.\n")
 }
 
+func TestAClusterWithoutSetsIsFine(t *testing.T) {
+	objects := healthy(t)
+	objects[plugintest.SetsPath], objects[plugintest.ConfigMapPath] = plugintest.SetList(), plugintest.ConfigMapOf(t, rulesAt(plugintest.CurrentRevision))
+	r := run(t, "", "doctor", "--server", plugintest.Serve(t, objects))
+	if want := "OK       sets: there are no sets\n"; r.Code != 0 || !strings.HasSuffix(r.Stdout, want) {
+		t.Errorf("exit code %d, stdout:\n%s\nwant 0 and %q in the end", r.Code, r.Stdout, want)
+	}
+}
+
 func TestAgentsThatPodSecurityRefusesAreToldWithTheCommandThatLetsThemIn(t *testing.T) {
 	objects := healthy(t)
 	objects[daemonSetPath] = appsv1.DaemonSet{TypeMeta: metav1.TypeMeta{Kind: "DaemonSet", APIVersion: "apps/v1"}, ObjectMeta: metav1.ObjectMeta{Namespace: "mirrorset-system", UID: "now"},
@@ -155,7 +164,6 @@ func TestWhatIsMissingIsNamed(t *testing.T) {
 		{"a newer format", plugintest.ConfigMapPath, plugintest.ConfigMapOf(t, newer), 1, "it was written by a newer version of Mirrorset, so this plugin cannot read it\n    Upgrade kubectl mirrors"},
 		{"no TOML", plugintest.ConfigMapPath, unreadable, 1, "PROBLEM  configmap/containers-registries.conf: revision 1795573438818 cannot be read: "},
 		{"a provisional payload", plugintest.ConfigMapPath, plugintest.ConfigMapOf(t, provisional), 0, "WARNING  configmap/containers-registries.conf: revision 1795573438818 has no rules, because there were no sets"},
-		{"no sets", plugintest.SetsPath, plugintest.SetList(), 0, "OK       sets: there are no sets\n"},
 		{"no nodes", plugintest.NodesPath, plugintest.NodeList(), 1, "PROBLEM  nodes: no node has an agent\n"},
 		{"what may not be read", deploymentPath, http.HandlerFunc(plugintest.Refuse), 1, "PROBLEM  access: "},
 	} {
