@@ -59,15 +59,6 @@ OK       sets: 1 set has no problem
 `, "Nothing is wrong.\n")
 }
 
-func TestAClusterWithoutSetsIsFine(t *testing.T) {
-	objects := healthy(t)
-	objects[plugintest.SetsPath], objects[plugintest.ConfigMapPath] = plugintest.SetList(), plugintest.ConfigMapOf(t, rulesAt(plugintest.CurrentRevision))
-	r := run(t, "", "doctor", "--server", plugintest.Serve(t, objects))
-	if want := "OK       sets: there are no sets\n"; r.Code != 0 || !strings.HasSuffix(r.Stdout, want) {
-		t.Errorf("exit code %d, stdout:\n%s\nwant 0 and %q in the end", r.Code, r.Stdout, want)
-	}
-}
-
 func TestAgentsThatPodSecurityRefusesAreToldWithTheCommandThatLetsThemIn(t *testing.T) {
 	objects := healthy(t)
 	objects[daemonSetPath] = appsv1.DaemonSet{TypeMeta: metav1.TypeMeta{Kind: "DaemonSet", APIVersion: "apps/v1"}, ObjectMeta: metav1.ObjectMeta{Namespace: "mirrorset-system", UID: "now"},

@@ -77,3 +77,12 @@ func TestWhatIsOddAboutSetsOfBothKindsIsToldWithCommandsThatWork(t *testing.T) {
 		}
 	}
 }
+
+func TestAClusterWithoutSetsIsFine(t *testing.T) {
+	objects := healthy(t)
+	objects[plugintest.SetsPath], objects[plugintest.ConfigMapPath] = plugintest.SetList(), plugintest.ConfigMapOf(t, rulesAt(plugintest.CurrentRevision))
+	r := run(t, "", "doctor", "--server", plugintest.Serve(t, objects))
+	if want := "OK       sets: there are no sets\n"; r.Code != 0 || !strings.HasSuffix(r.Stdout, want) {
+		t.Errorf("exit code %d, stdout:\n%s\nwant 0 and %q in the end", r.Code, r.Stdout, want)
+	}
+}
