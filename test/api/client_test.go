@@ -136,7 +136,7 @@ func (r response) list() configv1.ImageDigestMirrorSetList {
 	return l
 }
 
-// has tells whether the object of the response has a field at its top.
+// has reports whether the object of the response has a field at its top.
 func (r response) has(field string) bool {
 	GinkgoHelper()
 	_, ok := decode[map[string]any](r)[field]

@@ -106,7 +106,7 @@ func registryHost(name string, conn net.Conn) string {
 	return name + ":" + port
 }
 
-// isInsecure tells whether a scope takes the whole registry; one that it takes a part of is as good as any other.
+// isInsecure reports whether a scope takes the whole registry; one that it takes a part of is as good as any other.
 func (r *recorder) isInsecure(host string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

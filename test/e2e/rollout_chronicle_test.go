@@ -249,7 +249,7 @@ func (c *chronicle) expectStaged(since time.Time, soak time.Duration, blocked st
 	}
 }
 
-// given tells whether what all nodes are given now may be given to them, after what was published before.
+// given reports whether what all nodes are given now may be given to them, after what was published before.
 func (p *publication) given(before []publication, soak time.Duration) error {
 	if undone := p.rollout.Undone; undone != nil && undone.Digest == p.fleet.Digest {
 		return nil
@@ -268,7 +268,7 @@ func (p *publication) given(before []publication, soak time.Duration) error {
 	return nil
 }
 
-// blocks tells whether a text of ours blocks a source.
+// blocks reports whether a text of ours blocks a source.
 func blocks(text, source string) bool {
 	rules, err := registriesconf.Decode([]byte(text))
 	if err != nil {

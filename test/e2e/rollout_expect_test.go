@@ -89,7 +89,7 @@ func (r *rollout) expectSays(ctx context.Context, name string, matcher types.Gom
 	AddReportEntry(name+" says", r.applied(ctx, name).Reason+": "+r.applied(ctx, name).Message, ReportEntryVisibilityAlways)
 }
 
-// isGiven tells whether what all nodes are given has a marker.
+// isGiven reports whether what all nodes are given has a marker.
 func (r *rollout) isGiven(marker string) bool {
 	return strings.Contains(string(r.last().fleet.Text), marker)
 }

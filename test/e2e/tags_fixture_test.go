@@ -97,7 +97,7 @@ func holdContent(r *countedRegistry) (asked chan struct{}, release func()) {
 	return asked, release
 }
 
-// byDigest tells whether a manifest by digest, or a blob, is asked for.
+// byDigest reports whether a manifest by digest, or a blob, is asked for.
 func byDigest(r *http.Request) bool {
 	return strings.Contains(r.URL.Path, "/sha256:")
 }

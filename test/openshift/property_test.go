@@ -81,7 +81,7 @@ func listsOf(sets []kinds.Set, source string, mode mirrors.Mode) [][]string {
 	return lists
 }
 
-// keeps tells whether an order keeps that of every list. What is not in it, as a source at the end, comes last.
+// keeps reports whether an order keeps that of every list. What is not in it, as a source at the end, comes last.
 func keeps(order []string, lists [][]string) bool {
 	place := func(mirror string) int {
 		if i := slices.Index(order, mirror); i >= 0 {
@@ -97,7 +97,7 @@ func keeps(order []string, lists [][]string) bool {
 	return true
 }
 
-// contradict tells whether no order keeps that of every list: taking away what nothing stands before comes to an end early.
+// contradict reports whether no order keeps that of every list: taking away what nothing stands before comes to an end early.
 func contradict(lists [][]string) bool {
 	left := slices.Clone(lists)
 	for {

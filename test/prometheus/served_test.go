@@ -207,7 +207,7 @@ func checkSelector(t *testing.T, expression string, s *parser.VectorSelector, by
 	}
 }
 
-// knowsLabel tells whether one of the metrics in an expression has a label.
+// knowsLabel reports whether one of the metrics in an expression has a label.
 func knowsLabel(label string, e parser.Expr, byName map[string]*family) (known bool) {
 	parser.Inspect(e, func(node parser.Node, _ []parser.Node) error {
 		if s, ok := node.(*parser.VectorSelector); ok {

@@ -60,12 +60,12 @@ func (s orderSpec) closure(edges map[[2]string]bool) map[[2]string]bool {
 	return closed
 }
 
-// contradict tells whether two mirrors stand in one strongly connected component of what lists say explicitly.
+// contradict reports whether two mirrors stand in one strongly connected component of what lists say explicitly.
 func (s orderSpec) contradict(a, b string) bool {
 	return s.explicit[[2]string{a, b}] && s.explicit[[2]string{b, a}]
 }
 
-// before tells whether a must stand before b: by order outside of contradictions, by first appearance inside. What comes
+// before reports whether a must stand before b: by order outside of contradictions, by first appearance inside. What comes
 // before one member of a contradiction reaches, and so comes before, all of them.
 func (s orderSpec) before(a, b string) bool {
 	if s.contradict(a, b) {

@@ -135,7 +135,7 @@ func isInShadowMode(sets []kinds.Set, e mirrors.Entry) bool {
 	return kinds.Find(sets, e.Object).GetAnnotations()[mirrors.EnforcementAnnotation] != ""
 }
 
-// isBlocked tells whether rules block a name, or all of a source.
+// isBlocked reports whether rules block a name, or all of a source.
 func isBlocked(rules []mirrors.Rule, name mirrors.Scope) bool {
 	index := mirrors.NewIndex(rules)
 	if source := mirrors.Scope(strings.TrimSuffix(string(name), "/deep")); source != name && source.IsWildcard() {

@@ -3,10 +3,9 @@
 
 // Package tries records the outcome of each try of a mirror (V2 of docs/reference/semantics.md), for the access log and for the metrics of tries.
 //
-// If a mirror requires credentials that the redirector does not have, only containerd sees the final answer. containerd does not report it, but
-// contacts the next place if the answer was no good. So such a try waits for a minute, and counts as sent if containerd does not return. If
-// containerd returns, the mirror refused it, or does not have the image: most registries answer 401 to strangers in both cases. No goroutine waits
-// for it. The next request, or the collector of the counts, checks if the minute is over.
+// If a mirror requires credentials that the redirector does not have, only containerd sees the final answer. It does not report it, but contacts the
+// next place if the answer was no good. So such a try waits for a minute, and counts as sent if containerd does not return. If containerd returns,
+// the mirror refused it or does not have the image. No goroutine waits: the next request, or the collector of the counts, checks the minute.
 package tries
 
 import (
