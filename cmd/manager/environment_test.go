@@ -87,6 +87,8 @@ func TestWhatIsGivenWinsOverTheEnvironment(t *testing.T) {
 func TestAVariableThatIsNoSettingIsRefused(t *testing.T) {
 	for variable, want := range map[string]string{
 		"MIRRORSET_INSECURE_REGISTRY=a,http://b":         `MIRRORSET_INSECURE_REGISTRY="a,http://b": scope "http://b" is invalid; write host[:port][/path] or *.host`,
+		"MIRRORSET_AGENT_RESOURCES=null":                 `, and not "null"; leave the flag out for the default`,
+		"MIRRORSET_AGENT_TOLERATIONS=null":               `, and not "null"; leave the flag out for the default`,
 		"MIRRORSET_INSECURE_REGISTRY=a, b":               `scope " b" is invalid; write host`,
 		"MIRRORSET_LEADER_ELECT=yes":                     `MIRRORSET_LEADER_ELECT="yes": want true or false`,
 		"MIRRORSET_METRICS_BIND_ADDRESS=8443":            `MIRRORSET_METRICS_BIND_ADDRESS="8443": want host:port, :port or 0: `,

@@ -67,6 +67,9 @@ func (s *settings) podFlags(on *flag.FlagSet) {
 
 // structured reads JSON of a known form; the error names the form that is wanted.
 func structured(text string, into any, want string) error {
+	if text = strings.TrimSpace(text); text == "" || text == "null" { // they would silently stand for nothing at all
+		return fmt.Errorf("want %s, and not %q; leave the flag out for the default", want, text)
+	}
 	if err := yaml.UnmarshalStrict([]byte(text), into); err != nil {
 		text, _, _ := strings.Cut(err.Error(), " into Go ") // a type
 		return fmt.Errorf(`want %s: %s`, want, strings.TrimPrefix(text[max(0, strings.LastIndex(text, "json: ")):], "json: "))
