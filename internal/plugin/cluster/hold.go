@@ -46,7 +46,7 @@ func (p *Publication) Hold(sets []kinds.Set) *Hold {
 	case undone != nil && (p.Digest != undone.Digest || p.Sets != said):
 		return p.undone()
 	case p.Sets == "":
-		return &Hold{Reason: configv1.ReasonProgressing, Why: "the published revision does not name its sets, because the manager is older than this plugin"}
+		return &Hold{Reason: configv1.ReasonProgressing, Why: "the published revision does not name its sets, because an older manager or an unfinished uninstall wrote it"}
 	case p.Sets == said && p.Canary == nil && p.CanaryDamage == nil:
 		return nil
 	case p.Paused != nil:

@@ -48,7 +48,7 @@ func TestEveryChangeThatTheManagerHasYetToPublishIsWaitedFor(t *testing.T) {
 		{"one was made", cluster.State{Sets: append(sets, made("c", "3", 1)), Published: publication(p)}, change},
 		{"nothing is published", cluster.State{}, "there is no ConfigMap containers-registries.conf, so nothing is published"},
 		{"what is published is damaged", cluster.State{Damage: errors.New("it is damaged")}, "it is damaged"},
-		{"the manager is older", cluster.State{Published: publication(older)}, "the published revision does not name its sets, because the manager is older than this plugin"},
+		{"the manager is older", cluster.State{Published: publication(older)}, "the published revision does not name its sets, because an older manager or an unfinished uninstall wrote it"},
 	} {
 		got := ""
 		if hold := tt.now.Hold(); hold != nil {

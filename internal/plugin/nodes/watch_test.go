@@ -130,7 +130,7 @@ func TestWhatAWatchWaitsForIsSaidWhereNoLineCanBeWrittenAgain(t *testing.T) {
 		want      string
 	}{
 		{"a set is not published", plugintest.SetList(set), plugintest.ConfigMapOf(t, plugintest.Current), "Waiting: the manager has not yet published the latest change or deletion of a set. If this"},
-		{"the manager is older", plugintest.SetList(), plugintest.ConfigMapOf(t, older), "Waiting: the published revision does not name its sets, because the manager is older than this plugin. If this"},
+		{"the manager is older", plugintest.SetList(), plugintest.ConfigMapOf(t, older), "Waiting: the published revision does not name its sets, because an older manager or an unfinished uninstall wrote it. If this"},
 		{"somebody paused", plugintest.SetList(set), pausedConfigMap(t), "Waiting: paused by jane (maintenance). To continue: kubectl mirrors rollout resume\n"},
 		{"the ConfigMap was damaged meanwhile", plugintest.SetList(), damaged, "Waiting: ConfigMap mirrorset-system/containers-registries.conf: the digest of the text is "},
 	} {

@@ -246,7 +246,7 @@ func (u *uninstaller) apply(ctx context.Context, resource schema.GroupVersionRes
 		metav1.ApplyOptions{FieldManager: payload.FieldManager, Force: true})
 }
 
-// hint names the nodes that are not clean.
+// hint names the nodes that are not clean, and what is so meanwhile.
 func (u *uninstaller) hint(context.Context) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
@@ -260,7 +260,8 @@ func (u *uninstaller) hint(context.Context) error {
 			nodes = append(nodes, pods.Items[i].Spec.NodeName)
 		}
 	}
-	return fmt.Errorf("nothing was deleted. The agents on nodes %q are not ready; check them with kubectl -n %s get pods -o wide, then run this command again", nodes, u.Namespace)
+	return fmt.Errorf("no object was deleted, but the manager is stopped and nodes remove their rules. The agents on nodes %[1]q are not ready: check them with kubectl -n %[2]s get pods -o wide, "+
+		"then run this command again. To keep Mirrorset instead: kubectl -n %[2]s scale --replicas=1 deployment/%[3]s", nodes, u.Namespace, cluster.ManagerDeployment)
 }
 
 // await polls until the condition holds; errors of the API server are retried until the time is over.
