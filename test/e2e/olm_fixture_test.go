@@ -194,7 +194,7 @@ func (l *lifecycle) release(ctx context.Context, checkout, version string) strin
 	bin, err := filepath.Abs("../../bin")
 	Expect(err).NotTo(HaveOccurred())
 	repository := "mirrorset-bundle"
-	cmd := inFolder(checkout, exec.CommandContext(ctx, "make", "-o", "generate", "-o", bin+"/kustomize", "BIN="+bin, "COMMIT=", "bundle-images", "VERSION="+version,
+	cmd := inFolder(checkout, exec.CommandContext(ctx, "make", "-o", bin+"/generated", "-o", bin+"/kustomize", "BIN="+bin, "COMMIT=", "bundle-images", "VERSION="+version,
 		"IMG="+imageName+":"+version, "BUNDLE_IMG="+l.registry.host+"/"+repository+":"+version, "CATALOG_IMG="+l.registry.host+"/mirrorset-catalog:"+version))
 	cmd.Env = append(os.Environ(), "MAKEFLAGS=")
 	run(cmd)

@@ -92,7 +92,7 @@ func newCheckout(t *testing.T) checkout {
 // make runs a target. What it is made from is generated, and the tools are built.
 func (c checkout) make(t *testing.T, args ...string) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "make", append([]string{"-o", "generate", "-o", c.bin + "/kustomize", "BIN=" + c.bin, "COMMIT=", "SOURCE_DATE_EPOCH=0"}, args...)...)
+	cmd := exec.CommandContext(t.Context(), "make", append([]string{"-o", c.bin + "/generated", "-o", c.bin + "/kustomize", "BIN=" + c.bin, "COMMIT=", "SOURCE_DATE_EPOCH=0"}, args...)...)
 	cmd.Dir = c.dir
 	cmd.Env = append(os.Environ(), "MAKEFLAGS=") // those of a make that runs the tests
 	if out, err := cmd.CombinedOutput(); err != nil {
